@@ -30,7 +30,7 @@ from gateway.energy.service import EnergyService, LendingConstraints
 from gateway.model.event import Event, Report
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
-from gateway.mqtt.connection import MqttConnection
+from gateway.mqtt.connection import MqttConnection, first_error
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
 from gateway.store.store import Store, StoreError
@@ -122,11 +122,11 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                 for task in reversed(running):
                     task.cancel()
     except* StartError as group:
-        raise _only(group) from None
+        raise first_error(group) from None
     except* ConfigError as group:
-        raise StartError(str(_only(group))) from None
+        raise StartError(str(first_error(group))) from None
     except* StoreError as group:
-        raise StartError(f"store.url: {_only(group)}") from None
+        raise StartError(f"store.url: {first_error(group)}") from None
     finally:
         await store.close()
 
@@ -264,10 +264,3 @@ async def _drain(built: Gateway) -> None:
     deadline = built.clock.now() + DRAIN_S
     while len(built.mqtt.outbox) and built.mqtt.connected.is_set() and built.clock.now() < deadline:
         await built.clock.sleep(0.02)
-
-
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    one: BaseException = group
-    while isinstance(one, BaseExceptionGroup):
-        one = one.exceptions[0]
-    return one

@@ -29,6 +29,7 @@ from gateway.control.publisher import Subscriber
 from gateway.control.setpoint_controller import SetpointController, SetpointSupervisor
 from gateway.control.settings import ServiceSettings
 from gateway.control.site_input import InputHandlers, SiteInputs
+from gateway.energy.service import EnergyService
 from gateway.housekeeping import Housekeeping
 from gateway.model.command import Channel, Submission
 from gateway.model.event import Event
@@ -38,7 +39,7 @@ from gateway.model.result import Result, Status
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
 from gateway.store.journal import IdempotencyCache, Journal
-from gateway.views import EnergyStateSource, EvseReading, StateViews
+from gateway.views import EvseReading, StateViews
 from protocols.ports import Clock
 
 FLUSH_S = 2.0  # for the journal when the gateway stops
@@ -55,7 +56,7 @@ class GatewayService:
         stations: Stations,
         journal: Journal,
         control: ControlComponents | None = None,
-        energy: EnergyStateSource | None = None,
+        energy: EnergyService | None = None,
         input_handlers: InputHandlers = NO_HANDLERS,
     ) -> None:
         """`energy` is shown in the site's state; `input_handlers` get every message of an input."""
@@ -125,9 +126,11 @@ class GatewayService:
         """Return the number of first results by status and reason code."""
         return self._intake.counts
 
-    def end_channel(self, channel: Channel, reason: Reason) -> None:
-        """End the leased commands of a channel that is lost; power goes to 0 W."""
-        self._end_leased(reason, channel)
+    def end_leased(self, reason: Reason, channel: Channel | None = None) -> None:
+        """End the leased commands, or only those of a channel that is lost; power goes to 0 W."""
+        for command in commands_in_force(self._registry, self._site_state):
+            if command.lease_until is not None and channel in (None, command.channel):
+                self._lifecycle.end(command, Status.FAILED, reason)
 
     # events and inputs ----------------------------------------------------------------------------------------------
 
@@ -245,7 +248,7 @@ class GatewayService:
         """End all leased commands and ramp to 0 W before the gateway stops; sessions stay."""
         reason = because(Code.GATEWAY_STOPPED, "The gateway is being stopped.")
         self._arbiter.close(reason)
-        self._end_leased(reason)
+        self.end_leased(reason)
         deadline = self._clock.now() + within_s
         while self._clock.now() < deadline and any(_powered(state) for state in self._registry):
             await self._clock.sleep(0.1)
@@ -253,11 +256,6 @@ class GatewayService:
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout_at(self._clock.now() + FLUSH_S):
                 await self._journal.flush()
-
-    def _end_leased(self, reason: Reason, channel: Channel | None = None) -> None:
-        for command in commands_in_force(self._registry, self._site_state):
-            if command.lease_until is not None and channel in (None, command.channel):
-                self._lifecycle.end(command, Status.FAILED, reason)
 
     async def _report_journal(self) -> None:
         """Publish that the journal cannot be written, or is written again."""

@@ -20,7 +20,7 @@ from gateway.control.control_state import ActiveCommand, EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
 from gateway.model.command import ALWAYS_ACT, LEASED, Body, Malformed, Schedule, Submission, Verb, fingerprint, parse
-from gateway.model.journal import CommandOpened, Entry, Phase, ReplyTo, ResultGiven, Step
+from gateway.model.journal import CommandOpened, Entry, Phase, Record, ReplyTo, ResultGiven, Step
 from gateway.model.moment import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
@@ -31,7 +31,6 @@ from gateway.store.store import RecordRefused, StoreError
 from protocols.ports import Clock
 
 MOST_AT_ONCE = 2000  # commands in intake at the same moment
-CommandRecord = Entry | CommandOpened | ResultGiven
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +107,12 @@ class CommandIntake:
         verb, body = parsed
         not_now = self._not_now(submission, verb, body)
         if not_now is not None:
-            return self._refuse_unstored(submission, body, not_now)
+            return self._refuse(submission, body, not_now)
         if body.id in self._in_intake:
             return await self._copy_in_intake(submission, verb, body)
         if len(self._in_intake) >= MOST_AT_ONCE:
             reason = because(Code.BUSY, "Too many commands at once; send it again.")
-            return self._refuse_unstored(submission, body, reason)
+            return self._refuse(submission, body, reason)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._in_intake[body.id] = future
         try:
@@ -135,7 +134,7 @@ class CommandIntake:
             stored = await self._known.find(body.id)
         except StoreError as error:
             if verb not in ALWAYS_ACT:
-                return self._refuse_unstored(submission, body, _unwritten(error))
+                return self._refuse(submission, body, _unwritten(error))
             stored = None
         if stored is not None:
             return self._answer_known(submission, body, stored, print_)
@@ -170,9 +169,9 @@ class CommandIntake:
             await self._journal.keep(*self._records(command, decision, result, text))
         except Unfinished as slow:
             self._background.start(self._fail_if_written(slow, command, decision, result))
-            return self._refuse_unstored(submission, body, _unwritten(slow))
+            return self._refuse(submission, body, _unwritten(slow))
         except StoreError as error:
-            return self._refuse_unstored(submission, body, await self._why_unwritten(error, command.id))
+            return self._refuse(submission, body, await self._why_unwritten(error, command.id))
         self._answer(command, result, text)
         if decision.status is Status.REFUSED:
             self._publisher.happened(Happened.REFUSED, result.evse, decision.reason, command=command.id)
@@ -223,7 +222,7 @@ class CommandIntake:
     def _answer_known(self, submission: Submission, body: Body, stored: tuple[str, str], print_: str) -> Result:
         if stored[0] != print_:
             text = f"The id {body.id} was used with another command in the last 7 days; take a new one."
-            return self._refuse_unstored(submission, body, because(Code.ID_CONFLICT, text))
+            return self._refuse(submission, body, because(Code.ID_CONFLICT, text))
         result = Result.model_validate_json(stored[1])
         channel = submission.channel.value
         self._publisher.note(Step.RECEIVED, "duplicate", body.id, submission.evse, channel=channel)
@@ -237,7 +236,7 @@ class CommandIntake:
             result = await asyncio.shield(self._in_intake[body.id])
         except asyncio.CancelledError:
             reason = because(Code.BUSY, "The command could not be accepted; send it again.")
-            return self._refuse_unstored(submission, body, reason)
+            return self._refuse(submission, body, reason)
         stored = self._known.recent(body.id)
         if stored is None:  # refused, and its id is free again: the sender of the copy is answered too
             self._publisher.result(result, submission.reply_to(body.reply_to), None)
@@ -275,39 +274,30 @@ class CommandIntake:
         if not self._evse_rates.allow(self._bucket(submission.evse), self._clock.now()):
             text = "Messages come faster than this EVSE may be sent them, and this one is malformed."
             reason = because(Code.RATE_LIMITED, text)
-        result = self._refused(submission, bad.id or "", reason, bad.source)
-        return self._publish_refusal(submission, result, submission.reply_to(bad.reply_to))
+        return self._refuse(submission, bad, reason)
 
-    def _refuse_unstored(self, submission: Submission, body: Body, reason: Reason) -> Result:
-        result = self._refused(submission, body.id, reason, body.source)
-        return self._publish_refusal(submission, result, submission.reply_to(body.reply_to))
-
-    def _publish_refusal(self, submission: Submission, result: Result, reply: ReplyTo | None) -> Result:
-        code, evse = result.reason.code, submission.evse
+    def _refuse(self, submission: Submission, read: Body | Malformed, reason: Reason) -> Result:
+        """Publish a refusal that is not stored; `read` is what could be read of the command."""
+        code, evse, wall = reason.code, submission.evse, self._clock.wall()
+        result = Result(
+            id=read.id or "",
+            verb=submission.verb[:64],
+            evse=evse,
+            status=Status.REFUSED,
+            reason=reason,
+            source=read.source,
+            gateway=self._publisher.gateway_id,
+            ts=wall,
+        )
         self.counts[result.status.value, code.value] += 1
         counted_only = code is Code.RATE_LIMITED  # so that they do not fill the journal
         if not counted_only:
-            data = {"verb": result.verb, "text": result.reason.text, "channel": submission.channel.value}
-            evse = submission.evse
-            self._journal.later(
-                Entry(result.ts, Step.RECEIVED, result.reason.code.value, result.id or None, evse, data)
-            )
-        self._publisher.result(result, reply, None)
+            data = {"verb": result.verb, "text": reason.text, "channel": submission.channel.value}
+            self._journal.later(Entry(wall, Step.RECEIVED, code.value, read.id, evse, data))
+        self._publisher.result(result, submission.reply_to(read.reply_to), None)
         if not counted_only:
-            self._publisher.happened(Happened.REFUSED, evse, result.reason, command=result.id or None)
+            self._publisher.happened(Happened.REFUSED, evse, reason, command=read.id)
         return result
-
-    def _refused(self, submission: Submission, command_id: str, reason: Reason, source: str | None) -> Result:
-        return Result(
-            id=command_id,
-            verb=submission.verb[:64],
-            evse=submission.evse,
-            status=Status.REFUSED,
-            reason=reason,
-            source=source,
-            gateway=self._publisher.gateway_id,
-            ts=self._clock.wall(),
-        )
 
     # records --------------------------------------------------------------------------------------------------------
 
@@ -330,9 +320,7 @@ class CommandIntake:
             ts=self._clock.wall(),
         )
 
-    def _records(
-        self, command: ReceivedCommand, decision: CommandDecision, result: Result, text: str
-    ) -> list[CommandRecord]:
+    def _records(self, command: ReceivedCommand, decision: CommandDecision, result: Result, text: str) -> list[Record]:
         body, submission, verb, code = command.body, command.submission, command.verb.value, result.reason.code.value
         evse, channel, received, wall = submission.evse, submission.channel.value, command.received, self._clock.wall()
         origin = {"channel": channel, "source": body.source, "client": submission.client, "verb": verb}

@@ -21,7 +21,7 @@ from gateway.control.control_state import (
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
 from gateway.model.command import LEASED, Verb
-from gateway.model.journal import CommandEnded, Entry, Phase, ResultGiven, Step
+from gateway.model.journal import CommandEnded, Entry, Phase, Record, ResultGiven, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Measured, Result, Share, Status
 from gateway.model.state import Happened
@@ -134,7 +134,7 @@ class CommandLifecycle:
     def settle(self, command: ActiveCommand, status: Status, reason: Reason, *, ended: bool) -> None:
         """Give the final result, once. `ended`: the command also stops acting."""
         wall = self._clock.wall()
-        records: list[Entry | ResultGiven | CommandEnded] = []
+        records: list[Record] = []
         result: Result | None = None
         if not command.settled:
             command.settled = True
@@ -152,9 +152,7 @@ class CommandLifecycle:
         else:
             self._background.start(self._keep_and_publish(command, result, records))
 
-    async def _keep_and_publish(
-        self, command: ActiveCommand, result: Result, records: list[Entry | ResultGiven | CommandEnded]
-    ) -> None:
+    async def _keep_and_publish(self, command: ActiveCommand, result: Result, records: list[Record]) -> None:
         try:
             await self._journal.keep_or_later(*records)
         except StoreError:

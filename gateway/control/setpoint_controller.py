@@ -277,7 +277,11 @@ class SetpointController:
         state, setpoint, now = self._state, self._state.setpoint, self._clock.now()
         command, allocation = state.command, state.allocation
         valid_for_s = setpoint.valid_for(
-            target.power_w, now, self._decision.ramp_w_per_s, target.lease_until, ramping=state.ramp is not None
+            target.power_w,
+            now,
+            self._decision.ramp_w_per_s,
+            target.lease_until,
+            ramping=state.ramp is not None,
         )
         if target.unconfirmed and command is not None:
             self._publisher.note(Step.SET, decision.binding.value, command.id, state.name, power_w=target.power_w)
@@ -286,18 +290,21 @@ class SetpointController:
         answered = self._clock.now()
         match completion := setpoint.complete(order, outcome, answered):
             case Completion.REPEATED | Completion.CHANGED:
-                self._confirm(command, allocation, target.power_w, outcome, answered)
+                in_force = allocation if state.allocation is allocation else None
+                if command is not None and in_force is not None and in_force.confirm(target.power_w, answered):
+                    cause = outcome.code or "station"
+                    self._publisher.note(Step.CONFIRMED, cause, command.id, state.name, power_w=target.power_w)
                 if completion is Completion.CHANGED:
                     self._publisher.decision_changed(state.name)
             case Completion.REJECTED:
                 cause = " ".join(word for word in (outcome.code, outcome.text) if word) or "no reason"
                 reason = because(Code.STATION_REFUSED, f"The station refused {target.power_w:.0f} W: {cause}.")
-                self._fail(command, allocation, reason, (outcome.code, target.power_w))
+                self._fail(allocation, reason, (outcome.code, target.power_w))
             case Completion.SILENT:
                 cause = outcome.text or outcome.code or "no answer in time"
                 text = f"The station did not answer an order of {target.power_w:.0f} W: {cause}."
                 reason = because(Code.STATION_SILENT, text)
-                self._fail(command, allocation, reason, (reason.code, target.power_w))
+                self._fail(allocation, reason, (reason.code, target.power_w))
 
     async def _set_power(self, power_w: float, valid_for_s: float) -> Outcome:
         within_s = self._settings.set_within_s
@@ -307,31 +314,10 @@ class SetpointController:
         except TimeoutError:
             return Outcome(Answer.UNKNOWN, text=f"no answer within {within_s:.0f} s")
 
-    def _confirm(
-        self,
-        command: ActiveCommand | None,
-        allocation: Allocation | None,
-        power_w: float,
-        outcome: Outcome,
-        now: float,
-    ) -> None:
-        state = self._state
-        if command is None or allocation is None or state.allocation is not allocation:
-            return
-        if allocation.confirm(power_w, now):
-            cause = outcome.code or "station"
-            self._publisher.note(Step.CONFIRMED, cause, command.id, state.name, power_w=power_w)
-
-    def _fail(
-        self,
-        command: ActiveCommand | None,
-        allocation: Allocation | None,
-        reason: Reason,
-        trouble: tuple[str, float],
-    ) -> None:
+    def _fail(self, allocation: Allocation | None, reason: Reason, trouble: tuple[str, float]) -> None:
         """Fail the command; without one, report the trouble once until it is another."""
         state = self._state
-        if command is not None and state.command is command and state.allocation is allocation:
+        if allocation is not None and state.allocation is allocation:
             self._commands.withdraw(state, reason, failed=True)
         elif state.setpoint.reported != trouble:
             state.setpoint.reported = trouble
