@@ -20,7 +20,6 @@ from gateway.commands.intake import CommandIntake
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.recovery import Recovery
 from gateway.commands.site_command import SiteCommands
-from gateway.commands.standing import StandingCommands
 from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState, SiteControlState, commands_in_force
 from gateway.control.event_ingest import EventIngest
@@ -71,8 +70,9 @@ class GatewayService:
         self._lifecycle = CommandLifecycle(
             registry, self._site_state, sites, publisher, journal, known, self._background, clock, settings
         )
-        standing = StandingCommands(site, registry, self._site_state, self._lifecycle, publisher, journal, clock)
-        self._arbiter = CommandArbiter(registry, self._site_state, decision, sites, self._lifecycle, standing, clock)
+        self._arbiter = CommandArbiter(
+            site, registry, self._site_state, decision, sites, self._lifecycle, publisher, journal, clock
+        )
         self._intake = CommandIntake(
             self._arbiter, self._lifecycle, registry, publisher, journal, known, self._background, clock, settings
         )
@@ -80,7 +80,6 @@ class GatewayService:
             registry,
             self._arbiter,
             self._lifecycle,
-            standing,
             publisher,
             journal,
             known,

@@ -15,7 +15,6 @@ import msgspec
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
 from gateway.commands.lifecycle import CommandLifecycle
-from gateway.commands.standing import StandingCommands
 from gateway.control.control_state import ActiveCommand, EvseRegistry
 from gateway.control.negotiated_needs import KEPT_S, VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
@@ -48,7 +47,6 @@ class Recovery:
         registry: EvseRegistry,
         arbiter: CommandArbiter,
         lifecycle: CommandLifecycle,
-        standing: StandingCommands,
         publisher: EventPublisher,
         journal: Journal,
         known: IdempotencyCache,
@@ -59,7 +57,6 @@ class Recovery:
         self._registry = registry
         self._arbiter = arbiter
         self._lifecycle = lifecycle
-        self._standing = standing
         self._publisher = publisher
         self._journal = journal
         self._known = known
@@ -123,7 +120,7 @@ class Recovery:
             reason = because(Code.SCHEDULE_ENDED, "The schedule ended while the gateway was down.")
             settle(command, Status.FAILED, reason, ended=True)
         elif verb is Verb.RELEASE:  # accepted, and perhaps not carried out
-            self._standing.apply(command)
+            self._arbiter.apply_standing(command)
             settle(command, Status.ACHIEVED, because(Code.IN_FORCE, "Done."), ended=True)
         else:
             self._arbiter.restore(command)

@@ -88,37 +88,32 @@ class SqlStore:
 
     async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
         """Return telemetry of an EVSE, oldest first."""
-        wanted = (
+        query = (
             select(TELEMETRY)
             .where(TELEMETRY.c.evse == evse, TELEMETRY.c.wall >= since, TELEMETRY.c.wall < until)
             .order_by(TELEMETRY.c.wall)
             .limit(limit)
         )
-        return [Sample._make(row) for row in await self._read(wanted)]
+        return [Sample._make(row) for row in await self._read(query)]
 
     async def find_command(self, command_id: str) -> StoredCommand | None:
         """Return a command by its id."""
-        rows = await self._read(select(COMMANDS).where(COMMANDS.c.id == command_id))
-        return command_of(rows[0]) if rows else None
+        found = await self._read_commands(COMMANDS.c.id == command_id)
+        return found[0] if found else None
 
     async def recent_commands(self, limit: int) -> list[StoredCommand]:
         """Return the newest commands, newest first."""
-        wanted = select(COMMANDS).where(self._of_this_gateway()).order_by(COMMANDS.c.received.desc()).limit(limit)
-        return [command_of(row) for row in await self._read(wanted)]
+        return await self._read_commands(self._of_this_gateway(), COMMANDS.c.received.desc(), limit)
 
     async def in_force(self) -> list[StoredCommand]:
         """Return commands that have not ended, oldest first."""
-        wanted = select(COMMANDS).where(self._of_this_gateway(), COMMANDS.c.in_force).order_by(COMMANDS.c.received)
-        return [command_of(row) for row in await self._read(wanted)]
+        return await self._read_commands(self._of_this_gateway() & COMMANDS.c.in_force)
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:
         """Return commands with an unacknowledged result, oldest first."""
         first = COMMANDS.c.first.is_not(None) & ~COMMANDS.c.first_delivered
         final = COMMANDS.c.final.is_not(None) & ~COMMANDS.c.final_delivered
-        wanted = (
-            select(COMMANDS).where(self._of_this_gateway(), first | final).order_by(COMMANDS.c.received).limit(limit)
-        )
-        return [command_of(row) for row in await self._read(wanted)]
+        return await self._read_commands(self._of_this_gateway() & (first | final), limit=limit)
 
     async def entries(
         self,
@@ -132,20 +127,20 @@ class SqlStore:
     ) -> list[Entry]:
         """Return entries, oldest first: the newest `limit`, or the next ones after `after_seq`."""
         column = JOURNAL.c
-        wanted = select(column.wall, column.step, column.cause, column.command, column.evse, column.data, column.seq)
+        query = select(column.wall, column.step, column.cause, column.command, column.evse, column.data, column.seq)
         if since is not None:
-            wanted = wanted.where(column.wall >= since)
+            query = query.where(column.wall >= since)
         if until is not None:
-            wanted = wanted.where(column.wall < until)
+            query = query.where(column.wall < until)
         if evse is not None:
-            wanted = wanted.where(column.evse == evse)
+            query = query.where(column.evse == evse)
         if command is not None:
-            wanted = wanted.where(column.command == command)
+            query = query.where(column.command == command)
         if after_seq is not None:
-            wanted = wanted.where(column.seq > after_seq)
+            query = query.where(column.seq > after_seq)
         newest_first = after_seq is None
-        wanted = wanted.order_by(column.seq.desc() if newest_first else column.seq).limit(limit)
-        rows = await self._read(wanted)
+        query = query.order_by(column.seq.desc() if newest_first else column.seq).limit(limit)
+        rows = await self._read(query)
         found = [entry_of(row) for row in rows]
         return found[::-1] if newest_first else found
 
@@ -204,9 +199,15 @@ class SqlStore:
             raise StoreError("the store is not open")
         return self._engine
 
-    async def _read(self, wanted: Any) -> Sequence[Row[Any]]:
+    async def _read(self, query: Any) -> Sequence[Row[Any]]:
         async with self._translated_errors(), self._open_engine().connect() as connection:
-            return (await connection.execute(wanted)).fetchall()
+            return (await connection.execute(query)).fetchall()
+
+    async def _read_commands(
+        self, where: Any, order: Any = COMMANDS.c.received, limit: int | None = None
+    ) -> list[StoredCommand]:
+        rows = await self._read(select(COMMANDS).where(where).order_by(order).limit(limit))
+        return [command_of(row) for row in rows]
 
     @asynccontextmanager
     async def _translated_errors(self) -> AsyncIterator[None]:
