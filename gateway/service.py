@@ -77,15 +77,7 @@ class GatewayService:
             self._arbiter, self._lifecycle, registry, publisher, journal, known, self._background, clock, settings
         )
         self._recovery = Recovery(
-            registry,
-            self._arbiter,
-            self._lifecycle,
-            publisher,
-            journal,
-            known,
-            needs,
-            self._background,
-            clock,
+            registry, self._arbiter, self._lifecycle, publisher, journal, known, needs, self._background, clock
         )
         self._ingest = EventIngest(site, registry, publisher, self._lifecycle, needs, clock)
         self._inputs = SiteInputs(site, registry, decision, publisher, clock, settings.clock_skew_s, input_handlers)

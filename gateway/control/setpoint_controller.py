@@ -277,11 +277,7 @@ class SetpointController:
         state, setpoint, now = self._state, self._state.setpoint, self._clock.now()
         command, allocation = state.command, state.allocation
         valid_for_s = setpoint.valid_for(
-            target.power_w,
-            now,
-            self._decision.ramp_w_per_s,
-            target.lease_until,
-            ramping=state.ramp is not None,
+            target.power_w, now, self._decision.ramp_w_per_s, target.lease_until, ramping=state.ramp is not None
         )
         if target.unconfirmed and command is not None:
             self._publisher.note(Step.SET, decision.binding.value, command.id, state.name, power_w=target.power_w)
