@@ -68,7 +68,7 @@ class CommandLifecycle:
         allocation = self._assign(command, state, power_w, renewed)
         if state.evse.session is None and command.verb is Verb.STOP:
             allocation.stage = Stage.ACHIEVED  # nothing runs
-        self._touch(state)
+        self._notify(state)
 
     def allocate_site(self, command: ActiveCommand, powers: dict[str, float]) -> None:
         """Put a command to the site in force at the EVSEs that take part in it."""
@@ -86,7 +86,7 @@ class CommandLifecycle:
             allocation = self._assign(command, state, powers[name], renewed[name])
             if state.evse.session is None:
                 allocation.stage = Stage.ACHIEVED
-            self._touch(state)
+            self._notify(state)
         self._publisher.changed(None)
 
     def reallocate(self, without: EvseControlState | None = None) -> None:
@@ -106,7 +106,7 @@ class CommandLifecycle:
                 allocation.request(power_w, now)
             else:
                 continue
-            self._touch(state)
+            self._notify(state)
 
     def _assign(
         self, command: ActiveCommand, state: EvseControlState, power_w: float, renewed: Allocation | None
@@ -125,7 +125,7 @@ class CommandLifecycle:
             self.withdraw(state, reason, failed=False)
             state.ramp = None
 
-    def _touch(self, state: EvseControlState) -> None:
+    def _notify(self, state: EvseControlState) -> None:
         state.wake.set()
         self._publisher.changed(state.name)
 
@@ -274,7 +274,7 @@ class CommandLifecycle:
         state.command = None
         if ramp and state.setpoint.sent_w:
             state.ramp = Ramp(state.setpoint.sent_w, self._clock.now())
-        self._touch(state)
+        self._notify(state)
 
 
 def _share(state: EvseControlState, allocation: Allocation) -> Share:

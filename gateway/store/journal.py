@@ -54,8 +54,8 @@ class Journal:
         self._waiting: deque[_Group] = deque()
         self._waiting_records = 0
         self._wake = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._urgent = 0  # callers that wait for a write
+        self._write_now = asyncio.Event()
+        self._waiting_callers = 0  # callers that wait for a write
         self._flushing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -70,9 +70,9 @@ class Journal:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         group = _Group(records, done)
-        self._urgent += 1
+        self._waiting_callers += 1
         self._add(group)
-        self._hurry.set()
+        self._write_now.set()
         try:
             async with self._clock.timeout_at(self._clock.now() + within_s):
                 await asyncio.shield(done)
@@ -87,9 +87,9 @@ class Journal:
             except TimeoutError:
                 raise Unfinished(done) from None
         finally:
-            self._urgent -= 1
-            if not self._urgent:
-                self._hurry.clear()
+            self._waiting_callers -= 1
+            if not self._waiting_callers:
+                self._write_now.clear()
 
     async def keep_or_later(self, *records: Record) -> None:
         """Write as `keep`; what is not written in time is written later, once. RecordRefused if it never can be."""
@@ -114,7 +114,7 @@ class Journal:
     async def flush(self) -> None:
         """Return when all queued records have been written or have failed."""
         self._flushing = True
-        self._hurry.set()
+        self._write_now.set()
         try:
             await self._idle.wait()
         finally:
@@ -127,10 +127,10 @@ class Journal:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                if not self._urgent and not self._flushing:
+                if not self._waiting_callers and not self._flushing:
                     with contextlib.suppress(TimeoutError):
                         async with self._clock.timeout_at(self._clock.now() + GATHER_S):
-                            await self._hurry.wait()
+                            await self._write_now.wait()
                 while self._waiting:
                     failures = 0 if await self._write_one() else failures + 1
                     if failures:
@@ -152,7 +152,7 @@ class Journal:
         self._idle.clear()
         self._wake.set()
 
-    def _take(self) -> list[_Group]:
+    def _next_groups(self) -> list[_Group]:
         taken: list[_Group] = []
         count = 0
         while self._waiting and (not taken or count + len(self._waiting[0].records) <= MAX_GROUP):
@@ -164,7 +164,7 @@ class Journal:
 
     async def _write_one(self) -> bool:
         """Write one transaction; split it in halves where the store refuses a record of it."""
-        parts = [self._take()]
+        parts = [self._next_groups()]
         while parts:
             groups = parts.pop()
             try:
