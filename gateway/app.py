@@ -170,15 +170,9 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         stations = csms = Csms(csms_settings(config), report, clock, journal)
     control = ControlComponents.create(settings, clock, journal)
     lending = LendingConstraints()
+    site, registry, publisher = control.site, control.registry, control.publisher
     energy = EnergyService(
-        control.site,
-        control.registry,
-        control.publisher,
-        config.energy,
-        clock,
-        stations,
-        EnergyPersistence(journal),
-        lending,
+        site, registry, publisher, config.energy, clock, stations, EnergyPersistence(journal), lending
     )
     lending_service = _lending_service(config, control, energy, lending, clock, journal)
     handlers = lending_service.input_handlers if lending_service is not None else {}
@@ -208,18 +202,10 @@ def _lending_service(
     place = section.place or config.site.id
     if place not in coordinator.atlas.places:
         raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
+    site, registry, publisher = control.site, control.registry, control.publisher
     persistence = BlueSwitchPersistence(journal)
     return VehicleLendingService(
-        control.site,
-        control.registry,
-        control.publisher,
-        energy,
-        lending,
-        coordinator,
-        place,
-        clock,
-        section.reports,
-        persistence,
+        site, registry, publisher, energy, lending, coordinator, place, clock, section.reports, persistence
     )
 
 

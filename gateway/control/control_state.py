@@ -245,9 +245,6 @@ class EvseRegistry:
     def __contains__(self, evse: object) -> bool:
         return evse in self._states
 
-    def __len__(self) -> int:
-        return len(self._states)
-
     def names(self) -> list[str]:
         """Return the names of all EVSEs, sorted."""
         return sorted(self._states)

@@ -241,11 +241,11 @@ class SetpointController:
 
     def _ramped_w(self, decision: Decision, now: float) -> float:
         """Return the power decided, or a step of the ramp towards it within the layers above the command."""
-        state, begun = self._state, self._state.ramp
-        if begun is None:
+        state, active_ramp = self._state, self._state.ramp
+        if active_ramp is None:
             return decision.power_w
         rate = self._decision.ramp_w_per_s
-        power_w = ramp(begun.start_w, decision.power_w, rate, now - begun.begun + RAMP_STEP_S)
+        power_w = ramp(active_ramp.start_w, decision.power_w, rate, now - active_ramp.begun + RAMP_STEP_S)
         hard = [one for one in decision.layers if RANK[one.bound.layer] <= HARD]
         if hard:
             power_w = clamp(power_w, hard[-1].low_w, hard[-1].high_w)

@@ -23,11 +23,6 @@ class Status(StrEnum):
     LEASE_EXPIRED = "lease_expired"
     FAILED = "failed"
 
-    @property
-    def final(self) -> bool:
-        """Return whether no further result follows."""
-        return self not in (Status.ACCEPTED, Status.CLAMPED)
-
 
 class Measured(Message):
     """Measured values; null is a value that was not reported."""

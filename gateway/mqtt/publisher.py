@@ -248,7 +248,6 @@ class Outbox:
         self._pending: OrderedDict[int, PendingResult] = OrderedDict()
         self._number = 0
         self._new = asyncio.Event()
-        self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -259,7 +258,6 @@ class Outbox:
         self._pending[self._number] = result
         while len(self._pending) > MAX_PENDING:
             self._pending.popitem(last=False)
-            self.dropped += 1
         self._new.set()
 
     async def run(self, bus: Bus) -> None:

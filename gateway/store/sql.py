@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, delete, event, func, insert, select
+from sqlalchemy import Row, delete, event, insert, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -168,13 +168,6 @@ class SqlStore:
             for statement in statements:
                 gone += (await connection.execute(statement)).rowcount
         return gone
-
-    async def counts(self) -> dict[str, int]:
-        """Return the number of rows by table."""
-        return {
-            t.name: (await self._read(select(func.count()).select_from(t)))[0][0]
-            for t in (COMMANDS, JOURNAL, TELEMETRY, KEPT)
-        }
 
     # connections ------------------------------------------------------------------------------------------------------
 
