@@ -77,11 +77,19 @@ class Envelope(ReceivedMessage):
     lease_s: LeaseS = Field(
         DEFAULT_LEASE_S, description="the power falls to 0 W this long after the command, unless renewed"
     )
-    expires_at: Moment | None = Field(None, description="a command that is processed later than this is refused")
-    priority: Annotated[int, Field(ge=0, le=100)] = Field(50, description="a lower one cannot replace a higher one")
-    source: Source | None = Field(None, description="sender, for the journal and the rate limit")
-    min_soc_pct: Percent | None = Field(None, description="SoC floor of this command; the highest floor is in force")
-    reply_to: Topic | None = Field(None, description="additional topic of the results, for clients without MQTT 5")
+    expires_at: Moment | None = Field(
+        default=None, description="a command that is processed later than this is refused"
+    )
+    priority: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=50, description="a lower one cannot replace a higher one"
+    )
+    source: Source | None = Field(default=None, description="sender, for the journal and the rate limit")
+    min_soc_pct: Percent | None = Field(
+        default=None, description="SoC floor of this command; the highest floor is in force"
+    )
+    reply_to: Topic | None = Field(
+        default=None, description="additional topic of the results, for clients without MQTT 5"
+    )
 
 
 class Discharge(Envelope):

@@ -218,9 +218,9 @@ class SharedEnergyState(Message):
     """The part of a site's energy state that other sites read."""
 
     phase: Phase
-    need: SiteNeedState | None = Field(None, exclude_if=_absent, description="absent while on the grid")
+    need: SiteNeedState | None = Field(default=None, exclude_if=_absent, description="absent while on the grid")
     blue_switch: BlueSwitchState | None = Field(
-        None, exclude_if=_absent, description="absent without an agreement file"
+        default=None, exclude_if=_absent, description="absent without an agreement file"
     )
 
 

@@ -50,15 +50,17 @@ class Result(Message):
 
     id: Annotated[str, Field(max_length=128)]
     verb: Annotated[str, Field(max_length=64)]
-    evse: str | None = Field(None, description="null for the site")
+    evse: str | None = Field(default=None, description="null for the site")
     status: Status
     reason: Reason
     requested_w: float | None = None
     effective_w: float | None = None
-    binding: str | None = Field(None, description="the limiting constraint of effective_w")
+    binding: str | None = Field(default=None, description="the limiting constraint of effective_w")
     lease_until: Stamp | None = None
     measured: Measured | None = None
-    shares: tuple[Share, ...] | None = Field(None, description="for a command to the site: the share of each EVSE")
+    shares: tuple[Share, ...] | None = Field(
+        default=None, description="for a command to the site: the share of each EVSE"
+    )
     source: str | None = None
     session: str | None = None
     gateway: str

@@ -71,7 +71,7 @@ class VehicleState(Message):
     bidirectional: bool | None = None
     energy_transfer: str | None = None
     control_mode: str | None = None
-    capacity_wh: float | None = Field(None, description="of its battery, as used for every calculation")
+    capacity_wh: float | None = Field(default=None, description="of its battery, as used for every calculation")
     capacity_assumed: bool = Field(default=False, description="the capacity is unknown; `capacity_wh` is assumed")
     departure: Stamp | None = None
     target_soc_pct: float | None = None
@@ -101,11 +101,11 @@ class EvseState(Message):
     session_state: SessionState
     session: str | None = None
     vehicle: VehicleState | None = None
-    mode: str | None = Field(None, description="operation mode of OCPP 2.1")
+    mode: str | None = Field(default=None, description="operation mode of OCPP 2.1")
     can_discharge: bool
     why_not: str | None = None
     power_w: float | None = None
-    setpoint_w: float | None = Field(None, description="set-point that the station confirmed")
+    setpoint_w: float | None = Field(default=None, description="set-point that the station confirmed")
     effective_w: float = Field(description="power that the control hierarchy allows now")
     binding: str
     reason: Reason
@@ -143,7 +143,9 @@ class SiteTelemetry(Message):
     energy_charged_wh: float | None = None
     energy_discharged_wh: float | None = None
     evses_measured: int
-    base_w: float | None = Field(None, description="the site without its vehicles, + import; null while unknown")
+    base_w: float | None = Field(
+        default=None, description="the site without its vehicles, + import; null while unknown"
+    )
     ts: Stamp
     seq: int
 
@@ -164,7 +166,7 @@ class SiteState(Message):
     emergency_stop: bool
     backup: bool
     islanded: bool
-    grid_present: bool | None = Field(None, description="as reported by the facility; null while unknown")
+    grid_present: bool | None = Field(default=None, description="as reported by the facility; null while unknown")
     import_limit_w: float | None = None
     export_limit_w: float | None = None
     peak_limit_w: float | None = None
@@ -178,7 +180,7 @@ class SiteState(Message):
     evses: tuple[str, ...]
     inputs: dict[str, InputState]
     energy: EnergyState | None = Field(
-        None, description="orders and forecasts of the site's energy management, see docs/energy.md"
+        default=None, description="orders and forecasts of the site's energy management, see docs/energy.md"
     )
     ts: Stamp
 
@@ -214,13 +216,13 @@ class EventMessage(Message):
     """An event and its reason."""
 
     event: Happened
-    evse: str | None = Field(None, description="null for the site")
+    evse: str | None = Field(default=None, description="null for the site")
     reason: Reason | None = None
     text: Annotated[str, Field(max_length=1000)] = ""
     code: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="of `decided`: decision of the site's energy management, listed in docs/energy.md"
+        default=None, description="of `decided`: decision of the site's energy management, listed in docs/energy.md"
     )
-    subject: str | None = Field(None, description="of `decided`: EVSE, storage, load tier or vehicle concerned")
+    subject: str | None = Field(default=None, description="of `decided`: EVSE, storage, load tier or vehicle concerned")
     figures: dict[str, float] | None = None
     command: str | None = None
     session: str | None = None
