@@ -328,21 +328,12 @@ class CommandIntake:
         bound = {"effective_w": result.effective_w, "requested_w": result.requested_w, "text": result.reason.text}
         answer = {"status": result.status.value, "reason": result.reason.model_dump(mode="json"), "source": body.source}
         in_force = decision.acts or (command.verb is Verb.RELEASE and result.status is not Status.REFUSED)
+        request, print_, reply = body.model_dump_json(), command.fingerprint, command.reply
+        opened = CommandOpened(body.id, evse, verb, print_, request, body.source, channel, received, in_force, reply)
         return [
             Entry(received, Step.RECEIVED, channel, body.id, evse, origin),
             Entry(received, Step.VALIDATED, verb, body.id, evse, asked),
-            CommandOpened(
-                body.id,
-                evse,
-                verb,
-                command.fingerprint,
-                body.model_dump_json(),
-                body.source,
-                channel,
-                received,
-                in_force,
-                command.reply,
-            ),
+            opened,
             Entry(wall, Step.JOURNALLED, verb, body.id, evse),
             Entry(wall, Step.BOUND, result.binding or code, body.id, evse, bound),
             Entry(

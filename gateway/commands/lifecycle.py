@@ -210,15 +210,8 @@ class CommandLifecycle:
             allocation.mismatch_w = evse.power_w
             return
         allocation.stage = Stage.ACHIEVED
-        self._publisher.note(
-            Step.METERED,
-            "meter",
-            command.id,
-            state.name,
-            power_w=evse.power_w,
-            confirmed_w=confirmed_w,
-            soc_pct=evse.soc_pct,
-        )
+        measured = {"power_w": evse.power_w, "confirmed_w": confirmed_w, "soc_pct": evse.soc_pct}
+        self._publisher.note(Step.METERED, "meter", command.id, state.name, **measured)
         self._settle_if_achieved(command)
 
     def _settle_if_achieved(self, command: ActiveCommand) -> None:
