@@ -259,4 +259,4 @@ class GatewayService:
 
 
 def _powered(state: EvseControlState) -> bool:
-    return not state.idle and bool(state.setpoint.sent_w) and not state.grid_forming
+    return not state.idle and bool(state.setpoint.sent_w) and not state.forms_grid

@@ -172,7 +172,7 @@ class EvseControlState:
     ramp: Ramp | None = None
     optimiser: Bound | None = None
     extra: tuple[Bound, ...] = ()  # bounds of grid code and island, from the energy service
-    grid_forming: bool = False  # forms the voltage of an island: no set-point is sent
+    forms_grid: bool = False  # forms the voltage of an island: no set-point is sent
     estimated_until: float = -math.inf  # up to when unmetered energy has been counted
     telemetry_count: int = 0
     steps: int = 0  # of its set-point controller

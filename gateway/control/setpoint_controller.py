@@ -107,7 +107,7 @@ class SetpointController:
         decision = self._decide()
         if state.idle:
             state.ramp = None
-        elif not state.grid_forming or decision.binding in OVER_FORMING:
+        elif not state.forms_grid or decision.binding in OVER_FORMING:
             await self._act(decision, now)
         return self._deadline(self._clock.now())
 
@@ -330,7 +330,7 @@ class SetpointController:
     def _deadline(self, now: float) -> float | None:
         state, command, setpoint = self._state, self._state.command, self._state.setpoint
         lease_until = command.lease_until if command is not None else None
-        holds = state.evse.session is not None and not state.grid_forming
+        holds = state.evse.session is not None and not state.forms_grid
         times = [setpoint.deadline(now, lease_until, holds=holds)]
         if state.ramp is not None and setpoint.verified:
             times.append(now + RAMP_STEP_S)

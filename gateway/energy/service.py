@@ -145,7 +145,7 @@ class EnergyService:
                 text = "The energy controller has failed; EVSEs are left to commands and limits. See the log."
                 self._publisher.decided("energy_failed", text, None, "", {})
             for state in self._registry:
-                if not state.grid_forming:  # the source that forms an island continues
+                if not state.forms_grid:  # the source that forms an island continues
                     self._order(state, EvseOrders())
 
     def active(self) -> bool:
@@ -270,10 +270,10 @@ class EnergyService:
         self._publish(orders.state)
 
     def _order(self, state: EvseControlState, orders: EvseOrders) -> None:
-        before = (state.optimiser, state.extra, state.grid_forming)
+        before = (state.optimiser, state.extra, state.forms_grid)
         optimiser = before[0] if _hardly_more(before[0], orders.optimiser) else orders.optimiser
         # bounds above any command hold to the watt
-        state.optimiser, state.extra, state.grid_forming = optimiser, orders.extra, orders.hands_off
+        state.optimiser, state.extra, state.forms_grid = optimiser, orders.extra, orders.hands_off
         if not _same(before, (optimiser, orders.extra, orders.hands_off)):
             state.wake.set()
 

@@ -236,7 +236,7 @@ async def charging_that_nobody_asked_for(rig: ServiceRig) -> None:
 async def a_forming_source_is_left_alone(rig: ServiceRig) -> None:
     await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
     await rig.wait(7)
-    rig.evse(ONE).grid_forming = True
+    rig.evse(ONE).forms_grid = True
     await rig.send(ONE, "discharge", "b", power_w=6000, lease_s=60)
     await rig.wait(70)
     await rig.send(None, "emergency_stop", "e")

@@ -95,7 +95,7 @@ async def test_an_outage_is_supplied_and_the_grid_forming_car_gets_no_orders() -
         assert state.energy.phase == "island"
         forming = state.energy.forming
         assert forming is not None
-        assert rig.evse(forming).grid_forming
+        assert rig.evse(forming).forms_grid
         assert state.energy.tiers["medical"] is True
         assert state.energy.autonomy_h["medical"].low > 0
         told = decided(rig)

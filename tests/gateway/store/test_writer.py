@@ -33,7 +33,7 @@ def opened(name: str) -> CommandOpened:
     return CommandOpened(name, "CP1-1", "stop", "f" * 64, "{}", None, "mqtt", 1.0, True)
 
 
-async def test_a_record_the_store_refuses_is_dropped_and_told_and_nobody_else_waits_for_it() -> None:
+async def test_a_record_rejected_by_the_store_is_dropped_and_reported_and_delays_no_other() -> None:
     store, clock = CountingStore(), VirtualClock()
     journal = Journal(store, clock)
     writing = asyncio.create_task(journal.run())
@@ -57,7 +57,7 @@ async def test_a_record_the_store_refuses_is_dropped_and_told_and_nobody_else_wa
 
 
 @pytest.mark.parametrize("fails_at", range(2, 7))
-async def test_a_store_that_fails_while_a_refused_record_is_looked_for_loses_nothing(fails_at: int) -> None:
+async def test_a_store_that_fails_while_a_rejected_record_is_isolated_loses_no_record(fails_at: int) -> None:
     store, clock = CountingStore(), VirtualClock()
     journal = Journal(store, clock)
     writing = asyncio.create_task(journal.run())
