@@ -24,17 +24,16 @@ from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, host_and_port, read_secret
 from gateway.config.mapping import broker_link, csms_settings, make_store, mqtt_settings, service_settings
 from gateway.control.components import ControlComponents
-from gateway.control.station_backends import StationBackends
 from gateway.csms.csms import Csms
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
-from gateway.model.event import Report
+from gateway.model.event import Event, Report
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
-from gateway.mqtt.connection import MqttConnection
+from gateway.mqtt.connection import MqttConnection, first_error
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
-from gateway.store.ports import Store, StoreError
+from gateway.store.store import Store, StoreError
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
@@ -123,11 +122,11 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                 for task in reversed(running):
                     task.cancel()
     except* StartError as group:
-        raise _only(group) from None
+        raise first_error(group) from None
     except* ConfigError as group:
-        raise StartError(str(_only(group))) from None
+        raise StartError(str(first_error(group))) from None
     except* StoreError as group:
-        raise StartError(f"store.url: {_only(group)}") from None
+        raise StartError(f"store.url: {first_error(group)}") from None
     finally:
         await store.close()
 
@@ -160,26 +159,21 @@ async def run(
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
     settings = service_settings(config)
-    stations = StationBackends()
+
+    def report(event: Event) -> None:  # first called by a connected station, which needs the service below
+        service.report(event)
+
+    csms: Csms | None = None
+    if parts.stations is not None:
+        stations = parts.stations(report, clock)
+    else:
+        stations = csms = Csms(csms_settings(config), report, clock, journal)
     control = ControlComponents.create(settings, clock, journal)
-    energy = EnergyService(
-        control.site,
-        control.registry,
-        control.publisher,
-        config.energy,
-        clock,
-        stations,
-        EnergyPersistence(journal),
-    )
+    site, registry, publisher = control.site, control.registry, control.publisher
+    energy = EnergyService(site, registry, publisher, config.energy, clock, stations, EnergyPersistence(journal))
     lending_service = _lending_service(config, control, energy, clock, journal)
     handlers = lending_service.input_handlers if lending_service is not None else {}
     service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
-    csms: Csms | None = None
-    if parts.stations is not None:
-        stations.add(parts.stations(service.report, clock))
-    else:
-        csms = Csms(csms_settings(config), service.report, clock, journal)
-        stations.add(csms)
     connect = parts.connect or Connector(broker_link(config))
     neighbour = lending_service.receive_state if lending_service is not None else None
     mqtt = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour)
@@ -204,17 +198,10 @@ def _lending_service(
     place = section.place or config.site.id
     if place not in coordinator.atlas.places:
         raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
+    site, registry, publisher = control.site, control.registry, control.publisher
     persistence = BlueSwitchPersistence(journal)
     return VehicleLendingService(
-        control.site,
-        control.registry,
-        control.publisher,
-        energy,
-        coordinator,
-        place,
-        clock,
-        section.reports,
-        persistence,
+        site, registry, publisher, energy, coordinator, place, clock, section.reports, persistence
     )
 
 
@@ -259,10 +246,3 @@ async def _drain(built: Gateway) -> None:
     deadline = built.clock.now() + DRAIN_S
     while len(built.mqtt.outbox) and built.mqtt.connected.is_set() and built.clock.now() < deadline:
         await built.clock.sleep(0.02)
-
-
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    one: BaseException = group
-    while isinstance(one, BaseExceptionGroup):
-        one = one.exceptions[0]
-    return one

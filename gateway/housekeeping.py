@@ -7,7 +7,7 @@ from collections import deque
 
 from gateway.control.control_state import EvseRegistry
 from gateway.control.settings import ServiceSettings
-from gateway.store.ports import Sample, Store, StoreError
+from gateway.store.store import Sample, Store, StoreError
 from protocols.ports import Clock
 
 PRUNE_EVERY_S = 3600.0

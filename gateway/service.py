@@ -16,31 +16,28 @@ from typing import Any
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.intake import CommandIntake
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.recovery import Recovery
 from gateway.commands.site_command import SiteCommands
-from gateway.commands.standing import StandingCommands
-from gateway.commands.submission import Submission
-from gateway.control.active_command import Channel
 from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState, SiteControlState, commands_in_force
 from gateway.control.event_ingest import EventIngest
 from gateway.control.negotiated_needs import VehicleNeedsPersistence
+from gateway.control.publisher import Subscriber
 from gateway.control.setpoint_controller import SetpointController, SetpointSupervisor
 from gateway.control.settings import ServiceSettings
 from gateway.control.site_input import InputHandlers, SiteInputs
 from gateway.energy.service import EnergyService
 from gateway.housekeeping import Housekeeping
+from gateway.model.command import Channel, Submission
 from gateway.model.event import Event
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
-from gateway.model.subscriber import Subscriber
-from gateway.store.journal import Journal
+from gateway.store.journal import IdempotencyCache, Journal
 from gateway.views import EvseReading, StateViews
 from protocols.ports import Clock
 
@@ -68,27 +65,19 @@ class GatewayService:
         self._registry, self._publisher = registry, publisher
         self._site_state = SiteControlState()
         self._background = BackgroundTasks()
-        known, needs = IdempotencyCache(settings.known_ids), VehicleNeedsPersistence(journal)
+        known, needs = IdempotencyCache(journal.store, settings.known_ids), VehicleNeedsPersistence(journal)
         sites = SiteCommands(registry, decision)
         self._lifecycle = CommandLifecycle(
             registry, self._site_state, sites, publisher, journal, known, self._background, clock, settings
         )
-        standing = StandingCommands(site, registry, self._site_state, self._lifecycle, publisher, journal, clock)
-        self._arbiter = CommandArbiter(registry, self._site_state, decision, sites, self._lifecycle, standing, clock)
+        self._arbiter = CommandArbiter(
+            site, registry, self._site_state, decision, sites, self._lifecycle, publisher, journal, clock
+        )
         self._intake = CommandIntake(
             self._arbiter, self._lifecycle, registry, publisher, journal, known, self._background, clock, settings
         )
         self._recovery = Recovery(
-            registry,
-            self._arbiter,
-            self._lifecycle,
-            standing,
-            publisher,
-            journal,
-            known,
-            needs,
-            self._background,
-            clock,
+            registry, self._arbiter, self._lifecycle, publisher, journal, known, needs, self._background, clock
         )
         self._ingest = EventIngest(site, registry, publisher, self._lifecycle, needs, clock)
         self._inputs = SiteInputs(site, registry, decision, publisher, clock, settings.clock_skew_s, input_handlers)
@@ -100,7 +89,6 @@ class GatewayService:
 
         self._controllers = SetpointSupervisor(registry, controller)
         self.ready = asyncio.Event()  # what an earlier run left is settled; commands are accepted now
-        journal.on_trouble = self._journal_trouble
 
     # commands -------------------------------------------------------------------------------------------------------
 
@@ -129,9 +117,11 @@ class GatewayService:
         """Return the number of first results by status and reason code."""
         return self._intake.counts
 
-    def end_channel(self, channel: Channel, reason: Reason) -> None:
-        """End the leased commands of a channel that is lost; power goes to 0 W."""
-        self._end_leased(reason, channel)
+    def end_leased(self, reason: Reason, channel: Channel | None = None) -> None:
+        """End the leased commands, or only those of a channel that is lost; power goes to 0 W."""
+        for command in commands_in_force(self._registry, self._site_state):
+            if command.lease_until is not None and channel in (None, command.channel):
+                self._lifecycle.end(command, Status.FAILED, reason)
 
     # events and inputs ----------------------------------------------------------------------------------------------
 
@@ -232,6 +222,7 @@ class GatewayService:
         """Settle what an earlier run left, then control until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(self._journal.run(), name="journal")
+            tasks.create_task(self._report_journal(), name="journal trouble")
             try:
                 await self._recovery.run(self._known_ids)
                 self.ready.set()
@@ -247,8 +238,8 @@ class GatewayService:
     async def stop(self, within_s: float = 10.0) -> None:
         """End all leased commands and ramp to 0 W before the gateway stops; sessions stay."""
         reason = because(Code.GATEWAY_STOPPED, "The gateway is being stopped.")
-        self._arbiter.closed = reason
-        self._end_leased(reason)
+        self._arbiter.close(reason)
+        self.end_leased(reason)
         deadline = self._clock.now() + within_s
         while self._clock.now() < deadline and any(_powered(state) for state in self._registry):
             await self._clock.sleep(0.1)
@@ -257,15 +248,14 @@ class GatewayService:
             async with self._clock.timeout_at(self._clock.now() + FLUSH_S):
                 await self._journal.flush()
 
-    def _end_leased(self, reason: Reason, channel: Channel | None = None) -> None:
-        for command in commands_in_force(self._registry, self._site_state):
-            if command.lease_until is not None and channel in (None, command.channel):
-                self._lifecycle.end(command, Status.FAILED, reason)
-
-    def _journal_trouble(self, text: str) -> None:
-        reason = because(Code.JOURNAL_UNAVAILABLE, f"The journal cannot be written: {text}.") if text else None
-        self._publisher.happened(Happened.JOURNAL, None, reason, "" if text else "The journal is written again.")
-        self._publisher.changed(None)
+    async def _report_journal(self) -> None:
+        """Publish that the journal cannot be written, or is written again."""
+        while True:
+            trouble = await self._journal.troubles.get()
+            text = "" if trouble else "The journal is written again."
+            reason = because(Code.JOURNAL_UNAVAILABLE, f"The journal cannot be written: {trouble}.")
+            self._publisher.happened(Happened.JOURNAL, None, reason if trouble else None, text)
+            self._publisher.changed(None)
 
 
 def _powered(state: EvseControlState) -> bool:

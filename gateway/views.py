@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.authority.layers import PowerRequest
 from gateway.authority.site_limits import headroom, limits_of
-from gateway.authority.soc_floors import capacity_of
-from gateway.control.active_command import ActiveCommand
-from gateway.control.control_state import EvseControlState, EvseRegistry, SiteControlState
+from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry, SiteControlState
 from gateway.control.site_decision import SharedLimits, SiteDecision
 from gateway.energy.service import EnergyService
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.reason import because
-from gateway.model.site import Grid, InputKind, Site, SitePolicy
+from gateway.model.site import Grid, InputKind, Site
 from gateway.model.state import (
     CommandState,
     Connection,
@@ -104,7 +103,7 @@ class StateViews:
             plugged=evse.session is not None or evse.plug is PlugState.OCCUPIED,
             session_state=session_state,
             session=evse.session,
-            vehicle=_vehicle(evse, self._site.policy) if evse.session else None,
+            vehicle=_vehicle(evse) if evse.session else None,
             mode=evse.mode.value if evse.mode else None,
             can_discharge=evse.can_discharge,
             why_not=evse.why_not or None,
@@ -145,7 +144,6 @@ class StateViews:
     def site_state(self) -> SiteState:
         """Return the site as one group. What it could do is what its EVSEs could do, within the connection."""
         site, now, wall = self._site, self._clock.now(), self._clock.wall()
-        powers = [state.evse.power_w for state in self._registry if state.evse.power_w is not None]
         command, grid = self._site_state.command, site.inputs.fresh(Grid, now)
         return SiteState(
             site=site.policy.site,
@@ -160,7 +158,7 @@ class StateViews:
             peak_limit_w=site.peak_limit_w,
             reserve_pct=site.reserve_pct,
             reserve_wh=site.reserve_wh,
-            power_w=sum(powers) if powers else None,
+            power_w=_total(state.evse.power_w for state in self._registry),
             effective_w=sum(state.effective_w for state in self._registry) + 0.0,
             command=_command(command, wall),
             lease_until=command.lease_wall if command else None,
@@ -189,14 +187,11 @@ class StateViews:
     def site_telemetry(self, seq: int) -> SiteTelemetry:
         """Return all EVSEs together; energies are of those that measure."""
         evses = [state.evse for state in self._registry]
-        powers = [evse.power_w for evse in evses if evse.power_w is not None]
-        charged = [evse.charged.total_wh for evse in evses if evse.charged.total_wh is not None]
-        discharged = [evse.discharged.total_wh for evse in evses if evse.discharged.total_wh is not None]
         return SiteTelemetry(
-            power_w=sum(powers) if powers else None,
-            energy_charged_wh=sum(charged) if charged else None,
-            energy_discharged_wh=sum(discharged) if discharged else None,
-            evses_measured=len(powers),
+            power_w=_total(evse.power_w for evse in evses),
+            energy_charged_wh=_total(evse.charged.total_wh for evse in evses),
+            energy_discharged_wh=_total(evse.discharged.total_wh for evse in evses),
+            evses_measured=sum(evse.power_w is not None for evse in evses),
             base_w=self._decision.base().power_w,
             ts=self._clock.wall(),
             seq=seq,
@@ -267,20 +262,21 @@ def _command(command: ActiveCommand | None, wall: float) -> CommandState | None:
     )
 
 
-def _vehicle(evse: Evse, policy: SitePolicy) -> VehicleState:
-    needs, capacity = evse.needs, capacity_of(evse, policy)
-    if needs is None:
-        return VehicleState(id=evse.vehicle, capacity_wh=capacity.energy_wh, capacity_assumed=capacity.assumed)
+def _vehicle(evse: Evse) -> VehicleState:
+    needs = evse.needs
+    names = ("bidirectional", "energy_transfer", "control_mode", "departure", "target_soc_pct")
     return VehicleState(
         id=evse.vehicle,
-        bidirectional=needs.bidirectional,
-        energy_transfer=needs.energy_transfer,
-        control_mode=needs.control_mode,
-        capacity_wh=capacity.energy_wh,
-        capacity_assumed=capacity.assumed,
-        departure=needs.departure,
-        target_soc_pct=needs.target_soc_pct,
+        capacity_wh=evse.capacity_wh,
+        capacity_assumed=not evse.known_capacity_wh,
+        **{name: getattr(needs, name) for name in names if needs is not None},
     )
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    """Return the sum of the known values, None without any."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _limits(limits: PowerLimits | None) -> Limits | None:

@@ -13,8 +13,7 @@ from emulators.world.network import Network
 from gateway.app import Gateway, Parts, gateway
 from gateway.config import Config
 from gateway.model.journal import Record
-from gateway.store.memory import MemoryStore
-from gateway.store.ports import Store
+from gateway.store.store import MemoryStore, Store
 from protocols.ports import Clock
 
 STOP_ATTEMPTS = 20  # cancellations of the gateway's task before the world gives up

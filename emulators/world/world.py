@@ -25,7 +25,7 @@ from emulators.world.gateway_process import GatewayProcess
 from emulators.world.network import MemoryNetwork, Network
 from emulators.world.sockets import SocketNetwork, Sockets
 from gateway.app import Gateway
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from protocols.ports import BusMessage, TextWire
 
 

@@ -24,8 +24,8 @@ from gateway.mqtt.acl import User, acl
 from gateway.mqtt.asyncapi import document
 from gateway.mqtt.topics import Topics
 from gateway.store import report
-from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
+from gateway.store.store import StoreError
 
 ANSWER_WITHIN_S = 10.0
 _WRITERS = {"text": report.as_text, "csv": report.as_csv, "jsonl": report.as_json_lines}

@@ -1,20 +1,47 @@
-"""Decision about a command, and putting it in force: what it gets, and what is newer or of higher priority."""
+"""Decision about a command, and putting it in force: what it gets, and what is newer or of higher priority.
+
+Standing commands (reserves, limits, modes, backup, emergency stop) are in force until changed.
+"""
 
 from __future__ import annotations
 
+from gateway.authority import soc_floors
 from gateway.authority.layers import PowerRequest, cannot_reach, nothing_left
 from gateway.authority.priority import Layer
 from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.site_command import SiteCommands
-from gateway.commands.standing import STANDING, StandingCommands
-from gateway.control.active_command import ActiveCommand, Channel
-from gateway.control.control_state import EvseControlState, EvseRegistry, SiteControlState
+from gateway.control.control_state import (
+    ActiveCommand,
+    EvseControlState,
+    EvseRegistry,
+    SiteControlState,
+    commands_in_force,
+)
+from gateway.control.publisher import EventPublisher
 from gateway.control.site_decision import SiteDecision
-from gateway.model.command import LEASED, POWER_VERBS, Body, Schedule, Verb, signed_power
+from gateway.model.command import (
+    LEASED,
+    POWER_VERBS,
+    Backup,
+    Body,
+    Channel,
+    Mode,
+    PeakLimit,
+    Reserve,
+    Schedule,
+    Verb,
+    signed_power,
+)
+from gateway.model.journal import CommandEnded
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Status
+from gateway.model.site import Site
+from gateway.model.state import Happened
+from gateway.store.journal import Journal
 from protocols.ports import Clock
+
+STANDING = frozenset({Verb.RESERVE, Verb.PEAK_LIMIT, Verb.BACKUP, Verb.MODE, Verb.EMERGENCY_STOP})
 
 
 class CommandArbiter:
@@ -22,24 +49,33 @@ class CommandArbiter:
 
     def __init__(
         self,
+        site: Site,
         registry: EvseRegistry,
-        site: SiteControlState,
+        site_state: SiteControlState,
         decision: SiteDecision,
         sites: SiteCommands,
         lifecycle: CommandLifecycle,
-        standing: StandingCommands,
+        publisher: EventPublisher,
+        journal: Journal,
         clock: Clock,
     ) -> None:
-        self._registry = registry
         self._site = site
+        self._registry = registry
+        self._site_state = site_state
         self._decision = decision
         self._sites = sites
         self._lifecycle = lifecycle
-        self._standing = standing
+        self._publisher = publisher
+        self._journal = journal
         self._clock = clock
         self._settle_next: list[tuple[ActiveCommand, Status, Reason, bool]] = []
-        self.closed: Reason | None = None  # why only commands that take power away are still accepted
-        self._sequence = 0
+        self.closed: Reason | None = None
+        self._sequence = self._emergency_sequence = 0
+        self._standing: dict[tuple[str | None, Verb], str] = {}  # ids in force, by EVSE (None: site) and verb
+
+    def close(self, reason: Reason) -> None:
+        """Accept no command from now on except those that take power away."""
+        self.closed = reason
 
     def next_sequence(self) -> int:
         """Return the sequence number of a command that is decided now."""
@@ -96,7 +132,7 @@ class CommandArbiter:
 
     def _site_outranked(self, verb: Verb, priority: int) -> Reason | None:
         """Return why a command to the site cannot replace the one in force; a `stop` of the site yields to any."""
-        held = self._site.command
+        held = self._site_state.command
         if verb not in LEASED | {Verb.RELEASE} or held is None or held.verb is Verb.STOP:
             return None
         return _higher(held, priority)
@@ -120,12 +156,12 @@ class CommandArbiter:
         if command.evse is not None and verb in POWER_VERBS:
             self._lifecycle.allocate(command, self._registry.ensure(command.evse), decision.requested_w or 0.0)
         elif command.evse is None and verb in LEASED | {Verb.STOP}:
-            self._site.sequence = command.sequence
+            self._site_state.sequence = command.sequence
             self._lifecycle.allocate_site(command, powers)
             if len(powers) < len(decision.powers):
                 self._lifecycle.reallocate()
         else:
-            self._standing.apply(command)
+            self.apply_standing(command)
         if not command.settled and not any(one.unconfirmed for one in command.allocations.values()):
             acts = verb in STANDING | {Verb.STOP}
             reason = because(Code.IN_FORCE, "In force." if acts else "Done.")
@@ -146,9 +182,9 @@ class CommandArbiter:
             power_w = command.requested_w(self._clock.wall())
             self._lifecycle.allocate(command, self._registry.ensure(command.evse), power_w)
         elif command.verb is Verb.STOP:
-            self._site.command = command
+            self._site_state.command = command
         else:
-            self._standing.apply(command)
+            self.apply_standing(command)
 
     def _overtaken(self, command: ActiveCommand, powers: dict[str, float]) -> Reason | None:
         """Return why a command that waited for the journal must not act any more; EVSEs it has lost leave `powers`."""
@@ -166,9 +202,72 @@ class CommandArbiter:
             newer = lost is None or lost.sequence > command.sequence
             if newer or lost is None or not self._sites.may_take_part(lost, verb, command.body):
                 del powers[name]
-        if self._site.sequence > command.sequence or not powers:
+        if self._site_state.sequence > command.sequence or not powers:
             return because(Code.SUPERSEDED, "Newer or higher commands already act at the site.")
         return None
+
+    # standing commands -----------------------------------------------------------------------------------------------
+
+    def apply_standing(self, command: ActiveCommand) -> None:
+        """Put a standing command in force in the place of the one before it, or carry out a release."""
+        site, body = self._site, command.body
+        state = self._registry.ensure(command.evse) if command.evse is not None else None
+        if command.verb in STANDING:
+            self._replace_standing((command.evse, command.verb), command.id)
+        match body:
+            case Reserve() if state is not None:
+                pct, energy_wh = body.min_soc_pct or None, body.energy_wh or None
+                state.reserve = soc_floors.Reserve(pct, energy_wh) if pct or energy_wh else None
+            case Reserve():
+                site.reserve_pct, site.reserve_wh = body.min_soc_pct or None, body.energy_wh or None
+            case PeakLimit():
+                site.peak_limit_w = body.import_w
+            case Mode():
+                site.mode = body.mode
+            case Backup():
+                site.backup = body.action == "enter"
+            case _ if command.verb is Verb.EMERGENCY_STOP:
+                self._emergency_stop(command)
+            case _ if command.verb is Verb.RELEASE:
+                self._release(command, state)
+            case _:
+                raise AssertionError(f"{command.verb} is no standing command")
+        self._publisher.changed(command.evse)
+        self._registry.wake_all()
+
+    def _replace_standing(self, key: tuple[str | None, Verb], command: str) -> None:
+        before = self._standing.get(key)
+        self._standing[key] = command
+        if before is not None and before != command:
+            self._journal.later(CommandEnded(before, self._clock.wall()))
+
+    def _emergency_stop(self, command: ActiveCommand) -> None:
+        self._site.emergency_stop = command.id
+        self._emergency_sequence = self._site_state.sequence = command.sequence
+        for state in self._registry:
+            state.sequence = command.sequence
+        by = f" by {command.body.source}" if command.body.source else ""
+        reason = because(Code.EMERGENCY_STOP, f"The site was stopped{by}.")
+        self._publisher.happened(Happened.EMERGENCY_STOP, None, reason, command=command.id)
+        for held in commands_in_force(self._registry, self._site_state):
+            self._lifecycle.end(held, Status.SUPERSEDED, reason, ramp=False)
+
+    def _release(self, command: ActiveCommand, state: EvseControlState | None) -> None:
+        """End what was in force when the release was decided; what came after it stays."""
+        by = f" by {command.body.source}" if command.body.source else ""
+        reason = because(Code.RELEASED, f"Released{by}.")
+        held = state.command if state is not None else self._site_state.command
+        if state is not None and held is not None and held.evse is None:
+            return  # a command to the site is ended by a release of the site
+        if state is None and self._emergency_sequence < command.sequence:
+            self._site.emergency_stop = None
+            stopped = self._standing.pop((None, Verb.EMERGENCY_STOP), None)
+            if stopped is not None:
+                self._journal.later(CommandEnded(stopped, self._clock.wall()))
+                text = "The emergency stop is over."
+                self._publisher.happened(Happened.RELEASED, None, reason, text, command.id)
+        if held is not None and held.sequence < command.sequence:
+            self._lifecycle.end(held, Status.SUPERSEDED, reason)
 
 
 def _outranked(state: EvseControlState, verb: Verb, priority: int) -> Reason | None:

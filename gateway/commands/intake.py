@@ -15,26 +15,22 @@ from dataclasses import dataclass
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
 from gateway.commands.decision import CommandDecision
-from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.lifecycle import CommandLifecycle
-from gateway.commands.submission import Malformed, Submission, parse
-from gateway.control.active_command import ActiveCommand, schedule_end
-from gateway.control.control_state import EvseRegistry
+from gateway.control.control_state import ActiveCommand, EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
-from gateway.model.command import ALWAYS_ACT, LEASED, Body, Schedule, Verb, fingerprint
-from gateway.model.journal import CommandOpened, Entry, Phase, ReplyTo, ResultGiven, Step
+from gateway.model.command import ALWAYS_ACT, LEASED, Body, Malformed, Schedule, Submission, Verb, fingerprint, parse
+from gateway.model.journal import CommandOpened, Entry, Phase, Record, ReplyTo, ResultGiven, Step
 from gateway.model.moment import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
 from gateway.rate_limit import RateLimiter
-from gateway.store.journal import Journal
-from gateway.store.ports import RecordRefused, StoreError, Unfinished
+from gateway.store.journal import IdempotencyCache, Journal, Unfinished
+from gateway.store.store import RecordRefused, StoreError
 from protocols.ports import Clock
 
 MOST_AT_ONCE = 2000  # commands in intake at the same moment
-CommandRecord = Entry | CommandOpened | ResultGiven
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +104,15 @@ class CommandIntake:
         parsed = parse(submission)
         if isinstance(parsed, Malformed):
             return self._refuse_malformed(submission, parsed)
-        verb, body = parsed.verb, parsed.body
+        verb, body = parsed
         not_now = self._not_now(submission, verb, body)
         if not_now is not None:
-            return self._refuse_unstored(submission, body, not_now)
+            return self._refuse(submission, body, not_now)
         if body.id in self._in_intake:
             return await self._copy_in_intake(submission, verb, body)
         if len(self._in_intake) >= MOST_AT_ONCE:
             reason = because(Code.BUSY, "Too many commands at once; send it again.")
-            return self._refuse_unstored(submission, body, reason)
+            return self._refuse(submission, body, reason)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._in_intake[body.id] = future
         try:
@@ -135,10 +131,10 @@ class CommandIntake:
         print_, reply = fingerprint(submission.evse, verb, body), submission.reply_to(body.reply_to)
         command = ReceivedCommand(submission, verb, body, received, started, print_, reply)
         try:
-            stored = await self._find(body.id)
+            stored = await self._known.find(body.id)
         except StoreError as error:
             if verb not in ALWAYS_ACT:
-                return self._refuse_unstored(submission, body, _unwritten(error))
+                return self._refuse(submission, body, _unwritten(error))
             stored = None
         if stored is not None:
             return self._answer_known(submission, body, stored, print_)
@@ -173,9 +169,9 @@ class CommandIntake:
             await self._journal.keep(*self._records(command, decision, result, text))
         except Unfinished as slow:
             self._background.start(self._fail_if_written(slow, command, decision, result))
-            return self._refuse_unstored(submission, body, _unwritten(slow))
+            return self._refuse(submission, body, _unwritten(slow))
         except StoreError as error:
-            return self._refuse_unstored(submission, body, await self._why_unwritten(error, command.id))
+            return self._refuse(submission, body, await self._why_unwritten(error, command.id))
         self._answer(command, result, text)
         if decision.status is Status.REFUSED:
             self._publisher.happened(Happened.REFUSED, result.evse, decision.reason, command=command.id)
@@ -189,7 +185,7 @@ class CommandIntake:
     ) -> None:
         """A command answered as refused is in the journal after all: there it ends as failed, and never acts."""
         with contextlib.suppress(StoreError):
-            await slow.landed
+            await slow.completed
             self._known.put(command.id, command.fingerprint, result.model_dump_json())
             if decision.acts or command.verb is Verb.RELEASE:
                 failed = command.active(0, decision)
@@ -203,23 +199,16 @@ class CommandIntake:
             late_s = wall - body.expires_at
             text = f"It expired {late_s:.1f} s ago by the gateway's clock, which says {rfc3339(wall)}."
             return CommandDecision.refusal(because(Code.EXPIRED, text))
-        if isinstance(body, Schedule) and schedule_end(body) <= wall:
+        if isinstance(body, Schedule) and body.end <= wall:
             return CommandDecision.refusal(because(Code.EXPIRED, "The last period of the schedule has already ended."))
         return self._arbiter.decide(command.submission.evse, command.verb, body, wall)
 
     def _answer(self, command: ReceivedCommand, result: Result, text: str) -> None:
         self._known.put(command.id, command.fingerprint, text)
-        self.counts[result.status.value, result.code.value] += 1
+        self.counts[result.status.value, result.reason.code.value] += 1
         self._publisher.result(result, command.reply, Phase.FIRST)
 
     # duplicates -----------------------------------------------------------------------------------------------------
-
-    async def _find(self, command_id: str) -> tuple[str, str] | None:
-        held = self._known.get(command_id)
-        if held is not None or self._known.complete:
-            return held
-        stored = await self._journal.store.find_command(command_id)
-        return (stored.fingerprint, stored.final or stored.first or "") if stored is not None else None
 
     async def _why_unwritten(self, error: StoreError, command_id: str) -> Reason:
         """The store may have an id that this gateway has not: of another gateway, or of a write reported as failed."""
@@ -233,11 +222,11 @@ class CommandIntake:
     def _answer_known(self, submission: Submission, body: Body, stored: tuple[str, str], print_: str) -> Result:
         if stored[0] != print_:
             text = f"The id {body.id} was used with another command in the last 7 days; take a new one."
-            return self._refuse_unstored(submission, body, because(Code.ID_CONFLICT, text))
+            return self._refuse(submission, body, because(Code.ID_CONFLICT, text))
         result = Result.model_validate_json(stored[1])
         channel = submission.channel.value
         self._publisher.note(Step.RECEIVED, "duplicate", body.id, submission.evse, channel=channel)
-        self.counts["duplicate", result.code.value] += 1
+        self.counts["duplicate", result.reason.code.value] += 1
         self._publisher.result(result, submission.reply_to(body.reply_to), None)
         return result
 
@@ -247,8 +236,8 @@ class CommandIntake:
             result = await asyncio.shield(self._in_intake[body.id])
         except asyncio.CancelledError:
             reason = because(Code.BUSY, "The command could not be accepted; send it again.")
-            return self._refuse_unstored(submission, body, reason)
-        stored = self._known.get(body.id)
+            return self._refuse(submission, body, reason)
+        stored = self._known.recent(body.id)
         if stored is None:  # refused, and its id is free again: the sender of the copy is answered too
             self._publisher.result(result, submission.reply_to(body.reply_to), None)
             return result
@@ -285,36 +274,30 @@ class CommandIntake:
         if not self._evse_rates.allow(self._bucket(submission.evse), self._clock.now()):
             text = "Messages come faster than this EVSE may be sent them, and this one is malformed."
             reason = because(Code.RATE_LIMITED, text)
-        result = self._refused(submission, bad.id or "", reason, bad.source)
-        return self._publish_refusal(submission, result, submission.reply_to(bad.reply_to))
+        return self._refuse(submission, bad, reason)
 
-    def _refuse_unstored(self, submission: Submission, body: Body, reason: Reason) -> Result:
-        result = self._refused(submission, body.id, reason, body.source)
-        return self._publish_refusal(submission, result, submission.reply_to(body.reply_to))
-
-    def _publish_refusal(self, submission: Submission, result: Result, reply: ReplyTo | None) -> Result:
-        self.counts[result.status.value, result.code.value] += 1
-        counted_only = result.code is Code.RATE_LIMITED  # so that they do not fill the journal
-        if not counted_only:
-            data = {"verb": result.verb, "text": result.reason.text, "channel": submission.channel.value}
-            evse = submission.evse
-            self._journal.later(Entry(result.ts, Step.RECEIVED, result.code.value, result.id or None, evse, data))
-        self._publisher.result(result, reply, None)
-        if not counted_only:
-            self._publisher.happened(Happened.REFUSED, submission.evse, result.reason, command=result.id or None)
-        return result
-
-    def _refused(self, submission: Submission, command_id: str, reason: Reason, source: str | None) -> Result:
-        return Result(
-            id=command_id,
+    def _refuse(self, submission: Submission, read: Body | Malformed, reason: Reason) -> Result:
+        """Publish a refusal that is not stored; `read` is what could be read of the command."""
+        code, evse, wall = reason.code, submission.evse, self._clock.wall()
+        result = Result(
+            id=read.id or "",
             verb=submission.verb[:64],
-            evse=submission.evse,
+            evse=evse,
             status=Status.REFUSED,
             reason=reason,
-            source=source,
+            source=read.source,
             gateway=self._publisher.gateway_id,
-            ts=self._clock.wall(),
+            ts=wall,
         )
+        self.counts[result.status.value, code.value] += 1
+        counted_only = code is Code.RATE_LIMITED  # so that they do not fill the journal
+        if not counted_only:
+            data = {"verb": result.verb, "text": reason.text, "channel": submission.channel.value}
+            self._journal.later(Entry(wall, Step.RECEIVED, code.value, read.id, evse, data))
+        self._publisher.result(result, submission.reply_to(read.reply_to), None)
+        if not counted_only:
+            self._publisher.happened(Happened.REFUSED, evse, reason, command=read.id)
+        return result
 
     # records --------------------------------------------------------------------------------------------------------
 
@@ -337,34 +320,30 @@ class CommandIntake:
             ts=self._clock.wall(),
         )
 
-    def _records(
-        self, command: ReceivedCommand, decision: CommandDecision, result: Result, text: str
-    ) -> list[CommandRecord]:
-        body, submission, verb = command.body, command.submission, command.verb.value
+    def _records(self, command: ReceivedCommand, decision: CommandDecision, result: Result, text: str) -> list[Record]:
+        body, submission, verb, code = command.body, command.submission, command.verb.value, result.reason.code.value
         evse, channel, received, wall = submission.evse, submission.channel.value, command.received, self._clock.wall()
         origin = {"channel": channel, "source": body.source, "client": submission.client, "verb": verb}
         asked = body.model_dump(mode="json", exclude={"id", "source", "reply_to"}, exclude_none=True)
         bound = {"effective_w": result.effective_w, "requested_w": result.requested_w, "text": result.reason.text}
         answer = {"status": result.status.value, "reason": result.reason.model_dump(mode="json"), "source": body.source}
         in_force = decision.acts or (command.verb is Verb.RELEASE and result.status is not Status.REFUSED)
+        request, print_, reply = body.model_dump_json(), command.fingerprint, command.reply
+        opened = CommandOpened(body.id, evse, verb, print_, request, body.source, channel, received, in_force, reply)
         return [
             Entry(received, Step.RECEIVED, channel, body.id, evse, origin),
             Entry(received, Step.VALIDATED, verb, body.id, evse, asked),
-            CommandOpened(
+            opened,
+            Entry(wall, Step.JOURNALLED, verb, body.id, evse),
+            Entry(wall, Step.BOUND, result.binding or code, body.id, evse, bound),
+            Entry(
+                wall,
+                Step.RESULT,
+                result.reason.code.value,
                 body.id,
                 evse,
-                verb,
-                command.fingerprint,
-                body.model_dump_json(),
-                body.source,
-                channel,
-                received,
-                in_force,
-                command.reply,
+                {**answer, "effective_w": result.effective_w},
             ),
-            Entry(wall, Step.JOURNALLED, verb, body.id, evse),
-            Entry(wall, Step.BOUND, result.binding or result.code.value, body.id, evse, bound),
-            Entry(wall, Step.RESULT, result.code.value, body.id, evse, {**answer, "effective_w": result.effective_w}),
             ResultGiven(body.id, Phase.FIRST, text, wall),
         ]
 

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from gateway.authority.priority import MARGIN_W
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.site_command import SiteCommands
-from gateway.control.active_command import ActiveCommand, Allocation, Stage
-from gateway.control.control_state import EvseControlState, EvseRegistry, Ramp, SiteControlState
+from gateway.control.control_state import (
+    ActiveCommand,
+    Allocation,
+    EvseControlState,
+    EvseRegistry,
+    Ramp,
+    SiteControlState,
+    Stage,
+)
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
 from gateway.model.command import LEASED, Verb
-from gateway.model.journal import CommandEnded, Entry, Phase, ResultGiven, Step
+from gateway.model.journal import CommandEnded, Entry, Phase, Record, ResultGiven, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Measured, Result, Share, Status
 from gateway.model.state import Happened
-from gateway.store.journal import Journal
-from gateway.store.ports import StoreError
+from gateway.store.journal import IdempotencyCache, Journal
+from gateway.store.store import StoreError
 from protocols.ports import Clock
 
 ACHIEVED = because(Code.SEEN_ON_METER, "The meter shows what was granted.")
@@ -62,7 +68,7 @@ class CommandLifecycle:
         allocation = self._assign(command, state, power_w, renewed)
         if state.evse.session is None and command.verb is Verb.STOP:
             allocation.stage = Stage.ACHIEVED  # nothing runs
-        self._touch(state)
+        self._notify(state)
 
     def allocate_site(self, command: ActiveCommand, powers: dict[str, float]) -> None:
         """Put a command to the site in force at the EVSEs that take part in it."""
@@ -80,7 +86,7 @@ class CommandLifecycle:
             allocation = self._assign(command, state, powers[name], renewed[name])
             if state.evse.session is None:
                 allocation.stage = Stage.ACHIEVED
-            self._touch(state)
+            self._notify(state)
         self._publisher.changed(None)
 
     def reallocate(self, without: EvseControlState | None = None) -> None:
@@ -100,7 +106,7 @@ class CommandLifecycle:
                 allocation.request(power_w, now)
             else:
                 continue
-            self._touch(state)
+            self._notify(state)
 
     def _assign(
         self, command: ActiveCommand, state: EvseControlState, power_w: float, renewed: Allocation | None
@@ -119,7 +125,7 @@ class CommandLifecycle:
             self.withdraw(state, reason, failed=False)
             state.ramp = None
 
-    def _touch(self, state: EvseControlState) -> None:
+    def _notify(self, state: EvseControlState) -> None:
         state.wake.set()
         self._publisher.changed(state.name)
 
@@ -128,7 +134,7 @@ class CommandLifecycle:
     def settle(self, command: ActiveCommand, status: Status, reason: Reason, *, ended: bool) -> None:
         """Give the final result, once. `ended`: the command also stops acting."""
         wall = self._clock.wall()
-        records: list[Entry | ResultGiven | CommandEnded] = []
+        records: list[Record] = []
         result: Result | None = None
         if not command.settled:
             command.settled = True
@@ -146,9 +152,7 @@ class CommandLifecycle:
         else:
             self._background.start(self._keep_and_publish(command, result, records))
 
-    async def _keep_and_publish(
-        self, command: ActiveCommand, result: Result, records: list[Entry | ResultGiven | CommandEnded]
-    ) -> None:
+    async def _keep_and_publish(self, command: ActiveCommand, result: Result, records: list[Record]) -> None:
         try:
             await self._journal.keep_or_later(*records)
         except StoreError:
@@ -206,15 +210,8 @@ class CommandLifecycle:
             allocation.mismatch_w = evse.power_w
             return
         allocation.stage = Stage.ACHIEVED
-        self._publisher.note(
-            Step.METERED,
-            "meter",
-            command.id,
-            state.name,
-            power_w=evse.power_w,
-            confirmed_w=confirmed_w,
-            soc_pct=evse.soc_pct,
-        )
+        measured = {"power_w": evse.power_w, "confirmed_w": confirmed_w, "soc_pct": evse.soc_pct}
+        self._publisher.note(Step.METERED, "meter", command.id, state.name, **measured)
         self._settle_if_achieved(command)
 
     def _settle_if_achieved(self, command: ActiveCommand) -> None:
@@ -270,7 +267,7 @@ class CommandLifecycle:
         state.command = None
         if ramp and state.setpoint.sent_w:
             state.ramp = Ramp(state.setpoint.sent_w, self._clock.now())
-        self._touch(state)
+        self._notify(state)
 
 
 def _share(state: EvseControlState, allocation: Allocation) -> Share:

@@ -14,24 +14,21 @@ import msgspec
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.idempotency import IdempotencyCache
 from gateway.commands.lifecycle import CommandLifecycle
-from gateway.commands.standing import StandingCommands
-from gateway.control.active_command import ActiveCommand, Channel
-from gateway.control.control_state import EvseRegistry
+from gateway.control.control_state import ActiveCommand, EvseRegistry
 from gateway.control.negotiated_needs import KEPT_S, VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
-from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Verb
+from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Channel, Verb
 from gateway.model.journal import Entry, Phase, Step, StoredCommand
 from gateway.model.reason import Code, because
 from gateway.model.result import Result, Status
-from gateway.store.journal import Journal
-from gateway.store.ports import StoreError
+from gateway.store.journal import IdempotencyCache, Journal
+from gateway.store.store import StoreError
 from protocols.ports import Clock
 
 UNDELIVERED = 10_000  # results published again
 ENTRIES_READ = 10_000  # the newest, of a version that kept no records of vehicles
-NOT_KNOWN = frozenset({Code.UNKNOWN_EVSE.value, Code.OFFLINE.value})  # the EVSE of such a result may not exist
+NO_EVSE = frozenset({Code.UNKNOWN_EVSE.value, Code.OFFLINE.value})  # the EVSE of such a result may not exist
 
 
 class _Reason(msgspec.Struct):
@@ -50,7 +47,6 @@ class Recovery:
         registry: EvseRegistry,
         arbiter: CommandArbiter,
         lifecycle: CommandLifecycle,
-        standing: StandingCommands,
         publisher: EventPublisher,
         journal: Journal,
         known: IdempotencyCache,
@@ -61,7 +57,6 @@ class Recovery:
         self._registry = registry
         self._arbiter = arbiter
         self._lifecycle = lifecycle
-        self._standing = standing
         self._publisher = publisher
         self._journal = journal
         self._known = known
@@ -76,7 +71,7 @@ class Recovery:
         for stored in reversed(recent):
             if latest := stored.final or stored.first:
                 self._known.put(stored.id, stored.fingerprint, latest)
-                if stored.evse is not None and _code(latest) not in NOT_KNOWN:
+                if stored.evse is not None and _code(latest) not in NO_EVSE:
                     self._registry.ensure(stored.evse)  # until its station is back it is offline, not unknown
         self._known.complete = len(recent) < known_ids
         for stored in await store.undelivered(UNDELIVERED):
@@ -125,7 +120,7 @@ class Recovery:
             reason = because(Code.SCHEDULE_ENDED, "The schedule ended while the gateway was down.")
             settle(command, Status.FAILED, reason, ended=True)
         elif verb is Verb.RELEASE:  # accepted, and perhaps not carried out
-            self._standing.apply(command)
+            self._arbiter.apply_standing(command)
             settle(command, Status.ACHIEVED, because(Code.IN_FORCE, "Done."), ended=True)
         else:
             self._arbiter.restore(command)

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from gateway.authority.layers import PowerRequest, cannot_reach, dead_band
 from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, Layer, decide
 from gateway.commands.decision import GRANTED, CommandDecision
-from gateway.control.active_command import ActiveCommand
-from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry
 from gateway.control.site_decision import SiteDecision
 from gateway.energy.dispatch import share_command
 from gateway.energy.resource import Resource
@@ -97,7 +96,7 @@ class SiteCommands:
             min_charge_w=band.charge_w,
             min_discharge_w=band.discharge_w,
             soc_pct=evse.soc_pct,
-            capacity_wh=self._decision.capacity_wh(state),
+            capacity_wh=evse.capacity_wh,
             floor_pct=self._decision.floor_pct(state),
         )
 

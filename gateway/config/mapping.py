@@ -15,8 +15,7 @@ from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
 from gateway.mqtt.topics import MqttSettings, Topics
-from gateway.store.memory import MemoryStore
-from gateway.store.ports import Store
+from gateway.store.store import MemoryStore, Store
 from protocols.ocpp import vendor
 
 if TYPE_CHECKING:

@@ -6,16 +6,19 @@ energy requests of then are no statement about now.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
-from typing import Annotated, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated
 
 import msgspec
 
-from gateway.model.event import PowerLimits, VehicleNeeds
+from gateway.model.event import VehicleNeeds
 from gateway.model.evse import Evse
-from gateway.model.journal import Entry, Forgotten, Kept, Record
+from gateway.model.journal import Entry, Forgotten, Kept
 from gateway.model.state import Happened
+from gateway.store.journal import Journal
 
 log = logging.getLogger("v2x")
 
@@ -46,17 +49,11 @@ class NeedsRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     battery_capacity_wh: float | None = None
 
 
-class Writer(Protocol):
-    """Destination of records: `gateway.store.journal.Journal`."""
-
-    def later(self, *records: Record) -> None: ...
-
-
 class VehicleNeedsPersistence:
     """Persistence of what vehicles have negotiated."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._written: dict[str, NeedsRow] = {}
         self._restored: dict[str, NeedsRow] = {}
 
@@ -64,13 +61,13 @@ class VehicleNeedsPersistence:
         """Write what the vehicle in session has negotiated; nothing without a session or before it has negotiated."""
         if evse.session is None or evse.needs is None:
             return
-        self._write(evse.name, _row(evse.session, evse.needs), wall)
+        self._write(evse.name, _row(evse.session, asdict(evse.needs)), wall)
 
     def forget(self, evse: str) -> None:
         """Remove the record of a session that has ended."""
         self._restored.pop(evse, None)
         if self._written.pop(evse, None) is not None:
-            self._writer.later(Forgotten(KIND, evse))
+            self._journal.later(Forgotten(KIND, evse))
 
     def take(self, evse: str, session: str) -> VehicleNeeds | None:
         """Return what was negotiated in this session before the restart, once; the record of another is removed."""
@@ -79,9 +76,9 @@ class VehicleNeedsPersistence:
         row = self._restored.pop(evse, None)
         if row is None:
             return None
-        limits = PowerLimits(**msgspec.structs.asdict(row.limits))
-        members = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _OWN}
-        return VehicleNeeds(limits=limits, **members)
+        lasting = msgspec.to_builtins(row)
+        del lasting["session"]
+        return msgspec.convert(lasting, VehicleNeeds)
 
     def restore(self, kept: Sequence[Kept]) -> bool:
         """Read the records of an earlier run; False where there is none. One that cannot be read is left out."""
@@ -109,12 +106,8 @@ class VehicleNeedsPersistence:
             if entry.cause == Happened.SESSION_ENDED:
                 found.pop(entry.evse, None)
             elif entry.cause == Happened.NEGOTIATED and needs:
-                lasting = {name: value for name, value in needs.items() if name in NeedsRow.__struct_fields__}
-                try:
-                    row = msgspec.convert({**lasting, "session": session}, NeedsRow)
-                except msgspec.ValidationError:  # written by another version
-                    continue
-                found[entry.evse], walls[entry.evse] = row, entry.wall
+                with contextlib.suppress(msgspec.ValidationError):  # written by another version
+                    found[entry.evse], walls[entry.evse] = _row(session, needs), entry.wall
         for evse, row in found.items():
             self._write(evse, row, walls[evse])
             self._restored[evse] = row
@@ -122,21 +115,10 @@ class VehicleNeedsPersistence:
     def _write(self, evse: str, row: NeedsRow, wall: float) -> None:
         if self._written.get(evse) != row:
             self._written[evse] = row
-            self._writer.later(Kept(KIND, evse, msgspec.json.encode(row).decode(), wall))
+            self._journal.later(Kept(KIND, evse, msgspec.json.encode(row).decode(), wall))
 
 
-_OWN = ("session", "limits")
-
-
-def _row(session: str, needs: VehicleNeeds) -> NeedsRow:
-    limits = needs.limits
-    return NeedsRow(
-        session,
-        LimitsRow(limits.max_charge_w, limits.max_discharge_w, limits.min_charge_w, limits.min_discharge_w),
-        needs.bidirectional,
-        needs.energy_transfer,
-        needs.control_mode,
-        needs.target_soc_pct,
-        needs.departure,
-        needs.battery_capacity_wh,
-    )
+def _row(session: str, needs: Mapping[str, object]) -> NeedsRow:
+    """Return the row of what lasts; msgspec.ValidationError for what another version wrote."""
+    lasting = {name: value for name, value in needs.items() if name in NeedsRow.__struct_fields__}
+    return msgspec.convert({**lasting, "session": session}, NeedsRow)

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Protocol
 
 from gateway.model.journal import Entry, Phase, ReplyTo, Step
 from gateway.model.reason import Reason
 from gateway.model.result import Result
 from gateway.model.state import EventMessage, Happened
-from gateway.model.subscriber import Subscriber
 from gateway.store.journal import Journal
 from protocols.ports import Clock
 
 MAX_TEXT = 1000
+
+
+class Subscriber(Protocol):
+    """Receiver of results, events and changes, such as MQTT. Its methods are short and never raise."""
+
+    def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
+        """Receive a result; with `phase` None it is not stored, so nothing is to be acknowledged."""
+
+    def event(self, event: EventMessage) -> None:
+        """Receive an event."""
+
+    def changed(self, evse: str | None) -> None:
+        """Receive that the state of an EVSE (and with it the site's sums), or of the site (None), has changed."""
+
+    def measured(self, evse: str | None) -> None:
+        """Receive that only measured values of the state have changed."""
 
 
 class EventPublisher:
@@ -44,7 +60,7 @@ class EventPublisher:
     def measured(self, evse: str | None) -> None:
         """Notify of new measured values, and nothing in a state that is acted on at once."""
         for subscriber in self._subscribers:
-            subscriber.stirred(evse)
+            subscriber.measured(evse)
 
     # results and events ---------------------------------------------------------------------------------------------
 
@@ -64,42 +80,25 @@ class EventPublisher:
         **journalled: object,
     ) -> None:
         """Publish and journal an event; `journalled` stands in the journal only."""
-        wall, text = self._clock.wall(), text[:MAX_TEXT]
-        message = EventMessage(
-            event=event,
-            evse=evse,
-            reason=reason,
-            text=text,
-            command=command,
-            session=session,
-            gateway=self.gateway_id,
-            ts=wall,
-        )
+        text = text[:MAX_TEXT]
         data: dict[str, object] = {"text": text} if text else {}
         if reason is not None:
             data["reason"] = reason.model_dump(mode="json")
         if session is not None:
             data["session"] = session
-        self._event(message, Entry(wall, Step.EVENT, event.value, command, evse, data | journalled))
+        members = {"reason": reason, "text": text, "command": command, "session": session}
+        self._publish(event, evse, data | journalled, **members)
 
     def decided(self, code: str, text: str, evse: str | None, subject: str, figures: dict[str, float]) -> None:
         """Publish and journal what energy management has decided."""
-        wall, text = self._clock.wall(), text[:MAX_TEXT]
-        message = EventMessage(
-            event=Happened.DECIDED,
-            evse=evse,
-            text=text,
-            code=code,
-            subject=subject or None,
-            figures=figures or None,
-            gateway=self.gateway_id,
-            ts=wall,
-        )
-        data: dict[str, object] = {"text": text, "code": code, "subject": subject, **figures}
-        self._event(message, Entry(wall, Step.EVENT, Happened.DECIDED.value, None, evse, data))
+        text = text[:MAX_TEXT]
+        data = {"text": text, "code": code, "subject": subject, **figures}
+        members = {"text": text, "code": code, "subject": subject or None, "figures": figures or None}
+        self._publish(Happened.DECIDED, evse, data, **members)
 
-    def _event(self, message: EventMessage, entry: Entry) -> None:
-        self._journal.later(entry)
+    def _publish(self, event: Happened, evse: str | None, data: dict[str, object], **members: Any) -> None:
+        message = EventMessage(event=event, evse=evse, gateway=self.gateway_id, ts=self._clock.wall(), **members)
+        self._journal.later(Entry(message.ts, Step.EVENT, event.value, message.command, evse, data))
         for subscriber in self._subscribers:
             subscriber.event(message)
 

@@ -14,8 +14,7 @@ from typing import Protocol
 from gateway.authority.layers import cannot_reach, charges_in_s
 from gateway.authority.priority import MARGIN_W, RANK, Decision, Layer
 from gateway.authority.ramp import ramp
-from gateway.control.active_command import ActiveCommand, Allocation, Stage
-from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
 from gateway.control.publisher import EventPublisher
 from gateway.control.setpoint import Action, Completion, Target
 from gateway.control.settings import RAMP_STEP_S, ServiceSettings
@@ -241,11 +240,11 @@ class SetpointController:
 
     def _ramped_w(self, decision: Decision, now: float) -> float:
         """Return the power decided, or a step of the ramp towards it within the layers above the command."""
-        state, walk = self._state, self._state.ramp
-        if walk is None:
+        state, active_ramp = self._state, self._state.ramp
+        if active_ramp is None:
             return decision.power_w
         rate = self._decision.ramp_w_per_s
-        power_w = ramp(walk.start_w, decision.power_w, rate, now - walk.begun + RAMP_STEP_S)
+        power_w = ramp(active_ramp.start_w, decision.power_w, rate, now - active_ramp.begun + RAMP_STEP_S)
         hard = [one for one in decision.layers if RANK[one.bound.layer] <= HARD]
         if hard:
             power_w = clamp(power_w, hard[-1].low_w, hard[-1].high_w)
@@ -286,18 +285,21 @@ class SetpointController:
         answered = self._clock.now()
         match completion := setpoint.complete(order, outcome, answered):
             case Completion.REPEATED | Completion.CHANGED:
-                self._confirm(command, allocation, target.power_w, outcome, answered)
+                in_force = allocation if state.allocation is allocation else None
+                if command is not None and in_force is not None and in_force.confirm(target.power_w, answered):
+                    cause = outcome.code or "station"
+                    self._publisher.note(Step.CONFIRMED, cause, command.id, state.name, power_w=target.power_w)
                 if completion is Completion.CHANGED:
                     self._publisher.decision_changed(state.name)
             case Completion.REJECTED:
                 cause = " ".join(word for word in (outcome.code, outcome.text) if word) or "no reason"
                 reason = because(Code.STATION_REFUSED, f"The station refused {target.power_w:.0f} W: {cause}.")
-                self._fail(command, allocation, reason, (outcome.code, target.power_w))
+                self._fail(allocation, reason, (outcome.code, target.power_w))
             case Completion.SILENT:
                 cause = outcome.text or outcome.code or "no answer in time"
                 text = f"The station did not answer an order of {target.power_w:.0f} W: {cause}."
                 reason = because(Code.STATION_SILENT, text)
-                self._fail(command, allocation, reason, (reason.code, target.power_w))
+                self._fail(allocation, reason, (reason.code, target.power_w))
 
     async def _set_power(self, power_w: float, valid_for_s: float) -> Outcome:
         within_s = self._settings.set_within_s
@@ -307,31 +309,10 @@ class SetpointController:
         except TimeoutError:
             return Outcome(Answer.UNKNOWN, text=f"no answer within {within_s:.0f} s")
 
-    def _confirm(
-        self,
-        command: ActiveCommand | None,
-        allocation: Allocation | None,
-        power_w: float,
-        outcome: Outcome,
-        now: float,
-    ) -> None:
-        state = self._state
-        if command is None or allocation is None or state.allocation is not allocation:
-            return
-        if allocation.confirm(power_w, now):
-            cause = outcome.code or "station"
-            self._publisher.note(Step.CONFIRMED, cause, command.id, state.name, power_w=power_w)
-
-    def _fail(
-        self,
-        command: ActiveCommand | None,
-        allocation: Allocation | None,
-        reason: Reason,
-        trouble: tuple[str, float],
-    ) -> None:
+    def _fail(self, allocation: Allocation | None, reason: Reason, trouble: tuple[str, float]) -> None:
         """Fail the command; without one, report the trouble once until it is another."""
         state = self._state
-        if command is not None and state.command is command and state.allocation is allocation:
+        if allocation is not None and state.allocation is allocation:
             self._commands.withdraw(state, reason, failed=True)
         elif state.setpoint.reported != trouble:
             state.setpoint.reported = trouble

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.site_limits import Base, base_power, site_bounds
-from gateway.authority.soc_floors import capacity_of, floor_reached, floors
+from gateway.authority.soc_floors import floor_reached, floors
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.model.reason import Code
 from gateway.model.site import Site
@@ -86,9 +86,6 @@ class SiteDecision:
         self, state: EvseControlState, request: PowerRequest | None, site_bounds: tuple[Bound, ...]
     ) -> Situation:
         """Return everything that decides about an EVSE now, if `request` were in force."""
-        found = floors(state.evse, self._site, state.reserve, request.min_soc_pct if request else None)
-        floor_pct = found[0].pct if found else 0.0
-        hysteresis_pct = self._site.policy.floor_hysteresis_pct
         return Situation(
             evse=state.evse,
             site=self._site,
@@ -97,7 +94,7 @@ class SiteDecision:
             site_bounds=site_bounds,
             request=request,
             reserve=state.reserve,
-            floor_reached=floor_reached(state.floor_reached, state.evse.soc_pct, floor_pct, hysteresis_pct),
+            floor_reached=self._floor_reached(state, request),
             optimiser=state.optimiser or self._idle_bound(),
             extra=state.extra,
         )
@@ -125,20 +122,21 @@ class SiteDecision:
             return None
         return PowerRequest(allocation.power_w, command.id, command.body.min_soc_pct)
 
-    def capacity_wh(self, state: EvseControlState) -> float:
-        """Return the capacity of a vehicle's battery, the assumed one where it is unknown."""
-        return capacity_of(state.evse, self._site.policy).energy_wh
-
     def floor_pct(self, state: EvseControlState) -> float:
         """Return the highest SoC floor in force."""
-        command = state.command
-        found = floors(state.evse, self._site, state.reserve, command.body.min_soc_pct if command else None)
-        return found[0].pct if found else 0.0
+        return self._floor_pct(state, self.request(state))
 
     def floor_reached(self, state: EvseControlState) -> bool:
         """Return whether the highest floor counts as reached now, with hysteresis."""
+        return self._floor_reached(state, self.request(state))
+
+    def _floor_pct(self, state: EvseControlState, request: PowerRequest | None) -> float:
+        found = floors(state.evse, self._site, state.reserve, request.min_soc_pct if request else None)
+        return found[0].pct if found else 0.0
+
+    def _floor_reached(self, state: EvseControlState, request: PowerRequest | None) -> bool:
         hysteresis_pct = self._site.policy.floor_hysteresis_pct
-        return floor_reached(state.floor_reached, state.evse.soc_pct, self.floor_pct(state), hysteresis_pct)
+        return floor_reached(state.floor_reached, state.evse.soc_pct, self._floor_pct(state, request), hysteresis_pct)
 
     def _site_bounds(self, state: EvseControlState, shared: SharedLimits | None) -> tuple[Bound, ...]:
         shared = shared or self.shared()

@@ -20,7 +20,7 @@ from gateway.csms.station import Station
 from gateway.csms.tokens import Status, Token
 from gateway.csms.websocket_server import STATION_ID
 from gateway.model.journal import Forgotten, Record
-from gateway.store.ports import StoreError
+from gateway.store.store import StoreError
 from protocols.ocpp import schema, vendor
 from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction

@@ -17,7 +17,7 @@ from gateway.csms import outcomes, passwords, restore
 from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
-from gateway.store.ports import StoreError
+from gateway.store.store import StoreError
 from protocols.ocpp.schema import Version
 
 

@@ -15,7 +15,7 @@ from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
 from gateway.model.station import Outcome, evse_name
-from gateway.store.ports import StoreError
+from gateway.store.store import StoreError
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 

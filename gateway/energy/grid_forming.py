@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.model.energy_state import GridFormingState
-from gateway.model.station import Answer, Formers, Outcome
+from gateway.model.station import Answer, Formers, Outcome, Stations
 from protocols.ports import Clock
 
 AGAIN_S = 10.0
@@ -23,12 +23,6 @@ UNABLE_S = 300.0  # an EVSE that did not accept the order to form is not chosen 
 GAPLESS_S = 30.0  # where two may form for a moment: for how long the one before continues until the next has confirmed
 BY_HARDWARE = "NoForming"
 FormingBy = Literal["order", "hardware", "nobody"]
-
-
-class FormingStations(Formers, Protocol):
-    """Stations whose EVSEs can be ordered to form: `gateway.control.station_backends.StationBackends`."""
-
-    def reaches(self, evse: str) -> bool: ...
 
 
 class GridFormingService:
@@ -39,7 +33,7 @@ class GridFormingService:
         registry: EvseRegistry,
         publisher: EventPublisher,
         clock: Clock,
-        stations: FormingStations | None,
+        stations: Stations | None,
         able: Sequence[str] = (),
         parallel: bool = False,
     ) -> None:
@@ -135,8 +129,12 @@ class GridFormingService:
         task.add_done_callback(self._sending.discard)
 
     async def _send(self, evse: str, forms: bool) -> None:
-        assert self._stations is not None
-        outcome = await self._stations.form(evse, forms)
+        stations: object = self._stations
+        if isinstance(stations, Formers):
+            outcome = await stations.form(evse, forms)
+        else:
+            text = f"The link to {evse} has no order for grid-forming."
+            outcome = Outcome(Answer.REFUSED, BY_HARDWARE, text)
         if not forms and outcome.answer is not Answer.UNKNOWN:
             self._unverified.discard(evse)  # it has answered: one that was not forming need not accept
         if outcome.answer is Answer.APPLIED:

@@ -21,7 +21,7 @@ from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import SETTLE_S
 from gateway.energy.controller import SiteController
-from gateway.energy.grid_forming import FormingStations, GridFormingService
+from gateway.energy.grid_forming import GridFormingService
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.resilience.phase import OFF_GRID
 from gateway.energy.resource import usable_wh
@@ -31,6 +31,7 @@ from gateway.model.command import SiteMode
 from gateway.model.energy_state import BlueSwitchState, EnergyState, SiteNeedState
 from gateway.model.journal import Kept
 from gateway.model.site import Site
+from gateway.model.station import Stations
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
@@ -70,7 +71,7 @@ class EnergyService:
         publisher: EventPublisher,
         settings: EnergySection,
         clock: Clock,
-        stations: FormingStations | None = None,
+        stations: Stations | None = None,
         persistence: EnergyPersistence | None = None,
     ) -> None:
         self._site = site

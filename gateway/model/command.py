@@ -1,6 +1,6 @@
 """Commands to an EVSE or to the site, as in their messages: one envelope, one model per verb.
 
-The same models validate MQTT payloads and API bodies, and the AsyncAPI document is generated from them. Powers of
+`parse` validates MQTT payloads and API bodies by the same models of which the AsyncAPI document is generated. Powers of
 `discharge` and `charge` are magnitudes; `setpoint` is signed, + into the vehicle.
 """
 
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from gateway.model.journal import ReplyTo
+from gateway.model.message import ReceivedMessage
 from gateway.model.moment import Moment
+from gateway.model.reason import Code, Reason, because
 
 MAX_BYTES = 65_536  # of one command as received
 MAX_POWER_W = 10_000_000.0
@@ -47,6 +51,14 @@ class Verb(StrEnum):
     EMERGENCY_STOP = "emergency_stop"
 
 
+class Channel(StrEnum):
+    """Interface by which a command was received."""
+
+    MQTT = "mqtt"
+    API = "api"
+    LOCAL = "local"
+
+
 class SiteMode(StrEnum):
     """Policy of the site while no command is active."""
 
@@ -58,10 +70,8 @@ class SiteMode(StrEnum):
     MANUAL = "manual"
 
 
-class Envelope(BaseModel):
+class Envelope(ReceivedMessage):
     """Members of every command; `lease_s` and `min_soc_pct` are ignored where a verb does not use them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     id: Id = Field(description="idempotency key: the same id acts once and returns the stored result for 7 days")
     lease_s: LeaseS = Field(
@@ -104,10 +114,8 @@ class Stop(Envelope):
     """Set the power to 0 W; the session continues."""
 
 
-class Period(BaseModel):
+class Period(ReceivedMessage):
     """One step of a schedule, + into the vehicle."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     start: Moment
     duration_s: Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]
@@ -125,6 +133,18 @@ class Schedule(Envelope):
             if other.start < one.start + one.duration_s:
                 raise ValueError("periods must be in order and must not overlap")
         return self
+
+    @property
+    def end(self) -> float:
+        """Unix time at which the last period ends."""
+        return self.periods[-1].start + self.periods[-1].duration_s
+
+    def power_at(self, wall: float) -> float:
+        """Return the power requested at a Unix time, 0 W between periods."""
+        for one in self.periods:
+            if one.start <= wall < one.start + one.duration_s:
+                return one.power_w + 0.0
+        return 0.0
 
 
 class Reserve(Envelope):
@@ -212,6 +232,93 @@ def fingerprint(evse: str | None, verb: Verb, body: Body) -> str:
     request = body.model_dump(mode="json", exclude={"reply_to"})
     text = json.dumps([evse, verb.value, request], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A command as received: `evse` None is the site; `payload` is JSON text; `client` as the transport states it."""
+
+    evse: str | None
+    verb: str
+    payload: bytes
+    channel: Channel = Channel.API
+    retained: bool = False
+    reply: ReplyTo | None = None
+    client: str | None = None
+
+    def reply_to(self, topic: str | None) -> ReplyTo | None:
+        """Return where the results go besides the result topic; `topic` is that of the command's body."""
+        return self.reply or (ReplyTo(topic) if topic else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Reason why a message is no command, and the members that could be read."""
+
+    reason: Reason
+    id: str | None = None
+    source: str | None = None
+    reply_to: str | None = None
+
+
+def parse(submission: Submission) -> tuple[Verb, Body] | Malformed:
+    """Return verb and body, or the reason why it is malformed: size, retain flag, verb and body are checked."""
+    payload = submission.payload
+    if len(payload) > MAX_BYTES:
+        text = f"The message has {len(payload)} bytes; {MAX_BYTES} are allowed."
+        return Malformed(because(Code.TOO_LARGE, text), _id_of_huge(payload))
+    if submission.retained:
+        text = "A retained command would act again on every reconnection; publish it without the retain flag."
+        return _malformed(payload, because(Code.RETAINED, text))
+    verbs = SITE_VERBS if submission.evse is None else EVSE_VERBS
+    if submission.verb not in verbs:
+        whom = "the site" if submission.evse is None else "an EVSE"
+        known = ", ".join(verb.value for verb in verbs)
+        text = f"{submission.verb[:64]!r} is not a verb of {whom}; known are {known}."
+        return _malformed(payload, because(Code.UNKNOWN_VERB, text))
+    verb = Verb(submission.verb)
+    try:
+        return verb, verbs[verb].model_validate_json(payload)
+    except ValidationError as error:
+        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
+            return _malformed(payload, because(Code.BAD_JSON, f"The message is not JSON: {complaint(error)}."))
+        return _malformed(payload, because(Code.BAD_COMMAND, f"{complaint(error)}."))
+
+
+def _malformed(payload: bytes, reason: Reason) -> Malformed:
+    read = _members(payload)
+    return Malformed(
+        reason, _text(read.get("id"), 128), _text(read.get("source"), 64), _text(read.get("reply_to"), 512)
+    )
+
+
+def _members(payload: bytes) -> dict[str, object]:
+    try:
+        read = json.loads(payload)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _text(value: object, longest: int) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= longest and value.isprintable():
+        return value
+    return None
+
+
+def _id_of_huge(payload: bytes) -> str | None:
+    """Return the id of a message too large to be read, if it stands near its beginning."""
+    head = payload[:4096]
+    mark = head.find(b'"id"')
+    if mark < 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(
+            head[mark + 4 :].decode("utf-8", "replace").lstrip().lstrip(":").lstrip()
+        )
+    except ValueError:
+        return None
+    return _text(value, 128)
 
 
 def complaint(error: ValidationError) -> str:

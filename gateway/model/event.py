@@ -94,48 +94,44 @@ class EvseDescribed:
 
 
 @dataclass(frozen=True, slots=True)
-class PlugChanged:
+class EvseEvent:
+    """Members of the events of one EVSE."""
+
     evse: str
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlugChanged(EvseEvent):
     state: PlugState
 
 
 @dataclass(frozen=True, slots=True)
-class SessionStarted:
-    evse: str
-    at: float
+class SessionStarted(EvseEvent):
     session: str  # transaction id
     vehicle: str | None = None  # EVCCID or another identity of the vehicle
 
 
 @dataclass(frozen=True, slots=True)
-class VehicleIdentified:
-    evse: str
-    at: float
+class VehicleIdentified(EvseEvent):
     vehicle: str
 
 
 @dataclass(frozen=True, slots=True)
-class NeedsStated:
-    evse: str
-    at: float
+class NeedsStated(EvseEvent):
     needs: VehicleNeeds
 
 
 @dataclass(frozen=True, slots=True)
-class SessionEnded:
-    evse: str
-    at: float
+class SessionEnded(EvseEvent):
     session: str
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Metered:
+class Metered(EvseEvent):
     """Measured values; None is a value that was not reported. Energies are the meter's registers and only grow."""
 
-    evse: str
-    at: float
     wall: float | None = None
     power_w: float | None = None
     energy_charged_wh: float | None = None
@@ -151,24 +147,18 @@ class Metered:
 
 
 @dataclass(frozen=True, slots=True)
-class ModeChanged:
-    evse: str
-    at: float
+class ModeChanged(EvseEvent):
     mode: OperationMode
 
 
 @dataclass(frozen=True, slots=True)
-class FaultRaised:
-    evse: str
-    at: float
+class FaultRaised(EvseEvent):
     code: str
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class FaultCleared:
-    evse: str
-    at: float
+class FaultCleared(EvseEvent):
     code: str = ""
 
 

@@ -32,6 +32,8 @@ from gateway.model.event import (
 LOSS_OUT = 1.1  # energy out of the battery per metered Wh
 GAIN_IN = 0.85  # energy into the battery per metered Wh
 ASSUMED_CAPACITY_WH = 20_000.0  # default for a battery of unknown capacity: a small one
+OF_CONNECTOR = ("power_w", "voltage_v", "current_a", "frequency_hz")  # values of a meter reading
+OF_VEHICLE = ("soc_pct", "target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
 BETWEEN_S = 300.0  # longest time over which a power reading is integrated
 
 
@@ -118,7 +120,7 @@ class Evse:
     def known_capacity_wh(self) -> float | None:
         """Return the vehicle's capacity as stated, else derived from the energy to full charge, else as configured.
 
-        ISO 15118-20 has no capacity in its messages. For an unknown one see `gateway.authority.soc_floors`.
+        ISO 15118-20 has no capacity in its messages.
         """
         needs = self.needs
         if needs is not None and needs.battery_capacity_wh:
@@ -129,16 +131,20 @@ class Evse:
                 return capacity_wh
         return self.configured_capacity_wh.get(self.vehicle) if self.vehicle is not None else None
 
+    @property
+    def capacity_wh(self) -> float:
+        """Return the capacity to calculate with: the known one, else the assumed one."""
+        return self.known_capacity_wh or self.assumed_capacity_wh
+
     def spend(self, energy_wh: float) -> None:
         """Update the state of charge by energy that left the vehicle (+) or was charged (-), losses included.
 
         Energy charged into a battery of unknown capacity is not counted.
         """
-        capacity_wh = self.known_capacity_wh
-        if self.soc_pct is None or (energy_wh < 0 and capacity_wh is None):
+        if self.soc_pct is None or (energy_wh < 0 and self.known_capacity_wh is None):
             return
         moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
-        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / (capacity_wh or self.assumed_capacity_wh)))
+        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / self.capacity_wh))
 
     def update_requests(self, left_wh: float, event: Metered) -> None:
         """Update the vehicle's energy requests by the energy that left it, where the event does not state them.
@@ -179,7 +185,7 @@ def _apply_session(evse: Evse, event: SessionStarted | VehicleIdentified | Needs
             evse.vehicle = event.vehicle
         case NeedsStated():
             needs = evse.needs = event.needs
-            evse.soc_pct = _latest(needs.soc_pct, evse.soc_pct)
+            evse.soc_pct = evse.soc_pct if needs.soc_pct is None else needs.soc_pct
             evse.target_energy_wh, evse.min_energy_wh = needs.target_energy_wh, needs.min_energy_wh
             evse.min_v2x_energy_wh, evse.max_v2x_energy_wh = needs.min_v2x_energy_wh, needs.max_v2x_energy_wh
         case SessionEnded():
@@ -195,22 +201,12 @@ def _apply_metered(evse: Evse, event: Metered) -> None:
     if event.soc_pct is None:
         evse.spend(left_wh)
     evse.update_requests(left_wh, event)
-    evse.power_w = _latest(event.power_w, evse.power_w)
-    evse.voltage_v = _latest(event.voltage_v, evse.voltage_v)
-    evse.current_a = _latest(event.current_a, evse.current_a)
-    evse.frequency_hz = _latest(event.frequency_hz, evse.frequency_hz)
-    if evse.session is not None or evse.needs is not None:  # otherwise these are of the vehicle before
-        evse.soc_pct = _latest(event.soc_pct, evse.soc_pct)
-        evse.target_energy_wh = _latest(event.target_energy_wh, evse.target_energy_wh)
-        evse.min_energy_wh = _latest(event.min_energy_wh, evse.min_energy_wh)
-        evse.min_v2x_energy_wh = _latest(event.min_v2x_energy_wh, evse.min_v2x_energy_wh)
-        evse.max_v2x_energy_wh = _latest(event.max_v2x_energy_wh, evse.max_v2x_energy_wh)
+    of_vehicle = OF_VEHICLE if evse.session is not None or evse.needs is not None else ()  # else of the one before
+    for name in (*OF_CONNECTOR, *of_vehicle):
+        if (value := getattr(event, name)) is not None:
+            setattr(evse, name, value)
     if event.power_w is not None:
         evse.metered_at, evse.metered_wall = event.at, event.wall
-
-
-def _latest(new: float | None, old: float | None) -> float | None:
-    return old if new is None else new
 
 
 def _left_wh(evse: Evse, event: Metered, into_wh: float | None, out_wh: float | None) -> float:

@@ -121,20 +121,10 @@ class Forgotten:
 Record: TypeAlias = Entry | CommandOpened | ResultGiven | ResultDelivered | CommandEnded | Kept | Forgotten
 
 
-@dataclass(slots=True)
-class StoredCommand:
-    """A command as stored."""
+@dataclass(frozen=True, slots=True)
+class StoredCommand(CommandOpened):
+    """A command as stored, with its results."""
 
-    id: str
-    evse: str | None
-    verb: str
-    fingerprint: str
-    body: str
-    source: str | None
-    channel: str
-    received: float
-    in_force: bool
-    reply: ReplyTo | None = None
     first: str | None = None
     final: str | None = None
     first_delivered: bool = False

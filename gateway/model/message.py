@@ -1,4 +1,4 @@
-"""Base of the messages that the gateway publishes: immutable, without unknown members."""
+"""Bases of messages: immutable, without unknown members."""
 
 from __future__ import annotations
 
@@ -9,3 +9,9 @@ class Message(BaseModel):
     """Configuration common to all published messages and their parts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ReceivedMessage(Message):
+    """Configuration common to all received messages and their parts: values are not converted to another type."""
+
+    model_config = ConfigDict(strict=True)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.model.message import Message
 from gateway.model.moment import Stamp
-from gateway.model.reason import Code, Reason
+from gateway.model.reason import Reason
 
 
 class Status(StrEnum):
@@ -22,11 +22,6 @@ class Status(StrEnum):
     SUPERSEDED = "superseded"
     LEASE_EXPIRED = "lease_expired"
     FAILED = "failed"
-
-    @property
-    def final(self) -> bool:
-        """Return whether no further result follows."""
-        return self not in (Status.ACCEPTED, Status.CLAMPED)
 
 
 class Measured(Message):
@@ -70,8 +65,3 @@ class Result(Message):
     session: str | None = None
     gateway: str
     ts: Stamp
-
-    @property
-    def code(self) -> Code:
-        """Return the reason code."""
-        return self.reason.code

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gateway.model.command import Energy, Magnitude, Percent, Signed, SiteMode
 from gateway.model.evse import ASSUMED_CAPACITY_WH
+from gateway.model.message import ReceivedMessage
 from gateway.model.moment import Moment
 
 Hertz = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
@@ -38,10 +39,8 @@ class InputKind(StrEnum):
     REPAID = "repaid"
 
 
-class Input(BaseModel):
+class Input(ReceivedMessage):
     """Members of every input."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     ts: Moment = Field(description="time of measurement or creation")
 
@@ -67,10 +66,8 @@ class Pv(Input):
     power_w: Magnitude
 
 
-class StorageModule(BaseModel):
+class StorageModule(ReceivedMessage):
     """Module of a storage, as its monitoring reports it; of used cells the weakest one counts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: Name
     new_wh: Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False)] = Field(description="energy when new")
@@ -108,10 +105,8 @@ class Switch(Input):
     open: bool
 
 
-class PricePeriod(BaseModel):
+class PricePeriod(ReceivedMessage):
     """Price of energy in a period, per kWh."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     start: Moment
     duration_s: Annotated[float, Field(gt=0, le=7 * 86_400)]
@@ -126,10 +121,8 @@ class Price(Input):
     prices: Annotated[tuple[PricePeriod, ...], Field(min_length=1, max_length=1024, strict=False)]
 
 
-class ForecastPeriod(BaseModel):
+class ForecastPeriod(ReceivedMessage):
     """Expected load and generation in a period."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     start: Moment
     duration_s: Annotated[float, Field(gt=0, le=7 * 86_400)]
@@ -152,10 +145,8 @@ class Storm(Input):
     min_soc_pct: Percent | None = None
 
 
-class ArrivingCar(BaseModel):
+class ArrivingCar(ReceivedMessage):
     """An expected vehicle."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     vehicle: Name
     at: Moment
@@ -171,10 +162,8 @@ class Arrival(Input):
     arrivals: Annotated[tuple[ArrivingCar, ...], Field(max_length=256, strict=False)]
 
 
-class VehiclePosition(BaseModel):
+class VehiclePosition(ReceivedMessage):
     """Position and state of charge of a vehicle, as its operator reports; absent members are unchanged."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     vehicle: Name
     at: Moment | None = Field(default=None, description="time of the report, if not ts")
@@ -189,10 +178,8 @@ class VehiclePositions(Input):
     cars: Annotated[tuple[VehiclePosition, ...], Field(max_length=512, strict=False)]
 
 
-class EnergyReturn(BaseModel):
+class EnergyReturn(ReceivedMessage):
     """Energy returned to a vehicle after an outage, or paid for. The `id` counts once."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     id: Name
     vehicle: Name
@@ -209,37 +196,23 @@ class EnergyReturns(Input):
 AnyInput: TypeAlias = (
     Grid | Load | Pv | Storage | Meter | Switch | Price | Forecast | Storm | Arrival | VehiclePositions | EnergyReturns
 )
-INPUTS: dict[InputKind, type[AnyInput]] = {
-    InputKind.GRID: Grid,
-    InputKind.LOAD: Load,
-    InputKind.PV: Pv,
-    InputKind.STORAGE: Storage,
-    InputKind.METER: Meter,
-    InputKind.SWITCH: Switch,
-    InputKind.PRICE: Price,
-    InputKind.FORECAST: Forecast,
-    InputKind.STORM: Storm,
-    InputKind.ARRIVAL: Arrival,
-    InputKind.LENT: VehiclePositions,
-    InputKind.REPAID: EnergyReturns,
+_KINDS: dict[InputKind, tuple[type[AnyInput], float]] = {  # model, and after how many seconds it is stale
+    InputKind.GRID: (Grid, 10.0),
+    InputKind.LOAD: (Load, 15.0),
+    InputKind.PV: (Pv, 60.0),
+    InputKind.STORAGE: (Storage, 60.0),
+    InputKind.METER: (Meter, 120.0),
+    InputKind.SWITCH: (Switch, 10.0),
+    InputKind.PRICE: (Price, 2 * 86_400.0),
+    InputKind.FORECAST: (Forecast, 2 * 86_400.0),
+    InputKind.STORM: (Storm, 86_400.0),
+    InputKind.ARRIVAL: (Arrival, 2 * 86_400.0),
+    InputKind.LENT: (VehiclePositions, 7 * 86_400.0),
+    InputKind.REPAID: (EnergyReturns, 366 * 86_400.0),
 }
-_KIND_OF: dict[type[Input], InputKind] = {shape: kind for kind, shape in INPUTS.items()}
-STALE_AFTER_S: dict[InputKind, float] = {
-    InputKind.GRID: 10.0,
-    InputKind.LOAD: 15.0,
-    InputKind.PV: 60.0,
-    InputKind.STORAGE: 60.0,
-    InputKind.METER: 120.0,
-    InputKind.SWITCH: 10.0,
-    InputKind.PRICE: 2 * 86_400.0,
-    InputKind.FORECAST: 2 * 86_400.0,
-    InputKind.STORM: 86_400.0,
-    InputKind.ARRIVAL: 2 * 86_400.0,
-    InputKind.LENT: 7 * 86_400.0,
-    InputKind.REPAID: 366 * 86_400.0,
-}
-
-
+INPUTS = {kind: model for kind, (model, _) in _KINDS.items()}
+STALE_AFTER_S = {kind: stale_after_s for kind, (_, stale_after_s) in _KINDS.items()}
+_KIND_OF: dict[type[Input], InputKind] = {model: kind for kind, model in INPUTS.items()}
 SET_BACK_S = 1.0  # a smaller step of the clock is a correction
 
 

@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
 
-from gateway.commands.submission import Channel, Submission
-from gateway.model.command import MAX_BYTES
+from gateway.model.command import MAX_BYTES, Channel, Submission
 from gateway.model.energy_state import SharedEnergyState, SharedSiteState
 from gateway.model.journal import ReplyTo
 from gateway.model.state import GatewayStatus

@@ -12,7 +12,7 @@ import logging
 import random
 from collections import Counter
 
-from gateway.commands.submission import Channel
+from gateway.model.command import Channel
 from gateway.model.reason import Code, because
 from gateway.mqtt.client import Connect
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler
@@ -66,11 +66,11 @@ class MqttConnection:
                     began = clock.now()
                     await self._serve(bus)
             except* (ConnectionError, TimeoutError) as trouble:
-                lost = str(_first(trouble))
+                lost = str(first_error(trouble))
             except* Exception as defect:  # costs the link, which is opened again; never the gateway
                 self.counts["defects"] += 1
                 log.exception("the link to the broker failed by a defect of the gateway; it is opened again")
-                lost = f"a defect of the gateway: {type(_first(defect)).__name__}"
+                lost = f"a defect of the gateway: {type(first_error(defect)).__name__}"
             self.connected.clear()
             if (this := asyncio.current_task()) is not None and this.cancelling():
                 raise asyncio.CancelledError  # it met an error inside a task group, which then drops it (Python 3.11)
@@ -88,7 +88,7 @@ class MqttConnection:
         if over_in_s <= pause_s:
             await self._clock.sleep(max(0.0, over_in_s))
             text = f"The link to the broker has been down for {self._grace_s:.0f} s ({lost})."
-            self._service.end_channel(Channel.MQTT, because(Code.BROKER_LOST, text))
+            self._service.end_leased(because(Code.BROKER_LOST, text), Channel.MQTT)
             pause_s -= max(0.0, over_in_s)
         await self._clock.sleep(max(0.0, pause_s))
 
@@ -112,7 +112,8 @@ class MqttConnection:
             raise
 
 
-def _first(trouble: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(trouble: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error in nested groups."""
     one: BaseException = trouble
     while isinstance(one, BaseExceptionGroup):
         one = one.exceptions[0]

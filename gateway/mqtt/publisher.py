@@ -11,8 +11,9 @@ import contextlib
 import json
 import logging
 import math
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -22,7 +23,6 @@ from gateway.model.message import Message
 from gateway.model.result import Result
 from gateway.model.state import EventMessage, GatewayStatus
 from gateway.mqtt import discovery, mirror
-from gateway.mqtt.outbox import Outbox, PendingResult
 from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
@@ -32,11 +32,13 @@ Published = TypeVar("Published", bound=Message)
 
 STATE_EVERY_S = 0.5  # shortest period of a state
 SITE_EVERY_S = 2.0  # shortest period of the site's state when only sums and ages have changed
+MAX_PENDING = 20_000  # results
+MAX_IN_FLIGHT = 100  # results
 MAX_EVENTS = 1000  # kept while there is no link
 
 
 class Publisher:
-    """Implements `gateway.model.subscriber.Subscriber`; `serve` publishes over one link."""
+    """Implements `gateway.control.publisher.Subscriber`; `serve` publishes over one link."""
 
     def __init__(
         self, service: GatewayService, settings: MqttSettings, clock: Clock, since: float, counts: Counter[str]
@@ -86,7 +88,7 @@ class Publisher:
         self._measured[None] = None
         self._pending.set()
 
-    def stirred(self, evse: str | None) -> None:
+    def measured(self, evse: str | None) -> None:
         """Publish a state of which only measured values have changed, no more often than the telemetry."""
         if evse not in self._measured or None not in self._measured:
             self._measured[evse] = self._measured[None] = None
@@ -223,3 +225,60 @@ class Publisher:
         if payload is not None:
             await bus.publish(BusMessage(topic, payload, qos=int(retain), retain=retain))
         return made
+
+
+@dataclass(frozen=True, slots=True)
+class PendingResult:
+    """One result and the messages that carry it."""
+
+    messages: tuple[BusMessage, ...]
+    command: str
+    phase: Phase | None
+
+
+class Outbox:
+    """Queue of results that the broker has not acknowledged yet; `run` sends them over one link, several at once.
+
+    Beyond `MAX_PENDING` the oldest are dropped from memory; the store still has them, and they are sent at the next
+    start.
+    """
+
+    def __init__(self, delivered: Callable[[str, Phase], None]) -> None:
+        self._delivered = delivered
+        self._pending: OrderedDict[int, PendingResult] = OrderedDict()
+        self._number = 0
+        self._new = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def put(self, result: PendingResult) -> None:
+        """Queue a result."""
+        self._number += 1
+        self._pending[self._number] = result
+        while len(self._pending) > MAX_PENDING:
+            self._pending.popitem(last=False)
+        self._new.set()
+
+    async def run(self, bus: Bus) -> None:
+        """Send until cancelled or the link breaks (ConnectionError); unacknowledged results stay queued."""
+        sent = 0
+        slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        async with asyncio.TaskGroup() as in_flight:
+            while True:
+                self._new.clear()
+                for number, result in [(n, r) for n, r in self._pending.items() if n > sent]:
+                    await slots.acquire()
+                    sent = number
+                    in_flight.create_task(self._send(bus, number, result, slots))
+                await self._new.wait()
+
+    async def _send(self, bus: Bus, number: int, result: PendingResult, slots: asyncio.Semaphore) -> None:
+        try:
+            for message in result.messages:
+                await bus.publish(message)
+            self._pending.pop(number, None)
+            if result.phase is not None:
+                self._delivered(result.command, result.phase)
+        finally:
+            slots.release()

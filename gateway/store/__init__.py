@@ -1,1 +1,1 @@
-"""Persistence of journal, commands and telemetry: the port (`ports`) and its implementations in memory and SQL."""
+"""Persistence of journal, commands and telemetry: the interface with a store in memory (`store`), and SQL (`sql`)."""

@@ -3,19 +3,18 @@
 `keep` returns when its records are durable; `later` queues records for the next group. Order is preserved across both.
 A failed group is reported to its waiting callers; records of `later` are retried, and beyond a bound the oldest are
 dropped, so that a failing store does not exhaust the memory. Records that the store can never write are dropped one by
-one, counted and reported. No SQL here.
+one, counted and reported. Before the store stands the idempotency cache, from which duplicates are answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from gateway.model.journal import Record
-from gateway.store.ports import RecordRefused, Store, StoreError, Unfinished
+from gateway.store.store import RecordRefused, Store, StoreError
 from protocols.ports import Clock
 
 MAX_WAITING = 20_000  # records of `later` that wait for a working store
@@ -24,6 +23,14 @@ RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 GATHER_S = 0.05  # delay of records without a waiting caller, so that they share a transaction
 LAND_WITHIN_S = 0.15  # extra time for a write that has begun
 KEEP_WITHIN_S = 0.8  # a command must be answered within 1 s
+
+
+class Unfinished(StoreError):
+    """A write that has begun and not completed in time; `completed` completes with it, or with its StoreError."""
+
+    def __init__(self, completed: asyncio.Future[None]) -> None:
+        super().__init__("the store did not answer in time")
+        self.completed = completed
 
 
 @dataclass(slots=True)
@@ -41,20 +48,20 @@ class _Group:
 class Journal:
     """Only writer of a store."""
 
-    def __init__(self, store: Store, clock: Clock, on_trouble: Callable[[str], None] | None = None) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self._clock = clock
-        self.on_trouble = on_trouble or (lambda _text: None)
         self._waiting: deque[_Group] = deque()
         self._waiting_records = 0
         self._wake = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._urgent = 0  # callers that wait for a write
+        self._write_now = asyncio.Event()
+        self._waiting_callers = 0  # callers that wait for a write
         self._flushing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.dropped = 0
-        self.trouble: str | None = None
+        self.trouble: str | None = None  # why it cannot be written
+        self.troubles: asyncio.Queue[str | None] = asyncio.Queue()  # every change of it
 
     async def keep(self, *records: Record, within_s: float = KEEP_WITHIN_S) -> None:
         """Write records durably; StoreError if the store fails or does not answer in time.
@@ -63,9 +70,9 @@ class Journal:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         group = _Group(records, done)
-        self._urgent += 1
+        self._waiting_callers += 1
         self._add(group)
-        self._hurry.set()
+        self._write_now.set()
         try:
             async with self._clock.timeout_at(self._clock.now() + within_s):
                 await asyncio.shield(done)
@@ -80,9 +87,9 @@ class Journal:
             except TimeoutError:
                 raise Unfinished(done) from None
         finally:
-            self._urgent -= 1
-            if not self._urgent:
-                self._hurry.clear()
+            self._waiting_callers -= 1
+            if not self._waiting_callers:
+                self._write_now.clear()
 
     async def keep_or_later(self, *records: Record) -> None:
         """Write as `keep`; what is not written in time is written later, once. RecordRefused if it never can be."""
@@ -91,12 +98,12 @@ class Journal:
         except RecordRefused:
             raise
         except Unfinished as slow:
-            slow.landed.add_done_callback(lambda landed: self._write_later(landed, records))
+            slow.completed.add_done_callback(lambda completed: self._write_later(completed, records))
         except StoreError:
             self.later(*records)
 
-    def _write_later(self, landed: asyncio.Future[None], records: tuple[Record, ...]) -> None:
-        if landed.cancelled() or (landed.exception() and not isinstance(landed.exception(), RecordRefused)):
+    def _write_later(self, completed: asyncio.Future[None], records: tuple[Record, ...]) -> None:
+        if completed.cancelled() or (completed.exception() and not isinstance(completed.exception(), RecordRefused)):
             self.later(*records)
 
     def later(self, *records: Record) -> None:
@@ -107,7 +114,7 @@ class Journal:
     async def flush(self) -> None:
         """Return when all queued records have been written or have failed."""
         self._flushing = True
-        self._hurry.set()
+        self._write_now.set()
         try:
             await self._idle.wait()
         finally:
@@ -120,10 +127,10 @@ class Journal:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                if not self._urgent and not self._flushing:
+                if not self._waiting_callers and not self._flushing:
                     with contextlib.suppress(TimeoutError):
                         async with self._clock.timeout_at(self._clock.now() + GATHER_S):
-                            await self._hurry.wait()
+                            await self._write_now.wait()
                 while self._waiting:
                     failures = 0 if await self._write_one() else failures + 1
                     if failures:
@@ -145,7 +152,7 @@ class Journal:
         self._idle.clear()
         self._wake.set()
 
-    def _take(self) -> list[_Group]:
+    def _next_groups(self) -> list[_Group]:
         taken: list[_Group] = []
         count = 0
         while self._waiting and (not taken or count + len(self._waiting[0].records) <= MAX_GROUP):
@@ -157,7 +164,7 @@ class Journal:
 
     async def _write_one(self) -> bool:
         """Write one transaction; split it in halves where the store refuses a record of it."""
-        parts = [self._take()]
+        parts = [self._next_groups()]
         while parts:
             groups = parts.pop()
             try:
@@ -179,9 +186,7 @@ class Journal:
         return True
 
     def _written(self, groups: list[_Group]) -> None:
-        if self.trouble is not None:
-            self.trouble = None
-            self.on_trouble("")
+        self._set_trouble(None)
         for group in groups:
             if group.done is not None and not group.done.done():
                 group.done.set_result(None)
@@ -190,11 +195,11 @@ class Journal:
         """Report records that can never be written: to the waiting caller, else counted and logged."""
         if group.done is None:
             self.dropped += len(group.records)
-            self._report(f"{len(group.records)} records were refused by the store and are lost: {error}")
+            self._set_trouble(f"{len(group.records)} records were refused by the store and are lost: {error}")
         group.fail(error)
 
     def _failed(self, groups: list[_Group], text: str) -> None:
-        self._report(text)
+        self._set_trouble(text)
         for group in groups:
             group.fail(StoreError(text))
         self._requeue([group for group in groups if group.done is None])
@@ -203,10 +208,10 @@ class Journal:
         self._waiting.extendleft(reversed(groups))
         self._waiting_records += sum(len(group.records) for group in groups)
 
-    def _report(self, text: str) -> None:
+    def _set_trouble(self, text: str | None) -> None:
         if text != self.trouble:
             self.trouble = text
-            self.on_trouble(text)
+            self.troubles.put_nowait(text)
 
     async def _write_rest(self) -> None:
         while self._waiting:
@@ -214,3 +219,37 @@ class Journal:
                 break
         for group in self._waiting:
             group.fail(StoreError("the gateway is stopping"))
+
+
+class IdempotencyCache:
+    """Fingerprint and latest result (JSON) by command id: the `most` recent ones in memory, all in the store."""
+
+    def __init__(self, store: Store, most: int) -> None:
+        self._store, self._most = store, most
+        self._recent: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self.complete = True  # the store has no other ids
+
+    def recent(self, command_id: str) -> tuple[str, str] | None:
+        """Return what memory has of an id."""
+        return self._recent.get(command_id)
+
+    async def find(self, command_id: str) -> tuple[str, str] | None:
+        """Return what is stored of an id; StoreError if the store cannot be read."""
+        held = self._recent.get(command_id)
+        if held is not None or self.complete:
+            return held
+        stored = await self._store.find_command(command_id)
+        return (stored.fingerprint, stored.final or stored.first or "") if stored is not None else None
+
+    def put(self, command_id: str, fingerprint: str, result: str) -> None:
+        """Store an id."""
+        self._recent[command_id] = (fingerprint, result)
+        if len(self._recent) > self._most:
+            self._recent.popitem(last=False)
+            self.complete = False
+
+    def update(self, command_id: str, result: str) -> None:
+        """Store a later result of an id."""
+        held = self._recent.get(command_id)
+        if held is not None:
+            self._recent[command_id] = (held[0], result)

@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.model.journal import Entry, Step
 from gateway.model.moment import rfc3339
-from gateway.store.ports import Store
+from gateway.store.store import Store
 
 PAGE = 5000
 

@@ -24,8 +24,8 @@ from gateway.model.journal import (
     Step,
     StoredCommand,
 )
-from gateway.store.ports import change
 from gateway.store.sqlite import Statement
+from gateway.store.store import change
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT
 
 BULK = 16  # rows

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
-from gateway.store.ports import StoreError
+from gateway.store.store import StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -11,15 +11,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, delete, event, func, insert, select
+from sqlalchemy import Row, delete, event, insert, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
-from gateway.store.ports import RecordRefused, Sample, StoreError
 from gateway.store.rows import Rows, command_of, entry_of, in_bulk
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, preparation
+from gateway.store.store import RecordRefused, Sample, StoreError
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
@@ -27,7 +27,7 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
 class SqlStore:
-    """Implements `gateway.store.ports.Store`. `gateway` names the gateway whose commands are recovered."""
+    """Implements `gateway.store.store.Store`. `gateway` names the gateway whose commands are recovered."""
 
     def __init__(self, url: str, gateway: str = "", synchronous: str = "full") -> None:
         scheme, colon, rest = url.partition(":")
@@ -88,37 +88,32 @@ class SqlStore:
 
     async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
         """Return telemetry of an EVSE, oldest first."""
-        wanted = (
+        query = (
             select(TELEMETRY)
             .where(TELEMETRY.c.evse == evse, TELEMETRY.c.wall >= since, TELEMETRY.c.wall < until)
             .order_by(TELEMETRY.c.wall)
             .limit(limit)
         )
-        return [Sample._make(row) for row in await self._read(wanted)]
+        return [Sample._make(row) for row in await self._read(query)]
 
     async def find_command(self, command_id: str) -> StoredCommand | None:
         """Return a command by its id."""
-        rows = await self._read(select(COMMANDS).where(COMMANDS.c.id == command_id))
-        return command_of(rows[0]) if rows else None
+        found = await self._read_commands(COMMANDS.c.id == command_id)
+        return found[0] if found else None
 
     async def recent_commands(self, limit: int) -> list[StoredCommand]:
         """Return the newest commands, newest first."""
-        wanted = select(COMMANDS).where(self._of_this_gateway()).order_by(COMMANDS.c.received.desc()).limit(limit)
-        return [command_of(row) for row in await self._read(wanted)]
+        return await self._read_commands(self._of_this_gateway(), COMMANDS.c.received.desc(), limit)
 
     async def in_force(self) -> list[StoredCommand]:
         """Return commands that have not ended, oldest first."""
-        wanted = select(COMMANDS).where(self._of_this_gateway(), COMMANDS.c.in_force).order_by(COMMANDS.c.received)
-        return [command_of(row) for row in await self._read(wanted)]
+        return await self._read_commands(self._of_this_gateway() & COMMANDS.c.in_force)
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:
         """Return commands with an unacknowledged result, oldest first."""
         first = COMMANDS.c.first.is_not(None) & ~COMMANDS.c.first_delivered
         final = COMMANDS.c.final.is_not(None) & ~COMMANDS.c.final_delivered
-        wanted = (
-            select(COMMANDS).where(self._of_this_gateway(), first | final).order_by(COMMANDS.c.received).limit(limit)
-        )
-        return [command_of(row) for row in await self._read(wanted)]
+        return await self._read_commands(self._of_this_gateway() & (first | final), limit=limit)
 
     async def entries(
         self,
@@ -132,20 +127,20 @@ class SqlStore:
     ) -> list[Entry]:
         """Return entries, oldest first: the newest `limit`, or the next ones after `after_seq`."""
         column = JOURNAL.c
-        wanted = select(column.wall, column.step, column.cause, column.command, column.evse, column.data, column.seq)
+        query = select(column.wall, column.step, column.cause, column.command, column.evse, column.data, column.seq)
         if since is not None:
-            wanted = wanted.where(column.wall >= since)
+            query = query.where(column.wall >= since)
         if until is not None:
-            wanted = wanted.where(column.wall < until)
+            query = query.where(column.wall < until)
         if evse is not None:
-            wanted = wanted.where(column.evse == evse)
+            query = query.where(column.evse == evse)
         if command is not None:
-            wanted = wanted.where(column.command == command)
+            query = query.where(column.command == command)
         if after_seq is not None:
-            wanted = wanted.where(column.seq > after_seq)
+            query = query.where(column.seq > after_seq)
         newest_first = after_seq is None
-        wanted = wanted.order_by(column.seq.desc() if newest_first else column.seq).limit(limit)
-        rows = await self._read(wanted)
+        query = query.order_by(column.seq.desc() if newest_first else column.seq).limit(limit)
+        rows = await self._read(query)
         found = [entry_of(row) for row in rows]
         return found[::-1] if newest_first else found
 
@@ -174,13 +169,6 @@ class SqlStore:
                 gone += (await connection.execute(statement)).rowcount
         return gone
 
-    async def counts(self) -> dict[str, int]:
-        """Return the number of rows by table."""
-        return {
-            t.name: (await self._read(select(func.count()).select_from(t)))[0][0]
-            for t in (COMMANDS, JOURNAL, TELEMETRY, KEPT)
-        }
-
     # connections ------------------------------------------------------------------------------------------------------
 
     def _of_this_gateway(self) -> Any:
@@ -204,9 +192,15 @@ class SqlStore:
             raise StoreError("the store is not open")
         return self._engine
 
-    async def _read(self, wanted: Any) -> Sequence[Row[Any]]:
+    async def _read(self, query: Any) -> Sequence[Row[Any]]:
         async with self._translated_errors(), self._open_engine().connect() as connection:
-            return (await connection.execute(wanted)).fetchall()
+            return (await connection.execute(query)).fetchall()
+
+    async def _read_commands(
+        self, where: Any, order: Any = COMMANDS.c.received, limit: int | None = None
+    ) -> list[StoredCommand]:
+        rows = await self._read(select(COMMANDS).where(where).order_by(order).limit(limit))
+        return [command_of(row) for row in rows]
 
     @asynccontextmanager
     async def _translated_errors(self) -> AsyncIterator[None]:

@@ -18,8 +18,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway import __version__
 from gateway.blue_switch.service import VehicleLendingService
-from gateway.commands.submission import Channel, Submission
-from gateway.model.command import MAX_BYTES
+from gateway.model.command import MAX_BYTES, Channel, Submission
 from gateway.service import GatewayService
 from gateway.web import blue_switch, station_operations
 from gateway.web.ports import Limit, Row, StationAdmin

@@ -125,4 +125,4 @@ async def test_a_site_state_iterates_over_the_evses_once() -> None:
 
         control.decision.shared = counted  # type: ignore[method-assign, assignment]
         world.gateway.service.site_state()
-        assert (walks, len(control.registry)) == (1, 6)
+        assert (walks, len(control.registry.names())) == (1, 6)

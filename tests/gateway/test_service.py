@@ -22,10 +22,8 @@ LENDING = {name for name in dir(VehicleLendingService) if not name.startswith("_
 FACADES = {"service": SERVICE, "lending": LENDING, "lending_service": LENDING}
 INTERNAL = ("gateway.commands", "gateway.control")
 SHARED = {
-    "gateway.commands.submission",  # what a command is submitted as
     "gateway.control.settings",
     "gateway.control.components",  # the composition root wires them
-    "gateway.control.station_backends",
 }
 
 

@@ -88,17 +88,17 @@ async def test_home_assistant_discovers_displays_and_commands_an_evse(tmp_path: 
 
 
 def _some_state() -> Any:
+    from gateway.bench.plain_station import PlainStations
     from gateway.clock import SystemClock
     from gateway.control.settings import ServiceSettings
-    from gateway.control.station_backends import StationBackends
     from gateway.model.event import PlugChanged, PlugState
     from gateway.model.site import SitePolicy
     from gateway.service import GatewayService
     from gateway.store.journal import Journal
-    from gateway.store.memory import MemoryStore
+    from gateway.store.store import MemoryStore
 
     clock = SystemClock()
     settings, journal = ServiceSettings(SitePolicy("home")), Journal(MemoryStore(), clock)
-    service = GatewayService(settings, clock, StationBackends(), journal)
+    service = GatewayService(settings, clock, PlainStations(clock, print), journal)
     service.report(PlugChanged("CP1-1", clock.now(), PlugState.AVAILABLE))
     return service.state("CP1-1")

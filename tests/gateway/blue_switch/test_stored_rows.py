@@ -16,7 +16,7 @@ from gateway.blue_switch.persistence import KIND, BlueSwitchPersistence, rows
 from gateway.blue_switch.registry import Status
 from gateway.model.journal import Kept
 from gateway.store.journal import Journal
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 
 STORED = json.loads((Path(__file__).parents[2] / "data" / "kept" / "outage.json").read_text())
 ROWS = [Kept(**row) for row in STORED["rows"]]

@@ -15,14 +15,14 @@ from gateway.bench.plain_station import PlainStations
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
-from gateway.commands.submission import Channel, Submission
 from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState
 from gateway.control.settings import ServiceSettings
-from gateway.control.station_backends import StationBackends
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.energy.settings import EnergySection
+from gateway.model.command import Channel, Submission
+from gateway.model.event import Event
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.result import Result
 from gateway.model.site import AnyInput, InputKind, SitePolicy
@@ -30,8 +30,7 @@ from gateway.model.state import EventMessage
 from gateway.model.station import Outcome, Stations
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
-from gateway.store.memory import MemoryStore
-from gateway.store.ports import Store
+from gateway.store.store import MemoryStore, Store
 
 POLICY = SitePolicy("home")
 UNMANAGED = EnergySection(enabled=False)
@@ -44,7 +43,6 @@ class Published:
     results: list[tuple[Result, Phase | None]] = field(default_factory=list)
     events: list[EventMessage] = field(default_factory=list)
     changes: list[str | None] = field(default_factory=list)
-    measured: list[str | None] = field(default_factory=list)  # EVSEs with new measured values
 
     def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
         self.results.append((result, phase))
@@ -55,8 +53,8 @@ class Published:
     def changed(self, evse: str | None) -> None:
         self.changes.append(evse)
 
-    def stirred(self, evse: str | None) -> None:
-        self.measured.append(evse)
+    def measured(self, evse: str | None) -> None:
+        """Not recorded."""
 
     def statuses(self, command: str) -> list[str]:
         return [result.status.value for result, phase in self.results if result.id == command and phase is not None]
@@ -155,16 +153,19 @@ async def service_rig(
     store = store or MemoryStore()
     await store.open()
     journal = Journal(store, clock)
-    backends, given = StationBackends(), replace(ServiceSettings(policy), **settings)
+    given = replace(ServiceSettings(policy), **settings)
+
+    def report(event: Event) -> None:
+        service.report(event)
+
+    stations = PlainStations(clock, report)
+    backend = Backend(stations)
     control = ControlComponents.create(given, clock, journal)
     energy_service = EnergyService(
         control.site, control.registry, control.publisher, energy, clock, None, EnergyPersistence(journal)
     )
     handlers: dict[InputKind, Callable[[AnyInput], None]] = {}
-    service = GatewayService(given, clock, backends, journal, control, energy_service, handlers)
-    stations = PlainStations(clock, service.report)
-    backend = Backend(stations)
-    backends.add(backend)
+    service = GatewayService(given, clock, backend, journal, control, energy_service, handlers)
     published = Published()
     service.subscribe(published)
     running = asyncio.create_task(service.run())

@@ -30,7 +30,7 @@ def test_a_discharge_below_the_v2x_window_is_refused_and_nothing_is_sent() -> No
             rig.stations.plug("CP1-1", "tx", needs(1200.0))
             await rig.wait(1)
             refused = await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
-            assert (refused.status, refused.code) == ("refused", "outside_v2x_window")
+            assert (refused.status, refused.reason.code) == ("refused", "outside_v2x_window")
             await rig.wait(10)
             assert all(power_w >= 0 for _, power_w, _ in rig.stations.evses["CP1-1"].orders)
             assert (await rig.send("CP1-1", "charge", "c", power_w=5000, lease_s=60)).status == "accepted"
@@ -85,7 +85,7 @@ def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() -> Non
                 result = await rig.send("CP1-1", "discharge", f"d{number}", power_w=5000, lease_s=60)
                 assert (result.status == "accepted") is granted, soc_pct
                 if not granted:
-                    assert result.code == "below_floor"
+                    assert result.reason.code == "below_floor"
                 await rig.wait(1)
                 assert rig.power("CP1-1") == (-5000 if granted else 0)
                 assert rig.published.kinds().count("floor_reached") == (0 if number == 0 else 1 if number < 6 else 2)

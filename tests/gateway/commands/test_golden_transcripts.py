@@ -371,7 +371,7 @@ async def played(settings: dict[str, Any], play: Scene) -> dict[str, Any]:
             },
             "calls": {name: "".join(call[0] for call in held.calls) for name, held in rig.stations.evses.items()},
             "results": [
-                [one.id, one.status.value, one.code, one.evse] for one, phase in rig.published.results if phase
+                [one.id, one.status.value, one.reason.code, one.evse] for one, phase in rig.published.results if phase
             ],
             "events": [
                 [one.event.value, one.evse, one.reason and one.reason.code.value, one.command]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
-from gateway.commands.submission import Channel, Submission
+from gateway.model.command import Channel, Submission
 from gateway.model.journal import ReplyTo
 from gateway.rate_limit import RateLimiter
 from tests.gateway.commands.rig import service_rig

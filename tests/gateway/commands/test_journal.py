@@ -14,9 +14,8 @@ import pytest
 
 from gateway.model.journal import CommandOpened, Record, StoredCommand
 from gateway.model.site import SitePolicy
-from gateway.store.memory import MemoryStore
-from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
+from gateway.store.store import MemoryStore, StoreError
 from tests.gateway.commands.rig import service_rig
 
 pytestmark = pytest.mark.virtual_time

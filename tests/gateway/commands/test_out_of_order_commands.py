@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.model.journal import Record
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from protocols.ports import Clock
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
@@ -172,6 +172,6 @@ async def test_a_duplicate_of_a_command_rejected_before_storage_is_answered() ->
         assert isinstance(rig.store, SlowStore)
         rig.store.delay_s = 30
         both = [asyncio.create_task(rig.send("CP1-1", "discharge", "a", power_w=5000)) for _ in range(2)]
-        assert {(await one).code for one in both} == {"journal_unavailable"}
+        assert {(await one).reason.code for one in both} == {"journal_unavailable"}
         assert [result.id for result, _ in rig.published.results] == ["a", "a"]
         rig.store.delay_s = 0

@@ -12,9 +12,8 @@ from emulators.runtime.clock import VirtualClock
 from gateway.control.negotiated_needs import KIND
 from gateway.model.event import PlugChanged, PlugState, SessionEnded, SessionStarted
 from gateway.model.journal import Entry, Kept, Step
-from gateway.store.memory import MemoryStore
-from gateway.store.ports import Store
 from gateway.store.sql import SqlStore
+from gateway.store.store import MemoryStore, Store
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time

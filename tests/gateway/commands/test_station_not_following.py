@@ -10,7 +10,7 @@ from gateway.bench.plain_station import PlainStations
 from gateway.model.journal import CommandOpened
 from gateway.model.site import SitePolicy
 from gateway.model.station import Outcome
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.commands.submission import Channel, Submission
 from gateway.control.settings import ServiceSettings
+from gateway.model.command import Channel, Submission
 from gateway.model.result import Result
 from gateway.model.site import SitePolicy
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
 
@@ -79,7 +79,7 @@ async def test_without_a_vendor_profile_the_command_is_refused_with_the_reason(v
         await rig.charging()
         await rig.sleep(5)
         refused = await send(service, "discharge", "d", power_w=4600)
-        assert (refused.status, refused.code) == ("refused", "charging_only")
+        assert (refused.status, refused.reason.code) == ("refused", "charging_only")
         assert "vendor profile" in refused.reason.text
 
 

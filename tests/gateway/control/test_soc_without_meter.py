@@ -76,7 +76,7 @@ async def test_the_soc_of_the_last_vehicle_does_not_count_for_the_next() -> None
         rig.stations.plug("CP1-1", "next", needs=VehicleNeeds(LIMITS, True, "DC_BPT", "dynamic"))
         await rig.wait(1)
         refused = await rig.send("CP1-1", "discharge", "a", power_w=3000)
-        assert (refused.status, refused.code) == ("refused", "soc_unknown")
+        assert (refused.status, refused.reason.code) == ("refused", "soc_unknown")
 
 
 @given(

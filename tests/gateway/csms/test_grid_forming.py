@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
+from gateway.bench.plain_station import PlainStations
+from gateway.clock import SystemClock
 from gateway.energy.grid_forming import AGAIN_S, GridFormingService
 from gateway.model.energy_state import GridFormingState
 from gateway.model.station import Answer, Formers, Outcome
@@ -96,10 +98,11 @@ def test_an_incomplete_route_is_rejected(table: str, tmp_path: Any) -> None:
         vendor.read(path)
 
 
-class Rooms:
+class Rooms(PlainStations):
     """Stations that accept or reject grid-forming, and record the orders."""
 
     def __init__(self) -> None:
+        super().__init__(SystemClock(), print)
         self.told: list[tuple[str, bool]] = []
         self.answer = Outcome(Answer.APPLIED)
 

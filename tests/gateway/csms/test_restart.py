@@ -21,9 +21,8 @@ from gateway.csms.reservations import ReservationStatus
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
 from gateway.model.event import Event, Metered, SessionEnded, SessionStarted, StationConnected
 from gateway.model.journal import Record
-from gateway.store.memory import MemoryStore
-from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
+from gateway.store.store import MemoryStore, StoreError
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw_station import Raw, power
 from tests.gateway.store.postgres import postgres

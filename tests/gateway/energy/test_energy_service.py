@@ -15,7 +15,7 @@ from gateway.energy.settings import EnergySection, TierTable
 from gateway.model.energy_state import MainSwitch, Phase, SharedEnergyState, SiteNeedState
 from gateway.model.event import VehicleIdentified
 from gateway.model.moment import rfc3339
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time

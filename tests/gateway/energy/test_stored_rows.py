@@ -15,7 +15,7 @@ from gateway.energy.persistence import KIND, EnergyPersistence, outage_row, wind
 from gateway.energy.settings import EnergySection
 from gateway.model.journal import Kept
 from gateway.store.journal import Journal
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 
 STORED = json.loads((Path(__file__).parents[2] / "data" / "kept" / "outage.json").read_text())
 ROWS = [Kept(**row) for row in STORED["rows"]]

@@ -12,8 +12,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from gateway.store import schema
-from gateway.store.ports import StoreError
 from gateway.store.sql import SqlStore
+from gateway.store.store import StoreError
 from gateway.store.tables import METADATA
 from tests.gateway.commands.rig import service_rig
 from tests.gateway.store.postgres import postgres

@@ -21,9 +21,8 @@ from gateway.model.journal import (
     ResultGiven,
     Step,
 )
-from gateway.store.memory import MemoryStore
-from gateway.store.ports import RecordRefused, Sample, Store, StoreError
 from gateway.store.sql import SqlStore
+from gateway.store.store import MemoryStore, RecordRefused, Sample, Store, StoreError
 from tests.gateway.store.postgres import Cluster, postgres
 
 KEPT = ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)]

@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 
 from gateway.app import Gateway, Parts, gateway
 from gateway.config import from_table
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from protocols.ocpp.schema import Version
 
 TOKEN = "a token of the tests"

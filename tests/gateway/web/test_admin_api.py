@@ -19,7 +19,7 @@ from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.site import SitePolicy
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
-from gateway.store.memory import MemoryStore
+from gateway.store.store import MemoryStore
 from gateway.web import server
 from gateway.web.api import build
 from protocols.ocpp.schema import Version
