@@ -170,7 +170,9 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         stations = csms = Csms(csms_settings(config), report, clock, journal)
     control = ControlComponents.create(settings, clock, journal)
     site, registry, publisher = control.site, control.registry, control.publisher
-    energy = EnergyService(site, registry, publisher, config.energy, clock, stations, EnergyPersistence(journal))
+    energy = EnergyService(
+        site, registry, publisher, config.energy, clock, stations, EnergyPersistence(journal), control.meter
+    )
     lending_service = _lending_service(config, control, energy, clock, journal)
     handlers = lending_service.input_handlers if lending_service is not None else {}
     service = GatewayService(settings, clock, stations, journal, control, energy, handlers)

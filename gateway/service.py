@@ -79,7 +79,7 @@ class GatewayService:
         self._recovery = Recovery(
             registry, self._arbiter, self._lifecycle, publisher, journal, known, needs, self._background, clock
         )
-        self._ingest = EventIngest(site, registry, publisher, self._lifecycle, needs, clock)
+        self._ingest = EventIngest(site, registry, decision, publisher, self._lifecycle, needs, clock)
         self._inputs = SiteInputs(site, registry, decision, publisher, clock, settings.clock_skew_s, input_handlers)
         self._views = StateViews(settings.gateway_id, site, registry, self._site_state, decision, clock, energy)
         self._housekeeping = Housekeeping(registry, journal.store, clock, settings)

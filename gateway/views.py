@@ -180,7 +180,7 @@ class StateViews:
         each = [self.available(state, shared) for state in self._registry]
         charge_w, discharge_w = sum(one.max_charge_w for one in each), sum(one.max_discharge_w for one in each)
         if shared.base.power_w is not None:
-            left = headroom(limits_of(self._site), shared.base.power_w)
+            left = headroom(limits_of(self._site), shared.base)
             charge_w, discharge_w = min(charge_w, max(0.0, left.high_w)), min(discharge_w, max(0.0, -left.low_w))
         return Limits(max_charge_w=charge_w, max_discharge_w=discharge_w)
 

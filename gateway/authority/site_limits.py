@@ -12,10 +12,13 @@ import math
 from dataclasses import dataclass
 
 from gateway.authority.demand_window import DemandWindow, allowed_import_w
+from gateway.authority.meter_model import BaseLoad
 from gateway.authority.priority import Bound, Layer
 from gateway.model.reason import Code
 from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Site, Storage
 
+CONNECTION_FACTOR = 2.0  # times the limit: more cannot flow through a connection
+SMALLEST_CONNECTION_W = 15_000.0
 WINDOW_MARGIN = 0.02  # of the contract, kept free in the demand window for changes between two steps
 
 
@@ -24,10 +27,15 @@ WINDOW_MARGIN = 0.02  # of the contract, kept free in the demand window for chan
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The site's net power without its EVSEs, + import; None while it is unknown."""
+    """The site's net power without its EVSEs, + import; None while it is unknown.
+
+    It may be up to `below_w` less and up to `above_w` more; limits are kept for either.
+    """
 
     power_w: float | None
     stale: str = ""  # the input that is the reason for None
+    below_w: float = 0.0
+    above_w: float = 0.0
 
 
 def metered(site: Site, now: float) -> bool:
@@ -36,12 +44,14 @@ def metered(site: Site, now: float) -> bool:
     return grid is not None and grid.power_w is not None
 
 
-def base_power(site: Site, cars_w: float, now: float) -> Base:
-    """Return the base power: grid meter less the EVSEs' present power `cars_w`, else load, PV and storage added up."""
+def base_power(site: Site, seen: BaseLoad | None, now: float) -> Base:
+    """Return the base power: what the grid meter implies (`seen`), else load, PV and storage added up."""
     inputs = site.inputs
     grid = inputs.fresh(Grid, now)
     if grid is not None and grid.power_w is not None:
-        return Base(grid.power_w - cars_w)
+        if seen is None:
+            return Base(grid.power_w)
+        return Base(seen.power_w, "", seen.power_w - seen.low_w, seen.high_w - seen.power_w)
     load, pv, storage = inputs.fresh(Load, now), inputs.fresh(Pv, now), inputs.fresh(Storage, now)
     for kind in (InputKind.LOAD, InputKind.PV, InputKind.STORAGE):
         if inputs.freshness(kind, now) is Freshness.STALE:
@@ -56,6 +66,17 @@ def base_power(site: Site, cars_w: float, now: float) -> Base:
         if isinstance(last, Grid) and last.power_w is not None:
             return Base(None, "grid")
     return Base(0.0)
+
+
+def connection_w(site: Site) -> float | None:
+    """Return the power beyond which a reading of the grid meter is impossible, None where no fuse is configured.
+
+    A connection carries some times its fuse until that trips, whatever the limits leave for EVSEs.
+    """
+    policy = site.policy
+    if policy.import_limit_w is None:
+        return None
+    return max(CONNECTION_FACTOR * max(policy.import_limit_w, policy.export_limit_w or 0.0), SMALLEST_CONNECTION_W)
 
 
 # limits in force ------------------------------------------------------------------------------------------------------
@@ -102,7 +123,7 @@ class Headroom:
 
 def headroom(
     limits: SiteLimits,
-    base_w: float | None,
+    base: Base,
     measured: bool = True,
     window: DemandWindow | None = None,
     wall: float = 0.0,
@@ -110,20 +131,21 @@ def headroom(
     """Return what the limits leave for the sum of vehicles and storages.
 
     A limit on import gives the most that they may charge (below zero: the least that they must discharge), a limit on
-    export the most that they may discharge. `measured`: the facility reports load at all; `base_w` None then means a
+    export the most that they may discharge. `measured`: the facility reports load at all; an unknown `base` means a
     silent meter.
     """
-    silent = measured and base_w is None
+    base_w = base.power_w or 0.0
+    silent = measured and base.power_w is None
     ceilings = import_limits(limits, window, wall)
     high_w, low_w = math.inf, -math.inf
     high_code: Code | None = None
     low_code: Code | None = None
     if ceilings:
         high_code, limit_w = min(ceilings, key=lambda one: one[1])
-        high_w = limit_w - (base_w or 0.0)
+        high_w = limit_w - base_w - base.above_w
     if limits.export_w is not None:
         low_code = Code.EXPORT_LIMIT
-        low_w = -limits.export_w - (base_w or 0.0)
+        low_w = -limits.export_w - base_w + base.below_w
     if silent:
         high_w, high_code = (0.0, Code.INPUT_STALE) if high_code else (high_w, high_code)
         low_w, low_code = (0.0, Code.INPUT_STALE) if low_code else (low_w, low_code)
@@ -143,14 +165,14 @@ def site_bounds(site: Site, base: Base, others_high_w: float, others_low_w: floa
         if base.power_w is None:
             bounds.append(_stale(base, what, high_w=0.0))
             continue
-        left_w = max(0.0, limit_w - base.power_w - others_high_w)
+        left_w = max(0.0, limit_w - base.power_w - base.above_w - others_high_w)
         text = f"The site's {what} of {limit_w:.0f} W leaves {left_w:.0f} W for this EVSE."
         bounds.append(Bound(Layer.SITE, high_w=left_w, code=code, text=text))
     if limits.export_w is not None:
         if base.power_w is None:
             bounds.append(_stale(base, "export limit", low_w=0.0))
         else:
-            left_w = max(0.0, limits.export_w + base.power_w + others_low_w)
+            left_w = max(0.0, limits.export_w + base.power_w - base.below_w + others_low_w)
             leaves = f"leaves {left_w:.0f} W of discharge for this EVSE."
             text = f"The site's export limit of {limits.export_w:.0f} W {leaves}"
             bounds.append(Bound(Layer.SITE, low_w=0.0 - left_w, code=Code.EXPORT_LIMIT, text=text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.authority.meter_model import MeterModel
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
@@ -20,6 +21,7 @@ class ControlComponents:
     site: Site
     registry: EvseRegistry
     decision: SiteDecision
+    meter: MeterModel
     publisher: EventPublisher
 
     @classmethod
@@ -28,4 +30,5 @@ class ControlComponents:
         site = Site(settings.policy, Inputs(dict(settings.stale_after_s)), mode=settings.policy.mode)
         registry = EvseRegistry(settings)
         publisher = EventPublisher(settings.gateway_id, journal, clock)
-        return cls(site, registry, SiteDecision(site, registry, clock), publisher)
+        meter = MeterModel()
+        return cls(site, registry, SiteDecision(site, registry, meter, clock), meter, publisher)

@@ -203,9 +203,15 @@ class EvseControlState:
         """True where it takes power or may be taking some."""
         return self.setpoint.sent_w is not None or self.evse.power_w is not None or self.effective_w != 0.0
 
-    def estimated_w(self, now: float) -> float:
-        """Return the best estimate of its power now."""
-        return self.setpoint.estimated_w(self.evse.power_w, self.evse.metered_at, now)
+    def flowing_w(self, now: float) -> list[float]:
+        """Return the way of the power that flows now: from what is measured over what was ordered since."""
+        setpoint, measured_w = self.setpoint, self.evse.power_w
+        if self.idle or not self.counts:
+            return [measured_w or 0.0]
+        powers = setpoint.flowing_w(measured_w, self.evse.metered_at, now)
+        if setpoint.sent_w is not None and self.effective_w != setpoint.sent_w and not self.hands_off:
+            powers.append(self.effective_w)  # the order is on its way
+        return powers
 
     def span(self) -> tuple[float, float]:
         """Return the least and the most it may be taking now, in W, while set-point, station and meter differ."""

@@ -12,6 +12,7 @@ from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.plausibility import plausible
 from gateway.control.publisher import EventPublisher
+from gateway.control.site_decision import SiteDecision
 from gateway.model.event import (
     Event,
     EvseDescribed,
@@ -57,6 +58,7 @@ class EventIngest:
         self,
         site: Site,
         registry: EvseRegistry,
+        decision: SiteDecision,
         publisher: EventPublisher,
         commands: CommandEffects,
         needs: VehicleNeedsPersistence,
@@ -64,6 +66,7 @@ class EventIngest:
     ) -> None:
         self._site = site
         self._registry = registry
+        self._decision = decision
         self._publisher = publisher
         self._commands = commands
         self._needs = needs
@@ -107,6 +110,7 @@ class EventIngest:
         evse, publisher = state.evse, self._publisher
         power_w, soc_pct = evse.power_w, evse.soc_pct
         evse.apply(event)
+        self._decision.record(state)
         self._commands.verify(state)
         publisher.measured(state.name)
         if (evse.power_w, evse.soc_pct) != (power_w, soc_pct):

@@ -20,12 +20,14 @@ from enum import Enum, StrEnum
 
 from gateway.authority.priority import MARGIN_W
 from gateway.authority.ramp import ramp_s
-from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, SETTLE_S
+from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S
 from gateway.model.station import Answer, Outcome
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
 LONGEST_RAMP_S = 5.0  # counted into the validity of a set-point
 SHORTEST_VALID_S = 1.0
+RESPONSE_S = 15.0  # for a station to reach a set-point: its delay and its ramp
+NEAR_W, NEAR_SHARE = 150.0, 0.05  # a power this near to the set-point has reached it
 MAX_UNANSWERED = 3  # orders in a row before a command has failed
 
 
@@ -223,14 +225,20 @@ class Setpoint:
 
     # estimate -------------------------------------------------------------------------------------------------------
 
-    def estimated_w(self, measured_w: float | None, measured_at: float | None, now: float) -> float:
-        """Return the best estimate of the power now, from set-point and meter.
+    def flowing_w(self, measured_w: float | None, measured_at: float | None, now: float) -> list[float]:
+        """Return the way on which the power is now, from set-point and meter.
 
-        A reading from before the last change of the set-point does not count. One from while the station was still
-        changing counts for that time only; after it the set-point is the better estimate, until the next reading.
+        While the station may still be on its way from the power measured last to the set-point, that is both. After
+        that a reading taken since counts alone; one from before the change does not count, the set-point does.
         """
+        sent_w = self.sent_w
         if measured_w is None or measured_at is None:
-            return self.sent_w or 0.0
-        settled = measured_at >= self.changed_at + SETTLE_S
-        recent = measured_at > self.changed_at and now - measured_at <= SETTLE_S
-        return measured_w if settled or recent or self.sent_w is None else self.sent_w
+            return [sent_w or 0.0]
+        if sent_w is None:
+            return [measured_w]
+        seen = measured_at > self.changed_at
+        if seen and abs(measured_w - sent_w) <= max(NEAR_W, NEAR_SHARE * abs(sent_w)):
+            return [measured_w]
+        if now < self.changed_at + RESPONSE_S:
+            return [measured_w, sent_w]
+        return [measured_w if seen else sent_w]

@@ -193,6 +193,7 @@ class SetpointController:
         reached = self._decision.floor_reached(state)
         newly_reached, state.floor_reached = reached and not state.floor_reached, reached
         decision = state.decision = self._decision.current(state)
+        self._decision.record(state)
         command = state.command.id if state.command else None
         if newly_reached:
             floor_pct = self._decision.floor_pct(state)
@@ -283,7 +284,9 @@ class SetpointController:
         order = setpoint.send(target.power_w, valid_for_s, now)
         outcome = await self._set_power(target.power_w, valid_for_s)
         answered = self._clock.now()
-        match completion := setpoint.complete(order, outcome, answered):
+        completion = setpoint.complete(order, outcome, answered)
+        self._decision.record(state)
+        match completion:
             case Completion.REPEATED | Completion.CHANGED:
                 in_force = allocation if state.allocation is allocation else None
                 if command is not None and in_force is not None and in_force.confirm(target.power_w, answered):

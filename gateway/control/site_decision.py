@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.authority.layers import PowerRequest, Situation, layers
+from gateway.authority.meter_model import STORAGE, MeterModel
 from gateway.authority.priority import Bound, Decision, Layer, decide
-from gateway.authority.site_limits import Base, base_power, site_bounds
+from gateway.authority.site_limits import Base, base_power, connection_w, site_bounds
 from gateway.authority.soc_floors import floor_reached, floors
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.model.reason import Code
-from gateway.model.site import Site
+from gateway.model.site import Grid, InputKind, Site
 from protocols.ports import Clock
 
 
@@ -43,9 +44,10 @@ class SharedLimits:
 class SiteDecision:
     """Decides about EVSEs from the site, the facility's inputs and the other EVSEs. Reads, never changes."""
 
-    def __init__(self, site: Site, registry: EvseRegistry, clock: Clock) -> None:
+    def __init__(self, site: Site, registry: EvseRegistry, meter: MeterModel, clock: Clock) -> None:
         self._site = site
         self._registry = registry
+        self._meter = meter
         self._clock = clock
 
     @property
@@ -63,14 +65,24 @@ class SiteDecision:
         """Return when the next input of the facility becomes stale."""
         return self._site.inputs.next_change(now)
 
-    def evse_power_w(self) -> float:
-        """Return the estimated power of all EVSEs together."""
+    def record(self, state: EvseControlState) -> None:
+        """Record the power of an EVSE: its order, its reading or its session has changed."""
         now = self._clock.now()
-        return sum(state.estimated_w(now) for state in self._registry if state.counts)
+        self._meter.history.record(state.name, now, state.flowing_w(now))
+
+    def grid_metered(self) -> None:
+        """Apply the reading of the grid meter that has been received."""
+        reading = self._site.inputs.readings.get(InputKind.GRID)
+        if reading is None or not isinstance(grid := reading.value, Grid) or grid.power_w is None:
+            return
+        for state in self._registry:
+            self.record(state)
+        age_s = self._clock.wall() - grid.ts
+        self._meter.metered(self._clock.now(), grid.ts, age_s, grid.power_w, connection_w(self._site))
 
     def base(self) -> Base:
         """Return the site's power without its EVSEs."""
-        return base_power(self._site, self.evse_power_w(), self._clock.now())
+        return base_power(self._site, self._meter.base_load((STORAGE,)), self._clock.now())
 
     def shared(self) -> SharedLimits:
         """Return what all decisions of one moment share: one pass over the EVSEs serves them all."""

@@ -51,6 +51,8 @@ class SiteInputs:
         site, wall, now, name = self._site, self._clock.wall(), self._clock.now(), InputKind(kind)
         held = site.inputs.readings.get(name)
         site.inputs.put(name, value, now, wall)
+        if name is InputKind.GRID:
+            self._decision.grid_metered()
         if name in self._handlers:
             self._handlers[name](value)
         self.check_freshness()

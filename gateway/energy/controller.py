@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.authority.meter_model import MeterModel
 from gateway.authority.soc_floors import off_grid_floor_pct
 from gateway.energy.evse_orders import Evses, grid_orders, island_orders, zero_orders
 from gateway.energy.forecast import DayProfile
@@ -45,13 +46,13 @@ FIRST_PLAN_S = 60.0  # the facility's first messages arrive before the first pla
 class SiteController:
     """Controller of one site; keeps the state between steps."""
 
-    def __init__(self, settings: EnergySection) -> None:
+    def __init__(self, settings: EnergySection, meter: MeterModel | None = None) -> None:
         self.settings = settings
         self.profile = DayProfile()
         self.reserve = SiteReserve(settings)
         self.island = Island(settings.island_settings(), GridWatch(settings.grid_limits()))
         self.recharging = Recharging(settings)
-        self.on_grid = OnGrid(settings, self.recharging)
+        self.on_grid = OnGrid(settings, self.recharging, meter or MeterModel())
         self.off_grid = OffGrid(settings, self.recharging)
         self.resource_builder = ResourceBuilder(settings, self.reserve)
         self.planner = Planner()
@@ -133,7 +134,7 @@ class SiteController:
     def _update(self, view: View, done: IslandOrders, resources: Sequence[Resource], off: bool) -> list[Decided]:
         """Update everything that follows the phase: profile, accounting, autonomy, recharge targets, tiers."""
         self._record(view, off)
-        events = self.storage_accounting.update(view, resources, None if off else self.on_grid.base_load.power_w)
+        events = self.storage_accounting.update(view, resources, None if off else self.on_grid.metered_base_w)
         floors = self._off_grid_floors(resources) if self.off_grid.due(view.now) else {}
         forming = done.forming
         events += self.off_grid.look_ahead(view, resources, floors, self.profile, forming, forming is not None)
@@ -201,7 +202,7 @@ class SiteController:
             return
         load, pv = view.inputs.fresh(Load, view.now), view.inputs.fresh(Pv, view.now)
         load_w = load.power_w if load is not None else None
-        base_w = self.on_grid.base_load.power_w
+        base_w = self.on_grid.metered_base_w
         if load_w is None and base_w is not None:
             load_w = max(0.0, base_w + (pv.power_w if pv is not None else 0.0))
         self.profile.record(view.wall, load_w, pv.power_w if pv is not None else None)

@@ -23,7 +23,7 @@ def grid_reading(view: View, closed_else: bool) -> GridReading:
     expected = None
     if load is not None:
         expected = load.power_w - (pv.power_w if pv is not None else 0.0)
-        expected += (storage.power_w if storage is not None else 0.0) + sum(car.power_w or 0.0 for car in view.cars)
+        expected += (storage.power_w if storage is not None else 0.0) + sum(car.present_w for car in view.cars)
     closed = not switch.open if switch is not None else closed_else
     if grid is None:
         return GridReading(None, None, None, None, expected, closed)

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.authority.demand_window import DemandWindow, advance, corrected, open_window
 from gateway.authority.grid_limits import return_bound
+from gateway.authority.meter_model import MeterModel
 from gateway.authority.ramp import Ramp, walk
-from gateway.authority.site_limits import Headroom, headroom
-from gateway.energy.base_load import BaseLoad
+from gateway.authority.site_limits import Base, Headroom, headroom
 from gateway.energy.dispatch import Shares, must_w, share
 from gateway.energy.modes import MODES
 from gateway.energy.modes.mode import Mode, Situation, Target
@@ -20,7 +20,7 @@ from gateway.energy.planning.assembly import tariff_now
 from gateway.energy.planning.problem import Plan
 from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
-from gateway.energy.resource import Resource
+from gateway.energy.resource import STORAGE, Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.tracking_supervision import TrackingSupervision
 from gateway.energy.view import View
@@ -71,8 +71,8 @@ class OnGrid:
 
     settings: EnergySection
     recharging: Recharging
+    meter_model: MeterModel
     tracking: TrackingSupervision = field(default_factory=TrackingSupervision)
-    base_load: BaseLoad = field(default_factory=BaseLoad)
     ramp: Ramp | None = None
     window: DemandWindow | None = None
     peak_w: float = 0.0
@@ -82,20 +82,21 @@ class OnGrid:
     _mode: tuple[SiteMode, Mode] | None = None  # in force
     _code: str = ""
     _binding: Code | None = None
-    _metered_ts: float = 0.0
     _shaving: bool = False
+    _held: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.base_load.delay_s = self.settings.meter_delay_s
+        self.meter_model.delay_s = self.settings.meter_delay_s
 
     def step(self, view: View, resources: Sequence[Resource], limit_share: float) -> GridStep:
         """Return the result of one step; `limit_share` (0 to 1) is the share of all power after an outage."""
         controlled_w = sum(one.present_w for one in resources)
-        grid_w, base_w = self.site_w(view, controlled_w)
+        grid_w, base = self.site_w(view, resources)
+        base_w = base.power_w
         events = self.meter(view, grid_w)
         counted, deviations = self.tracking.update([_returning(one, limit_share) for one in resources], view.now)
         pool = _pool(counted, view.wall)
-        left = self._delay_shaving(self._headroom(view, base_w), pool)
+        left = self._delay_shaving(self._headroom(view, base), pool)
         self.free_w = left.high_w
         target = self._target_of_mode(view, pool, base_w, left)
         pool = self._with_recharge(target, pool, left, view.wall)
@@ -111,6 +112,7 @@ class OnGrid:
             controlled_w = sum(one.present_w for one in pool.resources)
         target_w = self._ramped(view, _goal_w(target, pool, left), left, controlled_w)
         shares = self._shares(target_w, pool.resources, view, by_plan=target.code.startswith("plan"))
+        self.ordered(view, shares.power_w)
         changes = self._changes(view, target, left)
         return GridStep(target, left, target_w, base_w, shares, (*events, *deviations, *changes))
 
@@ -128,25 +130,50 @@ class OnGrid:
 
     # meters and limits ------------------------------------------------------------------------------------------------
 
-    def site_w(self, view: View, controlled_w: float) -> tuple[float | None, float | None]:
-        """Return (grid power, base load without the controlled resources), None where meters are stale or absent."""
-        grid = view.inputs.fresh(Grid, view.now)
-        self.base_load.controlled(view.now, controlled_w)
+    @property
+    def metered_base_w(self) -> float | None:
+        """Return the base load by the grid meter, vehicles under commands of their own included."""
+        found = self.meter_model.base_load(self._held)
+        return found.power_w if found is not None else None
+
+    def site_w(self, view: View, resources: Sequence[Resource]) -> tuple[float | None, Base]:
+        """Return the grid power and the base load without the resources, None where meters are stale or absent."""
+        self._record(view, resources)
+        grid, controlled_w = view.inputs.fresh(Grid, view.now), sum(one.present_w for one in resources)
         if grid is not None and grid.power_w is not None:
-            if grid.ts != self._metered_ts:
-                self._metered_ts = grid.ts
-                age_s = min(max(0.0, view.wall - grid.ts), 60.0) if not self.settings.meter_delay_s else 0.0
-                self.base_load.metered(view.now, grid.power_w, view.now - age_s if age_s else None)
-            return grid.power_w, self.base_load.power_w
+            self.meter_model.metered(view.now, grid.ts, view.wall - grid.ts, grid.power_w, view.connection_w)
+            if (seen := self.meter_model.base_load(self._held)) is not None:
+                return grid.power_w, Base(seen.power_w, "", seen.power_w - seen.low_w, seen.high_w - seen.power_w)
         load, pv = view.inputs.fresh(Load, view.now), view.inputs.fresh(Pv, view.now)
         storage = view.inputs.fresh(Storage, view.now)
         if load is None:
-            return None, None
+            return None, Base(None)
         base_w = load.power_w - (pv.power_w if pv is not None else 0.0)
         base_w += sum(car.power_w or 0.0 for car in view.cars if car.held)
         if storage is not None and not self.settings.storage.controlled:
             base_w += storage.power_w
-        return base_w + controlled_w, base_w
+        return base_w + controlled_w, Base(base_w)
+
+    def _record(self, view: View, resources: Sequence[Resource]) -> None:
+        """Record the power of all that is controlled for the model of the meter."""
+        history = self.meter_model.history
+        self._held = [car.evse for car in view.cars if car.held]
+        for car in view.cars:
+            history.record(car.evse, view.now, car.flowing_w or [car.present_w])
+        storage = next((one for one in resources if one.name == STORAGE), None)
+        reading = view.inputs.fresh(Storage, view.now)
+        if storage is None or reading is None:
+            history.record(STORAGE, view.now, [0.0])
+            return
+        powers = [reading.power_w] if storage.power_w is not None else [reading.power_w, storage.setpoint_w]
+        history.record(STORAGE, view.now, powers)
+
+    def ordered(self, view: View, powers_w: Mapping[str, float]) -> None:
+        """Record the orders of this step, except of vehicles whose power is recorded with the orders sent."""
+        followed = {car.evse for car in view.cars if car.flowing_w is not None}
+        for name, power_w in powers_w.items():
+            if name not in followed:
+                self.meter_model.history.order(name, view.now, power_w)
 
     def meter(self, view: View, grid_w: float | None) -> list[Decided]:
         """Advance the demand window by the grid power or the utility's meter; return windows above the contract."""
@@ -171,10 +198,10 @@ class OnGrid:
         text = f"The demand window ended at {done.average_w:.0f} W, above the contract of {contract_w:.0f} W."
         return [Decided(view.now, "contract_exceeded", text, figures=(("average_w", round(done.average_w)),))]
 
-    def _headroom(self, view: View, base_w: float | None) -> Headroom:
+    def _headroom(self, view: View, base: Base) -> Headroom:
         measured = any(view.inputs.freshness(kind, view.now) is not Freshness.NEVER for kind in METER_KINDS)
         limits = self.settings.site_limits(view.import_w, view.export_w, view.peak_w)
-        return headroom(limits, base_w, measured, self.window, view.wall)
+        return headroom(limits, base, measured, self.window, view.wall)
 
     def _delay_shaving(self, left: Headroom, pool: _Pool) -> Headroom:
         """Return the headroom, 0 W while a third of the vehicles' power could still correct the demand window later.

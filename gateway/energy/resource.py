@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-STORAGE = "storage"  # name of the storage as a resource; the name of an EVSE always has a number
+from gateway.authority import meter_model
+
+STORAGE = meter_model.STORAGE  # name of the storage as a resource
 
 
 class Kind(StrEnum):

@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.authority.layers import dead_band, hardware_power
+from gateway.authority.meter_model import MeterModel
 from gateway.authority.priority import Bound
+from gateway.authority.site_limits import connection_w
 from gateway.authority.soc_floors import capacity_of, floors
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.publisher import EventPublisher
@@ -73,6 +75,7 @@ class EnergyService:
         clock: Clock,
         stations: Stations | None = None,
         persistence: EnergyPersistence | None = None,
+        meter: MeterModel | None = None,
     ) -> None:
         self._site = site
         self._registry = registry
@@ -84,7 +87,7 @@ class EnergyService:
         )
         self.settings = settings
         self.lending = LendingConstraints()
-        self.controller = SiteController(settings)
+        self.controller = SiteController(settings, meter)
         self.state: EnergyState | None = None
         self._published: tuple[object, ...] = ()
         self._published_at = -math.inf
@@ -209,6 +212,7 @@ class EnergyService:
             ramp_w_per_s=policy.ramp_w_per_s,
             floor_hysteresis_pct=policy.floor_hysteresis_pct,
             discharge_without_soc=policy.discharge_without_soc,
+            connection_w=connection_w(site),
         )
 
     def _car(self, state: EvseControlState, bare: Site, now: float) -> Car:
@@ -249,6 +253,7 @@ class EnergyService:
             sent_w or 0.0,
             state.command is not None,
             return_pct=self.lending.recharge_pct.get(evse.name),
+            flowing_w=state.flowing_w(now),
         )
 
     # orders ---------------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ class Car:
 
     `held`: a command of its own (or of the site) is in force, so energy management does not set its power.
     `floor_pct`: the highest floor set for this vehicle or EVSE. `capacity_wh`: the one to calculate with.
-    `setpoint_w`: the power last sent to the station. `return_pct`: the state of charge that the agreement of a deployed
+    `setpoint_w`: the power last sent to the station. `flowing_w`: the way of its power, from what is measured over what
+    was ordered since; None where that is not known. `return_pct`: the state of charge that the agreement of a deployed
     vehicle guarantees after an outage, None for other vehicles.
     """
 
@@ -42,6 +43,12 @@ class Car:
     setpoint_w: float = 0.0
     held: bool = False
     return_pct: float | None = None
+    flowing_w: Sequence[float] | None = None
+
+    @property
+    def present_w(self) -> float:
+        """Return the present power: measured since the last order, else ordered."""
+        return self.setpoint_w if self.power_w is None else self.power_w
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class View:
     ramp_w_per_s: float = 2500.0
     floor_hysteresis_pct: float = 2.0
     discharge_without_soc: bool = False
+    connection_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,13 +195,14 @@ def _reported_absent(reading: GridReading, limits: GridLimits) -> Judgement | No
 
 
 def _meter_reads_zero(reading: GridReading, limits: GridLimits) -> Judgement | None:
-    if reading.voltage_v is not None or not reading.closed or reading.power_w is None or reading.expected_w is None:
+    """Infer a loss from powers alone: only where the facility does not report whether the grid is present."""
+    if reading.present is not None or reading.voltage_v is not None:
+        return None
+    if not reading.closed or reading.power_w is None or reading.expected_w is None:
         return None
     if abs(reading.power_w) >= limits.meter_zero_w or abs(reading.expected_w) <= limits.meter_expected_w:
         return None
-    why = "the meter reads zero while the site has load"
-    contradiction = f"The facility reports the grid as present, but {why}." if reading.present else ""
-    return Judgement(True, why, 2 * limits.confirm_s, contradiction)
+    return Judgement(True, "the meter reads zero while the site has load", 2 * limits.confirm_s)
 
 
 def _no_report(reading: GridReading, limits: GridLimits) -> Judgement | None:

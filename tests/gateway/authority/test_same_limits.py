@@ -156,7 +156,7 @@ def view_of(case: Case, now: float, cars: tuple[Car, ...]) -> View:
 
 def decisions(case: Case, orders: EvseOrders, now: float, reached: bool, far_w: float) -> tuple[Decision, ...]:
     """Return the decisions for energy management's order, for an optimiser without limits, and for a command."""
-    base = base_power(case.site, 0.0, now)
+    base = base_power(case.site, None, now)
     common = Situation(
         case.evse,
         case.site,

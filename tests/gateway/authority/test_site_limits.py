@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.authority.meter_model import BaseLoad
 from gateway.authority.priority import Bound, Layer, decide
 from gateway.authority.site_limits import Base, base_power, metered, site_bounds
 from gateway.model.reason import Code
@@ -63,6 +64,8 @@ def grid(power_w: float | None, present: bool = True) -> tuple[InputKind, AnyInp
 LOAD: tuple[InputKind, AnyInput] = (InputKind.LOAD, Load(ts=WALL, power_w=3000.0))
 PV: tuple[InputKind, AnyInput] = (InputKind.PV, Pv(ts=WALL, power_w=1000.0))
 STORAGE: tuple[InputKind, AnyInput] = (InputKind.STORAGE, Storage(ts=WALL, power_w=500.0))
+SEEN = BaseLoad(4000.0, 3800.0, 4500.0)  # what the grid meter implies
+UNCERTAIN = Base(4000.0, "", 200.0, 500.0)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,7 @@ STORAGE: tuple[InputKind, AnyInput] = (InputKind.STORAGE, Storage(ts=WALL, power
         ([grid(None), LOAD], 0.0, Base(3000.0)),
         ([grid(None)], 0.0, Base(0.0)),
         ([grid(None)], 1000.0, Base(0.0)),
-        ([grid(0.0)], 0.0, Base(-1000.0)),
+        ([grid(0.0)], 0.0, Base(4000.0)),
         ([LOAD], 0.0, Base(3000.0)),
         ([PV], 0.0, Base(-1000.0)),
         ([STORAGE], 0.0, Base(500.0)),
@@ -88,7 +91,17 @@ STORAGE: tuple[InputKind, AnyInput] = (InputKind.STORAGE, Storage(ts=WALL, power
     ],
 )
 def test_the_site_without_its_cars(inputs: list[tuple[InputKind, AnyInput]], now: float, base: Base) -> None:
-    assert base_power(a_site(*inputs), 1000.0, now) == base
+    site = a_site(*inputs)
+    assert base_power(site, SEEN, now) == (base if base.power_w != SEEN.power_w else UNCERTAIN)
+
+
+def test_limits_are_kept_for_either_end_of_an_uncertain_base() -> None:
+    limits = {"import_limit_w": 10_000.0, "export_limit_w": 4000.0}
+    assert bounds_of(UNCERTAIN, 0.0, 0.0, **limits) == [
+        (-math.inf, 5500.0, Code.IMPORT_LIMIT),
+        (-7800.0, math.inf, Code.EXPORT_LIMIT),
+    ]
+    assert base_power(a_site(grid(5000.0)), None, 0.0) == Base(5000.0)
 
 
 @pytest.mark.parametrize(

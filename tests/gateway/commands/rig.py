@@ -101,7 +101,9 @@ class ServiceRig:
     def energy(self, section: EnergySection) -> EnergyService:
         """Return another energy service of the site."""
         control = self.control
-        return EnergyService(control.site, control.registry, control.publisher, section, self.clock)
+        return EnergyService(
+            control.site, control.registry, control.publisher, section, self.clock, meter=control.meter
+        )
 
     def lender(
         self, coordinator: Coordinator, reports: Path | None, persistence: BlueSwitchPersistence | None = None
@@ -162,7 +164,14 @@ async def service_rig(
     backend = Backend(stations)
     control = ControlComponents.create(given, clock, journal)
     energy_service = EnergyService(
-        control.site, control.registry, control.publisher, energy, clock, None, EnergyPersistence(journal)
+        control.site,
+        control.registry,
+        control.publisher,
+        energy,
+        clock,
+        None,
+        EnergyPersistence(journal),
+        control.meter,
     )
     handlers: dict[InputKind, Callable[[AnyInput], None]] = {}
     service = GatewayService(given, clock, backend, journal, control, energy_service, handlers)

@@ -152,19 +152,20 @@ def test_orders_without_a_response_in_sequence_are_counted() -> None:
 @pytest.mark.parametrize(
     ("measured", "at", "now", "expected"),
     [
-        (None, None, 11.0, -5000.0),
-        (-1000.0, 9.0, 11.0, -5000.0),  # from before the set-point
-        (-1000.0, 10.5, 11.0, -1000.0),  # while the station is changing: for a moment
-        (-1000.0, 10.5, 14.0, -5000.0),
-        (-1000.0, 13.0, 30.0, -1000.0),  # settled
+        (None, None, 11.0, [-5000.0]),
+        (-1000.0, 9.0, 11.0, [-1000.0, -5000.0]),  # from before the set-point
+        (-1000.0, 9.0, 26.0, [-5000.0]),
+        (-1000.0, 10.5, 11.0, [-1000.0, -5000.0]),  # on its way
+        (-4900.0, 10.5, 11.0, [-4900.0]),  # it has arrived
+        (-1000.0, 13.0, 30.0, [-1000.0]),  # it goes no further
     ],
 )
-def test_the_estimate_prefers_a_settled_reading(
-    measured: float | None, at: float | None, now: float, expected: float
+def test_the_power_is_on_its_way_from_the_meter_to_the_set_point(
+    measured: float | None, at: float | None, now: float, expected: list[float]
 ) -> None:
     setpoint = Setpoint()
     setpoint.complete(setpoint.send(-5000.0, VALID_S, 10.0), APPLIED, 10.0)
-    assert setpoint.estimated_w(measured, at, now) == expected
+    assert setpoint.flowing_w(measured, at, now) == expected
 
 
 WATTS = st.floats(-50_000, 50_000)

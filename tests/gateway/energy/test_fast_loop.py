@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.authority.meter_model import MeterModel
 from gateway.authority.ramp import Ramp, walk
-from gateway.energy.base_load import BaseLoad
 from gateway.energy.dispatch import share
 from gateway.energy.resource import Resource
 from gateway.energy.tracking_supervision import CONFIRM_S, SETTLE_S, TrackingSupervision
@@ -38,7 +38,7 @@ def fleet_of(size: int) -> list[Resource]:
 @pytest.mark.parametrize("lag_s", [0, 2])
 def test_a_delayed_meter_causes_no_oscillation(delay_s: int, stamped: bool, lag_s: int) -> None:
     """After a load step of 15 kW the vehicles bring the grid to 0 W, with an overshoot below a tenth of the step."""
-    fleet, residual = fleet_of(6), BaseLoad(delay_s=0.0 if stamped else float(delay_s))
+    fleet, model = fleet_of(6), MeterModel()
     meter: deque[tuple[float, float]] = deque()
     orders: deque[dict[str, float]] = deque([{one.name: 0.0 for one in fleet}] * (lag_s + 1))
     ramp, grid = Ramp(), []
@@ -50,11 +50,15 @@ def test_a_delayed_meter_causes_no_oscillation(delay_s: int, stamped: bool, lag_
         grid_w = load_w + cars_w
         grid.append(grid_w)
         meter.append((float(second), grid_w))
-        residual.controlled(float(second), cars_w)
+        model.history.record("fleet", float(second), [cars_w])
         target_w = 0.0
         if len(meter) > delay_s:
             at, seen_w = meter.popleft()
-            target_w = -residual.metered(float(second), seen_w, at if stamped else None)
+            age_s = float(second) - at if stamped else 0.0
+            model.metered(float(second), at, age_s, seen_w)
+            base = model.base_load()
+            assert base is not None
+            target_w = -base.power_w
         ramp = walk(ramp, target_w, float(second), 5000.0)
         shares = share(ramp.power_w, fleet).power_w
         orders.append(dict(shares))

@@ -199,7 +199,8 @@ def test_a_flapping_grid_waits_longer_each_time() -> None:
     [
         (GridReading(False, VOLTS, HERTZ, 4000.0), False),  # the facility is wrong: voltage and power are there
         (GridReading(True, 0.0, 0.0, 0.0), True),  # the facility is wrong: the voltage is gone
-        (GridReading(True, None, None, 0.0, 5000.0), True),  # the meter reads nothing while the site draws
+        (GridReading(True, None, None, 0.0, 5000.0), False),  # powers alone do not outvote the facility
+        (GridReading(None, None, None, 0.0, 5000.0), True),  # the meter reads nothing while the site draws
         (GridReading(True, None, None, 5000.0, 5000.0), False),
         (GridReading(), False),  # silence is not an outage
     ],

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authority.demand_window import open_window
-from gateway.authority.site_limits import SiteLimits, headroom
+from gateway.authority.site_limits import Base, SiteLimits, headroom
 from gateway.energy.modes import MODES
 from gateway.energy.modes.mode import Situation
 from gateway.energy.modes.self_consumption import START_S, STOP_S, SelfConsumption
@@ -103,7 +103,7 @@ def test_backup_mode_never_discharges_and_every_target_is_within_limits(
 
 @given(st.floats(0, 100_000), st.floats(0, 100_000), st.floats(-100_000, 200_000))
 def test_within_the_headroom_the_grid_stays_within_its_limits(import_w: float, export_w: float, base_w: float) -> None:
-    left = headroom(SiteLimits(import_w=import_w, export_w=export_w), base_w, measured=True)
+    left = headroom(SiteLimits(import_w=import_w, export_w=export_w), Base(base_w), measured=True)
     assert left.low_w <= left.high_w
     assert left.high_w + base_w == pytest.approx(import_w, abs=1e-6)
     assert left.low_w + base_w >= min(-export_w, import_w) - 1e-6
@@ -111,14 +111,14 @@ def test_within_the_headroom_the_grid_stays_within_its_limits(import_w: float, e
 
 def test_missing_values_leave_no_power_in_a_limited_direction_and_no_meter_leaves_the_limit() -> None:
     connection = SiteLimits(import_w=50_000, export_w=0)
-    silent = headroom(connection, None, measured=True)
+    silent = headroom(connection, Base(None), measured=True)
     assert (silent.low_w, silent.high_w, silent.high_code) == (0.0, 0.0, "input_stale")
-    never = headroom(connection, None, measured=False)
+    never = headroom(connection, Base(None), measured=False)
     assert (never.low_w, never.high_w) == (-0.0, 50_000)
 
 
 def test_the_demand_window_binds_when_it_is_the_tightest() -> None:
     window = replace(open_window(NOON + 900), imported_wh=20_000.0)
-    left = headroom(SiteLimits(import_w=80_000, contract_w=50_000), 10_000, True, window, NOON + 900)
+    left = headroom(SiteLimits(import_w=80_000, contract_w=50_000), Base(10_000), True, window, NOON + 900)
     assert left.high_code == "demand_window"
     assert left.high_w == pytest.approx((24_500 - 20_000) * 2 * 2 - 10_000)

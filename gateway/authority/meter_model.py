@@ -1,0 +1,309 @@
+"""Base load behind a grid meter of unknown delay: what the readings imply about the load that is not controlled. Pure.
+
+The grid meter measures everything, the controlled vehicles and storages included, up to `LONGEST_DELAY_S` late. To
+subtract their present power from an older reading would count the controller's own last change as load; the orders
+would oscillate and exceed the limit. So the power of each controlled resource is recorded over time, as the interval
+between what it measures and what it was ordered while the two differ, and every reading is compared with the power at
+its own time.
+
+That time is unknown: a reading's time stamp may be that of its publication. Each candidate delay is a hypothesis with
+an estimate of the base load and a cost. The cost of a reading is the change of the base load that the hypothesis needs
+to explain it (an unchanged load explains a reading best), plus a little for a changed delay; a reading is never older
+than the one before it. With a wrong delay every change of the controlled power appears twice as a change of the load,
+so its cost grows until it is left out: a cycle of orders cannot last. This is dynamic time warping of the recorded
+power onto the meter's readings, by a Viterbi recursion.
+
+The estimate of the cheapest hypothesis is for tracking (filtered). Limits take the extremes of all plausible
+hypotheses and of the last two readings: a reading that takes power away is obeyed at once, one that releases power
+needs the next one to confirm it. A reading beyond what the connection can carry is ignored until it is confirmed.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+STORAGE = "storage"  # name of the site's storage as a resource; the name of an EVSE always has a number
+LONGEST_DELAY_S = 16.0
+STEP_S = 1.0  # between candidate delays
+KEEP_S = 90.0  # of recorded power, for a meter whose readings are stamped much earlier
+CANDIDATES_S = np.arange(0.0, LONGEST_DELAY_S + STEP_S / 2, STEP_S)
+MEMORY_S = 300.0  # time constant with which costs are forgotten
+MOST_COST_W = 20_000.0
+DELAY_COST_W_PER_S = 150.0  # of a change of the delay
+PLAUSIBLE_SHARE = 0.1  # of the difference in base load: a cost up to this above the least one is as plausible
+TOGETHER_S = 0.05  # records of one moment
+FILTER_S = 2.0  # time constant of the tracked estimate
+LOAD_STEP_W = 2000.0  # a change this large is a load switched on, not noise: not filtered
+CONFIRMED_SHARE = 0.25  # two impossible readings that differ by less confirm each other
+UNKNOWN_CONNECTION_W = 30_000.0  # least bound of a possible reading where no limit is configured
+POSSIBLE_FACTOR = 3.0  # times the largest reading, likewise
+
+
+@dataclass(frozen=True, slots=True)
+class BaseLoad:
+    """Load less generation behind the meter, without the controlled resources, W. `low_w`, `high_w`: for limits."""
+
+    power_w: float
+    low_w: float
+    high_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Total power of the controlled resources within a short time, W.
+
+    `low_w`, `high_w`: the interval that it lies in. `rise_w`, `fall_w`: how far it may still move after the beginning
+    by the orders given until then. `rose_*`, `fell_*`: sums of all movements ordered up to the beginning and the end.
+    """
+
+    low_w: float = 0.0
+    high_w: float = 0.0
+    rise_w: float = 0.0
+    fall_w: float = 0.0
+    rose_before_w: float = 0.0
+    fell_before_w: float = 0.0
+    rose_w: float = 0.0
+    fell_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """Way of one resource: from the power measured last over what it was ordered."""
+
+    powers_w: tuple[float, ...] = (0.0,)
+    low_w: float = 0.0
+    high_w: float = 0.0
+    rise_w: float = 0.0
+    fall_w: float = 0.0
+    top_w: float = 0.0  # beginning and all rises
+    bottom_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    """All resources from the time `at` on."""
+
+    at: float
+    low_w: float = 0.0
+    high_w: float = 0.0
+    rise_w: float = 0.0
+    fall_w: float = 0.0
+    rose_w: float = 0.0
+    fell_w: float = 0.0
+
+
+class PowerHistory:
+    """Total power of the controlled resources over time, with the movements that were ordered."""
+
+    def __init__(self) -> None:
+        self._present: dict[str, _Path] = {}
+        self._totals: list[_Total] = [_Total(-math.inf)]
+
+    def present(self, name: str) -> tuple[float, float]:
+        """Return the interval recorded last for a resource; 0 W where there is none."""
+        path = self._present.get(name, _AT_REST)
+        return path.low_w, path.high_w
+
+    def record(self, name: str, now: float, powers_w: Sequence[float]) -> None:
+        """Record the way of one resource from `now` on: the power measured, then what it was ordered since."""
+        before, new = self._present.get(name, _AT_REST), _path(powers_w)
+        if new == before:
+            return
+        self._present[name] = new
+        last = self._totals[-1]
+        total = _Total(
+            now,
+            last.low_w + new.low_w - before.low_w,
+            last.high_w + new.high_w - before.high_w,
+            last.rise_w + new.rise_w - before.rise_w,
+            last.fall_w + new.fall_w - before.fall_w,
+            last.rose_w + max(0.0, new.top_w - before.top_w),
+            last.fell_w + max(0.0, before.bottom_w - new.bottom_w),
+        )
+        if now - last.at < TOGETHER_S:
+            self._totals[-1] = replace(total, at=last.at)
+        else:
+            self._totals.append(total)
+
+    def order(self, name: str, now: float, power_w: float) -> None:
+        """Record that a resource is ordered another power."""
+        powers_w = self._present.get(name, _AT_REST).powers_w
+        if powers_w[-1] != power_w:
+            self.record(name, now, (*powers_w, power_w))
+
+    def tidy(self, now: float) -> None:
+        """Drop what is too old, and the rounding errors of the sums."""
+        drop = bisect.bisect_right(self._totals, now - KEEP_S, key=_at) - 1
+        if drop > 64:
+            del self._totals[:drop]
+        paths = self._present.values()
+        self._totals[-1] = replace(
+            self._totals[-1],
+            low_w=math.fsum(path.low_w for path in paths),
+            high_w=math.fsum(path.high_w for path in paths),
+            rise_w=math.fsum(path.rise_w for path in paths),
+            fall_w=math.fsum(path.fall_w for path in paths),
+        )
+
+    def within(self, begin: float, end: float) -> Span:
+        """Return the power between two times."""
+        first = max(bisect.bisect_right(self._totals, begin, key=_at) - 1, 0)
+        last = max(bisect.bisect_right(self._totals, end, key=_at) - 1, first)
+        one, two = self._totals[first], self._totals[last]
+        low_w, high_w = one.low_w, one.high_w
+        for total in self._totals[first + 1 : last + 1]:
+            low_w, high_w = min(low_w, total.low_w), max(high_w, total.high_w)
+        return Span(low_w, high_w, one.rise_w, one.fall_w, one.rose_w, one.fell_w, two.rose_w, two.fell_w)
+
+
+_AT_REST = _Path()
+
+
+def _at(total: _Total) -> float:
+    return total.at
+
+
+def _path(powers_w: Sequence[float]) -> _Path:
+    steps = [later - earlier for earlier, later in pairwise(powers_w)]
+    rise_w, fall_w = sum(step for step in steps if step > 0), -sum(step for step in steps if step < 0)
+    top_w, bottom_w = powers_w[0] + rise_w, powers_w[0] - fall_w
+    return _Path(tuple(powers_w), min(powers_w), max(powers_w), rise_w, fall_w, top_w, bottom_w)
+
+
+@dataclass(slots=True)
+class _Hypotheses:
+    """Estimate and cost of each candidate delay; the first is the delay that the reading's time stamp shows.
+
+    While the controlled power moves, the base load lies between `low_w` and `high_w`.
+    """
+
+    delay_s: Array
+    spans: Array  # a column each: members of `Span`
+    grid_w: float
+    base_w: Array
+    low_w: Array
+    high_w: Array
+    cost_w: Array
+
+    @property
+    def best_w(self) -> float:
+        return float(self.base_w[int(np.argmin(self.cost_w))])
+
+    def extremes_w(self) -> tuple[float, float]:
+        """Return the extremes of all hypotheses that are as plausible as the best one."""
+        more_w = self.cost_w - self.cost_w.min()
+        plausible = more_w <= PLAUSIBLE_SHARE * np.abs(self.base_w - self.best_w)
+        return float(self.low_w[plausible].min()), float(self.high_w[plausible].max())
+
+
+@dataclass(slots=True)
+class MeterModel:
+    """Model of one site's grid meter: `record` each change of a controlled power, `metered` each reading.
+
+    `delay_s`: delay of a meter whose time stamps do not show it, where it is configured.
+    """
+
+    delay_s: float = 0.0
+    history: PowerHistory = field(default_factory=PowerHistory)
+    _hypotheses: _Hypotheses | None = None
+    _tracked_w: float = 0.0
+    _extremes: tuple[tuple[float, float], ...] = ()  # of the last two readings
+    _at: float = -math.inf  # arrival of the last reading
+    _stamp: float = math.nan
+    _doubted_w: float | None = None  # an impossible reading that has not been confirmed
+    _accepted_w: float = math.nan
+    _largest_w: float = 0.0
+
+    def base_load(self, besides: Collection[str] = ()) -> BaseLoad | None:
+        """Return the base load, with the present power of the resources `besides`; None before the first reading."""
+        if not self._extremes:
+            return None
+        spans = [self.history.present(name) for name in besides]
+        low_w, high_w = sum(low for low, _ in spans), sum(high for _, high in spans)
+        return BaseLoad(
+            self._tracked_w + (low_w + high_w) / 2,
+            min(low for low, _ in self._extremes) + low_w,
+            max(high for _, high in self._extremes) + high_w,
+        )
+
+    def metered(self, now: float, stamp: float, age_s: float, grid_w: float, connection_w: float | None = None) -> None:
+        """Apply a reading (+ import) that arrived at `now`; one with the time stamp of the last one is ignored.
+
+        `age_s`: its age by the time stamp. `connection_w`: the most that the connection can carry.
+        """
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        if not self._possible(grid_w, connection_w):
+            return
+        self.history.tidy(now)
+        elapsed_s = max(0.0, now - self._at)
+        stamped_s = self.delay_s or age_s
+        before = self._hypotheses
+        found = self._hypotheses = self._explain(now, grid_w, stamped_s, elapsed_s)
+        self._at = now
+        best_w = found.best_w
+        if before is None or abs(best_w - self._tracked_w) >= LOAD_STEP_W:
+            self._tracked_w = best_w
+        else:
+            self._tracked_w += (best_w - self._tracked_w) * (1.0 - math.exp(-elapsed_s / FILTER_S))
+        self._extremes = (*self._extremes[-1:], found.extremes_w())
+
+    def _explain(self, now: float, grid_w: float, stamped_s: float, elapsed_s: float) -> _Hypotheses:
+        """Return the hypotheses after a reading: the cheapest way to each delay."""
+        delay_s = np.concatenate(([stamped_s], CANDIDATES_S))
+        half_s = STEP_S / 2
+        within = [self.history.within(now - one - half_s, now - one + half_s) for one in delay_s.tolist()]
+        spans = np.array([astuple(span) for span in within]).T
+        low_w, high_w, rose_w, fell_w = spans[0], spans[1], spans[6], spans[7]
+        before = self._hypotheses
+        if before is None:
+            base_w = grid_w - (low_w + high_w) / 2
+            return _Hypotheses(delay_s, spans, grid_w, base_w, base_w, base_w, np.zeros_like(low_w))
+        # rows: the delay now, columns: the delay before. Since then the power has moved no further than ordered
+        _, _, rise_w, fall_w, rose_before_w, fell_before_w, _, _ = before.spans
+        rise_w = np.maximum(rise_w + rose_w[:, None] - rose_before_w, 0.0)
+        fall_w = np.maximum(fall_w + fell_w[:, None] - fell_before_w, 0.0)
+        power_w = before.grid_w - before.base_w
+        least_w = grid_w - np.clip(power_w + rise_w, low_w[:, None], high_w[:, None])
+        most_w = grid_w - np.clip(power_w - fall_w, low_w[:, None], high_w[:, None])
+        base_w = np.clip(before.base_w, least_w, most_w)
+        moved_s = delay_s[:, None] - before.delay_s
+        moved_s[0, 0] = 0.0  # a delay that the time stamps show may vary
+        cost_w = before.cost_w * math.exp(-elapsed_s / MEMORY_S)
+        cost_w = cost_w + np.abs(base_w - before.base_w) + DELAY_COST_W_PER_S * np.abs(moved_s)
+        cost_w[moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
+        way = np.argmin(cost_w, axis=1)  # what cannot be told apart yet is taken to be twice what shows already
+        rows = np.arange(delay_s.size)
+        cheapest_w = cost_w[rows, way]
+        cheapest_w = np.minimum(cheapest_w - cheapest_w.min(), MOST_COST_W)
+        least_w, most_w = least_w[rows, way], most_w[rows, way]
+        base_low_w = np.clip(np.minimum(before.low_w[way], 2 * most_w - before.low_w[way]), least_w, most_w)
+        base_high_w = np.clip(np.maximum(before.high_w[way], 2 * least_w - before.high_w[way]), least_w, most_w)
+        return _Hypotheses(delay_s, spans, grid_w, base_w[rows, way], base_low_w, base_high_w, cheapest_w)
+
+    def _possible(self, grid_w: float, connection_w: float | None) -> bool:
+        """Return whether a reading is one that the connection can carry, or confirmed by the one before."""
+        bound_w = connection_w
+        if bound_w is None:
+            first = math.isnan(self._accepted_w)
+            bound_w = math.inf if first else max(UNKNOWN_CONNECTION_W, POSSIBLE_FACTOR * self._largest_w)
+        doubted_w, self._doubted_w = self._doubted_w, None
+        if abs(grid_w) > bound_w and not _alike(grid_w, doubted_w) and not _alike(grid_w, self._accepted_w):
+            self._doubted_w = grid_w
+            return False
+        self._accepted_w, self._largest_w = grid_w, max(self._largest_w, abs(grid_w))
+        return True
+
+
+def _alike(one_w: float, two_w: float | None) -> bool:
+    return two_w is not None and abs(one_w - two_w) <= CONFIRMED_SHARE * max(abs(one_w), abs(two_w))
