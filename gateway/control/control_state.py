@@ -209,7 +209,7 @@ class EvseControlState:
         if self.idle or not self.counts:
             return [measured_w or 0.0]
         powers = setpoint.flowing_w(measured_w, self.evse.metered_at, now)
-        if setpoint.sent_w is not None and self.effective_w != setpoint.sent_w and not self.hands_off:
+        if setpoint.sent_w is not None and self.effective_w != setpoint.sent_w and not self.forms_grid:
             powers.append(self.effective_w)  # the order is on its way
         return powers
 
