@@ -23,8 +23,9 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +58,7 @@ class BaseLoad:
     high_w: float
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Total power of the controlled resources within a short time, W.
 
     `low_w`, `high_w`: the interval that it lies in. `rise_w`, `fall_w`: how far it may still move after the beginning
@@ -88,8 +88,7 @@ class _Path:
     bottom_w: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Total:
+class _Total(NamedTuple):
     """All resources from the time `at` on."""
 
     at: float
@@ -107,6 +106,7 @@ class PowerHistory:
     def __init__(self) -> None:
         self._present: dict[str, _Path] = {}
         self._totals: list[_Total] = [_Total(-math.inf)]
+        self._times: list[float] = [-math.inf]
 
     def present(self, name: str) -> tuple[float, float]:
         """Return the interval recorded last for a resource; 0 W where there is none."""
@@ -130,9 +130,10 @@ class PowerHistory:
             last.fell_w + max(0.0, before.bottom_w - new.bottom_w),
         )
         if now - last.at < TOGETHER_S:
-            self._totals[-1] = replace(total, at=last.at)
+            self._totals[-1] = total._replace(at=last.at)
         else:
             self._totals.append(total)
+            self._times.append(now)
 
     def order(self, name: str, now: float, power_w: float) -> None:
         """Record that a resource is ordered another power."""
@@ -142,23 +143,29 @@ class PowerHistory:
 
     def tidy(self, now: float) -> None:
         """Drop what is too old, and the rounding errors of the sums."""
-        drop = bisect.bisect_right(self._totals, now - KEEP_S, key=_at) - 1
+        drop = bisect.bisect_right(self._times, now - KEEP_S) - 1
         if drop > 64:
-            del self._totals[:drop]
+            del self._totals[:drop], self._times[:drop]
         paths = self._present.values()
-        self._totals[-1] = replace(
-            self._totals[-1],
+        self._totals[-1] = self._totals[-1]._replace(
             low_w=math.fsum(path.low_w for path in paths),
             high_w=math.fsum(path.high_w for path in paths),
             rise_w=math.fsum(path.rise_w for path in paths),
             fall_w=math.fsum(path.fall_w for path in paths),
         )
 
+    def constant_since(self, begin: float) -> float | None:
+        """Return the power if it has not moved since a time, else None."""
+        last = self._totals[-1]
+        return last.low_w if last.at <= begin and last.low_w == last.high_w else None
+
     def within(self, begin: float, end: float) -> Span:
         """Return the power between two times."""
-        first = max(bisect.bisect_right(self._totals, begin, key=_at) - 1, 0)
-        last = max(bisect.bisect_right(self._totals, end, key=_at) - 1, first)
+        first = max(bisect.bisect_right(self._times, begin) - 1, 0)
+        last = max(bisect.bisect_right(self._times, end) - 1, first)
         one, two = self._totals[first], self._totals[last]
+        if one is two:
+            return Span(*one[1:], *one[5:])
         low_w, high_w = one.low_w, one.high_w
         for total in self._totals[first + 1 : last + 1]:
             low_w, high_w = min(low_w, total.low_w), max(high_w, total.high_w)
@@ -166,10 +173,6 @@ class PowerHistory:
 
 
 _AT_REST = _Path()
-
-
-def _at(total: _Total) -> float:
-    return total.at
 
 
 def _path(powers_w: Sequence[float]) -> _Path:
@@ -193,6 +196,7 @@ class _Hypotheses:
     low_w: Array
     high_w: Array
     cost_w: Array
+    agree: bool = False
 
     @property
     def best_w(self) -> float:
@@ -260,12 +264,18 @@ class MeterModel:
 
     def _explain(self, now: float, grid_w: float, stamped_s: float, elapsed_s: float) -> _Hypotheses:
         """Return the hypotheses after a reading: the cheapest way to each delay."""
+        before, decay = self._hypotheses, math.exp(-elapsed_s / MEMORY_S)
+        constant_w = self.history.constant_since(now - elapsed_s - max(LONGEST_DELAY_S, stamped_s) - STEP_S)
+        if before is not None and before.agree and constant_w is not None:  # every delay explains it alike
+            base_w = np.full_like(before.base_w, grid_w - constant_w)
+            delay_s = before.delay_s.copy()
+            delay_s[0] = stamped_s
+            return _Hypotheses(delay_s, before.spans, grid_w, base_w, base_w, base_w, before.cost_w * decay, True)
         delay_s = np.concatenate(([stamped_s], CANDIDATES_S))
         half_s = STEP_S / 2
         within = [self.history.within(now - one - half_s, now - one + half_s) for one in delay_s.tolist()]
-        spans = np.array([astuple(span) for span in within]).T
+        spans = np.array(within).T
         low_w, high_w, rose_w, fell_w = spans[0], spans[1], spans[6], spans[7]
-        before = self._hypotheses
         if before is None:
             base_w = grid_w - (low_w + high_w) / 2
             return _Hypotheses(delay_s, spans, grid_w, base_w, base_w, base_w, np.zeros_like(low_w))
@@ -279,8 +289,7 @@ class MeterModel:
         base_w = np.clip(before.base_w, least_w, most_w)
         moved_s = delay_s[:, None] - before.delay_s
         moved_s[0, 0] = 0.0  # a delay that the time stamps show may vary
-        cost_w = before.cost_w * math.exp(-elapsed_s / MEMORY_S)
-        cost_w = cost_w + np.abs(base_w - before.base_w) + DELAY_COST_W_PER_S * np.abs(moved_s)
+        cost_w = before.cost_w * decay + np.abs(base_w - before.base_w) + DELAY_COST_W_PER_S * np.abs(moved_s)
         cost_w[moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
         way = np.argmin(cost_w, axis=1)  # what cannot be told apart yet is taken to be twice what shows already
         rows = np.arange(delay_s.size)
@@ -289,7 +298,9 @@ class MeterModel:
         least_w, most_w = least_w[rows, way], most_w[rows, way]
         base_low_w = np.clip(np.minimum(before.low_w[way], 2 * most_w - before.low_w[way]), least_w, most_w)
         base_high_w = np.clip(np.maximum(before.high_w[way], 2 * least_w - before.high_w[way]), least_w, most_w)
-        return _Hypotheses(delay_s, spans, grid_w, base_w[rows, way], base_low_w, base_high_w, cheapest_w)
+        base_w = base_w[rows, way]
+        agree = bool(base_high_w.max() - base_low_w.min() <= 1e-6)
+        return _Hypotheses(delay_s, spans, grid_w, base_w, base_low_w, base_high_w, cheapest_w, agree)
 
     def _possible(self, grid_w: float, connection_w: float | None) -> bool:
         """Return whether a reading is one that the connection can carry, or confirmed by the one before."""
