@@ -45,7 +45,7 @@ _PLUG_STATES = {
 
 @dataclass(frozen=True, slots=True)
 class EvseReading:
-    """What one EVSE measures and what is decided for it; None where it has not been reported."""
+    """Measurements of one EVSE and the decision for it; None where not reported."""
 
     evse: str
     connected: bool

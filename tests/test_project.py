@@ -1,4 +1,4 @@
-"""What the repository promises about itself: versions agree, documents exist, nothing names a machine or a registry."""
+"""Properties of the repository: versions agree, documents exist, nothing names a machine or a registry."""
 
 from __future__ import annotations
 

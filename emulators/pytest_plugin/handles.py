@@ -53,7 +53,7 @@ class RunningWorld:
 
     @property
     def in_a_coroutine(self) -> bool:
-        """Whether the loop of the world is running: the test is a coroutine."""
+        """Return whether the loop of the world is running: the test is a coroutine."""
         return self.runner.get_loop().is_running()
 
     def run(self, coroutine: Coroutine[object, object, T]) -> T:
@@ -145,7 +145,7 @@ class Ev:
 
     @property
     def charging(self) -> bool:
-        """Whether the contactors are closed, in the charge loop."""
+        """Return whether the contactors are closed, in the charge loop."""
         return self.car.contactors_closed
 
     @property

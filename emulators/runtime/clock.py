@@ -63,7 +63,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @property
     def _clock_resolution(self) -> float:
-        """How early the loop may fire a timer: less than the resolution of its time, so never early.
+        """Return the tolerance of the loop's timers: less than the resolution of its time, so that none fires early.
 
         With the resolution of a real clock the loop would fire a timer a nanosecond early without advancing the time,
         and a task that then waits for the rest of the nanosecond would wait forever.
@@ -90,7 +90,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @property
     def held(self) -> bool:
-        """Whether a thread is at work, so that the time must not advance."""
+        """Return whether a thread is at work, so that the time must not advance."""
         return self._holds > 0
 
     @contextmanager

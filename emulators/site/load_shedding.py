@@ -44,7 +44,7 @@ class LoadShedding:
         """Reset the overload timer: the sources supply the connected tiers."""
         self._overloaded_at = None
 
-    def update(self, now: float, available_w: float, residual_w: float, soc_pct: float) -> None:
+    def update(self, now: float, available_w: float, base_load_w: float, soc_pct: float) -> None:
         """Shed and restore tiers by the SoC and the available power."""
         lowest = max((tier.spec.priority for tier in self.loads.tiers), default=0)
         keep = lowest if self.keep_priority is None else self.keep_priority
@@ -59,7 +59,7 @@ class LoadShedding:
             self._headroom_at = None
             return
         first = min(waiting, key=lambda tier: tier.spec.priority)
-        if available_w - residual_w < HEADROOM * first.demand_w:
+        if available_w - base_load_w < HEADROOM * first.demand_w:
             self._headroom_at = None
         elif self._headroom_at is None:
             self._headroom_at = now

@@ -35,7 +35,7 @@ class TransferSwitch:
 
     @property
     def conducts(self) -> bool:
-        """Whether site and grid may be connected; a switch in motion counts as closed."""
+        """Return whether site and grid may be connected; a switch in motion counts as closed."""
         return self.position is not Position.OPEN
 
     def open(self, now: float) -> None:

@@ -45,7 +45,7 @@ class Network(Protocol):
 
     @property
     def listens(self) -> bool:
-        """Whether the gateway listens on a port for stations."""
+        """Return whether the gateway listens on a port for stations."""
 
     def opened(self) -> AbstractAsyncContextManager[None]:
         """Set up and tear down what all connections need."""

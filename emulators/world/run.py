@@ -60,7 +60,7 @@ class SimulationResult:
         return {
             "scenario": self.scenario.name,
             "seed": self.seed,
-            "wires": self.transports,
+            "transports": self.transports,
             "passed": self.passed,
             "broken": self.violations,
             "virtual_s": round(self.virtual_s, 3),

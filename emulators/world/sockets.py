@@ -55,7 +55,7 @@ class Sockets:
         if speed is None:
             raise ScenarioError(
                 "over sockets virtual time cannot run at maximum speed: data in transit needs real time. "
-                f'Use --speed real, or a number up to {MAX_SPEED:g}; "max" needs --wires memory'
+                f'Use --speed real, or a number up to {MAX_SPEED:g}; "max" needs --transports memory'
             )
         if speed > MAX_SPEED:
             raise ScenarioError(
@@ -64,7 +64,7 @@ class Sockets:
             )
         for fault in scenario.fault:
             if fault.kind in MEMORY_ONLY and not fault.target.startswith(("ocpp:", "iso15118:")):
-                raise ScenarioError(f"the MQTT fault {fault.kind} at {fault.at:g} s needs --wires memory")
+                raise ScenarioError(f"the MQTT fault {fault.kind} at {fault.at:g} s needs --transports memory")
         if scenario.chaos is not None and (
             not scenario.chaos.kinds or set(scenario.chaos.kinds) & {"delay", "duplicate"}
         ):
@@ -189,7 +189,7 @@ class _RelayedBroker:
     @tamper.setter
     def tamper(self, tamper: Tamper | None) -> None:
         if tamper is not None:
-            raise FaultError("single messages of a real broker cannot be altered: use --wires memory")
+            raise FaultError("single messages of a real broker cannot be altered: use --transports memory")
 
     def cut(self, client_id: str) -> None:
         if client_id not in self.relays:
@@ -198,7 +198,7 @@ class _RelayedBroker:
 
     def stop(self, *, forget: bool = False) -> None:
         if forget:
-            raise FaultError("a real broker keeps its sessions: use --wires memory")
+            raise FaultError("a real broker keeps its sessions: use --transports memory")
         for relay in self.relays.values():
             relay.close_port()
 

@@ -1,1 +1,1 @@
-"""What power is allowed at an EVSE: the control hierarchy and every limit in it. Pure functions of values."""
+"""Power allowed at an EVSE: the control hierarchy and every limit in it. Pure functions of values."""

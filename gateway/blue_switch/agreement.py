@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 class GiveBack(StrEnum):
-    """How the energy discharged from a vehicle is returned."""
+    """Rule for returning the energy discharged from a vehicle."""
 
     AS_ARRIVED = "as_arrived"  # charged to the state of charge on arrival, and the way to the site
     TO_LEVEL = "to_level"  # charged to `return_pct`

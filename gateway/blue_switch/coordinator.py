@@ -51,7 +51,7 @@ class Coordinator:
 
     def outage(self, need: SiteNeed, wall: float, now: float) -> list[Decided]:
         """Apply the need of a site without grid supply."""
-        if not self.atlas.knows(need.site):
+        if need.site not in self.atlas:
             return []  # a site of another municipality on the same broker
         events = []
         if need.site not in self.needs:
@@ -177,7 +177,7 @@ class Coordinator:
 
     def seen(self, vehicle: str, wall: float, place: str | None, soc_pct: float | None, status: Status | None) -> bool:
         """Apply an operator's report of a vehicle; False for one that no agreement covers."""
-        known = place if place is None or self.atlas.knows(place) else None
+        known = place if place is None or place in self.atlas else None
         if status is not None:
             self._planned_at = None
         return self.registry.seen(vehicle, wall, known, soc_pct, status) is not None

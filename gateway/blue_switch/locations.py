@@ -36,7 +36,7 @@ class Atlas:
     ways: Mapping[tuple[str, str], Way] = field(default_factory=dict)
     speed_kmh: float = SPEED_KMH
 
-    def knows(self, place: str) -> bool:
+    def __contains__(self, place: str) -> bool:
         """Return whether the place is in the atlas."""
         return place in self.places
 

@@ -23,7 +23,7 @@ def need_of(site: str, need: SiteNeedState, wall: float) -> SiteNeed:
 
 def apply_state(coordinator: Coordinator, site: str, state: BlueSwitchState, wall: float) -> None:
     """Apply the `blue_switch` part of another site's state."""
-    if not coordinator.atlas.knows(site):
+    if site not in coordinator.atlas:
         return
     here = {one.vehicle: _soc_pct(one.soc_pct) for one in state.there}
     for vehicle, car in list(coordinator.registry.cars.items()):

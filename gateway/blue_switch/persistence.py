@@ -130,13 +130,13 @@ def _restore_current(coordinator: Coordinator, body: str) -> list[Entry]:
     deployments, calls = [_deployment(one) for one in row.loans], [_trip(one) for one in row.calls]
     coordinator.current = coordinator.outages.get(row.current or "")
     if coordinator.current is not None:
-        coordinator.needs = {one.site: one for one in row.needs if atlas.knows(one.site)}
+        coordinator.needs = {one.site: one for one in row.needs if one.site in atlas}
     coordinator.deployments = {(one.site, one.vehicle): one for one in deployments if one.vehicle in cars}
     coordinator.calls = {one.vehicle: one for one in calls if one.vehicle in cars}
     coordinator.payments = row.payments
     for one in row.cars:
         car = cars.get(one.vehicle)
-        if car is not None and atlas.knows(one.place):
+        if car is not None and one.place in atlas:
             cars[car.vehicle] = replace(
                 car, place=one.place, soc_pct=one.soc_pct, status=one.status, seen_at=one.seen_at
             )

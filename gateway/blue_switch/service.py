@@ -140,7 +140,7 @@ class VehicleLendingService:
 
         Raises ValueError for a place that the agreement file does not name.
         """
-        if place is not None and not self.coordinator.atlas.knows(place):
+        if place is not None and place not in self.coordinator.atlas:
             raise ValueError(f"the agreement file has no place called {place!r}")
         status = None if free is None else Status.FREE if free else Status.UNAVAILABLE
         car = self.coordinator.registry.cars.get(vehicle)

@@ -27,7 +27,7 @@ class Ocpp(StrEnum):
 
 
 class TlsProfile(StrEnum):
-    """How strictly TLS follows the standard."""
+    """Strictness of TLS."""
 
     STRICT = "strict"
     INTEROP = "interop"

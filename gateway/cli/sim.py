@@ -34,9 +34,10 @@ def sim(
     speed: Annotated[
         str | None, typer.Option(help="max, real, or virtual seconds per second. [default: max; real over sockets]")
     ] = None,
-    wires: Annotated[
+    transports: Annotated[
         str, typer.Option(help="Transports: memory (deterministic) or sockets (real TCP, WebSocket, MQTT).")
     ] = "memory",
+    wires: Annotated[str | None, typer.Option(hidden=True, help="Former name of --transports.")] = None,
     broker: Annotated[
         str | None, typer.Option(metavar="URL", help="Over sockets: mqtt://host[:port] instead of an embedded broker.")
     ] = None,
@@ -64,7 +65,7 @@ def sim(
     from emulators.world import LiveCommands, simulate
 
     try:
-        sockets = _sockets(wires, broker, interface, tls)
+        sockets = _sockets(_transports(transports, wires), broker, interface, tls)
         pace = _pace(speed or ("max" if sockets is None else "real"))
         with _progress(not json) as progress:
             outcome = simulate(
@@ -86,18 +87,25 @@ def sim(
     end(0 if outcome.passed else 1)
 
 
-def _sockets(wires: str, broker: str | None, interface: str | None, tls: Tls) -> Sockets | None:
+def _transports(transports: str, wires: str | None) -> str:
+    if wires is None:
+        return transports
+    typer.echo("v2x sim: --wires is deprecated; use --transports", err=True)
+    return wires
+
+
+def _sockets(transports: str, broker: str | None, interface: str | None, tls: Tls) -> Sockets | None:
     from emulators.world import Sockets, Transports
 
-    if wires not in list(Transports):
-        raise ValueError(f"--wires is memory or sockets, not {wires!r}")
-    if wires == Transports.SOCKETS:
+    if transports not in list(Transports):
+        raise ValueError(f"--transports is memory or sockets, not {transports!r}")
+    if transports == Transports.SOCKETS:
         if tls is Tls.V12:
             raise ValueError("ISO 15118-20 needs --tls 1.3, or none")
         return Sockets(broker, interface, tls=tls is Tls.V13)
     for option, given in (("--broker", broker), ("--interface", interface), ("--tls", tls is not Tls.NONE)):
         if given:
-            raise ValueError(f"{option} has no effect with transports in memory: add --wires sockets")
+            raise ValueError(f"{option} has no effect with transports in memory: add --transports sockets")
     return None
 
 

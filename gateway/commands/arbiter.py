@@ -106,16 +106,16 @@ class CommandArbiter:
 
     def _decide_power(self, state: EvseControlState, verb: Verb, body: Body, wall: float) -> CommandDecision:
         command = ActiveCommand(body.id, state.name, verb, body, Channel.LOCAL)
-        asked_w = command.requested_w(wall)
-        decision = self._decision.decide(state, PowerRequest(asked_w, body.id, body.min_soc_pct))
-        nothing = nothing_left(asked_w, decision)
+        requested_w = command.requested_w(wall)
+        decision = self._decision.decide(state, PowerRequest(requested_w, body.id, body.min_soc_pct))
+        nothing = nothing_left(requested_w, decision)
         if nothing is not None:
-            return CommandDecision.refusal(nothing, decision.binding.value, asked_w)
+            return CommandDecision.refusal(nothing, decision.binding.value, requested_w)
         status, reason = Status.ACCEPTED, GRANTED
-        if abs(decision.power_w - asked_w) > 1e-9:
+        if abs(decision.power_w - requested_w) > 1e-9:
             status = Status.CLAMPED
             reason = because(Code.CLAMPED if decision.code is Code.GRANTED else decision.code, decision.text)
-        return CommandDecision(status, reason, asked_w, decision.power_w, decision.binding.value, acts=True)
+        return CommandDecision(status, reason, requested_w, decision.power_w, decision.binding.value, acts=True)
 
     def _decide_site(self, verb: Verb, body: Body) -> CommandDecision:
         outranked = self._site_outranked(verb, body.priority)

@@ -10,7 +10,7 @@ from gateway.model.result import Share, Status
 
 @dataclass(frozen=True, slots=True)
 class CommandDecision:
-    """What a command gets. `acts`: granted, and in force after its answer. `powers`: for a command to the site."""
+    """Decision on a command. `acts`: granted, and in force after its answer. `powers`: for a command to the site."""
 
     status: Status
     reason: Reason

@@ -324,7 +324,7 @@ class CommandIntake:
         body, submission, verb, code = command.body, command.submission, command.verb.value, result.reason.code.value
         evse, channel, received, wall = submission.evse, submission.channel.value, command.received, self._clock.wall()
         origin = {"channel": channel, "source": body.source, "client": submission.client, "verb": verb}
-        asked = body.model_dump(mode="json", exclude={"id", "source", "reply_to"}, exclude_none=True)
+        requested = body.model_dump(mode="json", exclude={"id", "source", "reply_to"}, exclude_none=True)
         bound = {"effective_w": result.effective_w, "requested_w": result.requested_w, "text": result.reason.text}
         answer = {"status": result.status.value, "reason": result.reason.model_dump(mode="json"), "source": body.source}
         in_force = decision.acts or (command.verb is Verb.RELEASE and result.status is not Status.REFUSED)
@@ -332,7 +332,7 @@ class CommandIntake:
         opened = CommandOpened(body.id, evse, verb, print_, request, body.source, channel, received, in_force, reply)
         return [
             Entry(received, Step.RECEIVED, channel, body.id, evse, origin),
-            Entry(received, Step.VALIDATED, verb, body.id, evse, asked),
+            Entry(received, Step.VALIDATED, verb, body.id, evse, requested),
             opened,
             Entry(wall, Step.JOURNALLED, verb, body.id, evse),
             Entry(wall, Step.BOUND, result.binding or code, body.id, evse, bound),

@@ -44,7 +44,7 @@ class CommandEffects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What an event may change."""
+    """State that an event may change."""
 
     plug: PlugState
     session: str | None

@@ -1,4 +1,4 @@
-"""What vehicles have negotiated, kept beyond a restart: a station reports it once a session, and the session goes on.
+"""Stored needs of vehicles: a station reports them once a session, which continues after a restart.
 
 One record per EVSE with a session, removed when the session ends. Only what lasts is kept: the state of charge and the
 energy requests of then are no statement about now.
@@ -37,7 +37,7 @@ class LimitsRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NeedsRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the vehicle in a session has negotiated."""
+    """Limits and service that the vehicle in a session negotiated."""
 
     session: str
     limits: LimitsRow

@@ -42,7 +42,7 @@ class State(StrEnum):
 
 
 class Action(Enum):
-    """What a set-point requires now."""
+    """Action that a set-point requires now."""
 
     WAIT = 1
     VERIFY = 2  # read the station's set-point

@@ -35,7 +35,7 @@ OVER_FORMING = frozenset({Layer.STATION, Layer.VEHICLE, Layer.EMERGENCY_STOP, La
 
 
 class CommandOutcomes(Protocol):
-    """How commands end: `gateway.commands.lifecycle.CommandLifecycle`."""
+    """End of commands: `gateway.commands.lifecycle.CommandLifecycle`."""
 
     def end(self, command: ActiveCommand, status: Status, reason: Reason) -> None: ...
     def withdraw(self, state: EvseControlState, reason: Reason, *, failed: bool) -> None: ...

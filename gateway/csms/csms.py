@@ -117,7 +117,7 @@ class Csms:
             return None
         return station, station.evses[int(number)]
 
-    # `gateway.model.station.Stations` and `Formers`
+    # `gateway.model.station.Stations` and `GridFormingStations`
 
     def reaches(self, evse: str) -> bool:
         """Return True if the EVSE's station is connected and accepted."""

@@ -80,13 +80,13 @@ def share_command(total_w: float, resources: Sequence[Resource]) -> dict[str, fl
     order = np.lexsort((-energy, fleet.degradation, fleet.rank))
     order = order[most[order] > TINY_W]
     out = np.zeros_like(most)
-    asked_w = abs(total_w)
+    requested_w = abs(total_w)
     chosen = order
-    while float(least[chosen].sum()) > asked_w + TINY_W:
+    while float(least[chosen].sum()) > requested_w + TINY_W:
         chosen = chosen[:-1]  # too little for all dead bands: those with the least energy rest
-    if float(most[chosen].sum()) < asked_w - TINY_W:
-        chosen = _fit(asked_w, least, most, order)
-    out[chosen] = _pour(asked_w, least[chosen], most[chosen], np.maximum(energy[chosen], 1.0))
+    if float(most[chosen].sum()) < requested_w - TINY_W:
+        chosen = _fit(requested_w, least, most, order)
+    out[chosen] = _pour(requested_w, least[chosen], most[chosen], np.maximum(energy[chosen], 1.0))
     signed = np.round(-out if discharging else out, 6) + 0.0
     return dict(zip([one.name for one in resources], signed.tolist(), strict=True))
 

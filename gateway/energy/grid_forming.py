@@ -15,7 +15,7 @@ from typing import Literal
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.model.energy_state import GridFormingState
-from gateway.model.station import Answer, Formers, Outcome, Stations
+from gateway.model.station import Answer, GridFormingStations, Outcome, Stations
 from protocols.ports import Clock
 
 AGAIN_S = 10.0
@@ -130,7 +130,7 @@ class GridFormingService:
 
     async def _send(self, evse: str, forms: bool) -> None:
         stations: object = self._stations
-        if isinstance(stations, Formers):
+        if isinstance(stations, GridFormingStations):
             outcome = await stations.form(evse, forms)
         else:
             text = f"The link to {evse} has no order for grid-forming."

@@ -50,7 +50,7 @@ METER_S = 60.0  # a power older than this is not known
 
 @dataclass(frozen=True, slots=True)
 class LendingConstraints:
-    """What lending agreements require at this site now.
+    """Requirements of lending agreements at this site now.
 
     `called`: vehicles here that are requested at another site. By EVSE: `floor_pct` of the vehicle's agreement, and
     `recharge_pct` up to which it is charged after an outage. `need` and `blue_switch` are parts of the energy state.

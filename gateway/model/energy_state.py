@@ -137,7 +137,7 @@ class AutonomyHours(Message):
 
 
 class GridFormingState(Message):
-    """How the grid-forming EVSE was set to form."""
+    """Way in which the grid-forming EVSE was set to form."""
 
     evse: str
     by: Literal["order", "hardware", "nobody"]

@@ -44,7 +44,7 @@ class Stations(Protocol):
 
 
 @runtime_checkable
-class Formers(Protocol):
+class GridFormingStations(Protocol):
     """EVSEs that can be set to grid-forming."""
 
     async def form(self, evse: str, forms: bool) -> Outcome:

@@ -110,13 +110,13 @@ def as_text(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
 
 def _command_text(line: CommandLine) -> str:
     who = line.source or line.channel or "?"
-    asked = "" if line.requested_w is None else f" {line.requested_w:.0f} W"
+    requested = "" if line.requested_w is None else f" {line.requested_w:.0f} W"
     granted = "" if line.granted_w is None else f" {line.granted_w:.0f} W ({line.binding})"
     meter = "" if line.measured_w is None else f", meter {line.measured_w:.0f} W"
     first = f"{line.first}{granted}" + (f": {line.reason}" if line.first in ("refused", "clamped") else "")
     final = f" -> {line.final}{meter}" + (f": {line.final_reason}" if line.final not in ("", "achieved") else "")
     ended = f", ended: {line.ended}" if line.ended else ""
-    what = f"{line.received}  {line.evse:<10} {line.verb}{asked} by {who} [{line.command}]"
+    what = f"{line.received}  {line.evse:<10} {line.verb}{requested} by {who} [{line.command}]"
     return f"{what}  {first}{final if line.final else ''}{ended}\n"
 
 

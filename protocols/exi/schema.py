@@ -309,8 +309,8 @@ def _simple(found: _Annotation) -> Simple:
         least, most = (limits.min_length, limits.max_length) if isinstance(limits, Text) else (0, None)
         return Simple(Kind.STRING, least, most)
     if plain is bytes:
-        said_limits = limits if isinstance(limits, Binary) else Binary()
-        return Simple(Kind.BINARY, said_limits.min_length, said_limits.max_length, (), said_limits.hexadecimal)
+        bounds = limits if isinstance(limits, Binary) else Binary()
+        return Simple(Kind.BINARY, bounds.min_length, bounds.max_length, (), bounds.hexadecimal)
     if plain is int:
         low, high = limits if isinstance(limits, Integer) else (None, None)
         if low is not None and high is not None and high - low < N_BIT_RANGE:

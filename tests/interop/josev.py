@@ -27,7 +27,7 @@ def interpreter() -> Path:
 
 
 def environment(certificates: Path | None = None, interface: str = SE) -> dict[str, str]:
-    """What the peer reads from its environment."""
+    """Environment of the peer."""
     values = {
         "PROTOCOLS": "ISO_15118_20_AC,ISO_15118_20_DC",
         "AUTH_MODES": "EIM",
@@ -140,12 +140,12 @@ def powers(text: str) -> dict[str, tuple[float, float]]:
 
 
 def results(text: str) -> dict[str, str]:
-    """What `josev_ev.py` said of its sessions, by name."""
+    """Return the results that `josev_ev.py` reported of its sessions, by name."""
     return dict(re.findall(r"^RESULT (\S+) (.*)$", text, re.MULTILINE))
 
 
 class Matrix:
-    """What passed, written to `docs/interop.md` when every row that belongs to it was run."""
+    """Passed combinations, written to `docs/interop.md` when every row of it was run."""
 
     def __init__(self, rows: list[str]) -> None:
         self._rows = rows

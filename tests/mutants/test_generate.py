@@ -1,4 +1,4 @@
-"""What counts as a mutant: everything that decides, and no text that a person reads."""
+"""Generation of mutants: everything that decides is mutated, texts for people are not."""
 
 from __future__ import annotations
 

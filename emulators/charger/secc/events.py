@@ -35,7 +35,7 @@ class NeedsStated:
     minimum_soc_pct: int | None
     target_soc_pct: int | None
     renegotiation: bool = False
-    asked: bool = False  # at the SECC's request
+    requested: bool = False  # at the SECC's request
     offer_to_sell: tuple[tuple[int, float], ...] = ()  # EVEnergyOffer: (duration s, signed W)
 
 

@@ -230,7 +230,7 @@ class EvseSecc:
                 minimum_soc_pct=event.minimum_soc_pct,
                 target_soc_pct=event.target_soc_pct,
                 renegotiation=event.renegotiation,
-                asked=self._setpoint.exchange_done(),
+                requested=self._setpoint.exchange_done(),
                 offer_to_sell=event.offer_to_sell,
             )
         )

@@ -136,7 +136,7 @@ class SeccPowerPath(PowerPath):
             available=(transfer, plain) if bidirectional else (transfer,),
             dynamic=event.control == "dynamic",
             vehicle=self._vehicle,
-            requested_by_station=event.asked,
+            requested_by_station=event.requested,
             max_charge_a=limits.max_charge_a if isfinite(limits.max_charge_a) else None,
             min_voltage_v=limits.min_voltage_v or None,
             max_voltage_v=limits.max_voltage_v if isfinite(limits.max_voltage_v) else None,

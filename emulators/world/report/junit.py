@@ -20,7 +20,7 @@ def write(summary: dict[str, Any], scenario: Scenario, path: Path) -> None:
         time=f"{summary['real_s']:.3f}",
     )
     properties = SubElement(suite, "properties")
-    for name in ("seed", "wires", "transcript"):
+    for name in ("seed", "transports", "transcript"):
         SubElement(properties, "property", name=name, value=str(summary[name]))
     for name, texts in violations.items():
         case = SubElement(suite, "testcase", classname=scenario.name, name=name, time="0")

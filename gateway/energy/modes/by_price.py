@@ -44,6 +44,7 @@ class ByPrice:
             most_w = sum(one.max_discharge_w for one in able)
             own_w = max(0.0, situation.base_w or 0.0)
             discharge_w = most_w if export - degradation > cheap / eta else min(own_w, most_w)
+            # "dear" as in the event code `mode_dear` (docs/architecture.md, words on the wire)
             return Target(0.0 - discharge_w, "dear", f"A kWh costs {price:g}, which is expensive today.")
         return Target(0.0, "middling", f"A kWh costs {price:g}, neither cheap nor expensive.")
 

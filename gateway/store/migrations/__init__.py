@@ -1,1 +1,1 @@
-"""How databases of older versions become today's. One file a step, in `versions`; applied by alembic."""
+"""Migrations of databases of older versions. One file a step, in `versions`; applied by alembic."""

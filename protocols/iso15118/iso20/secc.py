@@ -118,7 +118,7 @@ class Secc(Connection):
         self._react_by: float | None = None
         self._abort: str | None = None
         self._follows: states.Follows = states.DC
-        self._said_ended = False
+        self._end_reported = False
 
     # the engine contract
 
@@ -298,7 +298,7 @@ class Secc(Connection):
         if self.state is not State.SESSION_SETUP:
             self._setup_by = None
         if self.state is State.ENDED:
-            self._said_ended = any(isinstance(event, SessionEnded) for event in answer.events)
+            self._end_reported = any(isinstance(event, SessionEnded) for event in answer.events)
 
     def _wait_for_next(self, name: str, now: float) -> None:
         if self.state is State.ENDED:
@@ -320,17 +320,17 @@ class Secc(Connection):
         """Send a FAILED response, which is fatal: the connection ends after it."""
         state = self.state
         self.state, self.ended = State.ENDED, True
-        self._say_ended(reason, ok=False, code=code, state=state)
+        self._report_end(reason, ok=False, code=code, state=state)
 
     def _end(self, reason: str, *, ok: bool) -> None:
         """End the connection without another response."""
         state = self.state
         self.state, self.ended = State.ENDED, True
-        self._say_ended(reason, ok=ok, code=None, state=state)
+        self._report_end(reason, ok=ok, code=None, state=state)
 
-    def _say_ended(self, reason: str, *, ok: bool, code: ResponseCode | None, state: State) -> None:
-        if not self._said_ended:
-            self._said_ended = True
+    def _report_end(self, reason: str, *, ok: bool, code: ResponseCode | None, state: State) -> None:
+        if not self._end_reported:
+            self._end_reported = True
             self._events.append(SessionEnded(reason=reason, ok=ok, code=code, state=state))
 
     # orders

@@ -13,10 +13,10 @@ from gateway.cli.main import app
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--wires", "string"], "memory or sockets"),
-        (["--wires", "sockets", "--speed", "max"], "needs --wires memory"),
-        (["--wires", "sockets", "--speed", "1000"], "at most 50 times"),
-        (["--wires", "sockets", "--tls", "1.2"], "--tls 1.3"),
+        (["--transports", "string"], "memory or sockets"),
+        (["--transports", "sockets", "--speed", "max"], "needs --transports memory"),
+        (["--transports", "sockets", "--speed", "1000"], "at most 50 times"),
+        (["--transports", "sockets", "--tls", "1.2"], "--tls 1.3"),
         (["--broker", "mqtt://there"], "--broker has no effect with transports in memory"),
         (["--interface", "eth0"], "--interface has no effect with transports in memory"),
         (["--tls", "1.3"], "--tls has no effect with transports in memory"),
@@ -32,10 +32,17 @@ def test_an_invalid_combination_of_options_is_rejected_with_a_reason(options: li
     assert "Traceback" not in result.output
 
 
+def test_the_former_option_for_transports_works_with_a_warning() -> None:
+    result = CliRunner().invoke(app, ["sim", "evening-at-home", "--wires", "sockets", "--speed", "max"])
+    assert "--wires is deprecated; use --transports" in result.output
+    assert "needs --transports memory" in result.output
+    assert "--wires" not in CliRunner().invoke(app, ["sim", "--help"]).output
+
+
 @pytest.mark.timeout(120)
 def test_the_result_names_its_transports() -> None:
     result = CliRunner().invoke(app, ["sim", "evening-at-home", "--json"])
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
     assert summary["passed"]
-    assert summary["wires"] == "memory"
+    assert summary["transports"] == "memory"

@@ -57,7 +57,7 @@ def test_a_shipped_scenario_gives_the_same_result_over_sockets() -> None:
         assert sockets.figures[name] == memory.figures[name], name
     assert sockets.figures["commands_accepted"] == pytest.approx(memory.figures["commands_accepted"], abs=1)
     assert event_texts(sockets) == event_texts(memory)
-    assert sockets.summary()["wires"] == "sockets"
+    assert sockets.summary()["transports"] == "sockets"
     for channel in ("ocpp", "mqtt"):
         assert sockets.transcript.counts[channel] == pytest.approx(memory.transcript.counts[channel], rel=0.25)
 
@@ -108,10 +108,10 @@ at = "52s"
 @pytest.mark.parametrize(
     ("sockets", "speed", "more", "message"),
     [
-        (Sockets(), None, "", "needs --wires memory"),
+        (Sockets(), None, "", "needs --transports memory"),
         (Sockets(), 400.0, "", "at most 50 times"),
         (Sockets("amqp://there"), 1.0, "", "mqtt://host"),
-        (Sockets(), 1.0, '[[fault]]\nkind = "duplicate"\ntarget = "mqtt"\n', "needs --wires memory"),
+        (Sockets(), 1.0, '[[fault]]\nkind = "duplicate"\ntarget = "mqtt"\n', "needs --transports memory"),
         (Sockets(), 1.0, "[chaos]\ncount = 3\n", "chaos over sockets"),
     ],
 )

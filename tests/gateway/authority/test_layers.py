@@ -404,7 +404,7 @@ HOPELESS = {
 def test_power_in_the_opposite_direction_refuses_the_command_where_the_requested_one_is_excluded(
     asked_w: float, code: Code
 ) -> None:
-    """Where the direction itself is excluded the command is refused; where a limit reverses it, it is clamped."""
+    """An excluded direction refuses the command; a limit that reverses the direction clamps it."""
     reason = nothing_left(asked_w, decision(-asked_w / 5, code))
     assert (reason.code if reason else None) == (code if code in HOPELESS else None)
     assert nothing_left(asked_w, decision(asked_w / 5, code)) is None

@@ -1,4 +1,4 @@
-"""What the small commands do: the journal as a report, explain over the admin API, the access list, migrate."""
+"""Operator commands: the journal as a report, explain over the admin API, the access list, migrate."""
 
 from __future__ import annotations
 

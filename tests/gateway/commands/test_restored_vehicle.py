@@ -1,4 +1,4 @@
-"""What a vehicle negotiated is reported once a session, and restored after a restart: the session continues."""
+"""Negotiated needs of a vehicle: reported once a session, restored after a restart, as the session continues."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class StationSide:
 
     @property
     def power_w(self) -> float:
-        """What the EVSE runs at now, watchdog included."""
+        """Return the present power of the EVSE, watchdog included."""
         held = self.plain.evses["CP1-1"]
         return held.power_w if self.clock.now() < held.until else 0.0
 

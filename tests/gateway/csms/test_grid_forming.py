@@ -14,7 +14,7 @@ from gateway.bench.plain_station import PlainStations
 from gateway.clock import SystemClock
 from gateway.energy.grid_forming import AGAIN_S, GridFormingService
 from gateway.model.energy_state import GridFormingState
-from gateway.model.station import Answer, Formers, Outcome
+from gateway.model.station import Answer, GridFormingStations, Outcome
 from protocols.ocpp import vendor
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import BadProfile
@@ -40,7 +40,7 @@ data = '{{"evse": $evse, "mode": "$value"}}'
 
 async def test_a_variable_of_the_evse_is_set_and_reset() -> None:
     async with Rig(evses=2, vendor_profile="vendor-island") as rig:
-        assert isinstance(rig.csms, Formers)
+        assert isinstance(rig.csms, GridFormingStations)
         assert (await rig.csms.form("CP1-2", True)).answer is Answer.APPLIED
         assert [rig.evse(number).power_path.stage.grid_forming_ordered for number in (1, 2)] == [False, True]
         (sent,) = [m for who, m in rig.said if who == "gateway" and m[2] == "SetVariables" and "Island" in str(m)]

@@ -1,4 +1,4 @@
-"""Which resources run, and in which proportion they share: order of merit, dead bands and weights by numbers."""
+"""Selection of resources and their shares: order of merit, dead bands and weights by numbers."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ def test_price_mode_without_a_plan_charges_cheap_and_discharges_expensive_if_pro
     starts = tuple(NOON + 1800 * step for step in range(96))
     tariff = Tariff(starts, tuple(one + 1800 for one in starts), tuple(prices + prices), (0.0,) * 96)
     assert mode.target(at(0, 2000, tariff=tariff)).code == "cheap"
-    dear = mode.target(at(20 * 3600, 2000, tariff=tariff))
-    assert (dear.code, dear.power_w) == ("dear", -2000)
+    expensive = mode.target(at(20 * 3600, 2000, tariff=tariff))
+    assert (expensive.code, expensive.power_w) == ("dear", -2000)
     assert mode.target(at(0, 2000, tariff=flat(30.0))).code == "spread_too_small"
     assert mode.target(at(0, 2000)).code == "price_unknown"
 

@@ -33,7 +33,7 @@ class Batteries:
         return self.gathering.resources(View(0.0, WALL, inputs, [car], floor_hysteresis_pct=HYSTERESIS_PCT))
 
     def discharges(self, soc_pct: float | None) -> bool:
-        """Whether either may be discharged at this state of charge, which must be the same for both."""
+        """Return whether either may be discharged at this state of charge, which must be the same for both."""
         car, storage = self.resources(soc_pct)
         assert (car.name, storage.name) == ("CP1-1", STORAGE)
         assert (car.max_charge_w, storage.max_charge_w) == (11_000.0, 5000.0)

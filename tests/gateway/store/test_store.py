@@ -1,4 +1,4 @@
-"""What every store promises: memory, SQLite and Postgres pass the same tests."""
+"""Contract of every store: memory, SQLite and Postgres pass the same tests."""
 
 from __future__ import annotations
 

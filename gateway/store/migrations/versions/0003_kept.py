@@ -1,4 +1,4 @@
-"""What outlives the process besides commands: stations, tokens, transactions, reservations."""
+"""Table of rows that survive a restart besides commands: stations, tokens, transactions, reservations."""
 
 from __future__ import annotations
 
