@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.model.command import Channel, Submission
 from gateway.model.journal import ReplyTo
 from gateway.rate_limit import RateLimiter
 from tests.gateway.commands.rig import service_rig
+from tests.virtual_time import virtual_examples
 
 pytestmark = pytest.mark.virtual_time
 
@@ -150,11 +150,9 @@ JSON = st.recursive(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.one_of(st.binary(max_size=200), JSON))
-def test_no_message_fails_the_command_intake(payload: bytes) -> None:
-    async def scene() -> None:
-        async with service_rig("CP1-1") as rig:
-            for verb in ("discharge", "schedule", "reserve"):
-                result = await rig.service.submit(Submission("CP1-1", verb, payload, Channel.MQTT))
-                assert result.status in ("accepted", "clamped", "refused")
-
-    run_virtual(scene())
+@virtual_examples
+async def test_no_message_fails_the_command_intake(payload: bytes) -> None:
+    async with service_rig("CP1-1") as rig:
+        for verb in ("discharge", "schedule", "reserve"):
+            result = await rig.service.submit(Submission("CP1-1", verb, payload, Channel.MQTT))
+            assert result.status in ("accepted", "clamped", "refused")

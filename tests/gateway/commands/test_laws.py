@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.model.event import FaultCleared, FaultRaised, PowerLimits, VehicleNeeds
 from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import ServiceRig, service_rig
+from tests.virtual_time import virtual_examples
 
 EVSES = ("CP1-1", "CP2-1")
 RAMP_S = 5.0 + 1.0  # longest ramp the station is told to hold, and the slack
@@ -82,44 +82,36 @@ def within_hardware(rig: ServiceRig) -> None:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ACTIONS, max_size=25))
-def test_the_invariants(actions: list[Action]) -> None:
-    async def scene() -> None:
-        policy = SitePolicy("home", import_limit_w=15_000, export_limit_w=12_000, min_soc_pct=20)
-        async with service_rig(*EVSES, policy=policy, evse_rate_per_s=1000.0) as rig:
-            for number, action in enumerate(actions):
-                await act(rig, number, action)
-                within_hardware(rig)
-            await rig.wait(150)  # longer than every lease
-            granted = [
-                (r, p) for r, p in rig.published.results if p is not None and r.status in ("accepted", "clamped")
-            ]
-            finals = [
-                r.id for r, p in rig.published.results if p is not None and r.status not in ("accepted", "clamped")
-            ]
-            leases = {evse: [(0.0, 0.0)] for evse in EVSES}
-            for result, _ in granted:
-                # every granted command has exactly one final result, and then is silent
-                assert finals.count(result.id) == 1 or _still_in_force(rig, result.id), result
-                if result.lease_until is not None:
-                    begun = result.ts - rig.clock.wall() + rig.clock.now()
-                    until = result.lease_until - rig.clock.wall() + rig.clock.now()
-                    for evse in [result.evse] if result.evse else EVSES:
-                        leases[evse].append((begun, until))
-            for evse in EVSES:
-                assert rig.power(evse) == 0
-                for at, power_w, valid_for_s in rig.stations.evses[evse].orders:
-                    if power_w == 0:
-                        continue
-                    # every power stands in a lease (or in the ramp behind one), and so does what the station may hold
-                    assert any(
-                        begun <= at + 0.01 and at + valid_for_s <= until + 2 * RAMP_S for begun, until in leases[evse]
-                    )
-            totals = {r.id for r, p in rig.published.results if p is not None}
-            assert len(totals) == len(
-                {e.command for e in await rig.service.entries(limit=10**6) if e.step == "journalled"}
-            )
-
-    run_virtual(scene())
+@virtual_examples
+async def test_the_invariants(actions: list[Action]) -> None:
+    policy = SitePolicy("home", import_limit_w=15_000, export_limit_w=12_000, min_soc_pct=20)
+    async with service_rig(*EVSES, policy=policy, evse_rate_per_s=1000.0) as rig:
+        for number, action in enumerate(actions):
+            await act(rig, number, action)
+            within_hardware(rig)
+        await rig.wait(150)  # longer than every lease
+        granted = [(r, p) for r, p in rig.published.results if p is not None and r.status in ("accepted", "clamped")]
+        finals = [r.id for r, p in rig.published.results if p is not None and r.status not in ("accepted", "clamped")]
+        leases = {evse: [(0.0, 0.0)] for evse in EVSES}
+        for result, _ in granted:
+            # every granted command has exactly one final result, and then is silent
+            assert finals.count(result.id) == 1 or _still_in_force(rig, result.id), result
+            if result.lease_until is not None:
+                begun = result.ts - rig.clock.wall() + rig.clock.now()
+                until = result.lease_until - rig.clock.wall() + rig.clock.now()
+                for evse in [result.evse] if result.evse else EVSES:
+                    leases[evse].append((begun, until))
+        for evse in EVSES:
+            assert rig.power(evse) == 0
+            for at, power_w, valid_for_s in rig.stations.evses[evse].orders:
+                if power_w == 0:
+                    continue
+                # every power stands in a lease (or in the ramp behind one), and so does what the station may hold
+                assert any(
+                    begun <= at + 0.01 and at + valid_for_s <= until + 2 * RAMP_S for begun, until in leases[evse]
+                )
+        totals = {r.id for r, p in rig.published.results if p is not None}
+        assert len(totals) == len({e.command for e in await rig.service.entries(limit=10**6) if e.step == "journalled"})
 
 
 def _still_in_force(rig: ServiceRig, command: str) -> bool:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.control.plausibility import MOST_W, plausible
 from gateway.model.event import Event, EvseDescribed, Metered, NeedsStated, PowerLimits, VehicleNeeds
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import service_rig
+from tests.virtual_time import virtual_examples
 
 pytestmark = pytest.mark.virtual_time
 
@@ -47,26 +47,24 @@ def numbers_in(value: object) -> list[float]:
 
 @pytest.mark.parametrize("kind", [metered, stated, described])
 @given(data=st.data())
-def test_the_state_is_valid_whatever_a_station_reports(
+@virtual_examples
+async def test_the_state_is_valid_whatever_a_station_reports(
     kind: Callable[[float], st.SearchStrategy[Event]], data: st.DataObject
 ) -> None:
-    async def scene() -> None:
-        async with service_rig("CP1-1", "CP2-1", policy=FLOORED) as rig:
-            service = rig.service
-            rig.stations.evses["CP1-1"].seldom = True  # nothing else is heard of it meanwhile
-            service.report(data.draw(kind(rig.clock.now())))
-            await rig.wait(1)
-            told = [service.state("CP1-1"), service.telemetry("CP1-1"), service.site_state(), service.site_telemetry(1)]
-            for message in [*told, service.explain("CP1-1")]:
-                assert message is not None
-                assert all(math.isfinite(number) for number in numbers_in(json.loads(message.model_dump_json())))
-            state = service.state("CP1-1")
-            assert state is not None
-            assert state.soc_pct is None or 0 <= state.soc_pct <= 100
-            assert (await rig.send("CP2-1", "discharge", "other", power_w=3000)).status in ("accepted", "clamped")
-            assert (await rig.send("CP1-1", "discharge", "own", power_w=3000)).status != "failed"
-
-    run_virtual(scene())
+    async with service_rig("CP1-1", "CP2-1", policy=FLOORED) as rig:
+        service = rig.service
+        rig.stations.evses["CP1-1"].seldom = True  # nothing else is heard of it meanwhile
+        service.report(data.draw(kind(rig.clock.now())))
+        await rig.wait(1)
+        told = [service.state("CP1-1"), service.telemetry("CP1-1"), service.site_state(), service.site_telemetry(1)]
+        for message in [*told, service.explain("CP1-1")]:
+            assert message is not None
+            assert all(math.isfinite(number) for number in numbers_in(json.loads(message.model_dump_json())))
+        state = service.state("CP1-1")
+        assert state is not None
+        assert state.soc_pct is None or 0 <= state.soc_pct <= 100
+        assert (await rig.send("CP2-1", "discharge", "other", power_w=3000)).status in ("accepted", "clamped")
+        assert (await rig.send("CP1-1", "discharge", "own", power_w=3000)).status != "failed"
 
 
 @given(data=st.data())

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.bench.plain_station import PlainStations
 from gateway.clock import SystemClock
 from gateway.energy.grid_forming import AGAIN_S, GridFormingService
@@ -20,6 +19,7 @@ from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import BadProfile
 from tests.emulators.charger.station_rig import Rig
 from tests.gateway.commands.rig import service_rig
+from tests.virtual_time import virtual_examples
 
 pytestmark = pytest.mark.virtual_time
 
@@ -184,26 +184,26 @@ async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> N
         max_size=12,
     )
 )
-def test_grid_forming_needs_the_open_switch_and_is_never_ordered_twice(steps: list[tuple[Any, bool, Outcome]]) -> None:
-    async def scene() -> None:
-        async with service_rig("CP1-1", "CP2-1") as rig:
-            rooms = Rooms()
-            former = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms)
-            proven_now = False
-            took: dict[str, bool] = {}
-            for forming, proven, answer in steps:
-                rooms.answer, proven_now = answer, proven
-                for _ in range(int(AGAIN_S) + 2):
-                    before = len(rooms.told)
-                    former.step(forming, proven)
-                    await asyncio.sleep(0.01)
-                    for evse, forms in rooms.told[before:]:
-                        assert not forms or (proven_now and evse == forming)
-                        if answer.answer is Answer.APPLIED:
-                            took[evse] = forms
-                    await rig.wait(1.0)
-                if answer.answer is Answer.APPLIED:
-                    assert [evse for evse, forms in took.items() if forms and evse != forming] == []
-            await former.end()
-
-    run_virtual(scene())
+@virtual_examples
+async def test_grid_forming_needs_the_open_switch_and_is_never_ordered_twice(
+    steps: list[tuple[Any, bool, Outcome]],
+) -> None:
+    async with service_rig("CP1-1", "CP2-1") as rig:
+        rooms = Rooms()
+        former = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms)
+        proven_now = False
+        took: dict[str, bool] = {}
+        for forming, proven, answer in steps:
+            rooms.answer, proven_now = answer, proven
+            for _ in range(int(AGAIN_S) + 2):
+                before = len(rooms.told)
+                former.step(forming, proven)
+                await asyncio.sleep(0.01)
+                for evse, forms in rooms.told[before:]:
+                    assert not forms or (proven_now and evse == forming)
+                    if answer.answer is Answer.APPLIED:
+                        took[evse] = forms
+                await rig.wait(1.0)
+            if answer.answer is Answer.APPLIED:
+                assert [evse for evse, forms in took.items() if forms and evse != forming] == []
+        await former.end()

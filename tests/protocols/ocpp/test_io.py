@@ -172,21 +172,18 @@ async def server(handle: Handler, seen: list[PushingConnection] | None = None) -
 
 @settings(max_examples=10)
 @given(shapes=st.lists(st.integers(1, 4), min_size=1, max_size=12))
-def test_messages_in_fragments_keep_their_place(shapes: list[int]) -> None:
-    async def main() -> None:
-        async with (
-            server(lambda call: {"status": "Accepted", "data": call.payload["vendorId"]}) as url,
-            connect(url, subprotocols=["ocpp2.1"], compression=None) as socket,  # type: ignore[list-item]
-        ):
-            for number, parts in enumerate(shapes):
-                text = json.dumps([2, f"m{number}", "DataTransfer", {"vendorId": f"v{number}"}])
-                step = -(-len(text) // parts)
-                await socket.send([text[i : i + step] for i in range(0, len(text), step)] if parts > 1 else text)
-            answers = [json.loads(await socket.recv()) for _ in shapes]
-            assert [answer[1] for answer in answers] == [f"m{n}" for n in range(len(shapes))]
-            assert [answer[2]["data"] for answer in answers] == [f"v{n}" for n in range(len(shapes))]
-
-    asyncio.run(main())
+async def test_messages_in_fragments_keep_their_place(shapes: list[int]) -> None:
+    async with (
+        server(lambda call: {"status": "Accepted", "data": call.payload["vendorId"]}) as url,
+        connect(url, subprotocols=["ocpp2.1"], compression=None) as socket,  # type: ignore[list-item]
+    ):
+        for number, parts in enumerate(shapes):
+            text = json.dumps([2, f"m{number}", "DataTransfer", {"vendorId": f"v{number}"}])
+            step = -(-len(text) // parts)
+            await socket.send([text[i : i + step] for i in range(0, len(text), step)] if parts > 1 else text)
+        answers = [json.loads(await socket.recv()) for _ in shapes]
+        assert [answer[1] for answer in answers] == [f"m{n}" for n in range(len(shapes))]
+        assert [answer[2]["data"] for answer in answers] == [f"v{n}" for n in range(len(shapes))]
 
 
 async def test_a_peer_that_does_not_read_delays_writes_and_no_bytes_are_lost() -> None:
