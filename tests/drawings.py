@@ -1,4 +1,4 @@
-"""Documents that are drawn from the code: a test says when one is out of date, `make docs` draws it anew."""
+"""Documents that are drawn from the code: a test fails when one is out of date, `make docs` draws it anew."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ def drawn(name: str, text: str) -> None:
     if os.environ.get("V2X_DRAW") == "1":
         path.write_text(text, encoding="utf-8")
     shown = path.read_text(encoding="utf-8") if path.exists() else ""
-    assert shown == text, f"docs/{name} is not what the code says; `make docs` draws it anew"
+    assert shown == text, f"docs/{name} differs from the code; `make docs` draws it anew"

@@ -1,7 +1,7 @@
 """Foreign implementations for the tests, each in an environment of its own.
 
 A peer is installed once under `.peers/` and kept; what can't be had makes the test skip with the reason, or fail where
-`V2X_REQUIRE_PEERS=1` says that everything must be there (CI).
+`V2X_REQUIRE_PEERS=1` requires every peer (CI).
 """
 
 from __future__ import annotations

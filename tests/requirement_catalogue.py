@@ -189,7 +189,7 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {
     "N03.FR.03": (_STATION, "base All leaves custom monitors"),
     "N03.FR.04": (_STATION, "FactoryDefault removes them"),
     "N03.FR.05": (_STATION, "HardWiredOnly leaves hard-wired ones"),
-    "N04.FR.01": (_STATION, "a result for each monitor asked for"),
+    "N04.FR.01": (_STATION, "a result for each requested monitor"),
     "N04.FR.03": (_STATION, "UnknownComponent"),
     "N04.FR.04": (_STATION, "UnknownVariable"),
     "N04.FR.05": (_STATION, "UnsupportedMonitorType"),

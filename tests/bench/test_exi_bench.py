@@ -1,4 +1,4 @@
-"""`v2x bench exi` runs beside the real peer and says who takes how long."""
+"""`v2x bench exi` runs beside the real peer and reports the time of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of ISO 15118-20 sessions measures what it says; how fast is not asked here."""
+"""The benchmark of ISO 15118-20 sessions reports its figures; no speed is asserted."""
 
 from __future__ import annotations
 

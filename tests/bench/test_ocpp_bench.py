@@ -1,4 +1,4 @@
-"""`v2x bench ocpp` measures what it says: every server answers, and the figures are there. No speed is asserted."""
+"""`v2x bench ocpp` reports its figures for every server. No speed is asserted."""
 
 from __future__ import annotations
 

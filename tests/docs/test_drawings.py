@@ -1,4 +1,4 @@
-"""The picture of the rooms, from the imports; the command line, from its options."""
+"""The module map, drawn from the imports; the command line, from its options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.cli.main import app
 from tests.drawings import drawn
 
 PACKAGES = ("gateway", "protocols", "emulators")
-# Composition roots: arrows out of them say nothing about the structure.
+# Composition roots: arrows out of them do not show the structure.
 ROOTS = {"gateway.cli", "gateway.app", "gateway.bench",
          "emulators.world", "emulators.demo", "emulators.pytest_plugin"}  # fmt: skip
 

@@ -40,9 +40,9 @@ async def test_connections_above_the_limit_are_closed_until_one_ends(caplog: pyt
     listening.most = next_descriptor() + 20  # both ends of a connection are in this process
     async with serving:
         opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
-        heard = [await reader.read(5) for reader, _ in opened]
-        assert heard.count(b"hello") >= 5
-        assert heard.count(b"") == listening.rejected >= 10
+        replies = [await reader.read(5) for reader, _ in opened]
+        assert replies.count(b"hello") >= 5
+        assert replies.count(b"") == listening.rejected >= 10
         for _, writer in opened:
             await shut(writer)
         await asyncio.sleep(0.05)
@@ -55,9 +55,9 @@ async def test_connections_above_the_limit_are_closed_until_one_ends(caplog: pyt
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"GET /x HTTP/1.1\r\nHost:", b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab"]
+    "sent", [b"", b"GET /x HTTP/1.1\r\nHost:", b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab"]
 )
-async def test_a_request_that_is_never_finished_is_closed(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_that_is_never_finished_is_closed(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "CHECKED_EVERY_S", 0.05)
     app = FastAPI()
 
@@ -74,7 +74,7 @@ async def test_a_request_that_is_never_finished_is_closed(said: bytes, monkeypat
     task = asyncio.create_task(server.serve(app, "127.0.0.1", 0, ready=ports.put_nowait))
     port = await ports.get()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(said)
+    writer.write(sent)
     async with asyncio.timeout(10):
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""

@@ -117,8 +117,8 @@ async def main():
 
     def commanded():
         result = hass.states.get("sensor.evse_cp1_1_last_result")
-        asked_for = result.attributes.get("id", "") if result is not None else ""
-        return {**result.attributes, "status": result.state} if asked_for.startswith("ha-price-") else None
+        requested_id = result.attributes.get("id", "") if result is not None else ""
+        return {**result.attributes, "status": result.state} if requested_id.startswith("ha-price-") else None
 
     seen["automated"] = await until(commanded, 20)
     sys.stdout.write("SEEN " + json.dumps(seen) + "\n")

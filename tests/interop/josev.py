@@ -1,4 +1,4 @@
-"""Josev beside ours on one link: starting the four programs, the certificates it wants, the matrix of what passed."""
+"""Josev beside ours on one link: start of the four programs, the certificates it requires, passed cases."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ class Programs:
             sys.executable, ["-m", "tests.interop.iso15118_program", "secc"], self._with_pki(options), {}
         )
         first = until(running.text, "Listening", running).splitlines()[0]
-        said = json.loads(first)
-        return running, (said["address"].partition("%")[0], said["port"])
+        ready = json.loads(first)
+        return running, (ready["address"].partition("%")[0], ready["port"])
 
     def our_car(self, **options: Any) -> dict[str, Any]:
         """One session; its summary, and all its events under "events". The peer's codec is slow on a busy machine."""
@@ -127,7 +127,7 @@ class Programs:
 
 
 def powers(text: str) -> dict[str, tuple[float, float]]:
-    """Lowest and highest target power of each car's last session that our charger's JSON lines tell of, by EVCCID."""
+    """Lowest and highest target power of each car's last session in our charger's JSON lines, by EVCCID."""
     sessions: dict[str, list[float]] = {}
     here: list[float] = []
     for line in text.splitlines():

@@ -35,7 +35,7 @@ class Car(SimEVController):
 
     async def get_evcc_id(self, protocol, iface):
         given = await super().get_evcc_id(protocol, iface)
-        return OPTIONS["name"] if given.startswith("WMI") else given  # of -20; the others want a MAC address
+        return OPTIONS["name"] if given.startswith("WMI") else given  # of -20; the others require a MAC address
 
     async def select_energy_service_v20(self, services):
         selected = await super().select_energy_service_v20(services)
@@ -134,7 +134,7 @@ class Watched(EVCCHandler):
 
 
 class Done(Exception):
-    """The session ended; `OUTCOME` says how."""
+    """The session ended; `OUTCOME` is its result."""
 
 
 async def session(codec):
@@ -167,7 +167,7 @@ async def attempt(codec):
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
     await asyncio.sleep(0.2)
-    return OUTCOME[0] if OUTCOME else "failed: nothing said"
+    return OUTCOME[0] if OUTCOME else "failed: no result"
 
 
 async def main():

@@ -27,7 +27,7 @@ POWER = OPTIONS.get("power_w", 0.0)
 
 
 class Charger(SimEVSEController):
-    """11 kW both ways, 150..500 V; the current is what `power_w` asks for."""
+    """11 kW both ways, 150..500 V; the current follows from `power_w`."""
 
     def __init__(self):
         super().__init__()

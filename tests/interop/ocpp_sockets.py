@@ -35,7 +35,7 @@ async def csms(events: list[Event] | None = None, **about: Any) -> AsyncIterator
 
 @asynccontextmanager
 async def station(url: str, **about: Any) -> AsyncIterator[Charger]:
-    """An emulated station at a foreign CSMS; it keeps every message in `heard`."""
+    """An emulated station at a foreign CSMS; it records every message."""
     made = await charger.make(Options(url, meter_interval_s=1.0, **about))
     life = asyncio.create_task(made.run())
     try:

@@ -22,4 +22,4 @@ def test_the_document_is_valid_asyncapi() -> None:
     assert not errors
     broken = json.loads(json.dumps(drawn))
     broken["operations"]["sendEvseState"]["action"] = "shout"
-    assert not validator.is_valid(broken)  # the oracle can say no
+    assert not validator.is_valid(broken)  # the oracle rejects invalid documents

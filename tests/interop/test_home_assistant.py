@@ -54,15 +54,15 @@ async def test_home_assistant_discovers_displays_and_commands_an_evse(tmp_path: 
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             )  # fmt: skip
             out, err = await asyncio.wait_for(process.communicate(), 180)
-            said = [line for line in out.decode().splitlines() if line.startswith("SEEN ")]
-            assert said, err.decode()[-3000:]
+            lines = [line for line in out.decode().splitlines() if line.startswith("SEEN ")]
+            assert lines, err.decode()[-3000:]
             complaints = [
                 line
                 for line in err.decode().splitlines()
                 if re.match(r"(ERROR|WARNING):homeassistant\.components\.mqtt", line)  # not of how it was booted
             ]
             assert not complaints, "\n".join(complaints)
-            seen: dict[str, Any] = json.loads(said[0].removeprefix("SEEN "))
+            seen: dict[str, Any] = json.loads(lines[0].removeprefix("SEEN "))
             seen["power_w"] = stations.evses["CP1-1"].power_w
     assert seen["discovered"]
     assert seen["achieved"]

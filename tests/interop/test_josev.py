@@ -95,14 +95,14 @@ def test_this_ev_at_the_peers_charger(
     ended = programs.our_car(**options)
     assert ended["ok"], ended["events"][-3:]
     assert ended["loops"] == LOOPS
-    said = "ended well"
+    outcome = "ended well"
     if control == "dynamic" and "bpt" in service:
         assert ended["energy_out_wh"] > 0
-        said = "discharged"
+        outcome = "discharged"
     if control == "scheduled" and "dc" in service:  # AC: the peer states a target against its own schedule
         assert ended["energy_in_wh"] > 0
-        said = "charged by schedule"
-    matrix.passed(row(OURS, case), said)
+        outcome = "charged by schedule"
+    matrix.passed(row(OURS, case), outcome)
 
 
 def test_this_ev_follows_a_terminate_of_the_peer(programs: josev.Programs, matrix: josev.Matrix) -> None:
@@ -120,7 +120,7 @@ def test_this_ev_follows_a_terminate_of_the_peer(programs: josev.Programs, matri
         if one["event"] == "MessageSent" and "SelectedAuthorizationService" in one["message"]
     ]
     assert len(polls) == 4
-    matrix.passed(POLLED, "four requests, ended as asked")
+    matrix.passed(POLLED, "four requests, ended as requested")
 
 
 @pytest.fixture(scope="module")

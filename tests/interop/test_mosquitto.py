@@ -113,7 +113,7 @@ async def test_tls_with_client_certificates_and_the_access_list(tmp_path: Path) 
                 await operator.until("site/result", id="f", status="achieved")
                 await bems.send("site/input/load", {"ts": running.clock.wall(), "power_w": 700})
                 await operator.until("site/telemetry", base_w=700)
-                assert not [topic for topic, _, _ in viewer.heard if topic.startswith("evse/CP2-1")]
+                assert not [topic for topic, _, _ in viewer.received if topic.startswith("evse/CP2-1")]
                 known = {id_ for id_ in "abcdef" if (await running.service.result(id_))[0] is not None}
                 assert known == {"a", "e", "f"}
 
@@ -139,7 +139,7 @@ async def test_two_sites_on_one_broker_read_only_the_state_of_each_other(tmp_pat
     (tmp_path / "acl").write_text("\n".join(lists))
     options = f"allow_anonymous false\npassword_file {passwords}\nacl_file {tmp_path / 'acl'}\n"
 
-    async def heard(port: int, name: str) -> set[str]:
+    async def received_topics(port: int, name: str) -> set[str]:
         found: set[str] = set()
         async with aiomqtt.Client("127.0.0.1", port, username=name, password="secret") as client:
             await client.subscribe("v2x/1/+/site/state", qos=1)
@@ -155,8 +155,8 @@ async def test_two_sites_on_one_broker_read_only_the_state_of_each_other(tmp_pat
         return found
 
     with mosquitto(tmp_path, options) as broker:
-        assert await heard(broker.port, "gw-home") == {"v2x/1/school/site/state"}
-        assert "v2x/1/home/site/state" not in await heard(broker.port, "stranger")
+        assert await received_topics(broker.port, "gw-home") == {"v2x/1/school/site/state"}
+        assert "v2x/1/home/site/state" not in await received_topics(broker.port, "stranger")
 
 
 async def _denied(who: Facility, topic: str, body: dict[str, Any]) -> None:
@@ -276,7 +276,7 @@ async def test_several_sites_share_a_broker(tmp_path: Path) -> None:
                 await client.send("other/evse/CP1-1/cmd/charge", {"id": "a", "power_w": 1000})
                 await client.until("other/evse/CP1-1/result", id="a", status="accepted")
                 assert (await running.service.result("a")) == (None, None)
-                assert not [topic for topic, _, _ in client.heard if topic == "home/evse/CP1-1/result"]
+                assert not [topic for topic, _, _ in client.received if topic == "home/evse/CP1-1/result"]
 
 
 async def test_invalid_bytes_from_the_broker_have_no_effect(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ async def test_the_example_flow_cuts_a_peak(tmp_path: Path) -> None:
                 await linked(running)
                 await client.until("evse/CP1-1/state", session_state="in_session")
                 async with asyncio.timeout(60):
-                    while not [one for one in client.heard if one[0] == "evse/CP1-1/result"]:
+                    while not [one for one in client.received if one[0] == "evse/CP1-1/result"]:
                         await client.client.publish("building/demand_w", "14000", qos=1)
                         await asyncio.sleep(1)
                 await client.until("evse/CP1-1/result", status="achieved", source="node-red", effective_w=-4000)
@@ -54,6 +54,6 @@ async def test_the_example_flow_cuts_a_peak(tmp_path: Path) -> None:
         finally:
             process.terminate()
             await asyncio.wait_for(process.wait(), 20)
-        said = (tmp_path / "red.log").read_text()
-        assert "Started flows" in said
-        assert "missing" not in said
+        logged = (tmp_path / "red.log").read_text()
+        assert "Started flows" in logged
+        assert "missing" not in logged

@@ -24,32 +24,32 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "data" / "ocpp_rpc"
 
 
 class Peer:
-    """A Node process that says what happens to it, one JSON line each."""
+    """A Node process that reports its events, one JSON line each."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        self.said: list[tuple[str, Any]] = []
+        self.messages: list[tuple[str, Any]] = []
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             try:
-                said = json.loads(line)
-                self.said.append((said["event"], said["value"]))
+                line_event = json.loads(line)
+                self.messages.append((line_event["event"], line_event["value"]))
             except ValueError:
-                self.said.append(("text", line.decode(errors="replace")))
+                self.messages.append(("text", line.decode(errors="replace")))
 
     def of(self, event: str) -> list[Any]:
-        return [value for name, value in self.said if name == event]
+        return [value for name, value in self.messages if name == event]
 
-    async def ask(self, action: str, payload: dict[str, Any]) -> Any:
+    async def request(self, action: str, payload: dict[str, Any]) -> Any:
         assert self.process.stdin is not None
-        before = len(self.said)
+        before = len(self.messages)
         self.process.stdin.write(json.dumps({"action": action, "payload": payload}).encode() + b"\n")
 
         def answer() -> list[tuple[str, Any]]:
-            return [one for one in self.said[before:] if one[0] in (f"{action} answered", f"{action} refused")]
+            return [one for one in self.messages[before:] if one[0] in (f"{action} answered", f"{action} refused")]
 
         await until(answer)
         return answer()[0][1]
@@ -134,27 +134,27 @@ async def test_the_emulated_station_at_the_peers_csms(version: Version) -> None:
             else:
                 profile |= {"id": 1, "chargingSchedule": [{"id": 1, **schedule}]}
                 body = {"evseId": 1, "chargingProfile": profile}
-            assert await peer.ask("SetChargingProfile", body) == {"status": "Accepted"}
+            assert await peer.request("SetChargingProfile", body) == {"status": "Accepted"}
             place = "connectorId" if version is Version.V16 else "evseId"
-            composite = await peer.ask("GetCompositeSchedule", {"duration": 60, place: 1})
+            composite = await peer.request("GetCompositeSchedule", {"duration": 60, place: 1})
             assert composite["status"] == "Accepted"
             if version is Version.V16:
-                keys = await peer.ask("GetConfiguration", {"key": ["HeartbeatInterval", "Nonsense"]})
+                keys = await peer.request("GetConfiguration", {"key": ["HeartbeatInterval", "Nonsense"]})
                 assert keys["unknownKey"] == ["Nonsense"]
             else:
-                assert await peer.ask("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"}) == {
+                assert await peer.request("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"}) == {
                     "status": "Accepted"
                 }
                 await until(lambda: peer.of("NotifyReport"))
             if version is Version.V16:
-                assert (await peer.ask("GetDiagnostics", {"location": "ftp://x/"}))["fileName"]
+                assert (await peer.request("GetDiagnostics", {"location": "ftp://x/"}))["fileName"]
                 await until(lambda: len(peer.of("DiagnosticsStatusNotification")) == 2)
             else:
-                monitored = await peer.ask("GetMonitoringReport", {"requestId": 1})
+                monitored = await peer.request("GetMonitoringReport", {"requestId": 1})
                 assert monitored == {"status": "Accepted"}
                 await until(lambda: peer.of("NotifyMonitoringReport"))
                 image = {"location": "http://127.0.0.1:1/image", "checksum": "0" * 32, "requestId": 2}
-                assert await peer.ask("PublishFirmware", image) == "NotSupported"  # no local controller
+                assert await peer.request("PublishFirmware", image) == "NotSupported"  # no local controller
             made.station.unplug(1)
             done = "StopTransaction" if version is Version.V16 else "TransactionEvent"
             await until(lambda: any(one.get("eventType", "Ended") == "Ended" for one in peer.of(done)))

@@ -1,6 +1,6 @@
 """The suites of `ocpp-ws-cli` (npm) against our CSMS, in all three versions. Needs Node 20.
 
-What it asks beyond the specification is named here with the reason; everything else must pass.
+Its demands beyond the specification are named here with the reason; everything else must pass.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ async def test_every_check_that_is_normative(version: Version, tmp_path: Path) -
         )  # fmt: skip
         async with asyncio.timeout(LIMIT):
             out, _ = await process.communicate()
-        said = out.decode(errors="replace")
-    results = read_results(tmp_path, said)
+        console = out.decode(errors="replace")
+    results = read_results(tmp_path, console)
     assert len(results) == CHECKS
     failed = {one["name"]: one.get("issue", "") for one in results if not one["passed"]}
     assert failed.keys() == NOT_NORMATIVE.keys() | BY_VERSION[version].keys(), failed

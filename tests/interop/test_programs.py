@@ -106,7 +106,7 @@ def test_ctrl_c_ends_both_in_order(tmp_path: Path) -> None:
     assert [event["ok"] for event in ended] == [True]
 
 
-def test_ctrl_c_at_the_charger_asks_the_car_to_end(tmp_path: Path) -> None:
+def test_ctrl_c_at_the_charger_requests_the_end_of_the_session(tmp_path: Path) -> None:
     secc = _program(["secc", "--listen", "[::1]:0", "--json"], tmp_path / "secc")
     ev: Running | None = None
     try:
@@ -124,7 +124,7 @@ def test_ctrl_c_at_the_charger_asks_the_car_to_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["ev"], "the address of a charger or the interface"),
         (["ev", "--connect", "nowhere"], "not [ADDRESS]:PORT"),
@@ -139,10 +139,10 @@ def test_ctrl_c_at_the_charger_asks_the_car_to_end(tmp_path: Path) -> None:
         (["secc", "--listen", "[::1]:99999"], "not [ADDRESS]:PORT"),
     ],
 )
-def test_wrong_options_are_named(options: list[str], said: str) -> None:
+def test_wrong_options_are_named(options: list[str], message: str) -> None:
     done = subprocess.run([*V2X, *options], capture_output=True, text=True, cwd=ROOT, timeout=WITHIN, check=False)
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 

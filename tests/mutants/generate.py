@@ -15,7 +15,7 @@ from tests.mutants.texts import Texts
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mutant; `key` is mutmut's name, `name` says what it changes and survives edits elsewhere in the file."""
+    """One mutant; `key` is mutmut's name, `name` describes the change and survives edits elsewhere in the file."""
 
     path: str
     key: str  # module.x_function__mutmut_1

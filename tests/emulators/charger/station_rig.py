@@ -28,7 +28,7 @@ E = TypeVar("E")
 
 
 class Rig:
-    """One CSMS, one station. `link` connects them, `said` records all messages."""
+    """One CSMS, one station. `link` connects them, `messages` records all messages."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Rig:
     ) -> None:
         self.clock = VirtualClock()
         self.events: list[Event] = []
-        self.said: list[tuple[str, list[Any]]] = []
+        self.messages: list[tuple[str, list[Any]]] = []
         known = StationSettings(
             "CP1",
             vendor_profile=vendor_profile,
@@ -65,7 +65,7 @@ class Rig:
     async def connect(self, target: NetworkProfile) -> TextWire:
         if not self.up:
             raise ConnectionError("the network is down")
-        link: Link[str] = Link(on_write=lambda who, text: self.said.append((who, json.loads(text))))
+        link: Link[str] = Link(on_write=lambda who, text: self.messages.append((who, json.loads(text))))
         ours, theirs = text_wire_pair("station", "gateway", subprotocol=target.version.value, link=link)
         self.link = link
         self._tasks.append(asyncio.create_task(self.csms.attach(theirs, self.config.id)))
@@ -128,20 +128,20 @@ class Rig:
         return [event for event in self.events if isinstance(event, kind)]
 
     def calls(self, action: str, who: str | None = None) -> list[dict[str, Any]]:
-        return [m[3] for sender, m in self.said if m[0] == 2 and m[2] == action and who in (None, sender)]
+        return [m[3] for sender, m in self.messages if m[0] == 2 and m[2] == action and who in (None, sender)]
 
     def answers(self, action: str) -> list[dict[str, Any]]:
-        ids = [m[1] for _, m in self.said if m[0] == 2 and m[2] == action]
-        found = {m[1]: m[2] for _, m in self.said if m[0] == 3}
+        ids = [m[1] for _, m in self.messages if m[0] == 2 and m[2] == action]
+        found = {m[1]: m[2] for _, m in self.messages if m[0] == 3}
         return [found[mid] for mid in ids if mid in found]
 
     def errors(self) -> list[list[Any]]:
-        return [m for _, m in self.said if m[0] in (4, 5)]
+        return [m for _, m in self.messages if m[0] in (4, 5)]
 
-    async def ask(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Ask the station straight from the CSMS; its answer must be valid."""
+    async def request(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Send a request from the CSMS to the station; the response must be valid."""
         answer = await self.known.request(action, payload)
-        assert answer is not None, f"{action}: {self.said[-2:]}"
+        assert answer is not None, f"{action}: {self.messages[-2:]}"
         return answer
 
 

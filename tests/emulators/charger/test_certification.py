@@ -58,8 +58,8 @@ async def test_pending() -> None:
         assert isinstance(refused, Refused)
         assert refused.code == "SecurityError"
         assert {a for _, a, _ in csms.received} == {"BootNotification", "NotifyReport"}
-        asked = await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
-        assert asked == {"status": "Accepted"}
+        request = await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
+        assert request == {"status": "Accepted"}
         await csms.sleep(1)
         assert len(csms.calls("BootNotification")) == 2
         await csms.until(lambda: csms.station.online)
@@ -159,10 +159,10 @@ async def test_custom_reports() -> None:
     """TC_B_16, TC_B_18, TC_B_54, TC_B_55, TC_B_56."""
     async with CsmsRig(evses=2) as csms:
 
-        async def report(*asked: dict[str, Any], criteria: list[str] | None = None) -> list[dict[str, Any]]:
+        async def report(*request: dict[str, Any], criteria: list[str] | None = None) -> list[dict[str, Any]]:
             csms.received.clear()
             body: dict[str, Any] = {"requestId": 3}
-            body |= {"componentVariable": list(asked)} if asked else {}
+            body |= {"componentVariable": list(request)} if request else {}
             body |= {"componentCriteria": criteria} if criteria else {}
             if (await csms.call("GetReport", body))["status"] == "EmptyResultSet":
                 return []
@@ -241,8 +241,8 @@ async def test_a_transaction_without_a_cable_in_time_ends() -> None:
 async def test_token_and_cable_in_either_order(cable_first: bool) -> None:
     """TC_E_03, TC_E_04, TC_E_10, TC_E_15, TC_F_01, TC_F_02."""
     async with CsmsRig(id_token="nobody") as csms:
-        csms.answers["Authorize"] = lambda asked: {
-            "idTokenInfo": {"status": "Accepted" if asked["idToken"]["idToken"] == "card" else "Invalid"}
+        csms.answers["Authorize"] = lambda request: {
+            "idTokenInfo": {"status": "Accepted" if request["idToken"]["idToken"] == "card" else "Invalid"}
         }
         if cable_first:
             csms.plug()
@@ -287,8 +287,8 @@ async def test_groups_share_reservations_and_stops() -> None:
     """TC_C_39, TC_C_42, TC_H_19."""
     group = {"idToken": "family", "type": "Central"}
 
-    def known(asked: dict[str, Any]) -> dict[str, Any]:
-        name = asked["idToken"]["idToken"]
+    def known(request: dict[str, Any]) -> dict[str, Any]:
+        name = request["idToken"]["idToken"]
         mine = {} if name == "stranger" else {"groupIdToken": group}
         return {"idTokenInfo": {"status": "Accepted", **mine}}
 
@@ -470,8 +470,8 @@ async def test_scheduled_and_signed_firmware_updates(tmp_path: Path) -> None:
         await csms.sleep(5)
         assert (await update("v2.bin", retrieveDateTime=30, installDateTime=90))["status"] == "AcceptedCanceled"
         await csms.until(lambda: bool(csms.calls("BootNotification")))
-        said = [c["status"] for c in csms.calls("FirmwareStatusNotification")]
-        assert said == [
+        firmware_statuses = [c["status"] for c in csms.calls("FirmwareStatusNotification")]
+        assert firmware_statuses == [
             "DownloadScheduled", "DownloadScheduled", "Downloading", "Downloaded", "SignatureVerified",
             "InstallScheduled", "Installing", "Installed",
         ]  # fmt: skip
@@ -503,8 +503,8 @@ async def test_customer_information() -> None:
         csms.station.local_list.put("card", {"status": "Accepted"})
         for report, clear, data in ((True, False, True), (False, True, False), (True, False, False)):
             csms.received.clear()
-            asked = {"requestId": 5, "report": report, "clear": clear, "idToken": TOKEN}
-            assert await csms.call("CustomerInformation", asked) == {"status": "Accepted"}
+            request = {"requestId": 5, "report": report, "clear": clear, "idToken": TOKEN}
+            assert await csms.call("CustomerInformation", request) == {"status": "Accepted"}
             await csms.sleep(1)
             (sent,) = csms.calls("NotifyCustomerInformation")
             assert bool(sent["data"]) is data

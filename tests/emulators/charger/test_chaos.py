@@ -111,8 +111,8 @@ async def test_no_power_without_a_command(version: Version, profile: str | None,
         if version is Version.V16:
             assert len(known) == len({c["timestamp"] for c in rig.calls("StartTransaction")})
         else:
-            told = {c["transactionInfo"]["transactionId"] for c in rig.calls("TransactionEvent")}
-            assert told == {t.id for t in known}
+            reported = {c["transactionInfo"]["transactionId"] for c in rig.calls("TransactionEvent")}
+            assert reported == {t.id for t in known}
         assert rig.station.link.queue.given_up == 0
         assert [e for e in rig.errors() if e[2] == "InternalError"] == []
         assert not rig.csms.context.violations

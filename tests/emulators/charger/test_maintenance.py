@@ -26,15 +26,15 @@ LATE = [Version.V201, Version.V21]
 async def test_a_log_is_uploaded(version: Version, tmp_path: Path) -> None:
     async with Rig(version) as rig:
         log = {"log": {"remoteLocation": f"file://{tmp_path}"}, "logType": "DiagnosticsLog", "requestId": 3}
-        answer = await rig.ask("GetLog", log)
+        answer = await rig.request("GetLog", log)
         await rig.sleep(5)
         assert [c["status"] for c in rig.calls("LogStatusNotification")] == ["Uploading", "Uploaded"]
         assert b"BootNotification" in (tmp_path / answer["filename"]).read_bytes()
-        await rig.ask("GetLog", log | {"log": {"remoteLocation": "gopher://x/"}})
+        await rig.request("GetLog", log | {"log": {"remoteLocation": "gopher://x/"}})
         await rig.sleep(5)
         assert rig.calls("LogStatusNotification")[-1] == {"status": "UploadFailure", "requestId": 3}
         if version is Version.V16:
-            name = (await rig.ask("GetDiagnostics", {"location": f"file://{tmp_path}"}))["fileName"]
+            name = (await rig.request("GetDiagnostics", {"location": f"file://{tmp_path}"}))["fileName"]
             await rig.sleep(5)
             assert rig.calls("DiagnosticsStatusNotification")[-1]["status"] == "Uploaded"
             assert (tmp_path / name).exists()
@@ -62,7 +62,7 @@ async def test_firmware_is_verified_installed_and_booted(version: Version, tmp_p
                 "signingCertificate": pem,
                 "signature": signature,
             }
-            assert await rig.ask("UpdateFirmware", {"requestId": 1, "firmware": firmware}) == {"status": "Accepted"}
+            assert await rig.request("UpdateFirmware", {"requestId": 1, "firmware": firmware}) == {"status": "Accepted"}
             await rig.sleep(20)
 
         await update(f"file://{tmp_path}/none", good)
@@ -81,7 +81,7 @@ async def test_firmware_16(tmp_path: Path) -> None:
 
     async with Rig(Version.V16) as rig:
         body = {"location": f"file://{tmp_path}/v2.bin", "retrieveDate": "2026-01-15T00:01:00Z"}
-        assert await rig.ask("UpdateFirmware", body) == {}
+        assert await rig.request("UpdateFirmware", body) == {}
         await rig.sleep(30)
         assert statuses(rig) == []  # not before its time
         await rig.sleep(60)
@@ -100,26 +100,26 @@ async def test_certificates(version: Version, tmp_path: Path) -> None:
 
     async with Rig(version, settings=settings) as rig:
         wanted: dict[str, Any] = {"certificateType": kind if early else [kind]}
-        assert (await rig.ask("GetInstalledCertificateIds", wanted))["status"] == "NotFound"
+        assert (await rig.request("GetInstalledCertificateIds", wanted))["status"] == "NotFound"
         pem = certificate.read_text()
         body = {"certificateType": kind, "certificate": pem}
-        assert await rig.ask("InstallCertificate", body) == {"status": "Accepted"}
+        assert await rig.request("InstallCertificate", body) == {"status": "Accepted"}
         broken = {"certificateType": kind, "certificate": "nonsense"}
-        assert await rig.ask("InstallCertificate", broken) == {"status": "Rejected"}
-        found = await rig.ask("GetInstalledCertificateIds", wanted)
+        assert await rig.request("InstallCertificate", broken) == {"status": "Rejected"}
+        found = await rig.request("GetInstalledCertificateIds", wanted)
         if early:
             (data,) = found["certificateHashData"]
         else:
             data = found["certificateHashDataChain"][0]["certificateHashData"]
-        assert await rig.ask("DeleteCertificate", {"certificateHashData": data}) == {"status": "Accepted"}
-        assert await rig.ask("DeleteCertificate", {"certificateHashData": data}) == {"status": "NotFound"}
+        assert await rig.request("DeleteCertificate", {"certificateHashData": data}) == {"status": "Accepted"}
+        assert await rig.request("DeleteCertificate", {"certificateHashData": data}) == {"status": "NotFound"}
         trigger = "ExtendedTriggerMessage" if early else "TriggerMessage"
         message = "SignChargePointCertificate" if early else "SignChargingStationCertificate"
-        assert await rig.ask(trigger, {"requestedMessage": message}) == {"status": "Accepted"}
+        assert await rig.request(trigger, {"requestedMessage": message}) == {"status": "Accepted"}
         await rig.until(lambda: bool(rig.station.maintenance.certificates.own))
         assert rig.answers("CertificateSigned") == [{"status": "Accepted"}]
         again = {"certificateChain": rig.calls("CertificateSigned")[0]["certificateChain"]}
-        assert await rig.ask("CertificateSigned", again) == {"status": "Rejected"}  # not requested
+        assert await rig.request("CertificateSigned", again) == {"status": "Rejected"}  # not requested
 
 
 @pytest.mark.parametrize("version", LATE)
@@ -128,27 +128,27 @@ async def test_display_messages_costs_and_customer_information(version: Version)
         await rig.charging()
         text = {"format": "UTF8", "content": "Welcome"}
         message = {"id": 1, "priority": "NormalCycle", "message": text}
-        assert await rig.ask("SetDisplayMessage", {"message": message}) == {"status": "Accepted"}
+        assert await rig.request("SetDisplayMessage", {"message": message}) == {"status": "Accepted"}
         lost = message | {"id": 2, "transactionId": "nobody"}
-        assert await rig.ask("SetDisplayMessage", {"message": lost}) == {"status": "UnknownTransaction"}
-        assert await rig.ask("GetDisplayMessages", {"requestId": 1, "id": [9]}) == {"status": "Unknown"}
-        assert await rig.ask("GetDisplayMessages", {"requestId": 1}) == {"status": "Accepted"}
+        assert await rig.request("SetDisplayMessage", {"message": lost}) == {"status": "UnknownTransaction"}
+        assert await rig.request("GetDisplayMessages", {"requestId": 1, "id": [9]}) == {"status": "Unknown"}
+        assert await rig.request("GetDisplayMessages", {"requestId": 1}) == {"status": "Accepted"}
         await rig.sleep(1)
         assert rig.calls("NotifyDisplayMessages")[0]["messageInfo"] == [message]
-        assert await rig.ask("ClearDisplayMessage", {"id": 1}) == {"status": "Accepted"}
-        assert await rig.ask("ClearDisplayMessage", {"id": 1}) == {"status": "Unknown"}
+        assert await rig.request("ClearDisplayMessage", {"id": 1}) == {"status": "Accepted"}
+        assert await rig.request("ClearDisplayMessage", {"id": 1}) == {"status": "Unknown"}
 
         transaction = rig.evse().transaction
         assert transaction is not None
-        assert await rig.ask("CostUpdated", {"totalCost": 1.5, "transactionId": transaction.id}) == {}
+        assert await rig.request("CostUpdated", {"totalCost": 1.5, "transactionId": transaction.id}) == {}
         assert transaction.cost_updated == 1.5
 
         token = {"idToken": "A", "type": "ISO14443"}
         entry = {"idToken": token, "idTokenInfo": {"status": "Accepted"}}
         body = {"versionNumber": 1, "updateType": "Full", "localAuthorizationList": [entry]}
-        assert await rig.ask("SendLocalList", body) == {"status": "Accepted"}
-        asked = {"requestId": 2, "report": True, "clear": True, "idToken": token}
-        assert await rig.ask("CustomerInformation", asked) == {"status": "Accepted"}
+        assert await rig.request("SendLocalList", body) == {"status": "Accepted"}
+        request = {"requestId": 2, "report": True, "clear": True, "idToken": token}
+        assert await rig.request("CustomerInformation", request) == {"status": "Accepted"}
         await rig.sleep(1)
         assert "A" in rig.calls("NotifyCustomerInformation")[0]["data"]
         assert len(rig.station.local_list) == 0

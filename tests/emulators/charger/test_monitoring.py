@@ -25,19 +25,19 @@ EVSE1 = {"name": "EVSE", "evse": {"id": 1}}
 POWER = ("EVSE", 1, "Power", "")
 
 
-def asked(kind: str, value: float, variable: str = "Power", severity: int = 5, **more: Any) -> dict[str, Any]:
+def monitor(kind: str, value: float, variable: str = "Power", severity: int = 5, **more: Any) -> dict[str, Any]:
     return {
         "type": kind, "value": value, "severity": severity, "component": EVSE1, "variable": {"name": variable}, **more,
     }  # fmt: skip
 
 
 async def put(rig: Rig, *data: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = await rig.ask("SetVariableMonitoring", {"setMonitoringData": list(data)})
+    answer = await rig.request("SetVariableMonitoring", {"setMonitoringData": list(data)})
     results: list[dict[str, Any]] = answer["setMonitoringResult"]
     return results
 
 
-def told(rig: Rig, number: int) -> list[dict[str, Any]]:
+def notifications(rig: Rig, number: int) -> list[dict[str, Any]]:
     events = [e for call in rig.calls("NotifyEvent") for e in call["eventData"]]
     return [e for e in events if e.get("variableMonitoringId") == number]
 
@@ -47,12 +47,12 @@ def told(rig: Rig, number: int) -> list[dict[str, Any]]:
 async def test_a_threshold_on_the_real_power_alerts_and_clears(version: Version) -> None:
     """N07.FR.02, .06, .07, .16, .20."""
     async with Rig(version, vendor_profile="negative-limit" if version is Version.V201 else None) as rig:
-        (result,) = await put(rig, asked("UpperThreshold", 2000.0))
+        (result,) = await put(rig, monitor("UpperThreshold", 2000.0))
         assert result["status"] == "Accepted"
         await rig.charging()
         rig.evse().vendor_setpoint_w = 5000.0
-        await rig.until(lambda: bool(told(rig, result["id"])), within=60)
-        first = told(rig, result["id"])[0]
+        await rig.until(lambda: bool(notifications(rig, result["id"])), within=60)
+        first = notifications(rig, result["id"])[0]
         assert first["trigger"] == "Alerting"
         assert float(first["actualValue"]) > 2000
         assert first["cleared"] is False
@@ -60,8 +60,8 @@ async def test_a_threshold_on_the_real_power_alerts_and_clears(version: Version)
         assert first["eventNotificationType"] == "CustomMonitor"
         assert first.get("severity") == (5 if version is Version.V21 else None)
         rig.station.unplug(1)
-        await rig.until(lambda: len(told(rig, result["id"])) == 2)
-        assert told(rig, result["id"])[1]["cleared"] is True
+        await rig.until(lambda: len(notifications(rig, result["id"])) == 2)
+        assert notifications(rig, result["id"])[1]["cleared"] is True
         assert [c["seqNo"] for c in rig.calls("NotifyEvent")] == [0] * len(rig.calls("NotifyEvent"))
 
 
@@ -89,28 +89,28 @@ async def test_rejected_monitors_state_the_reason(version: Version) -> None:
     async with Rig(version) as rig:
         first, *rest = await put(
             rig,
-            asked("UpperThreshold", 2000.0),
-            asked("UpperThreshold", 2500.0),
-            asked("UpperThreshold", 1e6, severity=4),
-            asked("Delta", -1.0),
-            asked("UpperThreshold", 1.0, "AvailabilityState"),
-            asked("Periodic", 0.0),
-            asked("Delta", 1.0, "Nonsense"),
-            asked("Delta", 1.0) | {"component": {"name": "Teapot"}},
-            asked("Delta", 1.0, id=4711),
+            monitor("UpperThreshold", 2000.0),
+            monitor("UpperThreshold", 2500.0),
+            monitor("UpperThreshold", 1e6, severity=4),
+            monitor("Delta", -1.0),
+            monitor("UpperThreshold", 1.0, "AvailabilityState"),
+            monitor("Periodic", 0.0),
+            monitor("Delta", 1.0, "Nonsense"),
+            monitor("Delta", 1.0) | {"component": {"name": "Teapot"}},
+            monitor("Delta", 1.0, id=4711),
         )
         assert first["status"] == "Accepted"
         assert [r["status"] for r in rest] == [
             "Duplicate", "Rejected", "Rejected", "UnsupportedMonitorType", "Rejected", "UnknownVariable",
             "UnknownComponent", "Rejected",
         ]  # fmt: skip
-        (other,) = await put(rig, asked("UpperThreshold", 30.0, "Temperature", id=first["id"]))
+        (other,) = await put(rig, monitor("UpperThreshold", 30.0, "Temperature", id=first["id"]))
         assert other["status"] == "Rejected"  # N04.FR.16
-        (again,) = await put(rig, asked("UpperThreshold", 2600.0, id=first["id"]))
+        (again,) = await put(rig, monitor("UpperThreshold", 2600.0, id=first["id"]))
         assert (again["status"], again["id"]) == ("Accepted", first["id"])
-        cleared = await rig.ask("ClearVariableMonitoring", {"id": [first["id"], 4711, 1]})
+        cleared = await rig.request("ClearVariableMonitoring", {"id": [first["id"], 4711, 1]})
         assert [r["status"] for r in cleared["clearMonitoringResult"]] == ["Accepted", "NotFound", "Rejected"]
-        assert await rig.ask("SetMonitoringLevel", {"severity": 10}) == {"status": "Rejected"}
+        assert await rig.request("SetMonitoringLevel", {"severity": 10}) == {"status": "Rejected"}
 
 
 @requirement(
@@ -131,8 +131,8 @@ async def test_reports_bases_and_levels(version: Version) -> None:
     async with Rig(version) as rig:
 
         async def report(**about: Any) -> set[tuple[str, str]]:
-            rig.said.clear()
-            answer = await rig.ask("GetMonitoringReport", {"requestId": 7, **about})
+            rig.messages.clear()
+            answer = await rig.request("GetMonitoringReport", {"requestId": 7, **about})
             if answer["status"] == "EmptyResultSet":
                 return set()
             await rig.sleep(1)
@@ -143,22 +143,22 @@ async def test_reports_bases_and_levels(version: Version) -> None:
 
         builtin = {("Problem", "Delta"), ("Temperature", "UpperThreshold")}
         assert await report() == builtin
-        await put(rig, asked("Periodic", 5.0))
+        await put(rig, monitor("Periodic", 5.0))
         assert await report() == builtin | {("Power", "Periodic")}
         assert await report(monitoringCriteria=["PeriodicMonitoring"]) == {("Power", "Periodic")}
         assert await report(componentVariable=[{"component": {"name": "Teapot"}}]) == set()
-        await rig.ask("SetMonitoringBase", {"monitoringBase": "All"})
+        await rig.request("SetMonitoringBase", {"monitoringBase": "All"})
         assert await report() == builtin | {("Power", "Periodic")}
-        await rig.ask("SetMonitoringBase", {"monitoringBase": "HardWiredOnly"})
+        await rig.request("SetMonitoringBase", {"monitoringBase": "HardWiredOnly"})
         assert await report() == {("Problem", "Delta")}
-        await rig.ask("SetMonitoringBase", {"monitoringBase": "FactoryDefault"})
+        await rig.request("SetMonitoringBase", {"monitoringBase": "FactoryDefault"})
         assert await report() == builtin
         rig.station.fault(1, "GroundFailure")
         await rig.sleep(2)
         (event,) = [e for c in rig.calls("NotifyEvent") for e in c["eventData"]]
         assert (event["eventNotificationType"], event["actualValue"]) == ("HardWiredMonitor", "true")
-        assert await rig.ask("SetMonitoringLevel", {"severity": 1}) == {"status": "Accepted"}
-        rig.said.clear()
+        assert await rig.request("SetMonitoringLevel", {"severity": 1}) == {"status": "Accepted"}
+        rig.messages.clear()
         rig.station.fault(1, None)
         await rig.sleep(5)
         assert not rig.calls("NotifyEvent")  # N07.FR.15: severity 2 is above 1
@@ -169,20 +169,20 @@ async def test_reports_bases_and_levels(version: Version) -> None:
 async def test_offline_queuing_severity(version: Version) -> None:
     """N07.FR.04, N08.FR.03."""
     async with Rig(version) as rig:
-        severe, light = await put(rig, asked("Periodic", 10.0, severity=2), asked("Periodic", 10.0, severity=8))
+        severe, light = await put(rig, monitor("Periodic", 10.0, severity=2), monitor("Periodic", 10.0, severity=8))
         waits = {
             "component": {"name": "MonitoringCtrlr"}, "variable": {"name": "OfflineQueuingSeverity"},
             "attributeValue": "5",
         }  # fmt: skip
-        await rig.ask("SetVariables", {"setVariableData": [waits]})
-        rig.said.clear()
+        await rig.request("SetVariables", {"setVariableData": [waits]})
+        rig.messages.clear()
         rig.cut()
         await rig.sleep(95)
         rig.up = True
         await rig.until(lambda: rig.station.online and not rig.station.link.waiting)
-        assert len(told(rig, severe["id"])) >= 9
-        assert len(told(rig, light["id"])) <= 1
-        at = [e["timestamp"] for e in told(rig, severe["id"])]
+        assert len(notifications(rig, severe["id"])) >= 9
+        assert len(notifications(rig, light["id"])) <= 1
+        at = [e["timestamp"] for e in notifications(rig, severe["id"])]
         assert at == sorted(at)
 
 
@@ -204,7 +204,7 @@ def opened(csms: CsmsRig) -> list[dict[str, Any]]:
 
 
 async def stream_of(csms: CsmsRig, every: float, **params: int) -> int:
-    data = asked("Periodic", every, periodicEventStream=params)
+    data = monitor("Periodic", every, periodicEventStream=params)
     answer = await csms.call("SetVariableMonitoring", {"setMonitoringData": [data]})
     await csms.sleep(0.5)
     return int(answer["setMonitoringResult"][0]["id"])
@@ -295,7 +295,7 @@ def shown(value: str, _variable: object) -> str:
 )
 def test_a_threshold_fires_at_each_crossing_and_only_then(values: list[float], bound: float, kind: str) -> None:
     monitors, variable = Monitors(), Variable("0", type="decimal")
-    data = asked(kind, bound)
+    data = monitor(kind, bound)
     status, _ = monitors.set(data, POWER, variable, 0.0)
     assert status == "Accepted"
     beyond, expected = False, []
@@ -315,7 +315,7 @@ def test_a_threshold_fires_at_each_crossing_and_only_then(values: list[float], b
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=60), st.floats(0, 50))
 def test_a_delta_is_relative_to_the_last_report(values: list[float], by: float) -> None:
     monitors, variable = Monitors(), Variable(repr(values[0]), type="decimal")
-    monitors.set(asked("Delta", by), POWER, variable, 0.0)
+    monitors.set(monitor("Delta", by), POWER, variable, 0.0)
     last = values[0]
     for at, value in enumerate(values):
         fired = monitors.evaluate(partial(shown, repr(value)), lambda _: True, at)
@@ -333,7 +333,7 @@ def test_a_delta_is_relative_to_the_last_report(values: list[float], by: float) 
 )
 def test_a_period_fires_once_in_each(kind: str, every: int, start: float, steps: list[float]) -> None:
     monitors = Monitors()
-    monitors.set(asked(kind, every), POWER, Variable("1", type="decimal"), start)
+    monitors.set(monitor(kind, every), POWER, Variable("1", type="decimal"), start)
     now, fired = start, 0
     for step in steps:
         turn = monitors.next_change_at()

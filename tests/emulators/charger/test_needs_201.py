@@ -35,9 +35,9 @@ async def test_needs_and_charging_schedule_are_sent_within_the_transaction() -> 
     """K_53: K15.FR.01, .06, .09, .10, .19."""
     async with CsmsRig() as csms:
         await csms.charging()
-        (told,) = csms.calls("NotifyEVChargingNeeds")
-        needs = told["chargingNeeds"]
-        assert told["evseId"] == 1
+        (reported,) = csms.calls("NotifyEVChargingNeeds")
+        needs = reported["chargingNeeds"]
+        assert reported["evseId"] == 1
         assert needs["requestedEnergyTransfer"] == "DC"
         dc = needs["dcChargingParameters"]
         assert dc["evMaxCurrent"] == 250  # the car's own
@@ -155,10 +155,10 @@ async def test_energy_requests_are_sampled_in_2_1() -> None:
         car = csms.power_paths[0].car
         assert car is not None
         samples = csms.calls("TransactionEvent")[-1]["meterValue"][0]["sampledValue"]
-        told = {one["measurand"]: one for one in samples}
-        assert set(wanted) <= set(told)
-        assert abs(told["EnergyRequest.Target"]["value"] - car.energy().target_wh) < 100
-        assert told["EnergyRequest.Minimum"]["unitOfMeasure"] == {"unit": "Wh"}
+        reported = {one["measurand"]: one for one in samples}
+        assert set(wanted) <= set(reported)
+        assert abs(reported["EnergyRequest.Target"]["value"] - car.energy().target_wh) < 100
+        assert reported["EnergyRequest.Minimum"]["unitOfMeasure"] == {"unit": "Wh"}
 
 
 @pytest.mark.parametrize(("profile", "both_ways"), [(None, False), ("vendor-variable", True)])

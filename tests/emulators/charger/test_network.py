@@ -54,7 +54,7 @@ async def test_a_station_boots_at_another_csms(version: Version) -> None:
 @pytest.mark.virtual_time
 @requirement("B10.FR.03")
 @pytest.mark.parametrize("version", LATE)
-async def test_an_unreachable_csms_is_replaced_by_the_former_one(version: Version) -> None:
+async def test_an_unreachable_csms_is_replaced_by_the_previous_one(version: Version) -> None:
     """TC_B_46: NetworkProfileConnectionAttempts attempts, then the next profile."""
     async with CsmsRig(version) as csms:
         assert await csms.set("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", 2) == "Accepted"
@@ -91,7 +91,7 @@ async def test_connection_attempts_never_end() -> None:
     ("about", "slot"),
     [
         ({"ocppTransport": "SOAP"}, 2),
-        ({"securityProfile": 2}, 2),  # wants wss
+        ({"securityProfile": 2}, 2),  # requires wss
         ({"ocppCsmsUrl": "http://two"}, 2),
         ({"securityProfile": 1, "basicAuthPassword": ""}, 2),
         ({}, 999),  # TC_B_43

@@ -107,18 +107,18 @@ async def test_an_unanswered_message_is_sent_again_after_a_crash(tmp_path: Path)
 @requirement("N07.FR.13")
 @pytest.mark.parametrize("version", list(Version))
 async def test_a_car_connected_before_the_start_begins_a_new_transaction(version: Version, tmp_path: Path) -> None:
-    """As with `v2x charger --car`: the end of the former transaction is sent before the new one."""
+    """As with `v2x charger --car`: the end of the previous transaction is sent before the new one."""
     async with Restarted(version, tmp_path) as rig:
         await rig.charging()
         await rig.sleep(60)
         await rig.kill()
-        rig.said.clear()
+        rig.messages.clear()
         rig.new_process()
         rig.plug()
         rig._tasks.append(asyncio.create_task(rig.station.run()))
         await rig.until(lambda: rig.evse().open and rig.station.online and not rig.station.link.waiting)
         if version is Version.V16:
-            order = [m[2] for _, m in rig.said if m[0] == 2 and m[2] in ("StartTransaction", "StopTransaction")]
+            order = [m[2] for _, m in rig.messages if m[0] == 2 and m[2] in ("StartTransaction", "StopTransaction")]
             assert order == ["StopTransaction", "StartTransaction"]
         else:
             kinds = [e["eventType"] for e in rig.calls("TransactionEvent") if e["eventType"] != "Updated"]
@@ -128,23 +128,23 @@ async def test_a_car_connected_before_the_start_begins_a_new_transaction(version
 @pytest.mark.parametrize("version", LATE)
 async def test_settings_of_the_csms_persist_over_a_restart(version: Version, tmp_path: Path) -> None:
     async with Restarted(version, tmp_path, evses=2) as rig:
-        await rig.ask("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}})
+        await rig.request("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}})
         entry = {"idToken": {"idToken": "card", "type": "ISO14443"}, "idTokenInfo": {"status": "Accepted"}}
         body = {"versionNumber": 7, "updateType": "Full", "localAuthorizationList": [entry]}
-        assert await rig.ask("SendLocalList", body) == {"status": "Accepted"}
+        assert await rig.request("SendLocalList", body) == {"status": "Accepted"}
         token = {"idToken": "card", "type": "ISO14443"}
         reservation = {"id": 5, "expiryDateTime": "2026-01-16T00:00:00Z", "idToken": token, "evseId": 1}
-        assert await rig.ask("ReserveNow", reservation) == {"status": "Accepted"}
+        assert await rig.request("ReserveNow", reservation) == {"status": "Accepted"}
         variable = {
             "component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "OfflineThreshold"},
             "attributeValue": "123",
         }  # fmt: skip
-        await rig.ask("SetVariables", {"setVariableData": [variable]})
+        await rig.request("SetVariables", {"setVariableData": [variable]})
         monitor = {
             "value": 60.0, "type": "UpperThreshold", "severity": 4,
             "component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Temperature"},
         }  # fmt: skip
-        answer = await rig.ask("SetVariableMonitoring", {"setMonitoringData": [monitor]})
+        answer = await rig.request("SetVariableMonitoring", {"setMonitoringData": [monitor]})
         number = answer["setMonitoringResult"][0]["id"]
         profile = {
             "id": 3, "stackLevel": 1, "chargingProfilePurpose": "TxDefaultProfile",
@@ -153,23 +153,25 @@ async def test_settings_of_the_csms_persist_over_a_restart(version: Version, tmp
                 {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 1234.0}]}
             ],
         }  # fmt: skip
-        assert await rig.ask("SetChargingProfile", {"evseId": 0, "chargingProfile": profile}) == {"status": "Accepted"}
+        assert await rig.request("SetChargingProfile", {"evseId": 0, "chargingProfile": profile}) == {
+            "status": "Accepted"
+        }
         if version is Version.V21:
             control = {
                 "isDefault": True, "controlId": "d1", "controlType": "LimitMaxDischarge",
                 "limitMaxDischarge": {"priority": 0, "pctMaxDischargePower": 50.0},
             }  # fmt: skip
-            assert (await rig.ask("SetDERControl", control))["status"] == "Accepted"
+            assert (await rig.request("SetDERControl", control))["status"] == "Accepted"
         await rig.kill()
         await rig.start()
-        rig.said.clear()
+        rig.messages.clear()
         await rig.until(lambda: rig.station.online)
         await rig.sleep(3)
         assert {c["evseId"]: c["connectorStatus"] for c in rig.calls("StatusNotification")} == {
             1: "Reserved", 2: "Unavailable",
         }  # fmt: skip
-        assert (await rig.ask("GetLocalListVersion", {}))["versionNumber"] == 7
-        assert await rig.ask("CancelReservation", {"reservationId": 5}) == {"status": "Accepted"}
+        assert (await rig.request("GetLocalListVersion", {}))["versionNumber"] == 7
+        assert await rig.request("CancelReservation", {"reservationId": 5}) == {"status": "Accepted"}
         assert rig.station.device_model.get("OCPPCommCtrlr", "OfflineThreshold") == "123"
         assert rig.station.monitoring.monitors.get(number) is not None
         assert rig.station.smart_charging.composite(rig.evse()).limit_w == 1234.0

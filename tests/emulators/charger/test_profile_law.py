@@ -134,8 +134,8 @@ def test_every_second_matches_the_reference_computation(
     expected = [must(taken, 1, T0 + t, T0 + ready, sharers) for t in range(WINDOW)]
     assert [whole(stack.composite(1, T0 + t, at).limit_w) for t in range(WINDOW)] == expected
     plan = stack.schedule(1, T0, WINDOW, at)
-    said = [next(whole(c.limit_w) for begin, c in reversed(plan) if begin <= t) for t in range(WINDOW)]
-    assert said == expected  # K08: the composite schedule predicts the same
+    predicted = [next(whole(c.limit_w) for begin, c in reversed(plan) if begin <= t) for t in range(WINDOW)]
+    assert predicted == expected  # K08: the composite schedule predicts the same
     turns = {t for t in range(1, WINDOW) if expected[t] != expected[t - 1]}
     assert {round(begin) for begin, _ in plan[1:]} == turns  # and names every turn once, and no other
     t = 0

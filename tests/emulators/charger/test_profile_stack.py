@@ -262,8 +262,8 @@ def test_the_composite_schedule_matches_the_composite_at_every_time(data: st.Dat
     starts = [start for start, _ in planned]
     assert starts == sorted(set(starts))
     for moment in data.draw(st.lists(st.floats(0, 3599), min_size=1, max_size=10)):
-        told = [composite for start, composite in planned if start <= moment][-1]
-        assert told.limit_w == profiles.composite(1, T0 + moment, AT).limit_w
+        predicted = [composite for start, composite in planned if start <= moment][-1]
+        assert predicted.limit_w == profiles.composite(1, T0 + moment, AT).limit_w
 
 
 @given(

@@ -59,7 +59,7 @@ async def test_no_periodic_meter_values() -> None:
         before = len(rig.of(Metered))
         await rig.sleep(120)
         assert len(rig.of(Metered)) == before
-        assert (await rig.ask("TriggerMessage", {"requestedMessage": "MeterValues", "evse": {"id": 1}}))[
+        assert (await rig.request("TriggerMessage", {"requestedMessage": "MeterValues", "evse": {"id": 1}}))[
             "status"
         ] == "Accepted"
         await rig.sleep(1)
@@ -123,7 +123,7 @@ async def test_a_clock_at_1970_until_a_heartbeat() -> None:
 
 async def test_a_status_before_the_boot() -> None:
     async with quirky(status_before_boot=True) as rig:
-        first = next(m for who, m in rig.said if who == "station" and m[0] == 2)
+        first = next(m for who, m in rig.messages if who == "station" and m[0] == 2)
         assert first[2] == "StatusNotification"
         assert rig.known.accepted
         assert rig.station.online
@@ -144,9 +144,9 @@ async def test_events_of_an_offline_time_come_in_order_with_their_times() -> Non
         rig.up = True
         await rig.until(lambda: len(rig.of(SessionStarted)) == 2)
         await rig.sleep(5)
-        told = [c for c in rig.calls("TransactionEvent") if c.get("offline")]
-        assert [c["timestamp"] for c in told] == sorted(c["timestamp"] for c in told)
-        assert {"Ended", "Started"} <= {c["eventType"] for c in told}
+        offline = [c for c in rig.calls("TransactionEvent") if c.get("offline")]
+        assert [c["timestamp"] for c in offline] == sorted(c["timestamp"] for c in offline)
+        assert {"Ended", "Started"} <= {c["eventType"] for c in offline}
         by_transaction: dict[str, list[int]] = {}
         for call in rig.calls("TransactionEvent"):
             by_transaction.setdefault(call["transactionInfo"]["transactionId"], []).append(call["seqNo"])

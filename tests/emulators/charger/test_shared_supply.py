@@ -69,7 +69,9 @@ def test_an_idle_evse_leaves_the_whole_supply_and_an_active_one_half() -> None:
     assert max(record.power["cars"]) <= 8_050
     assert outcome.figures["car.second.charged_wh"] == pytest.approx(0.94 * 4000 * 62 / 3600, rel=0.08)
     [ended] = [result for result in record.facility.results if result["status"] == "failed"]
-    assert "3999 W" in ended["reason"]["text"]  # the gateway does not know the fuse and reports the measured power
+    assert (
+        "3999 W" in ended["reason"]["text"]
+    )  # the fuse is not configured in the gateway, which reports the measured power
 
 
 def test_an_empty_supply_shares_nothing() -> None:

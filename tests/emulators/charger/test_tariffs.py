@@ -194,7 +194,7 @@ async def test_a_transaction_uses_and_reports_the_default_tariff() -> None:
 
 
 @requirement("I07.FR.19", "I07.FR.20", "I07.FR.24", "I09.FR.03", "I10.FR.01", "I10.FR.06", "I10.FR.07")
-async def test_a_tariff_replaces_the_former_one_at_its_time() -> None:
+async def test_a_tariff_replaces_the_previous_one_at_its_time() -> None:
     """I07.FR.19-24, I10."""
     async with CsmsRig(Version.V21) as csms:
         later = tariff("t2") | {"validFrom": stamp(csms.station.wall() + 600)}

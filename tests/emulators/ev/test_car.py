@@ -15,12 +15,12 @@ from emulators.ev.car import CCS_63, Car, CarSpec, Quirks
 @given(st.floats(0, 100))
 def test_energy_requests_are_ordered_and_change_sign_at_their_targets(soc: float) -> None:
     car = Car(soc_pct=soc)
-    asked = car.energy()
-    assert asked.minimum_v2x_wh is not None
-    assert asked.maximum_v2x_wh is not None
-    assert asked.minimum_wh <= asked.target_wh <= asked.maximum_wh
-    assert asked.minimum_wh <= asked.minimum_v2x_wh <= asked.maximum_v2x_wh <= asked.maximum_wh
-    for goal, wh in ((80, asked.target_wh), (20, asked.minimum_wh), (25, asked.minimum_v2x_wh)):
+    needs = car.energy()
+    assert needs.minimum_v2x_wh is not None
+    assert needs.maximum_v2x_wh is not None
+    assert needs.minimum_wh <= needs.target_wh <= needs.maximum_wh
+    assert needs.minimum_wh <= needs.minimum_v2x_wh <= needs.maximum_v2x_wh <= needs.maximum_wh
+    for goal, wh in ((80, needs.target_wh), (20, needs.minimum_wh), (25, needs.minimum_v2x_wh)):
         assert (wh > 0) == (goal > car.soc_pct + 1e-9) or abs(wh) < 1
 
 

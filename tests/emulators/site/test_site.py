@@ -498,7 +498,7 @@ def test_a_commanded_converter_forms_only_behind_an_open_switch() -> None:
     assert site.unconfirmed_orders == 1
     assert site.fed_dead_grid_wh == 0
     stage.grid_forming_ordered, site.switch.stuck = False, False
-    assert set(run(site, 60, 120)) == {State.DE_ENERGISED}  # the switch is open now, and nobody orders
+    assert set(run(site, 60, 120)) == {State.DE_ENERGISED}  # the switch is open now, and without an order
     stage.grid_forming_ordered = True
     assert run(site, 30, 180)[-1] is State.ISLAND
     stage.grid_forming_ordered = False

@@ -55,7 +55,7 @@ def test_every_layer_and_code_is_in_the_documentation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[site", "is not TOML"),
         (
@@ -89,10 +89,10 @@ def test_every_layer_and_code_is_in_the_documentation() -> None:
         ("a = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ],
 )
-def test_an_error_names_the_key(text: str, says: str, tmp_path: Path) -> None:
+def test_an_error_names_the_key(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load(write(tmp_path, text))
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert str(tmp_path) in str(error.value)
 
 
@@ -117,12 +117,12 @@ def test_the_environment_overrides_and_is_checked(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("url", "says"), [("sqlite:///none/v2x.db", "does not exist; make it first"), ("sqlite:///here", "is a folder")]
+    ("url", "message"), [("sqlite:///none/v2x.db", "does not exist; make it first"), ("sqlite:///here", "is a folder")]
 )
-def test_an_unusable_store_url_is_reported_before_the_start(url: str, says: str, tmp_path: Path) -> None:
+def test_an_unusable_store_url_is_reported_before_the_start(url: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     config = from_table({"store": {"url": url}, "ocpp": {"security_profile": 0}}, tmp_path)
-    with pytest.raises(ConfigError, match=f"store.url: .* {says}"):
+    with pytest.raises(ConfigError, match=f"store.url: .* {message}"):
         operator_actions.check(config)
 
 

@@ -360,7 +360,7 @@ def decision(power_w: float, code: Code = Code.STATION_LIMIT) -> Decision:
 
 
 @pytest.mark.parametrize(
-    ("asked_w", "power_w", "code", "refused"),
+    ("requested_w", "power_w", "code", "refused"),
     [
         (-5000.0, -5000.0, Code.GRANTED, False),
         (-5000.0, -0.1, Code.BELOW_FLOOR, False),
@@ -377,8 +377,8 @@ def decision(power_w: float, code: Code = Code.STATION_LIMIT) -> Decision:
         (0.5, 0.0, Code.FAULT, True),
     ],
 )
-def test_a_command_that_gets_nothing_is_refused(asked_w: float, power_w: float, code: Code, refused: bool) -> None:
-    reason = nothing_left(asked_w, decision(power_w, code))
+def test_a_command_that_gets_nothing_is_refused(requested_w: float, power_w: float, code: Code, refused: bool) -> None:
+    reason = nothing_left(requested_w, decision(power_w, code))
     assert (reason is not None) is refused
     assert reason is None or (reason.code, reason.text) == (code, "because")
 
@@ -400,15 +400,15 @@ HOPELESS = {
 
 
 @pytest.mark.parametrize("code", Code)
-@pytest.mark.parametrize("asked_w", [-5000.0, 5000.0])
+@pytest.mark.parametrize("requested_w", [-5000.0, 5000.0])
 def test_power_in_the_opposite_direction_refuses_the_command_where_the_requested_one_is_excluded(
-    asked_w: float, code: Code
+    requested_w: float, code: Code
 ) -> None:
     """An excluded direction refuses the command; a limit that reverses the direction clamps it."""
-    reason = nothing_left(asked_w, decision(-asked_w / 5, code))
+    reason = nothing_left(requested_w, decision(-requested_w / 5, code))
     assert (reason.code if reason else None) == (code if code in HOPELESS else None)
-    assert nothing_left(asked_w, decision(asked_w / 5, code)) is None
-    assert nothing_left(0.0, decision(-asked_w / 5, code)) is None
+    assert nothing_left(requested_w, decision(requested_w / 5, code)) is None
+    assert nothing_left(0.0, decision(-requested_w / 5, code)) is None
 
 
 def test_a_vehicle_below_its_v2x_window_is_not_discharged_and_the_command_is_refused() -> None:
@@ -426,7 +426,7 @@ def test_a_vehicle_below_its_v2x_window_is_not_discharged_and_the_command_is_ref
 
 def test_a_decision_contains_the_range_left_by_every_layer() -> None:
     given = [
-        Bound(Layer.COMMAND, -5000, -5000, Code.GRANTED, "asked"),
+        Bound(Layer.COMMAND, -5000, -5000, Code.GRANTED, "requested"),
         Bound(Layer.STATION, -9000, 9000, Code.STATION_LIMIT, "station"),
         Bound(Layer.SITE, -3000, 2000, Code.EXPORT_LIMIT, "site"),
     ]
@@ -443,8 +443,8 @@ def test_a_decision_contains_the_range_left_by_every_layer() -> None:
 
 def test_the_bound_that_came_first_keeps_an_edge_that_two_share() -> None:
     first, again = Bound(Layer.STATION, -9, 9, text="first"), Bound(Layer.VEHICLE, -9, 9, text="again")
-    for asked_w in (-20, 20):
-        assert decide([first, again, Bound(Layer.COMMAND, asked_w, asked_w)]).text == "first"
+    for requested_w in (-20, 20):
+        assert decide([first, again, Bound(Layer.COMMAND, requested_w, requested_w)]).text == "first"
     touching = [Bound(Layer.VEHICLE, 0, 9, text="above"), Bound(Layer.COMMAND, -5, 0, text="below")]
     assert decide(touching).text == "below"  # they agree on 0 W, and the command made it so
     above = [Bound(Layer.VEHICLE, -9, 0, text="above"), Bound(Layer.COMMAND, 0, 5, text="below")]

@@ -105,13 +105,13 @@ def test_limits_are_kept_for_either_end_of_an_uncertain_base() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "now", "says"),
+    ("inputs", "now", "message"),
     [([], 0.0, False), ([grid(None)], 0.0, False), ([grid(0.0)], 0.0, True), ([grid(1.0)], 100.0, False)],
 )
 def test_a_fresh_grid_meter_determines_the_site_limits(
-    inputs: list[tuple[InputKind, AnyInput]], now: float, says: bool
+    inputs: list[tuple[InputKind, AnyInput]], now: float, message: bool
 ) -> None:
-    assert metered(a_site(*inputs), now) is says
+    assert metered(a_site(*inputs), now) is message
 
 
 def bounds_of(base: Base, high_w: float, low_w: float, **limits: float) -> list[tuple[float, float, Code]]:

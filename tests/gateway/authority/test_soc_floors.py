@@ -53,7 +53,9 @@ def a_site(floor_pct: float = 0.0, **more: object) -> Site:
     return site
 
 
-def asked(evse: Evse, site: Site, power_w: float, *, reached: bool = False, reserve: Reserve | None = None) -> Decision:
+def decision_for(
+    evse: Evse, site: Site, power_w: float, *, reached: bool = False, reserve: Reserve | None = None
+) -> Decision:
     return decide(
         *layers(Situation(evse, site, 0.0, request=PowerRequest(power_w, "c"), floor_reached=reached, reserve=reserve))
     )
@@ -74,16 +76,16 @@ def test_below_its_v2x_window_an_ev_is_not_discharged(v2x_wh: float, soc_pct: fl
     assert found is not None
     assert (found.layer, found.low_w, found.code) == (Layer.SOC_FLOOR, 0.0, Code.OUTSIDE_V2X_WINDOW)
     assert found.high_w > 1e12
-    refused = asked(evse, site, -5000.0)
+    refused = decision_for(evse, site, -5000.0)
     assert (refused.power_w, refused.binding, refused.code) == (0.0, Layer.SOC_FLOOR, Code.OUTSIDE_V2X_WINDOW)
-    assert asked(evse, site, 5000.0).power_w == 5000.0
+    assert decision_for(evse, site, 5000.0).power_w == 5000.0
 
 
 @pytest.mark.parametrize("v2x_wh", [None, 0.0, -0.001, -8000.0])
 def test_inside_its_v2x_window_an_ev_is_discharged(v2x_wh: float | None) -> None:
     evse = an_evse(v2x_wh=v2x_wh)
     assert bound(evse, a_site(), []) is None
-    assert asked(evse, a_site(), -5000.0).power_w == -5000.0
+    assert decision_for(evse, a_site(), -5000.0).power_w == -5000.0
 
 
 @given(st.floats(1e-3, 1e5), st.none() | PERCENT, PERCENT, st.floats(-1e5, 1e5), st.booleans())
@@ -91,7 +93,7 @@ def test_no_other_condition_allows_discharge_below_the_v2x_window(
     v2x_wh: float, soc_pct: float | None, floor_pct: float, power_w: float, islanded: bool
 ) -> None:
     evse, site = an_evse(soc_pct, v2x_wh=v2x_wh), a_site(floor_pct, islanded=islanded)
-    assert asked(evse, site, power_w).power_w >= 0
+    assert decision_for(evse, site, power_w).power_w >= 0
 
 
 @pytest.mark.parametrize(
@@ -154,8 +156,8 @@ def test_a_reached_floor_forbids_discharge_and_nothing_else() -> None:
         assert (made is None) is free
         if made is not None:
             assert (made.layer, made.low_w, made.code) == (Layer.SOC_FLOOR, 0.0, Code.BELOW_FLOOR)
-        assert asked(an_evse(soc_pct), site, -5000.0, reached=reached).power_w == (-5000.0 if free else 0.0)
-        assert asked(an_evse(soc_pct), site, 5000.0, reached=reached).power_w == 5000.0
+        assert decision_for(an_evse(soc_pct), site, -5000.0, reached=reached).power_w == (-5000.0 if free else 0.0)
+        assert decision_for(an_evse(soc_pct), site, 5000.0, reached=reached).power_w == 5000.0
     assert bound(an_evse(0.0), a_site(), [Floor(0.0, "x")], reached=True) is None
     assert bound(an_evse(0.0), a_site(), [], reached=True) is None
     assert bound(an_evse(0.4), a_site(), [Floor(0.5, "x")]) is not None
@@ -193,7 +195,7 @@ def test_a_reserve_in_wh_needs_the_size_of_the_battery() -> None:
         assert unmeasurable(unknown, site, reserve) is wanted
         assert not unmeasurable(small, site, reserve)
         assert [floor for floor in floors(unknown, site, reserve, None) if floor.pct not in (0.0, 50.0)] == []
-    blind = asked(unknown, a_site(reserve_wh=1000.0), -5000.0)
+    blind = decision_for(unknown, a_site(reserve_wh=1000.0), -5000.0)
     assert (blind.power_w, blind.code) == (0.0, Code.SOC_UNKNOWN)
 
 
@@ -202,14 +204,14 @@ def test_an_unknown_state_of_charge_is_never_above_a_floor() -> None:
     found = bound(unknown, a_site(20.0), [Floor(20.0, "x")])
     assert found is not None
     assert (found.layer, found.low_w, found.code) == (Layer.SOC_FLOOR, 0.0, Code.SOC_UNKNOWN)
-    assert asked(unknown, a_site(20.0), -5000.0).power_w == 0.0
-    assert asked(unknown, a_site(20.0), 5000.0).power_w == 5000.0
+    assert decision_for(unknown, a_site(20.0), -5000.0).power_w == 0.0
+    assert decision_for(unknown, a_site(20.0), 5000.0).power_w == 5000.0
     assert bound(unknown, a_site(), [Floor(0.0, "x")]) is None
     assert bound(unknown, a_site(), [Floor(0.5, "x")]) is not None
     assert bound(unknown, a_site(), []) is None
     allowed = Site(SitePolicy("home", min_soc_pct=20.0, discharge_without_soc=True))
     assert bound(unknown, allowed, [Floor(20.0, "x")]) is None
-    assert asked(unknown, allowed, -5000.0).power_w == -5000.0
+    assert decision_for(unknown, allowed, -5000.0).power_w == -5000.0
     for soc_pct in (None, 90.0):
         found = bound(an_evse(soc_pct), allowed, [Floor(20.0, "x")], unmeasured=True)
         assert found is not None

@@ -63,7 +63,7 @@ def test_below_the_drivers_minimum_there_is_no_discharge() -> None:
     assert own_needs(evse, NOON) == []
     evse.apply(Metered("CP1-1", 3.0, energy_charged_wh=2_500.0, energy_discharged_wh=0.0))
     evse.apply(Metered("CP1-1", 4.0, energy_charged_wh=2_500.0, energy_discharged_wh=9_000.0))
-    assert own_needs(evse, NOON) == []  # an estimate never says that the minimum is undercut; the car does
+    assert own_needs(evse, NOON) == []  # only the car reports that the minimum is undercut, never an estimate
 
 
 @pytest.mark.parametrize("islanded", [False, True])

@@ -384,7 +384,7 @@ def test_a_file_makes_a_coordinator() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (("kind = ", "sort = "), "agreement.0"),
         (('base = "depot"', 'base = "nowhere"'), "its base nowhere"),
@@ -394,10 +394,10 @@ def test_a_file_makes_a_coordinator() -> None:
         (("capacity_wh = 40000", "capacity_wh = -1"), "capacity_wh"),
     ],
 )
-def test_an_invalid_file_names_the_key(change: tuple[str, str], says: str) -> None:
+def test_an_invalid_file_names_the_key(change: tuple[str, str], message: str) -> None:
     with pytest.raises(BlueSwitchError, match=r"lent\.toml: ") as caught:
         parse(FILE.replace(*change), "lent.toml")
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_an_obsolete_key_loads_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:

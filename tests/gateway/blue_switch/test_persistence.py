@@ -166,15 +166,15 @@ def test_two_coordinators_agree_the_leader_calls_and_both_have_the_positions() -
         one.update(MONDAY, 0.0)
     assert leader.calls
     assert other.calls == {}
-    told = published(leader, "hall")
-    neighbours.apply_state(other, "hall", told, MONDAY + 1)
+    state = published(leader, "hall")
+    neighbours.apply_state(other, "hall", state, MONDAY + 1)
     assert set(other.calls) == set(leader.calls)
     name = next(iter(other.calls))
     assert abs(other.calls[name].arrive_at - leader.calls[name].arrive_at) < 0.01
     checked, _ = other.plugged(name, "school", other.calls[name].arrive_at, 5000.0, 88.0)
     assert checked.code == "welcome"
-    told = published(other, "school")
-    neighbours.apply_state(leader, "school", told, MONDAY + 5001)
+    state = published(other, "school")
+    neighbours.apply_state(leader, "school", state, MONDAY + 5001)
     assert leader.registry.cars[name].status is Status.DEPLOYED
     assert leader.registry.cars[name].place == "school"
     assert name not in leader.calls
@@ -243,10 +243,10 @@ JUNK = st.recursive(
 
 @settings(max_examples=200)
 @given(JUNK)
-def test_arbitrary_states_of_a_neighbour_have_no_harmful_effect(told: Any) -> None:
+def test_arbitrary_states_of_a_neighbour_have_no_harmful_effect(state: Any) -> None:
     one = coordinator(leads=False)
     one.outage(need("school"), MONDAY, 0.0)
-    energy = {"phase": "island", "need": told, "blue_switch": told}
+    energy = {"phase": "island", "need": state, "blue_switch": state}
     try:
         state = SharedSiteState.parse(json.dumps({"energy": energy}).encode()).energy
     except ValueError:

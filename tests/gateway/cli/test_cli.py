@@ -1,4 +1,4 @@
-"""The command's surface: it starts quickly because it imports late, and every command says what it is for."""
+"""The command line: it starts quickly because it imports late, and every command has a help text."""
 
 from __future__ import annotations
 
@@ -98,6 +98,6 @@ def test_the_benchmarks() -> None:
     ],
 )
 def test_an_unsupported_protocol_is_rejected_with_the_supported_ones(words: list[str], answer: str) -> None:
-    told = CliRunner().invoke(app, words)
-    assert told.exit_code == 2
-    assert answer in told.output
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert answer in result.output

@@ -79,8 +79,8 @@ def test_bare_hex_and_base64() -> None:
     assert one([LOOP], schema="iso20-dc") == one([json.dumps({"schema": "iso20-dc", "exi": LOOP})])
     text = base64.b64encode(bytes.fromhex(LOOP)).decode()
     assert one([text], schema="iso20-dc", as_base64=True)["json"] == one([LOOP], schema="iso20-dc")["json"]
-    said = json.dumps(one([LOOP], schema="iso20-dc"))
-    (answer,) = encode_lines([said], as_base64=True)
+    content = json.dumps(one([LOOP], schema="iso20-dc"))
+    (answer,) = encode_lines([content], as_base64=True)
     assert json.loads(answer)["exi"] == text
 
 
@@ -188,9 +188,11 @@ def pcapng(packets: list[bytes]) -> bytes:
 
 def session() -> list[bytes]:
     """The frames of a short conversation, both directions in turn."""
-    said = [(PayloadType.SUPPORTED_APP_PROTOCOL, data) for data in handshake("urn:iso:std:iso:15118:-20:DC")]
-    said += [(PayloadType.ISO20_COMMON, first("iso20_common", name)) for name in ("SessionSetupReq", "SessionSetupRes")]
-    return [frame(kind, data) for kind, data in [*said, (PayloadType.ISO20_DC, bytes.fromhex(LOOP))]]
+    content = [(PayloadType.SUPPORTED_APP_PROTOCOL, data) for data in handshake("urn:iso:std:iso:15118:-20:DC")]
+    content += [
+        (PayloadType.ISO20_COMMON, first("iso20_common", name)) for name in ("SessionSetupReq", "SessionSetupRes")
+    ]
+    return [frame(kind, data) for kind, data in [*content, (PayloadType.ISO20_DC, bytes.fromhex(LOOP))]]
 
 
 def segments(frames: list[bytes], size: int) -> list[bytes]:

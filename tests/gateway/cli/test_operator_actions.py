@@ -67,9 +67,9 @@ async def test_the_journal_contains_sender_grant_and_meter_values(tmp_path: Path
         await operator_actions.journal(from_table({"store": {"url": "memory:"}}))
 
 
-async def test_explain_asks_the_running_gateway(tmp_path: Path) -> None:
+async def test_explain_queries_the_running_gateway(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("sesame\n")
-    asked = from_table(
+    settings = from_table(
         {
             "store": {"url": "memory:"},
             "ocpp": {"listen": "127.0.0.1:0", "security_profile": 0},
@@ -78,9 +78,9 @@ async def test_explain_asks_the_running_gateway(tmp_path: Path) -> None:
         }
     )
     nowhere = Connector(BrokerLink("mqtt://127.0.0.1:1", "x"))
-    async with gateway(asked, Parts(connect=nowhere)) as running:
-        admin = asked.admin.model_copy(update={"listen": f"127.0.0.1:{running.admin_port}"})
-        there = asked.model_copy(update={"admin": admin})
+    async with gateway(settings, Parts(connect=nowhere)) as running:
+        admin = settings.admin.model_copy(update={"listen": f"127.0.0.1:{running.admin_port}"})
+        there = settings.model_copy(update={"admin": admin})
         explanation = await operator_actions.explain(there, "CP1-1")
         assert (explanation.effective_w, explanation.binding) == (0, "station")
         text = as_text(explanation)
@@ -198,7 +198,7 @@ async def test_the_metrics_are_read_off_the_running_gateway() -> None:
     from gateway.observability.metrics import render
 
     async with service_rig("CP1-1") as rig:
-        room = MqttConnection(
+        connection = MqttConnection(
             rig.service, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), rig.clock
         )
         await rig.send("CP1-1", "discharge", "a", power_w=5000)
@@ -207,7 +207,7 @@ async def test_the_metrics_are_read_off_the_running_gateway() -> None:
         assert rig.service.input("grid", b"{") is not None
         assert rig.service.command_counts()["accepted", "granted"] == 1
         await rig.wait(3)
-        page = render(rig.service, room).decode().splitlines()
+        page = render(rig.service, connection).decode().splitlines()
         assert 'v2x_evse_power_watts{evse="CP1-1"} -5000.0' in page
         assert 'v2x_commands_total{reason="granted",status="accepted"} 1.0' in page
         assert 'v2x_commands_total{reason="unknown_evse",status="refused"} 1.0' in page
@@ -217,7 +217,7 @@ async def test_the_metrics_are_read_off_the_running_gateway() -> None:
         assert "v2x_journal_ok 1.0" in page
         rig.stations.unplug("CP1-1")
         await rig.wait(1)
-        page = render(rig.service, room).decode().splitlines()
+        page = render(rig.service, connection).decode().splitlines()
         assert not [line for line in page if line.startswith("v2x_evse_power_watts{")]  # not known is not 0
 
 
@@ -232,10 +232,10 @@ def test_the_log_is_for_people_or_for_machines() -> None:
         out = io.StringIO()
         configure("info", "json", out)
         logging.getLogger("v2x.mqtt").warning("no link to %s", "the broker")
-        logging.getLogger("v2x.mqtt").debug("not said")
+        logging.getLogger("v2x.mqtt").debug("not shown")
         [line] = out.getvalue().splitlines()
-        said = json.loads(line)
-        assert (said["event"], said["level"], said["logger"]) == ("no link to the broker", "warning", "v2x.mqtt")
+        record = json.loads(line)
+        assert (record["event"], record["level"], record["logger"]) == ("no link to the broker", "warning", "v2x.mqtt")
         out = io.StringIO()
         configure("debug", "console", out)
         logging.getLogger("v2x.core").info("hello")

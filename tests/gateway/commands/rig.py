@@ -105,7 +105,7 @@ class ServiceRig:
             control.site, control.registry, control.publisher, section, self.clock, meter=control.meter
         )
 
-    def lender(
+    def lending(
         self, coordinator: Coordinator, reports: Path | None, persistence: BlueSwitchPersistence | None = None
     ) -> VehicleLendingService:
         """Return a vehicle lending service of the site `home`."""

@@ -37,7 +37,7 @@ async def test_a_grid_loss_after_the_clock_was_set_back_is_applied() -> None:
 
 
 @pytest.mark.parametrize("by_s", [-86_400.0, -10.0, 10.0, 86_400.0])
-async def test_a_lease_ends_in_its_own_time_whatever_the_clock_says(by_s: float) -> None:
+async def test_a_lease_ends_in_its_own_time_whatever_the_wall_clock(by_s: float) -> None:
     async with service_rig("CP1-1") as rig:
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=30)
         await rig.wait(10)

@@ -85,7 +85,7 @@ async def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() 
 
 
 @pytest.mark.virtual_time
-async def test_a_discharge_ends_at_the_floor_and_its_result_says_so() -> None:
+async def test_a_discharge_ends_at_the_floor_and_a_decision_is_kept() -> None:
     async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0)) as rig:
         rig.stations.evses["CP1-1"].seldom = True
         report(rig, 50.1)

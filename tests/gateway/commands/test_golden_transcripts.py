@@ -223,7 +223,7 @@ async def links_and_cars_that_go(rig: ServiceRig) -> None:
 
 
 @scene(idle_power_w=4000.0, import_limit_w=20_000.0)
-async def charging_that_nobody_asked_for(rig: ServiceRig) -> None:
+async def charging_without_an_order(rig: ServiceRig) -> None:
     load(rig, 1000)
     await rig.wait(12)
     await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=6)
@@ -330,7 +330,7 @@ async def slow_and_broken_stations(rig: ServiceRig) -> None:
 
 
 @scene()
-async def a_car_that_is_exchanged_while_the_station_is_asked(rig: ServiceRig) -> None:
+async def a_car_that_is_exchanged_during_a_request_to_the_station(rig: ServiceRig) -> None:
     load(rig, 1000)
     rig.stations.evses[ONE].mute = True
     rig.stations.unplug(ONE)

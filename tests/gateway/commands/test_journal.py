@@ -22,7 +22,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 class BreakingStore(MemoryStore):
-    """Fails while it is told to."""
+    """Journal that fails on request."""
 
     trouble = ""
 

@@ -14,7 +14,7 @@ from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.virtual_time import virtual_examples
 
 EVSES = ("CP1-1", "CP2-1")
-RAMP_S = 5.0 + 1.0  # longest ramp the station is told to hold, and the slack
+RAMP_S = 5.0 + 1.0  # longest ramp of a set-point, and the slack
 WATTS = st.sampled_from([0, 50, 500, 3000, 9000, 40_000])
 LEASE = st.sampled_from([5, 12, 30, 120])
 EVSE = st.sampled_from(EVSES)
@@ -115,6 +115,6 @@ async def test_the_invariants(actions: list[Action]) -> None:
 
 
 def _still_in_force(rig: ServiceRig, command: str) -> bool:
-    """A stop or schedule at an EVSE that nobody can reach is not over."""
+    """A stop or schedule at an unreachable EVSE is not over."""
     held = [rig.evse(evse).command for evse in EVSES]
     return any(one is not None and one.id == command and not one.settled for one in held)

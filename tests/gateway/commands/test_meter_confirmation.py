@@ -60,7 +60,7 @@ async def test_a_small_power_is_not_achieved_by_a_meter_that_shows_none() -> Non
 
 @pytest.mark.parametrize("every_s", [2, 7, 20])
 async def test_renewals_do_not_hide_a_car_that_never_follows(every_s: int) -> None:
-    """The lease is renewed every few seconds, the station says yes, the meter shows nothing: the commander is told."""
+    """The lease is renewed every few seconds, the station accepts, the meter shows no power: the command fails."""
     async with service_rig("CP1-1") as rig:
         rig.stations.evses["CP1-1"].deaf = True
         sent = 0
@@ -77,7 +77,7 @@ async def test_renewals_do_not_hide_a_car_that_never_follows(every_s: int) -> No
 
 
 async def test_changing_powers_do_not_hide_a_car_without_power() -> None:
-    """A controller that follows the load asks for something else each time; the car does not move for any of it."""
+    """A controller that follows the load requests another power each time; the car follows none of them."""
     async with service_rig("CP1-1") as rig:
         rig.stations.evses["CP1-1"].deaf = True
         for n in range(20):

@@ -114,7 +114,7 @@ async def test_a_gateway_that_is_stopping_accepts_no_more_power() -> None:
         assert not [one.id for one in await rig.store.in_force() if one.id in "abc"]
 
 
-async def test_the_lease_ends_when_the_answer_says() -> None:
+async def test_the_lease_ends_at_the_time_in_the_result() -> None:
     async with service_rig("CP1-1", store=SlowStore()) as rig:
         slow(rig)
         begun, wall = rig.clock.now(), rig.clock.wall()

@@ -40,7 +40,7 @@ async def test_an_emergency_stop_is_ordered_before_the_station_is_reconciled() -
         assert held.calls[:2] == ["set_power", "reconcile"]
         await rig.wait(60)
         assert rig.evse("CP1-1").setpoint.verified
-        assert len(held.orders) == 2  # once more when it could not say what it held, and then no more
+        assert len(held.orders) == 2  # once more after an unknown set-point, and then no more
 
 
 class Defective:
@@ -63,7 +63,7 @@ async def test_an_error_at_one_evse_does_not_affect_the_others() -> None:
         await rig.send("CP2-1", "discharge", "b", power_w=4000, lease_s=300)
         await rig.wait(20)
         assert (rig.power("CP1-1"), rig.power("CP2-1")) == (0, -4000)
-        assert rig.published.kinds().count("fault") == 1  # told once, however often it is tried
+        assert rig.published.kinds().count("fault") == 1  # reported once, whatever the number of attempts
         broken.evse = ""
         await rig.wait(5)
         assert (rig.power("CP1-1"), rig.power("CP2-1")) == (-5000, -4000)
@@ -87,7 +87,7 @@ async def test_an_id_that_another_gateway_has_used_is_refused_and_a_stop_of_that
 
 
 def grid(rig: ServiceRig, house_w: float) -> None:
-    """The meter at the grid sees the house and the car, as they are now."""
+    """Report the grid meter: the load of the site and the car at present."""
     seen = {"ts": rig.clock.wall(), "present": True, "power_w": house_w + rig.power("CP1-1")}
     rig.service.input("grid", json.dumps(seen).encode())
 

@@ -48,9 +48,9 @@ async def test_a_station_that_refuses_everything_is_reported_once_and_retried_le
         await rig.wait(600)
         assert rig.published.kinds().count("fault") == 1
         assert len(await rig.service.entries(limit=100_000)) - lines < 10
-        asked = [at for at, _, _ in evse.orders]
-        assert [round(b - a) for a, b in pairwise(asked)][:5] == [2, 4, 8, 16, 32]
-        assert 600 / 60 <= len(asked) <= 20  # and never given up
+        sent_at = [at for at, _, _ in evse.orders]
+        assert [round(b - a) for a, b in pairwise(sent_at)][:5] == [2, 4, 8, 16, 32]
+        assert 600 / 60 <= len(sent_at) <= 20  # and never given up
         evse.answers.clear()
         result = await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)  # does not wait for it
         assert result.status == "accepted"

@@ -32,17 +32,17 @@ CHANNELS = [
 
 @asynccontextmanager
 async def governed(rig: Rig) -> AsyncIterator[GatewayService]:
-    """A core over the rig's CSMS, which hears what it reports."""
+    """A core over the rig's CSMS, which receives its events."""
     service = GatewayService(
         ServiceSettings(SitePolicy("home")), rig.clock, rig.csms, Journal(MemoryStore(), rig.clock)
     )
 
     async def hear() -> None:
-        heard = 0
+        forwarded = 0
         while True:
-            while heard < len(rig.events):
-                service.report(rig.events[heard])
-                heard += 1
+            while forwarded < len(rig.events):
+                service.report(rig.events[forwarded])
+                forwarded += 1
             await rig.clock.sleep(0.05)
 
     tasks = [asyncio.create_task(service.run()), asyncio.create_task(hear())]

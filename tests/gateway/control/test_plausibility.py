@@ -53,11 +53,16 @@ async def test_the_state_is_valid_whatever_a_station_reports(
 ) -> None:
     async with service_rig("CP1-1", "CP2-1", policy=FLOORED) as rig:
         service = rig.service
-        rig.stations.evses["CP1-1"].seldom = True  # nothing else is heard of it meanwhile
+        rig.stations.evses["CP1-1"].seldom = True  # no other report meanwhile
         service.report(data.draw(kind(rig.clock.now())))
         await rig.wait(1)
-        told = [service.state("CP1-1"), service.telemetry("CP1-1"), service.site_state(), service.site_telemetry(1)]
-        for message in [*told, service.explain("CP1-1")]:
+        published = [
+            service.state("CP1-1"),
+            service.telemetry("CP1-1"),
+            service.site_state(),
+            service.site_telemetry(1),
+        ]
+        for message in [*published, service.explain("CP1-1")]:
             assert message is not None
             assert all(math.isfinite(number) for number in numbers_in(json.loads(message.model_dump_json())))
         state = service.state("CP1-1")

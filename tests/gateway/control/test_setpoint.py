@@ -53,7 +53,7 @@ def after(*steps: str, power_w: float = -5000.0) -> Setpoint:
         (("restored", "rejected"), State.REJECTED, True, None),
         (("restored", "timed out"), State.TIMED_OUT, False, None),
         (("restored", "timed out", "restored"), State.RESTORED, True, 0.0),
-        (("accepted",), State.ACCEPTED, False, -5000.0),  # an emergency stop before the station was asked
+        (("accepted",), State.ACCEPTED, False, -5000.0),  # an emergency stop before a set-point was sent
         (("restored", "accepted", "reset"), State.UNVERIFIED, False, None),
         (("restored", "accepted", "failed"), State.UNVERIFIED, False, None),
     ],
@@ -191,7 +191,7 @@ class SetpointMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.setpoint = Setpoint(VALID_S, RETRY_S)
         self.now = 0.0
-        self.asked = False  # since the last order without an answer, or the last reset
+        self.sent = False  # since the last order without an answer, or the last reset
         self.rejected_at = -math.inf
 
     @rule(
@@ -209,13 +209,13 @@ class SetpointMachine(RuleBasedStateMachine):
             case Action.VERIFY:
                 assert not setpoint.verified
                 setpoint.restored(0.0, now)
-                self.asked = True
+                self.sent = True
             case Action.SEND | Action.CORRECT:
-                assert self.asked or target.emergency_stop
+                assert self.sent or target.emergency_stop
                 valid_s = setpoint.valid_for(target.power_w, now, 2500.0, lease_until)
                 completion = setpoint.complete(setpoint.send(target.power_w, valid_s, now), outcome, now)
                 assert completion is not Completion.SUPERSEDED
-                self.asked = self.asked and outcome is not UNKNOWN
+                self.sent = self.sent and outcome is not UNKNOWN
                 if outcome is APPLIED and lease_until is not None:
                     assert setpoint.valid_until <= max(lease_until + LONGEST_RAMP_S + LEASE_SLACK_S, now + 1.0)
 
@@ -226,7 +226,7 @@ class SetpointMachine(RuleBasedStateMachine):
     @rule()
     def lose(self) -> None:
         self.setpoint.reset()
-        self.asked = False
+        self.sent = False
 
     @precondition(lambda self: self.setpoint.retry_at is not None)
     @rule()

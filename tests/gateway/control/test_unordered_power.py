@@ -26,12 +26,12 @@ async def test_0_w_is_repeated_to_a_station_that_still_transfers_power(power_w: 
     async with service_rig("CP1-1") as rig:
         await at_rest(rig)
         held = rig.stations.evses["CP1-1"]
-        orders, told = len(held.orders), rig.published.kinds().count("fault")
+        orders, before = len(held.orders), rig.published.kinds().count("fault")
         held.power_w, held.until = power_w, 1e9
         await rig.wait(3)
         assert [order[1] for order in held.orders[orders:]] == [0.0]
         assert rig.power("CP1-1") == 0
-        [event] = [one for one in rig.published.events if one.event.value == "fault"][told:]
+        [event] = [one for one in rig.published.events if one.event.value == "fault"][before:]
         assert event.reason is not None
         assert f"{power_w:.0f} W" in event.reason.text
         await rig.wait(300)

@@ -27,7 +27,7 @@ def main(settings: ProcessConfig) -> None:
 async def _run(settings: ProcessConfig) -> None:
     config = from_table(
         {
-            "mqtt": {"url": "mqtt://127.0.0.1:9"},  # nobody listens there
+            "mqtt": {"url": "mqtt://127.0.0.1:9"},  # no server listens there
             "store": {"url": settings.database},
             "ocpp": {
                 "listen": f"127.0.0.1:{settings.port}",

@@ -31,7 +31,7 @@ class Sent:
     action: str
     payload: Payload
     answer: Payload
-    told: tuple[tuple[str, Payload], ...] = ()
+    reports: tuple[tuple[str, Payload], ...] = ()
 
 
 def profile(number: int = 1, purpose: str = "TxDefaultProfile", **more: Any) -> Payload:
@@ -86,9 +86,9 @@ def local_list(version: int, kind: str, tokens: list[Payload] | None, status: st
     return Sent("SendLocalList", body, {"status": status})
 
 
-def triggered(requested: str, evse: int | None = None, told: tuple[tuple[str, Payload], ...] = ()) -> Sent:
+def triggered(requested: str, evse: int | None = None, reports: tuple[tuple[str, Payload], ...] = ()) -> Sent:
     place = {} if evse is None else {"evse": {"id": evse}}
-    return Sent("TriggerMessage", {"requestedMessage": requested, **place}, OK, told)
+    return Sent("TriggerMessage", {"requestedMessage": requested, **place}, OK, reports)
 
 
 def report(request: int = 3) -> tuple[str, Payload]:
@@ -124,10 +124,10 @@ def event(
     return "NotifyEvent", {"generatedAt": FUTURE, "seqNo": 0, "eventData": [data]}
 
 
-def customer(report_: bool, clear: bool, status: str = "Accepted", told: int = 0) -> Sent:
+def customer(report_: bool, clear: bool, status: str = "Accepted", reports: int = 0) -> Sent:
     body = {"requestId": 5, "report": report_, "clear": clear, "idToken": TOKEN}
     after = ("NotifyCustomerInformation", {"data": "x", "seqNo": 0, "generatedAt": FUTURE, "requestId": 5})
-    return Sent("CustomerInformation", body, {"status": status}, (after,) * told)
+    return Sent("CustomerInformation", body, {"status": status}, (after,) * reports)
 
 
 def reserve(number: int = 1, status: str = "Accepted", **more: Any) -> Sent:
@@ -284,11 +284,11 @@ OPERATOR: dict[str, tuple[Sent, ...]] = {
     "M_20": (Sent("DeleteCertificate", {"certificateHashData": HASHES}, OK),),
     "M_21": (Sent("DeleteCertificate", {"certificateHashData": HASHES}, {"status": "Failed"}),),
     "N_25": (get_log("DiagnosticsLog", "Uploading", "Uploaded"),),
-    "N_27": (customer(True, False, told=1),),
-    "N_28": (customer(True, False, told=1),),
+    "N_27": (customer(True, False, reports=1),),
+    "N_28": (customer(True, False, reports=1),),
     "N_29": (customer(True, False, "Rejected"),),
-    "N_30": (customer(True, True, told=2),),
-    "N_31": (customer(True, True, told=1),),
+    "N_30": (customer(True, True, reports=2),),
+    "N_31": (customer(True, True, reports=1),),
     "N_32": (customer(False, True),),
     "N_34": (get_log("DiagnosticsLog", answer="Rejected"),),
     "N_35": (get_log("SecurityLog", "Uploading", "Uploaded"),),
@@ -296,7 +296,7 @@ OPERATOR: dict[str, tuple[Sent, ...]] = {
         get_log("DiagnosticsLog", "Uploading"),
         get_log("DiagnosticsLog", "AcceptedCanceled", "Uploading", "Uploaded", answer="AcceptedCanceled"),
     ),
-    "N_62": (customer(True, True, told=1),),
+    "N_62": (customer(True, True, reports=1),),
     # Local Authorization List Management
     "D_01": (local_list(2, "Full", [ENTRY]),),
     "D_02": (local_list(3, "Differential", [ENTRY]),),
@@ -304,7 +304,7 @@ OPERATOR: dict[str, tuple[Sent, ...]] = {
     "D_04": (local_list(5, "Full", None),),
     "D_08": (Sent("GetLocalListVersion", {}, {"versionNumber": 5}),),
     "D_09": (Sent("GetLocalListVersion", {}, {"versionNumber": 0}),),
-    "N_46": (customer(True, True, told=1), local_list(6, "Differential", [ENTRY])),
+    "N_46": (customer(True, True, reports=1), local_list(6, "Differential", [ENTRY])),
     # Smart Charging
     "K_01": (Sent("SetChargingProfile", charging(1), OK),),
     "K_02": (Sent("SetChargingProfile", charging(1, purpose="TxProfile"), {"status": "Rejected"}),),
@@ -391,7 +391,7 @@ OPERATOR: dict[str, tuple[Sent, ...]] = {
     "H_22": (reserve(status="Rejected"),),
 }
 
-# What a station says of itself, and is answered with no more than that it was heard.
+# Reports of a station that get an empty response.
 HEARD: dict[str, tuple[tuple[str, Payload], ...]] = {
     "G_20": (event(component="ConnectorPlugRetentionLock", variable="Problem"),),
     "N_21": (event(),),

@@ -40,7 +40,7 @@ class Raw:
         settings = CsmsSettings(stations=(StationSettings("CP1", max_charge_w=1e4, max_discharge_w=1e4),), **about)
         self.csms = csms or Csms(settings, self.events.append, self.clock, writer)
         self.wire: MemoryTextWire | None = None
-        self.asked: list[list[Any]] = []  # calls of the CSMS
+        self.csms_calls: list[list[Any]] = []  # calls of the CSMS
         self.closed = False
         self._numbers = count(1)
         self._answers: dict[str, asyncio.Future[list[Any]]] = {}
@@ -65,13 +65,13 @@ class Raw:
         while (text := await wire.receive()) is not None:
             message = json.loads(text)
             if message[0] == 2:
-                self.asked.append(message)
+                self.csms_calls.append(message)
             elif message[1] in self._answers:
                 self._answers.pop(message[1]).set_result(message)
         if wire is self.wire:
             self.closed = True
 
-    async def say(self, text: str) -> None:
+    async def send(self, text: str) -> None:
         assert self.wire is not None
         await self.wire.send(text)
 
@@ -79,7 +79,7 @@ class Raw:
         """Send a call and return the whole response, CALLRESULT or CALLERROR."""
         mid = f"r{next(self._numbers)}"
         self._answers[mid] = asyncio.get_running_loop().create_future()
-        await self.say(json.dumps([2, mid, action, payload]))
+        await self.send(json.dumps([2, mid, action, payload]))
         async with asyncio.timeout(60):
             return await self._answers[mid]
 
@@ -95,12 +95,12 @@ class Raw:
 
     async def next_call(self, action: str, answer: dict[str, Any] | None = None) -> dict[str, Any]:
         """Wait for a call of the CSMS, answer it, and return its payload."""
-        while not any(message[2] == action for message in self.asked):  # noqa: ASYNC110
+        while not any(message[2] == action for message in self.csms_calls):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-        message = next(m for m in self.asked if m[2] == action)
-        self.asked.remove(message)
+        message = next(m for m in self.csms_calls if m[2] == action)
+        self.csms_calls.remove(message)
         if answer is not None:
-            await self.say(json.dumps([3, message[1], answer]))
+            await self.send(json.dumps([3, message[1], answer]))
         payload: dict[str, Any] = message[3]
         return payload
 

@@ -34,14 +34,14 @@ class Session:
     async def answer(self) -> None:
         while True:
             await asyncio.sleep(0.2)
-            while self.raw.asked:
-                _, number, action, payload = self.raw.asked.pop(0)
+            while self.raw.csms_calls:
+                _, number, action, payload = self.raw.csms_calls.pop(0)
                 self.calls.append((action, payload))
                 reply = self.answers.get(action, "NotSupported")
                 if isinstance(reply, str):
-                    await self.raw.say(json.dumps([4, number, reply, "not now", {}]))
+                    await self.raw.send(json.dumps([4, number, reply, "not now", {}]))
                 elif reply is not None:
-                    await self.raw.say(json.dumps([3, number, reply]))
+                    await self.raw.send(json.dumps([3, number, reply]))
 
     async def needs(self, needs: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         """Send the EV's needs and return the calls that follow."""

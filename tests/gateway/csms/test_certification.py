@@ -22,12 +22,12 @@ from tests.gateway.csms.raw_station import Raw
 pytestmark = pytest.mark.virtual_time
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "ocpp.md"
-# At the door and over TLS: in test_security.py and test_certificates.py.
+# Connections and TLS: in test_security.py and test_certificates.py.
 DOOR = {"A_01", "A_02", "A_03", "A_04", "A_06", "A_07", "A_08", "A_09", "A_10", "A_11", "A_14", "A_19"}
 BOOTS = {"B_01", "B_02", "B_30", "B_31"}
 TOKENS = {"C_02": "NOBODY", "C_06": "BLOCKED", "C_07": "EXPIRED"}
 GROUPS = {"C_39", "C_40", "C_43", "C_47", "C_48", "C_49"}
-# One transaction each: how it begins (and with what), what is told in it, and how it ends.
+# One transaction each: how it begins (and with what), its reports, and how it ends.
 STARTED, UPDATED, ENDED = "Started", "Updated", "Ended"
 LIVES: dict[str, tuple[tuple[str, str, str | None], ...]] = {
     "C_08": ((STARTED, "CablePluggedIn", None), (UPDATED, "Authorized", "VALID")),
@@ -110,9 +110,9 @@ async def _one(raw: Raw, admin: Admin, sent: Sent) -> None:
     asking = asyncio.create_task(admin.call("CP1", sent.action, sent.payload, 5))
     assert await raw.next_call(sent.action, sent.answer) == sent.payload
     assert await asking == {"type": "result", "payload": sent.answer, "valid": True}
-    for action, payload in sent.told:
-        heard = await raw.ok(action, payload)
-        assert "currentTime" in heard if action == "Heartbeat" else heard == {}
+    for action, payload in sent.reports:
+        reply = await raw.ok(action, payload)
+        assert "currentTime" in reply if action == "Heartbeat" else reply == {}
         assert admin.messages("CP1", action, 1)[0]["payload"] == payload  # an operator can see it
 
 
@@ -138,8 +138,8 @@ async def test_boot_notifications(case: str) -> None:
         if case != "B_01":
             if case == "B_31":
                 await Admin(raw.csms).put_station("CP1", {})
-                asked = await raw.next_call("TriggerMessage", {"status": "Accepted"})
-                assert asked == {"requestedMessage": "BootNotification"}
+                request = await raw.next_call("TriggerMessage", {"status": "Accepted"})
+                assert request == {"requestedMessage": "BootNotification"}
             raw.csms.register(StationSettings("CP1"))
             assert (await raw.boot())["status"] == "Accepted"
         assert await raw.ok("StatusNotification", status) == {}
@@ -184,8 +184,8 @@ async def test_groups_and_masters(case: str) -> None:
         assert begun["idTokenInfo"]["groupIdToken"]["idToken"] == "GROUP"
         other = {"idToken": "VALID2" if case in ("C_39", "C_40") else "MASTER", "type": "ISO14443"}
         group = "GROUP" if case in ("C_39", "C_40") else "MASTERS"
-        asked = (await raw.ok("Authorize", {"idToken": other}))["idTokenInfo"]
-        assert (asked["status"], asked["groupIdToken"]["idToken"]) == ("Accepted", group)
+        request = (await raw.ok("Authorize", {"idToken": other}))["idTokenInfo"]
+        assert (request["status"], request["groupIdToken"]["idToken"]) == ("Accepted", group)
         reason = "Local" if group == "GROUP" else "MasterPass"
         ended = await raw.event(
             "Ended", 1, "t1", trigger="StopAuthorized", idToken=other, info={"stoppedReason": reason}
@@ -256,8 +256,8 @@ async def test_a_vehicle_negotiates(case: str) -> None:
 
     async def schedule(raw: Raw, limit: float) -> str:
         periods = [{"startPeriod": 0, "limit": limit}]
-        said = {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": periods}
-        body = {"timeBase": raw.time(), "evseId": 1, "chargingSchedule": said}
+        ev_schedule = {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": periods}
+        body = {"timeBase": raw.time(), "evseId": 1, "chargingSchedule": ev_schedule}
         return str((await raw.ok("NotifyEVChargingSchedule", body))["status"])
 
     async with connected() as raw:
@@ -265,10 +265,10 @@ async def test_a_vehicle_negotiates(case: str) -> None:
         await raw.boot()
         await raw.event("Started", 0, idToken={"idToken": "VALID", "type": "ISO14443"})
         needs = {"requestedEnergyTransfer": "DC", "dcChargingParameters": {"evMaxCurrent": 100, "evMaxVoltage": 400}}
-        asked = {"evseId": 1, "maxScheduleTuples": 3, "chargingNeeds": needs}
-        assert (await raw.ok("NotifyEVChargingNeeds", asked))["status"] == "Processing"
+        request = {"evseId": 1, "maxScheduleTuples": 3, "chargingNeeds": needs}
+        assert (await raw.ok("NotifyEVChargingNeeds", request))["status"] == "Processing"
         await ordered(raw, 6000.0)
-        assert (await raw.ok("NotifyEVChargingNeeds", asked))["status"] == "Accepted"
+        assert (await raw.ok("NotifyEVChargingNeeds", request))["status"] == "Accepted"
         again = (await profile_of(raw))["chargingProfile"]["chargingSchedule"][0]
         assert again["chargingSchedulePeriod"][0]["limit"] == 6000.0
         assert again["duration"] <= 60
@@ -278,11 +278,11 @@ async def test_a_vehicle_negotiates(case: str) -> None:
         if case in ("K_58", "K_59"):
             await ordered(raw, 5000.0)
         if case in ("K_57", "K_59"):
-            assert (await raw.ok("NotifyEVChargingNeeds", asked))["status"] == "Accepted"
+            assert (await raw.ok("NotifyEVChargingNeeds", request))["status"] == "Accepted"
             await profile_of(raw)
         assert await schedule(raw, 5000.0) == "Accepted"
-        await raw.clock.sleep(120)  # what was in force is over: a vehicle that asks gets nothing of it
-        await raw.ok("NotifyEVChargingNeeds", asked)
+        await raw.clock.sleep(120)  # what was in force is over: a later request of the vehicle gets none of it
+        await raw.ok("NotifyEVChargingNeeds", request)
         late = (await profile_of(raw))["chargingProfile"]["chargingSchedule"][0]
         assert late["chargingSchedulePeriod"][0]["limit"] == 0.0
 

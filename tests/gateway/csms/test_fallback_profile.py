@@ -36,8 +36,8 @@ class Stubborn:
     async def _live(self) -> None:
         while True:
             await asyncio.sleep(0.5)
-            while self.raw.asked:
-                await self._take(self.raw.asked.pop(0))
+            while self.raw.csms_calls:
+                await self._take(self.raw.csms_calls.pop(0))
 
     async def _take(self, message: list[Any]) -> None:
         _, mid, action, payload = message
@@ -49,12 +49,12 @@ class Stubborn:
                 if self.how == "silent":
                     return
                 if self.how == "error":
-                    await self.raw.say(json.dumps([4, mid, "InternalError", "no", {}]))
+                    await self.raw.send(json.dumps([4, mid, "InternalError", "no", {}]))
                     return
-                await self.raw.say(json.dumps([3, mid, {"status": self.how}]))
+                await self.raw.send(json.dumps([3, mid, {"status": self.how}]))
                 return
             self.power.append(schedule[0] if isinstance(schedule, list) else schedule)
-        await self.raw.say(json.dumps([3, mid, {"status": "Accepted"}]))
+        await self.raw.send(json.dumps([3, mid, {"status": "Accepted"}]))
 
     def stop(self) -> None:
         self._task.cancel()
@@ -111,9 +111,9 @@ async def test_attempts_are_repeated_with_growing_intervals_and_reported(how: st
         assert 4 <= len(station.fallback) <= 12
         gaps = [b - a for a, b in zip(station.fallback, station.fallback[1:], strict=False)]
         assert min(gaps) >= 5.0
-        told = raw.of(EvseDescribed)[-1]
-        assert not told.can_discharge
-        assert "fallback profile" in told.why_not
+        described = raw.of(EvseDescribed)[-1]
+        assert not described.can_discharge
+        assert "fallback profile" in described.why_not
         row = station_row(raw.csms.stations["CP1"])["evses"][0]
         assert row["safe_profile"] not in ("held", "not held")
         assert "fallback profile" in row["why_not"]

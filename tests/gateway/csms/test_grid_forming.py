@@ -43,7 +43,7 @@ async def test_a_variable_of_the_evse_is_set_and_reset() -> None:
         assert isinstance(rig.csms, GridFormingStations)
         assert (await rig.csms.form("CP1-2", True)).answer is Answer.APPLIED
         assert [rig.evse(number).power_path.stage.grid_forming_ordered for number in (1, 2)] == [False, True]
-        (sent,) = [m for who, m in rig.said if who == "gateway" and m[2] == "SetVariables" and "Island" in str(m)]
+        (sent,) = [m for who, m in rig.messages if who == "gateway" and m[2] == "SetVariables" and "Island" in str(m)]
         (entry,) = sent[3]["setVariableData"]
         assert entry == {
             "attributeValue": "true",
@@ -74,11 +74,11 @@ async def test_a_vendor_message_does_the_same(version: Version, tmp_path: Any, m
 @pytest.mark.parametrize("version", list(Version))
 async def test_without_a_channel_it_is_left_to_the_hardware_and_reported(version: Version) -> None:
     async with Rig(version) as rig:
-        before = len(rig.said)
+        before = len(rig.messages)
         outcome = await rig.csms.form("CP1-1", True)
         assert outcome.code == "NoForming"
         assert "hardware" in outcome.text
-        assert len(rig.said) == before
+        assert len(rig.messages) == before
 
 
 @pytest.mark.parametrize(
@@ -98,76 +98,76 @@ def test_an_incomplete_route_is_rejected(table: str, tmp_path: Any) -> None:
         vendor.read(path)
 
 
-class Rooms(PlainStations):
+class RecordingStations(PlainStations):
     """Stations that accept or reject grid-forming, and record the orders."""
 
     def __init__(self) -> None:
         super().__init__(SystemClock(), print)
-        self.told: list[tuple[str, bool]] = []
+        self.forming_orders: list[tuple[str, bool]] = []
         self.answer = Outcome(Answer.APPLIED)
 
     def reaches(self, evse: str) -> bool:
         return evse in ("CP1-1", "CP2-1")
 
     async def form(self, evse: str, forms: bool) -> Outcome:
-        self.told.append((evse, forms))
+        self.forming_orders.append((evse, forms))
         return self.answer
 
 
 async def test_evses_are_switched_one_after_the_other_and_the_first_follows_again() -> None:
     async with service_rig("CP1-1", "CP2-1") as rig:
-        rooms = Rooms()
-        former: Any = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms)
-        former.step("CP1-1", confirmed_open=False)
+        stations = RecordingStations()
+        grid_forming: Any = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, stations)
+        grid_forming.step("CP1-1", confirmed_open=False)
         await rig.wait(0.1)
-        assert rooms.told == []
-        assert former.state is not None
-        assert "not confirmed" in former.state.reason
-        former.step("CP1-1", confirmed_open=True)
+        assert stations.forming_orders == []
+        assert grid_forming.state is not None
+        assert "not confirmed" in grid_forming.state.reason
+        grid_forming.step("CP1-1", confirmed_open=True)
         await rig.wait(0.1)
-        former.step("CP1-1", confirmed_open=True)
-        assert rooms.told == [("CP1-1", True)]
-        assert former.state.by == "order"
-        rooms.answer = Outcome(Answer.UNKNOWN, "Timeout")
-        former.step("CP2-1", confirmed_open=True)
+        grid_forming.step("CP1-1", confirmed_open=True)
+        assert stations.forming_orders == [("CP1-1", True)]
+        assert grid_forming.state.by == "order"
+        stations.answer = Outcome(Answer.UNKNOWN, "Timeout")
+        grid_forming.step("CP2-1", confirmed_open=True)
         await rig.wait(0.1)
-        former.step("CP2-1", confirmed_open=True)
-        assert rooms.told[1:] == [("CP1-1", False)]
-        assert former.state is not None
-        assert "CP1-1 has not confirmed" in former.state.reason
-        rooms.answer = Outcome(Answer.APPLIED)
-        rooms.told.pop()
+        grid_forming.step("CP2-1", confirmed_open=True)
+        assert stations.forming_orders[1:] == [("CP1-1", False)]
+        assert grid_forming.state is not None
+        assert "CP1-1 has not confirmed" in grid_forming.state.reason
+        stations.answer = Outcome(Answer.APPLIED)
+        stations.forming_orders.pop()
         for _ in range(int(AGAIN_S) + 2):
-            former.step("CP2-1", confirmed_open=True)
+            grid_forming.step("CP2-1", confirmed_open=True)
             await rig.wait(1.0)
-        assert rooms.told[1:] == [("CP1-1", False), ("CP2-1", True)]
-        former.step("storage", confirmed_open=True)
+        assert stations.forming_orders[1:] == [("CP1-1", False), ("CP2-1", True)]
+        grid_forming.step("storage", confirmed_open=True)
         await rig.wait(0.1)
-        assert rooms.told[3:] == [("CP2-1", False)]
-        assert former.state is None
-        await former.end()
+        assert stations.forming_orders[3:] == [("CP2-1", False)]
+        assert grid_forming.state is None
+        await grid_forming.end()
 
 
 async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> None:
     async with service_rig("CP1-1") as rig:
-        rooms = Rooms()
-        former = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms, ["CP1-1"])
-        former.step(None, confirmed_open=False)
+        stations = RecordingStations()
+        grid_forming = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, stations, ["CP1-1"])
+        grid_forming.step(None, confirmed_open=False)
         await rig.wait(0.1)
-        assert rooms.told == [("CP1-1", False)]  # it may still be forming from an earlier life
-        rooms.answer = Outcome(Answer.UNKNOWN, "Timeout", "no answer")
+        assert stations.forming_orders == [("CP1-1", False)]  # it may still be forming from before a restart
+        stations.answer = Outcome(Answer.UNKNOWN, "Timeout", "no answer")
         for _ in range(25):
-            former.step("CP1-1", confirmed_open=True)
+            grid_forming.step("CP1-1", confirmed_open=True)
             await rig.wait(1.0)
-        assert rooms.told[1:] == [("CP1-1", True)] * 3
-        assert former.state is not None
-        assert former.state.by == "nobody"
-        rooms.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
+        assert stations.forming_orders[1:] == [("CP1-1", True)] * 3
+        assert grid_forming.state is not None
+        assert grid_forming.state.by == "nobody"
+        stations.answer = Outcome(Answer.REFUSED, "NoForming", "by its hardware")
         for _ in range(30):
-            former.step("CP1-1", confirmed_open=True)
+            grid_forming.step("CP1-1", confirmed_open=True)
             await rig.wait(1.0)
-        assert len(rooms.told) == 5
-        assert former.state == GridFormingState(evse="CP1-1", by="hardware", reason="by its hardware")
+        assert len(stations.forming_orders) == 5
+        assert grid_forming.state == GridFormingState(evse="CP1-1", by="hardware", reason="by its hardware")
 
 
 @settings(max_examples=60)
@@ -189,21 +189,21 @@ async def test_grid_forming_needs_the_open_switch_and_is_never_ordered_twice(
     steps: list[tuple[Any, bool, Outcome]],
 ) -> None:
     async with service_rig("CP1-1", "CP2-1") as rig:
-        rooms = Rooms()
-        former = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms)
+        stations = RecordingStations()
+        grid_forming = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, stations)
         proven_now = False
         took: dict[str, bool] = {}
         for forming, proven, answer in steps:
-            rooms.answer, proven_now = answer, proven
+            stations.answer, proven_now = answer, proven
             for _ in range(int(AGAIN_S) + 2):
-                before = len(rooms.told)
-                former.step(forming, proven)
+                before = len(stations.forming_orders)
+                grid_forming.step(forming, proven)
                 await asyncio.sleep(0.01)
-                for evse, forms in rooms.told[before:]:
+                for evse, forms in stations.forming_orders[before:]:
                     assert not forms or (proven_now and evse == forming)
                     if answer.answer is Answer.APPLIED:
                         took[evse] = forms
                 await rig.wait(1.0)
             if answer.answer is Answer.APPLIED:
                 assert [evse for evse, forms in took.items() if forms and evse != forming] == []
-        await former.end()
+        await grid_forming.end()

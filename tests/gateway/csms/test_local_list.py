@@ -35,9 +35,9 @@ class Holder:
     async def _live(self) -> None:
         while True:
             await asyncio.sleep(0.05)
-            while self.raw.asked:
-                _, mid, action, payload = self.raw.asked.pop(0)
-                await self.raw.say(json.dumps([3, mid, self._take(action, payload)]))
+            while self.raw.csms_calls:
+                _, mid, action, payload = self.raw.csms_calls.pop(0)
+                await self.raw.send(json.dumps([3, mid, self._take(action, payload)]))
 
     def _take(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         number = "listVersion" if self.early else "versionNumber"

@@ -22,25 +22,25 @@ from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 
-Said = list[tuple[str, dict[str, Any]]]
+Calls = list[tuple[str, dict[str, Any]]]
 
 
 @asynccontextmanager
-async def in_session(raw: Raw, *silent: str) -> AsyncIterator[Said]:
+async def in_session(raw: Raw, *silent: str) -> AsyncIterator[Calls]:
     """Run a station with a session that accepts every profile, and does not respond to the actions in `silent`."""
-    said: Said = []
+    calls: Calls = []
 
     async def answer() -> None:
         while True:
             await asyncio.sleep(0.05)
-            for message in raw.asked:
-                said.append((message[2], message[3]))
+            for message in raw.csms_calls:
+                calls.append((message[2], message[3]))
                 if message[2] not in silent:
                     taken = message[2] in ("SetChargingProfile", "UpdateDynamicSchedule", "ChangeConfiguration")
                     refusal = [4, message[1], "NotSupported", "", {}]
                     reply = [3, message[1], {"status": "Accepted"}] if taken else refusal
-                    await raw.say(json.dumps(reply))
-            raw.asked.clear()
+                    await raw.send(json.dumps(reply))
+            raw.csms_calls.clear()
 
     async with raw:
         answering = asyncio.create_task(answer())
@@ -52,7 +52,7 @@ async def in_session(raw: Raw, *silent: str) -> AsyncIterator[Said]:
             await raw.event("Started", 0)
         await asyncio.sleep(5)
         try:
-            yield said
+            yield calls
         finally:
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
@@ -60,24 +60,25 @@ async def in_session(raw: Raw, *silent: str) -> AsyncIterator[Said]:
 
 async def test_reading_the_composite_schedule_has_a_short_time_out() -> None:
     raw = Raw()
-    async with in_session(raw, "GetCompositeSchedule") as said:
+    async with in_session(raw, "GetCompositeSchedule") as calls:
         began = raw.clock.now()
         assert await raw.csms.reconcile("CP1-1") is None
         assert READ_TIMEOUT_S <= raw.clock.now() - began < READ_TIMEOUT_S + 1
-        assert said[-1][0] == "GetCompositeSchedule"
+        assert calls[-1][0] == "GetCompositeSchedule"
 
 
 async def test_an_invalid_message_is_an_outcome_and_not_an_exception() -> None:
     raw = Raw(Version.V16)
-    async with in_session(raw) as said:
+    async with in_session(raw) as calls:
         station = raw.csms.stations["CP1"]
-        say = Setpoint.model_construct(channel=Channel.LIMIT, decimals=2)  # past the check of a profile that is read
-        station.vendor = VendorProfile(name="fine", ocpp=("1.6",)).model_copy(update={"setpoint": say})
-        said.clear()
+        # past the check of a profile that is read
+        table = Setpoint.model_construct(channel=Channel.LIMIT, decimals=2)
+        station.vendor = VendorProfile(name="fine", ocpp=("1.6",)).model_copy(update={"setpoint": table})
+        calls.clear()
         outcome = await setpoint.apply(station, station.evses[1], 4000.37, 15.0)
         assert (outcome.answer, outcome.code) == (Answer.REFUSED, "InvalidOrder")
         assert "limit" in outcome.text
-        assert all(body["csChargingProfiles"]["stackLevel"] == 0 for _, body in said)
+        assert all(body["csChargingProfiles"]["stackLevel"] == 0 for _, body in calls)
 
 
 async def test_a_call_beyond_the_queue_limit_times_out() -> None:
@@ -93,9 +94,9 @@ async def test_a_call_beyond_the_queue_limit_times_out() -> None:
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-@pytest.mark.parametrize(("setting", "says"), [("decimals = 2", "decimals"), ('unit = "kW"', "kW")])
-def test_a_vendor_profile_outside_the_schema_is_rejected_when_read(tmp_path: Path, setting: str, says: str) -> None:
+@pytest.mark.parametrize(("setting", "message"), [("decimals = 2", "decimals"), ('unit = "kW"', "kW")])
+def test_a_vendor_profile_outside_the_schema_is_rejected_when_read(tmp_path: Path, setting: str, message: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(f'name = "mine"\nocpp = ["1.6"]\n[setpoint]\nchannel = "limit"\n{setting}\n')
-    with pytest.raises(vendor.BadProfile, match=says):
+    with pytest.raises(vendor.BadProfile, match=message):
         vendor.read(file)

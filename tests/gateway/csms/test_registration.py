@@ -75,7 +75,7 @@ async def test_an_unknown_station_is_rejected_and_a_boot_triggered() -> None:
         )
         await raw.next_call("TriggerMessage", {"status": "Accepted"})
         await asking
-        assert (await raw.call("Heartbeat", {}))[0] == 3  # B02.FR.09: what it was asked for
+        assert (await raw.call("Heartbeat", {}))[0] == 3  # B02.FR.09: the requested message
         status = {"timestamp": raw.time(), "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
         assert (await raw.call("StatusNotification", status))[2] == "SecurityError"
 
@@ -125,7 +125,7 @@ async def test_invalid_messages_are_rejected_and_journalled() -> None:
     async with Raw() as raw:
         await raw.boot()
         for text in ("{", "[]", '[2,"a"]', "\x00", '[3,"x",{}]', '[7,"x",{}]', "x" * 200_000):
-            await raw.say(text)
+            await raw.send(text)
         refused = await raw.call("StatusNotification", {"connectorId": 1})
         assert refused[2] == "OccurrenceConstraintViolation"
         assert (await raw.call("Nonsense", {}))[2] == "NotImplemented"
@@ -148,8 +148,8 @@ async def test_plugs_and_faults_21() -> None:
 async def test_plugs_and_faults_16() -> None:
     async with Raw(Version.V16) as raw:
         await raw.boot()
-        said = (("Preparing", "NoError"), ("Charging", "WeakSignal"), ("Faulted", "GroundFailure"))
-        for status, error in said:  # weak reception is no reason to stop a car
+        statuses = (("Preparing", "NoError"), ("Charging", "WeakSignal"), ("Faulted", "GroundFailure"))
+        for status, error in statuses:  # weak reception is no reason to stop a car
             await raw.ok("StatusNotification", {"connectorId": 1, "errorCode": error, "status": status})
         await raw.ok("StatusNotification", {"connectorId": 0, "errorCode": "NoError", "status": "Available"})
         assert [e.state.value for e in raw.of(PlugChanged)] == ["occupied", "faulted"]
@@ -194,9 +194,9 @@ async def test_the_policy_for_unknown_stations(
     async with Raw(version, name="NEW", unknown_stations=policy, boot_retry_s=17) as raw:
         answer = await raw.boot()
         assert (answer["status"], answer["interval"]) == (status, interval)
-        heard = await raw.call("Heartbeat", {})
-        assert heard[0] == (3 if status == "Accepted" else 4)
-        assert heard[0] == 3 or heard[2] == "SecurityError"
+        heartbeat = await raw.call("Heartbeat", {})
+        assert heartbeat[0] == (3 if status == "Accepted" else 4)
+        assert heartbeat[0] == 3 or heartbeat[2] == "SecurityError"
 
 
 @pytest.mark.parametrize("version", list(Version))
@@ -221,7 +221,7 @@ async def test_a_rejected_station_is_sent_no_calls_and_its_messages_are_rejected
             await Admin(raw.csms).call("NEW", "TriggerMessage", {"requestedMessage": "Heartbeat"}, 5)
         assert caught.value.code == 409
         assert (await raw.call("Heartbeat", {}))[2] == "SecurityError"
-        assert raw.asked == []
+        assert raw.csms_calls == []
         assert not raw.closed
         raw.csms.register(StationSettings("NEW"))  # and at its next boot it is taken in
         assert (await raw.boot())["status"] == "Accepted"
@@ -248,9 +248,9 @@ async def test_a_pending_station_can_be_queried_and_configured_but_not_started(v
         assert (await raw.call("Heartbeat", {}))[0] == 3
         if version is not Version.V16:
             report = {"requestId": 1, "generatedAt": raw.time(), "seqNo": 0}
-            assert (await raw.call("NotifyReport", report))[2] == "SecurityError"  # nobody asked for it
-            ask = {"requestId": 1, "reportBase": "FullInventory"}
-            asking = asyncio.create_task(admin.call("NEW", "GetBaseReport", ask, 5))
+            assert (await raw.call("NotifyReport", report))[2] == "SecurityError"  # not requested
+            report_request = {"requestId": 1, "reportBase": "FullInventory"}
+            asking = asyncio.create_task(admin.call("NEW", "GetBaseReport", report_request, 5))
             await raw.next_call("GetBaseReport", {"status": "Accepted"})
             await asking
             assert (await raw.call("NotifyReport", report))[0] == 3
@@ -261,8 +261,8 @@ async def test_registration_of_a_pending_station_triggers_a_boot(version: Versio
     async with Raw(version, name="NEW", unknown_stations=UnknownStations.PENDING) as raw:
         await raw.boot()
         await Admin(raw.csms).put_station("NEW", {})
-        asked = await raw.next_call("TriggerMessage", {"status": "Accepted"})
-        assert asked == {"requestedMessage": "BootNotification"}
+        request = await raw.next_call("TriggerMessage", {"status": "Accepted"})
+        assert request == {"requestedMessage": "BootNotification"}
         assert (await raw.boot())["status"] == "Accepted"
         await Admin(raw.csms).put_station("NEW", {"registration": "rejected"})
         await raw.next_call("TriggerMessage", {"status": "Accepted"})
@@ -277,10 +277,10 @@ async def test_nothing_is_sent_to_a_station_that_may_be_about_to_boot(version: V
         assert raw.wire is not None
         await raw.wire.close()
         await asyncio.sleep(1)
-        raw.asked.clear()
+        raw.csms_calls.clear()
         await raw.connect()
         await asyncio.sleep(4)
-        assert raw.asked == []
+        assert raw.csms_calls == []
         assert not raw.csms.stations["CP1"].ready
-        await asyncio.sleep(2)  # it says nothing: it goes on where it was
+        await asyncio.sleep(2)  # no BootNotification: it continues
         assert raw.csms.stations["CP1"].ready

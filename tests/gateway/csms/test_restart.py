@@ -326,7 +326,7 @@ async def test_a_formerly_accepted_station_is_listed_with_its_name_before_its_fi
         await lives.raw.boot()
         await lives.writer.write()
         await lives.kill()
-        await lives.clock.sleep(30)  # it says nothing
+        await lives.clock.sleep(30)  # no BootNotification
         assert [(e.station, e.model) for e in lives.of(StationConnected)] == [("CP1", "raw")]
         assert Admin(lives.csms).station("CP1")["boot"]["status"] == "Accepted"
 
@@ -409,14 +409,14 @@ async def test_a_renewed_password_persists_over_restarts_until_the_configuration
         if version is not Version.V16:
             named = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
             answer = {"setVariableResult": [{"attributeStatus": "Accepted", **named}]}
-        told = await lives.raw.next_call(action)
-        password = told["value"] if version is Version.V16 else told["setVariableData"][0]["attributeValue"]
+        request = await lives.raw.next_call(action)
+        password = request["value"] if version is Version.V16 else request["setVariableData"][0]["attributeValue"]
 
         async def right(one: str) -> bool:
             return await lives.csms.credentials.verify(lives.csms.stations["CP1"], one.encode())
 
         renewing.cancel()
-        await lives.kill(configured("first password 1"))  # before the station said anything: it may have either
+        await lives.kill(configured("first password 1"))  # before a response of the station: it may have either
         assert await right("first password 1")
         assert await right(password)
         assert not await right("first password 1")  # it came in with the new one

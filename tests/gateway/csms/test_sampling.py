@@ -21,10 +21,10 @@ async def settings_after_boot(
     version: Version, held: dict[str, str], *, takes: int = 12, readonly: bool = False, **about: Any
 ) -> tuple[dict[str, str], list[str]]:
     """Return the settings of a station after its boot, and every value that was sent; it accepts so many measurands."""
-    told: list[str] = []
+    sent: list[str] = []
 
     def take(key: str, value: str) -> str:
-        told.append(value)
+        sent.append(value)
         if key.endswith(("Data", "Measurands")) and len(value.split(",")) > takes:
             return "Rejected"
         held[key] = value
@@ -56,13 +56,15 @@ async def settings_after_boot(
         booting = asyncio.create_task(raw.boot())
         for _ in range(100):
             await asyncio.sleep(0.05)
-            for message in list(raw.asked):
-                raw.asked.remove(message)
-                said = answer(message[2], message[3])
-                reply = [4, message[1], "NotSupported", "", {}] if said is None else [3, message[1], said]
-                await raw.say(json.dumps(reply))
+            for message in list(raw.csms_calls):
+                raw.csms_calls.remove(message)
+                body_of_reply = answer(message[2], message[3])
+                reply = (
+                    [4, message[1], "NotSupported", "", {}] if body_of_reply is None else [3, message[1], body_of_reply]
+                )
+                await raw.send(json.dumps(reply))
         await booting
-    return held, told
+    return held, sent
 
 
 KEYS = {
@@ -75,18 +77,18 @@ KEYS = {
 @pytest.mark.parametrize("version", list(KEYS))
 async def test_missing_measurands_are_added_and_the_interval_shortened(version: Version) -> None:
     values, interval = KEYS[version]
-    held, told = await settings_after_boot(version, {values: f"Voltage,{ENERGY}", interval: "300"})
+    held, sent = await settings_after_boot(version, {values: f"Voltage,{ENERGY}", interval: "300"})
     optional = OPTIONAL if version is Version.V21 else ()
     assert set(held[values].split(",")) == {"Voltage", *REQUIRED, *optional}
     assert held[interval] == "10"
-    assert len(told) == 2
+    assert len(sent) == 2
 
 
 @pytest.mark.parametrize("version", list(KEYS))
 async def test_sufficient_sampling_is_not_changed(version: Version) -> None:
     values, interval = KEYS[version]
-    _, told = await settings_after_boot(version, {values: ",".join(("Frequency", *REQUIRED, *OPTIONAL)), interval: "5"})
-    assert told == []
+    _, sent = await settings_after_boot(version, {values: ",".join(("Frequency", *REQUIRED, *OPTIONAL)), interval: "5"})
+    assert sent == []
 
 
 @pytest.mark.parametrize("version", list(KEYS))
@@ -101,9 +103,9 @@ async def test_a_station_with_few_measurands_samples_power_at_least(version: Ver
 
 async def test_optional_measurands_are_tried_once_on_a_21_station() -> None:
     values, _ = KEYS[Version.V21]
-    held, told = await settings_after_boot(Version.V21, {values: ",".join(REQUIRED)}, takes=len(REQUIRED))
+    held, sent = await settings_after_boot(Version.V21, {values: ",".join(REQUIRED)}, takes=len(REQUIRED))
     assert set(held[values].split(",")) == set(REQUIRED)
-    assert len(told) == 1
+    assert len(sent) == 1
 
 
 @pytest.mark.parametrize(("held_s", "left_s"), [("5", "5"), ("25", "25"), ("26", "25"), ("0", "25"), ("", "25")])

@@ -277,7 +277,7 @@ async def test_a_station_migrates_to_a_higher_security_profile_and_not_back(vers
         except InvalidStatus as error:
             return error.response.status_code
 
-    def told(profile: int) -> None:
+    def accept_profile(profile: int) -> None:
         if version is Version.V16:
             body = {"key": "SecurityProfile", "value": str(profile)}
             raw_call_effects.apply(csms.stations["CP1"], "ChangeConfiguration", body, {"status": "Accepted"})
@@ -288,16 +288,16 @@ async def test_a_station_migrates_to_a_higher_security_profile_and_not_back(vers
 
     try:
         assert await comes_in(1) == 101
-        assert await comes_in(2) == 101  # better than asked is fine, and binds nobody
+        assert await comes_in(2) == 101  # a higher profile than required is accepted and changes nothing
         assert await comes_in(1) == 101
         assert await comes_in(3) == 401
         for profile in (2, 3):
-            told(profile)
+            accept_profile(profile)
             assert await comes_in(profile - 1) == 101  # it has not got there yet
             assert await comes_in(profile) == 101
             assert await comes_in(profile - 1) == 403
             assert csms.stations["CP1"].settings.security_profile == profile
-        told(1)  # nobody goes back
+        accept_profile(1)  # the profile is never lowered
         assert await comes_in(3) == 101
         assert await comes_in(1) == 403
     finally:

@@ -326,8 +326,8 @@ async def test_the_kind_of_profile_depends_on_the_stations_support(
 async def test_the_set_point_in_force_is_that_of_the_composite_schedule(reply: Any, held_w: float | None) -> None:
     async with session() as one:
         if isinstance(reply, list):
-            told = {"evseId": 1, "duration": 60, "scheduleStart": one.raw.time(), "chargingRateUnit": "W"}
-            one.answers[SCHEDULE] = {"status": "Accepted", "schedule": told | {"chargingSchedulePeriod": reply}}
+            composite = {"evseId": 1, "duration": 60, "scheduleStart": one.raw.time(), "chargingRateUnit": "W"}
+            one.answers[SCHEDULE] = {"status": "Accepted", "schedule": composite | {"chargingSchedulePeriod": reply}}
         else:
             one.answers[SCHEDULE] = reply
         one.calls.clear()

@@ -111,12 +111,12 @@ async def test_a_profile_of_1_6_has_its_own_form() -> None:
         assert profile["chargingProfileKind"] == "Absolute"
         assert profile["chargingSchedule"]["startSchedule"]
         assert profile["chargingSchedule"]["duration"] == 15
-        told = {
+        composite = {
             "duration": 60,
             "chargingRateUnit": "W",
             "chargingSchedulePeriod": [{"startPeriod": 0, "limit": -9.0}],
         }
-        one.answers[SCHEDULE] = {"status": "Accepted", "connectorId": 1, "chargingSchedule": told}
+        one.answers[SCHEDULE] = {"status": "Accepted", "connectorId": 1, "chargingSchedule": composite}
         assert await one.raw.csms.reconcile("CP1-1") == -9.0
         assert one.calls[-1] == (SCHEDULE, {"duration": 60, "chargingRateUnit": "W", "connectorId": 1})
 

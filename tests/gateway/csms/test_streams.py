@@ -51,7 +51,7 @@ async def monitored(raw: Raw, number: int, about: dict[str, Any] = POWER) -> Non
 async def send(raw: Raw, number: int, *values: tuple[float, str], pending: int = 0, base: str | None = None) -> None:
     data = [{"t": t, "v": v} for t, v in values]
     body = {"id": number, "pending": pending, "basetime": base or raw.time(), "data": data}
-    await raw.say(json.dumps([6, f"s{number}", "NotifyPeriodicEventStream", body]))
+    await raw.send(json.dumps([6, f"s{number}", "NotifyPeriodicEventStream", body]))
     await raw.ok("Heartbeat", {})  # behind it: what was sent is taken now
 
 
@@ -103,7 +103,7 @@ async def test_streams_above_the_limit_are_rejected_and_a_reopened_one_is_not_co
     async with booted() as raw:
         for number in range(MAX_STREAMS):
             assert (await raw.ok("OpenPeriodicEventStream", opening(number)))["status"] == "Accepted"
-        assert len([m for m in raw.asked if m[2] == "GetMonitoringReport"]) == 1
+        assert len([m for m in raw.csms_calls if m[2] == "GetMonitoringReport"]) == 1
         refused = await raw.ok("OpenPeriodicEventStream", opening(MAX_STREAMS))
         assert refused["status"] == "Rejected"
         assert refused["statusInfo"]["reasonCode"] == "OutOfMemory"
@@ -140,7 +140,7 @@ async def test_values_of_a_stream_that_was_opened_before_a_restart() -> None:
         await send(raw, 7, (0.0, "3"))
         assert raw.csms.stations["CP1"].variable("EVSE", "Power", 1) == "3"
         await send(raw, 8, (0.0, "4"))
-        assert not [m for m in raw.asked if m[2] == "GetPeriodicEventStream"]
+        assert not [m for m in raw.csms_calls if m[2] == "GetPeriodicEventStream"]
 
 
 async def test_a_boot_ends_streams_and_a_new_connection_does_not() -> None:
@@ -157,7 +157,7 @@ async def test_an_invalid_send_is_recorded_and_not_answered() -> None:
     async with booted() as raw:
         await monitored(raw, 7)
         await raw.ok("OpenPeriodicEventStream", opening())
-        await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", {"id": 7}]))
+        await raw.send(json.dumps([6, "s", "NotifyPeriodicEventStream", {"id": 7}]))
         await raw.ok("Heartbeat", {})
         (breach,) = raw.csms.context.violations
         assert (breach.action, breach.code) == ("NotifyPeriodicEventStream", "OccurrenceConstraintViolation")
@@ -169,7 +169,7 @@ async def test_streams_of_a_station_that_is_not_accepted_are_dropped() -> None:
         answer = await raw.call("OpenPeriodicEventStream", opening())
         assert (answer[0], answer[2]) == (4, "SecurityError")
         body = {"id": 7, "pending": 0, "basetime": raw.time(), "data": [{"t": 0, "v": "1"}]}
-        await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", body]))
+        await raw.send(json.dumps([6, "s", "NotifyPeriodicEventStream", body]))
         await asyncio.sleep(0.1)
         assert Admin(raw.csms).messages("CP9", "NotifyPeriodicEventStream", 5) == []
 
@@ -188,9 +188,9 @@ async def test_an_operator_sets_adjusts_and_clears_a_stream_of_the_emulated_stat
         (row,) = admin.station("CP1")["streams"]
         assert (row["id"], row["component"], row["variable"], row["severity"]) == (number, "EVSE", "Power", 5)
         assert not [m for m in admin.messages("CP1", "NotifyEvent", 9) if "Power" in json.dumps(m)]
-        told = {m[1] for who, m in rig.said if m[0] == 6}
-        assert told, "values go by SEND"
-        assert not [m for _, m in rig.said if m[0] != 6 and m[1] in told], "which nobody answers"
+        sent = {m[1] for who, m in rig.messages if m[0] == 6}
+        assert sent, "values go by SEND"
+        assert not [m for _, m in rig.messages if m[0] != 6 and m[1] in sent], "which nobody answers"
         about = {"id": number, "params": {"interval": 2, "values": 1}}
         adjusted = await admin.call("CP1", "AdjustPeriodicEventStream", about, 10)
         assert adjusted["payload"]["status"] == "Accepted"
@@ -208,6 +208,6 @@ async def test_an_unreported_monitor_is_requested_once() -> None:
         for _ in range(5):
             await send(raw, 3, (0.0, "1"))
             await asyncio.sleep(0.1)
-        assert [m for m in raw.asked if m[2] == "GetMonitoringReport"] == []
+        assert [m for m in raw.csms_calls if m[2] == "GetMonitoringReport"] == []
         await raw.ok("OpenPeriodicEventStream", opening(4, 40))
         await raw.next_call("GetMonitoringReport", {"status": "Accepted"})

@@ -94,8 +94,8 @@ async def test_a_lost_end_is_queried_after_a_reboot() -> None:
         await raw.connect()
         await raw.boot()
         await raw.next_call("GetBaseReport", {"status": "NotSupported"})
-        asked = await raw.next_call("GetTransactionStatus", {"ongoingIndicator": False, "messagesInQueue": False})
-        assert asked == {"transactionId": "t1"}
+        request = await raw.next_call("GetTransactionStatus", {"ongoingIndicator": False, "messagesInQueue": False})
+        assert request == {"transactionId": "t1"}
         await asyncio.sleep(1)
         assert [e.session for e in raw.of(SessionEnded)] == ["t1"]
 
@@ -141,7 +141,7 @@ async def test_in_16_a_repeated_start_keeps_its_id_and_ids_grow() -> None:
         assert await raw.ok("StopTransaction", end) == {}
         transaction = raw.csms.context.transactions.get("CP1", str(first["transactionId"]))
         assert transaction is not None
-        assert transaction.stopped_at == 1577836800.0  # as the station told it
+        assert transaction.stopped_at == 1577836800.0  # as reported by the station
         assert await raw.ok("StopTransaction", end | {"transactionId": -1}) == {}  # 4.10: taken, whatever it is
 
 

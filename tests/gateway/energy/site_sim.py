@@ -200,7 +200,7 @@ class Sim:
         silent = set(self.silent(self.hour))
         self._late.append(self.grid_w[-1])
         seen_w = self._late[-1 - min(self.meter_delay, len(self._late) - 1)]
-        told: list[tuple[InputKind, object]] = [
+        inputs: list[tuple[InputKind, object]] = [
             (InputKind.GRID, Grid(ts=self.wall, present=present, voltage_v=volts, frequency_hz=hertz, power_w=seen_w)),
             (InputKind.LOAD, Load(ts=self.wall, power_w=self._load_w)),
             (InputKind.PV, Pv(ts=self.wall, power_w=max(0.0, self._pv_w))),
@@ -216,13 +216,13 @@ class Sim:
                 max_charge_w=one.power_w,
                 max_discharge_w=one.power_w,
             )
-            told.append((InputKind.STORAGE, body))
+            inputs.append((InputKind.STORAGE, body))
         if self.price is not None and self.now <= 2 * self.step_s:
-            told.append((InputKind.PRICE, self.price))
+            inputs.append((InputKind.PRICE, self.price))
         storm = self.storm(self.hour)
         if storm is not None:
-            told.append((InputKind.STORM, storm))
-        for kind, value in told:
+            inputs.append((InputKind.STORM, storm))
+        for kind, value in inputs:
             if kind.value not in silent:
                 self.inputs.put(kind, value, self.now, self.wall)  # type: ignore[arg-type]
 

@@ -152,12 +152,14 @@ SECTION = EnergySection(
     )
 )
 def test_the_controller_returns_and_its_orders_are_feasible(steps: list[tuple[Any, ...]]) -> None:
-    controller, told, now = SiteController(SECTION), Inputs(), 0.0
+    controller, site_inputs, now = SiteController(SECTION), Inputs(), 0.0
     for messages, here, mode, gap, limit_w, backup, emergency in steps:
         now += gap
         for kind, value in messages:
-            told.put(kind, value, now, START + now)
-        view = View(now, START + now, told, here, mode, limit_w, limit_w, limit_w, backup=backup, emergency=emergency)
+            site_inputs.put(kind, value, now, START + now)
+        view = View(
+            now, START + now, site_inputs, here, mode, limit_w, limit_w, limit_w, backup=backup, emergency=emergency
+        )
         if controller.plan_due(now) and (problem := controller.problem(view)) is not None:
             controller.take_plan(*controller.planner.plan(problem, now))
         orders = controller.step(view)

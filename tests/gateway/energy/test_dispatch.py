@@ -178,7 +178,7 @@ def test_the_default_time_is_0() -> None:
 
 
 @given(st.floats(-100_000, 100_000), resources())
-def test_a_command_is_shared_within_every_interval_and_never_passes_what_was_asked(
+def test_a_command_is_shared_within_every_interval_and_never_exceeds_the_requested_power(
     total_w: float, fleet: list[Resource]
 ) -> None:
     parts = share_command(total_w, fleet)
@@ -231,7 +231,7 @@ def test_every_part_of_a_command_grows_with_the_command(total_w: float, more_w: 
 
 @given(st.floats(-100_000, 100_000), resources(dead_bands=False))
 def test_parts_of_a_command_are_in_proportion_to_energy_up_to_each_limit(total_w: float, fleet: list[Resource]) -> None:
-    """One level for all: whoever is below its limit has the same power per energy, and nobody has more."""
+    """One level for all: every resource below its limit has the same power per energy, and none has more."""
     parts = share_command(total_w, fleet)
     levels = []
     for one in fleet:

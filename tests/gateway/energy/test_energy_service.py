@@ -58,7 +58,7 @@ async def live(
     seconds: int,
     present: bool,
     load_w: float,
-    lender: VehicleLendingService | None = None,
+    lending: VehicleLendingService | None = None,
 ) -> None:
     """One second a step: inputs of the facility, step of the energy service, main switch."""
     for _ in range(seconds):
@@ -70,8 +70,8 @@ async def live(
         grid: dict[str, Any] = {"present": present, "power_w": load_w if present and not opened else 0.0}
         await tell(rig, "grid", **grid)
         energy_service.step()
-        if lender is not None:
-            lender.step()
+        if lending is not None:
+            lending.step()
         await rig.wait(1.0)
 
 
@@ -98,8 +98,8 @@ async def test_an_outage_is_supplied_and_the_grid_forming_car_gets_no_orders() -
         assert rig.evse(forming).forms_grid
         assert state.energy.tiers["medical"] is True
         assert state.energy.autonomy_h["medical"].low > 0
-        told = decided(rig)
-        assert told.index("grid_lost") < told.index("main_switch_open") < told.index("island_formed")
+        codes = decided(rig)
+        assert codes.index("grid_lost") < codes.index("main_switch_open") < codes.index("island_formed")
         rig.stations.unplug(forming)
         await live(rig, energy_service, 5, False, 700.0)
         after = rig.service.site_state().energy
@@ -140,16 +140,16 @@ async def test_a_command_comes_before_the_optimiser_and_the_demand_window_before
 async def test_in_an_outage_only_deployed_cars_discharge_and_the_report_has_the_energy_to_return(tmp_path: Any) -> None:
     async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
         energy_service, coordinator = rig.energy_service, parse(LENT, "lent.toml")
-        lender = rig.lender(coordinator, tmp_path)
+        lending = rig.lending(coordinator, tmp_path)
         now = rig.clock.now()
         rig.service.report(VehicleIdentified("CP1-1", now, "LENT"))
         rig.service.report(VehicleIdentified("CP2-1", now, "STRANGER"))
-        await live(rig, energy_service, 5, True, 700.0, lender)
+        await live(rig, energy_service, 5, True, 700.0, lending)
         assert rig.energy_service.lending.floor_pct == {}
-        await live(rig, energy_service, 30, False, 700.0, lender)
-        told = decided(rig)
-        assert "site_needs_cars" in told
-        assert "arrival_unknown_car" in told
+        await live(rig, energy_service, 30, False, 700.0, lending)
+        codes = decided(rig)
+        assert "site_needs_cars" in codes
+        assert "arrival_unknown_car" in codes
         assert rig.energy_service.lending.floor_pct["CP2-1"] == 100.0
         assert rig.energy_service.lending.floor_pct["CP1-1"] == 25.0
         state = energy_service.state
@@ -158,17 +158,17 @@ async def test_in_an_outage_only_deployed_cars_discharge_and_the_report_has_the_
         assert state.blue_switch is not None
         there = [(one.vehicle, one.site, one.floor_pct) for one in state.blue_switch.there]
         assert there == [("LENT", "home", 25.0)]
-        outage = lender.coordinator.current
+        outage = lending.coordinator.current
         assert outage is not None
         need = SiteNeedState(draw_w=900, stored_wh=100, bays=1)
-        lender.receive_state("depot", SharedEnergyState(phase=Phase.ISLAND, need=need))
-        assert "depot" in lender.coordinator.needs
-        lender.receive_state("depot", SharedEnergyState(phase=Phase.ON_GRID))
-        assert "depot" not in lender.coordinator.needs
-        await live(rig, energy_service, 330, True, 700.0, lender)
+        lending.receive_state("depot", SharedEnergyState(phase=Phase.ISLAND, need=need))
+        assert "depot" in lending.coordinator.needs
+        lending.receive_state("depot", SharedEnergyState(phase=Phase.ON_GRID))
+        assert "depot" not in lending.coordinator.needs
+        await live(rig, energy_service, 330, True, 700.0, lending)
         assert "site_restored" in decided(rig)
         await rig.wait(1.0)
-        made = lender.coordinator.report(outage.id)
+        made = lending.coordinator.report(outage.id)
         assert made["chain"]["whole"]
         assert [one["vehicle"] for one in made["cars"]] == ["LENT"]
         assert outage.ended is not None

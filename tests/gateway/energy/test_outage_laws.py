@@ -47,7 +47,7 @@ class Night:
     grid: str
     silent: frozenset[str]
     lies: bool  # the facility's word on the grid is wrong
-    dies: str  # the gateway: "", "whole" (with its books) or "bare"
+    dies: str  # the gateway: "", "whole" (with its stored state) or "bare"
     mode: SiteMode
     stubborn: bool
     emergency: bool
@@ -77,7 +77,7 @@ class BadSim(Sim):
     now_grid: str = "well"
     lies: bool = False
     quiet: frozenset[str] = frozenset()
-    dead_s: float = 0.0  # for how long the grid has been down while the switch was closed and somebody told of it
+    dead_s: float = 0.0  # time for which the grid has been reported lost while the switch was closed
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.energy.planning import planner as planner_room
+from gateway.energy.planning import planner as planner_module
 from gateway.energy.planning.planner import Planner, aggregate
 from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
 from gateway.energy.planning.rules import cost_of, rule_plan
@@ -82,7 +82,7 @@ def problems(draw: st.DrawFn) -> Problem:
 
 @given(problems())
 @settings(max_examples=60)
-def test_the_optimum_keeps_every_limit_and_costs_what_it_says(problem: Problem) -> None:
+def test_the_optimum_keeps_every_limit_and_has_the_reported_cost(problem: Problem) -> None:
     plan, _ = solve(problem)
     hours = problem.hours()
     for visit in problem.visits:
@@ -169,7 +169,7 @@ def test_rolling_with_perfect_foresight_is_within_one_percent_and_rules_are_not(
     assert by_rules > best * 1.01
 
 
-def test_a_solver_without_time_leaves_the_rules_and_says_so_once() -> None:
+def test_a_solver_without_time_falls_back_to_the_rules_and_reports_it_once() -> None:
     problem = day(1, MIDNIGHT, 96, fleet(1, 30, MIDNIGHT))
     planner = Planner(within_s=0.0)
     plan, events = planner.plan(problem, 10.0)
@@ -226,10 +226,10 @@ def test_for_any_solver_failure_rules_take_over_until_it_recovers(
     def broken(*_: object) -> object:
         raise error
 
-    monkeypatch.setattr(planner_room, "solve", broken)
+    monkeypatch.setattr(planner_module, "solve", broken)
     plan, events = planner.plan(problem, 0.0)
     assert (plan.source, [event.code for event in events]) == ("rules", ["plan_fell_back"])
     assert planner.plan(problem, 300.0)[1] == []
-    monkeypatch.setattr(planner_room, "solve", real)
+    monkeypatch.setattr(planner_module, "solve", real)
     plan, events = planner.plan(problem, 600.0)
     assert (plan.source, [event.code for event in events]) == ("optimum", ["plan_recovered"])

@@ -52,11 +52,11 @@ def test_in_every_mode_cars_get_back_the_energy_of_the_outage(mode: SiteMode) ->
         sim.run(1 / 6)
         best = [max(most, car.soc_pct) for most, car in zip(best, sim.cars, strict=True)]
     assert all(most >= had - 1.2 for most, had in zip(best, before, strict=True))
-    told = sim.codes()
-    assert told.index("main_switch_closed") < told.index("recharge_planned") < told.index("recharged")
-    assert told.count("recharge_planned") == 1
-    assert told.count("recharge_over") == 1
-    assert "recharge_late" not in told
+    codes = sim.codes()
+    assert codes.index("main_switch_closed") < codes.index("recharge_planned") < codes.index("recharged")
+    assert codes.count("recharge_planned") == 1
+    assert codes.count("recharge_over") == 1
+    assert "recharge_late" not in codes
     assert sim.orders is not None
     assert sim.orders.state.recharge is None
     after = sim.grid_w[int(6.2 * 360) :]

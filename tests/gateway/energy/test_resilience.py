@@ -39,12 +39,12 @@ def outlook(load_w: float, pv_w: float = 0.0, steps: int = 48, sigma: float = 0.
     st.floats(0.1, 1),
 )
 def test_autonomy_is_ordered_and_more_energy_never_lasts_less(
-    energy: float, room: float, load: float, pv: float, sigma: float, part: float
+    energy: float, free_wh: float, load: float, pv: float, sigma: float, part: float
 ) -> None:
-    one = autonomy(energy, room, part, outlook(load, pv, sigma=sigma))
+    one = autonomy(energy, free_wh, part, outlook(load, pv, sigma=sigma))
     assert 0 <= one.low <= one.expected + 1e-9 <= one.high + 2e-9 <= HORIZON_H + 2e-9
-    assert autonomy(energy * 1.5, room, part, outlook(load, pv, sigma=sigma)).low >= one.low - 1e-9
-    assert autonomy(energy, room, part, outlook(load * 2, pv, sigma=sigma)).low <= one.low + 1e-9
+    assert autonomy(energy * 1.5, free_wh, part, outlook(load, pv, sigma=sigma)).low >= one.low - 1e-9
+    assert autonomy(energy, free_wh, part, outlook(load * 2, pv, sigma=sigma)).low <= one.low + 1e-9
 
 
 def test_autonomy_is_energy_over_load_without_uncertainty() -> None:
@@ -126,7 +126,7 @@ def test_tiers_are_restored_one_by_one_with_spare_power_and_autonomy() -> None:
         for second in range(3000, 6000, 10)
         for event in tiers.step(second, 12_000, None, dict.fromkeys(tiers.on, 20.0))
     ]
-    assert later == ["kitchen"]  # cooling wants 24 h
+    assert later == ["kitchen"]  # cooling requires 24 h
     assert MIN_OFF_S > RESTORE_S
 
 
@@ -279,14 +279,14 @@ def test_the_calendar_raises_it_too_and_the_higher_one_rules() -> None:
 def test_batteries_fill_shortly_before_an_announced_storm() -> None:
     reserve = SiteReserve(EnergySection(reserve_pct=30, storm_pct=80))
     starts = DAY + 2 * 86_400
-    told = Storm(ts=DAY, active=True, until=starts + 20_000, starts=starts)
-    events = reserve.update(0.0, DAY, told, off_grid=False)
+    storm = Storm(ts=DAY, active=True, until=starts + 20_000, starts=starts)
+    events = reserve.update(0.0, DAY, storm, off_grid=False)
     assert [event.code for event in events] == ["storm_announced"]
     assert reserve.in_force.floor.pct == 30
     announced = AnnouncedReserve(starts=starts - 21_600, reserve_pct=80, because_of="a storm warning")
     assert reserve.state().next == announced
-    assert reserve.update(60.0, DAY + 60, told, off_grid=False) == []
-    events = reserve.update(1e5, starts - 21_000, told, off_grid=False)
+    assert reserve.update(60.0, DAY + 60, storm, off_grid=False) == []
+    events = reserve.update(1e5, starts - 21_000, storm, off_grid=False)
     assert [event.code for event in events] == ["reserve_raised"]
     assert reserve.state().next is None
     assert reserve.in_force.floor.pct == 80

@@ -88,7 +88,7 @@ def test_the_island_goes_on_with_the_source_that_formed_it(soc: tuple[float, flo
     assert (sim.orders.state.phase, sim.orders.state.forming) == (Phase.ISLAND, forming)
 
 
-def test_no_other_source_starts_while_the_former_source_is_returning() -> None:
+def test_no_other_source_starts_while_the_previous_source_is_returning() -> None:
     sim = night().run(1.5)
     assert sim.orders is not None
     forming = sim.orders.state.forming
@@ -107,7 +107,7 @@ def test_no_other_source_starts_while_the_former_source_is_returning() -> None:
         sim.tick()
         assert sim.orders is not None
         seen.add(sim.orders.state.forming)
-        if sim.orders.state.forming is None:  # the hardware goes on, whatever the gateway knows
+        if sim.orders.state.forming is None:  # the hardware goes on, whatever the state of the gateway
             state = sim.orders.state.model_copy(update={"forming": forming})
             sim.orders = replace(sim.orders, state=state)
     assert seen == {None, forming}

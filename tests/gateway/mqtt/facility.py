@@ -91,7 +91,7 @@ class Facility:
     client: aiomqtt.Client
     five: bool
     root: str = ROOT
-    heard: list[tuple[str, Any, bool]] = field(default_factory=list)
+    received: list[tuple[str, Any, bool]] = field(default_factory=list)
     raw: list[aiomqtt.Message] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -104,15 +104,19 @@ class Facility:
                 body = json.loads(payload) if payload else None
             except ValueError:
                 body = payload
-            self.heard.append((str(message.topic).removeprefix(self.root + "/"), body, bool(message.retain)))
+            self.received.append((str(message.topic).removeprefix(self.root + "/"), body, bool(message.retain)))
             self._news.set()
 
     async def until(self, topic: str, within_s: float = 10.0, **wanted: Any) -> Any:
         """Wait for the first message on a topic with these members."""
         async with asyncio.timeout(within_s):
             while True:
-                for heard, body, _ in self.heard:
-                    if heard == topic and isinstance(body, dict) and all(body.get(k) == v for k, v in wanted.items()):
+                for received_topic, body, _ in self.received:
+                    if (
+                        received_topic == topic
+                        and isinstance(body, dict)
+                        and all(body.get(k) == v for k, v in wanted.items())
+                    ):
                         return body
                 self._news.clear()
                 await self._news.wait()

@@ -64,7 +64,7 @@ class Scene:
     running: Gateway
     stations: PlainStations
     client: MemoryBus
-    heard: list[BusMessage] = field(default_factory=list)
+    received: list[BusMessage] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)  # channels
 
     async def send(self, topic: str, body: Any, **more: Any) -> None:
@@ -73,7 +73,7 @@ class Scene:
 
     def on(self, topic: str) -> list[Any]:
         """Return the bodies received on a topic under the root."""
-        return [json.loads(one.payload) for one in self.heard if one.topic == f"{ROOT}/{topic}" and one.payload]
+        return [json.loads(one.payload) for one in self.received if one.topic == f"{ROOT}/{topic}" and one.payload]
 
     def results(self, command: str, topic: str = "evse/CP1-1/result") -> list[str]:
         return [one["status"] for one in self.on(topic) if one["id"] == command]
@@ -131,7 +131,7 @@ async def scene(*evses: str, version: int = 5, **sections: Any) -> AsyncIterator
 
         async def hear() -> None:
             async for message in client.messages():
-                one.heard.append(message)
+                one.received.append(message)
 
         hearing = asyncio.create_task(hear())
         for number, evse in enumerate(evses):

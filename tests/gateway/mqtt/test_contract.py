@@ -25,7 +25,7 @@ async def test_a_command_from_topic_to_topic(version: int) -> None:
         await home.send("evse/CP1-1/cmd/discharge", body, **more)
         await home.wait(3)
         assert home.results("a") == ["accepted", "achieved"]
-        answers = [one for one in home.heard if one.topic == ("me/five" if version == 5 else "me/answers")]
+        answers = [one for one in home.received if one.topic == ("me/five" if version == 5 else "me/answers")]
         assert [json.loads(one.payload)["status"] for one in answers] == ["accepted", "achieved"]
         if version == 5:
             assert {one.correlation_data for one in answers} == {b"\x00\xff"}
@@ -163,11 +163,11 @@ async def test_retained_commands_are_refused_and_deleting_them_is_silent() -> No
 )  # fmt: skip
 async def test_no_result_is_sent_to_a_topic_with_an_effect(topic: str) -> None:
     async with scene("CP1-1") as home:
-        before = len([one for one in home.heard if one.topic == topic])
+        before = len([one for one in home.received if one.topic == topic])
         await home.send("evse/CP1-1/cmd/discharge", {"id": "a", "power_w": 1000, "reply_to": topic})
         await home.wait(3)
         assert home.results("a") == ["accepted", "achieved"]
-        answers = [one for one in home.heard if one.topic == topic and b'"achieved"' in one.payload]
+        answers = [one for one in home.received if one.topic == topic and b'"achieved"' in one.payload]
         assert not answers
         assert before == 0 or topic.endswith("status")
 

@@ -38,12 +38,12 @@ async def test_one_device_per_evse_published_again_when_home_assistant_restarts(
         for one in config["components"].values():
             for key in ("state_topic", "command_topic"):
                 assert one.get(key, ROOT).startswith(ROOT)
-        before = len([one for one in home.heard if one.topic == DEVICE])
+        before = len([one for one in home.received if one.topic == DEVICE])
         await home.wait(5)
-        assert len([one for one in home.heard if one.topic == DEVICE]) == before  # only when it changes
+        assert len([one for one in home.received if one.topic == DEVICE]) == before  # only when it changes
         await home.client.publish(BusMessage("homeassistant/status", b"online", qos=1))
         await home.wait(2)
-        assert len([one for one in home.heard if one.topic == DEVICE]) == before + 1
+        assert len([one for one in home.received if one.topic == DEVICE]) == before + 1
 
 
 @pytest.mark.parametrize("how", ["components", "off"])

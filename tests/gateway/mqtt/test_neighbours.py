@@ -38,17 +38,21 @@ async def test_a_site_request_is_received_over_the_broker_and_vehicles_are_deplo
 
     async with scene("CP1-1", blue_switch={"file": str(file)}) as one:
 
-        async def say(site: str, payload: bytes) -> None:
+        async def publish(site: str, payload: bytes) -> None:
             topic = f"v2x/1/{site}/site/state"
             await one.client.publish(BusMessage(topic, payload, qos=1, retain=True))
             await one.wait(6)
 
-        await say("school", b"{")
-        await say("school", b"[" * 70_000)
-        await say("school", b'{"energy": {"phase": "island", "need": {"draw_w": 1e999, "stored_wh": 0, "bays": 1}}}')
+        await publish("school", b"{")
+        await publish("school", b"[" * 70_000)
+        await publish(
+            "school", b'{"energy": {"phase": "island", "need": {"draw_w": 1e999, "stored_wh": 0, "bays": 1}}}'
+        )
         assert one.on("site/event") == [] or all(event.get("code") is None for event in one.on("site/event"))
-        await say("nowhere", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 0, "bays": 1}}}')
-        await say("school", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 4000, "bays": 2}}}')
+        await publish("nowhere", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 0, "bays": 1}}}')
+        await publish(
+            "school", b'{"energy": {"phase": "island", "need": {"draw_w": 900, "stored_wh": 4000, "bays": 2}}}'
+        )
         codes = {event.get("code"): event.get("subject") for event in one.on("site/event")}
         assert codes["site_needs_cars"] == "school"
         assert codes["car_called"] == "LENT"

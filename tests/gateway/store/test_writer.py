@@ -16,15 +16,15 @@ pytestmark = pytest.mark.virtual_time
 
 
 class CountingStore(MemoryStore):
-    """Counts what it is asked to write, and fails from the write numbered `fails_at` on."""
+    """Counts its writes, and fails from the write numbered `fails_at` on."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked, self.fails_at = 0, 10**9
+        self.writes, self.fails_at = 0, 10**9
 
     async def write(self, records: Sequence[Record]) -> None:
-        self.asked += 1
-        if self.asked >= self.fails_at:
+        self.writes += 1
+        if self.writes >= self.fails_at:
             raise StoreError("the disk is full")
         await super().write(records)
 
@@ -38,13 +38,13 @@ async def test_a_record_rejected_by_the_store_is_dropped_and_reported_and_delays
     journal = Journal(store, clock)
     writing = asyncio.create_task(journal.run())
     await journal.keep(opened("a"))
-    journal.later(opened("a"))  # committed, though its write was told as failed
+    journal.later(opened("a"))  # committed, though its write was reported as failed
     kept = [asyncio.create_task(journal.keep(opened(f"new{number}"))) for number in range(20)]
     await asyncio.sleep(0)
     journal.later(opened("later"))
     await asyncio.gather(*kept)
     await journal.flush()
-    assert store.asked <= 2 + 2 * 5  # halved, not one by one
+    assert store.writes <= 2 + 2 * 5  # halved, not one by one
     assert [one.id for one in await store.in_force()] == ["a", *(f"new{n}" for n in range(20)), "later"]
     assert journal.dropped == 1
     assert "is in the store already" in (journal.troubles.get_nowait() or "")

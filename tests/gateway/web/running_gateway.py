@@ -38,7 +38,7 @@ class Station:
         async for text in self.socket:
             assert isinstance(text, str)
             message = json.loads(text)
-            if message[0] == 5:  # our answer broke the schema, and a 2.1 gateway says so
+            if message[0] == 5:  # our response violated the schema, which a 2.1 gateway reports
                 continue
             if message[0] != 2:
                 self._mine.pop(message[1]).set_result(message)
@@ -50,7 +50,7 @@ class Station:
             elif answer is not None:
                 await self.socket.send(json.dumps([3, message[1], answer]))
 
-    async def say(self, action: str, payload: dict[str, Any]) -> list[Any]:
+    async def send(self, action: str, payload: dict[str, Any]) -> list[Any]:
         """Send a call and return the whole response."""
         self._count += 1
         mid = f"s{self._count}"
@@ -62,7 +62,7 @@ class Station:
 
     async def ok(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Send a call and return the payload of its CALLRESULT."""
-        message = await self.say(action, payload)
+        message = await self.send(action, payload)
         assert message[0] == 3, message
         found: dict[str, Any] = message[2]
         return found

@@ -169,7 +169,7 @@ async def test_transactions_newest_first(version: Version) -> None:
         assert (await http.get("/transactions/CP1/nothing")).status_code == 404
         assert (await http.post("/stations/CP1/transactions/close-stale")).json() == {"closed": 1}
         assert (await http.get("/stations/CP1/transactions", params={"active": "true"})).json() == []
-        await rig.sleep(20)  # the station goes on telling of it: it runs again
+        await rig.sleep(20)  # the station still reports it: it runs again
         assert len((await http.get("/stations/CP1/transactions", params={"active": "true"})).json()) == 1
 
 

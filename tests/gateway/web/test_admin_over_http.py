@@ -111,7 +111,7 @@ async def test_a_station_from_registration_to_removal(version: Version, tmp_path
         assert row["boot"]["status"] == "Accepted"
         assert (row["boot"]["vendor"], row["boot"]["model"]) == ("v1", "m1")
         assert [one["evseId"] for one in row["evses"]] == [2]
-        number = 2 if version is Version.V16 else 1  # as the station says it
+        number = 2 if version is Version.V16 else 1  # as reported by the station
         assert row["connectors"] == [{"evseId": 2, "connectorId": number, "status": "Available"}]
         assert row["profile"] == f"generic-{version.number}"
         assert (await running.http.delete("/stations/NEW")).status_code == 204
@@ -279,13 +279,13 @@ async def test_tokens_and_their_status_at_stations(version: Version, tmp_path: P
     async with within_a_minute(tmp_path) as running:
         station = await running.station(version)
 
-        async def heard(token: str) -> dict[str, Any]:
+        async def authorized(token: str) -> dict[str, Any]:
             if version is Version.V16:
                 return dict((await station.ok("Authorize", {"idTag": token}))["idTagInfo"])
             body = {"idToken": {"idToken": token, "type": "ISO14443"}}
             return dict((await station.ok("Authorize", body))["idTokenInfo"])
 
-        assert (await heard("NOBODY"))["status"] == "Invalid"
+        assert (await authorized("NOBODY"))["status"] == "Invalid"
         made = await running.http.put(
             "/tokens/CARD", json={"status": "Accepted", "type": "ISO14443", "parent": "fleet"}
         )
@@ -298,8 +298,8 @@ async def test_tokens_and_their_status_at_stations(version: Version, tmp_path: P
             "expiry": None,
             "parent": "fleet",
         }
-        assert (await heard("card"))["status"] == "Accepted"
-        parent = (await heard("CARD")).get("parentIdTag") or (await heard("CARD"))["groupIdToken"]["idToken"]
+        assert (await authorized("card"))["status"] == "Accepted"
+        parent = (await authorized("CARD")).get("parentIdTag") or (await authorized("CARD"))["groupIdToken"]["idToken"]
         assert parent == "fleet"
         for body, status in (
             ({"status": "Blocked"}, "Blocked"),
@@ -310,17 +310,17 @@ async def test_tokens_and_their_status_at_stations(version: Version, tmp_path: P
         ):
             assert (await running.http.put("/tokens/CARD", json=body)).status_code == 200
             assert (await running.get("/tokens/CARD"))["status"] == status
-            assert (await heard("CARD"))["status"] == status
+            assert (await authorized("CARD"))["status"] == status
         assert [one["idToken"] for one in await running.get("/tokens")] == ["CARD"]
         for wrong in ({"status": "Good"}, {"expiry": "tomorrow"}, {"more": 1}, {"status": None}):
             assert (await running.http.put("/tokens/CARD", json=wrong)).status_code == 422
         assert (await running.http.put("/tokens/" + "x" * 256, json={})).status_code == 422
         assert (await running.http.put("/tokens/a%2Fb%20c", json={})).status_code == 200
-        assert (await heard("a/b c"))["status"] == "Accepted"
+        assert (await authorized("a/b c"))["status"] == "Accepted"
         assert (await running.http.delete("/tokens/CARD")).status_code == 204
         assert (await running.http.delete("/tokens/CARD")).status_code == 404
         assert (await running.http.get("/tokens/CARD")).status_code == 404
-        assert (await heard("CARD"))["status"] == "Invalid"
+        assert (await authorized("CARD"))["status"] == "Invalid"
 
 
 @pytest.mark.parametrize("version", ALL)
@@ -382,9 +382,9 @@ async def test_messages_as_received_and_violations_both_ways(version: Version, t
         assert await running.get("/messages", action="Heartbeat", station="CP1") == rows[1:2]
         assert await running.get("/messages", station="CP9") == []
         assert await running.get("/violations") == []
-        broken = await station.say("StatusNotification", {"connectorId": "1"})
+        broken = await station.send("StatusNotification", {"connectorId": "1"})
         assert broken[0] == 4
-        unknown = await station.say("Nonsense", {})
+        unknown = await station.send("Nonsense", {})
         assert unknown[2] == "NotImplemented"
         found = await running.get("/violations", station="CP1")
         assert [row["direction"] for row in found] == ["received"] * len(found)
@@ -454,7 +454,7 @@ async def test_sessions_commands_and_the_journal(tmp_path: Path) -> None:
             assert (await running.http.get(path)).status_code == 404
         body = {"id": "c1", "verb": "discharge", "power_w": 1000, "lease_s": 30}
         first = (await running.http.post("/evses/CP1-1/commands", json=body)).json()
-        assert first["status"] == "refused"  # it has told of no V2XChargingCtrlr
+        assert first["status"] == "refused"  # it has reported no V2XChargingCtrlr
         assert (await running.get("/commands/c1"))["first"]["status"] == "refused"
         assert (await running.http.post("/evses/CP1-1/commands", content=b"{")).status_code == 400
         assert (await running.http.post("/evses/CP1-1/commands", json={"id": "c2"})).status_code == 422

@@ -30,9 +30,9 @@ AS_ARRIVED = LENT.replace("floor_pct = 25", 'floor_pct = 25\ngive_back = "as_arr
 PREFIX = "http://gateway/admin/v1"
 
 
-def app_of(rig: ServiceRig, lender: VehicleLendingService | None, **more: Any) -> httpx.AsyncClient:
+def app_of(rig: ServiceRig, lending: VehicleLendingService | None, **more: Any) -> httpx.AsyncClient:
     csms = Csms(CsmsSettings(), lambda _: None, rig.clock)
-    app = build(Admin(csms), rig.service, lending=lender, now=rig.clock.wall, **more)
+    app = build(Admin(csms), rig.service, lending=lending, now=rig.clock.wall, **more)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PREFIX)
 
 
@@ -43,25 +43,25 @@ async def shelter(
     async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
         energy_service, coordinator = rig.energy_service, parse(AS_ARRIVED, "lent.toml")
         persistence = BlueSwitchPersistence(rig.journal)
-        lender = rig.lender(coordinator, tmp_path, persistence)
-        rig.input_handlers.update(lender.input_handlers)
-        async with app_of(rig, lender) as http:
-            yield rig, energy_service, lender, http
+        lending = rig.lending(coordinator, tmp_path, persistence)
+        rig.input_handlers.update(lending.input_handlers)
+        async with app_of(rig, lending) as http:
+            yield rig, energy_service, lending, http
 
 
 async def test_an_outage_over_http_from_the_call_to_the_energy_returned(tmp_path: Path) -> None:
-    async with shelter(tmp_path) as (rig, energy_service, lender, http):
+    async with shelter(tmp_path) as (rig, energy_service, lending, http):
         assert (await http.get("/blue-switch")).json()["sites"] == []
         (paper,) = (await http.get("/blue-switch/agreements")).json()
         assert paper["id"] == "A"
         assert paper["give_back"] == "as_arrived"
         assert (await http.get("/blue-switch/agreements/A")).json() == paper
         assert (await http.get("/blue-switch/outages")).json() == []
-        await live(rig, energy_service, 30, False, 700.0, lender)
+        await live(rig, energy_service, 30, False, 700.0, lending)
         (called,) = (await http.get("/blue-switch/calls")).json()
         assert (called["vehicle"], called["from"], called["site"]) == ("LENT", "depot", "home")
         rig.service.report(VehicleIdentified("CP1-1", rig.clock.now(), "LENT"))
-        await live(rig, energy_service, 30, False, 700.0, lender)
+        await live(rig, energy_service, 30, False, 700.0, lending)
         assert (await http.get("/blue-switch/calls")).json() == []
         (arrival,) = (await http.get("/blue-switch/arrivals?limit=1")).json()
         assert arrival["welcome"] is True
@@ -73,10 +73,10 @@ async def test_an_outage_over_http_from_the_call_to_the_energy_returned(tmp_path
         battery = rig.stations.evses["CP1-1"]
         assert battery.soc_pct is not None
         battery.soc_pct -= 20.0
-        await live(rig, energy_service, 6, False, 700.0, lender)
+        await live(rig, energy_service, 6, False, 700.0, lending)
         rig.service.report(SessionEnded("CP1-1", rig.clock.now(), place.session or "", "Local"))
-        await live(rig, energy_service, 6, False, 700.0, lender)
-        await live(rig, energy_service, 330, True, 700.0, lender)
+        await live(rig, energy_service, 6, False, 700.0, lending)
+        await live(rig, energy_service, 330, True, 700.0, lending)
         (outage,) = (await http.get("/blue-switch/outages")).json()
         assert outage["ended"] is not None
         assert outage["all_settled"] is False
@@ -103,7 +103,7 @@ async def test_an_outage_over_http_from_the_call_to_the_energy_returned(tmp_path
 
 
 async def test_providers_report_positions_over_http_and_as_an_input() -> None:
-    async with shelter() as (rig, _, lender, http):
+    async with shelter() as (rig, _, lending, http):
         where = "/blue-switch/cars/LENT/position"
         row = (await http.put(where, json={"place": "home", "soc_pct": 55.5})).json()
         assert (row["place"], row["soc_pct"]) == ("home", 55.5)
@@ -126,22 +126,22 @@ async def test_providers_report_positions_over_http_and_as_an_input() -> None:
         tell("lent", cars=[{"vehicle": "LENT", "place": "moon"}])
         tell("repaid", payments=[{"id": "x", "vehicle": "LENT", "energy_wh": 10}])
         assert decided(rig) == ["lent_not_taken", "lent_not_taken", "repaid_not_taken"]
-        assert lender.coordinator.payments == set()
+        assert lending.coordinator.payments == set()
 
 
 async def test_a_gateway_that_restarts_in_an_outage_continues_its_deployments() -> None:
-    async with shelter() as (rig, energy_service, lender, _):
+    async with shelter() as (rig, energy_service, lending, _):
         rig.service.report(VehicleIdentified("CP1-1", rig.clock.now(), "LENT"))
-        await live(rig, energy_service, 40, False, 700.0, lender)
+        await live(rig, energy_service, 40, False, 700.0, lending)
         evse = rig.evse("CP1-1").evse
         base = evse.discharged.total_wh or 0.0
         evse.discharged.total_wh = base + 5000.0
-        await live(rig, energy_service, 6, False, 700.0, lender)
-        before = lender.coordinator.deployments["home", "LENT"]
+        await live(rig, energy_service, 6, False, 700.0, lending)
+        before = lending.coordinator.deployments["home", "LENT"]
         assert before.taken_wh == pytest.approx(5000.0)
         await rig.journal.flush()
         kept = await rig.store.kept(100)
-        again = rig.lender(parse(AS_ARRIVED, "lent.toml"), None, BlueSwitchPersistence(rig.journal))
+        again = rig.lending(parse(AS_ARRIVED, "lent.toml"), None, BlueSwitchPersistence(rig.journal))
         again.restore(kept)
         again.step()
         after = again.coordinator.deployments["home", "LENT"]
@@ -160,10 +160,10 @@ async def test_without_an_agreement_file_the_routes_answer_404_and_a_token_is_re
             answer = await http.get("/blue-switch/cars")
             assert answer.status_code == 404
             assert "blue_switch.file" in answer.json()["detail"]
-            told = (await http.get("http://gateway/openapi.json")).json()["paths"]
-            ours = {path.removeprefix("/admin/v1/blue-switch") for path in told if "blue-switch" in path}
+            paths = (await http.get("http://gateway/openapi.json")).json()["paths"]
+            ours = {path.removeprefix("/admin/v1/blue-switch") for path in paths if "blue-switch" in path}
             assert {"/cars/{vehicle}/position", "/outages/{outage}", "/calls", "/loans", "/arrivals"} <= ours
-            body = told["/admin/v1/blue-switch/cars/{vehicle}/payments"]["post"]["requestBody"]
+            body = paths["/admin/v1/blue-switch/cars/{vehicle}/payments"]["post"]["requestBody"]
             assert "PaymentBody" in json.dumps(body)
         async with app_of(rig, None, token="secret") as http:
             assert (await http.get("/blue-switch")).status_code == 401

@@ -35,12 +35,12 @@ def main():
         lay_out(os.path.join(os.path.dirname(iso15118.__file__), "shared", "schemas"), folder)
         factories = {}
         for line in sys.stdin:
-            said = json.loads(line)
-            name = said["schema"]
+            request = json.loads(line)
+            name = request["schema"]
             try:
                 if name not in factories:
                     factories[name] = factory(jvm, folder, name)
-                answer = {"exi": again(jvm, factories[name], bytes.fromhex(said["exi"])).hex()}
+                answer = {"exi": again(jvm, factories[name], bytes.fromhex(request["exi"])).hex()}
             except Exception as error:
                 answer = {"error": str(error)[:300]}
             out.write(json.dumps(answer) + "\n")

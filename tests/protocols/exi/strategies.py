@@ -19,7 +19,7 @@ CHARACTERS = st.characters(exclude_categories=["Cs"])
 VISIBLE = st.characters(exclude_categories=["Cs", "C", "Z"])  # what XML hands on as it is
 UNREADABLE = {"SignatureProperty", "SignatureProperties"}  # must hold a foreign element
 
-PAIRS = {  # what the schema's nested groups ask for
+PAIRS = {  # as the schema's nested groups require
     "DSAKeyValue": lambda k: (k.P is None) == (k.Q is None) and (k.Seed is None) == (k.PgenCounter is None),
     "PGPData": lambda d: d.PGPKeyID is not None or d.PGPKeyPacket is not None,
     "X509Data": lambda d: bool(d.X509IssuerSerial or d.X509SKI or d.X509SubjectName or d.X509Certificate or d.X509CRL),

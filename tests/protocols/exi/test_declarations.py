@@ -42,12 +42,12 @@ def both(request: pytest.FixtureRequest) -> tuple[Codec, Xsd]:
 
 def xsd_type(xsd: Xsd, cls: type[Any]) -> Name:
     """Return the name of the complex type that a class declares."""
-    said = declaration(cls)
-    if said.is_element:
-        kind = xsd.type_of(xsd.elements[Name(said.name, said.namespace.uri)])
+    declared = declaration(cls)
+    if declared.is_element:
+        kind = xsd.type_of(xsd.elements[Name(declared.name, declared.namespace.uri)])
         assert isinstance(kind, Name), cls
         return kind
-    return Name(f"{said.name}Type", said.namespace.uri)
+    return Name(f"{declared.name}Type", declared.namespace.uri)
 
 
 def test_namespaces_qualify_as_the_schemas_do(both: tuple[Codec, Xsd]) -> None:
@@ -76,9 +76,9 @@ def test_types_are_all_there(both: tuple[Codec, Xsd]) -> None:
 def test_types_derive_and_substitute_as_in_the_schemas(both: tuple[Codec, Xsd]) -> None:
     codec, xsd = both
     for cls in codec.schema.elements:
-        said = declaration(cls)
+        declared = declaration(cls)
         group = {Name(*member.qname) for member in codec.schema.substitutes(cls)}
-        assert group == xsd.group(Name(said.name, said.namespace.uri)), cls
+        assert group == xsd.group(Name(declared.name, declared.namespace.uri)), cls
 
 
 def test_fields_have_names_order_cardinality_and_types_of_the_schemas(both: tuple[Codec, Xsd]) -> None:

@@ -18,7 +18,7 @@ STREAM = re.search(r"is 25 bytes: `([0-9a-f]+)`", PAGE)
 def blocks(language: str) -> list[str]:
     """Return the code blocks of a language."""
     parts = re.split(r"^```(\w*)\n", PAGE, flags=re.MULTILINE)  # text, language, code, "", text, ...
-    return [code for said, code in zip(parts[1::4], parts[2::4], strict=True) if said == language]
+    return [code for tag, code in zip(parts[1::4], parts[2::4], strict=True) if tag == language]
 
 
 def test_the_example_runs_and_gives_the_bytes() -> None:

@@ -63,7 +63,7 @@ def test_string_table_hits_are_explained() -> None:
         assert all(repr(string) in text for string in strings(vector["json"])), vector["id"]
 
 
-def test_malformed_input_gives_an_error_where_both_codecs_say_so() -> None:
+def test_malformed_input_gives_an_error_where_both_codecs_report_one() -> None:
     for vector in vectors("bad"):
         codec = BY_NAME[vector["schema"]]
         try:
@@ -71,10 +71,10 @@ def test_malformed_input_gives_an_error_where_both_codecs_say_so() -> None:
             ours = "ok"
         except RemoteProtocolError:
             ours = "err"
-        said = {vector["exificient"], vector["cbv2g"]}
-        if said == {"err"}:
+        verdicts = {vector["exificient"], vector["cbv2g"]}
+        if verdicts == {"err"}:
             assert ours == "err", vector["id"]
-        if said == {"ok"} and vector["category"] not in KNOWN_LIMITS:
+        if verdicts == {"ok"} and vector["category"] not in KNOWN_LIMITS:
             assert ours == "ok", vector["id"]
 
 

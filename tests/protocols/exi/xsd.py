@@ -100,16 +100,16 @@ class Xsd:
 
     def type_of(self, element: Any) -> Any:
         """Return the type of an element: a Simple, or the name of a complex type."""
-        said = element.get("type")
-        if said is None:
+        type_name = element.get("type")
+        if type_name is None:
             if element.find(XS + "complexType") is not None:
                 return Name(f"{element.get('name')}Type", self._space[element])
             return self._restricted(element.find(XS + "simpleType"))
-        return self.named_type(element, said)
+        return self.named_type(element, type_name)
 
-    def named_type(self, node: Any, said: str) -> Any:
+    def named_type(self, node: Any, type_name: str) -> Any:
         """Return a type by its prefixed name: a Simple, or the name of a complex type."""
-        name = self.resolve(node, said)
+        name = self.resolve(node, type_name)
         if name.uri == XS[1:-1]:
             return _builtin(name.local)
         found = self.types[name]

@@ -77,15 +77,15 @@ def car_state(soc_pct: float = 80.0, **changes: Any) -> orders.CarState:
 
 @dataclass
 class Pair:
-    """A pair of engines, advanced by `run`; results are in `said` (events of both), `ev`, `secc` and `wire` (bytes sent
-    by each)."""
+    """A pair of engines, advanced by `run`; results are in `secc_events`, `ev_events` and `wire` (bytes sent by
+    each)."""
 
     ev: Evcc
     secc: Secc
     now: float = 0.0
     soc_pct: float = 80.0
-    said: list[events.Event] = field(default_factory=list)
-    ev_said: list[events.Event] = field(default_factory=list)
+    secc_events: list[events.Event] = field(default_factory=list)
+    ev_events: list[events.Event] = field(default_factory=list)
     ideal: bool = True  # the charger behind the SECC answers everything at once
     target_w: float = 0.0
     current_a: float = 0.0
@@ -151,8 +151,8 @@ class Pair:
         return moved
 
     def _hear(self, ev: list[events.Event], secc: list[events.Event]) -> None:
-        self.ev_said += ev
-        self.said += secc
+        self.ev_events += ev
+        self.secc_events += secc
         if not self.ideal:
             return
         for event in secc:
@@ -181,10 +181,10 @@ class Pair:
 
     def seen(self, kind: type[Any]) -> list[Any]:
         """Return the SECC's events of a kind."""
-        return [event for event in self.said if isinstance(event, kind)]
+        return [event for event in self.secc_events if isinstance(event, kind)]
 
     def ev_seen(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.ev_said if isinstance(event, kind)]
+        return [event for event in self.ev_events if isinstance(event, kind)]
 
 
 def pair(

@@ -35,7 +35,7 @@ def reach(step: Step, **arguments: Any) -> Pair:
     return session
 
 
-def ask(session: Pair, request: Any, stream: PayloadType | None = None) -> Any:
+def exchange(session: Pair, request: Any, stream: PayloadType | None = None) -> Any:
     """Send a request and return the SECC's response."""
     session.secc.data_to_send()
     session._hear([], session.secc.receive(messages.encode(request, stream), session.now))
@@ -54,7 +54,7 @@ def header(session: Pair) -> MessageHeader:
 @pytest.mark.parametrize("step", [Step.AUTHORIZATION, Step.SERVICE_DISCOVERY, Step.CHARGE_PARAMETERS, Step.CHARGE_LOOP])
 def test_an_unexpected_request_gets_its_own_response_type_and_a_sequence_error(step: Step) -> None:
     session = reach(step)
-    response = ask(session, common.SessionSetupReq(Header=header(session), EVCCID="x"))
+    response = exchange(session, common.SessionSetupReq(Header=header(session), EVCCID="x"))
     assert isinstance(response, common.SessionSetupRes)
     assert response.ResponseCode is ResponseCode.FAILED_SequenceError
     assert session.secc.ended
@@ -72,7 +72,7 @@ def test_every_request_can_be_refused_in_valid_bytes(name: str) -> None:
 def test_another_session_id_is_an_unknown_session() -> None:
     session = reach(Step.SERVICE_DISCOVERY)
     stranger = messages.header(b"\x01" * 8, EPOCH)
-    response = ask(session, common.ServiceDiscoveryReq(Header=stranger))
+    response = exchange(session, common.ServiceDiscoveryReq(Header=stranger))
     assert response.ResponseCode is ResponseCode.FAILED_UnknownSession
     assert session.secc.ended
 
@@ -82,7 +82,7 @@ def test_plug_and_charge_where_it_is_not_offered_is_a_warning_and_eim_still_work
     chain = common.ContractCertificateChain(
         Certificate=b"c", SubCertificates=common.SubCertificates(Certificate=(b"s",))
     )
-    response = ask(
+    response = exchange(
         session,
         common.AuthorizationReq(
             Header=header(session),
@@ -105,7 +105,7 @@ def test_certificate_installation_where_it_is_not_offered_is_refused() -> None:
         ListOfRootCertificateIDs=_root_ids(),
         MaximumContractCertificateChains=1,
     )
-    response = ask(session, request)
+    response = exchange(session, request)
     assert response.ResponseCode is ResponseCode.FAILED_SequenceError
     assert session.secc.ended
 
@@ -138,13 +138,13 @@ def test_the_operator_may_name_the_code_of_a_verdict() -> None:
 
 def test_a_service_that_is_not_offered() -> None:
     session = reach(Step.SERVICE_DETAIL)
-    response = ask(session, common.ServiceDetailReq(Header=header(session), ServiceID=3))
+    response = exchange(session, common.ServiceDetailReq(Header=header(session), ServiceID=3))
     assert response.ResponseCode is ResponseCode.FAILED_ServiceIDInvalid
 
 
 def test_a_service_of_the_other_namespace_is_not_offered() -> None:
     session = reach(Step.SERVICE_DETAIL)
-    response = ask(session, common.ServiceDetailReq(Header=header(session), ServiceID=int(ServiceId.AC)))
+    response = exchange(session, common.ServiceDetailReq(Header=header(session), ServiceID=int(ServiceId.AC)))
     assert response.ResponseCode is ResponseCode.FAILED_ServiceIDInvalid
 
 
@@ -158,7 +158,9 @@ def test_a_service_of_the_other_namespace_is_not_offered() -> None:
 def test_a_selection_that_was_not_offered(service: int, set_id: int, code: ResponseCode) -> None:
     session = reach(Step.SERVICE_SELECTION)
     selected = common.SelectedService(ServiceID=service, ParameterSetID=set_id)
-    response = ask(session, common.ServiceSelectionReq(Header=header(session), SelectedEnergyTransferService=selected))
+    response = exchange(
+        session, common.ServiceSelectionReq(Header=header(session), SelectedEnergyTransferService=selected)
+    )
     assert response.ResponseCode is code
 
 
@@ -169,7 +171,7 @@ def test_a_value_added_service_that_was_not_offered() -> None:
     request = common.ServiceSelectionReq(
         Header=header(session), SelectedEnergyTransferService=selected, SelectedVASList=extra
     )
-    assert ask(session, request).ResponseCode is ResponseCode.FAILED_ServiceSelectionInvalid
+    assert exchange(session, request).ResponseCode is ResponseCode.FAILED_ServiceSelectionInvalid
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_charge_parameters_of_another_service(service: ServiceId) -> None:
             Header=header(session),
             AC_CPDReqEnergyTransferMode=ac_messages.discovery_request_mode(EV_AC, bpt=not is_bpt),
         )
-    assert ask(session, request).ResponseCode is ResponseCode.FAILED_WrongChargeParameter
+    assert exchange(session, request).ResponseCode is ResponseCode.FAILED_WrongChargeParameter
 
 
 def test_a_loop_request_of_another_control_mode() -> None:
@@ -215,7 +217,7 @@ def test_a_loop_request_of_another_control_mode() -> None:
     request = dc.DC_ChargeLoopReq(
         Header=header(session), MeterInfoRequested=False, EVPresentVoltage=rational(400), CLReqControlMode=mode
     )
-    assert ask(session, request).ResponseCode is ResponseCode.FAILED
+    assert exchange(session, request).ResponseCode is ResponseCode.FAILED
 
 
 def test_a_failed_insulation_test() -> None:
@@ -245,7 +247,7 @@ def test_hardware_that_recovers() -> None:
 
 
 def _deliver(session: Pair, profile: Profile | None, progress: ChargeProgress = ChargeProgress.Start) -> Any:
-    return ask(
+    return exchange(
         session,
         common.PowerDeliveryReq(
             Header=header(session),
@@ -347,7 +349,7 @@ def test_a_car_outside_its_profile_is_warned_and_then_cut_off() -> None:
 @pytest.mark.parametrize("step", [Step.SERVICE_DISCOVERY, Step.CABLE_CHECK])
 def test_a_pause_before_power_flowed_is_refused(step: Step) -> None:
     session = reach(step)
-    response = ask(session, common.SessionStopReq(Header=header(session), ChargingSession=ChargingSession.Pause))
+    response = exchange(session, common.SessionStopReq(Header=header(session), ChargingSession=ChargingSession.Pause))
     assert response.ResponseCode is ResponseCode.FAILED_PauseNotAllowed
 
 
@@ -364,7 +366,7 @@ def test_meter_data_without_a_signature_that_holds() -> None:
             Dynamic_SMDTControlMode=common.Dynamic_SMDTControlMode(),
         )
         request = common.MeteringConfirmationReq(Header=header(other), SignedMeteringData=data)
-        response = ask(other, request, PayloadType.ISO20_METERING_STREAM)
+        response = exchange(other, request, PayloadType.ISO20_METERING_STREAM)
         assert response.ResponseCode == code
 
 
@@ -381,7 +383,7 @@ def test_a_stream_message_in_the_main_stream_is_a_sequence_error() -> None:
     request = common.ScheduleExchangeReq(
         Header=header(session), MaximumSupportingPoints=12, Scheduled_SEReqControlMode=mode
     )
-    assert ask(session, request).ResponseCode is ResponseCode.FAILED_SequenceError
+    assert exchange(session, request).ResponseCode is ResponseCode.FAILED_SequenceError
 
 
 def test_an_abort_by_the_host_is_the_response_to_the_next_request() -> None:
@@ -458,10 +460,10 @@ def test_the_stations_timers_are_shorter_than_the_vehicles() -> None:
 )
 def test_the_ev_ends_a_session_without_responses(step: Step, within: float) -> None:
     session = reach(step)
-    asked_at = session.now
+    requested_at = session.now
     session.to_ev = deaf
     session.run(until=lambda p: p.ev.ended)
-    assert session.now - asked_at == pytest.approx(within, abs=0.15)
+    assert session.now - requested_at == pytest.approx(within, abs=0.15)
     assert "in time" in session.ev_seen(events.SessionEnded)[0].reason
 
 
@@ -535,7 +537,7 @@ def test_waiting_for_the_customer_has_no_limit() -> None:
 
 def test_the_charger_closes_if_the_car_does_not() -> None:
     session = reach(Step.SERVICE_DISCOVERY)
-    ask(session, common.SessionStopReq(Header=header(session), ChargingSession=ChargingSession.Terminate))
+    exchange(session, common.SessionStopReq(Header=header(session), ChargingSession=ChargingSession.Terminate))
     assert session.secc.state is State.ENDED
     assert not session.secc.ended
     assert session.secc.deadline() == session.now + timers.CLOSE_AFTER_STOP

@@ -71,18 +71,18 @@ async def test_no_listener() -> None:
     "rubbish", [b"GET / HTTP/1.1\r\n\r\n", b"\x01\xfe\x80\x01\x00\x00\x00\x04\xff\xff\xff\xff", b""]
 )
 async def test_an_invalid_client_does_not_block_the_next_session(rubbish: bytes) -> None:
-    clock, said = RealClock(), list[SeccEvent]()
-    secc = EvseSecc(PowerStage(), clock, said.append, cable_check_s=0)
+    clock, events = RealClock(), list[SeccEvent]()
+    secc = EvseSecc(PowerStage(), clock, events.append, cable_check_s=0)
     server = await listen(secc.serve, "::1", 0)
     bad = await connect("::1", server.port)
     if rubbish:
         await bad.write(rubbish)
         assert await bad.read() == b""
     await bad.close()
-    while not said:  # noqa: ASYNC110  the charger's own task has to run
+    while not events:  # noqa: ASYNC110  the charger's own task has to run
         await asyncio.sleep(0)
-    assert isinstance(said[0], SessionEnded)
-    assert not said[0].ok
+    assert isinstance(events[0], SessionEnded)
+    assert not events[0].ok
     while secc.connected:  # noqa: ASYNC110
         await asyncio.sleep(0)
     car = Car()

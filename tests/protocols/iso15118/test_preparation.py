@@ -55,7 +55,8 @@ def session(service: ServiceId, control: ControlMode) -> tuple[list[Any], list[A
     played.run()
     assert played.ev_seen(events.SessionEnded)[0].ok
     sent = [
-        [one.message for one in said if isinstance(one, events.MessageSent)] for said in (played.ev_said, played.said)
+        [one.message for one in sent_events if isinstance(one, events.MessageSent)]
+        for sent_events in (played.ev_events, played.secc_events)
     ]
     return sent[0], sent[1]
 

@@ -72,12 +72,12 @@ def test_the_car_follows_a_notification_that_ends_the_session(
 def test_a_car_that_ignores_terminate_is_cut_off() -> None:
     session = pair(setpoint_w=-3_000, ev={"ignores": frozenset(EVSENotification)})
     session.run(until=loops(3))
-    asked_at = session.now
+    requested_at = session.now
     session.secc.command(orders.Notify(EVSENotification.Terminate, 5), session.now)
     session.run()
     assert session.seen(events.NotificationIgnored)
     assert session.seen(events.SessionEnded)[0].code is ResponseCode.FAILED
-    assert 5 <= session.now - asked_at < 7
+    assert 5 <= session.now - requested_at < 7
     assert not session.ev_seen(events.SessionEnded)[0].ok
 
 
@@ -154,7 +154,7 @@ def test_the_car_renegotiates_schedules(multiplexed: bool, service: ServiceId) -
     finish(session)
 
 
-def test_the_charger_asks_for_new_schedules() -> None:
+def test_the_charger_requests_new_schedules() -> None:
     session = pair(setpoint_w=None, ev=SCHEDULED)
     session.run(until=loops(3))
     session.ideal = False
@@ -187,11 +187,11 @@ def test_renegotiated_schedules_may_take_a_while() -> None:
 def test_a_second_renegotiation_request_waits_for_the_first_response() -> None:
     session = pair(setpoint_w=None, ev={**SCHEDULED, "trace": True})
     session.run(until=loops(3))
-    before = len(session.ev_said)
+    before = len(session.ev_events)
     for _ in range(3):
         session.ev.command(orders.Renegotiate(), session.now)
         session._hear(session.ev.expire(session.now), [])
-    sent = [event.message for event in session.ev_said[before:] if isinstance(event, events.MessageSent)]
+    sent = [event.message for event in session.ev_events[before:] if isinstance(event, events.MessageSent)]
     assert sum(isinstance(message, ScheduleExchangeReq) for message in sent) == 1
     session.run(until=lambda p: bool(p.ev_seen(events.Renegotiated)))
     finish(session)

@@ -184,8 +184,8 @@ class Sessions(RuleBasedStateMachine):
     def targets_stay_inside_both_sides_limits(self) -> None:
         if not hasattr(self, "session"):
             return
-        said = self.session.said
-        for event in said[self.seen :]:
+        all_events = self.session.secc_events
+        for event in all_events[self.seen :]:
             if not isinstance(event, events.ChargeLoopRequested):
                 continue
             choice = self.session.secc.session.choice
@@ -194,7 +194,7 @@ class Sessions(RuleBasedStateMachine):
             settings_ = self.session.secc.settings
             evse = settings_.dc if voltage is not None else settings_.ac
             assert allowed(event.car.limits, evse, voltage).holds(event.target.power_w, 1.0)
-        self.seen = len(said)
+        self.seen = len(all_events)
 
     @invariant()
     def states_are_in_the_tables(self) -> None:
@@ -208,11 +208,11 @@ class Sessions(RuleBasedStateMachine):
     def an_end_is_an_end(self) -> None:
         if not hasattr(self, "session"):
             return
-        for said, ended in (
-            (self.session.said, self.session.secc.ended),
-            (self.session.ev_said, self.session.ev.ended),
+        for all_events, ended in (
+            (self.session.secc_events, self.session.secc.ended),
+            (self.session.ev_events, self.session.ev.ended),
         ):
-            count = sum(isinstance(event, events.SessionEnded) for event in said)
+            count = sum(isinstance(event, events.SessionEnded) for event in all_events)
             assert count <= 1
             if ended:
                 assert count == 1

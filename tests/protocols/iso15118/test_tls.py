@@ -67,7 +67,7 @@ def test_mutual_tls_1_3(directory: Path, profile: TlsProfile) -> None:
     assert x509.load_der_x509_certificate(vehicle).public_key().key_size == size  # type: ignore[union-attr]
 
 
-def test_tls_1_2_asks_the_car_for_no_certificate(directory: Path) -> None:
+def test_tls_1_2_requests_no_certificate_of_the_car(directory: Path) -> None:
     car, charger = shake_hands(client_context(directory, TLS_1_2), server_context(directory, TLS_1_2))
     assert car.version() == "TLSv1.2"
     assert charger.getpeercert(binary_form=True) is None

@@ -118,8 +118,8 @@ def test_no_set_point_leaves_a_limit_of_either_side(
     departure: float | None,
     cycling: bool,
 ) -> None:
-    room = narrowed_by_needs(allowed(ev, evse, voltage), needs, departure, cycling=cycling)
-    power = decide(wish, room).power_w
+    headroom = narrowed_by_needs(allowed(ev, evse, voltage), needs, departure, cycling=cycling)
+    power = decide(wish, headroom).power_w
     for side in (ev, evse):
         assert -side.max_discharge_w <= power <= side.max_charge_w
         slack = 1e-6 * max(1.0, abs(power))
@@ -152,12 +152,12 @@ def test_loop_limits_only_tighten(first: Limits, later: Limits) -> None:
 
 
 def test_limits_name_the_layer_that_set_them() -> None:
-    room = allowed(Limits(max_charge_w=5, max_discharge_w=9), Limits(max_charge_w=7, max_discharge_w=3))
-    assert (room.high_by, room.low_by) == ("ev", "evse")
-    assert decide(100, room).binding == "ev"
-    assert decide(-100, room).binding == "evse"
-    assert decide(4, replace(room, dead_high_w=4.5)).binding == "dead_band"
-    empty = narrowed_by_needs(room, EnergyRequests(target_wh=0, maximum_wh=1, minimum_wh=1), None)
+    headroom = allowed(Limits(max_charge_w=5, max_discharge_w=9), Limits(max_charge_w=7, max_discharge_w=3))
+    assert (headroom.high_by, headroom.low_by) == ("ev", "evse")
+    assert decide(100, headroom).binding == "ev"
+    assert decide(-100, headroom).binding == "evse"
+    assert decide(4, replace(headroom, dead_high_w=4.5)).binding == "dead_band"
+    empty = narrowed_by_needs(headroom, EnergyRequests(target_wh=0, maximum_wh=1, minimum_wh=1), None)
     assert decide(-1, empty).binding == "ev_energy"
 
 
@@ -281,9 +281,9 @@ def test_a_profile_beyond_the_offer_is_found(sent: ScheduleOffer, which: int, be
     profile = profile_within(sent, PowerRange(-1e6, 1e6), discharge_first=False)
     index = which % len(profile.blocks)
     start = sum(block.duration_s for block in profile.blocks[:index])
-    room = sent.range_at(ANCHOR + start)
+    headroom = sent.range_at(ANCHOR + start)
     slack = (sent.tolerance_w or 0.0) + 2.0
-    bad = room.low_w - beyond - slack if out else room.high_w + beyond + slack
+    bad = headroom.low_w - beyond - slack if out else headroom.high_w + beyond + slack
     blocks = (*profile.blocks[:index], Block(profile.blocks[index].duration_s, bad), *profile.blocks[index + 1 :])
     fault = profile_fault(replace(profile, blocks=blocks), (sent,))
     assert fault is ResponseCode.FAILED_EVPowerProfileInvalid

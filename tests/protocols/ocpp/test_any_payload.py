@@ -28,7 +28,7 @@ async def nowhere(_: NetworkProfile) -> TextWire:
     raise ConnectionError
 
 
-def asked_of_station(version: Version) -> list[str]:
+def requests_to_station(version: Version) -> list[str]:
     station = build(StationConfig(version=version), [car_power_path()], VirtualClock(), nowhere)
     return sorted(station.ocpp.handlers)
 
@@ -39,7 +39,7 @@ TO_CSMS = [
     for action in sorted(HANDLERS[version])
     if action in schema.actions(version)
 ]
-TO_STATION = [(version, action) for version in Version for action in asked_of_station(version)]
+TO_STATION = [(version, action) for version in Version for action in requests_to_station(version)]
 
 
 @pytest.mark.parametrize("version", list(Version))
@@ -83,7 +83,7 @@ async def test_the_csms_accepts_any_stream_without_response(data: st.DataObject)
         for payload in drawn:
             about = {"id": payload["id"], "variableMonitoringId": 1, "params": {"interval": 1}}
             await raw.ok("OpenPeriodicEventStream", {"constantStreamData": about})
-            await raw.say(json.dumps([6, "s", "NotifyPeriodicEventStream", payload]))
+            await raw.send(json.dumps([6, "s", "NotifyPeriodicEventStream", payload]))
         assert (await raw.call("Heartbeat", {}))[0] == 3
         assert len([h for h in raw.csms.context.received if h.action == "NotifyPeriodicEventStream"]) == len(drawn)
 

@@ -47,7 +47,7 @@ def test_arbitrary_bytes_are_an_sdp_error(datagram: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "offered", "said"),
+    ("requested", "offered", "answered"),
     [
         (Security.TLS, {Security.TLS, Security.NONE}, Security.TLS),
         (Security.NONE, {Security.TLS, Security.NONE}, Security.NONE),
@@ -56,9 +56,9 @@ def test_arbitrary_bytes_are_an_sdp_error(datagram: bytes) -> None:
     ],
 )
 def test_the_sdp_response_states_the_security_of_the_port(
-    asked: Security, offered: set[Security], said: Security
+    requested: Security, offered: set[Security], answered: Security
 ) -> None:
-    assert answer(SdpRequest(asked), HERE, 50000, frozenset(offered)).security is said
+    assert answer(SdpRequest(requested), HERE, 50000, frozenset(offered)).security is answered
 
 
 def test_the_ev_repeats_sdp_fifty_times_and_fails() -> None:

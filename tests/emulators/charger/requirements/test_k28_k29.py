@@ -25,7 +25,7 @@ async def install(rig: Rig, profile: dict[str, Any], evse: int = 1) -> dict[str,
         transaction = rig.evse(evse).transaction
         assert transaction is not None
         profile = profile | {"transactionId": transaction.id}
-    return await rig.ask("SetChargingProfile", {"evseId": evse, "chargingProfile": profile})
+    return await rig.request("SetChargingProfile", {"evseId": evse, "chargingProfile": profile})
 
 
 def reason(answer: dict[str, Any]) -> tuple[str, str]:
@@ -69,12 +69,12 @@ async def test_update_fields_belong_to_dynamic_profiles_only() -> None:
 async def update_time(rig: Rig, number: int = 10) -> float:
     before = len(rig.calls("ReportChargingProfiles"))
     body = {"requestId": 7, "chargingProfile": {"chargingProfileId": [number]}}
-    assert (await rig.ask("GetChargingProfiles", body))["status"] == "Accepted"
+    assert (await rig.request("GetChargingProfiles", body))["status"] == "Accepted"
     await rig.until(lambda: len(rig.calls("ReportChargingProfiles")) > before)
     (profile,) = rig.calls("ReportChargingProfiles")[-1]["chargingProfile"]
-    told = parse(profile["dynUpdateTime"])
-    assert told is not None
-    return told
+    reported = parse(profile["dynUpdateTime"])
+    assert reported is not None
+    return reported
 
 
 @requirement("K28.FR.05", "K28.FR.06", "K28.FR.09")
@@ -85,7 +85,9 @@ async def test_an_update_applies_at_once_and_sets_the_time() -> None:
         assert await update_time(rig) == pytest.approx(rig.clock.wall(), abs=0.5)
         await rig.sleep(10)
         assert rig.evse().reading.power_w == near(-5000)
-        answer = await rig.ask("UpdateDynamicSchedule", {"chargingProfileId": 10, "scheduleUpdate": {"setpoint": 2000}})
+        answer = await rig.request(
+            "UpdateDynamicSchedule", {"chargingProfileId": 10, "scheduleUpdate": {"setpoint": 2000}}
+        )
         assert answer["status"] == "Accepted"
         assert rig.evse().setpoint_w == 2000
         assert await update_time(rig) == pytest.approx(rig.clock.wall(), abs=0.5)
@@ -122,9 +124,9 @@ async def test_only_a_dynamic_profile_is_updated() -> None:
     async with Rig() as rig:
         await rig.charging()
         body = {"chargingProfileId": 1_000_001, "scheduleUpdate": {"limit": 2000}}
-        assert reason(await rig.ask("UpdateDynamicSchedule", body)) == ("Rejected", "InvalidProfile")
+        assert reason(await rig.request("UpdateDynamicSchedule", body)) == ("Rejected", "InvalidProfile")
         body["chargingProfileId"] = 77
-        assert reason(await rig.ask("UpdateDynamicSchedule", body)) == ("Rejected", "InvalidProfile")
+        assert reason(await rig.request("UpdateDynamicSchedule", body)) == ("Rejected", "InvalidProfile")
 
 
 @requirement("K28.FR.12")
@@ -149,7 +151,7 @@ async def test_a_dynamic_profile_expires_and_an_update_renews_it() -> None:
         assert rig.evse().reading.power_w == 0.0  # what the gateway laid beneath
         await rig.sleep(100)
         body = {"chargingProfileId": 10, "scheduleUpdate": {"setpoint": -2000}}
-        assert (await rig.ask("UpdateDynamicSchedule", body))["status"] == "Accepted"
+        assert (await rig.request("UpdateDynamicSchedule", body))["status"] == "Accepted"
         await rig.sleep(2)
         assert rig.evse().reading.power_w == near(-2000)
 

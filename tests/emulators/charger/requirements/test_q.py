@@ -61,9 +61,9 @@ async def test_authorisation_with_v2x() -> None:
         assert "DC_BPT" in rig.answers("Authorize")[0]["allowedEnergyTransfer"]
         started = next(c for c in rig.calls("TransactionEvent") if c["eventType"] == "Started")
         assert started["idToken"]["additionalInfo"] == [identity]
-        (told,) = rig.calls("NotifyEVChargingNeeds")
-        assert told["evseId"] == 1
-        needs = told["chargingNeeds"]
+        (notice,) = rig.calls("NotifyEVChargingNeeds")
+        assert notice["evseId"] == 1
+        needs = notice["chargingNeeds"]
         assert needs["requestedEnergyTransfer"] == "DC_BPT"
         assert needs["availableEnergyTransfer"] == ["DC_BPT", "DC"]
         assert needs["controlMode"] == "DynamicControl"
@@ -102,9 +102,9 @@ async def test_without_permission_the_session_begins_as_charging_only() -> None:
     async with carded(v2x_allowed=False) as rig:
         await rig.charging()
         assert "allowedEnergyTransfer" not in rig.answers("Authorize")[0]
-        (told,) = rig.calls("NotifyEVChargingNeeds")
-        assert told["chargingNeeds"]["requestedEnergyTransfer"] == "DC"
-        assert told["chargingNeeds"]["availableEnergyTransfer"] == ["DC_BPT", "DC"]
+        (notice,) = rig.calls("NotifyEVChargingNeeds")
+        assert notice["chargingNeeds"]["requestedEnergyTransfer"] == "DC"
+        assert notice["chargingNeeds"]["availableEnergyTransfer"] == ["DC_BPT", "DC"]
         assert (await rig.csms.set_power("CP1-1", 4000.0, 30.0)).answer is Answer.APPLIED
         refused = await rig.csms.set_power("CP1-1", -4000.0, 30.0)
         assert (refused.answer, refused.code) == (Answer.REFUSED, "NotBidirectional")
@@ -125,8 +125,8 @@ async def test_late_permission() -> None:
         assert transaction is not None
         body = {"allowed_energy_transfer": ["DC", "DC_BPT"]}
         assert (await admin(rig, "POST", "evses/1/allowed-energy-transfer", body))["answer"] == "applied"
-        (told,) = rig.calls("NotifyAllowedEnergyTransfer")
-        assert told == {"transactionId": transaction.id, "allowedEnergyTransfer": ["DC", "DC_BPT"]}
+        (notice,) = rig.calls("NotifyAllowedEnergyTransfer")
+        assert notice == {"transactionId": transaction.id, "allowedEnergyTransfer": ["DC", "DC_BPT"]}
         await rig.until(lambda: len(rig.calls("NotifyEVChargingNeeds")) == 2)
         await rig.sleep(1)
         assert rig.calls("NotifyEVChargingNeeds")[-1]["chargingNeeds"]["requestedEnergyTransfer"] == "DC_BPT"
@@ -148,7 +148,7 @@ async def test_the_device_model_states_the_capabilities() -> None:
         await rig.charging()
         wanted = [{"component": {"name": name}} for name in ("V2XChargingCtrlr", "DCDERCtrlr", "ConnectedEV")]
         before = len(rig.calls("NotifyReport"))
-        assert (await rig.ask("GetReport", {"requestId": 5, "componentVariable": wanted}))["status"] == "Accepted"
+        assert (await rig.request("GetReport", {"requestId": 5, "componentVariable": wanted}))["status"] == "Accepted"
         await rig.sleep(1)
         entries = [e for call in rig.calls("NotifyReport")[before:] for e in call["reportData"]]
         values = {
@@ -174,7 +174,7 @@ async def test_a_mode_has_measurands_of_its_own() -> None:
                     "component": {"name": "V2XChargingCtrlr", "evse": {"id": 1}},
                     "variable": {"name": f"Tx{part}Measurands", "instance": mode},
                 }
-                (result,) = (await rig.ask("SetVariables", {"setVariableData": [data]}))["setVariableResult"]
+                (result,) = (await rig.request("SetVariables", {"setVariableData": [data]}))["setVariableResult"]
                 assert result["attributeStatus"] == "Accepted"
         await rig.charging()
         await rig.csms.set_power("CP1-1", -5000.0, 60.0)
@@ -358,7 +358,9 @@ async def test_a_set_point_is_limited_and_one_outside_its_own_limits_is_rejected
                 }
             ],
         }
-        assert (await rig.ask("SetChargingProfile", {"evseId": 0, "chargingProfile": maximum}))["status"] == "Accepted"
+        assert (await rig.request("SetChargingProfile", {"evseId": 0, "chargingProfile": maximum}))[
+            "status"
+        ] == "Accepted"
         await rig.sleep(4)
         assert rig.evse().reading.power_w == near(2500)
 
@@ -392,9 +394,9 @@ async def test_a_schedule_of_external_limits() -> None:
         assert rig.evse().reading.power_w == near(3000)
         await rig.sleep(60)
         assert rig.evse().reading.power_w == near(1000)
-        (told,) = rig.calls("NotifyChargingLimit")
-        assert told["chargingLimit"]["chargingLimitSource"] == "EMS"
-        assert [p["limit"] for p in told["chargingSchedule"][0]["chargingSchedulePeriod"]] == [3000.0, 1000.0]
+        (notice,) = rig.calls("NotifyChargingLimit")
+        assert notice["chargingLimit"]["chargingLimitSource"] == "EMS"
+        assert [p["limit"] for p in notice["chargingSchedule"][0]["chargingSchedulePeriod"]] == [3000.0, 1000.0]
         (held,) = [h for h in rig.station.profiles if h.external]
         assert held.profile["chargingProfileKind"] == "Absolute"
 
@@ -424,7 +426,7 @@ async def test_set_point_priority() -> None:
             "component": {"name": "SmartChargingCtrlr"},
             "variable": {"name": "SetpointPriority"},
         }
-        await rig.ask("SetVariables", {"setVariableData": [data]})
+        await rig.request("SetVariables", {"setVariableData": [data]})
         await rig.sleep(4)
         assert rig.evse().reading.power_w == near(-4000)
 
@@ -445,10 +447,10 @@ async def test_disabled_external_control_is_rejected() -> None:
 async def test_significant_changes_are_notified() -> None:
     async with Rig() as rig:
         await rig.charging()
-        for limit, told in ((4000.0, 1), (4100.0, 1), (3000.0, 2), (3000.0, 2)):
+        for limit, notice in ((4000.0, 1), (4100.0, 1), (3000.0, 2), (3000.0, 2)):
             rig.station.external_control.limits(1, limit_w=limit)
             await rig.sleep(1)
-            assert len(rig.calls("NotifyChargingLimit")) == told
+            assert len(rig.calls("NotifyChargingLimit")) == notice
 
 
 @requirement("Q06.FR.30", "Q06.FR.31")
@@ -551,7 +553,7 @@ async def test_an_afrr_signal_applies_at_its_time_on_top_of_the_curve() -> None:
         await rig.sleep(3)
         assert rig.evse().reading.power_w == near(2000)  # baseline 1000, signal 1000
         later = stamp(rig.clock.wall() + 20)
-        assert (await rig.ask("AFRRSignal", {"timestamp": later, "signal": -50}))["status"] == "Accepted"
+        assert (await rig.request("AFRRSignal", {"timestamp": later, "signal": -50}))["status"] == "Accepted"
         await rig.sleep(15)
         assert rig.evse().reading.power_w == near(2000)
         await rig.sleep(10)
@@ -568,7 +570,7 @@ async def thresholds(rig: Rig, **values: float) -> None:
             "component": {"name": "V2XChargingCtrlr", "evse": {"id": 1}},
             "variable": {"name": "LocalLoadBalancing", "instance": name},
         }
-        (result,) = (await rig.ask("SetVariables", {"setVariableData": [data]}))["setVariableResult"]
+        (result,) = (await rig.request("SetVariables", {"setVariableData": [data]}))["setVariableResult"]
         assert result["attributeStatus"] == "Accepted"
 
 
@@ -643,7 +645,7 @@ async def test_an_evse_sleeps_only_if_supported(supported: bool) -> None:
         assert (await install(rig, idle))["status"] == "Accepted"
         await rig.sleep(15)
         assert rig.calls("TransactionEvent")[-1].get("evseSleep", False) is supported
-        await rig.ask("ClearChargingProfile", {"chargingProfileId": 20})
+        await rig.request("ClearChargingProfile", {"chargingProfileId": 20})
         await rig.sleep(15)
         assert "evseSleep" not in rig.calls("TransactionEvent")[-1]
 

@@ -38,10 +38,10 @@ def limit(pct: float, priority: int = 5) -> dict[str, Any]:
     }
 
 
-async def report(rig: Rig, **asked: Any) -> dict[str, dict[str, Any]]:
+async def report(rig: Rig, **criteria: Any) -> dict[str, dict[str, Any]]:
     """Return the reported DER controls by id."""
     before = len(rig.calls("ReportDERControl"))
-    answer = await rig.ask("GetDERControl", {"requestId": 42, **asked})
+    answer = await rig.request("GetDERControl", {"requestId": 42, **criteria})
     assert answer["status"] == "Accepted"
     await rig.sleep(1)
     calls = rig.calls("ReportDERControl")[before:]
@@ -51,7 +51,7 @@ async def report(rig: Rig, **asked: Any) -> dict[str, dict[str, Any]]:
 
 
 async def set_control(rig: Rig, request: dict[str, Any]) -> tuple[str, list[str]]:
-    answer = await rig.ask("SetDERControl", request)
+    answer = await rig.request("SetDERControl", request)
     return answer["status"], answer.get("supersededIds", [])
 
 
@@ -61,9 +61,9 @@ async def test_a_type_that_is_not_supported() -> None:
         rig.station.der_controls.supported = frozenset({"VoltWatt"})
         assert (await set_control(rig, limit(50)))[0] == "NotSupported"
         body = {"requestId": 1, "controlType": "LimitMaxDischarge"}
-        assert (await rig.ask("GetDERControl", body))["status"] == "NotSupported"
+        assert (await rig.request("GetDERControl", body))["status"] == "NotSupported"
         body = {"isDefault": True, "controlType": "LimitMaxDischarge"}
-        assert (await rig.ask("ClearDERControl", body))["status"] == "NotSupported"
+        assert (await rig.request("ClearDERControl", body))["status"] == "NotSupported"
 
 
 @requirement("R04.FR.02", "R04.FR.03", "R04.FR.09", "R04.FR.11")
@@ -120,8 +120,8 @@ async def test_a_running_control_runs_until_the_better_one_begins() -> None:
         assert await set_control(rig, scheduled(rig, "better", 60, 60, priority=2)) == ("Accepted", [])
         assert (await report(rig))["runs"]["isSuperseded"] is False
         await rig.sleep(65)
-        told = rig.calls("NotifyDERStartStop")[-1]
-        assert (told["controlId"], told["started"], told["supersededIds"]) == ("better", True, ["runs"])
+        notices = rig.calls("NotifyDERStartStop")[-1]
+        assert (notices["controlId"], notices["started"], notices["supersededIds"]) == ("better", True, ["runs"])
         assert (await report(rig))["runs"]["isSuperseded"] is True
 
 
@@ -152,7 +152,7 @@ async def test_invalid_controls_are_rejected() -> None:
 @requirement("R04.FR.30", "R04.FR.31", "R04.FR.32", "R04.FR.33", "R04.FR.34", "R04.FR.35", "R04.FR.37")
 async def test_reported_controls() -> None:
     async with Rig() as rig:
-        assert (await rig.ask("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
+        assert (await rig.request("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
         for number in range(15):
             await set_control(rig, curve(f"d{number}", 20 - number))
             await set_control(rig, scheduled(rig, f"s{number}", 100, priority=20 - number))
@@ -163,15 +163,15 @@ async def test_reported_controls() -> None:
         assert len(await report(rig, isDefault=False)) == 15
         assert len(await report(rig, controlType="VoltWatt", isDefault=True)) == 15
         body = {"requestId": 1, "controlId": "nobody"}
-        assert (await rig.ask("GetDERControl", body))["status"] == "NotFound"
+        assert (await rig.request("GetDERControl", body))["status"] == "NotFound"
 
 
 @requirement("R04.FR.41", "R04.FR.42", "R04.FR.44", "R04.FR.45", "R04.FR.46")
 async def test_cleared_controls() -> None:
     async with Rig() as rig:
 
-        async def clear(**asked: Any) -> str:
-            return str((await rig.ask("ClearDERControl", asked))["status"])
+        async def clear(**criteria: Any) -> str:
+            return str((await rig.request("ClearDERControl", criteria))["status"])
 
         await set_control(rig, curve("a"))
         await set_control(rig, limit(50))
@@ -182,7 +182,7 @@ async def test_cleared_controls() -> None:
         assert await clear(isDefault=True, controlType="VoltWatt") == "Accepted"
         assert set(await report(rig)) == {"lim50"}
         assert await clear(isDefault=True) == "Accepted"
-        assert (await rig.ask("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
+        assert (await rig.request("GetDERControl", {"requestId": 1}))["status"] == "NotFound"
 
 
 @requirement("R01.FR.03", "R02.FR.02", "R03.FR.02")
@@ -190,7 +190,7 @@ async def test_controls_persist_over_a_reboot() -> None:
     async with Rig() as rig:
         await set_control(rig, limit(50))
         boots = len(rig.calls("BootNotification"))
-        assert (await rig.ask("Reset", {"type": "Immediate"}))["status"] == "Accepted"
+        assert (await rig.request("Reset", {"type": "Immediate"}))["status"] == "Accepted"
         await rig.until(lambda: len(rig.calls("BootNotification")) > boots and rig.station.online)
         assert rig.calls("BootNotification")[-1]["reason"] == "RemoteReset"
         await rig.sleep(2)
@@ -203,7 +203,7 @@ async def test_an_export_limit_is_applied_and_reported_once() -> None:
         body = {"priority": 5, "pctMaxDischargePower": 50.0}
         control = {"controlId": "cap", "controlType": "LimitMaxDischarge", "isDefault": True, "control": body}
         assert (await admin(rig, "POST", "der-controls", control))["answer"] == "applied"
-        assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 5000.0  # the core asks for no more
+        assert rig.of(EvseDescribed)[-1].limits.max_discharge_w == 5000.0  # the core requests no more
         await rig.charging()
         await rig.csms.set_power("CP1-1", -8000.0, 600.0)
         await rig.sleep(30)
@@ -241,10 +241,10 @@ async def test_a_grid_event_takes_over_and_one_control_follows_another() -> None
         rig.station.measure_grid(frequency_hz=50.0)
         await rig.sleep(5)
         assert rig.evse().reading.power_w == near(-8000)
-        told = [
+        notices = [
             (c["controlType"], c.get("gridEventFault"), c.get("alarmEnded", False)) for c in rig.calls("NotifyDERAlarm")
         ]
-        assert told == [
+        assert notices == [
             ("VoltWatt", "OverVoltage", False),
             ("FreqWatt", "OverFrequency", False),  # no end of the first is reported
             ("FreqWatt", "OverFrequency", True),
