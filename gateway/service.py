@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Any
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
@@ -204,9 +203,20 @@ class GatewayService:
         state = self._registry.find(evse)
         return self._views.explain(state) if state else None
 
-    async def entries(self, **wanted: Any) -> list[Entry]:
-        """Return lines of the journal: `since`, `until` (Unix time), `evse`, `command`, `limit`, `after_seq`."""
-        return await self._journal.store.entries(**wanted)
+    async def entries(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        evse: str | None = None,
+        command: str | None = None,
+        limit: int = 1000,
+        after_seq: int | None = None,
+    ) -> list[Entry]:
+        """Return journal entries, oldest first: the newest `limit`, or the next ones after `after_seq`; Unix time."""
+        return await self._journal.store.entries(
+            since=since, until=until, evse=evse, command=command, limit=limit, after_seq=after_seq
+        )
 
     def journal_trouble(self) -> str | None:
         """Return why the journal cannot be written, None where it can."""

@@ -20,6 +20,7 @@ from gateway.model.event import (
     SessionEnded,
     SessionStarted,
 )
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
 PLUGS = {state.value.capitalize(): state for state in PlugState}  # others are of 1.6, each with a vehicle
@@ -55,7 +56,7 @@ def session_started(station: Station, transaction: Transaction, vehicle: str | N
     evse = station.evse(transaction.evse)
     before = context.transactions.activate(transaction)
     if before is not None:
-        before.stopped_at, before.stop_reason, before.presumed = context.clock.wall(), "Other", True
+        before.stopped_at, before.stop_reason, before.presumed = context.clock.wall(), v21.ReasonEnumType.other, True
         context.persistence.touch(before)
         _report_end(station, before, "its end was lost: another transaction started on the EVSE")
     if not transaction.announced:

@@ -44,7 +44,7 @@ class CallBody(Body):
 class TokenBody(Body):
     """One idToken. `expiry` is a date-time; `parent` the group it belongs to."""
 
-    status: str = "Accepted"
+    status: str = v21.AuthorizationStatusEnumType.accepted
     type: Annotated[str, Field(max_length=20)] | None = None
     expiry: str | None = None
     parent: Annotated[str, Field(max_length=255)] | None = None

@@ -18,19 +18,30 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 FREE_TAG = "FREE"  # idTag of transactions without authorisation
-_REASONS: dict[str, str] = {
-    StopReason.de_authorized: "DeAuthorized",
-    StopReason.emergency_stop: "EmergencyStop",
-    StopReason.ev_disconnected: "EVDisconnected",
-    StopReason.immediate_reset: "HardReset",
-    StopReason.local: "Local",
-    StopReason.power_loss: "PowerLoss",
-    StopReason.reboot: "SoftReset",
-    StopReason.remote: "Remote",
+_REASONS: dict[str, v16.Reason] = {
+    StopReason.de_authorized: v16.Reason.de_authorized,
+    StopReason.emergency_stop: v16.Reason.emergency_stop,
+    StopReason.ev_disconnected: v16.Reason.ev_disconnected,
+    StopReason.immediate_reset: v16.Reason.hard_reset,
+    StopReason.local: v16.Reason.local,
+    StopReason.power_loss: v16.Reason.power_loss,
+    StopReason.reboot: v16.Reason.soft_reset,
+    StopReason.remote: v16.Reason.remote,
 }
 ERRORS = frozenset(v16.ChargePointErrorCode)
 ENERGY_STATES = (ChargingState.charging, ChargingState.suspended_ev, ChargingState.suspended_evse)
 SAMPLED = frozenset({TriggerReason.meter_value_periodic, TriggerReason.charging_rate_changed, TriggerReason.trigger})
+
+
+def _context(trigger: str) -> v16.ReadingContext:
+    contexts = v16.ReadingContext
+    return contexts.trigger if trigger == TriggerReason.trigger else contexts.sample_periodic
+
+
+def _error_code(fault: str | None) -> str:
+    if fault in ERRORS:
+        return fault
+    return v16.ChargePointErrorCode.other_error if fault else v16.ChargePointErrorCode.no_error
 
 
 class Messages16:
@@ -55,7 +66,7 @@ class Messages16:
         """Return the payload of StatusNotification (4.9)."""
         return {
             "connectorId": evse.number,
-            "errorCode": evse.fault if evse.fault in ERRORS else "OtherError" if evse.fault else "NoError",
+            "errorCode": _error_code(evse.fault),
             "status": self.state(evse),
             "timestamp": self._station.timestamp(),
         }
@@ -120,7 +131,7 @@ class Messages16:
         if trigger == TriggerReason.charging_state_changed:
             self._station.later(self._send_status(evse))
         if trigger in SAMPLED or trigger == TriggerReason.charging_state_changed:
-            values = self.samples(evse, "Trigger" if trigger == TriggerReason.trigger else "Sample.Periodic")
+            values = self.samples(evse, _context(trigger))
             if self._station.quirks.clock_aligned_only and trigger != TriggerReason.trigger:
                 return
             self._put_samples(evse, transaction, values)
@@ -136,7 +147,7 @@ class Messages16:
     async def clock_aligned(self) -> None:
         """Queue clock-aligned MeterValues of all connectors (ClockAlignedDataInterval, 7.5)."""
         for evse in self._station.evses.values():
-            values = self.samples(evse, "Sample.Clock", "MeterValuesAlignedData")
+            values = self.samples(evse, v16.ReadingContext.sample_clock, "MeterValuesAlignedData")
             if evse.transaction is not None or self._station.online:
                 self._put_samples(evse, evse.transaction, values)
 
@@ -153,8 +164,8 @@ class Messages16:
     def ended(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue StopTransaction and send the status (4.10)."""
         reading = evse.power_path.reading(self._station.clock.now())
-        at, values = self._station.timestamp(), self.samples(evse, "Transaction.End")
-        reason = _REASONS.get(transaction.stopped or StopReason.local, "Other")
+        at, values = self._station.timestamp(), self.samples(evse, v16.ReadingContext.transaction_end)
+        reason = _REASONS.get(transaction.stopped or StopReason.local, v16.Reason.other)
 
         body: Payload = {
             "meterStop": round(reading.charged_wh),
@@ -176,7 +187,7 @@ class Messages16:
             value = values.get(name)
             if value is None:
                 continue
-            sample = {"value": f"{value:.1f}", "context": context, "measurand": name, "location": "Outlet"}
+            sample = {"value": f"{value:.1f}", "context": context, "measurand": name, "location": v16.Location.outlet}
             sample["unit"] = UNITS[name.partition(".")[0]]
             found.append(sample)
         return found or [{"value": f"{reading.charged_wh:.1f}", "context": context}]

@@ -23,9 +23,14 @@ SAMPLED = frozenset(
         TriggerReason.operation_mode_changed, TriggerReason.trigger,
     }
 )  # fmt: skip
-SAMPLE_CLOCK = "Sample.Clock"
+SAMPLE_CLOCK = v21.ReadingContextEnumType.sample_clock
+SAMPLE_PERIODIC = v21.ReadingContextEnumType.sample_periodic
+TRIGGERED = v21.ReadingContextEnumType.trigger
 MAX_FOR_END = 1000  # meter values of one transaction
-_CONTEXT = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
+_CONTEXT = {
+    "Started": v21.ReadingContextEnumType.transaction_begin,
+    "Ended": v21.ReadingContextEnumType.transaction_end,
+}
 
 
 class Messages2:
@@ -154,7 +159,7 @@ class Messages2:
             return []
         names = (device_model.get("SampledDataCtrlr", name) or "").split(",")
         extra = device_model.get("V2XChargingCtrlr", name, evse.number, transaction.mode) or ""  # Q01.FR.33-35
-        context = _CONTEXT.get(kind, "Trigger" if trigger == TriggerReason.trigger else "Sample.Periodic")
+        context = _CONTEXT.get(kind, TRIGGERED if trigger == TriggerReason.trigger else SAMPLE_PERIODIC)
         return self.samples(evse, [*names, *extra.split(",")], context)
 
     def samples(self, evse: EvseState, requested: Iterable[str], context: str) -> list[Payload]:
@@ -196,7 +201,7 @@ class Messages2:
         component = "AlignedDataCtrlr" if aligned else "SampledDataCtrlr"
         names = (self._station.device_model.get(component, "TxEndedMeasurands") or "").split(",")
         values = self.samples(
-            self._station.evses[transaction.evse], names, SAMPLE_CLOCK if aligned else "Sample.Periodic"
+            self._station.evses[transaction.evse], names, SAMPLE_CLOCK if aligned else SAMPLE_PERIODIC
         )
         if values and len(transaction.kept) < MAX_FOR_END:
             transaction.kept.append({"timestamp": self._station.timestamp(), "sampledValue": values})
