@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,10 @@ STATION = {
     },
     "evses": {"1": {"1": "Available"}}, "upkeep": {"firmware": {"status": "Installed", "at": "x"}},
 }  # fmt: skip
+
+
+# written by running revision 68f20a7: one station, token, transaction and reservation
+FIRST_RELEASE = json.loads((Path(__file__).parents[2] / "data" / "kept" / "csms.json").read_text(encoding="utf-8"))
 
 
 def kept(kind: str, key: str, row: object) -> Kept:
@@ -74,3 +79,26 @@ async def test_a_row_that_cannot_be_read_is_skipped() -> None:
     csms.restore([kept("station", "CP1", STATION | {"boot": 7}), kept("transaction", "CP1/5", {"ref": "CP1/5"})])
     assert csms.stations["CP1"].boot is None
     assert csms.context.transactions.get("CP1", "5") is None
+
+
+async def test_rows_written_by_the_first_release_are_restored_and_written_back() -> None:
+    csms = Csms(CsmsSettings(stations=(StationSettings("CP1"),)), lambda _: None, VirtualClock())
+    csms.restore(
+        [Kept(one["kind"], one["key"], json.dumps(one["body"]), one["wall"], one["ended"]) for one in FIRST_RELEASE]
+    )
+    persistence = csms.context.persistence
+    transaction = csms.context.transactions.get("CP1", "t1")
+    reservation = csms.context.reservations.get("CP1/7", 0.0)
+    token = csms.context.tokens.get("card")
+    assert transaction is not None
+    assert reservation is not None
+    assert token is not None
+    found = [
+        restore.record(csms.stations["CP1"]),
+        persistence.token(token),
+        persistence.record(transaction),
+        persistence.reservation(reservation),
+    ]
+    assert [(one.kind, one.key, json.loads(one.body)) for one in found] == [
+        (one["kind"], one["key"], one["body"]) for one in FIRST_RELEASE
+    ]
