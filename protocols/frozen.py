@@ -13,7 +13,8 @@ or two objects of a few dozen of them. Here all classes share their methods, exc
 
 Reason for not using `dataclass`: importing both engines of ISO 15118-20 takes 160 ms of CPU time with `@frozen` and 320
 ms with `@dataclass(frozen=True, slots=True)`, of 420 ms for a whole session of both processes; a charge loop differs by
-less than the noise. `tests/bench/test_declarations.py` measures it.
+less than the noise. `tests/bench/test_declarations.py` measures it; `tests/protocols/test_declaration_cost.py` counts
+the compilations.
 """
 
 from __future__ import annotations
