@@ -245,7 +245,7 @@ class StateViews:
             site_pct=self._site.policy.min_soc_pct or None,
             reserve_pct=max((pct for pct in (reserve, self._site.reserve_pct) if pct is not None), default=None),
             command_pct=state.command.body.min_soc_pct if state.command else None,
-            in_force_pct=self._decision.floor_pct(state) or None,
+            in_force_pct=self._decision.floor(state).pct or None,
             reached=state.floor_reached,
         )
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from gateway.authority.grid_limits import loss_of_mains
 from gateway.authority.priority import Bound, DeadBand, Decision, Layer
-from gateway.authority.soc_floors import Reserve, below_v2x_window, floor_bound, floors, unmeasurable
+from gateway.authority.soc_floors import NO_FLOOR, Floor, Reserve, below_v2x_window, floor_bound, unmeasurable
 from gateway.model.command import POWER_VERBS, Verb
 from gateway.model.event import PlugState
 from gateway.model.evse import Evse
@@ -53,7 +53,10 @@ class PowerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything that decides about one EVSE now. `site_bounds` come from `gateway.authority.site_limits`."""
+    """Everything that decides about one EVSE now.
+
+    `site_bounds` come from `gateway.authority.site_limits`, `floor` and `floor_reached` from `soc_floors`.
+    """
 
     evse: Evse
     site: Site
@@ -61,6 +64,7 @@ class Situation:
     site_bounds: tuple[Bound, ...] = ()
     request: PowerRequest | None = None
     reserve: Reserve | None = None
+    floor: Floor = NO_FLOOR
     floor_reached: bool = False
     optimiser: Bound | None = None
     extra: tuple[Bound, ...] = field(default=())  # bounds of energy management above any command
@@ -78,11 +82,10 @@ def layers(situation: Situation) -> tuple[list[Bound], DeadBand]:
     bounds += loss_of_mains(site, situation.now)
     bounds += situation.extra
     bounds += situation.site_bounds
-    command_floor = situation.request.min_soc_pct if situation.request else None
     floor = floor_bound(
         evse,
         site,
-        floors(evse, site, situation.reserve, command_floor),
+        situation.floor,
         reached=situation.floor_reached,
         unmeasured=unmeasurable(evse, site, situation.reserve),
     )

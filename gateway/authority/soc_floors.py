@@ -1,17 +1,18 @@
 """SoC floors: the state of charge that must stay in a battery, and whether it may be discharged now. Pure.
 
-The floor in force is the highest of the floors that apply. A command is bound by the site's floor, the commanded
-reserves and its own floor (`floors`); energy management adds the reserve of its schedule, the trip home and the
-agreement (`vehicle_floor`), or the storage's own floor (`storage_floor`). Both use the same hysteresis: once a floor is
-reached, discharge waits until the battery is a configured margin above it (`floor_reached`). OCPP 2.1 has no low-SoC
-floor in a charging profile, so the gateway applies it here. `evMinV2XEnergyRequest` > 0 means that the SoC is below the
-EV's V2X window (OCPP 2.1, V2XChargingParameters); an EV above its window is bound by its own limits.
+The floor in force is the highest of the floors that apply (`floor_in_force`): those set for the EVSE and its vehicle
+(`floors_of`), the reserve of energy management and the command's own floor; for the storage it is `storage_floor`.
+Commands and energy management use the same floors and the same hysteresis: once a floor is reached, discharge waits
+until the battery is a configured margin above it (`floor_reached`). OCPP 2.1 has no low-SoC floor in a charging
+profile, so the gateway applies it here. `evMinV2XEnergyRequest` > 0 means that the SoC is below the EV's V2X window
+(OCPP 2.1, V2XChargingParameters); an EV above its window is bound by its own limits.
 
 Every rule that turns Wh into % SoC or back takes the capacity of the battery from here (`capacity_of`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.authority.priority import Bound, Layer
@@ -19,15 +20,22 @@ from gateway.model.evse import Evse
 from gateway.model.reason import Code
 from gateway.model.site import Site, SitePolicy
 
-TRIP_MARGIN = 0.2  # added to the energy of the trip home
+TRIP_MARGIN = 0.2  # added to the energy of a trip: roads may be closed
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """A state of charge below which a battery is not discharged, in %, and what sets it."""
+    """A state of charge below which a battery is not discharged, in %, and what sets it.
+
+    `on_grid_only`: a reserve for an outage, which is used in one.
+    """
 
     pct: float
     source: str
+    on_grid_only: bool = False
+
+
+NO_FLOOR = Floor(0.0, "the site's floor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +50,8 @@ class Reserve:
 class ReserveInForce:
     """The site's reserve now, in % SoC: `pct` on the grid, set by `source`; `off_grid_pct` during an outage."""
 
-    pct: float
-    source: str
+    pct: float = 0.0
+    source: str = "the site's reserve"
     off_grid_pct: float = 0.0
     off_grid: bool = False
     floor: Floor = field(init=False)
@@ -78,49 +86,43 @@ def capacity_of(evse: Evse, policy: SitePolicy) -> Capacity:
 # floors that apply ----------------------------------------------------------------------------------------------------
 
 
-def floors(
-    evse: Evse, site: Site, reserve: Reserve | None, command_pct: float | None, agreed_pct: float | None = None
-) -> list[Floor]:
-    """Return all floors of the EVSE that can be expressed as a state of charge, highest first."""
-    found = [Floor(site.policy.min_soc_pct, "the site's floor")]
-    capacity = capacity_of(evse, site.policy)
-    for source, pct, energy_wh in (
-        # off the grid the site's reserve is there to be used; the island has a floor of its own
-        ("the site's reserve", None if site.islanded else site.reserve_pct, None if site.islanded else site.reserve_wh),
-        ("the reserve of this EVSE", reserve.pct if reserve else None, reserve.energy_wh if reserve else None),
+def floors_of(
+    evse: Evse, site: Site, reserve: Reserve | None, agreed_pct: float | None = None, *, of_vehicle: bool = True
+) -> tuple[Floor, ...]:
+    """Return the floors set for an EVSE and its vehicle, whatever the state of the grid.
+
+    `agreed_pct`: of the vehicle's lending agreement; `of_vehicle` False: without those of the vehicle itself.
+    """
+    policy, capacity = site.policy, capacity_of(evse, site.policy)
+    found = [Floor(policy.min_soc_pct, "the site's floor")]
+    for source, pct, energy_wh, on_grid_only in (
+        ("the site's commanded reserve", site.reserve_pct, site.reserve_wh, True),
+        ("the reserve of this EVSE", reserve.pct if reserve else None, reserve.energy_wh if reserve else None, False),
     ):
         if pct is not None:
-            found.append(Floor(pct, source))
+            found.append(Floor(pct, source, on_grid_only))
         if energy_wh is not None and not capacity.assumed:
-            found.append(Floor(min(100.0, 100.0 * energy_wh / capacity.energy_wh), source))
-    if command_pct is not None:
-        found.append(Floor(command_pct, "the command's floor"))
-    if agreed_pct is not None:
+            found.append(Floor(min(100.0, 100.0 * energy_wh / capacity.energy_wh), source, on_grid_only))
+    if of_vehicle and evse.vehicle is not None:
+        own_pct = policy.vehicle_floor_pct.get(evse.vehicle, 0.0)
+        trip_wh = policy.vehicle_trip_wh.get(evse.vehicle, 0.0)
+        found += vehicle_floors(own_pct, trip_wh, capacity.energy_wh)
+    if of_vehicle and agreed_pct is not None:
         found.append(Floor(agreed_pct, "the agreement"))
-    return sorted(found, key=lambda floor: -floor.pct)
+    return tuple(found)
 
 
-def vehicle_floor(
-    reserve: ReserveInForce,
-    capacity_wh: float,
-    *,
-    own_pct: float = 0.0,
-    trip_wh: float = 0.0,
-    commanded_pct: float = 0.0,
-) -> Floor:
-    """Return the floor of a vehicle under energy management.
+def vehicle_floors(own_pct: float, trip_wh: float, capacity_wh: float) -> tuple[Floor, Floor]:
+    """Return the floor that a vehicle's owner sets, and that of its trip home (energy in the battery, with margin)."""
+    return Floor(own_pct, "the owner's floor"), Floor(min(100.0, 100.0 * trip_wh / capacity_wh), "the trip home")
 
-    `own_pct`: the highest floor set for this vehicle or its EVSE; `trip_wh`: energy of the trip home, in the battery;
-    `commanded_pct`: the site's commanded reserve, which holds on the grid only.
-    """
-    floor = reserve.floor
-    if own_pct > floor.pct:
-        floor = Floor(own_pct, "the reserve of this EVSE")
-    if (trip_pct := min(100.0, 100.0 * trip_wh * (1 + TRIP_MARGIN) / capacity_wh)) > floor.pct:
-        floor = Floor(trip_pct, "the trip home")
-    if not reserve.off_grid and commanded_pct > floor.pct:
-        floor = Floor(commanded_pct, "the site's commanded reserve")
-    return floor
+
+def floor_in_force(found: Iterable[Floor], schedule: ReserveInForce, command_pct: float | None = None) -> Floor:
+    """Return the highest floor: of those set, the reserve of energy management and the command's own floor."""
+    floors = [schedule.floor, *(one for one in found if not (schedule.off_grid and one.on_grid_only))]
+    if command_pct is not None:
+        floors.append(Floor(command_pct, "the command's floor"))
+    return max(floors, key=lambda one: one.pct)
 
 
 def storage_floor(reserve: ReserveInForce, own_pct: float) -> Floor:
@@ -130,14 +132,9 @@ def storage_floor(reserve: ReserveInForce, own_pct: float) -> Floor:
     return Floor(own_pct, "the storage") if reserve.off_grid else Floor(max(own_pct, reserve.pct), "the reserve")
 
 
-def off_grid_floor_pct(own_pct: float, off_grid_pct: float) -> float:
-    """Return the floor that would hold in an outage for a battery with a floor of its own."""
-    return max(own_pct, off_grid_pct)
-
-
-def trip_home_wh(distance_km: float, wh_per_km: float) -> float:
-    """Return the energy of the trip home, in the battery."""
-    return max(0.0, distance_km) * max(0.0, wh_per_km)
+def trip_wh(distance_km: float, wh_per_km: float) -> float:
+    """Return the energy of a trip, in the battery, with its margin."""
+    return max(0.0, distance_km) * max(0.0, wh_per_km) * (1 + TRIP_MARGIN)
 
 
 # what they allow ------------------------------------------------------------------------------------------------------
@@ -173,18 +170,17 @@ def unmeasurable(evse: Evse, site: Site, reserve: Reserve | None) -> bool:
     return reserved_wh > 0 and capacity_of(evse, site.policy).assumed
 
 
-def floor_bound(evse: Evse, site: Site, found: list[Floor], *, reached: bool, unmeasured: bool) -> Bound | None:
-    """Return what the floors of an EVSE allow, None for no limit.
+def floor_bound(evse: Evse, site: Site, floor: Floor, *, reached: bool, unmeasured: bool) -> Bound | None:
+    """Return what the floor in force at an EVSE allows, None for no limit.
 
-    `found`: its floors, highest first; `reached`: by hysteresis; `unmeasured`: a reserve is `unmeasurable`.
+    `reached`: by hysteresis; `unmeasured`: a reserve is `unmeasurable`.
     """
     if below_v2x_window(evse):
         text = f"The vehicle is {evse.min_v2x_energy_wh:.0f} Wh below its V2X window."
         return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.OUTSIDE_V2X_WINDOW, text=text)
     if unmeasured:
         return _unknown("battery capacity")
-    without_soc = site.policy.discharge_without_soc
-    return discharge_bound(evse.soc_pct, found[0], reached=reached, without_soc=without_soc) if found else None
+    return discharge_bound(evse.soc_pct, floor, reached=reached, without_soc=site.policy.discharge_without_soc)
 
 
 def _unknown(what: str) -> Bound:

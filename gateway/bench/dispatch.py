@@ -11,6 +11,7 @@ import random
 import statistics
 from collections.abc import Iterator, Sequence
 
+from gateway.authority.soc_floors import Floor
 from gateway.bench.measuring import Figures, quantile, timed_ms
 from gateway.energy.controller import SiteController
 from gateway.energy.dispatch import share
@@ -100,7 +101,7 @@ def _steps(size: int, rng: random.Random) -> tuple[list[float], list[float]]:
                 300.0,
                 soc_pct=socs[number],
                 capacity_wh=62_000.0,
-                floor_pct=30.0,
+                floors=(Floor(30.0, "the site's floor"),),
                 wanted_pct=80.0,
                 departure=START + 6 * 3600,
                 power_w=powers[number],

@@ -97,7 +97,7 @@ class SiteCommands:
             min_discharge_w=band.discharge_w,
             soc_pct=evse.soc_pct,
             capacity_wh=evse.capacity_wh,
-            floor_pct=self._decision.floor_pct(state),
+            floor_pct=self._decision.floor(state).pct,
         )
 
     def _within_site(self, total_w: float, states: list[EvseControlState]) -> tuple[float, Decision | None]:

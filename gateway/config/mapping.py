@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gateway.authority.soc_floors import trip_wh
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
 from gateway.config.settings import Section
 from gateway.control.settings import ServiceSettings
@@ -35,13 +36,15 @@ def make_store(config: Config) -> Store:
 
 def service_settings(config: Config) -> ServiceSettings:
     """Return the settings of the gateway service."""
-    site, commands = config.site, config.commands
+    site, commands, cars = config.site, config.commands, config.energy.cars
     policy = _settings(
         SitePolicy,
         site,
         site=site.id,
         assumed_capacity_wh=config.energy.assumed_capacity_wh,
-        vehicle_capacity_wh={car.vehicle: car.capacity_wh for car in config.energy.cars if car.capacity_wh is not None},
+        vehicle_capacity_wh={car.vehicle: car.capacity_wh for car in cars if car.capacity_wh is not None},
+        vehicle_floor_pct={car.vehicle: car.floor_pct for car in cars},
+        vehicle_trip_wh={car.vehicle: trip_wh(car.home_km, car.wh_per_km) for car in cars},
     )
     return _settings(
         ServiceSettings,

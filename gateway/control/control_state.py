@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.authority.priority import Bound, Decision
-from gateway.authority.soc_floors import Reserve
+from gateway.authority.soc_floors import Reserve, ReserveInForce
 from gateway.control.setpoint import Setpoint
 from gateway.control.settings import ServiceSettings
 from gateway.model.command import Body, Channel, Schedule, Verb, signed_power
@@ -168,10 +168,12 @@ class EvseControlState:
     sequence: int = 0  # of the newest command that was put in force here
     reserve: Reserve | None = None
     decision: Decision | None = None
-    floor_reached: bool = False
+    floor_reached: bool = False  # memory of the hysteresis, for commands and energy management
     ramp: Ramp | None = None
     optimiser: Bound | None = None
     extra: tuple[Bound, ...] = ()  # bounds of grid code and island, from the energy service
+    schedule: ReserveInForce | None = None  # reserve of energy management; None: nothing is managed here
+    agreed_pct: float | None = None  # floor of the vehicle's lending agreement
     forms_grid: bool = False  # forms the voltage of an island: no set-point is sent
     estimated_until: float = -math.inf  # up to when unmetered energy has been counted
     telemetry_count: int = 0
@@ -222,11 +224,19 @@ class EvseControlState:
             powers.append(self.setpoint.sent_w)
         return min(powers), max(powers)
 
-    def apply_energy(self, optimiser: Bound | None, extra: tuple[Bound, ...], forms_grid: bool, *, wake: bool) -> None:
+    def apply_energy(
+        self,
+        optimiser: Bound | None,
+        extra: tuple[Bound, ...],
+        forms_grid: bool,
+        schedule: ReserveInForce | None,
+        *,
+        wake: bool,
+    ) -> None:
         """Apply the orders of the energy service; `wake`: they differ enough to decide again."""
-        self.optimiser, self.extra, self.forms_grid = optimiser, extra, forms_grid
-        if wake:
+        if wake or schedule != self.schedule:
             self.wake.set()
+        self.optimiser, self.extra, self.forms_grid, self.schedule = optimiser, extra, forms_grid, schedule
 
     def assign(self, command: ActiveCommand, power_w: float, now: float) -> Allocation:
         """Put a command in force here with an allocation of its own."""

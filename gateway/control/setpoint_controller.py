@@ -196,7 +196,7 @@ class SetpointController:
         self._decision.record(state)
         command = state.command.id if state.command else None
         if newly_reached:
-            floor_pct = self._decision.floor_pct(state)
+            floor_pct = self._decision.floor(state).pct
             reason = because(Code.BELOW_FLOOR, f"{state.name} has reached its floor of {floor_pct:.1f} %.")
             self._publisher.happened(Happened.FLOOR_REACHED, state.name, reason, command=command)
         if before is None or (before.power_w, before.binding) != (decision.power_w, decision.binding):

@@ -11,7 +11,7 @@ from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.site_limits import Base, base_power, connection_w, site_bounds
-from gateway.authority.soc_floors import floor_reached, floors
+from gateway.authority.soc_floors import Floor, ReserveInForce, floor_in_force, floor_reached, floors_of
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.model.reason import Code
 from gateway.model.site import Grid, InputKind, Site
@@ -98,6 +98,7 @@ class SiteDecision:
         self, state: EvseControlState, request: PowerRequest | None, site_bounds: tuple[Bound, ...]
     ) -> Situation:
         """Return everything that decides about an EVSE now, if `request` were in force."""
+        floor = self._floor(state, request)
         return Situation(
             evse=state.evse,
             site=self._site,
@@ -106,7 +107,8 @@ class SiteDecision:
             site_bounds=site_bounds,
             request=request,
             reserve=state.reserve,
-            floor_reached=self._floor_reached(state, request),
+            floor=floor,
+            floor_reached=self._reached(state, floor),
             optimiser=state.optimiser or self._idle_bound(),
             extra=state.extra,
         )
@@ -134,21 +136,23 @@ class SiteDecision:
             return None
         return PowerRequest(allocation.power_w, command.id, command.body.min_soc_pct)
 
-    def floor_pct(self, state: EvseControlState) -> float:
-        """Return the highest SoC floor in force."""
-        return self._floor_pct(state, self.request(state))
+    def floor(self, state: EvseControlState) -> Floor:
+        """Return the SoC floor in force."""
+        return self._floor(state, self.request(state))
 
     def floor_reached(self, state: EvseControlState) -> bool:
-        """Return whether the highest floor counts as reached now, with hysteresis."""
-        return self._floor_reached(state, self.request(state))
+        """Return whether the floor in force counts as reached now, with hysteresis."""
+        return self._reached(state, self.floor(state))
 
-    def _floor_pct(self, state: EvseControlState, request: PowerRequest | None) -> float:
-        found = floors(state.evse, self._site, state.reserve, request.min_soc_pct if request else None)
-        return found[0].pct if found else 0.0
+    def _floor(self, state: EvseControlState, request: PowerRequest | None) -> Floor:
+        # energy management hands a grid-forming source over before the vehicle's own floors are reached
+        found = floors_of(state.evse, self._site, state.reserve, state.agreed_pct, of_vehicle=not state.forms_grid)
+        schedule = state.schedule or ReserveInForce(off_grid=self._site.islanded)
+        return floor_in_force(found, schedule, request.min_soc_pct if request else None)
 
-    def _floor_reached(self, state: EvseControlState, request: PowerRequest | None) -> bool:
+    def _reached(self, state: EvseControlState, floor: Floor) -> bool:
         hysteresis_pct = self._site.policy.floor_hysteresis_pct
-        return floor_reached(state.floor_reached, state.evse.soc_pct, self._floor_pct(state, request), hysteresis_pct)
+        return floor_reached(state.floor_reached, state.evse.soc_pct, floor.pct, hysteresis_pct)
 
     def _site_bounds(self, state: EvseControlState, shared: SharedLimits | None) -> tuple[Bound, ...]:
         shared = shared or self.shared()

@@ -13,9 +13,10 @@ hierarchy: it adds bounds to it, each under its own layer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.authority.meter_model import MeterModel
-from gateway.authority.soc_floors import off_grid_floor_pct
+from gateway.authority.soc_floors import Floor, floor_in_force, storage_floor
 from gateway.energy.evse_orders import Evses, grid_orders, island_orders, zero_orders
 from gateway.energy.forecast import DayProfile
 from gateway.energy.input_mapping import grid_reading, island_inputs, storm_warning
@@ -61,7 +62,7 @@ class SiteController:
         self._began: float | None = None
         self._plan_events: list[Decided] = []
         self._commanded: bool | None = None
-        self._own_floors: dict[str, float] = {}
+        self._car_floors: dict[str, tuple[Floor, ...]] = {}
         self._returned = False  # after an outage: all power may flow again
 
     # look-ahead plan --------------------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ class SiteController:
         storm = storm_warning(view)
         events += self.reserve.update(view.now, view.wall, storm, was_off)
         resources = self.resource_builder.resources(view)
-        self._own_floors = {car.evse: car.floor_pct for car in view.cars}
+        self._car_floors = {car.evse: car.floors for car in view.cars}
         sources = self._sources(resources, view.unable)
         hand_to = self.off_grid.rotation_step.hand_to
         done, changes = self.island.step(island_inputs(view, sources, self._backup(view.backup), hand_to))
@@ -123,7 +124,7 @@ class SiteController:
         events += self._update(view, done, resources, off)
         if done.phase in (Phase.ISLAND, Phase.SYNCHRONISING) and done.forming is not None:
             shares, more = self.off_grid.step(view, resources, done.forming)
-            evses, storage_w = island_orders(view, resources, shares, done.forming, self.resource_builder)
+            evses, storage_w = island_orders(view, resources, shares, done.forming)
             return self._orders(view, done, evses, storage_w, [*events, *more], pv_limit_w=shares.pv_limit_w)
         if done.phase in ZERO:
             return self._zero(view, done, events)
@@ -187,8 +188,11 @@ class SiteController:
         return commanded if changed else None
 
     def _off_grid_floor(self, one: Resource) -> float:
-        own = self.settings.storage.floor_pct if one.kind is Kind.STORAGE else self._own_floors.get(one.name, 0.0)
-        return off_grid_floor_pct(own, self.settings.off_grid_pct)
+        """Return the floor that would hold if the grid failed now."""
+        outage = replace(self.reserve.in_force, off_grid=True)
+        if one.kind is Kind.STORAGE:
+            return storage_floor(outage, self.settings.storage.floor_pct).pct
+        return floor_in_force(self._car_floors.get(one.name, ()), outage).pct
 
     def _off_grid_floors(self, resources: Sequence[Resource]) -> dict[str, float]:
         """Return the floors that would hold if the grid failed now."""

@@ -44,28 +44,25 @@ def grid_orders(
         target = None
         if power_w is not None:
             target = Bound(Layer.OPTIMISER, power_w, power_w, Code.POLICY, step.target.text)
-        evses[one.name] = EvseOrders(target, _grid_bounds(one, left, step, total_w - one.present_w, builder))
+        evses[one.name] = EvseOrders(target, _grid_bounds(one, left, step, total_w - one.present_w))
     for car in view.cars:
         if car.held:
             others_w = total_w - (car.power_w or 0.0)
-            evses[car.evse] = EvseOrders(None, _grid_bounds(builder.car(view, car), left, step, others_w, builder))
+            evses[car.evse] = EvseOrders(None, _grid_bounds(builder.car(view, car), left, step, others_w))
     return evses, storage_w
 
 
-def _grid_bounds(
-    one: Resource, left: float, step: GridStep, others_w: float, builder: ResourceBuilder
-) -> tuple[Bound, ...]:
-    """Return the bounds above any command: the ramp after an outage, the demand window, the floor."""
+def _grid_bounds(one: Resource, left: float, step: GridStep, others_w: float) -> tuple[Bound, ...]:
+    """Return the bounds above any command: the ramp after an outage, the demand window."""
     bounds = (
         return_bound(one.max_charge_w, one.max_discharge_w, left),
         demand_window_bound(step.headroom, others_w),
-        builder.floor_bound(one),
     )
     return tuple(bound for bound in bounds if bound is not None)
 
 
 def island_orders(
-    view: View, resources: Sequence[Resource], shares: IslandShares, forming: str, builder: ResourceBuilder
+    view: View, resources: Sequence[Resource], shares: IslandShares, forming: str
 ) -> tuple[Evses, float | None]:
     """Return orders in an island and the storage's power; the grid-forming source is not set."""
     evses: Evses = {}
@@ -83,6 +80,5 @@ def island_orders(
         power_w = (car.power_w or 0.0) if car.held else shares.power_w.get(car.evse, 0.0)
         bound = island_bound(power_w, forming, balance_w, count)
         target = None if car.held else Bound(Layer.OPTIMISER, power_w, power_w, Code.ISLAND, bound.text)
-        floor = builder.floor_bound(by_name.get(car.evse) or builder.car(view, car))
-        evses[car.evse] = EvseOrders(target, (bound,) if floor is None else (bound, floor))
+        evses[car.evse] = EvseOrders(target, (bound,))
     return evses, shares.power_w.get(STORAGE) if STORAGE in by_name else None

@@ -19,7 +19,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.authority.soc_floors import Floor, off_grid_floor_pct
+from gateway.authority.soc_floors import Floor, ReserveInForce, storage_floor
 from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import EnergySection
 
@@ -90,6 +90,7 @@ def night_pct(storage: Resource, before_pct: float, settings: EnergySection) -> 
     critical_w = sum(tier.expected_w for tier in settings.tiers if tier.critical)
     if critical_w <= 0 or not storage.capacity_wh:
         return before_pct
-    lowest = off_grid_floor_pct(settings.storage.floor_pct, settings.off_grid_pct)
+    outage = ReserveInForce(off_grid_pct=settings.off_grid_pct, off_grid=True)
+    lowest = storage_floor(outage, settings.storage.floor_pct).pct
     night = 100 * critical_w * NIGHT_H / storage.discharge_efficiency / storage.capacity_wh
     return min(storage.ceiling_pct, lowest + night)

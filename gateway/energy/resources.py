@@ -10,12 +10,11 @@ from math import sqrt
 from statistics import fmean
 
 from gateway.authority import soc_floors
-from gateway.authority.priority import Bound
 from gateway.authority.soc_floors import Floor
 from gateway.authority.storage_limits import StorageLimits, storage_limits
 from gateway.energy.reserve import SiteReserve
 from gateway.energy.resource import STORAGE, Kind, Resource
-from gateway.energy.settings import CarTable, EnergySection
+from gateway.energy.settings import EnergySection
 from gateway.energy.storage_accounting import degradation_per_kwh
 from gateway.energy.view import Car, View
 from gateway.model.site import Storage
@@ -26,14 +25,12 @@ STORAGE_SETTLE_S = 1.0
 
 
 class ResourceBuilder:
-    """Builds the resources of each step; keeps the floors in force and their hysteresis."""
+    """Builds the resources of each step; keeps the floors in force, and the hysteresis of the storage's floor."""
 
     def __init__(self, settings: EnergySection, reserve: SiteReserve) -> None:
         self._settings = settings
         self._reserve = reserve
-        self._cars = {car.vehicle: car for car in settings.cars}
-        self._reached: set[str] = set()
-        self._floor_bounds: dict[str, Bound | None] = {}
+        self._storage_reached = False
         self._fill_by: dict[str, float] = {}  # Unix time by which a battery below the reserve is charged up to it
         self.floors: dict[str, Floor] = {}
         self._storage_order: tuple[float | None, float] = (0.0, 0.0)  # W (None: no order), since when (Unix time)
@@ -50,14 +47,10 @@ class ResourceBuilder:
         storage = self.storage(view)
         return found if storage is None else [*found, storage]
 
-    def floor_bound(self, one: Resource) -> Bound | None:
-        """Return the bound of the floor for a resource of this step, None while it may be discharged."""
-        return self._floor_bounds[one.name]
-
     def car(self, view: View, car: Car) -> Resource:
         """Return one vehicle as a resource; it is not discharged while its floor counts as reached."""
-        known = self._cars.get(car.vehicle)
-        floor = self._car_floor(view, car, known)
+        floor = self.floors[car.evse] = soc_floors.floor_in_force(car.floors, self._reserve.in_force)
+        reached = soc_floors.floor_reached(car.floor_reached, car.soc_pct, floor.pct, view.floor_hysteresis_pct)
         wanted, due = car.wanted_pct, None
         refill = max(self._reserve.pct if not self._reserve.off_grid else 0.0, floor.pct)
         if not self._reserve.off_grid and car.soc_pct is not None and refill > 0 and car.soc_pct < refill:
@@ -68,7 +61,7 @@ class ResourceBuilder:
         return Resource(
             car.evse,
             car.max_charge_w,
-            car.max_discharge_w if self._may_discharge(view, car.evse, car.soc_pct, floor) else 0.0,
+            car.max_discharge_w if _may_discharge(view, car.soc_pct, floor, reached) else 0.0,
             Kind.CAR,
             car.min_charge_w,
             car.min_discharge_w,
@@ -104,7 +97,9 @@ class ResourceBuilder:
         refill = floor.pct if not off_grid and soc_pct is not None and soc_pct < floor.pct else None
         if refill is None:
             self._fill_by.pop(STORAGE, None)
-        may_discharge = self._may_discharge(view, STORAGE, soc_pct, floor) and soc_pct is not None
+        before, hysteresis_pct = self._storage_reached, view.floor_hysteresis_pct
+        reached = self._storage_reached = soc_floors.floor_reached(before, soc_pct, floor.pct, hysteresis_pct)
+        may_discharge = _may_discharge(view, soc_pct, floor, reached) and soc_pct is not None
         eta = sqrt(table.round_trip)
         ordered_w, ordered_at = self._storage_order
         return Resource(
@@ -127,22 +122,8 @@ class ResourceBuilder:
             can_form=table.forming,
         )
 
-    def _car_floor(self, view: View, car: Car, known: CarTable | None) -> Floor:
-        floor = self.floors[car.evse] = soc_floors.vehicle_floor(
-            self._reserve.in_force,
-            car.capacity_wh,
-            own_pct=max(known.floor_pct if known is not None else 0.0, car.floor_pct),
-            trip_wh=soc_floors.trip_home_wh(known.home_km, known.wh_per_km) if known is not None else 0.0,
-            commanded_pct=view.reserve_pct or 0.0,
-        )
-        return floor
 
-    def _may_discharge(self, view: View, name: str, soc_pct: float | None, floor: Floor) -> bool:
-        """Update the hysteresis of one battery and return whether its floor lets it be discharged."""
-        before = name in self._reached
-        reached = soc_floors.floor_reached(before, soc_pct, floor.pct, view.floor_hysteresis_pct)
-        if reached is not before:
-            self._reached ^= {name}
-        bound = soc_floors.discharge_bound(soc_pct, floor, reached=reached, without_soc=view.discharge_without_soc)
-        self._floor_bounds[name] = bound
-        return bound is None
+def _may_discharge(view: View, soc_pct: float | None, floor: Floor, reached: bool) -> bool:
+    """Return whether its floor lets a battery be discharged."""
+    bound = soc_floors.discharge_bound(soc_pct, floor, reached=reached, without_soc=view.discharge_without_soc)
+    return bound is None

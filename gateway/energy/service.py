@@ -18,7 +18,7 @@ from gateway.authority.layers import dead_band, hardware_power
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.priority import Bound
 from gateway.authority.site_limits import connection_w
-from gateway.authority.soc_floors import capacity_of, floors
+from gateway.authority.soc_floors import ReserveInForce, capacity_of, floors_of
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import SETTLE_S
@@ -148,7 +148,7 @@ class EnergyService:
                 self._publisher.decided("energy_failed", text, None, "", {})
             for state in self._registry:
                 if not state.forms_grid:  # the source that forms an island continues
-                    self._order(state, EvseOrders())
+                    self._order(state, EvseOrders(), None)
 
     def active(self) -> bool:
         """Return whether this site has anything to manage."""
@@ -193,8 +193,7 @@ class EnergyService:
     def view(self) -> View:
         """Return the site as the controller decides about it."""
         site, policy, now = self._site, self._site.policy, self._clock.now()
-        bare = replace(site, reserve_pct=None, reserve_wh=None)
-        cars = [self._car(state, bare, now) for state in self._registry if state.evse.session is not None]
+        cars = [self._car(state, now) for state in self._registry if state.evse.session is not None]
         return View(
             now,
             self._clock.wall(),
@@ -204,7 +203,6 @@ class EnergyService:
             policy.import_limit_w,
             policy.export_limit_w,
             site.peak_limit_w,
-            site.reserve_pct,
             site.backup,
             site.emergency_stop is not None,
             self.lending.called,
@@ -215,11 +213,10 @@ class EnergyService:
             connection_w=connection_w(site),
         )
 
-    def _car(self, state: EvseControlState, bare: Site, now: float) -> Car:
+    def _car(self, state: EvseControlState, now: float) -> Car:
         evse, needs = state.evse, state.evse.needs
         charge_w, discharge_w = hardware_power(evse)
         band = dead_band(evse)
-        found = floors(evse, bare, state.reserve, None, self.lending.floor_pct.get(evse.name))
         wanted = needs.target_soc_pct if needs is not None else None
         if (
             wanted is None
@@ -245,8 +242,8 @@ class EnergyService:
             band.discharge_w,
             evse.vehicle or "",
             evse.soc_pct,
-            capacity_of(evse, bare.policy).energy_wh,
-            found[0].pct,
+            capacity_of(evse, self._site.policy).energy_wh,
+            floors_of(evse, self._site, state.reserve, state.agreed_pct),
             wanted,
             needs.departure if needs is not None else None,
             evse.power_w if measured else None,
@@ -254,6 +251,7 @@ class EnergyService:
             state.command is not None,
             return_pct=self.lending.recharge_pct.get(evse.name),
             flowing_w=state.flowing_w(now),
+            floor_reached=state.floor_reached,
         )
 
     # orders ---------------------------------------------------------------------------------------------------------
@@ -265,21 +263,22 @@ class EnergyService:
             self._registry.wake_all()
         island = self.controller.island
         self._forming.step(orders.state.forming, island.interlock.may_start, island.sure)
-        nothing = EvseOrders()
+        nothing, reserve = EvseOrders(), self.controller.reserve.in_force
         for state in self._registry:
-            self._order(state, orders.evses.get(state.name, nothing))
+            self._order(state, orders.evses.get(state.name, nothing), reserve)
         for event in orders.events:
             evse = event.subject if event.subject in self._registry else None
             self._publisher.decided(event.code, event.text, evse, event.subject, dict(event.figures))
         self._publish(orders.state)
 
-    def _order(self, state: EvseControlState, orders: EvseOrders) -> None:
+    def _order(self, state: EvseControlState, orders: EvseOrders, reserve: ReserveInForce | None) -> None:
         before = EvseOrders(state.optimiser, state.extra, state.forms_grid)
         if _hardly_more(before.optimiser, orders.optimiser):
             orders = replace(orders, optimiser=before.optimiser)
         # bounds above any command hold to the watt
         wake = not _same(before, orders)
-        state.apply_energy(orders.optimiser, orders.extra, orders.forms_grid, wake=wake)
+        schedule = None if orders.forms_grid else reserve
+        state.apply_energy(orders.optimiser, orders.extra, orders.forms_grid, schedule, wake=wake)
 
     def _publish(self, state: EnergyState) -> None:
         now, lending = self._clock.now(), self.lending
@@ -297,7 +296,7 @@ class EnergyService:
         self.state = None
         self._site.islanded = False
         for state in self._registry:
-            self._order(state, EvseOrders())
+            self._order(state, EvseOrders(), None)
         self._publisher.changed(None)
 
     # for vehicle lending --------------------------------------------------------------------------------------------
@@ -315,6 +314,11 @@ class EnergyService:
     def constrain(self, lending: LendingConstraints) -> None:
         """Apply what lending agreements require from the next step on."""
         self.lending = lending
+        for state in self._registry:
+            agreed_pct = lending.floor_pct.get(state.name)
+            if agreed_pct != state.agreed_pct:
+                state.agreed_pct = agreed_pct
+                state.wake.set()
 
     def demand(self) -> tuple[float, float]:
         """Return what the site needs off the grid: power of its critical tiers, W, and energy in its storage, Wh."""

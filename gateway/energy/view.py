@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.authority.priority import Bound
+from gateway.authority.soc_floors import Floor
 from gateway.energy.reason import Decided
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import EnergyState
@@ -22,7 +23,8 @@ class Car:
     """A vehicle in session at an EVSE. Powers are magnitudes that station and vehicle leave, W.
 
     `held`: a command of its own (or of the site) is in force, so energy management does not set its power.
-    `floor_pct`: the highest floor set for this vehicle or EVSE. `capacity_wh`: the one to calculate with.
+    `floors`: those set for this vehicle or EVSE; `floor_reached`: the memory of their hysteresis, which control keeps.
+    `capacity_wh`: the one to calculate with.
     `setpoint_w`: the power last sent to the station. `flowing_w`: the way of its power, from what is measured over what
     was ordered since; None where that is not known. `return_pct`: the state of charge that the agreement of a deployed
     vehicle guarantees after an outage, None for other vehicles.
@@ -36,13 +38,14 @@ class Car:
     vehicle: str = ""
     soc_pct: float | None = None
     capacity_wh: float = ASSUMED_CAPACITY_WH
-    floor_pct: float = 0.0
+    floors: tuple[Floor, ...] = ()
     wanted_pct: float | None = None
     departure: float | None = None
     power_w: float | None = None
     setpoint_w: float = 0.0
     held: bool = False
     return_pct: float | None = None
+    floor_reached: bool = False
     flowing_w: Sequence[float] | None = None
 
     @property
@@ -67,7 +70,6 @@ class View:
     import_w: float | None = None
     export_w: float | None = None
     peak_w: float | None = None
-    reserve_pct: float | None = None
     backup: bool = False
     emergency: bool = False
     called: frozenset[str] = frozenset()

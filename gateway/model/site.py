@@ -300,6 +300,8 @@ class SitePolicy:
     mode: SiteMode = SiteMode.MANUAL
     assumed_capacity_wh: float = ASSUMED_CAPACITY_WH
     vehicle_capacity_wh: Mapping[str, float] = field(default_factory=dict, hash=False)  # by vehicle, as configured
+    vehicle_floor_pct: Mapping[str, float] = field(default_factory=dict, hash=False)
+    vehicle_trip_wh: Mapping[str, float] = field(default_factory=dict, hash=False)  # trip home, with its margin
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from gateway.authority.layers import (
     own_needs,
 )
 from gateway.authority.priority import Bound, Decision, Layer, decide
-from gateway.authority.soc_floors import Reserve
+from gateway.authority.soc_floors import Floor, Reserve, ReserveInForce, floor_in_force, floors_of
 from gateway.model.command import POWER_VERBS, Verb
 from gateway.model.event import (
     EvseDescribed,
@@ -72,7 +72,10 @@ def a_site(**more: Any) -> Site:
 
 
 def rows(evse: Evse, site: Site | None = None, now: float = 0.0, **more: Any) -> list[Row]:
-    found, _ = layers(Situation(evse, site or a_site(), now, **more))
+    site, request = site or a_site(), more.get("request")
+    set_floors = floors_of(evse, site, more.get("reserve"))
+    floor = floor_in_force(set_floors, ReserveInForce(), request.min_soc_pct if request else None)
+    found, _ = layers(Situation(evse, site, now, floor=floor, **more))
     assert all(bound.text for bound in found)
     return [(bound.layer, bound.low_w, bound.high_w, bound.code) for bound in found]
 
@@ -176,9 +179,8 @@ def test_every_layer_in_its_order() -> None:
     site.inputs.put(InputKind.GRID, Grid(ts=WALL, present=False), 0.0, WALL)
     extra, limit = Bound(Layer.ISLAND, -1.0, 1.0), Bound(Layer.SITE, -2.0, 2.0)
     optimiser = Bound(Layer.OPTIMISER, 4.0, 4.0)
-    found, _ = layers(
-        Situation(evse, site, 0.0, (limit,), PowerRequest(-5000.0, "c"), None, False, optimiser, (extra,), wall=WALL)
-    )
+    floor, request = Floor(30.0, "the site's floor"), PowerRequest(-5000.0, "c")
+    found, _ = layers(Situation(evse, site, 0.0, (limit,), request, None, floor, False, optimiser, (extra,), wall=WALL))
     made = [(one.layer, one.low_w, one.high_w, one.code) for one in found]
     assert made[:3] == [STATION_ROW, OUT_ROW, IN_ROW]
     assert made[3:6] == [

@@ -20,10 +20,18 @@ import gateway
 from gateway.authority.layers import PowerRequest, Situation, dead_band, hardware_power, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.site_limits import base_power, site_bounds
-from gateway.authority.soc_floors import Reserve, capacity_of, floor_reached, floors
+from gateway.authority.soc_floors import (
+    Reserve,
+    ReserveInForce,
+    capacity_of,
+    floor_in_force,
+    floor_reached,
+    floors_of,
+    trip_wh,
+)
 from gateway.energy.controller import SiteController
 from gateway.energy.resilience.phase import Phase
-from gateway.energy.settings import CarTable, EnergySection, StorageTable
+from gateway.energy.settings import EnergySection, StorageTable
 from gateway.energy.view import Car, EvseOrders, View
 from gateway.model.command import SiteMode
 from gateway.model.event import PowerLimits, VehicleNeeds
@@ -98,6 +106,8 @@ def cases(draw: st.DrawFn) -> Case:
         min_soc_pct=draw(percent),
         floor_hysteresis_pct=draw(st.sampled_from([0.0, 2.0, 5.0])),
         discharge_without_soc=draw(st.booleans()),
+        vehicle_floor_pct={"V": draw(percent)},
+        vehicle_trip_wh={"V": trip_wh(30, 160)} if obstacle == "trip" else {},
     )
     site = Site(policy, mode=SiteMode.PRICE, peak_limit_w=draw(st.none() | st.floats(5000, 40_000)))
     site.reserve_pct, site.reserve_wh = draw(st.none() | percent), 9000.0 if obstacle == "reserve_wh" else None
@@ -106,7 +116,6 @@ def cases(draw: st.DrawFn) -> Case:
         reserve_pct=draw(percent),
         contract_w=draw(st.none() | st.floats(20_000, 60_000)),
         plan=False,
-        cars=(CarTable(vehicle="V", home_km=30.0 if obstacle == "trip" else 0.0, floor_pct=draw(percent)),),
     )
     socs = draw(
         st.lists(st.none() if obstacle == "no_soc" else st.floats(40, 100) | st.floats(5, 45), min_size=1, max_size=3)
@@ -115,11 +124,10 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(evse, site, section, reserve, draw(st.none() | percent), (*socs, socs[-1]))
 
 
-def car_of(case: Case) -> Car:
+def car_of(case: Case, reached: bool = False) -> Car:
     """Return the vehicle as the energy service passes it to its controller."""
     evse, band = case.evse, dead_band(case.evse)
     charge_w, discharge_w = hardware_power(evse)
-    found = floors(evse, replace(case.site, reserve_pct=None, reserve_wh=None), case.reserve, None, case.agreed_pct)
     return Car(
         evse.name,
         charge_w,
@@ -129,9 +137,10 @@ def car_of(case: Case) -> Car:
         evse.vehicle or "",
         evse.soc_pct,
         capacity_of(evse, case.site.policy).energy_wh,
-        found[0].pct,
+        floors_of(evse, case.site, case.reserve, case.agreed_pct),
         departure=evse.needs.departure if evse.needs else None,
         power_w=0.0,
+        floor_reached=reached,
     )
 
 
@@ -146,7 +155,6 @@ def view_of(case: Case, now: float, cars: tuple[Car, ...]) -> View:
         policy.import_limit_w,
         policy.export_limit_w,
         case.site.peak_limit_w,
-        case.site.reserve_pct,
         emergency=case.site.emergency_stop is not None,
         ramp_w_per_s=1e9,
         floor_hysteresis_pct=policy.floor_hysteresis_pct,
@@ -154,7 +162,9 @@ def view_of(case: Case, now: float, cars: tuple[Car, ...]) -> View:
     )
 
 
-def decisions(case: Case, orders: EvseOrders, now: float, reached: bool, far_w: float) -> tuple[Decision, ...]:
+def decisions(
+    case: Case, orders: EvseOrders, schedule: ReserveInForce, now: float, reached: bool, far_w: float
+) -> tuple[Decision, ...]:
     """Return the decisions for energy management's order, for an optimiser without limits, and for a command."""
     base = base_power(case.site, None, now)
     common = Situation(
@@ -163,6 +173,7 @@ def decisions(case: Case, orders: EvseOrders, now: float, reached: bool, far_w: 
         now,
         tuple(site_bounds(case.site, base, 0.0, 0.0)),
         reserve=case.reserve,
+        floor=floor_in_force(floors_of(case.evse, case.site, case.reserve, case.agreed_pct), schedule),
         floor_reached=reached,
         extra=orders.extra,
         wall=START + now,
@@ -209,11 +220,12 @@ def test_energy_management_and_commands_get_the_same_power_for_the_same_reason(
             site.inputs.put(InputKind.GRID, reading, now, START + now)
         else:
             now += 30.0
-        highest = floors(evse, site, case.reserve, None)[0].pct
-        reached = floor_reached(reached, evse.soc_pct, highest, site.policy.floor_hysteresis_pct)
-        orders = controller.step(view_of(case, now, (car_of(case),))).evses[evse.name]
-    ours, unlimited, command = decisions(case, orders, now, reached, far_w)
-    opposite = decisions(case, orders, now, reached, -far_w)[2]
+        orders = controller.step(view_of(case, now, (car_of(case, reached),))).evses[evse.name]
+        schedule = controller.reserve.in_force
+        highest = floor_in_force(floors_of(evse, site, case.reserve, case.agreed_pct), schedule)
+        reached = floor_reached(reached, evse.soc_pct, highest.pct, site.policy.floor_hysteresis_pct)
+    ours, unlimited, command = decisions(case, orders, schedule, now, reached, far_w)
+    opposite = decisions(case, orders, schedule, now, reached, -far_w)[2]
     above = len(command.layers) - 2  # the layers above command and optimiser
 
     assert (unlimited.power_w, unlimited.code) == (command.power_w, command.code)
@@ -254,7 +266,9 @@ def test_in_an_island_a_command_meets_the_floor_of_energy_management(case: Case,
     assert phase is Phase.ISLAND
     car = car_of(case)
     floor_pct = controller.resource_builder.car(view_of(case, float(now), ()), car).floor_pct
-    ours, unlimited, command = decisions(case, orders.evses["CP1-1"], float(now), False, -FAR_W)
+    ours, unlimited, command = decisions(
+        case, orders.evses["CP1-1"], controller.reserve.in_force, float(now), False, -FAR_W
+    )
     assert (unlimited.power_w, unlimited.code) == (command.power_w, command.code)
     if soc_pct <= floor_pct:
         assert command.power_w >= 0
@@ -305,7 +319,7 @@ def test_while_power_returns_after_an_outage_both_meet_the_same_ramp(
         phase, orders = step.state.phase, step.evses["CP1-1"]
     assert phase in (Phase.RETURNING, Phase.ON_GRID)
     far_w = -FAR_W if discharging else FAR_W
-    ours, unlimited, command = decisions(case, orders, float(now), False, far_w)
+    ours, unlimited, command = decisions(case, orders, controller.reserve.in_force, float(now), False, far_w)
     assert (unlimited.power_w, unlimited.code) == (command.power_w, command.code)
     share = min(1.0, (1 + since_s) / case.section.return_ramp_s)
     charge_w, discharge_w = hardware_power(case.evse)

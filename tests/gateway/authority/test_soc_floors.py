@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.soc_floors import (
+    NO_FLOOR,
     Floor,
     Reserve,
     ReserveInForce,
     floor_bound,
+    floor_in_force,
     floor_reached,
-    floors,
+    floors_of,
     storage_floor,
+    trip_wh,
     unmeasurable,
-    vehicle_floor,
+    vehicle_floors,
 )
 from gateway.model.event import EvseDescribed, NeedsStated, PowerLimits, SessionStarted, StationConnected, VehicleNeeds
 from gateway.model.evse import Evse
@@ -56,15 +59,22 @@ def a_site(floor_pct: float = 0.0, **more: object) -> Site:
 def decision_for(
     evse: Evse, site: Site, power_w: float, *, reached: bool = False, reserve: Reserve | None = None
 ) -> Decision:
+    floor = highest(evse, site, reserve)
+    request = PowerRequest(power_w, "c")
     return decide(
-        *layers(Situation(evse, site, 0.0, request=PowerRequest(power_w, "c"), floor_reached=reached, reserve=reserve))
+        *layers(Situation(evse, site, 0.0, request=request, reserve=reserve, floor=floor, floor_reached=reached))
     )
 
 
-def bound(
-    evse: Evse, site: Site, found: list[Floor], *, reached: bool = False, unmeasured: bool = False
-) -> Bound | None:
-    return floor_bound(evse, site, found, reached=reached, unmeasured=unmeasured)
+def highest(
+    evse: Evse, site: Site, reserve: Reserve | None, command_pct: float | None = None, agreed_pct: float | None = None
+) -> Floor:
+    schedule = ReserveInForce(off_grid=site.islanded)
+    return floor_in_force(floors_of(evse, site, reserve, agreed_pct), schedule, command_pct)
+
+
+def bound(evse: Evse, site: Site, floor: Floor, *, reached: bool = False, unmeasured: bool = False) -> Bound | None:
+    return floor_bound(evse, site, floor, reached=reached, unmeasured=unmeasured)
 
 
 @pytest.mark.parametrize("v2x_wh", [0.001, 1.0, 500.0, 20_000.0])
@@ -72,7 +82,7 @@ def bound(
 def test_below_its_v2x_window_an_ev_is_not_discharged(v2x_wh: float, soc_pct: float | None) -> None:
     site = Site(SitePolicy("home", discharge_without_soc=True))
     evse = an_evse(soc_pct, v2x_wh=v2x_wh)
-    found = bound(evse, site, [])
+    found = bound(evse, site, NO_FLOOR)
     assert found is not None
     assert (found.layer, found.low_w, found.code) == (Layer.SOC_FLOOR, 0.0, Code.OUTSIDE_V2X_WINDOW)
     assert found.high_w > 1e12
@@ -84,7 +94,7 @@ def test_below_its_v2x_window_an_ev_is_not_discharged(v2x_wh: float, soc_pct: fl
 @pytest.mark.parametrize("v2x_wh", [None, 0.0, -0.001, -8000.0])
 def test_inside_its_v2x_window_an_ev_is_discharged(v2x_wh: float | None) -> None:
     evse = an_evse(v2x_wh=v2x_wh)
-    assert bound(evse, a_site(), []) is None
+    assert bound(evse, a_site(), NO_FLOOR) is None
     assert decision_for(evse, a_site(), -5000.0).power_w == -5000.0
 
 
@@ -145,7 +155,7 @@ def test_between_two_discharges_the_battery_has_risen_by_the_hysteresis(
 
 
 def test_a_reached_floor_forbids_discharge_and_nothing_else() -> None:
-    site, found = a_site(30.0), [Floor(30.0, "x")]
+    site, found = a_site(30.0), Floor(30.0, "x")
     for soc_pct, reached, free in [
         (30.0, False, False),
         (30.1, False, True),
@@ -158,28 +168,39 @@ def test_a_reached_floor_forbids_discharge_and_nothing_else() -> None:
             assert (made.layer, made.low_w, made.code) == (Layer.SOC_FLOOR, 0.0, Code.BELOW_FLOOR)
         assert decision_for(an_evse(soc_pct), site, -5000.0, reached=reached).power_w == (-5000.0 if free else 0.0)
         assert decision_for(an_evse(soc_pct), site, 5000.0, reached=reached).power_w == 5000.0
-    assert bound(an_evse(0.0), a_site(), [Floor(0.0, "x")], reached=True) is None
-    assert bound(an_evse(0.0), a_site(), [], reached=True) is None
-    assert bound(an_evse(0.4), a_site(), [Floor(0.5, "x")]) is not None
+    assert bound(an_evse(0.0), a_site(), Floor(0.0, "x"), reached=True) is None
+    assert bound(an_evse(0.0), a_site(), NO_FLOOR, reached=True) is None
+    assert bound(an_evse(0.4), a_site(), Floor(0.5, "x")) is not None
 
 
 def test_the_highest_floor_counts() -> None:
     evse = an_evse(80.0, 50_000.0)
     site = a_site(20.0, reserve_pct=35.0, reserve_wh=10_000.0)
-    found = floors(evse, site, Reserve(pct=40.0, energy_wh=22_500.0), 42.0)
-    assert [one.pct for one in found] == [45.0, 42.0, 40.0, 35.0, 20.0, 20.0]
-    owners = ["the reserve of this EVSE", "the command's floor", "the reserve of this EVSE"]
-    assert [one.source for one in found[:3]] == owners
-    assert {one.source for one in found[3:]} == {"the site's reserve", "the site's floor"}
-    assert floors(evse, a_site(20.0), None, 42.0)[0].source == "the command's floor"
-    assert [one.pct for one in floors(evse, a_site(20.0), None, None)] == [20.0]
-    assert floors(evse, a_site(reserve_wh=90_000.0), None, None)[0].pct == 100.0
-    assert floors(an_evse(80.0, 90_000.0), a_site(reserve_wh=90_000.0 * 0.625), None, None)[0].pct == 62.5
+    found = sorted((one.pct, one.source) for one in floors_of(evse, site, Reserve(pct=40.0, energy_wh=22_500.0)))
+    assert found == [(20.0, COMMANDED), (20.0, "the site's floor"), (35.0, COMMANDED), (40.0, OWN), (45.0, OWN)]
+    assert highest(evse, site, Reserve(pct=40.0, energy_wh=22_500.0), 42.0) == Floor(45.0, OWN)
+    assert highest(evse, a_site(20.0), None, 42.0) == Floor(42.0, "the command's floor")
+    assert highest(evse, a_site(20.0), None, 42.0, 43.0) == Floor(43.0, "the agreement")
+    assert highest(evse, a_site(20.0), None).pct == 20.0
+    assert highest(evse, a_site(reserve_wh=90_000.0), None).pct == 100.0
+    assert highest(an_evse(80.0, 90_000.0), a_site(reserve_wh=90_000.0 * 0.625), None).pct == 62.5
 
 
 def test_off_grid_the_site_reserve_is_available() -> None:
     site = a_site(20.0, reserve_pct=35.0, reserve_wh=40_000.0, islanded=True)
-    assert [one.pct for one in floors(an_evse(), site, Reserve(pct=40.0), None)] == [40.0, 20.0]
+    assert highest(an_evse(), site, None).pct == 20.0
+    assert highest(an_evse(), site, Reserve(pct=30.0)).pct == 30.0
+
+
+@pytest.mark.parametrize("vehicle", ["V", "W", None])
+def test_a_known_vehicle_has_the_floor_of_its_owner_and_of_its_trip_home(vehicle: str | None) -> None:
+    evse = an_evse(80.0, 50_000.0)
+    evse.vehicle = vehicle
+    site = Site(SitePolicy("home", vehicle_floor_pct={"V": 25.0}, vehicle_trip_wh={"V": trip_wh(100, 150)}))
+    assert highest(evse, site, None) == (Floor(36.0, TRIP) if vehicle == "V" else Floor(0.0, "the site's reserve"))
+    own = [one.source for one in floors_of(evse, site, None, 30.0)][1:]
+    assert own == ([OWNER, TRIP] if vehicle == "V" else []) + ["the agreement"]
+    assert [one.source for one in floors_of(evse, site, None, 30.0, of_vehicle=False)] == ["the site's floor"]
 
 
 def test_a_reserve_in_wh_needs_the_size_of_the_battery() -> None:
@@ -194,38 +215,39 @@ def test_a_reserve_in_wh_needs_the_size_of_the_battery() -> None:
     ]:
         assert unmeasurable(unknown, site, reserve) is wanted
         assert not unmeasurable(small, site, reserve)
-        assert [floor for floor in floors(unknown, site, reserve, None) if floor.pct not in (0.0, 50.0)] == []
+        assert highest(unknown, site, reserve).pct in (0.0, 50.0)
     blind = decision_for(unknown, a_site(reserve_wh=1000.0), -5000.0)
     assert (blind.power_w, blind.code) == (0.0, Code.SOC_UNKNOWN)
 
 
 def test_an_unknown_state_of_charge_is_never_above_a_floor() -> None:
     unknown = an_evse(None)
-    found = bound(unknown, a_site(20.0), [Floor(20.0, "x")])
+    found = bound(unknown, a_site(20.0), Floor(20.0, "x"))
     assert found is not None
     assert (found.layer, found.low_w, found.code) == (Layer.SOC_FLOOR, 0.0, Code.SOC_UNKNOWN)
     assert decision_for(unknown, a_site(20.0), -5000.0).power_w == 0.0
     assert decision_for(unknown, a_site(20.0), 5000.0).power_w == 5000.0
-    assert bound(unknown, a_site(), [Floor(0.0, "x")]) is None
-    assert bound(unknown, a_site(), [Floor(0.5, "x")]) is not None
-    assert bound(unknown, a_site(), []) is None
+    assert bound(unknown, a_site(), Floor(0.0, "x")) is None
+    assert bound(unknown, a_site(), Floor(0.5, "x")) is not None
+    assert bound(unknown, a_site(), NO_FLOOR) is None
     allowed = Site(SitePolicy("home", min_soc_pct=20.0, discharge_without_soc=True))
-    assert bound(unknown, allowed, [Floor(20.0, "x")]) is None
+    assert bound(unknown, allowed, Floor(20.0, "x")) is None
     assert decision_for(unknown, allowed, -5000.0).power_w == -5000.0
     for soc_pct in (None, 90.0):
-        found = bound(an_evse(soc_pct), allowed, [Floor(20.0, "x")], unmeasured=True)
+        found = bound(an_evse(soc_pct), allowed, Floor(20.0, "x"), unmeasured=True)
         assert found is not None
         assert found.code is Code.SOC_UNKNOWN
 
 
+OWN, TRIP, COMMANDED = "the reserve of this EVSE", "the trip home", "the site's commanded reserve"
+OWNER = "the owner's floor"
+
+
 @pytest.mark.parametrize("off_grid", [False, True])
 def test_without_floors_of_its_own_a_vehicle_has_the_floor_of_the_site(off_grid: bool) -> None:
-    assert vehicle_floor(ReserveInForce(0.0, "the site's reserve", 0.0, off_grid), 40_000.0).pct == 0.0
-    floor = vehicle_floor(ReserveInForce(30.0, "the site's reserve", 10.0, off_grid), 40_000.0, commanded_pct=50.0)
+    assert floor_in_force((), ReserveInForce(off_grid=off_grid)).pct == 0.0
+    floor = floor_in_force((Floor(50.0, COMMANDED, True),), ReserveInForce(30.0, "why", 10.0, off_grid))
     assert floor.pct == (10.0 if off_grid else 50.0)
-
-
-OWN, TRIP, COMMANDED = "the reserve of this EVSE", "the trip home", "the site's commanded reserve"
 
 
 @pytest.mark.parametrize(
@@ -234,23 +256,25 @@ OWN, TRIP, COMMANDED = "the reserve of this EVSE", "the trip home", "the site's 
         ({}, False, 30.0, "why"),
         ({}, True, 10.0, "the site's off-grid floor"),
         ({"own_pct": 30.0}, False, 30.0, "why"),
-        ({"own_pct": 31.0}, False, 31.0, OWN),
-        ({"own_pct": 11.0}, True, 11.0, OWN),
-        ({"trip_wh": 10_000.0}, False, 30.0, "why"),  # 10 kWh and a margin of a fifth are 30 % of 40 kWh
-        ({"trip_wh": 10_400.0}, False, 31.2, TRIP),
-        ({"trip_wh": 4000.0}, True, 12.0, TRIP),
-        ({"trip_wh": 90_000.0}, True, 100.0, TRIP),
+        ({"own_pct": 31.0}, False, 31.0, OWNER),
+        ({"own_pct": 11.0}, True, 11.0, OWNER),
+        ({"trip_wh": trip_wh(100, 100)}, False, 30.0, "why"),  # 10 kWh and a margin of a fifth are 30 % of 40 kWh
+        ({"trip_wh": trip_wh(104, 100)}, False, 31.2, TRIP),
+        ({"trip_wh": trip_wh(40, 100)}, True, 12.0, TRIP),
+        ({"trip_wh": trip_wh(900, 100)}, True, 100.0, TRIP),
         ({"commanded_pct": 30.0}, False, 30.0, "why"),
         ({"commanded_pct": 31.0}, False, 31.0, COMMANDED),
         ({"commanded_pct": 31.0}, True, 10.0, "the site's off-grid floor"),
-        ({"own_pct": 40.0, "commanded_pct": 35.0}, False, 40.0, OWN),
-        ({"own_pct": 40.0, "trip_wh": 20_000.0, "commanded_pct": 60.0}, False, 60.0, TRIP),
+        ({"own_pct": 40.0, "commanded_pct": 35.0}, False, 40.0, OWNER),
+        ({"own_pct": 40.0, "trip_wh": trip_wh(200, 100), "commanded_pct": 60.0}, False, 60.0, COMMANDED),
     ],
 )
 def test_the_highest_floor_of_a_vehicle_holds(
     floors_set: dict[str, float], off_grid: bool, pct: float, source: str
 ) -> None:
-    floor = vehicle_floor(ReserveInForce(30.0, "why", 10.0, off_grid), 40_000.0, **floors_set)
+    found = vehicle_floors(floors_set.get("own_pct", 0.0), floors_set.get("trip_wh", 0.0), 40_000.0)
+    commanded = Floor(floors_set.get("commanded_pct", 0.0), COMMANDED, on_grid_only=True)
+    floor = floor_in_force((commanded, *found), ReserveInForce(30.0, "why", 10.0, off_grid))
     assert floor.pct == pytest.approx(pct)
     assert floor.source == source
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.energy.service import LendingConstraints
 from gateway.energy.settings import EnergySection
-from gateway.model.event import Metered, PowerLimits, VehicleNeeds
+from gateway.model.event import Metered, NeedsStated, PowerLimits, VehicleIdentified, VehicleNeeds
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
 LIMITS = PowerLimits(11_000.0, 10_000.0)
+FLOOR_50 = SitePolicy("home", min_soc_pct=50.0)
 
 
 def report(rig: ServiceRig, soc_pct: float | None = 80.0, v2x_wh: float | None = None) -> None:
@@ -84,15 +86,96 @@ async def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() 
             assert rig.published.kinds().count("floor_reached") == (0 if number == 0 else 1 if number < 6 else 2)
 
 
-@pytest.mark.virtual_time
-async def test_a_discharge_ends_at_the_floor_and_a_decision_is_kept() -> None:
-    async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0)) as rig:
+def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() -> None:
+    async def scene() -> None:
+        async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0, floor_hysteresis_pct=4.0)) as rig:
+            rig.stations.evses["CP1-1"].seldom = True
+            for number, (soc_pct, granted) in enumerate(
+                [(51.0, True), (50.0, False), (51.0, False), (53.9, False), (54.0, True), (51.0, True), (49.0, False)]
+            ):
+                report(rig, soc_pct)
+                await rig.wait(1)
+                result = await rig.send("CP1-1", "discharge", f"d{number}", power_w=5000, lease_s=60)
+                assert (result.status == "accepted") is granted, soc_pct
+                if not granted:
+                    assert result.reason.code == "below_floor"
+                await rig.wait(1)
+                assert rig.power("CP1-1") == (-5000 if granted else 0)
+                assert rig.published.kinds().count("floor_reached") == (0 if number == 0 else 1 if number < 6 else 2)
+
+    run_virtual(scene())
+
+
+def test_a_discharge_ends_at_the_floor_and_its_result_says_so() -> None:
+    async def scene() -> None:
+        async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0)) as rig:
+            rig.stations.evses["CP1-1"].seldom = True
+            report(rig, 50.1)
+            await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
+            await rig.wait(0.2)
+            assert rig.power("CP1-1") == -5000
+            report(rig, 50.0)
+            await rig.wait(0.2)
+            assert rig.power("CP1-1") == 0
+            assert rig.evse("CP1-1").decision is not None
+
+    run_virtual(scene())
+
+
+async def test_the_next_vehicle_does_not_inherit_a_reached_floor() -> None:
+    async with service_rig("CP1-1", policy=FLOOR_50) as rig:
+        energy = rig.energy(EnergySection(reserve_pct=40.0))
         rig.stations.evses["CP1-1"].seldom = True
-        report(rig, 50.1)
-        await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
-        await rig.wait(0.2)
-        assert rig.power("CP1-1") == -5000
-        report(rig, 50.0)
-        await rig.wait(0.2)
-        assert rig.power("CP1-1") == 0
-        assert rig.evse("CP1-1").decision is not None
+        able_w = []
+        for number, soc_pct in enumerate((51.0, 50.0, 51.0, None, 51.0)):
+            if soc_pct is None:
+                rig.stations.unplug("CP1-1")
+                rig.stations.plug("CP1-1", f"next{number}", needs(None))
+                continue
+            report(rig, soc_pct)
+            await rig.wait(1)
+            view = energy.view()
+            assert view.cars[0].floor_reached is rig.evse("CP1-1").floor_reached
+            able_w.append(energy.controller.resource_builder.car(view, view.cars[0]).max_discharge_w)
+        assert able_w == [10_000.0, 0.0, 0.0, 10_000.0]
+
+
+@pytest.mark.parametrize(
+    ("soc_pct", "agreed_pct", "source"),
+    [
+        (31.0, None, ""),
+        (30.0, None, "the trip home"),
+        (31.0, 35.0, "the agreement"),
+    ],
+)
+async def test_a_vehicles_own_floors_hold_for_commands_without_energy_management(
+    soc_pct: float, agreed_pct: float | None, source: str
+) -> None:
+    policy = SitePolicy("home", min_soc_pct=10.0, vehicle_floor_pct={"V": 20.0}, vehicle_trip_wh={"V": 18_900.0})
+
+    async with service_rig("CP1-1", policy=policy) as rig:
+        rig.stations.evses["CP1-1"].seldom = True
+        rig.service.report(NeedsStated("CP1-1", rig.clock.now(), needs(None)))
+        rig.service.report(VehicleIdentified("CP1-1", rig.clock.now(), "V"))
+        rig.energy_service.constrain(LendingConstraints(floor_pct={} if agreed_pct is None else {"CP1-1": agreed_pct}))
+        report(rig, soc_pct)
+        await rig.wait(1)
+        assert not rig.energy_service.active()
+        result = await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
+        assert result.status == ("refused" if source else "accepted")
+        assert source in result.reason.text
+
+
+async def test_commands_and_energy_management_name_the_same_source_of_a_floor() -> None:
+    async with service_rig("CP1-1", policy=FLOOR_50) as rig:
+        rig.stations.evses["CP1-1"].seldom = True
+        for reserve_pct, floor in ((60.0, "the site's reserve is 60.0 %"), (0.0, "the site's floor is 50.0 %")):
+            energy = rig.energy(EnergySection(reserve_pct=reserve_pct))
+            energy.step()
+            report(rig, 45.0)
+            await rig.wait(1)
+            result = await rig.send("CP1-1", "discharge", f"d{reserve_pct}", power_w=5000, lease_s=60)
+            assert result.reason.text.endswith(f"{floor}.")
+            assert f"{floor}." == "{0.source} is {0.pct:.1f} %.".format(
+                energy.controller.resource_builder.floors["CP1-1"]
+            )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from gateway.authority.priority import Bound, Layer, decide
+from gateway.authority.soc_floors import Floor, discharge_bound, floor_reached, trip_wh, vehicle_floors
 from gateway.energy.controller import SiteController
 from gateway.energy.reason import Decided
 from gateway.energy.resilience.phase import Phase
@@ -20,6 +21,7 @@ from gateway.model.command import SiteMode
 from gateway.model.reason import Code
 from gateway.model.site import Grid, InputKind, Inputs, Load, Price, Pv, Storage, Storm, Switch
 
+HYSTERESIS_PCT = 2.0
 START = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
 
 
@@ -39,6 +41,7 @@ class SimCar:
     now_w: float = 0.0
     lowest_pct: float = 100.0
     command_w: float | None = None
+    floor_reached: bool = False
 
     def present(self, hour: float) -> bool:
         return any(begin <= hour < end for begin, end in self.there)
@@ -117,6 +120,10 @@ class Sim:
             if problem is not None:
                 self.controller.take_plan(*self.controller.planner.plan(problem, self.now))
         self.orders = self.controller.step(view)
+        for car in self.cars:
+            floor = self.controller.resource_builder.floors.get(car.evse)
+            reached = floor is not None and floor_reached(car.floor_reached, car.soc_pct, floor.pct, HYSTERESIS_PCT)
+            car.floor_reached = reached and car.present(self.hour)
         self.events += self.orders.events
         self.targets.append(self.orders.target_w)
         if self.moving:
@@ -144,6 +151,10 @@ class Sim:
         mine = self.orders.evses.get(car.evse) if self.orders is not None else None
         if mine is not None:
             bounds += mine.extra
+            floor = None if mine.forms_grid else self.controller.resource_builder.floors.get(car.evse)
+            if floor is not None:
+                found = discharge_bound(car.soc_pct, floor, reached=car.floor_reached, without_soc=False)
+                bounds += [] if found is None else [found]
             if mine.optimiser is not None:
                 bounds.append(mine.optimiser)
         if car.command_w is not None:
@@ -240,6 +251,8 @@ class Sim:
                 power_w=car.now_w,
                 setpoint_w=self._decided(car),
                 held=car.command_w is not None,
+                floors=self._floors(car),
+                floor_reached=car.floor_reached,
             )
             for car in self.cars
             if car.present(self.hour)
@@ -255,6 +268,13 @@ class Sim:
             backup=self.backup,
             emergency=self.emergency,
         )
+
+    def _floors(self, car: SimCar) -> tuple[Floor, ...]:
+        """Return the floors that the configuration sets for a vehicle, as `floors_of` does."""
+        known = next((one for one in self.settings.cars if one.vehicle == car.evse), None)
+        if known is None:
+            return ()
+        return vehicle_floors(known.floor_pct, trip_wh(known.home_km, known.wh_per_km), car.capacity_wh)
 
     def codes(self) -> list[str]:
         return [event.code for event in self.events]

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.authority.priority import Bound, Layer, decide
+from gateway.authority.soc_floors import Floor, floor_in_force
 from gateway.energy.controller import SiteController
-from gateway.energy.settings import CarTable, EnergySection, SeasonTable, StorageTable, TierTable
+from gateway.energy.settings import EnergySection, SeasonTable, StorageTable, TierTable
 from gateway.energy.view import Car, View
 from gateway.model.command import SiteMode
 from gateway.model.site import (
@@ -111,7 +112,8 @@ cars = st.builds(
     vehicle=st.sampled_from(["", "V", "W"]),
     soc_pct=maybe_pct,
     capacity_wh=st.floats(1, 1e6),
-    floor_pct=st.floats(0, 100),
+    floors=st.builds(Floor, st.floats(0, 100), st.just("the site's floor"), st.booleans()).map(lambda one: (one,)),
+    floor_reached=st.booleans(),
     wanted_pct=maybe_pct,
     departure=st.none() | st.floats(START - 1e5, START + 1e5),
     power_w=st.none() | powers,
@@ -126,7 +128,6 @@ SECTION = EnergySection(
     forming=("E1", "E2"),
     reserve_pct=30,
     storage=StorageTable(controlled=True, forming=True),
-    cars=(CarTable(vehicle="V", home_km=50),),
     calendar=(SeasonTable(start=START + 100, end=START + 1000, pct=70),),
     tiers=(
         TierTable(name="a", priority=0, expected_w=500, critical=True),
@@ -173,7 +174,7 @@ def test_the_controller_returns_and_its_orders_are_feasible(steps: list[tuple[An
             assert math.isfinite(decision.power_w)
             if (
                 car.soc_pct is not None
-                and car.soc_pct < car.floor_pct
+                and car.soc_pct < floor_in_force(car.floors, controller.reserve.in_force).pct
                 and not mine.forms_grid
                 and orders.state.forming is None
             ):

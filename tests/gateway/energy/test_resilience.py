@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.authority.soc_floors import Floor, trip_home_wh, vehicle_floor
+from gateway.authority.soc_floors import Floor, floor_in_force, trip_wh, vehicle_floors
 from gateway.energy.forecast import Outlook
 from gateway.energy.recharge_schedule import RechargeDemand, recharge_schedule
 from gateway.energy.reserve import SiteReserve
@@ -263,11 +263,11 @@ def test_off_grid_the_reserve_is_used_but_not_the_range_to_drive_home() -> None:
     reserve = SiteReserve(EnergySection(reserve_pct=60, off_grid_pct=10))
     reserve.update(0.0, DAY, None, off_grid=True)
     assert reserve.in_force.floor.pct == 10
-    floor = vehicle_floor(reserve.in_force, 40_000, trip_wh=trip_home_wh(40, 150))
+    floor = floor_in_force(vehicle_floors(0.0, trip_wh(40, 150), 40_000), reserve.in_force)
     assert floor.pct == pytest.approx(18.0)
     assert floor.source == "the trip home"
-    assert vehicle_floor(reserve.in_force, 5000, trip_wh=6000.0).pct == 100.0
-    assert vehicle_floor(reserve.in_force, 40_000, own_pct=20) == Floor(20, "the reserve of this EVSE")
+    assert floor_in_force(vehicle_floors(0.0, 6000.0, 5000), reserve.in_force).pct == 100.0
+    assert floor_in_force(vehicle_floors(20, 0.0, 40_000), reserve.in_force) == Floor(20, "the owner's floor")
 
 
 def test_the_calendar_raises_it_too_and_the_higher_one_rules() -> None:
@@ -310,8 +310,8 @@ def test_the_floor_is_at_least_each_configured_floor(
 ) -> None:
     reserve = SiteReserve(EnergySection(reserve_pct=on, off_grid_pct=off))
     reserve.update(0.0, DAY, None, off_grid)
-    floor = vehicle_floor(reserve.in_force, 40_000, own_pct=own, trip_wh=home)
-    assert floor.pct >= max(own, off if off_grid else on, min(100.0, home / 400))
+    floor = floor_in_force(vehicle_floors(own, home, 40_000), reserve.in_force)
+    assert floor.pct >= max(own, off if off_grid else on, min(100.0, home / 400)) - 1e-9
 
 
 # second-life storage

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.authority.soc_floors import floor_reached
 from gateway.energy.reserve import SiteReserve
 from gateway.energy.resource import STORAGE, Resource
 from gateway.energy.resources import ResourceBuilder
@@ -22,6 +23,7 @@ class Batteries:
 
     def __init__(self, floor_pct: float = FLOOR_PCT) -> None:
         table = StorageTable(controlled=True, capacity_wh=10_000, max_charge_w=5000, max_discharge_w=5000, floor_pct=0)
+        self.floor_reached = False
         self.gathering = ResourceBuilder(
             EnergySection(storage=table), SiteReserve(EnergySection(reserve_pct=floor_pct))
         )
@@ -29,8 +31,11 @@ class Batteries:
     def resources(self, soc_pct: float | None) -> list[Resource]:
         inputs = Inputs()
         inputs.put(InputKind.STORAGE, Storage(ts=WALL, power_w=0.0, soc_pct=soc_pct), 0.0, WALL)
-        car = Car("CP1-1", 11_000.0, 10_000.0, soc_pct=soc_pct, capacity_wh=60_000.0)
-        return self.gathering.resources(View(0.0, WALL, inputs, [car], floor_hysteresis_pct=HYSTERESIS_PCT))
+        car = Car("CP1-1", 11_000.0, 10_000.0, soc_pct=soc_pct, capacity_wh=60_000.0, floor_reached=self.floor_reached)
+        found = self.gathering.resources(View(0.0, WALL, inputs, [car], floor_hysteresis_pct=HYSTERESIS_PCT))
+        floor_pct = self.gathering.floors[car.evse].pct
+        self.floor_reached = floor_reached(self.floor_reached, soc_pct, floor_pct, HYSTERESIS_PCT)  # kept by control
+        return found
 
     def discharges(self, soc_pct: float | None) -> bool:
         """Return whether either may be discharged at this state of charge, which must be the same for both."""
