@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.authority.layers import PowerRequest
 from gateway.authority.site_limits import headroom, limits_of
+from gateway.authority.soc_floors import Capacity, capacity_of
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry, SiteControlState
 from gateway.control.site_decision import SharedLimits, SiteDecision
 from gateway.energy.service import EnergyService
@@ -103,7 +104,7 @@ class StateViews:
             plugged=evse.session is not None or evse.plug is PlugState.OCCUPIED,
             session_state=session_state,
             session=evse.session,
-            vehicle=_vehicle(evse) if evse.session else None,
+            vehicle=_vehicle(evse, capacity_of(evse, self._site.policy)) if evse.session else None,
             mode=evse.mode.value if evse.mode else None,
             can_discharge=evse.can_discharge,
             why_not=evse.why_not or None,
@@ -262,13 +263,13 @@ def _command(command: ActiveCommand | None, wall: float) -> CommandState | None:
     )
 
 
-def _vehicle(evse: Evse) -> VehicleState:
+def _vehicle(evse: Evse, capacity: Capacity) -> VehicleState:
     needs = evse.needs
     names = ("bidirectional", "energy_transfer", "control_mode", "departure", "target_soc_pct")
     return VehicleState(
         id=evse.vehicle,
-        capacity_wh=evse.capacity_wh,
-        capacity_assumed=not evse.known_capacity_wh,
+        capacity_wh=capacity.energy_wh,
+        capacity_assumed=capacity.assumed,
         **{name: getattr(needs, name) for name in names if needs is not None},
     )
 

@@ -119,6 +119,12 @@ def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decisi
     return Decision(power_w, limiting.layer, limiting.code, limiting.text, tuple(layers))
 
 
+def above_command(decision: Decision) -> tuple[float, float]:
+    """Return the interval that the layers above the command leave."""
+    above = [one for one in decision.layers if RANK[one.bound.layer] < RANK[Layer.COMMAND]]
+    return (above[-1].low_w, above[-1].high_w) if above else (-math.inf, math.inf)
+
+
 def _runnable(
     power_w: float, band: DeadBand, above_w: tuple[float, float], limiting: Bound, layers: tuple[Narrowed, ...]
 ) -> Decision:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.authority.priority import Bound, Layer
-from gateway.model.evse import Evse
+from gateway.model.evse import Evse, battery_capacity_wh
 from gateway.model.reason import Code
 from gateway.model.site import Site, SitePolicy
 
@@ -70,11 +70,6 @@ class Capacity:
 
     energy_wh: float
     assumed: bool = False
-
-
-def battery_capacity_wh(known_wh: float | None, assumed_wh: float) -> float:
-    """Return the capacity to calculate with: the known one (stated before configured), else the assumed one."""
-    return known_wh or assumed_wh
 
 
 def capacity_of(evse: Evse, policy: SitePolicy) -> Capacity:

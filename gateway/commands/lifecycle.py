@@ -7,6 +7,7 @@ EVSEs is a ramp, not a step. What one EVSE no longer carries of a command to the
 from __future__ import annotations
 
 from gateway.authority.priority import MARGIN_W
+from gateway.authority.ramp import Ramp
 from gateway.commands.background import BackgroundTasks
 from gateway.commands.site_command import SiteCommands
 from gateway.control.control_state import (
@@ -14,7 +15,6 @@ from gateway.control.control_state import (
     Allocation,
     EvseControlState,
     EvseRegistry,
-    Ramp,
     SiteControlState,
     Stage,
 )

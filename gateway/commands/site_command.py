@@ -96,7 +96,7 @@ class SiteCommands:
             min_charge_w=band.charge_w,
             min_discharge_w=band.discharge_w,
             soc_pct=evse.soc_pct,
-            capacity_wh=evse.capacity_wh,
+            capacity_wh=self._decision.capacity_wh(evse),
             floor_pct=self._decision.floor(state).pct,
         )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.authority.priority import Bound, Decision
+from gateway.authority.ramp import Ramp
 from gateway.authority.soc_floors import Reserve, ReserveInForce
 from gateway.control.setpoint import Setpoint
 from gateway.control.settings import ServiceSettings
@@ -150,14 +151,6 @@ class ActiveCommand:
         return isinstance(self.body, Schedule) and self.body.end <= wall
 
 
-@dataclass(frozen=True, slots=True)
-class Ramp:
-    """A ramp towards the decided power, begun at `start_w`."""
-
-    start_w: float
-    begun: float
-
-
 @dataclass(slots=True)
 class EvseControlState:
     """Everything known and in force at one EVSE."""
@@ -169,7 +162,7 @@ class EvseControlState:
     reserve: Reserve | None = None
     decision: Decision | None = None
     floor_reached: bool = False  # memory of the hysteresis, for commands and energy management
-    ramp: Ramp | None = None
+    ramp: Ramp | None = None  # towards the decided power, from where it began
     optimiser: Bound | None = None
     extra: tuple[Bound, ...] = ()  # bounds of grid code and island, from the energy service
     schedule: ReserveInForce | None = None  # reserve of energy management; None: nothing is managed here

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.authority.layers import cannot_reach, charges_in_s
-from gateway.authority.priority import MARGIN_W, RANK, Decision, Layer
-from gateway.authority.ramp import ramp
+from gateway.authority.priority import MARGIN_W, Decision, Layer, above_command
+from gateway.authority.ramp import walk
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
 from gateway.control.publisher import EventPublisher
 from gateway.control.setpoint import Action, Completion, Target
@@ -25,12 +25,10 @@ from gateway.model.result import Status
 from gateway.model.state import Happened
 from gateway.model.station import Answer, Outcome, Stations
 from protocols.ports import Clock
-from protocols.quantities import clamp
 
 log = logging.getLogger("v2x")
 
 METER_QUIET_S = 30.0  # without a reading for this long, energy is counted from the set-point
-HARD = RANK[Layer.SOC_FLOOR]  # a power taken away by these layers goes at once, not by a ramp
 OVER_FORMING = frozenset({Layer.STATION, Layer.VEHICLE, Layer.EMERGENCY_STOP, Layer.SOC_FLOOR})
 
 
@@ -241,14 +239,11 @@ class SetpointController:
 
     def _ramped_w(self, decision: Decision, now: float) -> float:
         """Return the power decided, or a step of the ramp towards it within the layers above the command."""
-        state, active_ramp = self._state, self._state.ramp
-        if active_ramp is None:
+        state = self._state
+        if state.ramp is None:
             return decision.power_w
-        rate = self._decision.ramp_w_per_s
-        power_w = ramp(active_ramp.start_w, decision.power_w, rate, now - active_ramp.begun + RAMP_STEP_S)
-        hard = [one for one in decision.layers if RANK[one.bound.layer] <= HARD]
-        if hard:
-            power_w = clamp(power_w, hard[-1].low_w, hard[-1].high_w)
+        limits_w = above_command(decision)  # a power that these layers take away goes at once
+        power_w = walk(state.ramp, decision.power_w, now + RAMP_STEP_S, self._decision.ramp_w_per_s, *limits_w).power_w
         if abs(power_w - decision.power_w) <= MARGIN_W or state.command is not None:
             state.ramp = None
             return decision.power_w

@@ -11,8 +11,9 @@ from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
 from gateway.authority.priority import Bound, Decision, Layer, decide
 from gateway.authority.site_limits import Base, base_power, connection_w, site_bounds
-from gateway.authority.soc_floors import Floor, ReserveInForce, floor_in_force, floor_reached, floors_of
+from gateway.authority.soc_floors import Floor, ReserveInForce, capacity_of, floor_in_force, floor_reached, floors_of
 from gateway.control.control_state import EvseControlState, EvseRegistry
+from gateway.model.evse import Evse
 from gateway.model.reason import Code
 from gateway.model.site import Grid, InputKind, Site
 from protocols.ports import Clock
@@ -135,6 +136,10 @@ class SiteDecision:
         if allocation is None or command is None:
             return None
         return PowerRequest(allocation.power_w, command.id, command.body.min_soc_pct)
+
+    def capacity_wh(self, evse: Evse) -> float:
+        """Return the capacity of the vehicle's battery to calculate with."""
+        return capacity_of(evse, self._site.policy).energy_wh
 
     def floor(self, state: EvseControlState) -> Floor:
         """Return the SoC floor in force."""

@@ -131,20 +131,17 @@ class Evse:
                 return capacity_wh
         return self.configured_capacity_wh.get(self.vehicle) if self.vehicle is not None else None
 
-    @property
-    def capacity_wh(self) -> float:
-        """Return the capacity to calculate with: the known one, else the assumed one."""
-        return self.known_capacity_wh or self.assumed_capacity_wh
-
     def spend(self, energy_wh: float) -> None:
         """Update the state of charge by energy that left the vehicle (+) or was charged (-), losses included.
 
         Energy charged into a battery of unknown capacity is not counted.
         """
-        if self.soc_pct is None or (energy_wh < 0 and self.known_capacity_wh is None):
+        known_wh = self.known_capacity_wh
+        if self.soc_pct is None or (energy_wh < 0 and known_wh is None):
             return
         moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
-        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / self.capacity_wh))
+        capacity_wh = battery_capacity_wh(known_wh, self.assumed_capacity_wh)
+        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / capacity_wh))
 
     def update_requests(self, left_wh: float, event: Metered) -> None:
         """Update the vehicle's energy requests by the energy that left it, where the event does not state them.
@@ -156,6 +153,11 @@ class Evse:
             self.target_energy_wh += moved_wh
         if self.min_energy_wh is not None and self.min_energy_wh > 0 and event.min_energy_wh is None:
             self.min_energy_wh += moved_wh
+
+
+def battery_capacity_wh(known_wh: float | None, assumed_wh: float) -> float:
+    """Return the capacity to calculate with: the known one (stated before configured), else the assumed one."""
+    return known_wh or assumed_wh
 
 
 def _apply_station(evse: Evse, event: StationConnected | StationLost | EvseDescribed | PlugChanged) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from gateway.authority.demand_window import DemandWindow
 from gateway.authority.site_limits import import_limits
-from gateway.authority.soc_floors import battery_capacity_wh
 from gateway.energy.forecast import DayProfile
 from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
 from gateway.energy.price import Tariff, flat, tariff_of
@@ -15,6 +14,7 @@ from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View
 from gateway.model.command import SiteMode
+from gateway.model.evse import battery_capacity_wh
 from gateway.model.site import Arrival, Forecast, Price
 
 STEP_S = 1800.0
