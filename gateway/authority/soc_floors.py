@@ -20,6 +20,10 @@ from gateway.model.evse import Evse, battery_capacity_wh
 from gateway.model.reason import Code
 from gateway.model.site import Site, SitePolicy
 
+NO_DISCHARGE_PCT = 100.0  # floor of a vehicle that no agreement covers
+METER_EFFICIENCY = 0.94  # between battery and meter, in either direction
+UNKNOWN_ENERGY_WH = 5000.0  # counted for a battery of unknown energy: a small one, half full
+TAPER_S = 60.0  # for which energy above the floor (or below the ceiling) must last: power tapers before either
 TRIP_MARGIN = 0.2  # added to the energy of a trip: roads may be closed
 
 
@@ -110,6 +114,12 @@ def floors_of(
 def vehicle_floors(own_pct: float, trip_wh: float, capacity_wh: float) -> tuple[Floor, Floor]:
     """Return the floor that a vehicle's owner sets, and that of its trip home (energy in the battery, with margin)."""
     return Floor(own_pct, "the owner's floor"), Floor(min(100.0, 100.0 * trip_wh / capacity_wh), "the trip home")
+
+
+def agreement_floor(agreed_pct: float, way_wh: float, capacity_wh: float) -> Floor:
+    """Return the floor of a vehicle under a lending agreement: the agreed one, or the energy of its way if higher."""
+    _, trip = vehicle_floors(0.0, way_wh, capacity_wh)
+    return max(Floor(agreed_pct, "the agreement"), trip, key=lambda one: one.pct)
 
 
 def floor_in_force(found: Iterable[Floor], schedule: ReserveInForce, command_pct: float | None = None) -> Floor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.authority.soc_floors import NO_DISCHARGE_PCT, agreement_floor
 from gateway.blue_switch.callout import Trip
 from gateway.blue_switch.locations import Atlas
 from gateway.blue_switch.registry import ProvidedVehicle, VehicleRegistry
@@ -25,7 +26,7 @@ class ArrivalCheck:
     accepted: bool
     code: str
     text: str
-    floor_pct: float = 100.0
+    floor_pct: float = NO_DISCHARGE_PCT
     until: float = 0.0
     agreement: str = ""
 
@@ -88,9 +89,9 @@ def _accepted(
 
 
 def floor_pct(car: ProvidedVehicle, site: str, atlas: Atlas) -> float:
-    """Return the floor of this vehicle at this site: the agreement's, or the energy of the way home if higher."""
+    """Return the floor of this vehicle at this site, which includes its way home."""
     home_wh = atlas.way(site, car.base).energy_wh(car.wh_per_km)
-    return min(100.0, max(car.agreement.floor_pct, 100 * home_wh / car.capacity_wh))
+    return agreement_floor(car.agreement.floor_pct, home_wh, car.capacity_wh).pct
 
 
 def _expected_pct(trip: Trip, car: ProvidedVehicle) -> float:

@@ -14,8 +14,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.authority.soc_floors import METER_EFFICIENCY, agreement_floor
 from gateway.blue_switch.locations import Atlas
-from gateway.blue_switch.registry import METER_EFFICIENCY, ProvidedVehicle, Status
+from gateway.blue_switch.registry import ProvidedVehicle, Status
 
 SWAP_S = 900.0  # to plug in, check and start, before the vehicle before leaves
 FULL_PCT = 90.0  # charging beyond takes long
@@ -214,7 +215,8 @@ class _Planner:
         there_wh = one.energy_wh - way_wh
         plugged = car.status is Status.DEPLOYED and one.place == need.site and one.since <= self.wall
         supply_from = max(lane.covered_until, arrive_at + (0.0 if plugged else SWAP_S))
-        brings_wh = (there_wh - max(car.floor_wh, back_wh)) * METER_EFFICIENCY * ENERGY_MARGIN
+        floor = agreement_floor(car.agreement.floor_pct, back_wh, car.capacity_wh)
+        brings_wh = (there_wh - car.capacity_wh * floor.pct / 100) * METER_EFFICIENCY * ENERGY_MARGIN
         closes = min(car.agreement.open_until(arrive_at), arrive_at + car.agreement.longest_stay_s) - SWAP_S
         supply_until = min(supply_from + brings_wh / lane.draw_w * 3600, closes, need.until)
         brings_wh = min(brings_wh, (supply_until - supply_from) / 3600 * lane.draw_w)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.blue_switch.agreement import GiveBack
-from gateway.blue_switch.registry import METER_EFFICIENCY, ProvidedVehicle
+from gateway.blue_switch.registry import ProvidedVehicle
 
 SETTLED_WH = 200.0  # measuring error
 

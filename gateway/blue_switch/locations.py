@@ -10,10 +10,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.authority.soc_floors import trip_wh
+
 EARTH_KM = 6371.0
 ROAD_FACTOR = 1.35
 SPEED_KMH = 30.0
-DETOUR = 1.2  # factor on the energy of a way: roads may be closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Way:
     seconds: float
 
     def energy_wh(self, wh_per_km: float) -> float:
-        """Return the energy that a vehicle uses, in its battery."""
-        return self.km * DETOUR * wh_per_km
+        """Return the energy that a vehicle uses, in its battery, with a margin."""
+        return trip_wh(self.km, wh_per_km)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from enum import StrEnum
 
 from gateway.blue_switch.agreement import Agreement
 
-METER_EFFICIENCY = 0.93  # battery to meter
-
 
 class Status(StrEnum):
     """Availability of a vehicle."""
@@ -44,11 +42,6 @@ class ProvidedVehicle:
     def energy_wh(self) -> float:
         """Energy in the battery."""
         return self.capacity_wh * self.soc_pct / 100
-
-    @property
-    def floor_wh(self) -> float:
-        """Floor of the agreement."""
-        return self.capacity_wh * self.agreement.floor_pct / 100
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.authority.soc_floors import NO_DISCHARGE_PCT
 from gateway.blue_switch import neighbours, views
 from gateway.blue_switch.agreement import GiveBack
 from gateway.blue_switch.callout import SiteNeed
@@ -36,7 +37,6 @@ from gateway.model.site import AnyInput, Arrival, EnergyReturns, Freshness, Inpu
 from protocols.ports import Clock
 
 STEP_S = 5.0
-NO_DISCHARGE_PCT = 100.0
 HORIZON_S = neighbours.HORIZON_S
 
 

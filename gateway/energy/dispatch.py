@@ -19,6 +19,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.authority.soc_floors import TAPER_S, UNKNOWN_ENERGY_WH
 from gateway.energy.resource import Resource
 
 Array = NDArray[np.float64]
@@ -27,11 +28,9 @@ Mask = NDArray[np.bool_]
 WORKING = 0.9  # of the running resources' power: above it another one is added
 RESTING = 0.6  # below it the last one is removed; the gap between the two prevents alternation
 STICK = 0.10  # energy (of the fleet's highest) that another must have more to replace a running one
-TAPER_S = 60.0  # for which energy above the floor (or below the ceiling) must last: power tapers before the floor
 LATE = 0.8  # of the charge power: a vehicle that needs more until then charges at once
 SLACK_S = 900.0  # before the departure: a vehicle is to be charged by then
 ALIKE_WH = 1000.0  # vehicles that differ by less get equal shares of a command, and keep them
-UNKNOWN_WH = 5000.0  # weight of a vehicle whose energy is unknown: a small battery, half full
 TINY_W = 1e-6
 TRIED = 8  # resources that are tried as the first one
 
@@ -110,8 +109,8 @@ class _Fleet:
         self.eta_charge, self.eta_discharge, self.degradation, self.rank, self.setpoint = table[12:]
         known = ~(np.isnan(soc) | np.isnan(capacity))
         wh_per_pct = capacity / 100
-        self.usable = np.where(known, np.maximum(soc - floor, 0.0) * wh_per_pct * self.eta_discharge, UNKNOWN_WH)
-        self.free = np.where(known, np.maximum(ceiling - soc, 0.0) * wh_per_pct / self.eta_charge, UNKNOWN_WH)
+        self.usable = np.where(known, np.maximum(soc - floor, 0.0) * wh_per_pct * self.eta_discharge, UNKNOWN_ENERGY_WH)
+        self.free = np.where(known, np.maximum(ceiling - soc, 0.0) * wh_per_pct / self.eta_charge, UNKNOWN_ENERGY_WH)
         self.discharge = np.minimum(discharge, np.where(known, self.usable * 3600 / TAPER_S, discharge))
         self.charge = np.minimum(charge, np.where(known, self.free * 3600 / TAPER_S, charge))
         self.discharge = np.where(self.discharge < np.maximum(self.min_discharge, TINY_W), 0.0, self.discharge)

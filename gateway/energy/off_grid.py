@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.energy.forecast import SIGMA, DayProfile, Origin, Outlook
 from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
@@ -105,7 +106,8 @@ class OffGrid:
         found = []
         for car in expected.arrivals:
             if car.at > view.wall and car.soc_pct is not None and car.capacity_wh is not None:
-                above = max(0.0, car.soc_pct - self.settings.off_grid_pct) / 100 * car.capacity_wh * 0.94
+                above_pct = max(0.0, car.soc_pct - self.settings.off_grid_pct)
+                above = above_pct / 100 * car.capacity_wh * METER_EFFICIENCY
                 found.append(((car.at - view.wall) / 3600, above))
         return found
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.authority import meter_model
+from gateway.authority.soc_floors import METER_EFFICIENCY
 
 STORAGE = meter_model.STORAGE  # name of the storage as a resource
 
@@ -48,8 +49,8 @@ class Resource:
     must_w: float = 0.0
     power_w: float | None = None
     setpoint_w: float = 0.0
-    charge_efficiency: float = 0.94
-    discharge_efficiency: float = 0.94
+    charge_efficiency: float = METER_EFFICIENCY
+    discharge_efficiency: float = METER_EFFICIENCY
     degradation_per_kwh: float = 0.0
     rank: int = 1
     can_form: bool = False

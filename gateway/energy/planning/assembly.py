@@ -87,7 +87,7 @@ def _present(one: Resource, wall: float, highest: float, assumed_wh: float) -> V
         energy,
         capacity,
         one.max_charge_w,
-        one.max_discharge_w if one.soc_pct is not None and one.capacity_wh is not None else 0.0,
+        one.max_discharge_w if one.capacity_wh is not None else 0.0,
         -math.inf,
         end,
         capacity * one.floor_pct / 100,

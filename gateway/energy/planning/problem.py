@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.authority.soc_floors import METER_EFFICIENCY
+
 LEAST_STEP_S = 60.0  # a first step shorter than this is left out
 
 
@@ -39,8 +41,8 @@ class Visit:
     end: float = math.inf
     floor_wh: float = 0.0
     ceiling_wh: float = math.inf
-    charge_efficiency: float = 0.94
-    discharge_efficiency: float = 0.94
+    charge_efficiency: float = METER_EFFICIENCY
+    discharge_efficiency: float = METER_EFFICIENCY
     degradation_per_kwh: float = 0.0
     targets: tuple[EnergyTarget, ...] = ()
     value_per_kwh: float | None = None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.priority import RANK, Bound, DeadBand, Layer, decide
+from gateway.authority.priority import RANK, Bound, DeadBand, Layer, above_command, decide
 from gateway.model.reason import Code
 
 WATTS = st.one_of(st.floats(-50_000, 50_000), st.sampled_from([-math.inf, math.inf, 0.0, -0.0, 5e-324]))
@@ -36,6 +36,11 @@ def left_by(given_bounds: list[Bound], below: int) -> tuple[float, float]:
         else:
             low, high = max(low, bound.low_w), min(high, bound.high_w)
     return low, high
+
+
+@given(st.lists(bounds(), max_size=12))
+def test_a_ramp_stays_within_what_the_layers_above_the_command_leave(several: list[Bound]) -> None:
+    assert above_command(decide(several)) == left_by(several, RANK[Layer.COMMAND])
 
 
 @given(st.lists(bounds(), max_size=12))

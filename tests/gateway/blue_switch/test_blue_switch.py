@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.blue_switch.agreement import Agreement, GiveBack, Hours, Kind
 from gateway.blue_switch.agreement_file import BlueSwitchError, parse
 from gateway.blue_switch.arrivals import check_arrival
@@ -19,7 +20,7 @@ from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.locations import Atlas, Way
 from gateway.blue_switch.outages import report_markdown
-from gateway.blue_switch.registry import METER_EFFICIENCY, ProvidedVehicle, Status, VehicleRegistry
+from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
 from gateway.blue_switch.views import arrivals
 
 MONDAY = 1_799_971_200.0 - 9 * 3600  # 2027-01-15 is a Friday; what matters is only that it is local midnight
@@ -111,7 +112,8 @@ def test_no_plan_violates_an_agreement_a_floor_a_bay_or_a_time(
         assert MONDAY <= trip.call_by <= trip.leave_at <= trip.arrive_at < trip.supply_from < trip.supply_until
         assert trip.supply_until <= site.until + 1
         home_wh = ATLAS.way(trip.site, car.base).energy_wh(car.wh_per_km)
-        assert trip.leaves_pct / 100 * car.capacity_wh >= max(car.floor_wh, home_wh if not power else 0.0) - 1
+        floor_wh = car.capacity_wh * car.agreement.floor_pct / 100
+        assert trip.leaves_pct / 100 * car.capacity_wh >= max(floor_wh, home_wh if not power else 0.0) - 1
         assert trip.brings_wh <= car.capacity_wh * METER_EFFICIENCY
     for name in by_name:
         own = sorted((trip.leave_at, trip.supply_until, trip) for trip in plan.trips if trip.vehicle == name)
@@ -147,7 +149,7 @@ def test_no_plan_violates_an_agreement_a_floor_a_bay_or_a_time(
 
 def test_three_sites_are_supplied_for_three_days() -> None:
     """Eight vehicles, one place with power an hour away, each site with two bays and three hours of own storage."""
-    cars = [lent(f"C{number}", ag_id=f"A{number}", ag_cars=(f"C{number}",), soc_pct=90.0) for number in range(8)]
+    cars = [lent(f"C{number}", ag_id=f"A{number}", ag_cars=(f"C{number}",), soc_pct=92.0) for number in range(8)]
     needs = [need("school"), need("clinic", draw_w=1500.0), need("hall", draw_w=1200.0)]
     plan = call_out(MONDAY, needs, cars, ATLAS, [ChargePlace("mall", 6000.0)])
     assert plan.gaps == ()

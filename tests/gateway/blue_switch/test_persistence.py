@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.blue_switch import neighbours, persistence, views
 from gateway.blue_switch.audit import first_broken
 from gateway.blue_switch.callout import ChargePlace
@@ -126,7 +127,7 @@ def test_each_outage_has_its_own_report_and_payments_settle_the_oldest_deploymen
     seqs = [{entry["seq"] for entry in made["entries"]} for made in reports.values()]
     assert not seqs[0] & seqs[1]
     owed = [row["owed_wh"] for row in views.deployments(one) if row["vehicle"] == first and row["outage"] == outage]
-    one.energy_returned(first, owed[0] / 0.93, MONDAY + 97_000, 97_000.0)
+    one.energy_returned(first, owed[0] / METER_EFFICIENCY, MONDAY + 97_000, 97_000.0)
     settled = {row["outage"]: row["settled"] for row in views.deployments(one) if row["vehicle"] == first}
     assert settled == {outage: True, later: False}
 

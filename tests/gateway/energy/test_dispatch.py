@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy.dispatch import TAPER_S, must_w, share, share_command
+from gateway.authority.soc_floors import TAPER_S
+from gateway.energy.dispatch import must_w, share, share_command
 from gateway.energy.resource import Kind, Resource, free_capacity_wh, usable_wh
 
 EPS = 1e-3
