@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -79,3 +81,31 @@ def test_every_survivor_has_a_reason() -> None:
     for path, names in tomllib.loads((HERE / "survivors.toml").read_text()).items():
         assert path in targets
         assert all(reason.strip() for reason in names.values()), path
+
+
+SURVIVORS = [
+    (path, name) for path, names in tomllib.loads((HERE / "survivors.toml").read_text()).items() for name in names
+]
+
+
+@pytest.mark.parametrize(("path", "name"), SURVIVORS)
+def test_every_survivor_changes_a_line_that_exists(path: str, name: str) -> None:
+    function, _, change = name.partition(": ")
+    source = functions((ROOT / path).read_text()).get(function)
+    assert source is not None, f"{path} has no function {function}"
+    parts = re.sub(r"\bx(ǁ\w+ǁ|_)(?=\w+\()", "", change).split(" -> ")
+    befores = [" -> ".join(parts[:count]) for count in range(1, len(parts))]
+    assert any(before in source or before == "nothing" for before in befores), f"{path}: {befores[0]}"
+
+
+def functions(code: str) -> dict[str, str]:
+    """Return the lines of each function and method, without indentation and comments, joined by a space."""
+    lines, found = code.splitlines(), {}
+    body = [("", node) for node in ast.parse(code).body]
+    for owner, node in body:
+        if isinstance(node, ast.ClassDef):
+            body += [(f"{node.name}.", one) for one in node.body]
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            bare = [line.partition("  #")[0].strip() for line in lines[node.lineno - 1 : node.end_lineno]]
+            found[owner + node.name] = " ".join(bare)
+    return found

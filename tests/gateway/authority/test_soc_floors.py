@@ -199,7 +199,7 @@ def test_a_known_vehicle_has_the_floor_of_its_owner_and_of_its_trip_home(vehicle
     site = Site(SitePolicy("home", vehicle_floor_pct={"V": 25.0}, vehicle_trip_wh={"V": trip_wh(100, 150)}))
     assert highest(evse, site, None) == (Floor(36.0, TRIP) if vehicle == "V" else Floor(0.0, "the site's reserve"))
     own = [one.source for one in floors_of(evse, site, None, 30.0)][1:]
-    assert own == ([OWNER, TRIP] if vehicle == "V" else []) + ["the agreement"]
+    assert own == ([OWNER, TRIP] if vehicle else []) + ["the agreement"]
     assert [one.source for one in floors_of(evse, site, None, 30.0, of_vehicle=False)] == ["the site's floor"]
 
 
