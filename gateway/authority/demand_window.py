@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 WINDOW_S = 1800.0  # s, the Japanese demand window
 GUARD_S = 60.0  # s
 STALE_S = 60.0  # s
+CORRECTION_SHARE = 0.3  # of the power of all vehicles: they are discharged for a window when this much is needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +104,11 @@ def allowed_import_w(window: DemandWindow, wall: float, contract_w: float, guard
     """Return the import allowed until the end of the window so that its average meets the contract."""
     left_wh = contract_w * window.length_s / 3600 - window.imported_wh
     return max(0.0, left_wh) * 3600 / max(window.end - wall, guard_s)
+
+
+def correction_due(needed_w: float, able_w: float, begun: bool) -> bool:
+    """Return whether batteries have to be discharged now for the window to meet the contract; once begun it continues.
+
+    The window is an average: while `needed_w` is a small share of what they are able to, it can be corrected later.
+    """
+    return needed_w > 0 and (begun or needed_w >= CORRECTION_SHARE * able_w)

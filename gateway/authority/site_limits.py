@@ -9,7 +9,7 @@ missing value is not zero.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.authority.demand_window import DemandWindow, allowed_import_w
 from gateway.authority.meter_model import BaseLoad
@@ -119,6 +119,10 @@ class Headroom:
     high_w: float = math.inf
     high_code: Code | None = None
     low_code: Code | None = None
+
+    def without_correction(self) -> Headroom:
+        """Return the headroom while the correction of the demand window is not due: nothing has to be discharged."""
+        return replace(self, high_w=0.0, low_w=min(self.low_w, 0.0))
 
 
 def headroom(

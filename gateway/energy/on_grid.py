@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.authority.demand_window import DemandWindow, advance, corrected, open_window
+from gateway.authority.demand_window import DemandWindow, advance, corrected, correction_due, open_window
 from gateway.authority.grid_limits import return_bound
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.ramp import Ramp, walk
@@ -30,7 +30,6 @@ from gateway.model.site import Freshness, Grid, InputKind, Load, Meter, Pv, Stor
 from protocols.quantities import clamp
 
 METER_KINDS = (InputKind.GRID, InputKind.LOAD)
-SHAVING_SHARE = 0.3  # of the power of all vehicles: shaving in a demand window begins when this much is needed
 PLAN_LIFE = 3  # a plan that has not been renewed for so many planning intervals is no longer used
 PLAN_SHORT_W = 50.0  # if the resources of the plan miss the target by more, all take part
 SETTLED_W = 100.0  # a site is handed over to the EVSEs' own commands below this power
@@ -204,18 +203,10 @@ class OnGrid:
         return headroom(limits, base, measured, self.window, view.wall)
 
     def _delay_shaving(self, left: Headroom, pool: _Pool) -> Headroom:
-        """Return the headroom, 0 W while a third of the vehicles' power could still correct the demand window later.
-
-        This is for the demand window only, which is an average; a fuse allows no delay.
-        """
-        needed_w = -left.high_w
-        if left.high_code is not Code.DEMAND_WINDOW or needed_w <= 0:
-            self._shaving = False
-            return left
-        if not self._shaving and needed_w < SHAVING_SHARE * (pool.able_w - pool.must_w):
-            return replace(left, high_w=0.0, low_w=min(left.low_w, 0.0))
-        self._shaving = True
-        return left
+        """Return the headroom, 0 W while the demand window can be corrected later; a fuse allows no delay."""
+        needed_w = -left.high_w if left.high_code is Code.DEMAND_WINDOW else 0.0
+        self._shaving = correction_due(needed_w, pool.able_w - pool.must_w, self._shaving)
+        return left if self._shaving or needed_w <= 0 else left.without_correction()
 
     # target -----------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,9 @@ from gateway.energy.reason import Decided
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import EnergyState
 from gateway.model.evse import ASSUMED_CAPACITY_WH
-from gateway.model.site import Inputs
+from gateway.model.site import Inputs, SitePolicy
+
+DEFAULTS = SitePolicy("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class View:
     emergency: bool = False
     called: frozenset[str] = frozenset()
     unable: frozenset[str] = frozenset()
-    ramp_w_per_s: float = 2500.0
-    floor_hysteresis_pct: float = 2.0
+    ramp_w_per_s: float = DEFAULTS.ramp_w_per_s
+    floor_hysteresis_pct: float = DEFAULTS.floor_hysteresis_pct
     discharge_without_soc: bool = False
     connection_w: float | None = None
 

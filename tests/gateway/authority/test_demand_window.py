@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.demand_window import advance, allowed_import_w, corrected, open_window
+from gateway.authority.demand_window import advance, allowed_import_w, corrected, correction_due, open_window
 
 NINE = 1_800_000_000.0 - 1_800_000_000.0 % 1800
 CONTRACT_W = 50_000.0
@@ -76,3 +76,13 @@ def test_a_clock_that_goes_back_counts_nothing() -> None:
     window, _ = advance(open_window(NINE + 900), NINE + 900, 30_000.0, CONTRACT_W)
     again, _ = advance(window, NINE + 800, 30_000.0, CONTRACT_W)
     assert again.imported_wh == window.imported_wh
+
+
+@pytest.mark.parametrize(
+    ("needed_w", "begun", "due"),
+    [(2999.0, False, False), (3000.0, False, True), (1.0, True, True), (0.0, True, False), (-5.0, False, False)],
+)
+def test_a_window_is_corrected_when_the_need_is_large_and_then_to_its_end(
+    needed_w: float, begun: bool, due: bool
+) -> None:
+    assert correction_due(needed_w, 10_000.0, begun) is due

@@ -278,7 +278,34 @@ def test_in_an_island_a_command_meets_the_floor_of_energy_management(case: Case,
 LIMIT_NAMES = re.compile(
     r"HYSTERESIS|CAPACITY_WH|USUAL_WH|FLOOR_PCT|TRIP_MARGIN|WINDOW_MARGIN|DEAD_BAND_(CHARGE|DISCHARGE)|HEADROOM|C_RATE"
 )
-ALLOWED = {("model/evse.py", "ASSUMED_CAPACITY_WH")}  # the default of the one setting
+RULE_NAMES = re.compile(
+    LIMIT_NAMES.pattern
+    + r"|FLOOR|RAMP|TAPER|LIMIT|MARGIN|EFFICIENCY|DETOUR|SHAVING|NO_DISCHARGE|DEAD_BAND|UNKNOWN_WH|ETA$"
+)
+DECIDING = ("blue_switch/", "commands/", "control/", "energy/")
+ALLOWED = {
+    ("model/evse.py", "ASSUMED_CAPACITY_WH"),  # the default of the one setting
+    ("model/site.py", "floor_hysteresis_pct"),  # the same
+    ("blue_switch/callout.py", "ENERGY_MARGIN"),  # of an estimate for a call
+    ("commands/site_command.py", "UNLIMITED_W"),  # requests everything there is
+    ("control/setpoint.py", "LONGEST_RAMP_S"),  # validity of a set-point
+    ("control/settings.py", "RAMP_STEP_S"),  # interval of the set-point controller
+    ("energy/modes/self_consumption.py", "DEAD_BAND_W"),  # of the mode's control loop
+    ("energy/resilience/phase.py", "ramp_s"),  # default of a setting
+}
+
+
+def constants(path: Path) -> dict[str, float]:
+    """Return the numbers other than 0 that a module or a class in it assigns to names."""
+    found: dict[str, float] = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if isinstance(value, ast.Constant) and type(value.value) in (int, float) and value.value:
+            found |= {one.id: value.value for one in targets if isinstance(one, ast.Name)}
+    return found
 
 
 def test_no_other_package_has_a_constant_for_a_limit() -> None:
@@ -286,12 +313,20 @@ def test_no_other_package_has_a_constant_for_a_limit() -> None:
     found = set()
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root).as_posix()
-        if name.startswith(("authority/", "bench/")):
-            continue
-        for node in ast.parse(path.read_text()).body:
-            targets = node.targets if isinstance(node, ast.Assign) else ()
-            found |= {(name, one.id) for one in targets if isinstance(one, ast.Name) and LIMIT_NAMES.search(one.id)}
+        if not name.startswith(("authority/", "bench/")):
+            rules = RULE_NAMES if name.startswith(DECIDING) else LIMIT_NAMES
+            found |= {(name, one) for one in constants(path) if rules.search(one.upper())}
     assert found == ALLOWED
+
+
+def test_no_package_that_decides_has_an_efficiency_of_its_own() -> None:
+    root = Path(gateway.__file__).parent
+    found = set()
+    for path in sorted(root.rglob("*.py")):
+        if (name := path.relative_to(root).as_posix()).startswith(DECIDING):
+            numbers = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+            found |= {(name, one) for one in numbers if isinstance(one, float) and 0.9 < one < 0.99}
+    assert found == set()
 
 
 def test_energy_management_makes_no_bound_above_the_optimiser() -> None:
