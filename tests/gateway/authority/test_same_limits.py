@@ -295,16 +295,16 @@ ALLOWED = {
 }
 
 
-def constants(path: Path) -> dict[str, float]:
-    """Return the numbers other than 0 that a module or a class in it assigns to names."""
-    found: dict[str, float] = {}
+def constants(path: Path) -> set[str]:
+    """Return the names to which a module or a class in it assigns a number other than 0."""
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
         value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
         if isinstance(value, ast.Constant) and type(value.value) in (int, float) and value.value:
-            found |= {one.id: value.value for one in targets if isinstance(one, ast.Name)}
+            found |= {one.id for one in targets if isinstance(one, ast.Name)}
     return found
 
 
