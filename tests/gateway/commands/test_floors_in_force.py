@@ -86,42 +86,21 @@ async def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() 
             assert rig.published.kinds().count("floor_reached") == (0 if number == 0 else 1 if number < 6 else 2)
 
 
-def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() -> None:
-    async def scene() -> None:
-        async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0, floor_hysteresis_pct=4.0)) as rig:
-            rig.stations.evses["CP1-1"].seldom = True
-            for number, (soc_pct, granted) in enumerate(
-                [(51.0, True), (50.0, False), (51.0, False), (53.9, False), (54.0, True), (51.0, True), (49.0, False)]
-            ):
-                report(rig, soc_pct)
-                await rig.wait(1)
-                result = await rig.send("CP1-1", "discharge", f"d{number}", power_w=5000, lease_s=60)
-                assert (result.status == "accepted") is granted, soc_pct
-                if not granted:
-                    assert result.reason.code == "below_floor"
-                await rig.wait(1)
-                assert rig.power("CP1-1") == (-5000 if granted else 0)
-                assert rig.published.kinds().count("floor_reached") == (0 if number == 0 else 1 if number < 6 else 2)
-
-    run_virtual(scene())
+@pytest.mark.virtual_time
+async def test_a_discharge_ends_at_the_floor_and_a_decision_is_kept() -> None:
+    async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0)) as rig:
+        rig.stations.evses["CP1-1"].seldom = True
+        report(rig, 50.1)
+        await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
+        await rig.wait(0.2)
+        assert rig.power("CP1-1") == -5000
+        report(rig, 50.0)
+        await rig.wait(0.2)
+        assert rig.power("CP1-1") == 0
+        assert rig.evse("CP1-1").decision is not None
 
 
-def test_a_discharge_ends_at_the_floor_and_its_result_says_so() -> None:
-    async def scene() -> None:
-        async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0)) as rig:
-            rig.stations.evses["CP1-1"].seldom = True
-            report(rig, 50.1)
-            await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
-            await rig.wait(0.2)
-            assert rig.power("CP1-1") == -5000
-            report(rig, 50.0)
-            await rig.wait(0.2)
-            assert rig.power("CP1-1") == 0
-            assert rig.evse("CP1-1").decision is not None
-
-    run_virtual(scene())
-
-
+@pytest.mark.virtual_time
 async def test_the_next_vehicle_does_not_inherit_a_reached_floor() -> None:
     async with service_rig("CP1-1", policy=FLOOR_50) as rig:
         energy = rig.energy(EnergySection(reserve_pct=40.0))
@@ -148,6 +127,7 @@ async def test_the_next_vehicle_does_not_inherit_a_reached_floor() -> None:
         (31.0, 35.0, "the agreement"),
     ],
 )
+@pytest.mark.virtual_time
 async def test_a_vehicles_own_floors_hold_for_commands_without_energy_management(
     soc_pct: float, agreed_pct: float | None, source: str
 ) -> None:
@@ -166,6 +146,7 @@ async def test_a_vehicles_own_floors_hold_for_commands_without_energy_management
         assert source in result.reason.text
 
 
+@pytest.mark.virtual_time
 async def test_commands_and_energy_management_name_the_same_source_of_a_floor() -> None:
     async with service_rig("CP1-1", policy=FLOOR_50) as rig:
         rig.stations.evses["CP1-1"].seldom = True
