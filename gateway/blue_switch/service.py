@@ -155,7 +155,7 @@ class VehicleLendingService:
         events = self.coordinator.energy_returned(vehicle, wh, self._clock.wall(), self._clock.now(), soc_pct, payment)
         self._publish(events)
         if events:
-            self._report(str(self.coordinator.audit.entries[-1].data.get("outage", "")))
+            self._report(self.coordinator.audit.entries[-1].outage)
         return bool(events)
 
     def _positions(self, message: AnyInput) -> None:

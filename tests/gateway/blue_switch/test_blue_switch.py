@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.blue_switch.agreement import Agreement, GiveBack, Hours, Kind
 from gateway.blue_switch.agreement_file import BlueSwitchError, parse
 from gateway.blue_switch.arrivals import check_arrival
-from gateway.blue_switch.audit import Audit, first_broken
+from gateway.blue_switch.audit import Audit, Details, first_broken
 from gateway.blue_switch.callout import ENERGY_MARGIN, SWAP_S, ChargePlace, SiteNeed, call_out
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Deployment, energy_to_return
@@ -339,7 +339,7 @@ def test_a_supply_gap_is_reported_at_once() -> None:
 def test_the_chain_shows_any_change(index: int, how: str) -> None:
     audit = Audit()
     for number in range(6):
-        audit.add(MONDAY + number, "kind", "subject", f"line {number}", figure=number)
+        audit.add(MONDAY + number, "kind", "subject", f"line {number}", Details(wh=number))
     assert first_broken(audit.entries) is None
     entries = list(audit.entries)
     if how == "drop":
@@ -347,7 +347,7 @@ def test_the_chain_shows_any_change(index: int, how: str) -> None:
     elif how == "swap":
         entries[index], entries[index + 1] = entries[index + 1], entries[index]
     else:
-        changed: dict[str, object] = {"text": "another", "data": {"figure": 99}, "wall": 1.0}
+        changed: dict[str, object] = {"text": "another", "data": Details(wh=99), "wall": 1.0}
         entries[index] = replace(entries[index], **{how: changed[how]})  # type: ignore[arg-type]
     assert first_broken(entries) is not None
 
