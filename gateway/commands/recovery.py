@@ -72,7 +72,7 @@ class Recovery:
                 self._known.put(stored.id, stored.fingerprint, latest)
                 if stored.evse is not None and _code(latest) not in NO_EVSE:
                     self._registry.ensure(stored.evse)  # until its station is back it is offline, not unknown
-        self._known.complete = len(recent) < known_ids
+        self._known.restored(complete=len(recent) < known_ids)
         for stored in await store.undelivered(UNDELIVERED):
             self._publish_again(stored)
         self._needs.restore(await store.kept(0))

@@ -259,8 +259,7 @@ class EnergyService:
     # orders ---------------------------------------------------------------------------------------------------------
 
     def _carry_out(self, orders: Orders) -> None:
-        if self._site.islanded is not orders.islanded:
-            self._site.islanded = orders.islanded
+        if self._site.operate_islanded(orders.islanded):
             self._publisher.inputs_changed.set()
             self._registry.wake_all()
         island = self.controller.island
@@ -295,7 +294,7 @@ class EnergyService:
     def _release(self) -> None:
         """Leave every EVSE to itself where nothing is managed any more."""
         self.state = None
-        self._site.islanded = False
+        self._site.operate_islanded(False)
         for state in self._registry:
             self._order(state, EvseOrders())
         self._publisher.changed(None)
