@@ -13,14 +13,14 @@ from typing import Any
 
 import msgspec
 
-from gateway.blue_switch.arrivals import ArrivalCheck, check_arrival
+from gateway.blue_switch.arrivals import ArrivalCheck, ArrivalCode, check_arrival
 from gateway.blue_switch.audit import Audit, Details, Entry
 from gateway.blue_switch.callout import CallOut, ChargePlace, SiteNeed, Trip, call_out
 from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.locations import Atlas
 from gateway.blue_switch.outages import Outage, SiteRecord
 from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
-from gateway.energy.reason import Decided
+from gateway.energy.reason import Decided, LendingCode
 from gateway.model.moment import rfc3339
 
 REPLAN_S = 300.0
@@ -135,7 +135,7 @@ class Coordinator:
         trip = self.calls.get(vehicle or "")
         check = check_arrival(vehicle, site, wall, soc_pct, self.registry, self.atlas, trip)
         data = Details(site=site, welcome=check.accepted, soc_pct=soc_pct)
-        events = [self._record(now, wall, f"arrival_{check.code}", check.vehicle or site, check.text, data)]
+        events = [self._record(now, wall, check.code, check.vehicle or site, check.text, data)]
         car = self.registry.cars.get(check.vehicle)
         if check.accepted and car is not None:
             self.deployments[(site, car.vehicle)] = Deployment(
@@ -286,7 +286,7 @@ class Coordinator:
         elif old is not None and old.site in self.needs and min(old.call_by, trip.call_by) - wall > COMMITTED_S:
             return []  # two sites with about the same need: decided when the provider must be notified
         self.calls[trip.vehicle] = trip
-        code = "car_called" if old is None else "call_changed"
+        code: LendingCode = "car_called" if old is None else "call_changed"
         text = (
             f"{trip.vehicle} leaves {trip.start} at {rfc3339(trip.leave_at)}, is at {trip.site} by "
             f"{rfc3339(trip.arrive_at)} and supplies it for {trip.hours:.1f} h."
@@ -314,7 +314,14 @@ class Coordinator:
         return self.outages[outage].report(self.registry, list(self.deployments.values()), self.audit)
 
     def _record(
-        self, now: float, wall: float, code: str, subject: str, text: str, data: Details, of: str = ""
+        self,
+        now: float,
+        wall: float,
+        code: LendingCode | ArrivalCode,
+        subject: str,
+        text: str,
+        data: Details,
+        of: str = "",
     ) -> Decided:
         outage = of or (self.current.id if self.current is not None else "")
         if outage:

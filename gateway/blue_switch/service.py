@@ -271,7 +271,7 @@ class VehicleLendingService:
 
     def _publish(self, events: Sequence[Decided]) -> None:
         for event in events:
-            self._publisher.decided(event.code, event.text, None, event.subject, dict(event.figures))
+            self._publisher.decided(str(event.code), event.text, None, event.subject, dict(event.figures))
 
     # for the admin API ----------------------------------------------------------------------------------------------
 

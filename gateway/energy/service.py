@@ -269,7 +269,7 @@ class EnergyService:
             self._order(state, orders.evses.get(state.name, nothing))
         for event in orders.events:
             evse = event.subject if event.subject in self._registry else None
-            self._publisher.decided(event.code, event.text, evse, event.subject, dict(event.figures))
+            self._publisher.decided(str(event.code), event.text, evse, event.subject, dict(event.figures))
         self._publish(orders.state)
 
     def _order(self, state: EvseControlState, orders: EvseOrders) -> None:

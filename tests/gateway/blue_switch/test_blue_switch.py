@@ -229,16 +229,18 @@ REGISTRY = VehicleRegistry.of([lent("X", ag_sites=("school",), ag_floor_pct=25.0
 )
 def test_arrivals_are_checked_by_identity(vehicle: str | None, site: str, soc: float, wall: float, code: str) -> None:
     checked = check_arrival(vehicle, site, wall, soc, REGISTRY, ATLAS)
-    assert checked.code == code
+    assert checked.code == f"arrival_{code}"
     assert checked.accepted is (code == "not_called")
     assert checked.text.endswith(".")
 
 
 def test_a_requested_vehicle_is_accepted_and_a_late_one_reported() -> None:
     trip = call_out(MONDAY, [need("school")], REGISTRY.cars.values(), ATLAS).trips[0]
-    assert check_arrival("X", "school", trip.arrive_at, 78.0, REGISTRY, ATLAS, trip).code == "welcome"
-    assert check_arrival("X", "school", trip.arrive_at + 3600, 78.0, REGISTRY, ATLAS, trip).code == "late"
-    assert check_arrival("X", "school", trip.arrive_at, 50.0, REGISTRY, ATLAS, trip).code == "less_than_expected"
+    assert check_arrival("X", "school", trip.arrive_at, 78.0, REGISTRY, ATLAS, trip).code == "arrival_welcome"
+    assert check_arrival("X", "school", trip.arrive_at + 3600, 78.0, REGISTRY, ATLAS, trip).code == "arrival_late"
+    assert (
+        check_arrival("X", "school", trip.arrive_at, 50.0, REGISTRY, ATLAS, trip).code == "arrival_less_than_expected"
+    )
 
 
 # energy to return
