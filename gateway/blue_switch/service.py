@@ -303,6 +303,10 @@ class VehicleLendingService:
         """Return the audit report of an outage so far; KeyError for an unknown one."""
         return self.coordinator.report(outage)
 
+    def report_markdown(self, outage: str) -> str:
+        """Return the audit report of an outage as Markdown; KeyError for an unknown one."""
+        return report_markdown(self.report(outage))
+
     # reports --------------------------------------------------------------------------------------------------------
 
     def _report(self, outage: str | None) -> None:
