@@ -36,7 +36,6 @@ class SeccOptions(TypedDict, total=False):
 
     settings: SeccSettings | None
     free_vend: bool
-    hold_schedules: bool
     cable_check_s: float
     battery: Battery | None
     trace: Callable[[events.MessageSent | events.MessageReceived], None] | None
