@@ -86,7 +86,7 @@ class OnGrid:
     _held: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.meter_model.delay_s = self.settings.meter_delay_s
+        self.meter_model.configure(self.settings.meter_delay_s)
 
     def step(self, view: View, resources: Sequence[Resource], limit_share: float) -> GridStep:
         """Return the result of one step; `limit_share` (0 to 1) is the share of all power after an outage."""
