@@ -47,7 +47,7 @@ class TargetCode(StrEnum):
     PRICE_UNKNOWN = "mode_price_unknown"
     SPREAD_TOO_SMALL = "mode_spread_too_small"
     CHEAP = "mode_cheap"
-    EXPENSIVE = "mode_dear"
+    EXPENSIVE = "mode_dear"  # the word on the wire (docs/architecture.md)
     MIDDLING = "mode_middling"
     PLAN_ZERO_GRID = "mode_plan_zero_grid"
     PLAN = "mode_plan"
