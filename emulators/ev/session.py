@@ -4,7 +4,7 @@
 
     session = EvSession(Car(soc_pct=80), clock, observe=print)
     ended = await session.run(wire)              # over TCP: wire = await io.connect("::1", 65000)
-    session.stop(); session.pause(); session.renegotiate(); await session.unplug()
+    session.stop(); session.renegotiate(); await session.unplug()
 
 Events are those of the engine (`protocols.iso15118.iso20.events`), the last one is `SessionEnded`. The battery
 integrates the current of the charge loop responses (with AC, the target power of the charger). The vehicle model is
@@ -88,10 +88,6 @@ class EvSession:
     def stop(self, explanation: str | None = None) -> None:
         """End the session."""
         self._command(orders.Stop(ChargingSession.Terminate, None, explanation))
-
-    def pause(self) -> None:
-        """Pause the session; `paused` holds the data to resume it."""
-        self._command(orders.Stop(ChargingSession.Pause))
 
     def renegotiate(self, *, services: bool = False, multiplexed: bool = True) -> None:
         self._command(

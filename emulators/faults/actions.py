@@ -190,6 +190,7 @@ ACTIONS: dict[str, tuple[Action, Action]] = {
     "broker-wipe": (lambda p, f: _broker(p, f).stop(forget=True), lambda p, f: _broker(p, f).start()),
     "broker-freeze": (lambda p, f: _broker(p, f).freeze(), lambda p, f: _broker(p, f).thaw()),
     "restart": (lambda p, f: _lookup(p.restarts, f, "restartable part")(), _no_end),
+    "modem-reset": (lambda p, f: _lookup(p.modems, f, "station")(), _no_end),
     "clock-jump": (lambda p, f: _lookup(p.clocks, f, "clock").jump(f.value or 3600.0), _no_end),
     "meter-stuck": _setting("stuck", True, False, "meter"),
     "meter-wrong-sign": _setting("sign_swapped", True, False, "meter"),

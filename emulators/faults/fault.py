@@ -14,7 +14,7 @@ LINK_KINDS = ("half-open", "cut")
 BROKER_KINDS = ("broker-stop", "broker-wipe", "broker-freeze")
 EVSE_KINDS = ("meter-stuck", "meter-wrong-sign", "deaf", "ignores-car", "insulation", "internal", "weld")
 VEHICLE_KINDS = ("frozen-soc", "silence", "wrong-sign", "late-frames")
-OTHER_KINDS = ("restart", "clock-jump", "switch-stuck", "input-silent")
+OTHER_KINDS = ("restart", "modem-reset", "clock-jump", "switch-stuck", "input-silent")
 KINDS = (*MESSAGE_KINDS, *LINK_KINDS, *BROKER_KINDS, *EVSE_KINDS, *VEHICLE_KINDS, *OTHER_KINDS)
 TARGET_PREFIXES: dict[str, tuple[str, ...]] = {  # a byte stream keeps its order, a text message is never split
     "split": ("iso15118:",),
@@ -77,6 +77,8 @@ class Targets:
             return [name for name in ["", "mqtt", *mqtt, *ocpp, *iso] if (name or "mqtt").startswith(prefixes)]
         if kind in (*BROKER_KINDS, "switch-stuck"):
             return [""]
+        if kind == "modem-reset":
+            return list(self.stations)
         if kind in ("restart", "clock-jump"):
             return ["gateway", *self.stations]
         if kind in VEHICLE_KINDS:

@@ -54,6 +54,7 @@ class InjectionPoints:
     site: Site | None = None
     muted_inputs: set[str] = field(default_factory=set)  # kinds that the facility no longer publishes
     restarts: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # by station, and "gateway"
+    modems: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # resets, by station
     seed: int | str = 0
     tamperings: dict[str, list[tuple[Fault, Tampering]]] = field(default_factory=dict)  # active ones, by link
     active: Counter[tuple[str, str]] = field(default_factory=Counter)  # faults not yet ended, by kind and target

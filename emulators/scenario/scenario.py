@@ -18,6 +18,7 @@ from emulators.scenario.tables import (
     ChaosPart,
     ChargerPart,
     CommandPart,
+    EmsPart,
     FaultPart,
     GatewayPart,
     GridPart,
@@ -52,6 +53,7 @@ class Scenario(Strict):
     car: list[CarPart] = Field(default_factory=list)
     command: list[CommandPart] = Field(default_factory=list)
     input: list[InputPart] = Field(default_factory=list)
+    ems: list[EmsPart] = Field(default_factory=list)
     fault: list[FaultPart] = Field(default_factory=list)
     chaos: ChaosPart | None = None
     town: MultiSitePart | None = Field(None, description="other sites, and vehicles deployed between them")

@@ -1,4 +1,5 @@
-"""Tables of a scenario file: site, grid, chargers, cars, commands, inputs, faults, expectations.
+"""Tables of a scenario file: site, grid, chargers, cars, commands, inputs, local energy
+management, faults, expectations.
 
 Each table checks its own keys. References between tables are checked in `scenario.py` and `validation.py`.
 """
@@ -227,6 +228,27 @@ class InputPart(Strict):
     at: Seconds
     kind: Literal["price", "forecast", "storm", "arrival", "lent", "repaid"]
     body: dict[str, Any] = Field(description="without ts; times are RFC 3339")
+
+
+class EmsPart(Strict):
+    """What a local energy management system sets or measures at a charging station; it bypasses the gateway."""
+
+    at: Seconds
+    station: Name
+    evse: int = Field(0, ge=0, le=8, description="of a limit or set-point; 0: the station as a whole")
+    limit_w: float | None = Field(None, ge=0, description="external limit (OCPP K29, Q06)")
+    discharge_limit_w: float | None = Field(None, le=0)
+    setpoint_w: float | None = Field(None, description="external set-point, + is charging")
+    clear: bool = Field(False, description="removes external limits and set-points")
+    site_w: float | None = Field(None, description="one reading of the site meter, + is import")
+    grid_v: float | None = Field(None, gt=0)
+    grid_hz: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if not self.model_fields_set - {"at", "station", "evse"}:
+            raise ValueError("an entry of ems needs a limit, a set-point, a reading, or clear = true")
+        return self
 
 
 class FaultPart(Strict):

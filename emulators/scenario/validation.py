@@ -52,6 +52,7 @@ def problems(scenario: Scenario) -> list[Problem]:
         *_cars(scenario),
         *_after_end(scenario),
         *(Problem(("command", n), text) for n, part in enumerate(scenario.command) for text in _command(part)),
+        *_ems(scenario),
         *(Problem(("fault", n), text) for n, part in enumerate(scenario.fault) if (text := _fault(scenario, part))),
         *(
             Problem(("expect", name), text)
@@ -115,7 +116,7 @@ def _after_end(scenario: Scenario) -> Iterator[Problem]:
     times = [
         *(
             ((name, n, "at"), part.at)
-            for name in ("command", "input", "fault")
+            for name in ("command", "input", "ems", "fault")
             for n, part in enumerate(getattr(scenario, name))
         ),
         *((("grid", "events", n, "at"), part.at) for n, part in enumerate(scenario.grid.events)),
@@ -142,6 +143,17 @@ def _command(part: CommandPart) -> Iterator[str]:
                 yield f"{part.verb} has no lease, so {name} is not allowed"
     if part.hold is not None and part.lease_s is not None and part.hold < part.lease_s:
         yield f"hold ({part.hold:g} s) is shorter than one lease ({part.lease_s:g} s)"
+
+
+def _ems(scenario: Scenario) -> Iterator[Problem]:
+    evses = {name: part.evses for part in scenario.charger for name in part.ids()}
+    for n, part in enumerate(scenario.ems):
+        if part.station not in evses:
+            yield Problem(
+                ("ems", n, "station"), f"unknown station {part.station}; known: {', '.join(sorted(evses)[:8])}"
+            )
+        elif part.evse > evses[part.station]:
+            yield Problem(("ems", n, "evse"), f"{part.station} has no EVSE {part.evse}")
 
 
 def _fault(scenario: Scenario, part: FaultPart) -> str:

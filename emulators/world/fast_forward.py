@@ -85,21 +85,21 @@ class FastForward:
         """Skip the loops after one that both sides have completed, as many as only repeat it."""
         self._due = None
         ev, charger = session.engine, secc.engine
-        if ev is None or charger is None or last is None or ev._due is None or ev.step is not Step.CHARGE_LOOP:
+        if ev is None or charger is None or last is None or ev.next_request is None or ev.step is not Step.CHARGE_LOOP:
             return
         quirks = car.spec.quirks
         irregular = quirks.renegotiates_every_s or quirks.late_frames_s or quirks.silent_after_s is not None
         if last.binding is not None or irregular or ev.session.stop is not None or ev.session.renegotiating:
             return
-        if charger._outgoing or ev._outgoing or ev._requested_step is not None:
+        if not (charger.flushed and ev.flushed) or ev.ordered_step is not None:
             return
-        loops, at = self._ahead(car, stage, ev._due)
+        due = ev.next_request
+        loops, at = self._ahead(car, stage, due)
         if loops <= 0:
             return
-        self._due = ev._due
-        charger._next_by += at - ev._due
-        self._secc = charger
-        ev._due = at
+        self._due, self._secc = due, charger
+        charger.postpone_timeout(at - due)
+        ev.move_request(at)
         self.skipped += loops
 
     def exchange_next(self) -> None:
@@ -110,18 +110,18 @@ class FastForward:
         """End the skipping: exchange the next loop."""
         due, self._due = self._due, None
         ev = session.engine if session is not None else None
-        if due is None or ev is None or ev._due is None:
+        if due is None or ev is None or (planned := ev.next_request) is None:
             return
         earlier, now = due, self.clock.now()
         while earlier < now - TOLERANCE_S:  # by addition, with the same rounding as the engine
             earlier += self.loop_s
-        if earlier < ev._due - TOLERANCE_S:
-            self.skipped -= round((ev._due - earlier) / self.loop_s)
+        if earlier < planned - TOLERANCE_S:
+            self.skipped -= round((planned - earlier) / self.loop_s)
             if self._secc is not None:  # its sequence timeout moves back as well
-                self._secc._next_by -= ev._due - earlier
+                times_out = self._secc.postpone_timeout(earlier - planned)
                 if self._secc_clock is not None:
-                    self._secc_clock.wake_at(self._secc._next_by)
-            ev._due = earlier
+                    self._secc_clock.wake_at(times_out)
+            ev.move_request(earlier)
             self._ahead_s = max(MIN_AHEAD_S, self._ahead_s / 4)
             self.clock.wake_at(earlier)
 

@@ -153,8 +153,6 @@ class ParkingBay:
     def bind(self, station: Station) -> None:
         """Set the station of this EVSE."""
         self._station = station
-        if isinstance(self.power_path, SeccPowerPath):
-            self.power_path.bind(station, self.number)
 
     async def plug(self, car: Car) -> None:
         """Plug a car in; ValueError if another one is plugged in."""

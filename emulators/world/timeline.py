@@ -1,4 +1,4 @@
-"""Timeline of a scenario: visits of cars, commands and inputs of the facility, and faults, each at its time."""
+"""Timeline of a scenario: visits of cars, commands, inputs, local energy management and faults, each at its time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from emulators.ev import driver
 from emulators.ev.car import Car
 from emulators.faults import injector
 from emulators.faults.fault import Fault
-from emulators.scenario.tables import CarPart, CommandPart, InputPart
+from emulators.scenario.tables import CarPart, CommandPart, EmsPart, InputPart
 from emulators.site.facility import LEASED
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.parking_bay import ParkingBay
@@ -27,6 +27,8 @@ def steps(world: EmulatedSite) -> Iterator[tuple[str, Coroutine[object, object, 
         yield "command", _command(world, command)
     for each in scenario.input:
         yield "input", _input(world, each)
+    for one in scenario.ems:
+        yield "ems", _ems(world, one)
     faults = [Fault(part.kind, part.target, part.at, part.duration, part.rate, part.value) for part in scenario.fault]
     if scenario.chaos is not None:
         targets = random_fault_targets(world, scenario.chaos.kinds)
@@ -95,6 +97,26 @@ async def _input(world: EmulatedSite, part: InputPart) -> None:
         await world.facility.publish_input(part.kind, part.body, world.clock.wall())
     except (OSError, TimeoutError) as error:
         world.record_event("input", f"{part.kind}: not published ({error or 'timeout'})")
+
+
+async def _ems(world: EmulatedSite, part: EmsPart) -> None:
+    """Set and measure at a station what one entry of `ems` states."""
+    await world.clock.sleep(max(0.0, part.at - world.clock.now()))
+    station = world.stations[part.station]
+    system, accepted = station.external_control, True
+    if part.clear:
+        system.clear(part.evse)
+    if part.limit_w is not None or part.discharge_limit_w is not None:
+        accepted = system.limits(part.evse, part.limit_w, part.discharge_limit_w)
+    if part.setpoint_w is not None:
+        accepted = system.setpoint(part.evse, part.setpoint_w) and accepted
+    if part.site_w is not None:
+        station.measure_load(part.site_w)
+    if part.grid_v is not None or part.grid_hz is not None:
+        station.measure_grid(voltage_v=part.grid_v, frequency_hz=part.grid_hz)
+    world.wake()
+    values = part.model_dump(exclude={"at", "station"}, exclude_defaults=True)
+    world.record_event("ems", f"{part.station} {'accepts' if accepted else 'rejects'} {values}")
 
 
 async def _policy(world: EmulatedSite) -> None:

@@ -7,18 +7,20 @@ request the call-out, the state and the reports. Every fact is recorded in an au
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.blue_switch.arrivals import ArrivalCheck, check_arrival
-from gateway.blue_switch.audit import Audit, Scalar
+import msgspec
+
+from gateway.blue_switch.arrivals import ArrivalCheck, ArrivalCode, check_arrival
+from gateway.blue_switch.audit import Audit, Details, Entry
 from gateway.blue_switch.callout import CallOut, ChargePlace, SiteNeed, Trip, call_out
 from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.locations import Atlas
 from gateway.blue_switch.outages import Outage, SiteRecord
 from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
-from gateway.energy.reason import Decided
+from gateway.energy.reason import Decided, LendingCode
 from gateway.model.moment import rfc3339
 
 REPLAN_S = 300.0
@@ -26,6 +28,29 @@ COMMITTED_S = 3600.0  # before departure a vehicle's call stays with its site
 OVERDUE_S = 1800.0  # after its expected arrival a missing vehicle is planned again
 MIN_CHANGE_S = 600.0  # a call is changed only if it moves by this,
 MIN_CHANGE_SHARE = 0.25  # and by this share of the time left until arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Position, state of charge and availability of a vehicle, as last reported."""
+
+    vehicle: str
+    place: str
+    soc_pct: float
+    status: Status
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """State of a coordinator apart from its outages; `current` is the id of the outage."""
+
+    current: str | None = None
+    needs: Sequence[SiteNeed] = ()
+    deployments: Sequence[Deployment] = ()
+    calls: Sequence[Trip] = ()
+    payments: Iterable[str] = ()
+    sightings: Sequence[Sighting] = ()
 
 
 @dataclass(slots=True)
@@ -47,6 +72,21 @@ class Coordinator:
     _planned_at: float | None = None
     _gaps: frozenset[tuple[str, int]] = frozenset()
 
+    def restore(self, outages: Mapping[str, Outage], state: StoredState, entries: Iterable[Entry]) -> None:
+        """Restore what an earlier run stored, into a new coordinator; what this one does not cover is left out."""
+        cars = self.registry.cars
+        self.outages = dict(outages)
+        self.current = self.outages.get(state.current or "")
+        if self.current is not None:
+            self.needs = {one.site: one for one in state.needs if one.site in self.atlas}
+        self.deployments = {(one.site, one.vehicle): one for one in state.deployments if one.vehicle in cars}
+        self.follow_leader(state.calls)
+        self.payments = set(state.payments)
+        for one in state.sightings:
+            if one.place in self.atlas:
+                self.registry.seen(one.vehicle, one.seen_at, one.place, one.soc_pct, one.status)
+        self.audit.restore(entries)
+
     # facts ----------------------------------------------------------------------------------------------------------
 
     def outage(self, need: SiteNeed, wall: float, now: float) -> list[Decided]:
@@ -61,7 +101,7 @@ class Coordinator:
             self.current.records[need.site] = SiteRecord(need.site, wall, None)
             hours = need.stored_wh / max(need.draw_w, 1.0)
             text = f"{need.site} has lost the grid; its own storage lasts {hours:.1f} h."
-            events.append(self._record(now, wall, "site_needs_cars", need.site, text, {"draw_w": need.draw_w}))
+            events.append(self._record(now, wall, "site_needs_cars", need.site, text, Details(draw_w=need.draw_w)))
             self._planned_at = None
         self.needs[need.site] = need
         return events
@@ -74,7 +114,7 @@ class Coordinator:
         over.records[site] = replace(over.records[site], ended=wall)
         self._planned_at = None
         text = f"{site} has its grid back: its vehicles are returned."
-        events = [self._record(now, wall, "site_restored", site, text, {})]
+        events = [self._record(now, wall, "site_restored", site, text, Details())]
         if not self.needs:
             for vehicle in list(self.calls):
                 events += self._withdraw(vehicle, wall, now)
@@ -94,8 +134,8 @@ class Coordinator:
         """Check a vehicle that was plugged in at a site; a covered one begins a deployment."""
         trip = self.calls.get(vehicle or "")
         check = check_arrival(vehicle, site, wall, soc_pct, self.registry, self.atlas, trip)
-        data: dict[str, Scalar] = {"site": site, "welcome": check.accepted, "soc_pct": soc_pct}
-        events = [self._record(now, wall, f"arrival_{check.code}", check.vehicle or site, check.text, data)]
+        data = Details(site=site, welcome=check.accepted, soc_pct=soc_pct)
+        events = [self._record(now, wall, check.code, check.vehicle or site, check.text, data)]
         car = self.registry.cars.get(check.vehicle)
         if check.accepted and car is not None:
             self.deployments[(site, car.vehicle)] = Deployment(
@@ -131,7 +171,7 @@ class Coordinator:
         self.registry.seen(vehicle, wall, site, soc_pct)
         if before.floor_kept is not False and after.floor_kept is False:
             text = f"{vehicle} is below its floor of {after.floor_pct:.0f} %: {after.lowest_pct:.1f} %."
-            return [self._record(now, wall, "floor_crossed", vehicle, text, {"site": site}, after.outage)]
+            return [self._record(now, wall, "floor_crossed", vehicle, text, Details(site=site), after.outage)]
         return []
 
     def unplugged(
@@ -149,7 +189,7 @@ class Coordinator:
         left = energy_to_return(deployment, car)
         text = f"{vehicle} leaves {site}; it discharged {deployment.taken_wh / 1000:.1f} kWh"
         text += "." if left.settled else f"; {left.total_wh / 1000:.1f} kWh are to be returned, {left.why}."
-        data: dict[str, Scalar] = {"site": site, "given_wh": round(deployment.taken_wh, 1)}
+        data = Details(site=site, given_wh=round(deployment.taken_wh, 1))
         return [self._record(now, wall, "car_left", vehicle, text, data, deployment.outage)]
 
     def energy_returned(
@@ -171,7 +211,7 @@ class Coordinator:
                 text += (
                     "it is settled." if left.settled else f"{left.total_wh / 1000:.1f} kWh are still to be returned."
                 )
-                data: dict[str, Scalar] = {"wh": round(wh, 1), "payment": payment}
+                data = Details(wh=round(wh, 1), payment=payment)
                 return [self._record(now, wall, "given_back", vehicle, text, data, after.outage)]
         return []
 
@@ -181,6 +221,15 @@ class Coordinator:
         if status is not None:
             self._planned_at = None
         return self.registry.seen(vehicle, wall, known, soc_pct, status) is not None
+
+    def arrived(self, vehicle: str, site: str) -> None:
+        """End the call of a vehicle that is plugged in at another site."""
+        if (trip := self.calls.get(vehicle)) is not None and trip.site == site:
+            del self.calls[vehicle]
+
+    def follow_leader(self, calls: Iterable[Trip]) -> None:
+        """Replace the calls by those of the coordinator that leads."""
+        self.calls = {trip.vehicle: trip for trip in calls if trip.vehicle in self.registry.cars}
 
     # decisions ------------------------------------------------------------------------------------------------------
 
@@ -211,7 +260,7 @@ class Coordinator:
         for gap in plan.gaps:
             if (gap.site, gap.lane) not in self._gaps:
                 text = f"{gap.site} cannot be supplied from {rfc3339(gap.start)}: no vehicle can arrive in time."
-                events.append(self._record(now, wall, "supply_gap", gap.site, text, {"until": rfc3339(gap.end)}))
+                events.append(self._record(now, wall, "supply_gap", gap.site, text, Details(until=rfc3339(gap.end))))
         self._gaps = frozenset((gap.site, gap.lane) for gap in plan.gaps)
         return events
 
@@ -226,7 +275,7 @@ class Coordinator:
     def _withdraw(self, vehicle: str, wall: float, now: float) -> list[Decided]:
         old = self.calls.pop(vehicle)
         text = f"{vehicle} is not needed at {old.site} any more."
-        return [self._record(now, wall, "call_withdrawn", vehicle, text, {"site": old.site})]
+        return [self._record(now, wall, "call_withdrawn", vehicle, text, Details(site=old.site))]
 
     def _call(self, trip: Trip, wall: float, now: float) -> list[Decided]:
         old = self.calls.get(trip.vehicle)
@@ -237,19 +286,19 @@ class Coordinator:
         elif old is not None and old.site in self.needs and min(old.call_by, trip.call_by) - wall > COMMITTED_S:
             return []  # two sites with about the same need: decided when the provider must be notified
         self.calls[trip.vehicle] = trip
-        code = "car_called" if old is None else "call_changed"
+        code: LendingCode = "car_called" if old is None else "call_changed"
         text = (
             f"{trip.vehicle} leaves {trip.start} at {rfc3339(trip.leave_at)}, is at {trip.site} by "
             f"{rfc3339(trip.arrive_at)} and supplies it for {trip.hours:.1f} h."
         )
-        data: dict[str, Scalar] = {
-            "site": trip.site,
-            "call_by": rfc3339(trip.call_by),
-            "leave_at": rfc3339(trip.leave_at),
-            "arrive_at": rfc3339(trip.arrive_at),
-            "hours": round(trip.hours, 2),
-            "brings_wh": round(trip.brings_wh),
-        }
+        data = Details(
+            site=trip.site,
+            call_by=rfc3339(trip.call_by),
+            leave_at=rfc3339(trip.leave_at),
+            arrive_at=rfc3339(trip.arrive_at),
+            hours=round(trip.hours, 2),
+            brings_wh=round(trip.brings_wh),
+        )
         return [self._record(now, wall, code, trip.vehicle, text, data)]
 
     def called_away(self, site: str) -> frozenset[str]:
@@ -265,8 +314,17 @@ class Coordinator:
         return self.outages[outage].report(self.registry, list(self.deployments.values()), self.audit)
 
     def _record(
-        self, now: float, wall: float, code: str, subject: str, text: str, data: Mapping[str, Scalar], of: str = ""
+        self,
+        now: float,
+        wall: float,
+        code: LendingCode | ArrivalCode,
+        subject: str,
+        text: str,
+        data: Details,
+        of: str = "",
     ) -> Decided:
         outage = of or (self.current.id if self.current is not None else "")
-        self.audit.add(wall, code, subject, text, **{**data, **({"outage": outage} if outage else {})})
+        if outage:
+            data = msgspec.structs.replace(data, outage=outage)
+        self.audit.add(wall, code, subject, text, data)
         return Decided(now, code, text, subject)

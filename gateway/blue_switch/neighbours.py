@@ -29,15 +29,12 @@ def apply_state(coordinator: Coordinator, site: str, state: BlueSwitchState, wal
     for vehicle, car in list(coordinator.registry.cars.items()):
         if vehicle in here:
             coordinator.registry.seen(vehicle, max(wall, car.seen_at), site, here[vehicle], Status.DEPLOYED)
-            if (call := coordinator.calls.get(vehicle)) is not None and call.site == site:
-                del coordinator.calls[vehicle]  # it has arrived
+            coordinator.arrived(vehicle, site)
         elif car.place == site and car.status is Status.DEPLOYED and (site, vehicle) not in coordinator.deployments:
             coordinator.registry.seen(vehicle, max(wall, car.seen_at), site, None, Status.FREE)
     if state.leads and not coordinator.leads:
         trips = (_trip(call) for call in state.calls)
-        coordinator.calls = {
-            trip.vehicle: trip for trip in trips if trip is not None and trip.vehicle in coordinator.registry.cars
-        }
+        coordinator.follow_leader([trip for trip in trips if trip is not None])
 
 
 def _soc_pct(value: float | None) -> float | None:

@@ -109,7 +109,7 @@ class Outage:
             "given_wh": round(sum(round(one.taken_wh, 1) for one, _ in pairs), 1),
             "floors_kept": all(one.floor_kept is not False for one, _ in pairs),
             "all_settled": all(balance.settled for _, balance in pairs),
-            "entries": [one.as_json() for one in chain.entries if one.data.get("outage") == self.id],
+            "entries": [one.as_json() for one in chain.of_outage(self.id)],
             "chain": {"whole": broken is None, "last": chain.entries[-1].hash if chain.entries else GENESIS},
         }
 

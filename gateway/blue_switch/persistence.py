@@ -7,21 +7,17 @@ reported. The member names are those of the first databases.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any, TypeAlias
 
 import msgspec
 
 from gateway.blue_switch.audit import Entry
 from gateway.blue_switch.callout import SiteNeed, Trip
-from gateway.blue_switch.coordinator import Coordinator
+from gateway.blue_switch.coordinator import Coordinator, Sighting, StoredState
 from gateway.blue_switch.handback import Deployment
 from gateway.blue_switch.outages import Outage, SiteRecord
-from gateway.blue_switch.registry import Status
 from gateway.model.journal import Kept
 from gateway.store.journal import Journal
 
@@ -31,32 +27,60 @@ KIND = "blue_switch"
 CURRENT = "desk"  # key of the row with the current state
 MAX_PAYMENTS = 10_000
 
-Row: TypeAlias = dict[str, Any]
 
-
-class _CarRow(msgspec.Struct):
+class _DeploymentRow(msgspec.Struct, rename={"returned_wh": "paid_wh"}):
     vehicle: str
-    place: str
-    soc_pct: float
-    status: Status
-    seen_at: float
+    site: str
+    agreement: str
+    arrived_at: float
+    arrived_pct: float | None
+    floor_pct: float
+    capacity_wh: float
+    way_wh: float = 0.0
+    taken_wh: float = 0.0
+    charged_wh: float = 0.0
+    lowest_pct: float | None = None
+    left_at: float | None = None
+    left_pct: float | None = None
+    returned_wh: float = 0.0
+    outage: str = ""
+
+
+class _TripRow(msgspec.Struct):
+    vehicle: str
+    agreement: str
+    site: str
+    lane: int
+    start: str
+    call_by: float
+    leave_at: float
+    arrive_at: float
+    supply_from: float
+    supply_until: float
+    brings_wh: float
+    way_wh: float
+    leaves_pct: float
+    then: str = ""
+    free_from: float | None = None  # JSON has no infinity
+    gap_s: float = 0.0
 
 
 class _CurrentRow(msgspec.Struct):
     needs: list[SiteNeed]
     current: str | None
-    loans: list[Row]
-    calls: list[Row]
-    cars: list[_CarRow]
-    payments: set[str]
+    loans: list[_DeploymentRow]
+    calls: list[_TripRow]
+    cars: list[Sighting]
+    payments: list[str]
     entries: list[Entry]
 
 
 class _OutageRow(msgspec.Struct):
+    id: str
     began: float
     ended: float | None
     records: list[SiteRecord]
-    loans: list[Row]
+    loans: list[_DeploymentRow]
     entries: list[Entry]
 
 
@@ -66,37 +90,37 @@ def changed(coordinator: Coordinator, since_seq: int) -> set[str]:
     for one in reversed(coordinator.audit.entries):
         if one.seq <= since_seq:
             break
-        found.add(str(one.data.get("outage", "")))
+        if one.outage is not None:
+            found.add(one.outage)
     return found & set(coordinator.outages)
 
 
 def rows(coordinator: Coordinator, outages: Iterable[str]) -> dict[str, tuple[str, float | None]]:
     """Return the row of the current state and those of these outages, by key: JSON, and end of the outage."""
-    body: Row = {
-        "needs": [asdict(one) for one in coordinator.needs.values()],
-        "current": coordinator.current.id if coordinator.current is not None else None,
-        "loans": [_deployment_row(one) for one in coordinator.deployments.values()],
-        "calls": [_trip_row(one) for one in coordinator.calls.values()],
-        "cars": [
-            {"vehicle": one.vehicle, "place": one.place, "soc_pct": one.soc_pct, "status": one.status.value}
-            | {"seen_at": one.seen_at}
+    state = _CurrentRow(
+        needs=list(coordinator.needs.values()),
+        current=coordinator.current.id if coordinator.current is not None else None,
+        loans=_deployment_rows(coordinator.deployments.values()),
+        calls=[_trip_row(one) for one in coordinator.calls.values()],
+        cars=[
+            Sighting(one.vehicle, one.place, one.soc_pct, one.status, one.seen_at)
             for one in coordinator.registry.cars.values()
             if one.seen_at > 0
         ],
-        "payments": sorted(coordinator.payments)[-MAX_PAYMENTS:],
-        "entries": [asdict(one) for one in coordinator.audit.entries if "outage" not in one.data],
-    }
-    found: dict[str, tuple[str, float | None]] = {CURRENT: (json.dumps(body), None)}
+        payments=sorted(coordinator.payments)[-MAX_PAYMENTS:],
+        entries=coordinator.audit.of_outage(None),
+    )
+    found: dict[str, tuple[str, float | None]] = {CURRENT: (msgspec.json.encode(state).decode(), None)}
     for outage in (coordinator.outages[one] for one in outages):
-        own = {
-            "id": outage.id,
-            "began": outage.began,
-            "ended": outage.ended,
-            "records": [asdict(one) for one in outage.records.values()],
-            "loans": [_deployment_row(one) for one in outage.deployments],
-            "entries": [asdict(one) for one in coordinator.audit.entries if one.data.get("outage") == outage.id],
-        }
-        found[outage.id] = (json.dumps(own), outage.ended)
+        row = _OutageRow(
+            id=outage.id,
+            began=outage.began,
+            ended=outage.ended,
+            records=list(outage.records.values()),
+            loans=_deployment_rows(outage.deployments),
+            entries=coordinator.audit.of_outage(outage.id),
+        )
+        found[outage.id] = (msgspec.json.encode(row).decode(), outage.ended)
     return found
 
 
@@ -104,62 +128,47 @@ def restore_rows(coordinator: Coordinator, kept: Mapping[str, str]) -> list[str]
     """Restore stored rows into a new coordinator; return the keys of rows that cannot be read."""
     unreadable: list[str] = []
     entries: list[Entry] = []
-    for key, body in sorted(kept.items(), key=lambda item: item[0] == CURRENT):  # it refers to an outage
+    outages: dict[str, Outage] = {}
+    state = StoredState()
+    for key, body in kept.items():
         try:
-            entries += (
-                _restore_current(coordinator, body) if key == CURRENT else _restore_outage(coordinator, key, body)
-            )
+            if key == CURRENT:
+                current = msgspec.json.decode(body, type=_CurrentRow)
+                state = _state(current)
+                entries += current.entries
+            else:
+                row = msgspec.json.decode(body, type=_OutageRow)
+                records = {one.site: one for one in row.records}
+                outages[key] = Outage(key, row.began, row.ended, records, _deployments(row.loans))
+                entries += row.entries
         except (ValueError, msgspec.MsgspecError):
             unreadable.append(key)
-    coordinator.audit.entries = sorted(entries, key=lambda one: one.seq)
-    if entries:  # entries older than the oldest stored outage were deleted
-        coordinator.audit.start = (coordinator.audit.entries[0].seq, coordinator.audit.entries[0].before)
+    coordinator.restore(outages, state, entries)
     return unreadable
 
 
-def _restore_outage(coordinator: Coordinator, key: str, body: str) -> list[Entry]:
-    row = msgspec.json.decode(body, type=_OutageRow)
-    records = {one.site: one for one in row.records}
-    coordinator.outages[key] = Outage(key, row.began, row.ended, records, [_deployment(one) for one in row.loans])
-    return row.entries
+def _state(row: _CurrentRow) -> StoredState:
+    calls = [_trip(one) for one in row.calls]
+    return StoredState(row.current, row.needs, _deployments(row.loans), calls, row.payments, row.cars)
 
 
-def _restore_current(coordinator: Coordinator, body: str) -> list[Entry]:
-    row = msgspec.json.decode(body, type=_CurrentRow)
-    cars, atlas = coordinator.registry.cars, coordinator.atlas
-    deployments, calls = [_deployment(one) for one in row.loans], [_trip(one) for one in row.calls]
-    coordinator.current = coordinator.outages.get(row.current or "")
-    if coordinator.current is not None:
-        coordinator.needs = {one.site: one for one in row.needs if one.site in atlas}
-    coordinator.deployments = {(one.site, one.vehicle): one for one in deployments if one.vehicle in cars}
-    coordinator.calls = {one.vehicle: one for one in calls if one.vehicle in cars}
-    coordinator.payments = row.payments
-    for one in row.cars:
-        car = cars.get(one.vehicle)
-        if car is not None and one.place in atlas:
-            cars[car.vehicle] = replace(
-                car, place=one.place, soc_pct=one.soc_pct, status=one.status, seen_at=one.seen_at
-            )
-    return row.entries
+def _deployment_rows(deployments: Iterable[Deployment]) -> list[_DeploymentRow]:
+    return [msgspec.convert(one, _DeploymentRow, from_attributes=True) for one in deployments]
 
 
-def _deployment_row(deployment: Deployment) -> Row:
-    row = asdict(deployment)
-    row["paid_wh"] = row.pop("returned_wh")
+def _deployments(rows: Iterable[_DeploymentRow]) -> list[Deployment]:
+    return [msgspec.convert(one, Deployment, from_attributes=True) for one in rows]
+
+
+def _trip_row(trip: Trip) -> _TripRow:
+    row = msgspec.convert(trip, _TripRow, from_attributes=True)
+    row.free_from = None if trip.free_from == math.inf else trip.free_from
     return row
 
 
-def _deployment(row: Row) -> Deployment:
-    return msgspec.convert({**row, "returned_wh": row.get("paid_wh", 0.0)}, Deployment)
-
-
-def _trip_row(trip: Trip) -> Row:
-    """Return a trip as JSON, which has no infinity."""
-    return {key: None if value == math.inf else value for key, value in asdict(trip).items()}
-
-
-def _trip(row: Row) -> Trip:
-    return msgspec.convert({key: math.inf if value is None else value for key, value in row.items()}, Trip)
+def _trip(row: _TripRow) -> Trip:
+    row.free_from = math.inf if row.free_from is None else row.free_from
+    return msgspec.convert(row, Trip, from_attributes=True)
 
 
 class BlueSwitchPersistence:

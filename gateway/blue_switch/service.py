@@ -155,7 +155,7 @@ class VehicleLendingService:
         events = self.coordinator.energy_returned(vehicle, wh, self._clock.wall(), self._clock.now(), soc_pct, payment)
         self._publish(events)
         if events:
-            self._report(str(self.coordinator.audit.entries[-1].data.get("outage", "")))
+            self._report(self.coordinator.audit.entries[-1].outage)
         return bool(events)
 
     def _positions(self, message: AnyInput) -> None:
@@ -271,7 +271,7 @@ class VehicleLendingService:
 
     def _publish(self, events: Sequence[Decided]) -> None:
         for event in events:
-            self._publisher.decided(event.code, event.text, None, event.subject, dict(event.figures))
+            self._publisher.decided(str(event.code), event.text, None, event.subject, dict(event.figures))
 
     # for the admin API ----------------------------------------------------------------------------------------------
 
@@ -302,6 +302,10 @@ class VehicleLendingService:
     def report(self, outage: str) -> Row:
         """Return the audit report of an outage so far; KeyError for an unknown one."""
         return self.coordinator.report(outage)
+
+    def report_markdown(self, outage: str) -> str:
+        """Return the audit report of an outage as Markdown; KeyError for an unknown one."""
+        return report_markdown(self.report(outage))
 
     # reports --------------------------------------------------------------------------------------------------------
 

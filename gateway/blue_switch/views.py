@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
 from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.blue_switch.callout import Trip
 from gateway.blue_switch.coordinator import Coordinator
@@ -94,18 +96,18 @@ def arrivals(coordinator: Coordinator, site: str) -> list[Row]:
 
 def checks(coordinator: Coordinator, limit: int) -> list[Row]:
     """Return the checks of vehicles that were plugged in, newest first."""
-    kinds = (one for one in reversed(coordinator.audit.entries) if one.kind.startswith("arrival_"))
+    checked = (one for one in reversed(coordinator.audit.entries) if one.data.welcome is not UNSET)
     return [
         {
             "at": rfc3339(one.wall),
             "vehicle": one.subject,
-            "site": one.data.get("site"),
+            "site": one.data.site,
             "code": one.kind.removeprefix("arrival_"),
-            "welcome": one.data.get("welcome"),
-            "soc_pct": one.data.get("soc_pct"),
+            "welcome": one.data.welcome,
+            "soc_pct": one.data.soc_pct,
             "reason": one.text,
         }
-        for one, _ in zip(kinds, range(limit), strict=False)
+        for one, _ in zip(checked, range(limit), strict=False)
     ]
 
 

@@ -16,7 +16,7 @@ from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.control.control_state import ActiveCommand, EvseRegistry
-from gateway.control.negotiated_needs import KEPT_S, VehicleNeedsPersistence
+from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
 from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Channel, Verb
 from gateway.model.journal import Entry, Phase, Step, StoredCommand
@@ -27,7 +27,6 @@ from gateway.store.store import StoreError
 from protocols.ports import Clock
 
 UNDELIVERED = 10_000  # results published again
-ENTRIES_READ = 10_000  # the newest, of a version that kept no records of vehicles
 NO_EVSE = frozenset({Code.UNKNOWN_EVSE.value, Code.OFFLINE.value})  # the EVSE of such a result may not exist
 
 
@@ -73,12 +72,10 @@ class Recovery:
                 self._known.put(stored.id, stored.fingerprint, latest)
                 if stored.evse is not None and _code(latest) not in NO_EVSE:
                     self._registry.ensure(stored.evse)  # until its station is back it is offline, not unknown
-        self._known.complete = len(recent) < known_ids
+        self._known.restored(complete=len(recent) < known_ids)
         for stored in await store.undelivered(UNDELIVERED):
             self._publish_again(stored)
-        if not self._needs.restore(await store.kept(0)):
-            since = self._clock.wall() - KEPT_S
-            self._needs.restore_journal(await store.entries(since=since, limit=ENTRIES_READ))
+        self._needs.restore(await store.kept(0))
         in_force = await store.in_force()
         for stored in in_force:
             self._settle_or_restore(stored)

@@ -6,9 +6,8 @@ energy requests of then are no statement about now.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -16,14 +15,12 @@ import msgspec
 
 from gateway.model.event import VehicleNeeds
 from gateway.model.evse import Evse
-from gateway.model.journal import Entry, Forgotten, Kept
-from gateway.model.state import Happened
+from gateway.model.journal import Forgotten, Kept
 from gateway.store.journal import Journal
 
 log = logging.getLogger("v2x")
 
 KIND = "vehicle_needs"
-KEPT_S = 7 * 86_400.0  # a session that was negotiated longer ago is not continued
 _Watts = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
@@ -61,7 +58,7 @@ class VehicleNeedsPersistence:
         """Write what the vehicle in session has negotiated; nothing without a session or before it has negotiated."""
         if evse.session is None or evse.needs is None:
             return
-        self._write(evse.name, _row(evse.session, asdict(evse.needs)), wall)
+        self._write(evse.name, _row(evse.session, evse.needs), wall)
 
     def forget(self, evse: str) -> None:
         """Remove the record of a session that has ended."""
@@ -80,37 +77,17 @@ class VehicleNeedsPersistence:
         del lasting["session"]
         return msgspec.convert(lasting, VehicleNeeds)
 
-    def restore(self, kept: Sequence[Kept]) -> bool:
-        """Read the records of an earlier run; False where there is none. One that cannot be read is left out."""
-        found = False
+    def restore(self, kept: Sequence[Kept]) -> None:
+        """Read the records of an earlier run. One that cannot be read is left out."""
         for one in kept:
             if one.kind != KIND:
                 continue
-            found = True
             try:
                 row = msgspec.json.decode(one.body, type=NeedsRow)
             except msgspec.DecodeError:
                 log.warning("the record of the vehicle at %s cannot be read and is left out", one.key)
                 continue
             self._written[one.key] = self._restored[one.key] = row
-        return found
-
-    def restore_journal(self, entries: Sequence[Entry]) -> None:
-        """Read journal entries (oldest first) of a version that kept no records, and write the records."""
-        walls: dict[str, float] = {}
-        found: dict[str, NeedsRow] = {}
-        for entry in entries:
-            needs, session = entry.data.get("needs"), entry.data.get("session")
-            if entry.evse is None or not session:
-                continue
-            if entry.cause == Happened.SESSION_ENDED:
-                found.pop(entry.evse, None)
-            elif entry.cause == Happened.NEGOTIATED and needs:
-                with contextlib.suppress(msgspec.ValidationError):  # written by another version
-                    found[entry.evse], walls[entry.evse] = _row(session, needs), entry.wall
-        for evse, row in found.items():
-            self._write(evse, row, walls[evse])
-            self._restored[evse] = row
 
     def _write(self, evse: str, row: NeedsRow, wall: float) -> None:
         if self._written.get(evse) != row:
@@ -118,7 +95,7 @@ class VehicleNeedsPersistence:
             self._journal.later(Kept(KIND, evse, msgspec.json.encode(row).decode(), wall))
 
 
-def _row(session: str, needs: Mapping[str, object]) -> NeedsRow:
-    """Return the row of what lasts; msgspec.ValidationError for what another version wrote."""
-    lasting = {name: value for name, value in needs.items() if name in NeedsRow.__struct_fields__}
+def _row(session: str, needs: VehicleNeeds) -> NeedsRow:
+    """Return the row of what lasts."""
+    lasting = {name: value for name, value in asdict(needs).items() if name in NeedsRow.__struct_fields__}
     return msgspec.convert({**lasting, "session": session}, NeedsRow)

@@ -101,7 +101,7 @@ class Setpoint:
         self.rejected_w: float | None = None
         self.rejections = 0  # of that power, in a row
         self.repeat_after = 0.0  # a rejected power that no command needs is not sent before
-        self.reported: tuple[str, float] | None = None  # last trouble without a command: the station's code, the power
+        self._reported: tuple[str, float] | None = None  # last trouble without a command: code, power
         self._pending: Order | None = None
 
     # transitions ----------------------------------------------------------------------------------------------------
@@ -158,8 +158,13 @@ class Setpoint:
         self.rejected_w, self.repeat_after = order.power_w, now + pause_s
         return Completion.REJECTED
 
+    def report(self, trouble: tuple[str, float]) -> bool:
+        """Return whether a trouble without a command (code, power) is another than the one reported last."""
+        changed, self._reported = self._reported != trouble, trouble
+        return changed
+
     def _clear_rejection(self) -> None:
-        self.retry_at = self.rejected_w = self.reported = None
+        self.retry_at = self.rejected_w = self._reported = None
         self.rejections, self.repeat_after = 0, 0.0
 
     # what to do -----------------------------------------------------------------------------------------------------

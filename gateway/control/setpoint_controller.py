@@ -312,8 +312,7 @@ class SetpointController:
         state = self._state
         if allocation is not None and state.allocation is allocation:
             self._commands.withdraw(state, reason, failed=True)
-        elif state.setpoint.reported != trouble:
-            state.setpoint.reported = trouble
+        elif state.setpoint.report(trouble):
             self._publisher.happened(Happened.FAULT, state.name, reason)
 
     def _report_power_at_rest(self) -> None:

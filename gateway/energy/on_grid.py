@@ -15,10 +15,10 @@ from gateway.authority.ramp import Ramp, walk
 from gateway.authority.site_limits import Base, Headroom, headroom
 from gateway.energy.dispatch import Shares, must_w, share
 from gateway.energy.modes import MODES
-from gateway.energy.modes.mode import Mode, Situation, Target
+from gateway.energy.modes.mode import Mode, Situation, Target, TargetCode
 from gateway.energy.planning.assembly import tariff_now
-from gateway.energy.planning.problem import Plan
-from gateway.energy.reason import Decided
+from gateway.energy.planning.problem import Plan, PlanSource
+from gateway.energy.reason import Decided, LimitBinds
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.resource import STORAGE, Resource
 from gateway.energy.settings import EnergySection
@@ -79,13 +79,13 @@ class OnGrid:
     arrived: bool = True  # the ramp has reached its target
     free_w: float = float("inf")  # left by the connection for charging in the last step
     _mode: tuple[SiteMode, Mode] | None = None  # in force
-    _code: str = ""
+    _code: TargetCode | None = None
     _binding: Code | None = None
     _shaving: bool = False
     _held: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.meter_model.delay_s = self.settings.meter_delay_s
+        self.meter_model.configure(self.settings.meter_delay_s)
 
     def step(self, view: View, resources: Sequence[Resource], limit_share: float) -> GridStep:
         """Return the result of one step; `limit_share` (0 to 1) is the share of all power after an outage."""
@@ -107,10 +107,10 @@ class OnGrid:
                 self.ramp = None
                 changes = self._changes(view, target, left)
                 return GridStep(target, left, controlled_w, base_w, None, (*events, *deviations, *changes))
-            target = Target(0.0, "recharge", "Energy discharged in the outage is recharged.")
+            target = Target(0.0, TargetCode.RECHARGE, "Energy discharged in the outage is recharged.")
             controlled_w = sum(one.present_w for one in pool.resources)
         target_w = self._ramped(view, _goal_w(target, pool, left), left, controlled_w)
-        shares = self._shares(target_w, pool.resources, view, by_plan=target.code.startswith("plan"))
+        shares = self._shares(target_w, pool.resources, view, by_plan=target.by_plan)
         self.ordered(view, shares.power_w)
         changes = self._changes(view, target, left)
         return GridStep(target, left, target_w, base_w, shares, (*events, *deviations, *changes))
@@ -214,7 +214,12 @@ class OnGrid:
         planned_w = planned_grid_w = None
         plan = self.plan
         fresh = plan is not None and view.wall - plan.wall < PLAN_LIFE * self.settings.plan_every_s
-        if plan is not None and fresh and plan.source == "optimum" and (step := plan.step_at(view.wall)) is not None:
+        if (
+            plan is not None
+            and fresh
+            and plan.source is PlanSource.OPTIMUM
+            and (step := plan.step_at(view.wall)) is not None
+        ):
             planned_w, planned_grid_w = plan.power_w[step], plan.grid_w[step]
         tariff = tariff_now(view, self.settings)
         situation = Situation(
@@ -274,7 +279,7 @@ class OnGrid:
         events = []
         if target.code != self._code:
             self._code = target.code
-            events.append(Decided(view.now, f"mode_{target.code}", f"{view.mode.value}: {target.text}"))
+            events.append(Decided(view.now, target.code, f"{view.mode.value}: {target.text}"))
         target_w = target.power_w or 0.0
         binding, edge_w = None, 0.0
         if target_w > left.high_w + NEAR_W:
@@ -285,7 +290,7 @@ class OnGrid:
             self._binding = binding
             if binding is not None:
                 text = f"The {binding.replace('_', ' ')} leaves {edge_w:.0f} W of a target of {target_w:.0f} W."
-                events.append(Decided(view.now, f"bound_by_{binding.value}", text))
+                events.append(Decided(view.now, LimitBinds(f"bound_by_{binding.value}"), text))
         return events
 
 

@@ -257,8 +257,7 @@ class EnergyService:
     # orders ---------------------------------------------------------------------------------------------------------
 
     def _carry_out(self, orders: Orders) -> None:
-        if self._site.islanded is not orders.islanded:
-            self._site.islanded = orders.islanded
+        if self._site.operate_islanded(orders.islanded):
             self._publisher.inputs_changed.set()
             self._registry.wake_all()
         island = self.controller.island
@@ -268,7 +267,7 @@ class EnergyService:
             self._order(state, orders.evses.get(state.name, nothing), reserve)
         for event in orders.events:
             evse = event.subject if event.subject in self._registry else None
-            self._publisher.decided(event.code, event.text, evse, event.subject, dict(event.figures))
+            self._publisher.decided(str(event.code), event.text, evse, event.subject, dict(event.figures))
         self._publish(orders.state)
 
     def _order(self, state: EvseControlState, orders: EvseOrders, reserve: ReserveInForce | None) -> None:
@@ -294,7 +293,7 @@ class EnergyService:
     def _release(self) -> None:
         """Leave every EVSE to itself where nothing is managed any more."""
         self.state = None
-        self._site.islanded = False
+        self._site.operate_islanded(False)
         for state in self._registry:
             self._order(state, EvseOrders(), None)
         self._publisher.changed(None)

@@ -317,3 +317,8 @@ class Site:
     reserve_wh: float | None = None
     backup: bool = False
     islanded: bool = False
+
+    def operate_islanded(self, islanded: bool) -> bool:
+        """Apply whether the site runs as an island; True where that is a change."""
+        changed, self.islanded = self.islanded is not islanded, islanded
+        return changed

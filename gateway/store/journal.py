@@ -227,7 +227,11 @@ class IdempotencyCache:
     def __init__(self, store: Store, most: int) -> None:
         self._store, self._most = store, most
         self._recent: OrderedDict[str, tuple[str, str]] = OrderedDict()
-        self.complete = True  # the store has no other ids
+        self._complete = True  # the store has no other ids
+
+    def restored(self, complete: bool) -> None:
+        """End the restoring of ids; `complete`: the store has no other ids."""
+        self._complete = complete
 
     def recent(self, command_id: str) -> tuple[str, str] | None:
         """Return what memory has of an id."""
@@ -236,7 +240,7 @@ class IdempotencyCache:
     async def find(self, command_id: str) -> tuple[str, str] | None:
         """Return what is stored of an id; StoreError if the store cannot be read."""
         held = self._recent.get(command_id)
-        if held is not None or self.complete:
+        if held is not None or self._complete:
             return held
         stored = await self._store.find_command(command_id)
         return (stored.fingerprint, stored.final or stored.first or "") if stored is not None else None
@@ -246,7 +250,7 @@ class IdempotencyCache:
         self._recent[command_id] = (fingerprint, result)
         if len(self._recent) > self._most:
             self._recent.popitem(last=False)
-            self.complete = False
+            self._complete = False
 
     def update(self, command_id: str, result: str) -> None:
         """Store a later result of an id."""

@@ -17,11 +17,10 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway import __version__
-from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.command import MAX_BYTES, Channel, Submission
 from gateway.service import GatewayService
 from gateway.web import blue_switch, station_operations
-from gateway.web.ports import Limit, Row, StationAdmin
+from gateway.web.ports import Limit, Row, StationAdmin, VehicleLending
 from gateway.web.request_models import CallBody, RegistrationBody, StationBody, TokenBody
 
 PREFIX = "/admin/v1"
@@ -34,7 +33,7 @@ def build(
     *,
     token: str | None = None,
     raw_calls: bool = False,
-    lending: VehicleLendingService | None = None,
+    lending: VehicleLending | None = None,
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the application. Without a token it is open to every client; `raw_calls` enables the raw OCPP route."""

@@ -12,10 +12,8 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
-from gateway.blue_switch.outages import report_markdown
-from gateway.blue_switch.service import VehicleLendingService
 from gateway.model.moment import Moment
-from gateway.web.ports import Limit, Row
+from gateway.web.ports import Limit, Row, VehicleLending
 from gateway.web.request_models import Body
 
 PREFIX = "/blue-switch"
@@ -39,7 +37,7 @@ class PaymentBody(Body):
     soc_pct: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
 
 
-def add(router: APIRouter, lending: VehicleLendingService | None, now: Callable[[], float]) -> None:
+def add(router: APIRouter, lending: VehicleLending | None, now: Callable[[], float]) -> None:
     """Add the routes to an authenticated router; `now` returns Unix time."""
     routes = _Routes(lending, now)
     table: list[tuple[str, str, Callable[..., Any]]] = [
@@ -62,12 +60,12 @@ def add(router: APIRouter, lending: VehicleLendingService | None, now: Callable[
 
 
 class _Routes:
-    def __init__(self, lending: VehicleLendingService | None, now: Callable[[], float]) -> None:
+    def __init__(self, lending: VehicleLending | None, now: Callable[[], float]) -> None:
         self._configured = lending
         self._now = now
 
     @property
-    def _lending(self) -> VehicleLendingService:
+    def _lending(self) -> VehicleLending:
         if self._configured is None:
             raise HTTPException(404, "Blue Switch is not configured: blue_switch.file names no agreement file")
         return self._configured
@@ -130,12 +128,12 @@ class _Routes:
     async def outage(self, outage: str, format: Literal["json", "markdown"] = "json") -> Row | Response:
         """Return the audit report of an outage as JSON or Markdown."""
         try:
-            made = self._lending.report(outage)
+            if format == "json":
+                return self._lending.report(outage)
+            text = self._lending.report_markdown(outage)
         except KeyError:
             raise LookupError(f"no outage {outage}") from None
-        if format == "markdown":
-            return PlainTextResponse(report_markdown(made), media_type="text/markdown; charset=utf-8")
-        return made
+        return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 
 def _one(rows: list[Row], key: str, value: str, missing: str) -> Row:

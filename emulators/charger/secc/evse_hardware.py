@@ -68,7 +68,7 @@ class EvseHardware:
         self._insulation_from = None
         self.session_battery = SessionBattery()
 
-    def prepare(self, engine: Secc, cap: Limits, now: float) -> None:
+    def prepare(self, engine: Secc, now: float) -> None:
         """Update the engine with measurements and limits, before it processes bytes or time."""
         stage, reading = self.stage, self.stage.reading(now)
         dc = is_dc(engine)
@@ -85,8 +85,8 @@ class EvseHardware:
             now,
         )
         live = Limits(
-            max_charge_w=min(stage.available_charge_w, cap.max_charge_w),
-            max_discharge_w=min(stage.available_discharge_w, cap.max_discharge_w),
+            max_charge_w=stage.available_charge_w,
+            max_discharge_w=stage.available_discharge_w,
             max_charge_a=ANY_A,
             max_discharge_a=ANY_A,
         )

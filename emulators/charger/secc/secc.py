@@ -5,9 +5,8 @@ The interface for a station or a program, which needs no other part of ISO 15118
     secc = EvseSecc(stage, clock, observe=print)          # events below, in the order they happen
     server = await listen(secc.serve, "::1", 0)           # or `await secc.serve(wire)` for any wire
     secc.set_power(-5_000)                                # live set-point at the grid side, W, - discharges
-    secc.limit_power(max_discharge_w=0)                   # temporary tighter limits; None removes them
     secc.authorize(True)                                  # if built with `free_vend=False`
-    secc.terminate("reservation ends"); secc.pause(); secc.renegotiate()
+    secc.terminate("reservation ends"); secc.renegotiate()
     secc.unplug()                                         # the cable is disconnected: the session ends at once
 
 Events: `VehicleIdentified`, `AuthorizationRequested`, `NeedsStated`, `ChargingStarted`, `Measured` (once per loop),
@@ -39,8 +38,7 @@ from emulators.charger.secc.events import (
 from emulators.charger.secc.evse_hardware import EvseHardware, is_dc, stage_settings
 from emulators.charger.secc.setpoint import NOTICE_S, SeccSetpoint
 from protocols.iso15118.iso20 import events, orders
-from protocols.iso15118.iso20.limits import Limits, PowerRange
-from protocols.iso15118.iso20.schedules import ScheduleOffer
+from protocols.iso15118.iso20.limits import PowerRange
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.secc_session import Evse, SeccSettings, Verdict
 from protocols.iso15118.iso20.setpoint import decide
@@ -52,10 +50,7 @@ from protocols.ports import Clock, Wire
 
 
 class EvseSecc:
-    """SECC of one EVSE. `battery`: the battery of an emulated car; None uses the values of the session.
-
-    `hold_schedules`: a car waits after `NeedsStated` until `offer_schedules` (`()` is enough in dynamic control).
-    """
+    """SECC of one EVSE. `battery`: the battery of an emulated car; None uses the values of the session."""
 
     def __init__(
         self,
@@ -65,7 +60,6 @@ class EvseSecc:
         *,
         settings: SeccSettings | None = None,
         free_vend: bool = True,
-        hold_schedules: bool = False,
         cable_check_s: float = 1.0,
         battery: Battery | None = None,
         trace: Callable[[events.MessageSent | events.MessageReceived], None] | None = None,
@@ -80,9 +74,8 @@ class EvseSecc:
         self._observe: Callable[[SeccEvent], object] = observe or (lambda event: None)
         self._trace = trace
         self._free_vend = free_vend
-        self._setpoint = SeccSetpoint(stage, clock, hold_schedules)
+        self._setpoint = SeccSetpoint(stage, clock)
         self._paused: dict[bytes, events.Paused] = {}
-        self._cap = Limits(max_charge_w=float("inf"), max_discharge_w=float("inf"))
         self._wire: Wire | None = None
         self._pausing = False
         self._headroom: PowerRange | None = None  # power range of the last charge loop
@@ -114,13 +107,6 @@ class EvseSecc:
         """Connect the battery of an emulated car; None uses the values of the session."""
         self.hardware.battery = battery
 
-    def limit_power(self, max_charge_w: float | None = None, max_discharge_w: float | None = None) -> None:
-        """Set limits below those of the power stage, magnitudes; None removes them."""
-        self._cap = Limits(
-            max_charge_w=float("inf") if max_charge_w is None else max_charge_w,
-            max_discharge_w=float("inf") if max_discharge_w is None else max_discharge_w,
-        )
-
     def authorize(self, accepted: bool) -> None:
         """Accept or reject the vehicle."""
         self._command(orders.Authorize(Verdict.YES if accepted else Verdict.NO))
@@ -129,17 +115,9 @@ class EvseSecc:
         """Report that authorization waits for the driver (a card, an app): the car repeats its request."""
         self._command(orders.Authorize(Verdict.WAITING_FOR_CUSTOMER))
 
-    def offer_schedules(self, offers: tuple[ScheduleOffer, ...], *, pause_wanted: bool = False) -> None:
-        """Set the schedules offered in the current or next schedule exchange."""
-        self._command(orders.OfferSchedules(offers, pause_wanted))
-
     def terminate(self, reason: str = "", within_s: int = NOTICE_S) -> None:
         """Request the end of the session; after `within_s` the power is switched off."""
         self._notify(EVSENotification.Terminate, within_s)
-
-    def pause(self, within_s: int = NOTICE_S) -> None:
-        """Request a pause of the session."""
-        self._notify(EVSENotification.Pause, within_s)
 
     def renegotiate(self, *, services: bool = False, within_s: int = NOTICE_S) -> None:
         """Request a new schedule exchange, or a new service selection."""
@@ -190,7 +168,7 @@ class EvseSecc:
 
     def _prepare(self, now: float) -> None:
         if self.engine is not None:
-            self.hardware.prepare(self.engine, self._cap, now)
+            self.hardware.prepare(self.engine, now)
 
     def _report(self, happened: Sequence[object]) -> None:
         for event in happened:

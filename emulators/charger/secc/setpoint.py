@@ -16,11 +16,10 @@ RENEGOTIATED_W = 100.0  # scheduled control: smaller changes only limit the powe
 class SeccSetpoint:
     """Set-point of one EVSE, over all sessions. `power_w` is at the grid side; None: what the car requests."""
 
-    def __init__(self, stage: PowerStage, clock: Clock, hold_schedules: bool) -> None:
+    def __init__(self, stage: PowerStage, clock: Clock) -> None:
         self.power_w: float | None = 0.0
         self._requested = False  # the next exchange follows a request of the SECC
         self._stage, self._clock = stage, clock
-        self._hold_schedules = hold_schedules  # until schedules are offered by command
         self._offered_w: float | None = None
         self._exchanged = False  # the car has requested schedules
         self._outdated = False  # the last offer came after the car had received its schedule
@@ -42,7 +41,7 @@ class SeccSetpoint:
         now, setpoint = self._clock.now(), self.power_w
         engine.command(orders.SetPower(self.of(engine)), now)
         choice = engine.session.choice
-        if choice is None or (self._hold_schedules and engine.evse.schedules is None):
+        if choice is None:
             return
         if choice.is_dynamic:
             engine.command(orders.OfferSchedules(()), now)

@@ -62,6 +62,22 @@ class Reading:
     max_v2x_energy_wh: float | None = None
 
 
+class VehicleEvents(Protocol):
+    """Station as a power path sees it: what a vehicle does at one of its EVSEs."""
+
+    def arrive(self, number: int) -> None:
+        """A vehicle is connected, its needs are not known yet."""
+
+    def plug_in(self, number: int, needs: Needs) -> None:
+        """The vehicle has stated its needs."""
+
+    def leave(self, number: int, in_order: bool) -> None:
+        """The session of the vehicle has ended."""
+
+    def wake(self) -> None:
+        """Power or measurements have changed."""
+
+
 class PowerPath(Protocol):
     """Power path of one EVSE, with or without a vehicle. `stage` is its converter with the meter."""
 
@@ -76,6 +92,9 @@ class PowerPath(Protocol):
     def max_discharge_w(self) -> float:
         """Rated discharging power, magnitude; 0 if unidirectional."""
         return self.stage.spec.max_discharge_w
+
+    def attach(self, station: VehicleEvents, number: int) -> None:
+        """Report vehicles at this EVSE to its station."""
 
     def set_power(self, power_w: float, now: float) -> None:
         """Set the power at the AC side, within limits and ramps; 0 keeps the session."""
@@ -99,6 +118,9 @@ class CarPowerPath(PowerPath):
     def __init__(self, stage: PowerStage) -> None:
         self.stage = stage
         self.car: Car | None = None
+
+    def attach(self, station: VehicleEvents, number: int) -> None:
+        """Nothing: who plugs the car in also reports it to the station."""
 
     def plug(self, car: Car, now: float) -> Needs:
         """Connect a car; return its charging needs."""

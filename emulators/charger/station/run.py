@@ -131,7 +131,6 @@ async def make(
     charger = Charger(station, power_paths)
     for number, power_path in enumerate(power_paths, 1):
         if isinstance(power_path, SeccPowerPath):
-            power_path.bind(charger.station, number)
             host, port = iso15118_io.endpoint(options.secc or "")
             listener = await iso15118_io.listen(power_path.secc.serve, host, port + number - 1 if port else 0)
             charger.listeners.append(listener)

@@ -20,8 +20,7 @@ from emulators.charger.secc.events import (
     VehicleIdentified,
 )
 from emulators.charger.secc.secc import EvseSecc
-from emulators.charger.station.power_path import Needs, PowerPath, Reading, energies
-from emulators.charger.station.station import Station
+from emulators.charger.station.power_path import Needs, PowerPath, Reading, VehicleEvents, energies
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.ports import Clock
@@ -36,14 +35,13 @@ class SeccOptions(TypedDict, total=False):
 
     settings: SeccSettings | None
     free_vend: bool
-    hold_schedules: bool
     cable_check_s: float
     battery: Battery | None
     trace: Callable[[events.MessageSent | events.MessageReceived], None] | None
 
 
 class SeccPowerPath(PowerPath):
-    """Power path with an SECC. `bind` assigns it to an EVSE of a station."""
+    """Power path with an SECC; the station that it is built into attaches itself."""
 
     def __init__(
         self,
@@ -54,18 +52,17 @@ class SeccPowerPath(PowerPath):
     ) -> None:
         self.stage, self._observe = stage, observe
         self.secc = EvseSecc(stage, clock, self._on_event, **secc)
-        self._station: Station | None = None
+        self._station: VehicleEvents | None = None
         self._number = 0
         self._vehicle: str | None = None
         self._needs: Needs | None = None
         self._measured: Measured | None = None
         self.requested_w: float | None = None
 
-    def bind(self, station: Station, number: int) -> None:
-        """Assign the power path to an EVSE."""
-        self._station, self._number = station, number
-
     # PowerPath
+
+    def attach(self, station: VehicleEvents, number: int) -> None:
+        self._station, self._number = station, number
 
     def set_power(self, power_w: float, now: float) -> None:
         """Set the power if it has changed: in scheduled control every set-point causes a renegotiation."""

@@ -112,6 +112,8 @@ class Station:
         self.persistence = Persistence(self, self.link, self._parts(), store)
         self.ocpp = version_of(self)
         self.persistence.restore()  # before anything happens at the connectors
+        for number, evse in self.evses.items():
+            evse.power_path.attach(self, number)
         self.variables_changed()
 
     @property
@@ -290,9 +292,9 @@ class Station:
         """Occupy a connector by a vehicle whose needs are not known yet."""
         self.set_status(self.evses[number], ConnectorStatus.occupied)
 
-    def leave(self, number: int, well: bool) -> None:
-        """End the vehicle's session and its transaction. `well` is False after a communication error."""
-        self.sessions.leave(self.evses[number], well)
+    def leave(self, number: int, in_order: bool) -> None:
+        """End the vehicle's session and its transaction. `in_order` is False after a communication error."""
+        self.sessions.leave(self.evses[number], in_order)
 
     def plug_in(self, number: int, needs: Needs, token: str | None = None) -> None:
         """Connect a vehicle with its charging needs; with a token or free charging its transaction begins.

@@ -51,6 +51,7 @@ def add_stations(world: EmulatedSite, part: ChargerPart, connect: Callable[[str]
             bay.bind(station)
         world.stations[name] = station
         world.injection_points.add_process(name, clock, functools.partial(station.reboot, "PowerUp", "PowerLoss"))
+        world.injection_points.modems[name] = station.link.modem_reset
 
 
 def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> ParkingBay:

@@ -6,7 +6,7 @@ of its own. Discharge covers the site's own load and no more, unless export pays
 
 from __future__ import annotations
 
-from gateway.energy.modes.mode import Situation, Target
+from gateway.energy.modes.mode import Situation, Target, TargetCode
 from gateway.energy.modes.peak_shaving import charge_demand_w
 from gateway.energy.price import CHEAP_QUANTILE, EXPENSIVE_QUANTILE
 
@@ -26,7 +26,7 @@ class ByPrice:
         if now is None or len(ahead) < 4:
             need_w = charge_demand_w(situation, refill=False)
             text = "No price is known, so vehicles charge only what they need for their departure."
-            return Target(need_w, "price_unknown", text)
+            return Target(need_w, TargetCode.PRICE_UNKNOWN, text)
         cheap, expensive = (ahead[int(share * (len(ahead) - 1))] for share in (CHEAP_QUANTILE, EXPENSIVE_QUANTILE))
         price, export = now
         able = [one for one in situation.resources if one.max_discharge_w > 0]
@@ -35,18 +35,17 @@ class ByPrice:
         if eta <= 0 or expensive - degradation <= cheap / eta:
             need_w = charge_demand_w(situation, refill=price <= cheap)
             return Target(
-                need_w, "spread_too_small", "The day's spread of prices does not cover losses and degradation."
+                need_w, TargetCode.SPREAD_TOO_SMALL, "The day's spread of prices does not cover losses and degradation."
             )
         if price <= cheap:
             need_w = charge_demand_w(situation, refill=True)
-            return Target(need_w, "cheap", f"A kWh costs {price:g}, which is cheap today.")
+            return Target(need_w, TargetCode.CHEAP, f"A kWh costs {price:g}, which is cheap today.")
         if price >= expensive:
             most_w = sum(one.max_discharge_w for one in able)
             own_w = max(0.0, situation.base_w or 0.0)
             discharge_w = most_w if export - degradation > cheap / eta else min(own_w, most_w)
-            # "dear" as in the event code `mode_dear` (docs/architecture.md, words on the wire)
-            return Target(0.0 - discharge_w, "dear", f"A kWh costs {price:g}, which is expensive today.")
-        return Target(0.0, "middling", f"A kWh costs {price:g}, neither cheap nor expensive.")
+            return Target(0.0 - discharge_w, TargetCode.EXPENSIVE, f"A kWh costs {price:g}, which is expensive today.")
+        return Target(0.0, TargetCode.MIDDLING, f"A kWh costs {price:g}, neither cheap nor expensive.")
 
     def _planned(self, situation: Situation, planned_w: float) -> Target:
         """Return the plan's power; where the plan keeps the grid at zero, the power that does so at the meter."""
@@ -56,8 +55,8 @@ class ByPrice:
             and abs(situation.planned_grid_w) < ZERO_GRID_W
         ):
             text = "The plan keeps the grid power at zero now."
-            return Target(-situation.base_w, "plan_zero_grid", text, soft=False)
-        return Target(planned_w, "plan", f"The plan sets {planned_w:.0f} W now.", soft=False)
+            return Target(-situation.base_w, TargetCode.PLAN_ZERO_GRID, text, soft=False, by_plan=True)
+        return Target(planned_w, TargetCode.PLAN, f"The plan sets {planned_w:.0f} W now.", soft=False, by_plan=True)
 
 
 def _prices_ahead(situation: Situation) -> list[float]:

@@ -7,7 +7,7 @@ charges everything to its ceiling within the site's limits and discharges nothin
 
 from __future__ import annotations
 
-from gateway.energy.modes.mode import Situation, Target
+from gateway.energy.modes.mode import Situation, Target, TargetCode
 from gateway.energy.modes.peak_shaving import SPARE, charge_demand_w
 
 
@@ -15,14 +15,14 @@ class GridService:
     """Power is set by commands of the facility or of an aggregator only."""
 
     def target(self, situation: Situation) -> Target:
-        return Target(0.0, "no_order", "No order for grid service is in force.")
+        return Target(0.0, TargetCode.NO_ORDER, "No order for grid service is in force.")
 
 
 class Manual:
     """No optimisation."""
 
     def target(self, situation: Situation) -> Target:
-        return Target(None, "manual", "Every EVSE follows its own commands.")
+        return Target(None, TargetCode.MANUAL, "Every EVSE follows its own commands.")
 
 
 class Backup:
@@ -31,4 +31,6 @@ class Backup:
     def target(self, situation: Situation) -> Target:
         demand_w = charge_demand_w(situation, refill=True)
         power_w = max(0.0, min(demand_w, situation.headroom_w * (1 - SPARE)))
-        return Target(power_w, "filling_reserve", f"All batteries are charged for an outage, {power_w:.0f} W now.")
+        return Target(
+            power_w, TargetCode.FILLING_RESERVE, f"All batteries are charged for an outage, {power_w:.0f} W now."
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from gateway.energy.price import Tariff
@@ -33,18 +34,41 @@ class Situation:
     tariff: Tariff = field(default_factory=Tariff)
 
 
+class TargetCode(StrEnum):
+    """Reason for the target of a mode, as published."""
+
+    NO_ORDER = "mode_no_order"
+    MANUAL = "mode_manual"
+    FILLING_RESERVE = "mode_filling_reserve"
+    INPUT_STALE = "mode_input_stale"
+    SURPLUS = "mode_surplus"
+    SELF_SUPPLY = "mode_self_supply"
+    BALANCED = "mode_balanced"
+    PRICE_UNKNOWN = "mode_price_unknown"
+    SPREAD_TOO_SMALL = "mode_spread_too_small"
+    CHEAP = "mode_cheap"
+    EXPENSIVE = "mode_dear"  # the word on the wire (docs/architecture.md)
+    MIDDLING = "mode_middling"
+    PLAN_ZERO_GRID = "mode_plan_zero_grid"
+    PLAN = "mode_plan"
+    SHAVING = "mode_shaving"
+    BELOW_PEAK = "mode_below_peak"
+    RECHARGE = "mode_recharge"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Total power of vehicles and storages, + charge; None leaves each EVSE to its own commands.
 
     `code` and `text` give the reason. Vehicles that leave soon may charge on top of a `soft` target; a plan has
-    decided about them already.
+    decided about them already. `by_plan`: the plan also states which resources the target is for.
     """
 
     power_w: float | None
-    code: str
+    code: TargetCode
     text: str
     soft: bool = True
+    by_plan: bool = False
 
 
 class Mode(Protocol):

@@ -7,7 +7,7 @@ what shaving took, but leave a part of the headroom free for other loads.
 
 from __future__ import annotations
 
-from gateway.energy.modes.mode import Situation, Target
+from gateway.energy.modes.mode import Situation, Target, TargetCode
 from gateway.energy.resource import free_capacity_wh, wanted_wh
 
 SPARE = 0.15  # of a positive headroom left free
@@ -21,14 +21,14 @@ class PeakShaving:
     def target(self, situation: Situation) -> Target:
         headroom_w = situation.headroom_w
         if headroom_w < 0:
-            return Target(headroom_w, "shaving", f"The site would draw {-headroom_w:.0f} W more than allowed.")
+            return Target(headroom_w, TargetCode.SHAVING, f"The site would draw {-headroom_w:.0f} W more than allowed.")
         planned_w = situation.planned_w
         demand_w = planned_w if planned_w is not None else charge_demand_w(situation, refill=True)
         if demand_w < 0:
-            return Target(demand_w, "plan", "The plan discharges now.", soft=False)
+            return Target(demand_w, TargetCode.PLAN, "The plan discharges now.", soft=False, by_plan=True)
         power_w = min(demand_w, headroom_w * (1 - SPARE))
         text = f"{headroom_w:.0f} W are free below the limit, {demand_w:.0f} W are needed for charging."
-        return Target(power_w, "below_peak", text)
+        return Target(power_w, TargetCode.BELOW_PEAK, text)
 
 
 def charge_demand_w(situation: Situation, refill: bool) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.energy.modes.mode import Situation, Target
+from gateway.energy.modes.mode import Situation, Target, TargetCode
 
 START_S = 60.0
 STOP_S = 180.0
@@ -26,15 +26,15 @@ class SelfConsumption:
 
     def target(self, situation: Situation) -> Target:
         if situation.base_w is None:
-            return Target(0.0, "input_stale", "The meters are stale, so the surplus is unknown.")
+            return Target(0.0, TargetCode.INPUT_STALE, "The meters are stale, so the surplus is unknown.")
         surplus_w = -situation.base_w + BIAS_W
         min_w = min((one.min_charge_w for one in situation.resources if one.max_charge_w > 0), default=0.0)
         self._latch(surplus_w >= max(min_w, DEAD_BAND_W), situation.now)
         if self._charging:
-            return Target(max(surplus_w, min_w), "surplus", f"The site has a surplus of {surplus_w:.0f} W.")
+            return Target(max(surplus_w, min_w), TargetCode.SURPLUS, f"The site has a surplus of {surplus_w:.0f} W.")
         if surplus_w < -DEAD_BAND_W:
-            return Target(surplus_w, "self_supply", f"The site's load exceeds its PV by {-surplus_w:.0f} W.")
-        return Target(0.0, "balanced", "Load and PV are balanced.")
+            return Target(surplus_w, TargetCode.SELF_SUPPLY, f"The site's load exceeds its PV by {-surplus_w:.0f} W.")
+        return Target(0.0, TargetCode.BALANCED, "Load and PV are balanced.")
 
     def _latch(self, charging: bool, now: float) -> None:
         if charging == self._charging:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gateway.authority.soc_floors import METER_EFFICIENCY
 
@@ -93,12 +94,19 @@ class Problem:
         return [first / 3600, *([self.step_s / 3600] * (self.steps - 1))]
 
 
+class PlanSource(StrEnum):
+    """How a plan was found."""
+
+    OPTIMUM = "optimum"
+    RULES = "rules"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Power of each step from `start`. `power_w[t]` is the sum over all visits, `grid_w[t]` + import.
 
-    `cost`: over the horizon, with degradation and missing energy, less the value of the energy left. `source`:
-    `optimum` or `rules`; `reason`: why it is not the optimum, or how it was found.
+    `cost`: over the horizon, with degradation and missing energy, less the value of the energy left.
+    `reason`: why it is not the optimum, or how it was found.
     """
 
     wall: float
@@ -109,7 +117,7 @@ class Plan:
     visit_w: Mapping[str, tuple[float, ...]]
     energy_wh: Mapping[str, tuple[float, ...]]
     cost: float
-    source: str
+    source: PlanSource
     reason: str
     iterations: int = 0
 

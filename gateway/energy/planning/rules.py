@@ -12,7 +12,7 @@ import math
 from statistics import median
 
 from gateway.energy.planning.model import REFILL_S, left_price, missing_price, place
-from gateway.energy.planning.problem import Plan, Problem, Visit
+from gateway.energy.planning.problem import Plan, PlanSource, Problem, Visit
 from gateway.energy.price import CHEAP_QUANTILE, EXPENSIVE_QUANTILE
 
 
@@ -48,7 +48,7 @@ def rule_plan(problem: Problem, reason: str) -> Plan:
         {name: tuple(series) for name, series in visit_w.items()},
         {name: tuple(series) for name, series in energy_wh.items()},
         cost_of(problem, {name: tuple(series) for name, series in visit_w.items()}),
-        "rules",
+        PlanSource.RULES,
         reason,
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.energy.planning.model import Block, Model, build
-from gateway.energy.planning.problem import Plan, Problem
+from gateway.energy.planning.problem import Plan, PlanSource, Problem
 
 Statuses = NDArray[np.int8]
 BASIC, AT_LOW = 1, 0  # highspy.HighsBasisStatus
@@ -166,7 +166,7 @@ def _plan(model: Model, solution: NDArray[np.float64], cost: float, iterations: 
         visit_w,
         energy_wh,
         cost,
-        "optimum",
+        PlanSource.OPTIMUM,
         f"found in {iterations} iterations",
         iterations,
     )

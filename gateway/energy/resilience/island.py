@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.authority.grid_limits import return_share
-from gateway.energy.reason import Decided
+from gateway.energy.reason import Decided, EnergyCode
 from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.interlock import Interlock
 from gateway.energy.resilience.phase import (
@@ -84,11 +84,11 @@ class Island:
         switch = "open" if self.phase in OPEN_SWITCH else "closed" if self.phase in CLOSED_SWITCH else ""
         return Orders(self.phase, switch, self.forming, share)
 
-    def _go(self, phase: Phase, code: str, text: str) -> None:
+    def _go(self, phase: Phase, code: EnergyCode, text: str) -> None:
         self.phase, self._entered, self._late = phase, self._now, False
         self._report(code, text)
 
-    def _report(self, code: str, text: str) -> None:
+    def _report(self, code: EnergyCode, text: str) -> None:
         self._events.append(Decided(self._now, code, text))
 
     def _command(self, inputs: IslandInputs) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.energy.reason import Decided
+from gateway.energy.reason import Decided, EnergyCode
 from gateway.energy.settings import TierTable
 
 RESTORE_S = 120.0  # s between two tiers coming back
@@ -113,5 +113,5 @@ class Tiers:
             return []
         self.on[tier.name] = on
         self._since[tier.name] = now
-        code, word = ("tier_restored", "restored") if on else ("tier_shed", "shed")
-        return [Decided(now, code, f"{tier.name} is {word}: {why}.", tier.name)]
+        code: EnergyCode = "tier_restored" if on else "tier_shed"
+        return [Decided(now, code, f"{tier.name} is {'restored' if on else 'shed'}: {why}.", tier.name)]

@@ -25,6 +25,11 @@ class Connection:
         self._outgoing.clear()
         return outgoing
 
+    @property
+    def flushed(self) -> bool:
+        """True without pending output."""
+        return not self._outgoing
+
     def _send(self, data: bytes, message: object) -> None:
         self._outgoing += data
         if self._trace:

@@ -111,7 +111,7 @@ class Evcc(Connection):
         self._stream_due: float | None = None
         self._stream_by: float | None = None
         self._parallel_request = "ScheduleExchangeReq"  # last request parallel to the loop
-        self._requested_step: Step | None = None  # a step ordered by the host, taken in the next loop
+        self.ordered_step: Step | None = None  # a step ordered by the host, taken in the next loop
 
     # the engine contract
 
@@ -201,6 +201,15 @@ class Evcc(Connection):
         if choice is None or choice.is_dynamic or not self.session.power_on or self.session.standby:
             return 0.0
         return planned_power(self.session, self._context(now))
+
+    @property
+    def next_request(self) -> float | None:
+        """Time of the next request; None while a response is pending."""
+        return self._due
+
+    def move_request(self, to: float) -> None:
+        """Move the next request to another time."""
+        self._due = to
 
     # requests
 
@@ -331,8 +340,8 @@ class Evcc(Connection):
             self._setup_by = None
         step, poll = reaction.step, reaction.poll
         if self.step in _LOOP and step in _LOOP:
-            if self._requested_step is not None:
-                step, self._requested_step, poll = self._requested_step, None, False
+            if self.ordered_step is not None:
+                step, self.ordered_step, poll = self.ordered_step, None, False
             elif self.session.renegotiated and self._stream_by is None:
                 step, poll = Step.RENEGOTIATION, False
             elif (self.session.renegotiating or self.session.confirming) and not wanted_before:
@@ -379,7 +388,7 @@ class Evcc(Connection):
             raise LocalProtocolError(
                 f"{step.value!r} is possible only in {only_in.value!r}, not in {self.step.value!r}"
             )
-        self._requested_step = step
+        self.ordered_step = step
 
     def _end(self, reason: str, code: ResponseCode | None = None) -> None:
         """End the connection without another message."""

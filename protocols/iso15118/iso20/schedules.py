@@ -28,7 +28,6 @@ from protocols.iso15118.iso20.limits import PowerRange
 from protocols.iso15118.iso20.prices import PriceLevels, Prices, level_message, price_message
 from protocols.iso15118.iso20.rational import number, rational, rational_down
 from protocols.iso15118.iso20.types import ResponseCode
-from protocols.quantities import clamp
 
 DAY = 24 * 3600
 SLACK_W = 1.0  # rounding of RationalNumbers
@@ -262,9 +261,3 @@ def _blocks(entries: Iterable[PowerScheduleEntry]) -> tuple[Block, ...]:
         )
         for entry in entries
     )
-
-
-def nearest(offer: ScheduleOffer, power_w: float, wall_s: float) -> float:
-    """Return the power nearest to `power_w` that the tuple permits at a moment."""
-    allowed = offer.range_at(wall_s)
-    return clamp(power_w, allowed.low_w, allowed.high_w)

@@ -169,6 +169,11 @@ class Secc(Connection):
             return min(self._setup_by, self._next_by)
         return self._next_by
 
+    def postpone_timeout(self, seconds: float) -> float:
+        """Postpone the sequence timeout (negative: advance it); return its time."""
+        self._next_by += seconds
+        return self._next_by
+
     # one frame
 
     def _take(self, received: Frame, now: float) -> None:

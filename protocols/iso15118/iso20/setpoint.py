@@ -87,9 +87,3 @@ def decide(setpoint_w: float, limits: PowerRange) -> Target:
     if (0 < power < limits.dead_high_w) or (limits.dead_low_w < power < 0):
         return Target(0.0, "dead_band")
     return Target(power, binding)
-
-
-def ramped(present_w: float, target_w: float, seconds: float, ramp_w_per_s: float) -> float:
-    """Return the power after `seconds` at a ramp of `ramp_w_per_s`."""
-    step = ramp_w_per_s * max(seconds, 0.0)
-    return clamp(target_w, present_w - step, present_w + step)

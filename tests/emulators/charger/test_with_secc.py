@@ -38,7 +38,6 @@ async def rig_with_secc(
 
     power_path = SeccPowerPath(PowerStage(), VirtualClock())
     rig = Rig(version, settings=settings, power_paths=[power_path], vendor_profile=profile)
-    power_path.bind(rig.station, 1)
     async with rig:
         yield rig, power_path
 

@@ -23,7 +23,8 @@ from emulators.ev.car import Car, CarSpec, Quirks
 from emulators.ev.session import EvSession, _ac_target, car_settings
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import Link, split, wire_pair
-from protocols.iso15118.iso20.schedules import flat_offer
+from protocols.iso15118.iso20 import orders
+from protocols.iso15118.iso20.common import ChargingSession
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
 pytestmark = pytest.mark.virtual_time
@@ -112,7 +113,8 @@ async def test_a_session_is_paused_and_resumed() -> None:
     session = EvSession(car, clock)
     serving, driving, _ = plug(secc, session)
     await clock.sleep(20)
-    secc.pause()
+    assert session.engine is not None
+    session.engine.command(orders.Stop(ChargingSession.Pause), clock.now())
     await asyncio.gather(serving, driving)
     assert session.paused is not None
     assert isinstance(events[-1], SessionEnded)
@@ -244,22 +246,6 @@ async def test_authorization_waits_for_the_station() -> None:
     await asyncio.gather(serving, driving)
 
 
-async def test_a_changed_limit_applies_at_once() -> None:
-    clock, stage, secc, _ = bay()
-    secc.set_power(-8_000)
-    session = EvSession(Car(soc_pct=70), clock)
-    serving, driving, _ = plug(secc, session)
-    await clock.sleep(20)
-    secc.limit_power(max_discharge_w=2_000)
-    await clock.sleep(5)
-    assert stage.reading(clock.now()).ac_power_w == pytest.approx(-2_000, rel=0.03)
-    secc.limit_power()
-    await clock.sleep(5)
-    assert stage.reading(clock.now()).ac_power_w == pytest.approx(-8_000, rel=0.03)
-    session.stop()
-    await asyncio.gather(serving, driving)
-
-
 async def test_an_ac_car_follows_its_profile_without_a_target_of_the_charger() -> None:
     clock, _, secc, events = bay()
     secc.settings = stage_settings(secc.stage, services=[ServiceId.AC])
@@ -291,25 +277,6 @@ async def test_a_target_of_the_charger_only_narrows_an_ac_cars_profile(stated: f
     await clock.sleep(20)
     assert session.engine is not None
     assert _ac_target(session.engine, stated, clock.now()) == pytest.approx(expected, abs=1)
-    session.stop()
-    await asyncio.gather(serving, driving)
-
-
-@pytest.mark.parametrize("control", list(ControlMode))
-async def test_a_car_waits_for_pending_schedules(control: ControlMode) -> None:
-    clock, _, secc, events = bay(hold_schedules=True)
-    secc.set_power(3_000)
-    car = Car(soc_pct=50)
-    session = EvSession(car, clock, settings=car_settings(car, controls=(control,)))
-    serving, driving, _ = plug(secc, session)
-    await clock.sleep(30)
-    assert any(isinstance(event, NeedsStated) for event in events)
-    assert not any(isinstance(event, ChargingStarted) for event in events)
-    offers = (flat_offer(int(clock.wall()), 2_000, 0),) if control is SCHEDULED else ()
-    secc.offer_schedules(offers)
-    await clock.sleep(20)
-    last = next(event for event in reversed(events) if isinstance(event, Measured))
-    assert last.power_w == pytest.approx(2_000 if control is SCHEDULED else 3_000, rel=0.05)
     session.stop()
     await asyncio.gather(serving, driving)
 

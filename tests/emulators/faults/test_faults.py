@@ -114,10 +114,12 @@ async def test_every_kind_of_fault_begins_and_ends() -> None:
         {"CP1": SkewedClock(clock)},
         Site(Loads.of("home")),
         restarts={"gateway": restart},
+        modems={"CP1": restart},
     )
     target = {
         "restart": "gateway",
         "clock-jump": "CP1",
+        "modem-reset": "CP1",
         "half-open": "ocpp:CP1",
         "cut": "iso15118:CP1-1",
         "frozen-soc": "car",
@@ -131,7 +133,7 @@ async def test_every_kind_of_fault_begins_and_ends() -> None:
         fault = Fault(kind, target.get(kind, "mqtt" if kind in TAMPERS else "CP1-1"))
         await begin(points, fault)
         await end(points, fault)
-    assert restarted == ["gateway"]
+    assert restarted == ["gateway", "gateway"]
     assert await secc.read() == b""
     assert stage.contactors is Contactors.CLOSED
     assert not stage.faults

@@ -116,6 +116,47 @@ def test_an_ocpp16_station_reports_its_error_code() -> None:
     assert any('"errorCode":"GroundFailure"' in text.replace(" ", "") for text in messages)
 
 
+LOCAL = """
+[[command]]
+at = "30s"
+target = "CP1-1"
+verb = "charge"
+power_w = 5000
+lease_s = 400
+[[ems]]
+at = "90s"
+station = "CP1"
+limit_w = 2000
+[[ems]]
+at = "150s"
+station = "CP1"
+clear = true
+site_w = 3000
+grid_hz = 49.9
+[[fault]]
+kind = "modem-reset"
+target = "CP1"
+at = "200s"
+"""
+
+
+@pytest.mark.timeout(120)
+async def test_a_local_energy_management_system_limits_a_station_whose_modem_is_reset_later() -> None:
+    world = World(
+        parse(ONE.format(ocpp="2.1", leave="7m").replace("target_pct = 30", "target_pct = 90") + LOCAL, "here")
+    )
+    async with world.running():
+        powers = []
+        for until in (80, 140, 190):
+            await world.clock.sleep(until - world.clock.now())
+            powers.append(world.site.cars["CP1-1"].reading(world.clock.now()).ac_power_w)
+        assert powers == [pytest.approx(5000, rel=0.03), pytest.approx(2000, rel=0.03), pytest.approx(5000, rel=0.03)]
+        assert events(world, "station_lost") == []
+        await world.clock.sleep(60)
+        assert events(world, "station_lost")
+        assert world.stations["CP1"].online
+
+
 CHAOS = """
 name = "Sixty faults in forty minutes"
 start = 2026-01-15T17:00:00+09:00

@@ -14,7 +14,7 @@ from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.blue_switch.agreement import Agreement, GiveBack, Hours, Kind
 from gateway.blue_switch.agreement_file import BlueSwitchError, parse
 from gateway.blue_switch.arrivals import check_arrival
-from gateway.blue_switch.audit import Audit, first_broken
+from gateway.blue_switch.audit import Audit, Details, first_broken
 from gateway.blue_switch.callout import ENERGY_MARGIN, SWAP_S, ChargePlace, SiteNeed, call_out
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Deployment, energy_to_return
@@ -231,16 +231,18 @@ REGISTRY = VehicleRegistry.of([lent("X", ag_sites=("school",), ag_floor_pct=25.0
 )
 def test_arrivals_are_checked_by_identity(vehicle: str | None, site: str, soc: float, wall: float, code: str) -> None:
     checked = check_arrival(vehicle, site, wall, soc, REGISTRY, ATLAS)
-    assert checked.code == code
+    assert checked.code == f"arrival_{code}"
     assert checked.accepted is (code == "not_called")
     assert checked.text.endswith(".")
 
 
 def test_a_requested_vehicle_is_accepted_and_a_late_one_reported() -> None:
     trip = call_out(MONDAY, [need("school")], REGISTRY.cars.values(), ATLAS).trips[0]
-    assert check_arrival("X", "school", trip.arrive_at, 78.0, REGISTRY, ATLAS, trip).code == "welcome"
-    assert check_arrival("X", "school", trip.arrive_at + 3600, 78.0, REGISTRY, ATLAS, trip).code == "late"
-    assert check_arrival("X", "school", trip.arrive_at, 50.0, REGISTRY, ATLAS, trip).code == "less_than_expected"
+    assert check_arrival("X", "school", trip.arrive_at, 78.0, REGISTRY, ATLAS, trip).code == "arrival_welcome"
+    assert check_arrival("X", "school", trip.arrive_at + 3600, 78.0, REGISTRY, ATLAS, trip).code == "arrival_late"
+    assert (
+        check_arrival("X", "school", trip.arrive_at, 50.0, REGISTRY, ATLAS, trip).code == "arrival_less_than_expected"
+    )
 
 
 # energy to return
@@ -341,7 +343,7 @@ def test_a_supply_gap_is_reported_at_once() -> None:
 def test_the_chain_shows_any_change(index: int, how: str) -> None:
     audit = Audit()
     for number in range(6):
-        audit.add(MONDAY + number, "kind", "subject", f"line {number}", figure=number)
+        audit.add(MONDAY + number, "kind", "subject", f"line {number}", Details(wh=number))
     assert first_broken(audit.entries) is None
     entries = list(audit.entries)
     if how == "drop":
@@ -349,7 +351,7 @@ def test_the_chain_shows_any_change(index: int, how: str) -> None:
     elif how == "swap":
         entries[index], entries[index + 1] = entries[index + 1], entries[index]
     else:
-        changed: dict[str, object] = {"text": "another", "data": {"figure": 99}, "wall": 1.0}
+        changed: dict[str, object] = {"text": "another", "data": Details(wh=99), "wall": 1.0}
         entries[index] = replace(entries[index], **{how: changed[how]})  # type: ignore[arg-type]
     assert first_broken(entries) is not None
 

@@ -173,7 +173,7 @@ def test_two_coordinators_agree_the_leader_calls_and_both_have_the_positions() -
     name = next(iter(other.calls))
     assert abs(other.calls[name].arrive_at - leader.calls[name].arrive_at) < 0.01
     checked, _ = other.plugged(name, "school", other.calls[name].arrive_at, 5000.0, 88.0)
-    assert checked.code == "welcome"
+    assert checked.code == "arrival_welcome"
     state = published(other, "school")
     neighbours.apply_state(leader, "school", state, MONDAY + 5001)
     assert leader.registry.cars[name].status is Status.DEPLOYED

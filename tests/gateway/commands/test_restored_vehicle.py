@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from emulators.runtime.clock import VirtualClock
 from gateway.control.negotiated_needs import KIND
 from gateway.model.event import PlugChanged, PlugState, SessionEnded, SessionStarted
-from gateway.model.journal import Entry, Kept, Step
+from gateway.model.journal import Kept
 from gateway.store.sql import SqlStore
 from gateway.store.store import MemoryStore, Store
 from tests.gateway.commands.rig import ServiceRig, service_rig
@@ -98,37 +97,6 @@ async def test_the_record_ends_with_the_session() -> None:
         rig.service.report(SessionStarted("CP2-1", rig.clock.now(), "another", "CAR2"))
         await rig.journal.flush()
         assert await kept(store) == []
-
-
-NEEDS = {
-    "limits": {"max_charge_w": 11_000.0, "max_discharge_w": 10_000.0, "min_charge_w": 0.0, "min_discharge_w": 0.0},
-    "bidirectional": True,
-    "energy_transfer": "DC_BPT",
-    "control_mode": "dynamic",
-    "target_energy_wh": 9000.0,
-    "soc_pct": 80.0,
-    "departure": None,
-    "battery_capacity_wh": 63_000.0,
-}
-
-
-async def test_a_journal_of_a_version_without_records_is_read_and_converted_once() -> None:
-    store, wall = MemoryStore(), VirtualClock().wall()
-    await store.write(
-        [
-            Entry(wall + 1, Step.EVENT, "negotiated", None, "CP1-1", {"session": "tx0", "needs": NEEDS}),
-            Entry(wall + 2, Step.EVENT, "negotiated", None, "CP2-1", {"session": "tx1", "needs": NEEDS}),
-            Entry(wall + 3, Step.EVENT, "session_ended", None, "CP2-1", {"session": "tx1"}),
-            Entry(wall + 4, Step.EVENT, "negotiated", None, "CP3-1", {"session": "tx2", "needs": {"limits": 1}}),
-        ]
-    )
-    async with service_rig(store=store) as rig:
-        await rig.journal.flush()
-        assert await kept(store) == ["CP1-1"]
-    async with service_rig(store=store) as rig:
-        continues(rig, "tx0")
-        await rig.wait(1)
-        assert (await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=30)).status == "accepted"
 
 
 async def test_a_record_that_cannot_be_read_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

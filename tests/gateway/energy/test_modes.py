@@ -31,7 +31,7 @@ def test_pv_surplus_goes_into_the_car_after_it_has_held() -> None:
     assert mode.target(at(0, -3000)).power_w == 0
     wish = mode.target(at(START_S, -3000))
     assert wish.power_w == pytest.approx(3050)
-    assert wish.code == "surplus"
+    assert wish.code == "mode_surplus"
 
 
 def test_a_short_dip_of_pv_does_not_stop_charging_and_a_long_one_does() -> None:
@@ -48,7 +48,7 @@ def test_the_car_supplies_the_deficit_of_the_site() -> None:
 
 def test_missing_meter_values_are_no_surplus() -> None:
     wish = SelfConsumption().target(at(0, None))
-    assert (wish.power_w, wish.code) == (0.0, "input_stale")
+    assert (wish.power_w, wish.code) == (0.0, "mode_input_stale")
 
 
 def test_peak_cutting_discharges_exactly_the_excess() -> None:
@@ -64,11 +64,11 @@ def test_price_mode_without_a_plan_charges_cheap_and_discharges_expensive_if_pro
     mode = MODES[SiteMode.PRICE]()
     starts = tuple(NOON + 1800 * step for step in range(96))
     tariff = Tariff(starts, tuple(one + 1800 for one in starts), tuple(prices + prices), (0.0,) * 96)
-    assert mode.target(at(0, 2000, tariff=tariff)).code == "cheap"
+    assert mode.target(at(0, 2000, tariff=tariff)).code == "mode_cheap"
     expensive = mode.target(at(20 * 3600, 2000, tariff=tariff))
-    assert (expensive.code, expensive.power_w) == ("dear", -2000)
-    assert mode.target(at(0, 2000, tariff=flat(30.0))).code == "spread_too_small"
-    assert mode.target(at(0, 2000)).code == "price_unknown"
+    assert (expensive.code, expensive.power_w) == ("mode_dear", -2000)
+    assert mode.target(at(0, 2000, tariff=flat(30.0))).code == "mode_spread_too_small"
+    assert mode.target(at(0, 2000)).code == "mode_price_unknown"
 
 
 def test_a_plan_that_keeps_the_grid_at_zero_is_kept_by_the_meter() -> None:

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
+from gateway.model.event import SessionStarted
 from gateway.store import schema
 from gateway.store.sql import SqlStore
 from gateway.store.store import StoreError
@@ -58,6 +59,27 @@ async def test_an_old_database_is_rejected_with_the_remedy_then_migrated_and_use
             "validated",
             "journalled",
         ]
+
+
+@pytest.mark.virtual_time
+async def test_what_vehicles_negotiated_is_migrated_from_the_journal_to_records(tmp_path: Path) -> None:
+    """An ended session, one of weeks ago and one that cannot be read are left out."""
+    url = f"sqlite:///{restored(OLD[-1], tmp_path)}"
+    store = SqlStore(url, "gw1")
+    await store.migrate()
+    await store.close()
+
+    async with service_rig(store=SqlStore(url, "gw1")) as rig:
+        records = await rig.store.kept(0)
+        assert [one.key for one in records if one.kind == "vehicle_needs"] == ["CP1-1"]
+        rig.stations.connect("CP1", "CP1-1")
+        rig.stations.evses["CP1-1"].session = "tx0"
+        rig.service.report(SessionStarted("CP1-1", rig.clock.now(), "tx0", "CAR1"))
+        await rig.wait(1)
+        state = rig.service.state("CP1-1")
+        assert state is not None
+        assert state.vehicle is not None
+        assert (state.vehicle.bidirectional, state.vehicle.capacity_wh) == (True, 63_000)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)])

@@ -124,7 +124,8 @@ class CsmsLink:
         if self.connection is None:
             return
         if self._context.quirks.keeps_old_connection:
-            self._handover = await self._connect(self.network_profiles.target())
+            with contextlib.suppress(ConnectionError):
+                self._handover = await self._connect(self.network_profiles.target())
         else:
             await self.connection.close(1001, "modem reset")
 

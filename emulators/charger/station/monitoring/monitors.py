@@ -140,6 +140,10 @@ class Monitors:
                 mine[one.id] = replace(one, active=one.kind == HARD_WIRED or base != "HardWiredOnly")
         self._all = mine
 
+    def set_level(self, severity: int) -> None:
+        """Apply SetMonitoringLevel (N05): events of a higher number are not sent."""
+        self.level = severity
+
     def select(self, matches_name: Callable[[Name], bool], criteria: Iterable[str]) -> list[Monitor]:
         """Return the active monitors that match (N02)."""
         types = frozenset().union(*(CRITERIA[one] for one in criteria))

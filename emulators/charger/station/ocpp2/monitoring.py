@@ -71,7 +71,7 @@ class MonitoringRequests(RequestHandlers):
         """SetMonitoringLevel (N05)."""
         if request["severity"] not in SEVERITIES:
             return response(v21.GenericStatusEnumType.rejected)
-        self._station.monitoring.monitors.level = request["severity"]
+        self._station.monitoring.monitors.set_level(request["severity"])
         self._station.save("monitors")
         return response(v21.GenericStatusEnumType.accepted)
 

@@ -31,7 +31,7 @@ class SmartChargingRequests(RequestHandlers):
         evse = station.evses.get(number)
         if evse is not None:
             load_thresholds(station.device_model, station.evses.values())
-            self._station.profiles.capabilities.thresholds = evse.conditions.thresholds
+            station.profiles.use_thresholds(evse.conditions.thresholds)
         running = evse.transaction.id if evse is not None and evse.transaction is not None else None
         profile = request["chargingProfile"]
         found = station.profiles.install(number, profile, station.wall(), running)

@@ -8,7 +8,7 @@ is evaluated in `schedule.py`, an operation mode in `operation_modes.py`.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 
 from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
@@ -55,6 +55,10 @@ class Profiles:
         return next((held for held in self._held if held.id == number), None)
 
     # changes
+
+    def use_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        """Check later profiles against these thresholds of local load balancing."""
+        self.capabilities.thresholds = thresholds
 
     def install(
         self, evse: int, profile: Profile, now: float, transaction: str | None, *, external: bool = False
