@@ -149,14 +149,28 @@ def _counter(rest_w: float, fleet: _Fleet, must: Array) -> Array:
     order = _merit(fleet, fleet.usable, running, fleet.degradation)
     out = _fill(wanted_w, fleet.min_discharge, most, fleet.usable, order, running)
     short_w = wanted_w - float(out.sum())
-    total_must = float(must.sum())
     if short_w <= TINY_W:
         return must - out
-    if short_w < total_must:  # they charge less
-        left_w, most_first = total_must - short_w, np.lexsort((-must,))
-        return _fill(left_w, fleet.min_charge, must, must, most_first, must > 0) - out
-    target_w = wanted_w - total_must  # no charge, all may discharge
-    return 0.0 - _fill(target_w, fleet.min_discharge, fleet.discharge, fleet.usable, order, running)
+    total_must = float(must.sum())
+    target_w = total_must - wanted_w
+    plain = _plain(target_w, fleet)
+    if short_w >= total_must:
+        return plain  # no charge, all may discharge
+    less = _fill(total_must - short_w, fleet.min_charge, must, must, np.lexsort((-must,)), must > 0)
+    # dead bands may leave less charge than that: then the others discharge less too
+    lowered = less - _fill(float(less.sum()) - target_w, fleet.min_discharge, most, fleet.usable, order, running)
+    return min(lowered, plain, key=lambda power: round(abs(float(power.sum()) - target_w), 3))
+
+
+def _plain(target_w: float, fleet: _Fleet) -> Array:
+    """Return the target spread over all, without regard to what some must charge."""
+    discharging = target_w < 0
+    running = fleet.setpoint < -TINY_W if discharging else fleet.setpoint > TINY_W
+    if discharging:
+        order = _merit(fleet, fleet.usable, running, fleet.degradation)
+        return 0.0 - _fill(-target_w, fleet.min_discharge, fleet.discharge, fleet.usable, order, running)
+    order = _merit(fleet, fleet.free, running, np.zeros_like(fleet.charge))
+    return _fill(target_w, fleet.min_charge, fleet.charge, fleet.free, order, running)
 
 
 def _merit(fleet: _Fleet, energy: Array, running: Mask, degradation: Array) -> NDArray[np.intp]:

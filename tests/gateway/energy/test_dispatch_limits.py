@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.energy.dispatch import must_w
 from tests.gateway.energy.cars import WALL, car, parts, powers
@@ -143,6 +145,46 @@ def test_urgent_charging_is_reduced_for_the_target() -> None:
     assert powers(-9000.0, late, other) == [pytest.approx(-4500.0), pytest.approx(-4500.0)]
     assert powers(-50_000.0, late, other) == [-6000.0, -6000.0]
     assert powers(-6000.25, car("L", must_w=0.5), other) == [pytest.approx(-3000.125)] * 2
+
+
+def test_where_its_dead_band_ends_urgent_charging_the_others_discharge_the_target_only() -> None:
+    late = car("L", must_w=6000.0, min_charge_w=4000.0)
+    assert powers(-3000.0, late, car("S")) == [0.0, pytest.approx(-3000.0)]
+    assert powers(-2000.0, late, car("S")) == [4000.0, -6000.0]
+    assert powers(1000.0, late, car("S", max_discharge_w=2000.0)) == [0.0, pytest.approx(1000.0)]
+    banded = car("S", min_discharge_w=5000.0)
+    assert powers(-3000.0, late, banded) == [pytest.approx(-3000.0), 0.0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.floats(-30_000, 30_000),
+    st.lists(
+        st.builds(
+            lambda charge, discharge, least, share: {
+                "max_charge_w": charge,
+                "max_discharge_w": discharge,
+                "min_charge_w": least * charge,
+                "min_discharge_w": least * discharge,
+                "must_w": share * charge,
+            },
+            st.floats(0, 12_000),
+            st.floats(0, 12_000),
+            st.sampled_from([0.0, 0.3, 0.7]),
+            st.sampled_from([0.0, 0.0, 0.5, 1.0]),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_the_sum_is_never_beyond_the_target_except_for_urgent_charging(
+    target_w: float, fleet: list[dict[str, float]]
+) -> None:
+    total_w = sum(powers(target_w, *(car(f"C{number}", **one) for number, one in enumerate(fleet))))
+    must_w_ = sum(max(one["must_w"], one["min_charge_w"]) for one in fleet if one["must_w"] > 0)
+    assert min(target_w, 0.0) - 1e-3 <= total_w <= max(target_w, 0.0) + must_w_ + 1e-3
+    if target_w < 0:
+        assert total_w <= 1e-3 or total_w <= must_w_
 
 
 @pytest.mark.parametrize(
