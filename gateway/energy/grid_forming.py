@@ -43,7 +43,7 @@ class GridFormingService:
         self._clock = clock
         self._stations = stations
         self._parallel = parallel
-        self._unverified = set(able)
+        self._unverified = dict.fromkeys(able)  # in the order of the configuration, in which they are ordered to follow
         self._confirmed: dict[str, bool] = {}  # by EVSE: whether it forms, as ordered and confirmed
         self._wanted: str | None = None
         self._wanted_at = 0.0
@@ -67,7 +67,7 @@ class GridFormingService:
         for name in self._forming_now():
             if not self._reached(name):
                 del self._confirmed[name]  # it may return in another state: it is ordered anew then
-                self._unverified.add(name)
+                self._unverified[name] = None
         if not self._continues(evse):
             others = [*self._forming_now(), *(self._unverified if sure else ())]
             for name in others:
@@ -136,7 +136,7 @@ class GridFormingService:
             text = f"The link to {evse} has no order for grid-forming."
             outcome = Outcome(Answer.REFUSED, BY_HARDWARE, text)
         if not forms and outcome.answer is not Answer.UNKNOWN:
-            self._unverified.discard(evse)  # it has answered: one that was not forming need not accept
+            self._unverified.pop(evse, None)  # it has answered: one that was not forming need not accept
         if outcome.answer is Answer.APPLIED:
             self._apply(evse, forms)
         elif outcome.code == BY_HARDWARE:
@@ -152,7 +152,7 @@ class GridFormingService:
 
     def _apply(self, evse: str, forms: bool) -> None:
         self._confirmed[evse] = forms
-        self._unverified.discard(evse)
+        self._unverified.pop(evse, None)
         self._failures.pop(evse, None)
         if forms and self._wanted != evse:
             self._tried_at.pop(evse, None)  # no longer wanted: it is ordered to follow in the next step

@@ -105,9 +105,10 @@ class RecordingStations(PlainStations):
         super().__init__(SystemClock(), print)
         self.forming_orders: list[tuple[str, bool]] = []
         self.answer = Outcome(Answer.APPLIED)
+        self.reached = frozenset({"CP1-1", "CP2-1"})
 
     def reaches(self, evse: str) -> bool:
-        return evse in ("CP1-1", "CP2-1")
+        return evse in self.reached
 
     async def form(self, evse: str, forms: bool) -> Outcome:
         self.forming_orders.append((evse, forms))
@@ -146,6 +147,18 @@ async def test_evses_are_switched_one_after_the_other_and_the_first_follows_agai
         assert stations.forming_orders[3:] == [("CP2-1", False)]
         assert grid_forming.state is None
         await grid_forming.end()
+
+
+async def test_those_that_may_be_forming_are_ordered_to_follow_in_the_order_of_the_configuration() -> None:
+    names = [f"CP{number}-1" for number in range(1, 10)]
+    async with service_rig(*names) as rig:
+        rooms = Rooms()
+        rooms.reached = frozenset(names)
+        former = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms, names[::-1])
+        former.step(None, confirmed_open=False)
+        await rig.wait(0.1)
+        assert [evse for evse, _ in rooms.told] == names[::-1]
+        await former.end()
 
 
 async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> None:
