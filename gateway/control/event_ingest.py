@@ -113,9 +113,11 @@ class EventIngest:
         self._decision.record(state)
         self._commands.verify(state)
         publisher.measured(state.name)
-        if (evse.power_w, evse.soc_pct) != (power_w, soc_pct):
+        needs = (event.min_energy_wh, event.target_energy_wh, event.min_v2x_energy_wh, event.max_v2x_energy_wh)
+        stated = event.soc_pct is not None or any(one is not None for one in needs)
+        if stated or (evse.power_w, evse.soc_pct) != (power_w, soc_pct):
             publisher.inputs_changed.set()
-        if event.soc_pct is not None or state.floor_reached or self._site.policy.export_limit_w is not None:
+        if stated or state.floor_reached or self._site.policy.export_limit_w is not None:
             state.wake.set()
 
     def _handle(self, state: EvseControlState, event: Event, before: _Before) -> None:
