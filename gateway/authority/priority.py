@@ -2,7 +2,8 @@
 
 A layer is an interval. Each may only narrow what the layers above it leave; one that misses what is left yields the
 nearest value that is left. The last layer is always "no request" (0 W), so that a decision is one power, and every
-decision names its limiting constraint (`binding`). The content of each layer is in `layers.py`.
+decision names its limiting constraint (`binding`): the layer that keeps the power from what the next one requests, or
+that requests it. The content of each layer is in `layers.py`.
 """
 
 from __future__ import annotations
@@ -92,28 +93,29 @@ def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decisi
     """
     low, high = Bound(Layer.STATION), Bound(Layer.STATION)  # the bound that sets each end
     low_w, high_w = -math.inf, math.inf
-    binding: Bound | None = None  # the bound that left a single power
+    binding: Bound | None = None
+    meeting: Bound | None = None  # the bound that left a single power together with a higher one
     layers: list[Narrowed] = []
     above_w = (low_w, high_w)  # left by the layers above the command
     for bound in sorted([*bounds, IDLE], key=lambda bound: RANK[bound.layer]):
+        if binding is None:
+            binding = _limiting(bound, low, high, low_w, high_w)
         if bound.low_w > high_w:
-            low_w, low = high_w, high
-            binding = binding or high
+            low_w = high_w
         elif bound.high_w < low_w:
-            high_w, high = low_w, low
-            binding = binding or low
+            high_w = low_w
         else:
             if bound.low_w > low_w:
                 low_w, low = bound.low_w, bound
             if bound.high_w < high_w:
                 high_w, high = bound.high_w, bound
-            if low_w == high_w:
-                binding = binding or bound
+            if binding is None and low_w == high_w:
+                meeting = meeting or bound
         layers.append(Narrowed(bound, low_w, high_w))
         if RANK[bound.layer] < RANK[Layer.COMMAND]:
             above_w = (low_w, high_w)
     power_w = low_w + 0.0
-    limiting = binding or IDLE
+    limiting = meeting if meeting is not None and binding is IDLE else binding or IDLE
     if dead_band is not None and dead_band.inside(power_w):
         return _runnable(power_w, dead_band, above_w, limiting, tuple(layers))
     return Decision(power_w, limiting.layer, limiting.code, limiting.text, tuple(layers))
@@ -123,6 +125,19 @@ def above_command(decision: Decision) -> tuple[float, float]:
     """Return the interval that the layers above the command leave."""
     above = [one for one in decision.layers if RANK[one.bound.layer] < RANK[Layer.COMMAND]]
     return (above[-1].low_w, above[-1].high_w) if above else (-math.inf, math.inf)
+
+
+def _limiting(bound: Bound, low: Bound, high: Bound, low_w: float, high_w: float) -> Bound | None:
+    """Return the bound that limits the power once `bound` meets what is left, None while more than one power is left.
+
+    `low` and `high` set the ends of what is left. Where two of them meet at one power, the next bound that demands less
+    is limited by the lower end, one that demands more by the upper end.
+    """
+    if bound.low_w > high_w:
+        return high
+    if bound.high_w < low_w:
+        return low
+    return bound if bound.low_w == bound.high_w else None
 
 
 def _runnable(

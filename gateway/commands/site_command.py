@@ -37,7 +37,7 @@ class SiteCommands:
         alone = {state.name: self._alone(state, total_w, body) for state in states}
         powers = self._share_over(states, alone, granted_w)
         effective_w = sum(powers.values()) + 0.0
-        shares = tuple(_share(state, powers[state.name], alone[state.name], total_w) for state in states)
+        shares = tuple(_share(state, powers[state.name], alone[state.name], site, total_w) for state in states)
         each = tuple(powers.items())
         if abs(effective_w - total_w) <= MARGIN_W:
             layer = Layer.COMMAND.value
@@ -109,8 +109,10 @@ class SiteCommands:
         return (0.0 if decision.power_w * total_w < 0 else decision.power_w), decision
 
 
-def _share(state: EvseControlState, power_w: float, alone: Decision, total_w: float) -> Share:
+def _share(state: EvseControlState, power_w: float, alone: Decision, site: Decision | None, total_w: float) -> Share:
     gets = abs(power_w) > MARGIN_W or total_w == 0
+    if not gets and site is not None and alone.power_w * total_w > 0:
+        alone = site  # the EVSE could, the connection leaves nothing
     limited = abs(abs(power_w) - abs(alone.power_w)) <= MARGIN_W and alone.binding is not Layer.COMMAND
     return Share(
         evse=state.name,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.authority.priority import RANK, Bound, DeadBand, Layer, above_command, decide
@@ -62,6 +63,33 @@ def test_the_layer_named_as_binding_holds_the_value_at_its_edge(several: list[Bo
         for edge in (b.low_w, b.high_w)
     ]
     assert decision.power_w in ends
+
+
+@given(st.lists(bounds(), max_size=8), st.floats(-50_000, 50_000))
+def test_the_bound_named_as_limiting_is_one_that_excludes_the_request(several: list[Bound], power_w: float) -> None:
+    above = [
+        replace(one, text=f"bound {number}")
+        for number, one in enumerate(several)
+        if RANK[one.layer] < RANK[Layer.COMMAND]
+    ]
+    assume(max((one.low_w for one in above), default=0) <= min((one.high_w for one in above), default=0))
+    decision = decide([*above, Bound(Layer.COMMAND, power_w, power_w, text="the command")])
+    if decision.text == "the command":
+        assert decision.power_w == power_w
+        return
+    [named] = [one for one in above if one.text == decision.text]
+    assert named.low_w == named.high_w or not named.low_w <= power_w <= named.high_w
+    assert decision.power_w in (named.low_w, named.high_w)
+
+
+@pytest.mark.parametrize("far_w", [-5000.0, 5000.0])
+@pytest.mark.parametrize("floor", [Layer.SOC_FLOOR, Layer.STATION])
+def test_where_two_layers_meet_the_one_against_the_request_is_named(far_w: float, floor: Layer) -> None:
+    several = [Bound(floor, low_w=0.0, code=Code.BELOW_FLOOR), Bound(Layer.SITE, high_w=0.0, code=Code.IMPORT_LIMIT)]
+    decision = decide([*several, Bound(Layer.COMMAND, far_w, far_w)])
+    assert decision.code is (Code.BELOW_FLOOR if far_w < 0 else Code.IMPORT_LIMIT)
+    assert decide([*several, Bound(Layer.COMMAND, 0.0, 0.0)]).binding is Layer.COMMAND
+    assert decide(several).binding is Layer(max(floor, Layer.SITE, key=RANK.__getitem__))
 
 
 @given(st.lists(bounds(), max_size=8), bounds())
