@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from gateway.authority.grid_limits import loss_of_mains
 from gateway.authority.priority import Bound, DeadBand, Decision, Layer
-from gateway.authority.soc_floors import NO_FLOOR, Floor, Reserve, below_v2x_window, floor_bound, unmeasurable
+from gateway.authority.soc_floors import NO_FLOOR, Floor, Reserve, below_v2x_window, floor_bound
 from gateway.model.command import POWER_VERBS, Verb
 from gateway.model.event import PlugState
 from gateway.model.evse import Evse
@@ -82,13 +82,7 @@ def layers(situation: Situation) -> tuple[list[Bound], DeadBand]:
     bounds += loss_of_mains(site, situation.now)
     bounds += situation.extra
     bounds += situation.site_bounds
-    floor = floor_bound(
-        evse,
-        site,
-        situation.floor,
-        reached=situation.floor_reached,
-        unmeasured=unmeasurable(evse, site, situation.reserve),
-    )
+    floor = floor_bound(evse, site, situation.floor, reached=situation.floor_reached)
     if floor is not None:
         bounds.append(floor)
     if situation.request is not None:

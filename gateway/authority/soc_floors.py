@@ -31,12 +31,14 @@ TRIP_MARGIN = 0.2  # added to the energy of a trip: roads may be closed
 class Floor:
     """A state of charge below which a battery is not discharged, in %, and what sets it.
 
-    `on_grid_only`: a reserve for an outage, which is used in one.
+    `on_grid_only`: a reserve for an outage, which is used in one. `beyond`: it is more energy than a battery of the
+    assumed capacity holds.
     """
 
     pct: float
     source: str
     on_grid_only: bool = False
+    beyond: bool = False
 
 
 NO_FLOOR = Floor(0.0, "the site's floor")
@@ -100,8 +102,10 @@ def floors_of(
     ):
         if pct is not None:
             found.append(Floor(pct, source, on_grid_only))
-        if energy_wh is not None and not capacity.assumed:
-            found.append(Floor(min(100.0, 100.0 * energy_wh / capacity.energy_wh), source, on_grid_only))
+        if energy_wh is not None:
+            pct, beyond = 100.0 * energy_wh / capacity.energy_wh, capacity.assumed and energy_wh >= capacity.energy_wh
+            of_what = f"{source} (of an assumed {capacity.energy_wh:.0f} Wh)" if capacity.assumed else source
+            found.append(Floor(min(100.0, pct), of_what, on_grid_only, beyond))
     if of_vehicle and evse.vehicle is not None:
         own_pct = policy.vehicle_floor_pct.get(evse.vehicle, 0.0)
         trip_wh = policy.vehicle_trip_wh.get(evse.vehicle, 0.0)
@@ -157,7 +161,13 @@ def discharge_bound(soc_pct: float | None, floor: Floor, *, reached: bool, witho
     if floor.pct <= 0:
         return None
     if soc_pct is None:
-        return None if without_soc else _unknown("state of charge")
+        if without_soc:
+            return None
+        text = "The vehicle cannot be discharged down to a floor, because its state of charge is unknown."
+        return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.SOC_UNKNOWN, text=text)
+    if floor.beyond:
+        text = f"The vehicle cannot keep {floor.source}, because its battery capacity is unknown."
+        return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.SOC_UNKNOWN, text=text)
     if not reached and soc_pct > floor.pct:
         return None
     text = f"The battery is at {soc_pct:.1f} %, and {floor.source} is {floor.pct:.1f} %."
@@ -169,25 +179,9 @@ def below_v2x_window(evse: Evse) -> bool:
     return evse.min_v2x_energy_wh is not None and evse.min_v2x_energy_wh > 0
 
 
-def unmeasurable(evse: Evse, site: Site, reserve: Reserve | None) -> bool:
-    """Return whether a reserve in Wh is in force for a vehicle of unknown battery capacity."""
-    reserved_wh = (site.reserve_wh or 0.0) + ((reserve.energy_wh or 0.0) if reserve else 0.0)
-    return reserved_wh > 0 and capacity_of(evse, site.policy).assumed
-
-
-def floor_bound(evse: Evse, site: Site, floor: Floor, *, reached: bool, unmeasured: bool) -> Bound | None:
-    """Return what the floor in force at an EVSE allows, None for no limit.
-
-    `reached`: by hysteresis; `unmeasured`: a reserve is `unmeasurable`.
-    """
+def floor_bound(evse: Evse, site: Site, floor: Floor, *, reached: bool) -> Bound | None:
+    """Return what the floor in force at an EVSE allows, None for no limit; `reached`: by hysteresis."""
     if below_v2x_window(evse):
         text = f"The vehicle is {evse.min_v2x_energy_wh:.0f} Wh below its V2X window."
         return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.OUTSIDE_V2X_WINDOW, text=text)
-    if unmeasured:
-        return _unknown("battery capacity")
     return discharge_bound(evse.soc_pct, floor, reached=reached, without_soc=site.policy.discharge_without_soc)
-
-
-def _unknown(what: str) -> Bound:
-    text = f"The vehicle cannot be discharged down to a floor, because its {what} is unknown."
-    return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.SOC_UNKNOWN, text=text)

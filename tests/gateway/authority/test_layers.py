@@ -225,8 +225,9 @@ def test_floors_come_from_site_reserve_and_command() -> None:
     assert below(reserve=Reserve(pct=80.0))
     assert below(site=a_site(reserve_pct=80.0))
     evse = an_evse(replace(VEHICLE, battery_capacity_wh=None))
-    for found in (rows(evse, reserve=Reserve(energy_wh=1.0)), rows(evse, a_site(reserve_wh=1.0))):
-        assert (Layer.SOC_FLOOR, 0.0, INF, Code.SOC_UNKNOWN) in found
+    for energy_wh, reached in ((16_000.0, True), (15_999.0, False)):  # 80 % of an assumed 20 kWh
+        assert below(reserve=Reserve(energy_wh=energy_wh)) is reached
+        assert below(site=a_site(reserve_wh=energy_wh)) is reached
 
 
 # what the vehicle keeps for itself ------------------------------------------------------------------------------------

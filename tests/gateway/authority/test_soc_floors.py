@@ -19,7 +19,6 @@ from gateway.authority.soc_floors import (
     floors_of,
     storage_floor,
     trip_wh,
-    unmeasurable,
     vehicle_floors,
 )
 from gateway.model.event import EvseDescribed, NeedsStated, PowerLimits, SessionStarted, StationConnected, VehicleNeeds
@@ -73,8 +72,8 @@ def highest(
     return floor_in_force(floors_of(evse, site, reserve, agreed_pct), schedule, command_pct)
 
 
-def bound(evse: Evse, site: Site, floor: Floor, *, reached: bool = False, unmeasured: bool = False) -> Bound | None:
-    return floor_bound(evse, site, floor, reached=reached, unmeasured=unmeasured)
+def bound(evse: Evse, site: Site, floor: Floor, *, reached: bool = False) -> Bound | None:
+    return floor_bound(evse, site, floor, reached=reached)
 
 
 @pytest.mark.parametrize("v2x_wh", [0.001, 1.0, 500.0, 20_000.0])
@@ -203,21 +202,24 @@ def test_a_known_vehicle_has_the_floor_of_its_owner_and_of_its_trip_home(vehicle
     assert [one.source for one in floors_of(evse, site, None, 30.0, of_vehicle=False)] == ["the site's floor"]
 
 
-def test_a_reserve_in_wh_needs_the_size_of_the_battery() -> None:
-    small, unknown = an_evse(), an_evse(capacity_wh=None)
-    for site, reserve, wanted in [
-        (a_site(), None, False),
-        (a_site(reserve_wh=0.0), Reserve(energy_wh=0.0), False),
-        (a_site(reserve_wh=0.5), None, True),
-        (a_site(), Reserve(energy_wh=0.5), True),
-        (a_site(), Reserve(pct=50.0), False),
-        (a_site(reserve_wh=1000.0), Reserve(energy_wh=1000.0), True),
+def test_a_reserve_in_wh_of_a_battery_of_unknown_capacity_counts_of_the_assumed_one() -> None:
+    unknown = an_evse(capacity_wh=None)  # 80 % of an assumed 20 kWh
+    for site, reserve in [
+        (a_site(reserve_wh=10_000.0), None),
+        (a_site(), Reserve(energy_wh=10_000.0)),
+        (a_site(reserve_wh=10_000.0), Reserve(energy_wh=1_000.0)),
     ]:
-        assert unmeasurable(unknown, site, reserve) is wanted
-        assert not unmeasurable(small, site, reserve)
-        assert highest(unknown, site, reserve).pct in (0.0, 50.0)
-    blind = decision_for(unknown, a_site(reserve_wh=1000.0), -5000.0)
-    assert (blind.power_w, blind.code) == (0.0, Code.SOC_UNKNOWN)
+        floor = highest(unknown, site, reserve)
+        assert floor.pct == 50.0
+        assert "assumed" in floor.source
+        assert bound(unknown, site, floor) is None
+    kept = bound(unknown, a_site(), highest(unknown, a_site(), Reserve(energy_wh=17_000.0)))
+    assert kept is not None
+    assert kept.code is Code.BELOW_FLOOR
+    assert "assumed" in kept.text
+    beyond = decision_for(unknown, a_site(reserve_wh=20_000.0), -5000.0)
+    assert (beyond.power_w, beyond.code) == (0.0, Code.SOC_UNKNOWN)
+    assert decision_for(unknown, a_site(reserve_wh=50_000.0), 5000.0).power_w == 5000.0
 
 
 def test_an_unknown_state_of_charge_is_never_above_a_floor() -> None:
@@ -233,10 +235,6 @@ def test_an_unknown_state_of_charge_is_never_above_a_floor() -> None:
     allowed = Site(SitePolicy("home", min_soc_pct=20.0, discharge_without_soc=True))
     assert bound(unknown, allowed, Floor(20.0, "x")) is None
     assert decision_for(unknown, allowed, -5000.0).power_w == -5000.0
-    for soc_pct in (None, 90.0):
-        found = bound(an_evse(soc_pct), allowed, Floor(20.0, "x"), unmeasured=True)
-        assert found is not None
-        assert found.code is Code.SOC_UNKNOWN
 
 
 OWN, TRIP, COMMANDED = "the reserve of this EVSE", "the trip home", "the site's commanded reserve"
