@@ -31,8 +31,8 @@ CHECK_EVERY_S = 0.25
 KEEP_WITHIN_S = 10.0  # a station or an operator waits for the response
 MAX_BATCH = 100  # so that no message waits until the transactions of all stations are written
 STATION, TOKEN, TRANSACTION, RESERVATION = "station", "token", "transaction", "reservation"
-COUNTER, POLICY = "counter", "policy"
-NUMBERS, UNKNOWN_STATIONS = "transaction", "unknown_stations"  # keys
+COUNTER, POLICY, LISTED = "counter", "policy", "listed"
+NUMBERS, UNKNOWN_STATIONS, CONFIGURED = "transaction", "unknown_stations", "configuration"  # keys
 
 
 class Writer(Protocol):

@@ -1,7 +1,8 @@
 """Restores stations, tokens, transactions and reservations after a restart of the gateway.
 
 A station of the configuration keeps what OCPP or an operator changed since: a renewed password is valid until the one
-in the configuration changes. A row of another version that cannot be read is skipped with a warning.
+in the configuration changes. One that was removed from the configuration is not restored. A row of another version that
+cannot be read is skipped with a warning.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gateway.csms.settings import Registration, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
-from gateway.model.journal import Kept
+from gateway.model.journal import Forgotten, Kept
 from protocols.ocpp.rpc import Refusal
 from protocols.ocpp.schema import Payload, Version
 
@@ -69,9 +70,12 @@ def restore(
 ) -> None:
     """Restore stored records, oldest first."""
     found: list[Transaction] = []
+    removed = _removed(kept, context, stations)
     for one in kept:
         try:
             match one.kind:
+                case persistence.STATION if one.key in removed:
+                    log.info("%s was removed from the configuration", one.key)
                 case persistence.STATION:
                     _station(one, stations, create)
                 case persistence.TRANSACTION:
@@ -89,6 +93,19 @@ def restore(
             log.warning("stored %s %s cannot be read and is skipped: %s", one.kind, one.key, error)
     for each in sorted(found, key=lambda transaction: transaction.number):
         context.transactions.restore(each)
+
+
+def _removed(kept: Sequence[Kept], context: Context, stations: dict[str, Station]) -> frozenset[str]:
+    """Return the stations that only an earlier configuration lists, and store what the present one lists."""
+    listed = sorted(stations)
+    writer, before = context.persistence, frozenset[str]()
+    for one in kept:
+        if one.kind == persistence.LISTED:
+            before = frozenset(msgspec.json.decode(one.body, type=list[str]))
+    if before != frozenset(listed):
+        removed = [Forgotten(persistence.STATION, name) for name in before.difference(listed)]
+        writer.later(writer.row(persistence.LISTED, persistence.CONFIGURED, listed), *removed)
+    return before.difference(listed)
 
 
 def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], Station]) -> None:

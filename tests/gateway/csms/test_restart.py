@@ -475,3 +475,23 @@ def _two_lives(url: str) -> None:
     other, *running = asyncio.run(life(second))
     assert other > one
     assert running == [other, one]
+
+
+async def test_a_station_that_was_removed_from_the_configuration_is_not_restored() -> None:
+    store, clock = MemoryStore(), VirtualClock()
+    writer = Direct(store)
+    both = tuple(StationSettings(name) for name in ("CP1", "CP2"))
+
+    async def started(*stations: StationSettings) -> Csms:
+        csms = Csms(CsmsSettings(stations=stations), lambda _: None, clock, writer)
+        csms.restore(await store.kept(100))
+        await writer.write()
+        return csms
+
+    csms = await started(*both)
+    for name in ("CP2", "CP3"):  # one of the configuration, and one that is registered through the API
+        await Admin(csms).put_station(name, {"security_profile": 0})
+    assert set((await started(*both)).stations) == {"CP1", "CP2", "CP3"}
+    assert set((await started(both[0])).stations) == {"CP1", "CP3"}
+    assert set((await started(both[0])).stations) == {"CP1", "CP3"}
+    assert set((await started(*both)).stations) == {"CP1", "CP2", "CP3"}
