@@ -178,7 +178,11 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
     connect = parts.connect or Connector(broker_link(config))
     neighbour = lending_service.receive_state if lending_service is not None else None
-    mqtt = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour)
+
+    def may_exist(evse: str) -> bool:
+        return service.may_exist(evse) or (csms is not None and csms.find(evse) is not None)
+
+    mqtt = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist)
     return Gateway(config, service, control, csms, mqtt, journal, clock, energy, lending_service)
 
 

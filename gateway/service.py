@@ -147,6 +147,7 @@ class GatewayService:
             self._registry.remove(state.name)
             self._controllers.stop(state.name)
             self._publisher.changed(state.name)
+        self._publisher.changed(None)
         self._ingest.forget(station)
 
     # state ----------------------------------------------------------------------------------------------------------
@@ -180,6 +181,10 @@ class GatewayService:
         """Return everything about an EVSE."""
         state = self._registry.get(evse)
         return self._views.evse_state(state) if state else None
+
+    def unreported_state(self, evse: str) -> EvseState:
+        """Return the state of an EVSE of which nothing has been reported in this run: offline."""
+        return self._views.evse_state(self._registry.unreported(evse))
 
     def telemetry(self, evse: str) -> Telemetry | None:
         """Return what its meter shows; every call increments `seq`."""

@@ -91,6 +91,9 @@ class Bus(Protocol):
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Subscribe to a topic filter."""
 
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """End a subscription."""
+
     def messages(self) -> AsyncIterator[BusMessage]:
         """Yield received messages until the connection is lost (ConnectionError) or the bus is closed
         (StopAsyncIteration)."""

@@ -308,6 +308,11 @@ class MemoryBus:
             raise ConnectionResetError(self._lost or "the connection is closed")
         self.broker._subscribe(self._session, topic_filter, qos)
 
+    async def unsubscribe(self, topic_filter: str) -> None:
+        if self._session is None:
+            raise ConnectionResetError(self._lost or "the connection is closed")
+        self._session.subscriptions.pop(topic_filter, None)
+
     async def messages(self) -> AsyncIterator[BusMessage]:
         while True:
             session = self._session

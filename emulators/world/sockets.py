@@ -220,7 +220,7 @@ class _ObservedBus:
 
     def __init__(self, bus: Bus, client: str, on_published: OnPublished) -> None:
         self._bus, self._client, self._on_published = bus, client, on_published
-        self.subscribe = bus.subscribe
+        self.subscribe, self.unsubscribe = bus.subscribe, bus.unsubscribe
 
     async def publish(self, message: BusMessage) -> None:
         await self._bus.publish(message)

@@ -313,6 +313,10 @@ class EvseRegistry:
             if state is not besides and not state.idle:
                 state.wake.set()
 
+    def unreported(self, evse: str) -> EvseControlState:
+        """Return the state of an EVSE before anything is reported; it is not kept."""
+        return self._new(evse, evse.rpartition("-")[0])
+
     def _new(self, evse: str, station: str) -> EvseControlState:
         one = self._settings
         policy = one.policy

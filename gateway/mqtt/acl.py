@@ -54,11 +54,12 @@ def _gateway(topics: Topics) -> list[str]:
         f"topic read {root}/site/cmd/+",
         f"topic read {root}/site/input/+",
         f"topic readwrite {root}/gateway/+/status",
-        *[f"topic write {root}/evse/+/{leaf}" for leaf in LEAVES],
+        f"topic readwrite {root}/evse/+/state",
+        *[f"topic write {root}/evse/+/{leaf}" for leaf in LEAVES if leaf != "state"],
         *[f"topic write {root}/site/{leaf}" for leaf in LEAVES],
         f"topic read {prefix}/status",
-        f"topic write {prefix}/device/+/config",
-        f"topic write {prefix}/+/+/+/config",
+        f"topic readwrite {prefix}/device/+/config",
+        f"topic readwrite {prefix}/+/+/+/config",
     ]
     if topics.mirror:
         lines += [f"topic write {topics.mirror}/#", f"topic read {topics.mirror}/+/+/set"]

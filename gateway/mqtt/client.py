@@ -85,6 +85,10 @@ class _Delivery(BusMessage):
     mid: int
 
 
+class SubscriptionRefused(ConnectionError):
+    """The broker does not permit a subscription."""
+
+
 class MqttBus:
     """A link to a broker while its context is entered."""
 
@@ -144,9 +148,14 @@ class MqttBus:
                 granted = await self._linked().subscribe(topic_filter, qos=qos, timeout=math.inf)
         refused = [code for code in granted if getattr(code, "value", code) >= 128]
         if refused:
-            raise ConnectionError(
+            raise SubscriptionRefused(
                 f"{self.link.where} refuses a subscription to {topic_filter}: {refused[0]}; check its ACL"
             )
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """See `protocols.ports.Bus`."""
+        async with self._in_time():
+            await self._linked().unsubscribe(topic_filter, timeout=math.inf)
 
     async def messages(self) -> AsyncIterator[BusMessage]:
         """See `protocols.ports.Bus`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
@@ -15,38 +16,48 @@ from gateway.model.command import MAX_BYTES, Channel, Submission
 from gateway.model.energy_state import SharedEnergyState, SharedSiteState
 from gateway.model.journal import ReplyTo
 from gateway.model.state import GatewayStatus
-from gateway.mqtt import mirror
-from gateway.mqtt.client import Acknowledging
+from gateway.mqtt import mirror, retained
+from gateway.mqtt.client import Acknowledging, SubscriptionRefused
 from gateway.mqtt.topics import Kind, MqttSettings, ParsedTopic
 from gateway.service import GatewayService
-from protocols.ports import Bus, BusMessage
+from protocols.ports import Bus, BusMessage, Clock
 
 log = logging.getLogger("v2x.mqtt")
 
 MAX_CONCURRENT_COMMANDS = 500
 MAX_OTHER_GATEWAYS = 256  # per site; further status messages are ignored
 
+READ_RETAINED_S = 5.0  # after a new link: the broker sends what earlier runs have retained
+
 NeighbourHandler: TypeAlias = Callable[[str, SharedEnergyState], None]
+RetainedHandler: TypeAlias = Callable[[str, str, bytes], None]  # EVSE, topic, payload
 
 
 class MessageReceiver:
-    """Dispatches the messages of every link. `on_homeassistant_birth` is called when Home Assistant has restarted."""
+    """Dispatches the messages of every link.
+
+    `on_homeassistant_birth` is called when Home Assistant has restarted, `on_retained` with each retained state and
+    discovery message of this gateway.
+    """
 
     def __init__(
         self,
         service: GatewayService,
         settings: MqttSettings,
-        since: float,
+        clock: Clock,
         counts: Counter[str],
         on_homeassistant_birth: Callable[[], None],
+        on_retained: RetainedHandler,
         neighbour: NeighbourHandler | None = None,
     ) -> None:
         self._service = service
         self._settings = settings
         self._topics = settings.topics
-        self._since = since
+        self._clock = clock
+        self._run = secrets.token_hex(6)  # no two runs make the same ids, whatever the clock shows
         self._counts = counts
         self._on_homeassistant_birth = on_homeassistant_birth
+        self._on_retained = on_retained
         self._neighbour = neighbour
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
         self._mirrored = 0
@@ -62,6 +73,17 @@ class MessageReceiver:
             await bus.subscribe(topic_filter, qos=1)
         if self._neighbour is not None:
             await bus.subscribe(self._topics.neighbours, qos=1)
+        for topic_filter in self._topics.retained_filters:
+            try:
+                await bus.subscribe(topic_filter, qos=0)
+            except SubscriptionRefused as error:
+                log.warning("what an earlier run retained stays at the broker: %s", error)
+
+    async def finish_retained(self, bus: Bus) -> None:
+        """End the subscriptions to this gateway's own retained messages once the broker has sent them."""
+        await self._clock.sleep(READ_RETAINED_S)
+        for topic_filter in self._topics.retained_filters:
+            await bus.unsubscribe(topic_filter)
 
     async def run(self, bus: Bus) -> None:
         """Dispatch messages until the link ends (ConnectionError)."""
@@ -88,7 +110,7 @@ class MessageReceiver:
         verb, payload = topic.verb, message.payload
         if topic.kind is Kind.MIRROR:
             self._mirrored += 1
-            command = mirror.command(verb, payload, f"{self._since:.0f}-{self._mirrored}")
+            command = mirror.command(verb, payload, f"{self._run}-{self._mirrored}")
             if command is None:
                 self._counts["ignored"] += 1
                 return None
@@ -125,6 +147,10 @@ class MessageReceiver:
                 self._other_gateway(topic.name, message.payload)
             case Kind.NEIGHBOUR if self._neighbour is not None:
                 self._other_site(self._neighbour, topic.name, message.payload)
+            case Kind.EVSE_STATE | Kind.DISCOVERY:
+                evse = retained.evse_of(self._topics, message.topic, message.payload)
+                if evse is not None:
+                    self._on_retained(evse, message.topic, message.payload)
             case Kind.HOMEASSISTANT if message.payload == b"online":
                 self._on_homeassistant_birth()
             case _:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import random
 from collections import Counter
+from collections.abc import Callable
 
 from gateway.model.command import Channel
 from gateway.model.reason import Code, because
@@ -28,7 +29,11 @@ GOODBYE_S = 2.0
 
 
 class MqttConnection:
-    """Keeps a link to the broker. `neighbour` receives the states of other sites; without it none are subscribed."""
+    """Keeps a link to the broker.
+
+    `neighbour` receives the states of other sites; without it none are subscribed. `may_exist`: whether an EVSE that
+    has not been reported in this run belongs to a station that may connect.
+    """
 
     def __init__(
         self,
@@ -38,6 +43,7 @@ class MqttConnection:
         clock: Clock,
         seed: int | None = None,
         neighbour: NeighbourHandler | None = None,
+        may_exist: Callable[[str], bool] | None = None,
     ) -> None:
         self._service = service
         self._grace_s = settings.broker_grace_s
@@ -47,10 +53,9 @@ class MqttConnection:
         self._lost_at: float | None = None
         self.connected = asyncio.Event()
         self.counts: Counter[str] = Counter()  # messages without effect, and defects, for the metrics
-        since = clock.wall()
-        self._publisher = Publisher(service, settings, clock, since, self.counts)
+        publisher = self._publisher = Publisher(service, settings, clock, self.counts, may_exist or service.may_exist)
         self._receiver = MessageReceiver(
-            service, settings, since, self.counts, self._publisher.republish_discovery, neighbour
+            service, settings, clock, self.counts, publisher.republish_discovery, publisher.found, neighbour
         )
         self.outbox = self._publisher.outbox
         service.subscribe(self._publisher)
@@ -102,13 +107,16 @@ class MqttConnection:
                 tasks.create_task(self.outbox.run(bus))
                 tasks.create_task(self._publisher.run(bus))
                 tasks.create_task(self._publisher.run_telemetry(bus))
+                tasks.create_task(self._receiver.finish_retained(bus))
                 self.connected.set()
                 # waited for here and not in the group's exit, where Python 3.11 leaves its own cancellation counted
                 await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
+            last = [self._publisher.will(), *self._publisher.ended_states()]  # a clean end suppresses the broker's will
             with contextlib.suppress(ConnectionError, TimeoutError):
                 async with asyncio.timeout(GOODBYE_S):
-                    await bus.publish(self._publisher.will())  # a clean disconnect suppresses the broker's own
+                    for message in last:
+                        await bus.publish(message)
             raise
 
 

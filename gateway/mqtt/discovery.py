@@ -57,8 +57,7 @@ def entities(topics: Topics, state: EvseState) -> dict[str, Entity]:
     evse, site = state.evse, topics.of_site("state")
     telemetry, retained, result = (topics.evse(evse, leaf) for leaf in ("telemetry", "state", "result"))
     station = state.station_limits
-    most_in = station.max_charge_w if station else 22_000.0
-    most_out = station.max_discharge_w if station else 0.0
+    least_w, most_w = (0.0 - station.max_discharge_w, station.max_charge_w) if station is not None else (0.0, 0.0)
     event_type = "{{ {'event_type': value_json.event, 'text': value_json.text} | tojson }}"
     found: dict[str, Entity] = {
         "power": _measure("Power", telemetry, "power_w", "power", "W"),
@@ -76,19 +75,23 @@ def entities(topics: Topics, state: EvseState) -> dict[str, Entity]:
         "problem": _yes_or_no("Problem", retained, "value_json.fault is not none", "problem"),
         "grid": _yes_or_no("Grid present", site, "value_json.grid_present", "power"),
         "event": _shown("event", "Event", topics.evse(evse, "event"), event_type, event_types=list(Happened)),
-        "setpoint": _shown("number", "Set-point", retained, "{{ value_json.effective_w }}")
-        | _commanding(topics.evse(evse, "cmd/setpoint"), f"'lease_s': {LEASE_S}", "'power_w': value")
-        | {"min": -min(most_out, MAX_POWER_W), "max": min(most_in, MAX_POWER_W), "step": 100, "mode": "box"}
-        | {"device_class": "power", "unit_of_measurement": "W"},
         "reserve": _shown("number", "Reserve", retained, "{{ value_json.floors.reserve_pct or 0 }}")
-        | _commanding(topics.evse(evse, "cmd/reserve"), "'min_soc_pct': value")
+        | _commanding(topics.evse(evse, "cmd/reserve"), "reserve", "'min_soc_pct': value")
         | {"min": 0, "max": 100, "step": 1, "unit_of_measurement": "%", "icon": "mdi:battery-lock"},
         "mode": _shown("select", "Site mode", site, "{{ value_json.mode }}", options=list(SiteMode))
-        | _commanding(topics.of_site("cmd/mode"), "'mode': value"),
+        | _commanding(topics.of_site("cmd/mode"), "mode", "'mode': value"),
         "stop": {"platform": "button", "name": "Stop", "icon": "mdi:stop-circle"}
-        | _commanding(topics.evse(evse, "cmd/stop")),
-        "release": {"platform": "button", "name": "Release"} | _commanding(topics.evse(evse, "cmd/release")),
+        | _commanding(topics.evse(evse, "cmd/stop"), "stop"),
+        "release": {"platform": "button", "name": "Release"} | _commanding(topics.evse(evse, "cmd/release"), "release"),
     }
+    if least_w < most_w:  # Home Assistant refuses an empty range, and with it the whole device
+        number = _shown("number", "Set-point", retained, "{{ value_json.effective_w }}", step=100, mode="box")
+        found["setpoint"] = (
+            number
+            | _commanding(topics.evse(evse, "cmd/setpoint"), "setpoint", f"'lease_s': {LEASE_S}", "'power_w': value")
+            | {"min": max(least_w, -MAX_POWER_W), "max": min(most_w, MAX_POWER_W)}
+            | {"device_class": "power", "unit_of_measurement": "W"}
+        )
     for name, entity in found.items():
         entity["unique_id"] = f"{_node(topics, evse)}_{name}"
     return found
@@ -121,9 +124,15 @@ def _yes_or_no(name: str, topic: str, truth: str, device_class: str) -> Entity:
     return _shown("binary_sensor", name, topic, template, device_class=device_class)
 
 
-def _commanding(topic: str, *members: str) -> Entity:
-    """Return the members by which an entity sends a command, with a unique id and the source `homeassistant`."""
-    parts = ["'id': 'ha-' ~ (now().timestamp() * 1000) | int", "'source': 'homeassistant'", *members]
+def _commanding(topic: str, entity: str, *members: str) -> Entity:
+    """Return the members by which an entity sends a command, with a unique id and the source `homeassistant`.
+
+    One action of Home Assistant renders the templates of several entities in one millisecond, so that the time alone is
+    no id; its sandbox allows no longer range.
+    """
+    time_ms, drawn = "(now().timestamp() * 1000) | int", "range(100000) | random"
+    parts = [f"'id': 'ha-{entity}-' ~ {time_ms} ~ '-' ~ {drawn} ~ '-' ~ {drawn}"]
+    parts += ["'source': 'homeassistant'", *members]
     return {"command_topic": topic, "command_template": "{{ {" + ", ".join(parts) + "} | tojson }}", "qos": 1}
 
 

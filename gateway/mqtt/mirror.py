@@ -14,6 +14,7 @@ from gateway.model.result import Result
 from gateway.model.state import EvseState
 
 LEASE_S = 60
+RESULT = "result"
 SETTABLE = ("setpoint", "discharge", "charge", "stop", "release", "reserve")
 
 
@@ -33,6 +34,12 @@ def scalars(state: EvseState) -> dict[str, str]:
         "fault": state.fault,
     }
     return {name: _text(value) for name, value in values.items()}
+
+
+NAMES = (
+    *("connected", "plugged", "session", "power", "setpoint", "binding"),
+    *("soc", "reserve", "maxCharge", "maxDischarge", "fault", RESULT),
+)
 
 
 def answer(result: Result) -> str:

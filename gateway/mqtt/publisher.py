@@ -18,12 +18,14 @@ from functools import partial
 from typing import TypeVar
 
 from gateway import __version__
+from gateway.authority.priority import Layer
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.message import Message
+from gateway.model.reason import Code, because
 from gateway.model.result import Result
-from gateway.model.state import EventMessage, GatewayStatus
-from gateway.mqtt import discovery, mirror
-from gateway.mqtt.topics import MqttSettings
+from gateway.model.state import Connection, EventMessage, EvseState, GatewayStatus, Limits
+from gateway.mqtt import discovery, mirror, retained
+from gateway.mqtt.topics import Kind, MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
 
@@ -41,14 +43,20 @@ class Publisher:
     """Implements `gateway.control.publisher.Subscriber`; `serve` publishes over one link."""
 
     def __init__(
-        self, service: GatewayService, settings: MqttSettings, clock: Clock, since: float, counts: Counter[str]
+        self,
+        service: GatewayService,
+        settings: MqttSettings,
+        clock: Clock,
+        counts: Counter[str],
+        may_exist: Callable[[str], bool],
     ) -> None:
         self._service = service
         self._settings = settings
         self._topics = settings.topics
         self._clock = clock
-        self._since = since
+        self._since = clock.wall()
         self._counts = counts
+        self._may_exist = may_exist
         self.outbox = Outbox(service.delivered)
         self._events: list[EventMessage] = []
         self._pending = asyncio.Event()  # events or states to publish
@@ -56,6 +64,9 @@ class Publisher:
         self._measured: dict[str | None, None] = {}  # only measured values have changed
         self._published_at: dict[str | None, float] = {}
         self._retained: dict[str, dict[str, str]] = {}  # by EVSE: discovery and mirror, as last sent on this link
+        self._found: dict[str, dict[str, bytes]] = {}  # by EVSE: discovery of earlier runs that is not replaced yet
+        self._shown_connected: set[str] = set()  # EVSEs whose state at the broker says so
+        self._answers: dict[str, str] = {}  # by EVSE: last result in the mirror
         self._failing: set[str] = set()  # messages that a defect keeps from being made
         self._status: GatewayStatus | None = None
         self._seq = 0
@@ -72,9 +83,15 @@ class Publisher:
                 BusMessage(reply.topic, text, qos=1, correlation_data=reply.correlation_data, user_properties=user)
             )
         if self._topics.mirror and result.evse is not None:
-            mirrored = f"{self._topics.mirror}/{result.evse}/result"
-            messages.append(BusMessage(mirrored, mirror.answer(result).encode(), qos=1, retain=True))
+            messages.append(self._mirrored(result.evse, mirror.answer(result)))
         self.outbox.put(PendingResult(tuple(messages), result.id, phase))
+
+    def _mirrored(self, evse: str, answer: str) -> BusMessage:
+        """Return the result in the mirror; it is not retained for an EVSE that does not exist."""
+        topic, exists = f"{self._topics.mirror}/{evse}/{mirror.RESULT}", self._service.may_exist(evse)
+        if exists:
+            self._answers[evse] = self._retained.setdefault(evse, {})[topic] = answer
+        return BusMessage(topic, answer.encode(), qos=1, retain=exists)
 
     def event(self, event: EventMessage) -> None:
         """Queue an event; without a link the newest are kept."""
@@ -105,9 +122,37 @@ class Publisher:
         """Publish the status on a new link and mark every state for publishing."""
         self._retained.clear()
         self._status = None
-        self._changed = dict.fromkeys([*self._service.evses(), None])
+        self._changed = dict.fromkeys([*self._service.evses(), *self._found, None])
         self._pending.set()
         await self._publish_status(bus)
+
+    def found(self, evse: str, topic: str, payload: bytes) -> None:
+        """Note a retained message of an earlier run, or of this one before; what is outdated in it is replaced."""
+        if topic == self._topics.evse(evse, "state"):
+            if self._service.is_known(evse):
+                return
+            self._found.setdefault(evse, {})
+        elif self._retained.get(evse, {}).get(topic, "").encode() == payload:
+            return  # as sent on this link
+        else:
+            self._found.setdefault(evse, {})[topic] = payload
+        self._changed[evse] = None
+        self._pending.set()
+
+    def ended_states(self) -> list[BusMessage]:
+        """Return the states to leave at the broker when the gateway stops: it does not know them any more."""
+        reason = because(Code.OFFLINE, "The gateway has stopped.")
+        nothing = Limits(max_charge_w=0.0, max_discharge_w=0.0)
+        unknown = {"power_w": None, "setpoint_w": None, "effective_w": 0.0, "command": None, "lease_until": None}
+        offline = {"connection": Connection.OFFLINE, "binding": Layer.STATION.value, "reason": reason}
+        messages = []
+        for evse in sorted(self._shown_connected):
+            if (state := self._service.state(evse)) is None:
+                continue
+            ended = state.model_copy(update={**unknown, **offline, "available": nothing, "ts": self._clock.wall()})
+            texts = {self._topics.evse(evse, "state"): ended.model_dump_json(), **self._mirror_texts(ended)}
+            messages += [BusMessage(topic, text.encode(), qos=1, retain=True) for topic, text in texts.items()]
+        return messages
 
     async def run(self, bus: Bus) -> None:
         """Publish events and changed states until cancelled or the link ends (ConnectionError)."""
@@ -118,6 +163,7 @@ class Publisher:
             self._pending.clear()
             await self._publish_events(bus)
             changed, self._changed = self._changed, {}
+            changed |= {evse: None for evse in self._found if not self._exists(evse)}
             now = self._clock.now()
             changed |= {evse: None for evse in self._measured if self._due(evse) <= now}
             if None in changed:
@@ -182,27 +228,63 @@ class Publisher:
         if evse is None:
             await self._publish_made(bus, topic, "the site's state", self._service.site_state, retain=True)
             return
-        if not self._service.is_known(evse):
+        if not self._exists(evse):
             await self._clear_retained(bus, evse)
             return
-        make = partial(self._service.state, evse)
+        make = partial(self._service.state if self._service.is_known(evse) else self._service.unreported_state, evse)
         state = await self._publish_made(bus, topic, f"the state of {evse}", make, retain=True)
         if state is None:
             return
-        found = discovery.messages(self._topics, state, self._settings.homeassistant)
-        texts = {topic: json.dumps(payload) for topic, payload in found.items()}
-        if self._topics.mirror:
-            texts |= {f"{self._topics.mirror}/{evse}/{name}": text for name, text in mirror.scalars(state).items()}
+        connected = state.connection is Connection.CONNECTED
+        (self._shown_connected.add if connected else self._shown_connected.discard)(evse)
         sent = self._retained.setdefault(evse, {})
+        texts = self._mirror_texts(state)
+        if state.protocol is not None:  # else nothing is known about the station: the discovery of before stays
+            await self._publish_discovery(bus, state, sent)
         for topic, text in texts.items():
             if sent.get(topic) != text:
-                await self._retain(bus, topic, text.encode())
                 sent[topic] = text
+                await self._retain(bus, topic, text.encode())
+
+    def _exists(self, evse: str) -> bool:
+        """Return whether an EVSE has been reported, or a message of an earlier run may still be true of it."""
+        return self._service.is_known(evse) or (evse in self._found and self._may_exist(evse))
+
+    def _mirror_texts(self, state: EvseState) -> dict[str, str]:
+        if not self._topics.mirror:
+            return {}
+        texts = mirror.scalars(state)
+        if (answer := self._answers.get(state.evse)) is not None:
+            texts[mirror.RESULT] = answer
+        return {f"{self._topics.mirror}/{state.evse}/{name}": text for name, text in texts.items()}
+
+    async def _publish_discovery(self, bus: Bus, state: EvseState, sent: dict[str, str]) -> None:
+        """Publish the discovery of an EVSE where it is not as sent, and withdraw what it replaces."""
+        messages = discovery.messages(self._topics, state, self._settings.homeassistant)
+        before = {topic: text for topic, text in sent.items() if self._topics.parse(topic).kind is Kind.DISCOVERY}
+        before |= {topic: text.decode(errors="replace") for topic, text in self._found.pop(state.evse, {}).items()}
+        for topic in [topic for topic, text in before.items() if text and topic not in messages]:
+            sent[topic] = ""
+            await self._retain(bus, topic, b"")
+        for topic, message in messages.items():
+            text = json.dumps(message)
+            if sent.get(topic) == before.get(topic) == text:
+                continue
+            sent[topic] = text
+            if (withdrawn := retained.withdrawal(before.get(topic, ""), message)) is not None:
+                await self._retain(bus, topic, json.dumps(withdrawn).encode())
+            await self._retain(bus, topic, text.encode())
 
     async def _clear_retained(self, bus: Bus, evse: str) -> None:
-        """Delete the retained messages of an EVSE that does not exist any more."""
+        """Delete the retained messages of an EVSE that does not exist any more, its state last."""
         self._published_at.pop(evse, None)
-        for topic in [self._topics.evse(evse, "state"), *self._retained.pop(evse, {})]:
+        self._answers.pop(evse, None)
+        self._shown_connected.discard(evse)
+        topics = {topic: None for topic, text in self._retained.pop(evse, {}).items() if text}
+        topics |= dict.fromkeys(self._found.pop(evse, {}))
+        if self._topics.mirror:
+            topics |= {f"{self._topics.mirror}/{evse}/{name}": None for name in mirror.NAMES}
+        for topic in [*topics, self._topics.evse(evse, "state")]:
             await self._retain(bus, topic, b"")
 
     async def _retain(self, bus: Bus, topic: str, payload: bytes) -> None:

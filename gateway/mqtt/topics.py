@@ -19,6 +19,8 @@ class Kind(StrEnum):
     INPUT = "input"
     GATEWAY_STATUS = "gateway_status"
     HOMEASSISTANT = "homeassistant"
+    EVSE_STATE = "evse_state"
+    DISCOVERY = "discovery"
     MIRROR = "mirror"
     NEIGHBOUR = "neighbour"
     UNKNOWN = "unknown"
@@ -72,6 +74,12 @@ class Topics:
         return found + ([f"{self.mirror}/+/+/set"] if self.mirror else [])
 
     @property
+    def retained_filters(self) -> list[str]:
+        """Filters for the retained states and discovery messages of this gateway, among others."""
+        prefix = self.homeassistant
+        return [f"{self.root}/evse/+/state", f"{prefix}/device/+/config", f"{prefix}/+/+/+/config"]
+
+    @property
     def neighbours(self) -> str:
         """Filter for the states of all sites on this broker."""
         return f"v2x/{VERSION}/+/site/state"
@@ -80,6 +88,8 @@ class Topics:
         """Return the parts of an incoming topic."""
         if topic == f"{self.homeassistant}/status":
             return ParsedTopic(Kind.HOMEASSISTANT)
+        if topic.startswith(self.homeassistant + "/") and topic.endswith("/config"):
+            return ParsedTopic(Kind.DISCOVERY)
         if self.mirror and topic.startswith(self.mirror + "/"):
             match topic.removeprefix(self.mirror + "/").split("/"):
                 case [evse, name, "set"]:
@@ -90,6 +100,8 @@ class Topics:
                 return ParsedTopic(Kind.UNKNOWN)
             case ["v2x", _, self.site, "evse", evse, "cmd", verb]:
                 return ParsedTopic(Kind.EVSE_COMMAND, evse, verb)
+            case ["v2x", _, self.site, "evse", evse, "state"]:
+                return ParsedTopic(Kind.EVSE_STATE, evse)
             case ["v2x", _, self.site, "site", "cmd", verb]:
                 return ParsedTopic(Kind.SITE_COMMAND, "", verb)
             case ["v2x", _, self.site, "site", "input", kind]:

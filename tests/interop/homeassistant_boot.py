@@ -98,7 +98,6 @@ async def main():
     await hass.services.async_call(
         "select", "select_option", {"entity_id": "select.evse_cp1_1_site_mode", "option": "price"}, blocking=True
     )
-    await asyncio.sleep(2)  # as a person would: one thing after the other
     await hass.services.async_call(
         "number", "set_value", {"entity_id": "number.evse_cp1_1_reserve", "value": 45}, blocking=True
     )

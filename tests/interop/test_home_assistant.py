@@ -91,7 +91,7 @@ def _some_state() -> Any:
     from gateway.bench.plain_station import PlainStations
     from gateway.clock import SystemClock
     from gateway.control.settings import ServiceSettings
-    from gateway.model.event import PlugChanged, PlugState
+    from gateway.model.event import EvseDescribed, PowerLimits
     from gateway.model.site import SitePolicy
     from gateway.service import GatewayService
     from gateway.store.journal import Journal
@@ -100,5 +100,5 @@ def _some_state() -> Any:
     clock = SystemClock()
     settings, journal = ServiceSettings(SitePolicy("home")), Journal(MemoryStore(), clock)
     service = GatewayService(settings, clock, PlainStations(clock, print), journal)
-    service.report(PlugChanged("CP1-1", clock.now(), PlugState.AVAILABLE))
+    service.report(EvseDescribed("CP1-1", "CP1", clock.now(), PowerLimits(11_000.0, 10_000.0), True))
     return service.state("CP1-1")

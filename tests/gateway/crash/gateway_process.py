@@ -154,6 +154,9 @@ class FatalBus:
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         await self._bus.subscribe(topic_filter, qos)
 
+    async def unsubscribe(self, topic_filter: str) -> None:
+        await self._bus.unsubscribe(topic_filter)
+
     async def messages(self) -> AsyncIterator[BusMessage]:
         async for message in self._bus.messages():
             names = ["take"] if "/cmd/" in message.topic else []

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import random
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model.command import EVSE_VERBS, Verb
+from gateway.model.command import EVSE_VERBS, MAX_POWER_W, Verb
+from gateway.model.event import PlugChanged, PlugState, PowerLimits, StationConnected
 from gateway.mqtt import mirror
 from protocols.ports import BusMessage
 from tests.gateway.mqtt.memory import ROOT, Scene, scene
@@ -44,6 +48,59 @@ async def test_one_device_per_evse_published_again_when_home_assistant_restarts(
         await home.client.publish(BusMessage("homeassistant/status", b"online", qos=1))
         await home.wait(2)
         assert len([one for one in home.received if one.topic == DEVICE]) == before + 1
+
+
+def rendered(template: str, value: float, at: float) -> Any:
+    """Return a command as Home Assistant renders it at a frozen time; `tests/interop` renders the real way."""
+    text = template.removeprefix("{{ ").removesuffix(" | tojson }}")
+    text = text.replace("(now().timestamp() * 1000) | int", repr(f"{at * 1000:.0f}"))
+    text = re.sub(r"range\(100000\) \| random", lambda _: repr(str(random.randrange(100_000))), text)
+    return ast.literal_eval(text.replace(" ~ ", " ").replace(": value", f": {value}"))
+
+
+async def test_commands_of_one_millisecond_do_not_collide() -> None:
+    async with scene("CP1-1", "CP2-1") as home:
+        sent: dict[str, str] = {}
+        for evse in ("CP1-1", "CP2-1"):
+            config = retained(home, f"homeassistant/device/v2x_home_{evse}/config")
+            for name, value in (("setpoint", -3000), ("reserve", 40), ("stop", 0), ("setpoint", -2000)):
+                entity = config["components"][name]
+                command = rendered(entity["command_template"], value, home.clock.wall())
+                assert 8 < len(command["id"]) <= 128
+                sent[command["id"]] = evse
+                await home.client.publish(BusMessage(entity["command_topic"], json.dumps(command).encode(), qos=1))
+        assert len(sent) == 8
+        await home.wait(3)
+        for command_id, evse in sent.items():
+            assert home.results(command_id, f"evse/{evse}/result")[0] == "accepted", command_id
+
+
+@pytest.mark.parametrize(
+    ("limits", "wanted"),
+    [
+        (None, None),
+        (PowerLimits(0.0, 0.0), None),
+        (PowerLimits(7360.0, 0.0), (0, 7360)),
+        (PowerLimits(0.0, 5000.0), (-5000, 0)),
+        (PowerLimits(1e8, 1e8), (-MAX_POWER_W, MAX_POWER_W)),
+    ],
+)
+async def test_every_number_has_a_range(limits: PowerLimits | None, wanted: tuple[float, float] | None) -> None:
+    async with scene() as home:
+        now, service = home.clock.now(), home.running.service
+        if limits is None:
+            service.report(PlugChanged("CP1-1", now, PlugState.AVAILABLE))
+            service.report(StationConnected("CP1", now, "ocpp1.6"))
+        else:
+            home.stations.connect("CP1", "CP1-1", limits=limits)
+            service.report(StationConnected("CP1", now, "plain"))
+        await home.wait(2)
+        numbers = {
+            name: (one["min"], one["max"])
+            for name, one in retained(home, DEVICE)["components"].items()
+            if one["platform"] == "number"
+        }
+        assert numbers == {"reserve": (0, 100)} | ({} if wanted is None else {"setpoint": wanted})
 
 
 @pytest.mark.parametrize("how", ["components", "off"])
