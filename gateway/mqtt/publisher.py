@@ -129,9 +129,9 @@ class Publisher:
     def found(self, evse: str, topic: str, payload: bytes) -> None:
         """Note a retained message of an earlier run, or of this one before; what is outdated in it is replaced."""
         if topic == self._topics.evse(evse, "state"):
-            if self._service.is_known(evse):
-                return
-            self._found.setdefault(evse, {})
+            if self._service.is_known(evse) or evse in self._found:
+                return  # the state of this run, or its echo
+            self._found[evse] = {}
         elif self._retained.get(evse, {}).get(topic, "").encode() == payload:
             return  # as sent on this link
         else:

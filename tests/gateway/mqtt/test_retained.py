@@ -64,8 +64,11 @@ async def test_after_a_crash_an_evse_is_offline_until_its_station_is_there_and_a
     assert state(broker, "CP1-1")["connection"] == state(broker, "CP2-1")["connection"] == "connected"
     discovered = texts(broker, "homeassistant/")
     assert bool(discovered) is (how != "off")
+    published: list[str] = []
+    broker.on_published = lambda _, message: published.append(message.topic)
     async with crashing_gateway(broker, clock, stations=TWO[:1], mqtt=mqtt) as (_, stations):
-        await clock.sleep(2)
+        await clock.sleep(2 * READ_RETAINED_S)
+        assert published.count(f"{ROOT}/evse/CP1-1/state") <= 2
         away = state(broker, "CP1-1")
         assert away["connection"] == "offline"
         assert away["power_w"] is away["setpoint_w"] is away["session"] is None
