@@ -294,3 +294,29 @@ async def test_invalid_bytes_from_the_broker_have_no_effect(tmp_path: Path) -> N
                 await client.send("site/input/grid", payload)
             await client.send("evse/CP1-1/cmd/discharge", {"id": "good", "power_w": 1000})
             await client.until("evse/CP1-1/result", id="good", status="achieved")
+
+
+async def test_a_broker_that_restarts_empty_gets_everything_retained_again(tmp_path: Path) -> None:
+    async def retained(port: int) -> set[str]:
+        async with facility(port, root="") as one:
+            await one.client.subscribe("#", qos=1)
+            await asyncio.sleep(1)
+            return {str(message.topic) for message in one.raw if message.retain and message.payload}
+
+    with mosquitto(tmp_path) as broker:
+        async with home(url=broker.url, mirror="cars") as (running, _):
+            await linked(running)
+            await asyncio.sleep(2)
+            before = await retained(broker.port)
+            assert {
+                f"{ROOT}/evse/CP2-1/state",
+                "homeassistant/device/v2x_home_CP1-1/config",
+                "cars/CP1-1/soc",
+            } <= before
+            broker.stop()
+            await asyncio.sleep(0.5)
+            broker.start()
+            await asyncio.sleep(0.5)
+            await linked(running, 40)
+            await asyncio.sleep(2)
+            assert await retained(broker.port) == before
