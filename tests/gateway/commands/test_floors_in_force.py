@@ -56,18 +56,16 @@ async def test_a_discharge_ends_when_the_ev_leaves_its_v2x_window() -> None:
         assert rig.power("CP1-1") == -5000
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("member", ["min_v2x_energy_wh", "min_energy_wh"])
-def test_a_reading_with_nothing_but_an_energy_request_takes_effect_at_once(member: str) -> None:
-    async def scene() -> None:
-        async with service_rig("CP1-1") as rig:
-            await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
-            await rig.wait(2)
-            assert rig.power("CP1-1") == -5000
-            rig.service.report(Metered("CP1-1", rig.clock.now(), **{member: 500.0}))
-            await rig.wait(0.2)
-            assert rig.power("CP1-1") == 0
-
-    run_virtual(scene())
+async def test_a_reading_with_nothing_but_an_energy_request_takes_effect_at_once(member: str) -> None:
+    async with service_rig("CP1-1") as rig:
+        await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
+        await rig.wait(2)
+        assert rig.power("CP1-1") == -5000
+        rig.service.report(Metered("CP1-1", rig.clock.now(), **{member: 500.0}))
+        await rig.wait(0.2)
+        assert rig.power("CP1-1") == 0
 
 
 @pytest.mark.parametrize(("v2x_wh", "discharge_w"), [(1200.0, 0.0), (0.5, 0.0), (0.0, 10_000.0), (None, 10_000.0)])

@@ -152,13 +152,14 @@ async def test_evses_are_switched_one_after_the_other_and_the_first_follows_agai
 async def test_those_that_may_be_forming_are_ordered_to_follow_in_the_order_of_the_configuration() -> None:
     names = [f"CP{number}-1" for number in range(1, 10)]
     async with service_rig(*names) as rig:
-        rooms = Rooms()
-        rooms.reached = frozenset(names)
-        former = GridFormingService(rig.control.registry, rig.control.publisher, rig.clock, rooms, names[::-1])
-        former.step(None, confirmed_open=False)
+        stations = RecordingStations()
+        stations.reached = frozenset(names)
+        control, last_first = rig.control, names[::-1]
+        grid_forming = GridFormingService(control.registry, control.publisher, rig.clock, stations, last_first)
+        grid_forming.step(None, confirmed_open=False)
         await rig.wait(0.1)
-        assert [evse for evse, _ in rooms.told] == names[::-1]
-        await former.end()
+        assert [evse for evse, _ in stations.forming_orders] == last_first
+        await grid_forming.end()
 
 
 async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> None:
