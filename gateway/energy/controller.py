@@ -80,7 +80,7 @@ class SiteController:
         self._planned_at = view.now
         try:
             resources = self.recharging.with_targets(self.resource_builder.resources(view))
-            return problem_of(view, self.settings, resources, self.profile, self.on_grid.window, self.on_grid.peak_w)
+            return problem_of(view, self.settings, resources, self.profile, self.on_grid.window, self.on_grid.billed)
         except ValueError as error:
             self.plan_failed(str(error), view.now)
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.energy.time_steps import parts
 from gateway.model.site import Forecast
 
 DAY_S = 86_400.0
@@ -120,25 +121,32 @@ def _series(
     day: _Day,
     default_w: float | None = None,
 ) -> tuple[list[float], list[Origin]]:
-    """Return values and their sources; `default_w` for a quantity that was never measured, None is an error."""
+    """Return the mean of each step and its source, the worst of its parts.
+
+    `default_w` for a quantity that was never measured, None is an error.
+    """
+    series = sorted(forecast.series, key=lambda period: period.start) if forecast else []
+    edges = sorted({edge for period in series for edge in (period.start, period.start + period.duration_s)})
     values: list[float] = []
     origins: list[Origin] = []
-    series = sorted(forecast.series, key=lambda period: period.start) if forecast else []
     at = 0
     for number in range(steps):
-        middle = start + (number + 0.5) * step_s
-        while at < len(series) - 1 and series[at].start + series[at].duration_s <= middle:
-            at += 1
-        value: float | None = None
-        if at < len(series) and series[at].start <= middle < series[at].start + series[at].duration_s:
-            value = getattr(series[at], name)
-        origin = Origin.FORECAST
-        if value is None:
-            value, origin = day.mean[int(middle % DAY_S // SLOT_S)], Origin.PAST_DAYS
-        if value is None:
-            value, origin = day.recent if day.recent is not None else default_w, Origin.LAST
-        if value is None:
-            raise ValueError("the site's load is unknown: no forecast, no past day, no measurement")
-        values.append(max(0.0, value))
-        origins.append(origin)
+        total, worst = 0.0, Origin.FORECAST
+        for middle, seconds in parts(edges, start + number * step_s, start + (number + 1) * step_s):
+            while at < len(series) - 1 and series[at].start + series[at].duration_s <= middle:
+                at += 1
+            value: float | None = None
+            if at < len(series) and series[at].start <= middle < series[at].start + series[at].duration_s:
+                value = getattr(series[at], name)
+            origin = Origin.FORECAST
+            if value is None:
+                value, origin = day.mean[int(middle % DAY_S // SLOT_S)], Origin.PAST_DAYS
+            if value is None:
+                value, origin = day.recent if day.recent is not None else default_w, Origin.LAST
+            if value is None:
+                raise ValueError("the site's load is unknown: no forecast, no past day, no measurement")
+            total += max(0.0, value) * seconds
+            worst = max(worst, origin, key=SIGMA.__getitem__)
+        values.append(total / step_s)
+        origins.append(worst)
     return values, origins

@@ -13,6 +13,7 @@ from gateway.authority.grid_limits import return_bound
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.ramp import Ramp, walk
 from gateway.authority.site_limits import Base, Headroom, headroom
+from gateway.energy.billing import BilledPeak
 from gateway.energy.dispatch import Shares, must_w, share
 from gateway.energy.modes import MODES
 from gateway.energy.modes.mode import Mode, Situation, Target, TargetCode
@@ -74,7 +75,7 @@ class OnGrid:
     tracking: TrackingSupervision = field(default_factory=TrackingSupervision)
     ramp: Ramp | None = None
     window: DemandWindow | None = None
-    peak_w: float = 0.0
+    billed: BilledPeak = field(init=False)  # highest demand window of the billing period
     plan: Plan | None = None
     arrived: bool = True  # the ramp has reached its target
     free_w: float = float("inf")  # left by the connection for charging in the last step
@@ -86,6 +87,7 @@ class OnGrid:
 
     def __post_init__(self) -> None:
         self.meter_model.configure(self.settings.meter_delay_s)
+        self.billed = BilledPeak(self.settings.billing_period, self.settings.zone())
 
     def step(self, view: View, resources: Sequence[Resource], limit_share: float) -> GridStep:
         """Return the result of one step; `limit_share` (0 to 1) is the share of all power after an outage."""
@@ -123,9 +125,10 @@ class OnGrid:
         """Begin at rest again: no power flows on the grid now."""
         self.ramp = None
 
-    def restore(self, window: DemandWindow | None, peak_w: float) -> None:
+    def restore(self, window: DemandWindow | None, peak_w: float, peak_seen: float) -> None:
         """Restore the demand window and the highest average of an earlier run; before the first step."""
-        self.window, self.peak_w = window, peak_w
+        self.window = window
+        self.billed.peak_w, self.billed.seen = peak_w, peak_seen
 
     # meters and limits ------------------------------------------------------------------------------------------------
 
@@ -191,7 +194,7 @@ class OnGrid:
             self.window = corrected(self.window, view.wall, energy, left_s if left_s > 0 else None)
         if done is None:
             return []
-        self.peak_w = max(self.peak_w, done.average_w)
+        self.billed.count(done)
         if contract_w is None or done.average_w <= contract_w:
             return []
         text = f"The demand window ended at {done.average_w:.0f} W, above the contract of {contract_w:.0f} W."

@@ -41,7 +41,10 @@ class OutageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WindowRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The current demand window, and the highest average so far (W)."""
+    """The current demand window; `peak_w`: highest average of the billing period, W.
+
+    `peak_seen`: start of the newest window counted in it; None in rows of earlier versions.
+    """
 
     start: _Some
     at: _Some
@@ -51,6 +54,7 @@ class WindowRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offset_s: Annotated[float, msgspec.Meta(ge=-86_400, le=86_400)]
     estimated_wh: _Some
     peak_w: _Some
+    peak_seen: _Some | None = None
 
 
 class DaysRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,11 +73,11 @@ def outage_row(controller: SiteController) -> OutageRow | None:
 
 
 def window_row(controller: SiteController) -> WindowRow | None:
-    """Return the row of the demand window, None before the first step and without a contract."""
-    one = controller.on_grid.window
-    if one is None or controller.settings.contract_w is None:
+    """Return the row of the demand window, None before the first step and without a contract or a demand charge."""
+    one, settings, billed = controller.on_grid.window, controller.settings, controller.on_grid.billed
+    if one is None or (settings.contract_w is None and settings.demand_charge_per_kw == 0):
         return None
-    return WindowRow(**asdict(one), peak_w=controller.on_grid.peak_w)
+    return WindowRow(**asdict(one), peak_w=billed.peak_w, peak_seen=billed.seen)
 
 
 def days_row(controller: SiteController) -> DaysRow:
@@ -101,12 +105,10 @@ def restore_rows(controller: SiteController, rows: Mapping[str, str]) -> list[st
 
 
 def _restore_window(controller: SiteController, row: WindowRow) -> None:
-    window = None
-    if row.length_s == controller.settings.window_s:
-        window = DemandWindow(
-            **{name: value for name, value in msgspec.structs.asdict(row).items() if name != "peak_w"}
-        )
-    controller.on_grid.restore(window, row.peak_w)
+    values = msgspec.structs.asdict(row)
+    peak_w, peak_seen = values.pop("peak_w"), values.pop("peak_seen")
+    window = DemandWindow(**values) if row.length_s == controller.settings.window_s else None
+    controller.on_grid.restore(window, peak_w, row.start - row.length_s if peak_seen is None else peak_seen)
 
 
 class EnergyPersistence:

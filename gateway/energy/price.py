@@ -7,11 +7,14 @@ a tariff decides what to do then (the planner repeats the day, the rule of `mode
 from __future__ import annotations
 
 import bisect
+import math
 from dataclasses import dataclass
 
+from gateway.energy.time_steps import parts
 from gateway.model.site import Price
 
 DAY_S = 86_400.0
+OTHER_DAYS = (-1, -2, 1, -3, -7)  # whose prices stand for unknown ones, best first
 CHEAP_QUANTILE, EXPENSIVE_QUANTILE = 0.25, 0.85  # of the day's prices
 
 
@@ -31,24 +34,36 @@ class Tariff:
             return None
         return self.imports[index], self.exports[index]
 
-    def series(self, start: float, step_s: float, steps: int) -> tuple[list[float], list[float]]:
-        """Return the import and export prices of `steps` steps, each at its middle.
+    def series(
+        self, start: float, step_s: float, steps: int, since: float = -math.inf
+    ) -> tuple[list[float], list[float]]:
+        """Return the import and export prices of `steps` steps: the mean of each over its time, of the first from
+        `since` on.
 
-        An unknown step takes the price of another day at the same time, else the mean; ValueError for an empty tariff.
+        Unknown time takes the price of another day at the same time, else the mean; ValueError for an empty tariff.
         """
         if not self.starts:
             raise ValueError("no price is known")
         mean = sum(self.imports) / len(self.imports), sum(self.exports) / len(self.exports)
+        edges = sorted({edge - days * DAY_S for edge in {*self.starts, *self.ends} for days in (0, *OTHER_DAYS)})
         buy, sell = [], []
         for number in range(steps):
-            middle = start + (number + 0.5) * step_s
-            found = self.at(middle)
-            for days in (-1, -2, 1, -3, -7):
-                found = found or self.at(middle + days * DAY_S)
-            import_price, export_price = found or mean
-            buy.append(import_price)
-            sell.append(export_price)
+            begin, end = max(start + number * step_s, since), start + (number + 1) * step_s
+            import_sum = export_sum = 0.0
+            for middle, seconds in parts(edges, begin, end):
+                import_price, export_price = self._at_or_like(middle) or mean
+                import_sum += import_price * seconds
+                export_sum += export_price * seconds
+            buy.append(import_sum / (end - begin))
+            sell.append(export_sum / (end - begin))
         return buy, sell
+
+    def _at_or_like(self, wall: float) -> tuple[float, float] | None:
+        """Return the prices at that moment, else those of another day at the same time."""
+        for days in (0, *OTHER_DAYS):
+            if (found := self.at(wall + days * DAY_S)) is not None:
+                return found
+        return None
 
 
 def tariff_of(price: Price) -> Tariff:

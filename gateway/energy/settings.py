@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateway.authority.site_limits import SiteLimits
+from gateway.energy.billing import BillingPeriod
 from gateway.energy.resilience.grid_watch import GridLimits
 from gateway.energy.resilience.phase import IslandSettings
 from gateway.model.evse import ASSUMED_CAPACITY_WH
@@ -89,6 +91,12 @@ class EnergySection(_Table):
     contract_w: Watts | None = Field(default=None, description="most the average of a demand window may be, in W")
     window_s: Annotated[float, Field(ge=60, le=86_400)] = Field(default=1800.0, description="length of a demand window")
     demand_charge_per_kw: Price = Field(default=0.0, description="price of each kW of the highest window")
+    billing_period: BillingPeriod = Field(
+        default="month", description="period over which the highest window counts: it begins again with each"
+    )
+    time_zone: Name | None = Field(
+        default=None, description="time zone of the site, such as Asia/Tokyo; absent: that of the host"
+    )
     import_per_kwh: Price | None = Field(default=None, description="price while the facility reports none")
     export_per_kwh: Price = Field(default=0.0, description="revenue of a kWh while the facility reports no price")
     assumed_capacity_wh: Annotated[float, Field(gt=0, le=1e6)] = Field(
@@ -133,12 +141,26 @@ class EnergySection(_Table):
     cars: tuple[CarTable, ...] = Field(default=(), max_length=2000)
     storage: StorageTable = StorageTable()
 
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            try:
+                ZoneInfo(name)
+            except (KeyError, ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError
+                raise ValueError(f"{name} is not a time zone of this host, such as Asia/Tokyo") from error
+        return name
+
     @model_validator(mode="after")
     def _tier_names_differ(self) -> EnergySection:
         names = [tier.name for tier in self.tiers]
         if len(set(names)) != len(names):
             raise ValueError("two load tiers have the same name")
         return self
+
+    def zone(self) -> ZoneInfo | None:
+        """Return the time zone of the site; None: that of the host."""
+        return None if self.time_zone is None else ZoneInfo(self.time_zone)
 
     def grid_limits(self) -> GridLimits:
         return GridLimits(

@@ -11,7 +11,7 @@ from gateway.energy.modes.peak_shaving import charge_demand_w
 from gateway.energy.price import CHEAP_QUANTILE, EXPENSIVE_QUANTILE
 
 AHEAD_S = 86_400.0
-STEP_S = 1800.0
+STEP_S = 900.0  # the shortest period of prices on markets
 ZERO_GRID_W = 100.0  # a smaller planned exchange means that the plan keeps the grid power at zero
 
 

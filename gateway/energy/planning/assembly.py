@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gateway.authority.demand_window import DemandWindow
 from gateway.authority.site_limits import import_limits
+from gateway.energy.billing import BilledPeak
 from gateway.energy.forecast import DayProfile
 from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
 from gateway.energy.price import Tariff, flat, tariff_of
@@ -40,7 +41,7 @@ def problem_of(
     resources: Sequence[Resource],
     profile: DayProfile,
     window: DemandWindow | None,
-    peak_w: float,
+    billed: BilledPeak,
 ) -> Problem:
     """Return the problem of the next `plan_hours`; ValueError, with part of a sentence, where it cannot be stated."""
     start = grid_start(view.wall, STEP_S)
@@ -49,7 +50,7 @@ def problem_of(
     tariff = tariff_now(view, settings)
     if not tariff.starts and view.mode is not SiteMode.PRICE:
         tariff = flat(1.0)  # peaks and departures can be planned without a price
-    buy, sell = tariff.series(start, STEP_S, steps)
+    buy, sell = tariff.series(start, STEP_S, steps, view.wall)
     highest = max(max(map(abs, buy)), 1.0)
     visits = [_present(one, view.wall, highest, settings.assumed_capacity_wh) for one in resources]
     visits += _expected(view, settings, highest, {one.vehicle for one in resources if one.vehicle})
@@ -67,9 +68,10 @@ def problem_of(
         view.export_w if view.export_w is not None else math.inf,
         settings.contract_w,
         settings.demand_charge_per_kw,
-        peak_w,
+        billed.at(view.wall),
         settings.window_s,
         window.imported_wh if window is not None else 0.0,
+        billed.next_start(view.wall),
     )
 
 

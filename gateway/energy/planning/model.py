@@ -6,14 +6,22 @@ battery)
     e[t] = e[t-1] + ηc·h·c[t] − h·d[t]/ηd                                    (its balance)
     e[t] + u ≥ wanted                                                        (a target; u is the missing energy)
 
-and for the site: import i, export x, curtailed PV k, load beyond the fuse o, demand peak p, contract overrun v
+and for the site: import i, export x, curtailed PV k, load beyond the fuse o, demand peak p of each billing period,
+contract overrun v
 
     i[t] − x[t] + o[t] − k[t] − Σc + Σd = load[t] − PV[t]                     (the node)
     Σ (i + o)·h over a window / window − p − v[w] ≤ −(already drawn)/window  (the demand meter)
 
 The cost is energy bought minus sold, degradation per kWh discharged, demand charge and penalties, minus the value of
-the energy left. No binary variables: charging and discharging at once pays only at a negative price, and no visit may
-discharge in steps with one. Dead bands are left to the real-time loop.
+the energy left. PV is curtailed only where it may not be exported: at a negative price nothing curtails it on the grid.
+
+Charging and discharging at once pays only at a negative price, and no visit may discharge in steps with one. Import and
+export at once pays only where the export price exceeds the import price; one meter cannot have both. In such a step the
+direction that no choice of powers can reach is closed, and where both can be reached a binary s decides:
+
+    i[t] ≤ most import · s[t],   x[t] ≤ most export · (1 − s[t])
+
+All other problems are linear programmes. Dead bands are left to the real-time loop.
 """
 
 from __future__ import annotations
@@ -56,10 +64,12 @@ class Model:
     problem: Problem
     hours: Floats
     blocks: tuple[Block, ...]
-    site_column: int  # i, x, k, o: each `problem.steps` long; then p, then v per window
+    site_column: int  # i, x, k, o: each `problem.steps` long; then p per period, v per window, s
     node_row: int
     window_row: int
     windows: int
+    periods: int  # billing periods
+    binaries: int  # the last columns
     cost: Floats
     low: Floats
     high: Floats
@@ -97,7 +107,7 @@ def build(problem: Problem) -> Model:
     steps = problem.steps
     hours = np.array(problem.hours())
     buy = np.array(problem.buy)
-    sell = np.minimum(np.array(problem.sell), buy)
+    sell = np.array(problem.sell)
     highest = max(float(np.abs(buy).max()), 1.0)
     node_row, window_row = 0, steps
     window_of = _windows(problem)
@@ -119,8 +129,12 @@ def build(problem: Problem) -> Model:
         row_high += [balance, np.full(len(block.due), math.inf)]
         column += 3 * block.steps + len(block.targets)
         row += block.steps + len(block.targets)
-    _site_columns(columns, problem, hours, buy, sell, highest, window_of)
     net = (np.array(problem.load_w) - np.array(problem.pv_w)) / 1000
+    meter = _meter(problem, blocks, buy, sell, net)
+    periods = _site_columns(columns, problem, hours, buy, sell, highest, window_of, meter, row)
+    binaries = len(meter.both)
+    row_low.append(np.full(2 * binaries, -math.inf))
+    row_high.append(np.concatenate([np.zeros(binaries), meter.export_kw[meter.both]]))
     window_h = problem.window_s / 3600
     drawn = np.zeros(windows)
     drawn[0] = problem.imported_wh / 1000 / window_h
@@ -134,6 +148,8 @@ def build(problem: Problem) -> Model:
         node_row,
         window_row,
         windows,
+        periods,
+        binaries,
         np.concatenate(columns.cost),
         np.concatenate(columns.low),
         np.concatenate(columns.high),
@@ -233,33 +249,75 @@ def _visit_columns(columns: _Columns, block: Block, hours: Floats, buy: Floats, 
     return begin
 
 
+@dataclass(frozen=True, slots=True)
+class _Meter:
+    """Most import and export of each step, kW, and the steps in which a binary decides between them."""
+
+    import_kw: Floats
+    export_kw: Floats
+    both: Ints
+
+
+def _meter(problem: Problem, blocks: list[Block], buy: Floats, sell: Floats, net: Floats) -> _Meter:
+    charge, discharge = np.zeros(problem.steps), np.zeros(problem.steps)
+    for block in blocks:
+        here = slice(block.first, block.first + block.steps)
+        charge[here] += block.visit.max_charge_w / 1000
+        discharge[here] += block.visit.max_discharge_w / 1000
+    dearer = sell > buy
+    most_in = np.where(dearer, np.maximum(0.0, net + charge), math.inf)
+    most_out = np.where(dearer, np.maximum(0.0, discharge - net), math.inf)
+    import_kw = np.minimum(problem.import_w / 1000, most_in)
+    export_kw = np.minimum(problem.export_w / 1000, most_out)
+    both = np.flatnonzero(dearer & (import_kw > 0) & (export_kw > 0)).astype(np.int32)
+    return _Meter(import_kw, export_kw, both)
+
+
 def _site_columns(
-    columns: _Columns, problem: Problem, hours: Floats, buy: Floats, sell: Floats, highest: float, window_of: Ints
-) -> None:
-    """Add i, x, k, o, p and v."""
-    steps = problem.steps
+    columns: _Columns,
+    problem: Problem,
+    hours: Floats,
+    buy: Floats,
+    sell: Floats,
+    highest: float,
+    window_of: Ints,
+    meter: _Meter,
+    sign_row: int,
+) -> int:
+    """Add i, x, k, o, p, v and s; return the number of billing periods. `sign_row`: first row of s."""
+    steps, binaries = problem.steps, len(meter.both)
     node = np.arange(steps, dtype=np.int32).reshape(-1, 1)
     ones, zero = np.ones((steps, 1)), np.zeros(steps)
     window = (steps + window_of).astype(np.int32).reshape(-1, 1)
     window_h = problem.window_s / 3600
     in_window = (hours / window_h).reshape(-1, 1)
-    columns.add(
-        buy * hours,
-        zero,
-        np.full(steps, problem.import_w / 1000),
-        np.hstack((node, window)),
-        np.hstack((ones, in_window)),
-    )
-    columns.add(-sell * hours, zero, np.full(steps, problem.export_w / 1000), node, -ones)
-    columns.add(zero, zero, np.array(problem.pv_w) / 1000, node, -ones)
+    number = np.arange(binaries, dtype=np.int32)
+    signs = np.full((2, steps, 1), -1, dtype=np.int32)
+    signs[0, meter.both, 0] = sign_row + number
+    signs[1, meter.both, 0] = sign_row + binaries + number
+    rows = np.hstack((node, window, signs[0]))
+    columns.add(buy * hours, zero, meter.import_kw, rows, np.hstack((ones, in_window, ones)))
+    columns.add(-sell * hours, zero, meter.export_kw, np.hstack((node, signs[1])), np.hstack((-ones, ones)))
+    forced_kw = (np.array(problem.pv_w) - np.array(problem.load_w) - problem.export_w) / 1000
+    curtailed = np.maximum(0.0, -np.minimum(buy, sell)) * hours  # no less than that export costs
+    columns.add(curtailed, zero, np.maximum(0.0, forced_kw), node, -ones)
     beyond = OVER_FUSE * highest * hours
     columns.add(beyond, zero, np.full(steps, math.inf), np.hstack((node, window)), np.hstack((ones, in_window)))
     windows = int(window_of[-1]) + 1
-    rows = (steps + np.arange(windows, dtype=np.int32)).reshape(1, -1)
     contract = math.inf if problem.contract_w is None else problem.contract_w / 1000
-    least = min(problem.peak_so_far_w / 1000, contract)
-    columns.add(
-        np.array([problem.demand_charge_per_kw]), np.array([least]), np.array([contract]), rows, -np.ones((1, windows))
-    )
+    period_of = np.zeros(windows, dtype=np.int32)
+    period_of[window_of] = problem.start + np.arange(steps) * problem.step_s >= problem.peak_resets_at
+    periods = int(period_of[-1]) + 1
+    window_rows = steps + np.arange(windows, dtype=np.int32)
+    own = np.where(period_of == np.arange(periods).reshape(-1, 1), window_rows, -1).astype(np.int32)
+    least = np.zeros(periods)
+    least[0] = min(problem.peak_so_far_w / 1000, contract)
+    charge = np.full(periods, problem.demand_charge_per_kw)
+    columns.add(charge, least, np.full(periods, contract), own, -np.ones((periods, windows)))
     over = np.full(windows, OVER_CONTRACT * highest)
-    columns.add(over, np.zeros(windows), np.full(windows, math.inf), rows.reshape(-1, 1), -np.ones((windows, 1)))
+    columns.add(over, np.zeros(windows), np.full(windows, math.inf), window_rows.reshape(-1, 1), -np.ones((windows, 1)))
+    if binaries:
+        values = np.stack((-meter.import_kw[meter.both], meter.export_kw[meter.both]), axis=1)
+        rows = np.stack((sign_row + number, sign_row + binaries + number), axis=1).astype(np.int32)
+        columns.add(np.zeros(binaries), np.zeros(binaries), np.ones(binaries), rows, values)
+    return periods

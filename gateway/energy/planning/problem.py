@@ -54,8 +54,8 @@ class Problem:
     """The next day or two of a site. Series have one value per step from `start`, on the grid of steps; `wall` is now.
 
     `contract_w`: limit of the average of each demand window, with a high penalty. `demand_charge_per_kw` is paid for
-    the highest window above `peak_so_far_w`. `imported_wh`: energy drawn in the current window. `sell` above `buy` is
-    cut to it: simultaneous import and export earns nothing.
+    the highest window above `peak_so_far_w`, and for the highest of the billing period that begins at
+    `peak_resets_at`. `imported_wh`: energy drawn in the current window.
     """
 
     wall: float
@@ -73,6 +73,7 @@ class Problem:
     peak_so_far_w: float = 0.0
     window_s: float = 1800.0
     imported_wh: float = 0.0
+    peak_resets_at: float = math.inf
 
     def __post_init__(self) -> None:
         lengths = {len(self.load_w), len(self.pv_w), len(self.buy), len(self.sell)}

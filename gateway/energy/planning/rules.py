@@ -28,7 +28,7 @@ def rule_plan(problem: Problem, reason: str) -> Plan:
         begin = problem.wall if step == 0 else problem.start + step * problem.step_s
         here = [visit for visit in problem.visits if visit.start <= begin and begin + h * 3600 <= visit.end + 1]
         net_w = problem.load_w[step] - problem.pv_w[step]
-        power = _step(problem, here, energy, net_w, begin, h, problem.buy[step], cheap, expensive)
+        power = _step(problem, here, energy, net_w, begin, h, problem.buy[step], problem.sell[step], cheap, expensive)
         for visit in problem.visits:
             power_w = power.get(visit.name, 0.0)
             eta = visit.charge_efficiency if power_w > 0 else 1 / visit.discharge_efficiency
@@ -61,6 +61,7 @@ def _step(
     begin: float,
     h: float,
     price: float,
+    sell: float,
     cheap: float,
     expensive: float,
 ) -> dict[str, float]:
@@ -77,7 +78,7 @@ def _step(
             wanted_w = max(
                 wanted_w, (visit.floor_wh - energy[visit.name]) / (REFILL_S / 3600) / visit.charge_efficiency
             )
-        own = min(free_w, surplus_w)
+        own = min(free_w, surplus_w) if sell <= price else 0.0  # surplus that earns more is exported
         power_w = min(max(wanted_w, own), free_w, visit.max_charge_w)
         surplus_w = max(0.0, surplus_w - power_w)
         charge[visit.name] = max(0.0, power_w)
@@ -114,13 +115,13 @@ def cost_of(problem: Problem, visit_w: dict[str, tuple[float, ...]]) -> float:
     highest = max(max(map(abs, problem.buy)), 1.0)
     worth = median(problem.buy)
     limit_w = problem.contract_w if problem.contract_w is not None else math.inf
-    cost, peak_w = 0.0, min(problem.peak_so_far_w, limit_w)
+    cost, peaks_w = 0.0, [min(problem.peak_so_far_w, limit_w), 0.0]  # of this billing period and of the next
     windows: dict[int, float] = {}
     over = 0.0
     for step, h in enumerate(hours):
         net_w = problem.load_w[step] - problem.pv_w[step] + sum(series[step] for series in visit_w.values())
         buy = problem.buy[step]
-        sell = min(problem.sell[step], buy)
+        sell = problem.sell[step]
         drawn_w = max(net_w, 0.0)
         cost += (
             min(drawn_w, problem.import_w) / 1000 * h * buy - min(max(-net_w, 0.0), problem.export_w) / 1000 * h * sell
@@ -128,11 +129,12 @@ def cost_of(problem: Problem, visit_w: dict[str, tuple[float, ...]]) -> float:
         cost += max(0.0, net_w - problem.import_w) / 1000 * h * 200 * highest
         window = int((problem.start + step * problem.step_s) // problem.window_s)
         windows[window] = windows.get(window, problem.imported_wh if step == 0 else 0.0) + drawn_w * h
-    for drawn_wh in windows.values():
+    for window, drawn_wh in windows.items():
         average_w = drawn_wh / (problem.window_s / 3600)
         over += max(0.0, average_w - limit_w) / 1000 * 100 * highest
-        peak_w = max(peak_w, min(average_w, limit_w))
-    cost += peak_w / 1000 * problem.demand_charge_per_kw + over
+        period = int(window * problem.window_s >= problem.peak_resets_at)
+        peaks_w[period] = max(peaks_w[period], min(average_w, limit_w))
+    cost += sum(peaks_w) / 1000 * problem.demand_charge_per_kw + over
     for visit in problem.visits:
         block, series = place(problem, visit), visit_w.get(visit.name)
         if block is None or series is None:

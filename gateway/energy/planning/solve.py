@@ -1,4 +1,4 @@
-"""Solution of a model with HiGHS, starting from the last basis.
+"""Solution of a model with HiGHS, starting from the last basis; one with binaries is solved by branch and bound.
 
 The last basis is transferred by meaning, not by position: a visit's column of 14:30 keeps its status although it is now
 the third of the row and no longer the fourth. So a plan five minutes later takes few iterations, even if vehicles have
@@ -18,6 +18,7 @@ from gateway.energy.planning.model import Block, Model, build
 from gateway.energy.planning.problem import Plan, PlanSource, Problem
 
 Statuses = NDArray[np.int8]
+MIP_GAP, GOOD_GAP = 1e-4, 0.01  # relative distance from the optimum: aimed at, and enough when the time is over
 BASIC, AT_LOW = 1, 0  # highspy.HighsBasisStatus
 STATUS = (
     highspy.HighsBasisStatus.kLower,
@@ -41,15 +42,21 @@ class Basis:
     rows: Statuses
 
 
-def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) -> tuple[Plan, Basis]:
-    """Return the optimum of `problem` and its basis; NoPlan where there is none in time."""
+def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) -> tuple[Plan, Basis | None]:
+    """Return the optimum of `problem` and its basis, None of a model with binaries; NoPlan where none is found in time.
+
+    With binaries, a solution within `GOOD_GAP` of the optimum is enough when the time is over.
+    """
     model = build(problem)
     core: Any = highspy.Highs.__base__  # the constructor of Highs itself prints a banner to standard output
     highs = core()
-    for option, value in (("output_flag", False), ("threads", 1), ("time_limit", within_s), ("solver", "simplex")):
+    options = {"output_flag": False, "threads": 1, "time_limit": within_s, "solver": "simplex", "mip_rel_gap": MIP_GAP}
+    for option, value in options.items():
         highs.setOptionValue(option, value)
     infinity = highspy.kHighsInf
     columns, rows = len(model.cost), len(model.row_low)
+    kinds = np.zeros(columns, dtype=np.int32)
+    kinds[columns - model.binaries :] = int(highspy.HighsVarType.kInteger)
     status = highs.passModel(
         columns,
         rows,
@@ -65,26 +72,29 @@ def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) 
         model.starts,
         model.index,
         model.value,
-        np.zeros(columns, dtype=np.int32),
+        kinds,
     )
     if status == highspy.HighsStatus.kError:
         raise NoPlan("the solver rejected the model")
-    if before is not None:
+    if before is not None and not model.binaries:
         highs.setOptionValue("presolve", "off")
         highs.setBasis(_as_highs(*carry(before, model)))
     highs.run()
-    answer = highs.getModelStatus()
-    if answer != highspy.HighsModelStatus.kOptimal:
+    answer, info = highs.getModelStatus(), highs.getInfo()
+    enough = model.binaries and answer == highspy.HighsModelStatus.kTimeLimit and info.mip_gap <= GOOD_GAP
+    if answer != highspy.HighsModelStatus.kOptimal and not enough:
         raise NoPlan(f"the solver ended with {highs.modelStatusToString(answer)}")
-    info = highs.getInfo()
     solution = np.array(highs.getSolution().col_value)
+    found = _plan(model, solution, float(info.objective_function_value), int(info.simplex_iteration_count))
+    if model.binaries:
+        return found, None
     basis = highs.getBasis()
     kept = Basis(
         model,
         np.array([int(one) for one in basis.col_status], dtype=np.int8),
         np.array([int(one) for one in basis.row_status], dtype=np.int8),
     )
-    return _plan(model, solution, float(info.objective_function_value), int(info.simplex_iteration_count)), kept
+    return found, kept
 
 
 def carry(before: Basis, model: Model) -> tuple[Statuses, Statuses]:
@@ -111,10 +121,11 @@ def carry(before: Basis, model: Model) -> tuple[Statuses, Statuses]:
         ]
     rows[model.node_row : model.node_row + steps] = before.rows[old.node_row + source]
     peak, old_peak = model.site_column + 4 * steps, old.site_column + 4 * old_steps
-    columns[peak] = before.columns[old_peak]
+    period = int(model.problem.wall >= old.problem.peak_resets_at)  # the next of the old model is the first of this one
+    columns[peak] = before.columns[old_peak + min(period, old.periods - 1)]
     gone = round((model.problem.start - old.problem.start) // model.problem.window_s)
     window = np.clip(np.arange(model.windows) + gone, 0, old.windows - 1)
-    columns[peak + 1 + np.arange(model.windows)] = before.columns[old_peak + 1 + window]
+    columns[peak + model.periods + np.arange(model.windows)] = before.columns[old_peak + old.periods + window]
     rows[model.window_row + np.arange(model.windows)] = before.rows[old.window_row + window]
     return columns, rows
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.energy.planning import planner as planner_module
+from gateway.energy.planning.model import build
 from gateway.energy.planning.planner import Planner, aggregate
 from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
 from gateway.energy.planning.rules import cost_of, rule_plan
@@ -233,3 +234,68 @@ def test_for_any_solver_failure_rules_take_over_until_it_recovers(
     monkeypatch.setattr(planner_module, "solve", real)
     plan, events = planner.plan(problem, 600.0)
     assert (plan.source, [event.code for event in events]) == ("optimum", ["plan_recovered"])
+
+
+def feed_in(steps: int = 40, sell: float = 42.0, pv_hours: int = 5, **more: object) -> Problem:
+    """A home with a feed-in tariff at ten in the morning: sun for some hours, a car that leaves in the next morning."""
+    wall = MIDNIGHT + 10 * 3600
+    pv = tuple(6000.0 if step < 2 * pv_hours else 0.0 for step in range(steps))
+    car = Visit("car", 20_000, 60_000, 6000, 0, targets=(EnergyTarget(wall + 19 * 3600, 45_000, 10_000.0),))
+    made: dict[str, object] = {"visits": (car,)}
+    return Problem(wall, wall, STEP_S, (500.0,) * steps, pv, (20.0,) * steps, (sell,) * steps, **(made | more))  # type: ignore[arg-type]
+
+
+def test_surplus_that_earns_more_than_import_costs_is_exported() -> None:
+    plan, _ = solve(feed_in())
+    by_day = sum(plan.visit_w["car"][:10]) * 0.5 / 1000
+    by_night = sum(plan.visit_w["car"][10:]) * 0.5 / 1000
+    assert by_day == pytest.approx(0, abs=0.01)
+    assert by_night == pytest.approx(25 / 0.94, abs=0.1)
+    assert plan.cost == pytest.approx(cost_of(feed_in(), dict(plan.visit_w)), abs=0.5)
+
+
+@given(
+    st.integers(0, 999),
+    st.floats(-10, 60),
+    st.floats(0, 60),
+    st.floats(0, 8000),
+    st.sampled_from([0.0, 3000.0, 6000.0]),
+    st.sampled_from([math.inf, 4000.0, 0.0]),
+)
+@settings(max_examples=40, deadline=None)
+def test_no_kilowatt_hour_is_imported_and_exported_at_once(
+    seed: int, buy: float, more: float, load_w: float, discharge_w: float, export_w: float
+) -> None:
+    """Whatever the prices, the cost is that of the net power at the meter, and no rule is cheaper."""
+    r = random.Random(seed)
+    steps = 24
+    car = Visit("car", 20_000, 40_000, 6000, discharge_w, floor_wh=8000, degradation_per_kwh=3.0)
+    problem = Problem(
+        MIDNIGHT, MIDNIGHT, STEP_S,
+        tuple(load_w * r.random() for _ in range(steps)),
+        tuple(r.choice([0.0, 5000.0]) * r.random() for _ in range(steps)),
+        tuple(buy + r.uniform(0, 10) for _ in range(steps)),
+        tuple(buy + more * r.uniform(-0.5, 1) for _ in range(steps)),
+        (car,),
+        export_w=export_w,
+    )  # fmt: skip
+    plan, _ = solve(problem)
+    if min(*problem.sell, *problem.buy) >= 0 or export_w == math.inf:  # else curtailed PV is priced like export
+        assert plan.cost == pytest.approx(cost_of(problem, dict(plan.visit_w)), rel=1e-3, abs=0.5)
+        assert plan.cost <= rule_plan(problem, "to compare").cost + 1.0 + 1e-3 * abs(plan.cost)
+
+
+def test_at_a_negative_price_the_plan_does_not_count_on_less_sun() -> None:
+    """Nothing curtails PV on the grid, so export costs what it costs, and charging from it is worth it."""
+    car = Visit("car", 20_000, 60_000, 6000, 0)
+    plan, _ = solve(feed_in(steps=10, sell=-8.0, visits=(car,)))
+    assert plan.visit_w["car"] == pytest.approx((5500.0,) * 10, abs=1)
+    assert plan.grid_w == pytest.approx((0.0,) * 10, abs=1)
+    away = feed_in(steps=10, sell=-8.0, visits=())
+    assert solve(away)[0].grid_w == pytest.approx((-5500.0,) * 10)
+
+
+def test_only_an_export_price_above_the_import_price_needs_binaries() -> None:
+    assert build(day(1, MIDNIGHT, 96, fleet(1, 20, MIDNIGHT))).binaries == 0
+    assert build(feed_in(visits=())).binaries == 0
+    assert build(feed_in()).binaries == 10  # while the sun shines the car decides; later only import is possible

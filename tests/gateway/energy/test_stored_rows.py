@@ -37,7 +37,7 @@ def test_every_row_of_the_first_databases_is_restored(caplog: pytest.LogCaptureF
     assert window is not None
     assert (window.start, window.power_w) == (1_768_437_000.0, 700.0)
     assert window.imported_wh == pytest.approx(2124.7083)
-    assert controller.on_grid.peak_w == pytest.approx(705.3611)
+    assert controller.on_grid.billed.peak_w == pytest.approx(705.3611)
     load_w, pv_w = controller.profile.days()
     assert (load_w[0], len(load_w), pv_w) == (700.0, SLOTS, [None] * SLOTS)
 
