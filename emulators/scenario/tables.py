@@ -47,7 +47,7 @@ class PvPart(Strict):
     peak_w: float = Field(gt=0)
     tilt: float = Field(20.0, ge=0, le=90)
     azimuth: float = Field(180.0, ge=0, lt=360)
-    clearness: float = Field(0.75, gt=0, le=1)
+    clearness: float = Field(0.6, gt=0, le=1)
 
 
 class StoragePart(Strict):

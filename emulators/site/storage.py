@@ -11,6 +11,7 @@ from typing import Literal
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import Contactors, PowerStage, StageSpec
 
+EFFICIENCY = ((0.0, 0.80), (0.02, 0.85), (0.05, 0.905), (0.1, 0.935), (0.2, 0.955), (0.5, 0.962), (1.0, 0.955))
 STORAGE_STAGE = StageSpec(
     max_charge_w=10_000.0,
     max_discharge_w=10_000.0,
@@ -19,6 +20,7 @@ STORAGE_STAGE = StageSpec(
     max_voltage_v=800.0,
     min_power_w=50.0,
     standby_w=30.0,
+    efficiency=EFFICIENCY,
     forming=True,
 )
 

@@ -17,6 +17,7 @@ from gateway.energy.billing import BilledPeak
 from gateway.energy.dispatch import Shares, must_w, share
 from gateway.energy.modes import MODES
 from gateway.energy.modes.mode import Mode, Situation, Target, TargetCode
+from gateway.energy.plan_shares import share_as_planned
 from gateway.energy.planning.assembly import tariff_now
 from gateway.energy.planning.problem import Plan, PlanSource
 from gateway.energy.reason import Decided, LimitBinds
@@ -32,7 +33,6 @@ from protocols.quantities import clamp
 
 METER_KINDS = (InputKind.GRID, InputKind.LOAD)
 PLAN_LIFE = 3  # a plan that has not been renewed for so many planning intervals is no longer used
-PLAN_SHORT_W = 50.0  # if the resources of the plan miss the target by more, all take part
 SETTLED_W = 100.0  # a site is handed over to the EVSEs' own commands below this power
 NEAR_W = 200.0  # a limit is reported when it binds by more than this
 
@@ -257,23 +257,15 @@ class OnGrid:
     # shares and events ------------------------------------------------------------------------------------------------
 
     def _shares(self, target_w: float, counted: Sequence[Resource], view: View, *, by_plan: bool) -> Shares:
-        """Return shares of the target, under a plan first among the resources that it runs in this direction now.
+        """Return shares of the target: under a plan those of the plan, else first among the resources that it runs.
 
         So a vehicle that the plan keeps for its driver is not discharged for a load that the plan does not contain.
         """
         step = self.plan.step_at(view.wall) if self.plan is not None and by_plan else None
         if self.plan is not None and step is not None:
             planned = {name: series[step] for name, series in self.plan.visit_w.items()}
-            chosen = [
-                replace(
-                    one,
-                    max_charge_w=one.max_charge_w if planned.get(one.name, 0.0) > 0 or target_w < 0 else 0.0,
-                    max_discharge_w=one.max_discharge_w if planned.get(one.name, 0.0) < 0 or target_w > 0 else 0.0,
-                )
-                for one in counted
-            ]
-            shares = share(target_w, chosen, view.wall)
-            if abs(shares.short_w) < PLAN_SHORT_W:
+            shares = share_as_planned(target_w, counted, planned, view.wall)
+            if shares is not None:
                 return shares
         return share(target_w, counted, view.wall)
 

@@ -30,7 +30,8 @@ class Resource:
     set-point is 0 or at least this. `floor_pct`: the floor in force. `departure`: Unix time; `wanted_pct`: SoC wanted
     then, or by `due` where that is sooner (such as a reserve to be charged). `must_w`: charge power that has priority
     (`recharge_control.py`). `rank`: of two equal ones the lower is used first (0: a storage charged from PV first).
-    `degradation_per_kwh`: cost per kWh discharged. `can_form`: may form an island.
+    `degradation_per_kwh`: cost per kWh discharged. `can_form`: may form an island. `max_discharge_above_w`: as
+    `max_discharge_w`, but above the floor, where it is not now; None: the same.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Resource:
     rank: int = 1
     can_form: bool = False
     vehicle: str = ""
+    max_discharge_above_w: float | None = None
 
     @property
     def present_w(self) -> float:

@@ -76,6 +76,7 @@ class ResourceBuilder:
             degradation_per_kwh=self._settings.car_wear_per_kwh,
             can_form=car.evse in self._settings.forming,
             vehicle=car.vehicle,
+            max_discharge_above_w=car.max_discharge_w,
         )
 
     def storage(self, view: View) -> Resource | None:
@@ -120,6 +121,7 @@ class ResourceBuilder:
             degradation_per_kwh=degradation,
             rank=0,  # PV surplus is stored here first
             can_form=table.forming,
+            max_discharge_above_w=limits.max_discharge_w,
         )
 
 

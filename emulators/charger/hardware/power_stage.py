@@ -18,16 +18,20 @@ from protocols.quantities import clamp
 
 SHORT_STEP_S = 1e-6  # shorter steps are rounding errors of clocks
 LONG_STEP_S = 60.0  # longest step without power flow
-FORMING_ETA = 0.93  # conservative efficiency as a grid-forming source
+FORMING_MARGIN = 0.97  # of the power as a grid-forming source: the voltage of the battery falls under load
 FULL_PCT = 99.0  # from here on no power is absorbed as a grid-forming source
-EFFICIENCY = ((0.0, 0.80), (0.02, 0.85), (0.05, 0.905), (0.1, 0.935), (0.2, 0.955), (0.5, 0.962), (1.0, 0.955))
+EFFICIENCY = (
+    *((0.0, 0.40), (0.02, 0.60), (0.05, 0.74), (0.1, 0.83)),
+    *((0.2, 0.89), (0.4, 0.93), (0.7, 0.945), (1.0, 0.945)),
+)
 
 
 @frozen
 class StageSpec:
     """Ratings of a converter. Magnitudes at the AC side for power, at the connector for current and voltage.
 
-    One-way efficiency over the fraction of the rated power; default: a typical bidirectional converter of 10-20 kW.
+    One-way efficiency over the fraction of the rated power; default: as measured at bidirectional chargers of 10 kW,
+    60 to 85 % at 0.5 to 1 kW and 93 to 95 % near the rated power, standby consumption included.
     """
 
     max_charge_w: float = 10_000.0
@@ -217,7 +221,8 @@ class PowerStage:
         if battery is None:
             return 0.0
         amps = min(battery.max_discharge_a(), self.spec.max_current_a, self.bounds.max_discharge_a)
-        return max(0.0, min(self.spec.max_discharge_w, amps * battery.voltage_v * FORMING_ETA - self.spec.standby_w))
+        ac_w = -self._ac_for(-amps * battery.voltage_v * FORMING_MARGIN)
+        return max(0.0, min(self.spec.max_discharge_w, ac_w))
 
     @property
     def absorbable_w(self) -> float:

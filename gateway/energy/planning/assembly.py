@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gateway.authority.demand_window import DemandWindow
+from gateway.authority.demand_window import DemandWindow, advance
 from gateway.authority.site_limits import import_limits
 from gateway.energy.billing import BilledPeak
 from gateway.energy.forecast import DayProfile
@@ -54,6 +54,8 @@ def problem_of(
     highest = max(max(map(abs, buy)), 1.0)
     visits = [_present(one, view.wall, highest, settings.assumed_capacity_wh) for one in resources]
     visits += _expected(view, settings, highest, {one.vehicle for one in resources if one.vehicle})
+    if window is not None:
+        window, _ = advance(window, view.wall, None, 0.0)  # the window was measured up to the last step
     limits = import_limits(settings.site_limits(view.import_w, view.export_w, view.peak_w))
     return Problem(
         view.wall,
@@ -84,12 +86,14 @@ def _present(one: Resource, wall: float, highest: float, assumed_wh: float) -> V
     by = [moment for moment in (one.departure, one.due) if moment is not None]
     if one.wanted_pct is not None and by:
         targets = (EnergyTarget(min(by), capacity * one.wanted_pct / 100, MISSED_PER_KWH * highest),)
+    known = one.soc_pct is not None and one.max_discharge_above_w is not None
+    discharge_w = (one.max_discharge_above_w if known else None) or one.max_discharge_w
     return Visit(
         one.name,
         energy,
         capacity,
         one.max_charge_w,
-        one.max_discharge_w if one.capacity_wh is not None else 0.0,
+        discharge_w if one.capacity_wh is not None else 0.0,
         -math.inf,
         end,
         capacity * one.floor_pct / 100,

@@ -15,11 +15,12 @@ contract overrun v
 The cost is energy bought minus sold, degradation per kWh discharged, demand charge and penalties, minus the value of
 the energy left. PV is curtailed only where it may not be exported: at a negative price nothing curtails it on the grid.
 
-Charging and discharging at once pays only at a negative price, and no visit may discharge in steps with one. Import and
-export at once pays only where the export price exceeds the import price; one meter cannot have both. In such a step the
-direction that no choice of powers can reach is closed, and where both can be reached a binary s decides:
+Charging and discharging one battery at once pays only at a negative price; there a binary a decides between them, or
+no visit discharges in such steps where they are more than `MOST_BINARIES`. Import and export at once pays only where
+the export price exceeds the import price; one meter cannot have both. In such a step the direction that no choice of
+powers can reach is closed, and where both can be reached a binary s decides:
 
-    i[t] ≤ most import · s[t],   x[t] ≤ most export · (1 − s[t])
+    i[t] ≤ most import · s[t],   x[t] ≤ most export · (1 − s[t]),   c[t] ≤ max · a[t],   d[t] ≤ max · (1 − a[t])
 
 All other problems are linear programmes. Dead bands are left to the real-time loop.
 """
@@ -41,6 +42,7 @@ Ints = NDArray[np.int32]
 EARLY = 1e-4  # cost per kWh and horizon: of two equal plans the one that charges sooner
 OVER_FUSE = 200.0  # times the highest price, per kWh: used only where the limit cannot be kept
 OVER_CONTRACT = 100.0  # times the highest price, per kW
+MOST_BINARIES = 100  # for charge or discharge of the visits
 REFILL_S = 2 * 3600.0  # time within which a battery below its floor is to be charged up to it
 
 
@@ -119,22 +121,26 @@ def build(problem: Problem) -> Model:
     row_high: list[Floats] = []
     column = 0
     worth = float(median(problem.buy))
+    either = _either_steps(problem, buy, sell)
     for visit in problem.visits:
         block = place(problem, visit, column, row)
         if block is None:
             continue
         blocks.append(block)
-        balance = _visit_columns(columns, block, hours, buy, worth, steps)
-        row_low += [balance, np.array(block.due)]
-        row_high += [balance, np.full(len(block.due), math.inf)]
+        own = _within(either, block)
+        balance = _visit_columns(columns, block, hours, buy, worth, steps, own)
+        row_low += [balance, np.array(block.due), np.full(2 * len(own), -math.inf)]
+        most = np.concatenate([np.zeros(len(own)), np.full(len(own), visit.max_discharge_w / 1000)])
+        row_high += [balance, np.full(len(block.due), math.inf), most]
         column += 3 * block.steps + len(block.targets)
-        row += block.steps + len(block.targets)
+        row += block.steps + len(block.targets) + 2 * len(own)
     net = (np.array(problem.load_w) - np.array(problem.pv_w)) / 1000
     meter = _meter(problem, blocks, buy, sell, net)
     periods = _site_columns(columns, problem, hours, buy, sell, highest, window_of, meter, row)
-    binaries = len(meter.both)
-    row_low.append(np.full(2 * binaries, -math.inf))
-    row_high.append(np.concatenate([np.zeros(binaries), meter.export_kw[meter.both]]))
+    signs = len(meter.both)
+    row_low.append(np.full(2 * signs, -math.inf))
+    row_high.append(np.concatenate([np.zeros(signs), meter.export_kw[meter.both]]))
+    binaries = signs + sum(_either_columns(columns, block, _within(either, block)) for block in blocks)
     window_h = problem.window_s / 3600
     drawn = np.zeros(windows)
     drawn[0] = problem.imported_wh / 1000 / window_h
@@ -189,6 +195,33 @@ def place(problem: Problem, visit: Visit, column: int = 0, row: int = 0) -> Bloc
     return Block(visit, first, until - first, column, row, tuple(sorted(by_step)), due)
 
 
+def _either_steps(problem: Problem, buy: Floats, sell: Floats) -> Ints:
+    """Return the steps in which a binary decides whether a visit charges or discharges; none where it is too many."""
+    either = np.flatnonzero((buy < 0) & (sell > buy)).astype(np.int32)
+    if either.size:
+        blocks = [block for visit in problem.visits if (block := place(problem, visit)) is not None]
+        if sum(len(_within(either, block)) for block in blocks) > MOST_BINARIES:
+            return either[:0]
+    return either
+
+
+def _within(either: Ints, block: Block) -> Ints:
+    """Return those of the steps in which this visit can both charge and discharge."""
+    if not either.size or block.visit.max_charge_w <= 0 or block.visit.max_discharge_w <= 0:
+        return either[:0]
+    return either[(either >= block.first) & (either < block.first + block.steps)]
+
+
+def _either_columns(columns: _Columns, block: Block, own: Ints) -> int:
+    """Add a of a visit; return their number."""
+    number, visit = len(own), block.visit
+    if number:
+        rows = block.row + block.steps + len(block.targets) + np.arange(2 * number, dtype=np.int32)
+        values = np.full((number, 2), (-visit.max_charge_w / 1000, visit.max_discharge_w / 1000))
+        columns.add(np.zeros(number), np.zeros(number), np.ones(number), rows.reshape(2, number).T, values)
+    return number
+
+
 def left_price(visit: Visit, worth: float) -> float:
     """Return the value of a kWh left in this battery at the end of the horizon; `worth` is the median price."""
     if visit.value_per_kwh is not None:
@@ -201,8 +234,10 @@ def missing_price(visit: Visit, worth: float) -> float:
     return max((target.per_kwh for target in visit.targets), default=max(worth * 5, 100.0))
 
 
-def _visit_columns(columns: _Columns, block: Block, hours: Floats, buy: Floats, worth: float, steps: int) -> Floats:
-    """Add c, d, e and u of a visit; return the right-hand side of its balance."""
+def _visit_columns(
+    columns: _Columns, block: Block, hours: Floats, buy: Floats, worth: float, steps: int, own: Ints
+) -> Floats:
+    """Add c, d, e and u of a visit; return the right-hand side of its balance. `own`: its steps with a binary."""
     visit, count = block.visit, block.steps
     here = np.arange(block.first, block.first + count)
     h = hours[here]
@@ -211,17 +246,23 @@ def _visit_columns(columns: _Columns, block: Block, hours: Floats, buy: Floats, 
     ones = np.ones(count)
     zero = np.zeros(count)
     early = EARLY * h * here / steps
-    rows = np.stack((balance, node), axis=1)
+    either = np.full((2, count), -1, dtype=np.int32)
+    first = block.row + count + len(block.targets)
+    either[:, own - block.first] = first + np.arange(2 * len(own), dtype=np.int32).reshape(2, -1)
     columns.add(
         early,
         zero,
         np.full(count, visit.max_charge_w / 1000),
-        rows,
-        np.stack((-visit.charge_efficiency * h, -ones), axis=1),
+        np.stack((balance, node, either[0]), axis=1),
+        np.stack((-visit.charge_efficiency * h, -ones, ones), axis=1),
     )
-    most = np.where(buy[here] < 0, 0.0, visit.max_discharge_w / 1000)
+    most = np.where((buy[here] < 0) & (either[1] < 0), 0.0, visit.max_discharge_w / 1000)
     columns.add(
-        visit.degradation_per_kwh * h, zero, most, rows, np.stack((h / visit.discharge_efficiency, ones), axis=1)
+        visit.degradation_per_kwh * h,
+        zero,
+        most,
+        np.stack((balance, node, either[1]), axis=1),
+        np.stack((h / visit.discharge_efficiency, ones, ones), axis=1),
     )
     following = np.append(balance[1:], np.int32(-1)).astype(np.int32)
     targets = np.full(count, -1, dtype=np.int32)

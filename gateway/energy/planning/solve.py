@@ -18,7 +18,7 @@ from gateway.energy.planning.model import Block, Model, build
 from gateway.energy.planning.problem import Plan, PlanSource, Problem
 
 Statuses = NDArray[np.int8]
-MIP_GAP, GOOD_GAP = 1e-4, 0.01  # relative distance from the optimum: aimed at, and enough when the time is over
+MIP_GAP, GOOD_GAP = 1e-3, 0.01  # relative distance from the optimum: aimed at, and enough when the time is over
 BASIC, AT_LOW = 1, 0  # highspy.HighsBasisStatus
 STATUS = (
     highspy.HighsBasisStatus.kLower,

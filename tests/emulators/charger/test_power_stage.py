@@ -142,9 +142,40 @@ def test_precharge_reaches_the_vehicle_voltage() -> None:
 
 def test_losses_are_those_of_the_curve() -> None:
     stage, _ = running(spec=StageSpec(standby_w=0))
-    stage.set_point(-10_000 * 0.955 * 0.5, 0.0)
+    stage.set_point(-10_000 * 0.93 * 0.4, 0.0)
     seen = stage.reading(30)
-    assert seen.ac_power_w / seen.dc_power_w == pytest.approx(0.962, abs=0.002)
+    assert seen.ac_power_w / seen.dc_power_w == pytest.approx(0.93, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("watts", "low", "high"),
+    [(500, 0.60, 0.75), (1000, 0.75, 0.85), (3000, 0.88, 0.93), (7000, 0.93, 0.95), (9000, 0.93, 0.95)],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_default_efficiency_is_that_of_measured_chargers(watts: float, low: float, high: float, sign: int) -> None:
+    """One way, standby consumption included, of a charger of 10 kW."""
+    stage, _ = running()
+    stage.set_point(sign * watts, 0.0)
+    seen = stage.reading(30)
+    assert seen.ac_power_w == pytest.approx(sign * watts, rel=0.01)
+    into, out = (seen.ac_power_w, seen.dc_power_w) if sign > 0 else (-seen.dc_power_w, -seen.ac_power_w)
+    assert low <= out / into <= high
+
+
+def test_a_round_trip_at_low_power_loses_more_than_near_the_rated_power() -> None:
+    trips = []
+    for watts in (500.0, 1000.0, 8000.0):
+        one_way = []
+        for power_w in (watts, -watts):
+            stage, _ = running()
+            stage.set_point(power_w, 0.0)
+            seen = stage.reading(30)
+            one_way.append(seen.dc_power_w / seen.ac_power_w)
+        trips.append(one_way[0] / one_way[1])
+    assert trips == sorted(trips)
+    assert 0.36 <= trips[0] <= 0.55
+    assert 0.55 <= trips[1] <= 0.72
+    assert 0.86 <= trips[2] <= 0.91
 
 
 def test_standby_is_metered_while_nothing_flows() -> None:

@@ -404,6 +404,14 @@ def test_pv_is_a_function_of_time_and_seed() -> None:
     assert clear.at(day[200]) == 0
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_default_sky_yields_what_arrays_in_japan_yield_in_a_year(seed: int) -> None:
+    array = Pv(PvSpec(peak_w=1000.0), seed=seed)
+    days = range(0, 365, 3)
+    energy_wh = sum(array.at(START + day * 86_400 + half * 1800) / 2 for day in days for half in range(48))
+    assert energy_wh / len(days) * 365 / 1000 == pytest.approx(1000, abs=60)
+
+
 @pytest.mark.parametrize(
     ("kind", "low", "high"),
     [("store", 350, 450), ("evacuation-centre", 70, 140), ("welfare-facility", 180, 320), ("home", 12, 30)],
