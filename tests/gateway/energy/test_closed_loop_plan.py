@@ -17,7 +17,7 @@ import pytest
 
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode
-from gateway.model.site import Forecast, ForecastPeriod, InputKind, Price, PricePeriod
+from gateway.model.site import Forecast, ForecastPeriod, InputKind, Meter, Price, PricePeriod
 from tests.gateway.energy.foresight import Battery, Known, least_cost
 from tests.gateway.energy.site_sim import START, Sim, SimCar
 
@@ -58,6 +58,10 @@ class Day(Sim):
         if self.now % 3600 == 0.0:
             self._publish()
         super().tick()
+
+    def _tell(self, present: bool, volts: float, hertz: float) -> None:
+        """Account for the tick that has ended, and report the utility's demand meter with the other inputs."""
+        super()._tell(present, volts, hertz)
         hours, quarter, grid_w = self.step_s / 3600, self._quarter(self.hour), self.grid_w[-1]
         self.cost += (max(grid_w, 0.0) * self.buy[quarter] - max(-grid_w, 0.0) * self.sell[quarter]) / 1000 * hours
         window = quarter // 2
@@ -66,6 +70,14 @@ class Day(Sim):
             if car.present(self.hour):
                 self.cost += max(-car.now_w, 0.0) / 1000 * hours * wear
                 self.left_wh[car.evse] = car.soc_pct / 100 * car.capacity_wh
+        begun = int(self.now // 1800)
+        meter = Meter(
+            ts=self.wall,
+            window_start=self.begin + begun * 1800.0,
+            window_s=1800.0,
+            energy_wh=self.peaks_w.get(begun, 0.0) / 2,
+        )
+        self.inputs.put(InputKind.METER, meter, self.now, self.wall)
 
     def batteries(self) -> list[tuple[SimCar, float]]:
         found = [(car, CAR_WEAR) for car in self.cars]
@@ -147,7 +159,7 @@ def made(
         car_wear_per_kwh=CAR_WEAR,
         storage=StorageTable(controlled=True, round_trip=0.94**2, wear_per_kwh=STORAGE_WEAR),
         step_s=10.0,
-        plan_every_s=900.0,
+        plan_every_s=1800.0,
         **settings,  # type: ignore[arg-type]
     )
     base_h = (begin - START) / 3600
