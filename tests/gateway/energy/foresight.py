@@ -46,7 +46,8 @@ class Known:
 
 def least_cost(day: Known, batteries: Sequence[Battery]) -> float:
     """Return the least cost of the day, a bound that no control can undercut."""
-    solver: Any = highspy.Highs()
+    made: Any = highspy.Highs
+    solver = made()
     solver.silent()
     solver.setOptionValue("mip_rel_gap", MIP_GAP)
     most = max(map(abs, day.net)) + sum(one.power for one in batteries)

@@ -129,7 +129,7 @@ class Day(Sim):
 
 def made(
     seed: int,
-    price: Callable[[float, random.Random], tuple[float, float]],
+    price: Callable[[int, random.Random], tuple[float, float]],
     *,
     begin: float = START,
     hours: int = 24,
@@ -201,6 +201,7 @@ def test_a_plain_day() -> None:
     assert day.left_wh["E2"] >= 0.795 * 40_000
 
 
+@pytest.mark.timeout(300)
 def test_a_day_with_negative_prices() -> None:
     lived, best, day = made(2, negative)
     assert 0 <= gap(lived, best) <= MOST_GAP
