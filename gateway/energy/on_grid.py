@@ -84,6 +84,7 @@ class OnGrid:
     _binding: Code | None = None
     _shaving: bool = False
     _held: Sequence[str] = ()
+    _present: set[str] = field(default_factory=set)  # EVSEs whose vehicles were there in the last step
 
     def __post_init__(self) -> None:
         self.meter_model.configure(self.settings.meter_delay_s)
@@ -160,6 +161,10 @@ class OnGrid:
         """Record the power of all that is controlled for the model of the meter."""
         history = self.meter_model.history
         self._held = [car.evse for car in view.cars if car.held]
+        present = {car.evse for car in view.cars}
+        for name in self._present - present:  # it has left, perhaps while power flowed
+            history.record(name, view.now, [0.0])
+        self._present = present
         for car in view.cars:
             history.record(car.evse, view.now, car.flowing_w or [car.present_w])
         storage = next((one for one in resources if one.name == STORAGE), None)
