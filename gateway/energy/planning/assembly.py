@@ -86,8 +86,9 @@ def _present(one: Resource, wall: float, highest: float, assumed_wh: float) -> V
     by = [moment for moment in (one.departure, one.due) if moment is not None]
     if one.wanted_pct is not None and by:
         targets = (EnergyTarget(min(by), capacity * one.wanted_pct / 100, MISSED_PER_KWH * highest),)
-    known = one.soc_pct is not None and one.max_discharge_above_w is not None
-    discharge_w = (one.max_discharge_above_w if known else None) or one.max_discharge_w
+    discharge_w = one.max_discharge_w
+    if one.soc_pct is not None and one.max_discharge_above_w is not None:
+        discharge_w = one.max_discharge_above_w
     return Visit(
         one.name,
         energy,
