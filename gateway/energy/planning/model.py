@@ -129,9 +129,11 @@ def build(problem: Problem) -> Model:
         blocks.append(block)
         own = _within(either, block)
         balance = _visit_columns(columns, block, hours, buy, worth, steps, own)
-        row_low += [balance, np.array(block.due), np.full(2 * len(own), -math.inf)]
-        most = np.concatenate([np.zeros(len(own)), np.full(len(own), visit.max_discharge_w / 1000)])
-        row_high += [balance, np.full(len(block.due), math.inf), most]
+        row_low += [balance, np.array(block.due)]
+        row_high += [balance, np.full(len(block.due), math.inf)]
+        if own.size:
+            row_low.append(np.full(2 * len(own), -math.inf))
+            row_high += [np.zeros(len(own)), np.full(len(own), visit.max_discharge_w / 1000)]
         column += 3 * block.steps + len(block.targets)
         row += block.steps + len(block.targets) + 2 * len(own)
     net = (np.array(problem.load_w) - np.array(problem.pv_w)) / 1000
@@ -246,24 +248,19 @@ def _visit_columns(
     ones = np.ones(count)
     zero = np.zeros(count)
     early = EARLY * h * here / steps
-    either = np.full((2, count), -1, dtype=np.int32)
-    first = block.row + count + len(block.targets)
-    either[:, own - block.first] = first + np.arange(2 * len(own), dtype=np.int32).reshape(2, -1)
-    columns.add(
-        early,
-        zero,
-        np.full(count, visit.max_charge_w / 1000),
-        np.stack((balance, node, either[0]), axis=1),
-        np.stack((-visit.charge_efficiency * h, -ones, ones), axis=1),
-    )
-    most = np.where((buy[here] < 0) & (either[1] < 0), 0.0, visit.max_discharge_w / 1000)
-    columns.add(
-        visit.degradation_per_kwh * h,
-        zero,
-        most,
-        np.stack((balance, node, either[1]), axis=1),
-        np.stack((h / visit.discharge_efficiency, ones, ones), axis=1),
-    )
+    rows = np.stack((balance, node), axis=1)
+    charge_rows, charge = rows, np.stack((-visit.charge_efficiency * h, -ones), axis=1)
+    discharge_rows, discharge = rows, np.stack((h / visit.discharge_efficiency, ones), axis=1)
+    most = np.where(buy[here] < 0, 0.0, visit.max_discharge_w / 1000)
+    if own.size:
+        either = np.full((2, count, 1), -1, dtype=np.int32)
+        first = block.row + count + len(block.targets)
+        either[:, own - block.first, 0] = first + np.arange(2 * len(own), dtype=np.int32).reshape(2, -1)
+        charge_rows, charge = np.hstack((rows, either[0])), np.column_stack((charge, ones))
+        discharge_rows, discharge = np.hstack((rows, either[1])), np.column_stack((discharge, ones))
+        most[own - block.first] = visit.max_discharge_w / 1000
+    columns.add(early, zero, np.full(count, visit.max_charge_w / 1000), charge_rows, charge)
+    columns.add(visit.degradation_per_kwh * h, zero, most, discharge_rows, discharge)
     following = np.append(balance[1:], np.int32(-1)).astype(np.int32)
     targets = np.full(count, -1, dtype=np.int32)
     for number, step in enumerate(block.targets):
