@@ -184,7 +184,12 @@ def site_bounds(site: Site, base: Base, others_high_w: float, others_low_w: floa
 
 
 def demand_window_bound(left: Headroom, others_w: float) -> Bound | None:
-    """Return what the demand window leaves for one EVSE beside `others_w`; None where it is not the tightest limit."""
+    """Return what the demand window leaves for one EVSE beside `others_w`; None where it is not the tightest limit.
+
+    While the meter is silent, no limit on import leaves anything, the contract of the demand window included.
+    """
+    if left.high_code is Code.INPUT_STALE:
+        return _stale(Base(None, "grid"), "limit on import", high_w=0.0)
     if left.high_code is not Code.DEMAND_WINDOW:
         return None
     left_w = max(0.0, left.high_w - others_w)

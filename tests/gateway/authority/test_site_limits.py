@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.authority.demand_window import open_window
 from gateway.authority.meter_model import BaseLoad
 from gateway.authority.priority import Bound, Layer, decide
-from gateway.authority.site_limits import Base, base_power, metered, site_bounds
+from gateway.authority.site_limits import (
+    Base,
+    SiteLimits,
+    base_power,
+    demand_window_bound,
+    headroom,
+    metered,
+    site_bounds,
+)
 from gateway.model.reason import Code
 from gateway.model.site import AnyInput, Grid, InputKind, Load, Pv, Site, SitePolicy, Storage
 
@@ -150,3 +159,10 @@ def test_a_stale_input_leaves_nothing_in_a_limited_direction() -> None:
     [bound] = site_bounds(site, Base(None, "load"), 0.0, 0.0)
     assert "load" in bound.text
     assert "import limit" in bound.text
+
+
+def test_a_silent_meter_leaves_no_charge_below_a_contract() -> None:
+    left = headroom(SiteLimits(contract_w=20_000), Base(None, "grid"), True, open_window(WALL, 1800.0), WALL)
+    bound = demand_window_bound(left, 0.0)
+    assert bound is not None and (bound.high_w, bound.code) == (0.0, Code.INPUT_STALE)
+    assert bound.low_w == -math.inf
