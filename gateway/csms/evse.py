@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNeeds
+
+FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
+Faults: TypeAlias = dict[FaultSource, tuple[str, str]]  # code and text
 
 
 @dataclass(slots=True)
@@ -41,7 +45,8 @@ class Evse:
     name: str
     connectors: dict[int, str] = field(default_factory=dict)  # OCPP status by connector
     plug: PlugState | None = None
-    fault: str | None = None
+    faults: Faults = field(default_factory=dict)  # its own, without those of the station
+    reported_faults: dict[str, str] = field(default_factory=dict)  # text by code, as last reported to the gateway
     mode: OperationMode | None = None
     limits: PowerLimits | None = None  # as last reported to the gateway
     can_discharge: bool = False
@@ -54,6 +59,11 @@ class Evse:
     priority: bool = False  # the driver requested priority charging
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # one order at a time, in order of arrival
     watchdog: asyncio.Task[None] | None = None  # sends 0 W where the station has no watchdog of its own
+
+    @property
+    def fault(self) -> str | None:
+        """Codes of the active faults, None without any."""
+        return ", ".join(self.reported_faults) or None
 
     def stop_watchdog(self) -> None:
         """Cancel the pending 0 W."""

@@ -1,17 +1,15 @@
-"""Events of a station's EVSEs, reported to the gateway: plugs, faults, transactions, meter values, operation modes."""
+"""Events of a station's EVSEs, reported to the gateway: plugs, transactions, meter values, operation modes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.csms import capabilities, metering
+from gateway.csms import capabilities, faults, metering
 from gateway.csms.evse import Evse
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import (
-    FaultCleared,
-    FaultRaised,
     Metered,
     ModeChanged,
     OperationMode,
@@ -23,6 +21,7 @@ from gateway.model.event import (
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
+FAULTED = v21.ConnectorStatusEnumType.faulted.value
 PLUGS = {state.value.capitalize(): state for state in PlugState}  # others are of 1.6, each with a vehicle
 
 
@@ -37,17 +36,20 @@ def connector_status(station: Station, evse: Evse, connector: int, status: str) 
         station.context.report(PlugChanged(evse.name, station.context.clock.now(), state))
 
 
-def fault(station: Station, evse: Evse, code: str | None, text: str = "") -> None:
-    """Process a fault, or with None its end."""
-    context = station.context
-    now = context.clock.now()
-    if code == evse.fault:
+def availability(station: Station, number: int, connector: int | None, status: str) -> None:
+    """Process the status of a connector of 2.x, of an EVSE (without a connector) or, with EVSE 0, of the station."""
+    code = status if status == FAULTED else None
+    source = faults.connector(connector) if connector else ("AvailabilityState",)
+    if number <= 0:
+        faults.set_station(station, ("AvailabilityState",), code)
         return
-    if evse.fault is not None:
-        context.report(FaultCleared(evse.name, now, evse.fault))
-    evse.fault = code
-    if code is not None:
-        context.report(FaultRaised(evse.name, now, code, text))
+    evse = station.evse(number)
+    if connector is not None:
+        changed = evse.connectors.get(connector) != status
+        connector_status(station, evse, connector, status)
+        if changed:
+            station.save()
+    faults.set_evse(station, evse, source, code)
 
 
 def session_started(station: Station, transaction: Transaction, vehicle: str | None = None) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import capabilities, device_model, evse_events, local_list, restore
+from gateway.csms import capabilities, device_model, evse_events, faults, local_list, restore
 from gateway.csms.evse import Evse
 from gateway.csms.registration import Boot, Status
 from gateway.csms.station import Station
@@ -38,8 +38,9 @@ def resumed(station: Station) -> None:
 
 
 def evse_changed(station: Station, evse: Evse) -> None:
-    """Report the capabilities of an EVSE where they changed."""
+    """Report the capabilities and faults of an EVSE where they changed."""
     capabilities.describe(station, evse)
+    faults.report(station, evse)
 
 
 def changed(station: Station) -> None:

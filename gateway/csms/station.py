@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 from gateway.csms import registration
 from gateway.csms.context import Context, ReceivedCall, RecordedViolation
 from gateway.csms.event_stream_registry import Streams
-from gateway.csms.evse import Evse
+from gateway.csms.evse import Evse, Faults
 from gateway.csms.registration import Boot, Status
 from gateway.csms.settings import StationSettings
 from gateway.csms.transactions import EPOCH_2020
@@ -71,6 +71,7 @@ class Station:
         self.maintenance: dict[str, Payload] = {}  # status of firmware, log, network profiles and lists
         self.inventory_request: int | None = None  # request id of the pending inventory
         self.external_limits: dict[int, tuple[float, float]] = {}  # of other systems, by EVSE (0: all), magnitudes in W
+        self.faults: Faults = {}  # of the whole station; see `faults`
         self.der_alarms: dict[str, str] = {}  # active DER controls, with the grid event
         self.discharge_share = 1.0  # share of the discharge power that LimitMaxDischarge permits
         self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # pending GetDERControl, by request id

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from gateway.csms import certificates, evse_events, messages, sampling
+from gateway.csms import certificates, evse_events, faults, messages, sampling
 from gateway.csms.persistence import COUNTER, NUMBERS
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transactions import Transaction
@@ -30,10 +30,17 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
 
 
 def status_notification(station: Station, payload: Payload) -> Payload:
-    """Process StatusNotification (4.9). Connector 0 is the whole station, which has no plug."""
-    number = payload["connectorId"]
-    if number > 0:
-        evse, error, status = station.evse(number), payload["errorCode"], payload["status"]
+    """Process StatusNotification (4.9). Connector 0 is the whole station: it has no plug, and its fault is one of all
+    connectors."""
+    number, error, status = payload["connectorId"], payload["errorCode"], payload["status"]
+    code = None  # an error with another status, such as WeakSignal, is a warning
+    if status == Status.faulted:
+        code = error if error != v16.ChargePointErrorCode.no_error else payload.get("vendorErrorCode") or status
+    text = payload.get("info", "")
+    if number <= 0:
+        faults.set_station(station, faults.connector(0), code, text)
+    else:
+        evse = station.evse(number)
         changed = evse.connectors.get(1) != status
         evse_events.connector_status(station, evse, 1, status)
         transaction = station.context.transactions.active_at(station.id, number)
@@ -41,10 +48,7 @@ def status_notification(station: Station, payload: Payload) -> Payload:
             transaction.charging_state = status
             if status in FREE:  # no vehicle is connected: StopTransaction is late or lost
                 evse_events.presume_ended(station, transaction, f"its end was lost: the connector is {status}")
-        code = None  # an error with another status, such as WeakSignal, is a warning
-        if status == Status.faulted:
-            code = error if error != v16.ChargePointErrorCode.no_error else payload.get("vendorErrorCode") or status
-        evse_events.fault(station, evse, code, payload.get("info", ""))
+        faults.set_evse(station, evse, faults.connector(number), code, text)
         if changed:
             station.save()
     return {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.csms import der, device_model, event_streams, messages, setpoint, v201
+from gateway.csms import der, device_model, event_streams, faults, messages, setpoint, v201
 from gateway.csms.charging_needs import BIDIRECTIONAL, vehicle_needs
 from gateway.csms.evse import Evse
 from gateway.csms.station import Handlers, Station
-from gateway.model.event import FaultCleared, FaultRaised, NeedsStated
+from gateway.model.event import NeedsStated
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
@@ -76,7 +76,7 @@ def notify_der_alarm(station: Station, payload: Payload) -> Payload:
 
     A control that trips the inverter is a fault; one that only changes the power is recorded for operators.
     """
-    kind, now = payload["controlType"], station.context.clock.now()
+    kind = payload["controlType"]
     ended = payload.get("alarmEnded", False)
     text = str(payload.get("gridEventFault") or payload.get("extraInfo") or "")
     if ended:
@@ -84,10 +84,7 @@ def notify_der_alarm(station: Station, payload: Payload) -> Payload:
     else:
         station.der_alarms[kind] = text
     if kind in TRIPS:
-        for evse in station.evses.values():
-            code = f"DER:{kind}"
-            event = FaultCleared(evse.name, now, code) if ended else FaultRaised(evse.name, now, code, text)
-            station.context.report(event)
+        faults.set_station(station, ("DER", kind), None if ended else f"DER:{kind}", text)
     return {}
 
 
