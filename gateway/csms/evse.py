@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNeeds
+from protocols.ocpp.schema import Payload
 
 FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
 Faults: TypeAlias = dict[FaultSource, tuple[str, str]]  # code and text
@@ -38,6 +39,17 @@ class FallbackProfile:
 
 
 @dataclass(slots=True)
+class Meter:
+    """What was last read from the meter of an EVSE."""
+
+    newest: float | None = None  # Unix time by the station
+    voltage_v: float | None = None
+    elements: list[Payload] = field(default_factory=list)  # of the newest time stamp
+    stamp: float | None = None  # of the elements
+    received_at: float = 0.0  # engine time of the first of them
+
+
+@dataclass(slots=True)
 class Evse:
     """One EVSE."""
 
@@ -56,6 +68,7 @@ class Evse:
     setpoint_profile: SetpointProfile | None = None
     setpoint: tuple[float, float] | None = None  # last accepted power in W, and the end of its validity (engine time)
     fallback: FallbackProfile = field(default_factory=FallbackProfile)
+    meter: Meter = field(default_factory=Meter)
     priority: bool = False  # the driver requested priority charging
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # one order at a time, in order of arrival
     watchdog: asyncio.Task[None] | None = None  # sends 0 W where the station has no watchdog of its own

@@ -32,7 +32,7 @@ def set_station(station: Station, source: FaultSource, code: str | None, text: s
 
 def report(station: Station, evse: Evse) -> None:
     """Report what changed in the faults of an EVSE. Several sources with one code are one fault."""
-    active = {code: text for code, text in reversed([*station.faults.values(), *evse.faults.values()])}
+    active = dict([*evse.faults.values(), *station.faults.values()])
     now = station.context.clock.now()
     for code in [code for code in evse.reported_faults if code not in active]:
         station.context.report(FaultCleared(evse.name, now, code))

@@ -72,6 +72,11 @@ class CsmsPersistence:
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush_due())
 
+    def archived(self, former: str, transaction: Transaction) -> None:
+        """Store an ended transaction under its new reference; the former one is used again."""
+        self._dirty.pop(former, None)
+        self.later(self.record(transaction))
+
     def answer_when_kept(
         self, transaction: Transaction, answer: Payload, *more: Record
     ) -> Payload | Awaitable[Payload]:

@@ -18,6 +18,7 @@ from gateway.csms.event_stream_registry import Streams
 from gateway.csms.evse import Evse, Faults
 from gateway.csms.registration import Boot, Status
 from gateway.csms.settings import StationSettings
+from gateway.csms.station_clock import StationClock
 from gateway.csms.transactions import EPOCH_2020
 from gateway.model.station import evse_name
 from gateway.rate_limit import TokenBucket
@@ -27,7 +28,8 @@ from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.io import Link
 from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
-from protocols.ocpp.times import stamp
+from protocols.ocpp.times import parse
+from protocols.ocpp.times import stamp as time_stamp
 from protocols.ocpp.vendor import VendorProfile
 from protocols.ports import TextWire
 
@@ -76,6 +78,7 @@ class Station:
         self.discharge_share = 1.0  # share of the discharge power that LimitMaxDischarge permits
         self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # pending GetDERControl, by request id
         self.streams = Streams()
+        self.clock = StationClock()
         self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
         self._handlers: Handlers = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -206,6 +209,8 @@ class Station:
                 self._resume()
             else:
                 self._check_permitted(call)
+        if (stamp := parse(call.payload.get("timestamp", call.payload.get("generatedAt")))) is not None:
+            self.clock.observe(stamp, context.clock.now())
         return self._handlers[call.action](self, call.payload)
 
     def _send_received(self, event: SendReceived) -> None:
@@ -305,7 +310,7 @@ class Station:
 
     def record_maintenance(self, subject: str, status: Payload) -> None:
         """Store the last status of firmware, logs, diagnostics or another subject, which is shown to operators."""
-        self.maintenance[subject] = {**status, "at": stamp(self.context.clock.wall())}
+        self.maintenance[subject] = {**status, "at": time_stamp(self.context.clock.wall())}
         self.save()
 
     def save(self) -> None:
