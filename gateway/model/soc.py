@@ -53,7 +53,7 @@ class SocReports:
             value = self._believe(pct, at)
             self.before_pct = before_pct
             return value
-        if self.before_pct is not None and abs(pct - self.before_pct) <= JUMP_PCT:
+        if self.before_pct is not None and -JUMP_PCT <= pct - self.before_pct <= 1.0:
             return self._believe(pct, at)
         same = self.doubted_pct is not None and abs(pct - self.doubted_pct) <= JUMP_PCT
         self.doubted_pct, self.doubted = pct, self.doubted + 1 if same else 1

@@ -65,7 +65,7 @@ SAMPLES = [
     sample(IMPORT, 2310, phase="L2", unit="W"),
     sample(IMPORT, 2.29, phase="L3", unit="kW"),
     sample(EXPORT, 0, unit="W"),
-    sample(CHARGED, 5, unit="kWh"),
+    sample(CHARGED, 0.5, unit="kWh"),
     sample(DISCHARGED, 70, unit="Wh"),
     sample("SoC", 60, unit="Percent"),
     sample("Voltage", 231, phase="L1-N"),
@@ -91,7 +91,7 @@ def test_however_one_time_stamp_is_divided_it_is_one_reading(split: list[tuple[i
             evse = state(raw)
             assert evse.power_w == pytest.approx(6900)
             assert (evse.soc_pct, evse.voltage_v, evse.frequency_hz) == (60, 230, 50.1)
-            assert (evse.charged.last_wh, evse.discharged.last_wh) == (5000, 70)
+            assert (evse.charged.last_wh, evse.discharged.last_wh) == (500, 70)
 
     run_virtual(run())
 

@@ -1,4 +1,4 @@
-"""What a frozen, jumping or once-reported state of charge and a misread register can do is bounded by power and time."""
+"""Power and time bound what a frozen, jumping or once-reported state of charge and a misread register can do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model.event import EvseDescribed, Metered, NeedsStated, PowerLimits, SessionStarted, VehicleNeeds
-from gateway.model.evse import LOSS_OUT, MARGIN, Evse
+from gateway.model.evse import LOSS_OUT, Evse
 from gateway.model.register import RESOLUTION_WH, Register
 from gateway.model.soc import CONFIRMED_AFTER, FROZEN_PCT, JUMP_PCT
 
@@ -154,7 +154,7 @@ def test_a_state_of_charge_that_jumps_up_opens_nothing(soc_pct: float, jumps: li
             evse.apply(Metered("CP1-1", index * EVERY_S, power_w=0.0, soc_pct=soc_pct))
         index += 1
         evse.apply(Metered("CP1-1", index * EVERY_S, power_w=0.0, soc_pct=jump_pct))
-        assert soc_of(evse) <= soc_pct + JUMP_PCT + 1.0
+        assert soc_of(evse) <= soc_pct + JUMP_PCT + 2.0
 
 
 @pytest.mark.parametrize("level_pct", [0.0, 20.0, 55.0, 100.0])
@@ -186,7 +186,3 @@ def test_readings_without_power_do_not_count_it_twice() -> None:
         evse.apply(Metered("CP1-1", index * EVERY_S, power_w=-4000.0))
         evse.apply(Metered("CP1-1", index * EVERY_S + 5, voltage_v=230.0))
     assert soc_of(evse) == pytest.approx(50.0 - 100 * LOSS_OUT * 4000 / CAPACITY_WH, abs=0.1)
-
-
-def test_the_margin_admits_what_meters_read_above_the_rating() -> None:
-    assert MARGIN > 1.1
