@@ -19,7 +19,7 @@ from gateway.csms.station_clock import LATE_S, StationClock
 from gateway.model.event import Metered, SessionEnded, SessionStarted
 from gateway.model.evse import Evse
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 

@@ -13,7 +13,7 @@ from gateway.csms.admin import Admin
 from gateway.model.event import FaultCleared, FaultRaised
 from gateway.model.evse import Evse
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw import Raw
+from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
 
