@@ -23,6 +23,7 @@ from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
+from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel
@@ -45,7 +46,12 @@ REPEATED_VALID_FOR_S = 60.0  # of the 0 W for a vehicle that negotiates while no
 
 
 async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
-    """Run the EVSE at `power_w`, + into the vehicle, for `valid_for_s` unless repeated. Never raises for the peer."""
+    """Run the EVSE at `power_w`, + into the vehicle, for `valid_for_s` unless repeated. Never raises for the peer.
+
+    0 W does not wait for the response to another order.
+    """
+    if not power_w and evse.lock.locked() and station.link is not None:
+        station.link.hurry()
     async with evse.lock:
         refused = refusal(station, evse, power_w, valid_for_s)
         if refused is not None:
@@ -143,7 +149,7 @@ def schedule_update(mode: OperationMode, power_w: float) -> Payload:
 async def _update(station: Station, evse: Evse, profile: SetpointProfile, power_w: float) -> Outcome:
     """Send UpdateDynamicSchedule (K28.FR.06), also for an unchanged value: only an update restarts the watchdog."""
     body = {"chargingProfileId": profile.profile, "scheduleUpdate": schedule_update(profile.mode, power_w)}
-    outcome = outcomes.of_status(await station.call("UpdateDynamicSchedule", body))
+    outcome = outcomes.of_status(await station.call("UpdateDynamicSchedule", body, priority=_priority(power_w)))
     if outcome.answer is Answer.APPLIED:
         profile.power_w = power_w
     else:
@@ -158,7 +164,7 @@ async def _install(
     dynamic = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles") != "false"
     kind, period = Kind.dynamic if dynamic else Kind.absolute, {"operationMode": mode, **schedule_update(mode, power_w)}
     profile = Profile(number, kind, period, transaction, duration, max_offline_s=duration)
-    outcome = await send_profile(station, evse, profile)
+    outcome = await send_profile(station, evse, profile, priority=_priority(power_w))
     if outcome.answer is Answer.APPLIED and dynamic:
         evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, power_w, duration)
     return outcome
@@ -175,7 +181,11 @@ async def _apply_limit(
     period, duration = {"limit": vendor.wire_value(power_w)}, _duration(evse, valid_for_s)
     unit, level = Unit.a if vendor.setpoint.unit == "A" else Unit.w, vendor.setpoint.stack_level
     profile = Profile(number, Kind.absolute, period, transaction, duration, level, unit)
-    return await send_profile(station, evse, profile)
+    return await send_profile(station, evse, profile, priority=_priority(power_w))
+
+
+def _priority(power_w: float) -> Priority:
+    return Priority.NORMAL if power_w else Priority.URGENT
 
 
 def _duration(evse: Evse, valid_for_s: float) -> int | None:
@@ -209,7 +219,7 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
         period["operationMode"] = OperationMode.CHARGING_ONLY
     number = FALLBACK_PROFILE + evse.number
     profile = Profile(number, Kind.relative, period, level=FALLBACK_LEVEL)
-    outcome = await send_profile(station, evse, profile, FALLBACK_TIMEOUT_S)
+    outcome = await send_profile(station, evse, profile, FALLBACK_TIMEOUT_S, Priority.URGENT)
     fallback.installed = outcome.answer is Answer.APPLIED
     if fallback.installed:
         fallback.failures, fallback.error = 0, ""
@@ -269,7 +279,13 @@ class Profile:
     max_offline_s: int | None = None  # sent where the station supports it
 
 
-async def send_profile(station: Station, evse: Evse, profile: Profile, timeout: float | None = None) -> Outcome:
+async def send_profile(
+    station: Station,
+    evse: Evse,
+    profile: Profile,
+    timeout: float | None = None,
+    priority: Priority = Priority.NORMAL,
+) -> Outcome:
     """Send SetChargingProfile in the terms of the station's version."""
     number, early, transaction = profile.number, station.version is Version.V16, profile.transaction
     schedule: Payload = {
@@ -297,7 +313,7 @@ async def send_profile(station: Station, evse: Evse, profile: Profile, timeout: 
     else:
         content = {"id": number, **content, "chargingSchedule": [{"id": number, **schedule}]}
         body = {"evseId": evse.number, "chargingProfile": content}
-    return outcomes.of_status(await station.call("SetChargingProfile", body, timeout))
+    return outcomes.of_status(await station.call("SetChargingProfile", body, timeout, priority))
 
 
 async def composite_power(station: Station, evse: Evse) -> float | None:
@@ -307,7 +323,7 @@ async def composite_power(station: Station, evse: Evse) -> float | None:
     clock = station.context.clock
     try:
         async with clock.timeout_at(clock.now() + READ_TIMEOUT_S):
-            answer = await station.request("GetCompositeSchedule", body)
+            answer = await station.request("GetCompositeSchedule", body, Priority.NORMAL)
     except TimeoutError:
         return None
     if answer is None or answer["status"] != outcomes.ACCEPTED:

@@ -26,7 +26,7 @@ from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
 from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.io import Link
-from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, SendReceived, Violated
+from protocols.ocpp.rpc import CallReceived, Priority, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ocpp.times import parse
 from protocols.ocpp.times import stamp as time_stamp
@@ -38,6 +38,9 @@ log = logging.getLogger("v2x.csms")
 MOST_EVSES, LARGEST_EVSE = 128, 999  # per station: each one costs MQTT topics, a view and work in every control cycle
 MAX_VARIABLES = 2_000  # of one station's device model
 RESUME_AFTER_S = 5.0  # a station that reboots sends BootNotification within this time; otherwise it continues
+HOUSEKEEPING_TIMEOUT_S = 10.0
+FALLBACK_POLL_S, FALLBACK_POLLS = 0.05, 20
+STOPS = frozenset({"RemoteStopTransaction", "RequestStopTransaction"})
 Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
 Handlers: TypeAlias = dict[str, Handler]
 VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
@@ -148,6 +151,21 @@ class Station:
             self._reported = True
             self._lifecycle.connected(self, self.version)
 
+    def spawn_housekeeping(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run requests that can wait, after the fallback profiles of a station that has booted or connected."""
+        self.spawn(self._after_fallback(work))
+
+    async def _after_fallback(self, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            for _ in range(FALLBACK_POLLS):
+                await self.context.clock.sleep(FALLBACK_POLL_S)
+                if self.evses and not any(evse.lock.locked() for evse in self.evses.values()):
+                    break
+        except BaseException:
+            work.close()
+            raise
+        await work
+
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine beside the processing of messages; it is cancelled when the link ends."""
         task = asyncio.get_running_loop().create_task(self._guard(work))
@@ -162,14 +180,16 @@ class Station:
 
     # messages
 
-    async def call(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
+    async def call(
+        self, action: str, payload: Payload, timeout: float | None = None, priority: Priority = Priority.NORMAL
+    ) -> Reply:
         """Send a call and return its reply. A payload that breaks the schema is not sent: the reply is `Refused` with
         code InvalidOrder. Never raises."""
         reason = None if self.accepted else registration.forbidden(self.boot, action)
         if reason is not None:
             return Refused("NotAccepted", reason)
         try:
-            return await self.call_unchecked(action, payload, timeout)
+            return await self.call_unchecked(action, payload, timeout, priority)
         except QueueFull as error:
             log.warning("%s: %s", self.id, error)
             return TimedOut()
@@ -177,17 +197,24 @@ class Station:
             log.error("%s: not sent: %s", self.id, error)
             return Refused("InvalidOrder", str(error))
 
-    async def call_unchecked(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
+    async def call_unchecked(
+        self, action: str, payload: Payload, timeout: float | None = None, priority: Priority = Priority.NORMAL
+    ) -> Reply:
         """Send a call of an operator. Raises LocalProtocolError if it breaks the schema or the queue is full."""
         if not self.accepted:
             caused = registration.action_caused_by(action, str(payload.get("requestedMessage")))
             if caused is not None:
                 self._requested_actions.add(caused)
-        return Lost() if self.link is None else await self.link.call(action, payload, timeout)
+        if action in STOPS:
+            priority = Priority.URGENT
+        return Lost() if self.link is None else await self.link.call(action, payload, timeout, priority)
 
-    async def request(self, action: str, payload: Payload) -> Payload | None:
-        """Send a call and return the payload of its response; None without a valid response."""
-        reply = await self.call(action, payload)
+    async def request(
+        self, action: str, payload: Payload, priority: Priority = Priority.HOUSEKEEPING
+    ) -> Payload | None:
+        """Send a call and return the payload of its response; None without a valid response. Other calls overtake it,
+        and it does not wait for long."""
+        reply = await self.call(action, payload, HOUSEKEEPING_TIMEOUT_S, priority)
         if isinstance(reply, Answered) and reply.violation is None:
             return reply.payload
         log.info("%s: no valid response to %s: %s", self.id, action, reply)
@@ -276,6 +303,7 @@ class Station:
         if self.accepted:
             self._booted = True
             self._report_connection()
+            self.describe_all()  # so that the fallback profile is the first call after the boot
         elif self._reported and self.link is not None:  # accepted before
             self._reported = False
             self._lifecycle.disconnected(self, f"its BootNotification was answered {boot.status}")

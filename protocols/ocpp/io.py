@@ -40,7 +40,7 @@ from protocols.ocpp.events import (
     SendReceived,
     TimedOut,
 )
-from protocols.ocpp.rpc import Rpc
+from protocols.ocpp.rpc import Priority, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ports import Clock, TextWire
 
@@ -119,12 +119,19 @@ class Link:
             self._take(event)
         return [] if self._flushing or self.closed else self.engine.data_to_send()
 
-    async def call(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
+    def hurry(self) -> None:
+        """Shorten the wait for the response to a call that is not urgent."""
+        self.engine.hurry(self.clock.now())
+        self._ensure_watch()
+
+    async def call(
+        self, action: str, payload: Payload, timeout: float | None = None, priority: Priority = Priority.NORMAL
+    ) -> Reply:
         """Send a CALL and wait for its response. Raises LocalProtocolError, without sending, if the payload breaks its
         schema."""
         if self.closed:
             return Lost()
-        mid = self.engine.call(action, payload, self.clock.now(), timeout)
+        mid = self.engine.call(action, payload, self.clock.now(), timeout, priority)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._replies[mid] = reply
         self._ensure_watch()

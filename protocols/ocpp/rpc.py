@@ -17,6 +17,7 @@ import re
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import count
 
 import msgspec
@@ -46,6 +47,7 @@ __all__ = [
     "ErrorReceived",
     "Event",
     "InvalidPayload",
+    "Priority",
     "QueueFull",
     "Refusal",
     "ResultReceived",
@@ -66,8 +68,17 @@ DESCRIPTION_LENGTH = 255  # string[255], 4.2.3
 ANSWER_WITHIN = 30.0  # s; implementation-dependent (4.1.1)
 MESSAGE_LENGTH = 128 * 1024  # characters; FullInventory reports are split by `tbc`, so that no message needs more
 WAITING_CALLS = 64  # outgoing calls waiting for the outstanding one
+YIELD_WITHIN = 1.0  # s for the response to a call that a more urgent one waits for
 OPEN_CALLS = 16  # unanswered calls of the peer; the specification allows one
 REMEMBERED = 16  # timed-out calls whose responses may still arrive
+
+
+class Priority(IntEnum):
+    """Order in which calls are sent. A more urgent call than the outstanding one shortens the wait for its response."""
+
+    URGENT = 0  # waits for no other call
+    NORMAL = 1
+    HOUSEKEEPING = 2  # gives way to every other call
 
 
 @dataclass(slots=True)
@@ -76,6 +87,7 @@ class _OutgoingCall:
     action: str
     text: str
     timeout: float
+    priority: Priority = Priority.NORMAL
     deadline: float = 0.0
 
 
@@ -140,21 +152,35 @@ class Rpc:
 
     # outgoing messages
 
-    def call(self, action: str, payload: Payload, now: float, timeout: float | None = None) -> str:
-        """Send a CALL and return its message id. It waits for the responses to previous calls.
+    def call(
+        self,
+        action: str,
+        payload: Payload,
+        now: float,
+        timeout: float | None = None,
+        priority: Priority = Priority.NORMAL,
+    ) -> str:
+        """Send a CALL and return its message id. It waits for the responses to previous calls of its priority.
 
         Raises UnknownAction, InvalidPayload or QueueFull; nothing is sent then.
         """
         self._check(action, Part.REQUEST, payload)
-        if len(self._waiting) >= self._waiting_limit:
+        if len(self._waiting) >= self._waiting_limit and priority is not Priority.URGENT:
             raise QueueFull(f"{self._waiting_limit} calls are queued already; {action} was not sent")
         mid = self._new_id()
-        outgoing = _OutgoingCall(
-            mid, action, encode([_CALL, mid, action, payload]), self._timeout if timeout is None else timeout
-        )
-        self._waiting.append(outgoing)
+        text = encode([_CALL, mid, action, payload])
+        outgoing = _OutgoingCall(mid, action, text, self._timeout if timeout is None else timeout, priority)
+        ahead = sum(other.priority <= priority for other in self._waiting)
+        self._waiting.insert(ahead, outgoing)
+        self.hurry(now, priority)
         self._next(now)
         return mid
+
+    def hurry(self, now: float, priority: Priority = Priority.URGENT) -> None:
+        """Shorten the wait for the response to the outstanding call where it is less urgent."""
+        outstanding = self._outstanding
+        if outstanding is not None and outstanding.priority > priority:
+            outstanding.deadline = min(outstanding.deadline, now + YIELD_WITHIN)
 
     def send(self, action: str, payload: Payload) -> str:
         """Send a SEND, which has no response (2.1). Raises UnknownAction or InvalidPayload."""
