@@ -15,6 +15,7 @@ from gateway.csms.csms import Csms
 from gateway.csms.errors import RequestRejected, existing
 from gateway.csms.operations import Operations
 from gateway.csms.persistence import POLICY, STATION, TOKEN, UNKNOWN_STATIONS
+from gateway.csms.registration import canonical
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Status, Token
@@ -58,6 +59,7 @@ class Admin:
         """Register a station or change its settings, stored first. A null removes the setting."""
         if STATION_ID.fullmatch(name) is None:
             raise RequestRejected(422, "a station id has 1 to 48 of A-Z a-z 0-9 * - _ = + | @ .")
+        name = canonical(self.csms.stations, name)
         profile = changes.get("vendor_profile")
         if profile is not None:
             try:
@@ -92,9 +94,9 @@ class Admin:
 
     async def delete_station(self, name: str) -> None:
         """Remove a station and close its connection. One of the configuration returns with a restart."""
-        self.operations.find(name)
-        await self._keep(Forgotten(STATION, name))
-        await self.csms.remove(name)
+        station = self.operations.find(name)
+        await self._keep(Forgotten(STATION, station.id))
+        await self.csms.remove(station.id)
 
     def registration(self) -> Row:
         """Return the policy for unknown stations."""

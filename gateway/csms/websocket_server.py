@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 from gateway.csms import passwords
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
+from gateway.csms.registration import canonical
 from gateway.csms.settings import StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.listener_limits import listen
@@ -103,9 +104,12 @@ class WebSocketServer:
         await self._attach(WebSocketWire(connection), name, level)
 
     def _station_id(self, path: str) -> str | None:
-        base, _, name = urlsplit(path).path.rpartition("/")
+        """Return the station's id, the last part of the path, which may be percent-encoded; None without one."""
+        base, _, name = urlsplit(path).path.removesuffix("/").rpartition("/")
         name = unquote(name)
-        return name if base == self.settings.path and STATION_ID.fullmatch(name) else None
+        if not (base + "/").startswith(self.settings.path + "/") or STATION_ID.fullmatch(name) is None:
+            return None
+        return canonical(self.stations, name)
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Reject the handshake with a response, or accept it with None."""
@@ -150,7 +154,12 @@ class WebSocketServer:
         if required == 0 and stored is None:
             return None
         given = passwords.basic_credentials(request.headers.get("Authorization"))
-        if given is None or given[0] != name or station is None or not await self.credentials.verify(station, given[1]):
+        if (
+            given is None
+            or given[0].casefold() != name.casefold()
+            or station is None
+            or not await self.credentials.verify(station, given[1])
+        ):
             rejection = reject(HTTPStatus.UNAUTHORIZED, "user is the station's id, password is the one registered\n")
             rejection.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
             return rejection
@@ -167,7 +176,7 @@ def _level(connection: ServerConnection, request: Request, name: str) -> int:
     socket = connection.transport.get_extra_info("ssl_object")
     if socket is None:
         return 0 if request.headers.get("Authorization") is None else 1
-    return 3 if common_name(socket.getpeercert()) == name else 2
+    return 3 if (common_name(socket.getpeercert()) or "").casefold() == name.casefold() else 2
 
 
 def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.mqtt.names import from_topic_level, to_topic_level
+
 VERSION = "1"
 
 
@@ -56,7 +58,11 @@ class Topics:
 
     def evse(self, evse: str, leaf: str) -> str:
         """Return the topic of an EVSE's `state`, `telemetry`, `event` or `result`."""
-        return f"{self.root}/evse/{evse}/{leaf}"
+        return f"{self.root}/evse/{to_topic_level(evse)}/{leaf}"
+
+    def mirrored(self, evse: str, name: str) -> str:
+        """Return the topic of a value of an EVSE in the mirror."""
+        return f"{self.mirror}/{to_topic_level(evse)}/{name}"
 
     def of_site(self, leaf: str) -> str:
         """Return the topic of the site's `state`, `telemetry`, `event` or `result`."""
@@ -86,6 +92,13 @@ class Topics:
 
     def parse(self, topic: str) -> ParsedTopic:
         """Return the parts of an incoming topic."""
+        parsed = self._parse(topic)
+        if parsed.kind not in (Kind.EVSE_COMMAND, Kind.EVSE_STATE, Kind.MIRROR):
+            return parsed
+        name = from_topic_level(parsed.name)
+        return ParsedTopic(Kind.UNKNOWN) if name is None else ParsedTopic(parsed.kind, name, parsed.verb)
+
+    def _parse(self, topic: str) -> ParsedTopic:
         if topic == f"{self.homeassistant}/status":
             return ParsedTopic(Kind.HOMEASSISTANT)
         if topic.startswith(self.homeassistant + "/") and topic.endswith("/config"):
