@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.model.site import InputKind
-from gateway.mqtt.names import to_topic_level
-from gateway.mqtt.topics import VERSION, Topics
+from gateway.mqtt.topics import VERSION, Topics, to_topic_level
 
 LEAVES = ("state", "telemetry", "event", "result")
 

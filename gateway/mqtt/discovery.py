@@ -12,8 +12,7 @@ from gateway import __version__
 from gateway.authority.priority import Layer
 from gateway.model.command import MAX_POWER_W, SiteMode
 from gateway.model.state import EvseState, Happened, SessionState
-from gateway.mqtt.names import to_id
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import Topics, to_id
 
 LEASE_S = 900  # of values set in Home Assistant; an automation that renews may request less
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.mqtt.acl import User, acl
 from gateway.mqtt.discovery import messages
-from gateway.mqtt.names import from_id, from_topic_level, to_id, to_topic_level
-from gateway.mqtt.topics import Kind, ParsedTopic, Topics
+from gateway.mqtt.topics import Kind, ParsedTopic, Topics, from_id, from_topic_level, to_id, to_topic_level
 
 TOPICS = Topics("home", "gw1", mirror="v2x-mirror")
 TODAY = re.compile(r"[A-Za-z0-9*\-_=|@.]+")  # signs of names that were valid topics before
