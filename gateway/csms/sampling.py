@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from gateway.csms import outcomes
+from gateway.csms import outcomes, rate_unit
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload, Version
@@ -33,6 +33,7 @@ OPTIONAL = (
 )
 INTERVAL, MEASURANDS = "interval", "measurands"
 _KEYS = {INTERVAL: Key.meter_value_sample_interval.value, MEASURANDS: Key.meter_values_sampled_data.value}  # 1.6, 9.1
+RATE_UNIT = Key.charging_schedule_allowed_charging_rate_unit.value
 _VARIABLES = {INTERVAL: "TxUpdatedInterval", MEASURANDS: "TxUpdatedMeasurands"}  # 2.x, SampledDataCtrlr
 _APPLIED = (v21.SetVariableStatusEnumType.accepted, v21.SetVariableStatusEnumType.reboot_required)
 NO_ANSWER = "no answer"
@@ -94,8 +95,10 @@ def _variable(setting: str) -> Payload:
 
 
 async def _read_16(station: Station) -> dict[str, str]:
-    answer = await station.request("GetConfiguration", {"key": list(_KEYS.values())}) or {}
+    answer = await station.request("GetConfiguration", {"key": [*_KEYS.values(), RATE_UNIT]}) or {}
     reported = {one["key"]: one for one in answer.get("configurationKey", ())}
+    if RATE_UNIT in reported:
+        rate_unit.allow_units(station, reported[RATE_UNIT].get("value") or "")
     present: dict[str, str] = {}
     for setting, key in _KEYS.items():
         if key in reported and reported[key]["readonly"]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from gateway.csms import outcomes, vendor_channel
 from gateway.csms.evse import Evse, SetpointProfile
+from gateway.csms.rate_unit import Unit, in_unit, rate_unit, volt_phases
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
@@ -25,14 +26,13 @@ from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
 from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload, Version
-from protocols.ocpp.times import stamp
+from protocols.ocpp.times import parse, stamp
 from protocols.ocpp.vendor import Channel
 
 log = logging.getLogger("v2x.csms")
 
 Purpose = v21.ChargingProfilePurposeEnumType
 Kind = v21.ChargingProfileKindEnumType
-Unit = v21.ChargingRateUnitEnumType
 
 FALLBACK_PROFILE = 1_000_000  # + EVSE number: ids that other systems are unlikely to use
 SETPOINT_PROFILE = 2_000_000
@@ -40,7 +40,9 @@ FALLBACK_LEVEL, SETPOINT_LEVEL = 0, 1
 FALLBACK_TIMEOUT_S = 10.0  # set-points wait for the response
 FALLBACK_RETRY_S = (5.0, 30.0, 120.0, 600.0)  # after so many failures
 FALLBACK_ATTEMPTS = 8  # by itself; then only before a set-point other than 0 W
+REJECTED = v21.ChargingProfileStatusEnumType.rejected.value
 NO_FALLBACK_PROFILE = "NoSafeProfile"  # reason code
+CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
 READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
 REPEATED_VALID_FOR_S = 60.0  # of the 0 W for a vehicle that negotiates while no set-point is in force
 
@@ -59,6 +61,9 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
+        if transaction.unsaved and not await station.context.persistence.answered(transaction):
+            text = f"the start of transaction {transaction.id} is not confirmed to the station"
+            return Outcome(Answer.UNKNOWN, "TxNotConfirmed", text)
         if evse.watchdog is not None:
             evse.stop_watchdog()
         channel = station.vendor_profile.setpoint
@@ -146,9 +151,14 @@ def schedule_update(mode: OperationMode, power_w: float) -> Payload:
     return {"limit" if mode is OperationMode.CHARGING_ONLY else "setpoint": round(power_w, 1) + 0.0}
 
 
+def update_of(station: Station, evse: Evse, mode: OperationMode, power_w: float) -> Payload:
+    """Return the same in the unit of the station."""
+    return schedule_update(mode, in_unit(station, evse, power_w)[1])
+
+
 async def _update(station: Station, evse: Evse, profile: SetpointProfile, power_w: float) -> Outcome:
     """Send UpdateDynamicSchedule (K28.FR.06), also for an unchanged value: only an update restarts the watchdog."""
-    body = {"chargingProfileId": profile.profile, "scheduleUpdate": schedule_update(profile.mode, power_w)}
+    body = {"chargingProfileId": profile.profile, "scheduleUpdate": update_of(station, evse, profile.mode, power_w)}
     outcome = outcomes.of_status(await station.call("UpdateDynamicSchedule", body, priority=_priority(power_w)))
     if outcome.answer is Answer.APPLIED:
         profile.power_w = power_w
@@ -162,8 +172,10 @@ async def _install(
 ) -> Outcome:
     mode, number = _mode(evse), SETPOINT_PROFILE + evse.number
     dynamic = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles") != "false"
-    kind, period = Kind.dynamic if dynamic else Kind.absolute, {"operationMode": mode, **schedule_update(mode, power_w)}
-    profile = Profile(number, kind, period, transaction, duration, max_offline_s=duration)
+    kind = Kind.dynamic if dynamic else Kind.absolute
+    period = {"operationMode": mode, **update_of(station, evse, mode, power_w)}
+    unit, _ = in_unit(station, evse, power_w)
+    profile = Profile(number, kind, period, transaction, duration, unit=unit, max_offline_s=duration)
     outcome = await send_profile(station, evse, profile, priority=_priority(power_w))
     if outcome.answer is Answer.APPLIED and dynamic:
         evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, power_w, duration)
@@ -178,8 +190,8 @@ async def _apply_limit(
     if refused is not None:
         return refused
     vendor, number = station.vendor_profile, SETPOINT_PROFILE + evse.number
-    period, duration = {"limit": vendor.wire_value(power_w)}, _duration(evse, valid_for_s)
-    unit, level = Unit.a if vendor.setpoint.unit == "A" else Unit.w, vendor.setpoint.stack_level
+    unit, value = in_unit(station, evse, power_w)
+    period, duration, level = {"limit": value}, _duration(evse, valid_for_s), vendor.setpoint.stack_level
     profile = Profile(number, Kind.absolute, period, transaction, duration, level, unit)
     return await send_profile(station, evse, profile, priority=_priority(power_w))
 
@@ -214,12 +226,7 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
         return Outcome(Answer.APPLIED)
     if now < fallback.retry_at:
         return Outcome(Answer.REFUSED, NO_FALLBACK_PROFILE, fallback.error)
-    period: Payload = {"limit": round(fallback_limit_w(station), 1)}
-    if station.version is Version.V21:
-        period["operationMode"] = OperationMode.CHARGING_ONLY
-    number = FALLBACK_PROFILE + evse.number
-    profile = Profile(number, Kind.relative, period, level=FALLBACK_LEVEL)
-    outcome = await send_profile(station, evse, profile, FALLBACK_TIMEOUT_S, Priority.URGENT)
+    outcome = await _send_fallback(station, evse)
     fallback.installed = outcome.answer is Answer.APPLIED
     if fallback.installed:
         fallback.failures, fallback.error = 0, ""
@@ -232,6 +239,22 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
         log.warning("%s: no fallback profile after %d attempts: %s", evse.name, fallback.failures, fallback.error)
         station.spawn(_retry(station, evse))
         station.describe(evse)
+    return outcome
+
+
+async def _send_fallback(station: Station, evse: Evse) -> Outcome:
+    """Send the fallback profile; where the unit is not known, after a rejection in the other one by turns."""
+    turned = station.rate_unit is None and evse.fallback.error == REJECTED and evse.fallback.failures % 2 == 1
+    unit, limit = Unit.a if turned else rate_unit(station), fallback_limit_w(station)
+    if unit is Unit.a:
+        limit = math.floor(limit / volt_phases(station, evse) * 10) / 10
+    period: Payload = {"limit": round(limit, 1)}
+    if station.version is Version.V21:
+        period["operationMode"] = OperationMode.CHARGING_ONLY
+    profile = Profile(FALLBACK_PROFILE + evse.number, Kind.relative, period, level=FALLBACK_LEVEL, unit=unit)
+    outcome = await send_profile(station, evse, profile, FALLBACK_TIMEOUT_S, Priority.URGENT)
+    if turned and outcome.answer is Answer.APPLIED:
+        station.rate_unit = unit
     return outcome
 
 
@@ -295,7 +318,7 @@ async def send_profile(
     if profile.duration is not None:
         schedule["duration"] = profile.duration
     if profile.kind is Kind.absolute:
-        schedule["startSchedule"] = stamp(station.context.clock.wall())
+        schedule["startSchedule"] = stamp(_present(station))
     purpose = Purpose.tx_default_profile if transaction is None else Purpose.tx_profile
     content: Payload = {
         "stackLevel": profile.level,
@@ -316,9 +339,16 @@ async def send_profile(
     return outcomes.of_status(await station.call("SetChargingProfile", body, timeout, priority))
 
 
+def _present(station: Station) -> float:
+    """Return the present time by the station, so that a profile begins now though its clock is wrong."""
+    wall, clock = station.context.clock.wall(), station.context.clock.now()
+    present = station.clock.now(clock)
+    return wall if present is None or abs(present - wall) < CLOCK_TOLERANCE_S else present
+
+
 async def composite_power(station: Station, evse: Evse) -> float | None:
     """Return the set-point in force from the station's composite schedule, in W; None where it reports none."""
-    body: Payload = {"duration": 60, "chargingRateUnit": Unit.w}
+    body: Payload = {"duration": 60, "chargingRateUnit": rate_unit(station)}
     body["connectorId" if station.version is Version.V16 else "evseId"] = evse.number
     clock = station.context.clock
     try:
@@ -330,8 +360,16 @@ async def composite_power(station: Station, evse: Evse) -> float | None:
         return None
     schedule = answer.get("chargingSchedule" if station.version is Version.V16 else "schedule") or {}
     periods = schedule.get("chargingSchedulePeriod", [])
-    if not periods:
+    begun = parse(answer.get("scheduleStart", schedule.get("scheduleStart")))
+    passed_s = 0.0 if begun is None else max(0.0, _present(station) - begun)
+    present = [one for one in periods if one.get("startPeriod", 0) <= passed_s] or periods[:1]
+    if not present:
         return None
-    first = periods[0]
-    value = first.get("setpoint", first.get("limit"))
-    return None if value is None else float(value)
+    value = present[-1].get("setpoint", present[-1].get("limit"))
+    if value is None:
+        return None
+    channel, power_w = station.vendor_profile.setpoint, float(value)
+    if schedule.get("chargingRateUnit", body["chargingRateUnit"]) == Unit.a:
+        power_w *= volt_phases(station, evse)
+    turned = channel.channel is Channel.LIMIT and channel.sign == 1
+    return (-power_w if turned else power_w) + 0.0

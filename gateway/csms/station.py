@@ -82,6 +82,7 @@ class Station:
         self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # pending GetDERControl, by request id
         self.streams = Streams()
         self.clock = StationClock()
+        self.rate_unit: str | None = None  # of charging profiles, where it is known which one the station takes
         self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
         self._handlers: Handlers = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -296,6 +297,7 @@ class Station:
         self.boot = boot
         self.vendor = None
         self.streams.booted()
+        self.rate_unit = None
         self._requested_actions.clear()
         for evse in self.evses.values():
             evse.reset_profiles()

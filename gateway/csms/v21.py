@@ -58,7 +58,7 @@ def pull_dynamic_schedule_update(station: Station, payload: Payload) -> Payload:
     for evse in station.evses.values():
         profile = evse.setpoint_profile
         if profile is not None and profile.profile == payload["chargingProfileId"]:
-            update = setpoint.schedule_update(profile.mode, profile.power_w)
+            update = setpoint.update_of(station, evse, profile.mode, profile.power_w)
             return {"status": Generic.accepted, "scheduleUpdate": update}
     return {"status": Generic.rejected, "statusInfo": {"reasonCode": "InvalidProfile"}}
 

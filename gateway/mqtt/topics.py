@@ -1,8 +1,8 @@
 """Topics of the MQTT contract. `v2x/1/<site>` is the root; a breaking change takes a new number. Pure.
 
-Names of EVSEs are encoded reversibly in topics and in ids of Home Assistant, so that two EVSEs are never one: the identity
-of a station may contain `+` and signs that Home Assistant does not allow. In a topic level they are percent-encoded
-(RFC 3986), in an id written as `_x` and two hexadecimal digits. A name without such signs is encoded as itself.
+Names of EVSEs are encoded reversibly in topics and in ids of Home Assistant, so that two EVSEs are never one: the
+identity of a station may contain `+` and signs that Home Assistant does not allow. In a topic level they are
+percent-encoded (RFC 3986), in an id written as `_x` and two hexadecimal digits. Other names are encoded as themselves.
 
 `MqttSettings` are the settings of the connection besides the link itself.
 """
