@@ -187,6 +187,17 @@ class OcppSection(Section):
     fallback_limit_w: Watts = Field(
         default=0, description="limit of the fallback profile: power of a station without another profile, in W"
     )
+    max_message: Annotated[int, Field(ge=16_384, le=64 * 2**20)] = Field(
+        default=131_072, description="longest message of a station, in characters"
+    )
+    max_transaction_message: Annotated[int, Field(ge=16_384, le=64 * 2**20)] = Field(
+        default=4_194_304,
+        description="longest StopTransaction, TransactionEvent or MeterValues, in characters",
+    )
+    lenient: bool = Field(
+        default=False,
+        description="repair messages that break their schema (extra members, numbers as text); off: refuse them",
+    )
     vendor_profiles: Path | None = Field(default=None, description="folder with additional vendor profiles")
 
     @field_validator("listen")

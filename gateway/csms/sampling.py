@@ -33,6 +33,7 @@ OPTIONAL = (
 )
 INTERVAL, MEASURANDS = "interval", "measurands"
 _KEYS = {INTERVAL: Key.meter_value_sample_interval.value, MEASURANDS: Key.meter_values_sampled_data.value}  # 1.6, 9.1
+STOP_DATA = Key.stop_txn_sampled_data.value
 RATE_UNIT = Key.charging_schedule_allowed_charging_rate_unit.value
 _VARIABLES = {INTERVAL: "TxUpdatedInterval", MEASURANDS: "TxUpdatedMeasurands"}  # 2.x, SampledDataCtrlr
 _APPLIED = (v21.SetVariableStatusEnumType.accepted, v21.SetVariableStatusEnumType.reboot_required)
@@ -95,10 +96,14 @@ def _variable(setting: str) -> Payload:
 
 
 async def _read_16(station: Station) -> dict[str, str]:
-    answer = await station.request("GetConfiguration", {"key": [*_KEYS.values(), RATE_UNIT]}) or {}
+    answer = await station.request("GetConfiguration", {"key": [*_KEYS.values(), RATE_UNIT, STOP_DATA]}) or {}
     reported = {one["key"]: one for one in answer.get("configurationKey", ())}
     if RATE_UNIT in reported:
         rate_unit.allow_units(station, reported[RATE_UNIT].get("value") or "")
+    stop_data = reported.get(STOP_DATA, {})
+    if stop_data.get("value") and not stop_data["readonly"]:
+        # StopTransaction repeats every sample: with a short interval that is a megabyte for a day
+        await station.request("ChangeConfiguration", {"key": STOP_DATA, "value": ""})
     present: dict[str, str] = {}
     for setting, key in _KEYS.items():
         if key in reported and reported[key]["readonly"]:

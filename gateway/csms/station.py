@@ -40,6 +40,7 @@ MAX_VARIABLES = 2_000  # of one station's device model
 RESUME_AFTER_S = 5.0  # a station that reboots sends BootNotification within this time; otherwise it continues
 HOUSEKEEPING_TIMEOUT_S = 10.0
 FALLBACK_POLL_S, FALLBACK_POLLS = 0.05, 20
+LONG_ACTIONS = ("StopTransaction", "TransactionEvent", "MeterValues")  # the values of hours of a transaction
 STOPS = frozenset({"RemoteStopTransaction", "RequestStopTransaction"})
 Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
 Handlers: TypeAlias = dict[str, Handler]
@@ -113,7 +114,10 @@ class Station:
         settings = self.context.settings
         self.version, self._handlers, self.security_profile = version, handlers, security_profile
         answer_within, length = settings.answer_within_s, settings.max_message
-        engine = Rpc(version, handles=frozenset(handlers), answer_within=answer_within, message_length=length)
+        longer = dict.fromkeys(LONG_ACTIONS, settings.max_transaction_message)
+        handled = frozenset(handlers)
+        engine = Rpc(version, handles=handled, answer_within=answer_within, message_length=length, longer=longer)
+        engine.lenient = settings.lenient or self.vendor_profile.messages.lenient
         self.link = Link(wire, engine, self._handle, self.context.clock, self._observe, self._send_received)
         for evse in self.evses.values():
             evse.reset_profiles()
@@ -296,6 +300,8 @@ class Station:
         """Process a BootNotification: the station may have lost everything it held in memory."""
         self.boot = boot
         self.vendor = None
+        if self.link is not None:
+            self.link.engine.lenient = self.context.settings.lenient or self.vendor_profile.messages.lenient
         self.streams.booted()
         self.rate_unit = None
         self._requested_actions.clear()

@@ -86,7 +86,7 @@ class WebSocketServer:
             ping_interval=io.PING_INTERVAL,
             ping_timeout=io.PING_TIMEOUT,
             close_timeout=io.CLOSE_WITHIN,
-            max_size=io.FRAME_LENGTH,
+            max_size=max(io.FRAME_LENGTH, 2 * settings.max_message, 2 * settings.max_transaction_message),
             logger=_quiet_logger(),
             ssl=context,
             create_connection=PushingConnection,
