@@ -187,6 +187,10 @@ class OcppSection(Section):
     fallback_limit_w: Watts = Field(
         default=0, description="limit of the fallback profile: power of a station without another profile, in W"
     )
+    ping_interval_s: Seconds = Field(default=20, description="seconds between WebSocket pings to a station")
+    silent_after_s: Seconds = Field(
+        default=40, description="disconnect a station that has sent nothing for so long, not even a pong, in s"
+    )
     max_message: Annotated[int, Field(ge=16_384, le=64 * 2**20)] = Field(
         default=131_072, description="longest message of a station, in characters"
     )

@@ -28,6 +28,7 @@ from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
+STATION_KEYS = ("vendor_profile", "security_profile", "max_charge_w", "max_discharge_w", "fallback_limit_w")
 TOKEN_LENGTH = 255  # of 2.1; 1.6 permits 20, 2.0.1 36
 _NOT_SENT: dict[type[Exception], int] = {UnknownAction: 501, InvalidPayload: 422, QueueFull: 503}
 TOKEN_STATUS = frozenset(status.value for status in Status)
@@ -68,7 +69,7 @@ class Admin:
                 raise RequestRejected(422, str(error)) from error
         known = self.csms.stations.get(name)
         before = known.settings if known is not None else StationSettings(name)
-        changed: Row = {key: changes[key] for key in ("vendor_profile", "security_profile") if key in changes}
+        changed: Row = {key: changes[key] for key in STATION_KEYS if key in changes}
         if changes.get("registration") is not None:
             changed["registration"] = Registration(changes["registration"])
         if "basic_auth_password" in changes:
@@ -83,6 +84,7 @@ class Admin:
             stored.evses, stored.maintenance = known.evses, known.maintenance
         await self._keep(restore.record(stored))
         station = self.csms.register(settings)
+        station.describe_all()
         self._trigger_boot(station)
         return admin_views.station(station)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import evse_events, faults, outcomes, rate_unit, sampling
+from gateway.csms import evse_events, faults, outcomes, sampling, setpoint
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
@@ -88,7 +88,7 @@ def notify_report(station: Station, payload: Payload) -> Payload:
     if not payload.get("tbc", False) and payload["requestId"] == station.inventory_request:
         station.inventory_request = None
         if (units := station.variable("SmartChargingCtrlr", "RateUnit")) is not None:
-            rate_unit.allow_units(station, units)
+            setpoint.allow_units(station, units)
         station.describe_all()
     return {}
 

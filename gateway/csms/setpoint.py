@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 from gateway.csms import outcomes, vendor_channel
 from gateway.csms.evse import Evse, SetpointProfile
-from gateway.csms.rate_unit import Unit, in_unit, rate_unit, volt_phases
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
@@ -26,13 +25,14 @@ from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
 from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload, Version
-from protocols.ocpp.times import parse, stamp
+from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel
 
 log = logging.getLogger("v2x.csms")
 
 Purpose = v21.ChargingProfilePurposeEnumType
 Kind = v21.ChargingProfileKindEnumType
+Unit = v21.ChargingRateUnitEnumType
 
 FALLBACK_PROFILE = 1_000_000  # + EVSE number: ids that other systems are unlikely to use
 SETPOINT_PROFILE = 2_000_000
@@ -120,7 +120,13 @@ async def initialise(station: Station, evse: Evse) -> None:
         if transaction is None or not station.connected:
             return
         await install_fallback(station, evse)
-        if evse.setpoint_profile is None:
+        profile, now = evse.setpoint_profile, station.context.clock.now()
+        if profile is not None and profile.mode is not _mode(evse):  # Q02: that of before the needs does not stay
+            power_w, until = evse.setpoint or (0.0, now)
+            power_w, left_s = (power_w, until - now) if until > now else (0.0, REPEATED_VALID_FOR_S)
+            power_w = max(0.0, power_w) if evse.bidirectional is False else power_w
+            await _install(station, evse, transaction, power_w, _duration(evse, left_s))
+        elif profile is None:
             idle_w = 0.0 if evse.bidirectional else fallback_limit_w(station)
             await _install(station, evse, transaction, idle_w, None)
 
@@ -204,6 +210,45 @@ def _duration(evse: Evse, valid_for_s: float) -> int | None:
     """Return the duration of a set-point; without a fallback profile, 0 W that expires would permit charging without
     limit, so it has none."""
     return math.ceil(valid_for_s) if evse.fallback.installed else None
+
+
+# units: a station may take charging profiles in amperes only
+
+
+def rate_unit(station: Station) -> Unit:
+    """Return the unit of charging profiles: that of the vendor profile, else the one that the station takes."""
+    channel = station.vendor_profile.setpoint
+    if channel.channel is Channel.LIMIT and channel.unit == "A":
+        return Unit.a
+    return Unit.a if station.rate_unit == Unit.a else Unit.w
+
+
+def allow_units(station: Station, units: str) -> None:
+    """Apply the units that the station reports: `Current`, `Power` of 1.6, `A`, `W` of 2.x."""
+    allowed = {unit.strip().casefold() for unit in units.split(",")}
+    if allowed & {"power", "w"}:
+        station.rate_unit = Unit.w
+    elif allowed & {"current", "a"}:
+        station.rate_unit = Unit.a
+
+
+def in_unit(station: Station, evse: Evse, power_w: float) -> tuple[Unit, float]:
+    """Return the unit of the station and a signed power in it, in the sign of the vendor profile."""
+    unit, vendor = rate_unit(station), station.vendor_profile
+    if unit is Unit.w or vendor.setpoint.unit == "A":
+        limit = vendor.setpoint.channel is Channel.LIMIT
+        return unit, vendor.wire_value(power_w) if limit else round(power_w, 1) + 0.0
+    value = power_w / volt_phases(station, evse)
+    value = math.floor(abs(value) * 10) / 10 * (1 if value > 0 else -1)
+    return unit, (value if vendor.setpoint.sign == -1 else -value) + 0.0
+
+
+def volt_phases(station: Station, evse: Evse) -> float:
+    """Return voltage times phases: three phases where the vendor profile has none, as the standard assumes."""
+    setpoint = station.vendor_profile.setpoint
+    if setpoint.unit == "A":
+        return setpoint.voltage_v * setpoint.phases
+    return (evse.meter.voltage_v or setpoint.voltage_v) * 3
 
 
 # the fallback profile
@@ -318,7 +363,7 @@ async def send_profile(
     if profile.duration is not None:
         schedule["duration"] = profile.duration
     if profile.kind is Kind.absolute:
-        schedule["startSchedule"] = stamp(_present(station))
+        schedule["startSchedule"] = stamp(present_at(station))
     purpose = Purpose.tx_default_profile if transaction is None else Purpose.tx_profile
     content: Payload = {
         "stackLevel": profile.level,
@@ -339,37 +384,8 @@ async def send_profile(
     return outcomes.of_status(await station.call("SetChargingProfile", body, timeout, priority))
 
 
-def _present(station: Station) -> float:
+def present_at(station: Station) -> float:
     """Return the present time by the station, so that a profile begins now though its clock is wrong."""
     wall, clock = station.context.clock.wall(), station.context.clock.now()
     present = station.clock.now(clock)
     return wall if present is None or abs(present - wall) < CLOCK_TOLERANCE_S else present
-
-
-async def composite_power(station: Station, evse: Evse) -> float | None:
-    """Return the set-point in force from the station's composite schedule, in W; None where it reports none."""
-    body: Payload = {"duration": 60, "chargingRateUnit": rate_unit(station)}
-    body["connectorId" if station.version is Version.V16 else "evseId"] = evse.number
-    clock = station.context.clock
-    try:
-        async with clock.timeout_at(clock.now() + READ_TIMEOUT_S):
-            answer = await station.request("GetCompositeSchedule", body, Priority.NORMAL)
-    except TimeoutError:
-        return None
-    if answer is None or answer["status"] != outcomes.ACCEPTED:
-        return None
-    schedule = answer.get("chargingSchedule" if station.version is Version.V16 else "schedule") or {}
-    periods = schedule.get("chargingSchedulePeriod", [])
-    begun = parse(answer.get("scheduleStart", schedule.get("scheduleStart")))
-    passed_s = 0.0 if begun is None else max(0.0, _present(station) - begun)
-    present = [one for one in periods if one.get("startPeriod", 0) <= passed_s] or periods[:1]
-    if not present:
-        return None
-    value = present[-1].get("setpoint", present[-1].get("limit"))
-    if value is None:
-        return None
-    channel, power_w = station.vendor_profile.setpoint, float(value)
-    if schedule.get("chargingRateUnit", body["chargingRateUnit"]) == Unit.a:
-        power_w *= volt_phases(station, evse)
-    turned = channel.channel is Channel.LIMIT and channel.sign == 1
-    return (-power_w if turned else power_w) + 0.0

@@ -89,6 +89,10 @@ class Station:
         self._tasks: set[asyncio.Task[None]] = set()
         self._rate = TokenBucket(context.settings.max_calls_per_s, context.settings.max_burst)
         self._last_request_id = max(0, int(context.clock.wall()) - EPOCH_2020)  # beyond those before a restart
+        self.changes: dict[tuple[str, str], list[float]] = {}  # engine times of settings that were changed
+        self.reboot_required = False  # a changed setting takes effect with the next boot
+        self.disconnected_at = context.clock.now()
+        self._too_fast, self._too_many = False, f"more than {context.settings.max_calls_per_s:g} messages a second"
         self._reported = False  # its connection has been reported to the gateway
         self._booted = False  # it has booted in the lifetime of this process
 
@@ -131,6 +135,7 @@ class Station:
         if self.link is not link:
             return
         self.link = None
+        self.disconnected_at = self.context.clock.now()
         for task in list(self._tasks):
             task.cancel()
         if self._reported:
@@ -234,7 +239,14 @@ class Station:
         context = self.context
         context.messages += 1
         if not self._rate.take(context.clock.now()):
-            raise Refusal(ErrorCode.GENERIC_ERROR, f"more than {context.settings.max_calls_per_s:g} messages a second")
+            refusal = Refusal(
+                ErrorCode.GENERIC_ERROR, f"more than {context.settings.max_calls_per_s:g} messages a second"
+            )
+            if not self._too_fast:  # once, not for every message of a flood
+                self._observe(Violated(False, call.action, refusal.reason, refusal.description, call.id))
+            self._too_fast = True
+            raise refusal
+        self._too_fast = False
         context.received.append(ReceivedCall(context.clock.wall(), self.id, call.action, call.text))
         if not self._reported and call.action != "BootNotification":
             if self.accepted:
@@ -243,7 +255,11 @@ class Station:
                 self._check_permitted(call)
         if (stamp := parse(call.payload.get("timestamp", call.payload.get("generatedAt")))) is not None:
             self.clock.observe(stamp, context.clock.now())
-        return self._handlers[call.action](self, call.payload)
+        try:
+            return self._handlers[call.action](self, call.payload)
+        except Refusal as refusal:
+            self._observe(Violated(False, call.action, refusal.reason, refusal.description, call.id))
+            raise
 
     def _send_received(self, event: SendReceived) -> None:
         """Process a message without a response: instead of a rejection it is dropped and recorded as a violation."""
@@ -251,7 +267,7 @@ class Station:
         context.messages += 1
         reason = None if self.accepted else "the station is not accepted"
         if reason is None and not self._rate.take(context.clock.now()):
-            reason = f"more than {context.settings.max_calls_per_s:g} messages a second"
+            reason = self._too_many
         if reason is not None:
             self._observe(Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {reason}", event.id))
             return
@@ -299,6 +315,7 @@ class Station:
     def booted(self, boot: Boot) -> None:
         """Process a BootNotification: the station may have lost everything it held in memory."""
         self.boot = boot
+        self.reboot_required = False
         self.vendor = None
         if self.link is not None:
             self.link.engine.lenient = self.context.settings.lenient or self.vendor_profile.messages.lenient

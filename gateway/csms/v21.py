@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import der, device_model, event_streams, faults, messages, setpoint, v201
+from gateway.csms import der, device_model, event_streams, faults, setpoint, v201
 from gateway.csms.charging_needs import BIDIRECTIONAL, vehicle_needs
 from gateway.csms.evse import Evse
 from gateway.csms.station import Handlers, Station
@@ -102,7 +102,7 @@ HANDLERS: Handlers = v201.HANDLERS | {
     "Authorize": authorize,
     "ClosePeriodicEventStream": event_streams.closed,
     "NotifyDERAlarm": notify_der_alarm,
-    "NotifyDERStartStop": messages.acknowledge,
+    "NotifyDERStartStop": der.started_or_stopped,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
     "NotifyMonitoringReport": event_streams.monitoring_report,
     "NotifyPeriodicEventStream": event_streams.values_received,

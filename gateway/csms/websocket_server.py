@@ -46,9 +46,11 @@ class WebSocketServer:
         stations: Mapping[str, Station],
         credentials: Credentials,
         attach: Callable[[WebSocketWire, str, int], Awaitable[None]],
+        forget: Callable[[str], object],
     ) -> None:
         self.settings, self.context, self.stations, self.credentials = context.settings, context, stations, credentials
         self._attach = attach
+        self._forget = forget
         rate = context.settings.max_handshakes_per_s
         self._handshakes = TokenBucket(rate, rate * 2)
 
@@ -83,8 +85,8 @@ class WebSocketServer:
             process_request=self._admit,
             compression="deflate" if settings.compression else None,
             server_header=None,
-            ping_interval=io.PING_INTERVAL,
-            ping_timeout=io.PING_TIMEOUT,
+            ping_interval=settings.ping_interval_s,
+            ping_timeout=max(0.0, settings.silent_after_s - settings.ping_interval_s),
             close_timeout=io.CLOSE_WITHIN,
             max_size=max(io.FRAME_LENGTH, 2 * settings.max_message, 2 * settings.max_transaction_message),
             logger=_quiet_logger(),
@@ -136,7 +138,15 @@ class WebSocketServer:
                 return False
         if known or len(others) < settings.max_unknown:
             return True
-        return sum(not other.registered and other.id != name for other in others.values()) < settings.max_unknown
+        unknown = [other for other in others.values() if not other.registered and other.id != name]
+        if len(unknown) < settings.max_unknown:
+            return True
+        transactions = self.context.transactions
+        gone = [one for one in unknown if not one.connected and not transactions.active_of(one.id)]
+        if not gone:
+            return False
+        self._forget(min(gone, key=lambda one: one.disconnected_at).id)
+        return True
 
     async def _authenticate(
         self, connection: ServerConnection, request: Request, name: str, station: Station | None

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import count
 from typing import TypeAlias
 
 from protocols.ocpp.schema import Payload, Violation
@@ -152,9 +149,3 @@ class OutgoingCall:
     timeout: float
     priority: Priority = Priority.NORMAL
     deadline: float = 0.0
-
-
-def message_ids() -> Callable[[], str]:
-    """Return a generator of ids unique among all connections of a station (4.1.4): a random prefix and a number."""
-    prefix, numbers = os.urandom(9).hex(), count(1)
-    return lambda: f"{prefix}-{next(numbers):x}"

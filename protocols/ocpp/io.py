@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect as ws_connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidState, InvalidURI
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
@@ -275,7 +275,27 @@ class PushingConnection(ServerConnection):
         super().__init__(*args, **kwargs)
         self.sink: Callable[[str], list[str]] | None = None
         self.queued = 0  # messages in the ordinary queue
+        self._received_at = 0.0  # loop time of the last data
         self._fragmented = False
+
+    def data_received(self, data: bytes) -> None:
+        """Process data; any proves that the peer is alive."""
+        self._received_at = self.loop.time()
+        super().data_received(data)
+
+    async def keepalive(self) -> None:
+        """Send a Ping at regular intervals, and close the connection of a peer that sends nothing at all."""
+        assert self.ping_interval is not None
+        self._received_at = self.loop.time()
+        while True:
+            await asyncio.sleep(self.ping_interval)
+            silent_s = self.loop.time() - self._received_at
+            if self.ping_timeout is not None and silent_s >= self.ping_interval + self.ping_timeout:
+                async with self.send_context():
+                    self.protocol.fail(CloseCode.INTERNAL_ERROR, "nothing was received, not even a Pong")
+                return
+            self.protocol.send_ping(b"")
+            self.send_data()
 
     def process_event(self, event: Event) -> None:
         """Process one frame, or the handshake."""

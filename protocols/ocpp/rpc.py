@@ -12,8 +12,10 @@ Where the specification is silent, this engine
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from itertools import count
 
 import msgspec
 
@@ -33,7 +35,6 @@ from protocols.ocpp.events import (
     ResultRefused,
     SendReceived,
     Violated,
-    message_ids,
 )
 from protocols.ocpp.incoming import ACTION, HEAD, INTEGRAL, error_fields, with_integers
 from protocols.ocpp.schema import ErrorCode, Part, Payload, Version, Violation
@@ -56,7 +57,6 @@ __all__ = [
     "UnknownAction",
     "Violated",
     "encode",
-    "message_ids",
 ]
 
 # message types, table 3 of part 4; the last two of 2.1
@@ -106,7 +106,8 @@ class Rpc:
         self._longer = longer or {}  # length by action, where it may be longer
         self.lenient = False  # repair calls and responses that break their schema; see `lenient`
         self._waiting_limit = waiting_calls
-        self._new_id = new_id or message_ids()
+        prefix, numbers = os.urandom(9).hex(), count(1)
+        self._new_id = new_id or (lambda: f"{prefix}-{next(numbers):x}")  # unique among all connections (4.1.4)
         self._out: list[str] = []
         self._outstanding: OutgoingCall | None = None
         self._waiting: deque[OutgoingCall] = deque()

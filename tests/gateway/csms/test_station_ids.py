@@ -16,7 +16,7 @@ from tests.gateway.csms.raw_station import Raw
 
 
 def server(csms: Csms) -> WebSocketServer:
-    return WebSocketServer(csms.context, csms.stations, csms.credentials, csms.attach)
+    return WebSocketServer(csms.context, csms.stations, csms.credentials, csms.attach, csms.stations.pop)
 
 
 PATHS = [
