@@ -39,6 +39,23 @@ class FallbackProfile:
 
 
 @dataclass(slots=True)
+class Unsupported:
+    """Refusals in a row of an action that the station does not implement, and when it may be sent again."""
+
+    count: int = 0
+    code: str = ""
+    at: float = 0.0  # engine time
+
+    def answered(self, code: str, now: float) -> None:
+        """Apply a refusal, or with another code or none its end."""
+        if code not in ("NotImplemented", "NotSupported"):
+            self.count = 0
+            return
+        self.count, self.code = self.count + 1, code
+        self.at = now + min(600.0, 5.0 * 2.0 ** min(self.count, 10))
+
+
+@dataclass(slots=True)
 class Meter:
     """What was last read from the meter of an EVSE."""
 
@@ -68,6 +85,7 @@ class Evse:
     setpoint_profile: SetpointProfile | None = None
     setpoint: tuple[float, float] | None = None  # last accepted power in W, and the end of its validity (engine time)
     fallback: FallbackProfile = field(default_factory=FallbackProfile)
+    unsupported: Unsupported = field(default_factory=Unsupported)  # SetChargingProfile
     meter: Meter = field(default_factory=Meter)
     priority: bool = False  # the driver requested priority charging
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # one order at a time, in order of arrival

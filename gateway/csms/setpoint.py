@@ -42,6 +42,7 @@ FALLBACK_RETRY_S = (5.0, 30.0, 120.0, 600.0)  # after so many failures
 FALLBACK_ATTEMPTS = 8  # by itself; then only before a set-point other than 0 W
 REJECTED = v21.ChargingProfileStatusEnumType.rejected.value
 NO_FALLBACK_PROFILE = "NoSafeProfile"  # reason code
+UNSUPPORTED_AFTER = 3  # refusals in a row
 CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
 READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
 REPEATED_VALID_FOR_S = 60.0  # of the 0 W for a vehicle that negotiates while no set-point is in force
@@ -381,7 +382,14 @@ async def send_profile(
     else:
         content = {"id": number, **content, "chargingSchedule": [{"id": number, **schedule}]}
         body = {"evseId": evse.number, "chargingProfile": content}
-    return outcomes.of_status(await station.call("SetChargingProfile", body, timeout, priority))
+    retry = evse.unsupported
+    if retry.count >= UNSUPPORTED_AFTER and station.context.clock.now() < retry.at:
+        return Outcome(Answer.REFUSED, retry.code, "the station does not support charging profiles; asked again later")
+    outcome = outcomes.of_status(await station.call("SetChargingProfile", body, timeout, priority))
+    retry.answered(outcome.code if outcome.answer is Answer.REFUSED else "", station.context.clock.now())
+    if retry.count == UNSUPPORTED_AFTER:
+        log.warning("%s: SetChargingProfile is answered %s; it is sent less often now", evse.name, retry.code)
+    return outcome
 
 
 def present_at(station: Station) -> float:
