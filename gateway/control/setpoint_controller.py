@@ -190,7 +190,7 @@ class SetpointController:
     def _decide(self) -> Decision:
         """Decide anew, and publish what changed."""
         state, before = self._state, self._state.decision
-        state.floor_pct, reached = self._decision.floor_pct(state), self._decision.floor_reached(state)
+        state.floor_pct, reached = self._decision.floor(state).pct, self._decision.floor_reached(state)
         newly_reached, state.floor_reached = reached and not state.floor_reached, reached
         decision = state.decision = self._decision.current(state)
         self._decision.record(state)

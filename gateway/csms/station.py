@@ -162,7 +162,7 @@ class Station:
             self._lifecycle.connected(self, self.version)
 
     def spawn_housekeeping(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run requests that can wait, after the fallback profiles of a station that has booted or connected."""
+        """Run requests that can wait, after the fallback profiles of the station."""
         self.spawn(self._after_fallback(work))
 
     async def _after_fallback(self, work: Coroutine[Any, Any, object]) -> None:
@@ -222,8 +222,7 @@ class Station:
     async def request(
         self, action: str, payload: Payload, priority: Priority = Priority.HOUSEKEEPING
     ) -> Payload | None:
-        """Send a call and return the payload of its response; None without a valid response. Other calls overtake it,
-        and it does not wait for long."""
+        """Send a call that others overtake; return the payload of its response, None without a valid one in time."""
         reply = await self.call(action, payload, HOUSEKEEPING_TIMEOUT_S, priority)
         if isinstance(reply, Answered) and reply.violation is None:
             return reply.payload
@@ -355,8 +354,7 @@ class Station:
         return self.context.settings.security_profile if own is None else own
 
     def expect_security_profile(self, profile: int) -> None:
-        """Record the security profile that was set at the station (A05). Only a higher one binds, from its first use
-        on."""
+        """Record the security profile set at the station (A05); a higher one binds from its first use on."""
         pending = profile if profile > self.required_security_profile else None
         self.settings = replace(self.settings, next_security_profile=pending)
         self.save()

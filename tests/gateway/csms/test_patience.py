@@ -28,8 +28,8 @@ async def test_a_setting_that_is_not_kept_is_changed_twice_and_no_more(caplog: p
             await raw.ok("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"})
             for _ in range(40):
                 await asyncio.sleep(0.1)
-                while raw.asked:
-                    _, number, action, payload = raw.asked.pop(0)
+                while raw.csms_calls:
+                    _, number, action, payload = raw.csms_calls.pop(0)
                     answer: dict[str, Any] = {"status": "Accepted"}
                     if action == "GetConfiguration":
                         keys = {"MeterValueSampleInterval": "60", "MeterValuesSampledData": "SoC"}
@@ -37,7 +37,7 @@ async def test_a_setting_that_is_not_kept_is_changed_twice_and_no_more(caplog: p
                             {"key": k, "readonly": False, "value": v} for k, v in keys.items()]}  # fmt: skip
                     if action == "ChangeConfiguration":
                         changes.append(payload["key"])
-                    await raw.say(json.dumps([3, number, answer]))
+                    await raw.send(json.dumps([3, number, answer]))
         assert {key: changes.count(key) for key in changes} == {
             "MeterValueSampleInterval": 2, "MeterValuesSampledData": 2}  # fmt: skip
         assert "does not keep it" in caplog.text
@@ -61,10 +61,10 @@ async def test_a_station_without_charging_profiles_is_not_asked_every_two_second
             nonlocal sent
             while True:
                 await asyncio.sleep(0.05)
-                while raw.asked:
-                    _, number, action, _ = raw.asked.pop(0)
+                while raw.csms_calls:
+                    _, number, action, _ = raw.csms_calls.pop(0)
                     sent += action == "SetChargingProfile"
-                    await raw.say(json.dumps([4, number, code, "", {}]))
+                    await raw.send(json.dumps([4, number, code, "", {}]))
 
         with caplog.at_level(logging.WARNING):
             answering = asyncio.create_task(answer())

@@ -38,10 +38,10 @@ async def station(
     async def respond() -> None:
         while True:
             await asyncio.sleep(0.01)
-            while raw.asked:
-                _, number, action, payload = raw.asked.pop(0)
+            while raw.csms_calls:
+                _, number, action, payload = raw.csms_calls.pop(0)
                 calls.append((action, payload))
-                await raw.say(json.dumps([3, number, answer(action, payload)]))
+                await raw.send(json.dumps([3, number, answer(action, payload)]))
 
     async with raw:
         running = asyncio.create_task(respond())

@@ -62,7 +62,7 @@ async def test_nesting_never_ends_the_connection(version: Version, depth: int) -
         deep = "[" * depth + "]" * depth
         for payload in (f'{{"vendorId":"x","data":{deep}}}', f'{{"customData":{{"vendorId":"x","y":{deep}}}}}', deep):
             for action in ("DataTransfer", "Heartbeat"):
-                await raw.say(f'[2,"d","{action}",{payload}]')
+                await raw.send(f'[2,"d","{action}",{payload}]')
         assert "currentTime" in await raw.ok("Heartbeat", {})
         assert not raw.closed
 
@@ -74,7 +74,7 @@ async def test_an_integer_with_a_decimal_point_is_one() -> None:
             ("StatusNotification", '{"connectorId":1.0,"errorCode":"NoError","status":"Preparing"}'),
             ("StartTransaction", f'{{"connectorId":1.0,"idTag":"A","meterStart":1500.0,"timestamp":"{raw.time()}"}}'),
         ):
-            await raw.say(f'[2,"i-{action}","{action}",{body}]')
+            await raw.send(f'[2,"i-{action}","{action}",{body}]')
         await raw.ok("Heartbeat", {})
         assert [e.evse for e in raw.of(SessionStarted)] == ["CP1-1"]
         assert {e.evse for e in raw.of(EvseDescribed)} == {"CP1-1"}

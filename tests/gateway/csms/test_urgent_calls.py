@@ -36,14 +36,14 @@ class Silent:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(0.01)
-            while self.raw.asked:
-                _, number, action, payload = self.raw.asked.pop(0)
+            while self.raw.csms_calls:
+                _, number, action, payload = self.raw.csms_calls.pop(0)
                 self.calls.append((self.raw.clock.now(), action, payload))
                 if action not in self.unanswered:
                     await asyncio.sleep(self.delay_s)
                     answer = '{"status":"Accepted"}'
                     answer = '{"listVersion":0}' if action == "GetLocalListVersion" else answer
-                    await self.raw.say(f'[3,"{number}",{answer}]')
+                    await self.raw.send(f'[3,"{number}",{answer}]')
 
     def at(self, action: str, text: str = "") -> float:
         """Return when the first such call was received."""
