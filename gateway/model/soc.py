@@ -42,7 +42,7 @@ class SocReports:
             return self._believe(pct, at)
         expected_pct = self.reported_pct + self.moved_pct
         if pct == self.reported_pct:
-            self.doubted = 0
+            self.doubted, self.at = 0, at
             return pct + _beyond(self.moved_pct, frozen_pct)
         self.budget_pct = min(JUMP_PCT, self.budget_pct + REFILL_PCT_PER_S * passed_s)
         ahead_pct = pct - expected_pct - rise_pct_per_s * passed_s

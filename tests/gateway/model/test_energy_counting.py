@@ -154,7 +154,7 @@ def test_a_state_of_charge_that_jumps_up_opens_nothing(soc_pct: float, jumps: li
             evse.apply(Metered("CP1-1", index * EVERY_S, power_w=0.0, soc_pct=soc_pct))
         index += 1
         evse.apply(Metered("CP1-1", index * EVERY_S, power_w=0.0, soc_pct=jump_pct))
-        assert soc_of(evse) <= soc_pct + JUMP_PCT + 2.0
+        assert soc_of(evse) <= soc_pct + JUMP_PCT + 2.5
 
 
 @pytest.mark.parametrize("level_pct", [0.0, 20.0, 55.0, 100.0])
