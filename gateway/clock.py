@@ -22,6 +22,6 @@ class SystemClock:
         """Sleep for a time, s."""
         await asyncio.sleep(seconds)
 
-    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[asyncio.Timeout]:
         """Raise TimeoutError inside the block at `deadline`; None for no deadline."""
         return asyncio.timeout(None if deadline is None else max(0.0, deadline - time.monotonic()))

@@ -24,7 +24,8 @@ from gateway.control.control_state import EvseControlState, SiteControlState, co
 from gateway.control.event_ingest import EventIngest
 from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.publisher import Subscriber
-from gateway.control.setpoint_controller import SetpointController, SetpointSupervisor
+from gateway.control.setpoint_controller import SetpointController
+from gateway.control.setpoint_supervisor import SetpointSupervisor
 from gateway.control.settings import ServiceSettings
 from gateway.control.site_input import InputHandlers, SiteInputs
 from gateway.energy.service import EnergyService

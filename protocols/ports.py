@@ -13,6 +13,13 @@ from typing import Protocol
 from protocols.frozen import frozen
 
 
+class Scope(Protocol):
+    """The block of a time-out, as of `asyncio.timeout`."""
+
+    def reschedule(self, when: float | None) -> None:
+        """Set the deadline, in time of the event loop."""
+
+
 class Clock(Protocol):
     """Monotonic time and wall-clock time, both in seconds."""
 
@@ -25,7 +32,7 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Return `seconds` later."""
 
-    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         """Raise TimeoutError inside the block when monotonic time reaches `deadline`; None never expires."""
 
 

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from heapq import heappush
 from typing import Any, TypeVar, TypeVarTuple
 
-from protocols.ports import Clock
+from protocols.ports import Clock, Scope
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -226,7 +226,7 @@ class LoopClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         return asyncio.timeout_at(deadline)
 
 
@@ -256,7 +256,7 @@ class DerivedClock:
     async def sleep(self, seconds: float) -> None:
         await self.base.sleep(seconds)
 
-    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         return self.base.timeout_at(deadline)
 
 

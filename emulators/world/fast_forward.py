@@ -23,6 +23,7 @@ from emulators.runtime.clock import DerivedClock
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
 from protocols.iso15118.iso20.states import Step
+from protocols.ports import Scope
 
 MIN_AHEAD_S, MAX_AHEAD_S = 4.0, 300.0  # range of one simulation ahead: it grows while nothing interrupts it
 TOLERANCE_S = 1e-6
@@ -33,7 +34,7 @@ class WakeableClock(DerivedClock):
 
     _waiting: asyncio.Timeout | None = None
 
-    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         self._waiting = asyncio.timeout_at(deadline)
         return self._waiting
 

@@ -23,6 +23,7 @@ from gateway.model.site import InputKind
 log = logging.getLogger("v2x")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@=*|-]{1,64}$")]
+EvseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,64}$")]
 StationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,48}$")]
 Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -186,6 +187,21 @@ class OcppSection(Section):
     fallback_limit_w: Watts = Field(
         default=0, description="limit of the fallback profile: power of a station without another profile, in W"
     )
+    ping_interval_s: Seconds = Field(default=20, description="seconds between WebSocket pings to a station")
+    silent_after_s: Seconds = Field(
+        default=40, description="disconnect a station that has sent nothing for so long, not even a pong, in s"
+    )
+    max_message: Annotated[int, Field(ge=16_384, le=64 * 2**20)] = Field(
+        default=131_072, description="longest message of a station, in characters"
+    )
+    max_transaction_message: Annotated[int, Field(ge=16_384, le=64 * 2**20)] = Field(
+        default=4_194_304,
+        description="longest StopTransaction, TransactionEvent or MeterValues, in characters",
+    )
+    lenient: bool = Field(
+        default=False,
+        description="repair messages that break their schema (extra members, numbers as text); off: refuse them",
+    )
     vendor_profiles: Path | None = Field(default=None, description="folder with additional vendor profiles")
 
     @field_validator("listen")
@@ -308,8 +324,8 @@ class UserEntry(Section):
     name: Annotated[str, StringConstraints(pattern=r"^[^\s#+/][^\r\n#+/]{0,63}$")] = Field(
         description="user at the broker"
     )
-    read: list[Name] | Literal["all"] = Field(default="all", description="EVSEs whose state and events may be read")
-    command: list[Name] | Literal["all"] = Field(default_factory=list, description="EVSEs that may be commanded")
+    read: list[EvseName] | Literal["all"] = Field(default="all", description="EVSEs whose state and events may be read")
+    command: list[EvseName] | Literal["all"] = Field(default_factory=list, description="EVSEs that may be commanded")
     site: bool = Field(default=False, description="may command the site")
     inputs: list[InputKind] | Literal["all"] = Field(default_factory=list, description="inputs it may publish")
     gateway: bool = Field(default=False, description="is a gateway of this site")
@@ -373,9 +389,11 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _unique_stations(self) -> Config:
-        name, listed = next(iter(Counter(station.id for station in self.stations).most_common(1)), ("", 0))
+        name, listed = next(iter(Counter(station.id.casefold() for station in self.stations).most_common(1)), ("", 0))
         if listed > 1:
-            raise ValueError(f"stations: {name} is listed twice")
+            ids = [station.id for station in self.stations if station.id.casefold() == name]
+            same = ids[0] if len(set(ids)) == 1 else f"{' and '.join(ids)} are one station (ids have no case):"
+            raise ValueError(f"stations: {same} is listed twice")
         return self
 
     @model_validator(mode="after")

@@ -161,6 +161,7 @@ class EvseControlState:
     sequence: int = 0  # of the newest command that was put in force here
     reserve: Reserve | None = None
     decision: Decision | None = None
+    floor_pct: float = 0.0  # the highest floor, as of the last decision
     floor_reached: bool = False  # memory of the hysteresis, for commands and energy management
     ramp: Ramp | None = None  # towards the decided power, from where it began
     optimiser: Bound | None = None

@@ -117,7 +117,8 @@ class EventIngest:
         stated = event.soc_pct is not None or any(one is not None for one in needs)
         if stated or (evse.power_w, evse.soc_pct) != (power_w, soc_pct):
             publisher.inputs_changed.set()
-        if stated or state.floor_reached or self._site.policy.export_limit_w is not None:
+        at_floor = evse.soc_pct is not None and evse.soc_pct <= state.floor_pct and evse.soc_pct != soc_pct
+        if stated or at_floor or state.floor_reached or self._site.policy.export_limit_w is not None:
             state.wake.set()
 
     def _handle(self, state: EvseControlState, event: Event, before: _Before) -> None:

@@ -71,9 +71,9 @@ def _magnitude(value: float) -> float:
 
 
 def _percent(value: float | None) -> float | None:
-    if value is None or not -SOC_SLACK_PCT <= value <= 100.0 + SOC_SLACK_PCT:
+    if value is None or not 0.0 <= value <= 100.0 + SOC_SLACK_PCT:  # -1 stands for an unknown one
         return None
-    return min(100.0, max(0.0, value))
+    return min(100.0, value)
 
 
 def _moment(wall: float | None) -> float | None:

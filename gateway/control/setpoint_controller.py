@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from gateway.authority.layers import cannot_reach, charges_in_s
 from gateway.authority.priority import MARGIN_W, Decision, Layer, above_command
@@ -24,9 +24,11 @@ from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Status
 from gateway.model.state import Happened
 from gateway.model.station import Answer, Outcome, Stations
-from protocols.ports import Clock
+from protocols.ports import Clock, Scope
 
 log = logging.getLogger("v2x")
+
+T = TypeVar("T")
 
 METER_QUIET_S = 30.0  # without a reading for this long, energy is counted from the set-point
 OVER_FORMING = frozenset({Layer.STATION, Layer.VEHICLE, Layer.EMERGENCY_STOP, Layer.SOC_FLOOR})
@@ -188,7 +190,7 @@ class SetpointController:
     def _decide(self) -> Decision:
         """Decide anew, and publish what changed."""
         state, before = self._state, self._state.decision
-        reached = self._decision.floor_reached(state)
+        state.floor_pct, reached = self._decision.floor(state).pct, self._decision.floor_reached(state)
         newly_reached, state.floor_reached = reached and not state.floor_reached, reached
         decision = state.decision = self._decision.current(state)
         self._decision.record(state)
@@ -255,11 +257,14 @@ class SetpointController:
         """Read the station's set-point; False if the session has ended meanwhile."""
         state, session = self._state, self._state.evse.session
         held_w: float | None = None
+        urgent = None if self._stops() else self._stops  # nothing is more urgent than an emergency stop
         try:
-            async with self._clock.timeout_at(self._clock.now() + self._settings.set_within_s):
-                held_w = await self._stations.reconcile(state.name)
+            reading = self._stations.reconcile(state.name)
+            held_w = await answer(reading, self._clock, self._settings.set_within_s, state.wake, urgent)
         except TimeoutError:
             pass
+        except Overtaken:
+            return False
         if state.evse.session != session or not state.evse.connected:
             return False
         state.setpoint.restored(held_w, self._clock.now())
@@ -277,7 +282,12 @@ class SetpointController:
         if target.unconfirmed and command is not None:
             self._publisher.note(Step.SET, decision.binding.value, command.id, state.name, power_w=target.power_w)
         order = setpoint.send(target.power_w, valid_for_s, now)
-        outcome = await self._set_power(target.power_w, valid_for_s)
+        try:
+            outcome = await self._set_power(target.power_w, valid_for_s)
+        except Overtaken:
+            setpoint.overtaken(order)
+            self._decision.record(state)
+            return
         answered = self._clock.now()
         completion = setpoint.complete(order, outcome, answered)
         self._decision.record(state)
@@ -300,12 +310,20 @@ class SetpointController:
                 self._fail(allocation, reason, (reason.code, target.power_w))
 
     async def _set_power(self, power_w: float, valid_for_s: float) -> Outcome:
-        within_s = self._settings.set_within_s
+        """Send a power; raises Overtaken where it is to be 0 W before the station has answered."""
+        state, within_s = self._state, self._settings.set_within_s
+        order = self._stations.set_power(state.name, power_w, valid_for_s)
         try:
-            async with self._clock.timeout_at(self._clock.now() + within_s):
-                return await self._stations.set_power(self._state.name, power_w, valid_for_s)
+            return await answer(order, self._clock, within_s, state.wake, self._rests if power_w else None)
         except TimeoutError:
             return Outcome(Answer.UNKNOWN, text=f"no answer within {within_s:.0f} s")
+
+    def _stops(self) -> bool:
+        return self._decision.current(self._state).binding is Layer.EMERGENCY_STOP
+
+    def _rests(self) -> bool:
+        decision = self._decision.current(self._state)
+        return not decision.power_w and (self._state.ramp is None or decision.binding in OVER_FORMING)
 
     def _fail(self, allocation: Allocation | None, reason: Reason, trouble: tuple[str, float]) -> None:
         """Fail the command; without one, report the trouble once until it is another."""
@@ -341,24 +359,35 @@ class SetpointController:
         return None if math.isinf(soonest) else max(soonest, now + 0.001)
 
 
-class SetpointSupervisor:
-    """Runs one set-point controller for every EVSE of the registry."""
+class Overtaken(Exception):
+    """The order was given up, because a more urgent one waits."""
 
-    def __init__(self, registry: EvseRegistry, controller: Callable[[EvseControlState], SetpointController]) -> None:
-        self._registry = registry
-        self._controller = controller
-        self._running: dict[str, asyncio.Task[None]] = {}
 
-    async def run(self) -> None:
-        """Start a controller for each EVSE that is created, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                state = await self._registry.next_created()
-                running = tasks.create_task(self._controller(state).run(), name=f"set-point {state.name}")
-                self._running[state.name] = running
+async def answer(
+    work: Awaitable[T], clock: Clock, within_s: float, wake: asyncio.Event, urgent: Callable[[], bool] | None
+) -> T:
+    """Return what the station answers; raises TimeoutError, or Overtaken where `urgent` holds after a wake-up. The
+    wake-ups are kept for the caller."""
+    woken = overtaken = False
 
-    def stop(self, evse: str) -> None:
-        """Stop the controller of an EVSE that is removed."""
-        running = self._running.pop(evse, None)
-        if running is not None:
-            running.cancel()
+    async def watch(scope: Scope) -> None:
+        nonlocal woken, overtaken
+        while not overtaken:
+            await wake.wait()
+            wake.clear()
+            woken, overtaken = True, urgent is not None and urgent()
+        scope.reschedule(asyncio.get_running_loop().time())
+
+    try:
+        async with clock.timeout_at(clock.now() + within_s) as scope:
+            watcher = asyncio.get_running_loop().create_task(watch(scope))
+            try:
+                return await work
+            finally:
+                watcher.cancel()
+                if woken:
+                    wake.set()
+    except TimeoutError:
+        if overtaken:
+            raise Overtaken from None
+        raise

@@ -15,6 +15,7 @@ from gateway.csms.csms import Csms
 from gateway.csms.errors import RequestRejected, existing
 from gateway.csms.operations import Operations
 from gateway.csms.persistence import POLICY, STATION, TOKEN, UNKNOWN_STATIONS
+from gateway.csms.registration import canonical
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import Status, Token
@@ -27,6 +28,7 @@ from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
+STATION_KEYS = ("vendor_profile", "security_profile", "max_charge_w", "max_discharge_w", "fallback_limit_w")
 TOKEN_LENGTH = 255  # of 2.1; 1.6 permits 20, 2.0.1 36
 _NOT_SENT: dict[type[Exception], int] = {UnknownAction: 501, InvalidPayload: 422, QueueFull: 503}
 TOKEN_STATUS = frozenset(status.value for status in Status)
@@ -58,6 +60,7 @@ class Admin:
         """Register a station or change its settings, stored first. A null removes the setting."""
         if STATION_ID.fullmatch(name) is None:
             raise RequestRejected(422, "a station id has 1 to 48 of A-Z a-z 0-9 * - _ = + | @ .")
+        name = canonical(self.csms.stations, name)
         profile = changes.get("vendor_profile")
         if profile is not None:
             try:
@@ -66,7 +69,7 @@ class Admin:
                 raise RequestRejected(422, str(error)) from error
         known = self.csms.stations.get(name)
         before = known.settings if known is not None else StationSettings(name)
-        changed: Row = {key: changes[key] for key in ("vendor_profile", "security_profile") if key in changes}
+        changed: Row = {key: changes[key] for key in STATION_KEYS if key in changes}
         if changes.get("registration") is not None:
             changed["registration"] = Registration(changes["registration"])
         if "basic_auth_password" in changes:
@@ -81,6 +84,7 @@ class Admin:
             stored.evses, stored.maintenance = known.evses, known.maintenance
         await self._keep(restore.record(stored))
         station = self.csms.register(settings)
+        station.describe_all()
         self._trigger_boot(station)
         return admin_views.station(station)
 
@@ -92,9 +96,9 @@ class Admin:
 
     async def delete_station(self, name: str) -> None:
         """Remove a station and close its connection. One of the configuration returns with a restart."""
-        self.operations.find(name)
-        await self._keep(Forgotten(STATION, name))
-        await self.csms.remove(name)
+        station = self.operations.find(name)
+        await self._keep(Forgotten(STATION, station.id))
+        await self.csms.remove(station.id)
 
     def registration(self) -> Row:
         """Return the policy for unknown stations."""

@@ -81,6 +81,8 @@ def transaction(one: Transaction, version: Version | None) -> Row:
         "stopReason": one.stop_reason,
         "operationMode": one.operation_mode,
         "chargingState": one.charging_state,
+        "meterStart": one.meter_start_wh,
+        "meterStop": None if one.active else one.energy_charged_wh,
         "energy_charged_wh": since(one.energy_charged_wh, one.meter_start_wh),
         "energy_discharged_wh": since(one.energy_discharged_wh, one.meter_start_out_wh),
     }

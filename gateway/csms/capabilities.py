@@ -11,6 +11,7 @@ from gateway.model.event import EvseDescribed, NeedsStated, OperationMode, Power
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel
 
+UNSTATED_CHARGE_W = 22_080.0  # of a connector whose limit nobody states: three phases, 32 A; the station limits it
 REPORTED_AFTER = 3  # failures in a row to install the fallback profile; then the EVSE cannot discharge
 
 
@@ -68,7 +69,8 @@ def _limits(station: Station, number: int) -> PowerLimits:
     charge = station.settings.max_charge_w
     discharge = station.settings.max_discharge_w
     if charge is None:
-        charge = station.limits.get(("EVSE", number, "Power", ""), 0.0)
+        reported = [station.limits.get((name, number, "Power", "")) for name in ("EVSE", "Connector")]
+        charge = next((limit for limit in reported if limit), UNSTATED_CHARGE_W)
     if discharge is None:
         discharge = abs(station.limits.get(("EVSE", number, "DischargePower", ""), 0.0))
     for scope in (0, number):

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from gateway.csms import (
+    composite_schedule,
     lifecycle,
     local_list,
     outcomes,
@@ -155,7 +156,7 @@ class Csms:
             place.fallback.installed = False
             if vendor.fallback_profile or vendor.setpoint.channel is Channel.NONE:
                 await setpoint.install_fallback(station, place)
-            return await setpoint.composite_power(station, place)
+            return await composite_schedule.composite_power(station, place)
 
     async def form(self, evse: str, forms: bool) -> Outcome:
         """Switch the EVSE to grid-forming, or back to grid-following."""
@@ -164,6 +165,10 @@ class Csms:
             return Outcome(Answer.UNKNOWN, "NotConnected", f"the station of {evse} is not connected")
         station, place = found
         return await vendor_channel.switch_forming(station, place.number, forms)
+
+    def _forget(self, name: str) -> None:
+        """Forget a station that is not registered and has gone, for the sake of a new one."""
+        self.stations.pop(name, None)
 
     # connections
 
@@ -193,7 +198,9 @@ class Csms:
         self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
     ) -> None:
         """Listen until cancelled, then close the connections; `ready` is called with the port."""
-        await WebSocketServer(self.context, self.stations, self.credentials, self.attach).serve(ready, tls_ready)
+        await WebSocketServer(self.context, self.stations, self.credentials, self.attach, self._forget).serve(
+            ready, tls_ready
+        )
 
 
 def _unknown(evse: str) -> Outcome:

@@ -13,6 +13,7 @@ from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
+from protocols.ocpp.times import parse
 
 Control = v21.DERControlEnumType
 
@@ -66,13 +67,26 @@ async def update_discharge_share(station: Station) -> None:
     present = await controls(station)
     if present is None:
         return
-    shares = [
-        one["limitMaxDischarge"].get("pctMaxDischargePower", 100.0) / 100.0
-        for one in present
-        if "limitMaxDischarge" in one and not one.get("isSuperseded", False) and one.get("isDefault", True)
-    ]
+    limits = [one for one in present if "limitMaxDischarge" in one and not one.get("isSuperseded", False)]
+    running = [one for one in limits if not one.get("isDefault", True) and _runs(station, one["limitMaxDischarge"])]
+    in_force = running or [one for one in limits if one.get("isDefault", True)]  # a running one replaces the default
+    shares = [one["limitMaxDischarge"].get("pctMaxDischargePower", 100.0) / 100.0 for one in in_force]
     station.discharge_share = max(0.0, min([1.0, *shares]))
     station.describe_all()
+
+
+def _runs(station: Station, body: Payload) -> bool:
+    """Return True for a scheduled control whose time it is, by the clock of the station."""
+    clock = station.context.clock
+    present = station.clock.now(clock.now())
+    passed_s = (clock.wall() if present is None else present) - (parse(body.get("startTime")) or 0.0)
+    return bool(0 <= passed_s < body.get("duration", float("inf")))
+
+
+def started_or_stopped(station: Station, _: Payload) -> Payload:
+    """Process NotifyDERStartStop: a scheduled control starts or ends, and may change what can be discharged."""
+    station.spawn(update_discharge_share(station))
+    return {}
 
 
 async def controls(station: Station) -> list[Payload] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import evse_events, outcomes, sampling
+from gateway.csms import evse_events, faults, outcomes, sampling, setpoint
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
@@ -21,24 +21,30 @@ STORED_COMPONENTS = frozenset(
     }
 )
 
-# A problem of these is a fault of their EVSE; one of a lamp or a display is not.
+# A problem of these is a fault of their EVSE, or without one of the station; one of a lamp or a display is not.
+# Names of components and variables are compared without case (identifierString).
 POWER_COMPONENTS = frozenset(
     {
-        "CableBreakawaySensor",
-        "Connector",
-        "ElectricalFeed",
-        "EmergencyStopSensor",
-        "EVSE",
-        "GroundIsolationProtection",
-        "OverCurrentBreaker",
-        "OverCurrentProtection",
-        "PowerContactor",
-        "RCD",
-        "UpstreamProtectionTrigger",
+        "acdcconverter",
+        "cablebreakawaysensor",
+        "chargingstation",
+        "connector",
+        "electricalfeed",
+        "emergencystopsensor",
+        "evse",
+        "groundisolationprotection",
+        "overcurrentbreaker",
+        "overcurrentprotection",
+        "powercontactor",
+        "rcd",
+        "upstreamprotectiontrigger",
     }
 )
+AVAILABILITY_COMPONENTS = frozenset({"chargingstation", "evse", "connector"})
 
+ACTUAL = v21.AttributeEnumType.actual
 PROBLEM = "Problem"
+FAULTS = frozenset({"problem", "tripped"})  # variables
 
 
 async def request_inventory(station: Station) -> None:
@@ -64,18 +70,25 @@ def notify_report(station: Station, payload: Payload) -> Payload:
     """Process a part of the device model (B07, B08)."""
     for entry in payload.get("reportData", ()):
         component, variable = entry["component"], entry["variable"]
+        if variable["name"].casefold() in FAULTS and component["name"].casefold() in POWER_COMPONENTS:
+            for attribute in entry["variableAttribute"]:
+                if attribute.get("type", ACTUAL) == ACTUAL and "value" in attribute:
+                    _fault_changed(station, component, variable, attribute["value"], {})
+            continue
         if component["name"] not in STORED_COMPONENTS:
             continue
         number = component.get("evse", {}).get("id", 0)
         name = (component["name"], number, variable["name"], variable.get("instance", ""))
         limit = entry.get("variableCharacteristics", {}).get("maxLimit")
         for attribute in entry["variableAttribute"]:
-            if attribute.get("type", v21.AttributeEnumType.actual) == v21.AttributeEnumType.actual:
+            if attribute.get("type", ACTUAL) == ACTUAL:
                 station.set_variable(name, attribute.get("value", ""), limit)
         if component["name"] == "EVSE" and number:
             station.evse(number)
     if not payload.get("tbc", False) and payload["requestId"] == station.inventory_request:
         station.inventory_request = None
+        if (units := station.variable("SmartChargingCtrlr", "RateUnit")) is not None:
+            setpoint.allow_units(station, units)
         station.describe_all()
     return {}
 
@@ -90,12 +103,30 @@ def notify_event(station: Station, payload: Payload) -> Payload:
 def variable_changed(
     station: Station, component: Payload, variable: Payload, value: str, event: Payload | None = None
 ) -> None:
-    """Process the new value of a variable, of an event or a stream. A component's problem is a fault of its EVSE."""
-    number, event = component.get("evse", {}).get("id", 0), event or {}
-    if variable["name"] == PROBLEM and number and component["name"] in POWER_COMPONENTS:
-        active = value.lower() == "true" and not event.get("cleared", False)
-        text = event.get("techInfo", "") or component["name"]
-        code = event.get("techCode", PROBLEM) if active else None
-        evse_events.fault(station, station.evse(number), code, text)
+    """Process the new value of a variable, of an event or a stream.
+
+    A component's problem is a fault of its EVSE, or without one of the station. AvailabilityState stands in 2.1 for
+    StatusNotification.
+    """
+    place, event = component.get("evse", {}), event or {}
+    number, name = place.get("id", 0), component["name"].casefold()
+    if variable["name"].casefold() in FAULTS and name in POWER_COMPONENTS:
+        _fault_changed(station, component, variable, value, event)
+    elif variable["name"].casefold() == "availabilitystate" and name in AVAILABILITY_COMPONENTS:
+        evse_events.availability(station, number, place.get("connectorId") if name == "connector" else None, value)
     elif component["name"] in STORED_COMPONENTS:
         station.set_variable((component["name"], number, variable["name"], variable.get("instance", "")), value)
+
+
+def _fault_changed(station: Station, component: Payload, variable: Payload, value: str, event: Payload) -> None:
+    place = component.get("evse", {})
+    number = place.get("id", 0)
+    active = value.casefold() in ("true", "1") and not event.get("cleared", False)
+    code = event.get("techCode", PROBLEM) if active else None
+    text = event.get("techInfo", "") or component["name"]
+    names = (component["name"], component.get("instance", ""), str(place.get("connectorId", "")), variable["name"])
+    source = tuple(name.casefold() for name in names)
+    if number > 0:
+        faults.set_evse(station, station.evse(number), source, code, text)
+    else:
+        faults.set_station(station, source, code, text)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNeeds
+from protocols.ocpp.schema import Payload
+
+FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
+Faults: TypeAlias = dict[FaultSource, tuple[str, str]]  # code and text
 
 
 @dataclass(slots=True)
@@ -34,6 +39,34 @@ class FallbackProfile:
 
 
 @dataclass(slots=True)
+class Unsupported:
+    """Refusals in a row of an action that the station does not implement, and when it may be sent again."""
+
+    count: int = 0
+    code: str = ""
+    at: float = 0.0  # engine time
+
+    def answered(self, code: str, now: float) -> None:
+        """Apply a refusal, or with another code or none its end."""
+        if code not in ("NotImplemented", "NotSupported"):
+            self.count = 0
+            return
+        self.count, self.code = self.count + 1, code
+        self.at = now + min(600.0, 5.0 * 2.0 ** min(self.count, 10))
+
+
+@dataclass(slots=True)
+class Meter:
+    """What was last read from the meter of an EVSE."""
+
+    newest: float | None = None  # Unix time by the station
+    voltage_v: float | None = None
+    elements: list[Payload] = field(default_factory=list)  # of the newest time stamp
+    stamp: float | None = None  # of the elements
+    received_at: float = 0.0  # engine time of the first of them
+
+
+@dataclass(slots=True)
 class Evse:
     """One EVSE."""
 
@@ -41,7 +74,8 @@ class Evse:
     name: str
     connectors: dict[int, str] = field(default_factory=dict)  # OCPP status by connector
     plug: PlugState | None = None
-    fault: str | None = None
+    faults: Faults = field(default_factory=dict)  # its own, without those of the station
+    reported_faults: dict[str, str] = field(default_factory=dict)  # text by code, as last reported to the gateway
     mode: OperationMode | None = None
     limits: PowerLimits | None = None  # as last reported to the gateway
     can_discharge: bool = False
@@ -51,9 +85,16 @@ class Evse:
     setpoint_profile: SetpointProfile | None = None
     setpoint: tuple[float, float] | None = None  # last accepted power in W, and the end of its validity (engine time)
     fallback: FallbackProfile = field(default_factory=FallbackProfile)
+    unsupported: Unsupported = field(default_factory=Unsupported)  # SetChargingProfile
+    meter: Meter = field(default_factory=Meter)
     priority: bool = False  # the driver requested priority charging
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # one order at a time, in order of arrival
     watchdog: asyncio.Task[None] | None = None  # sends 0 W where the station has no watchdog of its own
+
+    @property
+    def fault(self) -> str | None:
+        """Codes of the active faults, None without any."""
+        return ", ".join(self.reported_faults) or None
 
     def stop_watchdog(self) -> None:
         """Cancel the pending 0 W."""

@@ -1,17 +1,15 @@
-"""Events of a station's EVSEs, reported to the gateway: plugs, faults, transactions, meter values, operation modes."""
+"""Events of a station's EVSEs, reported to the gateway: plugs, transactions, meter values, operation modes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.csms import capabilities, metering
+from gateway.csms import capabilities, faults, metering
 from gateway.csms.evse import Evse
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import (
-    FaultCleared,
-    FaultRaised,
     Metered,
     ModeChanged,
     OperationMode,
@@ -22,7 +20,10 @@ from gateway.model.event import (
 )
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
+from protocols.ocpp.times import parse
 
+JOIN_WITHIN_S = 5.0  # between messages with values of one time stamp
+FAULTED = v21.ConnectorStatusEnumType.faulted.value
 PLUGS = {state.value.capitalize(): state for state in PlugState}  # others are of 1.6, each with a vehicle
 
 
@@ -37,17 +38,20 @@ def connector_status(station: Station, evse: Evse, connector: int, status: str) 
         station.context.report(PlugChanged(evse.name, station.context.clock.now(), state))
 
 
-def fault(station: Station, evse: Evse, code: str | None, text: str = "") -> None:
-    """Process a fault, or with None its end."""
-    context = station.context
-    now = context.clock.now()
-    if code == evse.fault:
+def availability(station: Station, number: int, connector: int | None, status: str) -> None:
+    """Process the status of a connector of 2.x, of an EVSE (without a connector) or, with EVSE 0, of the station."""
+    code = status if status == FAULTED else None
+    source = faults.connector(connector) if connector else ("AvailabilityState",)
+    if number <= 0:
+        faults.set_station(station, ("AvailabilityState",), code)
         return
-    if evse.fault is not None:
-        context.report(FaultCleared(evse.name, now, evse.fault))
-    evse.fault = code
-    if code is not None:
-        context.report(FaultRaised(evse.name, now, code, text))
+    evse = station.evse(number)
+    if connector is not None:
+        changed = evse.connectors.get(connector) != status
+        connector_status(station, evse, connector, status)
+        if changed:
+            station.save()
+    faults.set_evse(station, evse, source, code)
 
 
 def session_started(station: Station, transaction: Transaction, vehicle: str | None = None) -> None:
@@ -92,6 +96,14 @@ def presume_ended(station: Station, transaction: Transaction, reason: str) -> No
         station.context.persistence.touch(transaction)
 
 
+def free_id(station: Station, transaction: Transaction) -> None:
+    """Keep a transaction under another id, because the station uses its id for a new one."""
+    presume_ended(station, transaction, "its end was lost: its id is used again")
+    former = transaction.ref
+    station.context.transactions.archive(transaction)
+    station.context.persistence.archived(former, transaction)
+
+
 def _report_end(station: Station, transaction: Transaction, reason: str) -> None:
     if not transaction.announced:
         return
@@ -103,28 +115,53 @@ def _report_end(station: Station, transaction: Transaction, reason: str) -> None
 
 
 def readings(station: Station, evse: Evse, meter_values: Iterable[Payload]) -> list[Metered]:
-    """Return meter values with the quirks of the station's vendor profile, oldest first."""
-    quirks, now = station.vendor_profile.meter, station.context.clock.now()
-    return metering.readings(meter_values, evse.name, now, quirks.import_sign, quirks.power_scale)
+    """Return meter values with the quirks of the station's vendor profile, oldest first. What one time stamp has in
+    several messages is one reading."""
+    quirks, now, meter = station.vendor_profile.meter, station.context.clock.now(), evse.meter
+    values = list(meter_values)
+    if now - meter.received_at <= JOIN_WITHIN_S and any(parse(one.get("timestamp")) == meter.stamp for one in values):
+        values = metering.joined(meter.elements, values)
+    else:
+        meter.stamp, meter.received_at = None, now
+    stamps = [stamp for one in values if (stamp := parse(one.get("timestamp"))) is not None]
+    if stamps:
+        meter.stamp = max(stamps)
+        meter.elements = [one for one in values if parse(one.get("timestamp")) == meter.stamp]
+    return metering.readings(values, evse.name, now, quirks.import_sign, quirks.power_scale, meter.voltage_v)
 
 
 def metered(
     station: Station, readings: list[Metered], transaction: Transaction | None, *, current: bool = True
 ) -> None:
-    """Process meter values, oldest first. Values that are not current, or of another transaction than the active one of
-    the EVSE, count energy only: a former power or state of charge must not be taken for the present one.
+    """Process meter values, oldest first.
+
+    Values that are not current, older than the newest of the station (by its clock), or of another transaction than the
+    active one of the EVSE, count energy only: a former power or state of charge must not be taken for the present one.
     """
     if transaction is not None and transaction.evse:
         active = station.context.transactions.active_at(station.id, transaction.evse)
         current = current and active in (None, transaction)
     for reading in readings:
         charged_wh, discharged_wh = reading.energy_charged_wh, reading.energy_discharged_wh
+        late = not current or _late(station, reading)
         if transaction is not None:
-            transaction.measured(charged_wh, discharged_wh)
-        if not current:
+            transaction.measured(charged_wh, discharged_wh, late=late)
+        if late:
             registers = {"energy_charged_wh": charged_wh, "energy_discharged_wh": discharged_wh}
-            reading = Metered(reading.evse, reading.at, reading.wall, **registers)
+            reading = Metered(reading.evse, reading.at, reading.wall, **registers, late=True)
         station.context.report(reading)
+
+
+def _late(station: Station, reading: Metered) -> bool:
+    """Return True for a reading of before; remember what a present one has."""
+    meter = next(evse.meter for evse in station.evses.values() if evse.name == reading.evse)
+    if reading.wall is not None:
+        if station.clock.late(reading.wall, reading.at, meter.newest):
+            return True
+        meter.newest = reading.wall
+    if reading.voltage_v is not None:
+        meter.voltage_v = reading.voltage_v
+    return False
 
 
 def operation_mode(station: Station, evse: Evse, name: str) -> None:

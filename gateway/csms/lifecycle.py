@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import capabilities, device_model, evse_events, local_list, restore
+from gateway.csms import capabilities, device_model, evse_events, faults, local_list, restore
 from gateway.csms.evse import Evse
 from gateway.csms.registration import Boot, Status
 from gateway.csms.station import Station
@@ -22,7 +22,7 @@ def connected(station: Station, version: Version) -> None:
         if not transaction.announced:
             evse_events.session_started(station, transaction)
     if context.settings.local_list:
-        station.spawn(local_list.synchronise(station))
+        station.spawn_housekeeping(local_list.synchronise(station))
 
 
 def disconnected(station: Station, reason: str) -> None:
@@ -34,12 +34,13 @@ def resumed(station: Station) -> None:
     """Request the device model of a station that continues without booting, unless a request is pending."""
     missing = station.context.settings.inventory and station.inventory_request is None
     if missing and station.version is not Version.V16:
-        station.spawn(device_model.request_inventory(station))
+        station.spawn_housekeeping(device_model.request_inventory(station))
 
 
 def evse_changed(station: Station, evse: Evse) -> None:
-    """Report the capabilities of an EVSE where they changed."""
+    """Report the capabilities and faults of an EVSE where they changed."""
     capabilities.describe(station, evse)
+    faults.report(station, evse)
 
 
 def changed(station: Station) -> None:

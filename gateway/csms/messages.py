@@ -27,7 +27,7 @@ def booted(
     status = registration.status_of(station.settings, station.registered, context.unknown_stations)
     station.booted(Boot(status, vendor, model, serial, firmware, reason, context.clock.wall()))
     if station.accepted and context.settings.inventory:
-        station.spawn(inventory(station))
+        station.spawn_housekeeping(inventory(station))
     interval = context.settings.heartbeat_s if station.accepted else context.settings.boot_retry_s
     return {"currentTime": stamp(context.clock.wall()), "interval": interval, "status": status}
 

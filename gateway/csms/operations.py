@@ -12,6 +12,7 @@ from gateway.csms.admin_views import Row
 from gateway.csms.csms import Csms
 from gateway.csms.errors import RequestRejected, existing
 from gateway.csms.evse import Evse
+from gateway.csms.registration import canonical
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
 from gateway.model.station import Outcome, evse_name
@@ -83,7 +84,7 @@ class Operations:
 
     def find(self, name: str) -> Station:
         """Return a station."""
-        return existing(self._csms.stations.get(name), f"station {name}")
+        return existing(self._csms.stations.get(canonical(self._csms.stations, name)), f"station {name}")
 
     def connected(self, name: str, version: Version | None = None) -> Station:
         """Return a connected station, of that version if one is given."""

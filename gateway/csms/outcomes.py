@@ -6,6 +6,7 @@ from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Answered, Refused, Reply
+from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload
 
 ACCEPTED = v21.GenericStatusEnumType.accepted
@@ -27,15 +28,18 @@ def of_status(reply: Reply) -> Outcome:
     return Outcome(Answer.UNKNOWN, type(reply).__name__, "the station did not respond")
 
 
-async def of_key(station: Station, key: str, value: str) -> Outcome:
+async def of_key(station: Station, key: str, value: str, priority: Priority = Priority.NORMAL) -> Outcome:
     """Set a configuration key of a 1.6 station and return the outcome."""
-    return of_status(await station.call("ChangeConfiguration", {"key": key, "value": value}))
+    body: Payload = {"key": key, "value": value}
+    return of_status(await station.call("ChangeConfiguration", body, priority=priority))
 
 
-async def of_variable(station: Station, component: Payload, variable: str, value: str) -> Outcome:
+async def of_variable(
+    station: Station, component: Payload, variable: str, value: str, priority: Priority = Priority.NORMAL
+) -> Outcome:
     """Set a variable of a 2.x station and return the outcome."""
     entry = {"attributeValue": value, "component": component, "variable": {"name": variable}}
-    reply = await station.call("SetVariables", {"setVariableData": [entry]})
+    reply = await station.call("SetVariables", {"setVariableData": [entry]}, priority=priority)
     if isinstance(reply, Answered) and reply.violation is None:
         status = reply.payload["setVariableResult"][0]["attributeStatus"]
         return Outcome(Answer.APPLIED) if status == ACCEPTED else Outcome(Answer.REFUSED, status)

@@ -49,6 +49,7 @@ class CsmsPersistence:
         self._clock = clock
         self.writer = writer
         self._dirty: dict[str, tuple[float, Transaction]] = {}  # due time, by reference; the first due first
+        self._keeping: dict[str, asyncio.Event] = {}  # transactions whose message waits for its response
         self._flushing: asyncio.Task[None] | None = None
 
     async def keep(self, *records: Record) -> None:
@@ -72,6 +73,11 @@ class CsmsPersistence:
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush_due())
 
+    def archived(self, former: str, transaction: Transaction) -> None:
+        """Store an ended transaction under its new reference; the former one is used again."""
+        self._dirty.pop(former, None)
+        self.later(self.record(transaction))
+
     def answer_when_kept(
         self, transaction: Transaction, answer: Payload, *more: Record
     ) -> Payload | Awaitable[Payload]:
@@ -82,10 +88,25 @@ class CsmsPersistence:
         transaction.unsaved = self.writer is not None
         if self.writer is None:
             return answer
+        self._keeping.setdefault(transaction.ref, asyncio.Event())
         return self._keep_first(transaction, answer, more)
 
     async def _keep_first(self, transaction: Transaction, answer: Payload, more: tuple[Record, ...]) -> Payload:
         self._dirty.pop(transaction.ref, None)
+        try:
+            await self._keep_transaction(transaction, more)
+        finally:
+            if (keeping := self._keeping.pop(transaction.ref, None)) is not None:
+                keeping.set()
+        return answer
+
+    async def answered(self, transaction: Transaction) -> bool:
+        """Wait for the response to the message that is being stored; return False where it could not be."""
+        if (keeping := self._keeping.get(transaction.ref)) is not None:
+            await keeping.wait()
+        return not transaction.unsaved
+
+    async def _keep_transaction(self, transaction: Transaction, more: tuple[Record, ...]) -> None:
         try:
             await self.keep(self.record(transaction), *more)
         except StoreError as error:
@@ -93,7 +114,6 @@ class CsmsPersistence:
             log.error("%s: transaction %s is not answered: %s", transaction.station, transaction.id, error)
             raise Refusal(ErrorCode.INTERNAL_ERROR, "this could not be stored; please send it again") from None
         transaction.unsaved = False
-        return answer
 
     async def _flush_due(self) -> None:
         try:

@@ -7,6 +7,7 @@ any other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.csms.settings import StationSettings, UnknownStations
@@ -38,6 +39,14 @@ class Boot:
     firmware: str | None = None
     reason: str | None = None
     at: float = 0.0  # Unix time
+
+
+def canonical(stations: Mapping[str, object], name: str) -> str:
+    """Return the id of a known station, which is compared without case (identifierString), else the name as it is."""
+    if name in stations:
+        return name
+    folded = name.casefold()
+    return next((one for one in stations if one.casefold() == folded), name)
 
 
 def status_of(settings: StationSettings, registered: bool, policy: UnknownStations) -> str:

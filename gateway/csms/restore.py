@@ -44,9 +44,13 @@ class StationRow:
     registration: Registration = Registration.ACCEPTED
     next_security_profile: int | None = None
     upkeep: dict[str, Payload] = field(default_factory=dict)  # maintenance status
+    max_charge_w: float | None = None
+    max_discharge_w: float | None = None
+    fallback_limit_w: float | None = None
 
 
-_OWN = ("vendor_profile", "security_profile", "next_security_profile")  # settings that replace the configured ones
+_LIMITS = ("max_charge_w", "max_discharge_w", "fallback_limit_w")  # stored where an operator has set them
+_OWN = ("vendor_profile", "security_profile", "next_security_profile", *_LIMITS)  # replace the configured ones
 _SETTINGS = ("password_hash", "next_password_hash", "registration", *_OWN)
 
 
@@ -62,7 +66,10 @@ def record(station: Station) -> Kept:
         upkeep=station.maintenance,
         **settings,
     )
-    return station.context.persistence.row(persistence.STATION, station.id, row)
+    stored = msgspec.to_builtins(row)
+    listed = any(one.id == station.id for one in station.context.settings.stations)  # then those in the file count
+    content = {key: value for key, value in stored.items() if key not in _LIMITS or (value is not None and not listed)}
+    return station.context.persistence.row(persistence.STATION, station.id, content)
 
 
 def restore(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from gateway.csms import outcomes
+from gateway.csms import outcomes, setpoint
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload, Version
@@ -33,9 +33,12 @@ OPTIONAL = (
 )
 INTERVAL, MEASURANDS = "interval", "measurands"
 _KEYS = {INTERVAL: Key.meter_value_sample_interval.value, MEASURANDS: Key.meter_values_sampled_data.value}  # 1.6, 9.1
+STOP_DATA = Key.stop_txn_sampled_data.value
+RATE_UNIT = Key.charging_schedule_allowed_charging_rate_unit.value
 _VARIABLES = {INTERVAL: "TxUpdatedInterval", MEASURANDS: "TxUpdatedMeasurands"}  # 2.x, SampledDataCtrlr
 _APPLIED = (v21.SetVariableStatusEnumType.accepted, v21.SetVariableStatusEnumType.reboot_required)
 NO_ANSWER = "no answer"
+MAX_CHANGES, CHANGES_FORGOTTEN_S = 2, 86_400.0  # of one setting to one value
 
 
 async def configure(station: Station) -> None:
@@ -68,12 +71,33 @@ def _within(interval: str, every_s: float) -> bool:
 async def _set_first_accepted(station: Station, setting: str, values: list[str]) -> None:
     """Try one value after the other until the station accepts one."""
     for value in values:
+        if not _may_change(station, _name(station, setting), value):
+            return
         status = await _set(station, setting, value)
         if status in _APPLIED:
+            _applied(station, _name(station, setting), status)
             return
         log.warning("%s: %s = %s was rejected: %s", station.id, _name(station, setting), value, status)
         if status == NO_ANSWER:
             return
+
+
+def _may_change(station: Station, name: str, value: str) -> bool:
+    """Return False for a setting that the station has accepted and not kept: some boot with every change."""
+    now = station.context.clock.now()
+    changes = station.changes.setdefault((name, value), [])
+    changes[:] = [at for at in changes if now - at < CHANGES_FORGOTTEN_S]
+    if len(changes) < MAX_CHANGES:
+        changes.append(now)
+        return True
+    log.warning("%s: %s is not changed to %r any more: the station does not keep it", station.id, name, value)
+    return False
+
+
+def _applied(station: Station, name: str, status: str) -> None:
+    if status == v21.SetVariableStatusEnumType.reboot_required:
+        station.reboot_required = True
+        log.warning("%s: %s takes effect when the station is reset (RebootRequired)", station.id, name)
 
 
 def _name(station: Station, setting: str) -> str:
@@ -94,8 +118,14 @@ def _variable(setting: str) -> Payload:
 
 
 async def _read_16(station: Station) -> dict[str, str]:
-    answer = await station.request("GetConfiguration", {"key": list(_KEYS.values())}) or {}
+    answer = await station.request("GetConfiguration", {"key": [*_KEYS.values(), RATE_UNIT, STOP_DATA]}) or {}
     reported = {one["key"]: one for one in answer.get("configurationKey", ())}
+    if RATE_UNIT in reported:
+        setpoint.allow_units(station, reported[RATE_UNIT].get("value") or "")
+    stop_data = reported.get(STOP_DATA, {})
+    if stop_data.get("value") and not stop_data["readonly"] and _may_change(station, STOP_DATA, ""):
+        # StopTransaction repeats every sample: with a short interval that is a megabyte for a day
+        await station.request("ChangeConfiguration", {"key": STOP_DATA, "value": ""})
     present: dict[str, str] = {}
     for setting, key in _KEYS.items():
         if key in reported and reported[key]["readonly"]:

@@ -23,6 +23,7 @@ from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
+from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel
@@ -39,13 +40,21 @@ FALLBACK_LEVEL, SETPOINT_LEVEL = 0, 1
 FALLBACK_TIMEOUT_S = 10.0  # set-points wait for the response
 FALLBACK_RETRY_S = (5.0, 30.0, 120.0, 600.0)  # after so many failures
 FALLBACK_ATTEMPTS = 8  # by itself; then only before a set-point other than 0 W
+REJECTED = v21.ChargingProfileStatusEnumType.rejected.value
 NO_FALLBACK_PROFILE = "NoSafeProfile"  # reason code
+UNSUPPORTED_AFTER = 3  # refusals in a row
+CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
 READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
 REPEATED_VALID_FOR_S = 60.0  # of the 0 W for a vehicle that negotiates while no set-point is in force
 
 
 async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
-    """Run the EVSE at `power_w`, + into the vehicle, for `valid_for_s` unless repeated. Never raises for the peer."""
+    """Run the EVSE at `power_w`, + into the vehicle, for `valid_for_s` unless repeated. Never raises for the peer.
+
+    0 W does not wait for the response to another order.
+    """
+    if not power_w and evse.lock.locked() and station.link is not None:
+        station.link.hurry()
     async with evse.lock:
         refused = refusal(station, evse, power_w, valid_for_s)
         if refused is not None:
@@ -53,6 +62,9 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
+        if transaction.unsaved and not await station.context.persistence.answered(transaction):
+            text = f"the start of transaction {transaction.id} is not confirmed to the station"
+            return Outcome(Answer.UNKNOWN, "TxNotConfirmed", text)
         if evse.watchdog is not None:
             evse.stop_watchdog()
         channel = station.vendor_profile.setpoint
@@ -109,7 +121,13 @@ async def initialise(station: Station, evse: Evse) -> None:
         if transaction is None or not station.connected:
             return
         await install_fallback(station, evse)
-        if evse.setpoint_profile is None:
+        profile, now = evse.setpoint_profile, station.context.clock.now()
+        if profile is not None and profile.mode is not _mode(evse):  # Q02: that of before the needs does not stay
+            power_w, until = evse.setpoint or (0.0, now)
+            power_w, left_s = (power_w, until - now) if until > now else (0.0, REPEATED_VALID_FOR_S)
+            power_w = max(0.0, power_w) if evse.bidirectional is False else power_w
+            await _install(station, evse, transaction, power_w, _duration(evse, left_s))
+        elif profile is None:
             idle_w = 0.0 if evse.bidirectional else fallback_limit_w(station)
             await _install(station, evse, transaction, idle_w, None)
 
@@ -140,10 +158,15 @@ def schedule_update(mode: OperationMode, power_w: float) -> Payload:
     return {"limit" if mode is OperationMode.CHARGING_ONLY else "setpoint": round(power_w, 1) + 0.0}
 
 
+def update_of(station: Station, evse: Evse, mode: OperationMode, power_w: float) -> Payload:
+    """Return the same in the unit of the station."""
+    return schedule_update(mode, in_unit(station, evse, power_w)[1])
+
+
 async def _update(station: Station, evse: Evse, profile: SetpointProfile, power_w: float) -> Outcome:
     """Send UpdateDynamicSchedule (K28.FR.06), also for an unchanged value: only an update restarts the watchdog."""
-    body = {"chargingProfileId": profile.profile, "scheduleUpdate": schedule_update(profile.mode, power_w)}
-    outcome = outcomes.of_status(await station.call("UpdateDynamicSchedule", body))
+    body = {"chargingProfileId": profile.profile, "scheduleUpdate": update_of(station, evse, profile.mode, power_w)}
+    outcome = outcomes.of_status(await station.call("UpdateDynamicSchedule", body, priority=_priority(power_w)))
     if outcome.answer is Answer.APPLIED:
         profile.power_w = power_w
     else:
@@ -156,9 +179,11 @@ async def _install(
 ) -> Outcome:
     mode, number = _mode(evse), SETPOINT_PROFILE + evse.number
     dynamic = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles") != "false"
-    kind, period = Kind.dynamic if dynamic else Kind.absolute, {"operationMode": mode, **schedule_update(mode, power_w)}
-    profile = Profile(number, kind, period, transaction, duration, max_offline_s=duration)
-    outcome = await send_profile(station, evse, profile)
+    kind = Kind.dynamic if dynamic else Kind.absolute
+    period = {"operationMode": mode, **update_of(station, evse, mode, power_w)}
+    unit, _ = in_unit(station, evse, power_w)
+    profile = Profile(number, kind, period, transaction, duration, unit=unit, max_offline_s=duration)
+    outcome = await send_profile(station, evse, profile, priority=_priority(power_w))
     if outcome.answer is Answer.APPLIED and dynamic:
         evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, power_w, duration)
     return outcome
@@ -172,16 +197,59 @@ async def _apply_limit(
     if refused is not None:
         return refused
     vendor, number = station.vendor_profile, SETPOINT_PROFILE + evse.number
-    period, duration = {"limit": vendor.wire_value(power_w)}, _duration(evse, valid_for_s)
-    unit, level = Unit.a if vendor.setpoint.unit == "A" else Unit.w, vendor.setpoint.stack_level
+    unit, value = in_unit(station, evse, power_w)
+    period, duration, level = {"limit": value}, _duration(evse, valid_for_s), vendor.setpoint.stack_level
     profile = Profile(number, Kind.absolute, period, transaction, duration, level, unit)
-    return await send_profile(station, evse, profile)
+    return await send_profile(station, evse, profile, priority=_priority(power_w))
+
+
+def _priority(power_w: float) -> Priority:
+    return Priority.NORMAL if power_w else Priority.URGENT
 
 
 def _duration(evse: Evse, valid_for_s: float) -> int | None:
     """Return the duration of a set-point; without a fallback profile, 0 W that expires would permit charging without
     limit, so it has none."""
     return math.ceil(valid_for_s) if evse.fallback.installed else None
+
+
+# units: a station may take charging profiles in amperes only
+
+
+def rate_unit(station: Station) -> Unit:
+    """Return the unit of charging profiles: that of the vendor profile, else the one that the station takes."""
+    channel = station.vendor_profile.setpoint
+    if channel.channel is Channel.LIMIT and channel.unit == "A":
+        return Unit.a
+    return Unit.a if station.rate_unit == Unit.a else Unit.w
+
+
+def allow_units(station: Station, units: str) -> None:
+    """Apply the units that the station reports: `Current`, `Power` of 1.6, `A`, `W` of 2.x."""
+    allowed = {unit.strip().casefold() for unit in units.split(",")}
+    if allowed & {"power", "w"}:
+        station.rate_unit = Unit.w
+    elif allowed & {"current", "a"}:
+        station.rate_unit = Unit.a
+
+
+def in_unit(station: Station, evse: Evse, power_w: float) -> tuple[Unit, float]:
+    """Return the unit of the station and a signed power in it, in the sign of the vendor profile."""
+    unit, vendor = rate_unit(station), station.vendor_profile
+    if unit is Unit.w or vendor.setpoint.unit == "A":
+        limit = vendor.setpoint.channel is Channel.LIMIT
+        return unit, vendor.wire_value(power_w) if limit else round(power_w, 1) + 0.0
+    value = power_w / volt_phases(station, evse)
+    value = math.floor(abs(value) * 10) / 10 * (1 if value > 0 else -1)
+    return unit, (value if vendor.setpoint.sign == -1 else -value) + 0.0
+
+
+def volt_phases(station: Station, evse: Evse) -> float:
+    """Return voltage times phases: three phases where the vendor profile has none, as the standard assumes."""
+    setpoint = station.vendor_profile.setpoint
+    if setpoint.unit == "A":
+        return setpoint.voltage_v * setpoint.phases
+    return (evse.meter.voltage_v or setpoint.voltage_v) * 3
 
 
 # the fallback profile
@@ -204,12 +272,7 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
         return Outcome(Answer.APPLIED)
     if now < fallback.retry_at:
         return Outcome(Answer.REFUSED, NO_FALLBACK_PROFILE, fallback.error)
-    period: Payload = {"limit": round(fallback_limit_w(station), 1)}
-    if station.version is Version.V21:
-        period["operationMode"] = OperationMode.CHARGING_ONLY
-    number = FALLBACK_PROFILE + evse.number
-    profile = Profile(number, Kind.relative, period, level=FALLBACK_LEVEL)
-    outcome = await send_profile(station, evse, profile, FALLBACK_TIMEOUT_S)
+    outcome = await _send_fallback(station, evse)
     fallback.installed = outcome.answer is Answer.APPLIED
     if fallback.installed:
         fallback.failures, fallback.error = 0, ""
@@ -222,6 +285,22 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
         log.warning("%s: no fallback profile after %d attempts: %s", evse.name, fallback.failures, fallback.error)
         station.spawn(_retry(station, evse))
         station.describe(evse)
+    return outcome
+
+
+async def _send_fallback(station: Station, evse: Evse) -> Outcome:
+    """Send the fallback profile; where the unit is not known, after a rejection in the other one by turns."""
+    turned = station.rate_unit is None and evse.fallback.error == REJECTED and evse.fallback.failures % 2 == 1
+    unit, limit = Unit.a if turned else rate_unit(station), fallback_limit_w(station)
+    if unit is Unit.a:
+        limit = math.floor(limit / volt_phases(station, evse) * 10) / 10
+    period: Payload = {"limit": round(limit, 1)}
+    if station.version is Version.V21:
+        period["operationMode"] = OperationMode.CHARGING_ONLY
+    profile = Profile(FALLBACK_PROFILE + evse.number, Kind.relative, period, level=FALLBACK_LEVEL, unit=unit)
+    outcome = await send_profile(station, evse, profile, FALLBACK_TIMEOUT_S, Priority.URGENT)
+    if turned and outcome.answer is Answer.APPLIED:
+        station.rate_unit = unit
     return outcome
 
 
@@ -269,7 +348,13 @@ class Profile:
     max_offline_s: int | None = None  # sent where the station supports it
 
 
-async def send_profile(station: Station, evse: Evse, profile: Profile, timeout: float | None = None) -> Outcome:
+async def send_profile(
+    station: Station,
+    evse: Evse,
+    profile: Profile,
+    timeout: float | None = None,
+    priority: Priority = Priority.NORMAL,
+) -> Outcome:
     """Send SetChargingProfile in the terms of the station's version."""
     number, early, transaction = profile.number, station.version is Version.V16, profile.transaction
     schedule: Payload = {
@@ -279,7 +364,7 @@ async def send_profile(station: Station, evse: Evse, profile: Profile, timeout: 
     if profile.duration is not None:
         schedule["duration"] = profile.duration
     if profile.kind is Kind.absolute:
-        schedule["startSchedule"] = stamp(station.context.clock.wall())
+        schedule["startSchedule"] = stamp(present_at(station))
     purpose = Purpose.tx_default_profile if transaction is None else Purpose.tx_profile
     content: Payload = {
         "stackLevel": profile.level,
@@ -297,25 +382,18 @@ async def send_profile(station: Station, evse: Evse, profile: Profile, timeout: 
     else:
         content = {"id": number, **content, "chargingSchedule": [{"id": number, **schedule}]}
         body = {"evseId": evse.number, "chargingProfile": content}
-    return outcomes.of_status(await station.call("SetChargingProfile", body, timeout))
+    retry = evse.unsupported
+    if retry.count >= UNSUPPORTED_AFTER and station.context.clock.now() < retry.at:
+        return Outcome(Answer.REFUSED, retry.code, "the station does not support charging profiles; asked again later")
+    outcome = outcomes.of_status(await station.call("SetChargingProfile", body, timeout, priority))
+    retry.answered(outcome.code if outcome.answer is Answer.REFUSED else "", station.context.clock.now())
+    if retry.count == UNSUPPORTED_AFTER:
+        log.warning("%s: SetChargingProfile is answered %s; it is sent less often now", evse.name, retry.code)
+    return outcome
 
 
-async def composite_power(station: Station, evse: Evse) -> float | None:
-    """Return the set-point in force from the station's composite schedule, in W; None where it reports none."""
-    body: Payload = {"duration": 60, "chargingRateUnit": Unit.w}
-    body["connectorId" if station.version is Version.V16 else "evseId"] = evse.number
-    clock = station.context.clock
-    try:
-        async with clock.timeout_at(clock.now() + READ_TIMEOUT_S):
-            answer = await station.request("GetCompositeSchedule", body)
-    except TimeoutError:
-        return None
-    if answer is None or answer["status"] != outcomes.ACCEPTED:
-        return None
-    schedule = answer.get("chargingSchedule" if station.version is Version.V16 else "schedule") or {}
-    periods = schedule.get("chargingSchedulePeriod", [])
-    if not periods:
-        return None
-    first = periods[0]
-    value = first.get("setpoint", first.get("limit"))
-    return None if value is None else float(value)
+def present_at(station: Station) -> float:
+    """Return the present time by the station, so that a profile begins now though its clock is wrong."""
+    wall, clock = station.context.clock.wall(), station.context.clock.now()
+    present = station.clock.now(clock)
+    return wall if present is None or abs(present - wall) < CLOCK_TOLERANCE_S else present

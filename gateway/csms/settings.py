@@ -75,7 +75,11 @@ class CsmsSettings:
     inventory: bool = True  # request device model and sampling (GetBaseReport, GetConfiguration) after a boot
     fallback_limit_w: float = 0.0  # limit of the fallback profile (TxDefaultProfile, stack level 0)
     local_list: bool = False  # send the tokens to the stations as local authorisation list
+    ping_interval_s: float = 20.0
+    silent_after_s: float = 40.0  # a station that sends nothing for so long, not even a Pong, is disconnected
     max_message: int = 128 * 1024  # characters
+    max_transaction_message: int = 4 * 1024 * 1024  # of StopTransaction, TransactionEvent and MeterValues
+    lenient: bool = False  # repair messages that break their schema, where there is no doubt about what is meant
     max_stations: int = 5000
     max_unknown: int = 100  # stations that are not registered
     max_handshakes_per_s: float = 200.0

@@ -15,9 +15,10 @@ from typing import Any, Protocol, TypeAlias
 from gateway.csms import registration
 from gateway.csms.context import Context, ReceivedCall, RecordedViolation
 from gateway.csms.event_stream_registry import Streams
-from gateway.csms.evse import Evse
+from gateway.csms.evse import Evse, Faults
 from gateway.csms.registration import Boot, Status
 from gateway.csms.settings import StationSettings
+from gateway.csms.station_clock import StationClock
 from gateway.csms.transactions import EPOCH_2020
 from gateway.model.station import evse_name
 from gateway.rate_limit import TokenBucket
@@ -25,9 +26,10 @@ from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
 from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.io import Link
-from protocols.ocpp.rpc import CallReceived, QueueFull, Refusal, Rpc, SendReceived, Violated
+from protocols.ocpp.rpc import CallReceived, Priority, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
-from protocols.ocpp.times import stamp
+from protocols.ocpp.times import parse
+from protocols.ocpp.times import stamp as time_stamp
 from protocols.ocpp.vendor import VendorProfile
 from protocols.ports import TextWire
 
@@ -36,6 +38,10 @@ log = logging.getLogger("v2x.csms")
 MOST_EVSES, LARGEST_EVSE = 128, 999  # per station: each one costs MQTT topics, a view and work in every control cycle
 MAX_VARIABLES = 2_000  # of one station's device model
 RESUME_AFTER_S = 5.0  # a station that reboots sends BootNotification within this time; otherwise it continues
+HOUSEKEEPING_TIMEOUT_S = 10.0
+FALLBACK_POLL_S, FALLBACK_POLLS = 0.05, 20
+LONG_ACTIONS = ("StopTransaction", "TransactionEvent", "MeterValues")  # the values of hours of a transaction
+STOPS = ("RemoteStopTransaction", "RequestStopTransaction")
 Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
 Handlers: TypeAlias = dict[str, Handler]
 VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
@@ -71,15 +77,22 @@ class Station:
         self.maintenance: dict[str, Payload] = {}  # status of firmware, log, network profiles and lists
         self.inventory_request: int | None = None  # request id of the pending inventory
         self.external_limits: dict[int, tuple[float, float]] = {}  # of other systems, by EVSE (0: all), magnitudes in W
+        self.faults: Faults = {}  # of the whole station; see `faults`
         self.der_alarms: dict[str, str] = {}  # active DER controls, with the grid event
         self.discharge_share = 1.0  # share of the discharge power that LimitMaxDischarge permits
         self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # pending GetDERControl, by request id
         self.streams = Streams()
+        self.clock = StationClock()
+        self.rate_unit: str | None = None  # of charging profiles, where it is known which one the station takes
         self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
         self._handlers: Handlers = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._rate = TokenBucket(context.settings.max_calls_per_s, context.settings.max_burst)
         self._last_request_id = max(0, int(context.clock.wall()) - EPOCH_2020)  # beyond those before a restart
+        self.changes: dict[tuple[str, str], list[float]] = {}  # engine times of settings that were changed
+        self.reboot_required = False  # a changed setting takes effect with the next boot
+        self.disconnected_at = context.clock.now()
+        self._too_fast, self._too_many = False, f"more than {context.settings.max_calls_per_s:g} messages a second"
         self._reported = False  # its connection has been reported to the gateway
         self._booted = False  # it has booted in the lifetime of this process
 
@@ -105,7 +118,10 @@ class Station:
         settings = self.context.settings
         self.version, self._handlers, self.security_profile = version, handlers, security_profile
         answer_within, length = settings.answer_within_s, settings.max_message
-        engine = Rpc(version, handles=frozenset(handlers), answer_within=answer_within, message_length=length)
+        longer = dict.fromkeys(LONG_ACTIONS, settings.max_transaction_message)
+        handled = frozenset(handlers)
+        engine = Rpc(version, handles=handled, answer_within=answer_within, message_length=length, longer=longer)
+        engine.lenient = settings.lenient or self.vendor_profile.messages.lenient
         self.link = Link(wire, engine, self._handle, self.context.clock, self._observe, self._send_received)
         for evse in self.evses.values():
             evse.reset_profiles()
@@ -119,6 +135,7 @@ class Station:
         if self.link is not link:
             return
         self.link = None
+        self.disconnected_at = self.context.clock.now()
         for task in list(self._tasks):
             task.cancel()
         if self._reported:
@@ -144,6 +161,21 @@ class Station:
             self._reported = True
             self._lifecycle.connected(self, self.version)
 
+    def spawn_housekeeping(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run requests that can wait, after the fallback profiles of the station."""
+        self.spawn(self._after_fallback(work))
+
+    async def _after_fallback(self, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            for _ in range(FALLBACK_POLLS):
+                await self.context.clock.sleep(FALLBACK_POLL_S)
+                if self.evses and not any(evse.lock.locked() for evse in self.evses.values()):
+                    break
+        except BaseException:
+            work.close()
+            raise
+        await work
+
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine beside the processing of messages; it is cancelled when the link ends."""
         task = asyncio.get_running_loop().create_task(self._guard(work))
@@ -158,14 +190,16 @@ class Station:
 
     # messages
 
-    async def call(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
+    async def call(
+        self, action: str, payload: Payload, timeout: float | None = None, priority: Priority = Priority.NORMAL
+    ) -> Reply:
         """Send a call and return its reply. A payload that breaks the schema is not sent: the reply is `Refused` with
         code InvalidOrder. Never raises."""
         reason = None if self.accepted else registration.forbidden(self.boot, action)
         if reason is not None:
             return Refused("NotAccepted", reason)
         try:
-            return await self.call_unchecked(action, payload, timeout)
+            return await self.call_unchecked(action, payload, timeout, priority)
         except QueueFull as error:
             log.warning("%s: %s", self.id, error)
             return TimedOut()
@@ -173,17 +207,23 @@ class Station:
             log.error("%s: not sent: %s", self.id, error)
             return Refused("InvalidOrder", str(error))
 
-    async def call_unchecked(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
+    async def call_unchecked(
+        self, action: str, payload: Payload, timeout: float | None = None, priority: Priority = Priority.NORMAL
+    ) -> Reply:
         """Send a call of an operator. Raises LocalProtocolError if it breaks the schema or the queue is full."""
         if not self.accepted:
             caused = registration.action_caused_by(action, str(payload.get("requestedMessage")))
             if caused is not None:
                 self._requested_actions.add(caused)
-        return Lost() if self.link is None else await self.link.call(action, payload, timeout)
+        if action in STOPS:
+            priority = Priority.URGENT
+        return Lost() if self.link is None else await self.link.call(action, payload, timeout, priority)
 
-    async def request(self, action: str, payload: Payload) -> Payload | None:
-        """Send a call and return the payload of its response; None without a valid response."""
-        reply = await self.call(action, payload)
+    async def request(
+        self, action: str, payload: Payload, priority: Priority = Priority.HOUSEKEEPING
+    ) -> Payload | None:
+        """Send a call that others overtake; return the payload of its response, None without a valid one in time."""
+        reply = await self.call(action, payload, HOUSEKEEPING_TIMEOUT_S, priority)
         if isinstance(reply, Answered) and reply.violation is None:
             return reply.payload
         log.info("%s: no valid response to %s: %s", self.id, action, reply)
@@ -198,14 +238,27 @@ class Station:
         context = self.context
         context.messages += 1
         if not self._rate.take(context.clock.now()):
-            raise Refusal(ErrorCode.GENERIC_ERROR, f"more than {context.settings.max_calls_per_s:g} messages a second")
+            refusal = Refusal(
+                ErrorCode.GENERIC_ERROR, f"more than {context.settings.max_calls_per_s:g} messages a second"
+            )
+            if not self._too_fast:  # once, not for every message of a flood
+                self._observe(Violated(False, call.action, refusal.reason, refusal.description, call.id))
+            self._too_fast = True
+            raise refusal
+        self._too_fast = False
         context.received.append(ReceivedCall(context.clock.wall(), self.id, call.action, call.text))
         if not self._reported and call.action != "BootNotification":
             if self.accepted:
                 self._resume()
             else:
                 self._check_permitted(call)
-        return self._handlers[call.action](self, call.payload)
+        if (stamp := parse(call.payload.get("timestamp", call.payload.get("generatedAt")))) is not None:
+            self.clock.observe(stamp, context.clock.now())
+        try:
+            return self._handlers[call.action](self, call.payload)
+        except Refusal as refusal:
+            self._observe(Violated(False, call.action, refusal.reason, refusal.description, call.id))
+            raise
 
     def _send_received(self, event: SendReceived) -> None:
         """Process a message without a response: instead of a rejection it is dropped and recorded as a violation."""
@@ -213,7 +266,7 @@ class Station:
         context.messages += 1
         reason = None if self.accepted else "the station is not accepted"
         if reason is None and not self._rate.take(context.clock.now()):
-            reason = f"more than {context.settings.max_calls_per_s:g} messages a second"
+            reason = self._too_many
         if reason is not None:
             self._observe(Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {reason}", event.id))
             return
@@ -261,8 +314,12 @@ class Station:
     def booted(self, boot: Boot) -> None:
         """Process a BootNotification: the station may have lost everything it held in memory."""
         self.boot = boot
+        self.reboot_required = False
         self.vendor = None
+        if self.link is not None:
+            self.link.engine.lenient = self.context.settings.lenient or self.vendor_profile.messages.lenient
         self.streams.booted()
+        self.rate_unit = None
         self._requested_actions.clear()
         for evse in self.evses.values():
             evse.reset_profiles()
@@ -270,6 +327,7 @@ class Station:
         if self.accepted:
             self._booted = True
             self._report_connection()
+            self.describe_all()  # so that the fallback profile is the first call after the boot
         elif self._reported and self.link is not None:  # accepted before
             self._reported = False
             self._lifecycle.disconnected(self, f"its BootNotification was answered {boot.status}")
@@ -296,15 +354,14 @@ class Station:
         return self.context.settings.security_profile if own is None else own
 
     def expect_security_profile(self, profile: int) -> None:
-        """Record the security profile that was set at the station (A05). Only a higher one binds, from its first use
-        on."""
+        """Record the security profile set at the station (A05); a higher one binds from its first use on."""
         pending = profile if profile > self.required_security_profile else None
         self.settings = replace(self.settings, next_security_profile=pending)
         self.save()
 
     def record_maintenance(self, subject: str, status: Payload) -> None:
         """Store the last status of firmware, logs, diagnostics or another subject, which is shown to operators."""
-        self.maintenance[subject] = {**status, "at": stamp(self.context.clock.wall())}
+        self.maintenance[subject] = {**status, "at": time_stamp(self.context.clock.wall())}
         self.save()
 
     def save(self) -> None:

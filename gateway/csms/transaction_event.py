@@ -26,11 +26,21 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     name, place = payload["transactionInfo"]["transactionId"], payload.get("evse", {}).get("id")
     if place:
         station.evse(place)  # raises Refusal for an invalid number
+    kind = payload["eventType"]
+    mark = payload["seqNo"], kind, payload["timestamp"], payload["triggerReason"]
+    known = context.transactions.get(station.id, name)
+    if (
+        known is not None
+        and kind == Event.started
+        and not known.has_seen(*mark)
+        and _used_again(station, known, payload)
+    ):
+        evse_events.free_id(station, known)
     transaction = context.transactions.open(station.id, name, place or 1)
     answer = _token_answer(station, transaction, payload)
-    kind = payload["eventType"]
-    if transaction.repeats(payload["seqNo"], kind, payload["timestamp"], payload["triggerReason"]):
+    if transaction.repeats(*mark):
         return context.persistence.answer_when_kept(transaction, answer) if transaction.unsaved else answer
+    current = transaction.in_order(payload["seqNo"]) and not payload.get("offline", False)
     before = transaction.essentials
     if place and place != transaction.evse:
         evse_events.session_moved(station, transaction, place)
@@ -38,23 +48,23 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     if "reservationId" in payload:
         context.reservations.ended(station.id, payload["reservationId"], ReservationStatus.USED)
     transaction.last_message_at = context.clock.wall()
-    if kind == Event.updated and not payload.get("offline", False):
+    if kind == Event.updated and current and not _superseded(station, transaction, payload):
         transaction.resume()
-    _report(station, transaction, payload)
+    _report(station, transaction, payload, current)
     if kind == Event.started or transaction.unsaved or transaction.essentials != before:
         return context.persistence.answer_when_kept(transaction, answer)
     context.persistence.touch(transaction)
     return answer
 
 
-def _report(station: Station, transaction: Transaction, payload: Payload) -> None:
+def _report(station: Station, transaction: Transaction, payload: Payload, current: bool) -> None:
     """Report what is new to the gateway, in the order in which it happened."""
     kind, info = payload["eventType"], payload["transactionInfo"]
     at = parse(payload["timestamp"]) or station.context.clock.wall()
     over = transaction.stopped_at is not None
     if kind == Event.started:
         transaction.started_at = at
-    if not over:
+    if not over and not _superseded(station, transaction, payload):
         evse, vehicle = station.evse(transaction.evse), _vehicle(payload.get("idToken"))
         evse_events.session_started(station, transaction, vehicle)
         if vehicle is not None and kind != Event.started:
@@ -63,10 +73,29 @@ def _report(station: Station, transaction: Transaction, payload: Payload) -> Non
             evse_events.operation_mode(station, evse, info["operationMode"])
     if not over or kind != Event.updated:
         readings = evse_events.readings(station, station.evse(transaction.evse), payload.get("meterValue", ()))
-        evse_events.metered(station, readings, transaction, current=not payload.get("offline", False))
+        evse_events.metered(station, readings, transaction, current=current)
     if kind == Event.ended:
         reason = info.get("stoppedReason", v21.ReasonEnumType.local.value)
         evse_events.session_ended(station, transaction, at, reason)
+
+
+def _used_again(station: Station, known: Transaction, payload: Payload) -> bool:
+    """Return True if a second start has the id of a transaction that has started and ended, or of one from before the
+    last boot: stations that count from 1 after a boot use an id again."""
+    if known.started_at is None:  # this is its start, which is late
+        return False
+    booted = station.boot is not None and station.boot.at > known.last_message_at and not payload.get("offline", False)
+    at = parse(payload["timestamp"]) or station.context.clock.wall()
+    return booted or (known.stopped_at is not None and not known.presumed and at > known.stopped_at)
+
+
+def _superseded(station: Station, transaction: Transaction, payload: Payload) -> bool:
+    """Return True for an event of before the start of the transaction that is active on the EVSE."""
+    active = station.context.transactions.active_at(station.id, transaction.evse)
+    if active in (None, transaction) or active is None or active.started_at is None:
+        return False
+    at = parse(payload["timestamp"])
+    return at is not None and at < active.started_at
 
 
 def _token_answer(station: Station, transaction: Transaction, payload: Payload) -> Payload:

@@ -14,6 +14,8 @@ from typing import Any
 from zlib import crc32
 
 MAX_TRANSACTIONS = 20_000  # ended ones, of all stations
+LONGEST_TRANSACTION_S = 60 * 86_400  # ids grow by one a second or less
+SET_BACK_AFTER = 2  # events with a lower seqNo in a row
 MAX_EVENTS = 32  # recent events of one transaction by which a repetition is recognised
 EPOCH_2020 = 1_577_836_800  # Unix time of 2020-01-01T00:00:00Z
 
@@ -46,6 +48,8 @@ class Transaction:
     announced: bool = False  # its start has been reported to the gateway
     number: int = 0  # order of arrival
     unsaved: bool = False  # its last change is not stored, and its message therefore not answered
+    sequence: int = -1  # 2.x: highest seqNo
+    behind: int = 0  # events in a row with a lower one
     seen: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
 
     @property
@@ -62,22 +66,36 @@ class Transaction:
         if self.presumed:
             self.stopped_at, self.stop_reason, self.presumed, self.announced = None, None, False, False
 
-    def measured(self, charged_wh: float | None, discharged_wh: float | None) -> None:
-        """Record the registers of the meter; the first value of each is that of the start."""
+    def in_order(self, sequence: int) -> bool:
+        """Return True unless an event comes after later ones. A seqNo that stays lower has been set back."""
+        if sequence >= self.sequence or self.behind >= SET_BACK_AFTER:
+            self.sequence, self.behind = sequence, 0
+            return True
+        self.behind += 1
+        return False
+
+    def measured(self, charged_wh: float | None, discharged_wh: float | None, *, late: bool = False) -> None:
+        """Record the registers of the meter; the first value of each is that of the start. A late one that is lower
+        than what is known says nothing."""
         if charged_wh is not None:
-            self.energy_charged_wh = charged_wh
+            known = self.energy_charged_wh
+            self.energy_charged_wh = max(charged_wh, known) if late and known is not None else charged_wh
             self.meter_start_wh = charged_wh if self.meter_start_wh is None else self.meter_start_wh
         if discharged_wh is not None:
-            self.energy_discharged_wh = discharged_wh
+            known = self.energy_discharged_wh
+            self.energy_discharged_wh = max(discharged_wh, known) if late and known is not None else discharged_wh
             self.meter_start_out_wh = discharged_wh if self.meter_start_out_wh is None else self.meter_start_out_wh
 
     def repeats(self, *mark: object) -> bool:
         """Return True if this event was processed before; it is recorded."""
-        known = crc32(repr(mark).encode())  # the same after a restart, which hash() is not
-        if known in self.seen:
+        if self.has_seen(*mark):
             return True
-        self.seen.append(known)
+        self.seen.append(_digest(mark))
         return False
+
+    def has_seen(self, *mark: object) -> bool:
+        """Return True if this event was processed before."""
+        return _digest(mark) in self.seen
 
     @property
     def essentials(self) -> tuple[object, ...]:
@@ -98,7 +116,12 @@ class Transaction:
         return cls(**known, seen=deque(row.get("seen", ()), maxlen=MAX_EVENTS))
 
 
-_STORED = tuple(one.name for one in fields(Transaction) if one.name not in ("announced", "unsaved", "seen"))
+def _digest(mark: tuple[object, ...]) -> int:
+    return crc32(repr(mark).encode())  # the same after a restart, which hash() is not
+
+
+_VOLATILE = ("announced", "unsaved", "seen", "sequence", "behind")
+_STORED = tuple(one.name for one in fields(Transaction) if one.name not in _VOLATILE)
 _ESSENTIALS = ("evse", "connector", "id_token", "started_at", "stopped_at", "reservation", "remote_start")
 _STORED_NAMES = {"last_message_at": "heard_at"}  # fields whose stored name differs
 
@@ -157,6 +180,33 @@ class Transactions:
         self._all[(station, transaction)] = new
         self._remove_oldest()
         return new
+
+    def open_unknown(self, station: str, transaction: str) -> Transaction:
+        """Return the transaction with that id; one that is unknown, and has ended, is older than all others."""
+        known = self._all.get((station, transaction))
+        if known is not None:
+            return known
+        new = self._all[(station, transaction)] = Transaction(f"{station}/{transaction}", station, transaction, 0)
+        self._all.move_to_end((station, transaction), last=False)
+        return new
+
+    def archive(self, transaction: Transaction) -> None:
+        """Free the id of an ended transaction, which the station uses again, and keep the record under another one."""
+        del self._all[(transaction.station, transaction.id)]
+        place = (transaction.station, transaction.evse)
+        if self._active.get(place) is transaction:
+            del self._active[place]
+        transaction.id = f"{transaction.id}@{transaction.number}"
+        transaction.ref = f"{transaction.station}/{transaction.id}"
+        self._all[(transaction.station, transaction.id)] = transaction
+
+    def may_be_ours(self, number: int, wall: float) -> bool:
+        """Return True for the id of a 1.6 transaction that this gateway may have given, also before its store was lost.
+
+        0, -1 and the largest integers are what stations send without a transaction.
+        """
+        latest = max(self.last_number, int(wall) - EPOCH_2020)
+        return max(0, latest - LONGEST_TRANSACTION_S) < number <= latest
 
     def activate(self, transaction: Transaction) -> Transaction | None:
         """Make it the active one of its EVSE; return another one that was active, whose end was lost."""

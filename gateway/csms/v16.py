@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from gateway.csms import certificates, evse_events, messages, sampling
+from gateway.csms import certificates, evse_events, faults, messages, sampling
+from gateway.csms.evse import Evse
 from gateway.csms.persistence import COUNTER, NUMBERS
 from gateway.csms.station import Handlers, Station
 from gateway.csms.transactions import Transaction
@@ -30,10 +31,17 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
 
 
 def status_notification(station: Station, payload: Payload) -> Payload:
-    """Process StatusNotification (4.9). Connector 0 is the whole station, which has no plug."""
-    number = payload["connectorId"]
-    if number > 0:
-        evse, error, status = station.evse(number), payload["errorCode"], payload["status"]
+    """Process StatusNotification (4.9). Connector 0 is the whole station: it has no plug, and its fault is one of all
+    connectors."""
+    number, error, status = payload["connectorId"], payload["errorCode"], payload["status"]
+    code = None  # an error with another status, such as WeakSignal, is a warning
+    if status == Status.faulted:
+        code = error if error != v16.ChargePointErrorCode.no_error else payload.get("vendorErrorCode") or status
+    text = payload.get("info", "")
+    if number <= 0:
+        faults.set_station(station, faults.connector(0), code, text)
+    else:
+        evse = station.evse(number)
         changed = evse.connectors.get(1) != status
         evse_events.connector_status(station, evse, 1, status)
         transaction = station.context.transactions.active_at(station.id, number)
@@ -41,10 +49,7 @@ def status_notification(station: Station, payload: Payload) -> Payload:
             transaction.charging_state = status
             if status in FREE:  # no vehicle is connected: StopTransaction is late or lost
                 evse_events.presume_ended(station, transaction, f"its end was lost: the connector is {status}")
-        code = None  # an error with another status, such as WeakSignal, is a warning
-        if status == Status.faulted:
-            code = error if error != v16.ChargePointErrorCode.no_error else payload.get("vendorErrorCode") or status
-        evse_events.fault(station, evse, code, payload.get("info", ""))
+        faults.set_evse(station, evse, faults.connector(number), code, text)
         if changed:
             station.save()
     return {}
@@ -64,6 +69,8 @@ def start_transaction(station: Station, payload: Payload) -> Payload | Awaitable
     station.evse(number)  # raises Refusal for an invalid number
     mark = f"{number} {tag} {payload['meterStart']} {payload['timestamp']}"
     transaction = context.transactions.started(station.id, mark)
+    if transaction is not None and not (transaction.active or transaction.presumed):
+        transaction = None  # a station without a clock begins each session at the same time
     repeated = transaction is not None
     if transaction is None:
         new = context.transactions.next_number(context.clock.wall())
@@ -102,7 +109,7 @@ def stop_transaction(station: Station, payload: Payload) -> Payload | Awaitable[
     """Process StopTransaction (4.10). A late one keeps its times; one of an unknown transaction is accepted and
     stored, as 1.6 requires."""
     context, number = station.context, str(payload["transactionId"])
-    transaction = context.transactions.open(station.id, number, 0)
+    transaction = context.transactions.open_unknown(station.id, number)
     at, reason = parse(payload["timestamp"]) or context.clock.wall(), payload.get("reason", v16.Reason.local.value)
     answer: Payload = {}
     if "idTag" in payload:
@@ -128,27 +135,43 @@ def _end(station: Station, transaction: Transaction, payload: Payload, at: float
 
 
 def meter_values(station: Station, payload: Payload) -> Payload:
-    """Process MeterValues (4.7). The start of an unknown transaction, on a connector without one, was lost."""
+    """Process MeterValues (4.7). An id that was never given, such as 0 or -1, is none: the values are of the running
+    session, or of no session."""
     connector = payload["connectorId"]
     if connector <= 0:
         return {}
-    context = station.context
-    found = evse_events.readings(station, station.evse(connector), payload["meterValue"])
-    number = payload.get("transactionId")
-    transaction = None if number is None else context.transactions.get(station.id, str(number))
-    if transaction is None and number is not None and context.transactions.active_at(station.id, connector) is None:
-        transaction = context.transactions.open(station.id, str(number), connector)
-        transaction.connector = 1
-        evse_events.session_started(station, transaction)
+    context, evse = station.context, station.evse(connector)
+    found = evse_events.readings(station, evse, payload["meterValue"])
+    active = context.transactions.active_at(station.id, connector)
+    transaction = _transaction_of(station, evse, payload.get("transactionId"), active)
     if transaction is not None:
         transaction.last_message_at = context.clock.wall()
-        if transaction.presumed:
+        if transaction.presumed and active is None and evse.connectors.get(1) not in FREE:
             transaction.resume()
             evse_events.session_started(station, transaction)
         context.persistence.touch(transaction)
     if transaction is None or transaction.active:
         evse_events.metered(station, found, transaction)
     return {}
+
+
+def _transaction_of(station: Station, evse: Evse, number: int | None, active: Transaction | None) -> Transaction | None:
+    """Return the transaction of meter values. The start of an unknown one that may be ours was lost, where the
+    connector has a vehicle."""
+    if number is None:
+        return None
+    context = station.context
+    known = context.transactions.get(station.id, str(number))
+    if known is not None and known.evse:
+        return known
+    if active is not None or known is not None or evse.connectors.get(1) in FREE:
+        return active
+    if not context.transactions.may_be_ours(number, context.clock.wall()):
+        return None
+    new = context.transactions.open(station.id, str(number), evse.number)
+    new.connector = 1
+    evse_events.session_started(station, new)
+    return new
 
 
 HANDLERS: Handlers = {

@@ -13,7 +13,7 @@ from gateway.csms.transaction_event import transaction_event
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 
-Status, Generic = v21.ConnectorStatusEnumType, v21.GenericStatusEnumType  # 2.1 has the same names and more
+Generic = v21.GenericStatusEnumType  # 2.1 has the same names and more
 
 RESERVATION_ENDS: dict[str, ReservationStatus] = {
     v21.ReservationUpdateStatusEnumType.expired: ReservationStatus.EXPIRED,
@@ -31,14 +31,8 @@ def boot_notification(station: Station, payload: Payload) -> Payload:
 
 
 def status_notification(station: Station, payload: Payload) -> Payload:
-    """Process StatusNotification (G01)."""
-    evse = station.evse(payload["evseId"])
-    status = payload["connectorStatus"]
-    changed = evse.connectors.get(payload["connectorId"]) != status
-    evse_events.connector_status(station, evse, payload["connectorId"], status)
-    evse_events.fault(station, evse, status if status == Status.faulted else None)
-    if changed:
-        station.save()
+    """Process StatusNotification (G01). EVSE 0 is the whole station, which some stations report after a boot."""
+    evse_events.availability(station, payload["evseId"], payload["connectorId"], payload["connectorStatus"])
     return {}
 
 

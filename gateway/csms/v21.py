@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.csms import der, device_model, event_streams, messages, setpoint, v201
+from gateway.csms import der, device_model, event_streams, faults, setpoint, v201
 from gateway.csms.charging_needs import BIDIRECTIONAL, vehicle_needs
 from gateway.csms.evse import Evse
 from gateway.csms.station import Handlers, Station
-from gateway.model.event import FaultCleared, FaultRaised, NeedsStated
+from gateway.model.event import NeedsStated
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
@@ -58,7 +58,7 @@ def pull_dynamic_schedule_update(station: Station, payload: Payload) -> Payload:
     for evse in station.evses.values():
         profile = evse.setpoint_profile
         if profile is not None and profile.profile == payload["chargingProfileId"]:
-            update = setpoint.schedule_update(profile.mode, profile.power_w)
+            update = setpoint.update_of(station, evse, profile.mode, profile.power_w)
             return {"status": Generic.accepted, "scheduleUpdate": update}
     return {"status": Generic.rejected, "statusInfo": {"reasonCode": "InvalidProfile"}}
 
@@ -76,7 +76,7 @@ def notify_der_alarm(station: Station, payload: Payload) -> Payload:
 
     A control that trips the inverter is a fault; one that only changes the power is recorded for operators.
     """
-    kind, now = payload["controlType"], station.context.clock.now()
+    kind = payload["controlType"]
     ended = payload.get("alarmEnded", False)
     text = str(payload.get("gridEventFault") or payload.get("extraInfo") or "")
     if ended:
@@ -84,10 +84,7 @@ def notify_der_alarm(station: Station, payload: Payload) -> Payload:
     else:
         station.der_alarms[kind] = text
     if kind in TRIPS:
-        for evse in station.evses.values():
-            code = f"DER:{kind}"
-            event = FaultCleared(evse.name, now, code) if ended else FaultRaised(evse.name, now, code, text)
-            station.context.report(event)
+        faults.set_station(station, ("DER", kind), None if ended else f"DER:{kind}", text)
     return {}
 
 
@@ -105,7 +102,7 @@ HANDLERS: Handlers = v201.HANDLERS | {
     "Authorize": authorize,
     "ClosePeriodicEventStream": event_streams.closed,
     "NotifyDERAlarm": notify_der_alarm,
-    "NotifyDERStartStop": messages.acknowledge,
+    "NotifyDERStartStop": der.started_or_stopped,
     "NotifyEVChargingNeeds": notify_ev_charging_needs,
     "NotifyMonitoringReport": event_streams.monitoring_report,
     "NotifyPeriodicEventStream": event_streams.values_received,

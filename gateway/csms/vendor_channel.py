@@ -11,6 +11,7 @@ from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.station import Answer, Outcome
+from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.vendor import Channel
 
@@ -22,14 +23,15 @@ async def set_power(
 ) -> Outcome:
     """Send a signed set-point through the channel of the vendor profile."""
     vendor, setpoint = station.vendor_profile, station.vendor_profile.setpoint
+    priority = Priority.NORMAL if power_w else Priority.URGENT
     if setpoint.channel is Channel.DATA_TRANSFER:
         data = vendor.data(power_w, valid_for_s, evse.number, transaction.id)
         body = {"vendorId": setpoint.vendor_id, "messageId": setpoint.message_id, "data": data}
-        return outcomes.of_status(await station.call("DataTransfer", body))
+        return outcomes.of_status(await station.call("DataTransfer", body, priority=priority))
     value = str(vendor.wire_value(power_w))
     if station.version is Version.V16:
-        return await outcomes.of_key(station, setpoint.key, value)
-    return await outcomes.of_variable(station, {"name": setpoint.component}, setpoint.variable, value)
+        return await outcomes.of_key(station, setpoint.key, value, priority)
+    return await outcomes.of_variable(station, {"name": setpoint.component}, setpoint.variable, value, priority)
 
 
 async def switch_forming(station: Station, evse: int, forms: bool) -> Outcome:

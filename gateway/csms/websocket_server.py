@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 from gateway.csms import passwords
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
+from gateway.csms.registration import canonical
 from gateway.csms.settings import StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.listener_limits import listen
@@ -45,9 +46,11 @@ class WebSocketServer:
         stations: Mapping[str, Station],
         credentials: Credentials,
         attach: Callable[[WebSocketWire, str, int], Awaitable[None]],
+        forget: Callable[[str], object],
     ) -> None:
         self.settings, self.context, self.stations, self.credentials = context.settings, context, stations, credentials
         self._attach = attach
+        self._forget = forget
         rate = context.settings.max_handshakes_per_s
         self._handshakes = TokenBucket(rate, rate * 2)
 
@@ -82,10 +85,10 @@ class WebSocketServer:
             process_request=self._admit,
             compression="deflate" if settings.compression else None,
             server_header=None,
-            ping_interval=io.PING_INTERVAL,
-            ping_timeout=io.PING_TIMEOUT,
+            ping_interval=settings.ping_interval_s,
+            ping_timeout=max(0.0, settings.silent_after_s - settings.ping_interval_s),
             close_timeout=io.CLOSE_WITHIN,
-            max_size=io.FRAME_LENGTH,
+            max_size=max(io.FRAME_LENGTH, 2 * settings.max_message, 2 * settings.max_transaction_message),
             logger=_quiet_logger(),
             ssl=context,
             create_connection=PushingConnection,
@@ -103,9 +106,12 @@ class WebSocketServer:
         await self._attach(WebSocketWire(connection), name, level)
 
     def _station_id(self, path: str) -> str | None:
-        base, _, name = urlsplit(path).path.rpartition("/")
+        """Return the station's id, the last part of the path, which may be percent-encoded; None without one."""
+        base, _, name = urlsplit(path).path.removesuffix("/").rpartition("/")
         name = unquote(name)
-        return name if base == self.settings.path and STATION_ID.fullmatch(name) else None
+        if not (base + "/").startswith(self.settings.path + "/") or STATION_ID.fullmatch(name) is None:
+            return None
+        return canonical(self.stations, name)
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Reject the handshake with a response, or accept it with None."""
@@ -132,7 +138,15 @@ class WebSocketServer:
                 return False
         if known or len(others) < settings.max_unknown:
             return True
-        return sum(not other.registered and other.id != name for other in others.values()) < settings.max_unknown
+        unknown = [other for other in others.values() if not other.registered and other.id != name]
+        if len(unknown) < settings.max_unknown:
+            return True
+        transactions = self.context.transactions
+        gone = [one for one in unknown if not one.connected and not transactions.active_of(one.id)]
+        if not gone:
+            return False
+        self._forget(min(gone, key=lambda one: one.disconnected_at).id)
+        return True
 
     async def _authenticate(
         self, connection: ServerConnection, request: Request, name: str, station: Station | None
@@ -150,7 +164,12 @@ class WebSocketServer:
         if required == 0 and stored is None:
             return None
         given = passwords.basic_credentials(request.headers.get("Authorization"))
-        if given is None or given[0] != name or station is None or not await self.credentials.verify(station, given[1]):
+        if (
+            given is None
+            or given[0].casefold() != name.casefold()
+            or station is None
+            or not await self.credentials.verify(station, given[1])
+        ):
             rejection = reject(HTTPStatus.UNAUTHORIZED, "user is the station's id, password is the one registered\n")
             rejection.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
             return rejection
@@ -167,7 +186,7 @@ def _level(connection: ServerConnection, request: Request, name: str) -> int:
     socket = connection.transport.get_extra_info("ssl_object")
     if socket is None:
         return 0 if request.headers.get("Authorization") is None else 1
-    return 3 if common_name(socket.getpeercert()) == name else 2
+    return 3 if (common_name(socket.getpeercert()) or "").casefold() == name.casefold() else 2
 
 
 def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -130,7 +130,10 @@ class SessionEnded(EvseEvent):
 
 @dataclass(frozen=True, slots=True)
 class Metered(EvseEvent):
-    """Measured values; None is a value that was not reported. Energies are the meter's registers and only grow."""
+    """Measured values; None is a value that was not reported. Energies are the meter's registers and only grow.
+
+    `late`: of a reading of before, which counts energy and is no statement about the present.
+    """
 
     wall: float | None = None
     power_w: float | None = None
@@ -144,6 +147,7 @@ class Metered(EvseEvent):
     max_v2x_energy_wh: float | None = None
     min_energy_wh: float | None = None
     target_energy_wh: float | None = None  # missing until departure
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,32 +28,18 @@ from gateway.model.event import (
     VehicleIdentified,
     VehicleNeeds,
 )
+from gateway.model.register import RESOLUTION_WH, Register
+from gateway.model.soc import FROZEN_PCT, FROZEN_WH, SocReports
 
 LOSS_OUT = 1.1  # energy out of the battery per metered Wh
 GAIN_IN = 0.85  # energy into the battery per metered Wh
 ASSUMED_CAPACITY_WH = 20_000.0  # default for a battery of unknown capacity: a small one
 OF_CONNECTOR = ("power_w", "voltage_v", "current_a", "frequency_hz")  # values of a meter reading
-OF_VEHICLE = ("soc_pct", "target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
+OF_VEHICLE = ("target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
+RATED_W = 22_000.0  # assumed where neither station nor vehicle states a limit
+MARGIN = 1.25  # of a measured power over the rated one
+MOST_W = 1e6  # of a station that states no limit; a measured power up to this counts
 BETWEEN_S = 300.0  # longest time over which a power reading is integrated
-
-
-@dataclass(slots=True)
-class Register:
-    """Energy register that only grows, also when the meter is replaced and starts at 0."""
-
-    total_wh: float | None = None
-    last_wh: float | None = None
-
-    def read(self, value_wh: float) -> float | None:
-        """Apply a reading in Wh; return the growth, None where it is unknown."""
-        grown: float | None = None
-        if self.last_wh is None or self.total_wh is None:
-            self.total_wh = value_wh if self.total_wh is None else self.total_wh
-        elif value_wh >= self.last_wh:
-            grown = value_wh - self.last_wh
-            self.total_wh += grown
-        self.last_wh = value_wh
-        return grown
 
 
 @dataclass(slots=True)
@@ -85,6 +71,10 @@ class Evse:
     max_v2x_energy_wh: float | None = None
     charged: Register = field(default_factory=Register)
     discharged: Register = field(default_factory=Register)
+    soc_reports: SocReports = field(default_factory=SocReports)
+    counted_at: float | None = None  # up to when energy has been counted from powers
+    gain_wh: float = RESOLUTION_WH  # what may still be charged, beyond the rated power and the time since `gain_at`
+    gain_at: float | None = None
     metered_at: float | None = None
     metered_wall: float | None = None
     faults: dict[str, str] = field(default_factory=dict)
@@ -140,8 +130,32 @@ class Evse:
         if self.soc_pct is None or (energy_wh < 0 and known_wh is None):
             return
         moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
-        capacity_wh = battery_capacity_wh(known_wh, self.assumed_capacity_wh)
-        self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100.0 * moved_wh / capacity_wh))
+        moved_pct = -100.0 * moved_wh / battery_capacity_wh(known_wh, self.assumed_capacity_wh)
+        self.soc_reports.count(moved_pct)
+        self.soc_pct = min(100.0, max(0.0, self.soc_pct + moved_pct))
+
+    def read_soc(self, soc_pct: float, at: float) -> None:
+        """Apply a state of charge that the vehicle reports."""
+        capacity_wh = self.known_capacity_wh
+        battery_wh = battery_capacity_wh(capacity_wh, self.assumed_capacity_wh)
+        frozen_pct = FROZEN_PCT if capacity_wh else 100.0 * FROZEN_WH / battery_wh
+        rise_pct_per_s = 100.0 * self.most_w(1) / 3600 / battery_wh
+        if self.soc_pct is None:
+            self.soc_reports = SocReports()
+        read = self.soc_reports.read(soc_pct, at, rise_pct_per_s, frozen_pct)
+        self.soc_pct = self.soc_pct if read is None else min(100.0, max(0.0, read))
+
+    def most_w(self, direction: int, power_w: float | None = None) -> float:
+        """Return the most power that can flow into the vehicle (1) or out of it (-1), a magnitude.
+
+        A measured power in that direction is a second witness of more, up to a bound.
+        """
+        limits = self.limits
+        rated_w = 0.0 if limits is None else limits.max_charge_w if direction > 0 else limits.max_discharge_w
+        measured_w = max(0.0, direction * (power_w or 0.0), direction * (self.power_w or 0.0))
+        if rated_w <= 0:
+            return max(RATED_W * MARGIN, min(measured_w * MARGIN, MOST_W))
+        return max(rated_w * MARGIN, min(measured_w * MARGIN, rated_w * 2))
 
     def update_requests(self, left_wh: float, event: Metered) -> None:
         """Update the vehicle's energy requests by the energy that left it, where the event does not state them.
@@ -168,7 +182,7 @@ def _apply_station(evse: Evse, event: StationConnected | StationLost | EvseDescr
             evse.vendor, evse.model = event.vendor, event.model
         case StationLost():
             evse.connected = False
-            evse.power_w = evse.current_a = evse.metered_at = None
+            evse.power_w = evse.current_a = evse.metered_at = evse.counted_at = None
         case EvseDescribed():
             evse.limits = event.limits
             evse.can_discharge, evse.why_not = event.can_discharge, event.why_not
@@ -187,7 +201,8 @@ def _apply_session(evse: Evse, event: SessionStarted | VehicleIdentified | Needs
             evse.vehicle = event.vehicle
         case NeedsStated():
             needs = evse.needs = event.needs
-            evse.soc_pct = evse.soc_pct if needs.soc_pct is None else needs.soc_pct
+            if needs.soc_pct is not None:
+                evse.read_soc(needs.soc_pct, event.at)
             evse.target_energy_wh, evse.min_energy_wh = needs.target_energy_wh, needs.min_energy_wh
             evse.min_v2x_energy_wh, evse.max_v2x_energy_wh = needs.min_v2x_energy_wh, needs.max_v2x_energy_wh
         case SessionEnded():
@@ -197,31 +212,56 @@ def _apply_session(evse: Evse, event: SessionStarted | VehicleIdentified | Needs
 
 
 def _apply_metered(evse: Evse, event: Metered) -> None:
-    into_wh = None if event.energy_charged_wh is None else evse.charged.read(event.energy_charged_wh)
-    out_wh = None if event.energy_discharged_wh is None else evse.discharged.read(event.energy_discharged_wh)
-    left_wh = _left_wh(evse, event, into_wh, out_wh)
-    if event.soc_pct is None:
+    out_wh, in_wh = _moved_wh(evse, event)
+    for left_wh in (out_wh, -in_wh):
         evse.spend(left_wh)
-    evse.update_requests(left_wh, event)
-    of_vehicle = OF_VEHICLE if evse.session is not None or evse.needs is not None else ()  # else of the one before
-    for name in (*OF_CONNECTOR, *of_vehicle):
+        evse.update_requests(left_wh, event)
+    known = evse.session is not None or evse.needs is not None  # otherwise its values are of the vehicle before
+    for name in (*OF_CONNECTOR, *(OF_VEHICLE if known else ())):
         if (value := getattr(event, name)) is not None:
             setattr(evse, name, value)
+    if known and event.soc_pct is not None:
+        evse.read_soc(event.soc_pct, event.at)
     if event.power_w is not None:
         evse.metered_at, evse.metered_wall = event.at, event.wall
 
 
-def _left_wh(evse: Evse, event: Metered, into_wh: float | None, out_wh: float | None) -> float:
-    """Return the energy that left the vehicle since the last reading: by the registers, else by power and time."""
-    if into_wh is not None or out_wh is not None:
-        return (out_wh or 0.0) - (into_wh or 0.0)
-    if evse.power_w is None or evse.metered_at is None:
+def _moved_wh(evse: Evse, event: Metered) -> tuple[float, float]:
+    """Return the energy that left the vehicle, and what it was charged with, since the last reading: by power and time,
+    corrected by the registers whenever they grow, which also count what was not measured."""
+    most_in_w, most_out_w = evse.most_w(1, event.power_w), evse.most_w(-1, event.power_w)
+    flowed_wh = 0.0 if event.late else _flowed_wh(evse, event.at, most_in_w, most_out_w)
+    out_wh, in_wh = max(0.0, flowed_wh), max(0.0, -flowed_wh)
+    if event.energy_charged_wh is not None:  # what is charged counts when the register has it
+        in_wh = evse.charged.read(event.energy_charged_wh, event.at, most_in_w, late=event.late)
+    else:
+        evse.charged.flowed(in_wh)
+    evse.discharged.flowed(out_wh)
+    if event.energy_discharged_wh is not None:
+        out_wh += evse.discharged.read(event.energy_discharged_wh, event.at, most_out_w, late=event.late)
+    return out_wh, _within_rating(evse, event.at, in_wh, most_in_w)
+
+
+def _flowed_wh(evse: Evse, at: float, most_in_w: float, most_out_w: float) -> float:
+    """Return the energy that left by the last power and the time since energy was last counted."""
+    since, evse.counted_at = evse.counted_at, at
+    if evse.power_w is None or since is None:
         return 0.0
-    passed_s = max(0.0, event.at - evse.metered_at)
-    return -evse.power_w * min(passed_s, BETWEEN_S) / 3600
+    power_w = min(most_in_w, max(-most_out_w, evse.power_w))
+    return -power_w * min(max(0.0, at - since), BETWEEN_S) / 3600
+
+
+def _within_rating(evse: Evse, at: float, in_wh: float, most_in_w: float) -> float:
+    """Return what was charged bounded by rated power and time: more would open a floor."""
+    if evse.gain_at is not None:
+        evse.gain_wh += most_in_w * max(0.0, at - evse.gain_at) / 3600
+    evse.gain_at = at
+    in_wh = min(in_wh, evse.gain_wh)
+    evse.gain_wh = min(RESOLUTION_WH, evse.gain_wh - max(0.0, in_wh))
+    return in_wh
 
 
 def _clear_vehicle(evse: Evse) -> None:
     evse.vehicle = evse.needs = evse.mode = None
     evse.soc_pct = evse.target_energy_wh = evse.min_energy_wh = evse.min_v2x_energy_wh = evse.max_v2x_energy_wh = None
-    evse.power_w = evse.current_a = evse.metered_at = None
+    evse.power_w = evse.current_a = evse.metered_at = evse.counted_at = None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.model.site import InputKind
-from gateway.mqtt.topics import VERSION, Topics
+from gateway.mqtt.topics import VERSION, Topics, to_topic_level
 
 LEAVES = ("state", "telemetry", "event", "result")
 
@@ -69,8 +69,8 @@ def _gateway(topics: Topics) -> list[str]:
 def _facility(topics: Topics, user: User) -> list[str]:
     root = topics.root
     lines = [f"topic read {root}/gateway/+/status"]
-    commanded = ["+"] if user.command is None else user.command
-    for evse in ["+"] if user.read is None else user.read:
+    commanded = ["+"] if user.command is None else [to_topic_level(evse) for evse in user.command]
+    for evse in ["+"] if user.read is None else map(to_topic_level, user.read):
         lines += [f"topic read {root}/evse/{evse}/{leaf}" for leaf in LEAVES]
     lines += [f"topic read {root}/site/{leaf}" for leaf in LEAVES]
     lines += [f"topic write {root}/evse/{evse}/cmd/+" for evse in commanded]

@@ -133,10 +133,14 @@ class MqttBus:
                 properties.MessageExpiryInterval = message.expiry_s
             if message.user_properties:
                 properties.UserProperty = list(message.user_properties)
-        async with self._in_time():
-            await self._linked().publish(
-                message.topic, message.payload, message.qos, message.retain, properties, timeout=math.inf
-            )
+        client = self._linked()
+        try:
+            async with self._in_time():
+                await client.publish(
+                    message.topic, message.payload, message.qos, message.retain, properties, timeout=math.inf
+                )
+        except ValueError as error:  # a message that MQTT cannot carry costs itself, never the link
+            log.error("a message to %r was not sent: %s", message.topic, error)
 
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Subscribe with the retain flag as published and with stored retained messages (MQTT 5)."""

@@ -12,7 +12,7 @@ from gateway import __version__
 from gateway.authority.priority import Layer
 from gateway.model.command import MAX_POWER_W, SiteMode
 from gateway.model.state import EvseState, Happened, SessionState
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import Topics, to_id
 
 LEASE_S = 900  # of values set in Home Assistant; an automation that renews may request less
 
@@ -138,4 +138,4 @@ def _commanding(topic: str, entity: str, *members: str) -> Entity:
 
 def _node(topics: Topics, evse: str) -> str:
     """Return a name of letters, digits, hyphens and underscores, as Home Assistant's topics require."""
-    return "v2x_" + "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in f"{topics.site}_{evse}")
+    return f"v2x_{to_id(topics.site)}_{to_id(evse)}"

@@ -88,7 +88,7 @@ class Publisher:
 
     def _mirrored(self, evse: str, answer: str) -> BusMessage:
         """Return the result in the mirror; it is not retained for an EVSE that does not exist."""
-        topic, exists = f"{self._topics.mirror}/{evse}/{mirror.RESULT}", self._service.may_exist(evse)
+        topic, exists = self._topics.mirrored(evse, mirror.RESULT), self._service.may_exist(evse)
         if exists:
             self._answers[evse] = self._retained.setdefault(evse, {})[topic] = answer
         return BusMessage(topic, answer.encode(), qos=1, retain=exists)
@@ -256,7 +256,7 @@ class Publisher:
         texts = mirror.scalars(state)
         if (answer := self._answers.get(state.evse)) is not None:
             texts[mirror.RESULT] = answer
-        return {f"{self._topics.mirror}/{state.evse}/{name}": text for name, text in texts.items()}
+        return {self._topics.mirrored(state.evse, name): text for name, text in texts.items()}
 
     async def _publish_discovery(self, bus: Bus, state: EvseState, sent: dict[str, str]) -> None:
         """Publish the discovery of an EVSE where it is not as sent, and withdraw what it replaces."""
@@ -283,7 +283,7 @@ class Publisher:
         topics = {topic: None for topic, text in self._retained.pop(evse, {}).items() if text}
         topics |= dict.fromkeys(self._found.pop(evse, {}))
         if self._topics.mirror:
-            topics |= {f"{self._topics.mirror}/{evse}/{name}": None for name in mirror.NAMES}
+            topics |= {self._topics.mirrored(evse, name): None for name in mirror.NAMES}
         for topic in [*topics, self._topics.evse(evse, "state")]:
             await self._retain(bus, topic, b"")
 

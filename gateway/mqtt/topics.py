@@ -1,14 +1,24 @@
 """Topics of the MQTT contract. `v2x/1/<site>` is the root; a breaking change takes a new number. Pure.
 
+Names of EVSEs are encoded reversibly in topics and in ids of Home Assistant, so that two EVSEs are never one: the
+identity of a station may contain `+` and signs that Home Assistant does not allow. In a topic level they are
+percent-encoded (RFC 3986), in an id written as `_x` and two hexadecimal digits. Other names are encoded as themselves.
+
 `MqttSettings` are the settings of the connection besides the link itself.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import quote, unquote
 
 VERSION = "1"
+# Printable ASCII without the wildcards and the separator of MQTT, without % and without space
+_IN_TOPIC = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "+#/%")
+_IN_ID = re.compile(r"_(?=x[0-9A-F]{2})|[^A-Za-z0-9_-]")
+_ESCAPED = re.compile(r"(?:_x[0-9A-F]{2})+")
 
 
 class Kind(StrEnum):
@@ -56,7 +66,11 @@ class Topics:
 
     def evse(self, evse: str, leaf: str) -> str:
         """Return the topic of an EVSE's `state`, `telemetry`, `event` or `result`."""
-        return f"{self.root}/evse/{evse}/{leaf}"
+        return f"{self.root}/evse/{to_topic_level(evse)}/{leaf}"
+
+    def mirrored(self, evse: str, name: str) -> str:
+        """Return the topic of a value of an EVSE in the mirror."""
+        return f"{self.mirror}/{to_topic_level(evse)}/{name}"
 
     def of_site(self, leaf: str) -> str:
         """Return the topic of the site's `state`, `telemetry`, `event` or `result`."""
@@ -86,6 +100,13 @@ class Topics:
 
     def parse(self, topic: str) -> ParsedTopic:
         """Return the parts of an incoming topic."""
+        parsed = self._parse(topic)
+        if parsed.kind not in (Kind.EVSE_COMMAND, Kind.EVSE_STATE, Kind.MIRROR):
+            return parsed
+        name = from_topic_level(parsed.name)
+        return ParsedTopic(Kind.UNKNOWN) if name is None else ParsedTopic(parsed.kind, name, parsed.verb)
+
+    def _parse(self, topic: str) -> ParsedTopic:
         if topic == f"{self.homeassistant}/status":
             return ParsedTopic(Kind.HOMEASSISTANT)
         if topic.startswith(self.homeassistant + "/") and topic.endswith("/config"):
@@ -134,3 +155,31 @@ class MqttSettings:
     takes_site_commands: bool = True
     broker_grace_s: float = 30.0
     homeassistant: str = "device"
+
+
+def to_topic_level(name: str) -> str:
+    """Return a name as one level of a topic; equal levels have equal names."""
+    return quote(name, safe=_IN_TOPIC, errors="surrogatepass")
+
+
+def from_topic_level(level: str) -> str | None:
+    """Return the name of a topic level; None for a level that is no name's."""
+    try:
+        name = unquote(level, errors="surrogatepass")
+    except UnicodeDecodeError:
+        return None
+    return name if name and to_topic_level(name) == level else None
+
+
+def to_id(name: str) -> str:
+    """Return a name as part of an id of Home Assistant (letters, digits, hyphen, underscore)."""
+    return _IN_ID.sub(lambda sign: _escape(sign[0]), name)
+
+
+def from_id(part: str) -> str:
+    """Return the name of a part of an id."""
+    return _ESCAPED.sub(lambda run: bytes.fromhex(run[0].replace("_x", "")).decode("utf-8", "surrogatepass"), part)
+
+
+def _escape(sign: str) -> str:
+    return "".join(f"_x{byte:02X}" for byte in sign.encode("utf-8", "surrogatepass"))

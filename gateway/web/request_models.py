@@ -18,6 +18,9 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
+
+
 class StationBody(Body):
     """Registration of a station, or a change of its settings."""
 
@@ -25,6 +28,9 @@ class StationBody(Body):
     vendor_profile: Annotated[str, Field(max_length=64)] | None = None
     security_profile: Annotated[int, Field(ge=0, le=3)] | None = None
     registration: Literal["accepted", "pending", "rejected"] | None = None
+    max_charge_w: Watts | None = None
+    max_discharge_w: Watts | None = None
+    fallback_limit_w: Watts | None = None
 
 
 class RegistrationBody(Body):

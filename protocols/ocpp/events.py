@@ -1,8 +1,9 @@
-"""Events of the RPC engine (`rpc`), and the replies to a call, in the past tense."""
+"""Events of the RPC engine (`rpc`), the replies to a call, and the calls that it sends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TypeAlias
 
 from protocols.ocpp.schema import Payload, Violation
@@ -128,3 +129,23 @@ class Lost:
 
 
 Reply: TypeAlias = Answered | Refused | TimedOut | Lost
+
+
+class Priority(IntEnum):
+    """Order in which calls are sent. A more urgent call than the outstanding one shortens the wait for its response."""
+
+    URGENT = 0  # waits for no other call
+    NORMAL = 1
+    HOUSEKEEPING = 2  # gives way to every other call
+
+
+@dataclass(slots=True)
+class OutgoingCall:
+    """A CALL to the peer that is sent, or waits to be."""
+
+    id: str
+    action: str
+    text: str
+    timeout: float
+    priority: Priority = Priority.NORMAL
+    deadline: float = 0.0

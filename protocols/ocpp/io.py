@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect as ws_connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidState, InvalidURI
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
@@ -40,7 +40,7 @@ from protocols.ocpp.events import (
     SendReceived,
     TimedOut,
 )
-from protocols.ocpp.rpc import Rpc
+from protocols.ocpp.rpc import Priority, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ports import Clock, TextWire
 
@@ -119,12 +119,19 @@ class Link:
             self._take(event)
         return [] if self._flushing or self.closed else self.engine.data_to_send()
 
-    async def call(self, action: str, payload: Payload, timeout: float | None = None) -> Reply:
+    def hurry(self) -> None:
+        """Shorten the wait for the response to a call that is not urgent."""
+        self.engine.hurry(self.clock.now())
+        self._ensure_watch()
+
+    async def call(
+        self, action: str, payload: Payload, timeout: float | None = None, priority: Priority = Priority.NORMAL
+    ) -> Reply:
         """Send a CALL and wait for its response. Raises LocalProtocolError, without sending, if the payload breaks its
         schema."""
         if self.closed:
             return Lost()
-        mid = self.engine.call(action, payload, self.clock.now(), timeout)
+        mid = self.engine.call(action, payload, self.clock.now(), timeout, priority)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._replies[mid] = reply
         self._ensure_watch()
@@ -268,7 +275,27 @@ class PushingConnection(ServerConnection):
         super().__init__(*args, **kwargs)
         self.sink: Callable[[str], list[str]] | None = None
         self.queued = 0  # messages in the ordinary queue
+        self._received_at = 0.0  # loop time of the last data
         self._fragmented = False
+
+    def data_received(self, data: bytes) -> None:
+        """Process data; any proves that the peer is alive."""
+        self._received_at = self.loop.time()
+        super().data_received(data)
+
+    async def keepalive(self) -> None:
+        """Send a Ping at regular intervals, and close the connection of a peer that sends nothing at all."""
+        assert self.ping_interval is not None
+        self._received_at = self.loop.time()
+        while True:
+            await asyncio.sleep(self.ping_interval)
+            silent_s = self.loop.time() - self._received_at
+            if self.ping_timeout is not None and silent_s >= self.ping_interval + self.ping_timeout:
+                async with self.send_context():
+                    self.protocol.fail(CloseCode.INTERNAL_ERROR, "nothing was received, not even a Pong")
+                return
+            self.protocol.send_ping(b"")
+            self.send_data()
 
     def process_event(self, event: Event) -> None:
         """Process one frame, or the handshake."""

@@ -13,16 +13,14 @@ Where the specification is silent, this engine
 from __future__ import annotations
 
 import os
-import re
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from itertools import count
 
 import msgspec
 
 from protocols.errors import LocalProtocolError
-from protocols.ocpp import schema
+from protocols.ocpp import lenient, schema
 from protocols.ocpp.errors import InvalidPayload, QueueFull, Refusal, UnknownAction
 from protocols.ocpp.events import (
     NO_ID,
@@ -31,11 +29,14 @@ from protocols.ocpp.events import (
     CallTimedOut,
     ErrorReceived,
     Event,
+    OutgoingCall,
+    Priority,
     ResultReceived,
     ResultRefused,
     SendReceived,
     Violated,
 )
+from protocols.ocpp.incoming import ACTION, HEAD, INTEGRAL, error_fields, with_integers
 from protocols.ocpp.schema import ErrorCode, Part, Payload, Version, Violation
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "ErrorReceived",
     "Event",
     "InvalidPayload",
+    "Priority",
     "QueueFull",
     "Refusal",
     "ResultReceived",
@@ -55,7 +57,6 @@ __all__ = [
     "UnknownAction",
     "Violated",
     "encode",
-    "message_ids",
 ]
 
 # message types, table 3 of part 4; the last two of 2.1
@@ -66,33 +67,18 @@ DESCRIPTION_LENGTH = 255  # string[255], 4.2.3
 ANSWER_WITHIN = 30.0  # s; implementation-dependent (4.1.1)
 MESSAGE_LENGTH = 128 * 1024  # characters; FullInventory reports are split by `tbc`, so that no message needs more
 WAITING_CALLS = 64  # outgoing calls waiting for the outstanding one
+YIELD_WITHIN = 1.0  # s for the response to a call that a more urgent one waits for
 OPEN_CALLS = 16  # unanswered calls of the peer; the specification allows one
 REMEMBERED = 16  # timed-out calls whose responses may still arrive
 
 
-@dataclass(slots=True)
-class _OutgoingCall:
-    id: str
-    action: str
-    text: str
-    timeout: float
-    deadline: float = 0.0
-
-
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-_HEAD = re.compile(r'\s*\[\s*(\d)\s*,\s*"([^"\\]{1,36})"')
 
 
 def encode(message: list[object]) -> str:
     """Return a message as compact JSON, members in their order."""
     return str(_encode(message), "utf-8")
-
-
-def message_ids() -> Callable[[], str]:
-    """Return a generator of ids unique among all connections of a station (4.1.4): a random prefix and a number."""
-    prefix, numbers = os.urandom(9).hex(), count(1)
-    return lambda: f"{prefix}-{next(numbers):x}"
 
 
 class Rpc:
@@ -102,20 +88,6 @@ class Rpc:
     other name with NotImplemented. None leaves the choice to the recipient of the events.
     """
 
-    __slots__ = (
-        "_handles",
-        "_length",
-        "_new_id",
-        "_open",
-        "_out",
-        "_outstanding",
-        "_timed_out",
-        "_timeout",
-        "_waiting",
-        "_waiting_limit",
-        "version",
-    )
-
     def __init__(
         self,
         version: Version,
@@ -123,6 +95,7 @@ class Rpc:
         handles: frozenset[str] | None = None,
         answer_within: float = ANSWER_WITHIN,
         message_length: int = MESSAGE_LENGTH,
+        longer: Mapping[str, int] | None = None,
         waiting_calls: int = WAITING_CALLS,
         new_id: Callable[[], str] | None = None,
     ) -> None:
@@ -130,31 +103,48 @@ class Rpc:
         self._handles = handles
         self._timeout = answer_within
         self._length = message_length
+        self._longer = longer or {}  # length by action, where it may be longer
+        self.lenient = False  # repair calls and responses that break their schema; see `lenient`
         self._waiting_limit = waiting_calls
-        self._new_id = new_id or message_ids()
+        prefix, numbers = os.urandom(9).hex(), count(1)
+        self._new_id = new_id or (lambda: f"{prefix}-{next(numbers):x}")  # unique among all connections (4.1.4)
         self._out: list[str] = []
-        self._outstanding: _OutgoingCall | None = None
-        self._waiting: deque[_OutgoingCall] = deque()
+        self._outstanding: OutgoingCall | None = None
+        self._waiting: deque[OutgoingCall] = deque()
         self._timed_out: OrderedDict[str, str] | None = None
         self._open: dict[str, tuple[str, Payload]] = {}
 
     # outgoing messages
 
-    def call(self, action: str, payload: Payload, now: float, timeout: float | None = None) -> str:
-        """Send a CALL and return its message id. It waits for the responses to previous calls.
+    def call(
+        self,
+        action: str,
+        payload: Payload,
+        now: float,
+        timeout: float | None = None,
+        priority: Priority = Priority.NORMAL,
+    ) -> str:
+        """Send a CALL and return its message id. It waits for the responses to previous calls of its priority.
 
         Raises UnknownAction, InvalidPayload or QueueFull; nothing is sent then.
         """
         self._check(action, Part.REQUEST, payload)
-        if len(self._waiting) >= self._waiting_limit:
+        if len(self._waiting) >= self._waiting_limit and priority is not Priority.URGENT:
             raise QueueFull(f"{self._waiting_limit} calls are queued already; {action} was not sent")
         mid = self._new_id()
-        outgoing = _OutgoingCall(
-            mid, action, encode([_CALL, mid, action, payload]), self._timeout if timeout is None else timeout
-        )
-        self._waiting.append(outgoing)
+        text = encode([_CALL, mid, action, payload])
+        outgoing = OutgoingCall(mid, action, text, self._timeout if timeout is None else timeout, priority)
+        ahead = sum(other.priority <= priority for other in self._waiting)
+        self._waiting.insert(ahead, outgoing)
+        self.hurry(now, priority)
         self._next(now)
         return mid
+
+    def hurry(self, now: float, priority: Priority = Priority.URGENT) -> None:
+        """Shorten the wait for the response to the outstanding call where it is less urgent."""
+        outstanding = self._outstanding
+        if outstanding is not None and outstanding.priority > priority:
+            outstanding.deadline = min(outstanding.deadline, now + YIELD_WITHIN)
 
     def send(self, action: str, payload: Payload) -> str:
         """Send a SEND, which has no response (2.1). Raises UnknownAction or InvalidPayload."""
@@ -223,7 +213,7 @@ class Rpc:
 
     def receive(self, text: str, now: float) -> list[Event]:
         """Process one message. Never raises for the peer's input."""
-        if len(text) > self._length:
+        if len(text) > self._length and len(text) > self._limit(text):
             return self._too_large(text)
         try:
             message = _decode(text)
@@ -231,6 +221,8 @@ class Rpc:
             return self._unreadable(f"not JSON: {error}", text)
         if type(message) is not list or len(message) < 2:
             return self._unreadable("not a JSON array of at least a message type and an id", text)
+        if ".0" in text and INTEGRAL.search(text):
+            message = with_integers(message)
         kind, mid = message[0], message[1]
         if type(mid) is not str or not mid or len(mid) > ID_LENGTH:
             # A response with an invalid id gets no response, to avoid endless loops.
@@ -265,14 +257,18 @@ class Rpc:
                 return [Violated(False, action, "Duplicate", "repeated call; one response serves both", mid)]
             self._error(mid, self._framework_error(), "a call with this id is pending")
             return [Violated(False, action, self._framework_error(), "a second call with an id in use", mid)]
-        if not schema.accepts(version, action, Part.REQUEST)(payload):
-            found = schema.violation(version, action, Part.REQUEST, payload)
-            if found is not None:
-                return self._refused(mid, action, found.code, f"{found.text} (at {found.where})")
+        repairs: list[Event] = []
+        found = self._violation(action, Part.REQUEST, payload)
+        if found is not None:
+            fault = f"{found.text} (at {found.where})"
+            repaired = lenient.repaired(version, action, Part.REQUEST, payload) if self.lenient else None
+            if repaired is None:
+                return self._refused(mid, action, found.code, fault)
+            payload, repairs = repaired, [Violated(False, action, found.code, f"repaired: {fault}", mid)]
         if len(self._open) >= OPEN_CALLS:
             return self._refused(mid, action, ErrorCode.INTERNAL_ERROR, f"{OPEN_CALLS} calls are pending already")
         self._open[mid] = (action, payload)
-        return [CallReceived(mid, action, payload, text)]
+        return [*repairs, CallReceived(mid, action, payload, text)]
 
     def _on_send(self, mid: str, message: list[object], text: str) -> list[Event]:
         """Process a SEND, which never gets a response, not even an error (4.2.4)."""
@@ -281,7 +277,7 @@ class Rpc:
         action, payload = message[2], message[3]
         if action not in schema.unanswered(self.version):
             return [Violated(False, action, ErrorCode.NOT_IMPLEMENTED, f"{action[:50]} is not a SEND message", mid)]
-        found = schema.violation(self.version, action, Part.SEND, payload)
+        found = self._violation(action, Part.SEND, payload)
         if found is not None:
             return [Violated(False, action, found.code, f"{found.text} (at {found.where})", mid)]
         return [SendReceived(mid, action, payload, text)]
@@ -295,10 +291,11 @@ class Rpc:
         self._next(now)
         if payload is None:
             found: Violation | None = Violation(self._framework_error(), "", "a CALLRESULT is [3, id, payload]")
-        elif schema.accepts(self.version, outgoing.action, Part.RESPONSE)(payload):
-            return [ResultReceived(mid, outgoing.action, payload)]
         else:
-            found = schema.violation(self.version, outgoing.action, Part.RESPONSE, payload)
+            found = self._violation(outgoing.action, Part.RESPONSE, payload)
+            if found is not None and self.lenient:
+                repaired = lenient.repaired(self.version, outgoing.action, Part.RESPONSE, payload)
+                payload, found = (payload, found) if repaired is None else (repaired, None)
         if found is None:
             return [ResultReceived(mid, outgoing.action, payload or {})]
         text = f"{found.text} (at {found.where})"
@@ -310,7 +307,7 @@ class Rpc:
         ]
 
     def _on_error(self, mid: str, message: list[object], now: float) -> list[Event]:
-        code, description, details = _error_fields(message)
+        code, description, details = error_fields(message)
         outgoing = self._outstanding
         if outgoing is None or outgoing.id != mid:
             # "-1" responds to a message whose id the peer could not read: the outstanding one.
@@ -322,7 +319,7 @@ class Rpc:
         return [ErrorReceived(mid, outgoing.action, code, description, details)]
 
     def _on_result_error(self, mid: str, message: list[object]) -> list[Event]:
-        code, description, _ = _error_fields(message)
+        code, description, _ = error_fields(message)
         return [ResultRefused(mid, code, description)]
 
     def _on_other(self, kind: object, mid: str) -> list[Event]:
@@ -331,6 +328,20 @@ class Rpc:
             self._error(mid, ErrorCode.MESSAGE_TYPE_NOT_SUPPORTED, "unknown message type")
         text = f"message type {str(kind)[:20]} is not one of OCPP {self.version.number}"
         return [Violated(False, None, ErrorCode.MESSAGE_TYPE_NOT_SUPPORTED, text, mid)]
+
+    def _violation(self, action: str, part: Part, payload: object) -> Violation | None:
+        """Return how a payload breaks its schema, None where it does not."""
+        try:
+            if schema.accepts(self.version, action, part)(payload):
+                return None
+            return schema.violation(self.version, action, part, payload)
+        except ValueError:
+            return Violation(schema.form_error(self.version), "", "the payload is nested too deeply")
+
+    def _limit(self, text: str) -> int:
+        """Return the length of a message that is accepted for its action."""
+        action = ACTION.match(text[:200]) if self._longer else None
+        return max(self._length, self._longer.get(action[1], 0)) if action else self._length
 
     # refusals
 
@@ -348,7 +359,7 @@ class Rpc:
         return [Violated(False, None, code, f"{reason}: {text[:100]!r}")]
 
     def _too_large(self, text: str) -> list[Event]:
-        head = _HEAD.match(text[:100])
+        head = HEAD.match(text[:100])
         mid = head.group(2) if head else NO_ID
         code = schema.form_error(self.version) if head else self._framework_error()
         reason = f"the message has {len(text)} characters; at most {self._length} are accepted"
@@ -377,7 +388,7 @@ class Rpc:
             self._outstanding = outgoing
             self._out.append(outgoing.text)
 
-    def _remember(self, outgoing: _OutgoingCall) -> None:
+    def _remember(self, outgoing: OutgoingCall) -> None:
         if self._timed_out is None:
             self._timed_out = OrderedDict()
         self._timed_out[outgoing.id] = outgoing.action
@@ -386,11 +397,3 @@ class Rpc:
 
     def _late(self, mid: str) -> str | None:
         return None if self._timed_out is None else self._timed_out.pop(mid, None)
-
-
-def _error_fields(message: list[object]) -> tuple[str, str, Payload]:
-    fields = [*message[2:5], *[None] * 3]
-    code = fields[0] if isinstance(fields[0], str) else ErrorCode.GENERIC_ERROR
-    description = fields[1] if isinstance(fields[1], str) else ""
-    details = fields[2] if isinstance(fields[2], dict) else {}
-    return code, description, details

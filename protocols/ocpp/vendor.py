@@ -114,6 +114,12 @@ class Meter(_Table):
     power_scale: float = Field(default=1.0, gt=0)
 
 
+class Messages(_Table):
+    """Treatment of messages that break their schema."""
+
+    lenient: bool = False  # repair them where there is no doubt about what is meant
+
+
 class Quirks(_Table):
     """Deviations of stations of this kind. The gateway tolerates all of them; the emulator reproduces them."""
 
@@ -141,6 +147,7 @@ class VendorProfile(_Table):
     setpoint: Setpoint = Setpoint()
     forming: Forming = Forming()
     meter: Meter = Meter()
+    messages: Messages = Messages()
     quirks: Quirks = Quirks()
 
     def matches(self, version: Version, vendor: str, model: str) -> bool:

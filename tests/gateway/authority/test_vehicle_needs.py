@@ -17,6 +17,7 @@ from protocols.iso15118.iso20.limits import PowerRange
 from protocols.iso15118.iso20.setpoint import EnergyRequests, narrowed_by_needs
 
 NOON = 1_770_000_000.0
+HOUR_S = 3600.0
 LIMITS = PowerLimits(11_000.0, 10_000.0)
 NEEDS = VehicleNeeds(LIMITS, True, "DC_BPT", target_energy_wh=10_000.0, departure=NOON + 7200)
 
@@ -43,14 +44,14 @@ def test_time_for_charging_begins_when_the_rest_of_the_stay_is_needed_for_it() -
 
 def test_transferred_energy_changes_the_needs_without_a_new_report() -> None:
     evse = an_evse()
-    evse.apply(Metered("CP1-1", 1.0, energy_charged_wh=0.0, energy_discharged_wh=0.0, soc_pct=50.0))
-    evse.apply(Metered("CP1-1", 2.0, energy_charged_wh=0.0, energy_discharged_wh=1000.0, soc_pct=49.0))
+    evse.apply(Metered("CP1-1", 0.0, energy_charged_wh=0.0, energy_discharged_wh=0.0, soc_pct=50.0))
+    evse.apply(Metered("CP1-1", HOUR_S, energy_charged_wh=0.0, energy_discharged_wh=1000.0, soc_pct=49.0))
     assert evse.target_energy_wh == pytest.approx(11_100)
-    evse.apply(Metered("CP1-1", 3.0, energy_charged_wh=14_000.0, energy_discharged_wh=1000.0, soc_pct=60.0))
+    evse.apply(Metered("CP1-1", 2 * HOUR_S, energy_charged_wh=14_000.0, energy_discharged_wh=1000.0, soc_pct=60.0))
     assert evse.target_energy_wh is not None
     assert evse.target_energy_wh < 0
     assert charges_in_s(evse, NOON + 7100) == float("inf")
-    evse.apply(Metered("CP1-1", 4.0, energy_charged_wh=14_500.0, target_energy_wh=3_000.0))
+    evse.apply(Metered("CP1-1", 3 * HOUR_S, energy_charged_wh=14_500.0, target_energy_wh=3_000.0))
     assert evse.target_energy_wh == 3_000
 
 
@@ -58,11 +59,11 @@ def test_below_the_drivers_minimum_there_is_no_discharge() -> None:
     evse = an_evse(replace(NEEDS, target_energy_wh=None, departure=None, min_energy_wh=2_000.0))
     [bound] = own_needs(evse, NOON)
     assert bound.code is Code.BELOW_CAR_MINIMUM
-    evse.apply(Metered("CP1-1", 1.0, energy_charged_wh=0.0))
-    evse.apply(Metered("CP1-1", 2.0, energy_charged_wh=2_500.0))
+    evse.apply(Metered("CP1-1", 0.0, energy_charged_wh=0.0))
+    evse.apply(Metered("CP1-1", HOUR_S, energy_charged_wh=2_500.0))
     assert own_needs(evse, NOON) == []
-    evse.apply(Metered("CP1-1", 3.0, energy_charged_wh=2_500.0, energy_discharged_wh=0.0))
-    evse.apply(Metered("CP1-1", 4.0, energy_charged_wh=2_500.0, energy_discharged_wh=9_000.0))
+    evse.apply(Metered("CP1-1", 2 * HOUR_S, energy_charged_wh=2_500.0, energy_discharged_wh=0.0))
+    evse.apply(Metered("CP1-1", 3 * HOUR_S, energy_charged_wh=2_500.0, energy_discharged_wh=9_000.0))
     assert own_needs(evse, NOON) == []  # only the car reports that the minimum is undercut, never an estimate
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.energy.service import LendingConstraints
@@ -63,7 +65,8 @@ async def test_a_reading_with_nothing_but_an_energy_request_takes_effect_at_once
         await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
         await rig.wait(2)
         assert rig.power("CP1-1") == -5000
-        rig.service.report(Metered("CP1-1", rig.clock.now(), **{member: 500.0}))
+        values: dict[str, Any] = {member: 500.0}
+        rig.service.report(Metered("CP1-1", rig.clock.now(), **values))
         await rig.wait(0.2)
         assert rig.power("CP1-1") == 0
 

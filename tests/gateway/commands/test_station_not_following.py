@@ -125,3 +125,18 @@ async def test_the_power_of_a_vehicle_that_follows_in_part_is_that_of_its_meter(
         assert place.flowing_w(rig.clock.now()) == [0, 5000]  # it is still on its way, or has arrived
         await rig.wait(20)
         assert place.flowing_w(rig.clock.now()) == [0]  # it has not moved
+
+
+@pytest.mark.parametrize("verb", ["emergency_stop", "stop"])
+async def test_0_w_does_not_wait_for_the_answer_to_another_order(verb: str) -> None:
+    async with service_rig("CP1-1") as rig:
+        held = rig.stations.evses["CP1-1"]
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)
+        await rig.wait(2)
+        held.mute = True
+        await rig.send("CP1-1", "discharge", "b", power_w=6000, lease_s=300)
+        await rig.wait(1)
+        assert held.orders[-1][1] == -6000.0
+        await rig.send(None if verb == "emergency_stop" else "CP1-1", verb, "s")
+        await rig.wait(0.5)
+        assert held.orders[-1][1] == 0.0

@@ -1,0 +1,166 @@
+"""A fault of a whole station is a fault of each of its EVSEs, and each source ends its own fault only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulators.runtime.clock import run_virtual
+from gateway.csms.admin import Admin
+from gateway.model.event import FaultCleared, FaultRaised
+from gateway.model.evse import Evse
+from protocols.ocpp.schema import Version
+from tests.gateway.csms.raw_station import Raw
+
+pytestmark = pytest.mark.virtual_time
+
+
+def faulty(raw: Raw) -> dict[str, bool]:
+    """Return for each EVSE whether it is in fault, as the gateway folds the events."""
+    evses: dict[str, Evse] = {}
+    for event in raw.events:
+        if (name := getattr(event, "evse", None)) is not None:
+            evses.setdefault(name, Evse(name, "CP1")).apply(event)
+    return {name: bool(evse.faults) for name, evse in sorted(evses.items())}
+
+
+async def status_16(raw: Raw, connector: int, status: str = "Available", error: str = "NoError") -> None:
+    await raw.ok("StatusNotification", {"connectorId": connector, "errorCode": error, "status": status})
+
+
+async def status_2(raw: Raw, evse: int, status: str, connector: int = 1) -> None:
+    body = {"timestamp": raw.time(), "connectorStatus": status, "evseId": evse, "connectorId": connector}
+    await raw.ok("StatusNotification", body)
+
+
+async def event(raw: Raw, component: str, value: str, variable: str = "Problem", **more: Any) -> None:
+    place = {"evse": more.pop("evse")} if "evse" in more else {}
+    one = {
+        "eventId": 1,
+        "timestamp": raw.time(),
+        "trigger": "Alerting",
+        "actualValue": value,
+        "eventNotificationType": "HardWiredNotification",
+        "component": {"name": component, **place},
+        "variable": {"name": variable},
+        **more,
+    }
+    await raw.ok("NotifyEvent", {"generatedAt": raw.time(), "seqNo": 0, "eventData": [one]})
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "more", "code"),
+    [
+        ("GroundFailure", "Faulted", {}, "GroundFailure"),
+        ("NoError", "Faulted", {}, "Faulted"),
+        ("NoError", "Faulted", {"vendorErrorCode": "E-STOP"}, "E-STOP"),
+        ("InternalError", "Faulted", {"info": "emergency stop pressed"}, "InternalError"),
+    ],
+)
+async def test_connector_0_of_16_is_every_connector(error: str, status: str, more: dict[str, str], code: str) -> None:
+    async with Raw(Version.V16) as raw:
+        await raw.boot()
+        for connector in (1, 2):
+            await status_16(raw, connector, "Charging")
+        await raw.ok("StatusNotification", {"connectorId": 0, "errorCode": error, "status": status, **more})
+        await status_16(raw, 1, "Charging")  # a connector without a fault of its own does not end that of the station
+        await status_16(raw, 3)
+        assert faulty(raw) == {"CP1-1": True, "CP1-2": True, "CP1-3": True}
+        assert [e.code for e in raw.of(FaultRaised)] == [code] * 3
+        await status_16(raw, 2, "Faulted", "HighTemperature")
+        await status_16(raw, 0)
+        assert faulty(raw) == {"CP1-1": False, "CP1-2": True, "CP1-3": False}
+        (_, second, _) = Admin(raw.csms).station("CP1")["evses"]
+        assert second["fault"] == "HighTemperature"
+
+
+@pytest.mark.parametrize(
+    ("component", "variable"),
+    [
+        ("EmergencyStopSensor", "Problem"),
+        ("EmergencyStopSensor", "Tripped"),
+        ("ChargingStation", "Problem"),
+        ("GroundIsolationProtection", "Problem"),
+        ("groundisolationprotection", "problem"),
+        ("RCD", "Tripped"),
+    ],
+)
+@pytest.mark.parametrize("place", [{}, {"evse": {"id": 0}}])
+async def test_a_problem_without_an_evse_is_one_of_every_evse(
+    component: str, variable: str, place: dict[str, Any]
+) -> None:
+    async with Raw() as raw:
+        await raw.boot()
+        await status_2(raw, 1, "Occupied")
+        await event(raw, component, "true", variable, **place)
+        await status_2(raw, 1, "Occupied")
+        await status_2(raw, 2, "Available")
+        assert faulty(raw) == {"CP1-1": True, "CP1-2": True}
+        await event(raw, component, "false", variable, **place)
+        assert faulty(raw) == {"CP1-1": False, "CP1-2": False}
+        await event(raw, component, "true", variable, **place)
+        await event(raw, component, "true", variable, cleared=True, **place)
+        assert faulty(raw) == {"CP1-1": False, "CP1-2": False}
+
+
+async def test_evse_0_faulted_and_availability_states_are_faults_of_the_station() -> None:
+    async with Raw(Version.V201) as raw:
+        await raw.boot()
+        await status_2(raw, 1, "Available")
+        await status_2(raw, 0, "Faulted", 0)
+        assert faulty(raw) == {"CP1-1": True}
+        await status_2(raw, 0, "Available", 0)
+        assert faulty(raw) == {"CP1-1": False}
+        await event(raw, "ChargingStation", "Faulted", "AvailabilityState")
+        assert faulty(raw) == {"CP1-1": True}
+        await event(raw, "ChargingStation", "Available", "AvailabilityState")
+        await event(raw, "Connector", "Faulted", "AvailabilityState", evse={"id": 1, "connectorId": 1})
+        assert faulty(raw) == {"CP1-1": True}
+        await status_2(raw, 1, "Available")
+        assert faulty(raw) == {"CP1-1": False}
+
+
+async def test_a_problem_in_the_device_model_is_a_fault() -> None:
+    async with Raw() as raw:
+        await raw.boot()
+        await status_2(raw, 1, "Available")
+        entry = {"component": {"name": "EmergencyStopSensor"}, "variable": {"name": "Problem"}}
+        for value in ("true", "false"):
+            data = [{**entry, "variableAttribute": [{"value": value}]}]
+            body = {"requestId": 1, "generatedAt": raw.time(), "seqNo": 0, "reportData": data}
+            await raw.ok("NotifyReport", body)
+            assert faulty(raw) == {"CP1-1": value == "true"}
+
+
+SOURCES = ["EmergencyStopSensor", "RCD", "evse RCD", "connector", "station", "DER"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(SOURCES), st.booleans()), max_size=12))
+def test_an_evse_is_in_fault_while_any_source_is(steps: list[tuple[str, bool]]) -> None:
+    async def run() -> None:
+        async with Raw() as raw:
+            await raw.boot()
+            await status_2(raw, 1, "Available")
+            active: dict[str, bool] = {}
+            for source, on in steps:
+                active[source] = on
+                match source:
+                    case "connector":
+                        await status_2(raw, 1, "Faulted" if on else "Available")
+                    case "station":
+                        await status_2(raw, 0, "Faulted" if on else "Available", 0)
+                    case "DER":
+                        control = {"controlType": "HVMustTrip", "timestamp": raw.time(), "alarmEnded": not on}
+                        await raw.ok("NotifyDERAlarm", control)
+                    case "evse RCD":
+                        await event(raw, "RCD", str(on).lower(), evse={"id": 1})
+                    case _:
+                        await event(raw, source, str(on).lower())
+                assert faulty(raw)["CP1-1"] is any(active.values())
+            raised, cleared = raw.of(FaultRaised), raw.of(FaultCleared)
+            assert {e.code for e in cleared} <= {e.code for e in raised}
+
+    run_virtual(run())

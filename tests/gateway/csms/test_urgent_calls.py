@@ -1,0 +1,159 @@
+"""Calls that cannot wait overtake those that can: a station that leaves a call unanswered delays no stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.csms.admin import Admin
+from gateway.csms.csms import Csms
+from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
+from gateway.model.station import Answer
+from protocols.ocpp.rpc import YIELD_WITHIN, Priority, Rpc
+from protocols.ocpp.schema import Version
+from tests.gateway.csms.raw_station import Raw
+
+pytestmark = pytest.mark.virtual_time
+
+HOUSEKEEPING = ("GetConfiguration", "ChangeConfiguration", "GetLocalListVersion", "SendLocalList", "GetBaseReport",
+                "GetVariables", "SetVariables", "GetTransactionStatus", "TriggerMessage")  # fmt: skip
+
+
+class Silent:
+    """A station that never answers some actions, and the others after `delay_s`."""
+
+    def __init__(self, raw: Raw, unanswered: tuple[str, ...], delay_s: float) -> None:
+        self.raw, self.unanswered, self.delay_s = raw, unanswered, delay_s
+        self.calls: list[tuple[float, str, dict[str, Any]]] = []
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            while self.raw.csms_calls:
+                _, number, action, payload = self.raw.csms_calls.pop(0)
+                self.calls.append((self.raw.clock.now(), action, payload))
+                if action not in self.unanswered:
+                    await asyncio.sleep(self.delay_s)
+                    answer = '{"status":"Accepted"}'
+                    answer = '{"listVersion":0}' if action == "GetLocalListVersion" else answer
+                    await self.raw.send(f'[3,"{number}",{answer}]')
+
+    def at(self, action: str, text: str = "") -> float:
+        """Return when the first such call was received."""
+        return next(t for t, name, payload in self.calls if name == action and text in str(payload))
+
+
+@asynccontextmanager
+async def silent(
+    unanswered: tuple[str, ...], delay_s: float = 0.0, version: Version = Version.V16, **settings: Any
+) -> AsyncIterator[Silent]:
+    profile = "negative-limit" if version is not Version.V21 else None
+    entry = StationSettings("CP1", vendor_profile=profile, max_charge_w=1e4, max_discharge_w=1e4)
+    raw = Raw(version)
+    csms = CsmsSettings(stations=(entry,), unknown_tokens=UnknownTokens.ACCEPT, **settings)
+    raw.csms = Csms(csms, raw.events.append, raw.clock)
+    async with raw:
+        station = Silent(raw, unanswered, delay_s)
+        running = asyncio.create_task(station.run())
+        try:
+            yield station
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+async def plugged_in(raw: Raw, evse: int = 1) -> None:
+    if raw.version is Version.V16:
+        await raw.ok("StatusNotification", {"connectorId": evse, "errorCode": "NoError", "status": "Preparing"})
+        begin = {"connectorId": evse, "idTag": f"A{evse}", "meterStart": 0, "timestamp": raw.time()}
+        await raw.ok("StartTransaction", begin)
+    else:
+        await raw.event("Started", 0, f"t{evse}", evse=evse)
+
+
+@pytest.mark.parametrize("version", [Version.V16, Version.V201, Version.V21])
+async def test_the_fallback_profile_does_not_wait_behind_housekeeping(version: Version) -> None:
+    async with silent(HOUSEKEEPING, version=version, local_list=True) as station:
+        raw = station.raw
+        begun = raw.clock.now()
+        await raw.boot()
+        await plugged_in(raw)
+        await asyncio.sleep(5)
+        assert station.at("SetChargingProfile") - begun <= 0.5
+
+
+@pytest.mark.parametrize("unanswered", HOUSEKEEPING)
+async def test_a_stop_does_not_wait_behind_housekeeping(unanswered: str) -> None:
+    async with silent((unanswered,), local_list=True) as station:
+        raw = station.raw
+        await raw.boot()
+        await plugged_in(raw)
+        await asyncio.sleep(1.5)
+        begun = raw.clock.now()
+        outcome = await raw.csms.set_power("CP1-1", 0.0, 15.0)
+        assert outcome.answer is Answer.APPLIED
+        assert raw.clock.now() - begun <= YIELD_WITHIN + 0.1
+
+
+@pytest.mark.parametrize("action", ["SetChargingProfile", "GetDiagnostics", "GetCompositeSchedule"])
+async def test_0_w_overtakes_an_order_and_an_operators_call_without_an_answer(action: str) -> None:
+    async with silent((), inventory=False) as station:
+        raw = station.raw
+        await raw.boot()
+        await plugged_in(raw)
+        await asyncio.sleep(2)
+        station.unanswered = (action,)
+        if action == "GetDiagnostics":
+            call = Admin(raw.csms).call("CP1", action, {"location": "ftp://x"}, 60.0)
+            order: asyncio.Task[Any] = asyncio.create_task(call)
+        elif action == "GetCompositeSchedule":
+            order = asyncio.create_task(raw.csms.reconcile("CP1-1"))
+        else:
+            order = asyncio.create_task(raw.csms.set_power("CP1-1", -5000.0, 15.0))
+        await asyncio.sleep(0.5)
+        station.unanswered, begun = (), raw.clock.now()
+        assert (await raw.csms.set_power("CP1-1", 0.0, 15.0)).answer is Answer.APPLIED
+        assert raw.clock.now() - begun <= YIELD_WITHIN + 0.1
+        await order
+
+
+async def test_an_operators_call_overtakes_housekeeping() -> None:
+    async with silent(HOUSEKEEPING, local_list=True) as station:
+        raw = station.raw
+        await raw.boot()
+        await asyncio.sleep(1.5)
+        begun = raw.clock.now()
+        result = await Admin(raw.csms).call("CP1", "ClearCache", {}, 10.0)
+        assert result["type"] == "result"
+        assert raw.clock.now() - begun <= YIELD_WITHIN + 0.1
+
+
+async def test_a_station_that_needs_9_s_to_answer_is_commanded() -> None:
+    async with silent((), delay_s=9.0) as station:
+        raw = station.raw
+        await raw.boot()
+        await plugged_in(raw)
+        await asyncio.sleep(60)
+        begun = raw.clock.now()
+        assert (await raw.csms.set_power("CP1-1", -5000.0, 15.0)).answer is Answer.APPLIED
+        assert raw.clock.now() - begun <= 9.1
+
+
+@given(st.lists(st.sampled_from(Priority), max_size=30))
+def test_calls_are_sent_by_priority_and_then_in_order(priorities: list[Priority]) -> None:
+    engine = Rpc(Version.V16)
+    engine.call("ClearCache", {}, 0.0)
+    engine.data_to_send()
+    numbers = {engine.call("ClearCache", {}, 0.0, priority=one): (one, n) for n, one in enumerate(priorities)}
+    assert [numbers[mid] for mid in engine.pending[1:]] == sorted(numbers.values())
+    waits = engine.deadline()
+    assert waits is not None
+    assert (waits <= YIELD_WITHIN) is (Priority.URGENT in priorities)
