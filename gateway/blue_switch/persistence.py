@@ -26,6 +26,7 @@ log = logging.getLogger("v2x")
 KIND = "blue_switch"
 CURRENT = "desk"  # key of the row with the current state
 MAX_PAYMENTS = 10_000
+LATER = frozenset({"store_wh", "store_w", "fills_until"})  # members that the first databases do not have
 
 
 class _DeploymentRow(msgspec.Struct, rename={"returned_wh": "paid_wh"}):
@@ -93,6 +94,11 @@ def changed(coordinator: Coordinator, since_seq: int) -> set[str]:
         if one.outage is not None:
             found.add(one.outage)
     return found & set(coordinator.outages)
+
+
+def _without_unset(row: Row) -> Row:
+    """Return a row without the members that the first databases do not have, where they are 0."""
+    return {name: value for name, value in row.items() if value or name not in LATER}
 
 
 def rows(coordinator: Coordinator, outages: Iterable[str]) -> dict[str, tuple[str, float | None]]:
