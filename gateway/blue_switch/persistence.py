@@ -26,7 +26,6 @@ log = logging.getLogger("v2x")
 KIND = "blue_switch"
 CURRENT = "desk"  # key of the row with the current state
 MAX_PAYMENTS = 10_000
-LATER = frozenset({"store_wh", "store_w", "fills_until"})  # members that the first databases do not have
 
 
 class _DeploymentRow(msgspec.Struct, rename={"returned_wh": "paid_wh"}):
@@ -45,6 +44,18 @@ class _DeploymentRow(msgspec.Struct, rename={"returned_wh": "paid_wh"}):
     left_pct: float | None = None
     returned_wh: float = 0.0
     outage: str = ""
+
+
+class _NeedRow(msgspec.Struct, omit_defaults=True):
+    site: str
+    draw_w: float
+    stored_wh: float
+    bays: int
+    until: float
+    connectors: tuple[str, ...]
+    priority: int
+    store_wh: float = 0.0  # not in the first databases
+    store_w: float = 0.0
 
 
 class _TripRow(msgspec.Struct):
@@ -67,7 +78,7 @@ class _TripRow(msgspec.Struct):
 
 
 class _CurrentRow(msgspec.Struct):
-    needs: list[SiteNeed]
+    needs: list[_NeedRow]
     current: str | None
     loans: list[_DeploymentRow]
     calls: list[_TripRow]
@@ -96,15 +107,10 @@ def changed(coordinator: Coordinator, since_seq: int) -> set[str]:
     return found & set(coordinator.outages)
 
 
-def _without_unset(row: Row) -> Row:
-    """Return a row without the members that the first databases do not have, where they are 0."""
-    return {name: value for name, value in row.items() if value or name not in LATER}
-
-
 def rows(coordinator: Coordinator, outages: Iterable[str]) -> dict[str, tuple[str, float | None]]:
     """Return the row of the current state and those of these outages, by key: JSON, and end of the outage."""
     state = _CurrentRow(
-        needs=list(coordinator.needs.values()),
+        needs=[msgspec.convert(one, _NeedRow, from_attributes=True) for one in coordinator.needs.values()],
         current=coordinator.current.id if coordinator.current is not None else None,
         loans=_deployment_rows(coordinator.deployments.values()),
         calls=[_trip_row(one) for one in coordinator.calls.values()],
@@ -155,7 +161,8 @@ def restore_rows(coordinator: Coordinator, kept: Mapping[str, str]) -> list[str]
 
 def _state(row: _CurrentRow) -> StoredState:
     calls = [_trip(one) for one in row.calls]
-    return StoredState(row.current, row.needs, _deployments(row.loans), calls, row.payments, row.cars)
+    needs = [msgspec.convert(one, SiteNeed, from_attributes=True) for one in row.needs]
+    return StoredState(row.current, needs, _deployments(row.loans), calls, row.payments, row.cars)
 
 
 def _deployment_rows(deployments: Iterable[Deployment]) -> list[_DeploymentRow]:

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.blue_switch.agreement import Agreement
 from gateway.blue_switch.callout import ENERGY_MARGIN, SWAP_S, CallOut, SiteNeed, call_out
 from gateway.blue_switch.locations import Atlas, Way
-from gateway.blue_switch.registry import METER_EFFICIENCY, ProvidedVehicle
+from gateway.blue_switch.registry import ProvidedVehicle
 from gateway.energy.resilience.island_balance import fill_storage
 from gateway.energy.resilience.rotation import Rotation
 from gateway.energy.resource import Kind, Resource
