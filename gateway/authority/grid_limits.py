@@ -8,6 +8,7 @@ from gateway.model.reason import Code
 from gateway.model.site import Grid, Site
 from protocols.quantities import clamp
 
+ISLAND_MARGIN = 0.05  # of the power of an island's sources: with less left free, loads are shed
 FORMING_HEADROOM = 0.15  # of the grid-forming source's power, kept in both directions for the next change
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.authority.grid_limits import ISLAND_MARGIN
 from gateway.energy.reason import Decided, EnergyCode
 from gateway.energy.settings import TierTable
 
@@ -17,7 +18,6 @@ RESTORE_S = 120.0  # s between two tiers coming back
 CRITICAL_S = 5.0  # s, the same for critical ones
 MIN_OFF_S = 300.0  # s that a shed tier stays shed
 SPARE = 0.10  # of the sources' power kept free when a tier is restored, and at the start
-MARGIN = 0.05  # of the sources' power: with less left free, a tier is shed
 AGAIN_S = 2.0  # before more is shed: the load meter has to show the last change
 RESTORE_HOURS = 1.2  # times the hours wanted, before a tier comes back
 
@@ -103,7 +103,7 @@ class Tiers:
     def _shed_power(self, now: float, supply_w: float, load_w: float | None) -> list[Decided]:
         drawn_w = self.expected_w if load_w is None else load_w
         events: list[Decided] = []
-        most_w = supply_w * (1 - MARGIN)
+        most_w = supply_w * (1 - ISLAND_MARGIN)
         if drawn_w <= most_w:
             self._overloaded = False
             return events
