@@ -22,6 +22,7 @@ from gateway.commands.site_command import SiteCommands
 from gateway.control.components import ControlComponents
 from gateway.control.control_state import EvseControlState, SiteControlState, commands_in_force
 from gateway.control.event_ingest import EventIngest
+from gateway.control.last_grid import LastGridPersistence
 from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.publisher import Subscriber
 from gateway.control.setpoint_controller import SetpointController
@@ -76,11 +77,24 @@ class GatewayService:
         self._intake = CommandIntake(
             self._arbiter, self._lifecycle, registry, publisher, journal, known, self._background, clock, settings
         )
+        last_grid = LastGridPersistence(journal)
         self._recovery = Recovery(
-            registry, self._arbiter, self._lifecycle, publisher, journal, known, needs, self._background, clock
+            site,
+            registry,
+            self._arbiter,
+            self._lifecycle,
+            publisher,
+            journal,
+            known,
+            needs,
+            last_grid,
+            self._background,
+            clock,
         )
         self._ingest = EventIngest(site, registry, decision, publisher, self._lifecycle, needs, clock)
-        self._inputs = SiteInputs(site, registry, decision, publisher, clock, settings.clock_skew_s, input_handlers)
+        self._inputs = SiteInputs(
+            site, registry, decision, publisher, clock, settings.clock_skew_s, input_handlers, last_grid
+        )
         self._views = StateViews(settings.gateway_id, site, registry, self._site_state, decision, clock, energy)
         self._housekeeping = Housekeeping(registry, journal.store, clock, settings)
 

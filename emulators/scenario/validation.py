@@ -27,10 +27,11 @@ REQUIRED = {  # by verb: the member without which the gateway refuses the comman
 }
 STATUSES = ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed")  # of commands
 FIGURES = (  # of every run; the others are named after a car, a storage or a decision
-    *("import_wh", "export_wh", "pv_wh", "pv_curtailed_wh", "peak_demand_w", "energy_cost"),
+    *("import_wh", "export_wh", "pv_wh", "pv_curtailed_wh", "pv_trips", "peak_demand_w", "energy_cost"),
     *("served_wh", "unserved_wh", "unserved_critical_wh", "unserved_transfer_wh", "transfer_gap_s", "dark_s"),
     *("fed_dead_grid_wh", "fed_dead_grid_steps", "switch_operations", "autonomy_h"),
     *("cars_discharged_wh", "cars_charged_wh", "floor_crossed_pct", "soc_min_pct", "car_violations"),
+    "not_seen_on_meter",
     *(f"commands_{status}" for status in STATUSES),
 )
 CAR_FIGURES = ("soc_pct", "discharged_wh", "charged_wh")

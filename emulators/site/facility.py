@@ -210,15 +210,16 @@ class Facility:
     # Messages of the gateway
 
     def _apply_energy_state(self, energy: object) -> None:
-        """Apply the published orders for load tiers, main switch and storage; without an order the site decides."""
+        """Apply the published orders for load tiers, PV, main switch and storage; without one the site decides."""
         if self.site is None or not isinstance(energy, dict):
             return
         tiers = energy.get("tiers")
-        specs = {tier.spec.name: tier.spec.priority for tier in self.site.loads.tiers}
-        if isinstance(tiers, dict) and tiers and set(tiers) <= set(specs):
-            off = [specs[name] for name, on in tiers.items() if not on]
-            # the contactors switch by priority: supply the tiers before the first that is off
-            self.site.load_shedding.keep_priority = min(off) - 1 if off else None
+        names = {tier.spec.name for tier in self.site.loads.tiers}
+        if isinstance(tiers, dict) and tiers and set(tiers) <= names:
+            self.site.load_shedding.commanded_off = frozenset(name for name, on in tiers.items() if not on)
+        limit = energy.get("pv_limit_w")
+        for array in self.site.pv:
+            array.limit_w = float(limit) / len(self.site.pv) if isinstance(limit, (int, float)) else None
         position = energy.get("main_switch")
         self.site.switch_order = position if position in ("open", "closed") and self.online is not False else None
         watts = energy.get("storage_w")

@@ -1,6 +1,6 @@
 """Load shedding in an island: tiers are shed on overload and low SoC, lowest priority first, and restored one by one.
 
-A controller may set a stricter limit (`keep_priority`); the relays of the site shed further tiers if necessary.
+A controller may command tiers off by name (`commanded_off`); the relays of the site shed further tiers if necessary.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class LoadShedding:
     floors: tuple[tuple[int, float], ...] = ()
     overload_s: float = 1.0
     restore_s: float = 60.0
-    keep_priority: int | None = None
+    commanded_off: frozenset[str] = frozenset()
     _overloaded_at: float | None = None
     _headroom_at: float | None = None
 
@@ -44,17 +44,29 @@ class LoadShedding:
         """Reset the overload timer: the sources supply the connected tiers."""
         self._overloaded_at = None
 
+    def obey(self) -> None:
+        """Switch off what is commanded off; contactors do so without a voltage, too."""
+        for tier in self.loads.tiers:
+            if tier.connected and tier.spec.name in self.commanded_off:
+                tier.connected = False
+                self.report("shed", f"{tier.spec.name}: commanded")
+
     def update(self, now: float, available_w: float, base_load_w: float, soc_pct: float) -> None:
         """Shed and restore tiers by the SoC and the available power."""
         lowest = max((tier.spec.priority for tier in self.loads.tiers), default=0)
-        keep = lowest if self.keep_priority is None else self.keep_priority
+        keep = lowest
+        self.obey()
         for priority, floor in self.floors:
             if soc_pct < floor:
                 keep = min(keep, priority)
         if any(tier.connected and tier.spec.priority > keep for tier in self.loads.tiers):
-            self._shed(keep, f"SoC {soc_pct:.0f} %" if self.keep_priority is None else "commanded")
+            self._shed(keep, f"SoC {soc_pct:.0f} %")
             return
-        waiting = [tier for tier in self.loads.tiers if not tier.connected and tier.spec.priority <= keep]
+        waiting = [
+            tier
+            for tier in self.loads.tiers
+            if not tier.connected and tier.spec.priority <= keep and tier.spec.name not in self.commanded_off
+        ]
         if not waiting:
             self._headroom_at = None
             return

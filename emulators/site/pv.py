@@ -9,7 +9,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import acos, asin, cos, degrees, exp, radians, sin
+from math import acos, asin, cos, degrees, exp, inf, radians, sin
+
+OVER_FREQUENCY = 1.02  # of the nominal frequency, for `TRIP_S` (OFR of JEAC 9701)
+TRIP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,21 @@ class PvSpec:
 
 @dataclass(slots=True)
 class Pv:
-    """State of an array. Its power is a function of time and seed alone."""
+    """State of an array. Its available power is a function of time and seed alone.
+
+    `limit_w`: as ordered. Its inverter trips by over-frequency (`trip`) and reconnects after `reconnect_s`.
+    """
 
     spec: PvSpec = field(default_factory=PvSpec)
     seed: int | str = 0
     energy_wh: float = 0.0
     curtailed_wh: float = 0.0
     enabled: bool = True
+    limit_w: float | None = None
+    reconnect_s: float = 300.0
+    trips: int = 0
+    _tripped_until: float = -inf
+    _over_since: float | None = None
     _last: tuple[int, float] = (-1, 0.0)
 
     def at(self, wall: float) -> float:
@@ -81,6 +92,24 @@ class Pv:
         if self._last[0] != minute:
             self._last = (minute, self._power(minute * 60.0))
         return self._last[1] if self.enabled else 0.0
+
+    def feeds(self, wall: float, now: float) -> float:
+        """Return the power within the ordered limit, 0 while the inverter is tripped, W."""
+        if now < self._tripped_until:
+            return 0.0
+        available_w = self.at(wall)
+        return available_w if self.limit_w is None else min(available_w, self.limit_w)
+
+    def frequency(self, hertz: float, nominal_hz: float, now: float) -> bool:
+        """Apply the frequency of the site; return whether the inverter trips now."""
+        if hertz <= OVER_FREQUENCY * nominal_hz:
+            self._over_since = None
+            return False
+        self._over_since = now if self._over_since is None else self._over_since
+        if now - self._over_since < TRIP_S or now < self._tripped_until:
+            return False
+        self._tripped_until, self._over_since, self.trips = now + self.reconnect_s, None, self.trips + 1
+        return True
 
     def _power(self, wall: float) -> float:
         spec = self.spec

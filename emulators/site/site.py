@@ -25,6 +25,7 @@ from emulators.site.switch import Position, TransferSwitch
 
 FINE_STEP_S = 0.5  # while switchgear is in motion
 DEAD_PU = 0.5
+RAISED = 1.03  # frequency, of the nominal one, where grid-forming sources cannot absorb the generation
 
 
 class State(StrEnum):
@@ -139,7 +140,7 @@ class Site:
         self._check_interlock()
         load_w = self.loads.update(wall, self.spec.utc_offset_s)
         demand_w = sum(tier.demand_w for tier in self.loads.tiers)
-        pv_w = sum(array.at(wall) for array in self.pv)
+        pv_w = self._pv_w(wall, now, seconds)
         if self.state is State.ISLAND and self._formed_at != now:
             balance = self._island(now, load_w, demand_w, pv_w, seconds)
         elif self.state is State.GRID and self._energises(supply) and self.switch.conducts:
@@ -180,6 +181,26 @@ class Site:
             return 0.0
         return spec.switch_after_s + switch.open_s + switch.confirm_s + spec.black_start_s + 2 * FINE_STEP_S
 
+    # Photovoltaics
+
+    def _pv_w(self, wall: float, now: float, seconds: float) -> float:
+        """Return the power of all arrays; what their limits and trips hold back is curtailed energy."""
+        available_w = sum(array.at(wall) for array in self.pv)
+        pv_w = sum(array.feeds(wall, now) for array in self.pv)
+        if available_w > pv_w and self.state is not State.DE_ENERGISED:
+            self._curtail(available_w - pv_w, seconds)
+        return pv_w
+
+    def _curtail(self, power_w: float, seconds: float) -> None:
+        for array in self.pv:
+            array.curtailed_wh += power_w / len(self.pv) * seconds / 3600
+
+    def _trip_pv(self, excess_w: float, now: float) -> None:
+        """Apply the frequency that an excess of generation leads to; inverters that it lasts too long for trip."""
+        hertz = self.grid.nominal_hz * (RAISED if excess_w > 1.0 else 1.0)
+        if sum(array.frequency(hertz, self.grid.nominal_hz, now) for array in self.pv):
+            self.report("protection", "photovoltaics tripped by over-frequency")
+
     # On the grid
 
     def _on_grid(self, now: float, supply: Supply, load_w: float, demand_w: float, pv_w: float) -> Balance:
@@ -200,6 +221,7 @@ class Site:
             self.board.release(now)
 
     def _de_energised(self, now: float, demand_w: float, supply: Supply, seconds: float) -> Balance:
+        self.load_shedding.obey()
         critical_w = self.loads.critical_w
         board_supplied = self.board is not None and self.board.supply(
             critical_w, self.spec.island_floor_pct, now, seconds
@@ -345,12 +367,13 @@ class Site:
         residual = load_w + others_w - pv_w
         if not forming_stages or (residual > available_w and self.load_shedding.overload(now)):
             return self._collapse(now, demand_w, forming_stages, seconds)
-        if residual < -headroom_w:  # more generation than the island can absorb
-            curtailed = min(pv_w, -headroom_w - residual)
+        excess_w = -headroom_w - residual
+        if excess_w > 1.0:  # the grid-forming sources cannot absorb it: they raise the frequency
+            curtailed = min(pv_w, excess_w)
             pv_w -= curtailed
             residual += curtailed
-            for array in self.pv:
-                array.curtailed_wh += curtailed / len(self.pv) * seconds / 3600
+            self._curtail(curtailed, seconds)
+        self._trip_pv(excess_w, now)
         capacity = available_w if residual > 0 else headroom_w
         for stage in forming_stages:
             share = (stage.deliverable_w if residual > 0 else stage.absorbable_w) / capacity if capacity > 0 else 0.0
@@ -363,7 +386,7 @@ class Site:
         cars_w = sum(stage.reading(now).ac_power_w for stage in self.cars.values())
         storage_w = sum(storage.power_w(now) for storage in self.storage)
         droop = 0.5 * residual / available_w if available_w > 0 else 0.0
-        hertz = self.grid.nominal_hz - max(-0.5, min(0.5, droop))
+        hertz = self.grid.nominal_hz - max(-0.5, min(0.5, droop)) if excess_w <= 1.0 else RAISED * self.grid.nominal_hz
         return Balance(State.ISLAND, 0.0, load_w, demand_w, pv_w, storage_w, cars_w, hertz, self.grid.nominal_v)
 
     def _collapse(self, now: float, demand_w: float, forming_stages: list[PowerStage], seconds: float) -> Balance:

@@ -73,8 +73,10 @@ class DeployedVehicle:
         self.supplied_wh += self.car.energy_out_wh - before
         world.record_event("car", f"{self.car.name} leaves {site} with {self.car.soc_pct:.0f} %")
         await bay.unplug(self.car)
-        back = str(call.get("then") or self.base)
-        await self._drive(back, RETURN_S, float(call["way_wh"]))
+        onward = self._call()
+        if onward is None or onward["site"] == site:  # else it goes on from here
+            back = str(call.get("then") or self.base)
+            await self._drive(back, RETURN_S, float(call["way_wh"]))
 
     async def _free_bay(self, world: EmulatedSite) -> ParkingBay:
         while True:

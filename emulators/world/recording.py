@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from emulators.ev.car import Car
 from emulators.scenario.scenario import Scenario
@@ -151,6 +152,7 @@ class Recording:
             "export_wh": site.export_wh,
             "pv_wh": site.pv_wh,
             "pv_curtailed_wh": sum(array.curtailed_wh for array in site.pv),
+            "pv_trips": float(sum(array.trips for array in site.pv)),
             "served_wh": loads.served_wh,
             "unserved_wh": loads.unserved_wh,
             "unserved_critical_wh": loads.unserved_critical_wh,
@@ -175,6 +177,7 @@ class Recording:
             if event.get("event") == "decided":  # decisions of the gateway's energy management, by code
                 name = f"decided.{event.get('code')}"
                 figures[name] = figures.get(name, 0.0) + 1.0
+        figures["not_seen_on_meter"] = float(sum(_unordered(event) for event in self.facility.events))
         for name, car in self.cars.items():
             figures[f"car.{name}.soc_pct"] = car.soc_pct
             figures[f"car.{name}.discharged_wh"] = car.energy_out_wh
@@ -210,3 +213,9 @@ class Recording:
     def event_rows(self) -> list[dict[str, str | float]]:
         """Return the events as rows of `result.json`."""
         return [{"at": round(one.at, 3), "what": one.kind, "text": one.text} for one in self.events]
+
+
+def _unordered(event: dict[str, Any]) -> bool:
+    """Return whether an event of the gateway reports power that it has not ordered."""
+    reason = event.get("reason")
+    return event.get("event") == "fault" and isinstance(reason, dict) and reason.get("code") == "not_seen_on_meter"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from gateway.authority.priority import Bound, Layer
+from gateway.model.moment import rfc3339
 from gateway.model.reason import Code
-from gateway.model.site import Freshness, Grid, InputKind, Site
+from gateway.model.site import Grid, Site
 from protocols.quantities import clamp
 
+ISLAND_MARGIN = 0.05  # of the power of an island's sources: with less left free, loads are shed
 FORMING_HEADROOM = 0.15  # of the grid-forming source's power, kept in both directions for the next change
 
 
@@ -14,14 +16,16 @@ def loss_of_mains(site: Site, now: float) -> list[Bound]:
     """Return the bounds without a grid and outside an island: no infeed, and no load where the loss is confirmed."""
     if site.islanded:
         return []
-    grid = site.inputs.fresh(Grid, now)
-    if grid is not None and not grid.present:
-        text = "The grid is lost and the site is not in island operation, so no power flows."
-        return [Bound(Layer.GRID_CODE, 0.0, 0.0, Code.GRID_LOST, text)]
-    if site.inputs.freshness(InputKind.GRID, now) is Freshness.STALE:
+    last, fresh = site.last_grid, site.inputs.fresh(Grid, now) is not None
+    if last is None or (fresh and last.present):
+        return []
+    if last.present:
         text = "The input grid is stale, so nothing is fed into the grid."
         return [Bound(Layer.GRID_CODE, low_w=0.0, code=Code.INPUT_STALE, text=text)]
-    return []
+    if fresh:
+        return [zero_bound("The grid is lost and the site is not in island operation, so no power flows.")]
+    text = f"The grid was lost at {rfc3339(last.at)} and has not been reported since, so no power flows."
+    return [zero_bound(text)]
 
 
 def zero_bound(text: str) -> Bound:
@@ -51,6 +55,33 @@ def return_bound(max_charge_w: float, max_discharge_w: float, share: float) -> B
 def forming_power_w(power_w: float, max_charge_w: float, max_discharge_w: float) -> float:
     """Return the power (+ charge) planned for the grid-forming source: `power_w`, less its headroom at either end."""
     return clamp(power_w, -max_discharge_w * (1 - FORMING_HEADROOM), max_charge_w * (1 - FORMING_HEADROOM))
+
+
+def forming_bound(evse: str, power_w: float, max_charge_w: float, max_discharge_w: float) -> Bound:
+    """Return the bound of the grid-forming EVSE: what the island needs of it, `power_w`, whatever is commanded."""
+    need_w = clamp(power_w, -max_discharge_w, max_charge_w)
+    text = f"{evse} forms the island: its power follows the load ({need_w:.0f} W now), whatever is commanded."
+    return Bound(Layer.ISLAND, need_w, need_w, Code.ISLAND, text)
+
+
+def unreported_bound(forming: str, power_w: float, max_charge_w: float, max_discharge_w: float) -> Bound:
+    """Return the bound of an EVSE in an island that continues after a restart, before anything is known about it."""
+    power_w = clamp(power_w, -max_discharge_w, max_charge_w)
+    text = f"{forming} formed an island before the restart. Until the facility reports, everything stays as it is."
+    return Bound(Layer.ISLAND, power_w, power_w, Code.ISLAND, text)
+
+
+def commanded_bound(limits_w: tuple[float, float], forming: str) -> Bound:
+    """Return the bound of a grid-following EVSE under a command: what the island can balance, and what it needs."""
+    low_w, high_w = limits_w
+    text = f"The island allows {low_w:.0f} to {high_w:.0f} W here, which {forming} can balance."
+    return Bound(Layer.ISLAND, low_w, high_w, Code.ISLAND, text)
+
+
+def island_total_bound(island_w: float) -> Bound:
+    """Return the bound of all EVSEs together in an island."""
+    text = f"The vehicles together supply what the island needs, {0.0 - island_w:.0f} W now."
+    return Bound(Layer.ISLAND, island_w, island_w, Code.ISLAND, text)
 
 
 def island_bound(power_w: float, forming: str, balance_w: tuple[float, float], count: int) -> Bound:

@@ -37,6 +37,7 @@ REFUSED = frozenset(
         Code.NEEDED_FOR_DEPARTURE,
         Code.EMERGENCY_STOP,
         Code.GRID_LOST,
+        Code.ISLAND,
         Code.INPUT_STALE,
     }
 )

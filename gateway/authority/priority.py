@@ -82,6 +82,13 @@ class DeadBand:
         return -self.discharge_w < power_w < 0 or 0 < power_w < self.charge_w
 
 
+def ends_supply(decision: Decision) -> bool:
+    """Return whether hardware or an emergency stop leaves nothing but 0 W: only these end the supply of an island."""
+    return any(
+        one.low_w == one.high_w == 0.0 for one in decision.layers if RANK[one.bound.layer] <= RANK[Layer.EMERGENCY_STOP]
+    )
+
+
 IDLE = Bound(Layer.IDLE, 0.0, 0.0, Code.IDLE, "No power is requested.")
 
 

@@ -3,7 +3,8 @@
 A site without supply has lanes, as many as vehicles are needed at once for its power. A lane is covered by one vehicle
 after the other; the next is plugged in before the one before leaves. The lane that runs out first is covered first, by
 the vehicle that arrives in time and brings most for its way; a discharged vehicle drives to a place with power, charges
-and can be called again. What cannot be covered is a gap.
+and can be called again. What cannot be covered is a gap. Where there are fewer vehicles than lanes, a vehicle fills the
+site's own storage and goes on to the next site, instead of staying until it is discharged.
 
 The plan is greedy, not optimal, and made again every few minutes.
 """
@@ -22,6 +23,8 @@ SWAP_S = 900.0  # to plug in, check and start, before the vehicle before leaves
 FULL_PCT = 90.0  # charging beyond takes long
 ENERGY_MARGIN = 0.85  # share of a vehicle's energy that is planned with: SoC and capacity are estimates
 MIN_TRIP_WH = 1000.0  # least energy that justifies a trip
+EARLY = 0.5  # share of a storage that may be left when a vehicle comes to fill it
+GO_ON_WH = 3000.0  # with this left a vehicle goes on to another site, with less it charges first
 MAX_TRIPS = 2000
 
 
@@ -31,7 +34,7 @@ class SiteNeed:
 
     `draw_w` is its critical load, `stored_wh` the energy of its own storage (at the meter, above the floor, without
     vehicles of the registry), `bays` how many vehicles fit, `connectors` which types ("" in it: any), `until` the end
-    of the planned supply.
+    of the planned supply. `store_wh` is what its storage holds when it is full, `store_w` its charge power.
     """
 
     site: str
@@ -41,6 +44,8 @@ class SiteNeed:
     until: float
     connectors: tuple[str, ...] = ()
     priority: int = 0
+    store_wh: float = 0.0
+    store_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,8 @@ class Trip:
     """Trip of a vehicle to a site. Times are Unix time, energies Wh.
 
     `brings_wh` is counted at the site's meter, `way_wh` is used on the way. `call_by`: when the provider must be
-    notified. `then`: where it goes afterwards ("": it stays).
+    notified. `then`: where it goes afterwards ("": it stays). `fills_until`: until when it fills the site's storage, 0
+    where it stays for the whole supply.
     """
 
     vehicle: str
@@ -76,6 +82,12 @@ class Trip:
     then: str = ""
     free_from: float = math.inf
     gap_s: float = 0.0
+    fills_until: float = 0.0
+
+    @property
+    def there_until(self) -> float:
+        """Return until when it occupies a bay."""
+        return self.fills_until or self.supply_until
 
     @property
     def hours(self) -> float:
@@ -150,9 +162,8 @@ def call_out(
         for car in sorted(cars, key=lambda one: one.vehicle)
         if car.status is not Status.UNAVAILABLE
     ]
-    return _Planner(wall, atlas, charging, candidates).plan(
-        [lane for need in needs for lane in _lanes(wall, need, candidates)]
-    )
+    lanes = [lane for need in needs for lane in _lanes(wall, need, candidates)]
+    return _Planner(wall, atlas, charging, candidates, scarce=len(candidates) < len(lanes)).plan(lanes)
 
 
 @dataclass(slots=True)
@@ -163,6 +174,7 @@ class _Planner:
     atlas: Atlas
     charging: Sequence[ChargePlace]
     candidates: list[_Candidate]
+    scarce: bool = False  # fewer vehicles than lanes
     trips: list[Trip] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
 
@@ -182,7 +194,11 @@ class _Planner:
 
     def _cover(self, lane: _Lane) -> None:
         """Add the best trip to a lane, or a gap until its end."""
-        options = [(trip, one) for one in self.candidates if (trip := self._trip(lane, one)) is not None]
+        options = [
+            (trip, one)
+            for one in self.candidates
+            if (trip := (self._trip(lane, one, fills=self.scarce) or self._trip(lane, one))) is not None
+        ]
         if not options:
             self.gaps.append(Gap(lane.need.site, lane.number, lane.covered_until, lane.need.until))
             lane.covered_until = lane.need.until
@@ -196,18 +212,24 @@ class _Planner:
         if trip.then:
             one.place = trip.then
             one.energy_wh = one.car.capacity_wh * FULL_PCT / 100
+        elif trip.fills_until:
+            one.place, one.energy_wh = trip.site, one.car.capacity_wh * trip.leaves_pct / 100
         if not math.isfinite(one.since):
             self.candidates.remove(one)
 
-    def _trip(self, lane: _Lane, one: _Candidate) -> Trip | None:
-        """Return the trip of this vehicle to this lane, if agreement, energy and bays allow it."""
+    def _trip(self, lane: _Lane, one: _Candidate, *, fills: bool = False) -> Trip | None:
+        """Return the trip of this vehicle to this lane, if agreement, energy and bays allow it.
+
+        `fills`: it fills the site's storage and goes on.
+        """
         car, need = one.car, lane.need
         if not _eligible(one, need):
             return None
         way = self.atlas.way(one.place, need.site)
         way_wh = way.energy_wh(car.wh_per_km)
         notice_s = 0.0 if one.called else car.agreement.notice_s
-        leave_at = self._departure(lane, one, way.seconds, notice_s)
+        early_s = EARLY * need.store_wh / lane.draw_w * 3600 if fills else 0.0
+        leave_at = self._departure(lane, one, way.seconds, notice_s, early_s)
         if leave_at is None:
             return None
         arrive_at = leave_at + way.seconds
@@ -216,13 +238,28 @@ class _Planner:
         plugged = car.status is Status.DEPLOYED and one.place == need.site and one.since <= self.wall
         supply_from = max(lane.covered_until, arrive_at + (0.0 if plugged else SWAP_S))
         floor = agreement_floor(car.agreement.floor_pct, back_wh, car.capacity_wh)
-        brings_wh = (there_wh - car.capacity_wh * floor.pct / 100) * METER_EFFICIENCY * ENERGY_MARGIN
+        floor_wh = car.capacity_wh * floor.pct / 100
+        brings_wh = (there_wh - floor_wh) * METER_EFFICIENCY * ENERGY_MARGIN
+        fills_until = 0.0
+        if fills:
+            begins = max(self.wall, arrive_at + (0.0 if plugged else SWAP_S))
+            stay_s, brings_wh = _fill(lane, car, begins, brings_wh)
+            fills_until = begins + stay_s
+            if stay_s <= 0:
+                return None
         closes = min(car.agreement.open_until(arrive_at), arrive_at + car.agreement.longest_stay_s) - SWAP_S
         supply_until = min(supply_from + brings_wh / lane.draw_w * 3600, closes, need.until)
         brings_wh = min(brings_wh, (supply_until - supply_from) / 3600 * lane.draw_w)
-        if brings_wh < MIN_TRIP_WH or supply_until <= supply_from:
+        if brings_wh < MIN_TRIP_WH or supply_until <= supply_from or fills_until > closes:
             return None
         leaves_wh = there_wh - brings_wh / METER_EFFICIENCY
+        free_from = supply_until + back_s + self._charging_s(car, then, leaves_wh - back_wh)
+        if fills_until:
+            left_wh = (leaves_wh - floor_wh) * METER_EFFICIENCY * ENERGY_MARGIN
+            if left_wh >= GO_ON_WH or not then:  # it goes on with what it has
+                then, free_from = "", fills_until
+            else:
+                free_from += fills_until - supply_until
         return Trip(
             car.vehicle,
             car.agreement.id,
@@ -238,14 +275,18 @@ class _Planner:
             way_wh,
             100 * leaves_wh / car.capacity_wh,
             then,
-            supply_until + back_s + self._charging_s(car, then, leaves_wh - back_wh),
+            free_from,
             max(0.0, supply_from - lane.covered_until),
+            fills_until,
         )
 
-    def _departure(self, lane: _Lane, one: _Candidate, way_s: float, notice_s: float) -> float | None:
-        """Return the departure with which the vehicle arrives in time for a free bay; None before the need ends."""
+    def _departure(self, lane: _Lane, one: _Candidate, way_s: float, notice_s: float, early_s: float) -> float | None:
+        """Return the departure with which the vehicle arrives in time for a free bay; None before the need ends.
+
+        `early_s`: how much earlier than needed it may arrive.
+        """
         need = lane.need
-        wanted = max(one.since, self.wall + notice_s, lane.covered_until - SWAP_S - way_s)
+        wanted = max(one.since, self.wall + notice_s, lane.covered_until - SWAP_S - way_s - early_s)
         opens = one.car.agreement.opens_after(wanted)
         if opens is None or opens > need.until:
             return None
@@ -288,7 +329,7 @@ def _eligible(one: _Candidate, need: SiteNeed) -> bool:
 
 def _bay(need: SiteNeed, arrive_at: float, covered_until: float, trips: Sequence[Trip]) -> float | None:
     """Return when a bay is free, at or after the arrival. A bay is occupied from arrival to the end of supply."""
-    there = sorted((trip.arrive_at, trip.supply_until) for trip in trips if trip.site == need.site)
+    there = sorted((trip.arrive_at, trip.there_until) for trip in trips if trip.site == need.site)
     if need.bays <= 0:
         return None
     while True:
@@ -299,6 +340,22 @@ def _bay(need: SiteNeed, arrive_at: float, covered_until: float, trips: Sequence
         if not taken:
             return None
         arrive_at = min(taken)
+
+
+def _fill(lane: _Lane, car: ProvidedVehicle, begins: float, brings_wh: float) -> tuple[float, float]:
+    """Return for how long a vehicle fills the storage of a site, s, and the energy that it brings so, Wh.
+
+    (0, 0) where there is no storage to fill, or a lane of several is to be covered.
+    """
+    need = lane.need
+    spare_w = min(car.power_w, lane.draw_w + need.store_w) - lane.draw_w
+    left_wh = max(0.0, lane.covered_until - begins) / 3600 * lane.draw_w
+    room_wh = need.store_wh - left_wh
+    if lane.draw_w < need.draw_w or spare_w <= 0 or room_wh < MIN_TRIP_WH:
+        return 0.0, 0.0
+    power_w = lane.draw_w + spare_w
+    stay_s = min(room_wh / spare_w, max(0.0, brings_wh) / power_w) * 3600
+    return stay_s, power_w * stay_s / 3600
 
 
 def _cost(lane: _Lane, trip: Trip, car: ProvidedVehicle) -> tuple[float, ...]:

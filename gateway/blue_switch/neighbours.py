@@ -18,7 +18,8 @@ HORIZON_S = 72 * 3600.0  # planned duration of supply
 
 def need_of(site: str, need: SiteNeedState, wall: float) -> SiteNeed:
     """Return the need that another site publishes."""
-    return SiteNeed(site, need.draw_w, need.stored_wh, min(need.bays, MAX_BAYS), wall + HORIZON_S)
+    bays, until = min(need.bays, MAX_BAYS), wall + HORIZON_S
+    return SiteNeed(site, need.draw_w, need.stored_wh, bays, until, store_wh=need.store_wh, store_w=need.store_w)
 
 
 def apply_state(coordinator: Coordinator, site: str, state: BlueSwitchState, wall: float) -> None:

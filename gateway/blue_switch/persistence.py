@@ -46,6 +46,18 @@ class _DeploymentRow(msgspec.Struct, rename={"returned_wh": "paid_wh"}):
     outage: str = ""
 
 
+class _NeedRow(msgspec.Struct, omit_defaults=True):
+    site: str
+    draw_w: float
+    stored_wh: float
+    bays: int
+    until: float
+    connectors: tuple[str, ...]
+    priority: int
+    store_wh: float = 0.0  # not in the first databases
+    store_w: float = 0.0
+
+
 class _TripRow(msgspec.Struct):
     vehicle: str
     agreement: str
@@ -66,7 +78,7 @@ class _TripRow(msgspec.Struct):
 
 
 class _CurrentRow(msgspec.Struct):
-    needs: list[SiteNeed]
+    needs: list[_NeedRow]
     current: str | None
     loans: list[_DeploymentRow]
     calls: list[_TripRow]
@@ -98,7 +110,7 @@ def changed(coordinator: Coordinator, since_seq: int) -> set[str]:
 def rows(coordinator: Coordinator, outages: Iterable[str]) -> dict[str, tuple[str, float | None]]:
     """Return the row of the current state and those of these outages, by key: JSON, and end of the outage."""
     state = _CurrentRow(
-        needs=list(coordinator.needs.values()),
+        needs=[msgspec.convert(one, _NeedRow, from_attributes=True) for one in coordinator.needs.values()],
         current=coordinator.current.id if coordinator.current is not None else None,
         loans=_deployment_rows(coordinator.deployments.values()),
         calls=[_trip_row(one) for one in coordinator.calls.values()],
@@ -149,7 +161,8 @@ def restore_rows(coordinator: Coordinator, kept: Mapping[str, str]) -> list[str]
 
 def _state(row: _CurrentRow) -> StoredState:
     calls = [_trip(one) for one in row.calls]
-    return StoredState(row.current, row.needs, _deployments(row.loans), calls, row.payments, row.cars)
+    needs = [msgspec.convert(one, SiteNeed, from_attributes=True) for one in row.needs]
+    return StoredState(row.current, needs, _deployments(row.loans), calls, row.payments, row.cars)
 
 
 def _deployment_rows(deployments: Iterable[Deployment]) -> list[_DeploymentRow]:

@@ -178,9 +178,17 @@ class VehicleLendingService:
 
     def need(self) -> SiteNeed:
         """Return what this site needs: power of its critical tiers, energy in its storage, EVSEs that can discharge."""
-        draw_w, stored_wh = self._energy.demand()
+        demand = self._energy.demand()
         bays = sum(state.evse.can_discharge for state in self._registry)
-        return SiteNeed(self.place, draw_w, stored_wh, bays, self._clock.wall() + HORIZON_S)
+        return SiteNeed(
+            self.place,
+            demand.draw_w,
+            demand.stored_wh,
+            bays,
+            self._clock.wall() + HORIZON_S,
+            store_wh=demand.store_wh,
+            store_w=demand.store_w,
+        )
 
     def _outage(self, now: float, wall: float) -> list[Decided]:
         if self._energy.off_grid:
@@ -196,7 +204,13 @@ class VehicleLendingService:
 
     def _supply(self, need: SiteNeed, now: float, wall: float) -> list[Decided]:
         """Count what was supplied in an outage since the last step."""
-        self._need = SiteNeedState(draw_w=need.draw_w, stored_wh=need.stored_wh, bays=need.bays)
+        self._need = SiteNeedState(
+            draw_w=need.draw_w,
+            stored_wh=need.stored_wh,
+            bays=need.bays,
+            store_wh=need.store_wh,
+            store_w=need.store_w,
+        )
         if self._supplied_at is not None:
             unsupplied, seconds = self._energy.forming is None, now - self._supplied_at
             needed_wh = need.draw_w * seconds / 3600

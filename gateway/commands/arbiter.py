@@ -5,9 +5,11 @@ Standing commands (reserves, limits, modes, backup, emergency stop) are in force
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.authority import soc_floors
 from gateway.authority.layers import PowerRequest, cannot_reach, nothing_left
-from gateway.authority.priority import Layer
+from gateway.authority.priority import MARGIN_W, Bound, Layer, decide
 from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.site_command import SiteCommands
@@ -30,10 +32,11 @@ from gateway.model.command import (
     PeakLimit,
     Reserve,
     Schedule,
+    SiteMode,
     Verb,
     signed_power,
 )
-from gateway.model.journal import CommandEnded
+from gateway.model.journal import CommandEnded, Forgotten, Kept
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Status
 from gateway.model.site import Site
@@ -41,6 +44,7 @@ from gateway.model.state import Happened
 from gateway.store.journal import Journal
 from protocols.ports import Clock
 
+REST = ("site", "at_rest")  # kind and key of the record that the site waits for a command after an emergency stop
 STANDING = frozenset({Verb.RESERVE, Verb.PEAK_LIMIT, Verb.BACKUP, Verb.MODE, Verb.EMERGENCY_STOP})
 
 
@@ -72,6 +76,7 @@ class CommandArbiter:
         self.closed: Reason | None = None
         self._sequence = self._emergency_sequence = 0
         self._standing: dict[tuple[str | None, Verb], str] = {}  # ids in force, by EVSE (None: site) and verb
+        self._at_rest = False  # after an emergency stop, until a mode is commanded
 
     def close(self, reason: Reason) -> None:
         """Accept no command from now on except those that take power away."""
@@ -124,11 +129,20 @@ class CommandArbiter:
         if verb in LEASED:
             return self._sites.decide(verb, body)
         if verb is Verb.STOP:
-            powers = tuple((state.name, 0.0) for state in self._registry if state.evse.connected)
-            return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.COMMAND.value, acts=True, powers=powers)
+            return self._decide_site_stop(body)
         if verb is Verb.EMERGENCY_STOP:
             return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.EMERGENCY_STOP.value, acts=True)
         return CommandDecision(Status.ACCEPTED, GRANTED, acts=verb in STANDING)
+
+    def _decide_site_stop(self, body: Body) -> CommandDecision:
+        """Return the stop of the site, with what an island needs all the same."""
+        states = [state for state in self._registry if state.evse.connected]
+        powers = tuple((state.name, 0.0) for state in states)
+        decision = decide([*self._decision.bounds_for({one.name for one in states}), Bound(Layer.COMMAND, 0.0, 0.0)])
+        if decision.binding is not Layer.ISLAND or abs(decision.power_w) <= MARGIN_W:
+            return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.COMMAND.value, acts=True, powers=powers)
+        reason, binding = because(decision.code, decision.text), decision.binding.value
+        return CommandDecision(Status.CLAMPED, reason, 0.0, decision.power_w, binding, acts=True, powers=powers)
 
     def _site_outranked(self, verb: Verb, priority: int) -> Reason | None:
         """Return why a command to the site cannot replace the one in force; a `stop` of the site yields to any."""
@@ -224,6 +238,7 @@ class CommandArbiter:
                 site.peak_limit_w = body.import_w
             case Mode():
                 site.mode = body.mode
+                self._rest(False)
             case Backup():
                 site.backup = body.action == "enter"
             case _ if command.verb is Verb.EMERGENCY_STOP:
@@ -240,6 +255,23 @@ class CommandArbiter:
         self._standing[key] = command
         if before is not None and before != command:
             self._journal.later(CommandEnded(before, self._clock.wall()))
+
+    def restore_rest(self, kept: Sequence[Kept]) -> None:
+        """Restore that the site waits for a command after an emergency stop; before the commands in force."""
+        if any((one.kind, one.key) == REST for one in kept):
+            self._at_rest, self._site.mode = True, SiteMode.MANUAL
+
+    def _rest(self, at_rest: bool) -> None:
+        """After an emergency stop the site stays in manual mode, also beyond a restart, until a mode is commanded."""
+        if at_rest:
+            self._site.mode = SiteMode.MANUAL
+            mode = self._standing.pop((None, Verb.MODE), None)
+            if mode is not None:
+                self._journal.later(CommandEnded(mode, self._clock.wall()))
+            self._journal.later(Kept(*REST, "{}", self._clock.wall()))
+        elif self._at_rest:
+            self._journal.later(Forgotten(*REST))
+        self._at_rest = at_rest
 
     def _emergency_stop(self, command: ActiveCommand) -> None:
         self._site.emergency_stop = command.id
@@ -264,7 +296,10 @@ class CommandArbiter:
             stopped = self._standing.pop((None, Verb.EMERGENCY_STOP), None)
             if stopped is not None:
                 self._journal.later(CommandEnded(stopped, self._clock.wall()))
-                text = "The emergency stop is over."
+                text = (
+                    "The emergency stop is over. The site is in manual mode: power flows after the next command only."
+                )
+                self._rest(True)
                 self._publisher.happened(Happened.RELEASED, None, reason, text, command.id)
         if held is not None and held.sequence < command.sequence:
             self._lifecycle.end(held, Status.SUPERSEDED, reason)

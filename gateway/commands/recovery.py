@@ -16,12 +16,14 @@ from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.control.control_state import ActiveCommand, EvseRegistry
+from gateway.control.last_grid import LastGridPersistence
 from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
 from gateway.model.command import EVSE_VERBS, LEASED, SITE_VERBS, Channel, Verb
 from gateway.model.journal import Entry, Phase, Step, StoredCommand
 from gateway.model.reason import Code, because
 from gateway.model.result import Result, Status
+from gateway.model.site import Site
 from gateway.store.journal import IdempotencyCache, Journal
 from gateway.store.store import StoreError
 from protocols.ports import Clock
@@ -43,6 +45,7 @@ class Recovery:
 
     def __init__(
         self,
+        site: Site,
         registry: EvseRegistry,
         arbiter: CommandArbiter,
         lifecycle: CommandLifecycle,
@@ -50,9 +53,11 @@ class Recovery:
         journal: Journal,
         known: IdempotencyCache,
         needs: VehicleNeedsPersistence,
+        last_grid: LastGridPersistence,
         background: BackgroundTasks,
         clock: Clock,
     ) -> None:
+        self._site = site
         self._registry = registry
         self._arbiter = arbiter
         self._lifecycle = lifecycle
@@ -60,6 +65,7 @@ class Recovery:
         self._journal = journal
         self._known = known
         self._needs = needs
+        self._last_grid = last_grid
         self._background = background
         self._clock = clock
 
@@ -75,7 +81,10 @@ class Recovery:
         self._known.restored(complete=len(recent) < known_ids)
         for stored in await store.undelivered(UNDELIVERED):
             self._publish_again(stored)
-        self._needs.restore(await store.kept(0))
+        kept = await store.kept(0)
+        self._site.restore_grid(self._last_grid.restore(kept))
+        self._arbiter.restore_rest(kept)
+        self._needs.restore(kept)
         in_force = await store.in_force()
         for stored in in_force:
             self._settle_or_restore(stored)

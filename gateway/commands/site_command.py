@@ -101,10 +101,10 @@ class SiteCommands:
         )
 
     def _within_site(self, total_w: float, states: list[EvseControlState]) -> tuple[float, Decision | None]:
-        """Return what the site's connection leaves of the total, and the decision where it is what limits it."""
+        """Return what connection or island leave of the total, and the decision where they are what limits it."""
         bounds = self._decision.bounds_for({state.name for state in states})
         decision = decide([*bounds, Bound(Layer.COMMAND, total_w, total_w)])
-        if decision.binding is not Layer.SITE:
+        if decision.binding not in (Layer.SITE, Layer.ISLAND):
             return total_w, None
         return (0.0 if decision.power_w * total_w < 0 else decision.power_w), decision
 

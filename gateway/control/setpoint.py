@@ -82,6 +82,7 @@ class Target:
     measured_w: float | None = None
     measured_at: float | None = None
     rest_tolerance_w: float = 0.0  # a measured power up to this counts as 0 W
+    may_carry: bool = False  # the charger may be supplying an island by itself
 
 
 class Setpoint:
@@ -95,6 +96,7 @@ class Setpoint:
         self.sent_w: float | None = None  # what the station holds, None while not known
         self.sent_at = 0.0
         self.changed_at = -math.inf  # when it last accepted another power
+        self.carried_at = -math.inf  # when the charger may last have been supplying an island by itself
         self.valid_until = 0.0
         self.retry_at: float | None = None
         self.unanswered = 0  # orders in a row
@@ -116,6 +118,10 @@ class Setpoint:
         """An order or a query raised an error: what the station holds is not known; try again after the pause."""
         self._pending = None
         self.state, self.verified, self.sent_w, self.retry_at = State.UNVERIFIED, False, None, now + self.retry_s
+
+    def carried(self, now: float) -> None:
+        """The charger may be supplying an island by itself until now: its power is no sign of an order not followed."""
+        self.carried_at = now
 
     def restored(self, held_w: float | None, now: float) -> None:
         """Apply the set-point that the station reported; after None the next power is sent in any case."""
@@ -182,6 +188,12 @@ class Setpoint:
                 return Action.WAIT
             if not self.verified:
                 return Action.VERIFY
+        if target.may_carry and not target.emergency_stop:
+            self.carried(now)
+            if self._carries(target):
+                return Action.WAIT
+        if target.emergency_stop and target.may_carry and self.sent_at <= self.carried_at:
+            return Action.SEND  # 0 W was accepted before, and has not ended what it carries
         if self._power_at_rest(target, now):
             return Action.CORRECT
         if self._due(target, now) and not self._backing_off(target, now):
@@ -202,7 +214,13 @@ class Setpoint:
         measured_w, measured_at = target.measured_w, target.measured_at
         if target.power_w != 0 or self.sent_w != 0 or measured_w is None or measured_at is None:
             return False
-        return abs(measured_w) > target.rest_tolerance_w and now >= measured_at >= self.sent_at + self.verify_within_s
+        since = max(self.sent_at, self.carried_at)
+        return abs(measured_w) > target.rest_tolerance_w and now >= measured_at >= since + self.verify_within_s
+
+    def _carries(self, target: Target) -> bool:
+        """True where power flows that was not ordered, and the charger may be supplying an island: it is left to it."""
+        flows = target.measured_w is not None and abs(target.measured_w) > target.rest_tolerance_w
+        return flows and target.power_w == 0 and not self.sent_w and not target.allocated
 
     def _backing_off(self, target: Target, now: float) -> bool:
         """True while the station has just rejected this power, no command needs it and no power flows."""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from gateway.authority.layers import cannot_reach, charges_in_s
-from gateway.authority.priority import MARGIN_W, Decision, Layer, above_command
+from gateway.authority.priority import MARGIN_W, Decision, Layer, above_command, ends_supply
 from gateway.authority.ramp import walk
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
 from gateway.control.publisher import EventPublisher
@@ -31,7 +31,6 @@ log = logging.getLogger("v2x")
 T = TypeVar("T")
 
 METER_QUIET_S = 30.0  # without a reading for this long, energy is counted from the set-point
-OVER_FORMING = frozenset({Layer.STATION, Layer.VEHICLE, Layer.EMERGENCY_STOP, Layer.SOC_FLOOR})
 
 
 class CommandOutcomes(Protocol):
@@ -64,6 +63,7 @@ class SetpointController:
         self._clock = clock
         self._settings = settings
         self._failing = False
+        self._carried = False  # the charger may have been supplying an island at the last step
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -104,10 +104,18 @@ class SetpointController:
         self._end_command(now)
         self._count_unmetered(now)
         decision = self._decide()
+        carries = state.forms_grid or self._decision.may_carry(state)
+        if (
+            carries or self._carried
+        ) and decision.binding is not Layer.EMERGENCY_STOP:  # a reading from before the end says nothing about rest
+            state.setpoint.carried(now)
+        self._carried = carries
         if state.idle:
             state.ramp = None
-        elif not state.forms_grid or decision.binding in OVER_FORMING:
+        elif not state.forms_grid or ends_supply(decision):
             await self._act(decision, now)
+        else:  # the load of the island sets its power: there is nothing to send, and the meter shows what is granted
+            self._confirm(state.allocation, decision.power_w, "forming", now)
         return self._deadline(self._clock.now())
 
     async def _act(self, decision: Decision, now: float) -> None:
@@ -158,6 +166,8 @@ class SetpointController:
         if command is None or allocation is None or command.settled or not allocation.pending:
             return math.inf
         if not evse.connected or evse.session is None or command.before_first_power(self._clock.wall()):
+            return math.inf
+        if self._state.forms_grid:
             return math.inf
         return allocation.verified_from + self._settings.achieve_within_s
 
@@ -237,6 +247,7 @@ class SetpointController:
             measured_w=evse.power_w,
             measured_at=evse.metered_at,
             rest_tolerance_w=self._settings.tolerance_w,
+            may_carry=self._decision.may_carry(state),
         )
 
     def _ramped_w(self, decision: Decision, now: float) -> float:
@@ -293,10 +304,7 @@ class SetpointController:
         self._decision.record(state)
         match completion:
             case Completion.REPEATED | Completion.CHANGED:
-                in_force = allocation if state.allocation is allocation else None
-                if command is not None and in_force is not None and in_force.confirm(target.power_w, answered):
-                    cause = outcome.code or "station"
-                    self._publisher.note(Step.CONFIRMED, cause, command.id, state.name, power_w=target.power_w)
+                self._confirm(allocation, target.power_w, outcome.code or "station", answered)
                 if completion is Completion.CHANGED:
                     self._publisher.decision_changed(state.name)
             case Completion.REJECTED:
@@ -308,6 +316,14 @@ class SetpointController:
                 text = f"The station did not answer an order of {target.power_w:.0f} W: {cause}."
                 reason = because(Code.STATION_SILENT, text)
                 self._fail(allocation, reason, (reason.code, target.power_w))
+
+    def _confirm(self, allocation: Allocation | None, power_w: float, cause: str, now: float) -> None:
+        """Note that the power of an allocation in force is confirmed."""
+        state = self._state
+        if allocation is None or state.command is None or state.allocation is not allocation:
+            return
+        if allocation.confirm(power_w, now):
+            self._publisher.note(Step.CONFIRMED, cause, state.command.id, state.name, power_w=power_w)
 
     async def _set_power(self, power_w: float, valid_for_s: float) -> Outcome:
         """Send a power; raises Overtaken where it is to be 0 W before the station has answered."""

@@ -5,8 +5,9 @@ The answer to a command and the set-point that is sent later come from the same 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from gateway.authority.grid_limits import island_total_bound
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
 from gateway.authority.priority import Bound, Decision, Layer, decide
@@ -15,7 +16,7 @@ from gateway.authority.soc_floors import Floor, ReserveInForce, capacity_of, flo
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
-from gateway.model.site import Grid, InputKind, Site
+from gateway.model.site import Grid, InputKind, Site, Switch
 from protocols.ports import Clock
 
 
@@ -90,7 +91,9 @@ class SiteDecision:
         return SharedLimits(self.base(), {state.name: state.span() for state in self._registry if state.counts})
 
     def bounds_for(self, taking_part: set[str]) -> list[Bound]:
-        """Return what the connection leaves for some EVSEs together, their own power counted as nothing."""
+        """Return what the connection or the island leaves for some EVSEs together, without their own power."""
+        if (island_w := self._site.island_w) is not None:
+            return [island_total_bound(island_w)]
         spans = [state.span() for state in self._registry if state.counts and state.name not in taking_part]
         high_w, low_w = sum(high for _, high in spans), sum(low for low, _ in spans)
         return site_bounds(self._site, self.base(), high_w, low_w)
@@ -99,6 +102,8 @@ class SiteDecision:
         self, state: EvseControlState, request: PowerRequest | None, site_bounds: tuple[Bound, ...]
     ) -> Situation:
         """Return everything that decides about an EVSE now, if `request` were in force."""
+        if request is not None and state.forms_grid:
+            request = replace(request, min_soc_pct=None)
         floor = self._floor(state, request)
         return Situation(
             evse=state.evse,
@@ -124,7 +129,8 @@ class SiteDecision:
     ) -> Decision:
         """Return the power, the limiting layer and the reason. `shared`: of this moment, where many are decided."""
         bounds = self._site_bounds(state, shared) if with_site and self.limited else ()
-        return decide(*layers(self._situation(state, request, bounds)))
+        found, dead_band = layers(self._situation(state, request, bounds))
+        return decide(found, None if state.forms_grid else dead_band)
 
     def current(self, state: EvseControlState) -> Decision:
         """Return the decision for what is in force now."""
@@ -136,6 +142,19 @@ class SiteDecision:
         if allocation is None or command is None:
             return None
         return PowerRequest(allocation.power_w, command.id, command.body.min_soc_pct)
+
+    def may_carry(self, state: EvseControlState) -> bool:
+        """Return whether the charger may be supplying an island by itself: without a grid, behind no closed switch.
+
+        Such a charger forms the voltage, or shares it with another one, whatever set-point it has accepted.
+        """
+        site, last = self._site, self._site.last_grid
+        switch = site.inputs.fresh(Switch, self._clock.now())
+        if not state.evse.can_discharge or (switch is not None and not switch.open):
+            return False
+        if site.islanded:
+            return state.name in site.grid_forming
+        return last is not None and not last.present
 
     def capacity_wh(self, evse: Evse) -> float:
         """Return the capacity of the vehicle's battery to calculate with."""
@@ -153,7 +172,9 @@ class SiteDecision:
         # energy management hands a grid-forming source over before the vehicle's own floors are reached
         found = floors_of(state.evse, self._site, state.reserve, state.agreed_pct, of_vehicle=not state.forms_grid)
         schedule = state.schedule or ReserveInForce(off_grid=self._site.islanded)
-        return floor_in_force(found, schedule, request.min_soc_pct if request else None)
+        # a command's own floor does not end the supply of an island
+        commanded_pct = request.min_soc_pct if request is not None and not state.forms_grid else None
+        return floor_in_force(found, schedule, commanded_pct)
 
     def _reached(self, state: EvseControlState, floor: Floor) -> bool:
         hysteresis_pct = self._site.policy.floor_hysteresis_pct

@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from gateway.authority.site_limits import metered
 from gateway.control.control_state import EvseRegistry
+from gateway.control.last_grid import LastGridPersistence
 from gateway.control.publisher import EventPublisher
 from gateway.control.site_decision import SiteDecision
 from gateway.model.command import complaint
 from gateway.model.reason import Code, Reason, because
-from gateway.model.site import INPUTS, AnyInput, Freshness, InputKind, Site, switching_part
+from gateway.model.site import INPUTS, AnyInput, Freshness, Grid, InputKind, Site, switching_part
 from gateway.model.state import Happened
 from protocols.ports import Clock
 
@@ -33,6 +34,7 @@ class SiteInputs:
         clock: Clock,
         clock_skew_s: float,
         handlers: InputHandlers,
+        last_grid: LastGridPersistence,
     ) -> None:
         self._site = site
         self._registry = registry
@@ -41,6 +43,7 @@ class SiteInputs:
         self._clock = clock
         self._clock_skew_s = clock_skew_s
         self._handlers = handlers
+        self._last_grid = last_grid
         self._freshness: dict[InputKind, Freshness] = {}
 
     def receive(self, kind: str, payload: bytes) -> Reason | None:
@@ -53,6 +56,8 @@ class SiteInputs:
         site.inputs.put(name, value, now, wall)
         if name is InputKind.GRID:
             self._decision.grid_metered()
+        if isinstance(value, Grid) and site.inputs.readings[name].value is value:
+            self._last_grid.keep(value, wall)
         if name in self._handlers:
             self._handlers[name](value)
         self.check_freshness()

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.soc_floors import Floor, floor_in_force, storage_floor
-from gateway.energy.evse_orders import Evses, grid_orders, island_orders, zero_orders
+from gateway.energy.evse_orders import Evses, grid_orders, island_orders, unreported_orders, zero_orders
 from gateway.energy.forecast import DayProfile
 from gateway.energy.input_mapping import grid_reading, island_inputs, storm_warning
 from gateway.energy.off_grid import OffGrid
@@ -32,8 +32,9 @@ from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.island import Island
 from gateway.energy.resilience.phase import OFF_GRID, ZERO, Phase, Source
 from gateway.energy.resilience.phase import Orders as IslandOrders
+from gateway.energy.resilience.pv_curtailment import absorbable_w
 from gateway.energy.resource import STORAGE, Kind, Resource, usable_wh
-from gateway.energy.resources import ResourceBuilder
+from gateway.energy.resources import ResourceBuilder, free_of_commands
 from gateway.energy.settings import EnergySection
 from gateway.energy.state_messages import plan_state, rounded, rounded_hours, share_state, window_state
 from gateway.energy.storage_accounting import StorageAccounting
@@ -79,7 +80,7 @@ class SiteController:
         """Return the problem to plan, None where it cannot be stated (which is reported once)."""
         self._planned_at = view.now
         try:
-            resources = self.recharging.with_targets(self.resource_builder.resources(view))
+            resources = self.recharging.with_targets(free_of_commands(view, self.resource_builder.resources(view)))
             return problem_of(view, self.settings, resources, self.profile, self.on_grid.window, self.on_grid.billed)
         except ValueError as error:
             self.plan_failed(str(error), view.now)
@@ -94,6 +95,11 @@ class SiteController:
         """Use rules until the next plan. `why` ends a sentence."""
         self.on_grid.use_plan(None)
         self._plan_events += self.planner.fall_back(why, now)
+
+    def restore_loss(self) -> None:
+        """Continue a loss of the grid from before a restart."""
+        self.island.grid.restore_loss()
+        self.island.lost_before = True
 
     # real-time loop ---------------------------------------------------------------------------------------------------
 
@@ -114,20 +120,31 @@ class SiteController:
         self._car_floors = {car.evse: car.floors for car in view.cars}
         sources = self._sources(resources, view.unable)
         hand_to = self.off_grid.rotation_step.hand_to
-        done, changes = self.island.step(island_inputs(view, sources, self._backup(view.backup), hand_to))
+        events += self.off_grid.watch(view, self.island.phase, self.island.forming)
+        inputs = island_inputs(view, sources, self._backup(view.backup), hand_to, self.off_grid.collapse)
+        source = self.island.forming
+        done, changes = self.island.step(inputs)
+        if inputs.collapsed and any(change.code == "black_start_failed" for change in changes):
+            changes += self.off_grid.attempt_failed(view.now, source or "")
         self._returned = done.share >= 1.0
         events += changes
         off = done.phase in OFF_GRID
         if off is not self.reserve.off_grid:  # the floors of the new situation apply from this step
             events += self.reserve.update(view.now, view.wall, storm, off)
             resources = self.resource_builder.resources(view)
+        if self.island.unreported and done.forming is not None:
+            evses = unreported_orders(view, done.forming)
+            return self._orders(view, done, evses, None, events)
         events += self._update(view, done, resources, off)
         if done.phase in (Phase.ISLAND, Phase.SYNCHRONISING) and done.forming is not None:
+            resources = [replace(one, max_charge_w=absorbable_w(one)) for one in resources]
             shares, more = self.off_grid.step(view, resources, done.forming)
             evses, storage_w = island_orders(view, resources, shares, done.forming)
-            return self._orders(view, done, evses, storage_w, [*events, *more], pv_limit_w=shares.pv_limit_w)
+            orders = self._orders(view, done, evses, storage_w, [*events, *more], pv_limit_w=shares.pv_limit_w)
+            return replace(orders, island_w=shares.evses_w)
         if done.phase in ZERO:
             return self._zero(view, done, events)
+        resources = free_of_commands(view, resources)
         step = self.on_grid.step(view, self.recharging.with_targets(resources), done.share)
         evses, storage_w = grid_orders(view, resources, step, done.share, self.resource_builder)
         return self._orders(view, done, evses, storage_w, [*events, *step.events], target_w=step.target_w)
@@ -135,13 +152,15 @@ class SiteController:
     def _update(self, view: View, done: IslandOrders, resources: Sequence[Resource], off: bool) -> list[Decided]:
         """Update everything that follows the phase: profile, accounting, autonomy, recharge targets, tiers."""
         self._record(view, off)
+        self.off_grid.measure(view, off)
         events = self.storage_accounting.update(view, resources, None if off else self.on_grid.metered_base_w)
         floors = self._off_grid_floors(resources) if self.off_grid.due(view.now) else {}
         forming = done.forming
         events += self.off_grid.look_ahead(view, resources, floors, self.profile, forming, forming is not None)
         sure = self.island.grid.status is not GridStatus.UNKNOWN
         floors_in_force, free_w = self.resource_builder.floors, self.on_grid.free_w
-        events += self.recharging.update(view, resources, floors_in_force, off, free_w, self.profile, sure)
+        counted = resources if off else free_of_commands(view, resources)
+        events += self.recharging.update(view, counted, floors_in_force, off, free_w, self.profile, sure)
         return events + self._tiers(view.now, done, resources, off)
 
     def _zero(self, view: View, done: IslandOrders, events: Sequence[Decided]) -> Orders:
@@ -149,21 +168,16 @@ class SiteController:
         grid = self.island.grid
         healthy = grid.status is GridStatus.HEALTHY
         why = f" while the site is {done.phase.value.replace('_', ' ')}" if healthy else f": {grid.why}"
-        evses = zero_orders(view, done.forming, f"No power may flow{why}.")
+        evses = zero_orders(view, done.forming, f"No power may flow{why}.", self.off_grid.tiers.expected_w)
         storage_w = 0.0 if self.settings.storage.controlled and done.forming != STORAGE else None
         return self._orders(view, done, evses, storage_w, events, target_w=0.0)
 
     def _tiers(self, now: float, done: IslandOrders, resources: Sequence[Resource], off: bool) -> list[Decided]:
         """Set the load tiers during transitions; in an island they follow the power of the sources."""
         tiers = self.off_grid.tiers
-        if (
-            done.phase is Phase.STARTING
-        ):  # a source that can supply the critical tiers starts with them, a weaker one without load
-            critical_w = sum(tier.expected_w * tier.inrush for tier in tiers.tiers if tier.critical)
+        if done.phase is Phase.STARTING:
             power_w = next((one.max_discharge_w for one in resources if one.name == done.forming), 0.0)
-            if critical_w <= power_w:
-                return tiers.critical_only(now, "a source starts with the critical load only")
-            return tiers.off_all(now, "a source starts without load")
+            return tiers.start(now, power_w, self.off_grid.collapse.factor(now))
         if done.phase in (Phase.OPENING, Phase.DARK):
             return tiers.critical_only(now, "the site is without a source")
         return [] if off else tiers.on_all(now, "the grid supplies the site")
@@ -178,7 +192,8 @@ class SiteController:
             if one.can_form and one.name not in unable:
                 wh = usable_wh(one, one.floor_pct if off else self._off_grid_floor(one))
                 able = one.max_discharge_w > 0 or not off
-                found.append(Source(one.name, wh if able else 0.0, one.max_discharge_w, one.kind is Kind.STORAGE))
+                storage, reported = one.kind is Kind.STORAGE, one.soc_pct is not None
+                found.append(Source(one.name, wh if able else 0.0, one.max_discharge_w, storage, reported))
         return found
 
     def _backup(self, commanded: bool) -> bool | None:

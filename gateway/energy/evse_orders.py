@@ -8,24 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.authority.grid_limits import island_bound, return_bound, zero_bound
+from gateway.authority.grid_limits import (
+    commanded_bound,
+    forming_bound,
+    island_bound,
+    return_bound,
+    unreported_bound,
+    zero_bound,
+)
 from gateway.authority.priority import Bound, Layer
 from gateway.authority.site_limits import demand_window_bound
 from gateway.energy.on_grid import GridStep
 from gateway.energy.resilience.island_balance import IslandShares
 from gateway.energy.resource import STORAGE, Resource
 from gateway.energy.resources import ResourceBuilder
-from gateway.energy.view import EvseOrders, View
+from gateway.energy.view import Car, EvseOrders, View
 from gateway.model.reason import Code
 
 Evses = dict[str, EvseOrders]
 
 
-def zero_orders(view: View, forming: str | None, text: str) -> Evses:
-    """Return 0 W for all but the grid-forming source (a start that is under way), which is not set."""
+def zero_orders(view: View, forming: str | None, text: str, load_w: float) -> Evses:
+    """Return 0 W for all but the grid-forming source, which starts and is expected to supply `load_w`."""
     zero = EvseOrders(None, (zero_bound(text),))
-    forms = EvseOrders(None, (), forms_grid=True)
-    return {car.evse: forms if car.evse == forming else zero for car in view.cars}
+    return {car.evse: _forming_orders(car, -load_w) if car.evse == forming else zero for car in view.cars}
+
+
+def _forming_orders(car: Car, power_w: float) -> EvseOrders:
+    """Return the orders of the grid-forming source: no set-point, and no command changes what the island needs."""
+    return EvseOrders(None, (forming_bound(car.evse, power_w, car.max_charge_w, car.max_discharge_w),), forms_grid=True)
+
+
+def unreported_orders(view: View, forming: str) -> Evses:
+    """Return no set-point for any vehicle: an island continues after a restart, and nothing is known about it yet."""
+    bounds = {
+        car.evse: unreported_bound(forming, car.power_w or 0.0, car.max_charge_w, car.max_discharge_w)
+        for car in view.cars
+    }
+    return {evse: EvseOrders(None, (bound,), forms_grid=True) for evse, bound in bounds.items()}
 
 
 def grid_orders(
@@ -66,7 +86,7 @@ def island_orders(
 ) -> tuple[Evses, float | None]:
     """Return orders in an island and the storage's power; the grid-forming source is not set."""
     evses: Evses = {}
-    by_name = {one.name: one for one in resources}
+    by_name = {one.name: one for one in resources}  # those under a command included
     source = by_name.get(forming)
     # what the grid-forming source can still balance: a grid-following one may be commanded otherwise within it
     balance_w = (0.0, 0.0)
@@ -75,10 +95,14 @@ def island_orders(
     count = max(1, len(view.cars) - 1)
     for car in view.cars:
         if car.evse == forming:
-            evses[car.evse] = EvseOrders(None, (), forms_grid=True)
+            evses[car.evse] = _forming_orders(car, shares.forming_w)
             continue
-        power_w = (car.power_w or 0.0) if car.held else shares.power_w.get(car.evse, 0.0)
-        bound = island_bound(power_w, forming, balance_w, count)
-        target = None if car.held else Bound(Layer.OPTIMISER, power_w, power_w, Code.ISLAND, bound.text)
+        target = None
+        if (limits := shares.commanded.get(car.evse)) is not None:
+            bound = commanded_bound(limits, forming)
+        else:
+            power_w = shares.power_w.get(car.evse, 0.0)
+            bound = island_bound(power_w, forming, balance_w, count)
+            target = Bound(Layer.OPTIMISER, power_w, power_w, Code.ISLAND, bound.text)
         evses[car.evse] = EvseOrders(target, (bound,))
     return evses, shares.power_w.get(STORAGE) if STORAGE in by_name else None

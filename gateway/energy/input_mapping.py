@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway.energy.resilience.collapse import CollapseWatch
 from gateway.energy.resilience.grid_watch import GridReading
 from gateway.energy.resilience.phase import IslandInputs, Source
 from gateway.energy.view import View
@@ -30,7 +31,13 @@ def grid_reading(view: View, closed_else: bool) -> GridReading:
     return GridReading(grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, expected, closed)
 
 
-def island_inputs(view: View, sources: Iterable[Source], backup: bool | None, hand_to: str | None) -> IslandInputs:
+def island_inputs(
+    view: View,
+    sources: Iterable[Source],
+    backup: bool | None,
+    hand_to: str | None,
+    collapse: CollapseWatch,
+) -> IslandInputs:
     """Return the inputs of the island state machine. `backup`: True a new command to enter, False to leave, None."""
     grid, switch = view.inputs.fresh(Grid, view.now), view.inputs.fresh(Switch, view.now)
     load = view.inputs.fresh(Load, view.now)
@@ -40,10 +47,13 @@ def island_inputs(view: View, sources: Iterable[Source], backup: bool | None, ha
         switch.open if switch is not None else None,
         grid.power_w if grid is not None else None,
         list(sources),
-        True if live else None,
+        True if live else False if collapse.dark else None,
         backup,
         view.emergency,
         hand_to,
+        reported=grid is not None or switch is not None,
+        collapsed=collapse.dark,
+        pause_s=collapse.pause_s(view.now),
     )
 
 

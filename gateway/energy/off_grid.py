@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,8 +11,11 @@ from gateway.energy.forecast import SIGMA, DayProfile, Origin, Outlook
 from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.resilience.autonomy import Hours, autonomy
-from gateway.energy.resilience.island_balance import IslandShares, share_island
-from gateway.energy.resilience.rotation import Rotation, RotationStep
+from gateway.energy.resilience.collapse import CollapseWatch
+from gateway.energy.resilience.island_balance import IslandShares, commanded_limits, fill_storage, share_island
+from gateway.energy.resilience.phase import Phase
+from gateway.energy.resilience.pv_curtailment import PvCurtailment
+from gateway.energy.resilience.rotation import Rotation, RotationStep, called_away
 from gateway.energy.resilience.tiers import Tiers
 from gateway.energy.resource import Resource, free_capacity_wh, usable_wh
 from gateway.energy.settings import EnergySection
@@ -24,6 +28,7 @@ OUTLOOK_STEP_S = 1800.0
 OUTLOOK_STEPS = 96
 LEAST_LOAD = 0.3  # of the tiers' expected power: a lower forecast would promise too many hours
 SITE = "site"  # the one tier of a site without tiers
+HOPELESS = 3  # collapses within the hour, after which a person has to help
 MARKS_H = (1.0, 2.0, 4.0, 8.0, 24.0)  # autonomy below each is reported
 
 
@@ -37,6 +42,8 @@ class OffGrid:
     rotation: Rotation = field(default_factory=Rotation)
     hours: dict[str, Hours] = field(default_factory=dict)
     rotation_step: RotationStep = field(default_factory=RotationStep)
+    collapse: CollapseWatch = field(default_factory=CollapseWatch)
+    curtailment: PvCurtailment = field(default_factory=PvCurtailment)
     _updated: float | None = None
     _lowest: float | None = None
 
@@ -126,21 +133,70 @@ class OffGrid:
         figures = (("hours_low", round(hours.low, 2)), ("hours_expected", round(hours.expected, 2)))
         return [Decided(view.now, "autonomy", text, name, figures)]
 
+    def measure(self, view: View, off: bool) -> None:
+        """Measure what the load tiers draw; on the grid all of them are on."""
+        load = view.inputs.fresh(Load, view.now)
+        if load is not None and (not off or not self.collapse.dark):
+            self.collapse.draw(load.power_w, self.tiers.expected_w)
+
+    def watch(self, view: View, phase: Phase, forming: str | None) -> list[Decided]:
+        """Detect that the voltage of the island is gone, or back; return what a person has to know."""
+        watch, load = self.collapse, view.inputs.fresh(Load, view.now)
+        if forming is None and not (watch.dark and phase is Phase.DARK):
+            watch.reset()
+            return []
+        expected_w = self.tiers.expected_w if self.tiers.tiers else math.inf
+        source = next((car for car in view.cars if car.evse == forming), None)
+        power_w, metered_at = (source.power_w, source.metered_at) if source is not None else (None, None)
+        load_w = load.power_w if load is not None else None
+        change = watch.update(
+            view.now, load_w, expected_w, -(power_w or 0.0), -math.inf if metered_at is None else metered_at
+        )
+        if change is True:
+            return [Decided(view.now, "source_back", "The island has a voltage again.", forming or "")]
+        return self._hopeless(view.now, forming) if change is False else []
+
+    def attempt_failed(self, now: float, source: str) -> list[Decided]:
+        """Count an attempt after a collapse that brought no voltage back; return what a person has to know."""
+        self.collapse.attempt_failed(now)
+        return self._hopeless(now, source)
+
+    def _hopeless(self, now: float, source: str | None) -> list[Decided]:
+        watch = self.collapse
+        if watch.count(now) < HOPELESS:
+            return []
+        text = f"The island has collapsed {watch.count(now)} times within the hour: {source} cannot supply what is"
+        text += f" connected, last {watch.last_w:.0f} W. Switch off by hand what is not needed, or plug in another"
+        text += f" vehicle. The next attempt follows in {watch.pause_s(now):.0f} s."
+        return [Decided(now, "island_cannot_hold", text, source or "", (("load_w", round(watch.last_w)),))]
+
     def step(self, view: View, resources: Sequence[Resource], forming: str) -> tuple[IslandShares, list[Decided]]:
         """Return the shares of one step in the island, and the changes of tiers."""
         load = view.inputs.fresh(Load, view.now)
         pv = view.inputs.fresh(Pv, view.now)
         pv_w = pv.power_w if pv is not None else 0.0
-        held_w = sum(car.power_w or 0.0 for car in view.cars if car.held)
+        held_names = {car.evse for car in view.cars if car.held} - {forming}
+        held = [one for one in resources if one.name in held_names]
+        held_w = sum(one.present_w for one in held)
         load_w = load.power_w if load is not None else self.tiers.expected_w
-        supply_w = sum(one.max_discharge_w for one in resources) + pv_w - held_w
+        supply_w = sum(one.max_discharge_w for one in resources) + pv_w
         hours = {name: one.low for name, one in self.hours.items()}
         empty = not any(usable_wh(one) > 0 for one in resources) and pv_w <= 0
-        events = self.tiers.step(view.now, supply_w, load.power_w if load is not None else None, hours, empty)
+        measured_w = load.power_w if load is not None else None
+        factor = self.collapse.factor(view.now, trial=not any(self.tiers.on.values()))
+        events = self.tiers.step(view.now, supply_w, measured_w, hours, empty, factor)
         net_w = load_w + held_w - pv_w
+        free = [one for one in resources if one.name not in held_names]
+        limits = commanded_limits(load_w - pv_w, free, held, forming)
         if net_w < 0:  # PV surplus: recharge targets come first
-            resources = self.recharging.hand_out(resources, -net_w)
-        return share_island(net_w, pv_w, resources, forming), events
+            free = self.recharging.hand_out(free, -net_w)
+        fills = any(called_away(one, view.called) and usable_wh(one) > 0 for one in free)
+        shares = fill_storage(net_w, pv_w, free, forming) if fills else share_island(net_w, pv_w, free, forming)
+        by_source = {**shares.power_w, forming: shares.forming_w}
+        evses_w = held_w + sum(by_source.get(car.evse, 0.0) for car in view.cars)
+        absorbed_w = sum(one.max_charge_w for one in free) - held_w
+        limit_w = self.curtailment.limit_w(view.now, pv_w, load_w, absorbed_w) if pv is not None else None
+        return replace(shares, commanded=limits, evses_w=evses_w, pv_limit_w=limit_w), events
 
     def autonomy_state(self) -> dict[str, AutonomyHours]:
         """Return the autonomy per load tier as published in the site's state."""

@@ -81,7 +81,7 @@ class OnGrid:
     free_w: float = float("inf")  # left by the connection for charging in the last step
     _mode: tuple[SiteMode, Mode] | None = None  # in force
     _code: TargetCode | None = None
-    _binding: Code | None = None
+    _binding: tuple[Code | None, bool] = (None, False)  # the limit reported last, and whether it is by command
     _shaving: bool = False
     _held: Sequence[str] = ()
     _present: set[str] = field(default_factory=set)  # EVSEs whose vehicles were there in the last step
@@ -102,20 +102,22 @@ class OnGrid:
         self.free_w = left.high_w
         target = self._target_of_mode(view, pool, base_w, left)
         pool = self._with_recharge(target, pool, left, view.wall)
+        by_command = target.power_w is None
         target = self._at_rest_first(target)
+        changes = self._changes(view, target, left, by_command)
+        if by_command:  # limits only forbid then
+            left = replace(left, low_w=min(left.low_w, 0.0), high_w=max(left.high_w, 0.0))
         self.arrived = True
         if target.power_w is None:
             pool = _pool([one for one in pool.resources if one.must_w > 0], view.wall)
             if not pool.resources:
                 self.ramp = None
-                changes = self._changes(view, target, left)
                 return GridStep(target, left, controlled_w, base_w, None, (*events, *deviations, *changes))
             target = Target(0.0, TargetCode.RECHARGE, "Energy discharged in the outage is recharged.")
             controlled_w = sum(one.present_w for one in pool.resources)
         target_w = self._ramped(view, _goal_w(target, pool, left), left, controlled_w)
         shares = self._shares(target_w, pool.resources, view, by_plan=target.by_plan)
         self.ordered(view, shares.power_w)
-        changes = self._changes(view, target, left)
         return GridStep(target, left, target_w, base_w, shares, (*events, *deviations, *changes))
 
     def use_plan(self, plan: Plan | None) -> None:
@@ -274,8 +276,11 @@ class OnGrid:
                 return shares
         return share(target_w, counted, view.wall)
 
-    def _changes(self, view: View, target: Target, left: Headroom) -> list[Decided]:
-        """Return an event when the reason changes, and when a limit of the connection begins to bind."""
+    def _changes(self, view: View, target: Target, left: Headroom, by_command: bool) -> list[Decided]:
+        """Return an event when the reason changes, and when a limit of the connection begins to bind.
+
+        `by_command`: EVSEs follow their own commands, so that nothing is discharged or charged for a limit.
+        """
         events = []
         if target.code != self._code:
             self._code = target.code
@@ -286,10 +291,12 @@ class OnGrid:
             binding, edge_w = left.high_code, left.high_w
         elif target_w < left.low_w - NEAR_W:
             binding, edge_w = left.low_code, left.low_w
-        if binding is not self._binding:
-            self._binding = binding
+        if (binding, by_command) != self._binding:
+            self._binding = (binding, by_command)
             if binding is not None:
                 text = f"The {binding.replace('_', ' ')} leaves {edge_w:.0f} W of a target of {target_w:.0f} W."
+                if by_command:
+                    text += " No vehicle supports the site for it without a command."
                 events.append(Decided(view.now, LimitBinds(f"bound_by_{binding.value}"), text))
         return events
 

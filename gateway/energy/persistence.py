@@ -16,6 +16,7 @@ import msgspec
 from gateway.authority.demand_window import DemandWindow
 from gateway.energy.controller import SiteController
 from gateway.energy.forecast import SLOTS
+from gateway.model.energy_state import GridStatus
 from gateway.model.journal import Forgotten, Kept
 from gateway.store.journal import Journal
 
@@ -32,12 +33,17 @@ _Day = Annotated[list[_Some | None], msgspec.Meta(min_length=SLOTS, max_length=S
 
 
 class OutageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`had`: SoC by identity before the outage; `off`: it continues; `back`: its end (Unix time); `forming`: source."""
+    """`had`: SoC by identity before the outage; `off`: it continues; `back`: its end (Unix time); `forming`: source.
+
+    `lost`: the grid counts as lost; `shed`: load tiers that are off.
+    """
 
     had: dict[str, _Pct]
     off: bool
     back: float | None
     forming: str | None
+    lost: bool = False
+    shed: tuple[str, ...] = ()
 
 
 class WindowRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +75,9 @@ def outage_row(controller: SiteController) -> OutageRow | None:
     had, off, back = controller.recharging.remembered()
     if not off and back is None:
         return None
-    return OutageRow(had, off, back, controller.island.forming)
+    island, tiers = controller.island, controller.off_grid.tiers
+    lost = island.grid.status is GridStatus.LOST
+    return OutageRow(had, off, back, island.forming, lost, tuple(name for name, on in tiers.on.items() if not on))
 
 
 def window_row(controller: SiteController) -> WindowRow | None:
@@ -94,6 +102,9 @@ def restore_rows(controller: SiteController, rows: Mapping[str, str]) -> list[st
                 row = msgspec.json.decode(body, type=OutageRow)
                 controller.recharging.restore(row.had, row.off, row.back)
                 controller.island.restore(row.forming)
+                if row.lost:
+                    controller.restore_loss()
+                controller.off_grid.tiers.restore(row.shed)
             elif key == WINDOW:
                 _restore_window(controller, msgspec.json.decode(body, type=WindowRow))
             elif key == DAYS:

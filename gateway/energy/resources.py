@@ -6,6 +6,7 @@ The floors and their hysteresis are those of `gateway.authority.soc_floors`, the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import sqrt
 from statistics import fmean
 
@@ -42,8 +43,8 @@ class ResourceBuilder:
             self._storage_order = (power_w, wall if power_w is not None else self._storage_order[1])
 
     def resources(self, view: View) -> list[Resource]:
-        """Return the resources that energy management sets; vehicles under a command of their own are left out."""
-        found = [self.car(view, car) for car in view.cars if not car.held]
+        """Return all resources; `free_of_commands` leaves out those that energy management does not set."""
+        found = [self.car(view, car) for car in view.cars]
         storage = self.storage(view)
         return found if storage is None else [*found, storage]
 
@@ -129,3 +130,9 @@ def _may_discharge(view: View, soc_pct: float | None, floor: Floor, reached: boo
     """Return whether its floor lets a battery be discharged."""
     bound = soc_floors.discharge_bound(soc_pct, floor, reached=reached, without_soc=view.discharge_without_soc)
     return bound is None
+
+
+def free_of_commands(view: View, resources: Iterable[Resource]) -> list[Resource]:
+    """Return the resources that energy management sets: without the vehicles under a command of their own."""
+    held = {car.evse for car in view.cars if car.held}
+    return [one for one in resources if one.name not in held]

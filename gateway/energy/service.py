@@ -63,6 +63,16 @@ class LendingConstraints:
     blue_switch: BlueSwitchState | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SiteDemand:
+    """Power of the critical tiers, W; usable energy in the storage now and when it is full, Wh; its charge power, W."""
+
+    draw_w: float
+    stored_wh: float = 0.0
+    store_wh: float = 0.0
+    store_w: float = 0.0
+
+
 class EnergyService:
     """Energy service of one site. `state` is the `energy` part of the site's state, None while nothing is managed."""
 
@@ -86,6 +96,7 @@ class EnergyService:
             registry, publisher, clock, stations, settings.forming, settings.parallel_forming
         )
         self.settings = settings
+        site.describe_grid_forming(settings.forming)
         self.lending = LendingConstraints()
         self.controller = SiteController(settings, meter)
         self.state: EnergyState | None = None
@@ -102,6 +113,8 @@ class EnergyService:
         """Restore what an earlier run kept; before the first step."""
         if self._persistence is not None:
             self._persistence.restore(self.controller, kept)
+        if self._site.grid_before is not None and not self._site.grid_before.present:
+            self.controller.restore_loss()
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -252,19 +265,21 @@ class EnergyService:
             return_pct=self.lending.recharge_pct.get(evse.name),
             flowing_w=state.flowing_w(now),
             floor_reached=state.floor_reached,
+            metered_at=evse.metered_at,
         )
 
     # orders ---------------------------------------------------------------------------------------------------------
 
     def _carry_out(self, orders: Orders) -> None:
-        if self._site.operate_islanded(orders.islanded):
+        if self._site.operate_islanded(orders.islanded, orders.island_w):
             self._publisher.inputs_changed.set()
             self._registry.wake_all()
         island = self.controller.island
         self._forming.step(orders.state.forming, island.interlock.may_start, island.sure)
-        nothing, reserve = EvseOrders(), self.controller.reserve.in_force
-        for state in self._registry:
-            self._order(state, orders.evses.get(state.name, nothing), reserve)
+        nothing, forms, reserve = EvseOrders(), EvseOrders(forms_grid=True), self.controller.reserve.in_force
+        for state in self._registry:  # a grid-forming source whose station is away for a moment stays one
+            one = orders.evses.get(state.name, forms if state.name == orders.state.forming else nothing)
+            self._order(state, one, reserve)
         for event in orders.events:
             evse = event.subject if event.subject in self._registry else None
             self._publisher.decided(str(event.code), event.text, evse, event.subject, dict(event.figures))
@@ -319,13 +334,16 @@ class EnergyService:
                 state.agreed_pct = agreed_pct
                 state.wake.set()
 
-    def demand(self) -> tuple[float, float]:
-        """Return what the site needs off the grid: power of its critical tiers, W, and energy in its storage, Wh."""
+    def demand(self) -> SiteDemand:
+        """Return what the site needs off the grid, and what its storage can hold."""
         tiers = self.controller.off_grid.tiers.tiers
         critical_w = sum(tier.expected_w for tier in tiers if tier.critical)
         storage = self.controller.resource_builder.storage(self.view())
         draw_w = critical_w or sum(tier.expected_w for tier in tiers) or UNKNOWN_DRAW_W
-        return draw_w, usable_wh(storage) if storage is not None else 0.0
+        if storage is None:
+            return SiteDemand(draw_w)
+        full_wh = usable_wh(replace(storage, soc_pct=storage.ceiling_pct))
+        return SiteDemand(draw_w, usable_wh(storage), full_wh, storage.max_charge_w)
 
 
 def _same(one: EvseOrders, two: EvseOrders) -> bool:

@@ -29,7 +29,7 @@ class Car:
     `capacity_wh`: the one to calculate with.
     `setpoint_w`: the power last sent to the station. `flowing_w`: the way of its power, from what is measured over what
     was ordered since; None where that is not known. `return_pct`: the state of charge that the agreement of a deployed
-    vehicle guarantees after an outage, None for other vehicles.
+    vehicle guarantees after an outage, None for other vehicles. `metered_at`: time of the last meter reading.
     """
 
     evse: str
@@ -49,6 +49,7 @@ class Car:
     return_pct: float | None = None
     floor_reached: bool = False
     flowing_w: Sequence[float] | None = None
+    metered_at: float | None = None
 
     @property
     def present_w(self) -> float:
@@ -95,6 +96,7 @@ class EvseOrders:
 class Orders:
     """Orders until the next step. `islanded`: the missing grid is not a reason for 0 W.
 
+    `island_w`: what all vehicles together have to take, None outside an island.
     `storage_w` and `pv_limit_w` are for the facility, None sets nothing. `state` is the `energy` part of the site's
     state, with the phase, the grid-forming source, the order to the main switch and the load tiers.
     """
@@ -105,4 +107,5 @@ class Orders:
     pv_limit_w: float | None = None
     target_w: float | None = None
     events: tuple[Decided, ...] = ()
+    island_w: float | None = None
     state: EnergyState = field(kw_only=True)

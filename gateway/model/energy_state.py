@@ -23,6 +23,10 @@ def _absent(value: object) -> bool:
     return value is None
 
 
+def _zero(value: object) -> bool:
+    return not value
+
+
 class Phase(StrEnum):
     """Position of the site between grid-connected and island operation."""
 
@@ -212,6 +216,8 @@ class SiteNeedState(Message):
     draw_w: NonNegative
     stored_wh: NonNegative
     bays: Annotated[int, Field(ge=0)]
+    store_wh: NonNegative = Field(default=0.0, exclude_if=_zero, description="energy of its storage when it is full")
+    store_w: NonNegative = Field(default=0.0, exclude_if=_zero, description="charge power of its storage")
 
 
 class SharedEnergyState(Message):

@@ -5,7 +5,7 @@ An input without recent messages is stale, a state of its own and never zero: `I
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, TypeAlias, TypeVar
@@ -304,6 +304,14 @@ class SitePolicy:
     vehicle_trip_wh: Mapping[str, float] = field(default_factory=dict, hash=False)  # trip home, with its margin
 
 
+@dataclass(frozen=True, slots=True)
+class GridReport:
+    """A report of the grid from before the start of the gateway; `at` is Unix time."""
+
+    present: bool
+    at: float
+
+
 @dataclass(slots=True)
 class Site:
     """State in force for all EVSEs."""
@@ -318,7 +326,27 @@ class Site:
     backup: bool = False
     islanded: bool = False
 
-    def operate_islanded(self, islanded: bool) -> bool:
-        """Apply whether the site runs as an island; True where that is a change."""
-        changed, self.islanded = self.islanded is not islanded, islanded
+    island_w: float | None = None  # power of all EVSEs together that the island needs now, + charge
+    grid_forming: frozenset[str] = frozenset()  # EVSEs whose chargers can form an island, as configured
+    grid_before: GridReport | None = None  # last report of an earlier run
+
+    def operate_islanded(self, islanded: bool, island_w: float | None = None) -> bool:
+        """Apply whether the site runs as an island, and what it needs of all EVSEs; True where it begins or ends."""
+        changed, self.islanded, self.island_w = self.islanded is not islanded, islanded, island_w
         return changed
+
+    def describe_grid_forming(self, evses: Iterable[str]) -> None:
+        """Apply which EVSEs have chargers that can form an island."""
+        self.grid_forming = frozenset(evses)
+
+    def restore_grid(self, report: GridReport | None) -> None:
+        """Restore the last report of an earlier run."""
+        self.grid_before = report
+
+    @property
+    def last_grid(self) -> GridReport | None:
+        """Last report of the grid, however old; None where none was ever received."""
+        reading = self.inputs.readings.get(InputKind.GRID)
+        if reading is not None and isinstance(reading.value, Grid):
+            return GridReport(reading.value.present, reading.value.ts)
+        return self.grid_before

@@ -24,7 +24,7 @@ OURS = {
     "typhoon-evacuation",
 }  # the scenarios of energy management are run in test_energy.py
 LONG = {"normal-day-store", "night-outage-welfare"}  # run completely by `make soak`; here only their first part
-NEVER = ("floor_crossed_pct", "fed_dead_grid_wh", "car_violations")
+NEVER = ("floor_crossed_pct", "fed_dead_grid_wh", "car_violations", "not_seen_on_meter")
 
 
 def explain(result: SimulationResult) -> str:

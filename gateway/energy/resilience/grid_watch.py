@@ -86,6 +86,11 @@ class GridWatch:
             self.status, self.why = GridStatus.HEALTHY, judgement.why
         return events + self._changes(before, now)
 
+    def restore_loss(self) -> None:
+        """Continue a loss from before a restart: it lasts until the grid is reported as healthy."""
+        self.status = GridStatus.LOST
+        self.why = "it was lost before the gateway was restarted, and has not been reported since"
+
     def _changes(self, before: GridStatus, now: float) -> list[Decided]:
         if self.status is before:
             return []

@@ -31,6 +31,9 @@ from gateway.energy.resilience.phase import (
 )
 from gateway.model.energy_state import GridStatus
 
+START_AGAIN_S = 12.0  # for a start after a collapse
+SHORTEST_PAUSE_S = 10.0  # after a start that failed behind a collapse
+
 
 @dataclass(slots=True)
 class Island:
@@ -43,11 +46,14 @@ class Island:
     forming: str | None = None
     formed_before: str | None = None  # before a restart: the source of a running island
     sure: bool = False  # no other source than `forming` can be grid-forming since before a restart, as far as known
-    _waits_until: float | None = None
+    lost_before: bool = False  # the grid was lost when an earlier run ended: the reconnect delay has still to pass
+    _reported: bool = False  # the facility has reported grid or main switch since the start
+    _adopted: bool = False  # `forming` was adopted before anything was reported, and has not been seen to be able yet
+    _waits_until: float | None = None  # from the first report on
     _begun: bool = False  # the main switch has reported closed since the start
     _now: float = 0.0
     _entered: float = 0.0
-    _failed: dict[str, float] = field(default_factory=dict)
+    _not_before: dict[str, float] = field(default_factory=dict)  # by source: of a next attempt
     _late: bool = False  # a delay has been reported in this phase
     _no_sync_before: float = -1e9
     _commanded: bool = False
@@ -61,6 +67,8 @@ class Island:
         """Return the orders of one step, after `grid.update`, and what has changed."""
         self._now = inputs.now
         self._events = self.interlock.update(inputs.switch_open, inputs.through_w, inputs.now)
+        if inputs.reported and not self._reported:
+            self._reported, self._waits_until = True, inputs.now + self.settings.return_within_s
         self._command(inputs)
         for _ in range(len(Phase)):  # a step may pass through several phases, but not endlessly
             before = self.phase
@@ -72,10 +80,14 @@ class Island:
                 break
         if self.phase not in FORMING:
             self.forming = None
-        if self._waits_until is None:
-            self._waits_until = inputs.now + self.settings.return_within_s
-        self.sure = self.sure or self.forming is not None or self._begun or inputs.now >= self._waits_until
+        waited = self._waits_until is not None and inputs.now >= self._waits_until
+        self.sure = self.sure or (self._reported and (self.forming is not None or self._begun or waited))
         return self._orders(inputs), self._events
+
+    @property
+    def unreported(self) -> bool:
+        """True in an island that was adopted after a restart while too little is known: it stays as it is."""
+        return self.phase is Phase.ISLAND and (self._adopted or not self._reported)
 
     def _orders(self, inputs: IslandInputs) -> Orders:
         share = 1.0
@@ -101,16 +113,27 @@ class Island:
 
     def _on_grid(self, inputs: IslandInputs) -> None:
         self._begun = self._begun or inputs.switch_open is False
+        if not self._reported and self._adopt_unreported(inputs):
+            return
         if (self.grid.status is not GridStatus.HEALTHY or not self._begun) and self._adopt(inputs):
             return
         if self._begun and self.grid.status is GridStatus.HEALTHY:
             self.formed_before = None
-        if self.grid.status is GridStatus.LOST:
+        if self.grid.status is GridStatus.LOST and self._reported and not self.lost_before:
             self._leave(inputs, "The grid is lost")
-        elif self.grid.status is GridStatus.SUSPECT:
+        elif self.grid.status in (GridStatus.SUSPECT, GridStatus.LOST) or self.lost_before:
             self._go(Phase.SUSPECT, "holding_zero", f"All power is held at zero: {self.grid.why}.")
         elif self._commanded and self.settings.capable:
             self._go(Phase.OPENING, "opening_main_switch", "Island operation is commanded: the main switch opens.")
+
+    def _adopt_unreported(self, inputs: IslandInputs) -> bool:
+        """Continue with the grid-forming source from before a restart while the facility reports nothing."""
+        if not self.settings.capable or self.formed_before is None or inputs.emergency:
+            return False
+        self.forming, self.formed_before, self._adopted = self.formed_before, None, True
+        text = f"{self.forming} formed an island before the restart, and nothing has been reported since: it continues."
+        self._go(Phase.ISLAND, "island_adopted", text)
+        return True
 
     def _adopt(self, inputs: IslandInputs) -> bool:
         """Adopt a running island after a (re)start without interrupting its supply; return whether it was adopted."""
@@ -118,7 +141,7 @@ class Island:
             return False
         if self._awaits(inputs):
             return False
-        source = self._choose(inputs, self.formed_before)
+        source = self._choose(inputs, self.formed_before) or self._choose(inputs, waiting=True)
         if source is None:
             return False
         self.forming, self.formed_before = source.name, None
@@ -135,7 +158,14 @@ class Island:
 
     def _suspect(self, inputs: IslandInputs) -> None:
         if self.grid.status is GridStatus.LOST:
-            self._leave(inputs, "The grid is lost")
+            if self._reported:  # a loss from before a restart moves no switch: the grid may have returned meanwhile
+                self.lost_before = False
+                self._leave(inputs, "The grid is lost")
+        elif self.grid.status is GridStatus.HEALTHY and self.lost_before:
+            if self.grid.may_reconnect(inputs.now):
+                self.lost_before = False
+                text = "The grid has been healthy for the reconnect delay: power returns by a ramp."
+                self._go(Phase.RETURNING, "returning", text)
         elif self.grid.status is GridStatus.HEALTHY:
             self._go(Phase.ON_GRID, "zero_released", "The grid is healthy, power may flow again.")
 
@@ -185,18 +215,21 @@ class Island:
             self.forming, self.formed_before = source.name, None
             text = f"{source.name} starts to form the island, with {source.usable_wh / 1000:.1f} kWh above its floor."
             self._go(Phase.STARTING, "black_start", text)
-        elif not self._late:
+        elif not self._late and self._choose(inputs, waiting=True) is None:
             self._late = True
             self._report("no_source", "No source can form an island: no capable vehicle or storage is above its floor.")
 
-    def _choose(self, inputs: IslandInputs, first: str | None = None) -> Source | None:
-        """Return the source to form the island: `first`, the rotation's, the storage, else the fullest vehicle."""
+    def _choose(self, inputs: IslandInputs, first: str | None = None, *, waiting: bool = False) -> Source | None:
+        """Return the source to form the island: `first`, the rotation's, the storage, else the fullest vehicle.
+
+        `waiting`: also one whose next attempt is due later.
+        """
         able = [
             one
             for one in inputs.sources
             if one.usable_wh > 0
             and one.max_discharge_w > 0
-            and inputs.now - self._failed.get(one.name, -1e9) >= self.settings.retry_source_s
+            and (waiting or inputs.now >= self._not_before.get(one.name, 0.0))
         ]
         selected = [one for one in able if one.name == (first or inputs.hand_to)]
         return max(selected or able, key=lambda one: (one.storage, one.usable_wh, one.name), default=None)
@@ -208,8 +241,11 @@ class Island:
         waited_s = inputs.now - self._entered
         if alive and (inputs.formed is True or (inputs.formed is None and waited_s >= self.settings.settle_s)):
             self._go(Phase.ISLAND, "island_formed", f"{self.forming} supplies the island.")
-        elif not alive or waited_s >= self.settings.start_within_s:
-            self._failed[self.forming or ""] = inputs.now
+        elif not alive or waited_s >= (START_AGAIN_S if inputs.collapsed else self.settings.start_within_s):
+            pause_s = self.settings.retry_source_s
+            if inputs.collapsed:
+                pause_s = min(pause_s, max(inputs.pause_s, SHORTEST_PAUSE_S))
+            self._not_before[self.forming or ""] = inputs.now + pause_s
             why = "did not form the island in time" if alive else "is gone"
             self._go(Phase.DARK, "black_start_failed", f"{self.forming} {why}.")
             self.forming = None
@@ -230,10 +266,17 @@ class Island:
         if self._interlocked(inputs):
             return
         source = next((one for one in inputs.sources if one.name == self.forming), None)
-        if source is None or source.usable_wh <= 0 or source.max_discharge_w <= 0:
+        able = source is not None and source.usable_wh > 0 and source.max_discharge_w > 0
+        self._adopted = self._adopted and not able
+        if self._adopted and self._may_appear(source, inputs.now):
+            return
+        self._adopted = False
+        if source is not None and able and inputs.collapsed:
+            self._collapse(inputs)
+        elif source is None or not able:
             why = "is gone" if source is None else "has reached its floor"
             if source is None:
-                self._failed[self.forming or ""] = inputs.now
+                self._not_before[self.forming or ""] = inputs.now + self.settings.retry_source_s
             self._hand_over(inputs, f"{self.forming} {why}")
         elif inputs.hand_to is not None and inputs.hand_to != self.forming:
             if any(one.name == inputs.hand_to and one.usable_wh > 0 for one in inputs.sources):
@@ -248,6 +291,24 @@ class Island:
             else:
                 text = f"The grid has been healthy for {healthy_s:.0f} s: the sources stop, then the switch closes."
                 self._go(Phase.CLOSING, "closing_main_switch", text)
+
+    def _collapse(self, inputs: IslandInputs) -> None:
+        """Start again after a collapse: at once with less load, after repeated ones with a pause."""
+        name = self.forming or ""
+        text = f"{name} no longer supplies the island: its voltage is gone."
+        if inputs.pause_s <= 0:
+            self._go(Phase.STARTING, "source_lost", f"{text} It starts again with less load.")
+            return
+        self._not_before[name] = inputs.now + inputs.pause_s
+        self.forming = None
+        text += f" The next attempt with it follows in {inputs.pause_s:.0f} s."
+        self._go(Phase.DARK, "source_lost", text)
+
+    def _may_appear(self, source: Source | None, now: float) -> bool:
+        """Return whether the adopted source may still turn out to be able: station and vehicle report late."""
+        if source is not None and source.reported and source.usable_wh <= 0:
+            return False  # it has reached its floor
+        return self._waits_until is None or now < self._waits_until
 
     def _hand_over(self, inputs: IslandInputs, why: str) -> None:
         others = [one for one in inputs.sources if one.name != self.forming]
@@ -269,6 +330,10 @@ class Island:
             self._go(Phase.RETURNING, "main_switch_closed", "The main switch is closed: the grid supplies the site.")
         elif not any(one.name == self.forming for one in inputs.sources):
             self._go(Phase.CLOSING, "closing_main_switch", f"{self.forming} is gone: the switch closes without load.")
+        elif inputs.collapsed:
+            self.forming = None
+            text = "The voltage of the island is gone: the switch closes without load."
+            self._go(Phase.CLOSING, "source_lost", text)
         elif inputs.now - self._entered >= self.settings.synchronise_within_s:
             self._no_sync_before = inputs.now + self.settings.synchronise_within_s
             self._go(Phase.ISLAND, "transfer_called_off", "The switch did not close in time: the island continues.")

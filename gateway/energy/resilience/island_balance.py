@@ -7,25 +7,29 @@ PV beyond the capacity of all batteries is curtailed before the frequency rises.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.authority.grid_limits import forming_power_w
 from gateway.energy.dispatch import share
-from gateway.energy.resource import Resource
+from gateway.energy.resource import Kind, Resource
 
 
 @dataclass(frozen=True, slots=True)
 class IslandShares:
     """Set-points of the grid-following sources, expected power of the grid-forming one, PV limit (None: no limit).
 
-    `short_w`: load beyond the power of all sources, > 0 in an overload.
+    `short_w`: load beyond the power of all sources, > 0 in an overload. `commanded`: the least and the most that a
+    source under a command may take, W. `evses_w`: what all vehicles together have to take.
     """
 
     power_w: Mapping[str, float]
     forming_w: float
     pv_limit_w: float | None = None
     short_w: float = 0.0
+    commanded: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    evses_w: float = 0.0
 
 
 def share_island(net_w: float, pv_w: float, resources: Sequence[Resource], forming: str) -> IslandShares:
@@ -46,3 +50,42 @@ def share_island(net_w: float, pv_w: float, resources: Sequence[Resource], formi
         pv_limit = max(0.0, pv_w - too_much_w)
         left_w = -source.max_charge_w
     return IslandShares(done.power_w, 0.0 - min(left_w, source.max_discharge_w), pv_limit, short_w)
+
+
+def commanded_limits(
+    net_w: float, free: Sequence[Resource], held: Sequence[Resource], forming: str
+) -> dict[str, tuple[float, float]]:
+    """Return the least and the most that each source under a command may take, W, + charge.
+
+    `net_w`: load − PV without those sources, which `free` supplies as far as it can. A command may use what the
+    grid-forming source can balance; what the others cannot supply, the sources under a command have to.
+    """
+    if not held:
+        return {}
+    rest = share_island(net_w, 0.0, free, forming)
+    source = next((one for one in free if one.name == forming), None)
+    more_w = less_w = 0.0
+    if source is not None:
+        more_w = rest.forming_w - forming_power_w(-math.inf, source.max_charge_w, source.max_discharge_w)
+        less_w = forming_power_w(math.inf, source.max_charge_w, source.max_discharge_w) - rest.forming_w
+    needed = share(-rest.short_w, [replace(one, wanted_pct=None) for one in held]).power_w
+    limits = {}
+    for one in held:
+        high_w = needed[one.name] if rest.short_w > 0 else max(0.0, more_w) / len(held)
+        limits[one.name] = (min(high_w, 0.0 - max(0.0, less_w) / len(held)), high_w)
+    return limits
+
+
+def fill_storage(net_w: float, pv_w: float, resources: Sequence[Resource], forming: str) -> IslandShares:
+    """Return the shares of an island in which vehicles also fill the storage, before one of them goes on."""
+    store = next((one for one in resources if one.kind is Kind.STORAGE), None)
+    vehicles = [one for one in resources if one is not store]
+    spare_w = sum(one.max_discharge_w for one in vehicles) - net_w
+    if store is None or spare_w <= 0:
+        return share_island(net_w, pv_w, resources, forming)
+    fill_w = forming_power_w(min(store.max_charge_w, spare_w), store.max_charge_w, store.max_discharge_w)
+    if forming != store.name:
+        shares = share_island(net_w + fill_w, pv_w, vehicles, forming)
+        return replace(shares, power_w={**shares.power_w, store.name: fill_w})
+    done = share(-(net_w + fill_w), [replace(one, wanted_pct=None) for one in vehicles])
+    return IslandShares(done.power_w, 0.0 - (net_w + done.total_w))

@@ -39,12 +39,16 @@ class IslandSettings:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source that can form the island. `usable_wh` is above the floor in force, at the meter."""
+    """A source that can form the island. `usable_wh` is above the floor in force, at the meter.
+
+    `reported`: its state of charge has been reported since the start of the gateway.
+    """
 
     name: str
     usable_wh: float
     max_discharge_w: float
     storage: bool = False
+    reported: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,9 @@ class IslandInputs:
 
     `switch_open`: position feedback of the main switch, None where stale. `through_w`: power through the connection.
     `formed`: the island is energised, None where it is not measured (then the source and `settle_s` decide). `backup`:
-    True a command to enter, False to leave, None neither. `hand_to`: the source that the rotation selects.
+    True a command to enter, False to leave, None neither. `hand_to`: the source that the rotation selects. `reported`:
+    the facility reports the grid or the main switch. `collapsed`: the voltage is gone although a source should form it;
+    `pause_s` before the next attempt.
     """
 
     now: float
@@ -64,6 +70,9 @@ class IslandInputs:
     backup: bool | None = None
     emergency: bool = False
     hand_to: str | None = None
+    reported: bool = True
+    collapsed: bool = False
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gateway.energy.resource import Kind, Resource, usable_wh
 HAND_OVER_H = 0.25  # the grid-forming source hands over when it has this left at the present load
 BETTER = 1.5  # times the usable energy that another must have to justify an interruption
 SWAP_H = 0.25  # h to drive in, plug in and start
+FULL_PCT = 3.0  # below its ceiling a storage is full
 RELEASE_H = 1.0  # h that the others must last before one may leave
 
 
@@ -49,15 +50,15 @@ class Rotation:
         draw_w = max(draw_w, 1.0)
         energy = {one.name: usable_wh(one) for one in resources}
         events: list[Decided] = []
-        hand_to = self._next(draw_w, resources, forming, energy)
+        hand_to = self._next(draw_w, resources, forming, energy, called)
         released = []
         for one in resources:
             if one.kind is not Kind.CAR or one.name == forming:
                 continue
             others_h = sum(wh for name, wh in energy.items() if name != one.name) / draw_w
             done = energy[one.name] <= 0.0 and one.soc_pct is not None and one.capacity_wh is not None
-            called_away = one.name in called or (one.vehicle != "" and one.vehicle in called)
-            if done or (called_away and others_h >= RELEASE_H):
+            leaves = called_away(one, called) and others_h >= RELEASE_H and not _filling(resources, energy[one.name])
+            if done or leaves:
                 released.append(one.name)
                 if one.name not in self._released:
                     why = "has reached its floor" if done else "is called to another site"
@@ -73,13 +74,41 @@ class Rotation:
         return RotationStep(hand_to, tuple(released), needed, tuple(events))
 
     def _next(
-        self, draw_w: float, resources: Sequence[Resource], forming: str | None, energy: dict[str, float]
+        self,
+        draw_w: float,
+        resources: Sequence[Resource],
+        forming: str | None,
+        energy: dict[str, float],
+        called: frozenset[str],
     ) -> str | None:
-        """Return the source to hand over to: only when the present one is nearly empty and another has much more."""
-        if forming is None or energy.get(forming, 0.0) / draw_w > HAND_OVER_H:
+        """Return the source to hand over to: when the present one is nearly empty and another has much more.
+
+        Also when it is called to another site, the storage here is full and another source lasts.
+        """
+        if forming is None:
+            return None
+        if any(one.name == forming and called_away(one, called) for one in resources):
+            others = [one for one in resources if one.can_form and one.name != forming and one.max_discharge_w > 0]
+            ready = [one for one in others if energy[one.name] / draw_w >= RELEASE_H]
+            if ready and not _filling(resources, energy[forming]):
+                return max(ready, key=lambda one: energy[one.name]).name
+        if energy.get(forming, 0.0) / draw_w > HAND_OVER_H:
             return None
         able = [one for one in resources if one.can_form and one.name != forming and one.max_discharge_w > 0]
         best = max(able, key=lambda one: energy[one.name], default=None)
         if best is None or energy[best.name] <= max(BETTER * energy.get(forming, 0.0), draw_w * HAND_OVER_H):
             return None
         return best.name
+
+
+def called_away(one: Resource, called: frozenset[str]) -> bool:
+    """Return whether a vehicle is requested at another site."""
+    return one.name in called or (one.vehicle != "" and one.vehicle in called)
+
+
+def _filling(resources: Sequence[Resource], energy_wh: float) -> bool:
+    """Return whether a vehicle with this energy still has the storage of the site to fill, before it goes on."""
+    return energy_wh > 0 and any(
+        one.kind is Kind.STORAGE and one.soc_pct is not None and one.soc_pct < one.ceiling_pct - FULL_PCT
+        for one in resources
+    )

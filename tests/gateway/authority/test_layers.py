@@ -203,7 +203,7 @@ def test_without_a_grid_nothing_flows_but_in_an_island() -> None:
         (False, False, 0.0, (Layer.GRID_CODE, 0.0, 0.0, Code.GRID_LOST)),
         (False, True, 0.0, None),
         (True, False, 1000.0, (Layer.GRID_CODE, 0.0, INF, Code.INPUT_STALE)),
-        (False, False, 1000.0, (Layer.GRID_CODE, 0.0, INF, Code.INPUT_STALE)),
+        (False, False, 1000.0, (Layer.GRID_CODE, 0.0, 0.0, Code.GRID_LOST)),
         (False, True, 1000.0, None),
     ]:
         site = a_site(islanded=islanded)
@@ -398,6 +398,7 @@ HOPELESS = {
     Code.NEEDED_FOR_DEPARTURE,
     Code.EMERGENCY_STOP,
     Code.GRID_LOST,
+    Code.ISLAND,
     Code.INPUT_STALE,
 }
 

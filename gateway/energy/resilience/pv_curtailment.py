@@ -1,0 +1,45 @@
+"""Curtailment of PV in an island: what load and batteries cannot take is ordered down before the frequency rises.
+
+A nearly full battery takes less, at last nothing: a grid-forming inverter that cannot absorb a surplus raises the
+frequency, and PV inverters trip by it, for minutes. Time is an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.energy.resource import Resource
+from protocols.quantities import clamp
+
+TAPER_PCT, FULL_PCT = 5.0, 1.0  # below the ceiling: from the first on a battery takes less, from the second on nothing
+SPARE, SPARE_W = 0.15, 200.0  # of the load, and at least: kept free for loads that are switched off
+UNUSED, UNUSED_S = 0.8, 120.0  # PV below this part of its limit for so long is not limited by it
+
+
+def absorbable_w(one: Resource) -> float:
+    """Return the charge power that a battery can take at its state of charge; unknown is nothing."""
+    if one.soc_pct is None:
+        return 0.0
+    room_pct = one.ceiling_pct - FULL_PCT - one.soc_pct
+    return one.max_charge_w * clamp(room_pct / (TAPER_PCT - FULL_PCT), 0.0, 1.0)
+
+
+@dataclass(slots=True)
+class PvCurtailment:
+    """State of the curtailment of one site."""
+
+    _active: bool = False
+    _unused_since: float | None = None
+
+    def limit_w(self, now: float, pv_w: float, load_w: float, absorbed_w: float) -> float | None:
+        """Return the limit for PV, None for none. `absorbed_w`: what all batteries together can take."""
+        room_w = max(0.0, load_w + absorbed_w - max(SPARE * load_w, SPARE_W))
+        if pv_w >= UNUSED * room_w:
+            self._unused_since = None
+        elif self._unused_since is None:
+            self._unused_since = now
+        if pv_w > room_w:
+            self._active = True
+        elif self._unused_since is not None and now - self._unused_since >= UNUSED_S:
+            self._active = False
+        return room_w if self._active else None

@@ -1,0 +1,112 @@
+"""PV in an island whose batteries are full or nearly full: the surplus is ordered down before the frequency rises."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulators.scenario.loading import parse
+from emulators.site.pv import Pv, PvSpec
+from emulators.world import simulate
+from gateway.energy.resilience.pv_curtailment import PvCurtailment, absorbable_w
+from gateway.energy.resource import Resource
+
+CASE = """
+name = "a roof in the sun, a full car, no grid"
+seed = 7
+start = 2026-05-20T11:30:00+09:00
+duration = "30m"
+step = "1s"
+telemetry = "10s"
+[gateway]
+min_soc_pct = 15
+[gateway.energy]
+step_s = 1
+island = true
+off_grid_pct = 15
+forming = ["CP1-1"]
+[site]
+kind = "home"
+[[site.pv]]
+peak_w = 9000
+clearness = 0.95
+[[grid.events]]
+kind = "outage"
+at = "3m"
+duration = "26m"
+[[charger]]
+id = "CP1"
+forming = true
+[[car]]
+name = "a"
+evse = "CP1-1"
+soc_pct = {soc}
+visits = [{{ arrive = "20s", leave = "30m" }}]
+"""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("soc", [99.5, 60])
+def test_pv_in_an_island_does_not_trip(soc: float) -> None:
+    result = simulate(parse(CASE.format(soc=soc), "test"), fast_forward=True)
+    figures = result.figures
+    assert figures["dark_s"] < 10
+    assert figures["pv_trips"] == 0
+    if soc > 99:
+        assert figures["pv_curtailed_wh"] > 500
+        assert figures["car.a.soc_pct"] > 98.5  # the sun and not the car supplies the house
+
+
+def test_an_emulated_roof_obeys_its_limit_and_trips_by_over_frequency() -> None:
+    roof, noon = Pv(PvSpec(peak_w=8000.0, clearness=1.0)), 1_779_246_000.0
+    free_w = roof.feeds(noon, 0.0)
+    assert free_w > 4000
+    roof.limit_w = 1500.0
+    assert roof.feeds(noon, 0.0) == 1500.0
+    assert not roof.frequency(51.5, 50.0, 0.0)
+    assert not roof.frequency(50.2, 50.0, 0.5)
+    assert not roof.frequency(51.5, 50.0, 1.0)
+    assert roof.frequency(51.5, 50.0, 2.0)
+    assert roof.feeds(noon, 3.0) == roof.feeds(noon, 301.0) == 0.0
+    assert roof.feeds(noon, 302.0) == 1500.0
+
+
+watts = st.floats(0.0, 12_000.0)
+
+
+@given(st.lists(st.tuples(watts, watts, watts, st.integers(1, 5)), min_size=1, max_size=30))
+def test_pv_within_its_limit_can_always_be_taken(steps: list[tuple[float, float, float, int]]) -> None:
+    """Any sun, load and batteries: what the roof feeds under its limit is never more than load and batteries take."""
+    curtailment, limit_w, now = PvCurtailment(), None, 0.0
+    for sun_w, load_w, absorbed_w, seconds in steps:
+        for _ in range(seconds):
+            now += 1.0
+            fed_w = sun_w if limit_w is None else min(sun_w, limit_w)
+            limit_w = curtailment.limit_w(now, fed_w, load_w, absorbed_w)
+        fed_w = sun_w if limit_w is None else min(sun_w, limit_w)
+        assert fed_w <= load_w + absorbed_w + 1e-6 or (seconds == 1 and limit_w is None)
+
+
+@given(st.floats(0, 9000), st.floats(500, 4000), st.floats(0, 4000))
+def test_a_steady_sun_gives_a_steady_limit(sun_w: float, load_w: float, absorbed_w: float) -> None:
+    """Nothing changes: after the first order the limit stays, or there is none."""
+    curtailment, limit_w, seen = PvCurtailment(), None, []
+    for second in range(600):
+        fed_w = sun_w if limit_w is None else min(sun_w, limit_w)
+        limit_w = curtailment.limit_w(float(second), fed_w, load_w, absorbed_w)
+        seen.append(limit_w)
+    assert len(set(seen[2:])) == 1
+
+
+@given(st.none() | st.floats(0, 100), st.sampled_from([100.0, 90.0]))
+def test_a_full_battery_takes_nothing_and_one_that_is_not_full_takes_its_power(
+    soc_pct: float | None, ceiling_pct: float
+) -> None:
+    one = Resource("E1", 6000.0, 6000.0, soc_pct=soc_pct, capacity_wh=40_000.0, ceiling_pct=ceiling_pct)
+    found_w = absorbable_w(one)
+    assert 0.0 <= found_w <= 6000.0
+    if soc_pct is None or soc_pct >= ceiling_pct - 1.0:
+        assert found_w == 0.0
+    elif soc_pct <= ceiling_pct - 5.0:
+        assert found_w == 6000.0
