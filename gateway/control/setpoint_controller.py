@@ -339,7 +339,9 @@ class SetpointController:
 
     def _rests(self) -> bool:
         decision = self._decision.current(self._state)
-        return not decision.power_w and (self._state.ramp is None or decision.binding in OVER_FORMING)
+        if decision.power_w:
+            return False
+        return self._state.ramp is None or decision.binding is Layer.SOC_FLOOR or ends_supply(decision)
 
     def _fail(self, allocation: Allocation | None, reason: Reason, trouble: tuple[str, float]) -> None:
         """Fail the command; without one, report the trouble once until it is another."""
