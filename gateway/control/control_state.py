@@ -20,7 +20,7 @@ from gateway.control.settings import ServiceSettings
 from gateway.model.command import Body, Channel, Schedule, Verb, signed_power
 from gateway.model.evse import Evse
 from gateway.model.journal import ReplyTo
-from gateway.model.reason import Reason
+from gateway.model.reason import Code, Reason, because
 
 EVSE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
@@ -98,6 +98,17 @@ class Allocation:
         at_rest = before.mismatch_w is not None and abs(before.mismatch_w) <= rest_tolerance_w
         if at_rest or same:
             self.verified_from, self.mismatch_w = before.verified_from, before.mismatch_w
+
+    def not_achieved(self) -> Reason:
+        """Return why this was not achieved in time: no confirmation, no reading, or another power measured."""
+        if self.stage is Stage.GRANTED:
+            return because(Code.STATION_SILENT, "The station has not confirmed the set-point.")
+        confirmed_w = self.confirmed_w or 0.0
+        shown_w = self.measured_w if self.measured_w is not None else self.mismatch_w
+        if shown_w is None:
+            return because(Code.METER_SILENT, f"No meter value came since the station confirmed {confirmed_w:.0f} W.")
+        text = f"The meter shows {shown_w:.0f} W, and the station had confirmed {confirmed_w:.0f} W."
+        return because(Code.NOT_SEEN_ON_METER, text)
 
 
 @dataclass(slots=True)

@@ -105,10 +105,8 @@ class SetpointController:
         self._count_unmetered(now)
         decision = self._decide()
         carries = state.forms_grid or self._decision.may_carry(state)
-        if (
-            carries or self._carried
-        ) and decision.binding is not Layer.EMERGENCY_STOP:  # a reading from before the end says nothing about rest
-            state.setpoint.carried(now)
+        if (carries or self._carried) and decision.binding is not Layer.EMERGENCY_STOP:
+            state.setpoint.carried(now)  # a reading from before the end says nothing about rest
         self._carried = carries
         if state.idle:
             state.ramp = None
@@ -157,8 +155,8 @@ class SetpointController:
             blocked = cannot_reach(state.evse, command.verb)
             if blocked is not None and command.lease_until is not None:
                 self._commands.withdraw(state, blocked, failed=True)
-            elif self._verify_by() <= now:
-                self._commands.withdraw(state, self._not_achieved(), failed=True)
+            elif state.allocation is not None and self._verify_by() <= now:
+                self._commands.withdraw(state, state.allocation.not_achieved(), failed=True)
 
     def _verify_by(self) -> float:
         """Return when the meter must have shown the power; never while nothing can be measured or is to be verified."""
@@ -170,17 +168,6 @@ class SetpointController:
         if self._state.forms_grid:
             return math.inf
         return allocation.verified_from + self._settings.achieve_within_s
-
-    def _not_achieved(self) -> Reason:
-        allocation = self._state.allocation
-        if allocation is None or allocation.stage is Stage.GRANTED:
-            return because(Code.STATION_SILENT, "The station has not confirmed the set-point.")
-        confirmed_w = allocation.confirmed_w or 0.0
-        shown_w = allocation.measured_w if allocation.measured_w is not None else allocation.mismatch_w
-        if shown_w is None:
-            return because(Code.METER_SILENT, f"No meter value came since the station confirmed {confirmed_w:.0f} W.")
-        text = f"The meter shows {shown_w:.0f} W, and the station had confirmed {confirmed_w:.0f} W."
-        return because(Code.NOT_SEEN_ON_METER, text)
 
     def _count_unmetered(self, now: float) -> None:
         """While the meter is silent, count a discharge as ordered down from the vehicle's state of charge."""

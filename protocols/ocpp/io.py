@@ -27,19 +27,7 @@ from websockets.typing import Subprotocol
 
 from protocols.ocpp import events
 from protocols.ocpp.errors import Refusal
-from protocols.ocpp.events import (
-    Answered,
-    AnswerIgnored,
-    CallReceived,
-    CallTimedOut,
-    ErrorReceived,
-    Lost,
-    Refused,
-    Reply,
-    ResultReceived,
-    SendReceived,
-    TimedOut,
-)
+from protocols.ocpp.events import Answered, CallReceived, Lost, Refused, Reply, SendReceived, TimedOut
 from protocols.ocpp.rpc import Priority, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ports import Clock, TextWire
@@ -172,15 +160,15 @@ class Link:
             return
         if self._observe is not None:
             self._observe(event)
-        if isinstance(event, ResultReceived):
+        if isinstance(event, events.ResultReceived):
             self._complete(event.id, Answered(event.payload, event.violation))
-        elif isinstance(event, ErrorReceived):
+        elif isinstance(event, events.ErrorReceived):
             self._complete(event.id, Refused(event.code, event.description, event.details))
-        elif isinstance(event, CallTimedOut):
+        elif isinstance(event, events.CallTimedOut):
             self._complete(event.id, TimedOut())
         elif isinstance(event, SendReceived) and self._on_send is not None:
             self._on_send(event)
-        elif isinstance(event, AnswerIgnored):
+        elif isinstance(event, events.AnswerIgnored):
             log.info("%s: response without a pending call: %s %s", self.wire.peer, event.id, event.action or "")
 
     def _complete(self, mid: str, reply: Reply) -> None:
