@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from emulators.site.site import Balance, Site, State
+from emulators.site.balance import Balance, State
+from emulators.site.site import Site
 from protocols.ports import Bus, BusMessage, Clock
 
 Body = dict[str, Any]  # JSON object of an MQTT message

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from math import ceil
 from typing import Literal
 
 from emulators.charger.hardware.power_stage import Contactors, Fault, PowerStage
+from emulators.site.balance import Balance, State
 from emulators.site.demand_meter import DemandMeter
 from emulators.site.grid import Grid, InterfaceProtection, Supply
 from emulators.site.load import Loads
@@ -26,14 +26,6 @@ from emulators.site.switch import Position, TransferSwitch
 FINE_STEP_S = 0.5  # while switchgear is in motion
 DEAD_PU = 0.5
 RAISED = 1.03  # frequency, of the nominal one, where grid-forming sources cannot absorb the generation
-
-
-class State(StrEnum):
-    """Supply of the site."""
-
-    GRID = "grid"
-    DE_ENERGISED = "dark"
-    ISLAND = "island"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +42,6 @@ class SiteSpec:
     # (priority, SoC %): below that SoC only tiers up to the priority are supplied
     tier_floors: tuple[tuple[int, float], ...] = ()
     utc_offset_s: float = 9 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """Power balance of one step, W."""
-
-    state: State
-    grid_w: float
-    load_w: float  # served
-    demand_w: float  # of all tiers, including shed ones
-    pv_w: float
-    storage_w: float
-    cars_w: float
-    frequency_hz: float
-    voltage_v: float
 
 
 @dataclass(slots=True)

@@ -11,8 +11,9 @@ from emulators.ev.car import Car
 from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound
 from emulators.scenario.validation import STATUSES
+from emulators.site.balance import Balance, State
 from emulators.site.facility import Facility
-from emulators.site.site import Balance, Site, State
+from emulators.site.site import Site
 from emulators.world.parking_bay import ParkingBay
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emulators.scenario.loading import parse
-from emulators.site.site import State
+from emulators.site.balance import State
 from emulators.site.switch import Position
 from emulators.world import World, simulate
 

@@ -14,12 +14,13 @@ from emulators.battery.second_life import SecondLifePack
 from emulators.charger.hardware.power_stage import Contactors, PowerStage, StageSpec
 from emulators.ev.car import CCS_63, Car
 from emulators.runtime.clock import START
+from emulators.site.balance import State
 from emulators.site.demand_meter import DemandMeter
 from emulators.site.grid import Grid, GridEvent, InterfaceProtection, Supply, jeac_9701
 from emulators.site.load import SITES, Loads, TierSpec
 from emulators.site.protected_board import ProtectedBoard
 from emulators.site.pv import Pv, PvSpec, sun
-from emulators.site.site import Site, SiteSpec, State
+from emulators.site.site import Site, SiteSpec
 from emulators.site.storage import STORAGE_STAGE, Policy, Storage
 from emulators.site.switch import Position, TransferSwitch
 
