@@ -32,6 +32,7 @@ class GridLimits:
     reconnect_s: float = 300.0
     longest_reconnect_s: float = 3600.0
     flap_window_s: float = 3600.0
+    impossible_share: float = 0.2  # a frequency further off the nominal one is no frequency of any grid
     meter_zero_w: float = 30.0
     meter_expected_w: float = 500.0
 
@@ -166,6 +167,22 @@ def _power_flows(reading: GridReading, limits: GridLimits) -> bool:
     return reading.closed and reading.power_w is not None and abs(reading.power_w) > limits.meter_expected_w
 
 
+def _doubted_reading(reading: GridReading, limits: GridLimits) -> Judgement | None:
+    """A value that a meter does not have (0 Hz, 0 V) does not outvote `present` and a second measurement."""
+    pu, hertz = _pu(reading, limits), reading.frequency_hz
+    if not reading.present or hertz is None:
+        return None
+    flows, off_hz = _power_flows(reading, limits), hertz - limits.nominal_hz
+    if abs(off_hz) > limits.impossible_share * limits.nominal_hz:
+        if (pu is None and flows) or (pu is not None and limits.low_pu <= pu <= limits.high_pu):
+            other = "power flows" if pu is None else "the voltage is right"
+            return Judgement(False, other, 0.0, f"The frequency reads {hertz:.2f} Hz, but {other}.")
+    elif pu is not None and pu < limits.dead_pu and flows and limits.band_hz[0] <= off_hz <= limits.band_hz[1]:
+        text = f"The voltage reads {reading.voltage_v:.1f} V, but the frequency is right and power flows."
+        return Judgement(False, "the frequency is right and power flows", 0.0, text)
+    return None
+
+
 def _no_voltage(reading: GridReading, limits: GridLimits) -> Judgement | None:
     pu = _pu(reading, limits)
     if pu is None or pu >= limits.dead_pu:
@@ -216,6 +233,7 @@ def _no_report(reading: GridReading, limits: GridLimits) -> Judgement | None:
 
 
 RULES: tuple[Rule, ...] = (
+    _doubted_reading,
     _no_voltage,
     _voltage_off_limits,
     _frequency_off_limits,
