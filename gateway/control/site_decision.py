@@ -154,6 +154,8 @@ class SiteDecision:
             return False
         if site.islanded:
             return state.name in site.grid_forming
+        if switch is not None:  # open: the grid may be back before the site is connected to it again
+            return True
         return last is not None and not last.present
 
     def capacity_wh(self, evse: Evse) -> float:

@@ -114,5 +114,5 @@ def test_a_report_is_one_file_with_plots_and_figures(tmp_path: Path) -> None:
 
 def test_the_fault_parade_covers_the_kinds_of_fault() -> None:
     shown = {fault.kind for fault in load("fault-parade").fault}
-    assert set(KINDS) - shown == {"ignores-car", "internal", "switch-stuck"}  # not in this scenario
+    assert set(KINDS) - shown == {"ignores-car", "internal", "modem-reset", "switch-stuck"}  # not in this scenario
     assert {fault.target for fault in load("fault-parade").fault if fault.kind == "restart"} == {"gateway", "CP2"}

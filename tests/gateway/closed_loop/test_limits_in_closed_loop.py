@@ -21,8 +21,8 @@ REST_S = LAST_S + 60.0  # by then the orders have come to rest
 END_S = REST_S + 40.0
 ASKED_W = 6000.0
 MANAGED = EnergySection(plan=False)
-# each example runs for minutes of virtual time: a failure is shown as it was found
-unshrunk = settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+# each example runs for minutes of virtual time: the same ones in every run, and a failure is shown as it was found
+unshrunk = settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate], derandomize=True)
 
 timings = st.builds(
     Timing,
