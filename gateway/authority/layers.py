@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from gateway.authority.grid_limits import loss_of_mains
 from gateway.authority.priority import Bound, DeadBand, Decision, Layer
-from gateway.authority.soc_floors import NO_FLOOR, Floor, Reserve, below_v2x_window, floor_bound
+from gateway.authority.soc_floors import NO_FLOOR, Floor, below_v2x_window, floor_bound
 from gateway.model.command import POWER_VERBS, Verb
 from gateway.model.event import PlugState
 from gateway.model.evse import Evse
@@ -64,7 +64,6 @@ class Situation:
     now: float
     site_bounds: tuple[Bound, ...] = ()
     request: PowerRequest | None = None
-    reserve: Reserve | None = None
     floor: Floor = NO_FLOOR
     floor_reached: bool = False
     optimiser: Bound | None = None

@@ -295,7 +295,9 @@ class MeterModel:
         moved_s[0, 0] = 0.0  # a delay that the time stamps show may vary
         cost_w = before.cost_w * decay + np.abs(base_w - before.base_w) + DELAY_COST_W_PER_S * np.abs(moved_s)
         cost_w[moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
-        way = np.argmin(cost_w, axis=1)  # what cannot be told apart yet is taken to be twice what shows already
+        way = np.argmin(
+            cost_w, axis=1
+        )  # of delays that explain it alike, the limits below are twice as wide as what shows already
         rows = np.arange(delay_s.size)
         cheapest_w = cost_w[rows, way]
         cheapest_w = np.minimum(cheapest_w - cheapest_w.min(), MOST_COST_W)

@@ -112,7 +112,6 @@ class SiteDecision:
             wall=self._clock.wall(),
             site_bounds=site_bounds,
             request=request,
-            reserve=state.reserve,
             floor=floor,
             floor_reached=self._reached(state, floor),
             optimiser=state.optimiser or self._idle_bound(),

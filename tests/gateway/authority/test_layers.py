@@ -73,7 +73,7 @@ def a_site(**more: Any) -> Site:
 
 def rows(evse: Evse, site: Site | None = None, now: float = 0.0, **more: Any) -> list[Row]:
     site, request = site or a_site(), more.get("request")
-    set_floors = floors_of(evse, site, more.get("reserve"))
+    set_floors = floors_of(evse, site, more.pop("reserve", None))
     floor = floor_in_force(set_floors, ReserveInForce(), request.min_soc_pct if request else None)
     found, _ = layers(Situation(evse, site, now, floor=floor, **more))
     assert all(bound.text for bound in found)
@@ -180,7 +180,7 @@ def test_every_layer_in_its_order() -> None:
     extra, limit = Bound(Layer.ISLAND, -1.0, 1.0), Bound(Layer.SITE, -2.0, 2.0)
     optimiser = Bound(Layer.OPTIMISER, 4.0, 4.0)
     floor, request = Floor(30.0, "the site's floor"), PowerRequest(-5000.0, "c")
-    found, _ = layers(Situation(evse, site, 0.0, (limit,), request, None, floor, False, optimiser, (extra,), wall=WALL))
+    found, _ = layers(Situation(evse, site, 0.0, (limit,), request, floor, False, optimiser, (extra,), wall=WALL))
     made = [(one.layer, one.low_w, one.high_w, one.code) for one in found]
     assert made[:3] == [STATION_ROW, OUT_ROW, IN_ROW]
     assert made[3:6] == [

@@ -172,7 +172,6 @@ def decisions(
         case.site,
         now,
         tuple(site_bounds(case.site, base, 0.0, 0.0)),
-        reserve=case.reserve,
         floor=floor_in_force(floors_of(case.evse, case.site, case.reserve, case.agreed_pct), schedule),
         floor_reached=reached,
         extra=orders.extra,

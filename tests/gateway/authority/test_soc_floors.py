@@ -60,9 +60,7 @@ def decision_for(
 ) -> Decision:
     floor = highest(evse, site, reserve)
     request = PowerRequest(power_w, "c")
-    return decide(
-        *layers(Situation(evse, site, 0.0, request=request, reserve=reserve, floor=floor, floor_reached=reached))
-    )
+    return decide(*layers(Situation(evse, site, 0.0, request=request, floor=floor, floor_reached=reached)))
 
 
 def highest(

@@ -64,6 +64,20 @@ async def test_power_that_nobody_ordered_is_reported_where_no_island_can_be(
 
 
 @pytest.mark.virtual_time
+async def test_a_charger_is_left_alone_until_the_main_switch_connects_the_returned_grid() -> None:
+    async with service_rig("CP1-1") as rig:
+        held = rig.stations.evses["CP1-1"]
+        await live(rig, 10, True, False, 0.0)
+        held.deaf = True
+        sent = len(held.orders)
+        await live(rig, 120, False, True, -1500.0)
+        await live(rig, 300, True, True, -1500.0)  # reconnection waits
+        assert (len(held.orders), "fault" in rig.published.kinds()) == (sent, False)
+        await live(rig, 150, True, False, -1500.0)  # connected, and it still discharges
+        assert "fault" in rig.published.kinds()
+
+
+@pytest.mark.virtual_time
 async def test_power_that_goes_on_after_the_grid_has_returned_is_reported() -> None:
     async with service_rig("CP1-1") as rig:
         held = rig.stations.evses["CP1-1"]
