@@ -61,8 +61,8 @@ class Meter:
 
     newest: float | None = None  # Unix time by the station
     voltage_v: float | None = None
-    elements: list[Payload] = field(default_factory=list)  # of the newest time stamp
-    stamp: float | None = None  # of the elements
+    samples: list[Payload] = field(default_factory=list)  # of the newest time stamp
+    stamp: float | None = None  # of the samples
     received_at: float = 0.0  # engine time of the first of them
 
 

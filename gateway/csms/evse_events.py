@@ -118,16 +118,16 @@ def readings(station: Station, evse: Evse, meter_values: Iterable[Payload]) -> l
     """Return meter values with the quirks of the station's vendor profile, oldest first. What one time stamp has in
     several messages is one reading."""
     quirks, now, meter = station.vendor_profile.meter, station.context.clock.now(), evse.meter
-    values = list(meter_values)
-    if now - meter.received_at <= JOIN_WITHIN_S and any(parse(one.get("timestamp")) == meter.stamp for one in values):
-        values = metering.joined(meter.elements, values)
+    elements = metering.by_time(meter_values)
+    if meter.stamp in elements and now - meter.received_at <= JOIN_WITHIN_S:
+        elements[meter.stamp] = metering.joined(meter.samples, elements[meter.stamp])
     else:
         meter.stamp, meter.received_at = None, now
-    stamps = [stamp for one in values if (stamp := parse(one.get("timestamp"))) is not None]
+    stamps = [stamp for stamp in elements if isinstance(stamp, float)]
     if stamps:
         meter.stamp = max(stamps)
-        meter.elements = [one for one in values if parse(one.get("timestamp")) == meter.stamp]
-    return metering.readings(values, evse.name, now, quirks.import_sign, quirks.power_scale, meter.voltage_v)
+        meter.samples = elements[meter.stamp]
+    return metering.readings(elements, evse.name, now, quirks.import_sign, quirks.power_scale, meter.voltage_v)
 
 
 def metered(

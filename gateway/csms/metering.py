@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from gateway.model.event import Metered
 from protocols.ocpp.enums import v21
@@ -29,10 +30,30 @@ _RANKS: dict[str | None, int] = {  # best first; Upstream is the meter of the si
     Location.body: 2,
     Location.inlet: 3,
 }
-_PHASES: dict[str, str] = {
-    phase.value: phase.value[:2] for phase in (Phase.l1, Phase.l2, Phase.l3, Phase.l1_n, Phase.l2_n, Phase.l3_n)
+_TOTAL, _BETWEEN = "", "between"  # places of values beside the phases
+_PLACES: dict[str | None, str] = {
+    None: _TOTAL,
+    "": _TOTAL,
+    **{
+        phase.value: phase.value[:2] for phase in (Phase.l1, Phase.l2, Phase.l3, Phase.l1_n, Phase.l2_n, Phase.l3_n)
+    },
+    **dict.fromkeys((Phase.l1_l2, Phase.l2_l3, Phase.l3_l1), _BETWEEN),
 }
-_BETWEEN_PHASES = frozenset({Phase.l1_l2, Phase.l2_l3, Phase.l3_l1})  # voltages
+_POWER = Measurand.power_active_import, Measurand.power_active_export
+_CURRENT = Measurand.current_import, Measurand.current_export
+_DISPLAYED_SOC = Measurand.display_present_soc
+_SOC = frozenset({Measurand.soc, _DISPLAYED_SOC})
+_MEMBERS: dict[str, str] = {  # of `Metered`; negative zeros become zeros
+    REGISTER: "energy_charged_wh",
+    Measurand.energy_active_export_register: "energy_discharged_wh",
+    Measurand.soc: "soc_pct",
+    Measurand.voltage: "voltage_v",
+    Measurand.frequency: "frequency_hz",
+    Measurand.energy_request_minimum_v2x: "min_v2x_energy_wh",
+    Measurand.energy_request_maximum_v2x: "max_v2x_energy_wh",
+    Measurand.energy_request_minimum: "min_energy_wh",
+    Measurand.energy_request_target: "target_energy_wh",
+}
 _MEANS = frozenset({Measurand.voltage, Measurand.frequency, Measurand.soc})  # mean of the phases instead of their sum
 # Registers of a meter that are not filled: the largest numbers of 16 and 32 bits, also with one decimal.
 _SENTINELS = frozenset({-32768.0, 65535.0})
@@ -56,56 +77,66 @@ _SAME_FLOW_W, _SAME_FLOW_SHARE = 50.0, 0.1  # differences up to these are no sec
 class _Values:
     """Values of one measurand at its best location."""
 
-    total: float | None = None
-    phases: dict[str, float] = field(default_factory=dict)
-    between: float | None = None  # phase-to-phase voltage
+    rank: int  # of the location
+    by_place: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """Return the values of the phases, L1 first."""
+        return {place: value for place, value in sorted(self.by_place.items()) if place not in (_TOTAL, _BETWEEN)}
 
     def combined(self, name: str) -> float | None:
         """Return the total, else the sum (or mean) of the phases. A total of 0 beside phases is one not measured."""
-        if self.phases and not self.total:
-            total = sum(self.phases.values())
-            combined = total / len(self.phases) if name in _MEANS else total
-            return self.total if self.total is not None and not combined else combined
-        if self.total is None and self.between is not None:
-            return self.between / math.sqrt(3)
-        return self.total
+        total = self.by_place.get(_TOTAL)
+        if total or len(self.by_place) == 1 and total is not None:
+            return total
+        phases = self.phases
+        if phases:
+            combined = sum(phases.values())
+            combined = combined / len(phases) if name in _MEANS else combined
+            return total if total is not None and not combined else combined
+        return total if total is not None else self._between(name)
+
+    def _between(self, name: str) -> float | None:
+        """Return the voltage of a phase from those between the phases."""
+        between = self.by_place.get(_BETWEEN) if name == Measurand.voltage else None
+        return None if between is None else between / math.sqrt(3)
+
+
+Elements: TypeAlias = dict[float | str, list[Payload]]
+"""Sampled values by the Unix time of their elements; by the text of a time stamp that cannot be read."""
+
+
+def by_time(meter_values: Iterable[Payload]) -> Elements:
+    """Return the sampled values of a message by their time stamps."""
+    elements: Elements = {}
+    for value in meter_values:
+        text = value.get("timestamp")
+        stamp = parse(text)
+        elements.setdefault(str(text) if stamp is None else stamp, []).extend(value.get("sampledValue", ()))
+    return elements
 
 
 def readings(
-    meter_values: Iterable[Payload],
-    evse: str,
-    at: float,
-    sign: int = 1,
-    scale: float = 1.0,
-    voltage_v: float | None = None,
+    elements: Elements, evse: str, at: float, sign: int = 1, scale: float = 1.0, voltage_v: float | None = None
 ) -> list[Metered]:
     """Return one `Metered` per timestamp, oldest first. Values that cannot be read are left out.
 
     `sign` and `scale` are those of the import power; `voltage_v` is the last reported one, for currents without one.
     """
-    groups: dict[object, list[Payload]] = {}
-    for value in meter_values:
-        stamp = parse(value.get("timestamp"))
-        group: object = str(value.get("timestamp")) if stamp is None else stamp
-        groups.setdefault(group, []).extend(value.get("sampledValue", ()))
     found = []
-    for group, samples in groups.items():
-        wall = group if isinstance(group, float) else None
+    for stamp, samples in elements.items():
+        wall = stamp if isinstance(stamp, float) else None
         one = _reading(samples, evse, at, wall, sign, scale, voltage_v)
         if one is not None:
             found.append(one)
     return sorted(found, key=lambda metered: metered.wall or 0.0)
 
 
-def joined(before: Iterable[Payload], after: Iterable[Payload]) -> list[Payload]:
-    """Return the elements of two messages with one time stamp. What both have counts as in the later one."""
-    later = list(after)
-    places = {_place(sample) for value in later for sample in value.get("sampledValue", ())}
-    kept = [
-        {**value, "sampledValue": [one for one in value.get("sampledValue", ()) if _place(one) not in places]}
-        for value in before
-    ]
-    return [*kept, *later]
+def joined(before: Iterable[Payload], after: list[Payload]) -> list[Payload]:
+    """Return the sampled values of two messages with one time stamp. What both have counts as in the later one."""
+    places = {_place(sample) for sample in after}
+    return [*(sample for sample in before if _place(sample) not in places), *after]
 
 
 def _place(sample: Payload) -> tuple[str, str, str]:
@@ -122,32 +153,26 @@ def _reading(
     voltage_v: float | None,
 ) -> Metered | None:
     collected = _collect(samples)
-    values = {name: one.combined(name) for name, one in collected.items()}
-    power = _net(values, Measurand.power_active_import, Measurand.power_active_export, sign)
-    current = _net(values, Measurand.current_import, Measurand.current_export, sign)
+    values = {name: value for name, one in collected.items() if (value := one.combined(name)) is not None}
+    if not values:
+        return None
+    power, current = _net(values, *_POWER, sign), _net(values, *_CURRENT, sign)
     if power is not None:
         power *= scale
     elif current is not None:
         power = _apparent_power(collected, current, sign, voltage_v)
-    soc = values.get(Measurand.soc, values.get(Measurand.display_present_soc))
-    frequency = values.get(Measurand.frequency)
-    if all(value is None for value in values.values()):
-        return None
+    found = {member: value + 0.0 for name, value in values.items() if (member := _MEMBERS.get(name))}
+    soc = found.pop("soc_pct", values.get(_DISPLAYED_SOC))
+    frequency = found.pop("frequency_hz", 0.0)
     return Metered(
         evse=evse,
         at=at,
         wall=wall,
         power_w=_plain(power),
-        energy_charged_wh=_plain(values.get(REGISTER)),
-        energy_discharged_wh=_plain(values.get(Measurand.energy_active_export_register)),
-        soc_pct=_plain(soc) if soc is not None and soc >= 0 else None,
-        voltage_v=_plain(values.get(Measurand.voltage)),
         current_a=_plain(current),
-        frequency_hz=frequency if frequency is not None and frequency > 0 else None,
-        min_v2x_energy_wh=_plain(values.get(Measurand.energy_request_minimum_v2x)),
-        max_v2x_energy_wh=_plain(values.get(Measurand.energy_request_maximum_v2x)),
-        min_energy_wh=_plain(values.get(Measurand.energy_request_minimum)),
-        target_energy_wh=_plain(values.get(Measurand.energy_request_target)),
+        soc_pct=_plain(soc) if soc is not None and soc >= 0 else None,
+        frequency_hz=frequency if frequency > 0 else None,
+        **found,
     )
 
 
@@ -159,51 +184,49 @@ def _plain(value: float | None) -> float | None:
 def _collect(samples: Iterable[Payload]) -> dict[str, _Values]:
     """Return the values by measurand, at the best location that has any. The order of the samples does not matter: of
     several for one place the one with the largest magnitude counts, of states of charge the lowest."""
-    best: dict[str, int] = {}
-    found: dict[tuple[str, int, str], float] = {}
-    for sample in samples:
-        number, rank = _number(sample), _RANKS.get(sample.get("location"))
-        name, phase = sample.get("measurand") or REGISTER, sample.get("phase") or ""
-        if number is None or rank is None or (phase and phase not in _PHASES and phase not in _BETWEEN_PHASES):
-            continue
-        best[name] = min(rank, best.get(name, rank))
-        place = name, rank, _PHASES.get(phase, "between" if phase else "")
-        found[place] = number if place not in found else _stronger(name, found[place], number)
     collected: dict[str, _Values] = {}
-    for (name, rank, phase), number in sorted(found.items()):
-        if rank != best[name]:
+    for sample in samples:
+        rank, place = _RANKS.get(sample.get("location")), _PLACES.get(sample.get("phase"))
+        if rank is None or place is None or (number := _number(sample)) is None:
             continue
-        values = collected.setdefault(name, _Values())
-        if not phase:
-            values.total = number
-        elif phase != "between":
-            values.phases[phase] = number
-        elif name == Measurand.voltage:
-            values.between = number
+        name = sample.get("measurand") or REGISTER
+        values = collected.get(name)
+        if values is None or rank < values.rank:
+            values = collected[name] = _Values(rank)
+        elif rank > values.rank:
+            continue
+        before = values.by_place.get(place)
+        values.by_place[place] = number if before is None else _stronger(name, before, number)
     return collected
 
 
 def _stronger(name: str, one: float, other: float) -> float:
-    if name in (Measurand.soc, Measurand.display_present_soc):
+    if one == other:
+        return one
+    if name in _SOC:
         return min(one, other)
     return max(one, other, key=lambda value: (abs(value), value))
 
 
 def _number(sample: Payload) -> float | None:
     """Return the value in the base unit. Signed data (1.6 `SignedData`) is for billing, not for control."""
-    if sample.get("format") == "SignedData" or isinstance(sample.get("value"), bool):
+    raw, unit, scale = sample.get("value"), sample.get("unitOfMeasure"), 1.0
+    if sample.get("format") == "SignedData" or raw is None or raw is True or raw is False:
         return None
     try:
-        value = float(sample["value"])
-    except (KeyError, TypeError, ValueError, OverflowError):
+        value = float(raw)
+    except (TypeError, ValueError, OverflowError):
         return None
     missing = _SMALL_SENTINELS if sample.get("measurand") in _SMALL else _SENTINELS
-    if not math.isfinite(value) or value in missing or abs(value) >= _LARGEST:
+    if not abs(value) < _LARGEST or value in missing:  # also what is not a number
         return None
-    unit = sample.get("unitOfMeasure")
-    if isinstance(unit, Mapping):
-        return value * _scale(unit.get("unit")) * 10.0 ** _exponent(unit.get("multiplier", 0))
-    return value * _scale(sample.get("unit"))
+    if isinstance(unit, dict):
+        if multiplier := unit.get("multiplier"):
+            scale = 10.0 ** _exponent(multiplier)
+        unit = unit.get("unit")
+    else:
+        unit = sample.get("unit")
+    return value * scale if unit is None else value * scale * _scale(unit)
 
 
 def _scale(unit: object) -> float:
@@ -244,12 +267,12 @@ def _apparent_power(
     collected: Mapping[str, _Values], current: float, sign: int, voltage_v: float | None
 ) -> float | None:
     """Return the power of currents and voltages, + into the vehicle; per phase where the currents are."""
-    voltages = collected.get(Measurand.voltage, _Values())
+    voltages = collected.get(Measurand.voltage, _Values(0))
     mean = voltages.combined(Measurand.voltage)
     mean = voltage_v if mean is None else mean
-    into = collected.get(Measurand.current_import, _Values()).phases
-    out = collected.get(Measurand.current_export, _Values()).phases
-    factor = collected.get(Measurand.power_factor, _Values()).total
+    into = collected.get(Measurand.current_import, _Values(0)).phases
+    out = collected.get(Measurand.current_export, _Values(0)).phases
+    factor = collected.get(Measurand.power_factor, _Values(0)).by_place.get(_TOTAL)
     share = abs(factor) if factor is not None and 0 < abs(factor) <= 1 else 1.0
     phases = {*into, *out}
     power = 0.0

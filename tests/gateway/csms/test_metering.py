@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.csms.metering import readings
+from gateway.csms.metering import by_time, readings
 from gateway.model.event import Metered
 
 
 def one(*samples: dict[str, Any], sign: int = 1, scale: float = 1.0) -> Metered:
     value = {"timestamp": "2026-01-01T00:00:00Z", "sampledValue": list(samples)}
-    (found,) = readings([value], "CP1-1", 5.0, sign, scale)
+    (found,) = readings(by_time([value]), "CP1-1", 5.0, sign, scale)
     return found
 
 
@@ -60,7 +60,7 @@ CASES: list[tuple[list[dict[str, Any]], dict[str, float | None]]] = [
 @pytest.mark.parametrize(("samples", "expected"), CASES)
 def test_each_driver_habit(samples: list[dict[str, Any]], expected: dict[str, float | None]) -> None:
     value = {"timestamp": "2026-01-01T00:00:00Z", "sampledValue": samples}
-    found = readings([value], "CP1-1", 5.0)
+    found = readings(by_time([value]), "CP1-1", 5.0)
     got = found[0] if found else Metered("CP1-1", 5.0)
     assert {name: getattr(got, name) for name in expected} == expected
 
@@ -74,9 +74,9 @@ def test_the_oldest_is_settled_first_and_never_below_zero() -> None:
     values = [
         {"timestamp": f"2026-01-01T00:00:0{second}Z", "sampledValue": [{"value": second}]} for second in (3, 1, 2)
     ]
-    assert [m.energy_charged_wh for m in readings(values, "CP1-1", 0.0)] == [1.0, 2.0, 3.0]
-    assert readings([], "CP1-1", 0.0) == []
-    assert readings([{"timestamp": "x", "sampledValue": [late("x", "SoC")]}], "CP1-1", 0.0) == []
+    assert [m.energy_charged_wh for m in readings(by_time(values), "CP1-1", 0.0)] == [1.0, 2.0, 3.0]
+    assert readings(by_time([]), "CP1-1", 0.0) == []
+    assert readings(by_time([{"timestamp": "x", "sampledValue": [late("x", "SoC")]}]), "CP1-1", 0.0) == []
 
 
 @given(
@@ -94,5 +94,5 @@ def test_no_sample_raises_an_exception(samples: list[dict[str, Any]]) -> None:
         for name in ("measurand", "unit"):
             if isinstance(s.get(name), dict):
                 del s[name]
-    for found in readings([{"timestamp": "x", "sampledValue": samples}], "CP1-1", 0.0):
+    for found in readings(by_time([{"timestamp": "x", "sampledValue": samples}]), "CP1-1", 0.0):
         assert found.power_w is None or found.power_w == found.power_w

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from emulators.runtime.clock import run_virtual
 from gateway.control.plausibility import plausible
 from gateway.csms.admin import Admin
-from gateway.csms.metering import readings
+from gateway.csms.metering import by_time, readings
 from gateway.csms.station_clock import LATE_S, StationClock
 from gateway.model.event import Metered, SessionEnded, SessionStarted
 from gateway.model.evse import Evse
@@ -117,7 +117,7 @@ FLOWS: list[tuple[dict[str, float], float]] = [
 def test_a_flow_reported_both_ways_counts_once(flows: dict[str, float], expected: float, turned: bool) -> None:
     samples = [sample(name, value) for name, value in flows.items()]
     elements = [{"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [one]} for one in samples]
-    (found,) = readings(reversed(elements) if turned else elements, "CP1-1", 0.0)
+    (found,) = readings(by_time(reversed(elements) if turned else elements), "CP1-1", 0.0)
     assert found.power_w == pytest.approx(expected)
     assert str(found.power_w) != "-0.0"
 
@@ -155,7 +155,7 @@ READ: list[tuple[list[dict[str, Any]], dict[str, float | None]]] = [
 @pytest.mark.parametrize(("samples", "expected"), READ)
 def test_what_is_read(samples: list[dict[str, Any]], expected: dict[str, float | None]) -> None:
     for order in (samples, samples[::-1]):
-        (found,) = readings([{"timestamp": "2026-01-01T00:00:00Z", "sampledValue": order}], "CP1-1", 0.0)
+        (found,) = readings(by_time([{"timestamp": "2026-01-01T00:00:00Z", "sampledValue": order}]), "CP1-1", 0.0)
         assert {name: getattr(found, name) for name in expected} == pytest.approx(expected, abs=0.05)
 
 
