@@ -14,27 +14,29 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.bench.measuring import Figures, JsonProcess, quantile
+from protocols.ocpp.times import stamp
 
 SUBPROTOCOL = "ocpp2.0.1"
+_START = 1_793_534_400.0  # 2026-11-01T12:00:00Z; each message is one second later
 _SAMPLES = ("Energy.Active.Import.Register", "Energy.Active.Export.Register", "Power.Active.Import", "Voltage", "SoC")
 BOOT = {"reason": "PowerUp", "chargingStation": {"model": "bench", "vendorName": "bench"}}
 
 
-def event(station: int, number: int) -> Figures:
+def event(station: object, number: object, at: str) -> Figures:
     """Return a TransactionEventRequest of the size that real stations send."""
     values = [
-        {"value": 1234.5 + number, "measurand": name, "context": "Sample.Periodic", "location": "Outlet"}
+        {"value": number, "measurand": name, "context": "Sample.Periodic", "location": "Outlet"}
         for name in _SAMPLES
         for _ in range(2)
     ]
     return {
         "eventType": "Updated",
-        "timestamp": "2026-11-01T12:00:00.000Z",
+        "timestamp": at,
         "triggerReason": "MeterValuePeriodic",
         "seqNo": number,
         "transactionInfo": {"transactionId": f"tx-{station}", "chargingState": "Charging"},
         "evse": {"id": 1, "connectorId": 1},
-        "meterValue": [{"timestamp": "2026-11-01T12:00:00.000Z", "sampledValue": values}],
+        "meterValue": [{"timestamp": at, "sampledValue": values}],
     }
 
 
@@ -159,9 +161,9 @@ class Load:
 
     def _next(self, client: Client) -> None:
         client.count += 1
-        body = _BODIES[client.count % len(_BODIES)]
+        body = _TEMPLATE % {"station": client.number, "number": client.count, "at": stamp(_START + client.count)}
         client.sent_at = time.perf_counter()
-        client.send(b'[2,"%d-%d","TransactionEvent",' % (client.number, client.count) + body % client.number)
+        client.send(f'[2,"{client.number}-{client.count}","TransactionEvent",{body}]'.encode())
 
     async def run(self, seconds: float, rate: float | None = None) -> tuple[int, list[float]]:
         """Send one call per station at a time, or `rate` messages/s over all; return count and latencies, ms."""
@@ -188,13 +190,8 @@ class Load:
                 client.transport.abort()
 
 
-def _body(number: int) -> bytes:
-    """Return a function that sets the station's number in the payload."""
-    text = json.dumps(event(0, number), separators=(",", ":"))
-    return text.replace("tx-0", "tx-%d").encode() + b"]"
-
-
-_BODIES = tuple(_body(number) for number in range(50))
+_TEMPLATE = json.dumps(event("%(station)s", "%(number)s", "%(at)s"), separators=(",", ":"))
+_TEMPLATE = _TEMPLATE.replace('"%(number)s"', "%(number)s")  # a number, not a text
 
 
 async def measure(server: JsonProcess, stations: int, seconds: float) -> Figures:

@@ -34,9 +34,7 @@ _TOTAL, _BETWEEN = "", "between"  # places of values beside the phases
 _PLACES: dict[str | None, str] = {
     None: _TOTAL,
     "": _TOTAL,
-    **{
-        phase.value: phase.value[:2] for phase in (Phase.l1, Phase.l2, Phase.l3, Phase.l1_n, Phase.l2_n, Phase.l3_n)
-    },
+    **{phase.value: phase.value[:2] for phase in (Phase.l1, Phase.l2, Phase.l3, Phase.l1_n, Phase.l2_n, Phase.l3_n)},
     **dict.fromkeys((Phase.l1_l2, Phase.l2_l3, Phase.l3_l1), _BETWEEN),
 }
 _POWER = Measurand.power_active_import, Measurand.power_active_export

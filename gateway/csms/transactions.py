@@ -100,7 +100,15 @@ class Transaction:
     @property
     def essentials(self) -> tuple[object, ...]:
         """Values that are stored before the message with them is answered; meter and state are reported again."""
-        return tuple(getattr(self, name) for name in _ESSENTIALS)
+        return (
+            self.evse,
+            self.connector,
+            self.id_token,
+            self.started_at,
+            self.stopped_at,
+            self.reservation,
+            self.remote_start,
+        )
 
     def as_row(self) -> dict[str, Any]:
         """Return the stored values."""
@@ -122,7 +130,6 @@ def _digest(mark: tuple[object, ...]) -> int:
 
 _VOLATILE = ("announced", "unsaved", "seen", "sequence", "behind")
 _STORED = tuple(one.name for one in fields(Transaction) if one.name not in _VOLATILE)
-_ESSENTIALS = ("evse", "connector", "id_token", "started_at", "stopped_at", "reservation", "remote_start")
 _STORED_NAMES = {"last_message_at": "heard_at"}  # fields whose stored name differs
 
 

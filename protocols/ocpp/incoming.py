@@ -7,7 +7,9 @@ import re
 from protocols.ocpp.schema import ErrorCode, Payload
 
 ACTION = re.compile(r'\s*\[\s*2\s*,\s*"[^"\\]{1,36}"\s*,\s*"(\w+)"')
-INTEGRAL = re.compile(r"[:,\[]\s*-?\d+\.0+\s*[,\]}]")  # an integer written with a decimal point
+INTEGRAL = re.compile(
+    r"\.0+\s*[,\]}]"
+)  # the end of an integer written with a decimal point; begins with a text, for speed
 HEAD = re.compile(r'\s*\[\s*(\d)\s*,\s*"([^"\\]{1,36})"')
 
 

@@ -221,7 +221,7 @@ class Rpc:
             return self._unreadable(f"not JSON: {error}", text)
         if type(message) is not list or len(message) < 2:
             return self._unreadable("not a JSON array of at least a message type and an id", text)
-        if ".0" in text and INTEGRAL.search(text):
+        if INTEGRAL.search(text):
             message = with_integers(message)
         kind, mid = message[0], message[1]
         if type(mid) is not str or not mid or len(mid) > ID_LENGTH:
