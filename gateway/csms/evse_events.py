@@ -20,7 +20,6 @@ from gateway.model.event import (
 )
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
-from protocols.ocpp.times import parse
 
 JOIN_WITHIN_S = 5.0  # between messages with values of one time stamp
 FAULTED = v21.ConnectorStatusEnumType.faulted.value

@@ -86,7 +86,7 @@ class _Values:
     def combined(self, name: str) -> float | None:
         """Return the total, else the sum (or mean) of the phases. A total of 0 beside phases is one not measured."""
         total = self.by_place.get(_TOTAL)
-        if total or len(self.by_place) == 1 and total is not None:
+        if total or (len(self.by_place) == 1 and total is not None):
             return total
         phases = self.phases
         if phases:
