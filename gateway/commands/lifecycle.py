@@ -120,7 +120,7 @@ class CommandLifecycle:
     def _replace(self, state: EvseControlState, before: ActiveCommand, reason: Reason) -> None:
         """Take an EVSE from the command in force there, without a ramp."""
         if before.evse is not None:
-            self.end(before, Status.SUPERSEDED, reason, ramp=False)
+            self.end(before, Status.SUPERSEDED, reason, ramp=False, next_at=state)
         else:
             self.withdraw(state, reason, failed=False)
             state.ramp = None
@@ -226,8 +226,19 @@ class CommandLifecycle:
 
     # ends -----------------------------------------------------------------------------------------------------------
 
-    def end(self, command: ActiveCommand, status: Status, reason: Reason, *, ramp: bool = True) -> None:
-        """Take a command out of force; its final result, if it has none yet, is `status` with `reason`."""
+    def end(
+        self,
+        command: ActiveCommand,
+        status: Status,
+        reason: Reason,
+        *,
+        ramp: bool = True,
+        next_at: EvseControlState | None = None,
+    ) -> None:
+        """Take a command out of force; its final result, if it has none yet, is `status` with `reason`.
+
+        `next_at`: the EVSE that another command takes over at once; a command to the site gets no share of it.
+        """
         had_power = any(one.confirmed_w for one in command.allocations.values())
         settled = command.settled
         self.settle(command, status, reason, ended=True)
@@ -238,7 +249,7 @@ class CommandLifecycle:
         if self._site.command is command:
             self._site.command = None
             self._publisher.changed(None)
-        self.reallocate()  # an EVSE has become free
+        self.reallocate(without=next_at)  # an EVSE has become free
         if reason.code is not Code.SUPERSEDED and (had_power or settled):
             event = Happened.RELEASED if reason.code is Code.RELEASED else Happened.LEASE_ENDED
             self._publisher.happened(event, command.evse, reason, command=command.id)

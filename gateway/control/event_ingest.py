@@ -115,7 +115,7 @@ class EventIngest:
         publisher.measured(state.name)
         needs = (event.min_energy_wh, event.target_energy_wh, event.min_v2x_energy_wh, event.max_v2x_energy_wh)
         stated = event.soc_pct is not None or any(one is not None for one in needs)
-        if stated or (evse.power_w, evse.soc_pct) != (power_w, soc_pct):
+        if (evse.power_w, evse.soc_pct) != (power_w, soc_pct):  # requests, which follow the energy, wait for a step
             publisher.inputs_changed.set()
         at_floor = evse.soc_pct is not None and evse.soc_pct <= state.floor_pct and evse.soc_pct != soc_pct
         if stated or at_floor or state.floor_reached or self._site.policy.export_limit_w is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gateway.model.event import Metered
 from protocols.ocpp.enums import v21
@@ -159,7 +159,7 @@ def _reading(
         power *= scale
     elif current is not None:
         power = _apparent_power(collected, current, sign, voltage_v)
-    found = {member: value + 0.0 for name, value in values.items() if (member := _MEMBERS.get(name))}
+    found: dict[str, Any] = {member: value + 0.0 for name, value in values.items() if (member := _MEMBERS.get(name))}
     soc = found.pop("soc_pct", values.get(_DISPLAYED_SOC))
     frequency = found.pop("frequency_hz", 0.0)
     return Metered(

@@ -110,6 +110,18 @@ async def test_an_evse_with_a_higher_priority_stays_out_and_equal_ones_take_thei
         assert rig.service.site_state().command is not None
 
 
+@pytest.mark.parametrize("power_w", [0, 9000])
+async def test_stops_at_every_evse_one_after_the_other_end_the_command_of_the_site(power_w: float) -> None:
+    async with service_rig(*THREE) as rig:
+        await rig.send(None, "discharge", "a", power_w=power_w, lease_s=120)
+        for number, evse in enumerate([THREE[1], *THREE]):  # one of them is stopped twice
+            await rig.send(evse, "stop", f"s{number}", priority=99)
+        assert rig.service.site_state().command is None
+        await rig.wait(3)
+        assert rig.published.final("a").status == "superseded"
+        assert powers(rig) == [0] * 3
+
+
 async def test_no_cars_is_refused() -> None:
     async with service_rig(*THREE, plugged=False) as rig:
         result = await rig.send(None, "discharge", "a", power_w=9000)
