@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import re
+
+import msgspec
 
 from protocols.ocpp.schema import ErrorCode, Payload
 
 ACTION = re.compile(r'\s*\[\s*2\s*,\s*"[^"\\]{1,36}"\s*,\s*"(\w+)"')
-INTEGRAL = re.compile(
-    r"\.0+\s*[,\]}]"
-)  # the end of an integer written with a decimal point; begins with a text, for speed
 HEAD = re.compile(r'\s*\[\s*(\d)\s*,\s*"([^"\\]{1,36})"')
 
 
-def with_integers(message: list[object]) -> list[object]:
-    """Return the message with integers where some are written with a decimal point, such as 1.0."""
+LARGEST_INTEGER = 2.0**53  # beyond it a float does not tell integers apart
 
-    def plain(value: object) -> object:
-        if type(value) is float:
-            return int(value) if value.is_integer() else value
-        if type(value) is list:
-            return [plain(one) for one in value]
-        if type(value) is dict:
-            return {name: plain(one) for name, one in value.items()}
-        return value
 
-    try:
-        return [plain(one) for one in message]
-    except RecursionError:
-        return message
+def _number(text: str) -> int | float:
+    """Return a number with a decimal point or an exponent; an integer where it is one, such as 1.0 or 1e3."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return int(value) if value.is_integer() and abs(value) < LARGEST_INTEGER else value
+
+
+decode = msgspec.json.Decoder(float_hook=_number).decode
+"""Return the content of a message. Raises msgspec.MsgspecError, ValueError or RecursionError."""
 
 
 def error_fields(message: list[object]) -> tuple[str, str, Payload]:

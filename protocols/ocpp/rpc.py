@@ -36,7 +36,7 @@ from protocols.ocpp.events import (
     SendReceived,
     Violated,
 )
-from protocols.ocpp.incoming import ACTION, HEAD, INTEGRAL, error_fields, with_integers
+from protocols.ocpp.incoming import ACTION, HEAD, decode, error_fields
 from protocols.ocpp.schema import ErrorCode, Part, Payload, Version, Violation
 
 __all__ = [
@@ -73,7 +73,6 @@ REMEMBERED = 16  # timed-out calls whose responses may still arrive
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
 
 
 def encode(message: list[object]) -> str:
@@ -216,13 +215,11 @@ class Rpc:
         if len(text) > self._length and len(text) > self._limit(text):
             return self._too_large(text)
         try:
-            message = _decode(text)
+            message = decode(text)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             return self._unreadable(f"not JSON: {error}", text)
         if type(message) is not list or len(message) < 2:
             return self._unreadable("not a JSON array of at least a message type and an id", text)
-        if INTEGRAL.search(text):
-            message = with_integers(message)
         kind, mid = message[0], message[1]
         if type(mid) is not str or not mid or len(mid) > ID_LENGTH:
             # A response with an invalid id gets no response, to avoid endless loops.

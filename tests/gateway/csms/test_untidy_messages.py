@@ -67,12 +67,13 @@ async def test_nesting_never_ends_the_connection(version: Version, depth: int) -
         assert not raw.closed
 
 
-async def test_an_integer_with_a_decimal_point_is_one() -> None:
+@pytest.mark.parametrize("start", ["1500.0", "15e2", "1.5E3", "150000e-2"])
+async def test_an_integer_with_a_decimal_point_or_an_exponent_is_one(start: str) -> None:
     async with a_station() as raw:
         await raw.boot()
         for action, body in (
             ("StatusNotification", '{"connectorId":1.0,"errorCode":"NoError","status":"Preparing"}'),
-            ("StartTransaction", f'{{"connectorId":1.0,"idTag":"A","meterStart":1500.0,"timestamp":"{raw.time()}"}}'),
+            ("StartTransaction", f'{{"connectorId":1.0,"idTag":"A","meterStart":{start},"timestamp":"{raw.time()}"}}'),
         ):
             await raw.send(f'[2,"i-{action}","{action}",{body}]')
         await raw.ok("Heartbeat", {})
