@@ -108,6 +108,7 @@ class PowerStage:
     island_w: float | None = None  # grid-forming: power that the island requires, instead of the set-point
     obeys_bounds: bool = True  # False is a fault: ignores the limits of the vehicle
     follows_setpoint: bool = True  # False is a fault: keeps its power
+    blocked: bool = False  # by the grid protection of its station
     loss_wh: float = 0.0
     _ac_w: float = 0.0
     _dc_w: float = 0.0
@@ -179,6 +180,14 @@ class PowerStage:
         self._settle(now)
         self.faults.add(fault)
         self._stop()
+
+    def block(self, blocked: bool, now: float) -> None:
+        """Block the converter, which stops the power at once, or release it. Grid-forming is not affected."""
+        if blocked != self.blocked:
+            self._settle(now)
+            self.blocked = blocked
+            if blocked and self.island_w is None:
+                self._stop()
 
     def reset(self, fault: Fault, now: float) -> None:
         """Clear a fault."""
@@ -266,6 +275,8 @@ class PowerStage:
     def _target(self) -> float:
         """Return the target of the AC power: the set-point within faults, supply and contactors."""
         if self.battery is None or self.contactors is Contactors.OPEN:
+            return 0.0
+        if self.blocked and self.island_w is None:
             return 0.0
         target_w = self.setpoint_w if self.follows_setpoint else self._ac_w
         if self.island_w is not None:

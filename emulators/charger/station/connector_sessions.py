@@ -192,7 +192,7 @@ class ConnectorSessions:
         if used is not None:
             new.reservation = used.id
         evse.transaction, evse.priority, evse.finishing = new, False, False
-        evse.algorithm, evse.alarm, evse.sleeping = AlgorithmState(), None, False
+        evse.algorithm, evse.sleeping = AlgorithmState(), False
         new.started_wh = evse.power_path.reading(self._clock.now()).charged_wh
         if evse.vehicle is not None:
             context.set_status(evse, ConnectorStatus.occupied)

@@ -82,6 +82,9 @@ class StationContext(Protocol):
     def set_status(self, evse: EvseState, status: str) -> None:
         """Set the status of a connector and send it if it changed."""
 
+    def station_status_changed(self) -> None:
+        """Send the status of the station as a whole, where the version has one (1.6: connector 0)."""
+
     def end_transaction(self, evse: EvseState, trigger: str, reason: str) -> None:
         """End the transaction of an EVSE."""
 

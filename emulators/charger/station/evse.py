@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from emulators.charger.hardware.thermal_model import ThermalModel
 from emulators.charger.station.ocpp_enums import ConnectorStatus
 from emulators.charger.station.power_path import Needs, PowerPath, Reading
+from emulators.charger.station.smart_charging.grid_protection import GridProtection
 from emulators.charger.station.smart_charging.operation_modes import AlgorithmState, LocalConditions
 from emulators.charger.station.smart_charging.schedule import Composite
 from emulators.charger.station.transaction import Transaction, TransactionStart
+
+LOCK_FAULT = "ConnectorLockFailure"
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class EvseState:
     sampled_at: float = float("-inf")
     soc_reported: bool = False  # in this transaction
     alarm: tuple[str, str | None] | None = None  # DER control and grid fault of the alarm that is active
+    protection: GridProtection = field(default_factory=GridProtection)
     open: bool = False  # energy may flow
     finishing: bool = False  # 1.6: transaction ended, cable still connected
     priority: bool = False
@@ -47,6 +51,11 @@ class EvseState:
     thermal: ThermalModel = field(default_factory=ThermalModel)
     resetting: bool = False  # blocked until a reset or installation
     vendor_setpoint_w: float | None = None  # set over a vendor channel without a charging profile
+
+    @property
+    def unlocks(self) -> bool:
+        """False while the connector lock has failed."""
+        return self.fault != LOCK_FAULT
 
     def idle_status(self, reserved: bool) -> str:
         """Return the connector status without regard to measurements. A running transaction postpones Unavailable."""

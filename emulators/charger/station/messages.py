@@ -25,6 +25,9 @@ class Messages(Protocol):
     def status(self, evse: EvseState) -> Payload:
         """Return the payload of StatusNotification."""
 
+    def station_status(self) -> Payload | None:
+        """Return the payload of StatusNotification of the whole station; None where the version has none."""
+
     async def authorize(self, evse: EvseState, token: str, token_type: str) -> bool:
         """Send Authorize; return True if the token is accepted."""
 

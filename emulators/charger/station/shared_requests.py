@@ -67,6 +67,7 @@ class SharedCoreRequests(RequestHandlers):
             and e.transaction is None
             and e.pending_start is None
             and e.operative
+            and not e.resetting
             and e.fault is None
             and self._station.reservations.allows(e, token, group)
         ]

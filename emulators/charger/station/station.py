@@ -168,6 +168,7 @@ class Station:
 
     async def reboot(self, reason: str, stopped: str) -> None:
         """End all transactions, drop what does not persist, and boot again (B12.FR.04, .05)."""
+        self.availability.scheduled_resets.clear()  # one boot fulfils them all
         for evse in self.evses.values():
             if evse.transaction is not None:
                 self.end_transaction(evse, TriggerReason.reset_command, stopped)
@@ -176,7 +177,7 @@ class Station:
         while self.online and self.link.queue.has_essential and self.clock.now() < deadline:
             await self.clock.sleep(0.1)
         self.profiles.drop_volatile()  # DER controls persist (R01.FR.03)
-        self.availability.set_resetting(list(self.evses.values()), False)
+        self.availability.reset_done(list(self.evses.values()), 0)
         await self.link.reboot(reason)
 
     def started_up(self) -> None:
@@ -277,6 +278,11 @@ class Station:
             if self.online:
                 self.later(self.link.send_status(evse))
 
+    def station_status_changed(self) -> None:
+        """Send the status of the station as a whole, where the version has one (1.6: connector 0)."""
+        if self.online:
+            self.later(self.link.send_station_status())
+
     def security_event(self, kind: str, info: str = "") -> None:
         """Record a security event and notify the CSMS (A04)."""
         event: Payload = {"type": kind, "timestamp": self.timestamp()}
@@ -313,8 +319,11 @@ class Station:
         return await self.sessions.present(self.evses[number], token, token_type)
 
     def fault(self, number: int, code: str | None) -> None:
-        """Set the fault of an EVSE, or clear it with None."""
-        self.sessions.fault(self.evses[number], code)
+        """Set the fault of an EVSE, or of the station and all its EVSEs with 0, or clear it with None."""
+        if number == 0:
+            self.availability.fault = code
+        for evse in self.evses.values() if number == 0 else (self.evses[number],):
+            self.sessions.fault(evse, code)
 
     def end_transaction(self, evse: EvseState, trigger: str, reason: str) -> None:
         """End the transaction of an EVSE."""

@@ -60,7 +60,7 @@ class CsmsLink:
         config = context.config
         self._random = random.Random(f"station-{config.id}-{config.seed}")
         self._offline_s = 0.0  # duration of the last interruption
-        self._reported: dict[int, str] = {}  # status of each EVSE as last sent
+        self._reported: dict[int, str] = {}  # status of each EVSE as last sent; 0 is the station
         self._heartbeat_changed = asyncio.Event()
         self._timeouts = 0  # consecutive calls without a response
         self._handover: TextWire | None = None  # new connection made while the old one existed
@@ -229,6 +229,9 @@ class CsmsLink:
 
     async def _send_statuses(self, all_evses: bool = True) -> None:
         """Send all statuses after a boot or a long interruption, otherwise the changed ones (B01.FR.05, B04)."""
+        whole = self._context.messages.station_status()
+        if whole is not None and (all_evses or self._reported.get(0) != whole["status"]):
+            await self.send_station_status()
         for evse in self._context.evses.values():
             if all_evses or self._reported.get(evse.number) != evse.status:
                 await self.send_status(evse)
@@ -237,6 +240,13 @@ class CsmsLink:
         """Send StatusNotification of one EVSE."""
         self._reported[evse.number] = evse.status
         await self.call("StatusNotification", self._context.messages.status(evse))
+
+    async def send_station_status(self) -> None:
+        """Send StatusNotification of the whole station, where the version has one."""
+        whole = self._context.messages.station_status()
+        if whole is not None:
+            self._reported[0] = whole["status"]
+            await self.call("StatusNotification", whole)
 
     def restart_heartbeat(self) -> None:
         """Apply a changed heartbeat interval, counted from now."""

@@ -30,6 +30,8 @@ def retries(request: Payload) -> Retries:
 class SharedMaintenanceRequests(RequestHandlers):
     """Handlers with the same payloads in both versions."""
 
+    firmware_action: str  # notification of the status of updates
+
     def get_log(self, request: Payload) -> Payload:
         """GetLog (N01; whitepaper 4.4). The diagnostics log contains the messages sent."""
         name, number = self._station.maintenance.log_name(), request["requestId"]
@@ -45,12 +47,12 @@ class SharedMaintenanceRequests(RequestHandlers):
         status = v21.LogStatusEnumType.accepted_canceled if cancelled else v21.LogStatusEnumType.accepted
         return response(status, filename=name)
 
-    def _update_firmware(self, request: Payload, status_action: str) -> Payload:
+    def _update_firmware(self, request: Payload) -> Payload:
         """Start a firmware update, signed or not; return the response."""
         firmware, number = request["firmware"], request["requestId"]
 
         async def notify(status: str) -> None:
-            self._station.notify(status_action, {"status": status, "requestId": number})
+            self._station.notify(self.firmware_action, {"status": status, "requestId": number})
 
         signer = firmware.get("signingCertificate")
         if signer is not None and not self._station.maintenance.trusts(signer):
@@ -94,3 +96,16 @@ class SharedMaintenanceRequests(RequestHandlers):
     def _signing_request(self) -> Payload:
         """Return a payload of SignCertificate with a new key."""
         return {"csr": self._station.maintenance.certificates.request(self._station.config.id)}
+
+    async def send_firmware_status(self) -> None:
+        """Send the status of firmware updates, Idle without a running update (F06.FR.16)."""
+        await self._send_status(self.firmware_action, self._station.maintenance.firmware_status)
+
+    async def send_log_status(self) -> None:
+        """Send LogStatusNotification, Idle without a running upload (F06.FR.15)."""
+        await self._send_status("LogStatusNotification", self._station.maintenance.log_status)
+
+    async def _send_status(self, action: str, current: tuple[str, int | None]) -> None:
+        status, number = current
+        body: Payload = {"status": status} | ({} if number is None or status == "Idle" else {"requestId": number})
+        await self._station.call(action, body)

@@ -24,10 +24,11 @@ class CoreRequests(SharedCoreRequests):
 
     def change_availability(self, request: Payload) -> Payload:
         """ChangeAvailability (5.2)."""
-        evses = self._selected(request["connectorId"])
+        number, operative = request["connectorId"], request["type"] == v16.AvailabilityType.operative
+        evses = self._selected(number)
         if not evses:
             return response(v16.AvailabilityStatus.rejected)
-        return response(self._station.availability.change(evses, request["type"] == v16.AvailabilityType.operative))
+        return response(self._station.availability.change(evses, operative, whole_station=number == 0))
 
     def reset(self, request: Payload) -> Payload:
         """Reset (5.14): both types end transactions in order."""
@@ -41,8 +42,8 @@ class CoreRequests(SharedCoreRequests):
         if evse is None:
             return response(v16.UnlockStatus.not_supported)
         if evse.transaction is not None:
-            self._station.later(self._end(evse, TriggerReason.unlock_command, StopReason.local))
-        return response(v16.UnlockStatus.unlocked)
+            self._station.end_transaction(evse, TriggerReason.unlock_command, StopReason.local)
+        return response(v16.UnlockStatus.unlocked if evse.unlocks else v16.UnlockStatus.unlock_failed)
 
     # tokens and reservations
 
@@ -76,7 +77,8 @@ class CoreRequests(SharedCoreRequests):
         free = self._free(request.get("connectorId"), token, group)
         if not free or not self._station.online:
             return response(v16.RemoteStartStopStatus.rejected)
-        start = TransactionStart(token, "Central", 0, None if profile is None else as_profile(profile, "-"), group)
+        installed = None if profile is None else as_profile(profile, "-", self._station.wall())
+        start = TransactionStart(token, "Central", 0, installed, group)
         self._station.later(self._start(min(free, key=lambda e: e.vehicle is None), start))
         return response(v16.RemoteStartStopStatus.accepted)
 
@@ -101,13 +103,29 @@ class TriggerRequests(SharedTriggerRequests):
     def __init__(self, station: Station, messages: Messages16, maintenance: MaintenanceRequests) -> None:
         super().__init__(station, messages, maintenance.sign)
         self._messages = messages
-        self._triggers["MeterValues"] = self._meter_values
+        self._triggers |= {
+            "DiagnosticsStatusNotification": lambda _: maintenance.send_diagnostics_status(),
+            "FirmwareStatusNotification": lambda _: maintenance.send_unsigned_firmware_status(),
+            "LogStatusNotification": lambda _: maintenance.send_log_status(),
+            "MeterValues": self._meter_values,
+            "SignedFirmwareStatusNotification": lambda _: maintenance.send_firmware_status(),
+        }
 
     def trigger_message(self, request: Payload) -> Payload:
-        """TriggerMessage and ExtendedTriggerMessage."""
-        return self._trigger(request["requestedMessage"], request.get("connectorId"))
+        """TriggerMessage (5.17). Connector 0, the station, has a status only."""
+        requested, number = request["requestedMessage"], request.get("connectorId")
+        if requested == v16.MessageTrigger.status_notification and not number:
+            self._station.later(self._station.link.send_station_status())
+            if number == 0:
+                return response(v16.TriggerMessageStatus.accepted)
+        return self._trigger(requested, number)
 
-    extended_trigger_message = trigger_message
+    def extended_trigger_message(self, request: Payload) -> Payload:
+        """ExtendedTriggerMessage: its firmware status is that of signed updates (whitepaper 6.16)."""
+        signed = request["requestedMessage"] == v16.MessageTrigger.firmware_status_notification
+        return self.trigger_message(
+            request | ({"requestedMessage": "SignedFirmwareStatusNotification"} if signed else {})
+        )
 
     async def _meter_values(self, evses: list[EvseState]) -> None:
         for evse in evses:

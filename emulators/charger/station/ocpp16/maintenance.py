@@ -14,8 +14,20 @@ FIRMWARE_STATES = frozenset(
 )
 
 
+# Status of an update that runs, as FirmwareStatusNotification of 1.6 states it; any other status is Idle.
+_RUNNING_UPDATE = {
+    "Downloading": "Downloading",
+    "Downloaded": "Downloaded",
+    "SignatureVerified": "Downloaded",
+    "InstallScheduled": "Downloaded",
+    "Installing": "Installing",
+}
+
+
 class MaintenanceRequests(SharedMaintenanceRequests):
     """Handlers of maintenance requests."""
+
+    firmware_action = "SignedFirmwareStatusNotification"
 
     def get_diagnostics(self, request: Payload) -> Payload:
         """GetDiagnostics (5.9)."""
@@ -41,7 +53,16 @@ class MaintenanceRequests(SharedMaintenanceRequests):
 
     def signed_update_firmware(self, request: Payload) -> Payload:
         """SignedUpdateFirmware (whitepaper 5.1)."""
-        return self._update_firmware(request, "SignedFirmwareStatusNotification")
+        return self._update_firmware(request)
+
+    async def send_unsigned_firmware_status(self) -> None:
+        """Send FirmwareStatusNotification, Idle without a running update (4.5)."""
+        status = _RUNNING_UPDATE.get(self._station.maintenance.firmware_status[0], "Idle")
+        await self._station.call("FirmwareStatusNotification", {"status": status})
+
+    async def send_diagnostics_status(self) -> None:
+        """Send DiagnosticsStatusNotification, Idle without a running upload (4.4)."""
+        await self._station.call("DiagnosticsStatusNotification", {"status": self._station.maintenance.log_status[0]})
 
     def get_installed_certificate_ids(self, request: Payload) -> Payload:
         """GetInstalledCertificateIds (whitepaper 4.2)."""

@@ -71,6 +71,16 @@ class Messages16:
             "timestamp": self._station.timestamp(),
         }
 
+    def station_status(self) -> Payload:
+        """Return the payload of StatusNotification of connector 0 (4.9)."""
+        availability = self._station.availability
+        return {
+            "connectorId": 0,
+            "errorCode": _error_code(availability.fault),
+            "status": availability.station_status,
+            "timestamp": self._station.timestamp(),
+        }
+
     @staticmethod
     def state(evse: EvseState) -> str:
         """Return ChargePointStatus of an EVSE, which is finer than the connector status of 2.x."""
@@ -166,7 +176,8 @@ class Messages16:
         reading = evse.power_path.reading(self._station.clock.now())
         at, values = self._station.timestamp(), self.samples(evse, v16.ReadingContext.transaction_end)
         reason = _REASONS.get(transaction.stopped or StopReason.local, v16.Reason.other)
-
+        if trigger == TriggerReason.unlock_command:  # 2.x has no such reason: there a transaction prevents it
+            reason = v16.Reason.unlock_command
         body: Payload = {
             "meterStop": round(reading.charged_wh),
             "timestamp": at,

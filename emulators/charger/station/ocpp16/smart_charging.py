@@ -10,8 +10,8 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 
-def as_profile(profile16: Payload, transaction: str | None) -> Payload:
-    """Return a charging profile of 1.6 in the form of 2.x, as `Profiles` stores it."""
+def as_profile(profile16: Payload, transaction: str | None, wall: float) -> Payload:
+    """Return a charging profile of 1.6 in the form of 2.x, as `Profiles` stores it; `wall` is the present time."""
     schedule = dict(profile16["chargingSchedule"])
     schedule["id"] = profile16["chargingProfileId"]
     number = profile16.get("transactionId")
@@ -28,9 +28,11 @@ def as_profile(profile16: Payload, transaction: str | None) -> Payload:
         profile["transactionId"] = str(number)
     elif purpose == ProfilePurpose.tx_profile and transaction is not None:
         profile["transactionId"] = transaction  # 5.16: without an id it applies to the running transaction
+    if profile["chargingProfileKind"] == ProfileKind.absolute and "startSchedule" not in schedule:
+        profile["chargingProfileKind"] = ProfileKind.relative  # 7.13: relative to the start of charging
     if purpose == "ChargePointMaxProfile" and profile["chargingProfileKind"] == ProfileKind.relative:
-        profile["chargingProfileKind"] = ProfileKind.absolute
-        schedule.setdefault("startSchedule", stamp(0.0))
+        profile["chargingProfileKind"] = ProfileKind.absolute  # a station has no start of charging
+        schedule.setdefault("startSchedule", stamp(wall))
     return profile
 
 
@@ -47,7 +49,7 @@ class SmartChargingRequests(RequestHandlers):
         evse = station.evses.get(number)
         running = evse.transaction if evse is not None else None
         name = None if running is None else running.name
-        profile = as_profile(request["csChargingProfiles"], name)
+        profile = as_profile(request["csChargingProfiles"], name, station.wall())
         found = self._station.profiles.install(number, profile, station.wall(), name)
         if found is not None:
             self._station.rejections.append(f"{found[1]}: {found[0]}")

@@ -33,8 +33,8 @@ class CoreRequests(SharedCoreRequests):
         if request["type"] == v21.ResetEnumType.immediate_and_resume:
             return rejected("UnsupportedRequest", "no transaction is resumed")
         if request["type"] == v21.ResetEnumType.on_idle and any(e.transaction is not None for e in evses):
-            self._station.availability.set_resetting(evses, True)
-            self._station.later(self._reset_when_idle(evses, number))
+            if self._station.availability.schedule_reset(evses, number):
+                self._station.later(self._reset_when_idle(evses, number))
             return response(v21.ResetStatusEnumType.scheduled)
         self._station.later(self._reset_now(evses, number))
         return response(v21.ResetStatusEnumType.accepted)
@@ -45,21 +45,27 @@ class CoreRequests(SharedCoreRequests):
             return
         for evse in evses:
             self._station.end_transaction(evse, TriggerReason.reset_command, StopReason.immediate_reset)
-            self._station.availability.set_resetting([evse], False)
+        self._station.availability.reset_done(evses, number)
 
     async def _reset_when_idle(self, evses: list[EvseState], number: int) -> None:
-        await self._station.availability.wait_until_idle(evses)
+        """Reset once no transaction runs any more, unless another reset came first (B12.FR.01)."""
+        availability = self._station.availability
+        await availability.wait_until_idle(evses)
+        if number not in availability.scheduled_resets:
+            return
         if number == 0:
             await self._station.reboot("ScheduledReset", StopReason.reboot)
         else:
-            self._station.availability.set_resetting(evses, False)
+            availability.reset_done(evses, number)
 
     def unlock_connector(self, request: Payload) -> Payload:
         """UnlockConnector (F05)."""
         evse, statuses = self._station.evses.get(request["evseId"]), v21.UnlockStatusEnumType
         if evse is None or request["connectorId"] != 1:
             return response(statuses.unknown_connector)
-        return response(statuses.unlocked if evse.transaction is None else statuses.ongoing_authorized_transaction)
+        if evse.transaction is not None:
+            return response(statuses.ongoing_authorized_transaction)
+        return response(statuses.unlocked if evse.unlocks else statuses.unlock_failed)
 
     def change_availability(self, request: Payload) -> Payload:
         """ChangeAvailability (G03, G04)."""
@@ -68,7 +74,8 @@ class CoreRequests(SharedCoreRequests):
         if not evses or location.get("connectorId", 1) != 1:
             return rejected("UnknownEVSE")
         operative = request["operationalStatus"] == v21.OperationalStatusEnumType.operative
-        return response(self._station.availability.change(evses, operative))
+        whole_station = location.get("id", 0) == 0
+        return response(self._station.availability.change(evses, operative, whole_station=whole_station))
 
     def data_transfer(self, request: Payload) -> Payload:
         """DataTransfer: set-point or grid-forming order of the vendor profile (P01)."""
@@ -125,7 +132,7 @@ class CoreRequests(SharedCoreRequests):
             return rejected("NotAccepted")  # B02.FR.05
         token, profile = request["idToken"], request.get("chargingProfile")
         group = request.get("groupIdToken", {}).get("idToken")
-        free = [e for e in self._free(request.get("evseId"), token["idToken"], group) if not e.resetting]
+        free = self._free(request.get("evseId"), token["idToken"], group)
         if not free:
             return rejected("NotReady", "no EVSE is free for this token")
         if profile is not None and profile["chargingProfilePurpose"] != ProfilePurpose.tx_profile:

@@ -11,6 +11,8 @@ from protocols.ocpp.schema import Payload, Version
 class MaintenanceRequests(SharedMaintenanceRequests):
     """Handlers of maintenance requests."""
 
+    firmware_action = "FirmwareStatusNotification"
+
     def update_firmware(self, request: Payload) -> Payload:
         """UpdateFirmware (L01, L02)."""
         unsigned_allowed = self._station.config.unsigned_firmware
@@ -18,7 +20,7 @@ class MaintenanceRequests(SharedMaintenanceRequests):
             unsigned_allowed = self._station.link.network_profiles.target().security_profile < 2
         if "signingCertificate" not in request["firmware"] and not unsigned_allowed:
             return response(v21.UpdateFirmwareStatusEnumType.rejected)
-        return self._update_firmware(request, "FirmwareStatusNotification")
+        return self._update_firmware(request)
 
     def get_installed_certificate_ids(self, request: Payload) -> Payload:
         """GetInstalledCertificateIds (M03)."""
@@ -34,16 +36,3 @@ class MaintenanceRequests(SharedMaintenanceRequests):
         if self._station.config.version is Version.V21:
             body["requestId"] = self._station.maintenance.uploads + 1
         await self._station.call("SignCertificate", body)
-
-    async def send_firmware_status(self) -> None:
-        """Send FirmwareStatusNotification, Idle without a running update (F06.FR.16)."""
-        await self._send_status("FirmwareStatusNotification", self._station.maintenance.firmware_status)
-
-    async def send_log_status(self) -> None:
-        """Send LogStatusNotification, Idle without a running upload (F06.FR.15)."""
-        await self._send_status("LogStatusNotification", self._station.maintenance.log_status)
-
-    async def _send_status(self, action: str, current: tuple[str, int | None]) -> None:
-        status, number = current
-        body: Payload = {"status": status} | ({} if number is None or status == "Idle" else {"requestId": number})
-        await self._station.call(action, body)

@@ -58,6 +58,9 @@ class Messages2:
         now = self._station.timestamp()
         return {"timestamp": now, "connectorStatus": evse.status, "evseId": evse.number, "connectorId": 1}
 
+    def station_status(self) -> None:
+        """2.x has a status for connectors only."""
+
     async def authorize(self, evse: EvseState, token: str, token_type: str) -> bool:
         """Send Authorize; return True if accepted (C01). The response states the allowed transfers (Q01.FR.01, .09)."""
         vehicle = evse.vehicle.vehicle if evse.vehicle is not None else None

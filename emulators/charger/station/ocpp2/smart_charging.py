@@ -189,24 +189,31 @@ class SmartChargingRequests(RequestHandlers):
 
     def afrr_signal(self, request: Payload) -> Payload:
         """AFRRSignal (Q08.FR.10, .11)."""
-        active = [
-            e
+        active = {
+            e.number: (e.transaction.name, e.composite.profile)
             for e in self._station.evses.values()
-            if e.transaction is not None
-            and e.composite.mode == OperationMode.local_frequency
-            and "v2xSignalWattCurve" in e.composite.period
-        ]
+            if e.transaction is not None and _takes_signal(e.composite)
+        }
         if not active:
             return rejected("NoSignalWattCurve")
         self._station.later(self._apply_signal(active, request["signal"], parse(request["timestamp"])))
         return response(v21.GenericStatusEnumType.accepted)
 
-    async def _apply_signal(self, evses: list[EvseState], signal: int, at: float | None) -> None:
+    async def _apply_signal(self, active: dict[int, tuple[str, int | None]], signal: int, at: float | None) -> None:
+        """Apply a signal at its time to the transactions and profiles for which it was accepted."""
         if at is not None and at > self._station.wall():
             await self._station.clock.sleep(at - self._station.wall())
-        for evse in evses:
-            evse.conditions.afrr_signal = signal
+        for number, accepted_for in active.items():
+            evse = self._station.evses[number]
+            now = evse.transaction is not None and (evse.transaction.name, evse.composite.profile)
+            if now == accepted_for and _takes_signal(evse.composite):
+                evse.algorithm.follow(evse.composite)
+                evse.algorithm.afrr_signal = signal
         self._station.wake()
+
+
+def _takes_signal(composite: Composite) -> bool:
+    return composite.mode == OperationMode.local_frequency and "v2xSignalWattCurve" in composite.period
 
 
 def _source(held: InstalledProfile) -> str:

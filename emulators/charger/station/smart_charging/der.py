@@ -1,6 +1,7 @@
 """DER controls of an emulated station: grid code functions of its inverters (OCPP 2.1 block R).
 
 Pure: Unix times are arguments. `DerControls` selects the control in force of each type, `bound` applies it to a power.
+Curves that stop the inverter are in `grid_protection.py`.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ class DerControls:
     def __init__(self, supported: frozenset[str]) -> None:
         self.supported = supported
         self._all: list[DerControl] = []
+
+    def __len__(self) -> int:
+        return len(self._all)
 
     def set(self, request: Payload, now: float) -> tuple[str, list[str]]:
         """Apply SetDERControl; return status and superseded ids (R04.FR.01-08)."""
@@ -204,13 +208,17 @@ def _curve(controls: DerControls, kind: str, x: float, power_w: float, rated_w: 
 def _droop(
     body: Payload, grid: Grid, power_w: float, max_charge_w: float, max_discharge_w: float
 ) -> tuple[float, str | None, str | None]:
-    """Apply frequency-watt droop: less power at over-frequency, more at under-frequency, relative to the rating."""
+    """Apply frequency droop: less feed-in at over-frequency, more at under-frequency.
+
+    A droop is per unit (IEEE 1547-2018, 6.5.2.7): the deviation beyond the start, as a fraction of the nominal
+    frequency, that changes the power by the whole rating.
+    """
     over, under = grid.frequency_hz - body["overFreq"], body["underFreq"] - grid.frequency_hz
     delta, fault = 0.0, None
     if over > 0 and body["overDroop"] > 0:
-        delta, fault = over / (grid.nominal_hz * body["overDroop"] / 100.0) * max_charge_w, "OverFrequency"
+        delta, fault = over / (grid.nominal_hz * body["overDroop"]) * max_charge_w, "OverFrequency"
     elif under > 0 and body["underDroop"] > 0:
-        delta, fault = -under / (grid.nominal_hz * body["underDroop"] / 100.0) * max_discharge_w, "UnderFrequency"
+        delta, fault = -under / (grid.nominal_hz * body["underDroop"]) * max_discharge_w, "UnderFrequency"
     if fault is None:
         return power_w, None, None
     return min(max(power_w + delta, -max_discharge_w), max_charge_w), "FreqDroop", fault

@@ -16,26 +16,38 @@ from protocols.ocpp.schema import Payload
 
 @dataclass(slots=True)
 class LocalConditions:
-    """Local measurements and signals on which an operation mode depends."""
+    """Local measurements on which an operation mode depends."""
 
     frequency_hz: float = 50.0
     frequency_threshold_mhz: float = 10.0  # V2XChargingCtrlr.LocalFrequencyUpdateThreshold
-    afrr_signal: int | None = None
     upstream_w: float | None = None  # site meter, + is consumption
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class AlgorithmState:
-    """State of a local algorithm between two steps."""
+    """State of a local algorithm between two steps; another mode resets it, or another profile of local frequency."""
 
     frequency_hz: float | None = None  # of the last computation of the set-point
     period: object = None
     setpoint_w: float = 0.0
+    afrr_signal: int | None = None
+    _source: tuple[str, int | None] | None = None  # mode and profile
+
+    def follow(self, composite: Composite) -> None:
+        """Continue with this composite; nothing is inherited from another mode or profile."""
+        frequency = composite.mode == OperationMode.local_frequency
+        source = composite.mode, composite.profile if frequency else None
+        if source != self._source:
+            self.frequency_hz, self.period, self.setpoint_w, self.afrr_signal = None, None, 0.0, None
+            self._source = source
+        if "v2xSignalWattCurve" not in composite.period:
+            self.afrr_signal = None
 
 
 def power_w(composite: Composite, conditions: LocalConditions, algorithm: AlgorithmState, max_charge_w: float) -> float:
     """Return the set-point. Without a limit it is the maximum charging power ("unlimited" in the specification)."""
+    algorithm.follow(composite)
     ceiling = max_charge_w if composite.limit_w is None else min(composite.limit_w, max_charge_w)
     match composite.mode:
         case OperationMode.idle:
@@ -71,8 +83,8 @@ def _local_frequency(composite: Composite, conditions: LocalConditions, algorith
         curve = [(point["frequency"], point["power"]) for point in period["v2xFreqWattCurve"]]
         algorithm.setpoint_w = float(period["v2xBaseline"]) + interpolate(curve, conditions.frequency_hz)
     delta = 0.0
-    if conditions.afrr_signal is not None and "v2xSignalWattCurve" in period:
-        delta = interpolate([(p["signal"], p["power"]) for p in period["v2xSignalWattCurve"]], conditions.afrr_signal)
+    if algorithm.afrr_signal is not None:
+        delta = interpolate([(p["signal"], p["power"]) for p in period["v2xSignalWattCurve"]], algorithm.afrr_signal)
     return algorithm.setpoint_w + delta
 
 

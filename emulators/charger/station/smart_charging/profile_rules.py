@@ -215,6 +215,8 @@ def _modes(request: ProfileRequest) -> Iterator[Check]:
             unsupported = mode not in can.modes
             yield unsupported and mode == OperationMode.local_load_balancing, "UnsupportedParam", "Q09.FR.01"
             yield unsupported, "InvalidOperationMode", "K01.FR.115"
+            fixed = mode == OperationMode.central_frequency and request.kind != ProfileKind.dynamic
+            yield fixed, "InvalidSchedule", "Q07.FR.02"
             yield from _mode_fields(can, mode, schedule["chargingRateUnit"], period)
             yield from _values(request, period)
 
@@ -238,6 +240,7 @@ def _mode_fields(can: StationCapabilities, mode: str, unit: str, period: Period)
 def _local_frequency(unit: str, period: Period) -> Iterator[Check]:
     yield POWER_FIELDS & period.keys(), "InvalidSchedule", "Q08.FR.04"
     yield "v2xBaseline" not in period or len(period.get("v2xFreqWattCurve", ())) < 2, "NoFreqWattCurve", "Q08.FR.03"
+    yield 0 < len(period.get("v2xSignalWattCurve", ())) < 2, "NoSignalWattCurve", "Q08.FR.02"
     yield unit != "W", "InvalidSchedule", "Q08.FR.05"
 
 

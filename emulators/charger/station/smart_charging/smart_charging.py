@@ -1,6 +1,7 @@
 """Smart charging step: applies charging profiles, operation modes and DER controls to each EVSE, reports changes.
 
-What a profile or a mode amounts to is in `profiles.py` and `operation_modes.py`, DER controls are in `der.py`.
+What a profile or a mode amounts to is in `profiles.py` and `operation_modes.py`, DER controls are in `der.py` and
+`grid_protection.py`.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class SmartCharging:
 
     def _idle_s(self) -> float:
         """Return the time until something can change by itself. Profiles and DER controls change at exact times."""
-        context = self._context
+        context, now = self._context, self._clock.now()
         wall = context.wall()
         changes = [self._controls.next_change_at(wall), self._monitoring.next_change_at()]
         changes.append(self._tariffs.next_change_at())
@@ -81,8 +82,11 @@ class SmartCharging:
         changes += [self._profiles.next_change(wall, self.evse_conditions(evse)) for evse in busy]
         pulls = any(installed.profile.get("dynUpdateInterval") for installed in self._profiles)
         active = busy or pulls or self._monitoring.monitors.custom
+        waits = [change - wall for change in changes if change is not None]
+        protections = [evse.protection.next_change_at() for evse in context.evses.values()]
+        waits += [at - now for at in protections if at is not None]
         tick_s = context.config.tick_s if active else max(IDLE_TICK_S, context.config.tick_s)
-        return max(1e-3, min([tick_s, *(change - wall for change in changes if change is not None)]))
+        return max(1e-3, min([tick_s, *waits]))
 
     def step(self) -> None:
         """Control and measure all EVSEs once."""
@@ -140,7 +144,10 @@ class SmartCharging:
             transaction.mode = composite.mode
             self._context.messages.updated(evse, transaction, TriggerReason.operation_mode_changed)
         may = transaction is not None and evse.open and transaction.authorized
+        self._protect(evse, now)
         evse.setpoint_w = self._setpoint(evse, composite) if may else 0.0
+        if not may:
+            self._update_alarm(evse, None)
         evse.power_path.set_power(evse.setpoint_w, now)
         evse.reading = evse.power_path.reading(now)
         evse.thermal.update(evse.power_path.stage.loss_wh, elapsed)
@@ -148,6 +155,14 @@ class SmartCharging:
             if self._tariffs.bills:
                 self._tariffs.update(evse)
             self._report_changes(evse, transaction, now, elapsed)
+
+    def _protect(self, evse: EvseState, now: float) -> None:
+        """Block or release the converter of an EVSE by its trip and momentary cessation curves."""
+        protection, rated = evse.protection, evse.power_path.max_discharge_w
+        if len(self._controls) or protection.cause is not None:
+            discharge_pct = 100.0 * max(-evse.reading.power_w, 0.0) / rated if rated else 0.0
+            protection.update(self._controls, self.grid, discharge_pct, now)
+            evse.power_path.stage.block(protection.cause is not None, now)
 
     def _setpoint(self, evse: EvseState, composite: Composite) -> float:
         """Return the set-point of an EVSE within the limits of hardware and DER controls, W, + into the vehicle."""
@@ -162,6 +177,9 @@ class SmartCharging:
         if setpoint < 0 and (vehicle is None or not vehicle.bidirectional):
             setpoint = 0.0
         setpoint = max(-power_path.max_discharge_w, min(setpoint, power_path.max_charge_w))
+        if evse.protection.cause is not None:
+            self._update_alarm(evse, evse.protection.cause)
+            return 0.0
         bounded, control, fault = der.bound(
             self._controls, self.grid, setpoint, power_path.max_charge_w, power_path.max_discharge_w
         )
