@@ -129,10 +129,10 @@ async def test_a_car_connected_before_the_start_begins_a_new_transaction(version
 async def test_settings_of_the_csms_persist_over_a_restart(version: Version, tmp_path: Path) -> None:
     async with Restarted(version, tmp_path, evses=2) as rig:
         await rig.request("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}})
-        entry = {"idToken": {"idToken": "card", "type": "ISO14443"}, "idTokenInfo": {"status": "Accepted"}}
+        entry = {"idToken": {"idToken": "04A1B2C3", "type": "ISO14443"}, "idTokenInfo": {"status": "Accepted"}}
         body = {"versionNumber": 7, "updateType": "Full", "localAuthorizationList": [entry]}
         assert await rig.request("SendLocalList", body) == {"status": "Accepted"}
-        token = {"idToken": "card", "type": "ISO14443"}
+        token = {"idToken": "04A1B2C3", "type": "ISO14443"}
         reservation = {"id": 5, "expiryDateTime": "2026-01-16T00:00:00Z", "idToken": token, "evseId": 1}
         assert await rig.request("ReserveNow", reservation) == {"status": "Accepted"}
         variable = {

@@ -222,7 +222,7 @@ async def test_a_tariff_replaces_the_previous_one_at_its_time() -> None:
 @requirement("I08.FR.04", "I11.FR.04", "I11.FR.05", "I11.FR.07", "I11.FR.08", "I12.FR.04")
 async def test_a_driver_tariff_has_precedence_and_can_change() -> None:
     """I08.FR.04, I11."""
-    async with CsmsRig(Version.V21, id_token="card") as csms:
+    async with CsmsRig(Version.V21, id_token="04A1B2C3") as csms:
         await csms.call("SetDefaultTariff", {"evseId": 1, "tariff": tariff("t1")})
         csms.answers["Authorize"] = {"idTokenInfo": {"status": "Accepted"}, "tariff": tariff("mine")}
         await csms.charging()

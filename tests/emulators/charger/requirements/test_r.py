@@ -284,21 +284,3 @@ async def test_a_control_that_trips_the_inverter_is_a_fault() -> None:
         assert [(f.code, f.text) for f in rig.of(FaultRaised)] == [("DER:HVMustTrip", "OverVoltage")]
         await rig.station.call("NotifyDERAlarm", alarm | {"alarmEnded": True})
         assert [f.code for f in rig.of(FaultCleared)] == ["DER:HVMustTrip"]
-
-
-def test_droop_changes_power_with_frequency() -> None:
-    body = {
-        "priority": 1,
-        "overFreq": 50.2,
-        "underFreq": 49.8,
-        "overDroop": 5.0,
-        "underDroop": 5.0,
-        "responseTime": 1.0,
-    }
-    controls = der.DerControls(frozenset(der.BODIES))
-    status, _ = controls.set({"isDefault": True, "controlId": "d", "controlType": "FreqDroop", "freqDroop": body}, 0.0)
-    assert status == "Accepted"
-    for hertz, power in ((50.0, -4000.0), (50.7, -2000.0), (49.3, -6000.0)):
-        grid = der.Grid(frequency_hz=hertz)
-        found, _, _ = der.bound(controls, grid, -4000.0, 10_000.0, 10_000.0)
-        assert found == pytest.approx(power)
