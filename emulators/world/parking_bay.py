@@ -16,7 +16,6 @@ from emulators.charger.secc.events import Measured, SeccEvent, SessionEnded
 from emulators.charger.secc.secc import EvseSecc
 from emulators.charger.station.power_path import CarPowerPath, Reading
 from emulators.charger.station.secc_power_path import SeccPowerPath
-from emulators.charger.station.station import Station
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
 from emulators.faults.injection_points import InjectionPoints
@@ -114,7 +113,6 @@ class ParkingBay:
     """One EVSE. `plug` and `unplug` may be called at any time."""
 
     evse: str
-    number: int
     stage: PowerStage
     clock: Clock
     transcript: Transcript
@@ -131,7 +129,6 @@ class ParkingBay:
     _secc_clock: WakeableClock | None = None
     _measured: Measured | None = None
     _stage_state: tuple[object, ...] = ()  # at the last update
-    _station: Station | None = None
     _error_code: str | None = None  # reported to the station last
     _sessions: asyncio.Task[None] | None = None
 
@@ -150,10 +147,6 @@ class ParkingBay:
         )
         return abs(requested_w or 0.0)
 
-    def bind(self, station: Station) -> None:
-        """Set the station of this EVSE."""
-        self._station = station
-
     async def plug(self, car: Car) -> None:
         """Plug a car in; ValueError if another one is plugged in."""
         if self.car is not None:
@@ -163,8 +156,8 @@ class ParkingBay:
         if isinstance(self.power_path, _BayPowerPath):
             self.power_path.connect_car(car)
             self._sessions = asyncio.get_running_loop().create_task(self._run_sessions(self.power_path, car))
-        elif isinstance(self.power_path, CarPowerPath) and self._station is not None:
-            self._station.plug_in(self.number, self.power_path.plug(car, self.clock.now()))
+        elif isinstance(self.power_path, CarPowerPath) and (station := self.power_path.station) is not None:
+            station.plug_in(self.power_path.number, self.power_path.plug(car, self.clock.now()))
 
     async def unplug(self, car: Car | None = None) -> None:
         """Unplug the car at any stage of its session."""
@@ -181,8 +174,8 @@ class ParkingBay:
                 with contextlib.suppress(asyncio.CancelledError):
                     await sessions
             self.power_path.connect_car(None)
-        if self._station is not None:
-            self._station.unplug(self.number)
+        if self.power_path.station is not None:
+            self.power_path.station.unplug(self.power_path.number)
         if isinstance(self.power_path, CarPowerPath):
             self.power_path.unplug(self.clock.now())
         leaving.decouple()
@@ -249,9 +242,9 @@ class ParkingBay:
         if (stage.contactors is Contactors.WELDED) != (Fault.WELD in stage.faults):
             self._detect_weld(now)
         error_code = next((code for fault, code in ERROR_CODES.items() if fault in stage.faults), None)
-        if error_code != self._error_code and self._station is not None:
+        if error_code != self._error_code and self.power_path.station is not None:
             self._error_code = error_code
-            self._station.fault(self.number, error_code)
+            self.power_path.station.fault(self.power_path.number, error_code)
         state = (tuple(sorted(stage.faults)), stage.grid_present, stage.island_w, stage.supply_limit_w)
         if state != self._stage_state:
             self._stage_state = state

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.csms_link.link import CsmsLink
 from emulators.charger.station.csms_link.message_queue import Message
+from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
 from emulators.charger.station.store import Saved, Store
 from emulators.charger.station.transaction import Transaction
@@ -30,6 +31,33 @@ class Part(Protocol):
         """Restore the JSON form."""
 
 
+class StoredMessages:
+    """Queued messages in the store of a station, with the meter registers at the last one of a transaction."""
+
+    def __init__(self, store: Store, evses: Mapping[int, EvseState]) -> None:
+        self._store, self._evses = store, evses
+
+    def add(self, message: Message) -> None:
+        """Store a message."""
+        transaction = message.transaction
+        body = {
+            "action": message.action,
+            "payload": message.payload,
+            "essential": message.essential,
+            "transaction": None if transaction is None else transaction.saved(),
+        }
+        message.row = self._store.add_message(body)
+        if transaction is not None:
+            meters = {evse.number: evse.power_path.stage.meter for evse in self._evses.values()}
+            registers = [[number, meter.charged_wh, meter.discharged_wh] for number, meter in meters.items()]
+            self._store.put("meters", registers)
+
+    def remove(self, message: Message) -> None:
+        """Delete a message."""
+        if message.row:
+            self._store.drop_message(message.row)
+
+
 class Persistence:
     """Persistence of one station. Without a store it does nothing."""
 
@@ -39,9 +67,6 @@ class Persistence:
         self._restoring = False
         self._numbers: dict[str, int] = {}  # transaction ids that the CSMS of a 1.6 station assigned
         self._transactions: dict[str, Transaction] = {}  # those with queued messages and those that run
-        if store is not None:
-            for queue in (link.queue, link.notices):
-                queue.mirror(self._put, self._removed)
 
     def save(self, name: str) -> None:
         """Store one part."""
@@ -61,29 +86,6 @@ class Persistence:
         """Close the store."""
         if self.store is not None:
             self.store.close()
-            self.store = None
-            for queue in (self._link.queue, self._link.notices):
-                queue.mirror(None, None)
-
-    # message queue
-
-    def _put(self, message: Message) -> None:
-        if self.store is None or self._restoring:
-            return
-        transaction = message.transaction
-        body = {
-            "action": message.action,
-            "payload": message.payload,
-            "essential": message.essential,
-            "transaction": None if transaction is None else transaction.saved(),
-        }
-        message.row = self.store.add_message(body)
-        if transaction is not None:
-            self.store.put("meters", self._meters())
-
-    def _removed(self, message: Message) -> None:
-        if self.store is not None and message.row:
-            self.store.drop_message(message.row)
 
     # restore
 
@@ -135,10 +137,6 @@ class Persistence:
 
     def _running(self) -> list[Saved]:
         return [e.transaction.saved() for e in self._context.evses.values() if e.transaction is not None]
-
-    def _meters(self) -> list[list[float]]:
-        meters = {evse.number: evse.power_path.stage.meter for evse in self._context.evses.values()}
-        return [[number, meter.charged_wh, meter.discharged_wh] for number, meter in meters.items()]
 
     def _restore_meters(self, saved: list[list[float]]) -> None:
         for number, charged_wh, discharged_wh in saved:

@@ -74,14 +74,25 @@ class VehicleEvents(Protocol):
     def leave(self, number: int, in_order: bool) -> None:
         """The session of the vehicle has ended."""
 
+    def unplug(self, number: int) -> None:
+        """The vehicle is disconnected."""
+
+    def fault(self, number: int, code: str | None) -> None:
+        """The EVSE has a fault, or none any more."""
+
     def wake(self) -> None:
         """Power or measurements have changed."""
 
 
 class PowerPath(Protocol):
-    """Power path of one EVSE, with or without a vehicle. `stage` is its converter with the meter."""
+    """Power path of one EVSE, with or without a vehicle. `stage` is its converter with the meter.
+
+    `station` is the one that it is built into, which attaches itself, and `number` that of the EVSE there.
+    """
 
     stage: PowerStage
+    station: VehicleEvents | None = None
+    number: int = 0
 
     @property
     def max_charge_w(self) -> float:
@@ -95,6 +106,7 @@ class PowerPath(Protocol):
 
     def attach(self, station: VehicleEvents, number: int) -> None:
         """Report vehicles at this EVSE to its station."""
+        self.station, self.number = station, number
 
     def set_power(self, power_w: float, now: float) -> None:
         """Set the power at the AC side, within limits and ramps; 0 keeps the session."""
@@ -113,14 +125,11 @@ class PowerPath(Protocol):
 
 
 class CarPowerPath(PowerPath):
-    """Power stage with an emulated car, without a protocol between them."""
+    """Power stage with an emulated car, without a protocol between them: who plugs the car in reports it."""
 
     def __init__(self, stage: PowerStage) -> None:
         self.stage = stage
         self.car: Car | None = None
-
-    def attach(self, station: VehicleEvents, number: int) -> None:
-        """Nothing: who plugs the car in also reports it to the station."""
 
     def plug(self, car: Car, now: float) -> Needs:
         """Connect a car; return its charging needs."""

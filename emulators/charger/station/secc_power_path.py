@@ -20,7 +20,7 @@ from emulators.charger.secc.events import (
     VehicleIdentified,
 )
 from emulators.charger.secc.secc import EvseSecc
-from emulators.charger.station.power_path import Needs, PowerPath, Reading, VehicleEvents, energies
+from emulators.charger.station.power_path import Needs, PowerPath, Reading, energies
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.ports import Clock
@@ -41,7 +41,7 @@ class SeccOptions(TypedDict, total=False):
 
 
 class SeccPowerPath(PowerPath):
-    """Power path with an SECC; the station that it is built into attaches itself."""
+    """Power path with an SECC, whose events it reports to the station."""
 
     def __init__(
         self,
@@ -52,17 +52,12 @@ class SeccPowerPath(PowerPath):
     ) -> None:
         self.stage, self._observe = stage, observe
         self.secc = EvseSecc(stage, clock, self._on_event, **secc)
-        self._station: VehicleEvents | None = None
-        self._number = 0
         self._vehicle: str | None = None
         self._needs: Needs | None = None
         self._measured: Measured | None = None
         self.requested_w: float | None = None
 
     # PowerPath
-
-    def attach(self, station: VehicleEvents, number: int) -> None:
-        self._station, self._number = station, number
 
     def set_power(self, power_w: float, now: float) -> None:
         """Set the power if it has changed: in scheduled control every set-point causes a renegotiation."""
@@ -100,15 +95,15 @@ class SeccPowerPath(PowerPath):
     def _on_event(self, event: SeccEvent) -> None:
         if self._observe is not None:
             self._observe(event)
-        station = self._station
+        station = self.station
         if station is None:
             return
         if isinstance(event, VehicleIdentified):
             self._vehicle = event.evccid
-            station.arrive(self._number)
+            station.arrive(self.number)
         elif isinstance(event, NeedsStated):
             self._needs = self._combined(event)
-            station.plug_in(self._number, self._needs)
+            station.plug_in(self.number, self._needs)
         elif isinstance(event, ChargingStarted):
             station.wake()
         elif isinstance(event, Measured):
@@ -117,7 +112,7 @@ class SeccPowerPath(PowerPath):
                 station.wake()
         elif isinstance(event, SessionEnded) and not event.paused:
             self._measured, self.requested_w = None, None
-            station.leave(self._number, event.ok)
+            station.leave(self.number, event.ok)
 
     def _combined(self, event: NeedsStated) -> Needs:
         """Return the car's needs within the limits of the EVSE, as v2xChargingParameters of OCPP 2.1 require."""

@@ -32,7 +32,7 @@ from emulators.charger.station.monitoring.event_streams import EventStreams
 from emulators.charger.station.monitoring.monitoring import Monitoring, built_in
 from emulators.charger.station.monitoring.monitors import Monitors
 from emulators.charger.station.ocpp_enums import ConnectorStatus, OperationMode, StopReason, TriggerReason
-from emulators.charger.station.persistence import Part, Persistence
+from emulators.charger.station.persistence import Part, Persistence, StoredMessages
 from emulators.charger.station.power_path import Needs, PowerPath
 from emulators.charger.station.reservations import Reservations
 from emulators.charger.station.smart_charging import der
@@ -87,8 +87,9 @@ class Station:
         self.der_controls = der.DerControls(frozenset(der.BODIES))
         self.certificates = CertificateStore()
         self._station_clock = StationClock(clock, self._shift_times)
+        stored = None if store is None else StoredMessages(store, self.evses)
         self.link = CsmsLink(
-            self, connect, NetworkProfiles(self, self.certificates), self._station_clock, self.profiles
+            self, connect, NetworkProfiles(self, self.certificates), self._station_clock, self.profiles, stored
         )
         self.local_list = LocalList()
         self.reservations = Reservations(self)

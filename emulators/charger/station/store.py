@@ -23,6 +23,7 @@ class Store:
     """File of one station. Raises OSError if the folder cannot be used."""
 
     def __init__(self, folder: Path, station: str) -> None:
+        self._open = True
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(folder / f"station-{quote(station, safe='')}.sqlite3", isolation_level=None)
@@ -34,20 +35,26 @@ class Store:
 
     def put(self, name: str, value: object) -> None:
         """Store a value under a name."""
-        self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, json.dumps(value)))
+        if self._open:
+            self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, json.dumps(value)))
 
     def get(self, name: str) -> Any:
-        """Return a stored value, None if there is none."""
+        """Return a stored value, None if there is none, or after `close`."""
+        if not self._open:
+            return None
         row = self._db.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def add_message(self, body: Saved) -> int:
-        """Append a message; return its number."""
+        """Append a message; return its number, 0 after `close`."""
+        if not self._open:
+            return 0
         return int(self._db.execute("INSERT INTO message (body) VALUES (?)", (json.dumps(body),)).lastrowid or 0)
 
     def drop_message(self, number: int) -> None:
         """Delete a delivered or discarded message."""
-        self._db.execute("DELETE FROM message WHERE number = ?", (number,))
+        if self._open:
+            self._db.execute("DELETE FROM message WHERE number = ?", (number,))
 
     def messages(self) -> list[tuple[int, Saved]]:
         """Return all messages in order."""
@@ -56,5 +63,6 @@ class Store:
         ]
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; later changes are not stored."""
+        self._open = False
         self._db.close()

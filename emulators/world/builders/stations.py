@@ -47,8 +47,6 @@ def add_stations(world: EmulatedSite, part: ChargerPart, connect: Callable[[str]
             seed=random.Random(f"station-{world.seed}-{name}").randrange(1 << 30),
         )
         station = build(config, [bay.power_path for bay in bays], clock, connect(name))
-        for bay in bays:
-            bay.bind(station)
         world.stations[name] = station
         world.injection_points.add_process(name, clock, functools.partial(station.reboot, "PowerUp", "PowerLoss"))
         world.injection_points.modems[name] = station.link.modem_reset
@@ -69,9 +67,7 @@ def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> P
     )
     capture = Capture() if world.transcript.keep else None
     connect = world.network.vehicle
-    bay = ParkingBay(
-        evse, number, stage, world.clock, world.transcript, world.injection_points, settings, connect, capture
-    )
+    bay = ParkingBay(evse, stage, world.clock, world.transcript, world.injection_points, settings, connect, capture)
     world.add_bay(bay)
     return bay
 

@@ -39,9 +39,7 @@ class Restarted(Rig):
 
     async def kill(self) -> None:
         """Kill the process: no message is sent."""
-        self.station.persistence.store = None  # what a dead process would write is not written
-        for queue in (self.station.link.queue, self.station.link.notices):
-            queue.mirror(None, None)
+        self.station.persistence.close()  # what a dead process would write is not written
         running = self._tasks.pop(0) if self._tasks else None
         for task in list(self._tasks):
             task.cancel()

@@ -8,7 +8,6 @@ import pytest
 
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.csms_rig import CsmsRig
-from tests.requirements import requirement
 
 pytestmark = pytest.mark.virtual_time
 
@@ -26,7 +25,6 @@ def boots(rig: CsmsRig) -> list[str]:
 
 
 @pytest.mark.parametrize("version", [Version.V201, Version.V21], ids=str)
-@requirement("B12.FR.01", "B12.FR.03")
 async def test_a_reset_on_idle_acts_once_the_transaction_has_ended(version: Version) -> None:
     async with rig_2x(version) as rig:
         await rig.charging()
@@ -71,7 +69,6 @@ async def test_a_transaction_after_an_immediate_reset_is_not_ended_by_the_earlie
         assert boots(rig) == ["PowerUp", "RemoteReset"]
 
 
-@requirement("B12.FR.07", "B12.FR.08")
 async def test_a_reset_of_one_evse_leaves_the_schedule_of_the_station() -> None:
     async with rig_2x(evses=2) as rig:
         await rig.charging(1)

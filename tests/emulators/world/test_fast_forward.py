@@ -41,7 +41,6 @@ async def recorded(orders: list[tuple[float, float]], fast_forward: bool, soc: f
     stage = PowerStage(StageSpec(max_current_a=60), step_s=1.0)
     bay = ParkingBay(
         "CP1-1",
-        1,
         stage,
         clock,
         transcript,

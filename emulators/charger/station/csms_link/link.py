@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable
 
 from emulators.charger.station.context import StationContext
-from emulators.charger.station.csms_link.message_queue import Message, Queue
+from emulators.charger.station.csms_link.message_queue import Message, MessageStore, Queue
 from emulators.charger.station.csms_link.network_profiles import Connect, NetworkProfiles, UntrustedCsms
 from emulators.charger.station.csms_link.station_clock import StationClock
 from emulators.charger.station.evse import EvseState
@@ -43,12 +43,13 @@ class CsmsLink:
         network_profiles: NetworkProfiles,
         station_clock: StationClock,
         profiles: Profiles,
+        store: MessageStore | None,
     ) -> None:
         self._context, self._clock, self._connect = context, context.clock, connect
         self._station_clock, self._profiles = station_clock, profiles
         self.network_profiles = network_profiles
-        self.queue = Queue()
-        self.notices = Queue()  # separate, so that an unsent notification delays no transaction
+        self.queue = Queue(store)
+        self.notices = Queue(store)  # separate, so that an unsent notification delays no transaction
         self.connection: Link | None = None
         self.accepted = False
         self.pending = False

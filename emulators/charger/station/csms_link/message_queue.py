@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from emulators.charger.station.transaction import Transaction
 from protocols.ocpp.schema import Payload
@@ -30,26 +31,31 @@ class Message:
     row: int = 0  # in the store, 0 without one
 
 
+class MessageStore(Protocol):
+    """Persistent copy of a queue."""
+
+    def add(self, message: Message) -> None:
+        """Store a message that was queued."""
+
+    def remove(self, message: Message) -> None:
+        """Delete a message that was delivered or discarded."""
+
+
 @dataclass(slots=True)
 class Queue:
-    """Messages in order of creation."""
+    """Messages in order of creation, and in a store, if there is one."""
 
+    store: MessageStore | None = None
     messages: deque[Message] = field(default_factory=deque)
     given_up: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _on_put: Callable[[Message], None] | None = None
-    _on_removed: Callable[[Message], None] | None = None
-
-    def mirror(self, put: Callable[[Message], None] | None, removed: Callable[[Message], None] | None) -> None:
-        """Pass each added and each removed message to a store from now on; None ends it."""
-        self._on_put, self._on_removed = put, removed
 
     def put(self, message: Message) -> None:
         """Append a message; a full queue discards its oldest sample."""
         if len(self.messages) >= MAX_MESSAGES:
             self._drop_oldest_sample()
-        if self._on_put is not None:
-            self._on_put(message)
+        if self.store is not None:
+            self.store.add(message)
         self.messages.append(message)
         self.changed.set()
 
@@ -77,8 +83,8 @@ class Queue:
             self.given_up += 1
 
     def _removed(self, message: Message) -> None:
-        if self._on_removed is not None:
-            self._on_removed(message)
+        if self.store is not None:
+            self.store.remove(message)
 
     @property
     def has_essential(self) -> bool:
