@@ -45,6 +45,7 @@ NO_FALLBACK_PROFILE = "NoSafeProfile"  # reason code
 UNSUPPORTED_AFTER = 3  # refusals in a row
 CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
 READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
+PROMPT_S = 1.0  # within which a station responds to a set-point
 REPEATED_VALID_FOR_S = 60.0  # of the 0 W for a vehicle that negotiates while no set-point is in force
 
 
@@ -56,38 +57,52 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
     if not power_w and evse.lock.locked() and station.link is not None:
         station.link.hurry()
     async with evse.lock:
-        refused = refusal(station, evse, power_w, valid_for_s)
-        if refused is not None:
-            return refused
-        transaction = station.context.transactions.active_at(station.id, evse.number)
-        if transaction is None:
-            return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
-        if transaction.unsaved and not await station.context.persistence.answered(transaction):
-            text = f"the start of transaction {transaction.id} is not confirmed to the station"
-            return Outcome(Answer.UNKNOWN, "TxNotConfirmed", text)
-        if evse.watchdog is not None:
-            evse.stop_watchdog()
-        channel = station.vendor_profile.setpoint
-        if channel.channel is Channel.STANDARD:
-            outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s)
-        elif channel.channel in (Channel.DATA_TRANSFER, Channel.VARIABLE):
-            outcome = await vendor_channel.set_power(station, evse, transaction, power_w, valid_for_s)
-        else:  # also a station that can only be limited
-            outcome = await _apply_limit(station, evse, transaction, power_w, valid_for_s)
-        if outcome.answer is Answer.APPLIED:
-            evse.setpoint = power_w, station.context.clock.now() + valid_for_s
-        if not channel.watchdog and power_w and outcome.answer is not Answer.REFUSED:
-            evse.watchdog = asyncio.get_running_loop().create_task(_expire(station, evse, valid_for_s))
-        return outcome
+        return await _apply(station, evse, power_w, valid_for_s)
+
+
+async def _apply(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
+    refused = refusal(station, evse, power_w, valid_for_s)
+    if refused is not None:
+        return refused
+    transaction = station.context.transactions.active_at(station.id, evse.number)
+    if transaction is None:
+        return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
+    if transaction.unsaved and not await station.context.persistence.answered(transaction):
+        text = f"the start of transaction {transaction.id} is not confirmed to the station"
+        return Outcome(Answer.UNKNOWN, "TxNotConfirmed", text)
+    if evse.watchdog is not None:
+        evse.stop_watchdog()
+    channel = station.vendor_profile.setpoint
+    if channel.channel is Channel.STANDARD:
+        outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s)
+    elif channel.channel in (Channel.DATA_TRANSFER, Channel.VARIABLE):
+        outcome = await vendor_channel.set_power(station, evse, transaction, power_w, valid_for_s)
+    else:  # also a station that can only be limited
+        outcome = await _apply_limit(station, evse, transaction, power_w, valid_for_s)
+    if outcome.answer is Answer.APPLIED:
+        evse.setpoint = power_w, station.context.clock.now() + valid_for_s
+    if not channel.watchdog and power_w and outcome.answer is not Answer.REFUSED:
+        evse.watchdog = asyncio.get_running_loop().create_task(_expire(station, evse, valid_for_s))
+    return outcome
 
 
 async def repeat(station: Station, evse: Evse) -> None:
-    """Send the set-point in force again, for a vehicle that negotiates anew; its validity is not extended."""
-    now = station.context.clock.now()
-    if evse.setpoint is not None and now < evse.setpoint[1]:
-        await apply(station, evse, evse.setpoint[0], evse.setpoint[1] - now)
-    else:
-        await apply(station, evse, 0.0, REPEATED_VALID_FOR_S)
+    """Send the set-point in force again, for a vehicle that negotiates anew; its validity is not extended.
+
+    A call that was delayed reaches the station with too long a validity, so another one with the rest follows.
+    """
+    clock, late = station.context.clock, True
+    while late:
+        async with evse.lock:  # an order on its way is the one in force
+            began = clock.now()
+            power_w, until = evse.setpoint or (0.0, began)
+            if began >= until:
+                await _apply(station, evse, 0.0, REPEATED_VALID_FOR_S)
+                return
+            outcome = await _apply(station, evse, power_w, until - began)
+            if outcome.answer is Answer.APPLIED:
+                evse.setpoint = power_w, until
+            late = outcome.answer is not Answer.REFUSED and station.connected and clock.now() - began > PROMPT_S
 
 
 def refusal(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome | None:
@@ -116,6 +131,7 @@ async def _expire(station: Station, evse: Evse, valid_for_s: float) -> None:
 
 async def initialise(station: Station, evse: Evse) -> None:
     """Set up a vehicle that has no set-point yet: the fallback profile, and above it 0 W in the mode it agreed on."""
+    late = False
     async with evse.lock:
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None or not station.connected:
@@ -126,10 +142,14 @@ async def initialise(station: Station, evse: Evse) -> None:
             power_w, until = evse.setpoint or (0.0, now)
             power_w, left_s = (power_w, until - now) if until > now else (0.0, REPEATED_VALID_FOR_S)
             power_w = max(0.0, power_w) if evse.bidirectional is False else power_w
+            began = station.context.clock.now()
             await _install(station, evse, transaction, power_w, _duration(evse, left_s))
+            late = power_w != 0 and station.context.clock.now() - began > PROMPT_S
         elif profile is None:
             idle_w = 0.0 if evse.bidirectional else fallback_limit_w(station)
             await _install(station, evse, transaction, idle_w, None)
+    if late:
+        await repeat(station, evse)  # with the rest of its validity
 
 
 async def _apply_21(
