@@ -83,8 +83,8 @@ class StateViews:
         if state.idle:
             return _NOTHING
         shared = shared or self._decision.shared()
-        charge_w = self._decision.decide(state, PowerRequest(_UNLIMITED_W, ""), shared).power_w
-        discharge_w = -self._decision.decide(state, PowerRequest(-_UNLIMITED_W, ""), shared).power_w
+        charge_w = self._decision.decide(state, PowerRequest(_UNLIMITED_W), shared).power_w
+        discharge_w = -self._decision.decide(state, PowerRequest(-_UNLIMITED_W), shared).power_w
         return Limits(max_charge_w=_known(max(0.0, charge_w)), max_discharge_w=_known(max(0.0, discharge_w)))
 
     def evse_state(self, state: EvseControlState) -> EvseState:

@@ -61,7 +61,7 @@ def advance(
     time, and one that left the window opens another.
     """
     if wall < window.start:
-        window = open_window(wall, window.length_s, window.offset_s)
+        window = replace(open_window(wall, window.length_s, window.offset_s), power_w=window.power_w)
     gap = wall - window.at
     imported_w = window.power_w if gap <= stale_s else max(window.power_w, contract_w)
     estimated = grid_w is None or gap > stale_s

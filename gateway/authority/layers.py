@@ -48,7 +48,6 @@ class PowerRequest:
     """Power that the command in force requests, W, + charge."""
 
     power_w: float
-    command: str
     min_soc_pct: float | None = None
 
 

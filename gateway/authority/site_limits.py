@@ -61,7 +61,7 @@ def base_power(site: Site, seen: BaseLoad | None, now: float) -> Base:
     parts += [storage.power_w] if storage is not None else []
     if parts:
         return Base(sum(parts))
-    if grid is None and inputs.freshness(InputKind.GRID, now) is Freshness.STALE:
+    if inputs.freshness(InputKind.GRID, now) is Freshness.STALE:
         last = inputs.readings[InputKind.GRID].value
         if isinstance(last, Grid) and last.power_w is not None:
             return Base(None, "grid")
@@ -76,7 +76,8 @@ def connection_w(site: Site) -> float | None:
     policy = site.policy
     if policy.import_limit_w is None:
         return None
-    return max(CONNECTION_FACTOR * max(policy.import_limit_w, policy.export_limit_w or 0.0), SMALLEST_CONNECTION_W)
+    largest_w = max(one for one in (policy.import_limit_w, policy.export_limit_w) if one is not None)
+    return max(CONNECTION_FACTOR * largest_w, SMALLEST_CONNECTION_W)
 
 
 # limits in force ------------------------------------------------------------------------------------------------------
@@ -97,14 +98,20 @@ def limits_of(site: Site) -> SiteLimits:
     return SiteLimits(site.policy.import_limit_w, site.policy.export_limit_w, None, site.peak_limit_w)
 
 
-def import_limits(
-    limits: SiteLimits, window: DemandWindow | None = None, wall: float = 0.0
-) -> list[tuple[Code, float]]:
-    """Return the limits on import that are in force at Unix time `wall`."""
-    found = [(Code.IMPORT_LIMIT, limits.import_w), (Code.PEAK_LIMIT, limits.peak_w)]
-    if limits.contract_w is not None and window is not None:
-        allowed_w = allowed_import_w(window, wall, limits.contract_w * (1 - WINDOW_MARGIN))
-        found.append((Code.DEMAND_WINDOW, allowed_w))
+def window_limit_w(limits: SiteLimits, window: DemandWindow | None, wall: float) -> float | None:
+    """Return the import that the demand window allows at Unix time `wall`; None without a contract."""
+    if limits.contract_w is None or window is None:
+        return None
+    return allowed_import_w(window, wall, limits.contract_w * (1 - WINDOW_MARGIN))
+
+
+def import_limits(limits: SiteLimits, window_w: float | None = None) -> list[tuple[Code, float]]:
+    """Return the limits on import in force; `window_w`: what the demand window allows."""
+    found = [
+        (Code.IMPORT_LIMIT, limits.import_w),
+        (Code.PEAK_LIMIT, limits.peak_w),
+        (Code.DEMAND_WINDOW, window_w),
+    ]
     return [(code, limit_w) for code, limit_w in found if limit_w is not None]
 
 
@@ -125,22 +132,16 @@ class Headroom:
         return replace(self, high_w=0.0, low_w=min(self.low_w, 0.0))
 
 
-def headroom(
-    limits: SiteLimits,
-    base: Base,
-    measured: bool = True,
-    window: DemandWindow | None = None,
-    wall: float = 0.0,
-) -> Headroom:
+def headroom(limits: SiteLimits, base: Base, measured: bool = True, window_w: float | None = None) -> Headroom:
     """Return what the limits leave for the sum of vehicles and storages.
 
     A limit on import gives the most that they may charge (below zero: the least that they must discharge), a limit on
     export the most that they may discharge. `measured`: the facility reports load at all; an unknown `base` means a
-    silent meter.
+    silent meter. `window_w`: import that the demand window allows.
     """
     base_w = base.power_w or 0.0
     silent = measured and base.power_w is None
-    ceilings = import_limits(limits, window, wall)
+    ceilings = import_limits(limits, window_w)
     high_w, low_w = math.inf, -math.inf
     high_code: Code | None = None
     low_code: Code | None = None

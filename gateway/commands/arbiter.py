@@ -112,7 +112,7 @@ class CommandArbiter:
     def _decide_power(self, state: EvseControlState, verb: Verb, body: Body, wall: float) -> CommandDecision:
         command = ActiveCommand(body.id, state.name, verb, body, Channel.LOCAL)
         requested_w = command.requested_w(wall)
-        decision = self._decision.decide(state, PowerRequest(requested_w, body.id, body.min_soc_pct))
+        decision = self._decision.decide(state, PowerRequest(requested_w, body.min_soc_pct))
         nothing = nothing_left(requested_w, decision)
         if nothing is not None:
             return CommandDecision.refusal(nothing, decision.binding.value, requested_w)

@@ -85,7 +85,7 @@ class SiteCommands:
     def _alone(self, state: EvseControlState, total_w: float, body: Body) -> Decision:
         """Return what an EVSE could carry out of the total, were it the only one."""
         power_w = UNLIMITED_W if total_w > 0 else -UNLIMITED_W if total_w < 0 else 0.0
-        return self._decision.decide(state, PowerRequest(power_w, body.id, body.min_soc_pct), with_site=False)
+        return self._decision.decide(state, PowerRequest(power_w, body.min_soc_pct), with_site=False)
 
     def _resource(self, state: EvseControlState, decision: Decision) -> Resource:
         band, evse = dead_band(state.evse), state.evse

@@ -198,7 +198,7 @@ class Setpoint:
             return Action.CORRECT
         if self._due(target, now) and not self._backing_off(target, now):
             return Action.SEND
-        if target.emergency_stop and not self.verified and self.sent_w == target.power_w:
+        if not self.verified and self.sent_w == target.power_w:  # after an emergency stop
             return Action.VERIFY
         return Action.WAIT
 
@@ -239,8 +239,6 @@ class Setpoint:
     ) -> float:
         """Return how long a power may be valid, in s: never beyond the lease and the ramp behind it."""
         left_s = math.inf if lease_until is None else lease_until - now
-        if not ramping and left_s >= self.valid_for_s:
-            return self.valid_for_s
         ramp_down_s = min(LONGEST_RAMP_S, ramp_s(power_w, 0.0, ramp_w_per_s))
         allowed_s = ramp_down_s + RAMP_STEP_S if ramping else left_s + ramp_down_s + LEASE_SLACK_S
         return min(self.valid_for_s, max(SHORTEST_VALID_S, allowed_s))

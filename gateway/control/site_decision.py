@@ -5,7 +5,7 @@ The answer to a command and the set-point that is sent later come from the same 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gateway.authority.grid_limits import island_total_bound
 from gateway.authority.layers import PowerRequest, Situation, layers
@@ -102,8 +102,6 @@ class SiteDecision:
         self, state: EvseControlState, request: PowerRequest | None, site_bounds: tuple[Bound, ...]
     ) -> Situation:
         """Return everything that decides about an EVSE now, if `request` were in force."""
-        if request is not None and state.forms_grid:
-            request = replace(request, min_soc_pct=None)
         floor = self._floor(state, request)
         return Situation(
             evse=state.evse,
@@ -140,7 +138,7 @@ class SiteDecision:
         allocation, command = state.allocation, state.command
         if allocation is None or command is None:
             return None
-        return PowerRequest(allocation.power_w, command.id, command.body.min_soc_pct)
+        return PowerRequest(allocation.power_w, command.body.min_soc_pct)
 
     def may_carry(self, state: EvseControlState) -> bool:
         """Return whether the charger may be supplying an island by itself: without a grid, behind no closed switch.

@@ -12,7 +12,7 @@ from gateway.authority.demand_window import DemandWindow, advance, corrected, co
 from gateway.authority.grid_limits import return_bound
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.ramp import Ramp, walk
-from gateway.authority.site_limits import Base, Headroom, headroom
+from gateway.authority.site_limits import Base, Headroom, headroom, window_limit_w
 from gateway.energy.billing import BilledPeak
 from gateway.energy.dispatch import Shares, must_w, share
 from gateway.energy.modes import MODES
@@ -210,7 +210,7 @@ class OnGrid:
     def _headroom(self, view: View, base: Base) -> Headroom:
         measured = any(view.inputs.freshness(kind, view.now) is not Freshness.NEVER for kind in METER_KINDS)
         limits = self.settings.site_limits(view.import_w, view.export_w, view.peak_w)
-        return headroom(limits, base, measured, self.window, view.wall)
+        return headroom(limits, base, measured, window_limit_w(limits, self.window, view.wall))
 
     def _delay_shaving(self, left: Headroom, pool: _Pool) -> Headroom:
         """Return the headroom, 0 W while the demand window can be corrected later; a fuse allows no delay."""

@@ -2,11 +2,86 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import pytest
 
-from gateway.authority.grid_limits import forming_power_w, island_bound, return_bound, return_share, zero_bound
-from gateway.authority.priority import Layer
+from gateway.authority.grid_limits import (
+    commanded_bound,
+    forming_bound,
+    forming_power_w,
+    island_bound,
+    island_total_bound,
+    loss_of_mains,
+    return_bound,
+    return_share,
+    unreported_bound,
+    zero_bound,
+)
+from gateway.authority.priority import Bound, Layer
 from gateway.model.reason import Code
+from gateway.model.site import Grid, GridReport, InputKind, Site, SitePolicy
+
+INF = math.inf
+WALL = 1_770_000_000.0
+NO_INFEED = (0.0, INF, Code.INPUT_STALE)
+NOTHING = (0.0, 0.0, Code.GRID_LOST)
+
+
+@pytest.mark.parametrize(
+    ("before", "present", "now", "expected"),
+    [
+        (None, None, 0.0, None),  # no grid was ever reported
+        (None, True, 9.9, None),
+        (None, True, 10.0, NO_INFEED),
+        (None, False, 9.9, NOTHING),
+        (None, False, 10.0, NOTHING),
+        (GridReport(True, WALL), None, 0.0, NO_INFEED),  # before the restart
+        (GridReport(False, WALL), None, 0.0, NOTHING),
+        (GridReport(False, WALL), True, 0.0, None),
+    ],
+)
+def test_without_a_grid_nothing_is_fed_in_and_a_confirmed_loss_leaves_no_power(
+    before: GridReport | None, present: bool | None, now: float, expected: tuple[float, float, Code] | None
+) -> None:
+    site = Site(SitePolicy("home"), grid_before=before)
+    if present is not None:
+        site.inputs.put(InputKind.GRID, Grid(ts=WALL, present=present), 0.0, WALL)
+    found = loss_of_mains(site, now)
+    assert [(one.low_w, one.high_w, one.code) for one in found] == ([] if expected is None else [expected])
+    assert all(one.layer is Layer.GRID_CODE and one.text for one in found)
+    site.islanded = True
+    assert loss_of_mains(site, now) == []
+
+
+def in_island(bound: Bound) -> tuple[float, float]:
+    """Return the interval of a bound of an island."""
+    assert (bound.layer, bound.code) == (Layer.ISLAND, Code.ISLAND)
+    assert bound.text
+    return bound.low_w, bound.high_w
+
+
+@pytest.mark.parametrize(
+    ("power_w", "bound_w"),
+    [(-5000.0, -4000.0), (-4000.0, -4000.0), (-0.5, -0.5), (0.5, 0.5), (6000.0, 6000.0), (7000.0, 6000.0)],
+)
+@pytest.mark.parametrize("bound_of", [forming_bound, unreported_bound])
+def test_in_an_island_a_source_stays_within_its_limits(
+    bound_of: Callable[[str, float, float, float], Bound], power_w: float, bound_w: float
+) -> None:
+    bound = bound_of("CP2-1", power_w, 6000.0, 4000.0)
+    assert in_island(bound) == (bound_w, bound_w)
+    assert "CP2-1" in bound.text
+
+
+def test_an_island_limits_a_command_and_all_evses_together() -> None:
+    bound = commanded_bound((-3000.0, 500.0), "CP2-1")
+    assert in_island(bound) == (-3000.0, 500.0)
+    assert "CP2-1" in bound.text
+    total = island_total_bound(-7000.0)
+    assert in_island(total) == (-7000.0, -7000.0)
+    assert " 7000 W" in total.text
 
 
 def test_while_no_power_may_flow_the_bound_is_zero() -> None:

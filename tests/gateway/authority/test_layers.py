@@ -179,7 +179,7 @@ def test_every_layer_in_its_order() -> None:
     site.inputs.put(InputKind.GRID, Grid(ts=WALL, present=False), 0.0, WALL)
     extra, limit = Bound(Layer.ISLAND, -1.0, 1.0), Bound(Layer.SITE, -2.0, 2.0)
     optimiser = Bound(Layer.OPTIMISER, 4.0, 4.0)
-    floor, request = Floor(30.0, "the site's floor"), PowerRequest(-5000.0, "c")
+    floor, request = Floor(30.0, "the site's floor"), PowerRequest(-5000.0)
     found, _ = layers(Situation(evse, site, 0.0, (limit,), request, floor, False, optimiser, (extra,), wall=WALL))
     made = [(one.layer, one.low_w, one.high_w, one.code) for one in found]
     assert made[:3] == [STATION_ROW, OUT_ROW, IN_ROW]
@@ -219,9 +219,9 @@ def test_floors_come_from_site_reserve_and_command() -> None:
         return (Layer.SOC_FLOOR, 0.0, INF, Code.BELOW_FLOOR) in found
 
     assert not below()
-    assert below(request=PowerRequest(-1.0, "c", min_soc_pct=80.0))
-    assert not below(request=PowerRequest(-1.0, "c", min_soc_pct=79.0))
-    assert below(request=PowerRequest(-1.0, "c", min_soc_pct=79.0), floor_reached=True)
+    assert below(request=PowerRequest(-1.0, min_soc_pct=80.0))
+    assert not below(request=PowerRequest(-1.0, min_soc_pct=79.0))
+    assert below(request=PowerRequest(-1.0, min_soc_pct=79.0), floor_reached=True)
     assert below(reserve=Reserve(pct=80.0))
     assert below(site=a_site(reserve_pct=80.0))
     evse = an_evse(replace(VEHICLE, battery_capacity_wh=None))
@@ -417,7 +417,7 @@ def test_power_in_the_opposite_direction_refuses_the_command_where_the_requested
 
 def test_a_vehicle_below_its_v2x_window_is_not_discharged_and_the_command_is_refused() -> None:
     evse = an_evse(replace(VEHICLE, min_v2x_energy_wh=1.0))
-    found, _ = layers(Situation(evse, a_site(), 0.0, request=PowerRequest(-5000.0, "c1")))
+    found, _ = layers(Situation(evse, a_site(), 0.0, request=PowerRequest(-5000.0)))
     stopped = decide(found)
     assert (stopped.power_w, stopped.code) == (0.0, Code.OUTSIDE_V2X_WINDOW)
     reason = nothing_left(-5000.0, stopped)

@@ -183,7 +183,7 @@ def decisions(
         for one in (
             replace(common, optimiser=orders.optimiser),
             replace(common, optimiser=extreme),
-            replace(common, request=PowerRequest(far_w, "c")),
+            replace(common, request=PowerRequest(far_w)),
         )
     )
 

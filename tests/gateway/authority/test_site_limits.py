@@ -14,12 +14,17 @@ from gateway.authority.meter_model import BaseLoad
 from gateway.authority.priority import Bound, Layer, decide
 from gateway.authority.site_limits import (
     Base,
+    Headroom,
     SiteLimits,
     base_power,
+    connection_w,
     demand_window_bound,
     headroom,
+    import_limits,
+    limits_of,
     metered,
     site_bounds,
+    window_limit_w,
 )
 from gateway.model.reason import Code
 from gateway.model.site import AnyInput, Grid, InputKind, Load, Pv, Site, SitePolicy, Storage
@@ -161,8 +166,129 @@ def test_a_stale_input_leaves_nothing_in_a_limited_direction() -> None:
     assert "import limit" in bound.text
 
 
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("import_w", "export_w", "expected_w"),
+    [
+        (None, None, None),
+        (None, 20_000.0, None),
+        (10_000.0, None, 20_000.0),
+        (10_000.0, 12_000.0, 24_000.0),
+        (10_000.0, 4000.0, 20_000.0),
+        (5000.0, None, 15_000.0),
+        (0.0, 8000.0, 16_000.0),
+    ],
+)
+def test_a_reading_is_possible_up_to_some_times_the_limit_of_the_connection(
+    import_w: float | None, export_w: float | None, expected_w: float | None
+) -> None:
+    assert connection_w(a_site(import_limit_w=import_w, export_limit_w=export_w)) == expected_w
+
+
+def test_the_limits_of_a_site_are_those_configured_and_the_one_set_by_command() -> None:
+    site = a_site(import_limit_w=1000.0, export_limit_w=2000.0)
+    site.peak_limit_w = 3000.0
+    assert limits_of(site) == SiteLimits(1000.0, 2000.0, None, 3000.0)
+    assert import_limits(limits_of(site)) == [(Code.IMPORT_LIMIT, 1000.0), (Code.PEAK_LIMIT, 3000.0)]
+    assert import_limits(SiteLimits(), 500.0) == [(Code.DEMAND_WINDOW, 500.0)]
+    assert import_limits(SiteLimits(import_w=0.0), 0.0) == [(Code.IMPORT_LIMIT, 0.0), (Code.DEMAND_WINDOW, 0.0)]
+
+
+def test_the_demand_window_allows_the_contract_less_a_margin() -> None:
+    window = open_window(WALL, 1000.0)  # which began at WALL
+    assert window_limit_w(SiteLimits(contract_w=20_000.0), window, WALL) == pytest.approx(19_600.0)
+    assert window_limit_w(SiteLimits(contract_w=20_000.0), window, WALL + 500) == pytest.approx(39_200.0)
+    assert window_limit_w(SiteLimits(contract_w=20_000.0), None, WALL) is None
+    assert window_limit_w(SiteLimits(import_w=20_000.0), window, WALL) is None
+
+
+IMPORT, EXPORT, STALE = Code.IMPORT_LIMIT, Code.EXPORT_LIMIT, Code.INPUT_STALE
+BOTH = SiteLimits(10_000.0, 4000.0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "base", "window_w", "expected"),
+    [
+        (SiteLimits(), Base(7000.0), None, Headroom()),
+        (SiteLimits(contract_w=1.0), Base(7000.0), None, Headroom()),
+        (SiteLimits(import_w=10_000.0), Base(7000.0), None, Headroom(-INF, 3000.0, IMPORT, None)),
+        (SiteLimits(export_w=4000.0), Base(7000.0), None, Headroom(-11_000.0, INF, None, EXPORT)),
+        (BOTH, Base(7000.0), None, Headroom(-11_000.0, 3000.0, IMPORT, EXPORT)),
+        (BOTH, UNCERTAIN, None, Headroom(-7800.0, 5500.0, IMPORT, EXPORT)),
+        (BOTH, Base(12_000.0), None, Headroom(-16_000.0, -2000.0, IMPORT, EXPORT)),
+        (BOTH, Base(-6000.0), None, Headroom(2000.0, 16_000.0, IMPORT, EXPORT)),
+        (BOTH, Base(0.0), 9000.0, Headroom(-4000.0, 9000.0, Code.DEMAND_WINDOW, EXPORT)),
+        (BOTH, Base(0.0), 11_000.0, Headroom(-4000.0, 10_000.0, IMPORT, EXPORT)),
+        (SiteLimits(9000.0, None, None, 8000.0), Base(0.0), 8500.0, Headroom(-INF, 8000.0, Code.PEAK_LIMIT, None)),
+        # both cannot be met: the limit on import is kept
+        (SiteLimits(300.0, 200.0), UNCERTAIN, None, Headroom(-4200.0, -4200.0, IMPORT, EXPORT)),
+    ],
+)
+@pytest.mark.parametrize("measured", [True, False])
+def test_what_the_limits_leave_for_vehicles_and_storages(
+    limits: SiteLimits, base: Base, window_w: float | None, expected: Headroom, measured: bool
+) -> None:
+    assert headroom(limits, base, measured, window_w) == expected
+
+
+@pytest.mark.parametrize(
+    ("limits", "window_w", "silent", "unmeasured"),
+    [
+        (SiteLimits(), None, Headroom(), Headroom()),
+        (SiteLimits(export_w=4000.0), None, Headroom(0.0, INF, None, STALE), Headroom(-4000.0, INF, None, EXPORT)),
+        (
+            SiteLimits(import_w=5000.0),
+            None,
+            Headroom(-INF, 0.0, STALE, None),
+            Headroom(-INF, 5000.0, IMPORT, None),
+        ),
+        (BOTH, 1.0, Headroom(0.0, 0.0, STALE, STALE), Headroom(-4000.0, 1.0, Code.DEMAND_WINDOW, EXPORT)),
+    ],
+)
+def test_a_silent_meter_leaves_nothing_in_a_limited_direction_and_a_site_without_one_its_limits(
+    limits: SiteLimits, window_w: float | None, silent: Headroom, unmeasured: Headroom
+) -> None:
+    assert headroom(limits, Base(None, "grid"), window_w=window_w) == silent
+    assert headroom(limits, Base(None, "grid"), False, window_w) == unmeasured
+
+
+def test_before_a_correction_is_due_nothing_has_to_be_discharged() -> None:
+    window = Code.DEMAND_WINDOW
+    assert Headroom(-4000.0, -500.0, window, EXPORT).without_correction() == Headroom(-4000.0, 0.0, window, EXPORT)
+    assert Headroom(300.0, 500.0, window).without_correction() == Headroom(0.0, 0.0, window)
+    assert Headroom(0.5, 0.5, window).without_correction() == Headroom(0.0, 0.0, window)
+
+
+@pytest.mark.parametrize(
+    ("left", "others_w", "high_w", "code"),
+    [
+        (Headroom(high_w=5000.0, high_code=Code.DEMAND_WINDOW), 2000.0, 3000.0, Code.DEMAND_WINDOW),
+        (Headroom(high_w=5000.0, high_code=Code.DEMAND_WINDOW), -2000.0, 7000.0, Code.DEMAND_WINDOW),
+        (Headroom(high_w=5000.0, high_code=Code.DEMAND_WINDOW), 5000.0, 0.0, Code.DEMAND_WINDOW),
+        (Headroom(high_w=5000.0, high_code=Code.DEMAND_WINDOW), 4999.5, 0.5, Code.DEMAND_WINDOW),
+        (Headroom(high_w=5000.0, high_code=Code.DEMAND_WINDOW), 6000.0, 0.0, Code.DEMAND_WINDOW),
+        (Headroom(high_w=0.0, high_code=STALE), -2000.0, 0.0, STALE),
+    ],
+)
+def test_the_demand_window_leaves_one_evse_what_the_others_do_not_take(
+    left: Headroom, others_w: float, high_w: float, code: Code
+) -> None:
+    bound = demand_window_bound(left, others_w)
+    assert bound is not None
+    assert (bound.layer, bound.low_w, bound.high_w, bound.code) == (Layer.SITE, -INF, high_w, code)
+    assert bound.text
+    assert code is not STALE or " grid " in bound.text
+
+
+@pytest.mark.parametrize("code", [None, IMPORT, Code.PEAK_LIMIT])
+def test_the_demand_window_bounds_no_evse_where_another_limit_is_tighter(code: Code | None) -> None:
+    assert demand_window_bound(Headroom(high_w=5000.0, high_code=code, low_code=Code.DEMAND_WINDOW), 0.0) is None
+
+
 def test_a_silent_meter_leaves_no_charge_below_a_contract() -> None:
-    left = headroom(SiteLimits(contract_w=20_000), Base(None, "grid"), True, open_window(WALL, 1800.0), WALL)
+    left = headroom(SiteLimits(contract_w=20_000), Base(None, "grid"), True, 20_000.0)
     bound = demand_window_bound(left, 0.0)
     assert bound is not None
     assert (bound.low_w, bound.high_w, bound.code) == (-math.inf, 0.0, Code.INPUT_STALE)

@@ -59,7 +59,7 @@ def decision_for(
     evse: Evse, site: Site, power_w: float, *, reached: bool = False, reserve: Reserve | None = None
 ) -> Decision:
     floor = highest(evse, site, reserve)
-    request = PowerRequest(power_w, "c")
+    request = PowerRequest(power_w)
     return decide(*layers(Situation(evse, site, 0.0, request=request, floor=floor, floor_reached=reached)))
 
 

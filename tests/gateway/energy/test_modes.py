@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authority.demand_window import open_window
-from gateway.authority.site_limits import Base, SiteLimits, headroom
+from gateway.authority.site_limits import Base, SiteLimits, headroom, window_limit_w
 from gateway.energy.modes import MODES
 from gateway.energy.modes.mode import Situation
 from gateway.energy.modes.self_consumption import START_S, STOP_S, SelfConsumption
@@ -119,6 +119,7 @@ def test_missing_values_leave_no_power_in_a_limited_direction_and_no_meter_leave
 
 def test_the_demand_window_binds_when_it_is_the_tightest() -> None:
     window = replace(open_window(NOON + 900), imported_wh=20_000.0)
-    left = headroom(SiteLimits(import_w=80_000, contract_w=50_000), Base(10_000), True, window, NOON + 900)
+    limits = SiteLimits(import_w=80_000, contract_w=50_000)
+    left = headroom(limits, Base(10_000), True, window_limit_w(limits, window, NOON + 900))
     assert left.high_code == "demand_window"
     assert left.high_w == pytest.approx((24_500 - 20_000) * 2 * 2 - 10_000)
