@@ -22,6 +22,7 @@ from gateway.model.event import PlugState
 from gateway.model.evse import Evse
 from gateway.model.reason import Code, Reason, because
 from gateway.model.site import Site
+from protocols.quantities import same_direction
 
 CHARGE_MARGIN = 0.85  # of the full charge power, for the time needed to charge
 REFUSED = frozenset(
@@ -221,7 +222,7 @@ def cannot_reach(evse: Evse, verb: Verb) -> Reason | None:
 
 def nothing_left(requested_w: float, decision: Decision) -> Reason | None:
     """Return why a command gets nothing of the power requested: then it is refused rather than clamped to 0 W."""
-    if requested_w == 0 or requested_w * decision.power_w > 0:
+    if requested_w == 0 or same_direction(requested_w, decision.power_w):
         return None
     if decision.code in REFUSED or decision.power_w == 0:
         return because(decision.code, decision.text)

@@ -98,10 +98,10 @@ class CommandArbiter:
             return CommandDecision.refusal(because(Code.UNKNOWN_EVSE, f"Unknown EVSE {evse[:64]}."))
         blocked = cannot_reach(state.evse, verb)
         if blocked is not None:
-            return CommandDecision.refusal(blocked, Layer.STATION.value, signed_power(verb, body))
+            return CommandDecision.refusal(blocked, Layer.STATION.value, signed_power(body))
         outranked = _outranked(state, verb, body.priority)
         if outranked is not None:
-            return CommandDecision.refusal(outranked, Layer.COMMAND.value, signed_power(verb, body))
+            return CommandDecision.refusal(outranked, Layer.COMMAND.value, signed_power(body))
         if verb in POWER_VERBS:
             return self._decide_power(state, verb, body, wall)
         if verb is Verb.RELEASE:
@@ -125,7 +125,7 @@ class CommandArbiter:
     def _decide_site(self, verb: Verb, body: Body) -> CommandDecision:
         outranked = self._site_outranked(verb, body.priority)
         if outranked is not None:
-            return CommandDecision.refusal(outranked, Layer.COMMAND.value, signed_power(verb, body))
+            return CommandDecision.refusal(outranked, Layer.COMMAND.value, signed_power(body))
         if verb in LEASED:
             return self._sites.decide(verb, body)
         if verb is Verb.STOP:

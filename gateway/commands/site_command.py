@@ -14,6 +14,7 @@ from gateway.energy.resource import Resource
 from gateway.model.command import Body, Verb, signed_power
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Share, Status
+from protocols.quantities import same_direction
 
 EXCLUDING = frozenset({Code.STATION_REFUSED, Code.STATION_SILENT, Code.NOT_SEEN_ON_METER, Code.METER_SILENT})
 UNLIMITED_W = 1e9  # requests everything there is
@@ -28,7 +29,7 @@ class SiteCommands:
 
     def decide(self, verb: Verb, body: Body) -> CommandDecision:
         """Return what each EVSE gets of a command to the site, and the sum of it."""
-        total_w = signed_power(verb, body) or 0.0
+        total_w = signed_power(body) or 0.0
         states = [state for state in self._registry if self.may_take_part(state, verb, body)]
         if not states:
             text = "No vehicle can take part: none is in a session, or commands of a higher priority are in force."
@@ -36,7 +37,7 @@ class SiteCommands:
         granted_w, site = self._within_site(total_w, states)
         alone = {state.name: self._alone(state, total_w, body) for state in states}
         powers = self._share_over(states, alone, granted_w)
-        effective_w = sum(powers.values()) + 0.0
+        effective_w = sum(powers.values())
         shares = tuple(_share(state, powers[state.name], alone[state.name], site, total_w) for state in states)
         each = tuple(powers.items())
         if abs(effective_w - total_w) <= MARGIN_W:
@@ -52,20 +53,18 @@ class SiteCommands:
 
     def share(self, command: ActiveCommand, states: list[EvseControlState]) -> dict[str, float]:
         """Return the power of each EVSE that takes part in a command in force."""
-        total_w = signed_power(command.verb, command.body) or 0.0
+        total_w = signed_power(command.body) or 0.0
         alone = {state.name: self._alone(state, total_w, command.body) for state in states}
         return self._share_over(states, alone, self._within_site(total_w, states)[0])
 
     def able_to_share(self, command: ActiveCommand, without: EvseControlState | None) -> list[EvseControlState]:
         """Return the EVSEs that can carry out a share of a command in force: those in it, and those that are free."""
-        verb, body = command.verb, command.body
         return [
             state
             for state in self._registry
             if state is not without
-            if state.command is command
-            or (self.may_take_part(state, verb, body) and state.command is None and not _excluded(state, command))
-            if cannot_reach(state.evse, verb) is None
+            if state.command is command or (state.command is None and not _excluded(state, command))
+            if cannot_reach(state.evse, command.verb) is None
         ]
 
     def may_take_part(self, state: EvseControlState, verb: Verb, body: Body) -> bool:
@@ -85,7 +84,7 @@ class SiteCommands:
     def _alone(self, state: EvseControlState, total_w: float, body: Body) -> Decision:
         """Return what an EVSE could carry out of the total, were it the only one."""
         power_w = UNLIMITED_W if total_w > 0 else -UNLIMITED_W if total_w < 0 else 0.0
-        return self._decision.decide(state, PowerRequest(power_w, body.min_soc_pct), with_site=False)
+        return self._decision.alone(state, PowerRequest(power_w, body.min_soc_pct))
 
     def _resource(self, state: EvseControlState, decision: Decision) -> Resource:
         band, evse = dead_band(state.evse), state.evse
@@ -106,12 +105,12 @@ class SiteCommands:
         decision = decide([*bounds, Bound(Layer.COMMAND, total_w, total_w)])
         if decision.binding not in (Layer.SITE, Layer.ISLAND):
             return total_w, None
-        return (0.0 if decision.power_w * total_w < 0 else decision.power_w), decision
+        return (decision.power_w if same_direction(decision.power_w, total_w) else 0.0), decision
 
 
 def _share(state: EvseControlState, power_w: float, alone: Decision, site: Decision | None, total_w: float) -> Share:
     gets = abs(power_w) > MARGIN_W or total_w == 0
-    if not gets and site is not None and alone.power_w * total_w > 0:
+    if not gets and site is not None and same_direction(alone.power_w, total_w):
         alone = site  # the EVSE could, the connection leaves nothing
     limited = abs(abs(power_w) - abs(alone.power_w)) <= MARGIN_W and alone.binding is not Layer.COMMAND
     return Share(

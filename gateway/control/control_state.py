@@ -141,7 +141,7 @@ class ActiveCommand:
         """Return the power requested now; a schedule requests that of its running period, 0 W between periods."""
         if isinstance(self.body, Schedule):
             return self.body.power_at(wall)
-        return signed_power(self.verb, self.body) or 0.0
+        return signed_power(self.body) or 0.0
 
     def next_change_s(self, wall: float) -> float | None:
         """Return the seconds until a schedule requests another power."""

@@ -25,6 +25,7 @@ from gateway.model.result import Status
 from gateway.model.state import Happened
 from gateway.model.station import Answer, Outcome, Stations
 from protocols.ports import Clock, Scope
+from protocols.quantities import same_direction
 
 log = logging.getLogger("v2x")
 
@@ -172,7 +173,7 @@ class SetpointController:
     def _count_unmetered(self, now: float) -> None:
         """While the meter is silent, count a discharge as ordered down from the vehicle's state of charge."""
         state, evse, sent_w = self._state, self._state.evse, self._state.setpoint.sent_w
-        if not sent_w or sent_w > 0 or evse.session is None:
+        if sent_w is None or sent_w >= 0 or evse.session is None:
             return
         metered_at = -math.inf if evse.metered_at is None else evse.metered_at
         counted = max(state.estimated_until, state.setpoint.changed_at, metered_at)
@@ -216,7 +217,9 @@ class SetpointController:
         state, command, allocation = self._state, self._state.command, self._state.allocation
         if command is None or allocation is None or command.settled or command.lease_until is None:
             return decision
-        if allocation.power_w == 0 or decision.power_w * allocation.power_w > 0 or decision.binding is Layer.COMMAND:
+        if decision.binding is Layer.COMMAND or allocation.power_w == 0:
+            return decision
+        if same_direction(decision.power_w, allocation.power_w):
             return decision
         self._commands.withdraw(state, because(decision.code, decision.text), failed=True)
         state.decision = self._decision.current(state)
@@ -356,7 +359,7 @@ class SetpointController:
         if command is not None:
             times += [math.inf if lease_until is None else lease_until, self._verify_by()]
             times.append(now + (command.next_change_s(self._clock.wall()) or math.inf))
-        if setpoint.sent_w and setpoint.sent_w < 0:
+        if setpoint.sent_w is not None and setpoint.sent_w < 0:
             times.append(now + (charges_in_s(state.evse, self._clock.wall()) or math.inf))
         stale = None if state.idle else self._decision.next_input_change(now)
         times.append(math.inf if stale is None else stale)

@@ -117,16 +117,19 @@ class SiteDecision:
         )
 
     def decide(
-        self,
-        state: EvseControlState,
-        request: PowerRequest | None,
-        shared: SharedLimits | None = None,
-        *,
-        with_site: bool = True,
+        self, state: EvseControlState, request: PowerRequest | None, shared: SharedLimits | None = None
     ) -> Decision:
         """Return the power, the limiting layer and the reason. `shared`: of this moment, where many are decided."""
-        bounds = self._site_bounds(state, shared) if with_site and self.limited else ()
-        found, dead_band = layers(self._situation(state, request, bounds))
+        return self._decide(state, request, self._site_bounds(state, shared) if self.limited else ())
+
+    def alone(self, state: EvseControlState, request: PowerRequest) -> Decision:
+        """Return the decision as if the site's connection had no limit."""
+        return self._decide(state, request, ())
+
+    def _decide(
+        self, state: EvseControlState, request: PowerRequest | None, site_bounds: tuple[Bound, ...]
+    ) -> Decision:
+        found, dead_band = layers(self._situation(state, request, site_bounds))
         return decide(found, None if state.forms_grid else dead_band)
 
     def current(self, state: EvseControlState) -> Decision:

@@ -215,7 +215,7 @@ POWER_VERBS = LEASED | {Verb.STOP, Verb.SCHEDULE}
 ALWAYS_ACT = frozenset({Verb.STOP, Verb.EMERGENCY_STOP})  # also when the journal cannot be written
 
 
-def signed_power(verb: Verb, body: Body) -> float | None:
+def signed_power(body: Body) -> float | None:
     """Return the set-point in W that a command requests now, + into the vehicle; None for verbs without one."""
     match body:
         case Discharge():

@@ -212,9 +212,9 @@ def test_a_clock_set_back_before_the_window_opens_the_one_it_shows(grid_w: float
 @pytest.mark.parametrize(
     ("imported_wh", "remaining_s", "expected"),
     [
-        (12.0, None, window(60.0, 12.0)),
-        (0.5, None, window(60.0, 0.5)),
-        (-1.0, None, window(60.0, 0.0)),
+        (12.0, None, window(50.0, 12.0)),
+        (0.5, None, window(50.0, 0.5)),
+        (-1.0, None, window(50.0, 0.0)),
         (12.0, 900.0, DemandWindow(NINE - 40, NINE + 60, 12.0, WH_PER_S_W, 1000.0, (NINE - 40) % 1000.0)),
         (0.5, 1000.0, DemandWindow(NINE + 60, NINE + 60, 0.5, WH_PER_S_W, 1000.0, (NINE + 60) % 1000.0)),
         (-1.0, 0.0, DemandWindow(NINE - 940, NINE + 60, 0.0, WH_PER_S_W, 1000.0, (NINE - 940) % 1000.0)),
@@ -223,7 +223,7 @@ def test_a_clock_set_back_before_the_window_opens_the_one_it_shows(grid_w: float
 def test_the_count_of_the_utility_meter_replaces_our_own(
     imported_wh: float, remaining_s: float | None, expected: DemandWindow
 ) -> None:
-    assert corrected(window(60.0, 7.0, estimated_wh=3.0), NINE + 60, imported_wh, remaining_s) == expected
+    assert corrected(window(50.0, 7.0, estimated_wh=3.0), NINE + 60, imported_wh, remaining_s) == expected
 
 
 @pytest.mark.parametrize(

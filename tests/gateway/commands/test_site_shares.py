@@ -79,7 +79,8 @@ def test_a_power_that_the_vehicles_have_is_granted_in_equal_shares(
     assert made.powers == tuple((name, each_w) for name in THREE)
     assert [one.evse for one in made.shares or ()] == list(THREE)
     at_limit = each_w == 9000.0  # the whole power of each
-    assert rows(made) == [(9000.0, "vehicle", "clamped", "vehicle_limit")] * 3 if at_limit else [granted(each_w)] * 3
+    row = (9000.0, "vehicle", "clamped", "vehicle_limit") if at_limit else granted(each_w)
+    assert rows(made) == [row] * 3
 
 
 def test_a_power_within_the_margin_of_the_request_is_granted() -> None:
@@ -89,6 +90,36 @@ def test_a_power_within_the_margin_of_the_request_is_granted() -> None:
     assert summary(made) == ("clamped", "vehicle_limit", 27_000.6, 27_000.0, "vehicle", True)
     assert made.powers == tuple((name, 9000.0) for name in THREE)
     assert "27000 W of 27001 W" in made.reason.text
+
+
+def test_a_small_power_is_granted_and_one_within_the_margin_is_refused() -> None:
+    parts = SiteParts()
+    parts.evse()
+    for requested_w, row in (
+        (1.0, granted(1.0)),
+        (0.6, granted(0.6)),
+        (0.5, (0.5, "vehicle", "refused", "vehicle_limit")),
+    ):
+        made = decided(parts, Verb.CHARGE, power_w=requested_w)
+        assert (made.status, made.effective_w, rows(made)) == (Status.ACCEPTED, requested_w, [row])
+
+
+def test_a_stop_is_granted_to_vehicles_that_have_no_power_in_a_direction() -> None:
+    parts = three(min_soc_pct=50.0)
+    parts.evse("CP2-1", soc_pct=50.0)
+    parts.evse("CP3-1", limits=PowerLimits(0.0, 10_000.0))
+    for verb, body in ((Verb.STOP, {}), (Verb.SETPOINT, {"power_w": 0})):
+        assert rows(decided(parts, verb, **body)) == [granted(0.0)] * 3
+    parts.site.operate_islanded(True, -6000.0)
+    assert decided(parts, Verb.STOP).powers == tuple((name, 0.0) for name in THREE)
+
+
+def test_a_vehicle_without_power_adds_nothing() -> None:
+    parts = three()
+    parts.evse("CP2-1", limits=PowerLimits(0.0, 10_000.0))
+    parts.evse("CP3-1", connected=False)
+    made = decided(parts, Verb.CHARGE, power_w=50_000)
+    assert made.powers == (("CP1-1", 9000.0), ("CP2-1", 0.0))
 
 
 def test_where_no_vehicle_can_take_part_the_command_is_refused() -> None:
@@ -180,6 +211,29 @@ def test_the_connection_is_the_limit_of_the_sum() -> None:
     assert summary(made) == ("accepted", "granted", -9000.0, -9000.0, "command", True)
     made = decided(three(export_limit_w=30_000.0), Verb.DISCHARGE, power_w=50_000)
     assert summary(made) == ("clamped", "vehicle_limit", -50_000.0, -24_000.0, "vehicle", True)
+
+
+def test_a_vehicle_is_not_limited_by_the_connection_alone() -> None:
+    parts = SiteParts(SitePolicy("home", export_limit_w=6000.0))
+    for name in THREE:
+        parts.evse(name, sent_w=-2000.0, power_w=-2000.0)
+    assert rows(decided(parts, Verb.DISCHARGE, power_w=6000)) == [granted(-2000.0)] * 3
+
+
+@pytest.mark.parametrize(("import_w", "binding"), [(9000.5, "site"), (9000.6, "vehicle")])
+def test_within_the_margin_the_connection_is_the_limit(import_w: float, binding: str) -> None:
+    parts = SiteParts(SitePolicy("home", import_limit_w=import_w))
+    parts.evse()
+    made = decided(parts, Verb.CHARGE, power_w=20_000)
+    assert (made.status, made.effective_w, made.binding) == (Status.CLAMPED, 9000.0, binding)
+
+
+@pytest.mark.parametrize(("import_w", "status"), [(0.5, Status.REFUSED), (0.6, Status.CLAMPED)])
+def test_a_connection_that_leaves_no_more_than_the_margin_refuses(import_w: float, status: Status) -> None:
+    parts = SiteParts(SitePolicy("home", import_limit_w=import_w))
+    parts.evse()
+    made = decided(parts, Verb.CHARGE, power_w=20_000)
+    assert (made.status, made.binding) == (status, "site")
 
 
 def test_a_connection_that_leaves_nothing_refuses_the_command() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +35,7 @@ REFUSED, UNKNOWN = Outcome(Answer.REFUSED, "Rejected", "It is busy."), Outcome(A
 async def test_the_station_is_read_first_and_nothing_is_sent_without_need() -> None:
     rig = await ControllerRig.begin()
     assert await rig.step() is None
+    assert rig.setpoint.carried_at == -math.inf
     assert (rig.held.calls, rig.state.steps, rig.setpoint.sent_w) == (["reconcile"], 1, 0.0)
     assert rig.publisher.notes == [(Step.EVENT, "reconciled", None, "CP1-1", {"held_w": 0.0})]
     assert rig.published.changes == ["CP1-1", "CP1-1"]  # decided, and read
@@ -147,6 +149,19 @@ async def test_an_emergency_stop_does_not_wait_for_a_reading(urgent: bool, calls
     run.cancel()
 
 
+async def test_nothing_is_more_urgent_than_an_order_for_0_w_and_the_reading_after_it() -> None:
+    rig = await ControllerRig.begin()
+    rig.parts.site.emergency_stop = "e"
+    rig.held.mute, rig.stations.answers_after_s = True, 8.0
+    step = asyncio.create_task(rig.step())
+    for at in (101.0, 109.0):
+        await rig.clock.sleep(at - rig.clock.now())
+        rig.state.wake.set()
+    await step
+    assert (rig.clock.now(), rig.setpoint.verified) == (118.0, True)
+    assert [order[:2] for order in rig.orders] == [(108.0, 0.0)]
+
+
 @pytest.mark.parametrize("wakes", [1, 2])
 async def test_a_command_that_ends_does_not_wait_for_an_answer(wakes: int) -> None:
     rig = await ControllerRig.begin()
@@ -158,6 +173,7 @@ async def test_a_command_that_ends_does_not_wait_for_an_answer(wakes: int) -> No
     if wakes == 2:  # one that changes nothing
         rig.state.wake.set()
         await rig.clock.sleep(1.0)
+    assert not step.done()
     rig.state.command = None
     rig.state.wake.set()
     await step
@@ -258,6 +274,21 @@ async def test_a_silent_station_without_a_command_is_reported_once(answer: Outco
     reason = rig.published.events[0].reason
     assert reason is not None
     assert (reason.code, cause in reason.text, "0 W" in reason.text) == (Code.STATION_SILENT, True, True)
+
+
+@pytest.mark.parametrize("commanded", [False, True])
+async def test_a_command_for_0_w_does_not_wait_for_the_pause_of_a_rejected_one(commanded: bool) -> None:
+    rig = await ControllerRig.begin()
+    rig.held.mute = True
+    rig.measured(0.0)
+    rig.held.answers = [REFUSED, REFUSED]
+    await rig.step()
+    assert await rig.step(3.0) == 2.0
+    assert [order[0] for order in rig.orders] == [110.0, 113.0]
+    if commanded:
+        rig.state.assign(a_command(Verb.STOP, lease_until=None), 0.0, rig.clock.now())
+    await rig.step(2.5)
+    assert len(rig.orders) == (3 if commanded else 2)
 
 
 async def test_power_at_rest_is_reported_and_0_w_is_sent_again() -> None:
@@ -402,6 +433,36 @@ async def test_what_is_not_to_be_verified_does_not_fail(attributes: dict[str, An
     for _ in range(20):
         await rig.step(4.0)
     assert rig.ends.ended == []
+
+
+@pytest.mark.parametrize("attributes", [{"connected": False}, {"session": None}])
+async def test_without_a_session_nothing_is_verified(attributes: dict[str, Any]) -> None:
+    rig = await ControllerRig.begin()
+    rig.command(-5000.0, lease_s=None)
+    for name, value in attributes.items():
+        setattr(rig.state.evse, name, value)
+    for _ in range(20):
+        assert await rig.step(4.0) is None
+    assert rig.ends.ended == []
+
+
+@pytest.mark.parametrize(("settled", "due_s"), [(False, 1.0), (True, 5.0)])
+async def test_the_end_of_the_time_to_verify_is_a_deadline(settled: bool, due_s: float) -> None:
+    rig = await ControllerRig.begin()
+    await rig.step()
+    allocation = rig.command(-5000.0, lease_s=600.0)
+    assert rig.state.command is not None
+    allocation.verified_from, rig.state.command.settled = 41.0, settled
+    assert await rig.step() == due_s
+
+
+async def test_a_command_without_an_allocation_here_sets_nothing() -> None:
+    rig = await ControllerRig.begin()
+    rig.held.mute = True
+    rig.state.command = a_command(evse=None, power_w=5000.0)
+    assert await rig.step() == 20.0
+    assert rig.orders == [(110.0, 0.0, 15.0)]
+    assert (rig.ends.ended, [note[0] for note in rig.publisher.notes]) == ([], [Step.EVENT])
 
 
 async def test_a_schedule_is_verified_from_its_first_power_on() -> None:
@@ -554,6 +615,16 @@ async def test_a_limit_above_the_command_ends_a_ramp() -> None:
     assert (rig.orders[-1][1], rig.state.ramp) == (0.0, None)
 
 
+async def test_a_ramp_leads_across_0_w_to_the_power_decided() -> None:
+    rig = await ControllerRig.begin(ramp_w_per_s=1000.0)
+    rig.state.ramp = Ramp(-1000.0, 100.0)
+    rig.state.optimiser = Bound(Layer.OPTIMISER, 500.0, 500.0, Code.POLICY)
+    await rig.step()
+    assert ([order[1] for order in rig.orders], rig.state.ramp) == ([-500.0], Ramp(-1000.0, 100.0))
+    await rig.step(1.0)
+    assert ([order[1] for order in rig.orders], rig.state.ramp) == ([-500.0, 500.0], None)
+
+
 @pytest.mark.parametrize(("power_w", "ramps"), [(-500.4, False), (-500.5, False), (-500.6, True)])
 async def test_a_ramp_ends_within_the_margin_of_its_target(power_w: float, ramps: bool) -> None:
     rig = await ControllerRig.begin(ramp_w_per_s=1000.0)
@@ -595,7 +666,7 @@ async def test_a_charger_that_forms_the_grid_is_stopped_by_a_fault_and_an_emerge
     rig.state.evse.faults = {} if stop else {"X": ""}
     await rig.step()
     assert rig.orders == [(100.0, 0.0, 15.0)]
-    assert rig.setpoint.carried_at == (-float("inf") if stop else 100.0)
+    assert rig.setpoint.carried_at == (-math.inf if stop else 100.0)
 
 
 async def test_a_charger_that_may_supply_an_island_is_left_alone() -> None:
@@ -605,6 +676,9 @@ async def test_a_charger_that_may_supply_an_island_is_left_alone() -> None:
     rig.measured(-1500.0)
     await rig.step(1.0)
     assert (rig.setpoint.carried_at, rig.orders) == (101.0, [])
+    rig.setpoint.sent_w = None  # whatever the station holds
+    await rig.step(1.0)
+    assert (rig.setpoint.carried_at, rig.orders) == (102.0, [])
 
 
 # energy while the meter is silent -------------------------------------------------------------------------------------
@@ -622,6 +696,7 @@ async def test_a_charger_that_may_supply_an_island_is_left_alone() -> None:
         (3600.0, 60.0, None, None, None),
         (-0.5, 0.0, None, None, 0.5 / 36),
         (0.0, 60.0, None, None, None),
+        (0.5, 60.0, None, None, None),
         (None, 60.0, None, None, None),
     ],
 )
@@ -648,7 +723,7 @@ async def test_energy_is_counted_from_the_first_step_with_a_power_in_a_session()
     rig.setpoint.sent_w = -3600.0
     rig.state.evse.session = None
     await rig.step()
-    assert rig.state.estimated_until == -float("inf")
+    assert rig.state.estimated_until == -math.inf
     rig.state.evse.session = "tx"
     await rig.step()
     assert (rig.state.estimated_until, rig.state.evse.soc_pct) == (100.0, 60.0)
@@ -676,6 +751,16 @@ async def test_the_departure_wakes_a_vehicle_that_is_discharged() -> None:
     rig.command(-5000.0, lease_s=600.0)
     await rig.step(4.5)
     assert [one[2].code for one in rig.ends.ended] == [Code.NEEDED_FOR_DEPARTURE]
+
+
+@pytest.mark.parametrize("sent_w", [0.0, 0.5])
+async def test_the_departure_wakes_no_vehicle_that_is_not_discharged(sent_w: float) -> None:
+    rig = await ControllerRig.begin()
+    rig.state.evse.needs = replace(VEHICLE, departure=START + 1304.0)
+    rig.state.evse.target_energy_wh = 0.85 * 9000.0 / 3.0
+    rig.setpoint.sent_w, rig.setpoint.verified = sent_w, True
+    rig.state.forms_grid = True
+    assert await rig.step() is None
 
 
 async def test_the_next_step_is_never_due_at_once() -> None:

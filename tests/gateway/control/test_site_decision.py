@@ -73,6 +73,12 @@ def test_the_base_load_has_the_storage_in_it() -> None:
     parts.put(InputKind.GRID, Grid(ts=START + 100.0, present=True, power_w=5000.0))
     parts.decision.grid_metered()
     assert parts.decision.base() == Base(5000.0)
+    parts.meter.history.record("CP1-1", 0.0, [3000.0])
+    parts.put(InputKind.GRID, Grid(ts=START + 100.5, present=True, power_w=5000.0))
+    parts.decision.grid_metered()
+    parts.put(InputKind.GRID, Grid(ts=START + 101.0, present=True, power_w=5000.0))
+    parts.decision.grid_metered()
+    assert parts.decision.base() == Base(2000.0)
     parts.clock.at = 200.0
     assert parts.decision.base() == Base(None, "grid")
 
@@ -143,7 +149,12 @@ def test_a_decision_meets_the_limits_of_the_site_beside_the_others() -> None:
     assert (decided.power_w, decided.code) == (2000.0, Code.IMPORT_LIMIT)
     shared = SharedLimits(Base(1000.0), {"CP3-1": (0.0, 100.0), "CP4-1": (0.0, 1500.0)})
     assert parts.decision.decide(state, CHARGE, shared).power_w == 2500.0
-    assert parts.decision.decide(state, CHARGE, shared, with_site=False).power_w == 9000.0
+    assert parts.decision.alone(state, CHARGE).power_w == 9000.0
+    decided = parts.decision.decide(state, DISCHARGE)
+    assert (decided.power_w, decided.code) == (-8000.0, Code.VEHICLE_LIMIT)
+    parts = several(export_limit_w=5000.0)
+    decided = parts.decision.decide(parts.evse("CP3-1"), DISCHARGE)
+    assert (decided.power_w, decided.code) == (-3000.0, Code.EXPORT_LIMIT)
     unlimited = several()
     assert unlimited.decision.decide(unlimited.evse("CP3-1"), CHARGE).power_w == 9000.0
 
@@ -232,6 +243,7 @@ def test_the_floor_of_a_command_and_of_the_vehicle_does_not_end_the_supply_of_an
     assert parts.decision.floor(state).pct == 70.0
     assert parts.decision.floor_reached(state)
     assert parts.decision.decide(state, PowerRequest(-3000.0)).power_w == -3000.0  # without the floor of that command
+    assert parts.decision.decide(state, PowerRequest(-3000.0, 70.0)).code is Code.BELOW_FLOOR
     state.forms_grid = True
     assert parts.decision.floor(state).pct == 10.0
     assert not parts.decision.floor_reached(state)
