@@ -117,13 +117,16 @@ def floors_of(
 
 def vehicle_floors(own_pct: float, trip_wh: float, capacity_wh: float) -> tuple[Floor, Floor]:
     """Return the floor that a vehicle's owner sets, and that of its trip home (energy in the battery, with margin)."""
-    return Floor(own_pct, "the owner's floor"), Floor(min(100.0, 100.0 * trip_wh / capacity_wh), "the trip home")
+    return Floor(own_pct, "the owner's floor"), _trip_floor(trip_wh, capacity_wh)
 
 
 def agreement_floor(agreed_pct: float, way_wh: float, capacity_wh: float) -> Floor:
     """Return the floor of a vehicle under a lending agreement: the agreed one, or the energy of its way if higher."""
-    _, trip = vehicle_floors(0.0, way_wh, capacity_wh)
-    return max(Floor(agreed_pct, "the agreement"), trip, key=lambda one: one.pct)
+    return max(Floor(agreed_pct, "the agreement"), _trip_floor(way_wh, capacity_wh), key=lambda one: one.pct)
+
+
+def _trip_floor(trip_wh: float, capacity_wh: float) -> Floor:
+    return Floor(min(100.0, 100.0 * trip_wh / capacity_wh), "the trip home")
 
 
 def floor_in_force(found: Iterable[Floor], schedule: ReserveInForce, command_pct: float | None = None) -> Floor:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.authority.priority import RANK, Bound, DeadBand, Layer, above_command, decide
+from gateway.authority.priority import RANK, Bound, DeadBand, Layer, above_command, decide, ends_supply
 from gateway.model.reason import Code
 
 WATTS = st.one_of(st.floats(-50_000, 50_000), st.sampled_from([-math.inf, math.inf, 0.0, -0.0, 5e-324]))
@@ -210,3 +210,21 @@ def test_limiting_layer(several: list[Bound], power_w: float, binding: Layer) ->
 def test_an_invalid_interval_is_rejected(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="no interval"):
         Bound(Layer.SITE, low, high)
+
+
+@pytest.mark.parametrize(
+    ("several", "ends"),
+    [
+        ([], False),
+        ([Bound(Layer.STATION, 0.0, 0.0)], True),
+        ([Bound(Layer.STATION, 0.0), Bound(Layer.VEHICLE, high_w=0.0)], True),
+        ([Bound(Layer.EMERGENCY_STOP, 0.0, 0.0)], True),
+        ([Bound(Layer.GRID_CODE, 0.0, 0.0)], False),
+        ([Bound(Layer.STATION, 0.0, 500.0), Bound(Layer.COMMAND, 0.0, 0.0)], False),
+        ([Bound(Layer.STATION, -500.0, 0.0), Bound(Layer.ISLAND, -500.0, -500.0)], False),
+        ([Bound(Layer.VEHICLE, 1.0, 1.0)], False),
+        ([Bound(Layer.VEHICLE, -500.0, 500.0), Bound(Layer.EMERGENCY_STOP, 0.0, 0.0)], True),
+    ],
+)
+def test_only_hardware_and_an_emergency_stop_end_the_supply_of_an_island(several: list[Bound], ends: bool) -> None:
+    assert ends_supply(decide(several)) is ends

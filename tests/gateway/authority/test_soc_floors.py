@@ -13,6 +13,7 @@ from gateway.authority.soc_floors import (
     Floor,
     Reserve,
     ReserveInForce,
+    agreement_floor,
     floor_bound,
     floor_in_force,
     floor_reached,
@@ -195,8 +196,9 @@ def test_a_known_vehicle_has_the_floor_of_its_owner_and_of_its_trip_home(vehicle
     evse.vehicle = vehicle
     site = Site(SitePolicy("home", vehicle_floor_pct={"V": 25.0}, vehicle_trip_wh={"V": trip_wh(100, 150)}))
     assert highest(evse, site, None) == (Floor(36.0, TRIP) if vehicle == "V" else Floor(0.0, "the site's reserve"))
-    own = [one.source for one in floors_of(evse, site, None, 30.0)][1:]
-    assert own == ([OWNER, TRIP] if vehicle else []) + ["the agreement"]
+    own = [(one.pct, one.source) for one in floors_of(evse, site, None, 30.0)][1:]
+    of_vehicle = [(25.0, OWNER), (36.0, TRIP)] if vehicle == "V" else [(0.0, OWNER), (0.0, TRIP)]
+    assert own == (of_vehicle if vehicle else []) + [(30.0, "the agreement")]
     assert [one.source for one in floors_of(evse, site, None, 30.0, of_vehicle=False)] == ["the site's floor"]
 
 
@@ -288,3 +290,26 @@ def test_the_highest_floor_of_a_vehicle_holds(
 def test_the_floor_of_the_storage(own_pct: float, off_grid: bool, pct: float, source: str) -> None:
     floor = storage_floor(ReserveInForce(30.0, "why", 10.0, off_grid), own_pct)
     assert (floor.pct, floor.source) == (pct, source)
+
+
+@pytest.mark.parametrize(
+    ("agreed_pct", "way_wh", "expected"),
+    [
+        (40.0, 10_000.0, Floor(40.0, "the agreement")),
+        (40.0, 25_000.0, Floor(50.0, TRIP)),
+        (40.0, 60_000.0, Floor(100.0, TRIP)),
+        (0.5, 0.0, Floor(0.5, "the agreement")),
+    ],
+)
+def test_under_an_agreement_a_vehicle_has_the_energy_for_its_way(
+    agreed_pct: float, way_wh: float, expected: Floor
+) -> None:
+    assert agreement_floor(agreed_pct, way_wh, 50_000.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("distance_km", "wh_per_km", "energy_wh"),
+    [(100.0, 150.0, 18_000.0), (0.5, 100.0, 60.0), (100.0, 0.5, 60.0), (-1.0, 150.0, 0.0), (100.0, -1.0, 0.0)],
+)
+def test_the_energy_of_a_trip_has_a_margin(distance_km: float, wh_per_km: float, energy_wh: float) -> None:
+    assert trip_wh(distance_km, wh_per_km) == pytest.approx(energy_wh)

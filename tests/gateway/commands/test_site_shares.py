@@ -9,12 +9,12 @@ import pytest
 from gateway.commands.decision import CommandDecision
 from gateway.commands.site_command import SiteCommands
 from gateway.control.control_state import Allocation, EvseControlState, Stage
-from gateway.model.command import SITE_VERBS, Verb
+from gateway.model.command import Verb
 from gateway.model.event import PlugState, PowerLimits, VehicleNeeds
 from gateway.model.reason import Code, because
 from gateway.model.result import Status
 from gateway.model.site import SitePolicy
-from tests.gateway.control.site_parts import VEHICLE, SiteParts, a_command
+from tests.gateway.control.site_parts import VEHICLE, SiteParts, a_body, a_command
 
 SMALL = PowerLimits(2000.0, 1000.0)
 THREE = ("CP1-1", "CP2-1", "CP3-1")
@@ -26,7 +26,7 @@ def site_of(parts: SiteParts) -> SiteCommands:
 
 
 def decided(parts: SiteParts, verb: Verb, **body: Any) -> CommandDecision:
-    return site_of(parts).decide(verb, SITE_VERBS[verb](id="c", **body))
+    return site_of(parts).decide(verb, a_body(verb, **body))
 
 
 def rows(decision: CommandDecision) -> list[Row]:
@@ -296,7 +296,7 @@ def test_the_need_of_an_island_is_the_limit_of_the_sum(
 def test_the_priority_of_what_is_in_force_decides_who_takes_part(held: Any, priority: int, takes_part: bool) -> None:
     parts = SiteParts()
     state = parts.evse(command=held)
-    body = SITE_VERBS[Verb.CHARGE](id="c", power_w=3000, priority=priority)
+    body = a_body(Verb.CHARGE, power_w=3000, priority=priority)
     assert site_of(parts).may_take_part(state, Verb.CHARGE, body) is takes_part
     state.evse.connected = False
     assert not site_of(parts).may_take_part(state, Verb.CHARGE, body)
@@ -306,7 +306,7 @@ def test_without_a_session_an_evse_takes_part_in_a_stop_only() -> None:
     parts = SiteParts()
     state = parts.evse(session=None, plug=PlugState.AVAILABLE)
     for verb, takes_part in ((Verb.CHARGE, False), (Verb.STOP, True)):
-        body = SITE_VERBS[verb](id="c", **({} if verb is Verb.STOP else {"power_w": 1}))
+        body = a_body(verb, **({} if verb is Verb.STOP else {"power_w": 1}))
         assert site_of(parts).may_take_part(state, verb, body) is takes_part
 
 

@@ -114,6 +114,11 @@ class ControllerRig:
         return self.held.orders
 
     @property
+    def ramps(self) -> bool:
+        """True while the power is on a ramp."""
+        return self.state.ramp is not None
+
+    @property
     def events(self) -> list[tuple[str, str | None, str | None, str | None]]:
         """Events so far: kind, EVSE, reason code, command."""
         return [_event(one) for one in self.published.events]

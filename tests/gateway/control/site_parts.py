@@ -10,7 +10,7 @@ from gateway.authority.meter_model import MeterModel
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry
 from gateway.control.settings import ServiceSettings
 from gateway.control.site_decision import SiteDecision
-from gateway.model.command import SITE_VERBS, Channel, Verb
+from gateway.model.command import SITE_VERBS, Body, Channel, Verb
 from gateway.model.event import PowerLimits, VehicleNeeds
 from gateway.model.site import AnyInput, InputKind, Inputs, Site, SitePolicy
 
@@ -37,11 +37,11 @@ class ReadMeter(MeterModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.readings: list[tuple[float, float, float, float, float | None]] = []
+        self.readings: list[tuple[object, ...]] = []
 
-    def metered(self, now: float, stamp: float, age_s: float, grid_w: float, connection_w: float | None = None) -> None:
-        self.readings.append((now, stamp, age_s, grid_w, connection_w))
-        super().metered(now, stamp, age_s, grid_w, connection_w)
+    def metered(self, *reading: Any, **more: Any) -> None:
+        self.readings.append(reading)
+        super().metered(*reading, **more)
 
 
 @dataclass
@@ -68,19 +68,24 @@ class SiteParts:
             setattr(state if hasattr(state, attribute) else evse, attribute, value)
         return state
 
+    def at(self, now: float) -> None:
+        """Set the clock."""
+        assert isinstance(self.clock, SetClock)
+        self.clock.at = now
+
     def put(self, kind: InputKind, value: AnyInput) -> None:
         """Receive an input now."""
         self.site.inputs.put(kind, value, self.clock.now(), self.clock.wall())
 
 
+def a_body(verb: Verb, **body: Any) -> Body:
+    """Return the body of a command."""
+    return SITE_VERBS[verb].model_validate({"id": "c", **body})
+
+
 def a_command(
-    verb: Verb = Verb.DISCHARGE,
-    evse: str | None = "CP1-1",
-    *,
-    id: str = "c",
-    lease_until: float | None = 130.0,
-    **body: Any,
+    verb: Verb = Verb.DISCHARGE, evse: str | None = "CP1-1", *, lease_until: float | None = 130.0, **body: Any
 ) -> ActiveCommand:
     """Return a command in force, without allocations."""
-    made = SITE_VERBS[verb](id=id, **body)
-    return ActiveCommand(id, evse, verb, made, Channel.MQTT, lease_until)
+    made = a_body(verb, **body)
+    return ActiveCommand(made.id, evse, verb, made, Channel.MQTT, lease_until)
