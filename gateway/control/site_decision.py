@@ -120,7 +120,7 @@ class SiteDecision:
         self, state: EvseControlState, request: PowerRequest | None, shared: SharedLimits | None = None
     ) -> Decision:
         """Return the power, the limiting layer and the reason. `shared`: of this moment, where many are decided."""
-        return self._decide(state, request, self._site_bounds(state, shared) if self.limited else ())
+        return self._decide(state, request, self._site_bounds(state, shared))
 
     def alone(self, state: EvseControlState, request: PowerRequest) -> Decision:
         """Return the decision as if the site's connection had no limit."""
@@ -183,6 +183,8 @@ class SiteDecision:
         return floor_reached(state.floor_reached, state.evse.soc_pct, floor.pct, hysteresis_pct)
 
     def _site_bounds(self, state: EvseControlState, shared: SharedLimits | None) -> tuple[Bound, ...]:
+        if not self.limited:
+            return ()
         shared = shared or self.shared()
         low_w, high_w = shared.others(state.name)
         return tuple(site_bounds(self._site, shared.base, high_w, low_w))
