@@ -19,11 +19,6 @@ def charge(magnitude: float) -> float:
     return abs(magnitude)
 
 
-def same_direction(one_w: float, other_w: float) -> bool:
-    """Return whether power flows in both, and in the same direction."""
-    return one_w * other_w > 0
-
-
 def clamp(value: float, low: float, high: float) -> float:
     """Return the value nearest to `value` in [low, high]."""
     return min(max(value, low), high)

@@ -82,6 +82,11 @@ class DeadBand:
         return -self.discharge_w < power_w < 0 or 0 < power_w < self.charge_w
 
 
+def same_direction(one_w: float, other_w: float) -> bool:
+    """Return whether both are powers of the same direction; 0 W has none."""
+    return one_w * other_w > 0
+
+
 def ends_supply(decision: Decision) -> bool:
     """Return whether hardware or an emergency stop leaves nothing but 0 W: only these end the supply of an island."""
     return any(

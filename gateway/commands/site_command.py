@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.authority.layers import PowerRequest, cannot_reach, dead_band
-from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, Layer, decide
+from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, Layer, decide, same_direction
 from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry
 from gateway.control.site_decision import SiteDecision
@@ -14,7 +14,6 @@ from gateway.energy.resource import Resource
 from gateway.model.command import Body, Verb, signed_power
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Share, Status
-from protocols.quantities import same_direction
 
 EXCLUDING = frozenset({Code.STATION_REFUSED, Code.STATION_SILENT, Code.NOT_SEEN_ON_METER, Code.METER_SILENT})
 UNLIMITED_W = 1e9  # requests everything there is

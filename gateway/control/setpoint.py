@@ -239,6 +239,8 @@ class Setpoint:
     ) -> float:
         """Return how long a power may be valid, in s: never beyond the lease and the ramp behind it."""
         left_s = math.inf if lease_until is None else lease_until - now
+        if not ramping and left_s >= self.valid_for_s:
+            return self.valid_for_s
         ramp_down_s = min(LONGEST_RAMP_S, ramp_s(power_w, 0.0, ramp_w_per_s))
         allowed_s = ramp_down_s + RAMP_STEP_S if ramping else left_s + ramp_down_s + LEASE_SLACK_S
         return min(self.valid_for_s, max(SHORTEST_VALID_S, allowed_s))
