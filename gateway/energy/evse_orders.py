@@ -92,7 +92,7 @@ def island_orders(
     balance_w = (0.0, 0.0)
     if source is not None:
         balance_w = source.max_charge_w - shares.forming_w, source.max_discharge_w + shares.forming_w
-    count = max(1, len(view.cars) - 1)
+    followers = sum(car.evse != forming for car in view.cars)
     for car in view.cars:
         if car.evse == forming:
             evses[car.evse] = _forming_orders(car, shares.forming_w)
@@ -102,7 +102,7 @@ def island_orders(
             bound = commanded_bound(limits, forming)
         else:
             power_w = shares.power_w.get(car.evse, 0.0)
-            bound = island_bound(power_w, forming, balance_w, count)
+            bound = island_bound(power_w, forming, balance_w, followers)
             target = Bound(Layer.OPTIMISER, power_w, power_w, Code.ISLAND, bound.text)
         evses[car.evse] = EvseOrders(target, (bound,))
     return evses, shares.power_w.get(STORAGE) if STORAGE in by_name else None

@@ -83,6 +83,7 @@ class OnGrid:
     _code: TargetCode | None = None
     _binding: tuple[Code | None, bool] = (None, False)  # the limit reported last, and whether it is by command
     _shaving: bool = False
+    _handed_over: bool = False  # each EVSE followed its own commands in the last step
     _held: Sequence[str] = ()
     _present: set[str] = field(default_factory=set)  # EVSEs whose vehicles were there in the last step
 
@@ -107,7 +108,7 @@ class OnGrid:
         changes = self._changes(view, target, left, by_command)
         if by_command:  # limits only forbid then
             left = replace(left, low_w=min(left.low_w, 0.0), high_w=max(left.high_w, 0.0))
-        self.arrived = True
+        self.arrived, self._handed_over = True, target.power_w is None
         if target.power_w is None:
             pool = _pool([one for one in pool.resources if one.must_w > 0], view.wall)
             if not pool.resources:
@@ -249,9 +250,8 @@ class OnGrid:
 
     def _at_rest_first(self, target: Target) -> Target:
         """Return a target of 0 W before the site is handed over to the EVSEs' own commands, so that nothing jumps."""
-        if target.power_w is None and self.ramp is not None and abs(self.ramp.power_w) > SETTLED_W:
-            return replace(target, power_w=0.0, soft=True)
-        return target
+        at_rest = self._handed_over or self.ramp is None or abs(self.ramp.power_w) <= SETTLED_W
+        return target if target.power_w is not None or at_rest else replace(target, power_w=0.0)
 
     def _ramped(self, view: View, goal_w: float, left: Headroom, start_w: float) -> float:
         before = self.ramp or Ramp(start_w, view.now)
