@@ -191,7 +191,7 @@ class OffGrid:
         if net_w < 0:  # PV surplus: recharge targets come first
             free = self.recharging.hand_out(free, -net_w)
         fills = any(called_away(one, view.called) and usable_wh(one) > 0 for one in free)
-        shares = fill_storage(net_w, pv_w, free, forming) if fills else share_island(net_w, pv_w, free, forming)
+        shares = (fill_storage if fills else share_island)(net_w, free, forming)
         by_source = {**shares.power_w, forming: shares.forming_w}
         evses_w = held_w + sum(by_source.get(car.evse, 0.0) for car in view.cars)
         absorbed_w = sum(one.max_charge_w for one in free) - held_w

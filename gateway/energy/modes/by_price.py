@@ -24,14 +24,14 @@ class ByPrice:
         now = situation.tariff.at(situation.wall)
         ahead = _prices_ahead(situation)
         if now is None or len(ahead) < 4:
-            need_w = charge_demand_w(situation, refill=False)
+            need_w = charge_demand_w(situation)
             text = "No price is known, so vehicles charge only what they need for their departure."
             return Target(need_w, TargetCode.PRICE_UNKNOWN, text)
         cheap, expensive = (ahead[int(share * (len(ahead) - 1))] for share in (CHEAP_QUANTILE, EXPENSIVE_QUANTILE))
         price, export = now
         able = [one for one in situation.resources if one.max_discharge_w > 0]
         eta = min((one.charge_efficiency * one.discharge_efficiency for one in able), default=0.0)
-        degradation = max((one.degradation_per_kwh for one in able), default=0.0)
+        degradation = max([0.0, *(one.degradation_per_kwh for one in able)])
         if eta <= 0 or expensive - degradation <= cheap / eta:
             need_w = charge_demand_w(situation, refill=price <= cheap)
             return Target(

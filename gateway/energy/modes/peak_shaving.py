@@ -31,7 +31,7 @@ class PeakShaving:
         return Target(power_w, TargetCode.BELOW_PEAK, text)
 
 
-def charge_demand_w(situation: Situation, refill: bool) -> float:
+def charge_demand_w(situation: Situation, refill: bool = False) -> float:
     """Return the charge power that all resources need: spread over the time left, the rest over some hours."""
     total = 0.0
     for one in situation.resources:

@@ -2,7 +2,7 @@
 
 The power of the grid-forming source cannot be set. The others supply their part of the load by the energy they have, so
 that all reach their floors together and the grid-forming source keeps headroom in both directions for the next change.
-PV beyond the capacity of all batteries is curtailed before the frequency rises.
+PV beyond what load and batteries can take is curtailed before the frequency rises (`pv_curtailment`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from gateway.authority.grid_limits import forming_power_w
 from gateway.energy.dispatch import share
 from gateway.energy.resource import Kind, Resource
+from protocols.quantities import clamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +33,20 @@ class IslandShares:
     evses_w: float = 0.0
 
 
-def share_island(net_w: float, pv_w: float, resources: Sequence[Resource], forming: str) -> IslandShares:
-    """Return the shares of an island's `net_w` (load − PV, of which PV is `pv_w`), W, + charge."""
+def share_island(net_w: float, resources: Sequence[Resource], forming: str) -> IslandShares:
+    """Return the shares of an island's `net_w` (load − PV), W, + charge."""
     ours = [replace(one, wanted_pct=None) for one in resources]  # no charge for a departure from the island's energy
     source = next((one for one in ours if one.name == forming), None)
     others = [one for one in ours if one.name != forming]
     if source is None:
-        return IslandShares({one.name: 0.0 for one in others}, 0.0, 0.0, max(0.0, net_w))
+        return IslandShares({one.name: 0.0 for one in others}, 0.0, short_w=max(0.0, net_w))
     whole = share(-net_w, ours)
     own_w = forming_power_w(whole.power_w[forming], source.max_charge_w, source.max_discharge_w)
     done = share(-(net_w + own_w), others)
     left_w = net_w + done.total_w  # discharge of the grid-forming source
     short_w = max(0.0, left_w - source.max_discharge_w)
-    pv_limit: float | None = None
-    too_much_w = -source.max_charge_w - left_w
-    if too_much_w > 0:
-        pv_limit = max(0.0, pv_w - too_much_w)
-        left_w = -source.max_charge_w
-    return IslandShares(done.power_w, 0.0 - min(left_w, source.max_discharge_w), pv_limit, short_w)
+    forming_w = clamp(0.0 - left_w, -source.max_discharge_w, source.max_charge_w)
+    return IslandShares(done.power_w, forming_w, short_w=short_w)
 
 
 def commanded_limits(
@@ -62,7 +59,7 @@ def commanded_limits(
     """
     if not held:
         return {}
-    rest = share_island(net_w, 0.0, free, forming)
+    rest = share_island(net_w, free, forming)
     source = next((one for one in free if one.name == forming), None)
     more_w = less_w = 0.0
     if source is not None:
@@ -76,16 +73,16 @@ def commanded_limits(
     return limits
 
 
-def fill_storage(net_w: float, pv_w: float, resources: Sequence[Resource], forming: str) -> IslandShares:
+def fill_storage(net_w: float, resources: Sequence[Resource], forming: str) -> IslandShares:
     """Return the shares of an island in which vehicles also fill the storage, before one of them goes on."""
     store = next((one for one in resources if one.kind is Kind.STORAGE), None)
     vehicles = [one for one in resources if one is not store]
     spare_w = sum(one.max_discharge_w for one in vehicles) - net_w
     if store is None or spare_w <= 0:
-        return share_island(net_w, pv_w, resources, forming)
+        return share_island(net_w, resources, forming)
     fill_w = forming_power_w(min(store.max_charge_w, spare_w), store.max_charge_w, store.max_discharge_w)
     if forming != store.name:
-        shares = share_island(net_w + fill_w, pv_w, vehicles, forming)
+        shares = share_island(net_w + fill_w, vehicles, forming)
         return replace(shares, power_w={**shares.power_w, store.name: fill_w})
     done = share(-(net_w + fill_w), [replace(one, wanted_pct=None) for one in vehicles])
     return IslandShares(done.power_w, 0.0 - (net_w + done.total_w))

@@ -138,7 +138,7 @@ def test_a_vehicle_that_goes_on_fills_the_storage_first(given_: tuple[float, flo
     store = Resource(
         "storage", 5000.0, 5000.0, Kind.STORAGE, soc_pct=soc_pct, capacity_wh=10_000.0, floor_pct=10.0, can_form=True
     )
-    done = fill_storage(load_w - pv_w, pv_w, [car, store], forming)
+    done = fill_storage(load_w - pv_w, [car, store], forming)
     powers = {**done.power_w, forming: done.forming_w}
     assert sum(powers.values()) == pytest.approx(pv_w - load_w, abs=1.0)
     if load_w - pv_w < 5000:

@@ -82,7 +82,7 @@ async def test_zero_watts_wait_for_no_other_call(version: Version, setpoint: dic
             await asyncio.sleep(1)
             one.calls.clear()
             order = asyncio.create_task(one.raw.csms.set_power("CP1-1", power_w, 15.0))
-            await asyncio.sleep(1)
+            await asyncio.sleep(2)
             sent = [action for action, _ in one.calls]
             assert (sent == []) is waits
             order.cancel()

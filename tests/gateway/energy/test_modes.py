@@ -193,7 +193,7 @@ PERFECT_CAR = replace(CAR, charge_efficiency=1.0, discharge_efficiency=1.0)
         ({"soc_pct": 100.0}, 0.0, 0.0),
         ({"soc_pct": 99.9949}, 1400.0, 0.0),  # 1.02 W: as little as the charger can run at
         ({"soc_pct": 99.9951}, 0.98, 0.0),  # below 1 W: the battery is full
-        ({"soc_pct": 99.995}, 1.0, 0.0),
+        ({"soc_pct": 50.0, "capacity_wh": 4.0}, 1.0, 0.0),
         ({"wanted_pct": 90.0}, 6000.0, 6000.0),
         ({"wanted_pct": 63.0}, 1400.0, 1400.0),  # 1.2 kWh at 0.6 of 2 h: 1 kW
         ({"wanted_pct": 66.0}, 2000.0, 2000.0),
@@ -211,13 +211,13 @@ PERFECT_CAR = replace(CAR, charge_efficiency=1.0, discharge_efficiency=1.0)
 def test_charge_demand(more: dict[str, float], refilled_w: float, wanted_w: float) -> None:
     situation = at(0, 0, resources=[replace(PERFECT_CAR, **more)])  # type: ignore[arg-type]
     assert charge_demand_w(situation, refill=True) == pytest.approx(refilled_w, rel=1e-3)
-    assert charge_demand_w(situation, refill=False) == pytest.approx(wanted_w)
+    assert charge_demand_w(situation) == pytest.approx(wanted_w)
 
 
 def test_charge_demand_is_that_of_all_resources() -> None:
     fleet = [replace(PERFECT_CAR, soc_pct=90.0), replace(PERFECT_CAR, wanted_pct=66.0), replace(CAR, soc_pct=None)]
     assert charge_demand_w(at(0, 0, resources=fleet), refill=True) == pytest.approx(4000.0)
-    assert charge_demand_w(at(0, 0, resources=fleet), refill=False) == pytest.approx(2000.0)
+    assert charge_demand_w(at(0, 0, resources=fleet), refill=False) == charge_demand_w(at(0, 0, resources=fleet)) == 2000.0
 
 
 # self-consumption
@@ -281,6 +281,10 @@ def test_charging_ends_after_three_minutes_without_surplus() -> None:
     assert after(mode, (280, 800)) == -750.0
     assert after(mode, (281, -3000), (340, -3000)) == 0.0
     assert after(mode, (341, -3000)) == 3050.0
+
+
+def test_without_resources_nothing_is_charged_until_charging_ends() -> None:
+    assert after(SelfConsumption(), (0, -3000), (60, -3000), (61, 800), resources=[]) == 0.0
 
 
 def test_a_moment_of_surplus_restarts_the_three_minutes() -> None:

@@ -621,7 +621,7 @@ def test_a_vehicle_that_is_called_away_fills_the_storage(called: str, soc_pct: f
     storage = car("S", kind=Kind.STORAGE)
     fleet = [car("A", vehicle="V", soc_pct=soc_pct, floor_pct=10.0), car("B"), storage]
     shares, _ = outage.off_grid.step(outage.view(at("A"), at("B"), called=frozenset({called})), fleet, "A")
-    expected = (fill_storage if fills else share_island)(900.0, 100.0, fleet, "A")
+    expected = (fill_storage if fills else share_island)(900.0, fleet, "A")
     assert (shares.power_w, shares.forming_w) == (expected.power_w, expected.forming_w)
     assert shares.evses_w == pytest.approx(expected.forming_w + expected.power_w["B"])
     assert (shares.power_w["S"] > 0) is fills

@@ -34,6 +34,7 @@ def excluded_at(*steps: Step) -> list[float]:
 
 def test_a_vehicle_that_does_not_follow_is_excluded_after_settling_and_confirmation() -> None:
     assert excluded_at(*every_second(100, 160, -5000.0, 0.0)) == [130.0]
+    assert excluded_at(*every_second(5000, 5060, 5000.0, 0.0)) == [5030.0]
     assert excluded_at((0.0, -5000.0, 0.0), (9.9, -5000.0, 0.0), *every_second(10, 40, -5000.0, 0.0)) == [30.0]
     assert excluded_at((0.0, -5000.0, 0.0), (10.0, -5000.0, 0.0), (29.9, -5000.0, 0.0)) == []
     assert excluded_at((0.0, -5000.0, 0.0), (9.9, -5000.0, 0.0), (29.9, -5000.0, 0.0)) == []
@@ -157,10 +158,10 @@ def test_resources_are_supervised_one_by_one_and_forgotten_when_gone() -> None:
     events: list[Decided] = []
     counted: list[Resource] = []
     for now in range(31):
-        counted, more = tracking.update([good, bad], float(now))
+        counted, more = tracking.update([bad, good], float(now))
         events += more
     assert [(event.code, event.subject) for event in events] == [("not_following", "B")]
-    assert [one.max_discharge_w for one in counted] == [6000.0, 0.0]
+    assert [one.max_discharge_w for one in counted] == [0.0, 6000.0]
     assert tracking.update([good], 31.0) == ([good], [])
     assert tracking.update([good, bad], 32.0) == ([good, bad], [])  # another vehicle, perhaps
     assert tracking.update([good, replace(bad, setpoint_w=0.0)], 50.0)[1] == []
