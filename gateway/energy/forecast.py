@@ -31,9 +31,8 @@ SIGMA = {Origin.FORECAST: 0.15, Origin.PAST_DAYS: 0.25, Origin.LAST: 0.4}  # sta
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Load and PV of equal steps from `start` (Unix time), W ≥ 0, each with its relative standard deviation."""
+    """Load and PV of equal steps, W ≥ 0, each with its relative standard deviation."""
 
-    start: float
     step_s: float
     load_w: tuple[float, ...]
     pv_w: tuple[float, ...]
@@ -103,7 +102,6 @@ class DayProfile:
         load, load_from = _series(start, step_s, steps, forecast, "load_w", self._load)
         pv, pv_from = _series(start, step_s, steps, forecast, "pv_w", self._pv, default_w=0.0)
         return Outlook(
-            start,
             step_s,
             tuple(load),
             tuple(pv),

@@ -72,7 +72,7 @@ class OffGrid:
             outlook = profile.outlook(start, OUTLOOK_STEP_S, OUTLOOK_STEPS, view.inputs.fresh(Forecast, view.now))
         except ValueError:
             outlook = None
-        energy = sum(usable_wh(one, floors.get(one.name, one.floor_pct)) for one in resources)
+        energy = sum(usable_wh(one, floors.get(one.name)) for one in resources)
         free = sum(free_capacity_wh(one) for one in resources)
         self.hours = self._autonomy(view, outlook, energy, free)
         if not island:
@@ -91,18 +91,18 @@ class OffGrid:
         if outlook is None:
             if total <= 0:
                 return {}
-            sigma = (SIGMA[Origin.LAST],) * 48
-            outlook = Outlook(view.wall, OUTLOOK_STEP_S, (total,) * 48, (0.0,) * 48, sigma, sigma)
+            sigma = (SIGMA[Origin.LAST],)
+            outlook = Outlook(OUTLOOK_STEP_S, (total,), (0.0,), sigma, sigma)
         coming = self._deliveries(view)
         if not tiers:
             return {SITE: autonomy(energy_wh, free_wh, 1.0, outlook, deliveries=coming)}
-        total = total or 1.0
         outlook = replace(outlook, load_w=tuple(max(load, LEAST_LOAD * total) for load in outlook.load_w))
         found: dict[str, Hours] = {}
         so_far = 0.0
         for tier in tiers:
             so_far += tier.expected_w
-            found[tier.name] = autonomy(energy_wh, free_wh, so_far / total, outlook, deliveries=coming)
+            load_share = so_far / total if total else 0.0
+            found[tier.name] = autonomy(energy_wh, free_wh, load_share, outlook, deliveries=coming)
         return found
 
     def _deliveries(self, view: View) -> list[tuple[float, float]]:
@@ -147,11 +147,11 @@ class OffGrid:
             return []
         expected_w = self.tiers.expected_w if self.tiers.tiers else math.inf
         source = next((car for car in view.cars if car.evse == forming), None)
-        power_w, metered_at = (source.power_w, source.metered_at) if source is not None else (None, None)
+        supplied: tuple[float, ...] = ()
+        if source is not None and source.power_w is not None and source.metered_at is not None:
+            supplied = -source.power_w, source.metered_at
         load_w = load.power_w if load is not None else None
-        change = watch.update(
-            view.now, load_w, expected_w, -(power_w or 0.0), -math.inf if metered_at is None else metered_at
-        )
+        change = watch.update(view.now, load_w, expected_w, *supplied)
         if change is True:
             return [Decided(view.now, "source_back", "The island has a voltage again.", forming or "")]
         return self._hopeless(view.now, forming) if change is False else []

@@ -199,7 +199,7 @@ class OnGrid:
             energy = reading.energy_wh + max(0.0, self.window.power_w) * since_s / 3600
             self.window = replace(self.window, length_s=reading.window_s)
             left_s = reading.window_start + reading.window_s - view.wall
-            self.window = corrected(self.window, view.wall, energy, left_s if left_s > 0 else None)
+            self.window = corrected(self.window, view.wall, energy, left_s)
         if done is None:
             return []
         self.billed.count(done)
@@ -255,8 +255,7 @@ class OnGrid:
 
     def _ramped(self, view: View, goal_w: float, left: Headroom, start_w: float) -> float:
         before = self.ramp or Ramp(start_w, view.now)
-        if view.now - before.at > self.settings.step_s:  # a pause between steps is not made up for
-            before = Ramp(before.power_w, view.now - self.settings.step_s)
+        before = replace(before, at=max(before.at, view.now - self.settings.step_s))  # a pause is not made up for
         self.ramp = walk(before, goal_w, view.now, view.ramp_w_per_s, left.low_w, left.high_w)
         self.arrived = self.ramp.power_w == clamp(goal_w, left.low_w, left.high_w)
         return self.ramp.power_w
@@ -286,11 +285,11 @@ class OnGrid:
             self._code = target.code
             events.append(Decided(view.now, target.code, f"{view.mode.value}: {target.text}"))
         target_w = target.power_w or 0.0
-        binding, edge_w = None, 0.0
+        binding, edge_w = None, left.low_w
         if target_w > left.high_w + NEAR_W:
             binding, edge_w = left.high_code, left.high_w
         elif target_w < left.low_w - NEAR_W:
-            binding, edge_w = left.low_code, left.low_w
+            binding = left.low_code
         if (binding, by_command) != self._binding:
             self._binding = (binding, by_command)
             if binding is not None:
@@ -305,7 +304,7 @@ def _goal_w(target: Target, pool: _Pool, left: Headroom) -> float:
     """Return where the ramp goes: the target, what vehicles that leave soon must charge, the limits of all."""
     goal_w = target.power_w or 0.0
     if target.soft:
-        goal_w = max(goal_w, -pool.able_w) + pool.must_w if goal_w <= 0 else max(goal_w, pool.must_w)
+        goal_w = max(goal_w, clamp(goal_w, -pool.able_w, 0.0) + pool.must_w)
     low_w = max(left.low_w, -sum(one.max_discharge_w for one in pool.resources))
     high_w = min(left.high_w, sum(one.max_charge_w for one in pool.resources))
     return clamp(goal_w, low_w, high_w)

@@ -68,7 +68,7 @@ class Recharging:
         off: bool,
         free_w: float,
         profile: DayProfile,
-        sure: bool = True,
+        sure: bool,
     ) -> list[Decided]:
         """Update targets and schedule; called each step. `off`: off the grid; `free_w`: left for charging now.
 
@@ -93,7 +93,7 @@ class Recharging:
         self._updated = view.now
         events = self._update_targets(view, resources, floors)
         self._make_schedule(view, resources, free_w, profile)
-        self._power_w = {}  # handed out anew
+        self._power_w.clear()  # handed out anew
         events += self._report(view, changed and not off)
         if not off and not self.targets and not waits:
             self._back = None
@@ -128,7 +128,7 @@ class Recharging:
         most = {one.name: one.max_charge_w for one in resources}
         demands = [
             RechargeDemand(
-                one.name, one.energy_wh, one.due, most.get(one.name, 0.0), 0 if one.urgent else 1, one.leaves
+                one.name, one.energy_wh, one.due, most.get(one.name, 0.0), not one.urgent, one.leaves
             )
             for one in self.targets.values()
         ]
@@ -203,8 +203,10 @@ class Recharging:
         power: dict[str, float] = {}
         for target in sorted(self.targets.values(), key=lambda one: (not one.urgent, one.due, one.name)):
             one = by_name.get(target.name)
-            charge_w = min(one.max_charge_w, free_w) if one is not None else 0.0
-            if one is not None and charge_w > 0 and charge_w >= one.min_charge_w:
+            if one is None:
+                continue
+            charge_w = min(one.max_charge_w, free_w)
+            if charge_w > 0 and charge_w >= one.min_charge_w:
                 power[target.name] = charge_w
                 free_w -= charge_w
         return power

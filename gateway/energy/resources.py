@@ -7,7 +7,7 @@ The floors and their hysteresis are those of `gateway.authority.soc_floors`, the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import sqrt
+from math import inf, sqrt
 from statistics import fmean
 
 from gateway.authority import soc_floors
@@ -28,13 +28,14 @@ STORAGE_SETTLE_S = 1.0
 class ResourceBuilder:
     """Builds the resources of each step; keeps the floors in force, and the hysteresis of the storage's floor."""
 
+    _storage_reached = False
+
     def __init__(self, settings: EnergySection, reserve: SiteReserve) -> None:
         self._settings = settings
         self._reserve = reserve
-        self._storage_reached = False
         self._fill_by: dict[str, float] = {}  # Unix time by which a battery below the reserve is charged up to it
         self.floors: dict[str, Floor] = {}
-        self._storage_order: tuple[float | None, float] = (0.0, 0.0)  # W (None: no order), since when (Unix time)
+        self._storage_order: tuple[float | None, float] = (0.0, -inf)  # W (None: no order), since when (Unix time)
 
     def storage_ordered(self, power_w: float | None, wall: float) -> None:
         """Note the storage's set-point: a reading from before it does not show its present power."""
@@ -53,10 +54,9 @@ class ResourceBuilder:
         floor = self.floors[car.evse] = soc_floors.floor_in_force(car.floors, self._reserve.in_force)
         reached = soc_floors.floor_reached(car.floor_reached, car.soc_pct, floor.pct, view.floor_hysteresis_pct)
         wanted, due = car.wanted_pct, None
-        refill = max(self._reserve.pct if not self._reserve.off_grid else 0.0, floor.pct)
-        if not self._reserve.off_grid and car.soc_pct is not None and refill > 0 and car.soc_pct < refill:
+        if not self._reserve.off_grid and car.soc_pct is not None and car.soc_pct < floor.pct:
             due = self._fill_by.setdefault(car.evse, view.wall + FILL_S)
-            wanted = max(wanted or 0.0, refill)
+            wanted = max(wanted or 0.0, floor.pct)
         else:
             self._fill_by.pop(car.evse, None)
         return Resource(

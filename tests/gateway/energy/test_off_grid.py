@@ -217,8 +217,8 @@ def test_it_is_updated_each_minute() -> None:
 
 def test_the_autonomy_is_published_in_hundredths_of_an_hour() -> None:
     outage = Outage()
-    outage.off_grid.hours = {"light": Hours(1.004, 2.006, 3.333)}
-    assert outage.off_grid.autonomy_state() == {"light": AutonomyHours(low=1.0, expected=2.01, high=3.33)}
+    outage.off_grid.hours = {"light": Hours(1.016, 2.006, 3.333)}
+    assert outage.off_grid.autonomy_state() == {"light": AutonomyHours(low=1.02, expected=2.01, high=3.33)}
 
 
 # expected vehicles
@@ -244,7 +244,7 @@ def test_energy_of_expected_vehicles_above_the_off_grid_floor(more: dict[str, fl
 
 
 @pytest.mark.parametrize(
-    ("in_s", "hours"), [(0.0, 5.0), (1.0, 9.7), (4 * 3600.0, 9.7), (5.4 * 3600, 5.0), (-3600.0, 5.0)]
+    ("in_s", "hours"), [(0.0, 5.0), (1.0, 9.7), (4 * 3600.0, 9.7), (18_000.0, 9.7), (18_000.5, 5.0), (5.4 * 3600, 5.0), (-3600.0, 5.0)]
 )
 def test_a_vehicle_counts_when_it_arrives_in_time(in_s: float, hours: float) -> None:
     outage = Outage(EnergySection(off_grid_pct=10.0))
@@ -285,11 +285,18 @@ def test_each_mark_of_the_autonomy_is_reported_once() -> None:
 
 def test_the_report_has_the_hours() -> None:
     outage = Outage()
-    event = outage.look_ahead(energy_for(4.0 - 1e-9))[0]
+    event = outage.look_ahead(energy_for(3.456))[0]
     hours = outage.off_grid.hours["light"]
     assert (event.at, event.code, event.subject) == (1000.0, "autonomy", "light")
-    assert event.figures == (("hours_low", 4.0), ("hours_expected", round(hours.expected, 2)))
-    assert event.text.startswith("light is supplied for 4.0 to ")
+    assert event.figures == (("hours_low", 3.46), ("hours_expected", round(hours.expected, 2)))
+    assert event.text.startswith("light is supplied for 3.5 to ")
+
+
+def test_a_mark_is_reached_at_its_hours() -> None:
+    outage = Outage()
+    for low_h, count in ((4.0, 1), (3.9, 0), (2.0, 1), (1.9, 0)):
+        outage.off_grid.hours = {"light": Hours(low_h, 9.0, 9.0)}
+        assert len(outage.off_grid._report(outage.view())) == count
 
 
 def test_on_the_grid_nothing_is_reported_and_the_marks_begin_again() -> None:
@@ -328,6 +335,7 @@ def test_the_rotation_knows_draw_source_and_calls() -> None:
     events = outage.look_ahead(fleet, called=frozenset({"V"}))
     assert outage.off_grid.rotation_step.released == ("B",)  # A alone lasts 5 h at 4 kW
     assert [event.code for event in events if event.subject == "V" or event.code == "car_let_go"] == ["car_let_go"]
+    assert {event.at for event in events} == {outage.now}
     outage.now += 60
     outage.look_ahead(fleet, forming="B", called=frozenset({"V"}))
     assert outage.off_grid.rotation_step.hand_to == "A"
@@ -518,7 +526,7 @@ def test_tiers_are_shed_by_their_autonomy() -> None:
     assert [(event.code, event.subject) for event in events] == [("tier_shed", "kitchen")]
 
 
-@pytest.mark.parametrize(("soc_pct", "pv_w", "count"), [(10.0, None, 3), (10.0, 0.0, 3), (10.0, 0.5, 0), (10.1, None, 0)])
+@pytest.mark.parametrize(("soc_pct", "pv_w", "count"), [(10.0, None, 3), (10.0, 0.0, 3), (10.0, 0.5, 0), (10.001, None, 0)])
 def test_at_their_floors_the_batteries_supply_nothing(soc_pct: float, pv_w: float | None, count: int) -> None:
     outage = Outage()
     outage.load(500.0)
@@ -530,8 +538,10 @@ def test_at_their_floors_the_batteries_supply_nothing(soc_pct: float, pv_w: floa
 
 
 def test_a_tier_is_restored_by_what_it_drew_before_but_the_first_one_is_tried() -> None:
-    def restored(on: Sequence[str], power_w: float) -> list[str]:
+    def restored(on: Sequence[str], power_w: float, losses: int = 0) -> list[str]:
         outage = Outage()
+        for _ in range(losses):
+            outage.off_grid.attempt_failed(outage.now, "A")
         outage.load(0.0)
         outage.off_grid.collapse.draws = 3.0
         for name in outage.off_grid.tiers.on:
@@ -543,6 +553,8 @@ def test_a_tier_is_restored_by_what_it_drew_before_but_the_first_one_is_tried() 
     assert restored([], 1665.0) == []
     assert restored(["medical"], 4444.0) == ["light"]  # 1 kW and three times 1 kW
     assert restored(["medical"], 4443.0) == []
+    assert restored([], 1866.0, losses=2) == []
+    assert restored([], 1878.0, losses=2) == ["medical"]  # 1.69 times its power
 
 
 def test_vehicles_under_commands_take_their_power_within_limits() -> None:
@@ -613,7 +625,35 @@ def test_a_surplus_beyond_all_batteries_is_curtailed() -> None:
     assert shares.pv_limit_w == pytest.approx(1000.0 + 6500.0 - 200.0)
 
 
-@pytest.mark.parametrize(("called", "soc_pct", "fills"), [("V", 50.0, True), ("W", 50.0, False), ("V", 10.0, False)])
+def test_a_moment_without_surplus_leaves_the_power_of_the_recharge_as_it_was() -> None:
+    outage, fleet = Outage(), [car("A"), car("B")]
+    owed(outage, "B")
+    found = []
+    for load_w, pv_w in ((1000.0, 5000.0), (5000.0, 5000.0), (5000.5, 5000.0), (1000.0, 9000.0)):
+        outage.now += 1
+        outage.load(load_w)
+        outage.pv(pv_w)
+        shares, _ = outage.off_grid.step(outage.view(at("A"), at("B")), fleet, "A")
+        found.append(shares.power_w["B"])
+    assert found == pytest.approx([4000.0, 0.0, 0.0, 5800.0])  # 3.6 kW, and half of the rest
+
+
+def test_the_limit_of_pv_ends_when_it_has_not_been_used_or_pv_is_not_reported() -> None:
+    def limits(*pv_w: float | None) -> list[float | None]:
+        outage, found = Outage(), []
+        for power_w in pv_w:
+            outage.now += 61
+            outage.load(1000.0)
+            if power_w is not None:
+                outage.pv(power_w)
+            found.append(outage.off_grid.step(outage.view(at("A")), [car("A")], "A")[0].pv_limit_w)
+        return found
+
+    assert limits(8000.0, 3000.0, 3000.0, 3000.0) == [6800.0, 6800.0, 6800.0, None]
+    assert limits(8000.0, None) == [6800.0, None]
+
+
+@pytest.mark.parametrize(("called", "soc_pct", "fills"), [("V", 50.0, True), ("W", 50.0, False), ("V", 10.001, True), ("V", 10.0, False)])
 def test_a_vehicle_that_is_called_away_fills_the_storage(called: str, soc_pct: float, fills: bool) -> None:
     outage = Outage()
     outage.load(1000.0)

@@ -166,9 +166,9 @@ def test_charging_is_within_free_power_and_above_the_minimum_and_reduced_at_once
     recharging, profile = Recharging(EnergySection()), DayProfile()
     view = View(0.0, START, Inputs(), [Car(one.name, one.max_charge_w, one.max_discharge_w) for one in fleet])
     had = [Resource(one.name, 1, 1, soc_pct=95.0, capacity_wh=one.capacity_wh) for one in fleet]
-    recharging.update(view, had, {}, True, 0.0, profile)
+    recharging.update(view, had, {}, True, 0.0, profile, True)
     back = View(600.0, START + 600, Inputs(), view.cars)
-    recharging.update(back, fleet, {}, False, free[0], profile)
+    recharging.update(back, fleet, {}, False, free[0], profile, True)
     given_w: dict[str, float] = {}
     for free_w in free:
         done = recharging.hand_out(fleet, free_w)

@@ -14,8 +14,8 @@ from gateway.energy.forecast import DayProfile
 from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.recharge_targets import RechargeTarget
-from gateway.energy.resource import Resource
-from gateway.energy.settings import EnergySection
+from gateway.energy.resource import Kind, Resource
+from gateway.energy.settings import EnergySection, TierTable
 from gateway.energy.view import Car, View
 from gateway.model.energy_state import RechargeState, RechargeTargetState
 from gateway.model.site import Forecast, ForecastPeriod, InputKind, Inputs
@@ -174,6 +174,24 @@ def test_a_battery_recharged_once_is_not_recharged_again() -> None:
     assert site.targets() == {"B": 80.0}
 
 
+def test_a_vehicle_that_arrives_after_the_outage_is_charged_to_its_floor() -> None:
+    site = Recharge()
+    site.update([car("A", soc_pct=80.0)], True)
+    low = car("A", soc_pct=50.0)
+    site.update([low], False, 6000.0)
+    site.update([low, car("N", soc_pct=20.0, floor_pct=40.0)], False, 6000.0)
+    assert site.targets() == {"A": 80.0, "N": 40.0}
+    assert site.update([low, car("N", soc_pct=40.0, floor_pct=40.0)], False, 6000.0) == ["recharged"]
+
+
+def test_the_storage_is_charged_for_the_next_night() -> None:
+    critical = TierTable(name="light", priority=0, expected_w=500, critical=True)
+    site = Recharge(EnergySection(tiers=(critical,), off_grid_pct=10.0))
+    storage = car("storage", kind=Kind.STORAGE, soc_pct=5.0)
+    site.update([storage], True)
+    assert site.targets() == {"storage": 25.0}  # 6 kWh above 10 %
+
+
 def test_in_an_outage_a_target_that_is_reached_stays_known() -> None:
     site = Recharge()
     full, low = [car("A", soc_pct=80.0)], [car("A", soc_pct=50.0)]
@@ -269,6 +287,7 @@ def test_without_a_forecast_the_free_power_stays_as_it_is() -> None:
     assert scheduled(site, 16_000.0) == {"A": 1.5}  # 6 kW at most
     assert scheduled(site, math.inf) == {"A": 1.5}
     assert scheduled(site, 0.0) == {"A": math.inf}
+    assert site.recharging.schedule["A"].parts == ()
     assert scheduled(site, -500.0) == {"A": math.inf}
     assert scheduled(site, 400.0) == {"A": 20.0}
     assert scheduled(site, 8000 / 24) == {"A": 24.0}
@@ -290,8 +309,8 @@ def forecast(site: Recharge, *parts: tuple[float, float, float]) -> None:
 def test_on_the_grid_the_free_power_changes_with_load_and_pv() -> None:
     site = Recharge()
     site.recharging.targets = {"A": target("A")}
-    forecast(site, (1.0, 3000.0, 1000.0), (1.0, 6000.0, 1000.0), (100.0, 0.0, 3000.0))
-    assert scheduled(site, 2000.0) == {"A": 3.0}  # 2 kW, then nothing, then 7 kW (6 kW at most)
+    forecast(site, (0.5, 3000.0, 1000.0), (1.5, 6000.0, 1000.0), (100.0, 0.0, 3000.0))
+    assert scheduled(site, 2000.0) == {"A": 3.5}  # 2 kW, then nothing, then 7 kW (6 kW at most)
     assert scheduled(site, 5000.0) == {"A": 2.5}  # 5 kW, then 2 kW, then 6 kW
     assert scheduled(site, -3000.0) == {"A": 6.0}  # nothing, nothing, then 2 kW
 
@@ -302,6 +321,15 @@ def test_in_an_island_only_pv_surplus_is_free() -> None:
     site.recharging._off = True
     forecast(site, (1.0, 3000.0, 1000.0), (1.0, 1000.0, 3000.0), (100.0, 1000.0, 10_000.0))
     assert scheduled(site, 5000.0) == {"A": 3.0}  # nothing, 2 kW, 6 kW
+    site = Recharge()
+    site.recharging.targets = {"A": target("A")}
+    site.recharging._off = True
+    forecast(site, (100.0, 3000.0, 3000.0))
+    scheduled(site, 5000.0)
+    assert site.recharging.schedule["A"].parts == ()
+    forecast(site, (100.0, 3001.0, 3000.0))
+    scheduled(site, 5000.0)
+    assert site.recharging.schedule["A"].parts == ()
 
 
 def test_batteries_are_scheduled_by_urgency_deadline_and_departure() -> None:
@@ -418,6 +446,24 @@ def test_power_is_handed_out_by_urgency_and_deadline() -> None:
     assert handed_out(site, -1.0, *fleet) == [(0.0, 6000.0)] * 4  # the site's limits come first
 
 
+def test_where_nothing_was_free_at_first_power_is_handed_out_later() -> None:
+    site, one = Recharge(), car("A")
+    site.recharging.targets = {"A": target("A")}
+    assert [handed_out(site, free_w, one)[0][0] for free_w in (0.0, 5000.0)] == [0.0, 4500.0]
+    little = car("A", max_charge_w=0.5)
+    site = Recharge()
+    site.recharging.targets = {"A": target("A")}
+    assert [handed_out(site, free_w, little)[0][0] for free_w in (5000.0, 0.0)] == [0.5, 0.0]
+
+
+def test_what_one_cannot_take_any_more_is_handed_out_with_the_next_schedule() -> None:
+    site = Recharge()
+    site.recharging.targets = {"A": target("A"), "B": target("B")}
+    assert [one for one, _ in handed_out(site, 5000.0, car("A"), car("B"))] == [4500.0, 0.0]
+    assert [one for one, _ in handed_out(site, 4500.0, car("A", max_charge_w=1000.0), car("B"))] == [1000.0, 0.0]
+    assert [one for one, _ in handed_out(site, 4499.0, car("A", max_charge_w=1000.0), car("B"))] == [1000.0, 3499.0]
+
+
 def test_of_equal_deadlines_the_name_decides() -> None:
     site = Recharge()
     site.recharging.targets = {name: target(name) for name in "BA"}
@@ -468,14 +514,14 @@ def test_power_never_exceeds_what_the_charger_leaves_later() -> None:
 def test_open_targets_are_published() -> None:
     site = Recharge()
     assert site.recharging.state() is None
-    site.update([car("A", soc_pct=80.04, vehicle="V"), car("B", soc_pct=80.0)], True)
+    site.update([car("A", soc_pct=80.14, vehicle="V"), car("B", soc_pct=80.0)], True)
     low = [car("A", soc_pct=50.0, vehicle="V"), car("B", soc_pct=60.0)]
     site.update(low, True)
     row = RechargeTargetState(
         name="B", vehicle=None, target_pct=80.0, because_of="its charge before the outage", owed_wh=8000,
         due=site.wall + 4 * 3600, ready=None, missing_wh=8000,
     )  # fmt: skip
-    first = row.model_copy(update={"name": "A", "vehicle": "V", "owed_wh": 12_016, "missing_wh": 12_016})
+    first = row.model_copy(update={"name": "A", "vehicle": "V", "target_pct": 80.1, "owed_wh": 12_056, "missing_wh": 12_056})
     assert site.recharging.state() == RechargeState(source="sun", owed=(first, row))
     site.update(low, False, 8000.0)
     state = site.recharging.state()

@@ -24,7 +24,7 @@ DAY = 1_800_000_000.0
 
 
 def outlook(load_w: float, pv_w: float = 0.0, steps: int = 48, sigma: float = 0.2) -> Outlook:
-    return Outlook(DAY, 1800.0, (load_w,) * steps, (pv_w,) * steps, (sigma,) * steps, (sigma,) * steps)
+    return Outlook(1800.0, (load_w,) * steps, (pv_w,) * steps, (sigma,) * steps, (sigma,) * steps)
 
 
 # autonomy
