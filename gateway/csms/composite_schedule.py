@@ -24,18 +24,20 @@ async def composite_power(station: Station, evse: Evse) -> float | None:
         return None
     if answer is None or answer["status"] != outcomes.ACCEPTED:
         return None
-    schedule = answer.get("chargingSchedule" if station.version is Version.V16 else "schedule") or {}
-    periods = schedule.get("chargingSchedulePeriod", [])
+    schedule = answer.get("chargingSchedule" if station.version is Version.V16 else "schedule")
+    if schedule is None:
+        return None
+    periods = schedule["chargingSchedulePeriod"]
     begun = parse(answer.get("scheduleStart", schedule.get("scheduleStart")))
     passed_s = 0.0 if begun is None else max(0.0, present_at(station) - begun)
-    present = [one for one in periods if one.get("startPeriod", 0) <= passed_s] or periods[:1]
+    present = [one for one in periods if one["startPeriod"] <= passed_s] or periods[:1]
     if not present:
         return None
     value = present[-1].get("setpoint", present[-1].get("limit"))
     if value is None:
         return None
     channel, power_w = station.vendor_profile.setpoint, float(value)
-    if schedule.get("chargingRateUnit", body["chargingRateUnit"]) == Unit.a:
+    if schedule["chargingRateUnit"] == Unit.a:
         power_w *= volt_phases(station, evse)
     turned = channel.channel is Channel.LIMIT and channel.sign == 1
     return (-power_w if turned else power_w) + 0.0

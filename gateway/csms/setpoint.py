@@ -141,7 +141,7 @@ async def initialise(station: Station, evse: Evse) -> None:
         if profile is not None and profile.mode is not _mode(evse):  # Q02: that of before the needs does not stay
             power_w, until = evse.setpoint or (0.0, now)
             power_w, left_s = (power_w, until - now) if until > now else (0.0, REPEATED_VALID_FOR_S)
-            power_w = max(0.0, power_w) if evse.bidirectional is False else power_w
+            power_w = max(0.0, power_w)  # one of the two modes is ChargingOnly
             began = station.context.clock.now()
             await _install(station, evse, transaction, power_w, _duration(evse, left_s))
             late = power_w != 0 and station.context.clock.now() - began > PROMPT_S
@@ -260,7 +260,7 @@ def in_unit(station: Station, evse: Evse, power_w: float) -> tuple[Unit, float]:
         limit = vendor.setpoint.channel is Channel.LIMIT
         return unit, vendor.wire_value(power_w) if limit else round(power_w, 1) + 0.0
     value = power_w / volt_phases(station, evse)
-    value = math.floor(abs(value) * 10) / 10 * (1 if value > 0 else -1)
+    value = math.copysign(math.floor(abs(value) * 10) / 10, value)
     return unit, (value if vendor.setpoint.sign == -1 else -value) + 0.0
 
 

@@ -115,6 +115,7 @@ def test_voltage_times_phases(setpoint: dict[str, Any], voltage_v: float | None,
         ({}, None, 5000.06, (Unit.w, 5000.1)),
         (LIMIT, None, -5000.04, (Unit.w, -5000.0)),
         (LIMIT | {"sign": 1}, None, -5000.0, (Unit.w, 5000.0)),
+        ({}, None, -0.04, (Unit.w, 0.0)),
         ({"sign": 1}, None, -5000.0, (Unit.w, -5000.0)),  # no channel for a signed power
         (LIMIT | {"decimals": 0}, None, 5000.4, (Unit.w, 5000.0)),
         (LIMIT, Unit.w, 6900.0, (Unit.w, 6900.0)),
@@ -134,6 +135,7 @@ def test_voltage_times_phases(setpoint: dict[str, Any], voltage_v: float | None,
         ({"sign": 1}, Unit.a, 6900.0, (Unit.a, -10.0)),
         (AMPERES, None, 4000.0, (Unit.a, 10.0)),
         (AMPERES, None, -4010.0, (Unit.a, -10.0)),
+        (AMPERES, None, 4030.0, (Unit.a, 10.1)),  # as its vendor profile rounds
         (AMPERES | {"sign": 1}, None, -4000.0, (Unit.a, 10.0)),
     ],
 )

@@ -65,6 +65,24 @@ async def test_a_set_point_in_a_variable_has_its_unit_and_sign() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reply", "answer", "code"),
+    [
+        ("Rejected", Answer.REFUSED, "Rejected"),
+        ("UnknownVariable", Answer.REFUSED, "UnknownVariable"),
+        ("Perhaps", Answer.UNKNOWN, "InvalidAnswer"),
+        (None, Answer.REFUSED, "NotSupported"),
+    ],
+)
+async def test_a_variable_that_is_not_set_is_no_acceptance(reply: str | None, answer: Answer, code: str) -> None:
+    async with early(Version.V201, "vendor-variable") as one:
+        named = {"component": {"name": "V2XSetpoint"}, "variable": {"name": "Current"}}
+        result = {"setVariableResult": [named | {"attributeStatus": reply}]}
+        one.answers["SetVariables"] = "NotSupported" if reply is None else result
+        outcome = await one.raw.csms.set_power("CP1-1", 6900.0, 15.0)
+        assert (outcome.answer, outcome.code) == (answer, code)
+
+
+@pytest.mark.parametrize(
     ("version", "setpoint"),
     [
         (Version.V16, MESSAGE),
@@ -193,6 +211,27 @@ async def test_the_period_of_the_present_counts() -> None:
             assert await composite(one, LIMIT, periods(*rows) | begun) == power_w
         assert await composite(one, LIMIT, periods(*rows)) == 1000.0  # of unknown begin
         assert await composite(one, LIMIT, periods((5, 1000.0), (9, 2000.0))) == 1000.0  # the first one to come
+        assert await composite(one, LIMIT, periods((0, 1000.0), (1, 2000.0))) == 1000.0
+        ahead = {"scheduleStart": one.raw.time(5.0)}
+        assert await composite(one, LIMIT, periods((0, 1000.0), (1, 2000.0)) | ahead) == 1000.0
+        assert await composite(one, LIMIT, periods((0, 1000.0), (0, 2000.0))) == 2000.0
+        assert await composite(one, LIMIT, periods()) is None
+
+
+async def test_amperes_are_read_with_the_measured_voltage() -> None:
+    async with early(Version.V16, "negative-limit") as one:
+        station = one.raw.csms.stations["CP1"]
+        station.rate_unit, station.evses[1].meter.voltage_v = "A", 200.0
+        assert await composite(one, LIMIT, periods((0, 10.0), chargingRateUnit="A")) == 6000.0
+        assert one.calls == [(SCHEDULE, {"duration": 60, "chargingRateUnit": "A", "connectorId": 1})]
+
+
+async def test_the_composite_schedule_waits_for_no_housekeeping() -> None:
+    async with early(Version.V16, "negative-limit") as one:
+        one.answers["GetLocalListVersion"] = None
+        one.raw.csms.stations["CP1"].spawn(one.raw.csms.stations["CP1"].request("GetLocalListVersion", {}))
+        await asyncio.sleep(0.5)
+        assert await composite(one, LIMIT, periods((0, 1000.0))) == 1000.0
 
 
 async def test_a_period_may_leave_out_what_is_usual() -> None:

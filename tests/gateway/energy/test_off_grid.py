@@ -285,7 +285,7 @@ def test_each_mark_of_the_autonomy_is_reported_once() -> None:
 
 def test_the_report_has_the_hours() -> None:
     outage = Outage()
-    event = outage.look_ahead(energy_for(3.456))[0]
+    event = outage.look_ahead(energy_for(3.457))[0]
     hours = outage.off_grid.hours["light"]
     assert (event.at, event.code, event.subject) == (1000.0, "autonomy", "light")
     assert event.figures == (("hours_low", 3.46), ("hours_expected", round(hours.expected, 2)))
