@@ -127,9 +127,7 @@ class Recharging:
     def _make_schedule(self, view: View, resources: Sequence[Resource], free_w: float, profile: DayProfile) -> None:
         most = {one.name: one.max_charge_w for one in resources}
         demands = [
-            RechargeDemand(
-                one.name, one.energy_wh, one.due, most.get(one.name, 0.0), not one.urgent, one.leaves
-            )
+            RechargeDemand(one.name, one.energy_wh, one.due, most.get(one.name, 0.0), not one.urgent, one.leaves)
             for one in self.targets.values()
         ]
         free = self._free(view, free_w, sum(most.values()), profile)

@@ -35,6 +35,4 @@ def test_outcome_of_a_reply(reply: Reply, outcome: Outcome) -> None:
 def test_an_invalid_response_is_no_acceptance(payload: dict[str, Any]) -> None:
     violation = Violation(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, "/status", "status: Perhaps")
     outcome = of_status(Answered(payload, violation))
-    assert outcome == Outcome(
-        Answer.UNKNOWN, "InvalidAnswer", "the station's response is not valid: status: Perhaps"
-    )
+    assert outcome == Outcome(Answer.UNKNOWN, "InvalidAnswer", "the station's response is not valid: status: Perhaps")

@@ -174,7 +174,8 @@ def test_the_fallback_limit_is_the_stations_own_or_that_of_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("skew_s", "corrected"), [(None, False), (0.0, False), (1.9, False), (-1.9, False), (2.1, True), (-2.1, True), (90.0, True)]
+    ("skew_s", "corrected"),
+    [(None, False), (0.0, False), (1.9, False), (-1.9, False), (2.1, True), (-2.1, True), (90.0, True)],
 )
 def test_the_present_time_by_the_station(skew_s: float | None, corrected: bool) -> None:
     one = station()

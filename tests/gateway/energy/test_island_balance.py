@@ -125,9 +125,7 @@ def test_vehicles_fill_the_storage(net_w: float, fill_w: float, forming_w: float
     ("net_w", "forming_w", "first_w", "second_w"),
     [(1000.0, 5100.0, -3050.0, -3050.0), (8000.0, 4000.0, -6000.0, -6000.0), (-3000.0, 5100.0, -2100.0, 0.0)],
 )
-def test_a_grid_forming_storage_is_filled_too(
-    net_w: float, forming_w: float, first_w: float, second_w: float
-) -> None:
+def test_a_grid_forming_storage_is_filled_too(net_w: float, forming_w: float, first_w: float, second_w: float) -> None:
     shares = fill_storage(net_w, [storage(), car("A"), car("B")], "S")
     assert shares.power_w == pytest.approx({"A": first_w, "B": second_w})
     assert shares.forming_w == pytest.approx(forming_w)

@@ -217,7 +217,9 @@ def test_charge_demand(more: dict[str, float], refilled_w: float, wanted_w: floa
 def test_charge_demand_is_that_of_all_resources() -> None:
     fleet = [replace(PERFECT_CAR, soc_pct=90.0), replace(PERFECT_CAR, wanted_pct=66.0), replace(CAR, soc_pct=None)]
     assert charge_demand_w(at(0, 0, resources=fleet), refill=True) == pytest.approx(4000.0)
-    assert charge_demand_w(at(0, 0, resources=fleet), refill=False) == charge_demand_w(at(0, 0, resources=fleet)) == 2000.0
+    assert (
+        charge_demand_w(at(0, 0, resources=fleet), refill=False) == charge_demand_w(at(0, 0, resources=fleet)) == 2000.0
+    )
 
 
 # self-consumption

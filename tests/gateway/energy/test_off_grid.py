@@ -244,7 +244,8 @@ def test_energy_of_expected_vehicles_above_the_off_grid_floor(more: dict[str, fl
 
 
 @pytest.mark.parametrize(
-    ("in_s", "hours"), [(0.0, 5.0), (1.0, 9.7), (4 * 3600.0, 9.7), (18_000.0, 9.7), (18_000.5, 5.0), (5.4 * 3600, 5.0), (-3600.0, 5.0)]
+    ("in_s", "hours"),
+    [(0.0, 5.0), (1.0, 9.7), (4 * 3600.0, 9.7), (18_000.0, 9.7), (18_000.5, 5.0), (5.4 * 3600, 5.0), (-3600.0, 5.0)],
 )
 def test_a_vehicle_counts_when_it_arrives_in_time(in_s: float, hours: float) -> None:
     outage = Outage(EnergySection(off_grid_pct=10.0))
@@ -342,7 +343,8 @@ def test_the_rotation_knows_draw_source_and_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("load_w", "pv_w", "needed_h"), [(None, None, 1.75), (None, 2000.0, None), (5000.0, 1000.0, 1.75), (8000.0, None, 0.75)]
+    ("load_w", "pv_w", "needed_h"),
+    [(None, None, 1.75), (None, 2000.0, None), (5000.0, 1000.0, 1.75), (8000.0, None, 0.75)],
 )
 def test_the_next_vehicle_is_requested_by_the_present_draw(
     load_w: float | None, pv_w: float | None, needed_h: float | None
@@ -526,7 +528,9 @@ def test_tiers_are_shed_by_their_autonomy() -> None:
     assert [(event.code, event.subject) for event in events] == [("tier_shed", "kitchen")]
 
 
-@pytest.mark.parametrize(("soc_pct", "pv_w", "count"), [(10.0, None, 3), (10.0, 0.0, 3), (10.0, 0.5, 0), (10.001, None, 0)])
+@pytest.mark.parametrize(
+    ("soc_pct", "pv_w", "count"), [(10.0, None, 3), (10.0, 0.0, 3), (10.0, 0.5, 0), (10.001, None, 0)]
+)
 def test_at_their_floors_the_batteries_supply_nothing(soc_pct: float, pv_w: float | None, count: int) -> None:
     outage = Outage()
     outage.load(500.0)
@@ -653,7 +657,9 @@ def test_the_limit_of_pv_ends_when_it_has_not_been_used_or_pv_is_not_reported() 
     assert limits(8000.0, None) == [6800.0, None]
 
 
-@pytest.mark.parametrize(("called", "soc_pct", "fills"), [("V", 50.0, True), ("W", 50.0, False), ("V", 10.001, True), ("V", 10.0, False)])
+@pytest.mark.parametrize(
+    ("called", "soc_pct", "fills"), [("V", 50.0, True), ("W", 50.0, False), ("V", 10.001, True), ("V", 10.0, False)]
+)
 def test_a_vehicle_that_is_called_away_fills_the_storage(called: str, soc_pct: float, fills: bool) -> None:
     outage = Outage()
     outage.load(1000.0)

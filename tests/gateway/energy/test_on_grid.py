@@ -328,10 +328,10 @@ def test_a_window_above_the_contract_is_reported_and_every_window_is_billed() ->
     assert window(site).imported_wh == pytest.approx(10.0)
 
 
-@pytest.mark.parametrize(("contract_w", "imported_wh", "count"), [(9000.0, 4500.0, 0), (9000.0, 4500.1, 1), (None, 9e9, 0)])
-def test_only_a_window_above_the_contract_is_reported(
-    contract_w: float | None, imported_wh: float, count: int
-) -> None:
+@pytest.mark.parametrize(
+    ("contract_w", "imported_wh", "count"), [(9000.0, 4500.0, 0), (9000.0, 4500.1, 1), (None, 9e9, 0)]
+)
+def test_only_a_window_above_the_contract_is_reported(contract_w: float | None, imported_wh: float, count: int) -> None:
     site = Site(EnergySection(contract_w=contract_w), now=1800.0)
     site.on_grid.restore(DemandWindow(WALL, WALL + 1800, imported_wh), 0.0, WALL)
     assert len(site.on_grid.meter(site.view(), 0.0)) == count
@@ -593,7 +593,9 @@ def test_in_manual_limits_only_forbid() -> None:
     assert (step.headroom.low_w, step.headroom.high_w) == (0.0, INF)
     assert codes(step) == ["bound_by_export_limit"]
     for _ in range(2):
-        step = site.step([car("A", power_w=0.0)], [at("A", power_w=0.0)], grid_w=-1000.0, export_w=5000.0, import_w=9000.0)
+        step = site.step(
+            [car("A", power_w=0.0)], [at("A", power_w=0.0)], grid_w=-1000.0, export_w=5000.0, import_w=9000.0
+        )
     assert (step.headroom.low_w, step.headroom.high_w) == (-4000.0, 10_000.0)
 
 
@@ -696,7 +698,9 @@ def test_a_plan_is_followed_while_it_is_fresh(age_s: float, source: PlanSource, 
     step = site.step([car("A", power_w=0.0)], grid_w=0.0, after_s=1.0 + age_s)
     assert codes(step) == [code]
     site.on_grid.use_plan(None)
-    assert codes(site.step([car("A", power_w=0.0)], grid_w=0.0)) == ([] if code != "mode_plan" else ["mode_price_unknown"])
+    assert codes(site.step([car("A", power_w=0.0)], grid_w=0.0)) == (
+        [] if code != "mode_plan" else ["mode_price_unknown"]
+    )
 
 
 def test_a_plan_is_followed_in_its_own_time_only() -> None:

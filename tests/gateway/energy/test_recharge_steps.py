@@ -248,7 +248,7 @@ def test_after_a_restart_targets_are_kept_until_stations_had_time_to_connect(aft
     site.update([], False, after_s=after_s)
     assert site.recharging.remembered() == (({"A": 80.0}, False, WALL + 500) if kept else ({}, False, None))
     site.update([], False)
-    assert site.recharging.remembered()[2] == None  # noqa: E711
+    assert site.recharging.remembered()[2] is None
 
 
 def test_after_a_restart_missing_inputs_are_not_the_end_of_an_outage() -> None:
@@ -421,7 +421,7 @@ def test_targets_are_among_the_wanted_states_of_charge() -> None:
     wanted = [(one.wanted_pct, one.due) for one in site.recharging.with_targets(fleet)]
     assert wanted == [(80.0, WALL + 5.0), (90.0, WALL + 100.0), (80.0, WALL + 100.0), (1.0, None)]
     site.recharging.targets = {"A": target("A", due=WALL + 100.0, target_pct=0.5)}
-    assert [one.due for one in site.recharging.with_targets(fleet)][0] == WALL + 9.0
+    assert site.recharging.with_targets(fleet)[0].due == WALL + 9.0
     assert site.recharging.with_targets([car("A")])[0].wanted_pct == 0.5
 
 
@@ -521,7 +521,9 @@ def test_open_targets_are_published() -> None:
         name="B", vehicle=None, target_pct=80.0, because_of="its charge before the outage", owed_wh=8000,
         due=site.wall + 4 * 3600, ready=None, missing_wh=8000,
     )  # fmt: skip
-    first = row.model_copy(update={"name": "A", "vehicle": "V", "target_pct": 80.1, "owed_wh": 12_056, "missing_wh": 12_056})
+    first = row.model_copy(
+        update={"name": "A", "vehicle": "V", "target_pct": 80.1, "owed_wh": 12_056, "missing_wh": 12_056}
+    )
     assert site.recharging.state() == RechargeState(source="sun", owed=(first, row))
     site.update(low, False, 8000.0)
     state = site.recharging.state()

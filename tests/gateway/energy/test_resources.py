@@ -149,7 +149,9 @@ def test_the_hysteresis_of_a_car_is_kept_by_control() -> None:
         for soc_pct, reached in ((31.0, False), (31.0, True), (32.0, True))
     ]
     assert powers == [10_000.0, 0.0, 10_000.0]
-    assert site.car(site.view(floor_hysteresis_pct=0.0), soc_pct=31.0, floors=floors, floor_reached=True).max_discharge_w
+    assert site.car(
+        site.view(floor_hysteresis_pct=0.0), soc_pct=31.0, floors=floors, floor_reached=True
+    ).max_discharge_w
 
 
 @pytest.mark.parametrize("allowed", [False, True])

@@ -1,4 +1,4 @@
-"""Supervision of set-point tracking step by step: settling time, tolerance, confirmation, and the intervals of retry."""
+"""Supervision of set-point tracking step by step: settling time, tolerance, confirmation, intervals of retry."""
 
 from __future__ import annotations
 
