@@ -34,7 +34,7 @@ pytestmark = pytest.mark.virtual_time
 # negotiation ----------------------------------------------------------------------------------------------------------
 
 
-def limits(calls: list[tuple[str, dict[str, Any]]]) -> list[tuple[float, int | None]]:
+def limits(calls: list[tuple[str, dict[str, Any]]]) -> list[tuple[Any, Any]]:
     """Return limit or set-point, and duration, of each profile."""
     found = []
     for call in calls:

@@ -35,7 +35,7 @@ CENTRAL, CHARGING = OperationMode.CENTRAL_SETPOINT, OperationMode.CHARGING_ONLY
 def station(**setpoint: Any) -> Station:
     """Return a registered station that has not connected, with a vendor profile of this set-point."""
     settings = CsmsSettings(stations=(StationSettings("CP1"),), fallback_limit_w=1400.0)
-    one = Csms(settings, [].append, SystemClock()).stations["CP1"]
+    one = Csms(settings, print, SystemClock()).stations["CP1"]
     one.version, one.boot = Version.V16, Boot(Status.accepted)
     one.vendor = VendorProfile(name="test", ocpp=("1.6",), setpoint=Setpoint(**setpoint))
     one.evse(1)
@@ -145,7 +145,8 @@ def test_a_power_in_the_unit_and_sign_of_the_station(
     one = station(**setpoint)
     one.rate_unit = reported
     unit, value = in_unit(one, one.evses[1], power_w)
-    assert (unit, value) == (expected[0], pytest.approx(expected[1], abs=1e-9))
+    assert unit is expected[0]
+    assert value == pytest.approx(expected[1], abs=1e-9)
     assert str(value) != "-0.0"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -129,7 +130,7 @@ def test_the_demand_window_binds_when_it_is_the_tightest() -> None:
 # figures --------------------------------------------------------------------------------------------------------------
 
 
-def target(mode: SiteMode, situation: Situation) -> tuple[float | None, str, bool, bool]:
+def target(mode: SiteMode, situation: Situation) -> tuple[Any, str, bool, bool]:
     """Return power, code, and whether it is soft and by the plan."""
     found = MODES[mode]().target(situation)
     assert found.text.endswith(".")

@@ -98,7 +98,7 @@ def test_after_an_outage_each_battery_is_recharged_to_where_it_was() -> None:
     assert site.recharging.remembered() == ({"A": 80.0, "B": 30.0}, True, None)  # when first seen
     (event,) = site.events(low, False, 6000.0)
     assert (event.at, event.code) == (site.now, "recharge_planned")
-    assert event.figures == (("owed_wh", 12_000),)
+    assert dict(event.figures) == {"owed_wh": 12_000}
     assert "12.0 kWh are to be recharged: A by " in event.text
     assert site.recharging.remembered() == ({"A": 80.0, "B": 30.0}, False, site.wall)
     assert site.targets() == {"A": 80.0}
@@ -357,7 +357,7 @@ def test_a_target_that_will_be_missed_is_reported_once() -> None:
     found = site.events(low, False, 2000.0)
     assert [event.code for event in found] == ["recharge_planned", "recharge_late"]
     assert (found[1].at, found[1].subject) == (site.now, "A")
-    assert found[1].figures == (("missing_wh", 4000),)
+    assert dict(found[1].figures) == {"missing_wh": 4000}
     assert found[1].text.startswith("V will be 4.0 kWh short at ")
     assert found[1].text.endswith(" of the 80 % for its charge before the outage.")
     assert site.update(low, False, 2000.0) == []
@@ -391,7 +391,7 @@ def test_at_most_eight_batteries_are_named() -> None:
     site.update([car(name, soc_pct=80.0) for name in names], True)
     (event, *_) = site.events([car(name, soc_pct=50.0) for name in names], False, 1e6)
     assert event.text.count(" by ") == 8
-    assert event.figures == (("owed_wh", 120_000),)
+    assert dict(event.figures) == {"owed_wh": 120_000}
 
 
 def test_in_an_outage_only_a_vehicle_that_cannot_get_home_is_reported() -> None:

@@ -245,7 +245,7 @@ def test_the_storage_is_a_resource_where_it_is_controlled_and_reports() -> None:
 def test_modules_limit_the_storage_and_raise_its_degradation() -> None:
     def module(**more: float) -> StorageModule:
         base = {"new_wh": 2000.0, "soh": 1.0, "voltage_v": 48.0, "resistance_ohm": 0.01}
-        return StorageModule(name="M", **(base | more))  # type: ignore[arg-type]
+        return StorageModule(name="M", **(base | more))
 
     found = Site(storage=TABLE).storage(modules=(module(), module(soh=0.7)))
     assert (found.max_charge_w, found.max_discharge_w) == pytest.approx((1400.0, 1400.0))

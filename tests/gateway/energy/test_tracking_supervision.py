@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_the_event_names_the_resource_and_both_powers() -> None:
         events += tracking.update([car(setpoint_w=setpoint_w, power_w=power_w)], now)[1]
     excluded, retried = events
     assert (excluded.at, excluded.code, excluded.subject) == (30.0, "not_following", "A")
-    assert excluded.figures == (("setpoint_w", -2000.0), ("power_w", 10.0))
+    assert dict(excluded.figures) == {"setpoint_w": -2000.0, "power_w": 10.0}
     assert (retried.at, retried.code, retried.subject) == (90.0, "follower_retried", "A")
     assert "-2000 W and measures 10 W" in excluded.text
 
@@ -122,9 +123,9 @@ def test_only_a_followed_set_point_other_than_0_resets_the_interval(setpoint_w: 
 
 def test_an_excluded_one_counts_at_its_present_power_within_its_limits() -> None:
     tracking = TrackingSupervision()
-    limits = {"min_charge_w": 1400.0, "min_discharge_w": 900.0}
+    limits: dict[str, Any] = {"min_charge_w": 1400.0, "min_discharge_w": 900.0}
 
-    def counted(now: float, power_w: float | None, **more: float) -> Resource:
+    def counted(now: float, power_w: float | None, **more: Any) -> Resource:
         one = car(setpoint_w=-5000.0, power_w=power_w, **(limits | more))
         return tracking.update([one], now)[0][0]
 
