@@ -340,8 +340,8 @@ async def require_fallback(station: Station, evse: Evse, power_w: float) -> Outc
 async def _retry(station: Station, evse: Evse) -> None:
     """Repeat the installation when it is due: a station that accepts it later may discharge again."""
     clock = station.context.clock
-    await clock.sleep(max(0.0, evse.fallback.retry_at - clock.now()))
-    if 0 < evse.fallback.failures < FALLBACK_ATTEMPTS:
+    await clock.sleep(evse.fallback.retry_at - clock.now())
+    if evse.fallback.failures < FALLBACK_ATTEMPTS:
         async with evse.lock:
             evse.fallback.retry_at = 0.0
             await install_fallback(station, evse)

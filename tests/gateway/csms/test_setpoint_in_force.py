@@ -182,3 +182,30 @@ async def test_where_the_unit_is_unknown_a_rejected_profile_is_sent_in_the_other
         assert await attempts(one, "W", {"status": "Rejected"}) == [watts] * 4
     async with early(Version.V16, "negative-limit") as one:
         assert await attempts(one, "A", {"status": "Rejected"}) == [amperes] * 4
+
+
+async def test_the_fallback_profile_waits_for_no_other_call() -> None:
+    async with early(Version.V16, "negative-limit") as one:
+        station = one.raw.csms.stations["CP1"]
+        one.answers["ClearCache"] = None
+        station.spawn(station.call("ClearCache", {}))
+        await asyncio.sleep(1)
+        one.calls.clear()
+        reading = asyncio.create_task(one.raw.csms.reconcile("CP1-1"))
+        await asyncio.sleep(2)
+        assert [action for action, _ in one.calls][:1] == [PROFILE]
+        await reading
+
+
+async def test_a_station_without_charging_profiles_is_asked_less_often() -> None:
+    async with early(Version.V16, "negative-limit") as one:
+        one.answers[PROFILE] = "NotSupported"
+        for _ in range(3):
+            answer, calls = await one.order(3000.0)
+            assert (answer, len(calls)) == (Answer.REFUSED, 1)
+        outcome = await one.raw.csms.set_power("CP1-1", 3000.0, 15.0)
+        assert (outcome.answer, outcome.code) == (Answer.REFUSED, "NotSupported")
+        assert outcome.text.endswith("asked again later")
+        assert (await one.order(3000.0))[1] == []
+        await asyncio.sleep(41)
+        assert len((await one.order(3000.0))[1]) == 1
