@@ -220,3 +220,21 @@ def test_the_rules_hold_below_1_w_as_well() -> None:
 def test_of_many_equal_cars_the_first_ones_keep_their_urgent_charging() -> None:
     fleet = [*(car(f"L{number}", must_w=3000.0) for number in range(40)), car("S", max_discharge_w=60_000.0)]
     assert [power_w > 0 for power_w in powers(0.0, *fleet)] == [True] * 34 + [False] * 7
+
+
+def test_a_target_that_needs_the_leaving_vehicle_too_follows_the_merit_order() -> None:
+    leaving = car("L", must_w=1000.0, max_discharge_w=20_000.0, soc_pct=51.0)
+    small = car("A", max_discharge_w=3000.0)
+    assert powers(-5000.0, leaving, small) == [pytest.approx(-5000.0), 0.0]
+    one, other = powers(-5000.0, leaving, car("A", max_discharge_w=3000.0, setpoint_w=-1.0))
+    assert other < 0
+    assert one + other == pytest.approx(-5000.0)
+
+
+@pytest.mark.parametrize("target_w", [0.5, 2000.0])
+def test_a_target_below_the_least_power_of_the_leaving_vehicle_goes_to_the_others(target_w: float) -> None:
+    leaving = car("L", must_w=5000.0, min_charge_w=3000.0, max_discharge_w=0.0)
+    first, second = car("A", max_discharge_w=0.0), car("B", max_discharge_w=0.0, soc_pct=51.0)
+    assert powers(target_w, leaving, first, second) == [0.0, pytest.approx(target_w), 0.0]
+    running = car("B", max_discharge_w=0.0, soc_pct=51.0, setpoint_w=1.0)
+    assert powers(target_w, leaving, first, running) == [0.0, 0.0, pytest.approx(target_w)]
