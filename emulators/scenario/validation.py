@@ -31,7 +31,7 @@ FIGURES = (  # of every run; the others are named after a car, a storage or a de
     *("served_wh", "unserved_wh", "unserved_critical_wh", "unserved_transfer_wh", "transfer_gap_s", "dark_s"),
     *("fed_dead_grid_wh", "fed_dead_grid_steps", "switch_operations", "autonomy_h"),
     *("cars_discharged_wh", "cars_charged_wh", "floor_crossed_pct", "soc_min_pct", "car_violations"),
-    "not_seen_on_meter",
+    *("over_limit_s", "alarms", "not_seen_on_meter"),
     *(f"commands_{status}" for status in STATUSES),
 )
 CAR_FIGURES = ("soc_pct", "discharged_wh", "charged_wh")

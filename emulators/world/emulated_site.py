@@ -20,6 +20,7 @@ from emulators.world.builders.site import build_site
 from emulators.world.network import Network
 from emulators.world.parking_bay import ParkingBay
 from emulators.world.recording import EnergyCost, Recording
+from emulators.world.safety import Requirements, Safety
 
 
 @dataclass
@@ -56,8 +57,10 @@ class EmulatedSite:
             muted_inputs=self.injection_points.muted_inputs,
         )
         self.assigned_evses = dict(scenario.cars())  # by car
+        safety = Safety(self.site, self.bays, Requirements.of(scenario, self.site))
+        start = scenario.start.timestamp()
         self.recording = Recording(
-            self.site, self.cars, self.bays, self.facility, scenario.gateway.min_soc_pct, EnergyCost.of(scenario)
+            self.site, self.cars, self.bays, self.facility, safety, start, EnergyCost.of(scenario)
         )
 
     @property

@@ -44,6 +44,9 @@ class MultiSite:
             DeployedVehicle(_car(part, leader), bases[part.vehicle], leader, self.worlds, charging, named)
             for part in self.town.lent
         ]
+        agreed_pct = _agreed_pct(self.town.agreements)
+        for world in self.worlds.values():
+            world.recording.safety.agreed_pct |= agreed_pct
         leader.recording.include(self.figures)
 
     async def run(self) -> None:
@@ -86,6 +89,12 @@ def _scenario(leading: Scenario, part: NeighbourPart) -> Scenario:
     own: dict[str, Any] = {"gateway": part.gateway, "site": part.site, "grid": part.grid, "charger": part.charger}
     empty: dict[str, Any] = {"car": [], "command": [], "input": [], "fault": [], "chaos": None, "town": None}
     return leading.model_copy(update=own | empty | {"expect": {}, "name": f"{leading.name}: {part.gateway.site}"})
+
+
+def _agreed_pct(tables: dict[str, Any]) -> dict[str, float]:
+    """Return the floor of each vehicle by the agreements that state one."""
+    agreements = tables.get("agreement", [])
+    return {vehicle: float(one["floor_pct"]) for one in agreements if "floor_pct" in one for vehicle in one["cars"]}
 
 
 def _car(part: DeployedVehiclePart, leader: World) -> Car:

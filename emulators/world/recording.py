@@ -11,10 +11,11 @@ from emulators.ev.car import Car
 from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound
 from emulators.scenario.validation import STATUSES
-from emulators.site.balance import Balance, State
+from emulators.site.balance import Balance
 from emulators.site.facility import Facility
 from emulators.site.site import Site
 from emulators.world.parking_bay import ParkingBay
+from emulators.world.safety import Safety, count_alarms
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Recording:
     cars: dict[str, Car]
     bays: dict[str, ParkingBay]
     facility: Facility
-    site_floor_pct: float = 0.0
+    safety: Safety
+    start: float = 0.0  # wall time
     energy_cost: EnergyCost = field(default_factory=EnergyCost)
     times: list[float] = field(default_factory=list)
     power: dict[str, list[float]] = field(default_factory=dict)  # grid, pv, storage, cars, load; W
@@ -78,7 +80,6 @@ class Recording:
     setpoints: dict[str, list[float]] = field(default_factory=dict)  # by EVSE, effective W
     bindings: dict[str, list[str]] = field(default_factory=dict)  # by EVSE: the limiting constraint
     events: list[RecordedEvent] = field(default_factory=list)
-    floor_crossed_pct: float = 0.0
     soc_min_pct: float = 100.0
     fed_dead_grid_steps: int = 0  # steps with export into a failed grid after the trip time of the protection
     steps: int = 0
@@ -97,19 +98,13 @@ class Recording:
     def step(self, balance: Balance, wall: float = 0.0, seconds: float = 0.0) -> None:
         """Update energy cost, SoC extremes and safety counts after a step of the site."""
         self.steps += 1
+        self.safety.step(balance, seconds)
         self.energy_cost.add(balance.grid_w, wall, seconds)
         if self.site.fed_dead_grid_wh > self._fed_wh:
             self._fed_wh, self.fed_dead_grid_steps = self.site.fed_dead_grid_wh, self.fed_dead_grid_steps + 1
         for bay in self.bays.values():
-            car = bay.car
-            if car is None:
-                continue
-            soc = car.soc_pct
-            self.soc_min_pct = min(self.soc_min_pct, soc)
-            discharging = car.contactors_closed and bay.stage.current_a < -0.5
-            if discharging and balance.state is State.GRID:
-                floor = max(self.site_floor_pct, car.v2x_min_soc_pct)
-                self.floor_crossed_pct = max(self.floor_crossed_pct, floor - soc)
+            if bay.car is not None:
+                self.soc_min_pct = min(self.soc_min_pct, bay.car.soc_pct)
 
     def sample(self, at: float, balance: Balance) -> None:
         """Record one point of the plots."""
@@ -165,7 +160,9 @@ class Recording:
             "peak_demand_w": site.meter.peak_w,
             "cars_discharged_wh": discharged,
             "cars_charged_wh": charged,
-            "floor_crossed_pct": max(0.0, self.floor_crossed_pct),
+            "floor_crossed_pct": self.safety.floor_crossed_pct,
+            "over_limit_s": self.safety.over_limit_s,
+            "alarms": float(count_alarms(self.facility.events, site.grid, self.start)),
             "soc_min_pct": self.soc_min_pct,
             "car_violations": float(sum(len(car.violations) for car in self.cars.values())),
             "switch_operations": float(site.switch.operations),

@@ -31,14 +31,15 @@ TRIP_MARGIN = 0.2  # added to the energy of a trip: roads may be closed
 class Floor:
     """A state of charge below which a battery is not discharged, in %, and what sets it.
 
-    `on_grid_only`: a reserve for an outage, which is used in one. `beyond`: it is more energy than a battery of the
-    assumed capacity holds.
+    `on_grid_only`: a reserve for an outage, which is used in one. `unless_needed`: a reserve that an island uses where
+    no other source can supply it. `beyond`: it is more energy than a battery of the assumed capacity holds.
     """
 
     pct: float
     source: str
     on_grid_only: bool = False
     beyond: bool = False
+    unless_needed: bool = False
 
 
 NO_FLOOR = Floor(0.0, "the site's floor")
@@ -54,12 +55,16 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class ReserveInForce:
-    """The site's reserve now, in % SoC: `pct` on the grid, set by `source`; `off_grid_pct` during an outage."""
+    """The site's reserve now, in % SoC: `pct` on the grid, set by `source`; `off_grid_pct` during an outage.
+
+    `needed`: the outage needs the reserves of EVSEs, too.
+    """
 
     pct: float = 0.0
     source: str = "the site's reserve"
     off_grid_pct: float = 0.0
     off_grid: bool = False
+    needed: bool = False
     floor: Floor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,20 +97,21 @@ def floors_of(
 ) -> tuple[Floor, ...]:
     """Return the floors set for an EVSE and its vehicle, whatever the state of the grid.
 
-    `agreed_pct`: of the vehicle's lending agreement; `of_vehicle` False: without those of the vehicle itself.
+    `agreed_pct`: of the vehicle's lending agreement; `of_vehicle` False: without those of the vehicle and of its EVSE.
     """
     policy, capacity = site.policy, capacity_of(evse, site.policy)
     found = [Floor(policy.min_soc_pct, "the site's floor")]
-    for source, pct, energy_wh, on_grid_only in (
+    own = reserve if reserve is not None and of_vehicle else Reserve()
+    for source, pct, energy_wh, of_site in (
         ("the site's commanded reserve", site.reserve_pct, site.reserve_wh, True),
-        ("the reserve of this EVSE", reserve.pct if reserve else None, reserve.energy_wh if reserve else None, False),
+        ("the reserve of this EVSE", own.pct, own.energy_wh, False),
     ):
         if pct is not None:
-            found.append(Floor(pct, source, on_grid_only))
+            found.append(Floor(pct, source, of_site, unless_needed=not of_site))
         if energy_wh is not None:
             pct, beyond = 100.0 * energy_wh / capacity.energy_wh, capacity.assumed and energy_wh >= capacity.energy_wh
             of_what = f"{source} (of an assumed {capacity.energy_wh:.0f} Wh)" if capacity.assumed else source
-            found.append(Floor(min(100.0, pct), of_what, on_grid_only, beyond))
+            found.append(Floor(min(100.0, pct), of_what, of_site, beyond, not of_site))
     if of_vehicle and evse.vehicle is not None:
         own_pct = policy.vehicle_floor_pct.get(evse.vehicle, 0.0)
         trip_wh = policy.vehicle_trip_wh.get(evse.vehicle, 0.0)
@@ -131,10 +137,14 @@ def _trip_floor(trip_wh: float, capacity_wh: float) -> Floor:
 
 def floor_in_force(found: Iterable[Floor], schedule: ReserveInForce, command_pct: float | None = None) -> Floor:
     """Return the highest floor: of those set, the reserve of energy management and the command's own floor."""
-    floors = [schedule.floor, *(one for one in found if not (schedule.off_grid and one.on_grid_only))]
+    floors = [schedule.floor, *(one for one in found if not (schedule.off_grid and _used(one, schedule)))]
     if command_pct is not None:
         floors.append(Floor(command_pct, "the command's floor"))
     return max(floors, key=lambda one: one.pct)
+
+
+def _used(one: Floor, schedule: ReserveInForce) -> bool:
+    return one.on_grid_only or (one.unless_needed and schedule.needed)
 
 
 def storage_floor(reserve: ReserveInForce, own_pct: float) -> Floor:

@@ -107,7 +107,17 @@ class CommandArbiter:
         if verb is Verb.RELEASE:
             idle = self._decision.decide(state, None)
             return CommandDecision(Status.ACCEPTED, GRANTED, None, idle.power_w, idle.binding.value)
-        return CommandDecision(Status.ACCEPTED, GRANTED, acts=True)
+        text = "In an outage the reserve of an EVSE is used where no other source can supply the site, and by the source"
+        return self._in_outage(verb, f"{text} that forms the island.") or CommandDecision(
+            Status.ACCEPTED, GRANTED, acts=True
+        )
+
+    def _in_outage(self, verb: Verb, text: str) -> CommandDecision | None:
+        """Return the decision about a reserve in an outage, which an island may use; None for anything else."""
+        last = self._site.last_grid
+        if verb is not Verb.RESERVE or not (self._site.islanded or (last is not None and not last.present)):
+            return None
+        return CommandDecision(Status.CLAMPED, because(Code.ISLAND, text), binding=Layer.ISLAND.value, acts=True)
 
     def _decide_power(self, state: EvseControlState, verb: Verb, body: Body, wall: float) -> CommandDecision:
         command = ActiveCommand(body.id, state.name, verb, body, Channel.LOCAL)
@@ -132,7 +142,8 @@ class CommandArbiter:
             return self._decide_site_stop(body)
         if verb is Verb.EMERGENCY_STOP:
             return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.EMERGENCY_STOP.value, acts=True)
-        return CommandDecision(Status.ACCEPTED, GRANTED, acts=verb in STANDING)
+        text = "The reserve of the site is used in an outage; it applies when the grid is back."
+        return self._in_outage(verb, text) or CommandDecision(Status.ACCEPTED, GRANTED, acts=verb in STANDING)
 
     def _decide_site_stop(self, body: Body) -> CommandDecision:
         """Return the stop of the site, with what an island needs all the same."""

@@ -19,7 +19,7 @@ from gateway.authority.meter_model import MeterModel
 from gateway.authority.soc_floors import Floor, floor_in_force, storage_floor
 from gateway.energy.evse_orders import Evses, grid_orders, island_orders, unreported_orders, zero_orders
 from gateway.energy.forecast import DayProfile
-from gateway.energy.input_mapping import grid_reading, island_inputs, storm_warning
+from gateway.energy.input_mapping import grid_reading, island_inputs, opened_at, storm_warning
 from gateway.energy.off_grid import OffGrid
 from gateway.energy.on_grid import OnGrid
 from gateway.energy.planning.assembly import problem_of
@@ -63,6 +63,7 @@ class SiteController:
         self._began: float | None = None
         self._plan_events: list[Decided] = []
         self._commanded: bool | None = None
+        self._opened: float | None = None  # since when the main switch is reported as open, Unix time
         self._car_floors: dict[str, tuple[Floor, ...]] = {}
         self._returned = False  # after an outage: all power may flow again
 
@@ -116,12 +117,14 @@ class SiteController:
         events += self.island.grid.update(grid_reading(view, not was_off), view.now)
         storm = storm_warning(view)
         events += self.reserve.update(view.now, view.wall, storm, was_off)
-        resources = self.resource_builder.resources(view)
+        resources = self._resources(view, events)
         self._car_floors = {car.evse: car.floors for car in view.cars}
         sources = self._sources(resources, view.unable)
         hand_to = self.off_grid.rotation_step.hand_to
         events += self.off_grid.watch(view, self.island.phase, self.island.forming)
-        inputs = island_inputs(view, sources, self._backup(view.backup), hand_to, self.off_grid.collapse)
+        self._opened = opened_at(view, self._opened)
+        backup, collapse = self._backup(view.backup), self.off_grid.collapse
+        inputs = island_inputs(view, sources, backup, hand_to, collapse, self._opened)
         source = self.island.forming
         done, changes = self.island.step(inputs)
         if inputs.collapsed and any(change.code == "black_start_failed" for change in changes):
@@ -131,7 +134,7 @@ class SiteController:
         off = done.phase in OFF_GRID
         if off is not self.reserve.off_grid:  # the floors of the new situation apply from this step
             events += self.reserve.update(view.now, view.wall, storm, off)
-            resources = self.resource_builder.resources(view)
+            resources = self._resources(view, events)
         if self.island.unreported and done.forming is not None:
             evses = unreported_orders(view, done.forming)
             return self._orders(view, done, evses, None, events)
@@ -148,6 +151,18 @@ class SiteController:
         step = self.on_grid.step(view, self.recharging.with_targets(resources), done.share)
         evses, storage_w = grid_orders(view, resources, step, done.share, self.resource_builder)
         return self._orders(view, done, evses, storage_w, [*events, *step.events], target_w=step.target_w)
+
+    def _resources(self, view: View, events: list[Decided]) -> list[Resource]:
+        """Return the resources; reserves of EVSEs are used in an outage that no other source can supply."""
+        forming = self.island.forming
+        found = self.resource_builder.resources(view, forming)
+        if not self.settings.island or not self.reserve.off_grid or self.reserve.needed:
+            return found
+        reserved = any(floor.unless_needed for car in view.cars for floor in car.floors)
+        if reserved and not self.off_grid.supplied_by(found):
+            events.append(self.reserve.use_all(view.now))
+            found = self.resource_builder.resources(view, forming)
+        return found
 
     def _update(self, view: View, done: IslandOrders, resources: Sequence[Resource], off: bool) -> list[Decided]:
         """Update everything that follows the phase: profile, accounting, autonomy, recharge targets, tiers."""
@@ -185,16 +200,20 @@ class SiteController:
     # inputs of the island state machine -------------------------------------------------------------------------------
 
     def _sources(self, resources: Sequence[Resource], unable: frozenset[str]) -> list[Source]:
-        """Return the sources that can form an island, with their energy above the off-grid floor."""
+        """Return the sources that can form an island, with their energy above the off-grid floor.
+
+        Those that did not accept the order to form are left out where there is another one.
+        """
         off = self.island.phase in OFF_GRID
         found = []
         for one in resources:
-            if one.can_form and one.name not in unable:
+            if one.can_form:
                 wh = usable_wh(one, one.floor_pct if off else self._off_grid_floor(one))
                 able = one.max_discharge_w > 0 or not off
                 storage, reported = one.kind is Kind.STORAGE, one.soc_pct is not None
                 found.append(Source(one.name, wh if able else 0.0, one.max_discharge_w, storage, reported))
-        return found
+        others = [one for one in found if one.name not in unable]
+        return others if any(one.usable_wh > 0 for one in others) else found
 
     def _backup(self, commanded: bool) -> bool | None:
         """Return the standing command for an island as a new command: only where it has changed."""

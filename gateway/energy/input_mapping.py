@@ -25,10 +25,12 @@ def grid_reading(view: View, closed_else: bool) -> GridReading:
     if load is not None:
         expected = load.power_w - (pv.power_w if pv is not None else 0.0)
         expected += (storage.power_w if storage is not None else 0.0) + sum(car.present_w for car in view.cars)
-    closed = not switch.open if switch is not None else closed_else
+    closed, reported_open = not switch.open if switch is not None else closed_else, switch is not None and switch.open
     if grid is None:
-        return GridReading(None, None, None, None, expected, closed)
-    return GridReading(grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, expected, closed)
+        return GridReading(None, None, None, None, expected, closed, reported_open)
+    return GridReading(
+        grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, expected, closed, reported_open
+    )
 
 
 def island_inputs(
@@ -37,15 +39,19 @@ def island_inputs(
     backup: bool | None,
     hand_to: str | None,
     collapse: CollapseWatch,
+    opened: float | None,
 ) -> IslandInputs:
-    """Return the inputs of the island state machine. `backup`: True a new command to enter, False to leave, None."""
+    """Return the inputs of the island state machine. `backup`: True a new command to enter, False to leave, None.
+
+    `opened`: when the main switch opened (Unix time); power measured before flowed through a closed one.
+    """
     grid, switch = view.inputs.fresh(Grid, view.now), view.inputs.fresh(Switch, view.now)
     load = view.inputs.fresh(Load, view.now)
     live = load is not None and load.power_w > LIVE_W and switch is not None and switch.open
     return IslandInputs(
         view.now,
         switch.open if switch is not None else None,
-        grid.power_w if grid is not None else None,
+        grid.power_w if grid is not None and (opened is None or grid.ts >= opened) else None,
         list(sources),
         True if live else False if collapse.dark else None,
         backup,
@@ -55,6 +61,14 @@ def island_inputs(
         collapsed=collapse.dark,
         pause_s=collapse.pause_s(view.now),
     )
+
+
+def opened_at(view: View, before: float | None) -> float | None:
+    """Return since when the main switch has been reported as open (Unix time); `before`: the same a step ago."""
+    switch = view.inputs.fresh(Switch, view.now)
+    if switch is None:
+        return before
+    return (switch.ts if before is None else before) if switch.open else None
 
 
 def storm_warning(view: View) -> Storm | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gateway.authority.grid_limits import ISLAND_MARGIN
 from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.energy.forecast import SIGMA, DayProfile, Origin, Outlook
 from gateway.energy.reason import Decided
@@ -132,6 +133,13 @@ class OffGrid:
         text = f"{name} is supplied for {hours.low:.1f} to {hours.high:.1f} h, {hours.expected:.1f} h are expected."
         figures = (("hours_low", round(hours.low, 2)), ("hours_expected", round(hours.expected, 2)))
         return [Decided(view.now, "autonomy", text, name, figures)]
+
+    def supplied_by(self, resources: Sequence[Resource]) -> bool:
+        """Return whether these sources can form an island and supply its critical load now."""
+        able = [one for one in resources if one.max_discharge_w > 0 and usable_wh(one) > 0]
+        critical_w = sum(tier.expected_w for tier in self.tiers.tiers if tier.critical)
+        most_w = sum(one.max_discharge_w for one in able) * (1 - ISLAND_MARGIN)
+        return any(one.can_form for one in able) and critical_w <= most_w
 
     def measure(self, view: View, off: bool) -> None:
         """Measure what the load tiers draw; on the grid all of them are on."""

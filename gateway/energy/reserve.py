@@ -8,7 +8,7 @@ the vehicles are not discharged into the evening peak. The floor of each battery
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.authority.soc_floors import ReserveInForce
 from gateway.energy.reason import Decided
@@ -41,6 +41,7 @@ class SiteReserve:
     why: str = ""
     until: float | None = None
     off_grid: bool = False
+    needed: bool = False  # the outage needs the reserves of EVSEs, too
     in_force: ReserveInForce = field(init=False)  # the same in the form that the floors take
     _raised: bool = False
     _raised_pct: float = 0.0
@@ -69,8 +70,16 @@ class SiteReserve:
             text = f"Back on the grid the reserve of {pct:.0f} % is kept again."
             events.append(Decided(now, "reserve_kept", text, figures=(("reserve_pct", pct),)))
         self.off_grid, self.pct, self.why, self.until = off_grid, pct, why, until
-        self.in_force = ReserveInForce(pct, why, self.settings.off_grid_pct, off_grid)
+        self.needed = self.needed and off_grid
+        self.in_force = ReserveInForce(pct, why, self.settings.off_grid_pct, off_grid, self.needed)
         return events
+
+    def use_all(self, now: float) -> Decided:
+        """Use the reserves of EVSEs, too, until the grid is back."""
+        self.needed, self.in_force = True, replace(self.in_force, needed=True)
+        floor_pct = self.settings.off_grid_pct
+        text = f"No other source can supply the island: reserves of EVSEs are used, too, down to {floor_pct:.0f} %."
+        return Decided(now, "reserve_in_use", text, figures=(("floor_pct", floor_pct),))
 
     def _announce(self, now: float, wall: float, seasons: Sequence[Season]) -> list[Decided]:
         """Update the next raise, and report a storm that is announced."""

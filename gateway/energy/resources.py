@@ -7,6 +7,7 @@ The floors and their hysteresis are those of `gateway.authority.soc_floors`, the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import inf, sqrt
 from statistics import fmean
 
@@ -43,15 +44,19 @@ class ResourceBuilder:
         if power_w is None or before is None or abs(power_w - before) >= STORAGE_SAME_W:
             self._storage_order = (power_w, wall if power_w is not None else self._storage_order[1])
 
-    def resources(self, view: View) -> list[Resource]:
-        """Return all resources; `free_of_commands` leaves out those that energy management does not set."""
-        found = [self.car(view, car) for car in view.cars]
+    def resources(self, view: View, forming: str | None = None) -> list[Resource]:
+        """Return all resources; `free_of_commands` leaves out those that energy management does not set.
+
+        No reserve of its EVSE ends or moves what the grid-forming source `forming` supplies.
+        """
+        found = [self.car(view, car, forms=car.evse == forming) for car in view.cars]
         storage = self.storage(view)
         return found if storage is None else [*found, storage]
 
-    def car(self, view: View, car: Car) -> Resource:
+    def car(self, view: View, car: Car, *, forms: bool = False) -> Resource:
         """Return one vehicle as a resource; it is not discharged while its floor counts as reached."""
-        floor = self.floors[car.evse] = soc_floors.floor_in_force(car.floors, self._reserve.in_force)
+        reserve = replace(self._reserve.in_force, needed=True) if forms else self._reserve.in_force
+        floor = self.floors[car.evse] = soc_floors.floor_in_force(car.floors, reserve)
         reached = soc_floors.floor_reached(car.floor_reached, car.soc_pct, floor.pct, view.floor_hysteresis_pct)
         wanted, due = car.wanted_pct, None
         if not self._reserve.off_grid and car.soc_pct is not None and car.soc_pct < floor.pct:

@@ -24,6 +24,7 @@ OURS = {
     "typhoon-evacuation",
 }  # the scenarios of energy management are run in test_energy.py
 LONG = {"normal-day-store", "night-outage-welfare"}  # run completely by `make soak`; here only their first part
+BOUNDED = ("unserved_critical_wh", "floor_crossed_pct", "alarms", "over_limit_s")  # at every site, in every scenario
 NEVER = ("floor_crossed_pct", "fed_dead_grid_wh", "car_violations", "not_seen_on_meter")
 
 
@@ -38,6 +39,17 @@ def test_six_scenarios_are_shipped() -> None:
         plan = load(name)
         assert len(plan.description) > 40
         assert plan.expect
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_scenario_bounds_darkness_floors_alarms_and_limits(name: str) -> None:
+    scenario = load(name)
+    neighbours = scenario.town.neighbour if scenario.town is not None else []
+    for site in ("", *(f"{one.gateway.site}." for one in neighbours)):
+        bounds = {figure: scenario.expect.get(f"{site}{figure}") for figure in BOUNDED}
+        assert all(bound is not None and bound.max is not None for bound in bounds.values()), bounds
+    if any(one.kind == "outage" for one in scenario.grid.events):
+        assert scenario.expect["dark_s"].max is not None
 
 
 @pytest.mark.timeout(400)

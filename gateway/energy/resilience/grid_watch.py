@@ -35,6 +35,7 @@ class GridLimits:
     impossible_share: float = 0.2  # a frequency further off the nominal one is no frequency of any grid
     meter_zero_w: float = 30.0
     meter_expected_w: float = 500.0
+    unreported_s: float = 5.0  # behind an open main switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class GridReading:
 
     `present`: reported by the facility. `voltage_v`, `frequency_hz`: at the grid's side of the main switch. `power_w`:
     through the connection (+ import). `expected_w`: the same by loads, PV and vehicles. Both powers mean something
-    while the main switch is closed only.
+    while the main switch is closed only. `open`: the main switch is reported as open now.
     """
 
     present: bool | None = None
@@ -52,6 +53,7 @@ class GridReading:
     power_w: float | None = None
     expected_w: float | None = None
     closed: bool = True
+    open: bool = False
 
 
 @dataclass(slots=True)
@@ -228,8 +230,11 @@ def _meter_reads_zero(reading: GridReading, limits: GridLimits) -> Judgement | N
 
 
 def _no_report(reading: GridReading, limits: GridLimits) -> Judgement | None:
-    reported = reading.present is not None or reading.voltage_v is not None or _power_flows(reading, limits)
-    return None if reported else Judgement(None)
+    if reading.present is not None or reading.voltage_v is not None or _power_flows(reading, limits):
+        return None
+    if reading.open:  # nothing supplies the site
+        return Judgement(True, "the main switch is open, and nothing reports the grid", limits.unreported_s)
+    return Judgement(None)
 
 
 RULES: tuple[Rule, ...] = (

@@ -3,8 +3,9 @@
     ON_GRID -> SUSPECT -> OPENING -> DARK -> STARTING -> ISLAND -> (SYNCHRONISING | CLOSING) -> RETURNING -> ON_GRID
 
 In every phase but ON_GRID, ISLAND, SYNCHRONISING and RETURNING all EVSEs are at 0 W. Grid-forming begins only through
-the interlock. The grid-forming source is selected by its usable energy; one that fails is not retried for a while. A
-site without a main switch or a source waits in WAITING until the grid has been healthy for the reconnect delay.
+the interlock. The grid-forming source is selected by its usable energy; others are preferred for a while to one that
+has failed. A site without a main switch or a source waits in WAITING until the grid has been healthy for the reconnect
+delay.
 
 Supply of an island ends only by the interlock, an emergency stop, or without any source above its floor; the loss of
 the broker, of a lease or of the gateway does not end it.
@@ -32,7 +33,7 @@ from gateway.energy.resilience.phase import (
 from gateway.model.energy_state import GridStatus
 
 START_AGAIN_S = 12.0  # for a start after a collapse
-SHORTEST_PAUSE_S = 10.0  # after a start that failed behind a collapse
+SHORTEST_PAUSE_S = 10.0  # after a start that failed
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Island:
     _now: float = 0.0
     _entered: float = 0.0
     _not_before: dict[str, float] = field(default_factory=dict)  # by source: of a next attempt
+    _preferred_from: dict[str, float] = field(default_factory=dict)  # by source: others are preferred before
     _late: bool = False  # a delay has been reported in this phase
     _no_sync_before: float = -1e9
     _commanded: bool = False
@@ -232,7 +234,10 @@ class Island:
             and (waiting or inputs.now >= self._not_before.get(one.name, 0.0))
         ]
         selected = [one for one in able if one.name == (first or inputs.hand_to)]
-        return max(selected or able, key=lambda one: (one.storage, one.usable_wh, one.name), default=None)
+        return max(selected or able, key=lambda one: self._rank(one, inputs.now), default=None)
+
+    def _rank(self, one: Source, now: float) -> tuple[bool, bool, float, str]:
+        return now >= self._preferred_from.get(one.name, 0.0), one.storage, one.usable_wh, one.name
 
     def _starting(self, inputs: IslandInputs) -> None:
         if self._interlocked(inputs):
@@ -242,10 +247,7 @@ class Island:
         if alive and (inputs.formed is True or (inputs.formed is None and waited_s >= self.settings.settle_s)):
             self._go(Phase.ISLAND, "island_formed", f"{self.forming} supplies the island.")
         elif not alive or waited_s >= (START_AGAIN_S if inputs.collapsed else self.settings.start_within_s):
-            pause_s = self.settings.retry_source_s
-            if inputs.collapsed:
-                pause_s = min(pause_s, max(inputs.pause_s, SHORTEST_PAUSE_S))
-            self._not_before[self.forming or ""] = inputs.now + pause_s
+            self._failed(inputs, max(inputs.pause_s, SHORTEST_PAUSE_S) if inputs.collapsed else SHORTEST_PAUSE_S)
             why = "did not form the island in time" if alive else "is gone"
             self._go(Phase.DARK, "black_start_failed", f"{self.forming} {why}.")
             self.forming = None
@@ -276,7 +278,7 @@ class Island:
         elif source is None or not able:
             why = "is gone" if source is None else "has reached its floor"
             if source is None:
-                self._not_before[self.forming or ""] = inputs.now + self.settings.retry_source_s
+                self._failed(inputs, 0.0)
             self._hand_over(inputs, f"{self.forming} {why}")
         elif inputs.hand_to is not None and inputs.hand_to != self.forming:
             if any(one.name == inputs.hand_to and one.usable_wh > 0 for one in inputs.sources):
@@ -291,6 +293,12 @@ class Island:
             else:
                 text = f"The grid has been healthy for {healthy_s:.0f} s: the sources stop, then the switch closes."
                 self._go(Phase.CLOSING, "closing_main_switch", text)
+
+    def _failed(self, inputs: IslandInputs, pause_s: float) -> None:
+        """Prefer other sources to the grid-forming one for a while; alone it is tried again after the pause."""
+        name, now = self.forming or "", inputs.now
+        self._not_before[name] = now + min(pause_s, self.settings.retry_source_s)
+        self._preferred_from[name] = now if inputs.collapsed else now + self.settings.retry_source_s
 
     def _collapse(self, inputs: IslandInputs) -> None:
         """Start again after a collapse: at once with less load, after repeated ones with a pause."""

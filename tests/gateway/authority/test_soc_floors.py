@@ -176,7 +176,7 @@ def test_the_highest_floor_counts() -> None:
     site = a_site(20.0, reserve_pct=35.0, reserve_wh=10_000.0)
     found = sorted((one.pct, one.source) for one in floors_of(evse, site, Reserve(pct=40.0, energy_wh=22_500.0)))
     assert found == [(20.0, COMMANDED), (20.0, "the site's floor"), (35.0, COMMANDED), (40.0, OWN), (45.0, OWN)]
-    assert highest(evse, site, Reserve(pct=40.0, energy_wh=22_500.0), 42.0) == Floor(45.0, OWN)
+    assert highest(evse, site, Reserve(pct=40.0, energy_wh=22_500.0), 42.0) == Floor(45.0, OWN, unless_needed=True)
     assert highest(evse, a_site(20.0), None, 42.0) == Floor(42.0, "the command's floor")
     assert highest(evse, a_site(20.0), None, 42.0, 43.0) == Floor(43.0, "the agreement")
     assert highest(evse, a_site(20.0), None).pct == 20.0
@@ -313,3 +313,20 @@ def test_under_an_agreement_a_vehicle_has_the_energy_for_its_way(
 )
 def test_the_energy_of_a_trip_has_a_margin(distance_km: float, wh_per_km: float, energy_wh: float) -> None:
     assert trip_wh(distance_km, wh_per_km) == pytest.approx(energy_wh)
+
+
+@pytest.mark.parametrize(
+    ("off_grid", "needed", "of_vehicle", "expected"),
+    [
+        (False, False, True, 60.0),
+        (False, True, True, 60.0),  # on the grid nothing needs it
+        (True, False, True, 60.0),
+        (True, True, True, 20.0),
+        (True, False, False, 20.0),  # the grid-forming source
+    ],
+)
+def test_an_outage_that_needs_it_uses_the_reserve_of_an_evse(
+    off_grid: bool, needed: bool, of_vehicle: bool, expected: float
+) -> None:
+    found = floors_of(an_evse(80.0, 40_000.0), a_site(20.0), Reserve(60.0), of_vehicle=of_vehicle)
+    assert floor_in_force(found, ReserveInForce(off_grid=off_grid, needed=needed)).pct == expected

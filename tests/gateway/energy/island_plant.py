@@ -29,6 +29,7 @@ class IslandPlant:
     collapses: list[int] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)  # inputs that the facility does not send
     open: bool = False
+    trips: bool = False  # the main switch opens by itself without a grid
     seconds: int = 0
     formed_at: int | None = None
     dark_since_formed_s: int = 0
@@ -61,7 +62,7 @@ class IslandPlant:
         rig = self.rig
         state = rig.energy_service.state
         if state is not None and state.main_switch is not None:
-            self.open = state.main_switch is MainSwitch.OPEN
+            self.open = state.main_switch is MainSwitch.OPEN or (self.trips and not self.present)
         forming = rig.energy_service.forming if self.open else None
         self.lit = self.present and not self.open
         if forming is not None:

@@ -220,6 +220,38 @@ def test_a_failed_source_is_not_used_and_the_next_one_starts() -> None:
     assert "black_start_failed" in bench.codes()
 
 
+def test_the_only_source_is_tried_again_soon_after_a_failed_start() -> None:
+    bench = Bench(sources=[CAR]).run(60, WELL).run(20, GONE, formed=False)
+    assert bench.forming() == "CP1-1"
+    bench.run(20, GONE, formed=False)
+    assert "black_start_failed" in bench.codes()
+    bench.run(15, GONE, formed=False)
+    assert bench.forming() == "CP1-1"
+    bench.run(10, GONE, formed=True)
+    assert bench.phase() is Phase.ISLAND
+
+
+def test_a_vehicle_in_the_place_of_one_that_left_forms_the_island_at_once() -> None:
+    bench = Bench(sources=[CAR]).run(60, WELL).run(30, GONE)
+    assert bench.phase() is Phase.ISLAND
+    bench.sources = []
+    bench.run(20, GONE)
+    assert bench.forming() is None
+    bench.sources = [CAR]
+    bench.run(5, GONE)
+    assert bench.forming() == "CP1-1"
+
+
+def test_a_vehicle_that_left_is_not_preferred_when_it_returns() -> None:
+    other = Source("CP2-1", 5_000, 6000)
+    bench = Bench(sources=[CAR, other]).run(60, WELL).run(30, GONE)
+    bench.sources = [other]
+    bench.run(20, GONE)
+    bench.sources = [CAR, other]
+    bench.run(60, GONE)
+    assert bench.forming() == "CP2-1"
+
+
 def test_an_empty_source_hands_over_and_the_last_one_ends_the_island() -> None:
     bench = Bench().run(10, WELL).run(60, GONE)
     bench.sources = [CAR, Source("storage", 0.0, 0.0, storage=True)]

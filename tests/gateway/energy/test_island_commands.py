@@ -138,6 +138,87 @@ async def test_the_floor_of_a_command_does_not_end_the_supply() -> None:
 
 
 @pytest.mark.virtual_time
+@pytest.mark.parametrize("body", [{"min_soc_pct": 95}, {"energy_wh": 60_000}])
+@pytest.mark.parametrize("target", ["CP1-1", None])
+async def test_a_reserve_commanded_in_an_island_does_not_end_the_supply(
+    target: str | None, body: dict[str, float]
+) -> None:
+    async with service_rig("CP1-1", energy=ISLAND) as rig:
+        plant = IslandPlant(rig, load_w=2000.0)
+        await plant.live(5)
+        plant.present = False
+        await plant.live(30)
+        result = await rig.send(target, "reserve", "r", **body)
+        assert (result.status, result.reason.code) == ("clamped", "island")
+        await plant.live(60)
+        assert plant.dark_since_formed_s == 0
+        assert rig.energy_service.forming == "CP1-1"
+        assert rig.published.final("r").status == "achieved"
+        plant.present = True
+        await plant.live(320)
+        assert rig.energy_service.forming is None
+        assert rig.evse("CP1-1").floor_reached  # it is kept again
+
+
+@pytest.mark.virtual_time
+async def test_an_outage_uses_the_only_vehicle_although_a_reserve_is_commanded() -> None:
+    async with service_rig("CP1-1", energy=ISLAND) as rig:
+        plant = IslandPlant(rig, load_w=2000.0)
+        await plant.live(5)
+        assert (await rig.send("CP1-1", "reserve", "r", min_soc_pct=95)).status == "accepted"
+        await plant.live(5)
+        plant.present = False
+        await plant.live(60)
+        assert rig.energy_service.forming == "CP1-1"
+        assert plant.dark_since_formed_s == 0
+        assert any(event.code == "reserve_in_use" and "EVSE" in event.text for event in rig.published.events)
+
+
+@pytest.mark.virtual_time
+async def test_a_reserve_is_kept_while_another_source_supplies_the_island() -> None:
+    async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
+        plant = IslandPlant(rig, load_w=3000.0)
+        await plant.live(5)
+        await rig.send("CP2-1", "reserve", "r", min_soc_pct=95)
+        plant.present = False
+        await plant.live(120)
+        assert rig.energy_service.forming == "CP1-1"
+        assert rig.power("CP2-1") == 0.0
+        rig.stations.unplug("CP1-1")
+        await plant.live(60)
+        assert rig.energy_service.forming == "CP2-1"
+        assert plant.lit
+
+
+@pytest.mark.virtual_time
+async def test_a_reserve_gives_way_where_the_others_cannot_supply_the_critical_load() -> None:
+    drawn_w = {"medical": 8000.0, "cooling": 4000.0}
+    tiers = tuple(TierTable(name=name, priority=0, expected_w=watts, critical=True) for name, watts in drawn_w.items())
+    async with service_rig("CP1-1", "CP2-1", energy=ISLAND.model_copy(update={"tiers": tiers})) as rig:
+        plant = IslandPlant(rig, load_w=0.0, tier_w=drawn_w)
+        await plant.live(5)
+        await rig.send("CP2-1", "reserve", "r", min_soc_pct=95)
+        plant.present = False
+        await plant.live(90)
+        assert plant.served_w == 12_000.0
+        other = "CP2-1" if rig.energy_service.forming == "CP1-1" else "CP1-1"
+        assert rig.power(other) <= -2000.0
+
+
+@pytest.mark.virtual_time
+async def test_a_site_behind_an_open_main_switch_is_supplied_although_nothing_reports_the_grid() -> None:
+    async with service_rig("CP1-1", energy=ISLAND) as rig:
+        plant = IslandPlant(rig, load_w=2000.0)
+        await plant.live(30)
+        plant.present, plant.open = False, True  # the switchgear opens by itself
+        plant.silent = {"grid"}
+        plant.trips = True
+        await plant.live(60)
+        assert rig.energy_service.forming == "CP1-1"
+        assert plant.lit
+
+
+@pytest.mark.virtual_time
 async def test_the_emergency_stop_the_floor_and_the_hardware_end_the_supply() -> None:
     async with service_rig("CP1-1", energy=ISLAND, policy=SitePolicy("home", min_soc_pct=79.9)) as rig:
         plant = IslandPlant(rig, load_w=8000.0)
