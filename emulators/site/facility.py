@@ -223,7 +223,12 @@ class Facility:
             array.limit_w = float(limit) / len(self.site.pv) if isinstance(limit, (int, float)) else None
         position = energy.get("main_switch")
         self.site.switch_order = position if position in ("open", "closed") and self.online is not False else None
+        forming = energy.get("forming")
+        self.site.forming_order = forming if isinstance(forming, str) else None
         watts = energy.get("storage_w")
+        rests = energy.get("phase") == "dark" and watts == 0
+        for storage in self.site.storage:  # at its floor it does not start the island by itself
+            storage.stage.grid_forming_ordered = False if rests else None
         if isinstance(watts, (int, float)) and self.site.storage:
             each = float(watts) / len(self.site.storage)
             for storage in self.site.storage:

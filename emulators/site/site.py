@@ -25,6 +25,7 @@ from emulators.site.switch import Position, TransferSwitch
 
 FINE_STEP_S = 0.5  # while switchgear is in motion
 DEAD_PU = 0.5
+STORAGE = "storage"  # name of the first storage as a source
 RAISED = 1.03  # frequency, of the nominal one, where grid-forming sources cannot absorb the generation
 
 
@@ -67,6 +68,7 @@ class Site:
     fed_dead_grid_wh: float = 0.0  # must stay 0: export into a failed grid after the trip time of the protection
     board: ProtectedBoard | None = None  # of the critical tiers, if the site has one
     switch_order: Literal["open", "closed"] | None = None  # of a controller; None: the site decides
+    forming_order: str | None = None  # source that forms the voltage by its controller; None: all that can
     unconfirmed_orders: int = 0  # must stay 0: commands to form a voltage while the main switch was not confirmed open
     transfer_gap_s: float = 0.0  # time without voltage at critical tiers during transfers
     load_shedding: LoadShedding = field(init=False)
@@ -313,7 +315,11 @@ class Site:
         self._form_orders = ordered
 
     def _forming_stages(self) -> list[PowerStage]:
-        """Return the converters that can form the island now."""
+        """Return the converters that form the island now: all that can, or the one that the controller has chosen.
+
+        Beside the chosen one a converter sees a voltage and follows it, unless it is ordered to form. Where the chosen
+        one fails, the others start by themselves.
+        """
         able = []
         reserved = {id(storage.stage) for storage in self.storage if storage.policy == "standby"}  # for the board
         for stage in self.stages():
@@ -327,7 +333,15 @@ class Site:
             )
             if ready and battery is not None and battery.soc_pct > self.spec.island_floor_pct:
                 able.append(stage)
-        return able
+        chosen = self._named(self.forming_order)
+        if not any(stage is chosen for stage in able):
+            return able
+        return [stage for stage in able if stage is chosen or stage.grid_forming_ordered]
+
+    def _named(self, source: str | None) -> PowerStage | None:
+        if source == STORAGE:
+            return self.storage[0].stage if self.storage else None
+        return self.cars.get(source or "")
 
     def _island(self, now: float, load_w: float, demand_w: float, pv_w: float, seconds: float) -> Balance:
         forming_stages = self._forming_stages()
