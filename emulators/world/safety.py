@@ -110,14 +110,14 @@ class Safety:
     def _over_limit(self, balance: Balance) -> bool:
         """Return whether batteries, not the load alone, take the connection beyond a limit."""
         batteries_w = balance.cars_w + balance.storage_w
-        for limit_w, flow_w, caused_w in (
+        found = (
             (self.required.import_w, balance.grid_w, batteries_w),
             (self.required.export_w, -balance.grid_w, -batteries_w),
-        ):
-            if limit_w is not None:
-                if min(flow_w - limit_w, caused_w) > max(TOLERANCE_W, TOLERANCE_SHARE * limit_w):
-                    return True
-        return False
+        )
+        return any(
+            limit_w is not None and min(flow_w - limit_w, caused_w) > max(TOLERANCE_W, TOLERANCE_SHARE * limit_w)
+            for limit_w, flow_w, caused_w in found
+        )
 
 
 def count_alarms(events: Iterable[Mapping[str, Any]], grid: Grid, start: float) -> int:

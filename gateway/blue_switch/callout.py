@@ -149,21 +149,22 @@ def call_out(
 ) -> CallOut:
     """Return the plan from now. KeyError for a place that the atlas does not contain.
 
-    `committed`: by vehicle, the site it is about to leave for. Deployed and committed vehicles stay with their site.
+    `committed`: by vehicle, the site it is about to leave for. Deployed and committed vehicles stay with their site;
+    where vehicles are scarce, until they have filled its storage.
     """
-    in_need = {need.site for need in needs}
-
-    def bound(car: ProvidedVehicle) -> str:
-        site = car.place if car.status is Status.DEPLOYED else (committed or {}).get(car.vehicle, "")
-        return site if site in in_need else ""
-
     candidates = [
-        _Candidate(car, car.place, car.energy_wh, max(wall, car.free_from), car.status is not Status.FREE, bound(car))
+        _Candidate(car, car.place, car.energy_wh, max(wall, car.free_from), car.status is not Status.FREE)
         for car in sorted(cars, key=lambda one: one.vehicle)
         if car.status is not Status.UNAVAILABLE
     ]
     lanes = [lane for need in needs for lane in _lanes(wall, need, candidates)]
-    return _Planner(wall, atlas, charging, candidates, scarce=len(candidates) < len(lanes)).plan(lanes)
+    scarce = len(candidates) < len(lanes)
+    staying = {need.site for need in needs if not (scarce and 0 < need.store_wh < need.stored_wh + MIN_TRIP_WH)}
+    for one in candidates:
+        deployed = one.car.status is Status.DEPLOYED
+        site = one.place if deployed else (committed or {}).get(one.car.vehicle, "")
+        one.bound = site if site in (staying if deployed else {need.site for need in needs}) else ""
+    return _Planner(wall, atlas, charging, candidates, scarce).plan(lanes)
 
 
 @dataclass(slots=True)
@@ -180,9 +181,8 @@ class _Planner:
 
     def plan(self, lanes: Sequence[_Lane]) -> CallOut:
         while len(self.trips) < MAX_TRIPS and (open_lanes := [lane for lane in lanes if lane.open]):
-            self._cover(
-                min(open_lanes, key=lambda one: (one.covered_until, one.need.priority, one.need.site, one.number))
-            )
+            lane = min(open_lanes, key=_order)
+            self._cover(self._first(lane, open_lanes))
         supplied: dict[str, float] = {}
         for lane in lanes:
             site = lane.need.site
@@ -192,13 +192,26 @@ class _Planner:
         gaps = tuple(sorted(self.gaps, key=lambda gap: (gap.start, gap.site)))
         return CallOut(self.wall, tuple(self.trips), gaps, supplied)
 
-    def _cover(self, lane: _Lane) -> None:
-        """Add the best trip to a lane, or a gap until its end."""
-        options = [
+    def _first(self, lane: _Lane, open_lanes: Sequence[_Lane]) -> _Lane:
+        """Return the lane to cover first: where all vehicles are bound to other sites, one of those.
+
+        A vehicle that fills the storage of its site there goes on afterwards.
+        """
+        if not self.scarce or self._options(lane):
+            return lane
+        bound = {one.bound for one in self.candidates if one.car.agreement.provides_to(lane.need.site)}
+        return min((one for one in open_lanes if one.need.site in bound), key=_order, default=lane)
+
+    def _options(self, lane: _Lane) -> list[tuple[Trip, _Candidate]]:
+        return [
             (trip, one)
             for one in self.candidates
             if (trip := (self._trip(lane, one, fills=self.scarce) or self._trip(lane, one))) is not None
         ]
+
+    def _cover(self, lane: _Lane) -> None:
+        """Add the best trip to a lane, or a gap until its end."""
+        options = self._options(lane)
         if not options:
             self.gaps.append(Gap(lane.need.site, lane.number, lane.covered_until, lane.need.until))
             lane.covered_until = lane.need.until
@@ -228,14 +241,14 @@ class _Planner:
         way = self.atlas.way(one.place, need.site)
         way_wh = way.energy_wh(car.wh_per_km)
         notice_s = 0.0 if one.called else car.agreement.notice_s
-        early_s = EARLY * need.store_wh / lane.draw_w * 3600 if fills else 0.0
+        plugged = car.status is Status.DEPLOYED and one.place == need.site and one.since <= self.wall
+        early_s = (math.inf if plugged else EARLY * need.store_wh / lane.draw_w * 3600) if fills else 0.0
         leave_at = self._departure(lane, one, way.seconds, notice_s, early_s)
         if leave_at is None:
             return None
         arrive_at = leave_at + way.seconds
         then, back_wh, back_s = self._afterwards(car, need.site)
         there_wh = one.energy_wh - way_wh
-        plugged = car.status is Status.DEPLOYED and one.place == need.site and one.since <= self.wall
         supply_from = max(lane.covered_until, arrive_at + (0.0 if plugged else SWAP_S))
         floor = agreement_floor(car.agreement.floor_pct, back_wh, car.capacity_wh)
         floor_wh = car.capacity_wh * floor.pct / 100
@@ -309,6 +322,10 @@ class _Planner:
         power_w = next((min(car.charge_w, one.power_w) for one in self.charging if one.place == place), 0.0)
         missing_wh = max(0.0, car.capacity_wh * FULL_PCT / 100 - energy_wh)
         return missing_wh / METER_EFFICIENCY / power_w * 3600 if power_w > 0 else math.inf
+
+
+def _order(lane: _Lane) -> tuple[float, int, str, int]:
+    return lane.covered_until, lane.need.priority, lane.need.site, lane.number
 
 
 def _lanes(wall: float, need: SiteNeed, candidates: Sequence[_Candidate]) -> list[_Lane]:

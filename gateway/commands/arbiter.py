@@ -107,7 +107,9 @@ class CommandArbiter:
         if verb is Verb.RELEASE:
             idle = self._decision.decide(state, None)
             return CommandDecision(Status.ACCEPTED, GRANTED, None, idle.power_w, idle.binding.value)
-        text = "In an outage the reserve of an EVSE is used where no other source can supply the site, and by the source"
+        text = (
+            "In an outage the reserve of an EVSE is used where no other source can supply the site, and by the source"
+        )
         return self._in_outage(verb, f"{text} that forms the island.") or CommandDecision(
             Status.ACCEPTED, GRANTED, acts=True
         )

@@ -28,9 +28,7 @@ def grid_reading(view: View, closed_else: bool) -> GridReading:
     closed, reported_open = not switch.open if switch is not None else closed_else, switch is not None and switch.open
     if grid is None:
         return GridReading(None, None, None, None, expected, closed, reported_open)
-    return GridReading(
-        grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, expected, closed, reported_open
-    )
+    return GridReading(grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, expected, closed, reported_open)
 
 
 def island_inputs(
