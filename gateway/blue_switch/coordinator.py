@@ -7,6 +7,7 @@ request the call-out, the state and the reports. Every fact is recorded in an au
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -301,9 +302,12 @@ class Coordinator:
         )
         return [self._record(now, wall, code, trip.vehicle, text, data)]
 
-    def called_away(self, site: str) -> frozenset[str]:
-        """Return the vehicles at `site` that are called to another one."""
-        return frozenset(vehicle for vehicle, trip in self.calls.items() if trip.start == site and trip.site != site)
+    def called_away(self, site: str, until: float = math.inf) -> frozenset[str]:
+        """Return the vehicles at `site` that are called to another one and are to leave by `until` (Unix time)."""
+        calls = self.calls.items()
+        return frozenset(
+            vehicle for vehicle, one in calls if one.start == site and one.site != site and one.leave_at <= until
+        )
 
     def is_called(self, vehicle: str) -> bool:
         """Return whether this vehicle has a call."""

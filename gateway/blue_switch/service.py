@@ -109,9 +109,10 @@ class VehicleLendingService:
             events += self._vehicle(state, now, wall)
         events += self.coordinator.update(wall, now)
         self._publish(events)
-        called, shown = self.coordinator.called_away(self.place), self.state()
+        called, due = self.coordinator.called_away(self.place), self.coordinator.called_away(self.place, wall)
+        shown = self.state()
         floors_pct, recharge_pct = dict(self._floors_pct), dict(self._recharge_pct)
-        self._energy.constrain(LendingConstraints(called, floors_pct, recharge_pct, self._need, shown))
+        self._energy.constrain(LendingConstraints(called, due, floors_pct, recharge_pct, self._need, shown))
         if (published := _published_at_once(shown)) != self._published:
             self._published = published
             self._publisher.changed(None)

@@ -83,7 +83,7 @@ class OffGrid:
         load = view.inputs.fresh(Load, view.now)
         pv = view.inputs.fresh(Pv, view.now)
         draw_w = (load.power_w if load is not None else self.tiers.expected_w) - (pv.power_w if pv is not None else 0.0)
-        self.rotation_step = self.rotation.update(view.now, draw_w, resources, forming, view.called)
+        self.rotation_step = self.rotation.update(view.now, draw_w, resources, forming, view.called, view.due)
         return [*events, *self.rotation_step.events]
 
     def _autonomy(self, view: View, outlook: Outlook | None, energy_wh: float, free_wh: float) -> dict[str, Hours]:

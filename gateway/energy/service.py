@@ -52,11 +52,13 @@ METER_S = 60.0  # a power older than this is not known
 class LendingConstraints:
     """Requirements of lending agreements at this site now.
 
-    `called`: vehicles here that are requested at another site. By EVSE: `floor_pct` of the vehicle's agreement, and
-    `recharge_pct` up to which it is charged after an outage. `need` and `blue_switch` are parts of the energy state.
+    `called`: vehicles here that are requested at another site; `due`: those that should have left. By
+    EVSE: `floor_pct` of the vehicle's agreement, and `recharge_pct` up to which it is charged after an outage. `need`
+    and `blue_switch` are parts of the energy state.
     """
 
     called: frozenset[str] = frozenset()
+    due: frozenset[str] = frozenset()
     floor_pct: Mapping[str, float] = field(default_factory=dict)
     recharge_pct: Mapping[str, float] = field(default_factory=dict)
     need: SiteNeedState | None = None
@@ -219,6 +221,7 @@ class EnergyService:
             site.backup,
             site.emergency_stop is not None,
             self.lending.called,
+            self.lending.due,
             self._forming.unable(),
             ramp_w_per_s=policy.ramp_w_per_s,
             floor_hysteresis_pct=policy.floor_hysteresis_pct,

@@ -61,7 +61,8 @@ class Car:
 class View:
     """Everything that the controller decides from, at one moment. `now` is monotonic, `wall` Unix time.
 
-    `backup`: island operation is commanded. `called`: vehicles requested at another site. `unable`: EVSEs that did not
+    `backup`: island operation is commanded. `called`: vehicles requested at another site; `due`: those that should have
+    left. `unable`: EVSEs that did not
     accept the order to form a grid.
     """
 
@@ -76,6 +77,7 @@ class View:
     backup: bool = False
     emergency: bool = False
     called: frozenset[str] = frozenset()
+    due: frozenset[str] = frozenset()
     unable: frozenset[str] = frozenset()
     ramp_w_per_s: float = DEFAULTS.ramp_w_per_s
     floor_hysteresis_pct: float = DEFAULTS.floor_hysteresis_pct

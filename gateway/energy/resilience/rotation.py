@@ -45,19 +45,24 @@ class Rotation:
         resources: Sequence[Resource],
         forming: str | None,
         called: frozenset[str] = frozenset(),
+        due: frozenset[str] = frozenset(),
     ) -> RotationStep:
-        """Update, each minute. `draw_w`: load of all sources (> 0), `called`: vehicles requested at another site."""
+        """Update, each minute. `draw_w`: load of all sources (> 0), `called`: vehicles requested at another site.
+
+        `due`: those that should have left; they leave although the storage is not full.
+        """
         draw_w = max(draw_w, 1.0)
         energy = {one.name: usable_wh(one) for one in resources}
         events: list[Decided] = []
-        hand_to = self._next(draw_w, resources, forming, energy, called)
+        filling = {one.name for one in resources if not called_away(one, due) and _filling(resources, energy[one.name])}
+        hand_to = self._next(draw_w, resources, forming, energy, called, filling)
         released = []
         for one in resources:
             if one.kind is not Kind.CAR or one.name == forming:
                 continue
             others_h = sum(wh for name, wh in energy.items() if name != one.name) / draw_w
             done = energy[one.name] <= 0.0 and one.soc_pct is not None and one.capacity_wh is not None
-            leaves = called_away(one, called) and others_h >= RELEASE_H and not _filling(resources, energy[one.name])
+            leaves = called_away(one, called) and others_h >= RELEASE_H and one.name not in filling
             if done or leaves:
                 released.append(one.name)
                 if one.name not in self._released:
@@ -80,6 +85,7 @@ class Rotation:
         forming: str | None,
         energy: dict[str, float],
         called: frozenset[str],
+        filling: set[str],
     ) -> str | None:
         """Return the source to hand over to: when the present one is nearly empty and another has much more.
 
@@ -90,7 +96,7 @@ class Rotation:
         if any(one.name == forming and called_away(one, called) for one in resources):
             others = [one for one in resources if one.can_form and one.name != forming and one.max_discharge_w > 0]
             ready = [one for one in others if energy[one.name] / draw_w >= RELEASE_H]
-            if ready and not _filling(resources, energy[forming]):
+            if ready and forming not in filling:
                 return max(ready, key=lambda one: energy[one.name]).name
         if energy.get(forming, 0.0) / draw_w > HAND_OVER_H:
             return None

@@ -100,16 +100,20 @@ def test_a_vehicle_that_goes_on_fills_the_storage_first(given_: tuple[float, flo
 
 
 def test_a_grid_forming_vehicle_that_is_called_hands_over_to_the_full_storage() -> None:
-    def step(soc_pct: float, called: frozenset[str]) -> tuple[str | None, tuple[str, ...]]:
+    def step(
+        soc_pct: float, called: frozenset[str], due: frozenset[str] = frozenset()
+    ) -> tuple[str | None, tuple[str, ...]]:
         car = Resource("E1", 6e3, 6e3, soc_pct=80.0, capacity_wh=4e4, floor_pct=20.0, can_form=True, vehicle="C0")
         store = Resource("storage", 5e3, 5e3, Kind.STORAGE, soc_pct=soc_pct, capacity_wh=1e4, can_form=True)
-        first = Rotation().update(0.0, 2000.0, [car, store], "E1", called)
-        after = Rotation().update(60.0, 2000.0, [car, store], "storage", called)
+        first = Rotation().update(0.0, 2000.0, [car, store], "E1", called, due)
+        after = Rotation().update(60.0, 2000.0, [car, store], "storage", called, due)
         return first.hand_to, after.released
 
     assert step(99.0, frozenset()) == (None, ())
     assert step(60.0, frozenset({"C0"})) == (None, ())  # it fills the storage first
     assert step(99.0, frozenset({"C0"})) == ("storage", ("E1",))
+    assert step(60.0, frozenset({"C0"}), frozenset({"C0"})) == ("storage", ("E1",))  # the next site needs it now
+    assert step(11.0, frozenset({"C0"}), frozenset({"C0"})) == (None, ())  # this one would be dark within the hour
 
 
 def test_vehicles_that_fill_two_shelters_are_planned_for_the_third_one_that_runs_out_first() -> None:
