@@ -9,6 +9,7 @@ import pytest
 
 from emulators.scenario.loading import load
 from emulators.scenario.scenario import Scenario
+from emulators.scenario.tables import NeighbourPart
 from emulators.site.load import Loads
 from emulators.world import SimulationResult, simulate
 from gateway.authority.soc_floors import METER_EFFICIENCY
@@ -21,7 +22,7 @@ LATE_H = 0.1  # of all three together: vehicles plug in, are checked and start
 def case_of(scenario: Scenario) -> Case:
     """Return the scenario in the terms of the search: from the outage to the end, with the energies that are there."""
     assert scenario.town is not None
-    sites = [scenario, *scenario.town.neighbour]
+    sites: list[Scenario | NeighbourPart] = [scenario, *scenario.town.neighbour]
     storages = [one.site.storage[0] for one in sites]
     [way_min] = {float(one["minutes"]) for one in scenario.town.agreements["way"]}
     [way_km] = {float(one["km"]) for one in scenario.town.agreements["way"]}
