@@ -36,11 +36,14 @@ STORAGE = "storage"  # name of the site's storage as a resource; the name of an 
 LONGEST_DELAY_S = 16.0
 STEP_S = 1.0  # between candidate delays
 KEEP_S = 90.0  # of recorded power, for a meter whose readings are stamped much earlier
-CANDIDATES_S = np.arange(0.0, LONGEST_DELAY_S + STEP_S / 2, STEP_S)
+CANDIDATES = tuple(STEP_S * step for step in range(int(LONGEST_DELAY_S / STEP_S) + 1))
 MEMORY_S = 300.0  # time constant with which costs are forgotten
 MOST_COST_W = 20_000.0
 DELAY_COST_W_PER_S = 150.0  # of a change of the delay
 PLAUSIBLE_SHARE = 0.1  # of the difference in base load: a cost up to this above the least one is as plausible
+POSSIBLE_SHARE = 1.1  # likewise, while a limit is or was exceeded
+BEYOND_W = 50.0  # above a limit, and above the highest load so far
+RESPONSE_S = 15.0  # for a resource to reach a power: its delay and its ramp
 TOGETHER_S = 0.05  # records of one moment
 FILTER_S = 2.0  # time constant of the tracked estimate
 LOAD_STEP_W = 2000.0  # a change this large is a load switched on, not noise: not filtered
@@ -56,6 +59,16 @@ class BaseLoad:
     power_w: float
     low_w: float
     high_w: float
+
+
+class Band(NamedTuple):
+    """Powers at the grid's meter that the limits allow, W, + import."""
+
+    low_w: float = -math.inf
+    high_w: float = math.inf
+
+
+UNLIMITED = Band()
 
 
 class Span(NamedTuple):
@@ -75,11 +88,10 @@ class Span(NamedTuple):
     fell_w: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Path:
+class _Way(NamedTuple):
     """Way of one resource: from the power measured last over what it was ordered."""
 
-    powers_w: tuple[float, ...] = (0.0,)
+    given_w: tuple[float, ...] = (0.0,)  # without the orders that others have overtaken
     low_w: float = 0.0
     high_w: float = 0.0
     rise_w: float = 0.0
@@ -100,24 +112,42 @@ class _Total(NamedTuple):
     fell_w: float = 0.0
 
 
+_AT_REST = _Way()
+
+
 class PowerHistory:
     """Total power of the controlled resources over time, with the movements that were ordered."""
 
     def __init__(self) -> None:
-        self._present: dict[str, _Path] = {}
+        self._present: dict[str, _Way] = {}
+        self._overtaken: dict[str, list[tuple[float, float]]] = {}  # (until when it may still be followed, order)
         self._totals: list[_Total] = [_Total(-math.inf)]
         self._times: list[float] = [-math.inf]
 
     def present(self, name: str) -> tuple[float, float]:
         """Return the interval recorded last for a resource; 0 W where there is none."""
-        path = self._present.get(name, _AT_REST)
-        return path.low_w, path.high_w
+        way = self._present.get(name, _AT_REST)
+        return way.low_w, way.high_w
 
     def record(self, name: str, now: float, powers_w: Sequence[float]) -> None:
-        """Record the way of one resource from `now` on: the power measured, then what it was ordered since."""
-        before, new = self._present.get(name, _AT_REST), _path(powers_w)
-        if new == before:
+        """Record the way of one resource from `now` on: the power measured, then what it was ordered since.
+
+        One power: it is at rest there. Else an order that is not among them any more may still be followed for a while.
+        """
+        given_w, before = tuple(powers_w), self._present.get(name, _AT_REST)
+        overtaken = self._overtaken.get(name)
+        if given_w == before.given_w and (overtaken is None or now < overtaken[0][0]):
             return
+        if len(given_w) == 1:
+            self._overtaken.pop(name, None)
+            [power_w] = given_w
+            new = _Way(given_w, power_w, power_w, 0.0, 0.0, power_w, power_w)
+        else:
+            left = [(now + RESPONSE_S, one) for one in before.given_w[1:] if one not in given_w]
+            still = self._overtaken[name] = [one for one in overtaken or () if one[0] > now] + left
+            new = _way(given_w, [given_w[0], *(one for _, one in still), *given_w[1:]])
+            if not still:
+                del self._overtaken[name]
         self._present[name] = new
         last = self._totals[-1]
         total = _Total(
@@ -137,7 +167,7 @@ class PowerHistory:
 
     def order(self, name: str, now: float, power_w: float) -> None:
         """Record that a resource is ordered another power."""
-        powers_w = self._present.get(name, _AT_REST).powers_w
+        powers_w = self._present.get(name, _AT_REST).given_w
         if powers_w[-1] != power_w:
             self.record(name, now, (*powers_w, power_w))
 
@@ -146,13 +176,13 @@ class PowerHistory:
         drop = bisect.bisect_right(self._times, now - KEEP_S) - 1
         if drop > 64:
             del self._totals[:drop], self._times[:drop]
-        paths = self._present.values()
-        self._totals[-1] = self._totals[-1]._replace(
-            low_w=math.fsum(path.low_w for path in paths),
-            high_w=math.fsum(path.high_w for path in paths),
-            rise_w=math.fsum(path.rise_w for path in paths),
-            fall_w=math.fsum(path.fall_w for path in paths),
-        )
+            ways = self._present.values()
+            self._totals[-1] = self._totals[-1]._replace(
+                low_w=math.fsum(way.low_w for way in ways),
+                high_w=math.fsum(way.high_w for way in ways),
+                rise_w=math.fsum(way.rise_w for way in ways),
+                fall_w=math.fsum(way.fall_w for way in ways),
+            )
 
     def constant_since(self, begin: float) -> float | None:
         """Return the power if it has not moved since a time, else None."""
@@ -171,42 +201,67 @@ class PowerHistory:
             low_w, high_w = min(low_w, total.low_w), max(high_w, total.high_w)
         return Span(low_w, high_w, one.rise_w, one.fall_w, one.rose_w, one.fell_w, two.rose_w, two.fell_w)
 
+    def spans(self, now: float) -> list[Span]:
+        """Return the power around the time of each candidate delay, in one pass."""
+        edge = now - LONGEST_DELAY_S - STEP_S / 2
+        count, index = len(self._times), max(bisect.bisect_right(self._times, edge), 1)
+        last, found = self._totals[index - 1], []
+        for _ in CANDIDATES:
+            edge += STEP_S
+            first, low_w, high_w = last, last.low_w, last.high_w
+            while index < count and self._times[index] <= edge:
+                last = self._totals[index]
+                low_w, high_w = min(low_w, last.low_w), max(high_w, last.high_w)
+                index += 1
+            moved = first.rise_w, first.fall_w, first.rose_w, first.fell_w, last.rose_w, last.fell_w
+            found.append(Span(low_w, high_w, *moved))
+        return found[::-1]
 
-_AT_REST = _Path()
 
-
-def _path(powers_w: Sequence[float]) -> _Path:
+def _way(given_w: tuple[float, ...], powers_w: Sequence[float]) -> _Way:
     steps = [later - earlier for earlier, later in pairwise(powers_w)]
     rise_w, fall_w = sum(step for step in steps if step > 0), -sum(step for step in steps if step < 0)
     top_w, bottom_w = powers_w[0] + rise_w, powers_w[0] - fall_w
-    return _Path(tuple(powers_w), min(powers_w), max(powers_w), rise_w, fall_w, top_w, bottom_w)
+    return _Way(given_w, min(powers_w), max(powers_w), rise_w, fall_w, top_w, bottom_w)
 
 
 @dataclass(slots=True)
 class _Hypotheses:
-    """Estimate and cost of each candidate delay; the first is the delay that the reading's time stamp shows.
+    """Estimates and cost of each candidate delay; the first is the delay that the reading's time stamp shows.
 
-    While the controlled power moves, the base load lies between `low_w` and `high_w`.
+    Twice as many columns as there are delays: the cheapest way to each, then that of a delay that never changes.
     """
 
     delay_s: Array
-    spans: Array  # a column each: members of `Span`
+    spans: Array  # a column for each delay: members of `Span`
     grid_w: float
-    base_w: Array
-    low_w: Array
-    high_w: Array
+    loads_w: Array  # a column each: base load, the lowest and the highest that it may be
     cost_w: Array
     agree: bool = False
+    beyond: bool = False  # a load has risen or fallen so that a limit is exceeded
 
     @property
     def best_w(self) -> float:
-        return float(self.base_w[int(np.argmin(self.cost_w))])
+        return float(self.loads_w[0, int(self.cost_w[: self.delay_s.size].argmin())])
 
     def extremes_w(self) -> tuple[float, float]:
         """Return the extremes of all hypotheses that are as plausible as the best one."""
-        more_w = self.cost_w - self.cost_w.min()
-        plausible = more_w <= PLAUSIBLE_SHARE * np.abs(self.base_w - self.best_w)
-        return float(self.low_w[plausible].min()), float(self.high_w[plausible].max())
+        size = self.delay_s.size
+        return _extremes_w(self.loads_w[:, :size], self.cost_w[:size], PLAUSIBLE_SHARE)
+
+    def widest_w(self) -> tuple[float, float]:
+        """Return the extremes of all delays that are possible where a load has changed while power moved."""
+        size = self.delay_s.size
+        return _extremes_w(self.loads_w[:, size:], self.cost_w[size:], POSSIBLE_SHARE)
+
+
+def _extremes_w(loads_w: Array, cost_w: Array, share: float) -> tuple[float, float]:
+    _, low_w, high_w = loads_w
+    best = int(cost_w.argmin())
+    more_w = cost_w - cost_w[best]
+    lower, higher = more_w <= share * (low_w[best] - low_w), more_w <= share * (high_w - high_w[best])
+    lower[best] = higher[best] = True
+    return float(low_w[lower].min()), float(high_w[higher].max())
 
 
 @dataclass(slots=True)
@@ -222,6 +277,7 @@ class MeterModel:
     _tracked_w: float = 0.0
     _extremes: tuple[tuple[float, float], ...] = ()  # of the last two readings
     _at: float = -math.inf  # arrival of the last reading
+    _beyond: bool = False  # a limit was exceeded, and it is open since by how much
     _stamp: float = math.nan
     _doubted_w: float | None = None  # an impossible reading that has not been confirmed
     _accepted_w: float = math.nan
@@ -243,7 +299,15 @@ class MeterModel:
             max(high for _, high in self._extremes) + high_w,
         )
 
-    def metered(self, now: float, stamp: float, age_s: float, grid_w: float, connection_w: float | None = None) -> None:
+    def metered(
+        self,
+        now: float,
+        stamp: float,
+        age_s: float,
+        grid_w: float,
+        connection_w: float | None = None,
+        allowed: Band = UNLIMITED,
+    ) -> None:
         """Apply a reading (+ import) that arrived at `now`; one with the time stamp of the last one is ignored.
 
         `age_s`: its age by the time stamp. `connection_w`: the most that the connection can carry.
@@ -257,56 +321,73 @@ class MeterModel:
         elapsed_s = max(0.0, now - self._at)
         stamped_s = self.delay_s or age_s
         before = self._hypotheses
-        found = self._hypotheses = self._explain(now, grid_w, stamped_s, elapsed_s)
+        found = self._hypotheses = self._explain(now, grid_w, stamped_s, elapsed_s, allowed)
         self._at = now
         best_w = found.best_w
         if before is None or abs(best_w - self._tracked_w) >= LOAD_STEP_W:
             self._tracked_w = best_w
         else:
             self._tracked_w += (best_w - self._tracked_w) * (1.0 - math.exp(-elapsed_s / FILTER_S))
-        self._extremes = (*self._extremes[-1:], found.extremes_w())
+        extremes_w = found.extremes_w()
+        if self._beyond or found.beyond:
+            low_w, high_w = found.widest_w()
+            self._beyond = found.beyond or max(extremes_w[0] - low_w, high_w - extremes_w[1]) > BEYOND_W
+            extremes_w = min(extremes_w[0], low_w), max(extremes_w[1], high_w)
+        self._extremes = (*self._extremes[-1:], extremes_w)
 
-    def _explain(self, now: float, grid_w: float, stamped_s: float, elapsed_s: float) -> _Hypotheses:
+    def _explain(self, now: float, grid_w: float, stamped_s: float, elapsed_s: float, allowed: Band) -> _Hypotheses:
         """Return the hypotheses after a reading: the cheapest way to each delay."""
         before, decay = self._hypotheses, math.exp(-elapsed_s / MEMORY_S)
         constant_w = self.history.constant_since(now - elapsed_s - max(LONGEST_DELAY_S, stamped_s) - STEP_S)
         if before is not None and before.agree and constant_w is not None:  # every delay explains it alike
-            base_w = np.full_like(before.base_w, grid_w - constant_w)
+            loads_w = np.full_like(before.loads_w, grid_w - constant_w)
             delay_s = before.delay_s.copy()
             delay_s[0] = stamped_s
-            return _Hypotheses(delay_s, before.spans, grid_w, base_w, base_w, base_w, before.cost_w * decay, True)
-        delay_s = np.concatenate(([stamped_s], CANDIDATES_S))
-        half_s = STEP_S / 2
-        within = [self.history.within(now - one - half_s, now - one + half_s) for one in delay_s.tolist()]
-        spans = np.array(within).T
+            return _Hypotheses(delay_s, before.spans, grid_w, loads_w, before.cost_w * decay, True)
+        delay_s, measured = np.array((stamped_s, *CANDIDATES)), now - stamped_s
+        stamped = self.history.within(measured - STEP_S / 2, measured + STEP_S / 2)
+        spans = np.array((stamped, *self.history.spans(now))).T
         low_w, high_w, rose_w, fell_w = spans[0], spans[1], spans[6], spans[7]
         if before is None:
-            base_w = grid_w - (low_w + high_w) / 2
-            return _Hypotheses(delay_s, spans, grid_w, base_w, base_w, base_w, np.zeros_like(low_w))
+            loads_w = np.stack((grid_w - (low_w + high_w) / 2, grid_w - high_w, grid_w - low_w))
+            return _Hypotheses(delay_s, spans, grid_w, np.tile(loads_w, 2), np.zeros(2 * delay_s.size))
+        size = delay_s.size
         # rows: the delay now, columns: the delay before. Since then the power has moved no further than ordered
         _, _, rise_w, fall_w, rose_before_w, fell_before_w, _, _ = before.spans
         rise_w = np.maximum(rise_w + rose_w[:, None] - rose_before_w, 0.0)
         fall_w = np.maximum(fall_w + fell_w[:, None] - fell_before_w, 0.0)
-        power_w = before.grid_w - before.base_w
-        least_w = grid_w - np.clip(power_w + rise_w, low_w[:, None], high_w[:, None])
-        most_w = grid_w - np.clip(power_w - fall_w, low_w[:, None], high_w[:, None])
-        base_w = np.clip(before.base_w, least_w, most_w)
+        base_w = before.loads_w[0, :size]
+        power_w = before.grid_w - base_w
+        least_w = grid_w - np.minimum(np.maximum(power_w + rise_w, low_w[:, None]), high_w[:, None])
+        most_w = grid_w - np.minimum(np.maximum(power_w - fall_w, low_w[:, None]), high_w[:, None])
+        moved_w = np.abs(np.minimum(np.maximum(base_w, least_w), most_w) - base_w)
         moved_s = delay_s[:, None] - before.delay_s
         moved_s[0, 0] = 0.0  # a delay that the time stamps show may vary
-        cost_w = before.cost_w * decay + np.abs(base_w - before.base_w) + DELAY_COST_W_PER_S * np.abs(moved_s)
+        cost_w = before.cost_w[:size] * decay + moved_w + DELAY_COST_W_PER_S * np.abs(moved_s)
         cost_w[moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
-        way = np.argmin(
-            cost_w, axis=1
-        )  # of delays that explain it alike, the limits below are twice as wide as what shows already
-        rows = np.arange(delay_s.size)
+        rows = np.arange(size)
+        way = cost_w.argmin(axis=1)
         cheapest_w = cost_w[rows, way]
         cheapest_w = np.minimum(cheapest_w - cheapest_w.min(), MOST_COST_W)
-        least_w, most_w = least_w[rows, way], most_w[rows, way]
-        base_low_w = np.clip(np.minimum(before.low_w[way], 2 * most_w - before.low_w[way]), least_w, most_w)
-        base_high_w = np.clip(np.maximum(before.high_w[way], 2 * least_w - before.high_w[way]), least_w, most_w)
-        base_w = base_w[rows, way]
-        agree = bool(base_high_w.max() - base_low_w.min() <= 1e-6)
-        return _Hypotheses(delay_s, spans, grid_w, base_w, base_low_w, base_high_w, cheapest_w, agree)
+        # each estimate has a power of its own that moves on from there
+        both, ways = np.concatenate((rows, rows)), np.concatenate((way, rows))
+        earlier_w = np.concatenate((before.loads_w[:, way], before.loads_w[:, size:]), axis=1)
+        power_w, low_w, high_w = before.grid_w - earlier_w, low_w[both], high_w[both]
+        least_w = grid_w - np.minimum(np.maximum(power_w + rise_w[both, ways], low_w), high_w)
+        most_w = grid_w - np.minimum(np.maximum(power_w - fall_w[both, ways], low_w), high_w)
+        loads_w = np.minimum(np.maximum(earlier_w, least_w), most_w)
+        steady_w = before.cost_w[size:] * decay + np.abs(loads_w[0, size:] - earlier_w[0, size:])
+        bests, beyond = [int(cheapest_w.argmin()), size + int(steady_w.argmin())], False
+        if grid_w > allowed.high_w + BEYOND_W:
+            risen = least_w[2] > earlier_w[2] + BEYOND_W
+            beyond = bool(risen[bests].any())
+            loads_w[2] = np.where(risen, most_w[2], loads_w[2])
+        elif grid_w < allowed.low_w - BEYOND_W:
+            fallen = most_w[1] < earlier_w[1] - BEYOND_W
+            beyond = bool(fallen[bests].any())
+            loads_w[1] = np.where(fallen, least_w[1], loads_w[1])
+        agree = bool(loads_w[2].max() - loads_w[1].min() <= 1e-6)
+        return _Hypotheses(delay_s, spans, grid_w, loads_w, np.concatenate((cheapest_w, steady_w)), agree, beyond)
 
     def _possible(self, grid_w: float, connection_w: float | None) -> bool:
         """Return whether a reading is one that the connection can carry, or confirmed by the one before."""

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 
 from gateway.authority.demand_window import DemandWindow, allowed_import_w
-from gateway.authority.meter_model import BaseLoad
+from gateway.authority.meter_model import Band, BaseLoad
 from gateway.authority.priority import Bound, Layer
 from gateway.model.reason import Code
 from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Site, Storage
@@ -96,6 +96,12 @@ class SiteLimits:
 def limits_of(site: Site) -> SiteLimits:
     """Return the limits that hold at every moment; the demand window is known to energy management only."""
     return SiteLimits(site.policy.import_limit_w, site.policy.export_limit_w, None, site.peak_limit_w)
+
+
+def allowed_grid_w(limits: SiteLimits) -> Band:
+    """Return the powers at the grid's meter that the limits allow at every moment."""
+    ceilings = [limit_w for _, limit_w in import_limits(limits)]
+    return Band(-math.inf if limits.export_w is None else -limits.export_w, min(ceilings, default=math.inf))
 
 
 def window_limit_w(limits: SiteLimits, window: DemandWindow | None, wall: float) -> float | None:

@@ -54,6 +54,7 @@ def service_settings(config: Config) -> ServiceSettings:
         gateway_id=config.mqtt.gateway_id,
         stations=tuple(station.id for station in config.stations),
         stale_after_s=stale_after(config),
+        stale_at_most_s=site.stale_at_most_s,
     )
 
 

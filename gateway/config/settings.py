@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway.csms.settings import Registration, UnknownStations, UnknownTokens
 from gateway.energy.settings import EnergySection
 from gateway.model.command import SiteMode
-from gateway.model.site import InputKind
+from gateway.model.site import STALE_AT_MOST_S, InputKind
 
 log = logging.getLogger("v2x")
 
@@ -85,6 +85,11 @@ class SiteSection(Section):
     mode: SiteMode = Field(default=SiteMode.MANUAL, description="energy management mode until a command changes it")
     stale_after_s: dict[InputKind, Seconds] = Field(
         default_factory=dict, description="age from which an input of the facility is stale, by kind, in s"
+    )
+    stale_at_most_s: Seconds = Field(
+        default=STALE_AT_MOST_S,
+        description="a meter that reports seldom is stale after three of its own periods and its delay, but after this "
+        "age or that of stale_after_s, whichever is longer, in s",
     )
 
 

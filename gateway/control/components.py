@@ -27,7 +27,8 @@ class ControlComponents:
     @classmethod
     def create(cls, settings: ServiceSettings, clock: Clock, journal: Journal) -> ControlComponents:
         """Return the components of a site that has not been reported anything yet."""
-        site = Site(settings.policy, Inputs(dict(settings.stale_after_s)), mode=settings.policy.mode)
+        inputs = Inputs(dict(settings.stale_after_s), stale_at_most_s=settings.stale_at_most_s)
+        site = Site(settings.policy, inputs, mode=settings.policy.mode)
         registry = EvseRegistry(settings)
         publisher = EventPublisher(settings.gateway_id, journal, clock)
         meter = MeterModel()

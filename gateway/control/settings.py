@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.model.site import STALE_AFTER_S, InputKind, SitePolicy
+from gateway.model.site import STALE_AFTER_S, STALE_AT_MOST_S, InputKind, SitePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class ServiceSettings:
     telemetry_days: float = 30.0  # 0 stores none
     telemetry_every_s: float = 10.0
     stale_after_s: dict[InputKind, float] = field(default_factory=lambda: dict(STALE_AFTER_S))
+    stale_at_most_s: float = STALE_AT_MOST_S
 
     def tolerance(self, power_w: float) -> float:
         """Return how far the meter may be from an achieved power, in W; at most half of it, so 0 W never counts."""

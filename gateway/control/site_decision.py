@@ -11,7 +11,7 @@ from gateway.authority.grid_limits import island_total_bound
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
 from gateway.authority.priority import Bound, Decision, Layer, decide
-from gateway.authority.site_limits import Base, base_power, connection_w, site_bounds
+from gateway.authority.site_limits import Base, allowed_grid_w, base_power, connection_w, limits_of, site_bounds
 from gateway.authority.soc_floors import Floor, ReserveInForce, capacity_of, floor_in_force, floor_reached, floors_of
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.model.evse import Evse
@@ -80,7 +80,9 @@ class SiteDecision:
         for state in self._registry:
             self.record(state)
         age_s = self._clock.wall() - grid.ts
-        self._meter.metered(self._clock.now(), grid.ts, age_s, grid.power_w, connection_w(self._site))
+        site = self._site
+        allowed = allowed_grid_w(limits_of(site))
+        self._meter.metered(self._clock.now(), grid.ts, age_s, grid.power_w, connection_w(site), allowed)
 
     def base(self) -> Base:
         """Return the site's power without its EVSEs."""
@@ -88,13 +90,19 @@ class SiteDecision:
 
     def shared(self) -> SharedLimits:
         """Return what all decisions of one moment share: one pass over the EVSEs serves them all."""
-        return SharedLimits(self.base(), {state.name: state.span() for state in self._registry if state.counts})
+        return SharedLimits(self.base(), {state.name: self._span(state) for state in self._registry if state.counts})
+
+    def _span(self, state: EvseControlState) -> tuple[float, float]:
+        """Return the least and the most an EVSE may be taking now, by an order that a newer one has overtaken, too."""
+        low_w, high_w = state.span()
+        least_w, most_w = self._meter.history.present(state.name)
+        return min(low_w, least_w), max(high_w, most_w)
 
     def bounds_for(self, taking_part: set[str]) -> list[Bound]:
         """Return what the connection or the island leaves for some EVSEs together, without their own power."""
         if (island_w := self._site.island_w) is not None:
             return [island_total_bound(island_w)]
-        spans = [state.span() for state in self._registry if state.counts and state.name not in taking_part]
+        spans = [self._span(state) for state in self._registry if state.counts and state.name not in taking_part]
         high_w, low_w = sum(high for _, high in spans), sum(low for low, _ in spans)
         return site_bounds(self._site, self.base(), high_w, low_w)
 

@@ -12,7 +12,7 @@ from gateway.authority.demand_window import DemandWindow, advance, corrected, co
 from gateway.authority.grid_limits import return_bound
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.ramp import Ramp, walk
-from gateway.authority.site_limits import Base, Headroom, headroom, window_limit_w
+from gateway.authority.site_limits import Base, Headroom, SiteLimits, allowed_grid_w, headroom, window_limit_w
 from gateway.energy.billing import BilledPeak
 from gateway.energy.dispatch import Shares, must_w, share
 from gateway.energy.modes import MODES
@@ -147,7 +147,8 @@ class OnGrid:
         self._record(view, resources)
         grid, controlled_w = view.inputs.fresh(Grid, view.now), sum(one.present_w for one in resources)
         if grid is not None and grid.power_w is not None:
-            self.meter_model.metered(view.now, grid.ts, view.wall - grid.ts, grid.power_w, view.connection_w)
+            age_s, allowed = view.wall - grid.ts, allowed_grid_w(self._limits(view))
+            self.meter_model.metered(view.now, grid.ts, age_s, grid.power_w, view.connection_w, allowed)
             if (seen := self.meter_model.base_load(self._held)) is not None:
                 return grid.power_w, Base(seen.power_w, "", seen.power_w - seen.low_w, seen.high_w - seen.power_w)
         load, pv = view.inputs.fresh(Load, view.now), view.inputs.fresh(Pv, view.now)
@@ -210,8 +211,11 @@ class OnGrid:
 
     def _headroom(self, view: View, base: Base) -> Headroom:
         measured = any(view.inputs.freshness(kind, view.now) is not Freshness.NEVER for kind in METER_KINDS)
-        limits = self.settings.site_limits(view.import_w, view.export_w, view.peak_w)
+        limits = self._limits(view)
         return headroom(limits, base, measured, window_limit_w(limits, self.window, view.wall))
+
+    def _limits(self, view: View) -> SiteLimits:
+        return self.settings.site_limits(view.import_w, view.export_w, view.peak_w)
 
     def _delay_shaving(self, left: Headroom, pool: _Pool) -> Headroom:
         """Return the headroom, 0 W while the demand window can be corrected later; a fuse allows no delay."""

@@ -5,6 +5,7 @@ An input without recent messages is stale, a state of its own and never zero: `I
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -214,6 +215,10 @@ INPUTS = {kind: model for kind, (model, _) in _KINDS.items()}
 STALE_AFTER_S = {kind: stale_after_s for kind, (_, stale_after_s) in _KINDS.items()}
 _KIND_OF: dict[type[Input], InputKind] = {model: kind for kind, model in INPUTS.items()}
 SET_BACK_S = 1.0  # a smaller step of the clock is a correction
+PERIODIC = frozenset({InputKind.GRID, InputKind.LOAD, InputKind.PV, InputKind.STORAGE})  # measured at equal intervals
+STALE_PERIODS = 3.0  # an input is stale after so many of its own periods, where that is longer
+STALE_AT_MOST_S = 60.0
+INTERVALS = 3  # of which the shortest counts
 
 
 class Freshness(StrEnum):
@@ -250,10 +255,16 @@ AnInput = TypeVar("AnInput", bound=Input)
 
 @dataclass(slots=True)
 class Inputs:
-    """Latest input of each kind."""
+    """Latest input of each kind.
+
+    `stale_after_s` is extended for a meter that reports seldom or late, up to `stale_at_most_s`: to `STALE_PERIODS` of
+    the shortest of its last intervals, and its least age on arrival.
+    """
 
     stale_after_s: dict[InputKind, float] = field(default_factory=lambda: dict(STALE_AFTER_S))
     readings: dict[InputKind, Reading] = field(default_factory=dict)
+    stale_at_most_s: float = STALE_AT_MOST_S
+    _intervals: dict[InputKind, deque[tuple[float, float]]] = field(default_factory=dict)  # (interval, age on arrival)
 
     def put(self, kind: InputKind, value: AnyInput, now: float, wall: float) -> None:
         """Store a value; one measured before the stored one (a retained copy, a late packet) is ignored.
@@ -264,7 +275,20 @@ class Inputs:
         if last is not None and last.value.ts > value.ts and wall >= last.received - SET_BACK_S:
             return
         age_s = max(0.0, wall - value.ts)
-        self.readings[kind] = Reading(value, now - age_s + self.stale_after_s[kind], wall)
+        allowed_s = self.stale_after_s[kind]
+        if kind in PERIODIC:
+            interval_s = 0.0 if last is None else min(value.ts - last.value.ts, wall - last.received)
+            allowed_s = max(allowed_s, min(self._extended_s(kind, interval_s, age_s), self.stale_at_most_s))
+        self.readings[kind] = Reading(value, now - age_s + allowed_s, wall)
+
+    def _extended_s(self, kind: InputKind, interval_s: float, age_s: float) -> float:
+        """Return how old a reading of a meter may be by its own period and delay; a repeated message is none."""
+        intervals = self._intervals.setdefault(kind, deque(maxlen=INTERVALS))
+        if interval_s > 0:
+            intervals.append((interval_s, age_s))
+        if not intervals:
+            return 0.0
+        return STALE_PERIODS * min(one for one, _ in intervals) + min(age for _, age in intervals)
 
     def freshness(self, kind: InputKind, now: float) -> Freshness:
         """Return whether a kind was never received, is fresh or is stale."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway.bench.plain_station import PlainStations
-from gateway.control.setpoint import RESPONSE_S
 from gateway.energy.settings import EnergySection
 from gateway.model.moment import rfc3339
-from gateway.model.site import STALE_AFTER_S, InputKind, SitePolicy
+from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import UNMANAGED, ServiceRig, service_rig
 
 STEP_S = 0.25
+SLACK_S = 1.0 + 4 * STEP_S  # interval of energy management, steps of the simulation
 TOLERANCE_W = 60.0
+STORAGE_W = 5000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +33,14 @@ class Timing:
     charger_w_per_s: float = 1e6
     evse_meter_s: float = 1.0
 
-    def slowest_s(self, change_w: float) -> float:
-        """Return how long a site above its limit may remain there: until it is measured, and the chargers follow.
+    def allowed_s(self, swing_w: float) -> float:
+        """Return how long a limit may be exceeded: one period and delay of the meter, one delay and ramp of a charger.
 
-        A load that changes while EVSEs move shows in full only when they have arrived. EVSEs that seldom report leave
-        that open meanwhile.
+        `swing_w`: the most that the power of one EVSE moves meanwhile. Nobody can react to a load before the meter has
+        shown it, nor faster than the charger.
         """
-        moving_s = self.charger_delay_s + change_w / self.charger_w_per_s
-        open_s = RESPONSE_S + self.evse_meter_s if self.evse_meter_s > 1.0 else moving_s
-        return self.meter_delay_s + self.meter_period_s + moving_s + open_s + 4 * STEP_S + 1.0
+        moving_s = self.charger_delay_s + swing_w / self.charger_w_per_s
+        return self.meter_delay_s + self.meter_period_s + moving_s + SLACK_S
 
 
 @dataclass
@@ -48,12 +49,35 @@ class Moment:
 
     at: float
     base_w: float
-    evses_w: float
-    orders: tuple[float, ...]
+    powers_w: tuple[float, ...]  # of each EVSE, then of the storage
+    orders_w: tuple[float, ...]
+
+    @property
+    def controlled_w(self) -> float:
+        return sum(self.powers_w)
 
     @property
     def grid_w(self) -> float:
-        return self.base_w + self.evses_w
+        return self.base_w + self.controlled_w
+
+
+@dataclass
+class PlantStorage:
+    """Storage that follows the set-point in the site's state."""
+
+    power_w: float = 0.0
+    delay_s: float = 0.5
+    w_per_s: float = 5000.0
+    pending: deque[tuple[float, float]] = field(default_factory=deque)  # (time at which it applies, W)
+    target_w: float = 0.0
+
+    def step(self, now: float, order_w: float) -> None:
+        if order_w != (self.pending[-1][1] if self.pending else self.target_w):
+            self.pending.append((now + self.delay_s, order_w))
+        while self.pending and self.pending[0][0] <= now:
+            self.target_w = self.pending.popleft()[1]
+        most_w = self.w_per_s * STEP_S
+        self.power_w += max(-most_w, min(most_w, self.target_w - self.power_w))
 
 
 @dataclass
@@ -65,6 +89,7 @@ class Plant:
     base_w: Callable[[float], float]
     began: float
     loads: bool = False  # the facility reports the load, too
+    storage: PlantStorage | None = None
     spikes: dict[int, float] = field(default_factory=dict)  # number of the reading: wrong power
     trace: list[Moment] = field(default_factory=list)
     _pending: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
@@ -99,13 +124,19 @@ class Plant:
         while True:
             self._move()
             elapsed = self.elapsed()
-            orders = tuple(self.rig.evse(evse).setpoint.sent_w or 0.0 for evse in self.stations.evses)
-            evses_w = sum(held.power_w for held in self.stations.evses.values())
-            self.trace.append(Moment(elapsed, self.base_w(elapsed), evses_w, orders))
+            orders = [self.rig.evse(evse).setpoint.sent_w or 0.0 for evse in self.stations.evses]
+            powers = [held.power_w for held in self.stations.evses.values()]
+            if self.storage is not None:
+                state = self.rig.energy_service.state
+                orders.append((state.storage_w if state is not None else None) or 0.0)
+                self.storage.step(self.rig.clock.now(), orders[-1])
+                powers.append(self.storage.power_w)
+            self.trace.append(Moment(elapsed, self.base_w(elapsed), tuple(powers), tuple(orders)))
             if elapsed >= next_evse_meter:
                 next_evse_meter += self.timing.evse_meter_s
                 for evse in self.stations.evses:
                     self.stations.meter(evse)
+                self._report_storage()
             if elapsed >= next_meter:
                 next_meter += self.timing.meter_period_s
                 self._report(self.spikes.get(readings))
@@ -129,12 +160,22 @@ class Plant:
         seen = next((one for one in reversed(self.trace) if one.at <= self.elapsed() - ago_s), self.trace[0])
         wall = self.rig.clock.wall()
         stamp = wall - ago_s if self.timing.stamped else wall
-        grid = {"ts": rfc3339(stamp), "present": True, "power_w": seen.grid_w if wrong_w is None else wrong_w}
-        reason = self.rig.service.input("grid", json.dumps(grid).encode())
-        assert reason is None, reason
+        power_w = seen.grid_w if wrong_w is None else wrong_w
+        self.input("grid", ts=rfc3339(stamp), present=True, power_w=power_w)
         if self.loads:
-            load = {"ts": rfc3339(wall), "power_w": self.base_w(self.elapsed())}
-            assert self.rig.service.input("load", json.dumps(load).encode()) is None
+            self.input("load", ts=rfc3339(wall), power_w=self.base_w(self.elapsed()))
+
+    def _report_storage(self) -> None:
+        if self.storage is None:
+            return
+        ts = rfc3339(self.rig.clock.wall())
+        most = {"max_charge_w": STORAGE_W, "max_discharge_w": STORAGE_W, "capacity_wh": 10_000.0}
+        self.input("storage", ts=ts, power_w=self.storage.power_w, soc_pct=50.0, **most)
+
+    def input(self, kind: str, **members: object) -> None:
+        """Report an input of the facility."""
+        reason = self.rig.service.input(kind, json.dumps(members).encode())
+        assert reason is None, reason
 
     def since(self, elapsed: float) -> list[Moment]:
         return [one for one in self.trace if one.at >= elapsed]
@@ -149,14 +190,14 @@ async def plant(
     energy: EnergySection = UNMANAGED,
     *,
     loads: bool = False,
+    storage: PlantStorage | None = None,
 ) -> AsyncIterator[Plant]:
     """Run a gateway and its site."""
     names = [f"CP{number}-1" for number in range(1, evses + 1)]
-    stale_after_s = STALE_AFTER_S | {InputKind.GRID: 40.0}
-    async with service_rig(*names, policy=policy, energy=energy, stale_after_s=stale_after_s) as rig:
+    async with service_rig(*names, policy=policy, energy=energy) as rig:
         for held in rig.stations.evses.values():
             held.seldom = True
-        site = Plant(rig, timing, base_w, rig.clock.now(), loads)
+        site = Plant(rig, timing, base_w, rig.clock.now(), loads, storage)
         rig.backend.stations = site
         tasks = [asyncio.create_task(site.run())]
         if energy.enabled:

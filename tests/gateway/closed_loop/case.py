@@ -1,0 +1,118 @@
+"""One run of the closed loop, and what the law of issue 13 demands of it.
+
+The law: after each change of the base load the power is above a limit for no longer, in total, than one period and one
+delay of the grid's meter and one delay and ramp of a charger; 60 s after the last change the orders have come to rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gateway.energy.settings import EnergySection, StorageTable
+from gateway.model.command import SiteMode
+from gateway.model.moment import rfc3339
+from gateway.model.result import Status
+from gateway.model.site import SitePolicy
+from tests.gateway.closed_loop.plant import STEP_S, TOLERANCE_W, Moment, Plant, PlantStorage, Timing, plant
+from tests.gateway.commands.rig import UNMANAGED
+
+FIRST_S = 20.0  # commands are sent then
+CHANGES_S = 40.0  # changes of the load follow within this time
+SETTLE_S = 60.0  # after the last change the orders have come to rest
+WATCHED_S = 40.0  # at rest
+SURPLUS_S = 65.0  # self-consumption begins to charge when the surplus has lasted for a minute
+Changes = Sequence[tuple[float, float]]  # time after the beginning, new base load
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A site, its load and what is asked of it. `asked_w`: by a command to each EVSE; None: energy management."""
+
+    evses: int
+    timing: Timing
+    first_w: float
+    changes: Changes = ()
+    asked_w: float | None = None
+    import_w: float | None = None
+    export_w: float | None = None
+    mode: SiteMode = SiteMode.MANUAL
+    storage: bool = False
+    cheap: bool = True  # the price now, in mode `price`
+
+    @property
+    def begin_s(self) -> float:
+        surplus = self.mode is SiteMode.SELF_CONSUMPTION and self.first_w < 0
+        return FIRST_S + (SURPLUS_S if surplus else 0.0)
+
+    @property
+    def rest_s(self) -> float:
+        """Time from which the orders are at rest."""
+        return self.begin_s + max((at for at, _ in self.changes), default=0.0) + SETTLE_S
+
+    def base_w(self, elapsed: float) -> float:
+        """Return the base load at a time."""
+        power_w = self.first_w
+        for at, new_w in sorted(self.changes):
+            power_w = new_w if elapsed >= self.begin_s + at else power_w
+        return power_w
+
+    async def run(self) -> Plant:
+        """Run the case, and return the site with its trace."""
+        policy = SitePolicy("home", self.import_w, self.export_w, min_soc_pct=20.0, mode=self.mode)
+        energy, storage = UNMANAGED, PlantStorage() if self.storage else None
+        if self.asked_w is None:
+            table = StorageTable(controlled=self.storage)
+            energy = EnergySection(plan=False, storage=table)
+        async with plant(self.evses, policy, self.timing, self.base_w, energy, storage=storage) as site:
+            if self.mode is SiteMode.PRICE:
+                site.input("price", ts=rfc3339(site.rig.clock.wall()), prices=self._prices(site.rig.clock.wall()))
+            await site.rig.wait(self.begin_s)
+            for number in range(1, self.evses + 1) if self.asked_w is not None else ():
+                verb, power_w = ("charge", self.asked_w) if self.asked_w > 0 else ("discharge", -self.asked_w)
+                result = await site.rig.send(f"CP{number}-1", verb, f"c{number}", power_w=power_w, lease_s=300)
+                assert result.status in (Status.ACCEPTED, Status.CLAMPED, Status.REFUSED), result
+            await site.rig.wait(self.rest_s + WATCHED_S - self.begin_s)
+            return site
+
+    def _prices(self, wall: float) -> list[dict[str, object]]:
+        now, later = (5.0, 40.0) if self.cheap else (60.0, 10.0)
+        return [
+            {"start": rfc3339(wall - 60.0), "duration_s": 3600.0, "import_per_kwh": now, "export_per_kwh": now},
+            {"start": rfc3339(wall + 3540.0), "duration_s": 80_000.0, "import_per_kwh": later, "export_per_kwh": later},
+        ]
+
+    # the law ----------------------------------------------------------------------------------------------------------
+
+    def breaches(self, trace: Sequence[Moment]) -> Iterator[str]:
+        """Yield how the trace breaks the law."""
+        changes = [0.0, self.begin_s, *sorted(self.begin_s + at for at, _ in self.changes)]
+        for begin, end in zip(changes, [*changes[1:], trace[-1].at + 1.0], strict=True):
+            part = [one for one in trace if begin <= one.at < end]
+            if not part:
+                continue
+            allowed_s = self.timing.allowed_s(_swing_w(part))
+            above = [one for one in part if self.excess_w(one) > TOLERANCE_W]
+            if len(above) * STEP_S > allowed_s:
+                most_w = max(self.excess_w(one) for one in above)
+                yield (
+                    f"after {begin:.0f} s above a limit for {len(above) * STEP_S} s, by up to {most_w:.0f} W, "
+                    f"from {above[0].at} to {above[-1].at} s; allowed are {allowed_s:.1f} s"
+                )
+        rest = [one.orders_w for one in trace if one.at >= self.rest_s]
+        spread_w = max(max(order) - min(order) for order in zip(*rest, strict=True))
+        if spread_w > 1.0:
+            yield f"orders differ by {spread_w:.0f} W at rest: {rest[0]}, {rest[len(rest) // 2]}, {rest[-1]}"
+
+    def excess_w(self, one: Moment) -> float:
+        """Return the power above a limit: by what commands request, or which energy management could prevent."""
+        over_w = one.grid_w - self.import_w if self.import_w is not None else 0.0
+        under_w = -one.grid_w - self.export_w if self.export_w is not None else 0.0
+        if self.asked_w is not None:
+            over_w, under_w = min(over_w, one.controlled_w), min(under_w, -one.controlled_w)
+        return max(over_w, under_w)
+
+
+def _swing_w(part: Sequence[Moment]) -> float:
+    """Return the most by which the power of one EVSE or the storage moves."""
+    return max(max(powers) - min(powers) for powers in zip(*(one.powers_w for one in part), strict=True))
