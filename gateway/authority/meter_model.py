@@ -39,10 +39,12 @@ KEEP_S = 90.0  # of recorded power, for a meter whose readings are stamped much 
 CANDIDATES = tuple(STEP_S * step for step in range(int(LONGEST_DELAY_S / STEP_S) + 1))
 MEMORY_S = 300.0  # time constant with which costs are forgotten
 MOST_COST_W = 20_000.0
-DELAY_COST_W_PER_S = 150.0  # of a change of the delay
+DELAY_COST_W_PER_S = 600.0  # of a change of the delay
+UNSTAMPED_COST_W_PER_S = 150.0  # of a delay other than the one that the time stamp shows
 PLAUSIBLE_SHARE = 0.1  # of the difference in base load: a cost up to this above the least one is as plausible
 POSSIBLE_SHARE = 1.1  # likewise, while a limit is or was exceeded
 BEYOND_W = 50.0  # above a limit, and above the highest load so far
+OPEN_S = 40.0  # after a limit was exceeded
 RESPONSE_S = 15.0  # for a resource to reach a power: its delay and its ramp
 TOGETHER_S = 0.05  # records of one moment
 FILTER_S = 2.0  # time constant of the tracked estimate
@@ -277,7 +279,7 @@ class MeterModel:
     _tracked_w: float = 0.0
     _extremes: tuple[tuple[float, float], ...] = ()  # of the last two readings
     _at: float = -math.inf  # arrival of the last reading
-    _beyond: bool = False  # a limit was exceeded, and it is open since by how much
+    _beyond_at: float = -math.inf  # a limit was exceeded, and it is open since by which load
     _stamp: float = math.nan
     _doubted_w: float | None = None  # an impossible reading that has not been confirmed
     _accepted_w: float = math.nan
@@ -328,12 +330,22 @@ class MeterModel:
             self._tracked_w = best_w
         else:
             self._tracked_w += (best_w - self._tracked_w) * (1.0 - math.exp(-elapsed_s / FILTER_S))
-        extremes_w = found.extremes_w()
-        if self._beyond or found.beyond:
-            low_w, high_w = found.widest_w()
-            self._beyond = found.beyond or max(extremes_w[0] - low_w, high_w - extremes_w[1]) > BEYOND_W
-            extremes_w = min(extremes_w[0], low_w), max(extremes_w[1], high_w)
-        self._extremes = (*self._extremes[-1:], extremes_w)
+        self._extremes = (*self._extremes[-1:], self._bounds_w(found, now))
+
+    def _bounds_w(self, found: _Hypotheses, now: float) -> tuple[float, float]:
+        """Return the extremes by this reading; after a limit was exceeded, all that is possible until that is clear."""
+        low_w, high_w = found.extremes_w()
+        if found.beyond:
+            self._beyond_at = now
+        elif now - self._beyond_at > OPEN_S:
+            return low_w, high_w
+        lowest_w, highest_w = found.widest_w()
+        low_w, high_w = min(low_w, lowest_w), max(high_w, highest_w)
+        if high_w - low_w <= BEYOND_W:
+            self._beyond_at = -math.inf
+        elif not found.beyond:  # a part of the power would only keep it open for longer
+            low_w, high_w = min(low_w, self._extremes[-1][0]), max(high_w, self._extremes[-1][1])
+        return low_w, high_w
 
     def _explain(self, now: float, grid_w: float, stamped_s: float, elapsed_s: float, allowed: Band) -> _Hypotheses:
         """Return the hypotheses after a reading: the cheapest way to each delay."""
@@ -348,9 +360,11 @@ class MeterModel:
         stamped = self.history.within(measured - STEP_S / 2, measured + STEP_S / 2)
         spans = np.array((stamped, *self.history.spans(now))).T
         low_w, high_w, rose_w, fell_w = spans[0], spans[1], spans[6], spans[7]
+        unstamped_w = UNSTAMPED_COST_W_PER_S * np.abs(delay_s - stamped_s)
         if before is None:
             loads_w = np.stack((grid_w - (low_w + high_w) / 2, grid_w - high_w, grid_w - low_w))
-            return _Hypotheses(delay_s, spans, grid_w, np.tile(loads_w, 2), np.zeros(2 * delay_s.size))
+            cost_w = np.concatenate((unstamped_w, np.zeros(delay_s.size)))
+            return _Hypotheses(delay_s, spans, grid_w, np.tile(loads_w, 2), cost_w)
         size = delay_s.size
         # rows: the delay now, columns: the delay before. Since then the power has moved no further than ordered
         _, _, rise_w, fall_w, rose_before_w, fell_before_w, _, _ = before.spans
@@ -363,7 +377,7 @@ class MeterModel:
         moved_w = np.abs(np.minimum(np.maximum(base_w, least_w), most_w) - base_w)
         moved_s = delay_s[:, None] - before.delay_s
         moved_s[0, 0] = 0.0  # a delay that the time stamps show may vary
-        cost_w = before.cost_w[:size] * decay + moved_w + DELAY_COST_W_PER_S * np.abs(moved_s)
+        cost_w = before.cost_w[:size] * decay + unstamped_w * (1.0 - decay) + moved_w + DELAY_COST_W_PER_S * np.abs(moved_s)
         cost_w[moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
         rows = np.arange(size)
         way = cost_w.argmin(axis=1)

@@ -1,7 +1,8 @@
 """One run of the closed loop, and what the law of issue 13 demands of it.
 
 The law: after each change of the base load the power is above a limit for no longer, in total, than one period and one
-delay of the grid's meter and one delay and ramp of a charger; 60 s after the last change the orders have come to rest.
+delay of the grid's meter and one delay and ramp of a charger; 60 s after the last change the orders have come to rest,
+or later where the meters are so slow that the cut, what it did and its confirmation take longer (`Timing.settles_s`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from tests.gateway.commands.rig import UNMANAGED
 
 FIRST_S = 20.0  # commands are sent then
 CHANGES_S = 40.0  # changes of the load follow within this time
-SETTLE_S = 60.0  # after the last change the orders have come to rest
 WATCHED_S = 40.0  # at rest
+REST_W = 100.0  # of energy management, which follows the state of charge
 SURPLUS_S = 65.0  # self-consumption begins to charge when the surplus has lasted for a minute
 Changes = Sequence[tuple[float, float]]  # time after the beginning, new base load
 
@@ -48,7 +49,7 @@ class Case:
     @property
     def rest_s(self) -> float:
         """Time from which the orders are at rest."""
-        return self.begin_s + max((at for at, _ in self.changes), default=0.0) + SETTLE_S
+        return self.begin_s + max((at for at, _ in self.changes), default=0.0) + self.timing.settles_s
 
     def base_w(self, elapsed: float) -> float:
         """Return the base load at a time."""
@@ -101,7 +102,7 @@ class Case:
                 )
         rest = [one.orders_w for one in trace if one.at >= self.rest_s]
         spread_w = max(max(order) - min(order) for order in zip(*rest, strict=True))
-        if spread_w > 1.0:
+        if spread_w > (1.0 if self.asked_w is not None else REST_W):
             yield f"orders differ by {spread_w:.0f} W at rest: {rest[0]}, {rest[len(rest) // 2]}, {rest[-1]}"
 
     def excess_w(self, one: Moment) -> float:

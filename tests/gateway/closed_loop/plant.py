@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from gateway.authority.meter_model import LONGEST_DELAY_S
 from gateway.bench.plain_station import PlainStations
 from gateway.energy.settings import EnergySection
 from gateway.model.moment import rfc3339
@@ -20,6 +21,7 @@ STEP_S = 0.25
 SLACK_S = 1.0 + 4 * STEP_S  # interval of energy management, steps of the simulation
 TOLERANCE_W = 60.0
 STORAGE_W = 5000.0
+SWING_W = 6000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,15 @@ class Timing:
         """
         moving_s = self.charger_delay_s + swing_w / self.charger_w_per_s
         return self.meter_delay_s + self.meter_period_s + moving_s + SLACK_S
+
+    @property
+    def settles_s(self) -> float:
+        """Return the time to rest: the load is measured, power is cut, measured at the EVSE and, however late, at the
+        grid, released when a second reading confirms it.
+        """
+        moving_s = self.charger_delay_s + SWING_W / self.charger_w_per_s
+        measured_s = self.meter_delay_s + 3 * self.meter_period_s + self.evse_meter_s + LONGEST_DELAY_S
+        return max(60.0, moving_s + measured_s)
 
 
 @dataclass
