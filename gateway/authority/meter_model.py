@@ -37,6 +37,11 @@ LONGEST_DELAY_S = 16.0
 STEP_S = 1.0  # between candidate delays
 KEEP_S = 90.0  # of recorded power, for a meter whose readings are stamped much earlier
 CANDIDATES = tuple(STEP_S * step for step in range(int(LONGEST_DELAY_S / STEP_S) + 1))
+DELAYS = 1 + len(CANDIDATES)  # the stamped one first
+_DELAYS_THRICE = np.tile(np.arange(DELAYS), 3)
+_STEADY = np.repeat((0, 0, DELAYS), DELAYS)  # columns of delays that never change
+_STEADY_LAST = np.concatenate((np.arange(DELAYS), np.arange(2 * DELAYS, 3 * DELAYS)))
+_SPAN_NOW = [0, 1, 6, 7]  # members of `Span` that a reading is compared with
 MEMORY_S = 300.0  # time constant with which costs are forgotten
 MOST_COST_W = 20_000.0
 DELAY_COST_W_PER_S = 600.0  # of a change of the delay
@@ -102,18 +107,6 @@ class _Way(NamedTuple):
     bottom_w: float = 0.0
 
 
-class _Total(NamedTuple):
-    """All resources from the time `at` on."""
-
-    at: float
-    low_w: float = 0.0
-    high_w: float = 0.0
-    rise_w: float = 0.0
-    fall_w: float = 0.0
-    rose_w: float = 0.0
-    fell_w: float = 0.0
-
-
 _AT_REST = _Way()
 
 
@@ -123,8 +116,8 @@ class PowerHistory:
     def __init__(self) -> None:
         self._present: dict[str, _Way] = {}
         self._overtaken: dict[str, list[tuple[float, float]]] = {}  # (until when it may still be followed, order)
-        self._totals: list[_Total] = [_Total(-math.inf)]
-        self._times: list[float] = [-math.inf]
+        self._totals: list[list[float]] = [[0.0] * 6]  # low, high, rise, fall, rose and fell as of `Span`
+        self._times: list[float] = [-math.inf]  # of each total
 
     def present(self, name: str) -> tuple[float, float]:
         """Return the interval recorded last for a resource; 0 W where there is none."""
@@ -146,26 +139,26 @@ class PowerHistory:
             new = _Way(given_w, power_w, power_w, 0.0, 0.0, power_w, power_w)
         else:
             left = [(now + RESPONSE_S, one) for one in before.given_w[1:] if one not in given_w]
-            still = self._overtaken[name] = [one for one in overtaken or () if one[0] > now] + left
-            new = _way(given_w, [given_w[0], *(one for _, one in still), *given_w[1:]])
-            if not still:
-                del self._overtaken[name]
+            if overtaken or left:
+                overtaken = self._overtaken[name] = [one for one in overtaken or () if one[0] > now] + left
+            if overtaken:
+                new = _way(given_w, [given_w[0], *(one for _, one in overtaken), *given_w[1:]])
+            else:
+                self._overtaken.pop(name, None)
+                new = _way(given_w, given_w)
         self._present[name] = new
-        last = self._totals[-1]
-        total = _Total(
-            now,
-            last.low_w + new.low_w - before.low_w,
-            last.high_w + new.high_w - before.high_w,
-            last.rise_w + new.rise_w - before.rise_w,
-            last.fall_w + new.fall_w - before.fall_w,
-            last.rose_w + max(0.0, new.top_w - before.top_w),
-            last.fell_w + max(0.0, before.bottom_w - new.bottom_w),
-        )
-        if now - last.at < TOGETHER_S:
-            self._totals[-1] = total._replace(at=last.at)
-        else:
-            self._totals.append(total)
+        if now - self._times[-1] >= TOGETHER_S:
+            self._totals.append(self._totals[-1].copy())
             self._times.append(now)
+        total = self._totals[-1]
+        total[0] += new.low_w - before.low_w
+        total[1] += new.high_w - before.high_w
+        total[2] += new.rise_w - before.rise_w
+        total[3] += new.fall_w - before.fall_w
+        if new.top_w > before.top_w:
+            total[4] += new.top_w - before.top_w
+        if new.bottom_w < before.bottom_w:
+            total[5] += before.bottom_w - new.bottom_w
 
     def order(self, name: str, now: float, power_w: float) -> None:
         """Record that a resource is ordered another power."""
@@ -179,29 +172,20 @@ class PowerHistory:
         if drop > 64:
             del self._totals[:drop], self._times[:drop]
             ways = self._present.values()
-            self._totals[-1] = self._totals[-1]._replace(
-                low_w=math.fsum(way.low_w for way in ways),
-                high_w=math.fsum(way.high_w for way in ways),
-                rise_w=math.fsum(way.rise_w for way in ways),
-                fall_w=math.fsum(way.fall_w for way in ways),
-            )
+            self._totals[-1][:4] = [math.fsum(column) for column in zip(*(way[1:5] for way in ways), strict=True)]
 
     def constant_since(self, begin: float) -> float | None:
         """Return the power if it has not moved since a time, else None."""
-        last = self._totals[-1]
-        return last.low_w if last.at <= begin and last.low_w == last.high_w else None
+        low_w, high_w = self._totals[-1][:2]
+        return low_w if self._times[-1] <= begin and low_w == high_w else None
 
     def within(self, begin: float, end: float) -> Span:
         """Return the power between two times."""
         first = max(bisect.bisect_right(self._times, begin) - 1, 0)
         last = max(bisect.bisect_right(self._times, end) - 1, first)
-        one, two = self._totals[first], self._totals[last]
-        if one is two:
-            return Span(*one[1:], *one[5:])
-        low_w, high_w = one.low_w, one.high_w
-        for total in self._totals[first + 1 : last + 1]:
-            low_w, high_w = min(low_w, total.low_w), max(high_w, total.high_w)
-        return Span(low_w, high_w, one.rise_w, one.fall_w, one.rose_w, one.fell_w, two.rose_w, two.fell_w)
+        parts = self._totals[first : last + 1]
+        low_w, high_w = min(one[0] for one in parts), max(one[1] for one in parts)
+        return Span(low_w, high_w, *parts[0][2:], *parts[-1][4:])
 
     def spans(self, now: float) -> list[Span]:
         """Return the power around the time of each candidate delay, in one pass."""
@@ -210,21 +194,26 @@ class PowerHistory:
         last, found = self._totals[index - 1], []
         for _ in CANDIDATES:
             edge += STEP_S
-            first, low_w, high_w = last, last.low_w, last.high_w
+            low_w, high_w, rise_w, fall_w, rose_w, fell_w = last
             while index < count and self._times[index] <= edge:
                 last = self._totals[index]
-                low_w, high_w = min(low_w, last.low_w), max(high_w, last.high_w)
+                if last[0] < low_w:
+                    low_w = last[0]
+                if last[1] > high_w:
+                    high_w = last[1]
                 index += 1
-            moved = first.rise_w, first.fall_w, first.rose_w, first.fell_w, last.rose_w, last.fell_w
-            found.append(Span(low_w, high_w, *moved))
+            found.append(Span(low_w, high_w, rise_w, fall_w, rose_w, fell_w, last[4], last[5]))
         return found[::-1]
 
 
 def _way(given_w: tuple[float, ...], powers_w: Sequence[float]) -> _Way:
-    steps = [later - earlier for earlier, later in pairwise(powers_w)]
-    rise_w, fall_w = sum(step for step in steps if step > 0), -sum(step for step in steps if step < 0)
-    top_w, bottom_w = powers_w[0] + rise_w, powers_w[0] - fall_w
-    return _Way(given_w, min(powers_w), max(powers_w), rise_w, fall_w, top_w, bottom_w)
+    rise_w = fall_w = 0.0
+    for earlier_w, later_w in pairwise(powers_w):
+        if later_w > earlier_w:
+            rise_w += later_w - earlier_w
+        else:
+            fall_w += earlier_w - later_w
+    return _Way(given_w, min(powers_w), max(powers_w), rise_w, fall_w, powers_w[0] + rise_w, powers_w[0] - fall_w)
 
 
 @dataclass(slots=True)
@@ -244,17 +233,15 @@ class _Hypotheses:
 
     @property
     def best_w(self) -> float:
-        return float(self.loads_w[0, int(self.cost_w[: self.delay_s.size].argmin())])
+        return float(self.loads_w[0, int(self.cost_w[:DELAYS].argmin())])
 
     def extremes_w(self) -> tuple[float, float]:
         """Return the extremes of all hypotheses that are as plausible as the best one."""
-        size = self.delay_s.size
-        return _extremes_w(self.loads_w[:, :size], self.cost_w[:size], PLAUSIBLE_SHARE)
+        return _extremes_w(self.loads_w[:, :DELAYS], self.cost_w[:DELAYS], PLAUSIBLE_SHARE)
 
     def widest_w(self) -> tuple[float, float]:
         """Return the extremes of all delays that are possible where a load has changed while power moved."""
-        size = self.delay_s.size
-        return _extremes_w(self.loads_w[:, size:], self.cost_w[size:], POSSIBLE_SHARE)
+        return _extremes_w(self.loads_w[:, DELAYS:], self.cost_w[DELAYS:], POSSIBLE_SHARE)
 
 
 def _extremes_w(loads_w: Array, cost_w: Array, share: float) -> tuple[float, float]:
@@ -359,49 +346,46 @@ class MeterModel:
         delay_s, measured = np.array((stamped_s, *CANDIDATES)), now - stamped_s
         stamped = self.history.within(measured - STEP_S / 2, measured + STEP_S / 2)
         spans = np.array((stamped, *self.history.spans(now))).T
-        low_w, high_w, rose_w, fell_w = spans[0], spans[1], spans[6], spans[7]
         unstamped_w = UNSTAMPED_COST_W_PER_S * np.abs(delay_s - stamped_s)
         if before is None:
-            loads_w = np.stack((grid_w - (low_w + high_w) / 2, grid_w - high_w, grid_w - low_w))
-            cost_w = np.concatenate((unstamped_w, np.zeros(delay_s.size)))
+            loads_w = grid_w - np.stack(((spans[0] + spans[1]) / 2, spans[1], spans[0]))
+            cost_w = np.concatenate((unstamped_w, np.zeros(DELAYS)))
             return _Hypotheses(delay_s, spans, grid_w, np.tile(loads_w, 2), cost_w)
-        size = delay_s.size
-        # rows: the delay now, columns: the delay before. Since then the power has moved no further than ordered
-        _, _, rise_w, fall_w, rose_before_w, fell_before_w, _, _ = before.spans
-        rise_w = np.maximum(rise_w + rose_w[:, None] - rose_before_w, 0.0)
-        fall_w = np.maximum(fall_w + fell_w[:, None] - fell_before_w, 0.0)
-        base_w = before.loads_w[0, :size]
-        power_w = before.grid_w - base_w
-        least_w = grid_w - np.minimum(np.maximum(power_w + rise_w, low_w[:, None]), high_w[:, None])
-        most_w = grid_w - np.minimum(np.maximum(power_w - fall_w, low_w[:, None]), high_w[:, None])
-        moved_w = np.abs(np.minimum(np.maximum(base_w, least_w), most_w) - base_w)
-        moved_s = delay_s[:, None] - before.delay_s
-        moved_s[0, 0] = 0.0  # a delay that the time stamps show may vary
-        cost_w = before.cost_w[:size] * decay + unstamped_w * (1.0 - decay) + moved_w + DELAY_COST_W_PER_S * np.abs(moved_s)
-        cost_w[moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
-        rows = np.arange(size)
-        way = cost_w.argmin(axis=1)
-        cheapest_w = cost_w[rows, way]
-        cheapest_w = np.minimum(cheapest_w - cheapest_w.min(), MOST_COST_W)
-        # each estimate has a power of its own that moves on from there
-        both, ways = np.concatenate((rows, rows)), np.concatenate((way, rows))
-        earlier_w = np.concatenate((before.loads_w[:, way], before.loads_w[:, size:]), axis=1)
-        power_w, low_w, high_w = before.grid_w - earlier_w, low_w[both], high_w[both]
-        least_w = grid_w - np.minimum(np.maximum(power_w + rise_w[both, ways], low_w), high_w)
-        most_w = grid_w - np.minimum(np.maximum(power_w - fall_w[both, ways], low_w), high_w)
+        # three ways to each delay: it has not changed, the best one has changed to it, it never changes
+        best = int(before.cost_w[:DELAYS].argmin())
+        ways = _DELAYS_THRICE.copy()
+        ways[DELAYS : 2 * DELAYS] = best
+        earlier_w = before.loads_w[:, ways + _STEADY]
+        low_w, high_w, rose_w, fell_w = spans[_SPAN_NOW][:, _DELAYS_THRICE]
+        # since then the power has moved no further than ordered; each estimate has a power of its own that moves on
+        _, _, rise_w, fall_w, rose_before_w, fell_before_w, _, _ = before.spans[:, ways]
+        power_w = before.grid_w - earlier_w
+        risen_w = power_w + np.maximum(rise_w + rose_w - rose_before_w, 0.0)
+        fallen_w = power_w - np.maximum(fall_w + fell_w - fell_before_w, 0.0)
+        least_w = grid_w - np.minimum(np.maximum(risen_w, low_w), high_w)
+        most_w = grid_w - np.minimum(np.maximum(fallen_w, low_w), high_w)
         loads_w = np.minimum(np.maximum(earlier_w, least_w), most_w)
-        steady_w = before.cost_w[size:] * decay + np.abs(loads_w[0, size:] - earlier_w[0, size:])
-        bests, beyond = [int(cheapest_w.argmin()), size + int(steady_w.argmin())], False
+        moved_w = np.abs(loads_w[0] - earlier_w[0])
+        moved_s = delay_s - before.delay_s[best]
+        moved_w[:DELAYS] += before.cost_w[:DELAYS] * decay + unstamped_w * (1.0 - decay)
+        moved_w[DELAYS : 2 * DELAYS] += before.cost_w[best] * decay + DELAY_COST_W_PER_S * np.abs(moved_s)
+        moved_w[DELAYS : 2 * DELAYS][moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
+        moved_w[2 * DELAYS :] += before.cost_w[DELAYS:] * decay
+        chosen = _STEADY_LAST.copy()
+        chosen[:DELAYS][moved_w[DELAYS : 2 * DELAYS] < moved_w[:DELAYS]] += DELAYS
+        loads_w, cost_w = loads_w[:, chosen], moved_w[chosen]
+        cost_w[:DELAYS] = np.minimum(cost_w[:DELAYS] - cost_w[:DELAYS].min(), MOST_COST_W)
+        bests, beyond = [int(cost_w[:DELAYS].argmin()), DELAYS + int(cost_w[DELAYS:].argmin())], False
         if grid_w > allowed.high_w + BEYOND_W:
-            risen = least_w[2] > earlier_w[2] + BEYOND_W
+            risen = (least_w[2] > earlier_w[2] + BEYOND_W)[chosen]
             beyond = bool(risen[bests].any())
-            loads_w[2] = np.where(risen, most_w[2], loads_w[2])
+            loads_w[2] = np.where(risen, most_w[2, chosen], loads_w[2])
         elif grid_w < allowed.low_w - BEYOND_W:
-            fallen = most_w[1] < earlier_w[1] - BEYOND_W
+            fallen = (most_w[1] < earlier_w[1] - BEYOND_W)[chosen]
             beyond = bool(fallen[bests].any())
-            loads_w[1] = np.where(fallen, least_w[1], loads_w[1])
+            loads_w[1] = np.where(fallen, least_w[1, chosen], loads_w[1])
         agree = bool(loads_w[2].max() - loads_w[1].min() <= 1e-6)
-        return _Hypotheses(delay_s, spans, grid_w, loads_w, np.concatenate((cheapest_w, steady_w)), agree, beyond)
+        return _Hypotheses(delay_s, spans, grid_w, loads_w, cost_w, agree, beyond)
 
     def _possible(self, grid_w: float, connection_w: float | None) -> bool:
         """Return whether a reading is one that the connection can carry, or confirmed by the one before."""
