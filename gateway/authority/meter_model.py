@@ -50,6 +50,8 @@ PLAUSIBLE_SHARE = 0.1  # of the difference in base load: a cost up to this above
 POSSIBLE_SHARE = 1.1  # likewise, while a limit is or was exceeded
 BEYOND_W = 50.0  # above a limit, and above the highest load so far
 OPEN_S = 40.0  # after a limit was exceeded
+CLEAR_SHARE = 0.25  # of what is held: less of it left open is clear
+SWING_S = 60.0  # time constant with which a movement is forgotten
 RESPONSE_S = 15.0  # for a resource to reach a power: its delay and its ramp
 TOGETHER_S = 0.05  # records of one moment
 FILTER_S = 2.0  # time constant of the tracked estimate
@@ -239,15 +241,20 @@ class _Hypotheses:
         """Return the extremes of all hypotheses that are as plausible as the best one."""
         return _extremes_w(self.loads_w[:, :DELAYS], self.cost_w[:DELAYS], PLAUSIBLE_SHARE)
 
-    def widest_w(self) -> tuple[float, float]:
-        """Return the extremes of all delays that are possible where a load has changed while power moved."""
-        return _extremes_w(self.loads_w[:, DELAYS:], self.cost_w[DELAYS:], POSSIBLE_SHARE)
+    @property
+    def swing_w(self) -> float:
+        """Return by how much the controlled power has moved within the longest delay."""
+        return float(self.spans[1].max() - self.spans[0].min())
+
+    def widest_w(self, swing_w: float) -> tuple[float, float]:
+        """Return the extremes of all delays that are possible where loads have hidden in movements of up to `swing_w`."""
+        return _extremes_w(self.loads_w[:, DELAYS:], self.cost_w[DELAYS:], POSSIBLE_SHARE, swing_w)
 
 
-def _extremes_w(loads_w: Array, cost_w: Array, share: float) -> tuple[float, float]:
+def _extremes_w(loads_w: Array, cost_w: Array, share: float, allowed_w: float = 0.0) -> tuple[float, float]:
     _, low_w, high_w = loads_w
     best = int(cost_w.argmin())
-    more_w = cost_w - cost_w[best]
+    more_w = cost_w - cost_w[best] - allowed_w
     lower, higher = more_w <= share * (low_w[best] - low_w), more_w <= share * (high_w - high_w[best])
     lower[best] = higher[best] = True
     return float(low_w[lower].min()), float(high_w[higher].max())
@@ -267,6 +274,7 @@ class MeterModel:
     _extremes: tuple[tuple[float, float], ...] = ()  # of the last two readings
     _at: float = -math.inf  # arrival of the last reading
     _beyond_at: float = -math.inf  # a limit was exceeded, and it is open since by which load
+    _swing_w: float = 0.0
     _stamp: float = math.nan
     _doubted_w: float | None = None  # an impossible reading that has not been confirmed
     _accepted_w: float = math.nan
@@ -312,6 +320,7 @@ class MeterModel:
         before = self._hypotheses
         found = self._hypotheses = self._explain(now, grid_w, stamped_s, elapsed_s, allowed)
         self._at = now
+        self._swing_w = max(found.swing_w, self._swing_w * math.exp(-elapsed_s / SWING_S))
         best_w = found.best_w
         if before is None or abs(best_w - self._tracked_w) >= LOAD_STEP_W:
             self._tracked_w = best_w
@@ -326,12 +335,13 @@ class MeterModel:
             self._beyond_at = now
         elif now - self._beyond_at > OPEN_S:
             return low_w, high_w
-        lowest_w, highest_w = found.widest_w()
+        lowest_w, highest_w = found.widest_w(self._swing_w)
         low_w, high_w = min(low_w, lowest_w), max(high_w, highest_w)
-        if high_w - low_w <= BEYOND_W:
+        held_low_w, held_high_w = self._extremes[-1] if self._extremes else (low_w, high_w)
+        if high_w - low_w <= max(BEYOND_W, CLEAR_SHARE * (held_high_w - held_low_w)):
             self._beyond_at = -math.inf
         elif not found.beyond:  # a part of the power would only keep it open for longer
-            low_w, high_w = min(low_w, self._extremes[-1][0]), max(high_w, self._extremes[-1][1])
+            low_w, high_w = min(low_w, held_low_w), max(high_w, held_high_w)
         return low_w, high_w
 
     def _explain(self, now: float, grid_w: float, stamped_s: float, elapsed_s: float, allowed: Band) -> _Hypotheses:
