@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -13,16 +13,14 @@ from gateway.energy.settings import EnergySection
 from gateway.model.command import SiteMode
 from gateway.model.result import Status
 from gateway.model.site import SitePolicy
+from tests.gateway.closed_loop.case import Case, Changes
 from tests.gateway.closed_loop.plant import TOLERANCE_W, Plant, Timing, plant
 
-FIRST_S = 20.0  # the command is sent then, or the mode begins
-LAST_S = 60.0  # the last change of the load
-REST_S = LAST_S + 60.0  # by then the orders have come to rest
-END_S = REST_S + 40.0
+FIRST_S = 20.0
 ASKED_W = 6000.0
 MANAGED = EnergySection(plan=False)
-# each example runs for minutes of virtual time: the same ones in every run, and a failure is shown as it was found
-unshrunk = settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate], derandomize=True)
+SOAK = settings.get_current_profile_name() == "soak"
+FASTEST = Timing()
 
 timings = st.builds(
     Timing,
@@ -35,87 +33,109 @@ timings = st.builds(
 )
 
 
-def changes(least_w: float) -> st.SearchStrategy[list[tuple[int, float]]]:
-    """Return changes of the base load: (time, new power)."""
-    powers = st.integers(int(least_w / 500), 16).map(lambda step: 500.0 * step)
-    return st.lists(st.tuples(st.integers(int(FIRST_S), int(LAST_S)), powers), max_size=3)
+def law(examples: int) -> settings:
+    """Return the settings of a law: each example runs for minutes of virtual time, so a failure is not shrunk."""
+    return settings(max_examples=500 if SOAK else examples, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
-def stepped(first_w: float, changes: list[tuple[int, float]]) -> Callable[[float], float]:
-    """Return the base load over time."""
-    ordered = sorted(changes)
-
-    def base_w(elapsed: float) -> float:
-        power_w = first_w
-        for at, new_w in ordered:
-            power_w = new_w if elapsed >= at else power_w
-        return power_w
-
-    return base_w
+def changes(least_w: float, most_w: float) -> st.SearchStrategy[Changes]:
+    """Return changes of the base load: (time after the command, new power), often in the moment of the command."""
+    powers = st.integers(int(least_w / 500), int(most_w / 500)).map(lambda step: 500.0 * step)
+    return st.lists(st.tuples(st.just(0.0) | st.integers(0, 40).map(float), powers), max_size=3).map(tuple)
 
 
-def assert_within(site: Plant, changes: list[tuple[int, float]], limit_w: float, change_w: float) -> None:
-    """No charge above the limit for longer than meter and chargers need after the last change of the load."""
-    allowed_s = site.timing.slowest_s(change_w)
-    moments = sorted([FIRST_S, *(float(at) for at, _ in changes)])
-    for one in site.trace:
-        last = max((at for at in moments if at <= one.at), default=0.0)
-        excess_w = min(one.grid_w - limit_w, one.evses_w)
-        assert excess_w <= TOLERANCE_W or one.at - last <= allowed_s, (one, last, allowed_s)
+def keeps_the_law(case: Case) -> Plant:
+    site = run_virtual(case.run())
+    assert list(case.breaches(site.trace)) == []
+    return site
 
 
-def assert_at_rest(site: Plant) -> None:
-    """Orders do not change any more."""
-    orders = [one.orders for one in site.since(REST_S)]
-    spread_w = max(max(order) - min(order) for order in zip(*orders, strict=True))
-    assert spread_w <= 1.0, [orders[0], orders[len(orders) // 2], orders[-1]]
+evses = st.integers(1, 4)
+limits = st.sampled_from([4000.0, 10_000.0])
 
 
-@unshrunk
+@law(60)
+@given(evses, timings, limits, st.sampled_from([0.0, 500.0, 2000.0]), changes(-2000.0, 8000.0))
+def test_commands_keep_the_import_limit(
+    count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes
+) -> None:
+    keeps_the_law(Case(count, timing, first_w, changes, asked_w=ASKED_W, import_w=limit_w))
+
+
+@law(40)
+@given(evses, timings, limits, st.sampled_from([0.0, -500.0, -2000.0]), changes(-8000.0, 2000.0))
+def test_commands_keep_the_export_limit(
+    count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes
+) -> None:
+    keeps_the_law(Case(count, timing, first_w, changes, asked_w=-ASKED_W, export_w=limit_w))
+
+
+@law(20)
+@given(evses, timings, st.sampled_from([1000.0, 3000.0, 5000.0]), changes(0.0, 8000.0), st.booleans())
+def test_self_consumption_comes_to_rest_at_no_exchange(
+    count: int, timing: Timing, first_w: float, changes: Changes, storage: bool
+) -> None:
+    case = Case(count, timing, first_w, changes, mode=SiteMode.SELF_CONSUMPTION, storage=storage)
+    end = keeps_the_law(case).trace[-1]
+    assert end.base_w <= 200.0 or abs(end.grid_w) <= 150.0
+
+
+@law(15)
+@given(evses, timings, st.sampled_from([-1000.0, -3000.0, -5000.0]), changes(-8000.0, -500.0), st.booleans())
+def test_surplus_is_charged_without_a_cycle(
+    count: int, timing: Timing, first_w: float, changes: Changes, storage: bool
+) -> None:
+    keeps_the_law(Case(count, timing, first_w, changes, mode=SiteMode.SELF_CONSUMPTION, storage=storage))
+
+
+@law(30)
 @given(
-    st.integers(1, 4),
+    evses,
     timings,
-    st.sampled_from([4000.0, 10_000.0]),
-    st.sampled_from([0.0, 500.0, 2000.0]),
-    changes(-2000.0),
+    st.sampled_from([1000.0, 4000.0]),
+    st.sampled_from([1000.0, 3000.0, 5000.0]),
+    changes(0.0, 8000.0),
+    st.booleans(),
 )
-def test_commands_keep_the_import_limit_and_come_to_rest(
-    evses: int, timing: Timing, limit_w: float, first_w: float, changes: list[tuple[int, float]]
+def test_peak_shaving_keeps_the_peak(
+    count: int, timing: Timing, peak_w: float, first_w: float, changes: Changes, storage: bool
 ) -> None:
-    async def scene() -> None:
-        policy = SitePolicy("home", import_limit_w=limit_w)
-        async with plant(evses, policy, timing, stepped(first_w, changes)) as site:
-            await site.rig.wait(FIRST_S)
-            for number in range(1, evses + 1):
-                result = await site.rig.send(f"CP{number}-1", "charge", f"c{number}", power_w=ASKED_W, lease_s=300)
-                assert result.status in (Status.ACCEPTED, Status.CLAMPED, Status.REFUSED)
-            await site.rig.wait(END_S - FIRST_S)
-            assert_within(site, changes, limit_w, ASKED_W)
-            assert_at_rest(site)
-
-    run_virtual(scene())
+    case = Case(count, timing, first_w, changes, import_w=peak_w, mode=SiteMode.PEAK_SHAVING, storage=storage)
+    assert keeps_the_law(case).trace[-1].grid_w <= peak_w + TOLERANCE_W
 
 
-@pytest.mark.parametrize("mode", [SiteMode.SELF_CONSUMPTION, SiteMode.PEAK_SHAVING])
-@unshrunk
-@given(st.integers(1, 4), timings, st.sampled_from([1000.0, 3000.0, 5000.0]), changes(0.0))
-def test_modes_come_to_rest_at_their_target(
-    mode: SiteMode, evses: int, timing: Timing, first_w: float, changes: list[tuple[int, float]]
+@law(15)
+@given(evses, timings, limits, st.sampled_from([0.0, 2000.0]), changes(-2000.0, 8000.0), st.booleans())
+def test_cheap_energy_is_charged_within_the_import_limit(
+    count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes, storage: bool
 ) -> None:
-    peak_w = 1000.0 if mode is SiteMode.PEAK_SHAVING else None
+    keeps_the_law(Case(count, timing, first_w, changes, import_w=limit_w, mode=SiteMode.PRICE, storage=storage))
 
-    async def scene() -> None:
-        policy = SitePolicy("home", mode=mode, import_limit_w=peak_w)
-        async with plant(evses, policy, timing, stepped(first_w, changes), MANAGED) as site:
-            await site.rig.wait(END_S)
-            assert_at_rest(site)
-            end = site.trace[-1]
-            if mode is SiteMode.PEAK_SHAVING:
-                assert end.grid_w <= 1000.0 + TOLERANCE_W
-            elif end.base_w > 200.0:
-                assert abs(end.grid_w) <= 150.0
 
-    run_virtual(scene())
+@law(15)
+@given(evses, timings, limits, st.sampled_from([-2000.0, 0.0, 2000.0]), changes(-8000.0, 8000.0), st.booleans())
+def test_expensive_energy_is_discharged_within_the_export_limit(
+    count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes, storage: bool
+) -> None:
+    case = Case(count, timing, first_w, changes, export_w=limit_w, mode=SiteMode.PRICE, storage=storage)
+    keeps_the_law(replace(case, cheap=False))
+
+
+def test_a_load_that_rises_with_the_command_is_answered_once() -> None:
+    """Chargers that are late ramp while the load rises: power above the limit ends with the first cut."""
+    timing = Timing(0.5, 2.0, stamped=True, charger_delay_s=3.0, charger_w_per_s=1000.0)
+    keeps_the_law(Case(4, timing, 2000.0, ((0.0, 8000.0),), asked_w=ASKED_W, import_w=10_000.0))
+
+
+@pytest.mark.parametrize("period_s", [5.0, 10.0])
+@pytest.mark.parametrize("delay_s", [0.0, 15.0])
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_slow_meter_does_not_end_a_charge(period_s: float, delay_s: float, stamped: bool) -> None:
+    """A reading is not stale before the next one of the same meter is due."""
+    timing = Timing(delay_s, period_s, stamped)
+    case = Case(1, timing, 2000.0, asked_w=ASKED_W, import_w=20_000.0)
+    site = keeps_the_law(case)
+    assert {one.orders_w for one in site.since(case.begin_s + 1.0)} == {(ASKED_W,)}
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 5.0])
@@ -123,27 +143,33 @@ def test_a_fuse_of_4_kw_is_kept_beside_2_kw_of_load(delay_s: float) -> None:
     """A vehicle asked for 6 kW gets the 2 kW that are left, and keeps them."""
 
     async def scene() -> None:
-        timing = Timing(meter_delay_s=delay_s)
-        async with plant(1, SitePolicy("home", import_limit_w=4000.0), timing, stepped(2000.0, [])) as site:
+        timing, case = Timing(meter_delay_s=delay_s), Case(1, FASTEST, 2000.0)
+        async with plant(1, SitePolicy("home", import_limit_w=4000.0), timing, case.base_w) as site:
             await site.rig.wait(FIRST_S)
             result = await site.rig.send("CP1-1", "charge", "a", power_w=ASKED_W, lease_s=300)
             assert (result.status, result.effective_w) == (Status.CLAMPED, 2000.0)
             await site.rig.wait(40.0)
-            assert {one.orders for one in site.since(FIRST_S + 1.0)} == {(2000.0,)}
+            assert {one.orders_w for one in site.since(FIRST_S + 1.0)} == {(2000.0,)}
 
     run_virtual(scene())
 
 
+@pytest.mark.parametrize("asked_w", [None, ASKED_W, -ASKED_W])
 @pytest.mark.parametrize("spike_w", [-52_800.0, 52_800.0, -327_680.0])
-def test_one_impossible_reading_moves_no_vehicle(spike_w: float) -> None:
+@pytest.mark.parametrize("limit_w", [20_000.0, None])
+def test_one_impossible_reading_moves_no_vehicle(asked_w: float | None, spike_w: float, limit_w: float | None) -> None:
     async def scene() -> None:
         policy = SitePolicy(
-            "home", mode=SiteMode.SELF_CONSUMPTION, import_limit_w=20_000.0, export_limit_w=20_000.0, min_soc_pct=20.0
+            "home", mode=SiteMode.SELF_CONSUMPTION, import_limit_w=limit_w, export_limit_w=limit_w, min_soc_pct=20.0
         )
-        async with plant(1, policy, Timing(meter_period_s=2.0), stepped(1500.0, []), MANAGED) as site:
+        timing, case = Timing(meter_period_s=2.0), Case(1, FASTEST, 1500.0)
+        async with plant(1, policy, timing, case.base_w, MANAGED) as site:
             site.spikes[20] = spike_w
+            if asked_w is not None:
+                verb = "charge" if asked_w > 0 else "discharge"
+                await site.rig.send("CP1-1", verb, "a", power_w=abs(asked_w), lease_s=300)
             await site.rig.wait(60.0)
-            assert {one.orders for one in site.since(30.0)} == {(-1450.0,)}
+            assert {one.orders_w for one in site.since(30.0)} == {(asked_w or -1450.0,)}
 
     run_virtual(scene())
 
@@ -154,8 +180,9 @@ def test_a_vehicle_that_supplies_the_load_is_no_loss_of_mains() -> None:
     async def scene() -> None:
         policy = SitePolicy("home", mode=SiteMode.SELF_CONSUMPTION, min_soc_pct=20.0)
         timing = Timing(meter_period_s=4.0, charger_w_per_s=4000.0, evse_meter_s=10.0)
-        changing = [(second, 2000.0 + 300.0 * (second // 20 % 2)) for second in range(0, 200, 20)]
-        async with plant(1, policy, timing, stepped(2000.0, changing), MANAGED, loads=True) as site:
+        steps = tuple((second - FIRST_S, 2000.0 + 300.0 * (second // 20 % 2)) for second in range(0, 200, 20))
+        case = Case(1, timing, 2000.0, steps)
+        async with plant(1, policy, timing, case.base_w, MANAGED, loads=True) as site:
             await site.rig.wait(200.0)
             codes = [event.code for event in site.rig.published.events if (event.code or "").startswith("grid")]
             assert codes == []
