@@ -49,7 +49,7 @@ UNSTAMPED_COST_W_PER_S = 150.0  # of a delay other than the one that the time st
 PLAUSIBLE_SHARE = 0.1  # of the difference in base load: a cost up to this above the least one is as plausible
 POSSIBLE_SHARE = 1.1  # likewise, while a limit is or was exceeded
 BEYOND_W = 50.0  # above a limit, and above the highest load so far
-OPEN_S = 40.0  # after a limit was exceeded
+OPEN_S = 30.0  # after a limit was exceeded
 CLEAR_SHARE = 0.25  # of what is held: less of it left open is clear
 SWING_S = 60.0  # time constant with which a movement is forgotten
 RESPONSE_S = 15.0  # for a resource to reach a power: its delay and its ramp
@@ -231,7 +231,7 @@ class _Hypotheses:
     loads_w: Array  # a column each: base load, the lowest and the highest that it may be
     cost_w: Array
     agree: bool = False
-    beyond: bool = False  # a load has risen or fallen so that a limit is exceeded
+    beyond: int = 0  # a limit is exceeded because a load has risen (1) or fallen (-1)
 
     @property
     def best_w(self) -> float:
@@ -247,7 +247,7 @@ class _Hypotheses:
         return float(self.spans[1].max() - self.spans[0].min())
 
     def widest_w(self, swing_w: float) -> tuple[float, float]:
-        """Return the extremes of all delays that are possible where loads have hidden in movements of up to `swing_w`."""
+        """Return the extremes of all possible delays; loads may have hidden in movements of up to `swing_w`."""
         return _extremes_w(self.loads_w[:, DELAYS:], self.cost_w[DELAYS:], POSSIBLE_SHARE, swing_w)
 
 
@@ -273,6 +273,7 @@ class MeterModel:
     _tracked_w: float = 0.0
     _extremes: tuple[tuple[float, float], ...] = ()  # of the last two readings
     _at: float = -math.inf  # arrival of the last reading
+    _beyond: int = 0  # by a rise (1) or a fall (-1) of the load
     _beyond_at: float = -math.inf  # a limit was exceeded, and it is open since by which load
     _swing_w: float = 0.0
     _stamp: float = math.nan
@@ -332,17 +333,25 @@ class MeterModel:
         """Return the extremes by this reading; after a limit was exceeded, all that is possible until that is clear."""
         low_w, high_w = found.extremes_w()
         if found.beyond:
-            self._beyond_at = now
+            self._beyond, self._beyond_at = found.beyond, now
         elif now - self._beyond_at > OPEN_S:
             return low_w, high_w
         lowest_w, highest_w = found.widest_w(self._swing_w)
-        low_w, high_w = min(low_w, lowest_w), max(high_w, highest_w)
         held_low_w, held_high_w = self._extremes[-1] if self._extremes else (low_w, high_w)
-        if high_w - low_w <= max(BEYOND_W, CLEAR_SHARE * (held_high_w - held_low_w)):
-            self._beyond_at = -math.inf
-        elif not found.beyond:  # a part of the power would only keep it open for longer
-            low_w, high_w = min(low_w, held_low_w), max(high_w, held_high_w)
+        if self._beyond > 0:
+            high_w = self._held_w(found, highest_w - high_w, held_high_w - high_w) + high_w
+        else:
+            low_w -= self._held_w(found, low_w - lowest_w, low_w - held_low_w)
         return low_w, high_w
+
+    def _held_w(self, found: _Hypotheses, open_w: float, held_w: float) -> float:
+        """Return how much more load is possible; what is held ends when little of it is left open."""
+        open_w = max(0.0, open_w)
+        if open_w <= max(BEYOND_W, CLEAR_SHARE * held_w):
+            self._beyond_at = -math.inf
+            return open_w
+        # a part of the power would only keep it open for longer
+        return open_w if found.beyond else max(open_w, held_w)
 
     def _explain(self, now: float, grid_w: float, stamped_s: float, elapsed_s: float, allowed: Band) -> _Hypotheses:
         """Return the hypotheses after a reading: the cheapest way to each delay."""
@@ -385,14 +394,14 @@ class MeterModel:
         chosen[:DELAYS][moved_w[DELAYS : 2 * DELAYS] < moved_w[:DELAYS]] += DELAYS
         loads_w, cost_w = loads_w[:, chosen], moved_w[chosen]
         cost_w[:DELAYS] = np.minimum(cost_w[:DELAYS] - cost_w[:DELAYS].min(), MOST_COST_W)
-        bests, beyond = [int(cost_w[:DELAYS].argmin()), DELAYS + int(cost_w[DELAYS:].argmin())], False
+        bests, beyond = [int(cost_w[:DELAYS].argmin()), DELAYS + int(cost_w[DELAYS:].argmin())], 0
         if grid_w > allowed.high_w + BEYOND_W:
             risen = (least_w[2] > earlier_w[2] + BEYOND_W)[chosen]
-            beyond = bool(risen[bests].any())
+            beyond = int(risen[bests].any())
             loads_w[2] = np.where(risen, most_w[2, chosen], loads_w[2])
         elif grid_w < allowed.low_w - BEYOND_W:
             fallen = (most_w[1] < earlier_w[1] - BEYOND_W)[chosen]
-            beyond = bool(fallen[bests].any())
+            beyond = -int(fallen[bests].any())
             loads_w[1] = np.where(fallen, least_w[1, chosen], loads_w[1])
         agree = bool(loads_w[2].max() - loads_w[1].min() <= 1e-6)
         return _Hypotheses(delay_s, spans, grid_w, loads_w, cost_w, agree, beyond)

@@ -69,12 +69,15 @@ class Case:
             if self.mode is SiteMode.PRICE:
                 site.input("price", ts=rfc3339(site.rig.clock.wall()), prices=self._prices(site.rig.clock.wall()))
             await site.rig.wait(self.begin_s)
-            for number in range(1, self.evses + 1) if self.asked_w is not None else ():
-                verb, power_w = ("charge", self.asked_w) if self.asked_w > 0 else ("discharge", -self.asked_w)
-                result = await site.rig.send(f"CP{number}-1", verb, f"c{number}", power_w=power_w, lease_s=300)
-                assert result.status in (Status.ACCEPTED, Status.CLAMPED, Status.REFUSED), result
+            if self.asked_w is not None:
+                await self._ask(site, "charge" if self.asked_w > 0 else "discharge", abs(self.asked_w))
             await site.rig.wait(self.rest_s + WATCHED_S - self.begin_s)
             return site
+
+    async def _ask(self, site: Plant, verb: str, power_w: float) -> None:
+        for number in range(1, self.evses + 1):
+            result = await site.rig.send(f"CP{number}-1", verb, f"c{number}", power_w=power_w, lease_s=300)
+            assert result.status in (Status.ACCEPTED, Status.CLAMPED, Status.REFUSED), result
 
     def _prices(self, wall: float) -> list[dict[str, object]]:
         now, later = (5.0, 40.0) if self.cheap else (60.0, 10.0)
@@ -116,4 +119,5 @@ class Case:
 
 def _swing_w(part: Sequence[Moment]) -> float:
     """Return the most by which the power of one EVSE or the storage moves."""
-    return max(max(powers) - min(powers) for powers in zip(*(one.powers_w for one in part), strict=True))
+    columns = zip(*(one.powers_w for one in part), strict=True)
+    return max((max(powers) - min(powers) for powers in columns), default=0.0)
