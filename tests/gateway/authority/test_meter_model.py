@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from gateway.authority.meter_model import MeterModel, PowerHistory
+from gateway.authority.meter_model import RESPONSE_S, Band, MeterModel, PowerHistory
 
 
 def base_w(model: MeterModel) -> tuple[int, int]:
@@ -147,3 +147,31 @@ def test_the_history_is_bounded() -> None:
     assert len(history._totals) < 300
     assert history.within(4990.0, 4999.0).high_w == 2.0
     assert history.present("CP1-1") == (1.0, 1.0)
+
+
+def test_an_order_that_a_newer_one_has_overtaken_may_still_be_followed() -> None:
+    history = PowerHistory()
+    history.record("CP1-1", 0.0, [0.0, 8000.0])
+    history.record("CP1-1", 1.0, [0.0, 2000.0])
+    assert history.present("CP1-1") == (0.0, 8000.0)
+    history.record("CP1-1", 1.0 + RESPONSE_S, [0.0, 2000.0])
+    assert history.present("CP1-1") == (0.0, 2000.0)
+    history.record("CP1-1", 17.0, [0.0, 6000.0])
+    history.record("CP1-1", 18.0, [6000.0])
+    assert history.present("CP1-1") == (6000.0, 6000.0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_load_that_exceeds_a_limit_while_power_moves_counts_as_the_most_it_may_be(sign: int) -> None:
+    """Until the reading that exceeds it, an unchanged load explains the readings."""
+    model, allowed = at_rest(sign * 2000.0), Band(-10_000.0, 10_000.0)
+    model.history.record("CP1-1", 30.0, [0.0, sign * 8000.0])
+    model.metered(31.0, 31.0, 0.0, sign * 8000.0, None, allowed)
+    assert base_w(model) == (sign * 2000, sign * 2000)
+    model.metered(32.0, 32.0, 0.0, sign * 10_500.0, None, allowed)
+    assert (base_w(model)[1] if sign > 0 else base_w(model)[0]) == sign * 10_500
+    model.history.record("CP1-1", 32.0, [sign * 8000.0, 0.0])
+    feed(model, 33, 36, sign * 16_000.0)
+    model.history.record("CP1-1", 36.0, [0.0])
+    feed(model, 37, 60, sign * 8000.0)
+    assert base_w(model) == (sign * 8000, sign * 8000)
