@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from gateway.authority.meter_model import RESPONSE_S, Band, MeterModel, PowerHistory
+from gateway.authority.meter_model import Band, MeterModel
+from gateway.authority.power_history import RESPONSE_S, PowerHistory
 
 
 def base_w(model: MeterModel) -> tuple[int, int]:

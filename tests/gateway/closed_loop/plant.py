@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from gateway.authority.meter_model import LONGEST_DELAY_S
+from gateway.authority.power_history import LONGEST_DELAY_S
 from gateway.bench.plain_station import PlainStations
 from gateway.energy.settings import EnergySection
 from gateway.model.moment import rfc3339
