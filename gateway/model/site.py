@@ -218,7 +218,7 @@ SET_BACK_S = 1.0  # a smaller step of the clock is a correction
 PERIODIC = frozenset({InputKind.GRID, InputKind.LOAD, InputKind.PV, InputKind.STORAGE})  # measured at equal intervals
 STALE_PERIODS = 3.0  # an input is stale after so many of its own periods, where that is longer
 STALE_AT_MOST_S = 60.0
-INTERVALS = 3  # of which the shortest counts
+INTERVALS, FEWEST_INTERVALS = 3, 2  # of which the shortest counts
 
 
 class Freshness(StrEnum):
@@ -286,7 +286,7 @@ class Inputs:
         intervals = self._intervals.setdefault(kind, deque(maxlen=INTERVALS))
         if interval_s > 0:
             intervals.append((interval_s, age_s))
-        if not intervals:
+        if len(intervals) < FEWEST_INTERVALS:  # one may be a pause
             return 0.0
         return STALE_PERIODS * min(one for one, _ in intervals) + min(age for _, age in intervals)
 

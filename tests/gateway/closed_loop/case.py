@@ -18,7 +18,7 @@ from gateway.model.site import SitePolicy
 from tests.gateway.closed_loop.plant import STEP_S, TOLERANCE_W, Moment, Plant, PlantStorage, Timing, plant
 from tests.gateway.commands.rig import UNMANAGED
 
-FIRST_S = 20.0  # commands are sent then
+FIRST_S = 25.0  # commands are sent then
 CHANGES_S = 40.0  # changes of the load follow within this time
 WATCHED_S = 40.0  # at rest
 REST_W = 150.0  # orders at rest differ by less, as energy management follows the state of charge
