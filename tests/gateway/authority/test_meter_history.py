@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.authority.meter_model import BaseLoad, MeterModel, PowerHistory, Span
+from gateway.authority.meter_model import CANDIDATES, BaseLoad, MeterModel, PowerHistory, Span
 
 KEEP_S = 90.0  # of the history
 
@@ -95,6 +97,40 @@ def test_what_is_too_old_is_dropped_in_pieces(now: float, first_w: float) -> Non
     assert made.within(10.0, 10.0)[:2] == (first_w, first_w)
     assert made.within(70.0, 70.0)[:2] == (70.0, 70.0)
     assert made.present("one") == (199.0, 199.0)
+
+
+WATTS = st.integers(-8, 8).map(lambda number: 500.0 * number)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0, 7.0]), st.lists(WATTS, min_size=1, max_size=3)), max_size=40))
+def test_the_power_at_all_delays_is_the_power_at_each(records: list[tuple[float, list[float]]]) -> None:
+    made, now = PowerHistory(), 0.0
+    for gap_s, powers_w in records:
+        now += gap_s
+        made.record("one", now, powers_w)
+        made.tidy(now)
+        assert made.spans(now) == [made.within(now - one - 0.5, now - one + 0.5) for one in CANDIDATES]
+
+
+def test_an_order_that_another_has_overtaken_may_be_followed_for_a_while() -> None:
+    made = PowerHistory()
+    made.record("one", 10.0, [0.0, 3000.0])
+    made.record("one", 11.0, [0.0, -1000.0])
+    assert made.present("one") == (-1000.0, 3000.0)
+    assert made.within(11.0, 11.0) == Span(-1000.0, 3000.0, 3000.0, 4000.0, 3000.0, 4000.0, 3000.0, 4000.0)
+    made.record("one", 12.0, [0.0, 500.0])  # of two, the older first
+    assert made.within(12.0, 12.0) == Span(-1000.0, 3000.0, 4500.0, 4000.0, 4500.0, 4000.0, 4500.0, 4000.0)
+    made.record("one", 25.9, [0.0, 500.0])
+    assert made.present("one") == (-1000.0, 3000.0)
+    made.record("one", 26.0, [0.0, 500.0])
+    assert made.present("one") == (-1000.0, 500.0)
+    made.record("one", 27.0, [0.0, 500.0])
+    assert made.present("one") == (0.0, 500.0)
+    made.record("one", 28.0, [0.0, 700.0])
+    made.record("one", 29.0, [700.0])  # it is at rest there
+    assert (made.present("one"), made.constant_since(29.0)) == ((700.0, 700.0), 700.0)
+    made.record("one", 30.0, [700.0, 900.0])
+    assert made.present("one") == (700.0, 900.0)
 
 
 def test_rounding_errors_do_not_add_up() -> None:

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authority.demand_window import open_window
-from gateway.authority.meter_model import BaseLoad
+from gateway.authority.meter_model import Band, BaseLoad
 from gateway.authority.priority import Bound, Layer, decide
 from gateway.authority.site_limits import (
     Base,
     Headroom,
     SiteLimits,
+    allowed_grid_w,
     base_power,
     connection_w,
     demand_window_bound,
@@ -194,6 +195,20 @@ def test_the_limits_of_a_site_are_those_configured_and_the_one_set_by_command() 
     assert import_limits(limits_of(site)) == [(Code.IMPORT_LIMIT, 1000.0), (Code.PEAK_LIMIT, 3000.0)]
     assert import_limits(SiteLimits(), 500.0) == [(Code.DEMAND_WINDOW, 500.0)]
     assert import_limits(SiteLimits(import_w=0.0), 0.0) == [(Code.IMPORT_LIMIT, 0.0), (Code.DEMAND_WINDOW, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "allowed"),
+    [
+        (SiteLimits(), Band()),
+        (SiteLimits(contract_w=5000.0), Band()),
+        (SiteLimits(import_w=5000.0), Band(-math.inf, 5000.0)),
+        (SiteLimits(6000.0, 0.0, None, 4000.0), Band(0.0, 4000.0)),
+        (SiteLimits(3000.0, 700.0, None, 4000.0), Band(-700.0, 3000.0)),
+    ],
+)
+def test_the_limits_allow_powers_at_the_grid_meter(limits: SiteLimits, allowed: Band) -> None:
+    assert allowed_grid_w(limits) == allowed
 
 
 def test_the_demand_window_allows_the_contract_less_a_margin() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from emulators.runtime.clock import START
 from gateway.authority.layers import PowerRequest
-from gateway.authority.meter_model import STORAGE
+from gateway.authority.meter_model import STORAGE, Band
 from gateway.authority.priority import Bound, Layer
 from gateway.authority.site_limits import Base
 from gateway.authority.soc_floors import Reserve, ReserveInForce
@@ -22,6 +22,7 @@ from gateway.model.site import Grid, GridReport, InputKind, Load, SitePolicy, St
 from tests.gateway.control.site_parts import VEHICLE, SiteParts, a_command
 
 INF = math.inf
+ALLOWED = Band(high_w=12_000.0)
 DISCHARGE, CHARGE = PowerRequest(-20_000.0), PowerRequest(20_000.0)
 
 
@@ -48,8 +49,8 @@ def test_the_way_of_an_evse_is_recorded_at_the_present_time() -> None:
     [
         (None, []),
         (Grid(ts=START + 97.0, present=True), []),
-        (Grid(ts=START + 97.0, present=True, power_w=0.0), [(100.0, START + 97.0, 3.0, 0.0, 24_000.0)]),
-        (Grid(ts=START + 97.0, present=True, power_w=500.0), [(100.0, START + 97.0, 3.0, 500.0, 24_000.0)]),
+        (Grid(ts=START + 97.0, present=True, power_w=0.0), [(100.0, START + 97.0, 3.0, 0.0, 24_000.0, ALLOWED)]),
+        (Grid(ts=START + 97.0, present=True, power_w=500.0), [(100.0, START + 97.0, 3.0, 500.0, 24_000.0, ALLOWED)]),
     ],
 )
 def test_a_reading_of_the_grid_meter_comes_after_the_power_of_all_evses(
@@ -125,6 +126,15 @@ def test_the_connection_leaves_several_evses_what_the_others_do_not_take(
     parts.site.operate_islanded(True, -3000.0)
     [bound] = parts.decision.bounds_for(taking_part)
     assert (bound.layer, bound.low_w, bound.high_w) == (Layer.ISLAND, -3000.0, -3000.0)
+
+
+def test_an_order_that_was_overtaken_may_still_be_taking_power() -> None:
+    parts = several(import_limit_w=12_000.0, export_limit_w=9000.0)
+    parts.meter.history.record("CP1-1", 98.0, [0.0, 5000.0])
+    parts.meter.history.record("CP1-1", 99.0, [0.0, -700.0])
+    assert parts.decision.shared().spans == {"CP1-1": (-700.0, 5000.0), "CP2-1": (-2000.0, 0.0)}
+    bounds = parts.decision.bounds_for({"CP2-1"})
+    assert [(one.low_w, one.high_w) for one in bounds] == [(-INF, 7000.0), (-8300.0, INF)]
 
 
 @pytest.mark.parametrize(
