@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.meter_model import CANDIDATES, BaseLoad, MeterModel, PowerHistory, Span
+from gateway.authority.meter_model import BaseLoad, MeterModel
+from gateway.authority.power_history import CANDIDATES, PowerHistory, Span
 
 KEEP_S = 90.0  # of the history
 

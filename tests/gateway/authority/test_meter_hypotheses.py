@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authority import meter_model as rules
-from gateway.authority.meter_model import Band, MeterModel, PowerHistory, Span
+from gateway.authority.meter_model import Band, MeterModel
+from gateway.authority.power_history import CANDIDATES, LONGEST_DELAY_S, PowerHistory, Span
 
 Loads = tuple[float, float, float]  # base load, the lowest and the highest that it may be
 WATTS = st.integers(-12, 12).map(lambda number: 500.0 * number)
@@ -74,7 +75,7 @@ def explain(
     allowed: Band,
 ) -> Explained:
     """Return the estimates after a reading."""
-    delays = [stamped_s, *rules.CANDIDATES]
+    delays = [stamped_s, *CANDIDATES]
     spans = [history.within(now - one - 0.5, now - one + 0.5) for one in delays]
     unstamped = [rules.UNSTAMPED_COST_W_PER_S * abs(one - stamped_s) for one in delays]
     if before is None:
@@ -87,7 +88,7 @@ def explain(
             [Estimate(load, 0.0) for load in loads],
         )
     decay = math.exp(-elapsed_s / rules.MEMORY_S)
-    constant_w = history.constant_since(now - elapsed_s - max(rules.LONGEST_DELAY_S, stamped_s) - 1.0)
+    constant_w = history.constant_since(now - elapsed_s - max(LONGEST_DELAY_S, stamped_s) - 1.0)
     if before.agree and constant_w is not None:
         load_w = grid_w - constant_w
         cheapest = [Estimate((load_w, load_w, load_w), one.cost_w * decay) for one in before.cheapest]
