@@ -23,6 +23,7 @@ from gateway.model.event import (
     NeedsStated,
     PlugChanged,
     PlugState,
+    RebootRequired,
     SessionEnded,
     SessionStarted,
     StationConnected,
@@ -80,6 +81,11 @@ class EventIngest:
     def report(self, event: Event) -> None:
         """Apply one event of a station or an EVSE."""
         event = plausible(event)
+        if isinstance(event, RebootRequired):
+            text = f"{event.station} applies with its next boot: {', '.join(event.settings)}. A reset is required."
+            for state in self._registry.of_station(event.station):
+                self._publisher.happened(Happened.REBOOT_REQUIRED, state.name, text=text)
+            return
         if isinstance(event, (StationConnected, StationLost)):
             for state in self._registry.of_station(event.station):
                 self._apply(state, event)

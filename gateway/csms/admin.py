@@ -9,10 +9,11 @@ import asyncio
 from dataclasses import replace
 from itertools import islice
 
-from gateway.csms import admin_views, evse_events, passwords, payload_secrets, raw_call_effects, registration, restore
+from gateway.csms import admin_views, evse_events, passwords, payload_secrets, registration, restore
 from gateway.csms.admin_views import Row
 from gateway.csms.csms import Csms
 from gateway.csms.errors import RequestRejected, existing
+from gateway.csms.message_log import Direction, Kind
 from gateway.csms.operations import Operations
 from gateway.csms.persistence import POLICY, STATION, TOKEN, UNKNOWN_STATIONS
 from gateway.csms.registration import canonical
@@ -22,15 +23,13 @@ from gateway.csms.tokens import Status, Token
 from gateway.csms.websocket_server import STATION_ID
 from gateway.model.journal import Forgotten, Record
 from gateway.store.store import StoreError
-from protocols.ocpp import schema, vendor
-from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
-from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
+from protocols.ocpp import vendor
+from protocols.ocpp.events import Answered, Lost, Refused, TimedOut
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
 STATION_KEYS = ("vendor_profile", "security_profile", "max_charge_w", "max_discharge_w", "fallback_limit_w")
 TOKEN_LENGTH = 255  # of 2.1; 1.6 permits 20, 2.0.1 36
-_NOT_SENT: dict[type[Exception], int] = {UnknownAction: 501, InvalidPayload: 422, QueueFull: 503}
 TOKEN_STATUS = frozenset(status.value for status in Status)
 
 
@@ -125,50 +124,30 @@ class Admin:
 
     async def call(self, name: str, action: str, payload: Payload, timeout_s: float) -> Row:
         """Send one OCPP call verbatim and return its result."""
-        station = self.operations.find(name)
-        if not station.connected or station.version is None:
-            raise RequestRejected(409, f"{name} is not connected")
-        if action not in schema.actions(station.version):
-            raise RequestRejected(501, f"OCPP {station.version.number} has no {action}")
-        reason = registration.forbidden(station.boot, action)
-        if reason is not None:
-            raise RequestRejected(409, reason)
-        reply = await self._call(station, action, payload, timeout_s)
+        reply = await self.operations.send(name, action, payload, timeout_s)
         if isinstance(reply, Answered):
-            raw_call_effects.apply(station, action, payload, reply.payload)
             return {"type": "result", "payload": reply.payload, "valid": reply.violation is None}
         if isinstance(reply, Refused):
             return {"type": "error", "code": reply.code, "description": reply.description, "details": reply.details}
         assert isinstance(reply, TimedOut | Lost)
         return {"type": "timeout" if isinstance(reply, TimedOut) else "disconnected"}
 
-    async def _call(self, station: Station, action: str, payload: Payload, timeout_s: float) -> Reply:
-        password = payload_secrets.password_in(action, payload)
-        try:
-            if password is not None:
-                await self.csms.credentials.stage(station, password)
-            reply = await station.call_unchecked(action, payload, timeout_s)
-        except StoreError as error:
-            raise RequestRejected(503, f"nothing was sent, because it cannot be stored: {error}") from None
-        except (UnknownAction, InvalidPayload, QueueFull) as error:
-            raise RequestRejected(_NOT_SENT[type(error)], str(error)) from error
-        if password is not None and isinstance(reply, Answered | Refused):
-            await self.csms.credentials.settle(station, payload_secrets.password_accepted(reply))
-        return reply
-
     # transactions
 
-    def transactions(self, name: str, token: str | None, active: bool | None, limit: int) -> list[Row]:
-        """Return the transactions of a station, newest first."""
-        station = self.operations.find(name)
-        found = self.context.transactions.of(name, token, active)
-        return [admin_views.transaction(one, station.version) for one in islice(found, limit)]
+    def transactions(self, name: str | None, token: str | None, active: bool | None, limit: int) -> list[Row]:
+        """Return the transactions of a station, or of all stations, newest first."""
+        station = None if name is None else self.operations.find(name).id
+        found = self.context.transactions.of(station, token, active)
+        return [admin_views.transaction(one, self._version_of(one.station)) for one in islice(found, limit)]
+
+    def _version_of(self, name: str) -> Version | None:
+        station = self.csms.stations.get(name)
+        return None if station is None else station.version
 
     def transaction(self, ref: str) -> Row:
         """Return one transaction."""
         found = existing(self.context.transactions.by_ref(ref), f"transaction {ref}")
-        station = self.csms.stations.get(found.station)
-        return admin_views.transaction(found, station.version if station is not None else None)
+        return admin_views.transaction(found, self._version_of(found.station))
 
     def close_stale(self, name: str, silent_s: float) -> int:
         """End active transactions without a message for `silent_s`, and return their number; a message resumes one."""
@@ -219,10 +198,10 @@ class Admin:
 
     # reservations, messages, violations
 
-    def reservations(self, name: str, limit: int) -> list[Row]:
-        """Return the reservations of a station, newest first."""
-        self.operations.find(name)
-        found = self.context.reservations.of(name, self.context.clock.wall())[:limit]
+    def reservations(self, name: str | None, limit: int) -> list[Row]:
+        """Return the reservations of a station, or of all stations, newest first."""
+        station = None if name is None else self.operations.find(name).id
+        found = self.context.reservations.of(station, self.context.clock.wall())[:limit]
         return [admin_views.reservation(one) for one in found]
 
     def reservation(self, ref: str) -> Row:
@@ -230,11 +209,19 @@ class Admin:
         found = self.context.reservations.get(ref, self.context.clock.wall())
         return admin_views.reservation(existing(found, f"reservation {ref}"))
 
-    def messages(self, station: str | None, action: str | None, limit: int) -> list[Row]:
-        """Return received calls, newest first."""
-        received = reversed(self.context.received)
-        found = (one for one in received if station in (None, one.station) and action in (None, one.action))
-        return [admin_views.message(one) for one in islice(found, limit)]
+    def messages(
+        self,
+        station: str | None,
+        action: str | None,
+        limit: int,
+        direction: str | None = None,
+        kind: str | None = Kind.CALL,
+    ) -> list[Row]:
+        """Return messages, newest first: calls in both directions, or those of a direction and kind."""
+        name = None if station is None else canonical(self.csms.stations, station)
+        wanted = None if direction is None else Direction(direction)
+        found = self.context.log.newest(name, action, wanted, None if kind is None else Kind(kind))
+        return [admin_views.message(*one) for one in islice(found, limit)]
 
     def violations(self, station: str | None) -> list[Row]:
         """Return messages that broke a rule of OCPP, newest first."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from gateway.csms.context import ReceivedCall, RecordedViolation
+from gateway.csms.context import RecordedViolation
 from gateway.csms.evse import Evse
+from gateway.csms.message_log import Kind, LoggedMessage
 from gateway.csms.reservations import Reservation
 from gateway.csms.station import Station
 from gateway.csms.tokens import Token
@@ -38,6 +39,9 @@ def station(station: Station) -> Row:
             for number, status in sorted(evse.connectors.items())
         ],
         "der_alarms": dict(station.der_alarms),
+        "reboot_required": {"settings": station.reboot_required, "operation": "reset"}
+        if station.reboot_required
+        else None,
         "upkeep": dict(station.maintenance),
         "streams": station.streams.rows(),
         "profile": station.settings.vendor_profile or (station.vendor.name if station.vendor else None),
@@ -102,12 +106,36 @@ def token(token: Token, wall: float) -> Row:
 
 def reservation(one: Reservation) -> Row:
     """Return the view of a reservation."""
-    return {"ref": one.ref, "status": one.status.value}
+    return {
+        "ref": one.ref,
+        "station": one.station,
+        "reservationId": one.id,
+        "status": one.status.value,
+        "idToken": one.id_token,
+        "evseId": one.evse,
+        "connectorId": one.connector,
+        "connectorType": one.connector_type,
+        "expiry": None if one.expiry is None else stamp(one.expiry),
+    }
 
 
-def message(one: ReceivedCall) -> Row:
-    """Return the view of a received call."""
-    return {"t": one.t, "station": one.station, "action": one.action, "payload": one.payload}
+def message(one: LoggedMessage, kind: Kind, action: str) -> Row:
+    """Return the view of a message."""
+    content = one.content
+    row: Row = {
+        "t": one.t,
+        "station": one.station,
+        "direction": one.direction.value,
+        "type": kind.value,
+        "id": content[1],
+        "action": action or None,
+    }
+    if kind is Kind.ERROR:
+        return row | {
+            "payload": None,
+            "error": dict(zip(("code", "description", "details"), content[2:], strict=False)),
+        }
+    return row | {"payload": content[-1]}
 
 
 def violation(one: RecordedViolation) -> Row:

@@ -5,38 +5,16 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-import msgspec
-
+from gateway.csms.message_log import MessageLog
 from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.reservations import Reservations
 from gateway.csms.settings import CsmsSettings, UnknownStations
 from gateway.csms.tokens import Token, Tokens
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Report
-from protocols.ocpp.schema import Payload
 from protocols.ports import Clock
 
-MAX_MESSAGES = 10_000
 MAX_VIOLATIONS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedCall:
-    """A call of a station as received. `t` is Unix time.
-
-    Stored as text: ten thousand decoded payloads would be a million objects for the garbage collector to traverse.
-    """
-
-    t: float
-    station: str
-    action: str
-    text: str
-
-    @property
-    def payload(self) -> Payload:
-        """Return the decoded payload."""
-        decoded: Payload = msgspec.json.decode(self.text)[3]
-        return decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +40,8 @@ class Context:
     persistence: CsmsPersistence
     reservations: Reservations
     unknown_stations: UnknownStations
+    log: MessageLog
     transactions: Transactions = field(default_factory=Transactions)
-    received: deque[ReceivedCall] = field(default_factory=lambda: deque(maxlen=MAX_MESSAGES))
     violations: deque[RecordedViolation] = field(default_factory=lambda: deque(maxlen=MAX_VIOLATIONS))
     messages: int = 0  # calls of stations since the start
 
@@ -74,4 +52,5 @@ class Context:
         for name, status in settings.tokens:
             tokens.put(Token(name, status))
         reservations = Reservations(lambda changed: persistence.later(persistence.reservation(changed)))
-        return cls(settings, report, clock, tokens, persistence, reservations, settings.unknown_stations)
+        policy, messages = settings.unknown_stations, MessageLog(clock.wall)
+        return cls(settings, report, clock, tokens, persistence, reservations, policy, messages)

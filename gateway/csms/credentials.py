@@ -14,6 +14,7 @@ import os
 from dataclasses import replace
 
 from gateway.csms import outcomes, passwords, restore
+from gateway.csms.pending_settings import REBOOT_REQUIRED
 from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
@@ -56,6 +57,8 @@ class Credentials:
             outcome = await outcomes.of_key(station, "AuthorizationKey", password)
         else:
             outcome = await outcomes.of_variable(station, {"name": "SecurityCtrlr"}, "BasicAuthPassword", password)
+        if outcome.code == REBOOT_REQUIRED:  # until its boot the station uses the former one
+            return Outcome(Answer.APPLIED, outcome.code, "the station uses the new password after its next boot")
         if outcome.answer is not Answer.UNKNOWN:
             await self.settle(station, outcome.answer is Answer.APPLIED)
         return outcome

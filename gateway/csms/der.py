@@ -6,9 +6,9 @@ duration in a default (R04.FR.12), EnterService and Gradients only as defaults (
 
 from __future__ import annotations
 
-import asyncio
+import math
 
-from gateway.csms import outcomes
+from gateway.csms import outcomes, reports
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome
 from protocols.ocpp.enums import v21
@@ -27,7 +27,9 @@ _BODIES: dict[str, str] = {  # all others have a `curve`
     Control.gradients: "gradient",
     Control.limit_max_discharge: "limitMaxDischarge",
 }
-REPORT_TIMEOUT_S = 30.0  # from one ReportDERControl to the next
+
+
+CHANGE_SLACK_S = 0.5  # after the start or end of a control
 
 
 class InvalidControl(ValueError):
@@ -63,24 +65,49 @@ async def clear(station: Station, default: bool, kind: str | None, number: str |
 
 
 async def update_discharge_share(station: Station) -> None:
-    """Read LimitMaxDischarge and report the discharge power that it leaves as a capability of the EVSEs."""
+    """Read LimitMaxDischarge and report the discharge power that it leaves as a capability of the EVSEs.
+
+    A scheduled control counts while it runs; its start and end are read again, also from a station that does not
+    report them.
+    """
+    station.der_revision += 1
+    revision = station.der_revision
     present = await controls(station)
-    if present is None:
+    if present is None or revision != station.der_revision:
         return
     limits = [one for one in present if "limitMaxDischarge" in one and not one.get("isSuperseded", False)]
-    running = [one for one in limits if not one.get("isDefault", True) and _runs(station, one["limitMaxDischarge"])]
-    in_force = running or [one for one in limits if one.get("isDefault", True)]  # a running one replaces the default
-    shares = [one["limitMaxDischarge"].get("pctMaxDischargePower", 100.0) / 100.0 for one in in_force]
+    default = [one for one in limits if one.get("isDefault", True)]
+    scheduled = [one["limitMaxDischarge"] for one in limits if not one.get("isDefault", True)]
+    now = _present(station)
+    running = [body for body in scheduled if _begin(body) <= now < _end(body)]
+    in_force = running or [one["limitMaxDischarge"] for one in default]  # a running one replaces the default
+    shares = [body.get("pctMaxDischargePower", 100.0) / 100.0 for body in in_force]
     station.discharge_share = max(0.0, min([1.0, *shares]))
     station.describe_all()
+    changes = [at for body in scheduled for at in (_begin(body), _end(body)) if now < at < math.inf]
+    if changes:
+        station.spawn(_update_after(station, min(changes) - now, revision))
 
 
-def _runs(station: Station, body: Payload) -> bool:
-    """Return True for a scheduled control whose time it is, by the clock of the station."""
+async def _update_after(station: Station, delay_s: float, revision: int) -> None:
+    await station.context.clock.sleep(delay_s + CHANGE_SLACK_S)
+    if revision == station.der_revision:
+        await update_discharge_share(station)
+
+
+def _present(station: Station) -> float:
+    """Return the Unix time by the clock of the station."""
     clock = station.context.clock
     present = station.clock.now(clock.now())
-    passed_s = (clock.wall() if present is None else present) - (parse(body.get("startTime")) or 0.0)
-    return bool(0 <= passed_s < body.get("duration", float("inf")))
+    return clock.wall() if present is None else present
+
+
+def _begin(body: Payload) -> float:
+    return parse(body.get("startTime")) or 0.0
+
+
+def _end(body: Payload) -> float:
+    return _begin(body) + float(body.get("duration", math.inf))
 
 
 def started_or_stopped(station: Station, _: Payload) -> Payload:
@@ -91,32 +118,14 @@ def started_or_stopped(station: Station, _: Payload) -> Payload:
 
 async def controls(station: Station) -> list[Payload] | None:
     """Return the controls that the station reports; None where it does not report them."""
-    reports: asyncio.Queue[Payload] = asyncio.Queue(maxsize=64)
-    number = station.next_request_id()
-    station.der_reports[number] = reports
     try:
-        answer = await station.request("GetDERControl", {"requestId": number})
-        status = None if answer is None else answer["status"]
-        if status == v21.DERControlStatusEnumType.not_found:
-            return []
-        if status != v21.DERControlStatusEnumType.accepted:
-            return None
-        found, more = [], True
-        while more:
-            async with station.context.clock.timeout_at(station.context.clock.now() + REPORT_TIMEOUT_S):
-                report = await reports.get()
-            more = report.get("tbc", False)
-            found += [entry for entries in report.values() if isinstance(entries, list) for entry in entries]
-        return found
-    except TimeoutError:
-        return None
-    finally:
-        del station.der_reports[number]
+        parts = await reports.collect(station, "GetDERControl", {})
+    except reports.NotReported as error:
+        return [] if str(error) == v21.DERControlStatusEnumType.not_found else None
+    return [entry for part in parts for entries in part.values() if isinstance(entries, list) for entry in entries]
 
 
 def reported(station: Station, payload: Payload) -> Payload:
-    """Process ReportDERControl: pass it to the pending request."""
-    pending = station.der_reports.get(payload["requestId"])
-    if pending is not None and not pending.full():
-        pending.put_nowait(payload)
+    """Process ReportDERControl, which the station sends (R04.FR.31, .32): pass it to the request that waits for it."""
+    reports.received(station, payload)
     return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import evse_events, faults, outcomes, sampling, setpoint
+from gateway.csms import evse_events, faults, outcomes, reports, sampling, setpoint
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
@@ -23,28 +23,29 @@ STORED_COMPONENTS = frozenset(
 
 # A problem of these is a fault of their EVSE, or without one of the station; one of a lamp or a display is not.
 # Names of components and variables are compared without case (identifierString).
-POWER_COMPONENTS = frozenset(
-    {
-        "acdcconverter",
-        "cablebreakawaysensor",
-        "chargingstation",
-        "connector",
-        "electricalfeed",
-        "emergencystopsensor",
-        "evse",
-        "groundisolationprotection",
-        "overcurrentbreaker",
-        "overcurrentprotection",
-        "powercontactor",
-        "rcd",
-        "upstreamprotectiontrigger",
-    }
-)
+POWER_COMPONENTS = {
+    name.casefold(): name
+    for name in (
+        "AcDcConverter",
+        "CableBreakawaySensor",
+        "ChargingStation",
+        "Connector",
+        "ElectricalFeed",
+        "EmergencyStopSensor",
+        "EVSE",
+        "GroundIsolationProtection",
+        "OverCurrentBreaker",
+        "OverCurrentProtection",
+        "PowerContactor",
+        "RCD",
+        "UpstreamProtectionTrigger",
+    )
+}
 AVAILABILITY_COMPONENTS = frozenset({"chargingstation", "evse", "connector"})
 
 ACTUAL = v21.AttributeEnumType.actual
 PROBLEM = "Problem"
-FAULTS = frozenset({"problem", "tripped"})  # variables
+FAULTS = {name.casefold(): name for name in ("Problem", "Tripped")}  # variables
 
 
 async def request_inventory(station: Station) -> None:
@@ -68,6 +69,7 @@ async def end_lost_transactions(station: Station) -> None:
 
 def notify_report(station: Station, payload: Payload) -> Payload:
     """Process a part of the device model (B07, B08)."""
+    reports.received(station, payload)
     for entry in payload.get("reportData", ()):
         component, variable = entry["component"], entry["variable"]
         if variable["name"].casefold() in FAULTS and component["name"].casefold() in POWER_COMPONENTS:

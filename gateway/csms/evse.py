@@ -10,6 +10,7 @@ from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNe
 from protocols.ocpp.schema import Payload
 
 FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
+DER_CONTROL = "DER"  # first member of the sources of DER controls
 Faults: TypeAlias = dict[FaultSource, tuple[str, str]]  # code and text
 
 

@@ -33,7 +33,7 @@ def connector_status(station: Station, evse: Evse, connector: int, status: str) 
     if state is not evse.plug:
         evse.plug = state
         if state is PlugState.AVAILABLE:
-            evse.needs = None
+            evse.needs, evse.bidirectional = None, None
         station.context.report(PlugChanged(evse.name, station.context.clock.now(), state))
 
 
@@ -66,7 +66,10 @@ def session_started(station: Station, transaction: Transaction, vehicle: str | N
         transaction.announced = True
         if transaction.reservation is not None:
             context.reservations.ended(station.id, transaction.reservation, ReservationStatus.USED)
-        evse.setpoint_profile, evse.setpoint, evse.bidirectional, evse.priority = None, None, None, False
+        evse.setpoint_profile, evse.setpoint, evse.priority = None, None, False
+        if transaction.bidirectional is None:  # its needs may come before its start
+            transaction.bidirectional = evse.bidirectional
+        evse.bidirectional = transaction.bidirectional
         context.report(SessionStarted(evse.name, context.clock.now(), transaction.id, vehicle))
         capabilities.report_needs(station, evse)
 

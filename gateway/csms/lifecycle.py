@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import capabilities, device_model, evse_events, faults, local_list, restore
+from gateway.csms import capabilities, device_model, evse_events, fault_check, faults, local_list, restore
 from gateway.csms.evse import Evse
 from gateway.csms.registration import Boot, Status
 from gateway.csms.station import Station
@@ -21,6 +21,8 @@ def connected(station: Station, version: Version) -> None:
     for transaction in context.transactions.active_of(station.id):
         if not transaction.announced:
             evse_events.session_started(station, transaction)
+    if station.faults or any(evse.faults for evse in station.evses.values()):
+        station.spawn_housekeeping(fault_check.check(station))
     if context.settings.local_list:
         station.spawn_housekeeping(local_list.synchronise(station))
 

@@ -1,4 +1,5 @@
-"""Operations of an operator on a station: aFRR signals, operation modes, energy transfers, DER controls, passwords.
+"""Operations of an operator on a station: typed ones and raw calls, device model, aFRR signals, operation modes, energy
+transfers, DER controls, passwords.
 
 Each returns what the station answered as `{answer, code, text}`: `applied`, `refused` with a code, or `unknown`.
 """
@@ -7,18 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.csms import der, operation_modes, outcomes
+from gateway.csms import (
+    der,
+    operation_modes,
+    operator_calls,
+    outcomes,
+    payload_secrets,
+    raw_call_effects,
+    registration,
+    reports,
+)
 from gateway.csms.admin_views import Row
 from gateway.csms.csms import Csms
 from gateway.csms.errors import RequestRejected, existing
 from gateway.csms.evse import Evse
 from gateway.csms.registration import canonical
-from gateway.csms.station import Station
+from gateway.csms.station import OPERATOR_QUIET_S, Station
 from gateway.model.event import OperationMode
+from gateway.model.operation import Operation, OperationResult
 from gateway.model.station import Outcome, evse_name
 from gateway.store.store import StoreError
+from protocols.ocpp.events import Answered, Reply
+from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
+
+OPERATION_TIMEOUT_S = 30.0
+_NOT_SENT: dict[type[Exception], int] = {UnknownAction: 501, InvalidPayload: 422, QueueFull: 503}
 
 
 class Operations:
@@ -81,6 +97,61 @@ class Operations:
     async def clear_der_controls(self, name: str, default: bool, kind: str | None, number: str | None) -> Row:
         """Clear the matching DER controls (R04)."""
         return _row(await der.clear(self.connected(name, Version.V21), default, kind, number))
+
+    # typed operations and raw calls
+
+    def call_of(self, name: str, operation: Operation) -> tuple[str, Payload]:
+        """Return the OCPP call of a typed operation."""
+        return operator_calls.call_of(self.connected(name), operation)
+
+    async def perform(self, name: str, action: str, payload: Payload) -> OperationResult:
+        """Send the call of a typed operation and return its outcome."""
+        return operator_calls.outcome(await self.send(name, action, payload, OPERATION_TIMEOUT_S))
+
+    async def send(self, name: str, action: str, payload: Payload, timeout_s: float) -> Reply:
+        """Send one OCPP call and apply its effects; a password that it sets is stored first."""
+        station = self.connected(name)
+        reason = registration.forbidden(station.boot, action)
+        if reason is not None:
+            raise RequestRejected(409, reason)
+        credentials, password = self._csms.credentials, payload_secrets.password_in(action, payload)
+        now = self._context.clock.now
+        station.quiet_until = now() + timeout_s + OPERATOR_QUIET_S
+        try:
+            if password is not None:
+                await credentials.stage(station, password)
+            reply = await station.call_unchecked(action, payload, timeout_s)
+        except StoreError as error:
+            raise RequestRejected(503, f"nothing was sent, because it cannot be stored: {error}") from None
+        except (UnknownAction, InvalidPayload, QueueFull) as error:
+            raise RequestRejected(_NOT_SENT[type(error)], str(error)) from error
+        finally:
+            station.quiet_until = now() + OPERATOR_QUIET_S
+        if password is not None and (accepted := payload_secrets.password_accepted(reply)) is not None:
+            await credentials.settle(station, accepted)
+        if isinstance(reply, Answered):
+            raw_call_effects.apply(station, action, payload, reply.payload)
+        return reply
+
+    async def device_model(self, name: str, base: str) -> list[Payload]:
+        """Return the device model that the station reports (GetBaseReport), in 1.6 its configuration keys."""
+        station = self.connected(name)
+        if station.version is Version.V16:
+            reply = await station.call("GetConfiguration", {})
+            if not isinstance(reply, Answered) or reply.violation is not None:
+                raise RequestRejected(502, f"{name} does not report its configuration")
+            return list(reply.payload.get("configurationKey", ()))
+        try:
+            parts = await reports.collect(station, "GetBaseReport", {"reportBase": base})
+        except reports.NotReported as error:
+            raise RequestRejected(502, f"{name} does not report its device model: {error}") from None
+        return [entry for part in parts for entry in part.get("reportData", ())]
+
+    async def disconnect(self, name: str) -> None:
+        """Close the connection of a station; it connects again by itself."""
+        link = self.connected(name).link
+        if link is not None:
+            await link.close(1000, "closed by an operator")
 
     def find(self, name: str) -> Station:
         """Return a station."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from protocols.ocpp.events import Answered, Reply
+from gateway.csms.pending_settings import REBOOT_REQUIRED
+from protocols.ocpp.events import Answered, Refused, Reply
 from protocols.ocpp.schema import Payload
 
 HIDDEN = "***"
-_ACCEPTED = ("Accepted", "RebootRequired")  # of ChangeConfiguration and SetVariables
+ACCEPTED = "Accepted"  # of ChangeConfiguration and SetVariables
 
 
 def password_in(action: str, payload: Payload) -> str | None:
@@ -19,14 +20,16 @@ def password_in(action: str, payload: Payload) -> str | None:
     return None
 
 
-def password_accepted(reply: Reply) -> bool:
-    """Return True if the station accepted the password that a call set."""
+def password_accepted(reply: Reply) -> bool | None:
+    """Return True if the station accepted the password that a call set, None while that is not decided: without a
+    response, or where the station uses it after its next boot."""
     if not isinstance(reply, Answered):
-        return False
+        return False if isinstance(reply, Refused) else None
+    status = reply.payload.get("status")
     for result in reply.payload.get("setVariableResult", ()):
         if _is_password(result):
-            return bool(result.get("attributeStatus") in _ACCEPTED)
-    return reply.payload.get("status") in _ACCEPTED
+            status = result.get("attributeStatus")
+    return None if status == REBOOT_REQUIRED else bool(status == ACCEPTED)
 
 
 def without_secrets(action: str, payload: Payload) -> Payload:

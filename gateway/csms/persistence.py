@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from dataclasses import asdict
 from itertools import islice
 from typing import Protocol
 
@@ -149,7 +150,8 @@ class CsmsPersistence:
     def reservation(self, reservation: Reservation) -> Kept:
         """Return the record of a reservation."""
         over = None if reservation.status is ReservationStatus.ACCEPTED else self._clock.wall()
-        return self.row(RESERVATION, reservation.ref, reservation, over)
+        content = {key: value for key, value in asdict(reservation).items() if value is not None or key == "expiry"}
+        return self.row(RESERVATION, reservation.ref, content, over)
 
     def row(self, kind: str, key: str, content: object, ended: float | None = None) -> Kept:
         """Return the record of any content; `ended` is the Unix time from which it may be removed."""

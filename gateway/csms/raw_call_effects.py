@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.csms import der, event_streams, outcomes
-from gateway.csms.reservations import ReservationStatus
+from gateway.csms.reservations import Reservation, ReservationStatus
 from gateway.csms.station import Station
-from protocols.ocpp.schema import Payload
+from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
 
@@ -29,9 +29,20 @@ def _profiles(station: Station, _: Payload) -> None:
 
 
 def _reserved(station: Station, payload: Payload) -> None:
-    number = payload.get("reservationId", payload.get("id"))
-    expiry = parse(payload.get("expiryDate", payload.get("expiryDateTime")))
-    station.context.reservations.accepted(station.id, int(number or 0), expiry)
+    early = station.version is Version.V16
+    number = int(payload["reservationId" if early else "id"])
+    reservation = Reservation(
+        f"{station.id}/{number}",
+        station.id,
+        number,
+        ReservationStatus.ACCEPTED,
+        parse(payload["expiryDate" if early else "expiryDateTime"]),
+        payload["idTag"] if early else payload["idToken"]["idToken"],
+        (payload["connectorId"] or None) if early else payload.get("evseId"),
+        (payload["connectorId"] or None) if early else None,
+        payload.get("connectorType"),
+    )
+    station.context.reservations.accepted(reservation)
 
 
 def _reservation_cancelled(station: Station, payload: Payload) -> None:

@@ -27,6 +27,10 @@ class Reservation:
     id: int
     status: ReservationStatus
     expiry: float | None = None
+    id_token: str | None = None
+    evse: int | None = None  # None: of any EVSE
+    connector: int | None = None  # 1.6
+    connector_type: str | None = None
 
 
 class Reservations:
@@ -40,12 +44,11 @@ class Reservations:
         """Add a stored reservation; oldest first."""
         self._all[reservation.ref] = reservation
 
-    def accepted(self, station: str, number: int, expiry: float | None) -> None:
-        """Record a ReserveNow that the station accepted."""
-        ref = f"{station}/{number}"
-        self._all.pop(ref, None)
-        self._all[ref] = Reservation(ref, station, number, ReservationStatus.ACCEPTED, expiry)
-        self._changed(self._all[ref])
+    def accepted(self, reservation: Reservation) -> None:
+        """Record a ReserveNow that the station accepted; it replaces one with the same id."""
+        self._all.pop(reservation.ref, None)
+        self._all[reservation.ref] = reservation
+        self._changed(reservation)
         while len(self._all) > MAX_RESERVATIONS:
             del self._all[next(iter(self._all))]
 
@@ -61,9 +64,9 @@ class Reservations:
         found = self._all.get(ref)
         return None if found is None else self._expire(found, wall)
 
-    def of(self, station: str, wall: float) -> list[Reservation]:
-        """Return the reservations of a station, newest first."""
-        return [self._expire(r, wall) for r in reversed(self._all.values()) if r.station == station]
+    def of(self, station: str | None, wall: float) -> list[Reservation]:
+        """Return the reservations of a station, or of all stations, newest first."""
+        return [self._expire(r, wall) for r in reversed(self._all.values()) if station in (None, r.station)]
 
     def _expire(self, reservation: Reservation, wall: float) -> Reservation:
         expired = reservation.expiry is not None and reservation.expiry <= wall

@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.csms import persistence
 from gateway.csms.context import Context
+from gateway.csms.evse import FaultSource
 from gateway.csms.registration import Boot
 from gateway.csms.reservations import Reservation
 from gateway.csms.settings import Registration, UnknownStations
@@ -26,6 +27,16 @@ from protocols.ocpp.rpc import Refusal
 from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    """A fault of an EVSE, or with EVSE 0 of the whole station."""
+
+    evse: int
+    source: FaultSource
+    code: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +58,12 @@ class StationRow:
     max_charge_w: float | None = None
     max_discharge_w: float | None = None
     fallback_limit_w: float | None = None
+    faults: list[FaultRow] = field(default_factory=list)
+    reboot_required: list[str] = field(default_factory=list)  # settings
 
 
 _LIMITS = ("max_charge_w", "max_discharge_w", "fallback_limit_w")  # stored where an operator has set them
+_WHERE_ANY = ("faults", "reboot_required")  # stored where there are any
 _OWN = ("vendor_profile", "security_profile", "next_security_profile", *_LIMITS)  # replace the configured ones
 _SETTINGS = ("password_hash", "next_password_hash", "registration", *_OWN)
 
@@ -64,11 +78,21 @@ def record(station: Station) -> Kept:
         boot=station.boot,
         evses={evse.number: evse.connectors for evse in station.evses.values()},
         upkeep=station.maintenance,
+        faults=[
+            FaultRow(number, source, code, text)
+            for number, known in ((0, station.faults), *((evse.number, evse.faults) for evse in station.evses.values()))
+            for source, (code, text) in known.items()
+        ],
+        reboot_required=list(station.reboot_required),
         **settings,
     )
     stored = msgspec.to_builtins(row)
     listed = any(one.id == station.id for one in station.context.settings.stations)  # then those in the file count
-    content = {key: value for key, value in stored.items() if key not in _LIMITS or (value is not None and not listed)}
+    content = {
+        key: value
+        for key, value in stored.items()
+        if (key not in _LIMITS or (value is not None and not listed)) and (key not in _WHERE_ANY or value)
+    }
     return station.context.persistence.row(persistence.STATION, station.id, content)
 
 
@@ -129,4 +153,8 @@ def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], St
     station.boot, station.version, station.maintenance = row.boot, row.version, row.upkeep
     for number, connectors in row.evses.items():
         station.evse(number).connectors = connectors
+    for fault in row.faults:
+        faults = station.evse(fault.evse).faults if fault.evse else station.faults
+        faults[fault.source] = fault.code, fault.text
+    station.reboot_required = row.reboot_required
     stations[one.key] = station

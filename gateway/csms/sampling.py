@@ -75,7 +75,6 @@ async def _set_first_accepted(station: Station, setting: str, values: list[str])
             return
         status = await _set(station, setting, value)
         if status in _APPLIED:
-            _applied(station, _name(station, setting), status)
             return
         log.warning("%s: %s = %s was rejected: %s", station.id, _name(station, setting), value, status)
         if status == NO_ANSWER:
@@ -92,12 +91,6 @@ def _may_change(station: Station, name: str, value: str) -> bool:
         return True
     log.warning("%s: %s is not changed to %r any more: the station does not keep it", station.id, name, value)
     return False
-
-
-def _applied(station: Station, name: str, status: str) -> None:
-    if status == v21.SetVariableStatusEnumType.reboot_required:
-        station.reboot_required = True
-        log.warning("%s: %s takes effect when the station is reset (RebootRequired)", station.id, name)
 
 
 def _name(station: Station, setting: str) -> str:

@@ -116,6 +116,8 @@ def refusal(station: Station, evse: Evse, power_w: float, valid_for_s: float) ->
         return Outcome(Answer.REFUSED, "CannotDischarge", evse.why_not or f"{evse.name} cannot discharge")
     if power_w < 0 and evse.bidirectional is False:
         return Outcome(Answer.REFUSED, "NotBidirectional", "the vehicle did not agree on a bidirectional transfer")
+    if power_w < 0 and evse.bidirectional is None and station.vendor_profile.setpoint.channel is Channel.STANDARD:
+        return Outcome(Answer.REFUSED, "NeedsNotStated", "the vehicle has not stated its charging needs")
     if power_w < 0 and evse.priority:
         return Outcome(Answer.REFUSED, "PriorityCharging", "the driver requested priority charging")
     return None
@@ -129,24 +131,21 @@ async def _expire(station: Station, evse: Evse, valid_for_s: float) -> None:
 
 
 async def initialise(station: Station, evse: Evse) -> None:
-    """Set up a vehicle that has no set-point yet: the fallback profile, and above it 0 W in the mode it agreed on."""
-    late = False
+    """Send the profiles for a vehicle's needs: the fallback profile, and whatever was before one in the mode it agreed
+    on (Q01.FR.07, Q02.FR.01), with the set-point in force for the rest of its validity."""
     async with evse.lock:
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None or not station.connected:
             return
         await install_fallback(station, evse)
-        profile, now = evse.setpoint_profile, station.context.clock.now()
-        if profile is not None and profile.mode is not _mode(evse):  # Q02: that of before the needs does not stay
-            power_w, until = evse.setpoint or (0.0, now)
-            power_w, left_s = (power_w, until - now) if until > now else (0.0, REPEATED_VALID_FOR_S)
-            power_w = max(0.0, power_w)  # one of the two modes is ChargingOnly
-            began = station.context.clock.now()
-            await _install(station, evse, transaction, power_w, _duration(evse, left_s))
-            late = power_w != 0 and station.context.clock.now() - began > PROMPT_S
-        elif profile is None:
-            idle_w = 0.0 if evse.bidirectional else fallback_limit_w(station)
-            await _install(station, evse, transaction, idle_w, None)
+        now = station.context.clock.now()
+        power_w, until = evse.setpoint or (0.0, now)
+        duration = _duration(evse, until - now) if until > now else None
+        if until <= now:
+            power_w = 0.0 if evse.bidirectional else fallback_limit_w(station)
+        power_w = power_w if evse.bidirectional else max(0.0, power_w)
+        await _install(station, evse, transaction, power_w, duration)
+        late = power_w != 0 and until > now and station.context.clock.now() - now > PROMPT_S
     if late:
         await repeat(station, evse)  # with the rest of its validity
 
@@ -168,8 +167,9 @@ async def _apply_21(
 
 
 def _mode(evse: Evse) -> OperationMode:
-    """Return the operation mode: a vehicle that requested no bidirectional transfer is only charged (Q02.FR.01)."""
-    return OperationMode.CHARGING_ONLY if evse.bidirectional is False else OperationMode.CENTRAL_SETPOINT
+    """Return the operation mode: a vehicle whose needs do not request a bidirectional transfer, or are not stated yet,
+    is only charged (Q02.FR.01)."""
+    return OperationMode.CENTRAL_SETPOINT if evse.bidirectional else OperationMode.CHARGING_ONLY
 
 
 def schedule_update(mode: OperationMode, power_w: float) -> Payload:

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from gateway.csms import registration
-from gateway.csms.context import Context, ReceivedCall, RecordedViolation
+from gateway.csms.background_tasks import BackgroundTasks
+from gateway.csms.context import Context, RecordedViolation
 from gateway.csms.event_stream_registry import Streams
-from gateway.csms.evse import Evse, Faults
+from gateway.csms.evse import DER_CONTROL, Evse, Faults
+from gateway.csms.pending_settings import settings_in
 from gateway.csms.registration import Boot, Status
+from gateway.csms.reported_variables import ReportedVariables
 from gateway.csms.settings import StationSettings
 from gateway.csms.station_clock import StationClock
 from gateway.csms.transactions import EPOCH_2020
+from gateway.model.event import RebootRequired
 from gateway.model.station import evse_name
 from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
-from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.events import Answered, ErrorReceived, Lost, Refused, Reply, ResultReceived, TimedOut
 from protocols.ocpp.io import Link
 from protocols.ocpp.rpc import CallReceived, Priority, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
@@ -36,14 +42,14 @@ from protocols.ports import TextWire
 log = logging.getLogger("v2x.csms")
 
 MOST_EVSES, LARGEST_EVSE = 128, 999  # per station: each one costs MQTT topics, a view and work in every control cycle
-MAX_VARIABLES = 2_000  # of one station's device model
 RESUME_AFTER_S = 5.0  # a station that reboots sends BootNotification within this time; otherwise it continues
 HOUSEKEEPING_TIMEOUT_S, FALLBACK_POLL_S, FALLBACK_POLLS = 10.0, 0.05, 20
+HOUSEKEEPING_AFTER_S = 1.0  # a boot or connection: an operator's call may be the first one
+OPERATOR_QUIET_S = 5.0  # housekeeping waits for so long after an operator's call
 LONG_ACTIONS = ("StopTransaction", "TransactionEvent", "MeterValues")  # the values of hours of a transaction
 STOPS = ("RemoteStopTransaction", "RequestStopTransaction")
 Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
 Handlers: TypeAlias = dict[str, Handler]
-VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
 
 
 class Lifecycle(Protocol):
@@ -56,12 +62,14 @@ class Lifecycle(Protocol):
     def changed(self, station: Station) -> None: ...
 
 
-class Station:
+class Station(BackgroundTasks, ReportedVariables):
     """A station, connected or not."""
 
     def __init__(
         self, name: str, settings: StationSettings, context: Context, lifecycle: Lifecycle, registered: bool
     ) -> None:
+        BackgroundTasks.__init__(self, name)
+        ReportedVariables.__init__(self)
         self.id, self.settings, self.context, self.registered = name, settings, context, registered
         self._lifecycle = lifecycle
         self.configured: str | None = None  # the password hash of the configuration, if it lists the station
@@ -71,25 +79,24 @@ class Station:
         self.boot: Boot | None = None
         self.vendor: VendorProfile | None = None
         self.evses: dict[int, Evse] = {}
-        self.variables: dict[VariableName, str] = {}
-        self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
         self.maintenance: dict[str, Payload] = {}  # status of firmware, log, network profiles and lists
         self.inventory_request: int | None = None  # request id of the pending inventory
         self.external_limits: dict[int, tuple[float, float]] = {}  # of other systems, by EVSE (0: all), magnitudes in W
         self.faults: Faults = {}  # of the whole station; see `faults`
         self.der_alarms: dict[str, str] = {}  # active DER controls, with the grid event
+        self.der_revision = 0  # of the last reading of DER controls
         self.discharge_share = 1.0  # share of the discharge power that LimitMaxDischarge permits
-        self.der_reports: dict[int, asyncio.Queue[Payload]] = {}  # pending GetDERControl, by request id
+        self.reports: dict[int, asyncio.Queue[Payload]] = {}  # parts of reports that are waited for, by request id
         self.streams = Streams()
         self.clock = StationClock()
         self.rate_unit: str | None = None  # of charging profiles, where it is known which one the station takes
         self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
         self._handlers: Handlers = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._rate = TokenBucket(context.settings.max_calls_per_s, context.settings.max_burst)
         self._last_request_id = max(0, int(context.clock.wall()) - EPOCH_2020)  # beyond those before a restart
         self.changes: dict[tuple[str, str], list[float]] = {}  # engine times of settings that were changed
-        self.reboot_required = False  # a changed setting takes effect with the next boot
+        self.reboot_required: list[str] = []  # settings that take effect with the next boot
+        self.quiet_until = -math.inf  # engine time; housekeeping waits for an operator
         self.disconnected_at = context.clock.now()
         self._too_fast, self._too_many = False, f"more than {context.settings.max_calls_per_s:g} messages a second"
         self._reported = False  # its connection has been reported to the gateway
@@ -121,7 +128,8 @@ class Station:
         handled = frozenset(handlers)
         engine = Rpc(version, handles=handled, answer_within=answer_within, message_length=length, longer=longer)
         engine.lenient = settings.lenient or self.vendor_profile.messages.lenient
-        self.link = Link(wire, engine, self._handle, self.context.clock, self._observe, self._send_received)
+        sent = partial(self.context.log.sent, self.id)
+        self.link = Link(wire, engine, self._handle, self.context.clock, self._observe, self._send_received, sent)
         for evse in self.evses.values():
             evse.reset_profiles()
         self._reported = False  # a connection that replaces another one is reported again
@@ -135,8 +143,7 @@ class Station:
             return
         self.link = None
         self.disconnected_at = self.context.clock.now()
-        for task in list(self._tasks):
-            task.cancel()
+        self.cancel_tasks()
         if self._reported:
             self._reported = False
             self._lifecycle.disconnected(self, reason)
@@ -166,26 +173,15 @@ class Station:
 
     async def _after_fallback(self, work: Coroutine[Any, Any, object]) -> None:
         try:
+            await self.context.clock.sleep(HOUSEKEEPING_AFTER_S)
             for _ in range(FALLBACK_POLLS):
-                await self.context.clock.sleep(FALLBACK_POLL_S)
-                if self.evses and not any(evse.lock.locked() for evse in self.evses.values()):
+                if not any(evse.lock.locked() for evse in self.evses.values()):
                     break
+                await self.context.clock.sleep(FALLBACK_POLL_S)
         except BaseException:
             work.close()
             raise
         await work
-
-    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run a coroutine beside the processing of messages; it is cancelled when the link ends."""
-        task = asyncio.get_running_loop().create_task(self._guard(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guard(self, work: Coroutine[Any, Any, object]) -> None:
-        try:
-            await work
-        except Exception:
-            log.exception("%s: background task failed", self.id)
 
     # messages
 
@@ -216,12 +212,25 @@ class Station:
                 self._requested_actions.add(caused)
         if action in STOPS:
             priority = Priority.URGENT
-        return Lost() if self.link is None else await self.link.call(action, payload, timeout, priority)
+        reply = Lost() if self.link is None else await self.link.call(action, payload, timeout, priority)
+        if isinstance(reply, Answered) and reply.violation is None:
+            self._note_reboot_required(settings_in(action, payload, reply.payload))
+        return reply
+
+    def _note_reboot_required(self, settings: list[str]) -> None:
+        new = [name for name in settings if name not in self.reboot_required]
+        if new:
+            self.reboot_required += new
+            log.warning("%s: %s take effect when the station is reset (RebootRequired)", self.id, ", ".join(new))
+            self.context.report(RebootRequired(self.id, self.context.clock.now(), tuple(self.reboot_required)))
+            self.save()
 
     async def request(
         self, action: str, payload: Payload, priority: Priority = Priority.HOUSEKEEPING
     ) -> Payload | None:
         """Send a call that others overtake; return the payload of its response, None without a valid one in time."""
+        while priority is Priority.HOUSEKEEPING and (wait_s := self.quiet_until - self.context.clock.now()) > 0:
+            await self.context.clock.sleep(wait_s)
         reply = await self.call(action, payload, HOUSEKEEPING_TIMEOUT_S, priority)
         if isinstance(reply, Answered) and reply.violation is None:
             return reply.payload
@@ -237,15 +246,13 @@ class Station:
         context = self.context
         context.messages += 1
         if not self._rate.take(context.clock.now()):
-            refusal = Refusal(
-                ErrorCode.GENERIC_ERROR, f"more than {context.settings.max_calls_per_s:g} messages a second"
-            )
+            refusal = Refusal(ErrorCode.GENERIC_ERROR, self._too_many)
             if not self._too_fast:  # once, not for every message of a flood
                 self._observe(Violated(False, call.action, refusal.reason, refusal.description, call.id))
             self._too_fast = True
             raise refusal
         self._too_fast = False
-        context.received.append(ReceivedCall(context.clock.wall(), self.id, call.action, call.text))
+        context.log.received(self.id, call.action, call.text)
         if not self._reported and call.action != "BootNotification":
             if self.accepted:
                 self._resume()
@@ -269,7 +276,7 @@ class Station:
         if reason is not None:
             self._observe(Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {reason}", event.id))
             return
-        context.received.append(ReceivedCall(context.clock.wall(), self.id, event.action, event.text))
+        context.log.received(self.id, event.action, event.text)
         self._resume()
         try:
             self._handlers[event.action](self, event.payload)
@@ -302,7 +309,9 @@ class Station:
         self.spawn(self.request("TriggerMessage", {"requestedMessage": registration.Trigger.boot_notification}))
 
     def _observe(self, event: rpc.Event) -> None:
-        if isinstance(event, Violated):
+        if isinstance(event, ResultReceived | ErrorReceived):
+            self.context.log.responded(self.id, event)
+        elif isinstance(event, Violated):
             at = self.context.clock.wall()
             violation = RecordedViolation(at, self.id, event.ours, event.action, event.code, event.text)
             self.context.violations.append(violation)
@@ -313,11 +322,13 @@ class Station:
     def booted(self, boot: Boot) -> None:
         """Process a BootNotification: the station may have lost everything it held in memory."""
         self.boot = boot
-        self.reboot_required = False
+        self.reboot_required = []
         self.vendor = None
         if self.link is not None:
             self.link.engine.lenient = self.context.settings.lenient or self.vendor_profile.messages.lenient
         self.streams.booted()
+        self.der_alarms.clear()  # the station reports those that are active after the boot
+        self.faults = {source: fault for source, fault in self.faults.items() if source[0] != DER_CONTROL}
         self.rate_unit = None
         self._requested_actions.clear()
         for evse in self.evses.values():
@@ -387,14 +398,3 @@ class Station:
         """Report the capabilities of all EVSEs where they changed."""
         for evse in self.evses.values():
             self.describe(evse)
-
-    def variable(self, component: str, variable: str, evse: int = 0, instance: str = "") -> str | None:
-        """Return the last reported value of a variable of the device model."""
-        return self.variables.get((component, evse, variable, instance))
-
-    def set_variable(self, name: VariableName, value: str, limit: float | None = None) -> None:
-        """Store a reported value of the device model, up to `MAX_VARIABLES`."""
-        if len(self.variables) < MAX_VARIABLES or name in self.variables:
-            self.variables[name] = value
-            if limit is not None:
-                self.limits[name] = limit

@@ -44,6 +44,7 @@ class Transaction:
     reservation: int | None = None
     remote_start: int | None = None
     allowed: tuple[str, ...] = ()  # energy transfers permitted since its start (2.1 Q02)
+    bidirectional: bool | None = None  # requested by the vehicle; None before its charging needs (2.1)
     started_mark: str | None = None  # 1.6: identifies a repeated StartTransaction
     announced: bool = False  # its start has been reported to the gateway
     number: int = 0  # order of arrival
@@ -114,6 +115,8 @@ class Transaction:
         """Return the stored values."""
         row = {_STORED_NAMES.get(name, name): getattr(self, name) for name in _STORED}
         row["seen"] = list(self.seen)
+        if self.bidirectional is None:
+            del row["bidirectional"]
         return row
 
     @classmethod
@@ -242,10 +245,10 @@ class Transactions:
         """Return True if the token is in another active transaction."""
         return any(t.active and t is not besides and t.has_token(token) for t in self._active.values())
 
-    def of(self, station: str, token: str | None = None, active: bool | None = None) -> Iterator[Transaction]:
-        """Yield the transactions of a station, newest first."""
+    def of(self, station: str | None, token: str | None = None, active: bool | None = None) -> Iterator[Transaction]:
+        """Yield the transactions of a station, or of all stations, newest first."""
         for t in reversed(self._all.values()):
-            if t.station != station or (active is not None and t.active is not active):
+            if station not in (None, t.station) or (active is not None and t.active is not active):
                 continue
             if token is None or t.has_token(token):
                 yield t

@@ -47,8 +47,11 @@ def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
         return {"status": Needs.rejected, "statusInfo": {"reasonCode": "NotAllowed"}}
     evse.bidirectional = requested in BIDIRECTIONAL
     station.context.report(NeedsStated(evse.name, station.context.clock.now(), vehicle_needs(needs)))
-    if station.context.transactions.active_at(station.id, evse.number) is None:
+    transaction = station.context.transactions.active_at(station.id, evse.number)
+    if transaction is None:
         return {"status": Needs.no_charging_profile}
+    transaction.bidirectional = evse.bidirectional
+    station.context.persistence.later(station.context.persistence.record(transaction))
     station.spawn(setpoint.initialise(station, evse))
     return {"status": Needs.accepted}
 
@@ -84,7 +87,7 @@ def notify_der_alarm(station: Station, payload: Payload) -> Payload:
     else:
         station.der_alarms[kind] = text
     if kind in TRIPS:
-        faults.set_station(station, ("DER", kind), None if ended else f"DER:{kind}", text)
+        faults.set_station(station, faults.der_control(kind), None if ended else f"DER:{kind}", text)
     return {}
 
 

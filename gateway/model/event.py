@@ -82,6 +82,15 @@ class StationLost:
 
 
 @dataclass(frozen=True, slots=True)
+class RebootRequired:
+    """Settings of a station were changed that take effect with its next boot."""
+
+    station: str
+    at: float
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EvseDescribed:
     """An EVSE was reported with the limits of its hardware."""
 
@@ -169,6 +178,7 @@ class FaultCleared(EvseEvent):
 Event: TypeAlias = (
     StationConnected
     | StationLost
+    | RebootRequired
     | EvseDescribed
     | PlugChanged
     | SessionStarted

@@ -190,6 +190,7 @@ class Happened(StrEnum):
 
     STATION_CONNECTED = "station_connected"
     STATION_LOST = "station_lost"
+    REBOOT_REQUIRED = "reboot_required"
     PLUGGED = "plugged"
     UNPLUGGED = "unplugged"
     SESSION_STARTED = "session_started"

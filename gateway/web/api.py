@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -46,6 +46,7 @@ def build(
     router = APIRouter(prefix=PREFIX, dependencies=[Depends(allowed)])
     _stations(router, stations, commands, raw_calls)
     station_operations.add(router, stations, commands, raw_calls)
+    station_operations.add_typed(router, stations, commands)
     _transactions(router, stations)
     _tokens_and_messages(router, stations)
     if commands is not None:
@@ -116,6 +117,19 @@ def _transactions(router: APIRouter, admin: StationAdmin) -> None:
     ) -> list[Row]:
         return admin.transactions(station, id_token, active, limit)
 
+    @router.get("/transactions")
+    async def of_all(
+        station: str | None = None,
+        id_token: Annotated[str | None, Query(alias="idToken")] = None,
+        active: bool | None = None,
+        limit: Limit = 100,
+    ) -> list[Row]:
+        return admin.transactions(station, id_token, active, limit)
+
+    @router.get("/reservations")
+    async def all_reservations(station: str | None = None, limit: Limit = 100) -> list[Row]:
+        return admin.reservations(station, limit)
+
     @router.post("/stations/{station}/transactions/close-stale")
     async def close_stale(station: str, silent_s: Annotated[float, Query(ge=0)] = 0.0) -> Row:
         return {"closed": admin.close_stale(station, silent_s)}
@@ -151,8 +165,15 @@ def _tokens_and_messages(router: APIRouter, admin: StationAdmin) -> None:
         await admin.delete_token(token)
 
     @router.get("/messages")
-    async def messages(station: str | None = None, action: str | None = None, limit: Limit = 100) -> list[Row]:
-        return admin.messages(station, action, limit)
+    async def messages(
+        station: str | None = None,
+        action: str | None = None,
+        direction: Literal["received", "sent"] | None = None,
+        kind: Annotated[Literal["call", "result", "error", "all"], Query(alias="type")] = "call",
+        limit: Limit = 100,
+    ) -> list[Row]:
+        """Return messages of stations and of the gateway, newest first: calls, or with `type` the responses, too."""
+        return admin.messages(station, action, limit, direction, None if kind == "all" else kind)
 
     @router.get("/violations")
     async def violations(station: str | None = None) -> list[Row]:

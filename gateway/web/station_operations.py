@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Query
 
+from gateway.model.operation import OPERATIONS, Operation, OperationResult
 from gateway.model.station import evse_name
 from gateway.service import GatewayService
 from gateway.web.ports import Row, StationAdmin
@@ -14,6 +15,7 @@ from protocols.ocpp.enums import v21
 
 STATION = "/stations/{station}"
 EVSE = STATION + "/evses/{evse}"
+ReportBase = Literal["FullInventory", "ConfigurationInventory", "SummaryInventory"]
 
 
 def add(router: APIRouter, stations: StationAdmin, commands: GatewayService | None, raw_calls: bool) -> None:
@@ -74,3 +76,40 @@ def add(router: APIRouter, stations: StationAdmin, commands: GatewayService | No
         control = None if kind is None else kind.value
         journal("clearing of DER controls", station, isDefault=default, controlType=control, controlId=number)
         return await stations.operations.clear_der_controls(station, default, control, number)
+
+
+def add_typed(router: APIRouter, stations: StationAdmin, commands: GatewayService | None) -> None:
+    """Add the routes of the typed operations, of the connection and of the device model."""
+    for name, model in OPERATIONS.items():
+        _typed(router, stations, commands, name, model)
+
+    @router.post(STATION + "/disconnect", status_code=204)
+    async def disconnect(station: str) -> None:
+        """Close the connection of the station; it connects again by itself."""
+        stations.station(station)
+        if commands is not None:
+            commands.operator(f"closing of the connection to {station}", None, station=station)
+        await stations.operations.disconnect(station)
+
+    @router.get(STATION + "/device-model")
+    async def device_model(station: str, base: ReportBase = "FullInventory") -> list[Row]:
+        """Return the variables that the station reports (GetBaseReport), in 1.6 its configuration keys."""
+        return await stations.operations.device_model(station, base)
+
+
+def _typed(
+    router: APIRouter, stations: StationAdmin, commands: GatewayService | None, name: str, model: type[Operation]
+) -> None:
+    """Add the route of one typed operation; the call that it sends is in the journal."""
+
+    async def operate(station: str, body: Operation) -> OperationResult:
+        action, payload = stations.operations.call_of(station, body)
+        if commands is not None:
+            shown = stations.without_secrets(action, payload)
+            commands.operator(f"{name} to {station}", None, station=station, action=action, payload=shown)
+        return await stations.operations.perform(station, action, payload)
+
+    operate.__annotations__["body"] = model  # FastAPI reads it for validation and OpenAPI
+    router.add_api_route(
+        f"{STATION}/{name}", operate, methods=["POST"], name=name, operation_id=name, description=model.__doc__
+    )

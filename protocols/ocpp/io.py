@@ -46,24 +46,14 @@ class Link:
     """One end of one connection.
 
     `handle` responds to calls, directly or as a coroutine, and raises `Refusal` for a CALLERROR. `observe` receives
-    every event of the engine except calls, such as violations and late responses, before it is processed.
+    every event of the engine except calls, such as violations and late responses, before it is processed; `on_sent`
+    receives the messages that are sent.
     """
 
     __slots__ = (
-        "_flushing",
-        "_handle",
-        "_inbox",
-        "_observe",
-        "_on_send",
-        "_replies",
-        "_wakes_at",
-        "_watch",
-        "_worker",
-        "clock",
-        "closed",
-        "engine",
-        "wire",
-    )
+        "_flushing", "_handle", "_inbox", "_observe", "_on_send", "_on_sent", "_replies", "_wakes_at", "_watch",
+        "_worker", "clock", "closed", "engine", "wire",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -73,9 +63,10 @@ class Link:
         clock: Clock,
         observe: Callable[[events.Event], None] | None = None,
         on_send: Callable[[SendReceived], None] | None = None,
+        on_sent: Callable[[list[str]], None] | None = None,
     ) -> None:
         self.wire, self.engine, self.clock = wire, engine, clock
-        self._handle, self._observe, self._on_send = handle, observe, on_send
+        self._handle, self._observe, self._on_send, self._on_sent = handle, observe, on_send, on_sent
         self._replies: dict[str, asyncio.Future[Reply]] = {}
         self._inbox: deque[CallReceived] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -105,7 +96,7 @@ class Link:
         """Process one message from a wire that pushes messages; return the messages to send at once."""
         for event in self.engine.receive(text, self.clock.now()):
             self._take(event)
-        return [] if self._flushing or self.closed else self.engine.data_to_send()
+        return [] if self._flushing or self.closed else self._outgoing()
 
     def hurry(self) -> None:
         """Shorten the wait for the response to a call that is not urgent."""
@@ -245,11 +236,17 @@ class Link:
             return
         self._flushing = True
         try:
-            while out := self.engine.data_to_send():
+            while out := self._outgoing():
                 for text in out:
                     await self.wire.send(text)
         finally:
             self._flushing = False
+
+    def _outgoing(self) -> list[str]:
+        out = self.engine.data_to_send()
+        if out and self._on_sent is not None:
+            self._on_sent(out)
+        return out
 
 
 class PushingConnection(ServerConnection):

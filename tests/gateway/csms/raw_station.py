@@ -43,6 +43,7 @@ class Raw:
         self.csms_calls: list[list[Any]] = []  # calls of the CSMS
         self.closed = False
         self._numbers = count(1)
+        self._last_call = ""
         self._answers: dict[str, asyncio.Future[list[Any]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -99,10 +100,15 @@ class Raw:
             await asyncio.sleep(0.05)
         message = next(m for m in self.csms_calls if m[2] == action)
         self.csms_calls.remove(message)
+        self._last_call = message[1]
         if answer is not None:
-            await self.send(json.dumps([3, message[1], answer]))
+            await self.answer_last(answer)
         payload: dict[str, Any] = message[3]
         return payload
+
+    async def answer_last(self, answer: dict[str, Any]) -> None:
+        """Answer the call that `next_call` returned last."""
+        await self.send(json.dumps([3, self._last_call, answer]))
 
     def time(self, offset: float = 0.0) -> str:
         return stamp(self.clock.wall() + offset)

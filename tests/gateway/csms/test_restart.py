@@ -17,7 +17,7 @@ from emulators.runtime.clock import START, VirtualClock
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.persistence import WRITE_EVERY_S
-from gateway.csms.reservations import ReservationStatus
+from gateway.csms.reservations import Reservation, ReservationStatus
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
 from gateway.model.event import Event, Metered, SessionEnded, SessionStarted, StationConnected
 from gateway.model.journal import Record
@@ -307,8 +307,9 @@ async def test_tokens_and_reservations_persist_over_a_restart() -> None:
         await admin.put_token("Card-2", {"status": "Accepted", "expiry": "2020-01-01T00:00:00Z"})
         await admin.put_token("card-3", {"status": "Accepted"})
         await admin.delete_token("CARD-3")
-        lives.csms.context.reservations.accepted("CP1", 4, None)
-        lives.csms.context.reservations.accepted("CP1", 5, None)
+        for number in (4, 5):
+            reservation = Reservation(f"CP1/{number}", "CP1", number, ReservationStatus.ACCEPTED, id_token="A", evse=1)
+            lives.csms.context.reservations.accepted(reservation)
         lives.csms.context.reservations.ended("CP1", 4, ReservationStatus.USED)
         before = admin.tokens()
         await lives.writer.write()
@@ -316,8 +317,9 @@ async def test_tokens_and_reservations_persist_over_a_restart() -> None:
         admin = Admin(lives.csms)
         assert admin.tokens() == before
         assert [one["idToken"] for one in before] == ["Card-1", "Card-2"]
-        assert admin.reservation("CP1/4") == {"ref": "CP1/4", "status": "USED"}
-        assert admin.reservation("CP1/5") == {"ref": "CP1/5", "status": "ACCEPTED"}
+        found = [admin.reservation(f"CP1/{number}") for number in (4, 5)]
+        assert [one["status"] for one in found] == ["USED", "ACCEPTED"]
+        assert [(one["reservationId"], one["idToken"], one["evseId"]) for one in found] == [(4, "A", 1), (5, "A", 1)]
 
 
 @pytest.mark.parametrize("version", list(Version))

@@ -37,7 +37,7 @@ async def test_profiles_of_an_ev_before_the_first_order() -> None:
         calls = await one.needs(BPT)
         assert [period_of(call) for call in calls] == [CENTRAL | {"setpoint": 0.0}]
         assert "duration" not in schedule_of(calls[0])
-        assert await one.needs(BPT) == []  # it is installed
+        assert await one.needs(BPT) == calls  # each statement of needs is followed by a profile
 
 
 @pytest.mark.virtual_time
@@ -145,6 +145,7 @@ async def test_another_hold_time_needs_a_new_profile(valid_for_s: float, duratio
         (BPT, DC, CHARGING | {"limit": 3000.0}),
         (DC, BPT, CENTRAL | {"setpoint": 3000.0}),
         (None, DC, CHARGING | {"limit": 3000.0}),
+        (None, BPT, CENTRAL | {"setpoint": 3000.0}),
     ],
 )
 @pytest.mark.virtual_time
@@ -158,14 +159,6 @@ async def test_another_operation_mode_needs_a_new_profile(
         assert period_of(installed) == period
         key = "limit" if after is DC else "setpoint"
         assert [body["scheduleUpdate"] for _, body in (await one.order(2000.0))[1]] == [{key: 2000.0}]
-
-
-@pytest.mark.virtual_time
-async def test_before_the_ev_states_its_needs_the_mode_is_that_of_a_set_point() -> None:
-    async with session(None) as one:
-        assert [period_of(call) for call in (await one.order(3000.0))[1]] == [CENTRAL | {"setpoint": 3000.0}]
-        await one.needs(BPT)
-        assert [action for action, _ in (await one.order(2000.0))[1]] == [UPDATE]
 
 
 @pytest.mark.virtual_time
@@ -292,8 +285,9 @@ async def test_discharge_is_rejected_where_station_vehicle_or_driver_exclude_it_
 async def test_the_kind_of_profile_depends_on_the_stations_support(
     dynamic: str | None, kind: str, offline: str | None
 ) -> None:
-    async with session(None) as one:
+    async with session() as one:
         station = one.raw.csms.stations["CP1"]
+        station.evses[1].reset_profiles()
         for name, value in (("SupportsDynamicProfiles", dynamic), ("SupportsMaxOfflineDuration", offline)):
             if value is not None:
                 station.variables[("SmartChargingCtrlr", 0, name, "")] = value

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
+from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.csms.admin import Admin
-from gateway.model.event import FaultCleared, FaultRaised
+from gateway.csms.csms import Csms
+from gateway.model.event import Event, FaultCleared, FaultRaised
 from gateway.model.evse import Evse
+from gateway.store.journal import Journal
+from gateway.store.sql import SqlStore
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw_station import Raw
+from tests.gateway.csms.test_restart import SETTINGS
 
 pytestmark = pytest.mark.virtual_time
 
@@ -164,3 +172,104 @@ def test_an_evse_is_in_fault_while_any_source_is(steps: list[tuple[str, bool]]) 
             assert {e.code for e in cleared} <= {e.code for e in raised}
 
     run_virtual(run())
+
+
+# over a restart of the gateway ---------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def life(version: Version, url: str) -> AsyncIterator[Raw]:
+    """Run a station at a new gateway that restores its database."""
+    clock, store, events = VirtualClock(), SqlStore(url, "gw1"), list[Event]()
+    await store.open()
+    journal = Journal(store, clock)
+    writing = asyncio.create_task(journal.run())
+    csms = Csms(SETTINGS, events.append, clock, journal)
+    csms.restore(await store.kept(1000))
+    raw = Raw(version, csms)
+    raw.events = events
+    try:
+        async with raw:
+            yield raw
+    finally:
+        await csms.close()
+        await journal.flush()
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        await store.close()
+
+
+async def raised_16(raw: Raw) -> None:
+    await status_16(raw, 0, "Faulted", "GroundFailure")
+
+
+async def raised_emergency_stop(raw: Raw) -> None:
+    await event(raw, "EmergencyStopSensor", "true")
+
+
+async def raised_evse_0(raw: Raw) -> None:
+    await status_2(raw, 0, "Faulted", 0)
+
+
+async def raised_connector(raw: Raw) -> None:
+    if raw.version is Version.V16:
+        await status_16(raw, 1, "Faulted", "HighTemperature")
+    else:
+        await status_2(raw, 1, "Faulted")
+
+
+@pytest.mark.parametrize("over", [False, True])
+@pytest.mark.parametrize(
+    ("version", "raised"),
+    [
+        (Version.V16, raised_16),
+        (Version.V16, raised_connector),
+        (Version.V201, raised_evse_0),
+        (Version.V201, raised_emergency_stop),
+        (Version.V21, raised_emergency_stop),
+        (Version.V21, raised_connector),
+    ],
+)
+async def test_a_fault_holds_after_a_restart_until_the_station_reports_its_end(
+    version: Version, raised: Callable[[Raw], Awaitable[None]], over: bool, tmp_path: Path
+) -> None:
+    """The gateway is restarted from its database, the station connects again and does not boot."""
+    url = f"sqlite:///{tmp_path / 'v2x.db'}"
+    async with life(version, url) as raw:
+        await raw.boot()
+        await (status_16(raw, 1, "Charging") if version is Version.V16 else status_2(raw, 1, "Occupied"))
+        await raised(raw)
+        assert faulty(raw) == {"CP1-1": True}
+    async with life(version, url) as raw:
+        await raw.ok("Heartbeat", {})
+        assert faulty(raw) == {"CP1-1": True}  # with the first message, before anything is requested
+        asked = await raw.next_call("TriggerMessage" if version is Version.V16 else "GetVariables")
+        answer: dict[str, Any] = {"status": "Accepted"}
+        if version is Version.V16:
+            assert asked == {"requestedMessage": "StatusNotification"}
+        else:
+            value = "false" if raised is raised_emergency_stop else "Available"
+            result = (
+                {"attributeStatus": "Accepted", "attributeValue": value} if over else {"attributeStatus": "Rejected"}
+            )
+            answer = {"getVariableResult": [{**entry, **result} for entry in asked["getVariableData"]]}
+        await raw.answer_last(answer)
+        if over and version is Version.V16:
+            await status_16(raw, 0)
+            await status_16(raw, 1, "Charging")
+        await raw.clock.sleep(1)
+        assert faulty(raw) == {"CP1-1": not over}
+    async with life(version, url) as raw:
+        await raw.ok("Heartbeat", {})
+        assert faulty(raw).get("CP1-1", False) is not over
+
+
+async def test_the_alarm_of_a_der_control_ends_with_a_boot() -> None:
+    async with Raw() as raw:
+        await raw.boot()
+        await status_2(raw, 1, "Available")
+        await raw.ok("NotifyDERAlarm", {"controlType": "HVMustTrip", "timestamp": raw.time()})
+        assert faulty(raw) == {"CP1-1": True}
+        await raw.boot()
+        assert faulty(raw) == {"CP1-1": False}
+        assert Admin(raw.csms).station("CP1")["der_alarms"] == {}

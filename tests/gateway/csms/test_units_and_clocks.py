@@ -18,6 +18,7 @@ from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse
 from tests.gateway.csms.raw_station import Raw
+from tests.gateway.csms.scripted_transaction import BPT
 
 pytestmark = pytest.mark.virtual_time
 
@@ -54,6 +55,8 @@ async def station(
                 await raw.ok("StartTransaction", begin)
             else:
                 await raw.event("Started", 0, at=skew_s)
+                if version is Version.V21:
+                    await raw.ok("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": BPT})
             await asyncio.sleep(10)
             yield raw, calls
         finally:

@@ -232,10 +232,10 @@ async def test_reservations(version: Version) -> None:
         await rig.sleep(10)
         await reserve(3, 600)
         rows = (await http.get("/stations/CP1/reservations")).json()
-        assert rows == [
-            {"ref": "CP1/3", "status": "ACCEPTED"},
-            {"ref": "CP1/2", "status": "EXPIRED"},
-            {"ref": "CP1/1", "status": "CANCELLED"},
+        assert [(row["ref"], row["status"]) for row in rows] == [
+            ("CP1/3", "ACCEPTED"),
+            ("CP1/2", "EXPIRED"),
+            ("CP1/1", "CANCELLED"),
         ]
         assert (await http.get("/reservations/CP1/2")).json() == rows[1]
         assert (await http.get("/reservations/CP1/9")).status_code == 404

@@ -348,11 +348,11 @@ async def test_reservations_from_the_call_to_their_end(version: Version, tmp_pat
             body = {"connectorId": 1, "idTag": "A", "reservationId": 5, **expiry}
         await running.call("ReserveNow", body)
         rows = await running.get("/stations/CP1/reservations")
-        assert rows == [
-            {"ref": "CP1/4", "status": "ACCEPTED"},
-            {"ref": "CP1/3", "status": "USED"},
-            {"ref": "CP1/2", "status": "EXPIRED"},
-            {"ref": "CP1/1", "status": "CANCELLED"},
+        assert [(row["ref"], row["status"]) for row in rows] == [
+            ("CP1/4", "ACCEPTED"),
+            ("CP1/3", "USED"),
+            ("CP1/2", "EXPIRED"),
+            ("CP1/1", "CANCELLED"),
         ]
         assert await running.get("/stations/CP1/reservations", limit=2) == rows[:2]
         assert await running.get("/reservations/CP1/3") == rows[1]

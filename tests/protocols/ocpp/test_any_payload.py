@@ -14,6 +14,7 @@ from emulators.charger.station.build import build, car_power_path
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.runtime.clock import VirtualClock
+from gateway.csms.admin import Admin
 from gateway.csms.csms import HANDLERS
 from protocols.ocpp import schema
 from protocols.ocpp.schema import Part, Version
@@ -85,7 +86,8 @@ async def test_the_csms_accepts_any_stream_without_response(data: st.DataObject)
             await raw.ok("OpenPeriodicEventStream", {"constantStreamData": about})
             await raw.send(json.dumps([6, "s", "NotifyPeriodicEventStream", payload]))
         assert (await raw.call("Heartbeat", {}))[0] == 3
-        assert len([h for h in raw.csms.context.received if h.action == "NotifyPeriodicEventStream"]) == len(drawn)
+        received = Admin(raw.csms).messages("CP1", "NotifyPeriodicEventStream", 10)
+        assert [row["payload"] for row in reversed(received)] == drawn
 
 
 @pytest.mark.parametrize(("version", "action"), TO_STATION, ids=lambda value: str(value))

@@ -1,0 +1,121 @@
+"""Log of the messages of all stations, in both directions, for operators. It is bounded and in memory.
+
+Messages are stored as text: ten thousand decoded payloads would be a million objects for the garbage collector to
+traverse. Passwords that a call sets are not stored.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from gateway.csms import payload_secrets
+from protocols.ocpp.events import ErrorReceived, ResultReceived
+from protocols.ocpp.incoming import HEAD
+
+MAX_MESSAGES = 10_000  # of each: received calls, sent messages, received responses
+
+
+class Direction(StrEnum):
+    """Direction of a message, as the gateway sees it."""
+
+    RECEIVED = "received"
+    SENT = "sent"
+
+
+class Kind(StrEnum):
+    """Kind of a message."""
+
+    CALL = "call"  # also a SEND of 2.1, which has no response
+    RESULT = "result"
+    ERROR = "error"
+
+
+_KINDS = {2: Kind.CALL, 3: Kind.RESULT, 4: Kind.ERROR, 5: Kind.ERROR, 6: Kind.CALL}
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedMessage:
+    """A message as it was received or sent. `t` is Unix time; the action of a sent response is that of its call."""
+
+    number: int
+    t: float
+    station: str
+    direction: Direction
+    text: str
+    action: str = ""
+
+    @property
+    def head(self) -> tuple[Kind, str]:
+        """Return kind and message id."""
+        found = HEAD.match(self.text[:100])
+        return (_KINDS.get(int(found[1]), Kind.CALL), found[2]) if found is not None else (Kind.CALL, "")
+
+    @property
+    def content(self) -> Any:
+        """Return the decoded message."""
+        return msgspec.json.decode(self.text)
+
+
+class MessageLog:
+    """Recent messages, in rings of their own, so that none of the three displaces another."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._number = count()
+        self._calls: deque[LoggedMessage] = deque(maxlen=MAX_MESSAGES)
+        self._sent: deque[LoggedMessage] = deque(maxlen=MAX_MESSAGES)
+        self._responses: deque[LoggedMessage] = deque(maxlen=MAX_MESSAGES)
+
+    def received(self, station: str, action: str, text: str) -> None:
+        """Record a call of a station."""
+        self._calls.append(LoggedMessage(next(self._number), self._wall(), station, Direction.RECEIVED, text, action))
+
+    def responded(self, station: str, event: ResultReceived | ErrorReceived) -> None:
+        """Record the response of a station."""
+        if isinstance(event, ResultReceived):
+            message: list[object] = [3, event.id, event.payload]
+        else:
+            message = [4, event.id, event.code, event.description, event.details]
+        text = msgspec.json.encode(message).decode()
+        one = LoggedMessage(next(self._number), self._wall(), station, Direction.RECEIVED, text, event.action)
+        self._responses.append(one)
+
+    def sent(self, station: str, texts: list[str]) -> None:
+        """Record messages that were sent to a station."""
+        for text in texts:
+            shown, action = (text, "") if text[1] in "345" else _call(text)
+            self._sent.append(LoggedMessage(next(self._number), self._wall(), station, Direction.SENT, shown, action))
+
+    def newest(
+        self, station: str | None, action: str | None, direction: Direction | None, kind: Kind | None
+    ) -> Iterator[tuple[LoggedMessage, Kind, str]]:
+        """Yield the matching messages with kind and action, newest first."""
+        answered: dict[tuple[str, str], str] = {}
+        if kind is not Kind.CALL:
+            answered = {(one.station, one.head[1]): one.action for one in self._calls}
+        rings = (reversed(ring) for ring in (self._calls, self._sent, self._responses))
+        for one in heapq.merge(*rings, key=lambda message: -message.number):
+            if station not in (None, one.station) or direction not in (None, one.direction):
+                continue
+            of, mid = one.head
+            name = one.action or answered.get((one.station, mid), "")
+            if kind in (None, of) and action in (None, name):
+                yield one, of, name
+
+
+def _call(text: str) -> tuple[str, str]:
+    """Return the text of a sent call without secrets, and its action."""
+    message = msgspec.json.decode(text)
+    action = str(message[2])
+    shown = payload_secrets.without_secrets(action, message[3])
+    if shown is not message[3]:
+        text = msgspec.json.encode([*message[:3], shown]).decode()
+    return text, action

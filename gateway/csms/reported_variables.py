@@ -1,0 +1,27 @@
+"""Variables of the device model as a station last reported them."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+MAX_VARIABLES = 2_000  # of one station's device model
+VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
+
+
+class ReportedVariables:
+    """Values of variables, and their limits."""
+
+    def __init__(self) -> None:
+        self.variables: dict[VariableName, str] = {}
+        self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
+
+    def variable(self, component: str, variable: str, evse: int = 0, instance: str = "") -> str | None:
+        """Return the last reported value of a variable of the device model."""
+        return self.variables.get((component, evse, variable, instance))
+
+    def set_variable(self, name: VariableName, value: str, limit: float | None = None) -> None:
+        """Store a reported value of the device model, up to `MAX_VARIABLES`."""
+        if len(self.variables) < MAX_VARIABLES or name in self.variables:
+            self.variables[name] = value
+            if limit is not None:
+                self.limits[name] = limit
