@@ -26,6 +26,7 @@ from gateway.model.station import Answer, Outcome
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
 LONGEST_RAMP_S = 5.0  # counted into the validity of a set-point
 SHORTEST_VALID_S = 1.0
+SLOW_S = 2.0  # an answer that takes longer counts into the validity: the station may act as late as it answers
 RESPONSE_S = 15.0  # for a station to reach a set-point: its delay and its ramp
 NEAR_W, NEAR_SHARE = 150.0, 0.05  # a power this near to the set-point has reached it
 MAX_UNANSWERED = 3  # orders in a row before a command has failed
@@ -100,6 +101,7 @@ class Setpoint:
         self.valid_until = 0.0
         self.retry_at: float | None = None
         self.unanswered = 0  # orders in a row
+        self.slow_s = 0.0  # longest time for an answer on this link and in this session, where it is above `SLOW_S`
         self.rejected_w: float | None = None
         self.rejections = 0  # of that power, in a row
         self.repeat_after = 0.0  # a rejected power that no command needs is not sent before
@@ -112,6 +114,7 @@ class Setpoint:
         """The link or the session is another: what the station holds is not known."""
         self._pending = None
         self.state, self.verified, self.sent_w, self.unanswered = State.UNVERIFIED, False, None, 0
+        self.slow_s = 0.0
         self._clear_rejection()
 
     def failed(self, now: float) -> None:
@@ -138,6 +141,8 @@ class Setpoint:
         if order is not self._pending:
             return Completion.SUPERSEDED
         self._pending = None
+        if outcome.answer is not Answer.UNKNOWN and now - order.sent_at > SLOW_S:
+            self.slow_s = max(self.slow_s, math.ceil(now - order.sent_at))
         match outcome.answer:
             case Answer.APPLIED:
                 return self._accepted(order, now)
@@ -237,13 +242,17 @@ class Setpoint:
     def valid_for(
         self, power_w: float, now: float, ramp_w_per_s: float, lease_until: float | None, ramping: bool = False
     ) -> float:
-        """Return how long a power may be valid, in s: never beyond the lease and the ramp behind it."""
-        left_s = math.inf if lease_until is None else lease_until - now
-        if not ramping and left_s >= self.valid_for_s:
-            return self.valid_for_s
+        """Return how long a power may be valid, in s: never beyond the lease and the ramp behind it.
+
+        A schedule of 1.6 and 2.0.1 is valid from the time that it is sent: at a slow station it must be valid until the
+        next one is in force.
+        """
+        left_s, valid_s = math.inf if lease_until is None else lease_until - now, self.valid_for_s + self.slow_s
+        if not ramping and left_s >= valid_s:
+            return valid_s
         ramp_down_s = min(LONGEST_RAMP_S, ramp_s(power_w, 0.0, ramp_w_per_s))
         allowed_s = ramp_down_s + RAMP_STEP_S if ramping else left_s + ramp_down_s + LEASE_SLACK_S
-        return min(self.valid_for_s, max(SHORTEST_VALID_S, allowed_s))
+        return min(valid_s, max(SHORTEST_VALID_S, allowed_s))
 
     def deadline(self, now: float, lease_until: float | None, *, holds: bool) -> float:
         """Return when `next_action` can change by time alone. `holds`: a power in a session that is ours to refresh."""
