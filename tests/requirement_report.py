@@ -21,7 +21,8 @@ Written by the test run (`make test`); do not edit. A requirement is *verified* 
 exercises it from outside: by OCPP messages between the gateway's CSMS and the emulated station, by the admin API, and
 by set-points as commands over MQTT and the admin API cause them. Blocks B, I and the station's side of N are exercised
 by a CSMS of the tests; of these three only the listed requirements are verified. The wording is ours; the ids are those
-of OCPP 2.1 edition 1 part 2 and its errata of 2025-09.
+of OCPP 2.1 edition 1 part 2 and its errata of 2025-09. Edition 2 (2025-12) removed R04.FR.40, which is not listed, and
+states that ReportDERControl is sent by the station; the messages below have the direction of edition 2.
 
 """
 NOT_HERE = """\

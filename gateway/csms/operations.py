@@ -111,6 +111,8 @@ class Operations:
     async def send(self, name: str, action: str, payload: Payload, timeout_s: float) -> Reply:
         """Send one OCPP call and apply its effects; a password that it sets is stored first."""
         station = self.connected(name)
+        if action in station.handlers and action != "DataTransfer":  # ReportDERControl, for instance
+            raise RequestRejected(501, f"{action} is a message of stations to the CSMS")
         reason = registration.forbidden(station.boot, action)
         if reason is not None:
             raise RequestRejected(409, reason)

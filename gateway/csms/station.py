@@ -91,7 +91,7 @@ class Station(BackgroundTasks, ReportedVariables):
         self.clock = StationClock()
         self.rate_unit: str | None = None  # of charging profiles, where it is known which one the station takes
         self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
-        self._handlers: Handlers = {}
+        self.handlers: Handlers = {}
         self._rate = TokenBucket(context.settings.max_calls_per_s, context.settings.max_burst)
         self._last_request_id = max(0, int(context.clock.wall()) - EPOCH_2020)  # beyond those before a restart
         self.changes: dict[tuple[str, str], list[float]] = {}  # engine times of settings that were changed
@@ -122,7 +122,7 @@ class Station(BackgroundTasks, ReportedVariables):
     def connect(self, wire: TextWire, version: Version, handlers: Handlers, security_profile: int) -> Link:
         """Use a new connection; the caller runs its link and closes the one before it."""
         settings = self.context.settings
-        self.version, self._handlers, self.security_profile = version, handlers, security_profile
+        self.version, self.handlers, self.security_profile = version, handlers, security_profile
         answer_within, length = settings.answer_within_s, settings.max_message
         longer = dict.fromkeys(LONG_ACTIONS, settings.max_transaction_message)
         handled = frozenset(handlers)
@@ -261,7 +261,7 @@ class Station(BackgroundTasks, ReportedVariables):
         if (stamp := parse(call.payload.get("timestamp", call.payload.get("generatedAt")))) is not None:
             self.clock.observe(stamp, context.clock.now())
         try:
-            return self._handlers[call.action](self, call.payload)
+            return self.handlers[call.action](self, call.payload)
         except Refusal as refusal:
             self._observe(Violated(False, call.action, refusal.reason, refusal.description, call.id))
             raise
@@ -279,7 +279,7 @@ class Station(BackgroundTasks, ReportedVariables):
         context.log.received(self.id, event.action, event.text)
         self._resume()
         try:
-            self._handlers[event.action](self, event.payload)
+            self.handlers[event.action](self, event.payload)
         except Refusal as refusal:
             log.warning("%s: %s was dropped: %s", self.id, event.action, refusal.description)
 

@@ -346,6 +346,22 @@ async def test_a_password_is_not_in_the_messages(tmp_path: Path) -> None:
         assert secret not in json.dumps([await running.get("/messages", type="all"), await running.get("/journal")])
 
 
+@pytest.mark.parametrize(
+    ("version", "action", "payload"),
+    [
+        (Version.V16, "Heartbeat", {}),
+        (Version.V21, "ReportDERControl", {"requestId": 1}),  # edition 2, R04.FR.31-33: the station sends it
+    ],
+)
+async def test_a_message_of_stations_is_not_sent_to_one(
+    version: Version, action: str, payload: dict[str, Any], tmp_path: Path
+) -> None:
+    async with within_a_minute(tmp_path) as running:
+        station = await running.station(version)
+        assert (await running.call(action, payload)).status_code == 501
+        assert station.texts == []
+
+
 async def test_a_connection_is_closed_and_the_station_comes_back(tmp_path: Path) -> None:
     async with within_a_minute(tmp_path) as running:
         station = await running.station(Version.V201)
