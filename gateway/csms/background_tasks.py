@@ -14,6 +14,7 @@ class BackgroundTasks:
     """Tasks that are cancelled together. An error of one is logged and ends it alone."""
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self._name = name
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -19,7 +19,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
-from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload
 
 log = logging.getLogger("v2x.csms")
@@ -112,6 +111,6 @@ def sign_certificate(station: Station, payload: Payload) -> Payload:
 
 
 async def _send(station: Station, body: Payload) -> None:
-    answer = await station.request("CertificateSigned", body, Priority.NORMAL)
+    answer = await station.query("CertificateSigned", body)
     if answer is None or answer["status"] != Status.accepted:
         log.warning("%s did not accept its new certificate: %s", station.id, answer)

@@ -6,7 +6,6 @@ from gateway.csms import outcomes
 from gateway.csms.evse import Evse
 from gateway.csms.setpoint import READ_TIMEOUT_S, Unit, present_at, rate_unit, volt_phases
 from gateway.csms.station import Station
-from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 from protocols.ocpp.vendor import Channel
@@ -19,7 +18,7 @@ async def composite_power(station: Station, evse: Evse) -> float | None:
     clock = station.context.clock
     try:
         async with clock.timeout_at(clock.now() + READ_TIMEOUT_S):
-            answer = await station.request("GetCompositeSchedule", body, Priority.NORMAL)
+            answer = await station.query("GetCompositeSchedule", body)
     except TimeoutError:
         return None
     if answer is None or answer["status"] != outcomes.ACCEPTED:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any, Protocol, TypeAlias
 
 from gateway.csms import registration
@@ -68,8 +69,7 @@ class Station(BackgroundTasks, ReportedVariables):
     def __init__(
         self, name: str, settings: StationSettings, context: Context, lifecycle: Lifecycle, registered: bool
     ) -> None:
-        BackgroundTasks.__init__(self, name)
-        ReportedVariables.__init__(self)
+        super().__init__(name)
         self.id, self.settings, self.context, self.registered = name, settings, context, registered
         self._lifecycle = lifecycle
         self.configured: str | None = None  # the password hash of the configuration, if it lists the station
@@ -93,10 +93,11 @@ class Station(BackgroundTasks, ReportedVariables):
         self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
         self.handlers: Handlers = {}
         self._rate = TokenBucket(context.settings.max_calls_per_s, context.settings.max_burst)
-        self._last_request_id = max(0, int(context.clock.wall()) - EPOCH_2020)  # beyond those before a restart
+        self._request_ids = count(max(0, int(context.clock.wall()) - EPOCH_2020) + 1)  # beyond those before a restart
         self.changes: dict[tuple[str, str], list[float]] = {}  # engine times of settings that were changed
         self.reboot_required: list[str] = []  # settings that take effect with the next boot
         self.quiet_until = -math.inf  # engine time; housekeeping waits for an operator
+        self._housekeeping = asyncio.Lock()
         self.disconnected_at = context.clock.now()
         self._too_fast, self._too_many = False, f"more than {context.settings.max_calls_per_s:g} messages a second"
         self._reported = False  # its connection has been reported to the gateway
@@ -218,19 +219,21 @@ class Station(BackgroundTasks, ReportedVariables):
         return reply
 
     def _note_reboot_required(self, settings: list[str]) -> None:
-        new = [name for name in settings if name not in self.reboot_required]
-        if new:
+        if new := [name for name in settings if name not in self.reboot_required]:
             self.reboot_required += new
             log.warning("%s: %s take effect when the station is reset (RebootRequired)", self.id, ", ".join(new))
             self.context.report(RebootRequired(self.id, self.context.clock.now(), tuple(self.reboot_required)))
             self.save()
 
-    async def request(
-        self, action: str, payload: Payload, priority: Priority = Priority.HOUSEKEEPING
-    ) -> Payload | None:
+    async def request(self, action: str, payload: Payload) -> Payload | None:
         """Send a call that others overtake; return the payload of its response, None without a valid one in time."""
-        while priority is Priority.HOUSEKEEPING and (wait_s := self.quiet_until - self.context.clock.now()) > 0:
-            await self.context.clock.sleep(wait_s)
+        async with self._housekeeping:  # one at a time, so that none is queued when an operator calls
+            while (wait_s := self.quiet_until - self.context.clock.now()) > 0:
+                await self.context.clock.sleep(wait_s)
+            return await self.query(action, payload, Priority.HOUSEKEEPING)
+
+    async def query(self, action: str, payload: Payload, priority: Priority = Priority.NORMAL) -> Payload | None:
+        """Send a call; return the payload of its response, None without a valid one in time."""
         reply = await self.call(action, payload, HOUSEKEEPING_TIMEOUT_S, priority)
         if isinstance(reply, Answered) and reply.violation is None:
             return reply.payload
@@ -239,8 +242,7 @@ class Station(BackgroundTasks, ReportedVariables):
 
     def next_request_id(self) -> int:
         """Return a new request id for reports."""
-        self._last_request_id += 1
-        return self._last_request_id
+        return next(self._request_ids)
 
     def _handle(self, call: CallReceived) -> Payload | Awaitable[Payload]:
         context = self.context
@@ -271,9 +273,7 @@ class Station(BackgroundTasks, ReportedVariables):
         context = self.context
         context.messages += 1
         reason = None if self.accepted else "the station is not accepted"
-        if reason is None and not self._rate.take(context.clock.now()):
-            reason = self._too_many
-        if reason is not None:
+        if reason := reason or (None if self._rate.take(context.clock.now()) else self._too_many):
             self._observe(Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {reason}", event.id))
             return
         context.log.received(self.id, event.action, event.text)

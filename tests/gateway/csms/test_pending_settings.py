@@ -11,7 +11,9 @@ from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.passwords import verify
 from gateway.model.event import RebootRequired
+from gateway.model.state import Happened
 from protocols.ocpp.schema import Version
+from tests.gateway.commands.rig import service_rig
 from tests.gateway.csms.raw_station import Raw
 from tests.gateway.csms.test_restart import restartable
 
@@ -83,3 +85,11 @@ async def test_until_the_boot_both_passwords_are_valid(version: Version, way: st
         assert await csms.credentials.verify(station, b"the former password")
         assert await csms.credentials.verify(station, new.encode())
         assert not await csms.credentials.verify(station, b"the former password")
+
+
+async def test_a_required_reboot_is_an_event_of_each_evse_of_the_station() -> None:
+    async with service_rig("CP1-1", "CP2-1") as rig:
+        rig.service.report(RebootRequired("CP1", rig.clock.now(), ("OCPPCommCtrlr.HeartbeatInterval",)))
+        (event,) = [one for one in rig.published.events if one.event is Happened.REBOOT_REQUIRED]
+        assert event.evse == "CP1-1"
+        assert "OCPPCommCtrlr.HeartbeatInterval" in event.text

@@ -157,3 +157,24 @@ def test_calls_are_sent_by_priority_and_then_in_order(priorities: list[Priority]
     waits = engine.deadline()
     assert waits is not None
     assert (waits <= YIELD_WITHIN) is (Priority.URGENT in priorities)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 1.2, 2.5])
+@pytest.mark.parametrize("version", list(Version))
+async def test_nothing_is_requested_beside_an_operators_call(version: Version, after_s: float) -> None:
+    """Before the first request of the inventory, an operator's call is the first one; later it is the next one."""
+    async with silent(("GetBaseReport", "GetConfiguration"), version=version, local_list=True) as station:
+        raw = station.raw
+        await raw.boot()
+        await asyncio.sleep(after_s)
+        before, begun = len(station.calls), raw.clock.now()
+        result = await Admin(raw.csms).call("CP1", "ClearCache", {}, 10.0)
+        assert result["type"] == "result"
+        assert raw.clock.now() - begun <= YIELD_WITHIN + 0.1
+        assert [action for _, action, _ in station.calls[before:]] == ["ClearCache"]
+        assert before == 0 or after_s > 1.0
+        answered = raw.clock.now()
+        await asyncio.sleep(60)
+        later = [at - answered for at, action, _ in station.calls[before + 1 :] if action != "SetChargingProfile"]
+        assert later
+        assert min(later) >= 4.5
