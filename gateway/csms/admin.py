@@ -225,6 +225,5 @@ class Admin:
 
     def violations(self, station: str | None) -> list[Row]:
         """Return messages that broke a rule of OCPP, newest first."""
-        return [
-            admin_views.violation(one) for one in reversed(self.context.violations) if station in (None, one.station)
-        ]
+        name = None if station is None else canonical(self.csms.stations, station)
+        return [admin_views.violation(one) for one in reversed(self.context.violations) if name in (None, one.station)]

@@ -59,9 +59,9 @@ class Operations:
     async def allow_energy_transfer(self, name: str, evse: int, modes: Sequence[str]) -> Row:
         """Allow energy transfers in the active transaction, such as DC_BPT (NotifyAllowedEnergyTransfer, Q02.FR.05)."""
         station, _ = self._evse(name, evse, Version.V21)
-        transaction = self._context.transactions.active_at(name, evse)
+        transaction = self._context.transactions.active_at(station.id, evse)
         if transaction is None:
-            raise RequestRejected(409, f"no transaction is active on {evse_name(name, evse)}")
+            raise RequestRejected(409, f"no transaction is active on {evse_name(station.id, evse)}")
         transaction.allowed = tuple(modes)
         self._context.persistence.touch(transaction)
         body: Payload = {"transactionId": transaction.id, "allowedEnergyTransfer": list(modes)}
@@ -69,8 +69,8 @@ class Operations:
 
     async def stop_transaction(self, name: str, evse: int) -> Row:
         """Stop the active transaction of an EVSE."""
-        self._evse(name, evse)
-        return _row(await self._csms.end_session(evse_name(name, evse)))
+        station, _ = self._evse(name, evse)
+        return _row(await self._csms.end_session(evse_name(station.id, evse)))
 
     async def renew_password(self, name: str) -> Row:
         """Set a new random password at the station (A01)."""

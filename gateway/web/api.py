@@ -84,9 +84,10 @@ def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService |
 
     @router.delete("/stations/{station}", status_code=204)
     async def delete_station(station: str) -> None:
-        await admin.delete_station(station)
+        name = admin.station(station)["id"]  # in the case in which it is known
+        await admin.delete_station(name)
         if commands is not None:
-            commands.forget(station)
+            commands.forget(name)
 
     @router.get("/registration")
     async def registration() -> Row:

@@ -22,10 +22,10 @@ def add(router: APIRouter, stations: StationAdmin, commands: GatewayService | No
     """Add the routes. Setting an operation mode requires `raw_calls`: the station then determines its power itself."""
 
     def journal(text: str, station: str, evse: int | None = None, **data: Any) -> None:
-        stations.station(station)  # raises LookupError
+        name = stations.station(station)["id"]  # raises LookupError
         if commands is not None:
-            place = None if evse is None else evse_name(station, evse)
-            commands.operator(f"{text} to {place or station}", place, station=station, **data)
+            place = None if evse is None else evse_name(name, evse)
+            commands.operator(f"{text} to {place or name}", place, station=name, **data)
 
     @router.post(EVSE + "/afrr-signal")
     async def afrr_signal(station: str, evse: int, body: AfrrSignalBody) -> Row:

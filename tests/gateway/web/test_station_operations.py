@@ -164,3 +164,27 @@ async def test_operations_need_a_connected_station_of_their_version(
         while (await running.get("/stations/CP1"))["connected"]:
             pass
         assert await status() == 409
+
+
+async def test_operations_name_a_station_in_any_case(tmp_path: Path) -> None:
+    async with within_a_minute(tmp_path, unknown_tokens="accept") as running:
+        station = await running.station(Version.V21)
+        await begin(station)
+        station.answers |= {
+            "NotifyAllowedEnergyTransfer": ACCEPTED,
+            "RequestStopTransaction": ACCEPTED,
+            "Reset": ACCEPTED,
+        }
+        modes = {"allowed_energy_transfer": ["DC"]}
+        for path, body in (
+            ("evses/1/allowed-energy-transfer", modes),
+            ("evses/1/stop-transaction", None),
+            ("reset", {}),
+        ):
+            answer = (await running.http.post(f"/stations/cp1/{path}", json=body)).json()
+            assert answer["answer"] == "applied", (path, answer)
+        await station.send("Nonsense", {})
+        assert await running.get("/violations", station="cp1") == await running.get("/violations", station="CP1") != []
+        assert (await running.http.delete("/stations/cp1")).status_code == 204
+        assert await running.get("/stations") == []
+        assert (await running.http.get("/evses/CP1-1")).status_code == 404
