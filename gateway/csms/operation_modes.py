@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gateway.csms import setpoint
+from gateway.csms import outcomes, setpoint
 from gateway.csms.evse import Evse
 from gateway.csms.setpoint import Kind, Profile
 from gateway.csms.station import Station
@@ -75,6 +75,8 @@ async def set_mode(
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
             return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
+        if SHAPES[mode].discharges and evse.bidirectional is None:
+            return outcomes.NEEDS_NOT_STATED
         refused = await setpoint.require_fallback(station, evse, 1.0)  # whatever power the mode has
         if refused is not None:
             return refused

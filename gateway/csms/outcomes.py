@@ -10,6 +10,7 @@ from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload
 
 ACCEPTED = v21.GenericStatusEnumType.accepted
+NEEDS_NOT_STATED = Outcome(Answer.REFUSED, "NeedsNotStated", "the vehicle has not stated its charging needs")
 
 
 def of_status(reply: Reply) -> Outcome:

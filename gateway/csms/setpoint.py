@@ -116,8 +116,6 @@ def refusal(station: Station, evse: Evse, power_w: float, valid_for_s: float) ->
         return Outcome(Answer.REFUSED, "CannotDischarge", evse.why_not or f"{evse.name} cannot discharge")
     if power_w < 0 and evse.bidirectional is False:
         return Outcome(Answer.REFUSED, "NotBidirectional", "the vehicle did not agree on a bidirectional transfer")
-    if power_w < 0 and evse.bidirectional is None and station.vendor_profile.setpoint.channel is Channel.STANDARD:
-        return Outcome(Answer.REFUSED, "NeedsNotStated", "the vehicle has not stated its charging needs")
     if power_w < 0 and evse.priority:
         return Outcome(Answer.REFUSED, "PriorityCharging", "the driver requested priority charging")
     return None
@@ -153,6 +151,8 @@ async def initialise(station: Station, evse: Evse) -> None:
 async def _apply_21(
     station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float
 ) -> Outcome:
+    if power_w < 0 and evse.bidirectional is None:
+        return outcomes.NEEDS_NOT_STATED
     refused = await require_fallback(station, evse, power_w)
     if refused is not None:
         return refused
