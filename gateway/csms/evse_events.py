@@ -67,8 +67,9 @@ def session_started(station: Station, transaction: Transaction, vehicle: str | N
         if transaction.reservation is not None:
             context.reservations.ended(station.id, transaction.reservation, ReservationStatus.USED)
         evse.setpoint_profile, evse.setpoint, evse.priority = None, None, False
-        if transaction.bidirectional is None:  # its needs may come before its start
-            transaction.bidirectional = evse.bidirectional
+        if transaction.bidirectional is None:  # its needs may come before its start, or were stated to another gateway
+            central = transaction.operation_mode == OperationMode.CENTRAL_SETPOINT
+            transaction.bidirectional = True if central else evse.bidirectional
         evse.bidirectional = transaction.bidirectional
         context.report(SessionStarted(evse.name, context.clock.now(), transaction.id, vehicle))
         capabilities.report_needs(station, evse)
@@ -172,6 +173,8 @@ def operation_mode(station: Station, evse: Evse, name: str) -> None:
         new = OperationMode(name)
     except ValueError:
         return
+    if new is OperationMode.CENTRAL_SETPOINT and evse.bidirectional is None:
+        evse.bidirectional = True  # that mode is only sent to a vehicle that requested it
     if new is not evse.mode:
         evse.mode = new
         station.context.report(ModeChanged(evse.name, station.context.clock.now(), new))
