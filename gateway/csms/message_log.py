@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
-from typing import Any
 
 import msgspec
 
@@ -59,9 +58,9 @@ class LoggedMessage:
         return (_KINDS.get(int(found[1]), Kind.CALL), found[2]) if found is not None else (Kind.CALL, "")
 
     @property
-    def content(self) -> Any:
+    def content(self) -> list[object]:
         """Return the decoded message."""
-        return msgspec.json.decode(self.text)
+        return msgspec.json.decode(self.text, type=list[object])
 
 
 class MessageLog:

@@ -45,8 +45,6 @@ NO_FALLBACK_PROFILE = "NoSafeProfile"  # reason code
 UNSUPPORTED_AFTER = 3  # refusals in a row
 CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
 READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
-PROMPT_S = 1.0  # within which a station responds to a set-point
-REPEATED_VALID_FOR_S = 60.0  # of the 0 W for a vehicle that negotiates while no set-point is in force
 
 
 async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
@@ -57,10 +55,11 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
     if not power_w and evse.lock.locked() and station.link is not None:
         station.link.hurry()
     async with evse.lock:
-        return await _apply(station, evse, power_w, valid_for_s)
+        return await send(station, evse, power_w, valid_for_s)
 
 
-async def _apply(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
+async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
+    """Send a set-point while the lock of the EVSE is held; see `apply`."""
     refused = refusal(station, evse, power_w, valid_for_s)
     if refused is not None:
         return refused
@@ -83,25 +82,6 @@ async def _apply(station: Station, evse: Evse, power_w: float, valid_for_s: floa
     if not channel.watchdog and power_w and outcome.answer is not Answer.REFUSED:
         evse.watchdog = asyncio.get_running_loop().create_task(_expire(station, evse, valid_for_s))
     return outcome
-
-
-async def repeat(station: Station, evse: Evse) -> None:
-    """Send the set-point in force again, for a vehicle that negotiates anew; its validity is not extended.
-
-    A call that was delayed reaches the station with too long a validity, so another one with the rest follows.
-    """
-    clock, late = station.context.clock, True
-    while late:
-        async with evse.lock:  # an order on its way is the one in force
-            began = clock.now()
-            power_w, until = evse.setpoint or (0.0, began)
-            if began >= until:
-                await _apply(station, evse, 0.0, REPEATED_VALID_FOR_S)
-                return
-            outcome = await _apply(station, evse, power_w, until - began)
-            if outcome.answer is Answer.APPLIED:
-                evse.setpoint = power_w, until
-            late = outcome.answer is not Answer.REFUSED and station.connected and clock.now() - began > PROMPT_S
 
 
 def refusal(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome | None:
@@ -128,26 +108,6 @@ async def _expire(station: Station, evse: Evse, valid_for_s: float) -> None:
     await apply(station, evse, 0.0, valid_for_s)
 
 
-async def initialise(station: Station, evse: Evse) -> None:
-    """Send the profiles for a vehicle's needs: the fallback profile, and whatever was before one in the mode it agreed
-    on (Q01.FR.07, Q02.FR.01), with the set-point in force for the rest of its validity."""
-    async with evse.lock:
-        transaction = station.context.transactions.active_at(station.id, evse.number)
-        if transaction is None or not station.connected:
-            return
-        await install_fallback(station, evse)
-        now = station.context.clock.now()
-        power_w, until = evse.setpoint or (0.0, now)
-        duration = _duration(evse, until - now) if until > now else None
-        if until <= now:
-            power_w = 0.0 if evse.bidirectional else fallback_limit_w(station)
-        power_w = power_w if evse.bidirectional else max(0.0, power_w)
-        await _install(station, evse, transaction, power_w, duration)
-        late = power_w != 0 and until > now and station.context.clock.now() - now > PROMPT_S
-    if late:
-        await repeat(station, evse)  # with the rest of its validity
-
-
 async def _apply_21(
     station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float
 ) -> Outcome:
@@ -156,14 +116,14 @@ async def _apply_21(
     refused = await require_fallback(station, evse, power_w)
     if refused is not None:
         return refused
-    duration = _duration(evse, valid_for_s)
+    duration = duration_of(evse, valid_for_s)
     profile = evse.setpoint_profile
     same = profile is not None and (profile.transaction, profile.valid_for_s) == (transaction.id, duration)
     if profile is not None and same and profile.mode is _mode(evse):
         outcome = await _update(station, evse, profile, power_w)
         if outcome.answer is not Answer.REFUSED:
             return outcome
-    return await _install(station, evse, transaction, power_w, duration)
+    return await install(station, evse, transaction, power_w, duration)
 
 
 def _mode(evse: Evse) -> OperationMode:
@@ -193,11 +153,11 @@ async def _update(station: Station, evse: Evse, profile: SetpointProfile, power_
     return outcome
 
 
-async def _install(
+async def install(
     station: Station, evse: Evse, transaction: Transaction, power_w: float, duration: int | None
 ) -> Outcome:
     mode, number = _mode(evse), SETPOINT_PROFILE + evse.number
-    dynamic = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles") != "false"
+    dynamic = _supports(station, "SupportsDynamicProfiles") != "false"
     kind = Kind.dynamic if dynamic else Kind.absolute
     period = {"operationMode": mode, **update_of(station, evse, mode, power_w)}
     unit, _ = in_unit(station, evse, power_w)
@@ -217,7 +177,7 @@ async def _apply_limit(
         return refused
     vendor, number = station.vendor_profile, SETPOINT_PROFILE + evse.number
     unit, value = in_unit(station, evse, power_w)
-    period, duration, level = {"limit": value}, _duration(evse, valid_for_s), vendor.setpoint.stack_level
+    period, duration, level = {"limit": value}, duration_of(evse, valid_for_s), vendor.setpoint.stack_level
     profile = Profile(number, Kind.absolute, period, transaction, duration, level, unit)
     return await send_profile(station, evse, profile, priority=_priority(power_w))
 
@@ -226,7 +186,7 @@ def _priority(power_w: float) -> Priority:
     return Priority.NORMAL if power_w else Priority.URGENT
 
 
-def _duration(evse: Evse, valid_for_s: float) -> int | None:
+def duration_of(evse: Evse, valid_for_s: float) -> int | None:
     """Return the duration of a set-point; without a fallback profile, 0 W that expires would permit charging without
     limit, so it has none."""
     return math.ceil(valid_for_s) if evse.fallback.installed else None
@@ -393,7 +353,7 @@ async def send_profile(
     if transaction is not None:
         content["transactionId"] = int(transaction.id) if early else transaction.id
     offline_s = profile.max_offline_s
-    if offline_s is not None and station.variable("SmartChargingCtrlr", "SupportsMaxOfflineDuration") == "true":
+    if offline_s is not None and _supports(station, "SupportsMaxOfflineDuration") == "true":
         content["maxOfflineDuration"] = offline_s
     if early:
         content = {"chargingProfileId": number, **content, "chargingSchedule": schedule}
@@ -409,6 +369,11 @@ async def send_profile(
     if retry.count == UNSUPPORTED_AFTER:
         log.warning("%s: SetChargingProfile is answered %s; it is sent less often now", evse.name, retry.code)
     return outcome
+
+
+def _supports(station: Station, feature: str) -> str | None:
+    """Return the last reported value of a variable of the smart charging controller."""
+    return station.variables.get(("SmartChargingCtrlr", 0, feature, ""))
 
 
 def present_at(station: Station) -> float:

@@ -5,7 +5,7 @@ An action that is not in the table is rejected with NotSupported; only what is c
 
 from __future__ import annotations
 
-from gateway.csms import capabilities, certificates, device_model, evse_events, messages, setpoint
+from gateway.csms import capabilities, certificates, device_model, evse_events, messages, negotiated_profile
 from gateway.csms.charging_needs import vehicle_needs
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Handlers, Station
@@ -84,7 +84,7 @@ def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
     capabilities.report_needs(station, evse)
     if evse.setpoint is None or station.context.transactions.active_at(station.id, evse.number) is None:
         return {"status": v21.NotifyEVChargingNeedsStatusEnumType.processing}
-    station.spawn(setpoint.repeat(station, evse))
+    station.spawn(negotiated_profile.repeat(station, evse))
     return {"status": Generic.accepted}
 
 
@@ -97,7 +97,7 @@ def notify_ev_charging_schedule(station: Station, payload: Payload) -> Payload:
     most = max(0.0, evse.setpoint[0]) + ROUNDING_W
     if all(period["limit"] <= most for period in schedule["chargingSchedulePeriod"]):
         return {"status": Generic.accepted}
-    station.spawn(setpoint.repeat(station, evse))
+    station.spawn(negotiated_profile.repeat(station, evse))
     return {"status": Generic.rejected}
 
 

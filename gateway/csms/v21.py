@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import der, device_model, event_streams, faults, setpoint, v201
+from gateway.csms import der, device_model, event_streams, faults, negotiated_profile, setpoint, v201
 from gateway.csms.charging_needs import BIDIRECTIONAL, vehicle_needs
 from gateway.csms.evse import Evse
 from gateway.csms.station import Handlers, Station
@@ -52,7 +52,7 @@ def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
         return {"status": Needs.no_charging_profile}
     transaction.bidirectional = evse.bidirectional
     station.context.persistence.later(station.context.persistence.record(transaction))
-    station.spawn(setpoint.initialise(station, evse))
+    station.spawn(negotiated_profile.initialise(station, evse))
     return {"status": Needs.accepted}
 
 

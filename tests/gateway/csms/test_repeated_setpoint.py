@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.csms import setpoint
+from gateway.csms import negotiated_profile
 from tests.emulators.charger.requirements.test_k28_k29 import near
 from tests.emulators.charger.station_rig import Rig
 
@@ -37,7 +37,7 @@ async def test_it_does_not_overtake_an_order_that_was_on_its_way() -> None:
         slow(rig, 4.0)
         stopping = asyncio.create_task(rig.csms.set_power("CP1-1", 0.0, 20.0))
         await rig.sleep(1)
-        await setpoint.repeat(rig.known, evse)
+        await negotiated_profile.repeat(rig.known, evse)
         await stopping
         await rig.sleep(3)
         assert rig.evse().reading.power_w == 0.0
@@ -51,7 +51,7 @@ async def test_it_ends_with_its_order(delay_s: float) -> None:
         began = rig.clock.now()
         slow(rig, delay_s)
         for _ in range(3):
-            await setpoint.repeat(rig.known, rig.known.evses[1])
+            await negotiated_profile.repeat(rig.known, rig.known.evses[1])
         await rig.sleep(max(0.0, 20.0 + delay_s + 5.0 - (rig.clock.now() - began)))
         assert rig.evse().reading.power_w == 0.0
 
@@ -61,7 +61,7 @@ async def test_it_continues_until_then() -> None:
         await rig.charging()
         await rig.csms.set_power("CP1-1", -8000.0, 20.0)
         await rig.sleep(10)
-        await setpoint.repeat(rig.known, rig.known.evses[1])
+        await negotiated_profile.repeat(rig.known, rig.known.evses[1])
         await rig.sleep(8)
         assert rig.evse().reading.power_w == near(-8000)
         await rig.sleep(6)
