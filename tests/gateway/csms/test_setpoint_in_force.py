@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.csms import setpoint
+from gateway.csms import negotiated_profile
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.journal import Record
@@ -60,9 +60,9 @@ async def test_a_set_point_that_has_expired_is_not_sent_again() -> None:
     async with session(BPT) as one:
         await one.order(3000.0, 15.0)
         await asyncio.sleep(20)
-        assert limits(await one.needs(DC)) == [(0.0, 60)]
+        assert limits(await one.needs(DC)) == [(0.0, None)]  # the power without a command
     async with session(BPT) as one:
-        assert limits(await one.needs(DC)) == [(0.0, 60)]  # there was none
+        assert limits(await one.needs(DC)) == [(0.0, None)]  # there was none
 
 
 async def test_a_set_point_is_over_at_its_end() -> None:
@@ -72,11 +72,11 @@ async def test_a_set_point_is_over_at_its_end() -> None:
         for left_s, sent in ((0.0, (0.0, 60)), (0.5, (3000.0, 1)), (-1.0, (0.0, 60))):
             evse.setpoint = 3000.0, one.raw.clock.now() + left_s
             one.calls.clear()
-            await setpoint.repeat(station, evse)
+            await negotiated_profile.repeat(station, evse)
             assert limits(one.calls) == [sent]
         evse.setpoint = None
         one.calls.clear()
-        await setpoint.repeat(station, evse)
+        await negotiated_profile.repeat(station, evse)
         assert limits(one.calls) == [(0.0, 60)]
 
 
