@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 from emulators.scenario.loading import parse
 from emulators.site.pv import Pv, PvSpec
 from emulators.world import simulate
+from gateway.energy.controller import SiteController
+from gateway.energy.resilience.phase import Phase
 from gateway.energy.resilience.pv_curtailment import PvCurtailment, absorbable_w
 from gateway.energy.resource import Resource
+from gateway.energy.settings import EnergySection, StorageTable
+from gateway.energy.view import View
+from gateway.model.command import SiteMode
+from gateway.model.site import Grid, InputKind, Inputs, Load, Storage, Switch
+from gateway.model.site import Pv as PvReading
 
+START = 1_800_000_000.0
 CASE = """
 name = "a roof in the sun, a full car, no grid"
 seed = 7
@@ -110,3 +118,32 @@ def test_a_full_battery_takes_nothing_and_one_that_is_not_full_takes_its_power(
         assert found_w == 0.0
     elif soc_pct <= ceiling_pct - 5.0:
         assert found_w == 6000.0
+
+
+@pytest.mark.parametrize(
+    ("storage_pct", "pv_w", "limit_w"),
+    [
+        (100.0, 6000.0, 1275.0),  # the load less what is kept free for loads that are switched off
+        (92.0, 6000.0, 5775.0),  # half of the storage's power besides
+        (60.0, 6000.0, None),
+        (60.0, 12_000.0, 10_275.0),
+    ],
+)
+def test_the_published_limit_leaves_what_load_and_batteries_take(
+    storage_pct: float, pv_w: float, limit_w: float | None
+) -> None:
+    storage_table = StorageTable(controlled=True, forming=True, capacity_wh=90_000)
+    controller = SiteController(EnergySection(storage=storage_table, island=True))
+    inputs, orders = Inputs(), None
+    for now in range(1, 31):
+        wall = START + now
+        inputs.put(InputKind.GRID, Grid(ts=wall, present=now < 5, power_w=1000.0 if now < 5 else 0.0), now, wall)
+        inputs.put(InputKind.SWITCH, Switch(ts=wall, open=now >= 8), now, wall)
+        inputs.put(InputKind.LOAD, Load(ts=wall, power_w=1500.0), now, wall)
+        inputs.put(InputKind.PV, PvReading(ts=wall, power_w=pv_w), now, wall)
+        storage = Storage(ts=wall, power_w=0.0, soc_pct=storage_pct, max_charge_w=9000.0, max_discharge_w=9000.0)
+        inputs.put(InputKind.STORAGE, storage, now, wall)
+        orders = controller.step(View(float(now), wall, inputs, mode=SiteMode.MANUAL))
+    assert orders is not None
+    assert orders.state.phase is Phase.ISLAND
+    assert orders.pv_limit_w == orders.state.pv_limit_w == limit_w
