@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.authority.soc_floors import METER_EFFICIENCY
-from gateway.blue_switch.agreement import GiveBack
+from gateway.blue_switch.agreement import Agreement, GiveBack
 from gateway.blue_switch.registry import ProvidedVehicle
 
 SETTLED_WH = 200.0  # measuring error
@@ -65,6 +65,11 @@ class Deployment:
         return replace(self, returned_wh=self.returned_wh + wh, left_pct=left)
 
     @property
+    def net_meter_wh(self) -> float:
+        """Return the energy that the meter's registers have not shown as returned."""
+        return max(0.0, self.taken_wh - self.charged_wh - self.returned_wh)
+
+    @property
     def floor_kept(self) -> bool | None:
         """Return whether the floor was respected (to half a percent), None without any state of charge."""
         if self.lowest_pct is None:
@@ -92,22 +97,36 @@ class EnergyToReturn:
         return self.charge_wh <= SETTLED_WH and self.bill_wh <= SETTLED_WH
 
 
+def return_level_pct(deployment: Deployment, agreement: Agreement) -> float | None:
+    """Return the SoC up to which the agreement has the vehicle charged; None where it requires none or it is unknown.
+
+    Where the SoC on arrival is unknown, it is the last one and what the meter counted since.
+    """
+    left_pct = deployment.left_pct
+    match agreement.give_back:
+        case GiveBack.TO_LEVEL:
+            return agreement.return_pct
+        case GiveBack.AS_ARRIVED if deployment.arrived_pct is not None:
+            return deployment.arrived_pct + 100 * deployment.way_wh / deployment.capacity_wh
+        case GiveBack.AS_ARRIVED if left_pct is not None:
+            return left_pct + 100 * (deployment.net_meter_wh + deployment.way_wh) / deployment.capacity_wh
+    return None
+
+
 def energy_to_return(deployment: Deployment, car: ProvidedVehicle) -> EnergyToReturn:
     """Return the balance by the agreement's rule; without a state of charge the meter's registers count."""
-    vehicle, left_pct = deployment.vehicle, deployment.left_pct
-    net_meter_wh = max(0.0, deployment.taken_wh - deployment.charged_wh - deployment.returned_wh)
-    match car.agreement.give_back:
+    vehicle, agreement = deployment.vehicle, car.agreement
+    match agreement.give_back:
         case GiveBack.GIFT:
             return EnergyToReturn(vehicle, 0.0, 0.0, "the agreement gives the energy away")
         case GiveBack.BILLED:
-            return EnergyToReturn(vehicle, 0.0, net_meter_wh, "the agreement has it billed")
+            return EnergyToReturn(vehicle, 0.0, deployment.net_meter_wh, "the agreement has it billed")
         case GiveBack.TO_LEVEL:
-            level_pct = car.agreement.return_pct
-            missing = net_meter_wh if left_pct is None else (level_pct - left_pct) / 100 * deployment.capacity_wh
-            return EnergyToReturn(vehicle, max(0.0, missing), 0.0, f"to be brought back to {level_pct:.0f} %")
+            missing_wh, why = deployment.net_meter_wh, f"to be brought back to {agreement.return_pct:.0f} %"
         case GiveBack.AS_ARRIVED:
-            missing = net_meter_wh
-            if left_pct is not None and deployment.arrived_pct is not None:
-                missing = (deployment.arrived_pct - left_pct) / 100 * deployment.capacity_wh
+            missing_wh = deployment.net_meter_wh + deployment.way_wh
             why = "to be brought back as it came, and the way here"
-            return EnergyToReturn(vehicle, max(0.0, missing + deployment.way_wh), 0.0, why)
+    level_pct = return_level_pct(deployment, agreement)
+    if level_pct is not None and deployment.left_pct is not None:
+        missing_wh = (level_pct - deployment.left_pct) / 100 * deployment.capacity_wh
+    return EnergyToReturn(vehicle, max(0.0, missing_wh), 0.0, why)

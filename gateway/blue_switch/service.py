@@ -17,9 +17,9 @@ from pathlib import Path
 
 from gateway.authority.soc_floors import NO_DISCHARGE_PCT
 from gateway.blue_switch import neighbours, views
-from gateway.blue_switch.agreement import GiveBack
 from gateway.blue_switch.callout import SiteNeed
 from gateway.blue_switch.coordinator import Coordinator
+from gateway.blue_switch.handback import return_level_pct
 from gateway.blue_switch.outages import report_markdown
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.registry import Status
@@ -269,12 +269,8 @@ class VehicleLendingService:
         car = self.coordinator.registry.cars.get(vehicle)
         if deployment is None or car is None:
             return
-        pct = 0.0  # energy given or billed is not returned
-        if car.agreement.give_back is GiveBack.TO_LEVEL:
-            pct = car.agreement.return_pct
-        elif car.agreement.give_back is GiveBack.AS_ARRIVED:
-            pct = min(100.0, (deployment.arrived_pct or 0.0) + 100 * deployment.way_wh / car.capacity_wh)
-        self._recharge_pct[evse] = pct
+        level_pct = return_level_pct(deployment, car.agreement)
+        self._recharge_pct[evse] = min(100.0, level_pct) if level_pct is not None else 0.0
 
     def _expect(self, now: float, wall: float) -> None:
         """Enter vehicles that were called as expected, unless the facility itself reports arrivals."""

@@ -17,7 +17,7 @@ from gateway.blue_switch.arrivals import check_arrival
 from gateway.blue_switch.audit import Audit, Details, first_broken
 from gateway.blue_switch.callout import ENERGY_MARGIN, SWAP_S, ChargePlace, SiteNeed, call_out
 from gateway.blue_switch.coordinator import Coordinator
-from gateway.blue_switch.handback import Deployment, energy_to_return
+from gateway.blue_switch.handback import Deployment, energy_to_return, return_level_pct
 from gateway.blue_switch.locations import Atlas, Way
 from gateway.blue_switch.outages import report_markdown
 from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
@@ -269,6 +269,45 @@ def test_energy_to_return_is_that_of_the_arrival_and_the_way() -> None:
         MONDAY + 1, 50.0
     )
     assert energy_to_return(deployment, car).charge_wh == pytest.approx(12_000 + 1500)
+
+
+@given(
+    st.sampled_from([GiveBack.TO_LEVEL, GiveBack.AS_ARRIVED]),
+    st.none() | st.floats(0, 100),
+    st.floats(0, 100),
+    st.floats(0, 30_000),
+    st.floats(0, 30_000),
+)
+def test_the_level_to_charge_to_is_that_of_the_energy_to_return(
+    how: GiveBack, came: float | None, went: float, taken: float, charged: float
+) -> None:
+    car = lent("X", ag_give_back=how.value, ag_return_pct=70.0)
+    deployment = Deployment("X", "school", "A1", MONDAY, came, 20.0, 40_000.0, 1000.0, taken, charged, left_pct=went)
+    level_pct = return_level_pct(deployment, car.agreement)
+    assert level_pct is not None
+    balance = energy_to_return(deployment, car)
+    assert balance.charge_wh == pytest.approx(max(0.0, level_pct - went) / 100 * 40_000.0, abs=1e-6)
+    if how is GiveBack.AS_ARRIVED and came is None:
+        assert balance.charge_wh == pytest.approx(max(0.0, taken - charged) + 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("how", "came", "went", "level_pct"),
+    [
+        ("gift", 80.0, 50.0, None),
+        ("billed", 80.0, 50.0, None),
+        ("to_level", None, None, 70.0),
+        ("as_arrived", 80.0, None, 82.5),
+        ("as_arrived", None, None, None),
+        ("as_arrived", None, 50.0, 82.5),
+    ],
+)
+def test_level_to_charge_to(how: str, came: float | None, went: float | None, level_pct: float | None) -> None:
+    car = lent("X", ag_give_back=how, ag_return_pct=70.0)
+    deployment = Deployment(
+        "X", "school", "A1", MONDAY, came, 20.0, 40_000.0, 1000.0, 15_000.0, 2000.0, left_pct=went, returned_wh=1000.0
+    )
+    assert return_level_pct(deployment, car.agreement) == level_pct
 
 
 # coordinator and audit

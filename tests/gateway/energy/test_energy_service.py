@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.blue_switch.agreement_file import parse
+from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.energy.service import EnergyService
 from gateway.energy.settings import EnergySection, TierTable
@@ -173,6 +174,20 @@ async def test_in_an_outage_only_deployed_cars_discharge_and_the_report_has_the_
         assert [one["vehicle"] for one in made["cars"]] == ["LENT"]
         assert outage.ended is not None
         assert len(list(tmp_path.iterdir())) == 2
+
+
+async def test_a_deployed_car_of_unknown_arrival_is_charged_by_what_the_meter_counted() -> None:
+    async with service_rig("CP1-1", energy=ISLAND) as rig:
+        coordinator = parse(LENT + 'give_back = "as_arrived"', "lent.toml")
+        lending, evse = rig.lending(coordinator, None), rig.evse("CP1-1").evse
+        rig.service.report(VehicleIdentified("CP1-1", rig.clock.now(), "LENT"))
+        deployed = Deployment("LENT", "home", "A", rig.clock.wall(), None, 25.0, 40_000.0, 1000.0, 6000.0)
+        coordinator.deployments["home", "LENT"] = deployed
+        await live(rig, rig.energy_service, 5, True, 700.0, lending)
+        assert evse.soc_pct == pytest.approx(80.0, abs=0.5)
+        assert rig.energy_service.lending.recharge_pct["CP1-1"] == pytest.approx(evse.soc_pct + 17.5)
+        left = energy_to_return(coordinator.deployments["home", "LENT"], coordinator.registry.cars["LENT"])
+        assert left.charge_wh == pytest.approx(7000)
 
 
 async def test_an_outage_continues_after_a_restart_and_ends_when_all_energy_is_returned() -> None:
