@@ -15,20 +15,19 @@ An emergency stop is sent in every state; the station's set-point is read afterw
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from gateway.authority.priority import MARGIN_W
 from gateway.authority.ramp import ramp_s
-from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S
+from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, RESPONSE_S, tolerance
 from gateway.model.station import Answer, Outcome
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
 LONGEST_RAMP_S = 5.0  # counted into the validity of a set-point
 SHORTEST_VALID_S = 1.0
 SLOW_S = 2.0  # an answer that takes longer counts into the validity: the station may act as late as it answers
-RESPONSE_S = 15.0  # for a station to reach a set-point: its delay and its ramp
-NEAR_W, NEAR_SHARE = 150.0, 0.05  # a power this near to the set-point has reached it
 MAX_UNANSWERED = 3  # orders in a row before a command has failed
 
 
@@ -89,9 +88,19 @@ class Target:
 class Setpoint:
     """Set-point of one EVSE."""
 
-    def __init__(self, valid_for_s: float = 15.0, retry_s: float = 2.0, verify_within_s: float = 60.0) -> None:
-        """`retry_s`: pause after an order that was not accepted. `verify_within_s`: for the meter to show 0 W."""
+    def __init__(
+        self,
+        valid_for_s: float = 15.0,
+        retry_s: float = 2.0,
+        verify_within_s: float = 60.0,
+        tolerance: Callable[[float], float] = tolerance,
+    ) -> None:
+        """`retry_s`: pause after an order that was not accepted. `verify_within_s`: for the meter to show 0 W.
+
+        `tolerance`: how far a measured power may be from a set-point that it has reached, W.
+        """
         self.valid_for_s, self.retry_s, self.verify_within_s = valid_for_s, retry_s, verify_within_s
+        self._tolerance = tolerance
         self.state = State.UNVERIFIED
         self.verified = False  # the station has reported what it holds, on this link and in this session
         self.sent_w: float | None = None  # what the station holds, None while not known
@@ -275,7 +284,7 @@ class Setpoint:
         if sent_w is None:
             return [measured_w]
         seen = measured_at > self.changed_at
-        if seen and abs(measured_w - sent_w) <= max(NEAR_W, NEAR_SHARE * abs(sent_w)):
+        if seen and abs(measured_w - sent_w) <= self._tolerance(sent_w):  # it has arrived
             return [measured_w]
         if now < self.changed_at + RESPONSE_S:
             return [measured_w, sent_w]

@@ -7,6 +7,15 @@ from dataclasses import dataclass, field
 from gateway.model.site import STALE_AFTER_S, STALE_AT_MOST_S, InputKind, SitePolicy
 
 
+TOLERANCE_W, TOLERANCE_SHARE = 150.0, 0.05
+
+
+def tolerance(power_w: float, least_w: float = TOLERANCE_W, share: float = TOLERANCE_SHARE) -> float:
+    """Return how far the meter may be from a power that is reached, in W; at most half of it, so 0 W never counts."""
+    allowed_w = max(least_w, share * abs(power_w))
+    return min(allowed_w, abs(power_w) / 2) if power_w else allowed_w
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """`docs/configuration.md` describes each setting for operators."""
@@ -18,8 +27,8 @@ class ServiceSettings:
     set_within_s: float = 10.0  # for a station's answer
     retry_s: float = 2.0  # pause after an order that was not accepted
     achieve_within_s: float = 60.0  # for the meter to show the power granted
-    tolerance_w: float = 150.0
-    tolerance_share: float = 0.05
+    tolerance_w: float = TOLERANCE_W
+    tolerance_share: float = TOLERANCE_SHARE
     evse_rate_per_s: float = 10.0
     source_rate_per_s: float = 50.0
     burst_s: float = 4.0  # a token bucket holds this much of its rate
@@ -33,11 +42,15 @@ class ServiceSettings:
     stale_at_most_s: float = STALE_AT_MOST_S
 
     def tolerance(self, power_w: float) -> float:
-        """Return how far the meter may be from an achieved power, in W; at most half of it, so 0 W never counts."""
-        allowed_w = max(self.tolerance_w, self.tolerance_share * abs(power_w))
-        return min(allowed_w, abs(power_w) / 2) if power_w else allowed_w
+        """Return how far the meter may be from a power that is reached, as configured."""
+        return tolerance(power_w, self.tolerance_w, self.tolerance_share)
 
 
 RAMP_STEP_S = 0.5
-SETTLE_S = 3.0  # for station and vehicle to reach a set-point
+# Time for station and vehicle to reach a set-point. `SETTLE_S` is the usual one: a reading taken that long afterwards
+# replaces the set-point as the present power. `RESPONSE_S` is the longest one: until then a limit counts the power
+# before as well as the set-point. (Energy management judges a vehicle as not following later than both, see
+# `energy/tracking_supervision.py`.)
+SETTLE_S = 3.0
+RESPONSE_S = 15.0
 LEASE_SLACK_S = 1.0  # a station's watchdog waits this long beyond the lease for the gateway's ramp to begin

@@ -13,6 +13,7 @@ from gateway.authority import meter_model
 from gateway.authority.soc_floors import METER_EFFICIENCY
 
 STORAGE = meter_model.STORAGE  # name of the storage as a resource
+REFILL_S = 7200.0  # time within which a battery below its floor, or below a raised reserve, is to be charged up to it
 
 
 class Kind(StrEnum):

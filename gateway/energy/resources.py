@@ -15,13 +15,12 @@ from gateway.authority import soc_floors
 from gateway.authority.soc_floors import Floor
 from gateway.authority.storage_limits import StorageLimits, storage_limits
 from gateway.energy.reserve import SiteReserve
-from gateway.energy.resource import STORAGE, Kind, Resource
+from gateway.energy.resource import REFILL_S, STORAGE, Kind, Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.storage_accounting import degradation_per_kwh
 from gateway.energy.view import Car, View
 from gateway.model.site import Storage
 
-FILL_S = 7200.0  # time within which a raised reserve is to be charged
 STORAGE_SAME_W = 25.0
 STORAGE_SETTLE_S = 1.0
 
@@ -60,7 +59,7 @@ class ResourceBuilder:
         reached = soc_floors.floor_reached(car.floor_reached, car.soc_pct, floor.pct, view.floor_hysteresis_pct)
         wanted, due = car.wanted_pct, None
         if not self._reserve.off_grid and car.soc_pct is not None and car.soc_pct < floor.pct:
-            due = self._fill_by.setdefault(car.evse, view.wall + FILL_S)
+            due = self._fill_by.setdefault(car.evse, view.wall + REFILL_S)
             wanted = max(wanted or 0.0, floor.pct)
         else:
             self._fill_by.pop(car.evse, None)
@@ -119,7 +118,7 @@ class ResourceBuilder:
             floor_pct=floor.pct,
             ceiling_pct=table.ceiling_pct,
             wanted_pct=refill,
-            due=None if refill is None else self._fill_by.setdefault(STORAGE, view.wall + FILL_S),
+            due=None if refill is None else self._fill_by.setdefault(STORAGE, view.wall + REFILL_S),
             power_w=reading.power_w if reading.ts >= ordered_at + STORAGE_SETTLE_S else None,
             setpoint_w=reading.power_w if ordered_w is None else ordered_w,
             charge_efficiency=eta,

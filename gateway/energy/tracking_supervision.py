@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from gateway.energy.reason import Decided
 from gateway.energy.resource import Resource
 
-SETTLE_S = 10.0  # after a changed set-point: stations answer late and ramp
+# After a changed set-point stations answer late and ramp. The two together are twice the longest time that a limit allows
+# for it (`RESPONSE_S` in `control/settings.py`): excluding a vehicle that is only slow moves power for minutes.
+SETTLE_S = 10.0
 CONFIRM_S = 20.0
 TOLERANCE_W = 400.0
 TOLERANCE_SHARE = 0.10

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.energy.planning.problem import Problem, Visit
+from gateway.energy.resource import REFILL_S
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -43,7 +44,6 @@ EARLY = 1e-4  # cost per kWh and horizon: of two equal plans the one that charge
 OVER_FUSE = 200.0  # times the highest price, per kWh: used only where the limit cannot be kept
 OVER_CONTRACT = 100.0  # times the highest price, per kW
 MOST_BINARIES = 100  # for charge or discharge of the visits
-REFILL_S = 2 * 3600.0  # time within which a battery below its floor is to be charged up to it
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from statistics import median
 
-from gateway.energy.planning.model import REFILL_S, left_price, missing_price, place
+from gateway.energy.planning.model import left_price, missing_price, place
 from gateway.energy.planning.problem import Plan, PlanSource, Problem, Visit
 from gateway.energy.price import CHEAP_QUANTILE, EXPENSIVE_QUANTILE
+from gateway.energy.resource import REFILL_S
 
 
 def rule_plan(problem: Problem, reason: str) -> Plan:

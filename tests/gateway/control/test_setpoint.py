@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from gateway.control.control_state import EvseRegistry
 from gateway.control.setpoint import (
     LONGEST_PAUSE_S,
     LONGEST_RAMP_S,
@@ -20,7 +21,8 @@ from gateway.control.setpoint import (
     State,
     Target,
 )
-from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S
+from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, ServiceSettings
+from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
 
 APPLIED, REFUSED, UNKNOWN = Outcome(Answer.APPLIED), Outcome(Answer.REFUSED, "Rejected"), Outcome(Answer.UNKNOWN)
@@ -166,6 +168,14 @@ def test_the_power_is_on_its_way_from_the_meter_to_the_set_point(
     setpoint = Setpoint()
     setpoint.complete(setpoint.send(-5000.0, VALID_S, 10.0), APPLIED, 10.0)
     assert setpoint.flowing_w(measured, at, now) == expected
+
+
+def test_the_power_has_arrived_within_the_tolerance_that_is_configured() -> None:
+    states = EvseRegistry(ServiceSettings(SitePolicy("home"), tolerance_w=500.0))
+    setpoint = states.unreported("CP1-1").setpoint
+    setpoint.complete(setpoint.send(-5000.0, VALID_S, 10.0), APPLIED, 10.0)
+    assert setpoint.flowing_w(-4500.0, 10.5, 11.0) == [-4500.0]
+    assert setpoint.flowing_w(-4499.0, 10.5, 11.0) == [-4499.0, -5000.0]
 
 
 WATTS = st.floats(-50_000, 50_000)
