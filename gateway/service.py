@@ -201,6 +201,11 @@ class GatewayService:
         """Return the state of an EVSE of which nothing has been reported in this run: offline."""
         return self._views.evse_state(self._registry.unreported(evse))
 
+    def ended_state(self, evse: str) -> EvseState | None:
+        """Return the state of an EVSE that the gateway leaves when it stops."""
+        state = self._registry.get(evse)
+        return self._views.ended_state(state) if state else None
+
     def telemetry(self, evse: str) -> Telemetry | None:
         """Return what its meter shows; every call increments `seq`."""
         state = self._registry.get(evse)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.authority.layers import PowerRequest
+from gateway.authority.priority import Layer
 from gateway.authority.site_limits import headroom, limits_of
 from gateway.authority.soc_floors import Capacity, capacity_of
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry, SiteControlState
@@ -14,7 +15,7 @@ from gateway.control.site_decision import SharedLimits, SiteDecision
 from gateway.energy.service import EnergyService
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
-from gateway.model.reason import because
+from gateway.model.reason import Code, because
 from gateway.model.site import Grid, InputKind, Site
 from gateway.model.state import (
     CommandState,
@@ -123,6 +124,13 @@ class StateViews:
             fault=evse.fault,
             ts=wall,
         )
+
+    def ended_state(self, state: EvseControlState) -> EvseState:
+        """Return the last state before the gateway stops: from then on it does not know power and set-point."""
+        unknown = {"power_w": None, "setpoint_w": None, "effective_w": 0.0, "command": None, "lease_until": None}
+        offline = {"connection": Connection.OFFLINE, "binding": Layer.STATION.value, "available": _NOTHING}
+        reason = because(Code.OFFLINE, "The gateway has stopped.")
+        return self.evse_state(state).model_copy(update={**unknown, **offline, "reason": reason})
 
     def telemetry(self, state: EvseControlState) -> Telemetry:
         """Return what the meter shows; every call increments `seq`."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from gateway.model.site import STALE_AFTER_S, STALE_AT_MOST_S, InputKind, SitePolicy
 
-
 TOLERANCE_W, TOLERANCE_SHARE = 150.0, 0.05
 
 

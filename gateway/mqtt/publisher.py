@@ -18,12 +18,10 @@ from functools import partial
 from typing import TypeVar
 
 from gateway import __version__
-from gateway.authority.priority import Layer
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.message import Message
-from gateway.model.reason import Code, because
 from gateway.model.result import Result
-from gateway.model.state import Connection, EventMessage, EvseState, GatewayStatus, Limits
+from gateway.model.state import Connection, EventMessage, EvseState, GatewayStatus
 from gateway.mqtt import discovery, mirror, retained
 from gateway.mqtt.topics import Kind, MqttSettings
 from gateway.service import GatewayService
@@ -141,15 +139,10 @@ class Publisher:
 
     def ended_states(self) -> list[BusMessage]:
         """Return the states to leave at the broker when the gateway stops: it does not know them any more."""
-        reason = because(Code.OFFLINE, "The gateway has stopped.")
-        nothing = Limits(max_charge_w=0.0, max_discharge_w=0.0)
-        unknown = {"power_w": None, "setpoint_w": None, "effective_w": 0.0, "command": None, "lease_until": None}
-        offline = {"connection": Connection.OFFLINE, "binding": Layer.STATION.value, "reason": reason}
         messages = []
         for evse in sorted(self._shown_connected):
-            if (state := self._service.state(evse)) is None:
+            if (ended := self._service.ended_state(evse)) is None:
                 continue
-            ended = state.model_copy(update={**unknown, **offline, "available": nothing, "ts": self._clock.wall()})
             texts = {self._topics.evse(evse, "state"): ended.model_dump_json(), **self._mirror_texts(ended)}
             messages += [BusMessage(topic, text.encode(), qos=1, retain=True) for topic, text in texts.items()]
         return messages
