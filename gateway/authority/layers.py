@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 
 from gateway.authority.grid_limits import loss_of_mains
 from gateway.authority.priority import Bound, DeadBand, Decision, Layer, same_direction
-from gateway.authority.soc_floors import NO_FLOOR, Floor, below_v2x_window, floor_bound
+from gateway.authority.soc_floors import NO_FLOOR, Floor, below_v2x_window, floor_bound, taper_bound
 from gateway.model.command import POWER_VERBS, Verb
 from gateway.model.event import PlugState
 from gateway.model.evse import Evse
 from gateway.model.reason import Code, Reason, because
-from gateway.model.site import Site
+from gateway.model.site import Site, SitePolicy
 
 CHARGE_MARGIN = 0.85  # of the full charge power, for the time needed to charge
 REFUSED = frozenset(
@@ -82,15 +82,26 @@ def layers(situation: Situation) -> tuple[list[Bound], DeadBand]:
     bounds += situation.extra
     bounds += situation.site_bounds
     floor = floor_bound(evse, site, situation.floor, reached=situation.floor_reached)
+    floor = floor or taper_bound(evse, site.policy, situation.floor)
     if floor is not None:
         bounds.append(floor)
     if situation.request is not None:
         power_w = situation.request.power_w
         text = f"The command requests {power_w:.0f} W."
         bounds.append(Bound(Layer.COMMAND, power_w, power_w, Code.GRANTED, text))
-    if situation.optimiser is not None:
-        bounds.append(situation.optimiser)
+    optimiser = situation.optimiser or idle_bound(site.policy)
+    if optimiser is not None:
+        bounds.append(optimiser)
     return bounds, dead_band(evse)
+
+
+def idle_bound(policy: SitePolicy) -> Bound | None:
+    """Return the charging power of a vehicle without a command (`site.idle_power_w`), None where that is 0 W."""
+    power_w = policy.idle_power_w
+    if power_w <= 0:
+        return None
+    text = f"No command is in force; the site lets vehicles charge with {power_w:.0f} W."
+    return Bound(Layer.OPTIMISER, power_w, power_w, Code.IDLE, text)
 
 
 # hardware -------------------------------------------------------------------------------------------------------------

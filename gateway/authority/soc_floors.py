@@ -7,6 +7,11 @@ until the battery is a configured margin above it (`floor_reached`). OCPP 2.1 ha
 profile, so the gateway applies it here. `evMinV2XEnergyRequest` > 0 means that the SoC is below the EV's V2X window
 (OCPP 2.1, V2XChargingParameters); an EV above its window is bound by its own limits.
 
+Near the floor, power is limited to what the energy above it supplies for `TAPER_S`, so that no set-point carries the
+battery through its floor before the next reading (`taper_bound`); commands and energy management meet this limit. Near
+the ceiling energy management plans with the same rule, but a command does not meet it: a vehicle ends its own charge.
+A battery that forms an island cannot refuse power, so there it counts as full before it is (`absorbable_w`).
+
 Every rule that turns Wh into % SoC or back takes the capacity of the battery from here (`capacity_of`).
 """
 
@@ -14,16 +19,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gateway.authority.priority import Bound, Layer
-from gateway.model.evse import Evse, battery_capacity_wh
+from gateway.model.battery import ASSUMED_CAPACITY_WH as ASSUMED_CAPACITY_WH
+from gateway.model.battery import METER_EFFICIENCY as METER_EFFICIENCY
+from gateway.model.evse import Evse
 from gateway.model.reason import Code
 from gateway.model.site import Site, SitePolicy
+from protocols.quantities import clamp
+
+Energy = TypeVar("Energy", float, NDArray[np.float64])
 
 NO_DISCHARGE_PCT = 100.0  # floor of a vehicle that no agreement covers
-METER_EFFICIENCY = 0.94  # between battery and meter, in either direction
+TAPER_S = 60.0  # for which energy above the floor (or below the ceiling) lasts at the tapered power
+LEAST_W = 100.0  # with which the last of it flows: otherwise the floor would never be reached
+TAPER_PCT, FULL_PCT = 5.0, 1.0  # below the ceiling, in an island: from the first on less, from the second on nothing
 UNKNOWN_ENERGY_WH = 5000.0  # counted for a battery of unknown energy: a small one, half full
-TAPER_S = 60.0  # for which energy above the floor (or below the ceiling) must last: power tapers before either
 TRIP_MARGIN = 0.2  # added to the energy of a trip: roads may be closed
 
 
@@ -83,10 +98,14 @@ class Capacity:
     assumed: bool = False
 
 
+def capacity(known_wh: float | None, assumed_wh: float) -> Capacity:
+    """Return the capacity to calculate with: the known one, else the one that the site assumes."""
+    return Capacity(known_wh or assumed_wh, assumed=not known_wh)
+
+
 def capacity_of(evse: Evse, policy: SitePolicy) -> Capacity:
     """Return the capacity of the battery of the vehicle at an EVSE."""
-    known_wh = evse.known_capacity_wh
-    return Capacity(battery_capacity_wh(known_wh, policy.assumed_capacity_wh), assumed=not known_wh)
+    return capacity(evse.known_capacity_wh, policy.assumed_capacity_wh)
 
 
 # floors that apply ----------------------------------------------------------------------------------------------------
@@ -198,3 +217,33 @@ def floor_bound(evse: Evse, site: Site, floor: Floor, *, reached: bool) -> Bound
         text = f"The vehicle is {evse.min_v2x_energy_wh:.0f} Wh below its V2X window."
         return Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.OUTSIDE_V2X_WINDOW, text=text)
     return discharge_bound(evse.soc_pct, floor, reached=reached, without_soc=site.policy.discharge_without_soc)
+
+
+# power near a floor or a ceiling --------------------------------------------------------------------------------------
+
+
+def taper_w(energy_wh: Energy) -> Energy:
+    """Return the power (≥ 0) at which energy at the meter, above a floor or below a ceiling, lasts `TAPER_S`."""
+    tapered: Energy = np.maximum(energy_wh * 3600 / TAPER_S, LEAST_W) * (energy_wh > 0)
+    return tapered
+
+
+def taper_bound(evse: Evse, policy: SitePolicy, floor: Floor) -> Bound | None:
+    """Return what the energy above the floor in force allows, None for no limit or where the floor does not count."""
+    if evse.soc_pct is None or floor.pct <= 0:
+        return None
+    above_wh = (evse.soc_pct - floor.pct) / 100 * capacity_of(evse, policy).energy_wh * METER_EFFICIENCY
+    power_w = float(taper_w(above_wh))
+    if power_w >= evse.most_w(-1):
+        return None
+    text = f"The battery is at {evse.soc_pct:.2f} %, near the floor of {floor.pct:.1f} % ({floor.source}): "
+    text += f"it supplies {power_w:.0f} W until then."
+    return Bound(Layer.SOC_FLOOR, low_w=0.0 - power_w, code=Code.NEAR_FLOOR, text=text)
+
+
+def absorbable_w(max_charge_w: float, soc_pct: float | None, ceiling_pct: float) -> float:
+    """Return the charge power that a battery can take in an island at its state of charge; unknown is nothing."""
+    if soc_pct is None:
+        return 0.0
+    free_pct = ceiling_pct - FULL_PCT - soc_pct
+    return max_charge_w * clamp(free_pct / (TAPER_PCT - FULL_PCT), 0.0, 1.0)

@@ -338,7 +338,9 @@ class EvseRegistry:
             assumed_capacity_wh=policy.assumed_capacity_wh,
             configured_capacity_wh=policy.vehicle_capacity_wh,
         )
-        return EvseControlState(known, Setpoint(one.valid_for_s, one.retry_s, one.achieve_within_s, one.tolerance))
+        return EvseControlState(
+            known, Setpoint(one.valid_for_s, one.retry_s, one.achieve_within_s, one.tolerance_w, one.tolerance_share)
+        )
 
 
 def commands_in_force(states: Iterable[EvseControlState], site: SiteControlState) -> list[ActiveCommand]:

@@ -15,13 +15,12 @@ An emergency stop is sent in every state; the station's set-point is read afterw
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from gateway.authority.priority import MARGIN_W
 from gateway.authority.ramp import ramp_s
-from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, RESPONSE_S, tolerance
+from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, RESPONSE_S, TOLERANCE_SHARE, TOLERANCE_W
 from gateway.model.station import Answer, Outcome
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
@@ -93,14 +92,15 @@ class Setpoint:
         valid_for_s: float = 15.0,
         retry_s: float = 2.0,
         verify_within_s: float = 60.0,
-        tolerance: Callable[[float], float] = tolerance,
+        tolerance_w: float = TOLERANCE_W,
+        tolerance_share: float = TOLERANCE_SHARE,
     ) -> None:
         """`retry_s`: pause after an order that was not accepted. `verify_within_s`: for the meter to show 0 W.
 
-        `tolerance`: how far a measured power may be from a set-point that it has reached, W.
+        `tolerance_w`, `tolerance_share`: how far a measured power may be from a set-point that it has reached.
         """
         self.valid_for_s, self.retry_s, self.verify_within_s = valid_for_s, retry_s, verify_within_s
-        self._tolerance = tolerance
+        self.tolerance_w, self.tolerance_share = tolerance_w, tolerance_share
         self.state = State.UNVERIFIED
         self.verified = False  # the station has reported what it holds, on this link and in this session
         self.sent_w: float | None = None  # what the station holds, None while not known
@@ -284,7 +284,7 @@ class Setpoint:
         if sent_w is None:
             return [measured_w]
         seen = measured_at > self.changed_at
-        if seen and abs(measured_w - sent_w) <= self._tolerance(sent_w):  # it has arrived
+        if seen and abs(measured_w - sent_w) <= max(self.tolerance_w, self.tolerance_share * abs(sent_w)):
             return [measured_w]
         if now < self.changed_at + RESPONSE_S:
             return [measured_w, sent_w]

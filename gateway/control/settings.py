@@ -9,12 +9,6 @@ from gateway.model.site import STALE_AFTER_S, STALE_AT_MOST_S, InputKind, SitePo
 TOLERANCE_W, TOLERANCE_SHARE = 150.0, 0.05
 
 
-def tolerance(power_w: float, least_w: float = TOLERANCE_W, share: float = TOLERANCE_SHARE) -> float:
-    """Return how far the meter may be from a power that is reached, in W; at most half of it, so 0 W never counts."""
-    allowed_w = max(least_w, share * abs(power_w))
-    return min(allowed_w, abs(power_w) / 2) if power_w else allowed_w
-
-
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """`docs/configuration.md` describes each setting for operators."""
@@ -41,8 +35,9 @@ class ServiceSettings:
     stale_at_most_s: float = STALE_AT_MOST_S
 
     def tolerance(self, power_w: float) -> float:
-        """Return how far the meter may be from a power that is reached, as configured."""
-        return tolerance(power_w, self.tolerance_w, self.tolerance_share)
+        """Return how far the meter may be from an achieved power, in W; at most half of it, so 0 W never counts."""
+        allowed_w = max(self.tolerance_w, self.tolerance_share * abs(power_w))
+        return min(allowed_w, abs(power_w) / 2) if power_w else allowed_w
 
 
 RAMP_STEP_S = 0.5

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from gateway.authority.grid_limits import island_total_bound
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
-from gateway.authority.priority import Bound, Decision, Layer, decide
+from gateway.authority.priority import Bound, Decision, decide
 from gateway.authority.site_limits import Base, allowed_grid_w, base_power, connection_w, limits_of, site_bounds
 from gateway.authority.soc_floors import Floor, ReserveInForce, capacity_of, floor_in_force, floor_reached, floors_of
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.model.evse import Evse
-from gateway.model.reason import Code
 from gateway.model.site import Grid, InputKind, Site, Switch
 from protocols.ports import Clock
 
@@ -120,7 +119,7 @@ class SiteDecision:
             request=request,
             floor=floor,
             floor_reached=self._reached(state, floor),
-            optimiser=state.optimiser or self._idle_bound(),
+            optimiser=state.optimiser,
             extra=state.extra,
         )
 
@@ -196,10 +195,3 @@ class SiteDecision:
         shared = shared or self.shared()
         low_w, high_w = shared.others(state.name)
         return tuple(site_bounds(self._site, shared.base, high_w, low_w))
-
-    def _idle_bound(self) -> Bound | None:
-        power_w = self._site.policy.idle_power_w
-        if power_w <= 0:
-            return None
-        text = f"No command is in force; the site lets vehicles charge with {power_w:.0f} W."
-        return Bound(Layer.OPTIMISER, power_w, power_w, Code.IDLE, text)

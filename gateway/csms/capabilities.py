@@ -8,10 +8,10 @@ from gateway.csms import setpoint
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.model.event import EvseDescribed, NeedsStated, OperationMode, PowerLimits, VehicleNeeds
+from gateway.model.evse import UNSTATED_W
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel
 
-UNSTATED_CHARGE_W = 22_080.0  # of a connector whose limit nobody states: three phases, 32 A; the station limits it
 REPORTED_AFTER = 3  # failures in a row to install the fallback profile; then the EVSE cannot discharge
 
 
@@ -70,7 +70,7 @@ def _limits(station: Station, number: int) -> PowerLimits:
     discharge = station.settings.max_discharge_w
     if charge is None:
         reported = [station.limits.get((name, number, "Power", "")) for name in ("EVSE", "Connector")]
-        charge = next((limit for limit in reported if limit), UNSTATED_CHARGE_W)
+        charge = next((limit for limit in reported if limit), UNSTATED_W)  # the station limits it
     if discharge is None:
         discharge = abs(station.limits.get(("EVSE", number, "DischargePower", ""), 0.0))
     for scope in (0, number):

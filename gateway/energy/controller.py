@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.authority.meter_model import MeterModel
-from gateway.authority.soc_floors import Floor, floor_in_force, storage_floor
+from gateway.authority.soc_floors import Floor, absorbable_w, floor_in_force, storage_floor
 from gateway.energy.evse_orders import Evses, grid_orders, island_orders, unreported_orders, zero_orders
 from gateway.energy.forecast import DayProfile
 from gateway.energy.input_mapping import grid_reading, island_inputs, opened_at, storm_warning
@@ -32,7 +32,6 @@ from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.island import Island
 from gateway.energy.resilience.phase import OFF_GRID, ZERO, Phase, Source
 from gateway.energy.resilience.phase import Orders as IslandOrders
-from gateway.energy.resilience.pv_curtailment import absorbable_w
 from gateway.energy.resource import STORAGE, Kind, Resource, usable_wh
 from gateway.energy.resources import ResourceBuilder, free_of_commands
 from gateway.energy.settings import EnergySection
@@ -140,7 +139,10 @@ class SiteController:
             return self._orders(view, done, evses, None, events)
         events += self._update(view, done, resources, off)
         if done.phase in (Phase.ISLAND, Phase.SYNCHRONISING) and done.forming is not None:
-            resources = [replace(one, max_charge_w=absorbable_w(one)) for one in resources]
+            resources = [
+                replace(one, max_charge_w=absorbable_w(one.max_charge_w, one.soc_pct, one.ceiling_pct))
+                for one in resources
+            ]
             shares, more = self.off_grid.step(view, resources, done.forming)
             evses, storage_w = island_orders(view, resources, shares, done.forming)
             orders = self._orders(view, done, evses, storage_w, [*events, *more], pv_limit_w=shares.pv_limit_w)

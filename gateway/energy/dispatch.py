@@ -19,7 +19,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.authority.soc_floors import TAPER_S, UNKNOWN_ENERGY_WH
+from gateway.authority.soc_floors import TAPER_S, UNKNOWN_ENERGY_WH, taper_w
 from gateway.energy.resource import Resource
 
 Array = NDArray[np.float64]
@@ -111,8 +111,8 @@ class _Fleet:
         wh_per_pct = capacity / 100
         self.usable = np.where(known, np.maximum(soc - floor, 0.0) * wh_per_pct * self.eta_discharge, UNKNOWN_ENERGY_WH)
         self.free = np.where(known, np.maximum(ceiling - soc, 0.0) * wh_per_pct / self.eta_charge, UNKNOWN_ENERGY_WH)
-        self.discharge = np.minimum(discharge, np.where(known, self.usable * 3600 / TAPER_S, discharge))
-        self.charge = np.minimum(charge, np.where(known, self.free * 3600 / TAPER_S, charge))
+        self.discharge = np.minimum(discharge, np.where(known, taper_w(self.usable), discharge))
+        self.charge = np.minimum(charge, np.where(known, taper_w(self.free), charge))
         self.discharge = np.where(self.discharge < np.maximum(self.min_discharge, TINY_W), 0.0, self.discharge)
         self.charge = np.where(self.charge < np.maximum(self.min_charge, TINY_W), 0.0, self.charge)
         self.wanted = np.fmax((np.minimum(wanted, ceiling) - soc) * wh_per_pct / self.eta_charge, 0.0)

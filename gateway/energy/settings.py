@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateway.authority.site_limits import SiteLimits
+from gateway.authority.soc_floors import ASSUMED_CAPACITY_WH
 from gateway.energy.billing import BillingPeriod
 from gateway.energy.resilience.grid_watch import GridLimits
 from gateway.energy.resilience.phase import IslandSettings
-from gateway.model.evse import ASSUMED_CAPACITY_WH
 from gateway.model.moment import Moment
 
 Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]

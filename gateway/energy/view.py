@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.authority.priority import Bound
-from gateway.authority.soc_floors import Floor
+from gateway.authority.soc_floors import ASSUMED_CAPACITY_WH, Floor
 from gateway.energy.reason import Decided
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import EnergyState
-from gateway.model.evse import ASSUMED_CAPACITY_WH
 from gateway.model.site import Inputs, SitePolicy
 
 DEFAULTS = SitePolicy("")

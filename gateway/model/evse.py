@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.model import battery
 from gateway.model.event import (
     Event,
     EvseDescribed,
@@ -31,12 +32,9 @@ from gateway.model.event import (
 from gateway.model.register import RESOLUTION_WH, Register
 from gateway.model.soc import FROZEN_PCT, FROZEN_WH, SocReports
 
-LOSS_OUT = 1.1  # energy out of the battery per metered Wh
-GAIN_IN = 0.85  # energy into the battery per metered Wh
-ASSUMED_CAPACITY_WH = 20_000.0  # default for a battery of unknown capacity: a small one
 OF_CONNECTOR = ("power_w", "voltage_v", "current_a", "frequency_hz")  # values of a meter reading
 OF_VEHICLE = ("target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
-RATED_W = 22_000.0  # assumed where neither station nor vehicle states a limit
+UNSTATED_W = 22_080.0  # power of an EVSE whose limit nobody states: three phases, 32 A
 MARGIN = 1.25  # of a measured power over the rated one
 MOST_W = 1e6  # of a station that states no limit; a measured power up to this counts
 BETWEEN_S = 300.0  # longest time over which a power reading is integrated
@@ -78,7 +76,7 @@ class Evse:
     metered_at: float | None = None
     metered_wall: float | None = None
     faults: dict[str, str] = field(default_factory=dict)
-    assumed_capacity_wh: float = ASSUMED_CAPACITY_WH
+    assumed_capacity_wh: float = battery.ASSUMED_CAPACITY_WH
     configured_capacity_wh: Mapping[str, float] = field(default_factory=dict)  # by vehicle
 
     def apply(self, event: Event) -> None:
@@ -129,15 +127,15 @@ class Evse:
         known_wh = self.known_capacity_wh
         if self.soc_pct is None or (energy_wh < 0 and known_wh is None):
             return
-        moved_wh = energy_wh * (LOSS_OUT if energy_wh > 0 else GAIN_IN)
-        moved_pct = -100.0 * moved_wh / battery_capacity_wh(known_wh, self.assumed_capacity_wh)
+        capacity_wh = known_wh or self.assumed_capacity_wh
+        moved_pct = -100.0 * battery.counted_wh(energy_wh) / capacity_wh
         self.soc_reports.count(moved_pct)
         self.soc_pct = min(100.0, max(0.0, self.soc_pct + moved_pct))
 
     def read_soc(self, soc_pct: float, at: float) -> None:
         """Apply a state of charge that the vehicle reports."""
         capacity_wh = self.known_capacity_wh
-        battery_wh = battery_capacity_wh(capacity_wh, self.assumed_capacity_wh)
+        battery_wh = capacity_wh or self.assumed_capacity_wh
         frozen_pct = FROZEN_PCT if capacity_wh else 100.0 * FROZEN_WH / battery_wh
         rise_pct_per_s = 100.0 * self.most_w(1) / 3600 / battery_wh
         if self.soc_pct is None:
@@ -154,7 +152,7 @@ class Evse:
         rated_w = 0.0 if limits is None else limits.max_charge_w if direction > 0 else limits.max_discharge_w
         measured_w = max(0.0, direction * (power_w or 0.0), direction * (self.power_w or 0.0))
         if rated_w <= 0:
-            return max(RATED_W * MARGIN, min(measured_w * MARGIN, MOST_W))
+            return max(UNSTATED_W * MARGIN, min(measured_w * MARGIN, MOST_W))
         return max(rated_w * MARGIN, min(measured_w * MARGIN, rated_w * 2))
 
     def update_requests(self, left_wh: float, event: Metered) -> None:
@@ -162,16 +160,11 @@ class Evse:
 
         A vehicle above its minimum stays so until it reports otherwise: this is only an estimate.
         """
-        moved_wh = left_wh * (LOSS_OUT if left_wh > 0 else GAIN_IN)
+        moved_wh = battery.counted_wh(left_wh)
         if self.target_energy_wh is not None and event.target_energy_wh is None:
             self.target_energy_wh += moved_wh
         if self.min_energy_wh is not None and self.min_energy_wh > 0 and event.min_energy_wh is None:
             self.min_energy_wh += moved_wh
-
-
-def battery_capacity_wh(known_wh: float | None, assumed_wh: float) -> float:
-    """Return the capacity to calculate with: the known one (stated before configured), else the assumed one."""
-    return known_wh or assumed_wh
 
 
 def _apply_station(evse: Evse, event: StationConnected | StationLost | EvseDescribed | PlugChanged) -> None:

@@ -61,6 +61,7 @@ class Code(StrEnum):
     NO_CARS = "no_cars"
     # energy that stays in the vehicle
     BELOW_FLOOR = "below_floor"
+    NEAR_FLOOR = "near_floor"
     SOC_UNKNOWN = "soc_unknown"
     # how a command ended
     SEEN_ON_METER = "seen_on_meter"

@@ -13,8 +13,8 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import Field
 
+from gateway.model.battery import ASSUMED_CAPACITY_WH
 from gateway.model.command import Energy, Magnitude, Percent, Signed, SiteMode
-from gateway.model.evse import ASSUMED_CAPACITY_WH
 from gateway.model.message import ReceivedMessage
 from gateway.model.moment import Moment
 

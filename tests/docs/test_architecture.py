@@ -22,9 +22,11 @@ def lines_with_any(path: Path) -> int:
 
 
 def definitions(path: Path) -> set[str]:
-    """Return the names that a module defines: classes and functions, also those inside classes."""
+    """Return the names that a module defines: classes and functions, also those inside classes, and its constants."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {
+    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    constants = {target.id for target in targets if isinstance(target, ast.Name)}
+    return constants | {
         node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gateway.authority.demand_window import DemandWindow, advance
 from gateway.authority.site_limits import import_limits
+from gateway.authority.soc_floors import capacity
 from gateway.energy.billing import BilledPeak
 from gateway.energy.forecast import DayProfile
 from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
@@ -15,7 +16,6 @@ from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View
 from gateway.model.command import SiteMode
-from gateway.model.evse import battery_capacity_wh
 from gateway.model.site import Arrival, Forecast, Price
 
 STEP_S = 1800.0
@@ -78,27 +78,27 @@ def problem_of(
 
 
 def _present(one: Resource, wall: float, highest: float, assumed_wh: float) -> Visit:
-    capacity = battery_capacity_wh(one.capacity_wh, assumed_wh)
-    energy = capacity * (one.soc_pct if one.soc_pct is not None else DEFAULT_PCT) / 100
+    capacity_wh = capacity(one.capacity_wh, assumed_wh).energy_wh
+    energy = capacity_wh * (one.soc_pct if one.soc_pct is not None else DEFAULT_PCT) / 100
     stays = one.kind is Kind.STORAGE or one.departure is None
     end = math.inf if stays else max(one.departure or 0.0, wall)
     targets: tuple[EnergyTarget, ...] = ()
     by = [moment for moment in (one.departure, one.due) if moment is not None]
     if one.wanted_pct is not None and by:
-        targets = (EnergyTarget(min(by), capacity * one.wanted_pct / 100, MISSED_PER_KWH * highest),)
+        targets = (EnergyTarget(min(by), capacity_wh * one.wanted_pct / 100, MISSED_PER_KWH * highest),)
     discharge_w = one.max_discharge_w
     if one.soc_pct is not None and one.max_discharge_above_w is not None:
         discharge_w = one.max_discharge_above_w
     return Visit(
         one.name,
         energy,
-        capacity,
+        capacity_wh,
         one.max_charge_w,
         discharge_w if one.capacity_wh is not None else 0.0,
         -math.inf,
         end,
-        capacity * one.floor_pct / 100,
-        capacity * one.ceiling_pct / 100,
+        capacity_wh * one.floor_pct / 100,
+        capacity_wh * one.ceiling_pct / 100,
         one.charge_efficiency,
         one.discharge_efficiency,
         one.degradation_per_kwh,
@@ -118,10 +118,10 @@ def _expected(view: View, settings: EnergySection, highest: float, present: set[
             continue
         own = known.get(car.vehicle)
         known_wh = car.capacity_wh or (own.capacity_wh if own is not None else None)
-        capacity = battery_capacity_wh(known_wh, settings.assumed_capacity_wh)
-        energy = capacity * (car.soc_pct if car.soc_pct is not None else DEFAULT_PCT) / 100
+        capacity_wh = capacity(known_wh, settings.assumed_capacity_wh).energy_wh
+        energy = capacity_wh * (car.soc_pct if car.soc_pct is not None else DEFAULT_PCT) / 100
         end = car.departure if car.departure is not None else car.at + STAY_S
-        target = EnergyTarget(end, max(energy, 0.8 * capacity), MISSED_PER_KWH * highest)
+        target = EnergyTarget(end, max(energy, 0.8 * capacity_wh), MISSED_PER_KWH * highest)
         name = f"{car.vehicle}@{car.at:.0f}"
-        visits.append(Visit(name, energy, capacity, DEFAULT_W, 0.0, car.at, end, targets=(target,)))
+        visits.append(Visit(name, energy, capacity_wh, DEFAULT_W, 0.0, car.at, end, targets=(target,)))
     return visits

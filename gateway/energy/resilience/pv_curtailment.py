@@ -1,27 +1,16 @@
 """Curtailment of PV in an island: what load and batteries cannot take is ordered down before the frequency rises.
 
 A nearly full battery takes less, at last nothing: a grid-forming inverter that cannot absorb a surplus raises the
-frequency, and PV inverters trip by it, for minutes. Time is an argument.
+frequency, and PV inverters trip by it, for minutes. What a battery
+takes is `absorbable_w` in `gateway.authority.soc_floors`. Time is an argument.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.energy.resource import Resource
-from protocols.quantities import clamp
-
-TAPER_PCT, FULL_PCT = 5.0, 1.0  # below the ceiling: from the first on a battery takes less, from the second on nothing
 SPARE, SPARE_W = 0.15, 200.0  # of the load, and at least: kept free for loads that are switched off
 UNUSED, UNUSED_S = 0.8, 120.0  # PV below this part of its limit for so long is not limited by it
-
-
-def absorbable_w(one: Resource) -> float:
-    """Return the charge power that a battery can take at its state of charge; unknown is nothing."""
-    if one.soc_pct is None:
-        return 0.0
-    room_pct = one.ceiling_pct - FULL_PCT - one.soc_pct
-    return one.max_charge_w * clamp(room_pct / (TAPER_PCT - FULL_PCT), 0.0, 1.0)
 
 
 @dataclass(slots=True)

@@ -42,6 +42,7 @@ from gateway.model.site import Grid, InputKind, Inputs, Load, Price, PricePeriod
 START = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
 FAR_W = 1e9
 percent = st.sampled_from([0.0, 10.0, 30.0])
+NEAR_FLOOR_PCT = [10.001, 10.05, 10.2, 30.001, 30.05, 30.2]
 NOT_SCHEDULED = frozenset(  # limits that energy management does not foresee: its order is narrowed like a command
     {Code.BELOW_CAR_MINIMUM, Code.NEEDED_FOR_DEPARTURE, Code.EMERGENCY_STOP, Code.INPUT_STALE, Code.GRID_LOST}
 )
@@ -117,9 +118,8 @@ def cases(draw: st.DrawFn) -> Case:
         contract_w=draw(st.none() | st.floats(20_000, 60_000)),
         plan=False,
     )
-    socs = draw(
-        st.lists(st.none() if obstacle == "no_soc" else st.floats(40, 100) | st.floats(5, 45), min_size=1, max_size=3)
-    )
+    pct = st.none() if obstacle == "no_soc" else st.floats(40, 100) | st.floats(5, 45) | st.sampled_from(NEAR_FLOOR_PCT)
+    socs = draw(st.lists(pct, min_size=1, max_size=3))
     reserve = draw(st.none() | st.builds(Reserve, st.none() | percent, st.none()))
     return Case(evse, site, section, reserve, draw(st.none() | percent), (*socs, socs[-1]))
 
@@ -238,9 +238,8 @@ def test_energy_management_and_commands_get_the_same_power_for_the_same_reason(
     resource = controller.resource_builder.car(view_of(case, now, ()), car_of(case))
     if resource.departure is not None or (resource.wanted_pct is not None and not discharging):
         return  # charge is spread over the time left
-    soc_pct = evse.soc_pct if evse.soc_pct is not None else math.nan
-    if resource.floor_pct < soc_pct < resource.floor_pct + 2 or not (discharging or soc_pct <= 50):
-        return  # power is tapered near the floor and the ceiling
+    if not discharging and (evse.soc_pct is None or evse.soc_pct > 50):
+        return  # energy management charges a fuller vehicle with less
     forbidden = command.power_w == 0 and ours.power_w * far_w < 0  # it recharges instead
     assert forbidden or ours.power_w == pytest.approx(command.power_w, abs=1e-3)
     if command.code not in NOT_SCHEDULED and site.reserve_wh is None and orders.optimiser is not None:
@@ -279,13 +278,23 @@ LIMIT_NAMES = re.compile(
 )
 RULE_NAMES = re.compile(
     LIMIT_NAMES.pattern
-    + r"|FLOOR|RAMP|TAPER|LIMIT|MARGIN|EFFICIENCY|DETOUR|SHAVING|NO_DISCHARGE|DEAD_BAND|UNKNOWN_WH|ETA$"
+    + r"|FLOOR|RAMP|TAPER|LIMIT|MARGIN|EFFICIENCY|DETOUR|SHAVING|NO_DISCHARGE|DEAD_BAND|UNKNOWN_WH|UNSTATED|RATED|LOSS"
+    r"|^GAIN|FULL_PCT|ETA$"
 )
 DECIDING = ("blue_switch/", "commands/", "control/", "energy/")
+REPORTING = ("csms/", "model/")
 ALLOWED = {
-    ("model/evse.py", "ASSUMED_CAPACITY_WH"),  # the default of the one setting
-    ("model/site.py", "floor_hysteresis_pct"),  # the same
+    ("model/battery.py", "ASSUMED_CAPACITY_WH"),  # the default of the one setting
+    ("model/battery.py", "METER_EFFICIENCY"),  # the one efficiency, which `authority.soc_floors` passes on
+    ("model/battery.py", "LOSS_OUT"),  # its worst cases, for counting
+    ("model/battery.py", "GAIN_IN"),
+    ("model/evse.py", "UNSTATED_W"),  # stands for a limit that nobody states
+    ("model/evse.py", "MARGIN"),  # of a measured power over it
+    ("model/site.py", "floor_hysteresis_pct"),  # default of a setting
+    ("model/site.py", "ramp_w_per_s"),  # the same
     ("blue_switch/callout.py", "ENERGY_MARGIN"),  # of an estimate for a call
+    ("blue_switch/callout.py", "FULL_PCT"),  # a vehicle that is charged for a call leaves with this
+    ("energy/resilience/rotation.py", "FULL_PCT"),  # a storage this full may take over
     ("commands/site_command.py", "UNLIMITED_W"),  # requests everything there is
     ("control/setpoint.py", "LONGEST_RAMP_S"),  # validity of a set-point
     ("control/settings.py", "RAMP_STEP_S"),  # interval of the set-point controller
@@ -298,13 +307,26 @@ def constants(path: Path) -> set[str]:
     """Return the names to which a module or a class in it assigns a number other than 0."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-        if isinstance(value, ast.Constant) and type(value.value) in (int, float) and value.value:
-            found |= {one.id for one in targets if isinstance(one, ast.Name)}
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                found |= numbers_in(target, node.value)
     return found
+
+
+def numbers_in(target: ast.expr, value: ast.expr) -> set[str]:
+    """Return the names in a target, also in a tuple of names, that get a number other than 0."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        return set().union(*map(numbers_in, target.elts, value.elts))
+    if isinstance(value, ast.UnaryOp):
+        value = value.operand
+    number = isinstance(value, ast.Constant) and type(value.value) in (int, float) and bool(value.value)
+    return {target.id} if number and isinstance(target, ast.Name) else set()
+
+
+def test_a_number_in_a_tuple_is_found(tmp_path: Path) -> None:
+    source = tmp_path / "module.py"
+    source.write_text("A_PCT, B_PCT = 5.0, 1.0\nC_W = -3\nD_W, E = 0.0, 'text'\nF: float = 2.0\n")
+    assert constants(source) == {"A_PCT", "B_PCT", "C_W", "F"}
 
 
 def test_no_other_package_has_a_constant_for_a_limit() -> None:
@@ -313,7 +335,7 @@ def test_no_other_package_has_a_constant_for_a_limit() -> None:
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root).as_posix()
         if not name.startswith(("authority/", "bench/")):
-            rules = RULE_NAMES if name.startswith(DECIDING) else LIMIT_NAMES
+            rules = RULE_NAMES if name.startswith(DECIDING + REPORTING) else LIMIT_NAMES
             found |= {(name, one) for one in constants(path) if rules.search(one.upper())}
     assert found == ALLOWED
 

@@ -156,7 +156,7 @@ def test_a_reached_floor_forbids_discharge_and_nothing_else() -> None:
     site, found = a_site(30.0), Floor(30.0, "x")
     for soc_pct, reached, free in [
         (30.0, False, False),
-        (30.1, False, True),
+        (32.0, False, True),
         (31.0, True, False),
         (29.0, False, False),
     ]:

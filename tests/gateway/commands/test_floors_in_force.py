@@ -105,7 +105,7 @@ async def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() 
 async def test_a_discharge_ends_at_the_floor_and_a_decision_is_kept() -> None:
     async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0)) as rig:
         rig.stations.evses["CP1-1"].seldom = True
-        report(rig, 50.1)
+        report(rig, 51.0)
         await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
         await rig.wait(0.2)
         assert rig.power("CP1-1") == -5000

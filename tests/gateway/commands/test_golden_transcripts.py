@@ -259,10 +259,10 @@ async def a_departure_ends_a_discharge(rig: ServiceRig) -> None:
 @scene(min_soc_pct=79.7)
 async def a_silent_meter_is_counted_down_to_the_floor(rig: ServiceRig) -> None:
     rig.stations.evses[ONE].seldom = True
-    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
+    await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=900)
     await rig.wait(6)
     rig.stations.meter(ONE)
-    await rig.wait(200)
+    await rig.wait(600)
 
 
 @scene()

@@ -122,7 +122,7 @@ async def test_infeasible_commands_are_rejected_with_their_reason(evse: str, cod
 async def test_the_floor_ends_a_discharge_and_holds_until_the_battery_is_above_it_again() -> None:
     async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=79.95)) as rig:
         await rig.send("CP1-1", "discharge", "a", power_w=10_000, lease_s=600)
-        await rig.wait(30)
+        await rig.wait(400)
         soc_pct = rig.stations.evses["CP1-1"].soc_pct
         assert soc_pct is not None
         assert 79.9 < soc_pct <= 79.95

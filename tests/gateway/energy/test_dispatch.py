@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.soc_floors import TAPER_S
+from gateway.authority.soc_floors import LEAST_W, TAPER_S
 from gateway.energy.dispatch import must_w, share, share_command
 from gateway.energy.resource import Kind, Resource, free_capacity_wh, usable_wh
 
@@ -49,14 +49,10 @@ def resources(draw: st.DrawFn, dead_bands: bool = True) -> list[Resource]:
 def limits(one: Resource) -> tuple[float, float]:
     low, high = one.max_discharge_w, one.max_charge_w
     if one.soc_pct is not None and one.capacity_wh is not None:
-        low = min(
-            low,
-            max(0.0, one.soc_pct - one.floor_pct) / 100 * one.capacity_wh * one.discharge_efficiency * 3600 / TAPER_S,
-        )
-        high = min(
-            high,
-            max(0.0, one.ceiling_pct - one.soc_pct) / 100 * one.capacity_wh / one.charge_efficiency * 3600 / TAPER_S,
-        )
+        above_wh = (one.soc_pct - one.floor_pct) / 100 * one.capacity_wh * one.discharge_efficiency
+        below_wh = (one.ceiling_pct - one.soc_pct) / 100 * one.capacity_wh / one.charge_efficiency
+        low = min(low, max(LEAST_W, above_wh * 3600 / TAPER_S) if above_wh > 0 else 0.0)
+        high = min(high, max(LEAST_W, below_wh * 3600 / TAPER_S) if below_wh > 0 else 0.0)
     low = low if low >= max(one.min_discharge_w, 1e-6) else 0.0
     high = high if high >= max(one.min_charge_w, 1e-6) else 0.0
     return -low, high

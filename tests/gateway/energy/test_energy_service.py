@@ -184,6 +184,7 @@ async def test_a_deployed_car_of_unknown_arrival_is_charged_by_what_the_meter_co
         deployed = Deployment("LENT", "home", "A", rig.clock.wall(), None, 25.0, 40_000.0, 1000.0, 6000.0)
         coordinator.deployments["home", "LENT"] = deployed
         await live(rig, rig.energy_service, 5, True, 700.0, lending)
+        assert evse.soc_pct is not None
         assert evse.soc_pct == pytest.approx(80.0, abs=0.5)
         assert rig.energy_service.lending.recharge_pct["CP1-1"] == pytest.approx(evse.soc_pct + 17.5)
         left = energy_to_return(coordinator.deployments["home", "LENT"], coordinator.registry.cars["LENT"])

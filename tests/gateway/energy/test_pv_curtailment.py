@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from emulators.scenario.loading import parse
 from emulators.site.pv import Pv, PvSpec
 from emulators.world import simulate
+from gateway.authority.soc_floors import absorbable_w
 from gateway.energy.controller import SiteController
 from gateway.energy.resilience.phase import Phase
-from gateway.energy.resilience.pv_curtailment import PvCurtailment, absorbable_w
-from gateway.energy.resource import Resource
+from gateway.energy.resilience.pv_curtailment import PvCurtailment
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.energy.view import View
 from gateway.model.command import SiteMode
@@ -111,8 +111,7 @@ def test_a_steady_sun_gives_a_steady_limit(sun_w: float, load_w: float, absorbed
 def test_a_full_battery_takes_nothing_and_one_that_is_not_full_takes_its_power(
     soc_pct: float | None, ceiling_pct: float
 ) -> None:
-    one = Resource("E1", 6000.0, 6000.0, soc_pct=soc_pct, capacity_wh=40_000.0, ceiling_pct=ceiling_pct)
-    found_w = absorbable_w(one)
+    found_w = absorbable_w(6000.0, soc_pct, ceiling_pct)
     assert 0.0 <= found_w <= 6000.0
     if soc_pct is None or soc_pct >= ceiling_pct - 1.0:
         assert found_w == 0.0

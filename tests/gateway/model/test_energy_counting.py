@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.model.battery import LOSS_OUT
 from gateway.model.event import EvseDescribed, Metered, NeedsStated, PowerLimits, SessionStarted, VehicleNeeds
-from gateway.model.evse import LOSS_OUT, Evse
+from gateway.model.evse import Evse
 from gateway.model.register import RESOLUTION_WH, Register
 from gateway.model.soc import CONFIRMED_AFTER, FROZEN_PCT, JUMP_PCT
 
