@@ -16,6 +16,8 @@ INITIAL: dict[str, Any] = {
     "valid_for_s": 15.0,
     "retry_s": 2.0,
     "verify_within_s": 60.0,
+    "tolerance_w": 150.0,
+    "tolerance_share": 0.05,
     "state": State.UNVERIFIED,
     "verified": False,
     "sent_w": None,
