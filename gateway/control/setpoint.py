@@ -18,9 +18,10 @@ import math
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from gateway.authority.power_history import RESPONSE_S
 from gateway.authority.priority import MARGIN_W
 from gateway.authority.ramp import ramp_s
-from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, RESPONSE_S, TOLERANCE_SHARE, TOLERANCE_W
+from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, TOLERANCE_SHARE, TOLERANCE_W
 from gateway.model.station import Answer, Outcome
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting

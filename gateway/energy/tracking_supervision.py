@@ -14,7 +14,7 @@ from gateway.energy.reason import Decided
 from gateway.energy.resource import Resource
 
 # After a changed set-point stations answer late and ramp. The two together are twice the longest time that limits allow
-# for that (`RESPONSE_S` in `control/settings.py`): a vehicle that is only slow must not be excluded for a minute.
+# for that (`RESPONSE_S` in `authority/power_history.py`): a slow vehicle must not be excluded for a minute.
 SETTLE_S = 10.0
 CONFIRM_S = 20.0
 TOLERANCE_W = 400.0
