@@ -41,9 +41,9 @@ class ServiceSettings:
 
 
 RAMP_STEP_S = 0.5
-# Usual time for station and vehicle to reach a set-point: a reading taken that long afterwards replaces the set-point as
-# the present power. Until the longest one, `RESPONSE_S` of `authority/power_history.py`, a limit counts the power before
-# as well as the set-point. (Energy management judges a vehicle as not following later than both, see
+# Usual time for station and vehicle to reach a set-point: a reading taken that long afterwards replaces the set-point
+# as the present power. Until the longest one, `RESPONSE_S` of `authority/power_history.py`, a limit counts the power
+# before as well as the set-point. (Energy management judges a vehicle as not following later than both, see
 # `energy/tracking_supervision.py`.)
 SETTLE_S = 3.0
 LEASE_SLACK_S = 1.0  # a station's watchdog waits this long beyond the lease for the gateway's ramp to begin

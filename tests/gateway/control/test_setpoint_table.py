@@ -18,6 +18,7 @@ INITIAL: dict[str, Any] = {
     "verify_within_s": 60.0,
     "tolerance_w": 150.0,
     "tolerance_share": 0.05,
+    "slow_s": 0.0,
     "state": State.UNVERIFIED,
     "verified": False,
     "sent_w": None,
