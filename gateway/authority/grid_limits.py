@@ -13,7 +13,7 @@ FORMING_HEADROOM = 0.15  # of the grid-forming source's power, kept in both dire
 
 
 def loss_of_mains(site: Site, now: float) -> list[Bound]:
-    """Return the bounds without a grid and outside an island: no infeed, and no load where the loss is confirmed."""
+    """Return the bounds without a grid and outside an island: no infeed, and no load where it is reported or measured."""
     if site.islanded:
         return []
     last, fresh = site.last_grid, site.inputs.fresh(Grid, now) is not None
@@ -22,6 +22,9 @@ def loss_of_mains(site: Site, now: float) -> list[Bound]:
     if last.present:
         text = "The input grid is stale, so nothing is fed into the grid."
         return [Bound(Layer.GRID_CODE, low_w=0.0, code=Code.INPUT_STALE, text=text)]
+    if fresh and last.dead:
+        text = "The grid is reported as present, but measured without voltage, so no power flows."
+        return [zero_bound(text)]
     if fresh:
         return [zero_bound("The grid is lost and the site is not in island operation, so no power flows.")]
     text = f"The grid was lost at {rfc3339(last.at)} and has not been reported since, so no power flows."

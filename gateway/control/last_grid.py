@@ -1,6 +1,6 @@
 """The last report of the grid, kept beyond a restart: a grid that was lost stays lost until the facility reports it.
 
-One record, written when the report changes between present and lost.
+One record, written when the grid changes between present and lost, as reported or as measured.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.model.journal import Kept
-from gateway.model.site import Grid, GridReport
+from gateway.model.site import GridReport
 from gateway.store.journal import Journal
 
 log = logging.getLogger("v2x")
@@ -33,11 +33,11 @@ class LastGridPersistence:
         self._journal = journal
         self._present: bool | None = None
 
-    def keep(self, grid: Grid, wall: float) -> None:
+    def keep(self, report: GridReport, wall: float) -> None:
         """Write a report that differs from the one before."""
-        if grid.present is not self._present:
-            self._present = grid.present
-            row = GridRow(grid.present, grid.ts)
+        if report.present is not self._present:
+            self._present = report.present
+            row = GridRow(report.present, report.at)
             self._journal.later(Kept(KIND, KEY, msgspec.json.encode(row).decode(), wall))
 
     def restore(self, kept: Sequence[Kept]) -> GridReport | None:

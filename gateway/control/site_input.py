@@ -13,7 +13,7 @@ from gateway.control.publisher import EventPublisher
 from gateway.control.site_decision import SiteDecision
 from gateway.model.command import complaint
 from gateway.model.reason import Code, Reason, because
-from gateway.model.site import INPUTS, AnyInput, Freshness, Grid, InputKind, Site, switching_part
+from gateway.model.site import INPUTS, AnyInput, Freshness, Grid, GridReport, InputKind, Site, switching_part
 from gateway.model.state import Happened
 from protocols.ports import Clock
 
@@ -52,16 +52,17 @@ class SiteInputs:
         if isinstance(value, Reason):
             return value
         site, wall, now, name = self._site, self._clock.wall(), self._clock.now(), InputKind(kind)
-        held = site.inputs.readings.get(name)
+        held, grid_before = site.inputs.readings.get(name), site.last_grid
         site.inputs.put(name, value, now, wall)
         if name is InputKind.GRID:
             self._decision.grid_metered()
         if isinstance(value, Grid) and site.inputs.readings[name].value is value:
-            self._last_grid.keep(value, wall)
+            self._keep_grid(value, wall)
         if name in self._handlers:
             self._handlers[name](value)
         self.check_freshness()
         changed = switching_part(value) != switching_part(held.value if held is not None else None)
+        changed = changed or _dead(site.last_grid) is not _dead(grid_before)
         if changed:
             self._publisher.changed(None)
         else:
@@ -70,6 +71,11 @@ class SiteInputs:
         if changed or (self._decision.limited and (name is InputKind.GRID or not metered(site, now))):
             self._registry.wake_active()  # what a limit leaves is another
         return None
+
+    def _keep_grid(self, grid: Grid, wall: float) -> None:
+        self._site.grid_meter.learn(grid.voltage_v, grid.power_w)
+        if (report := self._site.last_grid) is not None:
+            self._last_grid.keep(report, wall)
 
     def _read(self, kind: str, payload: bytes) -> AnyInput | Reason:
         if kind not in InputKind.__members__.values():
@@ -103,3 +109,7 @@ class SiteInputs:
                 self._publisher.happened(Happened.INPUT_FRESH, None, text=f"The input {kind.value} is there.")
             self._publisher.changed(None)
             self._registry.wake_active()
+
+
+def _dead(report: GridReport | None) -> bool:
+    return report is not None and report.dead

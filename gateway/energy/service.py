@@ -99,6 +99,8 @@ class EnergyService:
         )
         self.settings = settings
         site.describe_grid_forming(settings.forming)
+        if settings.island or "nominal_v" in settings.model_fields_set:
+            site.describe_grid(settings.nominal_v)
         self.lending = LendingConstraints()
         self.controller = SiteController(settings, meter)
         self.state: EnergyState | None = None

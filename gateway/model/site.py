@@ -15,6 +15,7 @@ from pydantic import Field
 
 from gateway.model.battery import ASSUMED_CAPACITY_WH
 from gateway.model.command import Energy, Magnitude, Percent, Signed, SiteMode
+from gateway.model.grid_meter import GridMeter
 from gateway.model.message import ReceivedMessage
 from gateway.model.moment import Moment
 
@@ -330,10 +331,11 @@ class SitePolicy:
 
 @dataclass(frozen=True, slots=True)
 class GridReport:
-    """A report of the grid from before the start of the gateway; `at` is Unix time."""
+    """Whether the grid is there, as reported and as measured; `at` is Unix time."""
 
     present: bool
     at: float
+    dead: bool = False  # reported as present, but measured without voltage
 
 
 @dataclass(slots=True)
@@ -353,6 +355,7 @@ class Site:
     island_w: float | None = None  # power of all EVSEs together that the island needs now, + charge
     grid_forming: frozenset[str] = frozenset()  # EVSEs whose chargers can form an island, as configured
     grid_before: GridReport | None = None  # last report of an earlier run
+    grid_meter: GridMeter = field(default_factory=GridMeter)
 
     def operate_islanded(self, islanded: bool, island_w: float | None = None) -> bool:
         """Apply whether the site runs as an island, and what it needs of all EVSEs; True where it begins or ends."""
@@ -363,14 +366,19 @@ class Site:
         """Apply which EVSEs have chargers that can form an island."""
         self.grid_forming = frozenset(evses)
 
+    def describe_grid(self, nominal_v: float) -> None:
+        """Apply the nominal voltage of the input `grid`."""
+        self.grid_meter.nominal_v = nominal_v
+
     def restore_grid(self, report: GridReport | None) -> None:
         """Restore the last report of an earlier run."""
         self.grid_before = report
 
     @property
     def last_grid(self) -> GridReport | None:
-        """Last report of the grid, however old; None where none was ever received."""
+        """Last report of the grid, however old; None where none was ever received. A dead grid is not present."""
         reading = self.inputs.readings.get(InputKind.GRID)
-        if reading is not None and isinstance(reading.value, Grid):
-            return GridReport(reading.value.present, reading.value.ts)
+        if reading is not None and isinstance(grid := reading.value, Grid):
+            dead = grid.present and self.grid_meter.dead(grid.voltage_v, grid.frequency_hz, grid.power_w)
+            return GridReport(grid.present and not dead, grid.ts, dead)
         return self.grid_before
