@@ -11,24 +11,18 @@ from gateway.energy.resilience.collapse import CollapseWatch
 from gateway.energy.resilience.grid_watch import GridReading
 from gateway.energy.resilience.phase import IslandInputs, Source
 from gateway.energy.view import View
-from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Storage, Storm, Switch
+from gateway.model.site import Freshness, Grid, InputKind, Load, Storm, Switch
 
 LIVE_W = 50.0  # a load above this behind an open main switch shows that the island is energised
 
 
 def grid_reading(view: View, closed_else: bool) -> GridReading:
     """Return the grid's readings; `closed_else`: assumed position of the main switch while its input is stale."""
-    now, inputs = view.now, view.inputs
-    grid, switch = inputs.fresh(Grid, now), inputs.fresh(Switch, now)
-    load, pv, storage = inputs.fresh(Load, now), inputs.fresh(Pv, now), inputs.fresh(Storage, now)
-    expected = None
-    if load is not None:
-        expected = load.power_w - (pv.power_w if pv is not None else 0.0)
-        expected += (storage.power_w if storage is not None else 0.0) + sum(car.present_w for car in view.cars)
+    grid, switch = view.inputs.fresh(Grid, view.now), view.inputs.fresh(Switch, view.now)
     closed, reported_open = not switch.open if switch is not None else closed_else, switch is not None and switch.open
     if grid is None:
-        return GridReading(None, None, None, None, expected, closed, reported_open)
-    return GridReading(grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, expected, closed, reported_open)
+        return GridReading(closed=closed, open=reported_open)
+    return GridReading(grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, closed, reported_open)
 
 
 def island_inputs(

@@ -1,7 +1,7 @@
-"""Loss-of-mains detection from several sources: the facility's input, voltage and frequency, the grid meter.
+"""Loss-of-mains detection from several sources: the facility's report, voltage, frequency and power of the grid meter.
 
-No single source decides: one that contradicts two others is reported and not followed. Short dips are ridden through,
-longer brown-outs count as a loss. After a loss the grid must be healthy for the whole reconnect delay, which doubles
+A value that a meter does not measure (`model/grid_meter.py`) is reported and not followed; measured voltage and
+frequency outvote the facility's report. Short dips are ridden through, longer brown-outs count as a loss. After a loss the grid must be healthy for the whole reconnect delay, which doubles
 with every further loss within the hour.
 
 Figures: reclose block of a Japanese power conditioner 300 s (JEAC 9701; by the utility's order also 5, 150 or 200 s),
@@ -11,10 +11,11 @@ under-voltage 0.8 pu, under- and over-frequency limits of the 50 Hz and 60 Hz ar
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.energy.reason import Decided
 from gateway.model.energy_state import GridStatus
+from gateway.model.grid_meter import CERTAIN_FLOW_W, DEAD_PU, GridMeter, measured_frequency
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,6 @@ class GridLimits:
 
     nominal_v: float = 200.0
     nominal_hz: float = 50.0
-    dead_pu: float = 0.5
     low_pu: float = 0.85
     high_pu: float = 1.15
     band_hz: tuple[float, float] = (-1.5, 1.5)
@@ -32,9 +32,6 @@ class GridLimits:
     reconnect_s: float = 300.0
     longest_reconnect_s: float = 3600.0
     flap_window_s: float = 3600.0
-    impossible_share: float = 0.2  # a frequency further off the nominal one is no frequency of any grid
-    meter_zero_w: float = 30.0
-    meter_expected_w: float = 500.0
     unreported_s: float = 5.0  # behind an open main switch
 
 
@@ -43,15 +40,14 @@ class GridReading:
     """Readings of all detection sources. None is not reported or stale.
 
     `present`: reported by the facility. `voltage_v`, `frequency_hz`: at the grid's side of the main switch. `power_w`:
-    through the connection (+ import). `expected_w`: the same by loads, PV and vehicles. Both powers mean something
-    while the main switch is closed only. `open`: the main switch is reported as open now.
+    through the connection (+ import), of meaning while the main switch is closed only. `open`: the main switch is
+    reported as open now.
     """
 
     present: bool | None = None
     voltage_v: float | None = None
     frequency_hz: float | None = None
     power_w: float | None = None
-    expected_w: float | None = None
     closed: bool = True
     open: bool = False
 
@@ -63,14 +59,19 @@ class GridWatch:
     limits: GridLimits = field(default_factory=GridLimits)
     status: GridStatus = GridStatus.UNKNOWN
     why: str = "no detection source has reported yet"
+    meter: GridMeter = field(init=False)
     _wrong_since: float | None = None
     _healthy_since: float | None = None
     _losses: list[float] = field(default_factory=list)
     _contradiction: str = ""
 
+    def __post_init__(self) -> None:
+        self.meter = GridMeter(self.limits.nominal_v)
+
     def update(self, reading: GridReading, now: float) -> list[Decided]:
         """Apply one reading; return what has changed."""
-        judgement = judge(reading, self.limits)
+        self.meter.learn(reading.voltage_v, _through_w(reading))
+        judgement = judge(reading, self.limits, self.meter)
         events = self._contradicted(judgement.contradiction, now)
         if judgement.bad is None:  # no source reports: the status stays, but this time does not count as healthy
             self._healthy_since = None
@@ -151,43 +152,52 @@ class Judgement:
 Rule = Callable[[GridReading, GridLimits], Judgement | None]
 
 
-def judge(reading: GridReading, limits: GridLimits) -> Judgement:
-    """Return the judgement of the first rule that applies."""
-    for rule in RULES:
-        if (judgement := rule(reading, limits)) is not None:
-            return judgement
-    return Judgement(
-        False, "the facility reports it" if reading.voltage_v is None else "voltage and frequency are right"
-    )
+def judge(reading: GridReading, limits: GridLimits, meter: GridMeter | None = None) -> Judgement:
+    """Return the judgement of the first rule that applies to what is measured; `meter`: what is known of the meter."""
+    meter = meter or GridMeter(limits.nominal_v)
+    voltage_v = meter.measured(reading.voltage_v, reading.frequency_hz, _through_w(reading))
+    hertz = measured_frequency(reading.frequency_hz, limits.nominal_hz)
+    doubted = []
+    if reading.voltage_v is not None and voltage_v is None:
+        doubted.append(f"voltage ({reading.voltage_v:.0f} V)")
+    if reading.frequency_hz is not None and hertz is None:
+        doubted.append(f"frequency ({reading.frequency_hz:.0f} Hz)")
+    doubt = f"The grid's {' and '.join(doubted)} cannot be measured values and are not used." if doubted else ""
+    measured = replace(reading, voltage_v=voltage_v, frequency_hz=hertz)
+    judged = (judgement for rule in RULES if (judgement := rule(measured, limits)) is not None)
+    return _doubting(next(judged, None) or _healthy(measured), doubt)
+
+
+def _healthy(measured: GridReading) -> Judgement:
+    """Return the judgement of a reading that no rule objects to: by what it measures, else by what it reports."""
+    values = [measured.voltage_v is not None and "voltage", measured.frequency_hz is not None and "frequency"]
+    named = " and ".join(one for one in values if one)
+    if not named:
+        return Judgement(False, "the facility reports it")
+    return Judgement(False, f"{named} {'are' if ' and ' in named else 'is'} right")
+
+
+def _doubting(judgement: Judgement, doubt: str) -> Judgement:
+    """Return a judgement with the values that are not used, where it contradicts no source itself."""
+    return judgement if judgement.contradiction or not doubt else replace(judgement, contradiction=doubt)
 
 
 def _pu(reading: GridReading, limits: GridLimits) -> float | None:
     return None if reading.voltage_v is None else reading.voltage_v / limits.nominal_v
 
 
-def _power_flows(reading: GridReading, limits: GridLimits) -> bool:
-    return reading.closed and reading.power_w is not None and abs(reading.power_w) > limits.meter_expected_w
+def _through_w(reading: GridReading) -> float | None:
+    """Return the power through the connection, None where the main switch is open."""
+    return reading.power_w if reading.closed else None
 
 
-def _doubted_reading(reading: GridReading, limits: GridLimits) -> Judgement | None:
-    """A value that a meter does not have (0 Hz, 0 V) does not outvote `present` and a second measurement."""
-    pu, hertz = _pu(reading, limits), reading.frequency_hz
-    if not reading.present or hertz is None:
-        return None
-    flows, off_hz = _power_flows(reading, limits), hertz - limits.nominal_hz
-    if abs(off_hz) > limits.impossible_share * limits.nominal_hz:
-        if (pu is None and flows) or (pu is not None and limits.low_pu <= pu <= limits.high_pu):
-            other = "power flows" if pu is None else "the voltage is right"
-            return Judgement(False, other, 0.0, f"The frequency reads {hertz:.2f} Hz, but {other}.")
-    elif pu is not None and pu < limits.dead_pu and flows and limits.band_hz[0] <= off_hz <= limits.band_hz[1]:
-        text = f"The voltage reads {reading.voltage_v:.1f} V, but the frequency is right and power flows."
-        return Judgement(False, "the frequency is right and power flows", 0.0, text)
-    return None
+def _power_flows(reading: GridReading) -> bool:
+    return abs(_through_w(reading) or 0.0) > CERTAIN_FLOW_W
 
 
 def _no_voltage(reading: GridReading, limits: GridLimits) -> Judgement | None:
     pu = _pu(reading, limits)
-    if pu is None or pu >= limits.dead_pu:
+    if pu is None or pu >= DEAD_PU:
         return None
     contradiction = "The facility reports the grid as present, but the voltage is gone." if reading.present else ""
     return Judgement(True, f"the voltage is {reading.voltage_v:.0f} V", limits.confirm_s, contradiction)
@@ -212,25 +222,14 @@ def _frequency_off_limits(reading: GridReading, limits: GridLimits) -> Judgement
 def _reported_absent(reading: GridReading, limits: GridLimits) -> Judgement | None:
     if reading.present is not False:
         return None
-    if _power_flows(reading, limits) and reading.voltage_v is not None:
+    if _power_flows(reading) and reading.voltage_v is not None:
         contradiction = "The facility reports the grid as lost, but there is voltage and power flows."
         return Judgement(False, "there is voltage and power flows", 0.0, contradiction)
     return Judgement(True, "the facility reports it", limits.confirm_s)
 
 
-def _meter_reads_zero(reading: GridReading, limits: GridLimits) -> Judgement | None:
-    """Infer a loss from powers alone: only where the facility does not report whether the grid is present."""
-    if reading.present is not None or reading.voltage_v is not None:
-        return None
-    if not reading.closed or reading.power_w is None or reading.expected_w is None:
-        return None
-    if abs(reading.power_w) >= limits.meter_zero_w or abs(reading.expected_w) <= limits.meter_expected_w:
-        return None
-    return Judgement(True, "the meter reads zero while the site has load", 2 * limits.confirm_s)
-
-
 def _no_report(reading: GridReading, limits: GridLimits) -> Judgement | None:
-    if reading.present is not None or reading.voltage_v is not None or _power_flows(reading, limits):
+    if reading.present is not None or reading.voltage_v is not None or _power_flows(reading):
         return None
     if reading.open:  # nothing supplies the site
         return Judgement(True, "the main switch is open, and nothing reports the grid", limits.unreported_s)
@@ -238,11 +237,9 @@ def _no_report(reading: GridReading, limits: GridLimits) -> Judgement | None:
 
 
 RULES: tuple[Rule, ...] = (
-    _doubted_reading,
     _no_voltage,
     _voltage_off_limits,
     _frequency_off_limits,
     _reported_absent,
-    _meter_reads_zero,
     _no_report,
 )

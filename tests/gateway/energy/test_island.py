@@ -19,8 +19,8 @@ from gateway.model.energy_state import GridStatus
 VOLTS, HERTZ = 202.0, 50.0
 CAR = Source("CP1-1", 20_000, 6000)
 PACK = Source("storage", 10_000, 10_000, storage=True)
-WELL = GridReading(True, VOLTS, HERTZ, 4000.0, 4000.0)
-GONE = GridReading(False, 0.0, 0.0, 0.0, None)
+WELL = GridReading(True, VOLTS, HERTZ, 4000.0)
+GONE = GridReading(False, 0.0, 0.0, 0.0)
 
 
 @dataclass
@@ -42,9 +42,7 @@ class Bench:
             if self.orders.switch and not self.stuck:
                 self.open = self.orders.switch == "open"
             proof = None if silent_switch else self.open
-            shown = GridReading(
-                seen.present, seen.voltage_v, seen.frequency_hz, seen.power_w, seen.expected_w, not self.open
-            )
+            shown = GridReading(seen.present, seen.voltage_v, seen.frequency_hz, seen.power_w, not self.open)
             self.events += self.island.grid.update(shown, self.now)
             look = IslandInputs(self.now, proof, 0.0 if self.open else seen.power_w, self.sources, **more)  # type: ignore[arg-type]
             self.orders, events = self.island.step(look)
@@ -91,7 +89,7 @@ seen_strategy = st.sampled_from(
         GridReading(True, 0.0, 0.0),
         GridReading(False, VOLTS, HERTZ, 4000.0),
         GridReading(True, VOLTS, 46.0),
-        GridReading(None, None, None, 0.0, 4000.0),
+        GridReading(None, None, None, 0.0),
         GridReading(False),
     ]
 )
@@ -199,9 +197,8 @@ def test_a_flapping_grid_waits_longer_each_time() -> None:
     [
         (GridReading(False, VOLTS, HERTZ, 4000.0), False),  # the facility is wrong: voltage and power are there
         (GridReading(True, 0.0, 0.0, 0.0), True),  # the facility is wrong: the voltage is gone
-        (GridReading(True, None, None, 0.0, 5000.0), False),  # powers alone do not outvote the facility
-        (GridReading(None, None, None, 0.0, 5000.0), True),  # the meter reads nothing while the site draws
-        (GridReading(True, None, None, 5000.0, 5000.0), False),
+        (GridReading(True, None, None, 0.0), False),  # powers alone do not outvote the facility
+        (GridReading(True, None, None, 5000.0), False),
         (GridReading(), False),  # silence is not an outage
     ],
 )
