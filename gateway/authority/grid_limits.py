@@ -9,11 +9,15 @@ from gateway.model.site import Grid, Site
 from protocols.quantities import clamp
 
 ISLAND_MARGIN = 0.05  # of the power of an island's sources: with less left free, loads are shed
+HELD = (
+    "To supply the building without the grid, send `backup` with action `enter` (and `leave` when the grid is back), or"
+    " a `mode` other than `manual`."
+)
 FORMING_HEADROOM = 0.15  # of the grid-forming source's power, kept in both directions for the next change
 
 
 def loss_of_mains(site: Site, now: float) -> list[Bound]:
-    """Return the bounds without a grid and outside an island: no infeed, and no load where it is reported or measured."""
+    """Return the bounds without a grid and outside an island: no infeed, and no load where the loss is known."""
     if site.islanded:
         return []
     last, fresh = site.last_grid, site.inputs.fresh(Grid, now) is not None

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gateway.authority.grid_limits import loss_of_mains
+from gateway.authority.grid_limits import HELD, loss_of_mains
 from gateway.authority.priority import Bound, DeadBand, Decision, Layer, same_direction
 from gateway.authority.soc_floors import NO_FLOOR, Floor, below_v2x_window, floor_bound, taper_bound
 from gateway.model.command import POWER_VERBS, Verb
@@ -75,8 +75,10 @@ def layers(situation: Situation) -> tuple[list[Bound], DeadBand]:
     evse, site = situation.evse, situation.site
     # in an island the departure does not end supply; the charger may still refuse by itself
     bounds = [*hardware_bounds(evse), *own_needs(evse, None if site.islanded else situation.wall)]
-    if site.emergency_stop is not None:
+    if site.emergency_stop is not None or site.supply_held:
         text = "The site's emergency stop is active until it is released."
+        if site.emergency_stop is None:
+            text = f"The emergency stop was released without a grid, and no command has followed. {HELD}"
         bounds.append(Bound(Layer.EMERGENCY_STOP, 0.0, 0.0, Code.EMERGENCY_STOP, text))
     bounds += loss_of_mains(site, situation.now)
     bounds += situation.extra

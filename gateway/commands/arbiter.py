@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.authority import soc_floors
+from gateway.authority.grid_limits import HELD
 from gateway.authority.layers import PowerRequest, cannot_reach, nothing_left
 from gateway.authority.priority import MARGIN_W, Bound, Layer, decide
 from gateway.commands.decision import GRANTED, CommandDecision
@@ -22,6 +23,7 @@ from gateway.control.control_state import (
 )
 from gateway.control.publisher import EventPublisher
 from gateway.control.site_decision import SiteDecision
+from gateway.control.supply_hold import end_hold, hold_supply, restore_hold
 from gateway.model.command import (
     LEASED,
     POWER_VERBS,
@@ -252,8 +254,12 @@ class CommandArbiter:
             case Mode():
                 site.mode = body.mode
                 self._rest(False)
+                if body.mode is not SiteMode.MANUAL:
+                    end_hold(site, self._journal)
             case Backup():
                 site.backup = body.action == "enter"
+                if site.backup:
+                    end_hold(site, self._journal)
             case _ if command.verb is Verb.EMERGENCY_STOP:
                 self._emergency_stop(command)
             case _ if command.verb is Verb.RELEASE:
@@ -273,18 +279,27 @@ class CommandArbiter:
         """Restore that the site waits for a command after an emergency stop; before the commands in force."""
         if any((one.kind, one.key) == REST for one in kept):
             self._at_rest, self._site.mode = True, SiteMode.MANUAL
+        restore_hold(self._site, kept)
 
     def _rest(self, at_rest: bool) -> None:
-        """After an emergency stop the site stays in manual mode, also beyond a restart, until a mode is commanded."""
+        """After an emergency stop the site stays in manual mode, also beyond a restart, until a mode is commanded.
+
+        Commanded island operation is over, too.
+        """
         if at_rest:
             self._site.mode = SiteMode.MANUAL
-            mode = self._standing.pop((None, Verb.MODE), None)
-            if mode is not None:
-                self._journal.later(CommandEnded(mode, self._clock.wall()))
+            self._site.backup = False
+            for verb in (Verb.MODE, Verb.BACKUP):
+                if (standing := self._standing.pop((None, verb), None)) is not None:
+                    self._journal.later(CommandEnded(standing, self._clock.wall()))
             self._journal.later(Kept(*REST, "{}", self._clock.wall()))
         elif self._at_rest:
             self._journal.later(Forgotten(*REST))
         self._at_rest = at_rest
+
+    def _without_grid(self) -> bool:
+        last = self._site.last_grid
+        return self._site.off_grid or (last is not None and not last.present)
 
     def _emergency_stop(self, command: ActiveCommand) -> None:
         self._site.emergency_stop = command.id
@@ -313,6 +328,9 @@ class CommandArbiter:
                     "The emergency stop is over. The site is in manual mode: power flows after the next command only."
                 )
                 self._rest(True)
+                if self._without_grid():
+                    hold_supply(self._site, self._journal, self._clock.wall())
+                    text += f" {HELD}"
                 self._publisher.happened(Happened.RELEASED, None, reason, text, command.id)
         if held is not None and held.sequence < command.sequence:
             self._lifecycle.end(held, Status.SUPERSEDED, reason)

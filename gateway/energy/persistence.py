@@ -14,10 +14,12 @@ from typing import Annotated
 import msgspec
 
 from gateway.authority.demand_window import DemandWindow
+from gateway.control.supply_hold import end_hold
 from gateway.energy.controller import SiteController
 from gateway.energy.forecast import SLOTS
 from gateway.model.energy_state import GridStatus
 from gateway.model.journal import Forgotten, Kept
+from gateway.model.site import Site
 from gateway.store.journal import Journal
 
 log = logging.getLogger("v2x")
@@ -143,6 +145,10 @@ class EnergyPersistence:
             self._write(WINDOW, window, wall)
         if self._due(DAYS, now, DAYS_EVERY_S):
             self._write(DAYS, days_row(controller), wall)
+
+    def end_hold(self, site: Site) -> None:
+        """End the hold of the supply: the grid supplies the site again."""
+        end_hold(site, self._journal)
 
     def _due(self, key: str, now: float, every_s: float) -> bool:
         if now - self._at.setdefault(key, now) < every_s:

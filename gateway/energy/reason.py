@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 EnergyCode: TypeAlias = Literal[
     "autonomy",
+    "awaiting_command",
     "black_start",
     "black_start_failed",
     "car_let_go",

@@ -229,6 +229,7 @@ class EnergyService:
             floor_hysteresis_pct=policy.floor_hysteresis_pct,
             discharge_without_soc=policy.discharge_without_soc,
             connection_w=connection_w(site),
+            supply_held=site.supply_held,
         )
 
     def _car(self, state: EvseControlState, now: float) -> Car:
@@ -280,6 +281,9 @@ class EnergyService:
             self._publisher.inputs_changed.set()
             self._registry.wake_all()
         island = self.controller.island
+        self._site.off_grid = self.off_grid
+        if self._persistence is not None and island.supplied_by_grid and self._site.emergency_stop is None:
+            self._persistence.end_hold(self._site)
         self._forming.step(orders.state.forming, island.interlock.may_start, island.sure)
         nothing, forms, reserve = EvseOrders(), EvseOrders(forms_grid=True), self.controller.reserve.in_force
         for state in self._registry:  # a grid-forming source whose station is away for a moment stays one
@@ -314,6 +318,7 @@ class EnergyService:
         """Leave every EVSE to itself where nothing is managed any more."""
         self.state = None
         self._site.operate_islanded(False)
+        self._site.off_grid = False
         for state in self._registry:
             self._order(state, EvseOrders(), None)
         self._publisher.changed(None)

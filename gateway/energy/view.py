@@ -61,8 +61,8 @@ class View:
     """Everything that the controller decides from, at one moment. `now` is monotonic, `wall` Unix time.
 
     `backup`: island operation is commanded. `called`: vehicles requested at another site; `due`: those that should have
-    left. `unable`: EVSEs that did not
-    accept the order to form a grid.
+    left. `unable`: EVSEs that did not accept the order to form a grid. `supply_held`: no island is formed before a
+    command.
     """
 
     now: float
@@ -82,6 +82,7 @@ class View:
     floor_hysteresis_pct: float = DEFAULTS.floor_hysteresis_pct
     discharge_without_soc: bool = False
     connection_w: float | None = None
+    supply_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

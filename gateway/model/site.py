@@ -351,6 +351,8 @@ class Site:
     reserve_wh: float | None = None
     backup: bool = False
     islanded: bool = False
+    off_grid: bool = False  # no grid supplies the site, as energy management knows it
+    supply_held: bool = False  # after an emergency stop without a grid: no island is formed before a command
 
     island_w: float | None = None  # power of all EVSEs together that the island needs now, + charge
     grid_forming: frozenset[str] = frozenset()  # EVSEs whose chargers can form an island, as configured

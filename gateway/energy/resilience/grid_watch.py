@@ -1,8 +1,8 @@
 """Loss-of-mains detection from several sources: the facility's report, voltage, frequency and power of the grid meter.
 
 A value that a meter does not measure (`model/grid_meter.py`) is reported and not followed; measured voltage and
-frequency outvote the facility's report. Short dips are ridden through, longer brown-outs count as a loss. After a loss the grid must be healthy for the whole reconnect delay, which doubles
-with every further loss within the hour.
+frequency outvote the facility's report. Short dips are ridden through, longer brown-outs count as a loss. After a loss
+the grid must be healthy for the whole reconnect delay, which doubles with every further loss within the hour.
 
 Figures: reclose block of a Japanese power conditioner 300 s (JEAC 9701; by the utility's order also 5, 150 or 200 s),
 under-voltage 0.8 pu, under- and over-frequency limits of the 50 Hz and 60 Hz areas.

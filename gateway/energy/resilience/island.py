@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.authority.grid_limits import return_share
+from gateway.authority.grid_limits import HELD, return_share
 from gateway.energy.reason import Decided, EnergyCode
 from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.interlock import Interlock
@@ -90,6 +90,13 @@ class Island:
     def unreported(self) -> bool:
         """True in an island that was adopted after a restart while too little is known: it stays as it is."""
         return self.phase is Phase.ISLAND and (self._adopted or not self._reported)
+
+    @property
+    def supplied_by_grid(self) -> bool:
+        """Return whether the grid supplies the site."""
+        if self.grid.status is not GridStatus.HEALTHY or self.interlock.open is True:
+            return False
+        return self.phase is Phase.ON_GRID or (self.phase is Phase.RETURNING and self.interlock.open is False)
 
     def _orders(self, inputs: IslandInputs) -> Orders:
         share = 1.0
@@ -209,6 +216,9 @@ class Island:
             self._go(Phase.CLOSING, "closing_main_switch", f"The grid has been healthy for {healthy_s:.0f} s.")
             return
         if inputs.emergency:
+            if inputs.held and not self._late:
+                self._late = True
+                self._report("awaiting_command", f"Nothing is supplied after the emergency stop. {HELD}")
             return
         if self._awaits(inputs) or (inputs.formed is True and self._adopt(inputs)):
             return

@@ -59,7 +59,7 @@ class IslandInputs:
     `formed`: the island is energised, None where it is not measured (then the source and `settle_s` decide). `backup`:
     True a command to enter, False to leave, None neither. `hand_to`: the source that the rotation selects. `reported`:
     the facility reports the grid or the main switch. `collapsed`: the voltage is gone although a source should form it;
-    `pause_s` before the next attempt.
+    `pause_s` before the next attempt. `emergency`: nothing may be supplied; `held`: because a command is awaited.
     """
 
     now: float
@@ -73,6 +73,7 @@ class IslandInputs:
     reported: bool = True
     collapsed: bool = False
     pause_s: float = 0.0
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from gateway.model.moment import rfc3339
 from gateway.model.site import SitePolicy
 from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
+from tests.gateway.energy.island_plant import IslandPlant
+from tests.gateway.energy.test_island_commands import ISLAND
 
 pytestmark = pytest.mark.virtual_time
 
@@ -90,3 +92,146 @@ async def test_a_clamped_command_gets_more_when_the_limit_leaves_more() -> None:
         await live(rig, 10, 8000.0)
         await live(rig, 10, 1000.0)
         assert rig.power("CP1-1") == 6000
+
+
+def grid_forming(rig: ServiceRig) -> str | None:
+    return rig.energy_service.forming
+
+
+async def stop_in_an_island(rig: ServiceRig, plant: IslandPlant, *, backup: bool, stopped_s: int) -> str:
+    """Form an island, stop it, release the stop; return the text of the release."""
+    await plant.live(5)
+    if backup:
+        await rig.send(None, "backup", "enter", action="enter")
+    else:
+        plant.present = False
+    await plant.live(40)
+    assert grid_forming(rig) == "CP1-1"
+    await rig.send(None, "emergency_stop", "e")
+    if stopped_s:
+        rig.energy_service.step()  # before the plant, which follows the source that energy management names
+        await plant.live(stopped_s)
+    await rig.send(None, "release", "r")
+    rig.energy_service.step()
+    [text] = [event.text for event in rig.published.events if "emergency stop is over" in event.text]
+    return text
+
+
+def discharges(plant: IslandPlant) -> bool:
+    return any(plant.rig.power(name) < 0 for name in plant.rig.stations.evses) or grid_forming(plant.rig) is not None
+
+
+RESUMING: list[dict[str, Any]] = [
+    {"verb": "backup", "action": "enter"},
+    {"verb": "mode", "mode": "self_consumption"},
+    {"verb": "mode", "mode": "backup"},
+]
+NOT_RESUMING: list[dict[str, Any]] = [
+    {"verb": "backup", "action": "leave"},
+    {"verb": "mode", "mode": "manual"},
+    {"verb": "reserve", "min_soc_pct": 20},
+    {"verb": "stop"},
+    {"verb": "release"},
+    {"verb": "discharge", "power_w": 2000},
+]
+
+
+@pytest.mark.parametrize("backup", [False, True])
+@pytest.mark.parametrize("stopped_s", [0, 10])
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("resuming", RESUMING)
+async def test_the_release_of_an_emergency_stop_in_an_island_supplies_nothing_before_the_named_command(
+    backup: bool, stopped_s: int, restarts: bool, resuming: dict[str, Any]
+) -> None:
+    store = MemoryStore()
+    async with service_rig("CP1-1", energy=ISLAND, store=store) as rig:
+        plant = IslandPlant(rig)
+        text = await stop_in_an_island(rig, plant, backup=backup, stopped_s=stopped_s)
+        assert "`backup` with action `enter`" in text
+        plant.present = False  # a grid that were there would supply the building
+        await plant.live(5)
+        for _ in range(60):
+            await plant.live(1)
+            assert not discharges(plant)
+        for number, body in enumerate(NOT_RESUMING):
+            verb = body["verb"]
+            await rig.send(None, verb, f"n{number}", **{key: one for key, one in body.items() if key != "verb"})
+            await plant.live(5)
+            assert not discharges(plant)
+        await rig.journal.flush()
+        if not restarts:
+            await resume(rig, plant, resuming)
+            return
+    async with service_rig("CP1-1", energy=ISLAND, store=store) as rig:
+        rig.energy_service.restore(await store.kept(10))
+        plant = IslandPlant(rig, present=False, open=True)
+        for _ in range(240):
+            await plant.live(1)
+            assert not discharges(plant)
+        assert [event.code for event in rig.published.events].count("awaiting_command") == 1
+        await resume(rig, plant, resuming)
+
+
+async def resume(rig: ServiceRig, plant: IslandPlant, resuming: dict[str, Any]) -> None:
+    body = dict(resuming)
+    result = await rig.send(None, body.pop("verb"), "resume", **body)
+    assert result.status == "accepted"
+    await plant.live(40)
+    assert grid_forming(rig) == "CP1-1"
+    assert rig.power("CP1-1") < 0
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("backup", [False, True])
+async def test_after_the_release_the_grid_supplies_the_building_and_the_next_outage_is_a_new_one(
+    backup: bool, restarts: bool
+) -> None:
+    store = MemoryStore()
+    async with service_rig("CP1-1", energy=ISLAND, store=store) as rig:
+        plant = IslandPlant(rig)
+        await stop_in_an_island(rig, plant, backup=backup, stopped_s=10)
+        plant.present = True
+        await plant.live(900)
+        assert plant.lit
+        assert not discharges(plant)
+        await rig.journal.flush()
+        if not restarts:
+            plant.present = False
+            await plant.live(40)
+            assert grid_forming(rig) == "CP1-1"
+            return
+    async with service_rig("CP1-1", energy=ISLAND, store=store) as rig:
+        rig.energy_service.restore(await store.kept(10))
+        plant = IslandPlant(rig)
+        await plant.live(5)
+        plant.present = False
+        await plant.live(40)
+        assert grid_forming(rig) == "CP1-1"
+
+
+async def test_a_stop_and_release_on_the_grid_do_not_keep_the_next_outage_dark() -> None:
+    async with service_rig("CP1-1", energy=ISLAND) as rig:
+        plant = IslandPlant(rig)
+        await plant.live(5)
+        await rig.send(None, "emergency_stop", "e")
+        await plant.live(5)
+        await rig.send(None, "release", "r")
+        await plant.live(5)
+        plant.present = False
+        await plant.live(40)
+        assert grid_forming(rig) == "CP1-1"
+
+
+@pytest.mark.parametrize("while_stopped", [False, True])
+async def test_an_outage_while_the_site_is_stopped_is_dark_until_the_named_command(while_stopped: bool) -> None:
+    async with service_rig("CP1-1", energy=ISLAND) as rig:
+        plant = IslandPlant(rig)
+        await plant.live(5)
+        await rig.send(None, "emergency_stop", "e")
+        await plant.live(5)
+        plant.present = False
+        await plant.live(30 if while_stopped else 1)
+        await rig.send(None, "release", "r")
+        await plant.live(60)
+        assert not discharges(plant)
+        await resume(rig, plant, RESUMING[0])
