@@ -1,4 +1,4 @@
-"""Hold of the supply after an emergency stop was released without a grid: no island is formed before a person's command.
+"""Hold of the supply after an emergency stop was released without a grid: no island is formed before a command.
 
 `backup` with `enter`, or a `mode` other than `manual`, ends it; so does the grid, once it supplies the site again. Kept
 beyond a restart.

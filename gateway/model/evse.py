@@ -30,8 +30,9 @@ from gateway.model.event import (
     VehicleNeeds,
 )
 from gateway.model.register import RESOLUTION_WH, Register
-from gateway.model.soc import FROZEN_PCT, FROZEN_WH, SocReports
+from gateway.model.soc import FROZEN_PCT, FROZEN_WH, SLOWER, SLOWER_ASSUMED, SocReports
 
+MOST_GAIN_IN = 1.25  # the most that a metered Wh raises the level: of a battery with less capacity than known
 OF_CONNECTOR = ("power_w", "voltage_v", "current_a", "frequency_hz")  # values of a meter reading
 OF_VEHICLE = ("target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
 UNSTATED_W = 22_080.0  # power of an EVSE whose limit nobody states: three phases, 32 A
@@ -119,17 +120,19 @@ class Evse:
                 return capacity_wh
         return self.configured_capacity_wh.get(self.vehicle) if self.vehicle is not None else None
 
-    def spend(self, energy_wh: float) -> None:
+    def spend(self, energy_wh: float, *, corrects: bool = False) -> None:
         """Update the state of charge by energy that left the vehicle (+) or was charged (-), losses included.
 
-        Energy charged into a battery of unknown capacity is not counted.
+        Energy charged into a battery of unknown capacity bounds what the vehicle reports, and is not counted otherwise.
+        `corrects`: energy below 0 was counted too much before.
         """
-        known_wh = self.known_capacity_wh
-        if self.soc_pct is None or (energy_wh < 0 and known_wh is None):
+        if self.soc_pct is None:
             return
-        capacity_wh = known_wh or self.assumed_capacity_wh
-        moved_pct = -100.0 * battery.counted_wh(energy_wh) / capacity_wh
-        self.soc_reports.count(moved_pct)
+        known_wh = self.known_capacity_wh
+        pct = -100.0 / (known_wh or self.assumed_capacity_wh)
+        moved_pct = pct * battery.counted_wh(energy_wh) if energy_wh > 0 or known_wh is not None else 0.0
+        most = battery.LOSS_OUT if energy_wh > 0 or corrects else MOST_GAIN_IN
+        self.soc_reports.count(moved_pct, pct * energy_wh * most)
         self.soc_pct = min(100.0, max(0.0, self.soc_pct + moved_pct))
 
     def read_soc(self, soc_pct: float, at: float) -> None:
@@ -137,10 +140,12 @@ class Evse:
         capacity_wh = self.known_capacity_wh
         battery_wh = capacity_wh or self.assumed_capacity_wh
         frozen_pct = FROZEN_PCT if capacity_wh else 100.0 * FROZEN_WH / battery_wh
-        rise_pct_per_s = 100.0 * self.most_w(1) / 3600 / battery_wh
+        unmetered = self.metered_at is None or at - self.metered_at > BETWEEN_S
+        unmetered_pct_per_s = 100.0 * self.most_w(1) / 3600 / battery_wh if unmetered else 0.0
         if self.soc_pct is None:
             self.soc_reports = SocReports()
-        read = self.soc_reports.read(soc_pct, at, rise_pct_per_s, frozen_pct)
+        slower = SLOWER if capacity_wh else SLOWER_ASSUMED
+        read = self.soc_reports.read(soc_pct, at, frozen_pct, slower, unmetered_pct_per_s)
         self.soc_pct = self.soc_pct if read is None else min(100.0, max(0.0, read))
 
     def most_w(self, direction: int, power_w: float | None = None) -> float:
@@ -206,8 +211,8 @@ def _apply_session(evse: Evse, event: SessionStarted | VehicleIdentified | Needs
 
 def _apply_metered(evse: Evse, event: Metered) -> None:
     out_wh, in_wh = _moved_wh(evse, event)
-    for left_wh in (out_wh, -in_wh):
-        evse.spend(left_wh)
+    for left_wh, corrects in ((out_wh, True), (-in_wh, False)):
+        evse.spend(left_wh, corrects=corrects)
         evse.update_requests(left_wh, event)
     known = evse.session is not None or evse.needs is not None  # otherwise its values are of the vehicle before
     for name in (*OF_CONNECTOR, *(OF_VEHICLE if known else ())):

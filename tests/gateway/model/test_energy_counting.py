@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.model.battery import LOSS_OUT
+from gateway.model.battery import ASSUMED_CAPACITY_WH, LOSS_OUT
 from gateway.model.event import EvseDescribed, Metered, NeedsStated, PowerLimits, SessionStarted, VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.register import RESOLUTION_WH, Register
-from gateway.model.soc import CONFIRMED_AFTER, FROZEN_PCT, JUMP_PCT
+from gateway.model.soc import COARSE_PCT, CONFIRMED_AFTER, FROZEN_PCT, FROZEN_WH, JUMP_PCT, SLOWER, SLOWER_ASSUMED
 
 RATED_W = 10_000.0
 CAPACITY_WH = 40_000.0
@@ -134,6 +134,95 @@ def test_a_car_with_a_frozen_state_of_charge_does_not_fall_through_its_floor_uns
         true_pct = 40.0 - 100 * LOSS_OUT * out_wh / CAPACITY_WH
         assert soc_of(evse) <= 30.0
         assert true_pct >= 30.0 - FROZEN_PCT - 0.2
+
+
+GAUGES = st.one_of(
+    st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=5),  # dither, repeated
+    st.floats(-0.02, 0.05).map(lambda step: [step * index for index in range(2000)]),  # creep
+    st.lists(st.sampled_from([-6.0, -0.1, 0.0, 0.1, 1.0, 6.0, 12.0]), min_size=1, max_size=6),  # sudden changes
+)
+
+
+@given(GAUGES, st.sampled_from([3000.0, 10_000.0]), st.sampled_from([10.0, 60.0]), st.booleans(), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_no_report_holds_the_level_while_energy_leaves_the_battery(
+    gauge: list[float], power_w: float, every_s: float, registers: bool, known: bool
+) -> None:
+    """Frozen, dithering, creeping and jumping gauges: the level falls by what is counted, within the tolerance."""
+    evse, out_wh, index = a_car(60.0, CAPACITY_WH if known else None), 0.0, 0
+    battery_wh = CAPACITY_WH if known else ASSUMED_CAPACITY_WH
+    tolerance_pct = COARSE_PCT + (FROZEN_PCT if known else 100.0 * FROZEN_WH / battery_wh)
+    highest = max(0.0, *gauge[:10])  # a level that is repeated before the discharge counts
+    trusted_pct = lowest_pct = 60.0 + highest
+    while out_wh < 0.5 * battery_wh:
+        index += 1
+        report_pct = min(100.0, 60.0 + gauge[index % len(gauge)])
+        lowest_pct = min(lowest_pct, report_pct)
+        evse.apply(
+            Metered("CP1-1", index * every_s, None, -power_w, 0.0, out_wh if registers else None, soc_pct=report_pct)
+        )
+        counted_pct = trusted_pct - 100 * LOSS_OUT * out_wh / battery_wh
+        larger_pct = (SLOWER if known else SLOWER_ASSUMED) * (trusted_pct - lowest_pct)
+        assert soc_of(evse) <= max(0.0, counted_pct + tolerance_pct + larger_pct + 0.2)
+        out_wh += power_w * every_s / 3600
+
+
+@given(st.floats(0.2, 1.0), st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=7), st.sampled_from([0.1, 0.5, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_a_gauge_that_is_right_is_believed_in_cycles(share: float, noise: list[float], resolution_pct: float) -> None:
+    """Charge and discharge for days, with a resolution and noise: what is published is what the vehicle reports."""
+    evse, true_pct, into_wh, out_wh = a_car(60.0), 60.0, 0.0, 0.0
+    power_w = RATED_W * share
+    for index in range(1, 6000):
+        at = index * 30.0
+        evse.apply(Metered("CP1-1", at, None, power_w, into_wh, out_wh, None))
+        moved_wh = power_w * 30.0 / 3600
+        true_pct += 100 * (0.94 * moved_wh if moved_wh > 0 else 1.06 * moved_wh) / CAPACITY_WH
+        into_wh, out_wh = into_wh + max(0.0, moved_wh), out_wh + max(0.0, -moved_wh)
+        if true_pct > 90 or true_pct < 20:
+            power_w = -RATED_W * share if true_pct > 90 else RATED_W * share
+        reported_pct = resolution_pct * round((true_pct + noise[index % len(noise)]) / resolution_pct)
+        evse.apply(Metered("CP1-1", at + 29.0, None, power_w, soc_pct=reported_pct))
+        assert abs(soc_of(evse) - reported_pct) <= 1.5
+
+
+@pytest.mark.parametrize("capacity_wh", [60_000.0, 100_000.0, 150_000.0])
+def test_a_large_battery_of_unknown_capacity_is_believed_while_its_report_falls(capacity_wh: float) -> None:
+    evse, true_pct = a_car(80.0, None), 80.0
+    for index in range(1, 2000):
+        true_pct -= 100 * 1.06 * RATED_W * EVERY_S / 3600 / capacity_wh
+        if true_pct < 10:
+            break
+        reported_pct = round(true_pct, 1)
+        evse.apply(Metered("CP1-1", index * EVERY_S, power_w=-RATED_W, soc_pct=reported_pct))
+        assert soc_of(evse) == pytest.approx(reported_pct, abs=0.5)
+
+
+def test_a_station_that_measures_no_power_may_report_a_charge() -> None:
+    evse = a_car(34.0)
+    for index in range(1, 200):
+        reported_pct = 34.0 + 100 * 0.9 * RATED_W * 60.0 * index / 3600 / CAPACITY_WH
+        if reported_pct > 100:
+            break
+        evse.apply(Metered("CP1-1", index * 60.0, soc_pct=reported_pct))
+        assert soc_of(evse) == reported_pct
+
+
+def test_a_rise_that_no_charge_has_paid_for_is_not_believed() -> None:
+    evse = a_car(34.0)
+    evse.apply(Metered("CP1-1", 0.0, power_w=0.0))
+    for index in range(1, 2000):
+        evse.apply(Metered("CP1-1", index * EVERY_S, power_w=0.0, soc_pct=34.0 + 0.02 * index))
+        assert soc_of(evse) <= 34.0 + FROZEN_PCT + 1e-6
+
+
+def test_a_wrong_high_first_report_is_no_level_to_return_to() -> None:
+    """80 % at first, then 60 % for ever, as of a gauge that is frozen: hours later 60 % is still not a return."""
+    evse = a_car(80.0)
+    for index in range(1, 800):
+        evse.apply(Metered("CP1-1", index * EVERY_S, power_w=-RATED_W, soc_pct=60.0))
+        spent_pct = 100 * LOSS_OUT * RATED_W * (index - 1) * EVERY_S / 3600 / CAPACITY_WH
+        assert soc_of(evse) <= max(0.0, 61.0 - spent_pct + FROZEN_PCT + 0.1)
 
 
 def test_a_coarse_or_late_state_of_charge_is_believed() -> None:
