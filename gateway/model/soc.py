@@ -9,6 +9,7 @@ counts when it has been repeated.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 FROZEN_PCT = 2.0  # difference to the energy counted that resolution and delay of a report explain
@@ -18,6 +19,7 @@ SLOWER = 0.25  # per percent of a fall: further percent of counted energy that a
 SLOWER_ASSUMED = 9.0  # the same for a battery of unknown capacity
 JUMP_PCT = 5.0  # a larger change at once is sudden
 REST_PCT = 0.5  # a vehicle that was discharged by less has rested
+REST_S = 300.0  # after a discharge
 CONFIRMED_AFTER = 3  # reports of a level that was not believed at first
 
 
@@ -29,7 +31,9 @@ class SocReports:
     moved_pct: float = 0.0  # counted since, + into the battery
     at: float = 0.0
     ceiling_pct: float = 0.0  # the level is not higher, by the energy counted
-    out_pct: float = 0.0  # out of the battery since the level was trusted last
+    out_pct: float = 0.0  # out of the battery since the first report, or one that was confirmed
+    out_before_pct: float = 0.0  # until the last report
+    rests_since: float = -math.inf
     trusted_pct: float = 0.0
     lowest_pct: float = 0.0  # reported since
     doubted_pct: float | None = None
@@ -53,7 +57,9 @@ class SocReports:
         """
         if self.reported_pct is None:
             return self._believe(pct, at)
-        if pct > self.reported_pct and self.out_pct <= REST_PCT:
+        if self.out_pct > self.out_before_pct:
+            self.out_before_pct, self.rests_since = self.out_pct, at
+        if pct > self.reported_pct and at - self.rests_since >= REST_S:
             self.ceiling_pct = min(100.0, self.ceiling_pct + unmetered_pct_per_s * max(0.0, at - self.at))
         frozen, last_pct, self.at = pct == self.reported_pct, self.reported_pct, at
         if self._returned(pct, last_pct):
@@ -80,10 +86,11 @@ class SocReports:
 
     def _trust(self, pct: float, ceiling_pct: float) -> None:
         self.trusted_pct = self.lowest_pct = pct
-        self.ceiling_pct, self.out_pct, self.before_pct = ceiling_pct, 0.0, None
+        self.ceiling_pct, self.before_pct = ceiling_pct, None
 
     def _believe(self, pct: float, at: float) -> float:
         self._trust(pct, pct)
+        self.out_pct = self.out_before_pct = 0.0
         self.reported_pct, self.moved_pct, self.at = pct, 0.0, at
         self.doubted_pct, self.doubted = None, 0
         return pct
