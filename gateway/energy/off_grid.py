@@ -18,11 +18,11 @@ from gateway.energy.resilience.phase import Phase
 from gateway.energy.resilience.pv_curtailment import PvCurtailment
 from gateway.energy.resilience.rotation import Rotation, RotationStep, called_away
 from gateway.energy.resilience.tiers import Tiers
-from gateway.energy.resource import Resource, free_capacity_wh, usable_wh
+from gateway.energy.resource import STORAGE, Resource, free_capacity_wh, usable_wh
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View
 from gateway.model.energy_state import AutonomyHours
-from gateway.model.site import Arrival, Forecast, Load, Pv
+from gateway.model.site import Arrival, Forecast, Load, Pv, Storage
 
 EVERY_S = 60.0
 OUTLOOK_STEP_S = 1800.0
@@ -47,6 +47,8 @@ class OffGrid:
     curtailment: PvCurtailment = field(default_factory=PvCurtailment)
     _updated: float | None = None
     _lowest: float | None = None
+    _forming: str | None = None
+    _formed_at: float = -math.inf
 
     def __post_init__(self) -> None:
         self.tiers = Tiers(self.settings.tiers)
@@ -143,13 +145,15 @@ class OffGrid:
 
     def measure(self, view: View, off: bool) -> None:
         """Measure what the load tiers draw; on the grid all of them are on."""
-        load = view.inputs.fresh(Load, view.now)
-        if load is not None and (not off or not self.collapse.dark):
-            self.collapse.draw(load.power_w, self.tiers.expected_w)
+        load_w = self._drawn_w(view, self._forming if off else None)
+        if load_w is not None and (not off or not self.collapse.dark):
+            self.collapse.draw(load_w, self.tiers.expected_w)
 
     def watch(self, view: View, phase: Phase, forming: str | None) -> list[Decided]:
         """Detect that the voltage of the island is gone, or back; return what a person has to know."""
-        watch, load = self.collapse, view.inputs.fresh(Load, view.now)
+        watch = self.collapse
+        if forming != self._forming:
+            self._forming, self._formed_at = forming, view.now
         if forming is None and not (watch.dark and phase is Phase.DARK):
             watch.reset()
             return []
@@ -158,11 +162,33 @@ class OffGrid:
         supplied: tuple[float, ...] = ()
         if source is not None and source.power_w is not None and source.metered_at is not None:
             supplied = -source.power_w, source.metered_at
-        load_w = load.power_w if load is not None else None
+        load_w = self._drawn_w(view, forming)
         change = watch.update(view.now, load_w, expected_w, *supplied)
         if change is True:
             return [Decided(view.now, "source_back", "The island has a voltage again.", forming or "")]
         return self._hopeless(view.now, forming) if change is False else []
+
+    def _drawn_w(self, view: View, forming: str | None) -> float | None:
+        """Return what the loads draw, by the load meter, else by those of the sources since `forming` forms the island.
+
+        None where neither has shown it.
+        """
+        load = view.inputs.fresh(Load, view.now)
+        if load is not None:
+            return load.power_w
+        pv, storage = view.inputs.fresh(Pv, view.now), view.inputs.fresh(Storage, view.now)
+        cars_w = sum(car.present_w for car in view.cars)
+        storage_w = storage.power_w if storage is not None else 0.0
+        if forming == STORAGE:
+            source_w = storage.power_w if storage is not None else None
+        else:
+            source = next((car for car in view.cars if car.evse == forming), None)
+            shown = source is not None and source.metered_at is not None and source.metered_at > self._formed_at
+            source_w = source.power_w if source is not None and shown else None
+        if source_w is None:
+            return None
+        drawn_w = (pv.power_w if pv is not None else 0.0) - cars_w - storage_w
+        return max(drawn_w, abs(source_w))
 
     def attempt_failed(self, now: float, source: str) -> list[Decided]:
         """Count an attempt after a collapse that brought no voltage back; return what a person has to know."""
@@ -190,7 +216,7 @@ class OffGrid:
         supply_w = sum(one.max_discharge_w for one in resources) + pv_w
         hours = {name: one.low for name, one in self.hours.items()}
         empty = not any(usable_wh(one) > 0 for one in resources) and pv_w <= 0
-        measured_w = load.power_w if load is not None else None
+        measured_w = self._drawn_w(view, forming)
         factor = self.collapse.factor(view.now, trial=not any(self.tiers.on.values()))
         events = self.tiers.step(view.now, supply_w, measured_w, hours, empty, factor)
         net_w = load_w + held_w - pv_w

@@ -180,3 +180,68 @@ def test_a_shelter_at_the_limit_of_its_inverter_does_not_collapse() -> None:
     result = simulate(parse(CASE, "test"), fast_forward=True)
     assert not [event for event in result.recording.events if "collapsed" in event.text]
     assert result.figures["dark_s"] < 10
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("load_w", [10_500.0, 11_000.0, 25_000.0])
+@pytest.mark.parametrize("storing", [False, True])
+async def test_a_collapse_is_seen_without_a_load_meter_by_the_charger_s_own(load_w: float, storing: bool) -> None:
+    """The same pauses, events and shedding as with the input `load`, whether it never comes or ceases in the outage."""
+    async with service_rig("CP1-1", energy=SECTION) as rig:
+        plant = IslandPlant(
+            rig, load_w=2000.0, tier_w=dict.fromkeys(NAMES, 500.0), silent=set() if storing else {"load"}
+        )
+        await plant.live(10)
+        plant.present = False
+        await plant.live(60)
+        plant.silent = {"load"}
+        await plant.live(30)
+        assert plant.lit
+        assert plant.collapses == []
+        plant.load_w = load_w
+        await plant.live(1800)
+        assert 1 <= len(plant.collapses) <= 41
+        assert decided(rig, "source_lost") >= 1
+        assert decided(rig, "tier_shed") >= 2
+        assert decided(rig, "island_cannot_hold") >= 1
+        plant.load_w = 2000.0
+        await plant.live(330)
+        assert plant.lit
+        assert rig.energy_service.forming == "CP1-1"
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("pv_w", [None, 0.0, 500.0, 2000.0])
+async def test_an_island_that_holds_without_a_load_meter_is_not_seen_as_collapsed(pv_w: float | None) -> None:
+    """Also where PV covers the load, so that the charger's meter reads nothing."""
+    async with service_rig("CP1-1", energy=SECTION) as rig:
+        plant = IslandPlant(rig, load_w=2000.0 - (pv_w or 0.0), tier_w=dict.fromkeys(NAMES, 0.0), silent={"load"})
+        await plant.live(10)
+        plant.present = False
+        for _ in range(600):
+            if pv_w is not None:
+                plant.input("pv", power_w=pv_w)
+            await plant.live(1)
+        assert decided(rig, "source_lost") == 0
+        assert plant.dark_since_formed_s == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 14_000), st.integers(1, 120)), min_size=1, max_size=8))
+def test_without_a_load_meter_no_island_collapses_on_unseen(steps: list[tuple[float, int]]) -> None:
+    """Any course of loads: an island that collapsed thrice has been seen, and one that never did has not."""
+
+    async def play() -> None:
+        async with service_rig("CP1-1", energy=SECTION) as rig:
+            plant = IslandPlant(rig, load_w=1000.0, tier_w=dict.fromkeys(NAMES, 300.0), silent={"load"})
+            await plant.live(10)
+            plant.present = False
+            await plant.live(60)
+            for load_w, seconds in steps:
+                plant.load_w = max(250.0, load_w)
+                await plant.live(seconds)
+            lost = decided(rig, "source_lost")
+            assert not lost or plant.collapses
+            assert lost or len(plant.collapses) < 3
+
+    run_virtual(play())
