@@ -1,8 +1,8 @@
 """Collapse of an island: detection by the load, attempts with growing pauses, and what the loads really draw.
 
 An overloaded inverter switches off and most start again by themselves, into the same load. The load meter shows it (or,
-without one, the meters of the sources): it falls to nothing although load tiers are on. Each collapse lowers what is connected at the next start. Time is an
-argument.
+without one, the meters of the sources): it falls to nothing although load tiers are on. Each collapse lowers what is
+connected at the next start. Time is an argument.
 """
 
 from __future__ import annotations

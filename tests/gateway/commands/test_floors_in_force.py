@@ -85,10 +85,10 @@ async def test_the_energy_service_does_not_count_on_an_ev_below_its_v2x_window(
 
 @pytest.mark.virtual_time
 async def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() -> None:
-    async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0, floor_hysteresis_pct=4.0)) as rig:
+    async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0, floor_hysteresis_pct=1.0)) as rig:
         rig.stations.evses["CP1-1"].seldom = True
         for number, (soc_pct, granted) in enumerate(
-            [(51.0, True), (50.0, False), (51.0, False), (53.9, False), (54.0, True), (51.0, True), (49.0, False)]
+            [(51.0, True), (50.0, False), (50.5, False), (50.9, False), (51.0, True), (50.5, True), (49.0, False)]
         ):
             report(rig, soc_pct)
             await rig.wait(1)
