@@ -358,6 +358,7 @@ class Site:
     grid_forming: frozenset[str] = frozenset()  # EVSEs whose chargers can form an island, as configured
     grid_before: GridReport | None = None  # last report of an earlier run
     grid_meter: GridMeter = field(default_factory=GridMeter)
+    _judged: tuple[Grid, GridReport] | None = None  # each reading of the grid is judged once
 
     def operate_islanded(self, islanded: bool, island_w: float | None = None) -> bool:
         """Apply whether the site runs as an island, and what it needs of all EVSEs; True where it begins or ends."""
@@ -380,7 +381,9 @@ class Site:
     def last_grid(self) -> GridReport | None:
         """Last report of the grid, however old; None where none was ever received. A dead grid is not present."""
         reading = self.inputs.readings.get(InputKind.GRID)
-        if reading is not None and isinstance(grid := reading.value, Grid):
+        if reading is None or not isinstance(grid := reading.value, Grid):
+            return self.grid_before
+        if self._judged is None or self._judged[0] is not grid:
             dead = grid.present and self.grid_meter.dead(grid.voltage_v, grid.frequency_hz, grid.power_w)
-            return GridReport(grid.present and not dead, grid.ts, dead)
-        return self.grid_before
+            self._judged = grid, GridReport(grid.present and not dead, grid.ts, dead)
+        return self._judged[1]
