@@ -75,6 +75,7 @@ class _TripRow(msgspec.Struct):
     then: str = ""
     free_from: float | None = None  # JSON has no infinity
     gap_s: float = 0.0
+    fills_until: float = 0.0  # not in the first databases
 
 
 class _CurrentRow(msgspec.Struct):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from emulators.runtime.clock import VirtualClock
 from gateway.blue_switch.agreement_file import parse
 from gateway.blue_switch.audit import first_broken
 from gateway.blue_switch.handback import energy_to_return
-from gateway.blue_switch.persistence import KIND, BlueSwitchPersistence, rows
+from gateway.blue_switch.persistence import CURRENT, KIND, BlueSwitchPersistence, restore_rows, rows
 from gateway.blue_switch.registry import Status
 from gateway.model.journal import Kept
 from gateway.store.journal import Journal
@@ -50,4 +51,16 @@ def test_what_is_written_again_is_what_was_stored() -> None:
     coordinator = parse(STORED["agreements"], "lent.toml")
     BlueSwitchPersistence(Journal(MemoryStore(), VirtualClock())).restore(coordinator, ROWS)
     again = {key: json.loads(body) for key, (body, _) in rows(coordinator, coordinator.outages).items()}
+    for call in again[CURRENT]["calls"]:
+        assert call.pop("fills_until") == 0.0  # not in the first databases
     assert again == {row.key: json.loads(row.body) for row in ROWS if row.kind == KIND}
+
+
+def test_a_restored_call_fills_the_storage_until_the_same_time() -> None:
+    coordinator, restarted = parse(STORED["agreements"], "lent.toml"), parse(STORED["agreements"], "lent.toml")
+    restore_rows(coordinator, {row.key: row.body for row in ROWS if row.kind == KIND})
+    trip = coordinator.calls["LENT"]
+    coordinator.calls["LENT"] = replace(trip, fills_until=trip.supply_until + 3600.0)
+    written = rows(coordinator, coordinator.outages)
+    assert restore_rows(restarted, {key: body for key, (body, _) in written.items()}) == []
+    assert restarted.calls == coordinator.calls
