@@ -28,6 +28,8 @@ class StationConfig:
     unsigned_firmware: bool | None = None  # False rejects unsigned updates (L01); None: from security profile 2 on
     meter_interval_s: float = 10.0
     dc: bool = True
+    service_renegotiation: bool = True  # ISO15118Ctrlr.ServiceRenegotiationSupport
+    evse_sleep: bool = True  # SmartChargingCtrlr.SupportsEvseSleep
     modes: tuple[str, ...] = MODES
     answer_within_s: float = 30.0
     tick_s: float = 1.0  # longest time between two steps of an active station

@@ -121,7 +121,7 @@ def add_variables(station: Station) -> None:
         characteristics: Characteristics = {**about, "type": kind, "mutable": mutable}
         model.add(component, variable, value, instance=instance, **characteristics)
     _add_station(station)
-    variables_v2x.add_smart_charging(model, station.profiles, late)
+    variables_v2x.add_smart_charging(model, station.profiles, station.config)
     tariffs.add_variables(model, late)
     for evse in station.evses.values():
         _add_evse(station, evse)

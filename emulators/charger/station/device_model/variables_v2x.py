@@ -15,6 +15,7 @@ from emulators.charger.station.smart_charging.external_control import IDS_FROM
 from emulators.charger.station.smart_charging.operation_modes import LocalConditions
 from emulators.charger.station.smart_charging.profile_rules import THRESHOLDS
 from emulators.charger.station.smart_charging.profiles import Profiles
+from protocols.ocpp.schema import Version
 
 PURPOSES = (ProfilePurpose.priority_charging, ProfilePurpose.local_generation)
 PERSISTENT = (
@@ -28,8 +29,8 @@ TRANSFERS = ("DC", "DC_BPT")
 TRANSFERS_AC = ("AC_single_phase", "AC_three_phase", "AC_BPT")
 
 
-def add_smart_charging(device_model: DeviceModel, profiles: Profiles, late: bool) -> None:
-    """Add SmartChargingCtrlr of a 2.x station; `late` adds the variables of 2.1."""
+def add_smart_charging(device_model: DeviceModel, profiles: Profiles, config: StationConfig) -> None:
+    """Add SmartChargingCtrlr of a 2.x station."""
 
     def add(variable: str, value: object, instance: str = "", **about: Unpack[Characteristics]) -> None:
         device_model.add("SmartChargingCtrlr", variable, value, instance=instance, **about)
@@ -42,9 +43,10 @@ def add_smart_charging(device_model: DeviceModel, profiles: Profiles, late: bool
     add("Entries", lambda: len(list(profiles)), type="integer", instance="ChargingProfiles", high=64)
     add("LimitChangeSignificance", 5.0, type="decimal", mutable=True, low=0, high=100, unit="Percent")
     add("ExternalControlSignalsEnabled", True, type="boolean", mutable=True)
-    if late:
-        for name in ("DynamicProfiles", "MaxOfflineDuration", "RandomizedDelay", "LimitAtSoC", "EvseSleep"):
+    if config.version is Version.V21:
+        for name in ("DynamicProfiles", "MaxOfflineDuration", "RandomizedDelay", "LimitAtSoC"):
             add(f"Supports{name}", True, type="boolean")
+        add("SupportsEvseSleep", config.evse_sleep, type="boolean")
         add("SupportsUseLocalTime", False, type="boolean")
         add("SupportedAdditionalPurposes", ",".join(PURPOSES), type="MemberList", values=PURPOSES)
         add("ExternalConstraintsProfileDisallowed", False, type="boolean", mutable=True)
@@ -80,7 +82,7 @@ def add_variables(device_model: DeviceModel, config: StationConfig, evse: EvseSt
     for name in THRESHOLDS:
         add("V2XChargingCtrlr", "LocalLoadBalancing", "", type="decimal", mutable=True, instance=name, unit="W")
     add("ISO15118Ctrlr", "Enabled", True, type="boolean")
-    add("ISO15118Ctrlr", "ServiceRenegotiationSupport", True, type="boolean")
+    add("ISO15118Ctrlr", "ServiceRenegotiationSupport", config.service_renegotiation, type="boolean")
     add("ISO15118Ctrlr", "SeccId", "EMU", mutable=True)
     for name, value in (("Available", False), ("VehicleId", ""), ("VehicleCertificate", ""), ("ProtocolAgreed", "")):
         add("ConnectedEV", name, value, type="boolean" if name == "Available" else "string")

@@ -29,11 +29,16 @@ class ExternalControlSystem:
     def __init__(self, context: StationContext, profiles: Profiles) -> None:
         self._context, self._profiles = context, profiles
 
-    def limits(self, evse: int = 0, limit_w: float | None = None, discharge_limit_w: float | None = None) -> bool:
-        """Set single limits, W: limit ≥ 0, discharge limit ≤ 0. Return False if rejected."""
-        return self._single(
-            evse, OperationMode.external_limits, _without_none(limit=limit_w, dischargeLimit=discharge_limit_w)
-        )
+    def limits(
+        self,
+        evse: int = 0,
+        limit_w: float | None = None,
+        discharge_limit_w: float | None = None,
+        duration: int | None = None,
+    ) -> bool:
+        """Set single limits, W: limit ≥ 0, discharge limit ≤ 0; they expire after `duration`. False if rejected."""
+        values = _without_none(limit=limit_w, dischargeLimit=discharge_limit_w)
+        return self._single(evse, OperationMode.external_limits, values, duration)
 
     def setpoint(self, evse: int = 0, setpoint_w: float = 0.0) -> bool:
         """Set a single set-point, W, + into the vehicle. Return False if rejected."""
@@ -69,7 +74,7 @@ class ExternalControlSystem:
         enabled = device_model.truth(_CONTROLLER, "ExternalControlSignalsEnabled", True)
         return enabled and not device_model.truth(_CONTROLLER, "ExternalConstraintsProfileDisallowed")
 
-    def _single(self, evse: int, mode: str, values: dict[str, float]) -> bool:
+    def _single(self, evse: int, mode: str, values: dict[str, float], duration: int | None = None) -> bool:
         context, granted = self._context, self._granted(evse, mode)
         if granted is not None:
             if granted.dynamic:
@@ -89,6 +94,8 @@ class ExternalControlSystem:
             return True
         period = {"startPeriod": 0, "operationMode": mode, **values}
         body: Payload = {"id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [period]}
+        if duration is not None:
+            body["duration"] = duration
         return self._install(evse, ProfileKind.dynamic, body)
 
     def _granted(self, evse: int, mode: str) -> InstalledProfile | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from tests.emulators.charger.station_rig import Rig, dynamic
 from tests.requirements import requirement
 
 pytestmark = pytest.mark.virtual_time
+EXTERNAL_ID = -1  # of the profile of the external system for EVSE 1
 
 
 def near(watts: float) -> object:
@@ -66,15 +66,27 @@ async def test_update_fields_belong_to_dynamic_profiles_only() -> None:
         assert (await install(rig, absolute))["status"] == "Accepted"
 
 
-async def update_time(rig: Rig, number: int = 10) -> float:
+async def reported(rig: Rig, number: int) -> dict[str, Any]:
+    """The profile with an id, as the station reports it."""
     before = len(rig.calls("ReportChargingProfiles"))
     body = {"requestId": 7, "chargingProfile": {"chargingProfileId": [number]}}
     assert (await rig.request("GetChargingProfiles", body))["status"] == "Accepted"
     await rig.until(lambda: len(rig.calls("ReportChargingProfiles")) > before)
+    profile: dict[str, Any]
     (profile,) = rig.calls("ReportChargingProfiles")[-1]["chargingProfile"]
-    reported = parse(profile["dynUpdateTime"])
-    assert reported is not None
-    return reported
+    return profile
+
+
+async def update_time(rig: Rig, number: int = 10) -> float:
+    time = parse((await reported(rig, number))["dynUpdateTime"])
+    assert time is not None
+    return time
+
+
+async def set_smart_charging(rig: Rig, variable: str, value: str) -> None:
+    data = {"attributeValue": value, "component": {"name": "SmartChargingCtrlr"}, "variable": {"name": variable}}
+    (result,) = (await rig.request("SetVariables", {"setVariableData": [data]}))["setVariableResult"]
+    assert result["attributeStatus"] == "Accepted"
 
 
 @requirement("K28.FR.05", "K28.FR.06", "K28.FR.09")
@@ -100,12 +112,12 @@ async def test_a_station_pulls_and_applies_updates() -> None:
     async with Rig() as rig:
         await rig.charging()
         await rig.csms.set_power("CP1-1", -3000.0, 120.0)
-        held = rig.station.profiles.get(2_000_001)
-        assert held is not None
-        profile = deepcopy(held.profile) | {"dynUpdateInterval": 20}
+        profile = await reported(rig, 2_000_001)
+        del profile["dynUpdateTime"]
+        profile["dynUpdateInterval"] = 20
         profile["chargingSchedule"][0]["chargingSchedulePeriod"][0]["setpoint"] = -1000.0
         assert (await install(rig, profile))["status"] == "Accepted"  # the gateway's set-point is still -3000 W
-        installed_at = held.installed_at
+        installed_at = rig.clock.wall()
         await rig.sleep(22)
         (pull,) = rig.calls("PullDynamicScheduleUpdate")
         assert pull == {"chargingProfileId": 2_000_001}
@@ -186,7 +198,7 @@ def granted(mode: str, duration: int | None = None) -> dict[str, Any]:
 async def test_a_granted_set_point_is_the_external_systems() -> None:
     async with Rig() as rig:
         await rig.charging()
-        rig.station.device_model.put("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", True)
+        await set_smart_charging(rig, "ExternalConstraintsProfileDisallowed", "true")
         assert (await install(rig, granted("ExternalSetpoint")))["status"] == "Accepted"
         assert rig.station.external_control.setpoint(1, -2500.0)
         await rig.sleep(3)
@@ -240,16 +252,15 @@ async def test_an_external_limit_is_a_dynamic_constraint() -> None:
         assert rig.evse().reading.power_w == near(4000)  # V2X.03
         limits = rig.of(EvseDescribed)[-1].limits  # reported to the core
         assert (limits.max_charge_w, limits.max_discharge_w) == (4000.0, 2000.0)
-        (held,) = [h for h in rig.station.profiles if h.external]
-        assert held.purpose == "ChargingStationExternalConstraints"
-        assert held.dynamic
-        assert held.profile["chargingSchedule"][0]["chargingSchedulePeriod"] == [
+        held = await reported(rig, EXTERNAL_ID)
+        assert held["chargingProfilePurpose"] == "ChargingStationExternalConstraints"
+        assert held["chargingProfileKind"] == "Dynamic"
+        assert held["chargingSchedule"][0]["chargingSchedulePeriod"] == [
             {"startPeriod": 0, "operationMode": "ExternalLimits", "limit": 4000.0, "dischargeLimit": -2000.0}
         ]
         await rig.sleep(20)
         assert rig.station.external_control.limits(1, limit_w=2000.0)
-        (held,) = [h for h in rig.station.profiles if h.external]
-        assert held.updated_at == pytest.approx(rig.clock.wall(), abs=0.1)
+        assert await update_time(rig, EXTERNAL_ID) == pytest.approx(rig.clock.wall(), abs=0.5)
         await rig.sleep(4)
         assert rig.evse().reading.power_w == near(2000)
         assert (await rig.csms.set_power("CP1-1", -8000.0, 300.0)).answer is Answer.APPLIED

@@ -68,8 +68,7 @@ async def test_a_transfer_that_is_not_allowed_is_rejected_and_negotiated_again()
 
 @requirement("Q01.FR.06")
 async def test_a_rejected_transfer_without_renegotiation_ends_the_transaction() -> None:
-    async with Rig(settings=NO_V2X) as rig:
-        rig.station.device_model.put("ISO15118Ctrlr", "ServiceRenegotiationSupport", False, 1)
+    async with Rig(settings=NO_V2X, config=StationConfig(service_renegotiation=False)) as rig:
         rig.plug()
         await rig.until(lambda: bool(rig.of(SessionEnded)))
         ended = rig.calls("TransactionEvent")[-1]

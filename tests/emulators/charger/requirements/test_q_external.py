@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulators.charger.requirements.test_k28_k29 import near
+from tests.emulators.charger.requirements.test_k28_k29 import EXTERNAL_ID, near, reported, set_smart_charging
 from tests.emulators.charger.station_rig import Rig
 from tests.requirements import requirement
 
@@ -27,8 +27,7 @@ async def test_a_schedule_of_external_limits() -> None:
         (notice,) = rig.calls("NotifyChargingLimit")
         assert notice["chargingLimit"]["chargingLimitSource"] == "EMS"
         assert [p["limit"] for p in notice["chargingSchedule"][0]["chargingSchedulePeriod"]] == [3000.0, 1000.0]
-        (held,) = [h for h in rig.station.profiles if h.external]
-        assert held.profile["chargingProfileKind"] == "Absolute"
+        assert (await reported(rig, EXTERNAL_ID))["chargingProfileKind"] == "Absolute"
 
 
 @requirement("Q06.FR.03")
@@ -51,12 +50,7 @@ async def test_set_point_priority() -> None:
         assert rig.station.external_control.setpoint(1, 1500.0)
         await rig.sleep(4)
         assert rig.evse().reading.power_w == near(1500)  # ExternalControl is the default
-        data = {
-            "attributeValue": "CSMS",
-            "component": {"name": "SmartChargingCtrlr"},
-            "variable": {"name": "SetpointPriority"},
-        }
-        await rig.request("SetVariables", {"setVariableData": [data]})
+        await set_smart_charging(rig, "SetpointPriority", "CSMS")
         await rig.sleep(4)
         assert rig.evse().reading.power_w == near(-4000)
 
@@ -65,11 +59,12 @@ async def test_set_point_priority() -> None:
 async def test_disabled_external_control_is_rejected() -> None:
     async with Rig() as rig:
         await rig.charging()
-        rig.station.device_model.put("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", True)
+        await set_smart_charging(rig, "ExternalConstraintsProfileDisallowed", "true")
         assert not rig.station.external_control.limits(1, limit_w=1000.0)
         assert not rig.station.external_control.setpoint(1, 1000.0)
         assert not rig.station.external_control.schedule(1, "ExternalLimits", [{"startPeriod": 0, "limit": 1.0}])
-        assert not [h for h in rig.station.profiles if h.external]
+        body = {"requestId": 7, "chargingProfile": {"chargingLimitSource": ["EMS"]}}
+        assert (await rig.request("GetChargingProfiles", body))["status"] == "NoProfiles"
         assert rig.calls("NotifyChargingLimit") == []
 
 
@@ -104,9 +99,7 @@ async def test_an_external_constraint_expires_and_is_renewed() -> None:
     async with Rig() as rig:
         await rig.charging()
         await rig.csms.set_power("CP1-1", 5000.0, 600.0)
-        assert rig.station.external_control.limits(1, limit_w=2000.0)
-        (held,) = [h for h in rig.station.profiles if h.external]
-        held.profile["chargingSchedule"][0]["duration"] = 20
+        assert rig.station.external_control.limits(1, limit_w=2000.0, duration=20)
         await rig.sleep(10)
         assert rig.evse().reading.power_w == near(2000)
         await rig.sleep(15)

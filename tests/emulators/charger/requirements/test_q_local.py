@@ -133,8 +133,7 @@ async def test_an_idle_period_holds_no_values() -> None:
 @pytest.mark.parametrize("supported", [True, False])
 @requirement("Q10.FR.03", "Q10.FR.04", "Q10.FR.05")
 async def test_an_evse_sleeps_only_if_supported(supported: bool) -> None:
-    async with Rig() as rig:
-        rig.station.device_model.put("SmartChargingCtrlr", "SupportsEvseSleep", supported)
+    async with Rig(config=StationConfig(evse_sleep=supported)) as rig:
         await rig.charging()
         idle = schedule([{"startPeriod": 0, "operationMode": "Idle", "evseSleep": True}])
         assert (await install(rig, idle))["status"] == "Accepted"
