@@ -2,9 +2,9 @@
 
 The mutants are made in a copy; the working tree does not change. A mutant that no test detects survives; each one is
 listed in `survivors.toml` with the reason. The run fails when a survivor is not listed, when a listed one does not
-survive, or when the list is longer than 3 % of all mutants. `--listed` runs only the mutants in the list, which takes a
-minute. An interrupted run keeps its outcomes in `.mutants`, and the next run continues with the mutants that have none;
-outcomes of a file are dropped when the file or its tests change.
+survive, when the list is longer than 3 % of all mutants, or when a mutant could not be tested (error). `--listed` runs
+only the mutants in the list, which takes a minute. An interrupted run keeps its outcomes in `.mutants`, and the next
+run continues with the mutants that have none; outcomes of a file are dropped when the file or its tests change.
 """
 
 from __future__ import annotations
@@ -109,11 +109,12 @@ def _report(mutants: list[Mutant], outcomes: dict[str, str], whole: bool) -> int
     for one in mutants:
         per_file[one.path][outcomes[one.key]] += 1
     total = sum(per_file.values(), Counter[str]())
-    print(f"\n{'mutants':>8} {'killed':>8} {'timed out':>10} {'survived':>9}")
+    print(f"\n{'mutants':>8} {'killed':>8} {'timed out':>10} {'survived':>9} {'error':>6}")
     for path, counts in [*per_file.items(), ("total", total)]:
-        row = f"{counts.total():>8} {counts['killed']:>8} {counts['timed out']:>10} {counts['survived']:>9}  {path}"
-        print(row)
-    print(f"{100 * (1 - total['survived'] / total.total()):.1f} % killed or timed out")
+        row = f"{counts.total():>8} {counts['killed']:>8} {counts['timed out']:>10} {counts['survived']:>9}"
+        print(f"{row} {counts['error']:>6}  {path}")
+    detected = total["killed"] + total["timed out"]
+    print(f"{100 * detected / total.total():.1f} % killed or timed out")
     listed: dict[str, dict[str, str]] = tomllib.loads(SURVIVORS.read_text())
     survived = {(one.path, one.name) for one in mutants if outcomes[one.key] == "survived"}
     known = {(path, name) for path, names in listed.items() if whole or path in per_file for name in names}
@@ -122,7 +123,7 @@ def _report(mutants: list[Mutant], outcomes: dict[str, str], whole: bool) -> int
     too_many = whole and len(survived) > AT_MOST * total.total()
     if too_many:
         print(f"\n{len(survived)} survived: more than {100 * AT_MOST:.0f} % of all.")
-    return int(survived != known or too_many)
+    return int(survived != known or too_many or total["error"] > 0)
 
 
 def _print_names(title: str, names: set[tuple[str, str]]) -> None:

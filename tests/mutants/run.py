@@ -30,7 +30,7 @@ from tests.mutants.generate import Mutant
 CPU_FACTOR, CPU_MORE_S = 5.0, 2.0
 WALL_FACTOR, WALL_MORE_S = 20.0, 20.0
 MEMORY = 6 << 30
-MAX_EXIT_CODE = 255
+HARNESS_ERROR = 255  # exit code of a process that fails outside of a test
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,10 @@ class Mutants:
             self._record(one.mutant, "timed out")
         elif code == 0:
             self._record(one.mutant, "survived")
+        elif code == HARNESS_ERROR:
+            self._record(one.mutant, "error")
         else:
-            if 0 < code < MAX_EXIT_CODE:
+            if 0 < code < HARNESS_ERROR - 1:
                 self._kills[one.mutant.function][one.items[code - 1]] += 1
             self._record(one.mutant, "killed")
 
@@ -131,8 +133,11 @@ class Mutants:
 
 
 def _try(session: pytest.Session, mutant: Mutant, tests: list[tuple[pytest.Item, Seconds]]) -> NoReturn:
-    """In the forked process: exit with 0 if every test passes, else with the number of the test that fails, from 1."""
-    code = MAX_EXIT_CODE
+    """In the forked process: exit with 0 if every test passes, else with the number of the test that fails, from 1.
+
+    HARNESS_ERROR - 1 is any later test.
+    """
+    code = HARNESS_ERROR
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
@@ -147,7 +152,7 @@ def _try(session: pytest.Session, mutant: Mutant, tests: list[tuple[pytest.Item,
             signal.setitimer(signal.ITIMER_REAL, seconds.wall * WALL_FACTOR + WALL_MORE_S)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             if session.testsfailed:
-                code = min(number, MAX_EXIT_CODE)
+                code = min(number, HARNESS_ERROR - 1)
                 break
         else:
             code = 0
