@@ -203,6 +203,22 @@ class OcppSection(Section):
         default=4_194_304,
         description="longest StopTransaction, TransactionEvent or MeterValues, in characters",
     )
+    max_stations: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=5000, description="most stations that are connected at the same time"
+    )
+    max_unknown: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        default=100, description="most stations that are not listed"
+    )
+    max_handshakes_per_s: Annotated[float, Field(gt=0, le=1e5)] = Field(
+        default=200, description="WebSocket handshakes a second; more are answered 503"
+    )
+    max_calls_per_s: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        default=50, description="messages a second of one station, after a burst of max_burst; more are refused"
+    )
+    max_burst: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=500, description="messages of one station in a burst"
+    )
+    answer_within_s: Seconds = Field(default=30, description="time-out of a request to a station, in s")
     lenient: bool = Field(
         default=False,
         description="repair messages that break their schema (extra members, numbers as text); off: refuse them",

@@ -9,7 +9,7 @@ from gateway.csms.message_log import MessageLog
 from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.reservations import Reservations
 from gateway.csms.settings import CsmsSettings, UnknownStations
-from gateway.csms.tokens import Token, Tokens
+from gateway.csms.tokens import Tokens
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Report
 from protocols.ports import Clock
@@ -47,10 +47,8 @@ class Context:
 
     @classmethod
     def of(cls, settings: CsmsSettings, report: Report, clock: Clock, persistence: CsmsPersistence) -> Context:
-        """Return a context with the tokens of the settings."""
+        """Return the context of a CSMS without tokens, reservations and transactions."""
         tokens = Tokens(settings.unknown_tokens)
-        for name, status in settings.tokens:
-            tokens.put(Token(name, status))
         reservations = Reservations(lambda changed: persistence.later(persistence.reservation(changed)))
         policy, messages = settings.unknown_stations, MessageLog(clock.wall)
         return cls(settings, report, clock, tokens, persistence, reservations, policy, messages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -87,4 +87,3 @@ class CsmsSettings:
     max_burst: int = 500
     compression: bool = False  # RFC 7692; costs 40 kB per station and half the message rate
     vendor_profiles: Path | None = None  # folder with vendor profiles of the site
-    tokens: tuple[tuple[str, str], ...] = field(default=())  # (idToken, status)

@@ -81,7 +81,10 @@ class StorageModule(ReceivedMessage):
 
 
 class Storage(Input):
-    """Stationary storage of the site; power + is charge. `modules` form `strings` of equal length in parallel."""
+    """Stationary storage of the site; power + is charge. `modules` form `strings` of equal length in parallel.
+
+    The limits do not depend on the number of strings: the modules share the power equally in any arrangement.
+    """
 
     power_w: Signed
     soc_pct: Percent | None = None

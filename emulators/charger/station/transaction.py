@@ -45,7 +45,6 @@ class Transaction:
     tariff: Payload | None = None
     tariff_told: bool = False  # transactionInfo.tariffId has been sent
     kept: list[Payload] = field(default_factory=list)  # MeterValues for its last event
-    cost_updated: float | None = None  # I02: last total cost sent by the CSMS
 
     @property
     def name(self) -> str:

@@ -34,10 +34,7 @@ class DisplayRequests(RequestHandlers):
         return accepted_if(self._station.display.clear(request["id"]), v21.ClearMessageStatusEnumType.unknown)
 
     def cost_updated(self, request: Payload) -> Payload:
-        """CostUpdated: total cost on display (I02)."""
-        evse = self._station.evse_of(request["transactionId"])
-        if evse is not None and evse.transaction is not None:
-            evse.transaction.cost_updated = request["totalCost"]
+        """CostUpdated (I02), acknowledged: the emulated station shows no costs."""
         return {}
 
     def customer_information(self, request: Payload) -> Payload:

@@ -95,12 +95,10 @@ class Messages2:
         return message.payload
 
     def answered(self, message: Message, response: Payload) -> None:
-        """End the transaction of an invalid token (E05); store the total cost (I02, I03)."""
+        """End the transaction of an invalid token (E05)."""
         transaction = message.transaction
         if transaction is None:
             return
-        if response.get("totalCost") is not None:
-            transaction.cost_updated = response["totalCost"]
         evse = self._station.evses.get(transaction.evse)
         status = response.get("idTokenInfo", {}).get("status", v21.AuthorizationStatusEnumType.accepted)
         if evse is not None and status != v21.AuthorizationStatusEnumType.accepted:
