@@ -195,11 +195,14 @@ class Coordinator:
 
     def energy_returned(
         self, vehicle: str, wh: float, wall: float, now: float, soc_pct: float | None = None, payment: str = ""
-    ) -> list[Decided]:
-        """Settle energy returned to a vehicle (or paid for), the oldest deployment first. `payment` counts once."""
+    ) -> tuple[str, Decided] | None:
+        """Settle energy returned to a vehicle (or paid for), the oldest deployment first. `payment` counts once.
+
+        Returns the outage of the deployment and the event; None where nothing was to be returned.
+        """
         car = self.registry.cars.get(vehicle)
         if car is None or (payment and payment in self.payments):
-            return []
+            return None
         for outage in self.outages.values():
             for index, deployment in enumerate(outage.deployments):
                 if deployment.vehicle != vehicle or energy_to_return(deployment, car).settled:
@@ -213,8 +216,8 @@ class Coordinator:
                     "it is settled." if left.settled else f"{left.total_wh / 1000:.1f} kWh are still to be returned."
                 )
                 data = Details(wh=round(wh, 1), payment=payment)
-                return [self._record(now, wall, "given_back", vehicle, text, data, after.outage)]
-        return []
+                return outage.id, self._record(now, wall, "given_back", vehicle, text, data, after.outage)
+        return None
 
     def seen(self, vehicle: str, wall: float, place: str | None, soc_pct: float | None, status: Status | None) -> bool:
         """Apply an operator's report of a vehicle; False for one that no agreement covers."""

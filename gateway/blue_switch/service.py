@@ -153,11 +153,14 @@ class VehicleLendingService:
         """Apply energy returned; True where energy was to be returned (a repeated payment counts once)."""
         if payment in self.coordinator.payments:
             return True
-        events = self.coordinator.energy_returned(vehicle, wh, self._clock.wall(), self._clock.now(), soc_pct, payment)
-        self._publish(events)
-        if events:
-            self._report(self.coordinator.audit.entries[-1].outage)
-        return bool(events)
+        now, wall = self._clock.now(), self._clock.wall()
+        settled = self.coordinator.energy_returned(vehicle, wh, wall, now, soc_pct, payment)
+        if settled is None:
+            return False
+        outage, event = settled
+        self._publish([event])
+        self._report(outage)
+        return True
 
     def _positions(self, message: AnyInput) -> None:
         for car in message.cars if isinstance(message, VehiclePositions) else ():

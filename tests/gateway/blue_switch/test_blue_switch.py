@@ -343,7 +343,7 @@ def test_an_outage_from_the_call_to_the_report() -> None:
     assert made["floors_kept"] is False
     assert made["all_settled"] is False
     one.energy_returned(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0, payment="p1")
-    assert one.energy_returned(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0, payment="p1") == []
+    assert one.energy_returned(name, 30_000.0, MONDAY + 30 * 3600, 100_000.0, soc_pct=95.0, payment="p1") is None
     made = one.report(outage)
     assert [entry["kind"] for entry in made["entries"]][-1] == "given_back"
     assert made["all_settled"] is True
