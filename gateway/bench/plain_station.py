@@ -21,7 +21,7 @@ from gateway.model.event import (
     StationLost,
     VehicleNeeds,
 )
-from gateway.model.station import Answer, Outcome
+from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.ports import Clock
 
 
@@ -133,7 +133,7 @@ class PlainStations:
         """Apply the set-point, or answer as `answers` holds."""
         held = self.evses.get(evse)
         if held is None:
-            return Outcome(Answer.REFUSED, "UnknownEvse")
+            return Outcome(Answer.REFUSED, OutcomeCode.UNKNOWN_EVSE)
         now = self._clock.now()
         held.calls.append("set_power")
         held.orders.append((now, power_w, valid_for_s))

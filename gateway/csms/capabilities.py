@@ -19,9 +19,9 @@ def describe(station: Station, evse: Evse) -> None:
     """Report the capabilities of the EVSE where they changed: the configured ones, else the reported ones."""
     limits = _limits(station, evse.number)
     why_not = _cannot_discharge(station, evse, limits)
-    can = not why_not
-    if (limits, can, why_not) != (evse.limits, evse.can_discharge, evse.why_not):
-        evse.limits, evse.can_discharge, evse.why_not = limits, can, why_not
+    can, text = why_not is None, why_not or ""
+    if (limits, can, text) != (evse.limits, evse.can_discharge, evse.why_not):
+        evse.limits, evse.can_discharge, evse.why_not = limits, can, text
         now = station.context.clock.now()
         station.context.report(EvseDescribed(evse.name, station.id, now, limits, can, evse.why_not))
         report_needs(station, evse)
@@ -80,8 +80,8 @@ def _limits(station: Station, number: int) -> PowerLimits:
     return PowerLimits(charge, discharge * station.discharge_share)
 
 
-def _cannot_discharge(station: Station, evse: Evse, limits: PowerLimits) -> str:
-    """Return the reason why the EVSE cannot discharge; empty where it can."""
+def _cannot_discharge(station: Station, evse: Evse, limits: PowerLimits) -> str | None:
+    """Return the reason why the EVSE cannot discharge; None where it can."""
     setpoint = station.vendor_profile.setpoint
     if setpoint.channel is Channel.NONE:
         return setpoint.why_not or f"the vendor profile {station.vendor_profile.name} has no set-point channel"
@@ -98,4 +98,4 @@ def _cannot_discharge(station: Station, evse: Evse, limits: PowerLimits) -> str:
         return "the station reports no discharge power, and none is configured (max_discharge_w)"
     if evse.fallback.failures >= REPORTED_AFTER:
         return f"the fallback profile could not be installed: {evse.fallback.error}"
-    return ""
+    return None

@@ -31,7 +31,7 @@ from gateway.csms.station import Handlers, Station
 from gateway.csms.websocket_server import WebSocketServer
 from gateway.model.event import Report
 from gateway.model.journal import Kept
-from gateway.model.station import Answer, Outcome
+from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel
 from protocols.ports import Clock, TextWire
@@ -138,7 +138,7 @@ class Csms:
         station, place = found
         transaction = self.context.transactions.active_at(station.id, place.number)
         if transaction is None:
-            return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse}")
+            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no transaction is active on {evse}")
         if station.version is Version.V16:
             reply = await station.call("RemoteStopTransaction", {"transactionId": int(transaction.id)})
         else:
@@ -162,7 +162,7 @@ class Csms:
         """Switch the EVSE to grid-forming, or back to grid-following."""
         found = self.find(evse)
         if found is None or not self.reaches(evse):
-            return Outcome(Answer.UNKNOWN, "NotConnected", f"the station of {evse} is not connected")
+            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the station of {evse} is not connected")
         station, place = found
         return await vendor_channel.switch_forming(station, place.number, forms)
 
@@ -204,4 +204,4 @@ class Csms:
 
 
 def _unknown(evse: str) -> Outcome:
-    return Outcome(Answer.REFUSED, "UnknownEvse", f"no station has reported {evse}")
+    return Outcome(Answer.REFUSED, OutcomeCode.UNKNOWN_EVSE, f"no station has reported {evse}")

@@ -14,7 +14,7 @@ from gateway.csms.evse import Evse
 from gateway.csms.setpoint import Kind, Profile
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
-from gateway.model.station import Answer, Outcome
+from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.ocpp.schema import Payload
 
 _LIMITS = frozenset({"limit", "dischargeLimit", "limit_L2", "limit_L3", "dischargeLimit_L2", "dischargeLimit_L3"})
@@ -74,7 +74,7 @@ async def set_mode(
             return refused
         transaction = station.context.transactions.active_at(station.id, evse.number)
         if transaction is None:
-            return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
+            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no transaction is active on {evse.name}")
         if SHAPES[mode].discharges and evse.bidirectional is None:
             return outcomes.NEEDS_NOT_STATED
         refused = await setpoint.require_fallback(station, evse, 1.0)  # whatever power the mode has
@@ -97,8 +97,8 @@ def _refusal(
         return refused
     error = error_in(mode, fields)
     if error is not None:
-        return Outcome(Answer.REFUSED, "InvalidOrder", error)
+        return Outcome(Answer.REFUSED, OutcomeCode.INVALID_ORDER, error)
     supported = station.variable("V2XChargingCtrlr", "SupportedOperationModes", evse.number)
     if supported is not None and mode not in supported.split(","):
-        return Outcome(Answer.REFUSED, "InvalidOperationMode", f"{evse.name} supports {supported}")
+        return Outcome(Answer.REFUSED, OutcomeCode.INVALID_OPERATION_MODE, f"{evse.name} supports {supported}")
     return None

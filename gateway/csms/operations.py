@@ -26,7 +26,7 @@ from gateway.csms.registration import canonical
 from gateway.csms.station import OPERATOR_QUIET_S, Station
 from gateway.model.event import OperationMode
 from gateway.model.operation import Operation, OperationResult
-from gateway.model.station import Outcome, evse_name
+from gateway.model.station import Outcome, OutcomeCode, evse_name
 from gateway.store.store import StoreError
 from protocols.ocpp.events import Answered, Reply
 from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
@@ -174,6 +174,6 @@ class Operations:
 
 
 def _row(outcome: Outcome) -> Row:
-    if outcome.code == "InvalidOrder":  # rejected by the gateway before sending
+    if outcome.code == OutcomeCode.INVALID_ORDER:  # rejected by the gateway before sending
         raise RequestRejected(422, outcome.text)
     return {"answer": outcome.answer.value, "code": outcome.code, "text": outcome.text}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from gateway.csms.station import Station
-from gateway.model.station import Answer, Outcome
+from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Answered, Refused, Reply
 from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload
 
 ACCEPTED = v21.GenericStatusEnumType.accepted
-NEEDS_NOT_STATED = Outcome(Answer.REFUSED, "NeedsNotStated", "the vehicle has not stated its charging needs")
+NEEDS_NOT_STATED = Outcome(
+    Answer.REFUSED, OutcomeCode.NEEDS_NOT_STATED, "the vehicle has not stated its charging needs"
+)
 
 
 def of_status(reply: Reply) -> Outcome:
@@ -18,7 +20,7 @@ def of_status(reply: Reply) -> Outcome:
     if isinstance(reply, Answered):
         if reply.violation is not None:
             text = f"the station's response is not valid: {reply.violation.text}"
-            return Outcome(Answer.UNKNOWN, "InvalidAnswer", text)
+            return Outcome(Answer.UNKNOWN, OutcomeCode.INVALID_ANSWER, text)
         if reply.payload["status"] == ACCEPTED:
             return Outcome(Answer.APPLIED)
         info = reply.payload.get("statusInfo", {})

@@ -21,7 +21,7 @@ from gateway.csms.evse import Evse, SetpointProfile
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
-from gateway.model.station import Answer, Outcome
+from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.ocpp.enums import v21
 from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload, Version
@@ -41,7 +41,6 @@ FALLBACK_TIMEOUT_S = 10.0  # set-points wait for the response
 FALLBACK_RETRY_S = (5.0, 30.0, 120.0, 600.0)  # after so many failures
 FALLBACK_ATTEMPTS = 8  # by itself; then only before a set-point other than 0 W
 REJECTED = v21.ChargingProfileStatusEnumType.rejected.value
-NO_FALLBACK_PROFILE = "NoSafeProfile"  # reason code
 UNSUPPORTED_AFTER = 3  # refusals in a row
 CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
 READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
@@ -65,10 +64,10 @@ async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float)
         return refused
     transaction = station.context.transactions.active_at(station.id, evse.number)
     if transaction is None:
-        return Outcome(Answer.REFUSED, "TxNotFound", f"no transaction is active on {evse.name}")
+        return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no transaction is active on {evse.name}")
     if transaction.unsaved and not await station.context.persistence.answered(transaction):
         text = f"the start of transaction {transaction.id} is not confirmed to the station"
-        return Outcome(Answer.UNKNOWN, "TxNotConfirmed", text)
+        return Outcome(Answer.UNKNOWN, OutcomeCode.TX_NOT_CONFIRMED, text)
     if evse.watchdog is not None:
         evse.stop_watchdog()
     channel = station.vendor_profile.setpoint
@@ -88,17 +87,21 @@ async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float)
 def refusal(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome | None:
     """Return the reason why a set-point is not sent, or None."""
     if not station.connected:
-        return Outcome(Answer.UNKNOWN, "NotConnected", f"{station.id} is not connected")
+        return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"{station.id} is not connected")
     if not station.accepted:
-        return Outcome(Answer.REFUSED, "NotAccepted", f"{station.id} has not booted and been accepted")
+        return Outcome(Answer.REFUSED, OutcomeCode.NOT_ACCEPTED, f"{station.id} has not booted and been accepted")
     if not (math.isfinite(power_w) and math.isfinite(valid_for_s)) or valid_for_s <= 0:
-        return Outcome(Answer.REFUSED, "InvalidOrder", "a set-point needs a finite power and a validity above 0 s")
+        return Outcome(
+            Answer.REFUSED, OutcomeCode.INVALID_ORDER, "a set-point needs a finite power and a validity above 0 s"
+        )
     if power_w < 0 and not evse.can_discharge:
-        return Outcome(Answer.REFUSED, "CannotDischarge", evse.why_not or f"{evse.name} cannot discharge")
+        return Outcome(Answer.REFUSED, OutcomeCode.CANNOT_DISCHARGE, evse.why_not or f"{evse.name} cannot discharge")
     if power_w < 0 and evse.bidirectional is False:
-        return Outcome(Answer.REFUSED, "NotBidirectional", "the vehicle did not agree on a bidirectional transfer")
+        return Outcome(
+            Answer.REFUSED, OutcomeCode.NOT_BIDIRECTIONAL, "the vehicle did not agree on a bidirectional transfer"
+        )
     if power_w < 0 and evse.priority:
-        return Outcome(Answer.REFUSED, "PriorityCharging", "the driver requested priority charging")
+        return Outcome(Answer.REFUSED, OutcomeCode.PRIORITY_CHARGING, "the driver requested priority charging")
     return None
 
 
@@ -251,7 +254,7 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
     if fallback.installed:
         return Outcome(Answer.APPLIED)
     if now < fallback.retry_at:
-        return Outcome(Answer.REFUSED, NO_FALLBACK_PROFILE, fallback.error)
+        return Outcome(Answer.REFUSED, OutcomeCode.NO_FALLBACK_PROFILE, fallback.error)
     outcome = await _send_fallback(station, evse)
     fallback.installed = outcome.answer is Answer.APPLIED
     if fallback.installed:

@@ -27,7 +27,7 @@ from gateway.csms.settings import StationSettings
 from gateway.csms.station_clock import StationClock
 from gateway.csms.transactions import EPOCH_2020
 from gateway.model.event import RebootRequired
-from gateway.model.station import evse_name
+from gateway.model.station import OutcomeCode, evse_name
 from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
@@ -193,7 +193,7 @@ class Station(BackgroundTasks, ReportedVariables):
         code InvalidOrder. Never raises."""
         reason = None if self.accepted else registration.forbidden(self.boot, action)
         if reason is not None:
-            return Refused("NotAccepted", reason)
+            return Refused(OutcomeCode.NOT_ACCEPTED, reason)
         try:
             return await self.call_unchecked(action, payload, timeout, priority)
         except QueueFull as error:
@@ -201,7 +201,7 @@ class Station(BackgroundTasks, ReportedVariables):
             return TimedOut()
         except LocalProtocolError as error:
             log.error("%s: not sent: %s", self.id, error)
-            return Refused("InvalidOrder", str(error))
+            return Refused(OutcomeCode.INVALID_ORDER, str(error))
 
     async def call_unchecked(
         self, action: str, payload: Payload, timeout: float | None = None, priority: Priority = Priority.NORMAL

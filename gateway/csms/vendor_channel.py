@@ -10,12 +10,10 @@ from gateway.csms import outcomes
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
-from gateway.model.station import Answer, Outcome
+from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.ocpp.rpc import Priority
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.vendor import Channel
-
-BY_HARDWARE = "NoForming"  # reason code where the vendor profile has no channel
 
 
 async def set_power(
@@ -48,4 +46,4 @@ async def switch_forming(station: Station, evse: int, forms: bool) -> Outcome:
         component = {"name": forming.component, "evse": {"id": evse}}
         return await outcomes.of_variable(station, component, forming.variable, forming.value(forms))
     text = f"The vendor profile {vendor.name} has no channel for grid-forming; only the hardware can select it."
-    return Outcome(Answer.REFUSED, BY_HARDWARE, text)
+    return Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, text)

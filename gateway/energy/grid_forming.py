@@ -15,13 +15,12 @@ from typing import Literal
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.model.energy_state import GridFormingState
-from gateway.model.station import Answer, GridFormingStations, Outcome, Stations
+from gateway.model.station import Answer, GridFormingStations, Outcome, OutcomeCode, Stations
 from protocols.ports import Clock
 
 AGAIN_S = 10.0
 UNABLE_S = 300.0  # an EVSE that did not accept the order to form is not chosen again before
 GAPLESS_S = 30.0  # where two may form for a moment: for how long the one before continues until the next has confirmed
-BY_HARDWARE = "NoForming"
 FormingBy = Literal["order", "hardware", "nobody"]
 
 
@@ -134,12 +133,12 @@ class GridFormingService:
             outcome = await stations.form(evse, forms)
         else:
             text = f"The link to {evse} has no order for grid-forming."
-            outcome = Outcome(Answer.REFUSED, BY_HARDWARE, text)
+            outcome = Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, text)
         if not forms and outcome.answer is not Answer.UNKNOWN:
             self._unverified.pop(evse, None)  # it has answered: one that was not forming need not accept
         if outcome.answer is Answer.APPLIED:
             self._apply(evse, forms)
-        elif outcome.code == BY_HARDWARE:
+        elif outcome.code == OutcomeCode.NO_FORMING:
             self._tried_at[evse] = math.inf  # there is nothing to send again
         elif forms:
             count = 2 if outcome.answer is Answer.REFUSED else self._failures.get(evse, (0, 0.0))[0] + 1
@@ -166,7 +165,7 @@ class GridFormingService:
     def _show(self, evse: str, outcome: Outcome) -> None:
         if outcome.answer is Answer.APPLIED:
             self._set_state(evse, "order", "The station accepted the order to form.")
-        elif outcome.code == BY_HARDWARE:
+        elif outcome.code == OutcomeCode.NO_FORMING:
             self._set_state(evse, "hardware", outcome.text)
         else:
             cause = f"{outcome.code} {outcome.text}".strip()

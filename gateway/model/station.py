@@ -18,12 +18,31 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"  # no answer in time, or the link was lost: it may or may not have taken effect
 
 
+class OutcomeCode(StrEnum):
+    """Reason codes that the gateway itself gives; all others are the station's own, such as InvalidSchedule."""
+
+    UNKNOWN_EVSE = "UnknownEvse"
+    NOT_CONNECTED = "NotConnected"
+    NOT_ACCEPTED = "NotAccepted"  # the station has not booted and been accepted
+    TX_NOT_FOUND = "TxNotFound"
+    TX_NOT_CONFIRMED = "TxNotConfirmed"
+    INVALID_ORDER = "InvalidOrder"  # it would break the schema, or its values make no sense; it is not sent
+    INVALID_OPERATION_MODE = "InvalidOperationMode"
+    INVALID_ANSWER = "InvalidAnswer"  # the station's response breaks the schema
+    CANNOT_DISCHARGE = "CannotDischarge"
+    NOT_BIDIRECTIONAL = "NotBidirectional"
+    NEEDS_NOT_STATED = "NeedsNotStated"
+    PRIORITY_CHARGING = "PriorityCharging"
+    NO_FALLBACK_PROFILE = "NoSafeProfile"  # the fallback profile is not installed
+    NO_FORMING = "NoForming"  # no order selects grid-forming: only the hardware decides
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Outcome of one request to a station."""
 
     answer: Answer
-    code: str = ""  # the station's own reason code, such as InvalidSchedule
+    code: str = ""  # an OutcomeCode, or the station's own reason code
     text: str = ""
 
 
