@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.authority.layers import PowerRequest
-from gateway.authority.priority import Layer
 from gateway.authority.site_limits import headroom, limits_of
 from gateway.authority.soc_floors import Capacity, capacity_of
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry, SiteControlState
@@ -16,6 +15,7 @@ from gateway.energy.service import EnergyService
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.reason import Code, because
+from gateway.model.result import Layer
 from gateway.model.site import Grid, InputKind, Site
 from gateway.model.state import (
     CommandState,
@@ -112,7 +112,7 @@ class StateViews:
             power_w=evse.power_w,
             setpoint_w=state.setpoint.sent_w,
             effective_w=decision.power_w,
-            binding=decision.binding.value,
+            binding=decision.binding,
             reason=because(decision.code, decision.text),
             command=_command(state.command, wall),
             lease_until=state.command.lease_wall if state.command else None,
@@ -128,7 +128,7 @@ class StateViews:
     def ended_state(self, state: EvseControlState) -> EvseState:
         """Return the last state before the gateway stops: from then on it does not know power and set-point."""
         unknown = {"power_w": None, "setpoint_w": None, "effective_w": 0.0, "command": None, "lease_until": None}
-        offline = {"connection": Connection.OFFLINE, "binding": Layer.STATION.value, "available": _NOTHING}
+        offline = {"connection": Connection.OFFLINE, "binding": Layer.STATION, "available": _NOTHING}
         reason = because(Code.OFFLINE, "The gateway has stopped.")
         return self.evse_state(state).model_copy(update={**unknown, **offline, "reason": reason})
 
@@ -226,7 +226,7 @@ class StateViews:
         wall, decision = self._clock.wall(), self._decision.current(state)
         rows = tuple(
             LayerState(
-                layer=one.bound.layer.value,
+                layer=one.bound.layer,
                 low_w=_finite(one.bound.low_w),
                 high_w=_finite(one.bound.high_w),
                 left_low_w=_finite(one.low_w),
@@ -240,7 +240,7 @@ class StateViews:
             evse=state.name,
             effective_w=decision.power_w,
             setpoint_w=state.setpoint.sent_w,
-            binding=decision.binding.value,
+            binding=decision.binding,
             reason=because(decision.code, decision.text),
             layers=rows,
             command=_command(state.command, wall),

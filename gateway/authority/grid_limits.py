@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.authority.priority import Bound, Layer
+from gateway.authority.priority import Bound
 from gateway.model.moment import rfc3339
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Grid, Site
 from protocols.quantities import clamp
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gateway.authority.grid_limits import HELD, loss_of_mains
-from gateway.authority.priority import Bound, DeadBand, Decision, Layer, same_direction
+from gateway.authority.priority import Bound, DeadBand, Decision, same_direction
 from gateway.authority.soc_floors import NO_FLOOR, Floor, below_v2x_window, floor_bound, taper_bound
 from gateway.model.command import POWER_VERBS, Verb
 from gateway.model.event import PlugState
 from gateway.model.evse import Evse
 from gateway.model.reason import Code, Reason, because
+from gateway.model.result import Layer
 from gateway.model.site import Site, SitePolicy
 
 CHARGE_MARGIN = 0.85  # of the full charge power, for the time needed to charge

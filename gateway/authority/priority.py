@@ -11,25 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from gateway.model.reason import Code
-
-
-class Layer(StrEnum):
-    """Layers, highest first. The values are `binding` in MQTT, the API, the journal and the log."""
-
-    STATION = "station"
-    VEHICLE = "vehicle"
-    EMERGENCY_STOP = "emergency_stop"
-    GRID_CODE = "grid_code"
-    ISLAND = "island"
-    SITE = "site"
-    SOC_FLOOR = "soc_floor"
-    COMMAND = "command"
-    OPTIMISER = "optimiser"
-    IDLE = "idle"
-
+from gateway.model.result import Layer
 
 RANK = {layer: rank for rank, layer in enumerate(Layer)}
 MARGIN_W = 0.5  # powers that differ by less are the same

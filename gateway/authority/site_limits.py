@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from gateway.authority.demand_window import DemandWindow, allowed_import_w
 from gateway.authority.meter_model import Band, BaseLoad
-from gateway.authority.priority import Bound, Layer
+from gateway.authority.priority import Bound
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Site, Storage
 
 CONNECTION_FACTOR = 2.0  # times the limit: more cannot flow through a connection

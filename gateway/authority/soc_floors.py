@@ -24,11 +24,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.authority.priority import Bound, Layer
+from gateway.authority.priority import Bound
 from gateway.model.battery import ASSUMED_CAPACITY_WH as ASSUMED_CAPACITY_WH
 from gateway.model.battery import METER_EFFICIENCY as METER_EFFICIENCY
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Site, SitePolicy
 from protocols.quantities import clamp
 

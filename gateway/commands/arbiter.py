@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gateway.authority import soc_floors
 from gateway.authority.grid_limits import HELD
 from gateway.authority.layers import PowerRequest, cannot_reach, nothing_left
-from gateway.authority.priority import MARGIN_W, Bound, Layer, decide
+from gateway.authority.priority import MARGIN_W, Bound, decide
 from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.site_command import SiteCommands
@@ -40,7 +40,7 @@ from gateway.model.command import (
 )
 from gateway.model.journal import CommandEnded, Forgotten, Kept
 from gateway.model.reason import Code, Reason, because
-from gateway.model.result import Status
+from gateway.model.result import Layer, Status
 from gateway.model.site import Site
 from gateway.model.state import Happened
 from gateway.store.journal import Journal
@@ -100,15 +100,15 @@ class CommandArbiter:
             return CommandDecision.refusal(because(Code.UNKNOWN_EVSE, f"Unknown EVSE {evse[:64]}."))
         blocked = cannot_reach(state.evse, verb)
         if blocked is not None:
-            return CommandDecision.refusal(blocked, Layer.STATION.value, signed_power(body))
+            return CommandDecision.refusal(blocked, Layer.STATION, signed_power(body))
         outranked = _outranked(state, verb, body.priority)
         if outranked is not None:
-            return CommandDecision.refusal(outranked, Layer.COMMAND.value, signed_power(body))
+            return CommandDecision.refusal(outranked, Layer.COMMAND, signed_power(body))
         if verb in POWER_VERBS:
             return self._decide_power(state, verb, body, wall)
         if verb is Verb.RELEASE:
             idle = self._decision.decide(state, None)
-            return CommandDecision(Status.ACCEPTED, GRANTED, None, idle.power_w, idle.binding.value)
+            return CommandDecision(Status.ACCEPTED, GRANTED, None, idle.power_w, idle.binding)
         text = (
             "In an outage the reserve of an EVSE is used where no other source can supply the site, and by the source"
         )
@@ -121,7 +121,7 @@ class CommandArbiter:
         last = self._site.last_grid
         if verb is not Verb.RESERVE or not (self._site.islanded or (last is not None and not last.present)):
             return None
-        return CommandDecision(Status.CLAMPED, because(Code.ISLAND, text), binding=Layer.ISLAND.value, acts=True)
+        return CommandDecision(Status.CLAMPED, because(Code.ISLAND, text), binding=Layer.ISLAND, acts=True)
 
     def _decide_power(self, state: EvseControlState, verb: Verb, body: Body, wall: float) -> CommandDecision:
         command = ActiveCommand(body.id, state.name, verb, body, Channel.LOCAL)
@@ -129,23 +129,23 @@ class CommandArbiter:
         decision = self._decision.decide(state, PowerRequest(requested_w, body.min_soc_pct))
         nothing = nothing_left(requested_w, decision)
         if nothing is not None:
-            return CommandDecision.refusal(nothing, decision.binding.value, requested_w)
+            return CommandDecision.refusal(nothing, decision.binding, requested_w)
         status, reason = Status.ACCEPTED, GRANTED
         if abs(decision.power_w - requested_w) > 1e-9:
             status = Status.CLAMPED
             reason = because(Code.CLAMPED if decision.code is Code.GRANTED else decision.code, decision.text)
-        return CommandDecision(status, reason, requested_w, decision.power_w, decision.binding.value, acts=True)
+        return CommandDecision(status, reason, requested_w, decision.power_w, decision.binding, acts=True)
 
     def _decide_site(self, verb: Verb, body: Body) -> CommandDecision:
         outranked = self._site_outranked(verb, body.priority)
         if outranked is not None:
-            return CommandDecision.refusal(outranked, Layer.COMMAND.value, signed_power(body))
+            return CommandDecision.refusal(outranked, Layer.COMMAND, signed_power(body))
         if verb in LEASED:
             return self._sites.decide(verb, body)
         if verb is Verb.STOP:
             return self._decide_site_stop(body)
         if verb is Verb.EMERGENCY_STOP:
-            return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.EMERGENCY_STOP.value, acts=True)
+            return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.EMERGENCY_STOP, acts=True)
         text = "The reserve of the site is used in an outage; it applies when the grid is back."
         return self._in_outage(verb, text) or CommandDecision(Status.ACCEPTED, GRANTED, acts=verb in STANDING)
 
@@ -155,8 +155,8 @@ class CommandArbiter:
         powers = tuple((state.name, 0.0) for state in states)
         decision = decide([*self._decision.bounds_for({one.name for one in states}), Bound(Layer.COMMAND, 0.0, 0.0)])
         if decision.binding is not Layer.ISLAND or abs(decision.power_w) <= MARGIN_W:
-            return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.COMMAND.value, acts=True, powers=powers)
-        reason, binding = because(decision.code, decision.text), decision.binding.value
+            return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.COMMAND, acts=True, powers=powers)
+        reason, binding = because(decision.code, decision.text), decision.binding
         return CommandDecision(Status.CLAMPED, reason, 0.0, decision.power_w, binding, acts=True, powers=powers)
 
     def _site_outranked(self, verb: Verb, priority: int) -> Reason | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.model.reason import Code, Reason, because
-from gateway.model.result import Share, Status
+from gateway.model.result import Layer, Share, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +16,13 @@ class CommandDecision:
     reason: Reason
     requested_w: float | None = None
     effective_w: float | None = None
-    binding: str | None = None
+    binding: Layer | None = None
     acts: bool = False
     shares: tuple[Share, ...] | None = None
     powers: tuple[tuple[str, float], ...] = ()
 
     @classmethod
-    def refusal(cls, reason: Reason, binding: str | None = None, requested_w: float | None = None) -> CommandDecision:
+    def refusal(cls, reason: Reason, binding: Layer | None = None, requested_w: float | None = None) -> CommandDecision:
         """Return the decision that a command gets nothing."""
         return cls(Status.REFUSED, reason, requested_w, None, binding)
 

@@ -23,7 +23,7 @@ from gateway.control.settings import ServiceSettings
 from gateway.model.command import LEASED, Verb
 from gateway.model.journal import CommandEnded, Entry, Phase, Record, ResultGiven, Step
 from gateway.model.reason import Code, Reason, because
-from gateway.model.result import Measured, Result, Share, Status
+from gateway.model.result import Layer, Measured, Result, Share, Status
 from gateway.model.state import Happened
 from gateway.store.journal import IdempotencyCache, Journal
 from gateway.store.store import StoreError
@@ -185,7 +185,7 @@ class CommandLifecycle:
             reason=reason,
             requested_w=command.requested_w(wall) if command.allocations else None,
             effective_w=effective_w if command.allocations else None,
-            binding=one.decision.binding.value if one is not None and one.decision is not None else None,
+            binding=one.decision.binding if one is not None and one.decision is not None else None,
             lease_until=command.lease_wall,
             measured=measured,
             shares=shares,
@@ -292,7 +292,7 @@ def _share(state: EvseControlState, allocation: Allocation) -> Share:
     return Share(
         evse=state.name,
         effective_w=allocation.confirmed_w if allocation.confirmed_w is not None else state.effective_w,
-        binding=decision.binding.value if decision else "idle",
+        binding=decision.binding if decision else Layer.IDLE,
         status=status,
         reason=reason,
         measured_w=allocation.measured_w,

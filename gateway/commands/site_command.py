@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.authority.layers import PowerRequest, cannot_reach, dead_band
-from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, Layer, decide, same_direction
+from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, decide, same_direction
 from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry
 from gateway.control.site_decision import SiteDecision
@@ -13,7 +13,7 @@ from gateway.energy.dispatch import share_command
 from gateway.energy.resource import Resource
 from gateway.model.command import Body, Verb, signed_power
 from gateway.model.reason import Code, Reason, because
-from gateway.model.result import Share, Status
+from gateway.model.result import Layer, Share, Status
 
 EXCLUDING = frozenset({Code.STATION_REFUSED, Code.STATION_SILENT, Code.NOT_SEEN_ON_METER, Code.METER_SILENT})
 UNLIMITED_W = 1e9  # requests everything there is
@@ -32,7 +32,7 @@ class SiteCommands:
         states = [state for state in self._registry if self.may_take_part(state, verb, body)]
         if not states:
             text = "No vehicle can take part: none is in a session, or commands of a higher priority are in force."
-            return CommandDecision.refusal(because(Code.NO_CARS, text), Layer.STATION.value, total_w)
+            return CommandDecision.refusal(because(Code.NO_CARS, text), Layer.STATION, total_w)
         granted_w, site = self._within_site(total_w, states)
         alone = {state.name: self._alone(state, total_w, body) for state in states}
         powers = self._share_over(states, alone, granted_w)
@@ -40,15 +40,15 @@ class SiteCommands:
         shares = tuple(_share(state, powers[state.name], alone[state.name], site, total_w) for state in states)
         each = tuple(powers.items())
         if abs(effective_w - total_w) <= MARGIN_W:
-            layer = Layer.COMMAND.value
+            layer = Layer.COMMAND
             return CommandDecision(Status.ACCEPTED, GRANTED, total_w, effective_w, layer, True, shares, each)
         limited_by_site = abs(effective_w - granted_w) <= MARGIN_W
         binding, reason = _limiting(site if limited_by_site else None, alone.values())
         if abs(effective_w) <= MARGIN_W:
-            return CommandDecision(Status.REFUSED, reason, total_w, None, binding.value, shares=shares)
+            return CommandDecision(Status.REFUSED, reason, total_w, None, binding, shares=shares)
         text = f"The vehicles together get {effective_w:.0f} W of {total_w:.0f} W. {reason.text}"
         reason = because(reason.code, text)
-        return CommandDecision(Status.CLAMPED, reason, total_w, effective_w, binding.value, True, shares, each)
+        return CommandDecision(Status.CLAMPED, reason, total_w, effective_w, binding, True, shares, each)
 
     def share(self, command: ActiveCommand, states: list[EvseControlState]) -> dict[str, float]:
         """Return the power of each EVSE that takes part in a command in force."""
@@ -115,7 +115,7 @@ def _share(state: EvseControlState, power_w: float, alone: Decision, site: Decis
     return Share(
         evse=state.name,
         effective_w=power_w,
-        binding=alone.binding.value if limited or not gets else Layer.COMMAND.value,
+        binding=alone.binding if limited or not gets else Layer.COMMAND,
         status=(Status.CLAMPED if limited else Status.ACCEPTED) if gets else Status.REFUSED,
         reason=because(alone.code, alone.text) if limited or not gets else GRANTED,
     )

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from gateway.authority.layers import cannot_reach, charges_in_s
-from gateway.authority.priority import MARGIN_W, Decision, Layer, above_command, ends_supply, same_direction
+from gateway.authority.priority import MARGIN_W, Decision, above_command, ends_supply, same_direction
 from gateway.authority.ramp import walk
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
 from gateway.control.publisher import EventPublisher
@@ -21,7 +21,7 @@ from gateway.control.settings import RAMP_STEP_S, ServiceSettings
 from gateway.control.site_decision import SiteDecision
 from gateway.model.journal import Step
 from gateway.model.reason import Code, Reason, because
-from gateway.model.result import Status
+from gateway.model.result import Layer, Status
 from gateway.model.state import Happened
 from gateway.model.station import Answer, Outcome, Stations
 from protocols.ports import Clock, Scope

@@ -16,7 +16,7 @@ from gateway.authority.grid_limits import (
     unreported_bound,
     zero_bound,
 )
-from gateway.authority.priority import Bound, Layer
+from gateway.authority.priority import Bound
 from gateway.authority.site_limits import demand_window_bound
 from gateway.energy.on_grid import GridStep
 from gateway.energy.resilience.island_balance import IslandShares
@@ -24,6 +24,7 @@ from gateway.energy.resource import STORAGE, Resource
 from gateway.energy.resources import ResourceBuilder
 from gateway.energy.view import Car, EvseOrders, View
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 
 Evses = dict[str, EvseOrders]
 

@@ -12,6 +12,21 @@ from gateway.model.moment import Stamp
 from gateway.model.reason import Reason
 
 
+class Layer(StrEnum):
+    """Layers, highest first. The values are `binding` in MQTT, the API, the journal and the log."""
+
+    STATION = "station"
+    VEHICLE = "vehicle"
+    EMERGENCY_STOP = "emergency_stop"
+    GRID_CODE = "grid_code"
+    ISLAND = "island"
+    SITE = "site"
+    SOC_FLOOR = "soc_floor"
+    COMMAND = "command"
+    OPTIMISER = "optimiser"
+    IDLE = "idle"
+
+
 class Status(StrEnum):
     """First accepted, clamped or refused; after the first two exactly one of the other four."""
 
@@ -39,7 +54,7 @@ class Share(Message):
 
     evse: str
     effective_w: float
-    binding: str
+    binding: Layer
     status: Status
     reason: Reason
     measured_w: float | None = None
@@ -55,7 +70,7 @@ class Result(Message):
     reason: Reason
     requested_w: float | None = None
     effective_w: float | None = None
-    binding: str | None = Field(default=None, description="the limiting constraint of effective_w")
+    binding: Layer | None = Field(default=None, description="the limiting constraint of effective_w")
     lease_until: Stamp | None = None
     measured: Measured | None = None
     shares: tuple[Share, ...] | None = Field(

@@ -16,6 +16,7 @@ from gateway.model.energy_state import EnergyState
 from gateway.model.message import Message
 from gateway.model.moment import Stamp
 from gateway.model.reason import Reason
+from gateway.model.result import Layer
 
 
 class GatewayStatus(Message):
@@ -107,7 +108,7 @@ class EvseState(Message):
     power_w: float | None = None
     setpoint_w: float | None = Field(default=None, description="set-point that the station confirmed")
     effective_w: float = Field(description="power that the control hierarchy allows now")
-    binding: str
+    binding: Layer
     reason: Reason
     command: CommandState | None = None
     lease_until: Stamp | None = None
@@ -234,7 +235,7 @@ class EventMessage(Message):
 class LayerState(Message):
     """One layer of the control hierarchy: its range and what it and the layers above leave; null is no limit."""
 
-    layer: str
+    layer: Layer
     low_w: float | None
     high_w: float | None
     left_low_w: float | None
@@ -249,7 +250,7 @@ class Explanation(Message):
     evse: str
     effective_w: float
     setpoint_w: float | None
-    binding: str
+    binding: Layer
     reason: Reason
     layers: tuple[LayerState, ...]
     command: CommandState | None

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from gateway import __version__
-from gateway.authority.priority import Layer
 from gateway.model.command import MAX_POWER_W, SiteMode
+from gateway.model.result import Layer
 from gateway.model.state import EvseState, Happened, SessionState
 from gateway.mqtt.topics import Topics, to_id
 

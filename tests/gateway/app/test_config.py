@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.authority.priority import Layer
 from gateway.cli import operator_actions
 from gateway.config import Config, ConfigError, from_table, load
 from gateway.config.mapping import broker_link, csms_settings, mqtt_settings, service_settings
 from gateway.config.reference import HEAD, as_markdown
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from tests.peers import ROOT
 
 EXAMPLE = re.search(r"```toml\n(.*?)```", HEAD, re.DOTALL)

@@ -19,8 +19,9 @@ from gateway.authority.grid_limits import (
     unreported_bound,
     zero_bound,
 )
-from gateway.authority.priority import Bound, Layer
+from gateway.authority.priority import Bound
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Grid, GridReport, InputKind, Site, SitePolicy
 
 INF = math.inf

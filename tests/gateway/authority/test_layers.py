@@ -21,7 +21,7 @@ from gateway.authority.layers import (
     nothing_left,
     own_needs,
 )
-from gateway.authority.priority import Bound, Decision, Layer, decide
+from gateway.authority.priority import Bound, Decision, decide
 from gateway.authority.soc_floors import Floor, Reserve, ReserveInForce, floor_in_force, floors_of
 from gateway.model.command import POWER_VERBS, Verb
 from gateway.model.event import (
@@ -38,6 +38,7 @@ from gateway.model.event import (
 )
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Grid, InputKind, Site, SitePolicy
 
 INF = math.inf

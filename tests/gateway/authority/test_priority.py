@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.authority.priority import RANK, Bound, DeadBand, Layer, above_command, decide, ends_supply
+from gateway.authority.priority import RANK, Bound, DeadBand, above_command, decide, ends_supply
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 
 WATTS = st.one_of(st.floats(-50_000, 50_000), st.sampled_from([-math.inf, math.inf, 0.0, -0.0, 5e-324]))
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import gateway
 from gateway.authority.layers import PowerRequest, Situation, dead_band, hardware_power, layers
-from gateway.authority.priority import Bound, Decision, Layer, decide
+from gateway.authority.priority import Bound, Decision, decide
 from gateway.authority.site_limits import base_power, site_bounds
 from gateway.authority.soc_floors import (
     Reserve,
@@ -37,6 +37,7 @@ from gateway.model.command import SiteMode
 from gateway.model.event import PowerLimits, VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Grid, InputKind, Inputs, Load, Price, PricePeriod, Site, SitePolicy, Storage, Switch
 
 START = 1_800_000_000.0 - 1_800_000_000.0 % 86_400

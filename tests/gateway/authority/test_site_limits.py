@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.authority.demand_window import open_window
 from gateway.authority.meter_model import Band, BaseLoad
-from gateway.authority.priority import Bound, Layer, decide
+from gateway.authority.priority import Bound, decide
 from gateway.authority.site_limits import (
     Base,
     Headroom,
@@ -28,6 +28,7 @@ from gateway.authority.site_limits import (
     window_limit_w,
 )
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import AnyInput, Grid, InputKind, Load, Pv, Site, SitePolicy, Storage
 
 FLOOR = Bound(Layer.SOC_FLOOR, low_w=0.0, code=Code.BELOW_FLOOR)

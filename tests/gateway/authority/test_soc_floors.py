@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authority.layers import PowerRequest, Situation, layers
-from gateway.authority.priority import Bound, Decision, Layer, decide
+from gateway.authority.priority import Bound, Decision, decide
 from gateway.authority.soc_floors import (
     NO_FLOOR,
     Floor,
@@ -25,6 +25,7 @@ from gateway.authority.soc_floors import (
 from gateway.model.event import EvseDescribed, NeedsStated, PowerLimits, SessionStarted, StationConnected, VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Site, SitePolicy
 
 LIMITS = PowerLimits(11_000.0, 10_000.0)

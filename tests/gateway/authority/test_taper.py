@@ -9,13 +9,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.authority.layers import PowerRequest, Situation, hardware_power, layers
-from gateway.authority.priority import Layer, decide
+from gateway.authority.priority import decide
 from gateway.authority.soc_floors import Floor, absorbable_w, taper_bound, taper_w
 from gateway.energy.dispatch import share_command
 from gateway.energy.resource import Resource
 from gateway.model.event import PowerLimits, VehicleNeeds
 from gateway.model.evse import Evse
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Site, SitePolicy
 
 LIMITS = PowerLimits(11_000.0, 10_000.0)

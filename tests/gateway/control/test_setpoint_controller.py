@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from emulators.runtime.clock import START
-from gateway.authority.priority import Bound, Layer
+from gateway.authority.priority import Bound
 from gateway.authority.ramp import Ramp
 from gateway.control.control_state import Stage
 from gateway.control.setpoint import State
@@ -18,7 +18,7 @@ from gateway.model.command import Schedule, Verb
 from gateway.model.event import PlugState
 from gateway.model.journal import Step
 from gateway.model.reason import Code
-from gateway.model.result import Status
+from gateway.model.result import Layer, Status
 from gateway.model.site import Grid, InputKind, Load
 from gateway.model.station import Answer, Outcome
 from tests.gateway.control.controller_rig import ControllerRig

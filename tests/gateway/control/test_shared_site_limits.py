@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.priority import Bound, Layer
+from gateway.authority.priority import Bound
 from gateway.authority.site_limits import Base
 from gateway.control.site_decision import SharedLimits
 from gateway.energy.service import SAME_SHARE, SAME_W, _hardly_more
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 
 WATTS = st.floats(-50_000, 50_000)
 

@@ -11,13 +11,14 @@ import pytest
 from emulators.runtime.clock import START
 from gateway.authority.layers import PowerRequest
 from gateway.authority.meter_model import STORAGE, Band
-from gateway.authority.priority import Bound, Layer
+from gateway.authority.priority import Bound
 from gateway.authority.site_limits import Base
 from gateway.authority.soc_floors import Reserve, ReserveInForce
 from gateway.control.control_state import Allocation, EvseControlState
 from gateway.control.site_decision import SharedLimits
 from gateway.model.event import PowerLimits
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Grid, GridReport, InputKind, Load, SitePolicy, Storage, Switch
 from tests.gateway.control.site_parts import VEHICLE, SiteParts, a_command
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from gateway.authority.priority import Bound, Layer, decide
+from gateway.authority.priority import Bound, decide
 from gateway.authority.soc_floors import Floor, discharge_bound, floor_reached, trip_wh, vehicle_floors
 from gateway.energy.controller import SiteController
 from gateway.energy.reason import Decided
@@ -19,6 +19,7 @@ from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, Orders, View
 from gateway.model.command import SiteMode
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Grid, InputKind, Inputs, Load, Price, Pv, Storage, Storm, Switch
 
 HYSTERESIS_PCT = 2.0

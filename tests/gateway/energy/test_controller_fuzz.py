@@ -8,12 +8,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.authority.priority import Bound, Layer, decide
+from gateway.authority.priority import Bound, decide
 from gateway.authority.soc_floors import Floor, floor_in_force
 from gateway.energy.controller import SiteController
 from gateway.energy.settings import EnergySection, SeasonTable, StorageTable, TierTable
 from gateway.energy.view import Car, View
 from gateway.model.command import SiteMode
+from gateway.model.result import Layer
 from gateway.model.site import (
     Arrival,
     ArrivingCar,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.authority.priority import Bound, Layer
+from gateway.authority.priority import Bound
 from gateway.authority.site_limits import Headroom
 from gateway.energy.dispatch import Shares
 from gateway.energy.evse_orders import grid_orders, island_orders, unreported_orders, zero_orders
@@ -19,6 +19,7 @@ from gateway.energy.resources import ResourceBuilder
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import Car, EvseOrders, View
 from gateway.model.reason import Code
+from gateway.model.result import Layer
 from gateway.model.site import Inputs
 from tests.gateway.energy.cars import car
 
