@@ -19,7 +19,7 @@ from gateway.csms.persistence import POLICY, STATION, TOKEN, UNKNOWN_STATIONS
 from gateway.csms.registration import canonical
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
-from gateway.csms.tokens import Status, Token
+from gateway.csms.tokens import CENTRAL, Status, Token
 from gateway.csms.websocket_server import STATION_ID
 from gateway.model.journal import Forgotten, Record
 from gateway.store.store import StoreError
@@ -179,7 +179,7 @@ class Admin:
         token = Token(
             name,
             content["status"],
-            content.get("type") or "Central",
+            content.get("type") or CENTRAL,
             parse(expiry),
             content.get("parent"),
             tuple(content.get("allowed_energy_transfer") or ()),

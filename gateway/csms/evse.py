@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNeeds
-from protocols.ocpp.schema import Payload
+from protocols.ocpp.schema import ErrorCode, Payload
 
 FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
 DER_CONTROL = "DER"  # first member of the sources of DER controls
@@ -49,7 +49,7 @@ class Unsupported:
 
     def answered(self, code: str, now: float) -> None:
         """Apply a refusal, or with another code or none its end."""
-        if code not in ("NotImplemented", "NotSupported"):
+        if code not in (ErrorCode.NOT_IMPLEMENTED, ErrorCode.NOT_SUPPORTED):
             self.count = 0
             return
         self.count, self.code = self.count + 1, code

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from gateway.csms.errors import RequestRejected
 from gateway.csms.pending_settings import REBOOT_REQUIRED
 from gateway.csms.station import Station
+from gateway.csms.tokens import CENTRAL
 from gateway.model import operation as op
 from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.schema import Payload, Version
@@ -278,7 +279,7 @@ def _place(request: op.ConnectorOperation) -> Payload | None:
 
 def _token(station: Station, name: str, kind: str | None) -> Payload:
     known = station.context.tokens.get(name)
-    return {"idToken": name, "type": kind or (known.type if known is not None else "Central")}
+    return {"idToken": name, "type": kind or (known.type if known is not None else CENTRAL)}
 
 
 def _variable(one: op.Variable) -> Payload:

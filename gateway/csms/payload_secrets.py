@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gateway.csms.pending_settings import REBOOT_REQUIRED
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Answered, Refused, Reply
 from protocols.ocpp.schema import Payload
 
 HIDDEN = "***"
-ACCEPTED = "Accepted"  # of ChangeConfiguration and SetVariables
+ACCEPTED = v21.SetVariableStatusEnumType.accepted  # ChangeConfiguration of 1.6 has the same name
 
 
 def password_in(action: str, payload: Payload) -> str | None:

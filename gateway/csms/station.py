@@ -31,6 +31,7 @@ from gateway.model.station import OutcomeCode, evse_name
 from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, vendor
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Answered, ErrorReceived, Lost, Refused, Reply, ResultReceived, TimedOut
 from protocols.ocpp.io import Link
 from protocols.ocpp.rpc import CallReceived, Priority, QueueFull, Refusal, Rpc, SendReceived, Violated
@@ -89,7 +90,9 @@ class Station(BackgroundTasks, ReportedVariables):
         self.reports: dict[int, asyncio.Queue[Payload]] = {}  # parts of reports that are waited for, by request id
         self.streams = Streams()
         self.clock = StationClock()
-        self.rate_unit: str | None = None  # of charging profiles, where it is known which one the station takes
+        self.rate_unit: v21.ChargingRateUnitEnumType | None = (
+            None  # of charging profiles, where it is known which one the station takes
+        )
         self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
         self.handlers: Handlers = {}
         self._rate = TokenBucket(context.settings.max_calls_per_s, context.settings.max_burst)

@@ -16,6 +16,7 @@ Status = v21.AuthorizationStatusEnumType
 _STATUS_16: dict[str, str] = {status: status for status in v16.AuthorizationStatus}
 # C01, C02: no identification, so authorisation is never refused.
 FREE_TYPES = frozenset({"NoAuthorization"})
+CENTRAL = "Central"  # type of an idToken of the CSMS; in 2.1 the types are no enumeration
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Token:
 
     id: str
     status: str = Status.accepted.value
-    type: str = "Central"
+    type: str = CENTRAL
     expiry: float | None = None
     parent: str | None = None
     energy_transfer: tuple[str, ...] = ()  # 2.1 allowedEnergyTransfer; empty: every mode
@@ -73,7 +74,7 @@ class Tokens:
         if known is not None and known.expiry is not None:
             info["cacheExpiryDateTime"] = stamp(known.expiry)
         if known is not None and known.parent:
-            info["groupIdToken"] = {"idToken": known.parent, "type": "Central"}
+            info["groupIdToken"] = {"idToken": known.parent, "type": CENTRAL}
         return info
 
     def info_16(self, token: str, wall: float, status: str | None = None) -> Payload:

@@ -10,18 +10,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
-from gateway.model.energy_state import GridFormingState
+from gateway.model.energy_state import FormingBy, GridFormingState
 from gateway.model.station import Answer, GridFormingStations, Outcome, OutcomeCode, Stations
 from protocols.ports import Clock
 
 AGAIN_S = 10.0
 UNABLE_S = 300.0  # an EVSE that did not accept the order to form is not chosen again before
 GAPLESS_S = 30.0  # where two may form for a moment: for how long the one before continues until the next has confirmed
-FormingBy = Literal["order", "hardware", "nobody"]
 
 
 class GridFormingService:
@@ -60,7 +58,7 @@ class GridFormingService:
         if evse != self._wanted:
             self._wanted, self._wanted_at = evse, self._clock.now()
             self._tried_at.clear()
-            self._set_state(evse, "hardware", "No order has been sent yet.")
+            self._set_state(evse, FormingBy.HARDWARE, "No order has been sent yet.")
         if self._stations is None:
             return
         for name in self._forming_now():
@@ -164,10 +162,10 @@ class GridFormingService:
 
     def _show(self, evse: str, outcome: Outcome) -> None:
         if outcome.answer is Answer.APPLIED:
-            self._set_state(evse, "order", "The station accepted the order to form.")
+            self._set_state(evse, FormingBy.ORDER, "The station accepted the order to form.")
         elif outcome.code == OutcomeCode.NO_FORMING:
-            self._set_state(evse, "hardware", outcome.text)
+            self._set_state(evse, FormingBy.HARDWARE, outcome.text)
         else:
             cause = f"{outcome.code} {outcome.text}".strip()
-            self._set_state(evse, "nobody", f"The station did not accept the order to form: {cause}")
+            self._set_state(evse, FormingBy.NOBODY, f"The station did not accept the order to form: {cause}")
         self._publisher.changed(None)

@@ -19,7 +19,7 @@ from gateway.energy.modes import MODES
 from gateway.energy.modes.mode import Mode, Situation, Target, TargetCode
 from gateway.energy.plan_shares import share_as_planned
 from gateway.energy.planning.assembly import tariff_now
-from gateway.energy.planning.problem import Plan, PlanSource
+from gateway.energy.planning.problem import Plan
 from gateway.energy.reason import Decided, LimitBinds
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.resource import STORAGE, Resource
@@ -27,6 +27,7 @@ from gateway.energy.settings import EnergySection
 from gateway.energy.tracking_supervision import TrackingSupervision
 from gateway.energy.view import View
 from gateway.model.command import SiteMode
+from gateway.model.energy_state import PlanSource
 from gateway.model.reason import Code
 from gateway.model.site import Freshness, Grid, InputKind, Load, Meter, Pv, Storage
 from protocols.quantities import clamp

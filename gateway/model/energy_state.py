@@ -89,10 +89,17 @@ class ReserveState(Message):
     next: AnnouncedReserve | None
 
 
+class PlanSource(StrEnum):
+    """Method that found a plan."""
+
+    OPTIMUM = "optimum"
+    RULES = "rules"
+
+
 class PlanState(Message):
     """Series of the look-ahead plan; one value per step from `start`."""
 
-    source: str
+    source: PlanSource
     reason: str
     made_at: UnixTime
     start: UnixTime
@@ -140,11 +147,19 @@ class AutonomyHours(Message):
     high: float
 
 
+class FormingBy(StrEnum):
+    """Origin of the selection of grid-forming."""
+
+    ORDER = "order"
+    HARDWARE = "hardware"
+    NOBODY = "nobody"  # the station did not accept the order
+
+
 class GridFormingState(Message):
     """Way in which the grid-forming EVSE was set to form."""
 
     evse: str
-    by: Literal["order", "hardware", "nobody"]
+    by: FormingBy
     reason: str
 
 

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 from emulators.charger.hardware.power_stage import Bounds, PowerStage
 from emulators.ev.car import Car
 from protocols.iso15118.iso20.setpoint import EnergyRequests
+from protocols.ocpp.enums import v21
+
+Transfer = v21.EnergyTransferModeEnumType
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,8 @@ class Needs:
     max_discharge_w: float = 0.0
     min_charge_w: float = 0.0
     min_discharge_w: float = 0.0
-    energy_transfer: str = "DC_BPT"
-    available: tuple[str, ...] = ("DC_BPT", "DC")
+    energy_transfer: str = Transfer.dc_bpt
+    available: tuple[str, ...] = (Transfer.dc_bpt, Transfer.dc)
     dynamic: bool = True
     vehicle: str | None = None  # EVCCID
     requested_by_station: bool = False  # repeated at the station's request, not because the needs changed
@@ -151,8 +154,8 @@ class CarPowerPath(PowerPath):
             max_discharge_w=min(limits.max_discharge_w, self.max_discharge_w) if bidirectional else 0.0,
             min_charge_w=limits.min_charge_w,
             min_discharge_w=limits.min_discharge_w if bidirectional else 0.0,
-            energy_transfer="DC_BPT" if bidirectional else "DC",
-            available=("DC_BPT", "DC") if bidirectional else ("DC",),
+            energy_transfer=Transfer.dc_bpt if bidirectional else Transfer.dc,
+            available=(Transfer.dc_bpt, Transfer.dc) if bidirectional else (Transfer.dc,),
             vehicle=car.spec.evcc_id,
             max_charge_a=limits.max_charge_a,
             min_voltage_v=limits.min_voltage_v,

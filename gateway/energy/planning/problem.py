@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from gateway.authority.soc_floors import METER_EFFICIENCY
+from gateway.model.energy_state import PlanSource
 
 LEAST_STEP_S = 60.0  # a first step shorter than this is left out
 
@@ -93,13 +93,6 @@ class Problem:
         """Return the duration of each step from now, h."""
         first = max(self.start + self.step_s - self.wall, LEAST_STEP_S)
         return [first / 3600, *([self.step_s / 3600] * (self.steps - 1))]
-
-
-class PlanSource(StrEnum):
-    """How a plan was found."""
-
-    OPTIMUM = "optimum"
-    RULES = "rules"
 
 
 @dataclass(frozen=True, slots=True)

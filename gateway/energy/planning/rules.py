@@ -12,9 +12,10 @@ import math
 from statistics import median
 
 from gateway.energy.planning.model import left_price, missing_price, place
-from gateway.energy.planning.problem import Plan, PlanSource, Problem, Visit
+from gateway.energy.planning.problem import Plan, Problem, Visit
 from gateway.energy.price import CHEAP_QUANTILE, EXPENSIVE_QUANTILE
 from gateway.energy.resource import REFILL_S
+from gateway.model.energy_state import PlanSource
 
 
 def rule_plan(problem: Problem, reason: str) -> Plan:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.energy.planning.model import Block, Model, build
-from gateway.energy.planning.problem import Plan, PlanSource, Problem
+from gateway.energy.planning.problem import Plan, Problem
+from gateway.model.energy_state import PlanSource
 
 Statuses = NDArray[np.int8]
 MIP_GAP, GOOD_GAP = 1e-3, 0.01  # relative distance from the optimum: aimed at, and enough when the time is over

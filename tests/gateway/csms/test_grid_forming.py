@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.bench.plain_station import PlainStations
 from gateway.clock import SystemClock
 from gateway.energy.grid_forming import AGAIN_S, GridFormingService
-from gateway.model.energy_state import GridFormingState
+from gateway.model.energy_state import FormingBy, GridFormingState
 from gateway.model.station import Answer, GridFormingStations, Outcome
 from protocols.ocpp import vendor
 from protocols.ocpp.schema import Version
@@ -181,7 +181,7 @@ async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> N
             grid_forming.step("CP1-1", confirmed_open=True)
             await rig.wait(1.0)
         assert len(stations.forming_orders) == 5
-        assert grid_forming.state == GridFormingState(evse="CP1-1", by="hardware", reason="by its hardware")
+        assert grid_forming.state == GridFormingState(evse="CP1-1", by=FormingBy.HARDWARE, reason="by its hardware")
 
 
 @settings(max_examples=60)

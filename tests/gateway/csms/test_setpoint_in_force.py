@@ -10,6 +10,7 @@ import pytest
 
 from gateway.csms import negotiated_profile
 from gateway.csms.csms import Csms
+from gateway.csms.setpoint import Unit
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.journal import Record
 from gateway.model.station import Answer
@@ -159,7 +160,7 @@ async def test_0_w_does_not_wait_for_the_response_to_another_order(power_w: floa
 # the fallback profile in either unit ----------------------------------------------------------------------------------
 
 
-async def attempts(one: Session, rate_unit: str | None, answer: dict[str, Any]) -> list[tuple[str, float]]:
+async def attempts(one: Session, rate_unit: Unit | None, answer: dict[str, Any]) -> list[tuple[str, float]]:
     """Return unit and limit of each attempt to install the fallback profile."""
     station = one.raw.csms.stations["CP1"]
     station.settings = replace(station.settings, fallback_limit_w=4100.0)
@@ -179,9 +180,9 @@ async def test_where_the_unit_is_unknown_a_rejected_profile_is_sent_in_the_other
     async with early(Version.V16, "negative-limit") as one:
         assert await attempts(one, None, {"status": "NotSupported"}) == [watts] * 4
     async with early(Version.V16, "negative-limit") as one:
-        assert await attempts(one, "W", {"status": "Rejected"}) == [watts] * 4
+        assert await attempts(one, Unit.w, {"status": "Rejected"}) == [watts] * 4
     async with early(Version.V16, "negative-limit") as one:
-        assert await attempts(one, "A", {"status": "Rejected"}) == [amperes] * 4
+        assert await attempts(one, Unit.a, {"status": "Rejected"}) == [amperes] * 4
 
 
 async def test_the_fallback_profile_waits_for_no_other_call() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.csms import composite_schedule, vendor_channel
+from gateway.csms.setpoint import Unit
 from gateway.csms.station import Station
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
@@ -221,7 +222,7 @@ async def test_the_period_of_the_present_counts() -> None:
 async def test_amperes_are_read_with_the_measured_voltage() -> None:
     async with early(Version.V16, "negative-limit") as one:
         station = one.raw.csms.stations["CP1"]
-        station.rate_unit, station.evses[1].meter.voltage_v = "A", 200.0
+        station.rate_unit, station.evses[1].meter.voltage_v = Unit.a, 200.0
         assert await composite(one, LIMIT, periods((0, 10.0), chargingRateUnit="A")) == 6000.0
         assert one.calls == [(SCHEDULE, {"duration": 60, "chargingRateUnit": "A", "connectorId": 1})]
 

@@ -14,13 +14,14 @@ from gateway.authority.meter_model import MeterModel
 from gateway.authority.site_limits import Base, Headroom
 from gateway.energy.modes.mode import Target, TargetCode
 from gateway.energy.on_grid import GridStep, OnGrid, _goal_w, _pool, _returning
-from gateway.energy.planning.problem import Plan, PlanSource
+from gateway.energy.planning.problem import Plan
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.recharge_targets import RechargeTarget
 from gateway.energy.resource import STORAGE, Resource
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.energy.view import Car, View
 from gateway.model.command import SiteMode
+from gateway.model.energy_state import PlanSource
 from gateway.model.reason import Code
 from gateway.model.site import AnyInput, Grid, InputKind, Inputs, Load, Meter, Pv, Storage
 from tests.gateway.energy.cars import car

@@ -30,7 +30,10 @@ MAX_BACK_OFF_S = 3600.0
 BOOT_INTERVAL_S = 30.0  # where the CSMS states no interval or does not respond (B02.FR.07, B03.FR.05)
 MAX_TIMEOUTS = 2  # consecutive calls without a response, after which the connection is closed
 MAX_SENT = 1000  # messages in the diagnostics log
-NEVER_ACCEPTED = ("NotImplemented", "NotSupported")  # errors after which a notification is not sent again
+NEVER_ACCEPTED = (
+    ErrorCode.NOT_IMPLEMENTED,
+    ErrorCode.NOT_SUPPORTED,
+)  # such a notification is not repeated
 
 
 class CsmsLink:

@@ -19,8 +19,10 @@ from emulators.charger.station.context import StationContext, Work
 from emulators.charger.station.maintenance import file_transfer
 from emulators.charger.station.maintenance.certificate_store import CertificateStore, expired
 from emulators.charger.station.ocpp_enums import StopReason
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
+FirmwareStatus, LogStatus = v21.FirmwareStatusEnumType, v21.UploadLogStatusEnumType
 INSTALL_S = 5.0  # duration of an installation
 MAX_RETRIES = 10
 Notify = Callable[[str], Awaitable[None]]  # sends a status
@@ -58,8 +60,8 @@ class Maintenance:
         self.certificates = certificates
         self.firmware_version = context.config.firmware
         self.uploads = 0
-        self.log_status: tuple[str, int | None] = ("Idle", None)
-        self.firmware_status: tuple[str, int | None] = ("Idle", None)
+        self.log_status: tuple[str, int | None] = (LogStatus.idle, None)
+        self.firmware_status: tuple[str, int | None] = (FirmwareStatus.idle, None)
         self._upload: asyncio.Task[None] | None = None
         self._update: asyncio.Task[None] | None = None
 
@@ -86,20 +88,20 @@ class Maintenance:
         cancelled = _cancel(self._upload)
 
         async def set_status(status: str) -> None:
-            self.log_status = ("Idle" if status != "Uploading" else status, number)
+            self.log_status = (LogStatus.idle if status != LogStatus.uploading else status, number)
             await notify(status)
 
         async def work() -> None:
             for attempt in range(min(retries, MAX_RETRIES) + 1):
                 if attempt:
                     await self._context.clock.sleep(retry_after)
-                await set_status("Uploading")
+                await set_status(LogStatus.uploading)
                 try:
                     await file_transfer.put(url, name, self._lines(security))
                 except OSError:
                     await set_status(failed)
                 else:
-                    await set_status("Uploaded")
+                    await set_status(LogStatus.uploaded)
                     return
 
         self._upload = asyncio.get_running_loop().create_task(work())
@@ -135,33 +137,33 @@ class Maintenance:
 
     async def _install(self, firmware: Firmware, notify: Notify) -> None:
         context = self._context
-        await self._wait_until(firmware.retrieve_at, "DownloadScheduled", notify)
+        await self._wait_until(firmware.retrieve_at, FirmwareStatus.download_scheduled, notify)
         image = await self._fetch(firmware, notify)
         if image is None:
             return
-        await notify("Downloaded")
+        await notify(FirmwareStatus.downloaded)
         if firmware.certificate is not None:
             if not signed(image, firmware.certificate, firmware.signature or ""):
-                await notify("InvalidSignature")
+                await notify(FirmwareStatus.invalid_signature)
                 context.security_event("InvalidFirmwareSignature")
                 return
-            await notify("SignatureVerified")
-        scheduled = await self._wait_until(firmware.install_at, "InstallScheduled", notify)
+            await notify(FirmwareStatus.signature_verified)
+        scheduled = await self._wait_until(firmware.install_at, FirmwareStatus.install_scheduled, notify)
         if any(e.transaction is not None for e in context.evses.values()) and not scheduled:
-            await notify("InstallScheduled")  # L01.FR.07
+            await notify(FirmwareStatus.install_scheduled)  # L01.FR.07
         evses = list(context.evses.values())
         self._availability.set_resetting(evses, True)  # L01.FR.06
         await self._availability.wait_until_idle(evses)
-        await notify("Installing")
+        await notify(FirmwareStatus.installing)
         if not image:
-            await notify("InstallVerificationFailed")
+            await notify(FirmwareStatus.install_verification_failed)
             self._availability.set_resetting(evses, False)
             return
         await context.clock.sleep(INSTALL_S)
         self.firmware_version = firmware.url.rpartition("/")[2][:50] or "updated"
         context.save("firmware")
-        await notify("Installed")
-        self.firmware_status = ("Idle", None)
+        await notify(FirmwareStatus.installed)
+        self.firmware_status = (FirmwareStatus.idle, None)
         context.security_event("FirmwareUpdated")
         await context.reboot("FirmwareUpdate", StopReason.reboot)
 
@@ -177,12 +179,12 @@ class Maintenance:
         for attempt in range(min(firmware.retries, MAX_RETRIES) + 1):
             if attempt:
                 await self._context.clock.sleep(firmware.retry_after)
-            await notify("Downloading")
+            await notify(FirmwareStatus.downloading)
             try:
                 return await file_transfer.get(firmware.url)
             except OSError:
                 continue
-        await notify("DownloadFailed")
+        await notify(FirmwareStatus.download_failed)
         return None
 
 

@@ -12,7 +12,7 @@ from emulators.charger.station.context import StationContext
 from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.device_model.model import Name, component_of, variable_of
 from emulators.charger.station.monitoring.event_streams import EventStreams
-from emulators.charger.station.monitoring.monitors import HARD_WIRED, PRECONFIGURED, Monitor, MonitorEvent, Monitors
+from emulators.charger.station.monitoring.monitors import Monitor, MonitorEvent, Monitors, MonitorType, Origin
 from protocols.ocpp.schema import Payload, Version
 
 HOT_C = 70.0
@@ -24,8 +24,9 @@ def built_in(evses: Iterable[int]) -> list[Monitor]:
     found = []
     for number in evses:
         problem, heat = ("EVSE", number, "Problem", ""), ("EVSE", number, "Temperature", "")
-        found.append(Monitor(number, problem, "Delta", 1.0, 2, kind=HARD_WIRED, known="false"))
-        found.append(Monitor(100 + number, heat, "UpperThreshold", HOT_C, 3, kind=PRECONFIGURED))
+        found.append(Monitor(number, problem, MonitorType.delta, 1.0, 2, kind=Origin.hard_wired_monitor, known="false"))
+        hot = MonitorType.upper_threshold
+        found.append(Monitor(100 + number, heat, hot, HOT_C, 3, kind=Origin.preconfigured_monitor))
     return found
 
 

@@ -14,10 +14,14 @@ from emulators.charger.station.store import Saved
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
-HARD_WIRED, PRECONFIGURED, CUSTOM = "HardWiredMonitor", "PreconfiguredMonitor", "CustomMonitor"
-THRESHOLDS = frozenset({"UpperThreshold", "LowerThreshold"})
-PERIODS = frozenset({"Periodic", "PeriodicClockAligned"})
-CRITERIA = {"ThresholdMonitoring": THRESHOLDS, "DeltaMonitoring": frozenset({"Delta"}), "PeriodicMonitoring": PERIODS}
+MonitorType, Origin, Criterion = v21.MonitorEnumType, v21.EventNotificationEnumType, v21.MonitoringCriterionEnumType
+THRESHOLDS = frozenset({MonitorType.upper_threshold, MonitorType.lower_threshold})
+PERIODS = frozenset({MonitorType.periodic, MonitorType.periodic_clock_aligned})
+CRITERIA: dict[str, frozenset[str]] = {
+    Criterion.threshold_monitoring: THRESHOLDS,
+    Criterion.delta_monitoring: frozenset({MonitorType.delta}),
+    Criterion.periodic_monitoring: PERIODS,
+}
 MAX_MONITORS = 200
 SEVERITIES = range(10)
 CUSTOM_FROM = 1000  # ids below are those of factory monitors
@@ -33,7 +37,7 @@ class Monitor:
     value: float
     severity: int
     transaction: bool = False
-    kind: str = CUSTOM
+    kind: str = Origin.custom_monitor
     active: bool = True
     exceeded: bool = False
     known: str | None = None  # Delta: value when the monitor was set or fired last
@@ -78,7 +82,7 @@ class Monitors:
     @property
     def custom(self) -> bool:
         """True if the CSMS has set a monitor. Values of factory monitors do not change while a station is idle."""
-        return any(one.kind == CUSTOM for one in self._all.values())
+        return any(one.kind == Origin.custom_monitor for one in self._all.values())
 
     def get(self, number: int) -> Monitor | None:
         """Return the monitor of an id."""
@@ -89,12 +93,12 @@ class Monitors:
     def set(self, requested: Payload, name: Name, variable: Variable, now: float) -> tuple[str, Monitor | None]:
         """Apply one SetMonitoringData for an existing variable; return status and monitor (N04.FR.05-16)."""
         kind, value, number = requested["type"], float(requested["value"]), requested.get("id")
-        if kind not in THRESHOLDS | PERIODS | {"Delta"} or (kind in THRESHOLDS and not variable.numeric):
+        if kind not in THRESHOLDS | PERIODS | {MonitorType.delta} or (kind in THRESHOLDS and not variable.numeric):
             return v21.SetMonitoringStatusEnumType.unsupported_monitor_type, None
         if requested["severity"] not in SEVERITIES or not self._valid(kind, value, variable):
             return v21.SetMonitoringStatusEnumType.rejected, None
         before = None if number is None else self._all.get(number)
-        if number is not None and (before is None or before.name != name or before.kind == HARD_WIRED):
+        if number is not None and (before is None or before.name != name or before.kind == Origin.hard_wired_monitor):
             return v21.SetMonitoringStatusEnumType.rejected, None
         if any(
             (one.name, one.type, one.severity) == (name, kind, requested["severity"]) and one is not before
@@ -117,7 +121,7 @@ class Monitors:
         if kind in THRESHOLDS:  # N04.FR.06
             low, high = variable.low, variable.high
             return (low is None or value >= low) and (high is None or value <= high)
-        return value >= 0 if kind == "Delta" else value > 0
+        return value >= 0 if kind == MonitorType.delta else value > 0
 
     # N06, N03, N02
 
@@ -126,7 +130,7 @@ class Monitors:
         found = self._all.get(number)
         if found is None:
             return v21.ClearMonitoringStatusEnumType.not_found
-        if found.kind == HARD_WIRED:
+        if found.kind == Origin.hard_wired_monitor:
             return v21.ClearMonitoringStatusEnumType.rejected
         del self._all[number]
         return v21.ClearMonitoringStatusEnumType.accepted
@@ -134,10 +138,10 @@ class Monitors:
     def set_base(self, base: str) -> None:
         """Apply SetMonitoringBase (N03). Custom monitors remain only with base All."""
         self.base = base
-        mine = {n: m for n, m in self._all.items() if m.kind == CUSTOM} if base == "All" else {}
+        mine = {n: m for n, m in self._all.items() if m.kind == Origin.custom_monitor} if base == "All" else {}
         for one in self._factory:
             if one.id not in mine:
-                mine[one.id] = replace(one, active=one.kind == HARD_WIRED or base != "HardWiredOnly")
+                mine[one.id] = replace(one, active=one.kind == Origin.hard_wired_monitor or base != "HardWiredOnly")
         self._all = mine
 
     def set_level(self, severity: int) -> None:
@@ -171,7 +175,7 @@ class Monitors:
 
     def _evaluate(self, one: Monitor, value: object, now: float) -> MonitorEvent | None:
         if one.type in PERIODS:
-            if one.type == "Periodic":
+            if one.type == MonitorType.periodic:
                 due, last = now >= one.since + one.value, one.since + one.value
                 last += floor(max(0.0, now - last) / one.value) * one.value  # neither drift nor a burst
             else:
@@ -180,15 +184,15 @@ class Monitors:
             if due:
                 one.since = last
             return MonitorEvent(one, as_text(value), "Periodic") if due else None
-        if one.type == "Delta":
+        if one.type == MonitorType.delta:
             if not _moved(one.known, value, one.value):
                 return None
             one.known = as_text(value)
-            return MonitorEvent(one, one.known, "Delta")
+            return MonitorEvent(one, one.known, v21.EventTriggerEnumType.delta)
         number = _number(value)
         if number is None:
             return None
-        beyond = number > one.value if one.type == "UpperThreshold" else number < one.value
+        beyond = number > one.value if one.type == MonitorType.upper_threshold else number < one.value
         if beyond == one.exceeded:
             return None
         one.exceeded = beyond
@@ -198,9 +202,9 @@ class Monitors:
         """Return when the next periodic monitor fires, Unix time."""
         times = []
         for one in self._all.values():
-            if one.active and one.type == "Periodic":
+            if one.active and one.type == MonitorType.periodic:
                 times.append(one.since + one.value)
-            elif one.active and one.type == "PeriodicClockAligned":
+            elif one.active and one.type == MonitorType.periodic_clock_aligned:
                 times.append((floor(one.since / one.value + 1e-9) + 1) * one.value)
         return min(times, default=None)
 

@@ -17,6 +17,7 @@ from protocols.ocpp.events import Answered
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
+Status = v16.ChargePointStatus
 FREE_TAG = "FREE"  # idTag of transactions without authorisation
 _REASONS: dict[str, v16.Reason] = {
     StopReason.de_authorized: v16.Reason.de_authorized,
@@ -87,9 +88,9 @@ class Messages16:
         if evse.status != ConnectorStatus.occupied:
             return evse.status
         if evse.transaction is None:
-            return "Finishing" if evse.finishing else "Preparing"
+            return Status.finishing if evse.finishing else Status.preparing
         state = evse.transaction.state
-        return state if state in ENERGY_STATES else "Preparing"
+        return state if state in ENERGY_STATES else Status.preparing
 
     async def authorize(self, evse: EvseState, token: str, token_type: str) -> bool:
         """Send Authorize; return True if the tag is accepted (4.1)."""

@@ -23,13 +23,14 @@ SAMPLED = frozenset(
         TriggerReason.operation_mode_changed, TriggerReason.trigger,
     }
 )  # fmt: skip
+EventType = v21.TransactionEventEnumType
 SAMPLE_CLOCK = v21.ReadingContextEnumType.sample_clock
 SAMPLE_PERIODIC = v21.ReadingContextEnumType.sample_periodic
 TRIGGERED = v21.ReadingContextEnumType.trigger
 MAX_FOR_END = 1000  # meter values of one transaction
 _CONTEXT = {
-    "Started": v21.ReadingContextEnumType.transaction_begin,
-    "Ended": v21.ReadingContextEnumType.transaction_end,
+    EventType.started: v21.ReadingContextEnumType.transaction_begin,
+    EventType.ended: v21.ReadingContextEnumType.transaction_end,
 }
 
 
@@ -80,7 +81,7 @@ class Messages2:
     def started(self, evse: EvseState, transaction: Transaction) -> None:
         """Queue the Started event (E01, E02; Q01.FR.02)."""
         trigger = TriggerReason.authorized if transaction.remote_start is None else TriggerReason.remote_start
-        body = self._event("Started", evse, transaction, trigger)
+        body = self._event(EventType.started, evse, transaction, trigger)
         body["evse"] = {"id": evse.number, "connectorId": 1}
         vehicle = transaction.vehicle if self._late else None
         body["idToken"] = id_token(transaction.token, transaction.token_type, vehicle)
@@ -106,11 +107,11 @@ class Messages2:
 
     def updated(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue an Updated event (E03, K01.FR.110)."""
-        self._put(self._event("Updated", evse, transaction, trigger), transaction)
+        self._put(self._event(EventType.updated, evse, transaction, trigger), transaction)
 
     def ended(self, evse: EvseState, transaction: Transaction, trigger: str) -> None:
         """Queue the Ended event (E06-E10, E13)."""
-        body = self._event("Ended", evse, transaction, trigger)
+        body = self._event(EventType.ended, evse, transaction, trigger)
         body["transactionInfo"]["stoppedReason"] = transaction.stopped or StopReason.local
         body["evse"] = {"id": evse.number, "connectorId": 1}
         if transaction.kept:
@@ -120,11 +121,11 @@ class Messages2:
     def _put(self, body: Payload, transaction: Transaction, essential: bool = False) -> None:
         self._station.enqueue(Message("TransactionEvent", body, transaction, essential))
 
-    def _event(self, kind: str, evse: EvseState, transaction: Transaction, trigger: str) -> Payload:
+    def _event(self, kind: EventType, evse: EvseState, transaction: Transaction, trigger: str) -> Payload:
         station = self._station
         info: Payload = {"transactionId": transaction.id, "chargingState": transaction.state}
         info["timeSpentCharging"] = round(transaction.seconds_charging)
-        if self._late and (kind != "Ended" or transaction.mode != OperationMode.charging_only):
+        if self._late and (kind != EventType.ended or transaction.mode != OperationMode.charging_only):
             info["operationMode"] = transaction.mode
         generic = trigger == TriggerReason.operation_mode_changed and not self._late
         body: Payload = {
@@ -138,21 +139,21 @@ class Messages2:
             body["offline"] = True
         if transaction.tariff is not None and not transaction.tariff_told:
             info["tariffId"], transaction.tariff_told = transaction.tariff["tariffId"], True  # I07.FR.32
-        if kind == "Ended" or trigger in (TriggerReason.running_cost, TriggerReason.tariff_changed):
-            details = self._station.tariffs.details(evse, kind == "Ended")
+        if kind == EventType.ended or trigger in (TriggerReason.running_cost, TriggerReason.tariff_changed):
+            details = self._station.tariffs.details(evse, kind == EventType.ended)
             if details is not None:
                 body["costDetails"] = details
         if self._late and evse.sleeping:
             body["evseSleep"] = True  # Q10.FR.04
         if trigger == TriggerReason.cable_plugged_in:
             body["evse"] = {"id": evse.number, "connectorId": 1}
-        if kind != "Updated" or trigger in SAMPLED:
+        if kind != EventType.updated or trigger in SAMPLED:
             values = self._sampled(kind, evse, transaction, trigger)
             if values:
                 body["meterValue"] = [{"timestamp": station.timestamp(), "sampledValue": values}]
         return body
 
-    def _sampled(self, kind: str, evse: EvseState, transaction: Transaction, trigger: str) -> list[Payload]:
+    def _sampled(self, kind: EventType, evse: EvseState, transaction: Transaction, trigger: str) -> list[Payload]:
         if self._station.quirks.clock_aligned_only and trigger == TriggerReason.meter_value_periodic:
             return []
         name, device_model = f"Tx{kind}Measurands", self._station.device_model
@@ -192,7 +193,7 @@ class Messages2:
                 continue
             entry = {"timestamp": station.timestamp(), "sampledValue": values}
             if evse.transaction is not None:
-                body = self._event("Updated", evse, evse.transaction, TriggerReason.meter_value_clock)
+                body = self._event(EventType.updated, evse, evse.transaction, TriggerReason.meter_value_clock)
                 self._put(body | {"meterValue": [entry]}, evse.transaction)
             elif station.online:
                 await station.call("MeterValues", {"evseId": evse.number, "meterValue": [entry]})
