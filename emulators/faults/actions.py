@@ -195,7 +195,7 @@ ACTIONS: dict[str, tuple[Action, Action]] = {
     "meter-stuck": _setting("stuck", True, False, "meter"),
     "meter-wrong-sign": _setting("sign_swapped", True, False, "meter"),
     "deaf": _setting("follows_setpoint", False, True, "stage"),
-    "ignores-car": _setting("obeys_bounds", False, True, "stage"),
+    "ignores-car": _setting("respects_bounds", False, True, "stage"),
     "insulation": _trip(StageFault.INSULATION),
     "internal": _trip(StageFault.INTERNAL),
     "weld": (_begin_weld, _end_weld),

@@ -44,7 +44,7 @@ class LoadShedding:
         """Reset the overload timer: the sources supply the connected tiers."""
         self._overloaded_at = None
 
-    def obey(self) -> None:
+    def apply_commands(self) -> None:
         """Switch off what is commanded off; contactors do so without a voltage, too."""
         for tier in self.loads.tiers:
             if tier.connected and tier.spec.name in self.commanded_off:
@@ -55,7 +55,7 @@ class LoadShedding:
         """Shed and restore tiers by the SoC and the available power."""
         lowest = max((tier.spec.priority for tier in self.loads.tiers), default=0)
         keep = lowest
-        self.obey()
+        self.apply_commands()
         for priority, floor in self.floors:
             if soc_pct < floor:
                 keep = min(keep, priority)

@@ -200,7 +200,7 @@ class Site:
             self.board.release(now)
 
     def _de_energised(self, now: float, demand_w: float, supply: Supply, seconds: float) -> Balance:
-        self.load_shedding.obey()
+        self.load_shedding.apply_commands()
         critical_w = self.loads.critical_w
         board_supplied = self.board is not None and self.board.supply(
             critical_w, self.spec.island_floor_pct, now, seconds

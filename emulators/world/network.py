@@ -56,8 +56,8 @@ class Network(Protocol):
     def facility(self) -> AbstractAsyncContextManager[Bus]:
         """Connect the facility to the broker."""
 
-    def gateway(self, alive: Callable[[], bool]) -> Connect:
-        """Return how a gateway process connects to the broker; refused once `alive` returns False."""
+    def gateway(self, is_running: Callable[[], bool]) -> Connect:
+        """Return how a gateway process connects to the broker; refused once `is_running` returns False."""
 
     async def station(self, name: str, version: Version, running: Gateway, link: Link[str]) -> TextWire:
         """Connect a station to the gateway; return the station's end of the stream."""
@@ -95,10 +95,10 @@ class MemoryNetwork:
     def facility(self) -> AbstractAsyncContextManager[Bus]:
         return self.broker.client(self._facility, clean_start=False, session_expiry_s=300.0)
 
-    def gateway(self, alive: Callable[[], bool]) -> Connect:
+    def gateway(self, is_running: Callable[[], bool]) -> Connect:
         @asynccontextmanager
         async def connect(will: BusMessage) -> AsyncIterator[Bus]:
-            if not alive():
+            if not is_running():
                 raise ConnectionRefusedError("this gateway process was killed")
             client = self.broker.client
             async with client(

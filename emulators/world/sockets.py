@@ -134,12 +134,12 @@ class SocketNetwork:
             self._version = bus.version
             yield _AcknowledgingBus(bus, FACILITY_ID, self._on_published)
 
-    def gateway(self, alive: Callable[[], bool]) -> Connect:
+    def gateway(self, is_running: Callable[[], bool]) -> Connect:
         open_connection = Connector(BrokerLink(self._url(GATEWAY_ID), GATEWAY_ID))
 
         @asynccontextmanager
         async def connect(will: BusMessage) -> AsyncIterator[Bus]:
-            if not alive():
+            if not is_running():
                 raise ConnectionRefusedError("this gateway process was killed")
             async with open_connection(will) as bus:
                 yield _ObservedBus(bus, GATEWAY_ID, self._on_published)

@@ -39,9 +39,9 @@ class PlainEvse:
     answers: list[Outcome] = field(default_factory=list)  # next answers instead of `applied`
     orders: list[tuple[float, float, float]] = field(default_factory=list)  # (time, power_w, valid_for_s)
     calls: list[str] = field(default_factory=list)
-    deaf: bool = False  # accepts set-points without effect
-    mute: bool = False  # does not report its set-point
-    seldom: bool = False  # reports its meter only when `meter` is called
+    ignores_setpoints: bool = False  # accepts them without effect
+    hides_setpoint: bool = False  # does not report its set-point
+    metered_on_call: bool = False  # reports its meter only when `meter` is called
 
 
 class PlainStations:
@@ -119,7 +119,7 @@ class PlainStations:
         """Report all meters periodically."""
         while True:
             for evse, held in self.evses.items():
-                if held.session is not None and not held.seldom:
+                if held.session is not None and not held.metered_on_call:
                     self.meter(evse)
             await self._clock.sleep(every_s)
 
@@ -138,7 +138,7 @@ class PlainStations:
         held.calls.append("set_power")
         held.orders.append((now, power_w, valid_for_s))
         outcome = held.answers.pop(0) if held.answers else Outcome(Answer.APPLIED)
-        if outcome.answer is Answer.APPLIED and not held.deaf:
+        if outcome.answer is Answer.APPLIED and not held.ignores_setpoints:
             self._advance(held, now)
             held.power_w, held.until = power_w, now + valid_for_s
         return outcome
@@ -147,7 +147,7 @@ class PlainStations:
         """Return the set-point."""
         held = self.evses[evse]
         held.calls.append("reconcile")
-        if held.mute:
+        if held.hides_setpoint:
             await self._clock.sleep(3600.0)
             return None
         self._advance(held, self._clock.now())

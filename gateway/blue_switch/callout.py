@@ -367,11 +367,11 @@ def _fill(lane: _Lane, car: ProvidedVehicle, begins: float, brings_wh: float) ->
     need = lane.need
     spare_w = min(car.power_w, lane.draw_w + need.store_w) - lane.draw_w
     left_wh = max(0.0, lane.covered_until - begins) / 3600 * lane.draw_w
-    room_wh = need.store_wh - left_wh
-    if lane.draw_w < need.draw_w or spare_w <= 0 or room_wh < MIN_TRIP_WH:
+    free_wh = need.store_wh - left_wh
+    if lane.draw_w < need.draw_w or spare_w <= 0 or free_wh < MIN_TRIP_WH:
         return 0.0, 0.0
     power_w = lane.draw_w + spare_w
-    stay_s = min(room_wh / spare_w, max(0.0, brings_wh) / power_w) * 3600
+    stay_s = min(free_wh / spare_w, max(0.0, brings_wh) / power_w) * 3600
     return stay_s, power_w * stay_s / 3600
 
 

@@ -158,7 +158,7 @@ class Coordinator:
         self,
         vehicle: str,
         site: str,
-        taken_wh: float,
+        discharged_wh: float,
         charged_wh: float,
         soc_pct: float | None,
         wall: float,
@@ -168,7 +168,7 @@ class Coordinator:
         before = self.deployments.get((site, vehicle))
         if before is None:
             return []
-        after = self.deployments[(site, vehicle)] = before.metered(taken_wh, charged_wh, soc_pct)
+        after = self.deployments[(site, vehicle)] = before.metered(discharged_wh, charged_wh, soc_pct)
         self.registry.seen(vehicle, wall, site, soc_pct)
         if before.floor_kept is not False and after.floor_kept is False:
             text = f"{vehicle} is below its floor of {after.floor_pct:.0f} %: {after.lowest_pct:.1f} %."
@@ -188,9 +188,9 @@ class Coordinator:
             self.outages[deployment.outage].deployments.append(deployment)
         self.registry.seen(vehicle, wall, site, soc_pct, Status.FREE)
         left = energy_to_return(deployment, car)
-        text = f"{vehicle} leaves {site}; it discharged {deployment.taken_wh / 1000:.1f} kWh"
+        text = f"{vehicle} leaves {site}; it discharged {deployment.discharged_wh / 1000:.1f} kWh"
         text += "." if left.settled else f"; {left.total_wh / 1000:.1f} kWh are to be returned, {left.why}."
-        data = Details(site=site, given_wh=round(deployment.taken_wh, 1))
+        data = Details(site=site, given_wh=round(deployment.discharged_wh, 1))
         return [self._record(now, wall, "car_left", vehicle, text, data, deployment.outage)]
 
     def energy_returned(

@@ -18,7 +18,7 @@ SETTLED_WH = 200.0  # measuring error
 class Deployment:
     """Stay of one vehicle at one site, in an outage.
 
-    `taken_wh` and `charged_wh` are differences of the meter's registers, `returned_wh` was charged afterwards.
+    `discharged_wh` and `charged_wh` are differences of the meter's registers, `returned_wh` was charged afterwards.
     """
 
     vehicle: str
@@ -29,7 +29,7 @@ class Deployment:
     floor_pct: float
     capacity_wh: float
     way_wh: float = 0.0
-    taken_wh: float = 0.0
+    discharged_wh: float = 0.0
     charged_wh: float = 0.0
     lowest_pct: float | None = None
     left_at: float | None = None
@@ -37,17 +37,17 @@ class Deployment:
     returned_wh: float = 0.0
     outage: str = ""
 
-    def metered(self, taken_wh: float, charged_wh: float, soc_pct: float | None) -> Deployment:
+    def metered(self, discharged_wh: float, charged_wh: float, soc_pct: float | None) -> Deployment:
         """Apply the registers since arrival and the state of charge."""
         lowest, arrived = self.lowest_pct, self.arrived_pct
-        if arrived is None and taken_wh < SETTLED_WH and charged_wh < SETTLED_WH:
+        if arrived is None and discharged_wh < SETTLED_WH and charged_wh < SETTLED_WH:
             arrived = soc_pct  # a vehicle often reports its state of charge a little after its arrival
         if soc_pct is not None:
             lowest = soc_pct if lowest is None else min(lowest, soc_pct)
         return replace(
             self,
             arrived_pct=arrived,
-            taken_wh=max(self.taken_wh, taken_wh),
+            discharged_wh=max(self.discharged_wh, discharged_wh),
             charged_wh=max(self.charged_wh, charged_wh),
             lowest_pct=lowest,
             left_pct=soc_pct if soc_pct is not None else self.left_pct,
@@ -67,7 +67,7 @@ class Deployment:
     @property
     def net_meter_wh(self) -> float:
         """Return the energy that the meter's registers have not shown as returned."""
-        return max(0.0, self.taken_wh - self.charged_wh - self.returned_wh)
+        return max(0.0, self.discharged_wh - self.charged_wh - self.returned_wh)
 
     @property
     def floor_kept(self) -> bool | None:

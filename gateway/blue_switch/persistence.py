@@ -28,7 +28,7 @@ CURRENT = "desk"  # key of the row with the current state
 MAX_PAYMENTS = 10_000
 
 
-class _DeploymentRow(msgspec.Struct, rename={"returned_wh": "paid_wh"}):
+class _DeploymentRow(msgspec.Struct, rename={"discharged_wh": "taken_wh", "returned_wh": "paid_wh"}):
     vehicle: str
     site: str
     agreement: str
@@ -37,7 +37,7 @@ class _DeploymentRow(msgspec.Struct, rename={"returned_wh": "paid_wh"}):
     floor_pct: float
     capacity_wh: float
     way_wh: float = 0.0
-    taken_wh: float = 0.0
+    discharged_wh: float = 0.0
     charged_wh: float = 0.0
     lowest_pct: float | None = None
     left_at: float | None = None

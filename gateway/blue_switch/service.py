@@ -253,7 +253,7 @@ class VehicleLendingService:
         self._stays[state.name] = stay
         deployment = self.coordinator.deployments.get((self.place, vehicle))
         if deployment is not None:  # deployed since an earlier run: its registers go on from there
-            stay.discharged_wh -= deployment.taken_wh
+            stay.discharged_wh -= deployment.discharged_wh
             stay.charged_wh -= deployment.charged_wh
             self._floors_pct[state.name] = deployment.floor_pct
             self._set_recharge(state.name, vehicle)

@@ -69,7 +69,7 @@ def there(deployment: Deployment) -> DeployedVehicle:
         soc_pct=deployment.left_pct,
         lowest_pct=deployment.lowest_pct,
         floor_pct=round(deployment.floor_pct, 1),
-        given_wh=round(deployment.taken_wh, 1),
+        given_wh=round(deployment.discharged_wh, 1),
         charged_wh=round(deployment.charged_wh, 1),
         way_wh=round(deployment.way_wh),
     )

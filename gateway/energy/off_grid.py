@@ -29,7 +29,7 @@ OUTLOOK_STEP_S = 1800.0
 OUTLOOK_STEPS = 96
 LEAST_LOAD = 0.3  # of the tiers' expected power: a lower forecast would promise too many hours
 SITE = "site"  # the one tier of a site without tiers
-HOPELESS = 3  # collapses within the hour, after which a person has to help
+TOO_MANY_COLLAPSES = 3  # collapses within the hour: an operator has to intervene
 MARKS_H = (1.0, 2.0, 4.0, 8.0, 24.0)  # autonomy below each is reported
 
 
@@ -150,7 +150,7 @@ class OffGrid:
             self.collapse.draw(load_w, self.tiers.expected_w)
 
     def watch(self, view: View, phase: Phase, forming: str | None) -> list[Decided]:
-        """Detect that the voltage of the island is gone, or back; return what a person has to know."""
+        """Detect that the voltage of the island is gone, or back; return the event for the operator."""
         watch = self.collapse
         if forming != self._forming:
             self._forming, self._formed_at = forming, view.now
@@ -166,7 +166,7 @@ class OffGrid:
         change = watch.update(view.now, load_w, expected_w, *supplied)
         if change is True:
             return [Decided(view.now, "source_back", "The island has a voltage again.", forming or "")]
-        return self._hopeless(view.now, forming) if change is False else []
+        return self._collapse_events(view.now, forming) if change is False else []
 
     def _drawn_w(self, view: View, forming: str | None) -> float | None:
         """Return what the loads draw, by the load meter, else by those of the sources since `forming` forms the island.
@@ -191,13 +191,13 @@ class OffGrid:
         return max(drawn_w, abs(source_w))
 
     def attempt_failed(self, now: float, source: str) -> list[Decided]:
-        """Count an attempt after a collapse that brought no voltage back; return what a person has to know."""
+        """Count an attempt after a collapse that brought no voltage back; return the event for the operator."""
         self.collapse.attempt_failed(now)
-        return self._hopeless(now, source)
+        return self._collapse_events(now, source)
 
-    def _hopeless(self, now: float, source: str | None) -> list[Decided]:
+    def _collapse_events(self, now: float, source: str | None) -> list[Decided]:
         watch = self.collapse
-        if watch.count(now) < HOPELESS:
+        if watch.count(now) < TOO_MANY_COLLAPSES:
             return []
         text = f"The island has collapsed {watch.count(now)} times within the hour: {source} cannot supply what is"
         text += f" connected, last {watch.last_w:.0f} W. Switch off by hand what is not needed, or plug in another"

@@ -151,7 +151,7 @@ class Evse:
     def most_w(self, direction: int, power_w: float | None = None) -> float:
         """Return the most power that can flow into the vehicle (1) or out of it (-1), a magnitude.
 
-        A measured power in that direction is a second witness of more, up to a bound.
+        A measured power in that direction indicates more, up to a bound.
         """
         limits = self.limits
         rated_w = 0.0 if limits is None else limits.max_charge_w if direction > 0 else limits.max_discharge_w

@@ -20,7 +20,7 @@ SLOWER_ASSUMED = 9.0  # the same for a battery of unknown capacity
 JUMP_PCT = 5.0  # a larger change at once is sudden
 REST_PCT = 0.5  # a vehicle that was discharged by less has rested
 REST_S = 300.0  # after a discharge
-CONFIRMED_AFTER = 3  # reports of a level that was not believed at first
+CONFIRMED_AFTER = 3  # reports of a level that was doubted at first
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class SocReports:
         `unmetered_pct_per_s`: possible rise in the time since the last report, where no power was measured in it.
         """
         if self.reported_pct is None:
-            return self._believe(pct, at)
+            return self._accept(pct, at)
         if self.out_pct > self.out_before_pct:
             self.out_before_pct, self.rests_since = self.out_pct, at
         if pct > self.reported_pct and at - self.rests_since >= REST_S:
@@ -88,7 +88,7 @@ class SocReports:
         self.trusted_pct = self.lowest_pct = pct
         self.ceiling_pct, self.before_pct = ceiling_pct, None
 
-    def _believe(self, pct: float, at: float) -> float:
+    def _accept(self, pct: float, at: float) -> float:
         self._trust(pct, pct)
         self.out_pct = self.out_before_pct = 0.0
         self.reported_pct, self.moved_pct, self.at = pct, 0.0, at
@@ -101,4 +101,4 @@ class SocReports:
         self.doubted_pct, self.doubted = pct, self.doubted + 1 if same else 1
         if self.doubted < CONFIRMED_AFTER or self.out_pct > REST_PCT:
             return None
-        return self._believe(pct, at)
+        return self._accept(pct, at)

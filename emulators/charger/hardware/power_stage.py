@@ -106,7 +106,7 @@ class PowerStage:
     setpoint_w: float = 0.0  # as commanded
     grid_forming_ordered: bool | None = None  # by its station; None: no order required
     island_w: float | None = None  # grid-forming: power that the island requires, instead of the set-point
-    obeys_bounds: bool = True  # False is a fault: ignores the limits of the vehicle
+    respects_bounds: bool = True  # False is a fault: ignores the limits of the vehicle
     follows_setpoint: bool = True  # False is a fault: keeps its power
     blocked: bool = False  # by the grid protection of its station
     loss_wh: float = 0.0
@@ -313,7 +313,7 @@ class PowerStage:
             return 0.0
         into = min(spec.max_current_a, battery.max_charge_a())
         out = min(spec.max_current_a, battery.max_discharge_a())
-        if self.obeys_bounds:
+        if self.respects_bounds:
             into = min(into, bounds.max_charge_a, bounds.max_charge_w / volts)
             out = min(out, bounds.max_discharge_a, bounds.max_discharge_w / volts)
         return clamp(amps, -out, into)

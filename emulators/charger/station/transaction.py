@@ -43,7 +43,7 @@ class Transaction:
     started_wh: float = 0.0
     seconds_charging: float = 0.0
     tariff: Payload | None = None
-    tariff_told: bool = False  # transactionInfo.tariffId has been sent
+    tariff_sent: bool = False  # transactionInfo.tariffId has been sent
     kept: list[Payload] = field(default_factory=list)  # MeterValues for its last event
 
     @property

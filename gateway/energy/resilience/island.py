@@ -252,13 +252,13 @@ class Island:
     def _starting(self, inputs: IslandInputs) -> None:
         if self._interlocked(inputs):
             return
-        alive = any(one.name == self.forming for one in inputs.sources)
+        present = any(one.name == self.forming for one in inputs.sources)
         waited_s = inputs.now - self._entered
-        if alive and (inputs.formed is True or (inputs.formed is None and waited_s >= self.settings.settle_s)):
+        if present and (inputs.formed is True or (inputs.formed is None and waited_s >= self.settings.settle_s)):
             self._go(Phase.ISLAND, "island_formed", f"{self.forming} supplies the island.")
-        elif not alive or waited_s >= (START_AGAIN_S if inputs.collapsed else self.settings.start_within_s):
+        elif not present or waited_s >= (START_AGAIN_S if inputs.collapsed else self.settings.start_within_s):
             self._failed(inputs, max(inputs.pause_s, SHORTEST_PAUSE_S) if inputs.collapsed else SHORTEST_PAUSE_S)
-            why = "did not form the island in time" if alive else "is gone"
+            why = "did not form the island in time" if present else "is gone"
             self._go(Phase.DARK, "black_start_failed", f"{self.forming} {why}.")
             self.forming = None
 

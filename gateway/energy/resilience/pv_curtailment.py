@@ -22,13 +22,13 @@ class PvCurtailment:
 
     def limit_w(self, now: float, pv_w: float, load_w: float, absorbed_w: float) -> float | None:
         """Return the limit for PV, None for none. `absorbed_w`: what all batteries together can take."""
-        room_w = max(0.0, load_w + absorbed_w - max(SPARE * load_w, SPARE_W))
-        if pv_w >= UNUSED * room_w:
+        usable_w = max(0.0, load_w + absorbed_w - max(SPARE * load_w, SPARE_W))
+        if pv_w >= UNUSED * usable_w:
             self._unused_since = None
         elif self._unused_since is None:
             self._unused_since = now
-        if pv_w > room_w:
+        if pv_w > usable_w:
             self._active = True
         elif self._unused_since is not None and now - self._unused_since >= UNUSED_S:
             self._active = False
-        return room_w if self._active else None
+        return usable_w if self._active else None

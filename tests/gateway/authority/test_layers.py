@@ -387,7 +387,7 @@ def test_a_command_that_gets_nothing_is_refused(requested_w: float, power_w: flo
     assert reason is None or (reason.code, reason.text) == (code, "because")
 
 
-HOPELESS = {
+REFUSING = {
     Code.OFFLINE,
     Code.NO_SESSION,
     Code.FAULT,
@@ -411,7 +411,7 @@ def test_power_in_the_opposite_direction_refuses_the_command_where_the_requested
 ) -> None:
     """An excluded direction refuses the command; a limit that reverses the direction clamps it."""
     reason = nothing_left(requested_w, decision(-requested_w / 5, code))
-    assert (reason.code if reason else None) == (code if code in HOPELESS else None)
+    assert (reason.code if reason else None) == (code if code in REFUSING else None)
     assert nothing_left(requested_w, decision(requested_w / 5, code)) is None
     assert nothing_left(0.0, decision(-requested_w / 5, code)) is None
 

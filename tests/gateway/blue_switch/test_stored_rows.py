@@ -36,7 +36,7 @@ def test_every_row_of_the_first_databases_is_restored(caplog: pytest.LogCaptureF
     assert coordinator.outages[FIRST].records["home"].dark_s == 335.0
     assert coordinator.needs["home"].draw_w == 700.0
     (ended,) = coordinator.outages[FIRST].deployments
-    assert (ended.vehicle, ended.taken_wh, ended.returned_wh, ended.lowest_pct) == ("LENT", 5000.0, 1000.0, 65.0)
+    assert (ended.vehicle, ended.discharged_wh, ended.returned_wh, ended.lowest_pct) == ("LENT", 5000.0, 1000.0, 65.0)
     assert coordinator.payments == {"p1"}
     assert energy_to_return(ended, coordinator.registry.cars["LENT"]).total_wh > 5000
     assert set(coordinator.deployments) == {("home", "SECOND")}

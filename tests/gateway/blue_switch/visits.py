@@ -41,10 +41,10 @@ def least_dark_h(case: Case) -> float:
             for site, end in enumerate(covered):
                 arrives = since + (0.0 if place == SHELTERS[site] else case.way_h) + swap_h
                 for begins in {arrives, max(arrives, end - 0.5 * case.store_wh / case.draw_w), max(arrives, end)}:
-                    room_wh = case.store_wh - max(0.0, end - begins) * case.draw_w
-                    if begins >= case.horizon_h or room_wh < 1000.0:
+                    free_wh = case.store_wh - max(0.0, end - begins) * case.draw_w
+                    if begins >= case.horizon_h or free_wh < 1000.0:
                         continue
-                    stay_h = min(room_wh / spare_w, energy_wh / (case.draw_w + spare_w))
+                    stay_h = min(free_wh / spare_w, energy_wh / (case.draw_w + spare_w))
                     given_wh = (case.draw_w + spare_w) * stay_h
                     after = round(max(end, begins) + given_wh / case.draw_w, 3)
                     stays = (case.horizon_h, SHELTERS[site], 0.0), round(max(end, begins) + energy_wh / case.draw_w, 3)

@@ -207,7 +207,7 @@ async def plant(
     names = [f"CP{number}-1" for number in range(1, evses + 1)]
     async with service_rig(*names, policy=policy, energy=energy) as rig:
         for held in rig.stations.evses.values():
-            held.seldom = True
+            held.metered_on_call = True
         site = Plant(rig, timing, base_w, rig.clock.now(), loads, storage)
         rig.backend.stations = site
         tasks = [asyncio.create_task(site.run())]

@@ -86,7 +86,7 @@ async def test_the_energy_service_does_not_count_on_an_ev_below_its_v2x_window(
 @pytest.mark.virtual_time
 async def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() -> None:
     async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0, floor_hysteresis_pct=1.0)) as rig:
-        rig.stations.evses["CP1-1"].seldom = True
+        rig.stations.evses["CP1-1"].metered_on_call = True
         for number, (soc_pct, granted) in enumerate(
             [(51.0, True), (50.0, False), (50.5, False), (50.9, False), (51.0, True), (50.5, True), (49.0, False)]
         ):
@@ -104,7 +104,7 @@ async def test_a_reached_floor_refuses_discharge_until_the_hysteresis_is_over() 
 @pytest.mark.virtual_time
 async def test_a_discharge_ends_at_the_floor_and_a_decision_is_kept() -> None:
     async with service_rig("CP1-1", policy=SitePolicy("home", min_soc_pct=50.0)) as rig:
-        rig.stations.evses["CP1-1"].seldom = True
+        rig.stations.evses["CP1-1"].metered_on_call = True
         report(rig, 51.0)
         await rig.send("CP1-1", "discharge", "d", power_w=5000, lease_s=60)
         await rig.wait(0.2)
@@ -119,7 +119,7 @@ async def test_a_discharge_ends_at_the_floor_and_a_decision_is_kept() -> None:
 async def test_the_next_vehicle_does_not_inherit_a_reached_floor() -> None:
     async with service_rig("CP1-1", policy=FLOOR_50) as rig:
         energy = rig.energy(EnergySection(reserve_pct=40.0))
-        rig.stations.evses["CP1-1"].seldom = True
+        rig.stations.evses["CP1-1"].metered_on_call = True
         able_w = []
         for number, soc_pct in enumerate((51.0, 50.0, 51.0, None, 51.0)):
             if soc_pct is None:
@@ -149,7 +149,7 @@ async def test_a_vehicles_own_floors_hold_for_commands_without_energy_management
     policy = SitePolicy("home", min_soc_pct=10.0, vehicle_floor_pct={"V": 20.0}, vehicle_trip_wh={"V": 18_900.0})
 
     async with service_rig("CP1-1", policy=policy) as rig:
-        rig.stations.evses["CP1-1"].seldom = True
+        rig.stations.evses["CP1-1"].metered_on_call = True
         rig.service.report(NeedsStated("CP1-1", rig.clock.now(), needs(None)))
         rig.service.report(VehicleIdentified("CP1-1", rig.clock.now(), "V"))
         rig.energy_service.constrain(LendingConstraints(floor_pct={} if agreed_pct is None else {"CP1-1": agreed_pct}))
@@ -164,7 +164,7 @@ async def test_a_vehicles_own_floors_hold_for_commands_without_energy_management
 @pytest.mark.virtual_time
 async def test_commands_and_energy_management_name_the_same_source_of_a_floor() -> None:
     async with service_rig("CP1-1", policy=FLOOR_50) as rig:
-        rig.stations.evses["CP1-1"].seldom = True
+        rig.stations.evses["CP1-1"].metered_on_call = True
         for reserve_pct, floor in ((60.0, "the site's reserve is 60.0 %"), (0.0, "the site's floor is 50.0 %")):
             energy = rig.energy(EnergySection(reserve_pct=reserve_pct))
             energy.step()

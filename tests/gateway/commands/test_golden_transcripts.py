@@ -141,16 +141,16 @@ async def silence_without_a_command(rig: ServiceRig) -> None:
 @scene()
 async def meter_that_disagrees(rig: ServiceRig) -> None:
     held = rig.stations.evses[ONE]
-    held.deaf = True
+    held.ignores_setpoints = True
     await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=300)
     await rig.wait(70)
-    held.seldom = True
+    held.metered_on_call = True
     await rig.send(ONE, "discharge", "b", power_w=5000, lease_s=300)
     await rig.wait(70)
-    held.deaf = held.seldom = False
+    held.ignores_setpoints = held.metered_on_call = False
     await rig.send(ONE, "discharge", "c", power_w=5000, lease_s=100)
     await rig.wait(20)
-    held.deaf, held.power_w = True, -3000.0
+    held.ignores_setpoints, held.power_w = True, -3000.0
     await rig.wait(20)
     await rig.send(ONE, "discharge", "d", power_w=7000, lease_s=200)
     await rig.wait(70)
@@ -175,7 +175,7 @@ async def emergency(rig: ServiceRig) -> None:
     rig.stations.evses[ONE].answers = [NO, LOST, NO]
     await rig.send(None, "emergency_stop", "e")
     await rig.wait(20)
-    rig.stations.evses[ONE].mute = True
+    rig.stations.evses[ONE].hides_setpoint = True
     rig.stations.unplug(ONE)
     await rig.wait(1)
     rig.stations.plug(ONE, "tx9")
@@ -251,14 +251,14 @@ async def a_departure_ends_a_discharge(rig: ServiceRig) -> None:
     needs = VehicleNeeds(limits, True, "DC_BPT", soc_pct=80.0, target_energy_wh=5000.0, departure=leaves)
     rig.stations.plug(ONE, "tx9", needs)
     await rig.wait(1)
-    rig.stations.evses[ONE].seldom = True
+    rig.stations.evses[ONE].metered_on_call = True
     await rig.send(ONE, "discharge", "a", power_w=2000, lease_s=300)
     await rig.wait(120)
 
 
 @scene(min_soc_pct=79.7)
 async def a_silent_meter_is_counted_down_to_the_floor(rig: ServiceRig) -> None:
-    rig.stations.evses[ONE].seldom = True
+    rig.stations.evses[ONE].metered_on_call = True
     await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=900)
     await rig.wait(6)
     rig.stations.meter(ONE)
@@ -270,7 +270,7 @@ async def power_that_nobody_ordered(rig: ServiceRig) -> None:
     held = rig.stations.evses[ONE]
     await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=5)
     await rig.wait(75)
-    held.power_w, held.until, held.deaf = -3000.0, 1e9, True
+    held.power_w, held.until, held.ignores_setpoints = -3000.0, 1e9, True
     await rig.wait(130)
     held.power_w = 149.0
     await rig.wait(100)
@@ -279,7 +279,7 @@ async def power_that_nobody_ordered(rig: ServiceRig) -> None:
 @scene(min_soc_pct=30.0)
 async def what_takes_all_power_away_ends_a_command(rig: ServiceRig) -> None:
     held = rig.stations.evses[ONE]
-    held.seldom = held.deaf = True
+    held.metered_on_call = held.ignores_setpoints = True
     await rig.send(ONE, "discharge", "a", power_w=5000, lease_s=60)
     await rig.wait(1)
     rig.service.report(Metered(ONE, rig.clock.now(), rig.clock.wall(), soc_pct=20.0))
@@ -332,14 +332,14 @@ async def slow_and_broken_stations(rig: ServiceRig) -> None:
 @scene()
 async def a_car_that_is_exchanged_during_a_request_to_the_station(rig: ServiceRig) -> None:
     load(rig, 1000)
-    rig.stations.evses[ONE].mute = True
+    rig.stations.evses[ONE].hides_setpoint = True
     rig.stations.unplug(ONE)
     await rig.wait(1)
     rig.stations.plug(ONE, "tx8")
     await rig.wait(1)
     rig.stations.unplug(ONE)
     rig.stations.plug(ONE, "tx9")
-    rig.stations.evses[ONE].mute = False
+    rig.stations.evses[ONE].hides_setpoint = False
     await rig.wait(30)
 
 

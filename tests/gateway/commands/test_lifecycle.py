@@ -157,7 +157,7 @@ async def test_a_station_without_responses_is_reconciled_before_each_new_order()
 
 async def test_a_meter_that_disagrees_makes_the_command_fail() -> None:
     async with service_rig("CP1-1") as rig:
-        rig.stations.evses["CP1-1"].deaf = True
+        rig.stations.evses["CP1-1"].ignores_setpoints = True
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=600)
         await rig.wait(61)
         assert rig.published.final("a").reason.code == "not_seen_on_meter"

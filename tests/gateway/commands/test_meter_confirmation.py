@@ -32,7 +32,7 @@ async def test_a_schedule_is_not_evaluated_before_its_first_period_with_power() 
 
 async def test_a_schedule_without_meter_values_is_active_until_its_period_begins() -> None:
     async with service_rig("CP1-1") as rig:
-        rig.stations.evses["CP1-1"].seldom = True
+        rig.stations.evses["CP1-1"].metered_on_call = True
         start = rig.clock.wall() + 3600
         await rig.send("CP1-1", "schedule", "s", periods=[{"start": start, "duration_s": 600, "power_w": -5000.0}])
         await rig.wait(3620)
@@ -52,7 +52,7 @@ async def test_a_schedule_without_power_is_evaluated_at_once() -> None:
 
 async def test_a_small_power_is_not_achieved_by_a_meter_that_shows_none() -> None:
     async with service_rig("CP1-1") as rig:
-        rig.stations.evses["CP1-1"].deaf = True
+        rig.stations.evses["CP1-1"].ignores_setpoints = True
         await rig.send("CP1-1", "discharge", "a", power_w=140, lease_s=60)
         await rig.wait(5)
         assert rig.published.statuses("a") == ["accepted"]
@@ -62,7 +62,7 @@ async def test_a_small_power_is_not_achieved_by_a_meter_that_shows_none() -> Non
 async def test_renewals_do_not_hide_a_car_that_never_follows(every_s: int) -> None:
     """The lease is renewed every few seconds, the station accepts, the meter shows no power: the command fails."""
     async with service_rig("CP1-1") as rig:
-        rig.stations.evses["CP1-1"].deaf = True
+        rig.stations.evses["CP1-1"].ignores_setpoints = True
         sent = 0
         while rig.clock.now() < 150:
             await rig.send("CP1-1", "discharge", f"r{sent}", power_w=5000, lease_s=60)
@@ -79,7 +79,7 @@ async def test_renewals_do_not_hide_a_car_that_never_follows(every_s: int) -> No
 async def test_changing_powers_do_not_hide_a_car_without_power() -> None:
     """A controller that follows the load requests another power each time; the car follows none of them."""
     async with service_rig("CP1-1") as rig:
-        rig.stations.evses["CP1-1"].deaf = True
+        rig.stations.evses["CP1-1"].ignores_setpoints = True
         for n in range(20):
             await rig.send("CP1-1", "discharge", f"r{n}", power_w=3000 + 400 * (n % 5), lease_s=60)
             await rig.wait(5)
@@ -93,7 +93,7 @@ async def test_renewals_of_a_command_that_is_followed_never_fail() -> None:
         await rig.send("CP1-1", "discharge", "first", power_w=5000, lease_s=60)
         await rig.wait(5)
         assert rig.published.statuses("first") == ["accepted", "achieved"]
-        rig.stations.evses["CP1-1"].seldom = True
+        rig.stations.evses["CP1-1"].metered_on_call = True
         for n in range(40):
             await rig.send("CP1-1", "discharge", f"r{n}", power_w=5000, lease_s=60)
             await rig.wait(5)
@@ -105,7 +105,7 @@ async def test_renewals_of_a_command_that_is_followed_never_fail() -> None:
 async def test_a_vehicle_that_stops_following_fails_the_command_though_it_followed_before() -> None:
     async with service_rig("CP1-1") as rig:
         for n in range(30):
-            rig.stations.evses["CP1-1"].deaf = n >= 5
+            rig.stations.evses["CP1-1"].ignores_setpoints = n >= 5
             await rig.send("CP1-1", "discharge", f"r{n}", power_w=5000 if n < 5 else 6000, lease_s=60)
             await rig.wait(5)
         finals = [result.status for result, phase in rig.published.results if phase is Phase.FINAL]
@@ -115,7 +115,7 @@ async def test_a_vehicle_that_stops_following_fails_the_command_though_it_follow
 
 async def test_renewals_of_the_sites_command_do_not_hide_a_car_that_never_follows() -> None:
     async with service_rig("CP1-1", "CP2-1") as rig:
-        rig.stations.evses["CP1-1"].deaf = True
+        rig.stations.evses["CP1-1"].ignores_setpoints = True
         for n in range(24):
             await rig.send(None, "discharge", f"r{n}", power_w=8000, lease_s=60)
             await rig.wait(5)

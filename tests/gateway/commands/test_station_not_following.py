@@ -18,7 +18,7 @@ pytestmark = pytest.mark.virtual_time
 
 async def test_a_station_that_never_reports_its_set_point_gets_orders() -> None:
     async with service_rig("CP1-1", plugged=False) as rig:
-        rig.stations.evses["CP1-1"].mute = True
+        rig.stations.evses["CP1-1"].hides_setpoint = True
         rig.stations.plug("CP1-1")
         assert (await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)).status == "accepted"
         await rig.wait(15)
@@ -32,7 +32,7 @@ async def test_a_station_that_never_reports_its_set_point_gets_orders() -> None:
 async def test_an_emergency_stop_is_ordered_before_the_station_is_reconciled() -> None:
     async with service_rig("CP1-1", plugged=False) as rig:
         held = rig.stations.evses["CP1-1"]
-        held.mute = True
+        held.hides_setpoint = True
         await rig.send(None, "emergency_stop", "e")
         rig.stations.plug("CP1-1")
         await rig.wait(0.2)
@@ -94,7 +94,7 @@ def grid(rig: ServiceRig, house_w: float) -> None:
 
 async def test_a_reading_from_before_a_stop_does_not_count_as_the_power_now() -> None:
     async with service_rig("CP1-1", policy=SitePolicy("home", export_limit_w=0)) as rig:
-        rig.stations.evses["CP1-1"].seldom = True
+        rig.stations.evses["CP1-1"].metered_on_call = True
         grid(rig, 6000)
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
         for _ in range(5):
@@ -117,7 +117,7 @@ async def test_a_reading_from_before_a_stop_does_not_count_as_the_power_now() ->
 async def test_the_power_of_a_vehicle_that_follows_in_part_is_that_of_its_meter() -> None:
     async with service_rig("CP1-1", policy=SitePolicy("home", import_limit_w=9000)) as rig:
         held, place = rig.stations.evses["CP1-1"], rig.evse("CP1-1")
-        held.deaf = held.seldom = True
+        held.ignores_setpoints = held.metered_on_call = True
         await rig.send("CP1-1", "charge", "a", power_w=5000, lease_s=60)
         await rig.wait(1)
         assert place.flowing_w(rig.clock.now()) == [5000]  # nothing better is known
@@ -133,7 +133,7 @@ async def test_0_w_does_not_wait_for_the_answer_to_another_order(verb: str) -> N
         held = rig.stations.evses["CP1-1"]
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)
         await rig.wait(2)
-        held.mute = True
+        held.hides_setpoint = True
         await rig.send("CP1-1", "discharge", "b", power_w=6000, lease_s=300)
         await rig.wait(1)
         assert held.orders[-1][1] == -6000.0

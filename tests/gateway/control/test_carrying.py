@@ -39,7 +39,7 @@ async def test_a_charger_that_carries_an_island_is_left_alone(switch_open: bool 
     async with service_rig("CP1-1") as rig:
         held = rig.stations.evses["CP1-1"]
         await live(rig, 10, True, False if switch_open else None, 0.0)
-        held.deaf = True
+        held.ignores_setpoints = True
         sent = len(held.orders)
         await live(rig, 600, False, switch_open, power_w)
         assert len(held.orders) == sent
@@ -57,7 +57,7 @@ async def test_power_that_nobody_ordered_is_reported_where_no_island_can_be(
     async with service_rig("CP1-1") as rig:
         held = rig.stations.evses["CP1-1"]
         await live(rig, 10, True, switch_open, 0.0)
-        held.deaf = True
+        held.ignores_setpoints = True
         await live(rig, 150, present, switch_open, -1500.0)
         assert "fault" in rig.published.kinds()
         assert held.orders[-1][1] == 0.0
@@ -68,7 +68,7 @@ async def test_a_charger_is_left_alone_until_the_main_switch_connects_the_return
     async with service_rig("CP1-1") as rig:
         held = rig.stations.evses["CP1-1"]
         await live(rig, 10, True, False, 0.0)
-        held.deaf = True
+        held.ignores_setpoints = True
         sent = len(held.orders)
         await live(rig, 120, False, True, -1500.0)
         await live(rig, 300, True, True, -1500.0)  # reconnection waits
@@ -82,7 +82,7 @@ async def test_power_that_goes_on_after_the_grid_has_returned_is_reported() -> N
     async with service_rig("CP1-1") as rig:
         held = rig.stations.evses["CP1-1"]
         await live(rig, 10, True, None, 0.0)
-        held.deaf = True
+        held.ignores_setpoints = True
         await live(rig, 100, False, None, -1500.0)
         await live(rig, 150, True, None, -1500.0)
         assert "fault" in rig.published.kinds()
@@ -93,7 +93,7 @@ async def test_the_emergency_stop_is_sent_to_a_carrying_charger() -> None:
     async with service_rig("CP1-1") as rig:
         held = rig.stations.evses["CP1-1"]
         await live(rig, 10, True, None, 0.0)
-        held.deaf = True
+        held.ignores_setpoints = True
         await live(rig, 60, False, None, -1500.0)
         sent = len(held.orders)
         await rig.send(None, "emergency_stop", "e")
@@ -109,11 +109,11 @@ async def test_a_source_that_formed_an_island_raises_no_alarm_when_the_grid_is_b
     async with service_rig("CP1-1") as rig:
         held, state = rig.stations.evses["CP1-1"], rig.evse("CP1-1")
         await live(rig, 10, True, None, 0.0)
-        held.deaf = True
+        held.ignores_setpoints = True
         state.forms_grid = True
         state.wake.set()
         await live(rig, 300, False, True, -1500.0)
-        held.seldom = True
+        held.metered_on_call = True
         state.forms_grid = False
         state.wake.set()
         await live(rig, 300, True, False, 0.0)

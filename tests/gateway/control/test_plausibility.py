@@ -53,7 +53,7 @@ async def test_the_state_is_valid_whatever_a_station_reports(
 ) -> None:
     async with service_rig("CP1-1", "CP2-1", policy=FLOORED) as rig:
         service = rig.service
-        rig.stations.evses["CP1-1"].seldom = True  # no other report meanwhile
+        rig.stations.evses["CP1-1"].metered_on_call = True  # no other report meanwhile
         service.report(data.draw(kind(rig.clock.now())))
         await rig.wait(1)
         published = [

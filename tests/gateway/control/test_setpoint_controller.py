@@ -93,7 +93,7 @@ async def test_the_power_decided_before_the_reading_is_sent_after_it() -> None:
 @pytest.mark.parametrize("change", [{"session": None}, {"session": "tx2"}, {"connected": False}])
 async def test_a_session_that_ends_during_the_reading_gets_no_order(change: dict[str, Any]) -> None:
     rig = await ControllerRig.begin()
-    rig.held.mute = True
+    rig.held.hides_setpoint = True
     rig.command(-5000.0)
     step = asyncio.create_task(rig.step())
     await rig.clock.sleep(5.0)
@@ -106,7 +106,7 @@ async def test_a_session_that_ends_during_the_reading_gets_no_order(change: dict
 
 async def test_without_an_answer_to_the_reading_the_power_is_sent() -> None:
     rig = await ControllerRig.begin()
-    rig.held.mute = True
+    rig.held.hides_setpoint = True
     await rig.step()
     assert rig.orders == [(110.0, 0.0, 15.0)]
     assert rig.publisher.notes == [(Step.EVENT, "reconciled", None, "CP1-1", {"held_w": None})]
@@ -139,7 +139,7 @@ async def test_an_emergency_stop_that_the_station_rejects_is_repeated_before_it_
 )
 async def test_an_emergency_stop_does_not_wait_for_a_reading(urgent: bool, calls: list[str], at: float) -> None:
     rig = await ControllerRig.begin()
-    rig.held.mute = True
+    rig.held.hides_setpoint = True
     run = asyncio.create_task(rig.controller.run())
     await rig.clock.sleep(3.0)
     rig.parts.site.emergency_stop = "e" if urgent else None
@@ -153,7 +153,7 @@ async def test_an_emergency_stop_does_not_wait_for_a_reading(urgent: bool, calls
 async def test_nothing_is_more_urgent_than_an_order_for_0_w_and_the_reading_after_it() -> None:
     rig = await ControllerRig.begin()
     rig.parts.site.emergency_stop = "e"
-    rig.held.mute, rig.stations.answers_after_s = True, 8.0
+    rig.held.hides_setpoint, rig.stations.answers_after_s = True, 8.0
     step = asyncio.create_task(rig.step())
     for at in (101.0, 109.0):
         await rig.clock.sleep(at - rig.clock.now())
@@ -234,7 +234,7 @@ async def test_a_rejected_command_fails_with_the_reason_of_the_station() -> None
 )
 async def test_a_power_without_a_command_that_the_station_rejects_is_reported_once(answer: Outcome, cause: str) -> None:
     rig = await ControllerRig.begin()
-    rig.held.mute = True  # so that 0 W has to be sent
+    rig.held.hides_setpoint = True  # so that 0 W has to be sent
     rig.held.answers = [answer, answer, Outcome(Answer.REFUSED, "Other"), Outcome(Answer.REFUSED, "Other")]
     await rig.step()
     assert rig.events == [("fault", "CP1-1", "station_refused", None)]
@@ -266,7 +266,7 @@ async def test_a_command_fails_at_the_third_order_without_an_answer() -> None:
 )
 async def test_a_silent_station_without_a_command_is_reported_once(answer: Outcome | None, cause: str) -> None:
     rig = await ControllerRig.begin()
-    rig.held.mute = True
+    rig.held.hides_setpoint = True
     rig.stations.answers_after_s = 0.0 if answer is not None else 11.0
     rig.held.answers = [answer] * 4 if answer is not None else []
     for count in range(4):
@@ -280,7 +280,7 @@ async def test_a_silent_station_without_a_command_is_reported_once(answer: Outco
 @pytest.mark.parametrize("commanded", [False, True])
 async def test_a_command_for_0_w_does_not_wait_for_the_pause_of_a_rejected_one(commanded: bool) -> None:
     rig = await ControllerRig.begin()
-    rig.held.mute = True
+    rig.held.hides_setpoint = True
     rig.measured(0.0)
     rig.held.answers = [REFUSED, REFUSED]
     await rig.step()
@@ -458,7 +458,7 @@ async def test_the_end_of_the_time_to_verify_is_a_deadline(settled: bool, due_s:
 
 async def test_a_command_without_an_allocation_here_sets_nothing() -> None:
     rig = await ControllerRig.begin()
-    rig.held.mute = True
+    rig.held.hides_setpoint = True
     rig.state.command = a_command(evse=None, power_w=5000.0)
     assert await rig.step() == 20.0
     assert rig.orders == [(110.0, 0.0, 15.0)]

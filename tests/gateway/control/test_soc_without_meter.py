@@ -35,7 +35,7 @@ async def test_a_vehicle_that_reports_its_soc_once_is_not_discharged_below_its_f
 ) -> None:
     async with service_rig("CP1-1", policy=POLICY, plugged=False) as rig:
         held = rig.stations.evses["CP1-1"]
-        held.seldom = True
+        held.metered_on_call = True
         needs = VehicleNeeds(LIMITS, True, "DC_BPT", "dynamic", soc_pct=80.0, battery_capacity_wh=capacity_wh)
         rig.stations.plug("CP1-1", needs=needs)
         if by == "lease":
@@ -60,7 +60,7 @@ async def test_missing_meter_values_discharge_no_vehicle_below_its_floor() -> No
         periods = [{"start": rig.clock.wall(), "duration_s": 7200, "power_w": -10_000}]
         await rig.send("CP1-1", "schedule", "a", periods=periods)
         await rig.wait(10)
-        held.seldom = True
+        held.metered_on_call = True
         await rig.wait(3600)
         rig.stations.meter("CP1-1")
         assert held.soc_pct is not None
@@ -69,7 +69,7 @@ async def test_missing_meter_values_discharge_no_vehicle_below_its_floor() -> No
 
 async def test_the_soc_of_the_last_vehicle_does_not_count_for_the_next() -> None:
     async with service_rig("CP1-1", policy=POLICY) as rig:
-        rig.stations.evses["CP1-1"].seldom = True
+        rig.stations.evses["CP1-1"].metered_on_call = True
         rig.stations.unplug("CP1-1")
         late = Metered("CP1-1", rig.clock.now(), rig.clock.wall(), 0.0, soc_pct=90.0)
         rig.service.report(late)

@@ -43,7 +43,7 @@ async def test_0_w_is_repeated_at_intervals_and_not_each_second() -> None:
         await at_rest(rig)
         held = rig.stations.evses["CP1-1"]
         orders = len(held.orders)
-        held.power_w, held.until, held.deaf = 10_000.0, 1e9, True
+        held.power_w, held.until, held.ignores_setpoints = 10_000.0, 1e9, True
         await rig.wait(600)
         assert 3 <= len(held.orders) - orders <= 600 / WITHIN_S + 1
 

@@ -138,7 +138,7 @@ async def test_a_gateway_that_restarts_in_an_outage_continues_its_deployments() 
         evse.discharged.total_wh = base + 5000.0
         await live(rig, energy_service, 6, False, 700.0, lending)
         before = lending.coordinator.deployments["home", "LENT"]
-        assert before.taken_wh == pytest.approx(5000.0)
+        assert before.discharged_wh == pytest.approx(5000.0)
         await rig.journal.flush()
         kept = await rig.store.kept(100)
         again = rig.lending(parse(AS_ARRIVED, "lent.toml"), None, BlueSwitchPersistence(rig.journal))
@@ -148,7 +148,7 @@ async def test_a_gateway_that_restarts_in_an_outage_continues_its_deployments() 
         assert after.arrived_at == before.arrived_at
         evse.discharged.total_wh = base + 6500.0
         again.step()
-        assert again.coordinator.deployments["home", "LENT"].taken_wh == pytest.approx(6500.0)
+        assert again.coordinator.deployments["home", "LENT"].discharged_wh == pytest.approx(6500.0)
         assert again.coordinator.current is not None
         assert again.coordinator.report(again.coordinator.current.id)["chain"]["whole"]
         assert rig.energy_service.lending.floor_pct["CP1-1"] == 25.0

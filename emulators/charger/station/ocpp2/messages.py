@@ -137,8 +137,8 @@ class Messages2:
         }
         if not station.online:
             body["offline"] = True
-        if transaction.tariff is not None and not transaction.tariff_told:
-            info["tariffId"], transaction.tariff_told = transaction.tariff["tariffId"], True  # I07.FR.32
+        if transaction.tariff is not None and not transaction.tariff_sent:
+            info["tariffId"], transaction.tariff_sent = transaction.tariff["tariffId"], True  # I07.FR.32
         if kind == EventType.ended or trigger in (TriggerReason.running_cost, TriggerReason.tariff_changed):
             details = self._station.tariffs.details(evse, kind == EventType.ended)
             if details is not None:

@@ -145,7 +145,7 @@ class Tariffs:
         if running.tariff is not None and running.tariff["currency"] != tariff["currency"]:
             return v21.TariffChangeStatusEnumType.no_currency_change
         self.update(evse)
-        running.tariff, running.tariff_told = tariff, False
+        running.tariff, running.tariff_sent = tariff, False
         if evse.number in self.bills:
             self.bills[evse.number].tariff = tariff  # costs so far remain (I11.FR.08)
         else:
