@@ -14,7 +14,7 @@ so its cost grows until it is left out: a cycle of orders cannot last. This is d
 power onto the meter's readings, by a Viterbi recursion.
 
 The estimate of the cheapest hypothesis is for tracking (filtered). Limits take the extremes of all plausible
-hypotheses and of the last two readings: a reading that takes power away is obeyed at once, one that releases power
+hypotheses and of the last two readings: a reading that takes power away takes effect at once, one that releases power
 needs the next one to confirm it. A reading beyond what the connection can carry is ignored until it is confirmed.
 
 A load that rises while controlled power moves hides in the movement, until a reading exceeds a limit in spite of the

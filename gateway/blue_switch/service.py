@@ -42,7 +42,7 @@ HORIZON_S = neighbours.HORIZON_S
 
 @dataclass(slots=True)
 class _Stay:
-    """A session that the coordinator knows of, with the meter registers at its beginning."""
+    """A session that was reported to the coordinator, with the meter registers at its beginning."""
 
     session: str
     vehicle: str
@@ -244,7 +244,7 @@ class VehicleLendingService:
         return events
 
     def _concerns(self, vehicle: str) -> bool:
-        """Return whether the coordinator must know of a vehicle: the site is in need, or it is called or deployed."""
+        """Return whether a vehicle is reported to the coordinator: the site is in need, or it is called or deployed."""
         known = (self.place, vehicle) in self.coordinator.deployments
         return self.place in self.coordinator.needs or self.coordinator.is_called(vehicle) or known
 

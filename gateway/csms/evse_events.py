@@ -156,7 +156,7 @@ def metered(
 
 
 def _late(station: Station, reading: Metered) -> bool:
-    """Return True for a reading of before; remember what a present one has."""
+    """Return True for a reading from before the present one; store the values of a present one."""
     meter = next(evse.meter for evse in station.evses.values() if evse.name == reading.evse)
     if reading.wall is not None:
         if station.clock.late(reading.wall, reading.at, meter.newest):

@@ -35,7 +35,7 @@ from gateway.model.soc import FROZEN_PCT, FROZEN_WH, SLOWER, SLOWER_ASSUMED, Soc
 MOST_GAIN_IN = 1.25  # the most that a metered Wh raises the level: of a battery with less capacity than known
 OF_CONNECTOR = ("power_w", "voltage_v", "current_a", "frequency_hz")  # values of a meter reading
 OF_VEHICLE = ("target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
-UNSTATED_W = 22_080.0  # power of an EVSE whose limit nobody states: three phases, 32 A
+UNSTATED_W = 22_080.0  # power of an EVSE without a reported limit: three phases, 32 A
 MARGIN = 1.25  # of a measured power over the rated one
 MOST_W = 1e6  # of a station that states no limit; a measured power up to this counts
 BETWEEN_S = 300.0  # longest time over which a power reading is integrated

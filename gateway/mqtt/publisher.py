@@ -138,7 +138,7 @@ class Publisher:
         self._pending.set()
 
     def ended_states(self) -> list[BusMessage]:
-        """Return the states to leave at the broker when the gateway stops: it does not know them any more."""
+        """Return the states to leave at the broker when the gateway stops: unknown from then on."""
         messages = []
         for evse in sorted(self._shown_connected):
             if (ended := self._service.ended_state(evse)) is None:

@@ -72,7 +72,7 @@ def until(text: Callable[[], str], wanted: str, running: Running, within: float 
 
 
 class Programs:
-    """The four programs: their charger and car, our charger and car, each in the namespace of `link`."""
+    """The four programs: their charger and car, the emulated charger and car, each in the namespace of `link`."""
 
     def __init__(self, link: Link, directory: Path) -> None:
         self.link = link
@@ -127,7 +127,7 @@ class Programs:
 
 
 def powers(text: str) -> dict[str, tuple[float, float]]:
-    """Lowest and highest target power of each car's last session in our charger's JSON lines, by EVCCID."""
+    """Lowest and highest target power of each car's last session in the emulated charger's JSON lines, by EVCCID."""
     sessions: dict[str, list[float]] = {}
     here: list[float] = []
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""Our car at Josev's charger and Josev's car at our charger: every service, both control modes, both transports."""
+"""Emulated car at Josev's charger, Josev's car at the emulated charger: all services, control modes, transports."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def row(side: str, case: tuple[str, str, str, str]) -> str:
     return f"{side}: {service.upper()}, {control}, {security}, {found}"
 
 
-OURS, THEIRS = "our car, Josev's charger", "Josev's car, our charger"
+OURS, THEIRS = "emulated car, Josev's charger", "Josev's car, emulated charger"
 POLLED = f"{OURS}: DC_BPT, authorization polls, Terminate notification, fixed address"
 NEGATIVE = f"{THEIRS}: DC_BPT, discharge limits stated as negative numbers"
 ROWS = [row(OURS, one) for one in OUR_CAR] + [POLLED]

@@ -120,7 +120,7 @@ class NetworkProfiles:
             return "only JSON without APN or VPN is supported"
         version = self._context.config.version
         if stated is not None and version is not Version.V21 and VERSIONS.get(stated) is not version:
-            return f"this station speaks OCPP {version.number}"
+            return f"this station supports OCPP {version.number}"
         active = self.slots[self.active]
         new = NetworkProfile(
             slot,
