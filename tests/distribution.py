@@ -45,7 +45,7 @@ def scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False  # it would put modules with many tests first
     scheduling = LoadScopeScheduling(config, log)
-    scheduling._split_scope = _unit
+    scheduling._split_scope = _unit  # what xdist's own schedulers by file and by group override
     return scheduling
 
 

@@ -18,7 +18,6 @@ VERSION = "1"
 # Printable ASCII without the wildcards and the separator of MQTT, without % and without space
 _IN_TOPIC = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "+#/%")
 _IN_ID = re.compile(r"_(?=x[0-9A-F]{2})|[^A-Za-z0-9_-]")
-_ESCAPED = re.compile(r"(?:_x[0-9A-F]{2})+")
 
 
 class Kind(StrEnum):
@@ -174,11 +173,6 @@ def from_topic_level(level: str) -> str | None:
 def to_id(name: str) -> str:
     """Return a name as part of an id of Home Assistant (letters, digits, hyphen, underscore)."""
     return _IN_ID.sub(lambda sign: _escape(sign[0]), name)
-
-
-def from_id(part: str) -> str:
-    """Return the name of a part of an id."""
-    return _ESCAPED.sub(lambda run: bytes.fromhex(run[0].replace("_x", "")).decode("utf-8", "surrogatepass"), part)
 
 
 def _escape(sign: str) -> str:
