@@ -131,10 +131,10 @@ def password_file(folder: Path, *users: str) -> Path:
 
 async def test_two_sites_on_one_broker_read_only_the_state_of_each_other(tmp_path: Path) -> None:
     """The lists of both sites in one file, as `v2x mqtt-acl -c one -c two` writes it."""
-    passwords = password_file(tmp_path, "gw-home", "gw-school", "stranger")
+    passwords = password_file(tmp_path, "gw-home", "gw-school", "unknown")
     lists = [
         acl(Topics("home", "gw1"), [User("gw-home", gateway=True, neighbours=["school"])]),
-        acl(Topics("school", "gw1"), [User("gw-school", gateway=True), User("stranger", read=[])]),
+        acl(Topics("school", "gw1"), [User("gw-school", gateway=True), User("unknown", read=[])]),
     ]
     (tmp_path / "acl").write_text("\n".join(lists))
     options = f"allow_anonymous false\npassword_file {passwords}\nacl_file {tmp_path / 'acl'}\n"
@@ -156,7 +156,7 @@ async def test_two_sites_on_one_broker_read_only_the_state_of_each_other(tmp_pat
 
     with mosquitto(tmp_path, options) as broker:
         assert await received_topics(broker.port, "gw-home") == {"v2x/1/school/site/state"}
-        assert "v2x/1/home/site/state" not in await received_topics(broker.port, "stranger")
+        assert "v2x/1/home/site/state" not in await received_topics(broker.port, "unknown")
 
 
 async def _denied(who: Facility, topic: str, body: dict[str, Any]) -> None:
@@ -187,10 +187,10 @@ async def test_a_broker_with_a_wrong_certificate_is_not_used(tmp_path: Path) -> 
     cert, key = authority.issue("broker", server=True)
     other = tmp_path / "other"
     other.mkdir()
-    stranger = Authority(other)
+    unknown = Authority(other)
 
     with mosquitto(tmp_path, f"allow_anonymous true\ncertfile {cert}\nkeyfile {key}\n") as broker:
-        config = from_table({"mqtt": {"url": f"mqtts://127.0.0.1:{broker.port}", "ca": stranger.ca}})
+        config = from_table({"mqtt": {"url": f"mqtts://127.0.0.1:{broker.port}", "ca": unknown.ca}})
         with pytest.raises(ConnectionError, match="certificate verify failed"):
             async with Connector(broker_link(config))(BusMessage("x", b"")):
                 pass

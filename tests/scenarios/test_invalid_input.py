@@ -64,9 +64,9 @@ async def at_the_ocpp_interface(parts: discharge.Parts) -> None:
     writer.write(b"\x00\x01\x02 not http\r\n\r\n")
     await asyncio.wait_for(reader.read(), 10)
     writer.close()
-    for stranger in ("nobody", "%00", "x" * 200):
+    for unknown in ("nobody", "%00", "x" * 200):
         with pytest.raises(InvalidStatus):
-            await connect(f"{url}/{stranger}", subprotocols=[Subprotocol("ocpp2.1")])
+            await connect(f"{url}/{unknown}", subprotocols=[Subprotocol("ocpp2.1")])
     async with connect(f"{url}/{discharge.STATION}", subprotocols=[Subprotocol("ocpp2.1")]) as wire:
         answers = []
         for text in (

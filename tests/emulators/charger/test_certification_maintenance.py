@@ -54,7 +54,7 @@ async def test_scheduled_and_signed_firmware_updates(tmp_path: Path) -> None:
     (tmp_path / "v2.bin").write_bytes(b"new")
     (tmp_path / "empty.bin").write_bytes(b"")
     (tmp_path / "other").mkdir()
-    ca, stranger = Authority(tmp_path), Authority(tmp_path / "other")
+    ca, other = Authority(tmp_path), Authority(tmp_path / "other")
     pem = ca.certificate.public_bytes(Encoding.PEM).decode()
 
     async with CsmsRig() as csms:
@@ -71,7 +71,7 @@ async def test_scheduled_and_signed_firmware_updates(tmp_path: Path) -> None:
             }  # fmt: skip
             return await csms.call("UpdateFirmware", {"requestId": 1, "firmware": firmware})
 
-        assert (await update("v2.bin", stranger))["status"] == "InvalidCertificate"
+        assert (await update("v2.bin", other))["status"] == "InvalidCertificate"
         await csms.sleep(1)
         assert csms.calls("SecurityEventNotification")[-1]["type"] == "InvalidFirmwareSigningCertificate"
         assert (await update("empty.bin"))["status"] == "Accepted"

@@ -86,10 +86,10 @@ async def test_groups_share_reservations_and_stops() -> None:
 
     def known(request: dict[str, Any]) -> dict[str, Any]:
         name = request["idToken"]["idToken"]
-        mine = {} if name == "stranger" else {"groupIdToken": group}
+        mine = {} if name == "unknown" else {"groupIdToken": group}
         return {"idTokenInfo": {"status": "Accepted", **mine}}
 
-    async with CsmsRig(id_token="stranger") as csms:
+    async with CsmsRig(id_token="unknown") as csms:
         csms.answers["Authorize"] = known
         reserve = {
             "id": 1, "expiryDateTime": stamp(csms.station.wall() + 600), "idToken": TOKEN, "evseId": 1,
@@ -98,11 +98,11 @@ async def test_groups_share_reservations_and_stops() -> None:
         assert await csms.call("ReserveNow", reserve) == {"status": "Accepted"}
         csms.plug()
         await csms.sleep(3)
-        assert await csms.station.present(1, "stranger") == "refused"
+        assert await csms.station.present(1, "unknown") == "refused"
         assert await csms.station.present(1, "mother") == "started"
         await csms.sleep(2)
         assert events(csms, "Started")[0]["reservationId"] == 1
-        assert await csms.station.present(1, "stranger") == "refused"
+        assert await csms.station.present(1, "unknown") == "refused"
         assert await csms.station.present(1, "father") == "stopped"
 
 
@@ -132,7 +132,7 @@ async def test_the_local_list_authorises_offline_and_before_the_csms() -> None:
         assert await csms.station.present(1, "bad") == "refused"
         assert not csms.calls("Authorize")
         await csms.cut()
-        for name in ("bad", "old", "stranger"):
+        for name in ("bad", "old", "unknown"):
             assert await csms.station.present(1, name) == "refused"
         assert await csms.station.present(1, "good") == "started"
         await csms.sleep(20)

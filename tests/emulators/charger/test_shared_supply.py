@@ -47,12 +47,12 @@ lease_s = 170
 
 
 @given(st.floats(0, 50_000), st.lists(st.floats(0, 20_000), max_size=8))
-def test_shares_are_proportional_and_within_the_total(limit_w: float, wishes: list[float]) -> None:
-    shares = fair(limit_w, wishes)
+def test_shares_are_proportional_and_within_the_total(limit_w: float, requested_w: list[float]) -> None:
+    shares = fair(limit_w, requested_w)
     assert sum(shares) <= limit_w + 1e-6
-    assert all(share <= wish + 1e-9 for share, wish in zip(shares, wishes, strict=True))
-    assert sum(shares) == pytest.approx(min(limit_w, sum(wishes)), abs=1e-6)
-    short = [share for share, wish in zip(shares, wishes, strict=True) if share < wish - 1e-6]
+    assert all(share <= request_w + 1e-9 for share, request_w in zip(shares, requested_w, strict=True))
+    assert sum(shares) == pytest.approx(min(limit_w, sum(requested_w)), abs=1e-6)
+    short = [share for share, request_w in zip(shares, requested_w, strict=True) if share < request_w - 1e-6]
     assert all(share >= max(shares) - 1e-6 for share in short)  # who lacks has as much as anybody
 
 

@@ -72,12 +72,12 @@ async def test_every_service_with_a_set_point_that_changes_its_sign(service: Ser
     secc.set_power(4_000)
     serving = asyncio.create_task(secc.serve(secc_end))
     driving = asyncio.create_task(session.run(ev_end))
-    for wish in (4_000, -4_000, 0, 3_000):
-        secc.set_power(wish)
+    for ordered_w in (4_000, -4_000, 0, 3_000):
+        secc.set_power(ordered_w)
         await clock.sleep(30)
         last = next(event for event in reversed(events) if isinstance(event, Measured))
-        expected = wish if wish >= 0 or "BPT" in service.name else 0
-        assert last.power_w == pytest.approx(expected, rel=0.03, abs=50), (wish, last)
+        expected = ordered_w if ordered_w >= 0 or "BPT" in service.name else 0
+        assert last.power_w == pytest.approx(expected, rel=0.03, abs=50), (ordered_w, last)
     session.stop()
     await driving
     await serving

@@ -49,7 +49,7 @@ def dark_h(found: CallOut) -> float:
     return sum(gap.end - gap.start for gap in found.gaps) / 3600
 
 
-def test_two_cars_visit_three_shelters_and_leave_none_dark() -> None:
+def test_two_cars_visit_three_shelters_and_all_are_supplied() -> None:
     case = Case(0.5, (4000.0, 6000.0, 8000.0), 2000.0, (25_000.0, 25_000.0))
     found = plan(case)
     visited = {trip.site for trip in found.trips}

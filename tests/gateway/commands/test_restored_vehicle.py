@@ -50,7 +50,7 @@ async def test_a_car_that_allowed_discharge_is_discharged_after_a_restart(kind: 
     async with service_rig(store=store()) as rig:
         continues(rig, "another session")
         await rig.wait(1)
-        refused = await rig.send("CP1-1", "discharge", "stranger", power_w=5000)
+        refused = await rig.send("CP1-1", "discharge", "unknown", power_w=5000)
         assert refused.reason.code == "charging_only"
 
 

@@ -50,9 +50,7 @@ async def test_a_charger_that_carries_an_island_is_left_alone(switch_open: bool 
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(("present", "switch_open"), [(True, None), (True, False), (False, False)])
-async def test_power_that_nobody_ordered_is_reported_where_no_island_can_be(
-    present: bool, switch_open: bool | None
-) -> None:
+async def test_unordered_power_is_reported_where_no_island_can_be(present: bool, switch_open: bool | None) -> None:
     """On the grid, and behind a closed main switch without a grid, a charger must not discharge by itself."""
     async with service_rig("CP1-1") as rig:
         held = rig.stations.evses["CP1-1"]

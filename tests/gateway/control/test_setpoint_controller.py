@@ -537,7 +537,7 @@ async def test_another_limit_of_a_command_is_reported_and_another_power_by_the_s
     rig = await ControllerRig.begin()
     rig.command(-9000.0)
     await rig.step()
-    assert rig.events == []  # its answer has told it
+    assert rig.events == []  # reported by its answer
     for power_w, layer, count in (
         (-4000.0, Layer.SITE, 1),
         (-3000.0, Layer.SITE, 1),

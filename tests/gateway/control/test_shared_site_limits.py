@@ -16,7 +16,7 @@ from gateway.model.result import Layer
 WATTS = st.floats(-50_000, 50_000)
 
 
-def wish(power_w: float, code: Code = Code.POLICY) -> Bound:
+def bound(power_w: float, code: Code = Code.POLICY) -> Bound:
     return Bound(Layer.OPTIMISER, power_w, power_w, code)
 
 
@@ -28,7 +28,7 @@ def test_the_others_are_all_evses_but_the_one(spans: list[list[float]]) -> None:
         low_w, high_w = shared.others(name)
         assert low_w == pytest.approx(sum(low for other, (low, _) in named.items() if other != name), abs=1e-6)
         assert high_w == pytest.approx(sum(high for other, (_, high) in named.items() if other != name), abs=1e-6)
-    assert shared.others("a stranger") == (shared.low_w, shared.high_w)
+    assert shared.others("another") == (shared.low_w, shared.high_w)
 
 
 def test_a_single_evse_has_no_others() -> None:
@@ -37,14 +37,14 @@ def test_a_single_evse_has_no_others() -> None:
 
 @given(WATTS, WATTS)
 def test_an_optimiser_power_that_is_kept_errs_on_less(held_w: float, new_w: float) -> None:
-    if _hardly_more(wish(held_w), wish(new_w)):
+    if _hardly_more(bound(held_w), bound(new_w)):
         assert held_w * new_w > 0  # the same direction, and zero is an order of its own
         assert abs(held_w) - abs(new_w) < SAME_W  # hardly ever more than is wanted
         assert abs(new_w) - abs(held_w) < max(SAME_W, SAME_SHARE * abs(held_w))
 
 
 def test_another_reason_or_none_is_another_power() -> None:
-    assert _hardly_more(wish(5000.0), wish(5050.0))
-    assert not _hardly_more(wish(5000.0), wish(5050.0, Code.IDLE))
-    assert not _hardly_more(None, wish(5000.0))
-    assert not _hardly_more(wish(5000.0), None)
+    assert _hardly_more(bound(5000.0), bound(5050.0))
+    assert not _hardly_more(bound(5000.0), bound(5050.0, Code.IDLE))
+    assert not _hardly_more(None, bound(5000.0))
+    assert not _hardly_more(bound(5000.0), None)

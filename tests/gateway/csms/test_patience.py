@@ -44,7 +44,7 @@ async def test_a_setting_that_is_not_kept_is_changed_twice_and_no_more(caplog: p
 
 
 @pytest.mark.parametrize("code", ["NotImplemented", "NotSupported"])
-async def test_a_station_without_charging_profiles_is_not_asked_every_two_seconds(
+async def test_a_station_without_charging_profiles_is_not_queried_every_two_seconds(
     code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     raw = Raw(Version.V16)
@@ -90,7 +90,7 @@ async def test_unknown_stations_that_are_gone_make_way_for_new_ones() -> None:
 
 
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_station_whose_limits_nobody_states_can_charge(version: Version) -> None:
+async def test_a_station_without_reported_limits_can_charge(version: Version) -> None:
     raw = Raw(version)
     settings = CsmsSettings(unknown_tokens=UnknownTokens.ACCEPT, inventory=False)
     raw.csms = Csms(settings, raw.events.append, raw.clock)

@@ -198,7 +198,7 @@ async def test_the_emulated_station_over_tls(profile: int, tmp_path: Path) -> No
 
 async def test_profile_3_requires_the_stations_certificate(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    ca, stranger = Authority(tmp_path), Authority(tmp_path / "x")
+    ca, other = Authority(tmp_path), Authority(tmp_path / "x")
     server_cert, server_key = ca.issue("localhost")
 
     about = {"security_profile": 3, "tls_cert": server_cert, "tls_key": server_key, "tls_ca": ca.file}
@@ -228,7 +228,7 @@ async def test_profile_3_requires_the_stations_certificate(tmp_path: Path) -> No
         assert await with_certificate(ca.issue("CP1")) == 101
         assert await with_certificate(ca.issue("CP2")) == 403
         assert await with_certificate(None) == 0
-        assert await with_certificate(stranger.issue("CP1")) == 0
+        assert await with_certificate(other.issue("CP1")) == 0
 
 
 @pytest.mark.parametrize("version", list(Version))

@@ -198,7 +198,7 @@ async def test_the_fallback_profile_waits_for_no_other_call() -> None:
         await reading
 
 
-async def test_a_station_without_charging_profiles_is_asked_less_often() -> None:
+async def test_a_station_without_charging_profiles_is_queried_less_often() -> None:
     async with early(Version.V16, "negative-limit") as one:
         one.answers[PROFILE] = "NotSupported"
         for _ in range(3):

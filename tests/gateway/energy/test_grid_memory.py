@@ -51,7 +51,7 @@ async def test_after_a_loss_no_power_is_granted_by_a_gateway_that_was_restarted(
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("verb", ["discharge", "charge", "setpoint"])
-async def test_a_lost_grid_that_nobody_reports_any_more_stays_lost(verb: str) -> None:
+async def test_a_lost_grid_without_further_reports_stays_lost(verb: str) -> None:
     async with service_rig("CP1-1") as rig:
         IslandPlant(rig).input("grid", present=False)
         await rig.wait(60)
@@ -76,7 +76,7 @@ reports = st.lists(st.sampled_from(["present", "lost", "silent", "restart"]), mi
 
 @settings(max_examples=40, deadline=None)
 @given(reports)
-def test_the_last_word_decides_whatever_lies_between(steps: list[str]) -> None:
+def test_the_last_report_decides_whatever_lies_between(steps: list[str]) -> None:
     """Reports, silence and restarts in any order: after a loss nothing is granted until the grid is reported."""
 
     async def play() -> None:

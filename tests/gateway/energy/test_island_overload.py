@@ -58,7 +58,7 @@ async def test_a_load_step_beyond_the_inverter_is_seen_shed_and_over() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_what_no_tier_can_shed_is_tried_ever_less_often_and_a_person_is_asked() -> None:
+async def test_an_overload_that_no_tier_can_shed_is_tried_less_and_less_often_and_reported() -> None:
     async with service_rig("CP1-1", energy=SECTION) as rig:
         plant = IslandPlant(rig, load_w=2000.0, tier_w=dict.fromkeys(NAMES, 500.0))
         await plant.live(10)

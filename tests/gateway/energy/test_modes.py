@@ -31,9 +31,9 @@ def at(now: float, base_w: float | None, **more: object) -> Situation:
 def test_pv_surplus_goes_into_the_car_after_it_has_held() -> None:
     mode = SelfConsumption()
     assert mode.target(at(0, -3000)).power_w == 0
-    wish = mode.target(at(START_S, -3000))
-    assert wish.power_w == pytest.approx(3050)
-    assert wish.code == "mode_surplus"
+    found = mode.target(at(START_S, -3000))
+    assert found.power_w == pytest.approx(3050)
+    assert found.code == "mode_surplus"
 
 
 def test_a_short_dip_of_pv_does_not_stop_charging_and_a_long_one_does() -> None:
@@ -49,8 +49,8 @@ def test_the_car_supplies_the_deficit_of_the_site() -> None:
 
 
 def test_missing_meter_values_are_no_surplus() -> None:
-    wish = SelfConsumption().target(at(0, None))
-    assert (wish.power_w, wish.code) == (0.0, "mode_input_stale")
+    found = SelfConsumption().target(at(0, None))
+    assert (found.power_w, found.code) == (0.0, "mode_input_stale")
 
 
 def test_peak_cutting_discharges_exactly_the_excess() -> None:
@@ -94,13 +94,13 @@ def test_grid_service_without_an_order_is_idle_and_manual_leaves_control_to_the_
 def test_backup_mode_never_discharges_and_every_target_is_within_limits(
     mode: SiteMode, base_w: float | None, headroom_w: float, planned_w: float | None
 ) -> None:
-    wish = MODES[mode]().target(at(0, base_w, headroom_w=headroom_w, planned_w=planned_w))
-    assert wish.code
-    assert wish.text
-    if wish.power_w is not None:
-        assert math.isfinite(wish.power_w)
+    found = MODES[mode]().target(at(0, base_w, headroom_w=headroom_w, planned_w=planned_w))
+    assert found.code
+    assert found.text
+    if found.power_w is not None:
+        assert math.isfinite(found.power_w)
         if mode is SiteMode.BACKUP:
-            assert wish.power_w >= 0
+            assert found.power_w >= 0
 
 
 @given(st.floats(0, 100_000), st.floats(0, 100_000), st.floats(-100_000, 200_000))

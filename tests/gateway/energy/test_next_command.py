@@ -44,8 +44,8 @@ async def test_manual_mode_does_not_discharge_for_a_limit_that_binds(mode: str, 
         await rig.send(None, "mode", "n", mode="manual")
         await live(rig, 30, 9000.0)
         assert rig.power("CP1-1") == 0
-        told = [event.text for event in rig.published.events if event.code == f"bound_by_{limit}_limit"]
-        assert "without a command" in told[-1]
+        texts = [event.text for event in rig.published.events if event.code == f"bound_by_{limit}_limit"]
+        assert "without a command" in texts[-1]
         await live(rig, 60, 9000.0)
         assert rig.power("CP1-1") == 0
         await rig.send("CP1-1", "discharge", "d", power_w=2000, lease_s=30)

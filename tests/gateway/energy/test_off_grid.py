@@ -460,7 +460,7 @@ def test_the_detection_ends_with_the_source() -> None:
     assert dark(outage)
 
 
-def test_after_the_third_collapse_a_person_is_asked_for_help() -> None:
+def test_the_third_collapse_is_reported_to_the_operator() -> None:
     outage = Outage()
     assert collapse(outage, at("A")) == []
     assert codes(collapse(outage, at("A"))) == ["source_back"]

@@ -66,7 +66,7 @@ def test_pv_in_an_island_does_not_trip(soc: float) -> None:
         assert figures["car.a.soc_pct"] > 98.5  # the sun and not the car supplies the house
 
 
-def test_an_emulated_roof_obeys_its_limit_and_trips_by_over_frequency() -> None:
+def test_emulated_pv_follows_its_limit_and_trips_by_over_frequency() -> None:
     roof, noon = Pv(PvSpec(peak_w=8000.0, clearness=1.0)), 1_779_246_000.0
     free_w = roof.feeds(noon, 0.0)
     assert free_w > 4000

@@ -169,7 +169,7 @@ def test_no_report_holds_the_level_while_energy_leaves_the_battery(
 
 @given(st.floats(0.2, 1.0), st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=7), st.sampled_from([0.1, 0.5, 1.0]))
 @settings(max_examples=60, deadline=None)
-def test_a_gauge_that_is_right_is_believed_in_cycles(share: float, noise: list[float], resolution_pct: float) -> None:
+def test_a_gauge_that_is_right_is_accepted_in_cycles(share: float, noise: list[float], resolution_pct: float) -> None:
     """Charge and discharge for days, with a resolution and noise: what is published is what the vehicle reports."""
     evse, true_pct, into_wh, out_wh = a_car(60.0), 60.0, 0.0, 0.0
     power_w = RATED_W * share
@@ -187,7 +187,7 @@ def test_a_gauge_that_is_right_is_believed_in_cycles(share: float, noise: list[f
 
 
 @pytest.mark.parametrize("capacity_wh", [60_000.0, 100_000.0, 150_000.0])
-def test_a_large_battery_of_unknown_capacity_is_believed_while_its_report_falls(capacity_wh: float) -> None:
+def test_a_large_battery_of_unknown_capacity_is_accepted_while_its_report_falls(capacity_wh: float) -> None:
     evse, true_pct = a_car(80.0, None), 80.0
     for index in range(1, 2000):
         true_pct -= 100 * 1.06 * RATED_W * EVERY_S / 3600 / capacity_wh
@@ -225,7 +225,7 @@ def test_a_wrong_high_first_report_is_no_level_to_return_to() -> None:
         assert soc_of(evse) <= max(0.0, 61.0 - spent_pct + FROZEN_PCT + 0.1)
 
 
-def test_a_coarse_or_late_state_of_charge_is_believed() -> None:
+def test_a_coarse_or_late_state_of_charge_is_accepted() -> None:
     """Whole percent, two minutes late: the published value stays within the tolerance of what the vehicle reports."""
     evse, out_wh, reports = a_car(80.0), 0.0, [80.0] * 12
     for index in range(1, 1000):

@@ -75,12 +75,12 @@ async def test_health_and_authentication(tmp_path: Path) -> None:
         assert health["protocols"] == ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
         assert isinstance(health["version"], str)
         paths = ("/health", "/stations", "/tokens", "/messages", "/violations", "/sessions", "/journal", "/nothing")
-        async with httpx.AsyncClient(base_url=str(running.http.base_url), trust_env=False) as stranger:
+        async with httpx.AsyncClient(base_url=str(running.http.base_url), trust_env=False) as unknown:
             for path in paths[:-1]:
-                refused = await stranger.get(path)
+                refused = await unknown.get(path)
                 assert refused.status_code == 401, path
                 assert refused.headers["WWW-Authenticate"] == "Bearer"
-                wrong = await stranger.get(path, headers={"Authorization": "Bearer nonsense"})
+                wrong = await unknown.get(path, headers={"Authorization": "Bearer nonsense"})
                 assert wrong.status_code == 401
         assert (await running.http.get("/nothing")).status_code == 404
 

@@ -71,8 +71,8 @@ def test_every_request_can_be_refused_in_valid_bytes(name: str) -> None:
 
 def test_another_session_id_is_an_unknown_session() -> None:
     session = reach(Step.SERVICE_DISCOVERY)
-    stranger = messages.header(b"\x01" * 8, EPOCH)
-    response = exchange(session, common.ServiceDiscoveryReq(Header=stranger))
+    unknown = messages.header(b"\x01" * 8, EPOCH)
+    response = exchange(session, common.ServiceDiscoveryReq(Header=unknown))
     assert response.ResponseCode is ResponseCode.FAILED_UnknownSession
     assert session.secc.ended
 

@@ -40,8 +40,8 @@ def test_the_direction_changes_within_a_session_without_leaving_it() -> None:
     session = pair()
     session.run(until=looping)
     seen = []
-    for wish in (4_000, -4_000, 0, 4_000):
-        session.secc.command(orders.SetPower(wish), session.now)
+    for ordered_w in (4_000, -4_000, 0, 4_000):
+        session.secc.command(orders.SetPower(ordered_w), session.now)
         session.run(until=loops(session.ev.session.loops + 5))
         seen.append(session.ev.session.station.present_current_a)  # type: ignore[union-attr]
     assert seen == pytest.approx([10, -10, 0, 10])

@@ -75,19 +75,19 @@ class Sessions(RuleBasedStateMachine):
     @initialize(
         service=st.sampled_from(list(ServiceId)),
         control=st.sampled_from(list(ControlMode)),
-        wish=st.none() | POWERS,
+        setpoint_w=st.none() | POWERS,
         soc=st.floats(min_value=0, max_value=100),
         standby=st.booleans(),
         depth=st.integers(0, 4),
     )
     def plug_in(
-        self, service: ServiceId, control: ControlMode, wish: float | None, soc: float, standby: bool, depth: int
+        self, service: ServiceId, control: ControlMode, setpoint_w: float | None, soc: float, standby: bool, depth: int
     ) -> None:
         is_dc = service in (ServiceId.DC, ServiceId.DC_BPT)
         car = car_state(soc, limits=EV_DC if is_dc else EV_AC)
         self.session = pair(
             car=car,
-            setpoint_w=wish,
+            setpoint_w=setpoint_w,
             ev={"services": (service,), "controls": (control,)},
             secc={"standby": standby, "violations_before_failure": 3},
         )
@@ -106,9 +106,9 @@ class Sessions(RuleBasedStateMachine):
         session.now += seconds
         session._hear(session.ev.expire(session.now), session.secc.expire(session.now))
 
-    @rule(wish=st.none() | POWERS)
-    def set_power(self, wish: float | None) -> None:
-        self.session.secc.command(orders.SetPower(wish), self.session.now)
+    @rule(setpoint_w=st.none() | POWERS)
+    def set_power(self, setpoint_w: float | None) -> None:
+        self.session.secc.command(orders.SetPower(setpoint_w), self.session.now)
 
     @rule(charge=MAGNITUDES, discharge=MAGNITUDES)
     def limit_the_charger(self, charge: float, discharge: float) -> None:

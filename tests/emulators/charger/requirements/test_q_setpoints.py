@@ -192,8 +192,10 @@ async def test_a_set_point_is_limited_and_one_outside_its_own_limits_is_rejected
 async def test_single_phase_values_are_rejected_without_ev_phases() -> None:
     async with Rig() as rig:
         await rig.charging()
-        lonely = [{"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": 1.0, "dischargeLimit_L2": -1.0}]
-        assert reason(await install(rig, schedule(lonely))) == ("Rejected", "InvalidSchedule")
+        second_phase_only = [
+            {"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": 1.0, "dischargeLimit_L2": -1.0}
+        ]
+        assert reason(await install(rig, schedule(second_phase_only))) == ("Rejected", "InvalidSchedule")
         phased = [{"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": 1.0, "setpoint_L2": 1.0}]
         assert reason(await install(rig, schedule(phased))) == ("Rejected", "PhaseConflict")
         default = schedule(phased, chargingProfilePurpose="TxDefaultProfile")
