@@ -142,10 +142,6 @@ class MeterModel:
     _accepted_w: float = math.nan
     _largest_w: float = 0.0
 
-    def configure(self, delay_s: float) -> None:
-        """Apply the configured delay of the meter, before the first reading."""
-        self.delay_s = delay_s
-
     def base_load(self, besides: Collection[str] = ()) -> BaseLoad | None:
         """Return the base load, with the present power of the resources `besides`; None before the first reading."""
         if not self._extremes:

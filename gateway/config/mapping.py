@@ -44,6 +44,7 @@ def service_settings(config: Config) -> ServiceSettings:
         assumed_capacity_wh=config.energy.assumed_capacity_wh,
         vehicle_capacity_wh={car.vehicle: car.capacity_wh for car in cars if car.capacity_wh is not None},
         vehicle_floor_pct={car.vehicle: car.floor_pct for car in cars},
+        grid_forming=frozenset(config.energy.forming),
         vehicle_trip_wh={car.vehicle: trip_wh(car.home_km, car.wh_per_km) for car in cars},
     )
     return _settings(
@@ -54,6 +55,7 @@ def service_settings(config: Config) -> ServiceSettings:
         gateway_id=config.mqtt.gateway_id,
         stations=tuple(station.id for station in config.stations),
         stale_after_s=stale_after(config),
+        meter_delay_s=config.energy.meter_delay_s,
         stale_at_most_s=site.stale_at_most_s,
     )
 

@@ -31,5 +31,5 @@ class ControlComponents:
         site = Site(settings.policy, inputs, mode=settings.policy.mode)
         registry = EvseRegistry(settings)
         publisher = EventPublisher(settings.gateway_id, journal, clock)
-        meter = MeterModel()
+        meter = MeterModel(settings.meter_delay_s)
         return cls(site, registry, SiteDecision(site, registry, meter, clock), meter, publisher)

@@ -33,6 +33,7 @@ class ServiceSettings:
     telemetry_every_s: float = 10.0
     stale_after_s: dict[InputKind, float] = field(default_factory=lambda: dict(STALE_AFTER_S))
     stale_at_most_s: float = STALE_AT_MOST_S
+    meter_delay_s: float = 0.0  # of the grid meter
 
     def tolerance(self, power_w: float) -> float:
         """Return how far the meter may be from an achieved power, in W; at most half of it, so 0 W never counts."""

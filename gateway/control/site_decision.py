@@ -160,7 +160,7 @@ class SiteDecision:
         if not state.evse.can_discharge or (switch is not None and not switch.open):
             return False
         if site.islanded:
-            return state.name in site.grid_forming
+            return state.name in site.policy.grid_forming
         if switch is not None:  # open: the grid may be back before the site is connected to it again
             return True
         return last is not None and not last.present

@@ -28,6 +28,10 @@ class BilledPeak:
     peak_w: float = 0.0
     seen: float | None = None
 
+    def restore(self, peak_w: float, seen: float) -> None:
+        """Restore the peak of an earlier run."""
+        self.peak_w, self.seen = peak_w, seen
+
     def count(self, window: DemandWindow) -> None:
         """Count a window that has ended."""
         self.peak_w = max(self.at(window.start), window.average_w)

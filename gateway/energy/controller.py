@@ -53,7 +53,7 @@ class SiteController:
         self.reserve = SiteReserve(settings)
         self.island = Island(settings.island_settings(), GridWatch(settings.grid_limits()))
         self.recharging = Recharging(settings)
-        self.on_grid = OnGrid(settings, self.recharging, meter or MeterModel())
+        self.on_grid = OnGrid(settings, self.recharging, meter or MeterModel(settings.meter_delay_s))
         self.off_grid = OffGrid(settings, self.recharging)
         self.resource_builder = ResourceBuilder(settings, self.reserve)
         self.planner = Planner()
@@ -98,8 +98,7 @@ class SiteController:
 
     def restore_loss(self) -> None:
         """Continue a loss of the grid from before a restart."""
-        self.island.grid.restore_loss()
-        self.island.lost_before = True
+        self.island.restore_loss()
 
     # real-time loop ---------------------------------------------------------------------------------------------------
 

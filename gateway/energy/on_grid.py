@@ -89,7 +89,6 @@ class OnGrid:
     _present: set[str] = field(default_factory=set)  # EVSEs whose vehicles were there in the last step
 
     def __post_init__(self) -> None:
-        self.meter_model.configure(self.settings.meter_delay_s)
         self.billed = BilledPeak(self.settings.billing_period, self.settings.zone())
 
     def step(self, view: View, resources: Sequence[Resource], limit_share: float) -> GridStep:
@@ -133,7 +132,7 @@ class OnGrid:
     def restore(self, window: DemandWindow | None, peak_w: float, peak_seen: float) -> None:
         """Restore the demand window and the highest average of an earlier run; before the first step."""
         self.window = window
-        self.billed.peak_w, self.billed.seen = peak_w, peak_seen
+        self.billed.restore(peak_w, peak_seen)
 
     # meters and limits ------------------------------------------------------------------------------------------------
 

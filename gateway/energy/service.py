@@ -98,7 +98,6 @@ class EnergyService:
             registry, publisher, clock, stations, settings.forming, settings.parallel_forming
         )
         self.settings = settings
-        site.describe_grid_forming(settings.forming)
         if settings.island or "nominal_v" in settings.model_fields_set:
             site.describe_grid(settings.nominal_v)
         self.lending = LendingConstraints()

@@ -6,7 +6,7 @@ An input without recent messages is stale, a state of its own and never zero: `I
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, TypeAlias, TypeVar
@@ -326,6 +326,7 @@ class SitePolicy:
     idle_power_w: float = 0.0
     ramp_w_per_s: float = 2500.0
     mode: SiteMode = SiteMode.MANUAL
+    grid_forming: frozenset[str] = frozenset()  # EVSEs whose chargers can form an island
     assumed_capacity_wh: float = ASSUMED_CAPACITY_WH
     vehicle_capacity_wh: Mapping[str, float] = field(default_factory=dict, hash=False)  # by vehicle, as configured
     vehicle_floor_pct: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -358,7 +359,6 @@ class Site:
     supply_held: bool = False  # after an emergency stop without a grid: no island is formed before a command
 
     island_w: float | None = None  # power of all EVSEs together that the island needs now, + charge
-    grid_forming: frozenset[str] = frozenset()  # EVSEs whose chargers can form an island, as configured
     grid_before: GridReport | None = None  # last report of an earlier run
     grid_meter: GridMeter = field(default_factory=GridMeter)
     _judged: tuple[Grid, GridReport] | None = None  # each reading of the grid is judged once
@@ -367,10 +367,6 @@ class Site:
         """Apply whether the site runs as an island, and what it needs of all EVSEs; True where it begins or ends."""
         changed, self.islanded, self.island_w = self.islanded is not islanded, islanded, island_w
         return changed
-
-    def describe_grid_forming(self, evses: Iterable[str]) -> None:
-        """Apply which EVSEs have chargers that can form an island."""
-        self.grid_forming = frozenset(evses)
 
     def describe_grid(self, nominal_v: float) -> None:
         """Apply the nominal voltage of the input `grid`."""

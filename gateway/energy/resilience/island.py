@@ -47,7 +47,7 @@ class Island:
     forming: str | None = None
     formed_before: str | None = None  # before a restart: the source of a running island
     sure: bool = False  # no other source than `forming` can be grid-forming since before a restart, as far as known
-    lost_before: bool = False  # the grid was lost when an earlier run ended: the reconnect delay has still to pass
+    _lost_before: bool = False  # the grid was lost when an earlier run ended: the reconnect delay has still to pass
     _reported: bool = False  # the facility has reported grid or main switch since the start
     _adopted: bool = False  # `forming` was adopted before anything was reported, and has not been seen to be able yet
     _waits_until: float | None = None  # from the first report on
@@ -64,6 +64,11 @@ class Island:
     def restore(self, formed_before: str | None) -> None:
         """Restore the source of an island that ran before a restart; before the first step."""
         self.formed_before = formed_before
+
+    def restore_loss(self) -> None:
+        """Continue a loss of the grid from before a restart."""
+        self.grid.restore_loss()
+        self._lost_before = True
 
     def step(self, inputs: IslandInputs) -> tuple[Orders, list[Decided]]:
         """Return the orders of one step, after `grid.update`, and what has changed."""
@@ -128,9 +133,9 @@ class Island:
             return
         if self._begun and self.grid.status is GridStatus.HEALTHY:
             self.formed_before = None
-        if self.grid.status is GridStatus.LOST and self._reported and not self.lost_before:
+        if self.grid.status is GridStatus.LOST and self._reported and not self._lost_before:
             self._leave(inputs, "The grid is lost")
-        elif self.grid.status in (GridStatus.SUSPECT, GridStatus.LOST) or self.lost_before:
+        elif self.grid.status in (GridStatus.SUSPECT, GridStatus.LOST) or self._lost_before:
             self._go(Phase.SUSPECT, "holding_zero", f"All power is held at zero: {self.grid.why}.")
         elif self._commanded and self.settings.capable:
             self._go(Phase.OPENING, "opening_main_switch", "Island operation is commanded: the main switch opens.")
@@ -168,11 +173,11 @@ class Island:
     def _suspect(self, inputs: IslandInputs) -> None:
         if self.grid.status is GridStatus.LOST:
             if self._reported:  # a loss from before a restart moves no switch: the grid may have returned meanwhile
-                self.lost_before = False
+                self._lost_before = False
                 self._leave(inputs, "The grid is lost")
-        elif self.grid.status is GridStatus.HEALTHY and self.lost_before:
+        elif self.grid.status is GridStatus.HEALTHY and self._lost_before:
             if self.grid.may_reconnect(inputs.now):
-                self.lost_before = False
+                self._lost_before = False
                 text = "The grid has been healthy for the reconnect delay: power returns by a ramp."
                 self._go(Phase.RETURNING, "returning", text)
         elif self.grid.status is GridStatus.HEALTHY:

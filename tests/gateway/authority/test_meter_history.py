@@ -256,8 +256,7 @@ def test_the_present_power_of_resources_besides_is_added() -> None:
     ("delay_s", "age_s", "base_w"), [(0.0, 30.0, 1000.0), (30.0, 0.0, 1000.0), (30.0, 5.0, 1000.0), (0.0, 0.0, 400.0)]
 )
 def test_the_delay_is_configured_or_shown_by_the_time_stamps(delay_s: float, age_s: float, base_w: float) -> None:
-    model = MeterModel()
-    model.configure(delay_s)
+    model = MeterModel(delay_s)
     model.metered(0.0, 0.0, age_s, 1000.0)
     model.history.record("one", 0.0, [600.0])
     for now in range(1, 30):  # longer than any delay that is tried without being shown

@@ -101,6 +101,7 @@ class ServiceRig:
     def energy(self, section: EnergySection) -> EnergyService:
         """Return another energy service of the site."""
         control = self.control
+        control.site.policy = replace(control.site.policy, grid_forming=frozenset(section.forming))
         return EnergyService(
             control.site, control.registry, control.publisher, section, self.clock, meter=control.meter
         )
@@ -155,7 +156,7 @@ async def service_rig(
     store = store or MemoryStore()
     await store.open()
     journal = Journal(store, clock)
-    given = replace(ServiceSettings(policy), **settings)
+    given = replace(ServiceSettings(replace(policy, grid_forming=frozenset(energy.forming))), **settings)
 
     def report(event: Event) -> None:
         service.report(event)

@@ -303,14 +303,14 @@ def test_a_charger_may_supply_an_island_behind_no_closed_switch(
     parts = SiteParts()
     state = parts.evse(can_discharge=can_discharge)
     parts.site.islanded = islanded
-    parts.site.describe_grid_forming({"CP1-1"})
+    parts.site.policy = replace(parts.policy, grid_forming=frozenset({"CP1-1"}))
     if grid_before is not None:
         parts.site.restore_grid(GridReport(grid_before, START))
     if switch_open is not None:
         parts.put(InputKind.SWITCH, Switch(ts=START + 100.0, open=switch_open))
     assert parts.decision.may_carry(state) is carries
     if islanded:  # others follow the one that forms it
-        parts.site.describe_grid_forming({"CP2-1"})
+        parts.site.policy = replace(parts.policy, grid_forming=frozenset({"CP2-1"}))
         assert not parts.decision.may_carry(state)
     elif switch_open is not None:  # a switch that is silent says nothing
         parts.at(200.0)

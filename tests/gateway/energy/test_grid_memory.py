@@ -169,8 +169,8 @@ sources = st.sampled_from(["away", "unknown", "able", "empty"])
 def test_an_adopted_island_ends_only_for_what_is_known(steps: list[tuple[str, bool, int]], other: bool) -> None:
     """Whatever appears in which order: the source changes only where it is known to be empty, or late."""
     watch = GridWatch()
-    watch.restore_loss()
-    island = Island(IslandSettings(parallel_forming=True), watch, formed_before="A", lost_before=True)
+    island = Island(IslandSettings(parallel_forming=True), watch, formed_before="A")
+    island.restore_loss()
     now, reported_at, able = 0.0, None, False
     for state, reported, seconds in steps:
         for _ in range(seconds):

@@ -45,7 +45,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.recharging = Recharging(self.settings)
-        self.on_grid = OnGrid(self.settings, self.recharging, MeterModel())
+        self.on_grid = OnGrid(self.settings, self.recharging, MeterModel(self.settings.meter_delay_s))
 
     @property
     def wall(self) -> float:

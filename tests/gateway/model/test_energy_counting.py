@@ -208,7 +208,7 @@ def test_a_station_that_measures_no_power_may_report_a_charge() -> None:
         assert soc_of(evse) == reported_pct
 
 
-def test_a_rise_that_no_charge_has_paid_for_is_not_believed() -> None:
+def test_a_rise_that_no_charge_explains_is_not_accepted() -> None:
     evse = a_car(34.0)
     evse.apply(Metered("CP1-1", 0.0, power_w=0.0))
     for index in range(1, 2000):
