@@ -6,7 +6,8 @@ process end, the station falls back to 0 W by itself. Transitions:
     any         --reset-------> UNVERIFIED   link or session is another; an order on its way is superseded
     any         --restored----> RESTORED     the station reported what it holds
     any         --accepted----> ACCEPTED
-    any         --rejected----> REJECTED     repeated after a pause that doubles up to `LONGEST_PAUSE_S`
+    any         --rejected----> REJECTED     repeated after a pause that doubles up to `LONGEST_PAUSE_S`, whatever the
+                                             code and the channel; a command fails instead
     any         --timed out---> TIMED_OUT    may have taken effect: the set-point is read before the next order
 
 An emergency stop is sent in every state; the station's set-point is read afterwards.
@@ -25,6 +26,7 @@ from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, TOLERANCE_SHARE
 from gateway.model.station import Answer, Outcome
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
+LONGEST_URGENT_PAUSE_S = 10.0  # of them while power flows that should not, or in an emergency stop
 LONGEST_RAMP_S = 5.0  # counted into the validity of a set-point
 SHORTEST_VALID_S = 1.0
 SLOW_S = 2.0  # an answer that takes longer counts into the validity: the station may act as late as it answers
@@ -112,9 +114,10 @@ class Setpoint:
         self.retry_at: float | None = None
         self.unanswered = 0  # orders in a row
         self.slow_s = 0.0  # longest time for an answer on this link and in this session, where it is above `SLOW_S`
-        self.rejected_w: float | None = None
-        self.rejections = 0  # of that power, in a row
-        self.repeat_after = 0.0  # a rejected power that no command needs is not sent before
+        self.rejected: float | None = None  # direction of the power that was rejected: -1, 0 or 1
+        self.rejections = 0  # in that direction, in a row
+        self.rejected_at = -math.inf
+        self.repeat_after = 0.0  # a power in that direction that no command needs is not sent before
         self._reported: tuple[str, float] | None = None  # last trouble without a command: code, power
         self._pending: Order | None = None
 
@@ -180,9 +183,10 @@ class Setpoint:
 
     def _rejected(self, order: Order, now: float) -> Completion:
         self.state, self.sent_w, self.retry_at = State.REJECTED, None, now + self.retry_s
-        self.rejections = self.rejections + 1 if self.rejected_w == order.power_w else 1
+        direction = _direction(order.power_w)
+        self.rejections = self.rejections + 1 if self.rejected == direction else 1
         pause_s = min(self.retry_s * 2 ** min(self.rejections - 1, 10), LONGEST_PAUSE_S)
-        self.rejected_w, self.repeat_after = order.power_w, now + pause_s
+        self.rejected, self.rejected_at, self.repeat_after = direction, now, now + pause_s
         return Completion.REJECTED
 
     def report(self, trouble: tuple[str, float]) -> bool:
@@ -191,8 +195,8 @@ class Setpoint:
         return changed
 
     def _clear_rejection(self) -> None:
-        self.retry_at = self.rejected_w = self._reported = None
-        self.rejections, self.repeat_after = 0, 0.0
+        self.retry_at = self.rejected = self._reported = None
+        self.rejections, self.rejected_at, self.repeat_after = 0, -math.inf, 0.0
 
     # what to do -----------------------------------------------------------------------------------------------------
 
@@ -238,10 +242,15 @@ class Setpoint:
         return flows and target.power_w == 0 and not self.sent_w and not target.allocated
 
     def _backing_off(self, target: Target, now: float) -> bool:
-        """True while the station has just rejected this power, no command needs it and no power flows."""
-        at_rest = target.measured_w is not None and abs(target.measured_w) <= target.rest_tolerance_w
-        rejected = self.rejected_w == target.power_w and now < self.repeat_after
-        return rejected and at_rest and not target.allocated
+        """True while the station has just rejected such a power and no command needs it. A shorter pause applies while
+        the meter shows power that should not flow, and to an emergency stop unless the meter shows rest."""
+        if self.rejected != _direction(target.power_w) or target.allocated:
+            return False
+        measured_w = target.measured_w
+        flows = target.power_w == 0 and measured_w is not None and abs(measured_w) > target.rest_tolerance_w
+        urgent = flows or (target.emergency_stop and measured_w is None)
+        until = min(self.repeat_after, self.rejected_at + LONGEST_URGENT_PAUSE_S) if urgent else self.repeat_after
+        return now < until
 
     def refresh_at(self, lease_until: float | None) -> float:
         """Return when a power is sent again so that it stays valid; never where it is valid until the lease ends."""
@@ -266,7 +275,8 @@ class Setpoint:
 
     def deadline(self, now: float, lease_until: float | None, *, holds: bool) -> float:
         """Return when `next_action` can change by time alone. `holds`: a power in a session that is ours to refresh."""
-        times = [at for at in (self.retry_at, self.repeat_after) if at is not None and at > now]
+        pauses = self.retry_at, self.repeat_after, self.rejected_at + LONGEST_URGENT_PAUSE_S
+        times = [at for at in pauses if at is not None and at > now]
         if self.sent_w and self.verified and holds:
             times.append(self.refresh_at(lease_until))
         return min(times, default=math.inf)
@@ -290,3 +300,7 @@ class Setpoint:
         if now < self.changed_at + RESPONSE_S:
             return [measured_w, sent_w]
         return [measured_w if seen else sent_w]
+
+
+def _direction(power_w: float) -> float:
+    return math.copysign(1.0, power_w) if power_w else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from gateway.control.control_state import EvseRegistry
 from gateway.control.setpoint import (
     LONGEST_PAUSE_S,
     LONGEST_RAMP_S,
+    LONGEST_URGENT_PAUSE_S,
     MAX_UNANSWERED,
     SHORTEST_VALID_S,
     Action,
@@ -116,19 +118,53 @@ def test_power_that_flows_after_an_accepted_0_w_is_corrected_after_the_meter_del
     assert setpoint.next_action(REST, 70.0) is Action.WAIT
 
 
-def test_a_rejected_power_is_repeated_with_back_off_unless_a_command_needs_it() -> None:
-    setpoint, now, pauses = Setpoint(VALID_S, RETRY_S), 0.0, []
+UNREAD = Target(0.0)
+FLOWING = Target(0.0, measured_w=-3000.0, measured_at=0.0, rest_tolerance_w=150.0)
+URGENT_STOP = Target(0.0, emergency_stop=True)
+
+
+@pytest.mark.parametrize("code", ["Rejected", "InternalError", "NotImplemented", "FormationViolation", ""])
+@pytest.mark.parametrize(
+    ("target", "powers_w", "longest_s"),
+    [
+        (REST, (0.0,), LONGEST_PAUSE_S),
+        (UNREAD, (0.0,), LONGEST_PAUSE_S),  # a station without power values
+        (UNREAD, (-5000.0,), LONGEST_PAUSE_S),
+        (UNREAD, (-1000.0, -1200.0, -900.0), LONGEST_PAUSE_S),  # follows the site's load
+        (UNREAD, (3000.0, 3100.0), LONGEST_PAUSE_S),
+        (FLOWING, (0.0,), LONGEST_URGENT_PAUSE_S),
+        (URGENT_STOP, (0.0,), LONGEST_URGENT_PAUSE_S),
+    ],
+)
+def test_a_rejected_power_is_repeated_with_back_off(
+    target: Target, powers_w: tuple[float, ...], longest_s: float, code: str
+) -> None:
+    setpoint, now, sent = Setpoint(VALID_S, RETRY_S), 0.0, []
     setpoint.restored(None, now)
-    for _ in range(10):
-        while setpoint.next_action(REST, now) is not Action.SEND:
-            now = setpoint.deadline(now, None, holds=True)
-        setpoint.complete(setpoint.send(0.0, VALID_S, now), REFUSED, now)
-        pauses.append(setpoint.repeat_after - now)
-    assert pauses == [2.0, 4.0, 8.0, 16.0, 32.0, *[LONGEST_PAUSE_S] * 5]
-    command = Target(0.0, allocated=True, measured_w=0.0, measured_at=now, rest_tolerance_w=150.0)
-    assert setpoint.next_action(command, now + RETRY_S) is Action.SEND
-    setpoint.complete(setpoint.send(-100.0, VALID_S, now), REFUSED, now)
-    assert setpoint.repeat_after - now == RETRY_S  # another power begins anew
+    for index in range(600):
+        now += 1.0
+        power_w = powers_w[index % len(powers_w)]
+        if setpoint.next_action(replace(target, power_w=power_w), now) is Action.SEND:
+            setpoint.complete(setpoint.send(power_w, VALID_S, now), Outcome(Answer.REFUSED, code), now)
+            sent.append(now)
+    pauses = [after - before for before, after in zip(sent, sent[1:], strict=False)]
+    expected = [min(longest_s, RETRY_S * 2**index) for index in range(len(pauses))]
+    assert pauses == pytest.approx(expected, abs=1.0)
+    assert len(pauses) >= 600 / longest_s
+
+
+def test_0_w_and_a_command_are_sent_at_once_after_rejections_of_a_power() -> None:
+    setpoint, now = Setpoint(VALID_S, RETRY_S), 0.0
+    setpoint.restored(None, now)
+    for _ in range(8):
+        setpoint.complete(setpoint.send(-5000.0, VALID_S, now), REFUSED, now)
+    now += RETRY_S
+    assert setpoint.next_action(UNREAD, now) is Action.SEND
+    assert setpoint.next_action(Target(5000.0), now) is Action.SEND
+    assert setpoint.next_action(Target(-5000.0, allocated=True, unconfirmed=True), now) is Action.SEND
+    assert setpoint.next_action(Target(-5000.0), now) is Action.WAIT
+    setpoint.complete(setpoint.send(0.0, VALID_S, now), REFUSED, now)
+    assert setpoint.repeat_after - now == RETRY_S  # another direction begins anew
 
 
 def test_an_answer_to_an_order_of_another_session_changes_nothing() -> None:
