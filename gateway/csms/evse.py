@@ -60,7 +60,6 @@ class Unsupported:
 class Meter:
     """What was last read from the meter of an EVSE."""
 
-    newest: float | None = None  # Unix time by the station
     voltage_v: float | None = None
     samples: list[Payload] = field(default_factory=list)  # of the newest time stamp
     stamp: float | None = None  # of the samples

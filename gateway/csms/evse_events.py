@@ -157,13 +157,11 @@ def metered(
 
 def _late(station: Station, reading: Metered) -> bool:
     """Return True for a reading from before the present one; store the values of a present one."""
-    meter = next(evse.meter for evse in station.evses.values() if evse.name == reading.evse)
-    if reading.wall is not None:
-        if station.clock.late(reading.wall, reading.at, meter.newest):
-            return True
-        meter.newest = reading.wall
+    evse = next(one for one in station.evses.values() if one.name == reading.evse)
+    if reading.wall is not None and station.clock.late(reading.wall, reading.at, evse.number):
+        return True
     if reading.voltage_v is not None:
-        meter.voltage_v = reading.voltage_v
+        evse.meter.voltage_v = reading.voltage_v
     return False
 
 

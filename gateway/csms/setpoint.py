@@ -347,7 +347,7 @@ async def send_profile(
     if profile.duration is not None:
         schedule["duration"] = profile.duration
     if profile.kind is Kind.absolute:
-        schedule["startSchedule"] = stamp(present_at(station))
+        schedule["startSchedule"] = stamp(present_at(station, (profile.duration or 0) / 2))
     purpose = Purpose.tx_default_profile if transaction is None else Purpose.tx_profile
     content: Payload = {
         "stackLevel": profile.level,
@@ -380,8 +380,9 @@ def _supports(station: Station, feature: str) -> str | None:
     return station.variables.get(("SmartChargingCtrlr", 0, feature, ""))
 
 
-def present_at(station: Station) -> float:
-    """Return the present time by the station, so that a profile begins now though its clock is wrong."""
+def present_at(station: Station, doubt_s: float = 0.0) -> float:
+    """Return the present time by the station, so that a profile begins now though its clock is wrong; the earliest one
+    where it is in doubt by up to `doubt_s`: the profile begins in any case, and ends within its duration."""
     wall, clock = station.context.clock.wall(), station.context.clock.now()
-    present = station.clock.now(clock)
+    present = station.clock.now(clock, doubt_s)
     return wall if present is None or abs(present - wall) < CLOCK_TOLERANCE_S else present

@@ -1,18 +1,56 @@
 """Clock of a station, estimated from the time stamps of its messages; which readings are late by it. Pure.
 
-A station may be seconds, hours or decades off. A message that is sent when it is stamped gives the offset, and one from
-a queue a smaller one, so that the largest offset is the best estimate. It falls slowly, for clocks that drift, and a
-clock that was set back is recognised by readings that continue at the pace of real time.
+A station may be seconds, hours or decades off, and its clock may be set at any time. A message that is sent when it is
+stamped gives the offset, one that waited a smaller one. So the largest offset counts, until stamps that advance at the
+pace of real time have shown a smaller one several times and nothing has supported the larger one meanwhile. Messages of
+a queue arrive faster than they were stamped.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 LATE_S = 60.0  # a reading older than this is one of before
-DRIFT = 1e-3  # the estimate follows a slow clock by this share of the time
-SET_BACK_S = 60.0  # late readings that continue for this long, at the pace of real time, are not of a queue
-_PACE, _JITTER_S = 1.2, 1.0  # readings of a queue arrive faster than they were taken
+TOLERANCE_S = 2.0  # offsets that differ by less agree
+FEW, FEW_S = 3, 5.0  # messages in a row, and the shortest time between the first and the last of them
+_PACE, _JITTER_S = 1.2, 1.0  # faster than this, stamps are those of a queue
+
+
+@dataclass(slots=True)
+class _Sequence:
+    """Time stamps of one source in order of receipt: those of one meter, or of the messages themselves."""
+
+    newest: float | None = None  # stamp of the newest reading that was not late
+    last: tuple[float, float] | None = None  # receipt and stamp
+    count: int = 0  # stamps in a row that advance no faster than real time
+    began: float = 0.0
+    low_count: int = 0  # of them, those with a smaller offset than estimated, at the pace of real time
+    low_began: float = 0.0
+    low_offset_s: float = 0.0  # the largest of these
+    slack_s: float = _JITTER_S
+
+    def add(self, stamp: float, now: float, estimate_s: float) -> None:
+        passed_s, advanced_s = (0.0, -1.0) if self.last is None else (now - self.last[0], stamp - self.last[1])
+        self.slack_s = min(_JITTER_S, self.slack_s + _PACE * passed_s - advanced_s)
+        if advanced_s < 0 or self.slack_s < 0:
+            self.count, self.began, self.slack_s, self.low_count = 0, now, _JITTER_S, 0
+        elif advanced_s < passed_s / _PACE - _JITTER_S:
+            self.low_count = 0
+        self.last = now, stamp
+        self.count += 1
+        offset_s = stamp - now
+        if offset_s >= estimate_s - TOLERANCE_S:
+            self.low_count = 0
+        elif self.low_count:
+            self.low_count, self.low_offset_s = self.low_count + 1, max(self.low_offset_s, offset_s)
+        else:
+            self.low_count, self.low_began, self.low_offset_s = 1, now, offset_s
+
+    def continues(self, now: float) -> bool:
+        """Return True if the last stamps are of readings that are sent as they are taken, though the clock was set
+        back or stands."""
+        return self.count >= FEW and now - self.began >= FEW_S
 
 
 @dataclass(slots=True)
@@ -20,49 +58,57 @@ class StationClock:
     """Offset of a station's clock from the gateway's engine time. Stamps are Unix time by the station."""
 
     _offset_s: float | None = None
-    _at: float = 0.0  # engine time of the estimate
-    _leap: tuple[float, float] | None = None  # offset of one message far ahead, and when it was received
-    _run: tuple[float, float, float] | None = None  # begin, last receipt and last stamp of readings that seem late
+    _supported_at: float = 0.0  # engine time at which a stamp last agreed with it
+    _leap: tuple[float, float] | None = None  # larger offset of one message, and when it was received
+    _recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=FEW))  # receipt and offset
+    _messages: _Sequence = field(default_factory=_Sequence)
+    _meters: dict[int, _Sequence] = field(default_factory=dict)
 
     def observe(self, stamp: float, now: float) -> None:
-        """Use the time stamp of a message. One far ahead of the others counts when a second one confirms it."""
-        offset = stamp - now
-        known = self._offset(now)
-        if known is not None and offset > known + LATE_S:
-            confirmed = self._leap is not None and abs(offset - self._leap[0]) <= LATE_S and now > self._leap[1]
-            self._leap = offset, now
-            if not confirmed:
-                return
-        if known is None or offset > known:
-            self._offset_s, self._at, self._leap = offset, now, None
+        """Use the time stamp of a message."""
+        self._observe(self._messages, stamp, now)
 
-    def now(self, now: float) -> float | None:
-        """Return the station's time, None before a message with a time stamp."""
-        offset = self._offset(now)
-        return None if offset is None else now + offset
+    def now(self, now: float, within_s: float = 0.0) -> float | None:
+        """Return the station's time, None before a message with a time stamp. While the last stamps leave a doubt of up
+        to `within_s`, it is the earliest time that they permit."""
+        if self._offset_s is None:
+            return None
+        doubted = [self._offset_s, *(offset for _, offset in self._recent)]
+        return now + min(offset for offset in doubted if offset >= self._offset_s - within_s)
 
-    def late(self, stamp: float, now: float, newest: float | None = None) -> bool:
-        """Return True for a reading of before: it is old by the station's clock, or older than `newest`, the stamp of
-        the newest reading of the same meter."""
-        self.observe(stamp, now)
-        offset = self._offset(now)
-        present = stamp if offset is None else now + offset
-        after = newest is not None and newest <= present + LATE_S and stamp < newest
-        if present - stamp <= LATE_S and not after:
-            self._run = None
-            return False
-        return not self._set_back(stamp, now)
+    def late(self, stamp: float, now: float, meter: int = 0) -> bool:
+        """Return True for a reading of before: it is old by the station's clock, or older than the newest reading of
+        the same meter, and does not continue readings that are sent as they are taken."""
+        sequence = self._meters.setdefault(meter, _Sequence())
+        present = now + self._observe(sequence, stamp, now)
+        before = sequence.newest is not None and stamp < sequence.newest
+        if (before or present - stamp > LATE_S) and not sequence.continues(now):
+            return True
+        sequence.newest = min(stamp, present + TOLERANCE_S)  # one stamp far ahead does not outdate those that follow
+        return False
 
-    def _set_back(self, stamp: float, now: float) -> bool:
-        """Return True if late readings have continued at the pace of real time: the clock was set back, or stands."""
-        run = self._run
-        if run is not None and not 0.0 <= stamp - run[2] <= _PACE * (now - run[1]) + _JITTER_S:
-            run = None
-        self._run = (now if run is None else run[0], now, stamp)
-        if now - self._run[0] < SET_BACK_S:
-            return False
-        self._offset_s, self._at, self._run = stamp - now, now, None
-        return True
+    def _observe(self, sequence: _Sequence, stamp: float, now: float) -> float:
+        """Use a time stamp and return the offset. A larger one counts when a second message confirms it."""
+        offset_s = stamp - now
+        self._recent.append((now, offset_s))
+        if self._offset_s is None:
+            self._set(offset_s, now)
+        estimate_s = self._offset_s = offset_s if self._offset_s is None else self._offset_s
+        sequence.add(stamp, now, estimate_s)
+        if offset_s > estimate_s + TOLERANCE_S:
+            if self._leap is not None and now > self._leap[1]:
+                self._set(min(offset_s, self._leap[0]), now)
+            else:
+                self._leap = offset_s, now
+        elif offset_s >= estimate_s - TOLERANCE_S:
+            self._set(max(offset_s, estimate_s), now)
+        elif self._is_lower(sequence, now):
+            self._set(sequence.low_offset_s, now)
+        return self._offset_s
 
-    def _offset(self, now: float) -> float | None:
-        return None if self._offset_s is None else self._offset_s - DRIFT * max(0.0, now - self._at)
+    def _is_lower(self, sequence: _Sequence, now: float) -> bool:
+        long = sequence.low_count >= FEW and now - sequence.low_began >= FEW_S
+        return long and self._supported_at < sequence.low_began
+
+    def _set(self, offset_s: float, now: float) -> None:
+        self._offset_s, self._supported_at, self._leap = offset_s, now, None
