@@ -116,8 +116,7 @@ def restore(
                 case persistence.RESERVATION:
                     context.reservations.restore(msgspec.json.decode(one.body, type=Reservation))
                 case persistence.COUNTER:
-                    last = msgspec.json.decode(one.body, type=int)
-                    context.transactions.last_number = max(context.transactions.last_number, last)
+                    context.transactions.restore_number(msgspec.json.decode(one.body, type=int))
                 case persistence.POLICY:
                     context.unknown_stations = msgspec.json.decode(one.body, type=UnknownStations)
         except (ValueError, TypeError, KeyError, Refusal, msgspec.MsgspecError) as error:

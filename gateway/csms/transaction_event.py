@@ -29,12 +29,7 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     kind = payload["eventType"]
     mark = payload["seqNo"], kind, payload["timestamp"], payload["triggerReason"]
     known = context.transactions.get(station.id, name)
-    if (
-        known is not None
-        and kind == Event.started
-        and not known.has_seen(*mark)
-        and _used_again(station, known, payload)
-    ):
+    if known is not None and not known.has_seen(*mark) and _used_again(station, known, payload):
         evse_events.free_id(station, known)
     transaction = context.transactions.open(station.id, name, place or 1)
     answer = _token_answer(station, transaction, payload)
@@ -63,7 +58,7 @@ def _report(station: Station, transaction: Transaction, payload: Payload, curren
     at = parse(payload["timestamp"]) or station.context.clock.wall()
     over = transaction.stopped_at is not None
     if kind == Event.started:
-        transaction.started_at = at
+        transaction.started_at, transaction.start_received_at = at, station.context.clock.wall()
     if not over and not _superseded(station, transaction, payload):
         evse, vehicle = station.evse(transaction.evse), _vehicle(payload.get("idToken"))
         evse_events.session_started(station, transaction, vehicle)
@@ -80,13 +75,20 @@ def _report(station: Station, transaction: Transaction, payload: Payload, curren
 
 
 def _used_again(station: Station, known: Transaction, payload: Payload) -> bool:
-    """Return True if a second start has the id of a transaction that has started and ended, or of one from before the
-    last boot: stations that count from 1 after a boot use an id again."""
-    if known.started_at is None:  # this is its start, which is late
+    """Return True if an event is of a new transaction with the id of a known one: a second start, of after its end or
+    of after a boot, or another event of after both, whose start is late. Stations that count from 1 after a boot use an
+    id again."""
+    if known.started_at is None:  # its start is late
         return False
-    booted = station.boot is not None and station.boot.at > known.last_message_at and not payload.get("offline", False)
     at = parse(payload["timestamp"]) or station.context.clock.wall()
-    return booted or (known.stopped_at is not None and not known.presumed and at > known.stopped_at)
+    stopped_at = None if known.presumed else known.stopped_at
+    later = stopped_at is not None and at > stopped_at
+    booted_at = 0.0 if station.boot is None or payload.get("offline", False) else station.boot.at
+    if payload["eventType"] != Event.started:
+        return later and booted_at > known.last_message_at
+    if stopped_at is not None and known.last_message_at > booted_at:  # its end was received after the boot
+        return later
+    return later or booted_at > (known.start_received_at or known.last_message_at)
 
 
 def _superseded(station: Station, transaction: Transaction, payload: Payload) -> bool:

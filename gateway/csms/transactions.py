@@ -46,6 +46,7 @@ class Transaction:
     allowed: tuple[str, ...] = ()  # energy transfers permitted since its start (2.1 Q02)
     bidirectional: bool | None = None  # requested by the vehicle; None before its charging needs (2.1)
     started_mark: str | None = None  # 1.6: identifies a repeated StartTransaction
+    start_received_at: float = 0.0  # 2.x: Unix time
     announced: bool = False  # its start has been reported to the gateway
     number: int = 0  # order of arrival
     unsaved: bool = False  # its last change is not stored, and its message therefore not answered
@@ -144,6 +145,7 @@ class Transactions:
         self._active: dict[tuple[str, int], Transaction] = {}
         self._marks: dict[tuple[str, str], Transaction] = {}  # 1.6: by StartTransaction
         self.last_number = 0
+        self.first_number: int | None = None  # 1.6: ids from here on are stored; 0 after a restart with the store
         self._count = 0
 
     def restore(self, transaction: Transaction) -> None:
@@ -160,7 +162,13 @@ class Transactions:
         """Return a new id for a 1.6 transaction, larger than any before it, also than those before a restart: ids
         continue from the last stored one, and from the seconds since 2020, which no station can use up."""
         self.last_number = max(self.last_number + 1, int(wall) - EPOCH_2020)
+        if self.first_number is None:
+            self.first_number = self.last_number
         return self.last_number
+
+    def restore_number(self, last: int) -> None:
+        """Apply the stored last id: all ids that were given are known."""
+        self.last_number, self.first_number = max(self.last_number, last), 0
 
     def mark(self, transaction: Transaction, mark: str) -> None:
         """Record what identifies a repetition of its start."""
@@ -210,13 +218,17 @@ class Transactions:
         transaction.ref = f"{transaction.station}/{transaction.id}"
         self._all[(transaction.station, transaction.id)] = transaction
 
-    def may_be_ours(self, number: int, wall: float) -> bool:
-        """Return True for the id of a 1.6 transaction that this gateway may have given, also before its store was lost.
+    def may_be_lost(self, number: int, wall: float) -> bool:
+        """Return True for the id of a 1.6 transaction that this gateway may have given before its store was lost.
 
-        0, -1 and the largest integers are what stations send without a transaction.
+        0, -1 and the largest integers are what stations send without a transaction. An id of another station is none of
+        this one, and no unknown id was given while the store is intact.
         """
-        latest = max(self.last_number, int(wall) - EPOCH_2020)
-        return max(0, latest - LONGEST_TRANSACTION_S) < number <= latest
+        present = int(wall) - EPOCH_2020
+        before = present + 1 if self.first_number is None else self.first_number
+        if not max(0, present - LONGEST_TRANSACTION_S) < number < before:
+            return False
+        return all(known != str(number) for _, known in self._all)
 
     def activate(self, transaction: Transaction) -> Transaction | None:
         """Make it the active one of its EVSE; return another one that was active, whose end was lost."""

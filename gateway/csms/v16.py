@@ -156,8 +156,8 @@ def meter_values(station: Station, payload: Payload) -> Payload:
 
 
 def _transaction_of(station: Station, evse: Evse, number: int | None, active: Transaction | None) -> Transaction | None:
-    """Return the transaction of meter values. The start of an unknown one that may be ours was lost, where the
-    connector has a vehicle."""
+    """Return the transaction of meter values. One that is unknown may be of before the store was lost, where
+    the connector has a vehicle."""
     if number is None:
         return None
     context = station.context
@@ -166,7 +166,7 @@ def _transaction_of(station: Station, evse: Evse, number: int | None, active: Tr
         return known
     if active is not None or known is not None or evse.connectors.get(1) in FREE:
         return active
-    if not context.transactions.may_be_ours(number, context.clock.wall()):
+    if not context.transactions.may_be_lost(number, context.clock.wall()):
         return None
     new = context.transactions.open(station.id, str(number), evse.number)
     new.connector = 1

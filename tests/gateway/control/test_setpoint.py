@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -147,7 +148,7 @@ def test_a_rejected_power_is_repeated_with_back_off(
         if setpoint.next_action(replace(target, power_w=power_w), now) is Action.SEND:
             setpoint.complete(setpoint.send(power_w, VALID_S, now), Outcome(Answer.REFUSED, code), now)
             sent.append(now)
-    pauses = [after - before for before, after in zip(sent, sent[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(sent)]
     expected = [min(longest_s, RETRY_S * 2**index) for index in range(len(pauses))]
     assert pauses == pytest.approx(expected, abs=1.0)
     assert len(pauses) >= 600 / longest_s

@@ -15,6 +15,7 @@ from emulators.runtime.clock import run_virtual
 from gateway.control.plausibility import plausible
 from gateway.csms.admin import Admin
 from gateway.csms.metering import by_time, readings
+from gateway.csms.settings import UnknownStations
 from gateway.csms.station_clock import LATE_S, StationClock
 from gateway.model.event import Metered, SessionEnded, SessionStarted
 from gateway.model.evse import Evse
@@ -308,6 +309,22 @@ async def test_the_id_of_a_session_of_before_the_store_was_lost_opens_it() -> No
         assert [e.session for e in raw.of(SessionStarted)] == [str(given)]
 
 
+@pytest.mark.parametrize("of", ["other", "later", "future", "long ago"])
+@pytest.mark.parametrize("ended", [True, False])
+async def test_an_id_of_another_station_or_never_given_opens_no_session(of: str, ended: bool) -> None:
+    async with Raw(Version.V16, unknown_stations=UnknownStations.ACCEPT) as raw:
+        given = await session_16(raw)
+        if ended:
+            await raw.ok("StopTransaction", {"transactionId": given, "meterStop": 5, "timestamp": raw.time()})
+        await asyncio.sleep(100)
+        number = {"other": given, "later": given + 50, "future": given + 1000, "long ago": given - 7_000_000}[of]
+        async with Raw(Version.V16, csms=raw.csms, name="CP2") as other:
+            await other.boot()
+            await other.ok("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"})
+            await values_16(other, [[sample(IMPORT, 5000)]], transaction=number)
+        assert [e.evse for e in raw.of(SessionStarted)] == ["CP1-1"]
+
+
 @pytest.mark.parametrize("number", [0, -1, 5, 200_000_000])
 async def test_the_end_of_an_unknown_transaction_is_not_the_newest(number: int) -> None:
     async with Raw(Version.V16) as raw:
@@ -350,6 +367,33 @@ async def test_an_id_used_again_after_a_boot_is_a_new_session(skew_s: float, end
         rows = Admin(raw.csms).transactions("CP1", None, None, 10)
         assert [row["stoppedAt"] is None for row in rows] == [True, False]
         assert len({row["ref"] for row in rows}) == 2
+
+
+@pytest.mark.parametrize("before", [["Updated"], ["Updated"] * 3, ["Ended"], ["Updated", "Ended"]])
+@pytest.mark.parametrize("ended", [True, False])
+async def test_an_id_used_again_after_a_boot_is_a_new_session_though_its_start_is_late(
+    ended: bool, before: list[str]
+) -> None:
+    """`before`: events of the new session that are received before its start."""
+    async with Raw() as raw:
+        await raw.boot()
+        await raw.event("Started", 0, "1")
+        await raw.event("Updated", 1, "1")
+        await asyncio.sleep(100)
+        if ended:
+            await raw.event("Ended", 2, "1")
+        await asyncio.sleep(10)
+        await raw.boot()
+        await asyncio.sleep(10)
+        for index, kind in enumerate(before):
+            await raw.event(kind, index + 1, "1")
+            await asyncio.sleep(1)
+        await raw.event("Started", 0, "1", at=-15)
+        runs = before[-1] != "Ended"
+        sessions = len(raw.of(SessionStarted))
+        assert sessions == 2 if runs or ended else 1
+        assert len(raw.of(SessionEnded)) == sessions - runs
+        assert state(raw).session == ("1" if runs else None)
 
 
 async def test_in_16_a_session_that_begins_like_one_that_ended_is_new() -> None:

@@ -198,6 +198,26 @@ async def test_in_16_ids_never_repeat_after_the_clock_is_set_back() -> None:
         assert sorted(set(given)) == given
 
 
+@pytest.mark.parametrize("back", [1, 1000, 4_000_000])
+async def test_in_16_an_unknown_id_opens_a_session_only_where_the_store_was_lost(back: int) -> None:
+    for lost in (False, True):
+        async with restartable(Version.V16) as lives:
+            await lives.raw.boot()
+            number = (await lives.raw.ok("StartTransaction", begin_16(lives.raw)))["transactionId"]
+            await lives.raw.ok(
+                "StopTransaction", {"transactionId": number, "meterStop": 5, "timestamp": lives.raw.time()}
+            )
+            if lost:
+                lives.store = MemoryStore()
+            await lives.kill()
+            raw = lives.raw
+            await raw.boot()
+            await raw.ok("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"})
+            values = [{"timestamp": raw.time(), "sampledValue": [{"value": "5"}]}]
+            await raw.ok("MeterValues", {"connectorId": 1, "transactionId": number - back, "meterValue": values})
+            assert [e.session for e in lives.of(SessionStarted)] == [str(number - back)] * lost
+
+
 async def test_in_16_transactions_of_the_downtime_arrive_in_order() -> None:
     async with restartable(Version.V16) as lives:
         await lives.raw.boot()
