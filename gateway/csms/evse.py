@@ -11,6 +11,7 @@ from protocols.ocpp.schema import ErrorCode, Payload
 
 FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
 DER_CONTROL = "DER"  # first member of the sources of DER controls
+UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})  # codes of a station that does not implement an action
 Faults: TypeAlias = dict[FaultSource, tuple[str, str]]  # code and text
 
 
@@ -32,11 +33,12 @@ class FallbackProfile:
     installed: bool = False
     failures: int = 0  # in a row
     retry_at: float = 0.0  # engine time; no attempt before it
+    rejected: bool = False  # the last attempt, by a station that supports charging profiles
     error: str = ""  # the station's rejection, or that it did not respond
 
     def reset(self) -> None:
         """Reset the state: the station may have lost the profile."""
-        self.installed, self.failures, self.retry_at, self.error = False, 0, 0.0, ""
+        self.installed, self.failures, self.retry_at, self.rejected, self.error = False, 0, 0.0, False, ""
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class Unsupported:
 
     def answered(self, code: str, now: float) -> None:
         """Apply a refusal, or with another code or none its end."""
-        if code not in (ErrorCode.NOT_IMPLEMENTED, ErrorCode.NOT_SUPPORTED):
+        if code not in UNSUPPORTED:
             self.count = 0
             return
         self.count, self.code = self.count + 1, code
@@ -61,6 +63,7 @@ class Meter:
     """What was last read from the meter of an EVSE."""
 
     voltage_v: float | None = None
+    volt_phases: float | None = None  # power per ampere of a phase, as measured last in this session
     samples: list[Payload] = field(default_factory=list)  # of the newest time stamp
     stamp: float | None = None  # of the samples
     received_at: float = 0.0  # engine time of the first of them

@@ -71,6 +71,7 @@ def session_started(station: Station, transaction: Transaction, vehicle: str | N
             central = transaction.operation_mode == OperationMode.CENTRAL_SETPOINT
             transaction.bidirectional = True if central else evse.bidirectional
         evse.bidirectional = transaction.bidirectional
+        evse.meter.volt_phases = None
         context.report(SessionStarted(evse.name, context.clock.now(), transaction.id, vehicle))
         capabilities.report_needs(station, evse)
 

@@ -68,6 +68,8 @@ _SMALL = frozenset(
     }
 )
 _LARGEST = 2147483647.0  # from here on nothing is a measured value, whatever the unit
+_FLOWING_A = 1.0  # from here on a current shows the phases in use
+_LARGEST_MAINS_V = 300.0  # of a phase
 _SAME_FLOW_W, _SAME_FLOW_SHARE = 50.0, 0.1  # differences up to these are no second flow
 
 
@@ -135,6 +137,35 @@ def joined(before: Iterable[Payload], after: list[Payload]) -> list[Payload]:
     """Return the sampled values of two messages with one time stamp. What both have counts as in the later one."""
     places = {_place(sample) for sample in after}
     return [*(sample for sample in before if _place(sample) not in places), *after]
+
+
+def volt_phases(samples: Iterable[Payload]) -> float | None:
+    """Return the power per ampere of one phase, voltage times phases, where a current flows or the voltage is that of
+    direct current; else None.
+
+    Currents of phases give the number of phases. Of a current without a phase the power does: as large as voltage times
+    current for direct current and one phase, more for three phases; without a power, a current beside a voltage above
+    that of a mains phase is direct current, as in the power that is calculated from them.
+    """
+    collected = _collect(samples)
+    voltages = collected.get(Measurand.voltage, _Values(0))
+    voltage = voltages.combined(Measurand.voltage)
+    currents = [one for name in _CURRENT if (one := collected.get(name)) is not None]
+    if not voltage or not currents:
+        return None
+    flows = max((list(one.phases.values()) for one in currents), key=lambda found: sum(map(abs, found)))
+    if flows:
+        largest = max(map(abs, flows))
+        flowing = sum(abs(flow) >= largest / 2 for flow in flows)
+        return voltage * flowing if largest >= _FLOWING_A else None
+    current = max(abs(one.by_place.get(_TOTAL, 0.0)) for one in currents)
+    power = max((abs(one.combined(name) or 0.0) for name in _POWER if (one := collected.get(name))), default=None)
+    if power is None:
+        return voltage if voltage > _LARGEST_MAINS_V and not voltages.phases else None
+    if current < _FLOWING_A:
+        return None
+    share = power / (voltage * current)
+    return next((voltage * phases for phases in (1.0, math.sqrt(3), 3.0) if abs(share / phases - 1) <= 0.2), None)
 
 
 def _place(sample: Payload) -> tuple[str, str, str]:

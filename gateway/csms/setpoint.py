@@ -16,8 +16,8 @@ import logging
 import math
 from dataclasses import dataclass
 
-from gateway.csms import outcomes, vendor_channel
-from gateway.csms.evse import Evse, SetpointProfile
+from gateway.csms import metering, outcomes, vendor_channel
+from gateway.csms.evse import UNSUPPORTED, Evse, SetpointProfile
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
@@ -40,7 +40,6 @@ FALLBACK_LEVEL, SETPOINT_LEVEL = 0, 1
 FALLBACK_TIMEOUT_S = 10.0  # set-points wait for the response
 FALLBACK_RETRY_S = (5.0, 30.0, 120.0, 600.0)  # after so many failures
 FALLBACK_ATTEMPTS = 8  # by itself; then only before a set-point other than 0 W
-REJECTED = v21.ChargingProfileStatusEnumType.rejected.value
 UNSUPPORTED_AFTER = 3  # refusals in a row
 CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
 READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
@@ -228,11 +227,14 @@ def in_unit(station: Station, evse: Evse, power_w: float) -> tuple[Unit, float]:
 
 
 def volt_phases(station: Station, evse: Evse) -> float:
-    """Return voltage times phases: three phases where the vendor profile has none, as the standard assumes."""
+    """Return voltage times phases: of the vendor profile, else as measured; three phases where nothing is known, as the
+    standard assumes."""
     setpoint = station.vendor_profile.setpoint
     if setpoint.unit == "A":
         return setpoint.voltage_v * setpoint.phases
-    return (evse.meter.voltage_v or setpoint.voltage_v) * 3
+    meter = evse.meter
+    meter.volt_phases = metering.volt_phases(meter.samples) or meter.volt_phases
+    return meter.volt_phases or (meter.voltage_v or setpoint.voltage_v) * 3
 
 
 # the fallback profile
@@ -258,10 +260,11 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
     outcome = await _send_fallback(station, evse)
     fallback.installed = outcome.answer is Answer.APPLIED
     if fallback.installed:
-        fallback.failures, fallback.error = 0, ""
+        fallback.failures, fallback.rejected, fallback.error = 0, False, ""
         station.describe(evse)
     elif station.link is not None:
         fallback.failures += 1
+        fallback.rejected = outcome.answer is Answer.REFUSED and outcome.code not in UNSUPPORTED
         fallback.error = " ".join(filter(None, (outcome.code, outcome.text)))
         delay_s = FALLBACK_RETRY_S[min(fallback.failures, len(FALLBACK_RETRY_S)) - 1]
         fallback.retry_at = station.context.clock.now() + delay_s
@@ -273,7 +276,7 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
 
 async def _send_fallback(station: Station, evse: Evse) -> Outcome:
     """Send the fallback profile; where the unit is not known, after a rejection in the other one by turns."""
-    turned = station.rate_unit is None and evse.fallback.error == REJECTED and evse.fallback.failures % 2 == 1
+    turned = station.rate_unit is None and evse.fallback.rejected and evse.fallback.failures % 2 == 1
     unit, limit = Unit.a if turned else rate_unit(station), fallback_limit_w(station)
     if unit is Unit.a:
         limit = math.floor(limit / volt_phases(station, evse) * 10) / 10

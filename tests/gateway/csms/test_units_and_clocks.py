@@ -72,10 +72,12 @@ def schedule(payload: dict[str, Any]) -> dict[str, Any]:
     return one
 
 
-def amperes_only(known: bool, version: Version) -> Answerer:
+def amperes_only(known: bool, version: Version, rejection: dict[str, Any] | None = None) -> Answerer:
+    rejected = {"status": "Rejected", **(rejection or {})}
+
     def answer(action: str, payload: dict[str, Any]) -> dict[str, Any]:
         if action == "SetChargingProfile":
-            return {"status": "Accepted" if schedule(payload)["chargingRateUnit"] == "A" else "Rejected"}
+            return {"status": "Accepted"} if schedule(payload)["chargingRateUnit"] == "A" else rejected
         if action == "GetConfiguration":
             keys = [{"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "Current"}]
             return {"configurationKey": keys if known else [], "unknownKey": []}
@@ -98,6 +100,69 @@ async def test_a_station_that_takes_amperes_gets_all_profiles_in_amperes(known: 
             (period,) = schedule(calls[-1][1])["chargingSchedulePeriod"] if "Set" in calls[-1][0] else (
                 calls[-1][1]["scheduleUpdate"],)  # fmt: skip
             assert period.get("limit", period.get("setpoint")) == amperes
+
+
+@pytest.mark.parametrize("reason", ["UnsupportedRateUnit", "InvalidSchedule", "vendor's own"])
+@pytest.mark.parametrize("more", [{}, {"additionalInfo": "amperes, please"}])
+@pytest.mark.parametrize("version", [Version.V201, Version.V21])
+async def test_amperes_are_tried_whatever_the_reason_of_the_rejection(
+    reason: str, more: dict[str, str], version: Version
+) -> None:
+    info = {"statusInfo": {"reasonCode": reason, **more}}
+    async with station(amperes_only(False, version, info), version) as (raw, calls):
+        await asyncio.sleep(40)
+        calls.clear()
+        assert (await raw.csms.set_power("CP1-1", -6900.0, 15.0)).answer is Answer.APPLIED
+        assert calls
+
+
+def measured(measurand: str, value: float, phase: str | None = None) -> dict[str, Any]:
+    return {"measurand": measurand, "value": value, **({} if phase is None else {"phase": phase})}
+
+
+V, I_IN, I_OUT, P_IN, P_OUT = (
+    "Voltage",
+    "Current.Import",
+    "Current.Export",
+    "Power.Active.Import",
+    "Power.Active.Export",
+)
+THREE = [measured(V, 230.0, phase) for phase in ("L1-N", "L2-N", "L3-N")]
+METERED: dict[str, tuple[list[dict[str, Any]], float]] = {  # and the volts per ampere
+    "DC": ([measured(V, 400.0), measured(I_IN, 10.0)], 400.0),
+    "DC at rest": ([measured(V, 400.0), measured(I_IN, 0.0)], 400.0),
+    "DC, discharge": ([measured(V, 800.0), measured(I_OUT, 10.0), measured(P_OUT, 7900.0)], 800.0),
+    "DC, low voltage": ([measured(V, 250.0), measured(I_IN, 10.0), measured(P_IN, 2450.0)], 250.0),
+    "one phase": ([measured(V, 230.0), measured(I_IN, 16.0), measured(P_IN, 3650.0)], 230.0),
+    "one phase of three": ([*THREE, *(measured(I_IN, a, f"L{n}") for n, a in ((1, 10.0), (2, 0.1), (3, 0.0)))], 230.0),
+    "three phases": ([*THREE, *(measured(I_IN, 10.0, f"L{n}") for n in (1, 2, 3))], 690.0),
+    "three phases, one current": ([measured(V, 230.0), measured(I_IN, 10.0), measured(P_IN, 6900.0)], 690.0),
+    "between phases": ([measured(V, 400.0), measured(I_IN, 10.0), measured(P_IN, 6928.0)], 692.8),
+    "nothing flows": ([measured(V, 230.0), measured(I_IN, 0.0), measured(P_IN, 0.0)], 690.0),
+    "no current": ([measured(V, 230.0), measured(P_IN, 2000.0)], 690.0),
+    "no current, not known what the voltage is of": ([measured(V, 400.0), measured(P_IN, 2000.0)], 1200.0),
+}
+
+
+@pytest.mark.parametrize("case", METERED)
+@pytest.mark.parametrize("version", [Version.V16, Version.V21])
+async def test_amperes_are_those_of_the_phases_in_use(case: str, version: Version) -> None:
+    samples, volts = METERED[case]
+    async with station(amperes_only(True, version), version) as (raw, calls):
+        await asyncio.sleep(20)
+        if version is Version.V16:
+            text = [one | {"value": str(one["value"])} for one in samples]
+            values = [{"timestamp": raw.time(), "sampledValue": text}]
+            await raw.ok("MeterValues", {"connectorId": 1, "meterValue": values})
+        else:
+            values = [{"timestamp": raw.time(), "sampledValue": samples}]
+            await raw.event("Updated", 1, meterValue=values)
+        calls.clear()
+        assert (await raw.csms.set_power("CP1-1", -4000.0, 15.0)).answer is Answer.APPLIED
+        (period,) = schedule(calls[-1][1])["chargingSchedulePeriod"] if "Set" in calls[-1][0] else (
+            calls[-1][1]["scheduleUpdate"],)  # fmt: skip
+        amperes = period.get("limit", period.get("setpoint"))
+        assert -4000.0 / volts <= amperes <= -4000.0 / volts + 0.11
 
 
 @pytest.mark.parametrize(("unit", "value", "power_w"), [("A", -10.0, -6900.0), ("W", -500.0, -500.0)])
