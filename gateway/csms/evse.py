@@ -92,6 +92,7 @@ class Evse:
     meter: Meter = field(default_factory=Meter)
     priority: bool = False  # the driver requested priority charging
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # one order at a time, in order of arrival
+    orders: set[asyncio.Timeout] = field(default_factory=set)  # of another power than 0 W, not completed
     watchdog: asyncio.Task[None] | None = None  # sends 0 W where the station has no watchdog of its own
 
     @property
@@ -104,6 +105,13 @@ class Evse:
         if self.watchdog is not None:
             self.watchdog.cancel()
             self.watchdog = None
+
+    def give_up_orders(self) -> None:
+        """Give up the orders that are not completed."""
+        now = asyncio.get_running_loop().time()
+        for order in self.orders:
+            if not order.expired() and order.when() is None:
+                order.reschedule(now)
 
     def reset_profiles(self) -> None:
         """Reset the state of the charging profiles: the station may have lost them."""

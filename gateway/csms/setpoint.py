@@ -23,7 +23,7 @@ from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.ocpp.enums import v21
-from protocols.ocpp.rpc import Priority
+from protocols.ocpp.rpc import YIELD_WITHIN, Priority
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel
@@ -48,12 +48,37 @@ READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
 async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
     """Run the EVSE at `power_w`, + into the vehicle, for `valid_for_s` unless repeated. Never raises for the peer.
 
-    0 W does not wait for the response to another order.
+    0 W does not wait for the response to another order: older orders of the EVSE are given up, and other calls before
+    it time out early.
     """
-    if not power_w and evse.lock.locked() and station.link is not None:
-        station.link.hurry()
-    async with evse.lock:
+    if power_w:
+        try:
+            async with asyncio.timeout(None) as order:
+                evse.orders.add(order)
+                async with evse.lock:
+                    return await send(station, evse, power_w, valid_for_s)
+        except TimeoutError:
+            return Outcome(Answer.UNKNOWN, "Overtaken", "0 W was ordered before the station responded")
+        finally:
+            evse.orders.discard(order)
+    evse.give_up_orders()
+    hurrying = asyncio.get_running_loop().create_task(_hurry(station)) if evse.lock.locked() else None
+    try:
+        await evse.lock.acquire()
+    finally:
+        if hurrying is not None:
+            hurrying.cancel()
+    try:
         return await send(station, evse, power_w, valid_for_s)
+    finally:
+        evse.lock.release()
+
+
+async def _hurry(station: Station) -> None:
+    """Shorten the wait for the responses to calls that are not urgent, one after the other."""
+    while station.link is not None:
+        station.link.hurry()
+        await station.context.clock.sleep(YIELD_WITHIN)
 
 
 async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:

@@ -178,3 +178,39 @@ async def test_nothing_is_requested_beside_an_operators_call(version: Version, a
         later = [at - answered for at, action, _ in station.calls[before + 1 :] if action != "SetChargingProfile"]
         assert later
         assert min(later) >= 4.5
+
+
+@pytest.mark.parametrize("version", [Version.V16, Version.V201, Version.V21])
+@pytest.mark.parametrize("gap_s", [0.0, 0.2, 1.5])
+@pytest.mark.parametrize("orders", [(1,), (1, 1, 1), (1, 2), (2, 1)])
+async def test_0_w_does_not_wait_for_older_orders_behind_a_call_without_an_answer(
+    version: Version, gap_s: float, orders: tuple[int, ...]
+) -> None:
+    """`orders`: EVSEs of the older orders."""
+    async with silent((), inventory=False, version=version) as station:
+        raw = station.raw
+        await raw.boot()
+        for evse in (1, 2):
+            await plugged_in(raw, evse)
+        await asyncio.sleep(2)
+        station.unanswered = ("ClearCache", "SetChargingProfile", "UpdateDynamicSchedule")
+        call = asyncio.create_task(Admin(raw.csms).call("CP1", "ClearCache", {}, 60.0))
+        await asyncio.sleep(0.1)
+        older = [asyncio.create_task(raw.csms.set_power(f"CP1-{evse}", 5000.0, 15.0)) for evse in orders]
+        await asyncio.sleep(gap_s)
+        begun, before = raw.clock.now(), len(station.calls)
+        stop = asyncio.create_task(raw.csms.set_power("CP1-1", 0.0, 15.0))
+        await asyncio.sleep(40)
+        stops = [t - begun for t, _, payload in station.calls[before:] if stopping(payload)]
+        assert stops
+        assert stops[0] <= YIELD_WITHIN + 0.1
+        given_up = [(await order).code for order, evse in zip(older, orders, strict=True) if evse == 1]
+        assert set(given_up) == {"Overtaken"}
+        call.cancel()
+        stop.cancel()
+
+
+def stopping(payload: dict[str, Any]) -> bool:
+    """Return True for a set-point of 0 W."""
+    text = str(payload)
+    return "'limit': 0.0" in text or "'setpoint': 0.0" in text
