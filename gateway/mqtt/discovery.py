@@ -12,7 +12,7 @@ from gateway import __version__
 from gateway.model.command import MAX_POWER_W, SiteMode
 from gateway.model.result import Layer
 from gateway.model.state import EvseState, Happened, SessionState
-from gateway.mqtt.topics import Topics, to_id
+from gateway.mqtt.topics import Topics, device_id
 
 LEASE_S = 900  # of values set in Home Assistant; an automation that renews may request less
 
@@ -22,7 +22,7 @@ Messages: TypeAlias = dict[str, dict[str, object]]  # topic -> payload
 
 def messages(topics: Topics, state: EvseState, how: str) -> Messages:
     """Return the messages of the setting `mqtt.homeassistant`: one for the device, one per entity, or none."""
-    node = _node(topics, state.evse)
+    node = device_id(topics.site, state.evse)
     shared: Entity = {
         "device": {
             "identifiers": [node],
@@ -93,7 +93,7 @@ def entities(topics: Topics, state: EvseState) -> dict[str, Entity]:
             | {"device_class": "power", "unit_of_measurement": "W"}
         )
     for name, entity in found.items():
-        entity["unique_id"] = f"{_node(topics, evse)}_{name}"
+        entity["unique_id"] = f"{device_id(topics.site, evse)}_{name}"
     return found
 
 
@@ -134,8 +134,3 @@ def _commanding(topic: str, entity: str, *members: str) -> Entity:
     parts = [f"'id': 'ha-{entity}-' ~ {time_ms} ~ '-' ~ {drawn} ~ '-' ~ {drawn}"]
     parts += ["'source': 'homeassistant'", *members]
     return {"command_topic": topic, "command_template": "{{ {" + ", ".join(parts) + "} | tojson }}", "qos": 1}
-
-
-def _node(topics: Topics, evse: str) -> str:
-    """Return a name of letters, digits, hyphens and underscores, as Home Assistant's topics require."""
-    return f"v2x_{to_id(topics.site)}_{to_id(evse)}"

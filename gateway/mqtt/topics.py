@@ -18,6 +18,8 @@ VERSION = "1"
 # Printable ASCII without the wildcards and the separator of MQTT, without % and without space
 _IN_TOPIC = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "+#/%")
 _IN_ID = re.compile(r"_(?=x[0-9A-F]{2})|[^A-Za-z0-9_-]")
+_IN_SITE_ID = re.compile(r"[^A-Za-z0-9-]")  # also the underscore, which ends the site in the id of a device
+_LIKE_ESCAPED = re.compile(r"x(?=[0-9A-F]{2})")
 
 
 class Kind(StrEnum):
@@ -173,6 +175,13 @@ def from_topic_level(level: str) -> str | None:
 def to_id(name: str) -> str:
     """Return a name as part of an id of Home Assistant (letters, digits, hyphen, underscore)."""
     return _IN_ID.sub(lambda sign: _escape(sign[0]), name)
+
+
+def device_id(site: str, evse: str) -> str:
+    """Return the id of an EVSE's device in Home Assistant, which may serve several sites at one broker."""
+    prefix, name = _IN_SITE_ID.sub(lambda sign: _escape(sign[0]), site), to_id(evse)
+    name = _escape("x") + name[1:] if _LIKE_ESCAPED.match(name) else name
+    return f"v2x_{prefix}_{name}"
 
 
 def _escape(sign: str) -> str:

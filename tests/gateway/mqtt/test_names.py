@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.mqtt.acl import User, acl
 from gateway.mqtt.discovery import messages
-from gateway.mqtt.topics import Kind, ParsedTopic, Topics, from_topic_level, to_id, to_topic_level
+from gateway.mqtt.topics import Kind, ParsedTopic, Topics, device_id, from_topic_level, to_id, to_topic_level
 
 TOPICS = Topics("home", "gw1", mirror="v2x-mirror")
 TODAY = re.compile(r"[A-Za-z0-9*\-_=|@.]+")  # signs of names that were valid topics before
@@ -42,6 +42,34 @@ def test_two_names_are_two_ids_and_each_is_valid(one: str, other: str) -> None:
     assert (part == to_id(other)) is (one == other)
     if re.fullmatch(r"[A-Za-z0-9_-]+", one) and not re.search("_x[0-9A-F]{2}", one):
         assert part == one
+
+
+SIGNS = st.text("_xX5F-Aa", max_size=8)
+
+
+@given(SIGNS | NAMES, SIGNS | NAMES, SIGNS | NAMES, SIGNS | NAMES)
+def test_two_evses_of_any_sites_are_two_devices(site: str, evse: str, other_site: str, other_evse: str) -> None:
+    one, other = device_id(site, evse), device_id(other_site, other_evse)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", one)
+    assert (one == other) is ((site, evse) == (other_site, other_evse))
+
+
+@given(st.text("_x5FA", max_size=14))
+def test_wherever_a_name_is_divided_into_site_and_evse_it_is_another_device(text: str) -> None:
+    divided = [(text[:at], text[at + 1 :]) for at, sign in enumerate(text) if sign == "_"]
+    assert len({device_id(*one) for one in divided}) == len(set(divided))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(("hq", "x_CP1-1"), ("hq_x", "CP1-1")), (("hq", "x5Fx_CP1-1"), ("hq_x", "CP1-1")), (("a_b", "c"), ("a", "b_c"))],
+)
+@pytest.mark.parametrize("how", ["device", "components"])
+def test_no_entity_of_one_site_is_one_of_another(one: tuple[str, str], other: tuple[str, str], how: str) -> None:
+    first, second = (str(messages(Topics(site, "gw"), evse_state(evse), how)) for site, evse in (one, other))
+    ids = [set(re.findall(r"'unique_id': '([^']+)'", text)) for text in (first, second)]
+    assert ids[0]
+    assert not ids[0] & ids[1]
 
 
 @given(NAMES, st.sampled_from(["discharge", "stop"]))
