@@ -32,7 +32,7 @@ from gateway.control.site_input import InputHandlers, SiteInputs
 from gateway.energy.service import EnergyService
 from gateway.housekeeping import Housekeeping
 from gateway.model.command import Channel, Submission
-from gateway.model.event import Event
+from gateway.model.event import Event, StationRemoved
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
@@ -141,7 +141,10 @@ class GatewayService:
 
     def report(self, event: Event) -> None:
         """Apply one event of a station or an EVSE."""
-        self._ingest.report(event)
+        if isinstance(event, StationRemoved):
+            self.forget(event.station)
+        else:
+            self._ingest.report(event)
 
     def input(self, kind: str, payload: bytes, retained: bool = False) -> Reason | None:
         """Store an input of the facility; return the reason where it is refused."""

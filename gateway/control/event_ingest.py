@@ -28,6 +28,7 @@ from gateway.model.event import (
     SessionStarted,
     StationConnected,
     StationLost,
+    StationRemoved,
 )
 from gateway.model.reason import Code, Reason, because
 from gateway.model.site import Site
@@ -81,6 +82,9 @@ class EventIngest:
     def report(self, event: Event) -> None:
         """Apply one event of a station or an EVSE."""
         event = plausible(event)
+        if isinstance(event, StationRemoved):
+            self.forget(event.station)
+            return
         if isinstance(event, RebootRequired):
             text = f"{event.station} applies with its next boot: {', '.join(event.settings)}. A reset is required."
             for state in self._registry.of_station(event.station):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.csms import (
     composite_schedule,
+    evse_events,
     lifecycle,
     local_list,
     outcomes,
@@ -29,7 +30,7 @@ from gateway.csms.persistence import CsmsPersistence, Writer
 from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.csms.station import Handlers, Station
 from gateway.csms.websocket_server import WebSocketServer
-from gateway.model.event import Report
+from gateway.model.event import Report, StationRemoved
 from gateway.model.journal import Kept
 from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.ocpp.schema import Version
@@ -167,8 +168,14 @@ class Csms:
         return await vendor_channel.switch_forming(station, place.number, forms)
 
     def _forget(self, name: str) -> None:
-        """Forget a station that is not registered and has gone, for the sake of a new one."""
-        self.stations.pop(name, None)
+        """Forget a station that is not registered and has gone, for the sake of a new one; its transactions resume with
+        its next message."""
+        station = self.stations.pop(name, None)
+        if station is None:
+            return
+        for transaction in self.context.transactions.active_of(name):
+            evse_events.presume_ended(station, transaction, "its station was away when other stations connected")
+        self.context.report(StationRemoved(name, self.clock.now()))
 
     # connections
 

@@ -141,12 +141,15 @@ class WebSocketServer:
         unknown = [other for other in others.values() if not other.registered and other.id != name]
         if len(unknown) < settings.max_unknown:
             return True
-        transactions = self.context.transactions
-        gone = [one for one in unknown if not one.connected and not transactions.active_of(one.id)]
+        gone = [one for one in unknown if not one.connected]
         if not gone:
             return False
-        self._forget(min(gone, key=lambda one: one.disconnected_at).id)
+        self._forget(min(gone, key=self._expendable).id)
         return True
+
+    def _expendable(self, station: Station) -> tuple[bool, float]:
+        """Return what orders stations that have gone: those without a transaction first, and of these the oldest."""
+        return bool(self.context.transactions.active_of(station.id)), station.disconnected_at
 
     async def _authenticate(
         self, connection: ServerConnection, request: Request, name: str, station: Station | None

@@ -82,6 +82,14 @@ class StationLost:
 
 
 @dataclass(frozen=True, slots=True)
+class StationRemoved:
+    """The station is no longer kept, nor are its EVSEs."""
+
+    station: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class RebootRequired:
     """Settings of a station were changed that take effect with its next boot."""
 
@@ -178,6 +186,7 @@ class FaultCleared(EvseEvent):
 Event: TypeAlias = (
     StationConnected
     | StationLost
+    | StationRemoved
     | RebootRequired
     | EvseDescribed
     | PlugChanged
