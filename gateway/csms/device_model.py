@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.csms import evse_events, faults, outcomes, reports, sampling, setpoint
+from gateway.csms import evse_events, faults, outcomes, reports, sampling
+from gateway.csms.rate_unit import allow_units
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
@@ -90,7 +91,7 @@ def notify_report(station: Station, payload: Payload) -> Payload:
     if not payload.get("tbc", False) and payload["requestId"] == station.inventory_request:
         station.inventory_request = None
         if (units := station.variable("SmartChargingCtrlr", "RateUnit")) is not None:
-            setpoint.allow_units(station, units)
+            allow_units(station, units)
         station.describe_all()
     return {}
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 
-from gateway.csms import outcomes, setpoint
+from gateway.csms import outcomes
+from gateway.csms.rate_unit import allow_units
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload, Version
@@ -114,7 +115,7 @@ async def _read_16(station: Station) -> dict[str, str]:
     answer = await station.request("GetConfiguration", {"key": [*_KEYS.values(), RATE_UNIT, STOP_DATA]}) or {}
     reported = {one["key"]: one for one in answer.get("configurationKey", ())}
     if RATE_UNIT in reported:
-        setpoint.allow_units(station, reported[RATE_UNIT].get("value") or "")
+        allow_units(station, reported[RATE_UNIT].get("value") or "")
     stop_data = reported.get(STOP_DATA, {})
     if stop_data.get("value") and not stop_data["readonly"] and _may_change(station, STOP_DATA, ""):
         # StopTransaction repeats every sample: with a short interval that is a megabyte for a day
