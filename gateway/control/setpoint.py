@@ -114,8 +114,8 @@ class Setpoint:
         self.retry_at: float | None = None
         self.unanswered = 0  # orders in a row
         self.slow_s = 0.0  # longest time for an answer on this link and in this session, where it is above `SLOW_S`
-        self.rejected: float | None = None  # direction of the power that was rejected: -1, 0 or 1
-        self.rejections = 0  # in that direction, in a row
+        self.rejected_w: float | None = None
+        self.rejections = 0  # of powers in its direction, in a row
         self.rejected_at = -math.inf
         self.repeat_after = 0.0  # a power in that direction that no command needs is not sent before
         self._reported: tuple[str, float] | None = None  # last trouble without a command: code, power
@@ -183,10 +183,9 @@ class Setpoint:
 
     def _rejected(self, order: Order, now: float) -> Completion:
         self.state, self.sent_w, self.retry_at = State.REJECTED, None, now + self.retry_s
-        direction = _direction(order.power_w)
-        self.rejections = self.rejections + 1 if self.rejected == direction else 1
+        self.rejections = self.rejections + 1 if self._has_rejected(order.power_w) else 1
         pause_s = min(self.retry_s * 2 ** min(self.rejections - 1, 10), LONGEST_PAUSE_S)
-        self.rejected, self.rejected_at, self.repeat_after = direction, now, now + pause_s
+        self.rejected_w, self.rejected_at, self.repeat_after = order.power_w, now, now + pause_s
         return Completion.REJECTED
 
     def report(self, trouble: tuple[str, float]) -> bool:
@@ -195,7 +194,7 @@ class Setpoint:
         return changed
 
     def _clear_rejection(self) -> None:
-        self.retry_at = self.rejected = self._reported = None
+        self.retry_at = self.rejected_w = self._reported = None
         self.rejections, self.rejected_at, self.repeat_after = 0, -math.inf, 0.0
 
     # what to do -----------------------------------------------------------------------------------------------------
@@ -244,13 +243,17 @@ class Setpoint:
     def _backing_off(self, target: Target, now: float) -> bool:
         """True while the station has just rejected such a power and no command needs it. A shorter pause applies while
         the meter shows power that should not flow, and to an emergency stop unless the meter shows rest."""
-        if self.rejected != _direction(target.power_w) or target.allocated:
+        if not self._has_rejected(target.power_w) or target.allocated:
             return False
         measured_w = target.measured_w
         flows = target.power_w == 0 and measured_w is not None and abs(measured_w) > target.rest_tolerance_w
         urgent = flows or (target.emergency_stop and measured_w is None)
         until = min(self.repeat_after, self.rejected_at + LONGEST_URGENT_PAUSE_S) if urgent else self.repeat_after
         return now < until
+
+    def _has_rejected(self, power_w: float) -> bool:
+        """True where the last rejected power is one in the same direction, charge, discharge or 0 W."""
+        return self.rejected_w is not None and _direction(self.rejected_w) == _direction(power_w)
 
     def refresh_at(self, lease_until: float | None) -> float:
         """Return when a power is sent again so that it stays valid; never where it is valid until the lease ends."""
@@ -302,5 +305,5 @@ class Setpoint:
         return [measured_w if seen else sent_w]
 
 
-def _direction(power_w: float) -> float:
-    return math.copysign(1.0, power_w) if power_w else 0.0
+def _direction(power_w: float) -> int:
+    return (power_w > 0) - (power_w < 0)

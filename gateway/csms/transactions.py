@@ -46,7 +46,7 @@ class Transaction:
     allowed: tuple[str, ...] = ()  # energy transfers permitted since its start (2.1 Q02)
     bidirectional: bool | None = None  # requested by the vehicle; None before its charging needs (2.1)
     started_mark: str | None = None  # 1.6: identifies a repeated StartTransaction
-    start_received_at: float = 0.0  # 2.x: Unix time
+    start_received_at: float | None = None  # 2.x: Unix time
     announced: bool = False  # its start has been reported to the gateway
     number: int = 0  # order of arrival
     unsaved: bool = False  # its last change is not stored, and its message therefore not answered
@@ -116,8 +116,9 @@ class Transaction:
         """Return the stored values."""
         row = {_STORED_NAMES.get(name, name): getattr(self, name) for name in _STORED}
         row["seen"] = list(self.seen)
-        if self.bidirectional is None:
-            del row["bidirectional"]
+        for name in _OMITTED:
+            if row[name] is None:
+                del row[name]
         return row
 
     @classmethod
@@ -134,6 +135,7 @@ def _digest(mark: tuple[object, ...]) -> int:
 
 _VOLATILE = ("announced", "unsaved", "seen", "sequence", "behind")
 _STORED = tuple(one.name for one in fields(Transaction) if one.name not in _VOLATILE)
+_OMITTED = ("bidirectional", "start_received_at")  # where they are None
 _STORED_NAMES = {"last_message_at": "heard_at"}  # fields whose stored name differs
 
 

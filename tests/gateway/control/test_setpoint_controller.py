@@ -241,8 +241,8 @@ async def test_a_power_without_a_command_that_the_station_rejects_is_reported_on
     reason = rig.published.events[0].reason
     assert reason is not None
     assert cause in reason.text
-    for _ in range(3):
-        await rig.step(3.0)
+    for pause_s in (3.0, 5.0, 9.0):
+        await rig.step(pause_s)
     assert len(rig.orders) == 4
     assert [one[2] for one in rig.events] == ["station_refused"] * 2
 
