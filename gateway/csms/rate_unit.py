@@ -1,24 +1,13 @@
-"""Units of charging profiles: a station may take amperes only, which are those of one phase."""
+"""Units of charging profiles that a station takes, and the power of an ampere, which is that of one phase."""
 
 from __future__ import annotations
-
-import math
 
 from gateway.csms import metering
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
-from protocols.ocpp.vendor import Channel
 
 Unit = v21.ChargingRateUnitEnumType
-
-
-def rate_unit(station: Station) -> Unit:
-    """Return the unit of charging profiles: that of the vendor profile, else the one that the station takes."""
-    channel = station.vendor_profile.setpoint
-    if channel.channel is Channel.LIMIT and channel.unit == "A":
-        return Unit.a
-    return Unit.a if station.rate_unit == Unit.a else Unit.w
 
 
 def allow_units(station: Station, units: str) -> None:
@@ -28,17 +17,6 @@ def allow_units(station: Station, units: str) -> None:
         station.rate_unit = Unit.w
     elif allowed & {"current", "a"}:
         station.rate_unit = Unit.a
-
-
-def in_unit(station: Station, evse: Evse, power_w: float) -> tuple[Unit, float]:
-    """Return the unit of the station and a signed power in it, in the sign of the vendor profile."""
-    unit, vendor = rate_unit(station), station.vendor_profile
-    if unit is Unit.w or vendor.setpoint.unit == "A":
-        limit = vendor.setpoint.channel is Channel.LIMIT
-        return unit, vendor.wire_value(power_w) if limit else round(power_w, 1) + 0.0
-    value = power_w / volt_phases(station, evse)
-    value = math.copysign(math.floor(abs(value) * 10) / 10, value)
-    return unit, (value if vendor.setpoint.sign == -1 else -value) + 0.0
 
 
 def volt_phases(station: Station, evse: Evse) -> float:

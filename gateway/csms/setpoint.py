@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from gateway.csms import outcomes, vendor_channel
 from gateway.csms.evse import UNSUPPORTED, Evse, SetpointProfile
-from gateway.csms.rate_unit import Unit, in_unit, rate_unit, volt_phases
+from gateway.csms.rate_unit import Unit, volt_phases
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
@@ -218,6 +218,28 @@ def duration_of(evse: Evse, valid_for_s: float) -> int | None:
     """Return the duration of a set-point; without a fallback profile, 0 W that expires would permit charging without
     limit, so it has none."""
     return math.ceil(valid_for_s) if evse.fallback.installed else None
+
+
+# units: a station may take charging profiles in amperes only
+
+
+def rate_unit(station: Station) -> Unit:
+    """Return the unit of charging profiles: that of the vendor profile, else the one that the station takes."""
+    channel = station.vendor_profile.setpoint
+    if channel.channel is Channel.LIMIT and channel.unit == "A":
+        return Unit.a
+    return Unit.a if station.rate_unit == Unit.a else Unit.w
+
+
+def in_unit(station: Station, evse: Evse, power_w: float) -> tuple[Unit, float]:
+    """Return the unit of the station and a signed power in it, in the sign of the vendor profile."""
+    unit, vendor = rate_unit(station), station.vendor_profile
+    if unit is Unit.w or vendor.setpoint.unit == "A":
+        limit = vendor.setpoint.channel is Channel.LIMIT
+        return unit, vendor.wire_value(power_w) if limit else round(power_w, 1) + 0.0
+    value = power_w / volt_phases(station, evse)
+    value = math.copysign(math.floor(abs(value) * 10) / 10, value)
+    return unit, (value if vendor.setpoint.sign == -1 else -value) + 0.0
 
 
 # the fallback profile
