@@ -26,7 +26,6 @@ from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, TOLERANCE_SHARE
 from gateway.model.station import Answer, Outcome
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
-LONGEST_URGENT_PAUSE_S = 10.0  # of them while power flows that should not, or in an emergency stop
 LONGEST_RAMP_S = 5.0  # counted into the validity of a set-point
 SHORTEST_VALID_S = 1.0
 SLOW_S = 2.0  # an answer that takes longer counts into the validity: the station may act as late as it answers
@@ -116,7 +115,6 @@ class Setpoint:
         self.slow_s = 0.0  # longest time for an answer on this link and in this session, where it is above `SLOW_S`
         self.rejected_w: float | None = None
         self.rejections = 0  # of powers in its direction, in a row
-        self.rejected_at = -math.inf
         self.repeat_after = 0.0  # a power in that direction that no command needs is not sent before
         self._reported: tuple[str, float] | None = None  # last trouble without a command: code, power
         self._pending: Order | None = None
@@ -185,7 +183,7 @@ class Setpoint:
         self.state, self.sent_w, self.retry_at = State.REJECTED, None, now + self.retry_s
         self.rejections = self.rejections + 1 if self._has_rejected(order.power_w) else 1
         pause_s = min(self.retry_s * 2 ** min(self.rejections - 1, 10), LONGEST_PAUSE_S)
-        self.rejected_w, self.rejected_at, self.repeat_after = order.power_w, now, now + pause_s
+        self.rejected_w, self.repeat_after = order.power_w, now + pause_s
         return Completion.REJECTED
 
     def report(self, trouble: tuple[str, float]) -> bool:
@@ -195,7 +193,7 @@ class Setpoint:
 
     def _clear_rejection(self) -> None:
         self.retry_at = self.rejected_w = self._reported = None
-        self.rejections, self.rejected_at, self.repeat_after = 0, -math.inf, 0.0
+        self.rejections, self.repeat_after = 0, 0.0
 
     # what to do -----------------------------------------------------------------------------------------------------
 
@@ -241,15 +239,13 @@ class Setpoint:
         return flows and target.power_w == 0 and not self.sent_w and not target.allocated
 
     def _backing_off(self, target: Target, now: float) -> bool:
-        """True while the station has just rejected such a power and no command needs it. A shorter pause applies while
-        the meter shows power that should not flow, and to an emergency stop unless the meter shows rest."""
+        """True while the station has just rejected such a power and no command needs it. 0 W is repeated without the
+        pause while the meter shows power, and in an emergency stop unless the meter shows rest."""
         if not self._has_rejected(target.power_w) or target.allocated:
             return False
         measured_w = target.measured_w
         flows = target.power_w == 0 and measured_w is not None and abs(measured_w) > target.rest_tolerance_w
-        urgent = flows or (target.emergency_stop and measured_w is None)
-        until = min(self.repeat_after, self.rejected_at + LONGEST_URGENT_PAUSE_S) if urgent else self.repeat_after
-        return now < until
+        return now < self.repeat_after and not flows and not (target.emergency_stop and measured_w is None)
 
     def _has_rejected(self, power_w: float) -> bool:
         """True where the last rejected power is one in the same direction, charge, discharge or 0 W."""
@@ -278,8 +274,7 @@ class Setpoint:
 
     def deadline(self, now: float, lease_until: float | None, *, holds: bool) -> float:
         """Return when `next_action` can change by time alone. `holds`: a power in a session that is ours to refresh."""
-        pauses = self.retry_at, self.repeat_after, self.rejected_at + LONGEST_URGENT_PAUSE_S
-        times = [at for at in pauses if at is not None and at > now]
+        times = [at for at in (self.retry_at, self.repeat_after) if at is not None and at > now]
         if self.sent_w and self.verified and holds:
             times.append(self.refresh_at(lease_until))
         return min(times, default=math.inf)

@@ -30,7 +30,6 @@ INITIAL: dict[str, Any] = {
     "unanswered": 0,
     "rejected_w": None,
     "rejections": 0,
-    "rejected_at": -math.inf,
     "repeat_after": 0.0,
     "_reported": None,
     "_pending": None,
@@ -47,14 +46,11 @@ LATER: dict[str, Any] = {  # a value of each attribute that no transition below 
     "unanswered": 1,
     "rejected_w": -700.0,
     "rejections": 2,
-    "rejected_at": 20.0,
     "repeat_after": 40.0,
     "_reported": ("station_refused", -700.0),
     "_pending": ORDER,
 }
-CLEARED = {"retry_at": None, "rejected_w": None, "_reported": None, "rejections": 0, "rejected_at": -math.inf} | {
-    "repeat_after": 0.0
-}
+CLEARED = {"retry_at": None, "rejected_w": None, "_reported": None, "rejections": 0, "repeat_after": 0.0}
 
 
 def a_setpoint(**attributes: Any) -> Setpoint:
@@ -126,7 +122,6 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
                 "retry_at": 52.0,
                 "rejected_w": -3000.0,
                 "rejections": 3,
-                "rejected_at": 50.0,
                 "repeat_after": 58.0,
             },
         ),
@@ -267,20 +262,15 @@ WAIT, VERIFY, SEND, CORRECT = Action.WAIT, Action.VERIFY, Action.SEND, Action.CO
         (REJECTED, REST | {"measured_w": -150.0}, 109.9, WAIT),
         (REJECTED, REST | {"measured_w": 151.0}, 109.9, SEND),
         (REJECTED, REST | {"measured_w": -151.0}, 109.9, SEND),
-        (REJECTED | {"rejected_at": 100.0}, REST | {"measured_w": 151.0}, 109.9, WAIT),
-        (REJECTED | {"rejected_at": 99.9}, REST | {"measured_w": 151.0}, 109.9, SEND),
-        (REJECTED | {"rejected_at": 99.9}, REST | {"measured_w": -151.0}, 109.9, SEND),
-        (REJECTED | {"rejected_at": 99.9}, REST | {"measured_w": -150.0}, 109.9, WAIT),
-        (REJECTED | {"rejected_at": 99.9}, REST | STOP | {"measured_w": None}, 109.9, SEND),
-        (REJECTED | {"rejected_at": 100.0}, REST | STOP | {"measured_w": None}, 109.9, WAIT),
-        (REJECTED | {"rejected_at": 99.9}, REST | STOP, 109.9, WAIT),
+        (REJECTED, REST | STOP | {"measured_w": None}, 109.9, SEND),
+        (REJECTED, REST | STOP, 109.9, WAIT),
+        (REJECTED | {"rejected_w": 3.0}, {"power_w": 3.0, "measured_w": 900.0}, 109.9, WAIT),
         (REJECTED, REST | {"measured_w": None}, 109.9, WAIT),
         (REJECTED, REST | {"measured_w": None}, 110.0, SEND),
         (REJECTED | {"rejected_w": 3.0}, {"power_w": 900.0}, 109.9, WAIT),
         (REJECTED | {"rejected_w": -3.0}, {"power_w": -900.0}, 109.9, WAIT),
         (REJECTED | {"rejected_w": -3.0}, {"power_w": 900.0}, 109.9, SEND),
         (REJECTED | {"rejected_w": 3.0}, {"power_w": 0.0}, 109.9, SEND),
-        (REJECTED | {"rejected_at": 90.0, "rejected_w": 3.0}, {"power_w": 3.0, "measured_w": 900.0}, 109.9, WAIT),
         (REJECTED, REST | {"allocated": True}, 109.9, SEND),
         (REJECTED | {"rejected_w": -1.0}, REST, 109.9, SEND),
     ],
@@ -340,8 +330,6 @@ def test_a_set_point_is_valid_for_the_lease_and_the_ramp_behind_it(
         (RUNS | {"retry_at": 108.0}, None, False, 108.0),
         (RUNS | {"repeat_after": 102.0}, None, True, 102.0),
         (RUNS | {"repeat_after": 101.0}, None, True, 105.0),
-        (RUNS | {"rejected_at": 92.0}, None, True, 102.0),
-        (RUNS | {"rejected_at": 91.0}, None, True, 105.0),
     ],
 )
 def test_when_time_alone_can_change_the_action(
