@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNeeds
-from protocols.ocpp.schema import ErrorCode, Payload
+from protocols.ocpp.schema import Payload
 
 FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
 DER_CONTROL = "DER"  # first member of the sources of DER controls

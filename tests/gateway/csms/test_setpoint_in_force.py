@@ -10,7 +10,7 @@ import pytest
 
 from gateway.csms import negotiated_profile
 from gateway.csms.csms import Csms
-from gateway.csms.setpoint import Unit
+from gateway.csms.rate_unit import Unit
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.journal import Record
 from gateway.model.station import Answer
