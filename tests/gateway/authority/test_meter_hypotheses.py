@@ -50,7 +50,7 @@ class Explained:
     cheapest: list[Estimate]
     steady: list[Estimate]
     agree: bool = False
-    beyond: bool = False
+    beyond: int = 0  # because a load has risen (1) or fallen (-1)
 
     def moved(self, estimate: Estimate, span: Span, now: Span, grid_w: float) -> Moved:
         moved: list[tuple[float, float, float]] = []
@@ -114,17 +114,16 @@ def explain(
         ways.append((way, way.changed_w + estimate.cost_w * decay, estimate.loads))
     cheapest_one = min(range(len(delays)), key=lambda one: ways[one][1])
     steady_one = min(range(len(delays), len(ways)), key=lambda one: ways[one][1])
-    estimates, beyond = [], False
+    estimates, beyond = [], 0
     for number, (way, cost_w, earlier) in enumerate(ways):
         base_w, low_w, high_w = way.loads
-        shifted = False
-        if grid_w > allowed.high_w + rules.BEYOND_W:
-            shifted = way.least[2] > earlier[2] + rules.BEYOND_W
-            high_w = way.most[2] if shifted else high_w
-        elif grid_w < allowed.low_w - rules.BEYOND_W:
-            shifted = way.most[1] < earlier[1] - rules.BEYOND_W
-            low_w = way.least[1] if shifted else low_w
-        beyond = beyond or (shifted and number in (cheapest_one, steady_one))
+        moved = 0
+        if grid_w > allowed.high_w + rules.BEYOND_W and way.least[2] > earlier[2] + rules.BEYOND_W:
+            moved, high_w = 1, way.most[2]
+        if grid_w < allowed.low_w - rules.BEYOND_W and way.most[1] < earlier[1] - rules.BEYOND_W:
+            moved, low_w = -1, way.least[1]
+        if number in (cheapest_one, steady_one):
+            beyond = beyond or moved
         estimates.append(Estimate((base_w, low_w, high_w), cost_w))
     agree = max(one.loads[2] for one in estimates) - min(one.loads[1] for one in estimates) <= 1e-6
     return Explained(delays, spans, grid_w, estimates[: len(delays)], estimates[len(delays) :], agree, beyond)
@@ -141,27 +140,33 @@ def extremes(estimates: list[Estimate], share: float, allowed_w: float = 0.0) ->
 
 
 class Limits:
-    """Extremes of the base load by reading, and what was open before."""
+    """Extremes of the base load by reading: what is held after a limit was exceeded, until little of it is open."""
 
     def __init__(self) -> None:
         self.found: list[tuple[float, float]] = []
-        self.beyond_at, self.swing_w = -math.inf, 0.0
+        self.beyond, self.beyond_at, self.swing_w = 0, -math.inf, 0.0
 
     def read(self, plain: Explained, now: float, elapsed_s: float) -> None:
         moved_w = max(one.high_w for one in plain.spans) - min(one.low_w for one in plain.spans)
         self.swing_w = max(moved_w, self.swing_w * math.exp(-elapsed_s / rules.SWING_S))
         low_w, high_w = extremes(plain.cheapest, rules.PLAUSIBLE_SHARE)
         if plain.beyond:
-            self.beyond_at = now
+            self.beyond, self.beyond_at = plain.beyond, now
         if now - self.beyond_at <= rules.OPEN_S:
             lowest_w, highest_w = extremes(plain.steady, rules.POSSIBLE_SHARE, self.swing_w)
-            low_w, high_w = min(low_w, lowest_w), max(high_w, highest_w)
             held_low_w, held_high_w = self.found[-1] if self.found else (low_w, high_w)
-            if high_w - low_w <= max(rules.BEYOND_W, rules.CLEAR_SHARE * (held_high_w - held_low_w)):
-                self.beyond_at = -math.inf
-            elif not plain.beyond:
-                low_w, high_w = min(low_w, held_low_w), max(high_w, held_high_w)
+            if self.beyond > 0:  # only the side of the exceeded limit
+                high_w = self.held(plain, high_w, max(high_w, highest_w), held_high_w)
+            else:
+                low_w = -self.held(plain, -low_w, max(-low_w, -lowest_w), -held_low_w)
         self.found.append((low_w, high_w))
+
+    def held(self, plain: Explained, load_w: float, possible_w: float, held_w: float) -> float:
+        """Return the highest load, or the lowest one with the signs reversed."""
+        if possible_w - load_w <= rules.BEYOND_W or possible_w - load_w <= rules.CLEAR_SHARE * (held_w - load_w):
+            self.beyond_at = -math.inf
+            return possible_w
+        return possible_w if plain.beyond else max(possible_w, held_w)
 
 
 step = st.tuples(
