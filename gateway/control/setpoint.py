@@ -284,8 +284,9 @@ class Setpoint:
     def flowing_w(self, measured_w: float | None, measured_at: float | None, now: float) -> list[float]:
         """Return the way on which the power is now, from set-point and meter.
 
-        While the station may still be on its way from the power measured last to the set-point, that is both. After
-        that a reading taken since counts alone; one from before the change does not count, the set-point does.
+        While the station may still be on its way from the power measured last to the set-point, that is both, and until
+        another reading if it was measured on its way. Else a reading taken since the change counts alone; one from
+        before it does not count, the set-point does.
         """
         sent_w = self.sent_w
         if measured_w is None or measured_at is None:
@@ -295,7 +296,8 @@ class Setpoint:
         seen = measured_at > self.changed_at
         if seen and abs(measured_w - sent_w) <= max(self.tolerance_w, self.tolerance_share * abs(sent_w)):
             return [measured_w]
-        if now < self.changed_at + RESPONSE_S:
+        arrived_at = self.changed_at + RESPONSE_S
+        if now < arrived_at or self.changed_at < measured_at < arrived_at:
             return [measured_w, sent_w]
         return [measured_w if seen else sent_w]
 

@@ -121,6 +121,13 @@ def test_expensive_energy_is_discharged_within_the_export_limit(
     keeps_the_law(replace(case, cheap=False))
 
 
+def test_a_charger_that_was_measured_on_its_way_goes_on() -> None:
+    """Its meter is so slow that the last reading is far from the set-point, which it has reached since."""
+    timing = Timing(1.0, 1.0, stamped=True, charger_delay_s=3.0, charger_w_per_s=500.0, evse_meter_s=10.0)
+    site = keeps_the_law(Case(1, timing, 5000.0, import_w=1000.0, mode=SiteMode.PEAK_SHAVING))
+    assert {one.orders_w for one in site.since(2.0)} == {(-4000.0,)}
+
+
 def test_a_load_that_rises_with_the_command_is_answered_once() -> None:
     """Chargers that are late ramp while the load rises: power above the limit ends with the first cut."""
     timing = Timing(0.5, 2.0, stamped=True, charger_delay_s=3.0, charger_w_per_s=1000.0)

@@ -194,7 +194,8 @@ def test_orders_without_a_response_in_sequence_are_counted() -> None:
         (-1000.0, 9.0, 26.0, [-5000.0]),
         (-1000.0, 10.5, 11.0, [-1000.0, -5000.0]),  # on its way
         (-4900.0, 10.5, 11.0, [-4900.0]),  # it has arrived
-        (-1000.0, 13.0, 30.0, [-1000.0]),  # it goes no further
+        (-1000.0, 13.0, 30.0, [-1000.0, -5000.0]),  # it was, and has not been measured since
+        (-1000.0, 25.0, 30.0, [-1000.0]),  # it goes no further
     ],
 )
 def test_the_power_is_on_its_way_from_the_meter_to_the_set_point(
