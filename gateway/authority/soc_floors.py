@@ -157,10 +157,13 @@ def _trip_floor(trip_wh: float, capacity_wh: float) -> Floor:
 
 def floor_in_force(found: Iterable[Floor], schedule: ReserveInForce, command_pct: float | None = None) -> Floor:
     """Return the highest floor: of those set, the reserve of energy management and the command's own floor."""
-    floors = [schedule.floor, *(one for one in found if not (schedule.off_grid and _used(one, schedule)))]
-    if command_pct is not None:
-        floors.append(Floor(command_pct, "the command's floor"))
-    return max(floors, key=lambda one: one.pct)
+    highest = schedule.floor
+    for one in found:
+        if one.pct > highest.pct and not (schedule.off_grid and _used(one, schedule)):
+            highest = one
+    if command_pct is not None and command_pct > highest.pct:
+        return Floor(command_pct, "the command's floor")
+    return highest
 
 
 def _used(one: Floor, schedule: ReserveInForce) -> bool:

@@ -145,7 +145,7 @@ class OnGrid:
     def site_w(self, view: View, resources: Sequence[Resource]) -> tuple[float | None, Base]:
         """Return the grid power and the base load without the resources, None where meters are stale or absent."""
         self._record(view, resources)
-        grid, controlled_w = view.inputs.fresh(Grid, view.now), sum(one.present_w for one in resources)
+        grid = view.inputs.fresh(Grid, view.now)
         if grid is not None and grid.power_w is not None:
             age_s, allowed = view.wall - grid.ts, allowed_grid_w(self._limits(view))
             self.meter_model.metered(view.now, grid.ts, age_s, grid.power_w, view.connection_w, allowed)
@@ -159,7 +159,7 @@ class OnGrid:
         base_w += sum(car.power_w or 0.0 for car in view.cars if car.held)
         if storage is not None and not self.settings.storage.controlled:
             base_w += storage.power_w
-        return base_w + controlled_w, Base(base_w)
+        return base_w + sum(one.present_w for one in resources), Base(base_w)
 
     def _record(self, view: View, resources: Sequence[Resource]) -> None:
         """Record the power of all that is controlled for the model of the meter."""

@@ -46,7 +46,9 @@ class TrackingSupervision:
         names = set()
         for one in resources:
             names.add(one.name)
-            tracking = self._tracked.setdefault(one.name, _Tracking(one.setpoint_w, now))
+            tracking = self._tracked.get(one.name)
+            if tracking is None:
+                tracking = self._tracked[one.name] = _Tracking(one.setpoint_w, now)
             events += _judge(one, tracking, now)
             counted.append(one if tracking.excluded_until is None else _as_measured(one, tracking.measured_w))
         for gone in self._tracked.keys() - names:

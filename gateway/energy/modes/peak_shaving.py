@@ -35,7 +35,9 @@ def charge_demand_w(situation: Situation, refill: bool = False) -> float:
     """Return the charge power that all resources need: spread over the time left, the rest over some hours."""
     total = 0.0
     for one in situation.resources:
-        by = min((moment for moment in (one.departure, one.due) if moment is not None), default=None)
+        by = one.departure
+        if by is None or (one.due is not None and one.due < by):
+            by = one.due
         hours = max((by - situation.wall) / 3600, 0.25) if by is not None else REFILL_H
         need_w = wanted_wh(one) / (SOONER * hours)
         if refill and one.wanted_pct is None:
