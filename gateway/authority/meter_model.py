@@ -194,7 +194,7 @@ class MeterModel:
         elif now - self._beyond_at > OPEN_S:
             return low_w, high_w
         lowest_w, highest_w = found.widest_w(self._swing_w)
-        held_low_w, held_high_w = self._extremes[-1] if self._extremes else (low_w, high_w)
+        held_low_w, held_high_w = self._extremes[-1]  # the first reading exceeds nothing
         if self._beyond > 0:
             high_w = self._held_w(found, highest_w - high_w, held_high_w - high_w) + high_w
         else:
@@ -244,7 +244,7 @@ class MeterModel:
         moved_w = np.abs(loads_w[0] - earlier_w[0])
         moved_s = delay_s - before.delay_s[best]
         moved_w[:DELAYS] += before.cost_w[:DELAYS] * decay + unstamped_w * (1.0 - decay)
-        moved_w[DELAYS : 2 * DELAYS] += before.cost_w[best] * decay + DELAY_COST_W_PER_S * np.abs(moved_s)
+        moved_w[DELAYS : 2 * DELAYS] += DELAY_COST_W_PER_S * np.abs(moved_s)  # the best one itself costs nothing
         moved_w[DELAYS : 2 * DELAYS][moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
         moved_w[2 * DELAYS :] += before.cost_w[DELAYS:] * decay
         chosen = _STEADY_LAST.copy()

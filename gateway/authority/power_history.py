@@ -80,7 +80,7 @@ class PowerHistory:
             [power_w] = given_w
             new = _Way(given_w, power_w, power_w, 0.0, 0.0, power_w, power_w)
         else:
-            if overtaken is not None or len(before.given_w) > 1:
+            if len(before.given_w) > 1:
                 left = [(now + RESPONSE_S, one) for one in before.given_w[1:] if one not in given_w]
                 overtaken = [one for one in overtaken or () if one[0] > now] + left
             if overtaken:

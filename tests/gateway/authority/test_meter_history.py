@@ -77,6 +77,27 @@ def test_records_of_one_moment_are_one() -> None:
     assert made.within(10.06, 10.06) == Span(1700.0, 1700.0, 0.0, 0.0, 1700.0, 0.0, 1700.0, 0.0)
 
 
+def test_records_of_two_moments_are_two() -> None:
+    made = PowerHistory()
+    made.record("one", 0.0, [1000.0])
+    made.record("one", 0.05, [2000.0])
+    assert made.within(0.0, 0.0)[:2] == (1000.0, 1000.0)
+
+
+def test_all_movements_of_a_way_add_up() -> None:
+    made = PowerHistory()
+    made.record("one", 0.0, [3000.0, 1000.0, 2000.0, 500.0, 700.0])
+    assert made.within(0.0, 0.0) == Span(500.0, 3000.0, 1200.0, 3500.0, 4200.0, 500.0, 4200.0, 500.0)
+
+
+def test_what_has_been_overtaken_for_long_is_forgotten() -> None:
+    made = PowerHistory()
+    made.record("one", 10.0, [5.0, 3000.0])
+    for now in (11.0, 26.0, 40.0):
+        made.record("one", now, [5.0, 5.0])
+    assert (made.present("one"), made.constant_since(26.0)) == ((5.0, 5.0), 5.0)
+
+
 def test_an_order_is_another_step_of_the_way() -> None:
     made = PowerHistory()
     made.order("one", 10.0, 0.0)
@@ -85,6 +106,12 @@ def test_an_order_is_another_step_of_the_way() -> None:
     assert made.present("one") == (0.0, 3000.0)
     made.order("one", 12.0, 3000.0)
     assert made.within(11.0, 13.0) == Span(0.0, 3000.0, 3000.0, 0.0, 3000.0, 0.0, 3000.0, 0.0)
+    made.record("two", 13.0, [1000.0])
+    made.order("two", 13.0, 1200.0)
+    assert made.present("two") == (1000.0, 1200.0)
+    made.record("two", 13.0, [0.0])
+    made = PowerHistory()
+    made.order("one", 10.0, 3000.0)
     made.order("one", 14.0, -500.0)
     assert made.within(14.0, 14.0) == Span(-500.0, 3000.0, 3000.0, 3500.0, 3000.0, 3500.0, 3000.0, 3500.0)
 
@@ -140,9 +167,12 @@ def test_rounding_errors_do_not_add_up() -> None:
         made.record("one", float(second), [0.1 * second])
     made.record("two", 100.0, [0.2, 0.7, 0.3])
     made.record("one", 101.0, [0.0])
+    made.record("three", 102.0, [0.0, 1.0])
+    made.record("three", 103.0, [0.0])
     made.tidy(100.0 + KEEP_S)
-    low_w, high_w, rise_w, fall_w = made.within(101.0, 101.0)[:4]
-    assert (low_w, high_w, rise_w, fall_w) == (0.2, 0.7, 0.7 - 0.2, 0.7 - 0.3)
+    now = made.within(103.0, 103.0)
+    assert now[:4] == (0.2, 0.7, 0.7 - 0.2, 0.7 - 0.3)
+    assert now == pytest.approx((*now[:4], 11.6, 10.1, 11.6, 10.1))
 
 
 # readings -------------------------------------------------------------------------------------------------------------

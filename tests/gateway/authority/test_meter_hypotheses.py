@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -169,35 +171,127 @@ class Limits:
         return possible_w if plain.beyond else max(possible_w, held_w)
 
 
-step = st.tuples(
-    st.sampled_from([0.5, 1.0, 1.0, 1.0, 2.0, 6.0, 30.0]),  # until the reading
-    st.none() | st.none() | st.lists(WATTS, min_size=1, max_size=3),  # the way of the resource recorded before it
-    st.none() | st.none() | WATTS,  # another load
-    st.sampled_from([0.0, 0.0, 0.25, 3.0, 20.0]),  # age by the time stamp
-)
+@dataclass
+class Step:
+    """What happens until the next reading, and that reading."""
+
+    after_s: float = 1.0
+    powers_w: tuple[float, ...] = ()  # the way of the resource, recorded before it
+    load_w: float | None = None  # another load
+    age_s: float = 0.0  # by the time stamp
+    grid_w: float | None = None  # another power than the load and the resource
 
 
-@given(st.lists(step, min_size=2, max_size=30), st.sampled_from([rules.UNLIMITED, Band(-3000.0, 3000.0)]))
-def test_all_delays_at_once_are_each_delay_by_itself(
-    steps: list[tuple[float, list[float] | None, float | None, float]], allowed: Band
-) -> None:
+def obeys(steps: Sequence[Step], allowed: Band) -> None:
+    """Assert that the model gives after each reading what its rules give, one delay at a time."""
     model, limits, now, at, load_w, plain = MeterModel(), Limits(), 0.0, -math.inf, 0.0, None
-    for gap_s, powers_w, another_w, age_s in steps:
-        if powers_w is not None:
-            model.history.record("one", now + 0.1, powers_w)
-        now += gap_s
-        load_w = load_w if another_w is None else another_w
-        grid_w = load_w + model.history.within(now - 2.0, now - 2.0).low_w
-        model.metered(now, now, age_s, grid_w, 1e6, allowed)
-        plain = explain(plain, model.history, now, grid_w, age_s, now - at, allowed)
+    for step in steps:
+        if step.powers_w:
+            model.history.record("one", now + 0.1, step.powers_w)
+        now += step.after_s
+        load_w = load_w if step.load_w is None else step.load_w
+        grid_w = load_w + model.history.within(now - 2.0, now - 2.0).low_w if step.grid_w is None else step.grid_w
+        model.metered(now, now, step.age_s, grid_w, 1e6, allowed)
+        plain = explain(plain, model.history, now, grid_w, step.age_s, now - at, allowed)
         limits.read(plain, now, now - at)
         at, found, base = now, model._hypotheses, model.base_load()
         assert found is not None
         estimates = [*plain.cheapest, *plain.steady]
-        assert pytest.approx(np.array([one.loads for one in estimates]), abs=1e-5) == found.loads_w.T
-        assert found.cost_w == pytest.approx(np.array([one.cost_w for one in estimates]), abs=1e-5)
+        assert np.allclose(found.loads_w.T, np.array([one.loads for one in estimates]), 0.0, 1e-5)
+        assert np.allclose(found.cost_w, np.array([one.cost_w for one in estimates]), 1e-9, 1e-5)
         assert (found.agree, found.beyond) == (plain.agree, plain.beyond)
         assert found.delay_s.tolist() == plain.delays
         lows, highs = zip(*limits.found[-2:], strict=True)
         assert base is not None
         assert (base.low_w, base.high_w) == pytest.approx((min(lows), max(highs)), abs=1e-5)
+
+
+steps = st.builds(
+    Step,
+    st.sampled_from([0.5, 1.0, 1.0, 1.0, 2.0, 6.0, 30.0]),
+    st.just(()) | st.just(()) | st.lists(WATTS, min_size=1, max_size=3).map(tuple),
+    st.none() | st.none() | WATTS,
+    st.sampled_from([0.0, 0.0, 0.25, 3.0, 20.0]),
+)
+BAND = Band(-3000.0, 3000.0)
+
+
+@given(st.lists(steps, min_size=2, max_size=30), st.sampled_from([rules.UNLIMITED, BAND]))
+def test_all_delays_at_once_are_each_delay_by_itself(steps: list[Step], allowed: Band) -> None:
+    obeys(steps, allowed)
+
+
+def drawn(seed: int) -> Iterator[Step]:
+    """Yield steps around the limits: ways that go far, loads that differ by little, readings at a limit and pauses."""
+    draw = random.Random(seed)
+    few_w = (0.0, 0.0, 0.0, 20.0, 50.0, 100.0, -50.0, 0.5)
+    for _ in range(draw.randint(4, 25)):
+        step = Step(
+            draw.choice((0.5, 1.0, 1.0, 1.0, 2.0, 6.0, 20.0, 30.0)),
+            age_s=draw.choice((0.0, 0.0, 0.25, 0.75, 3.0, 20.0)),
+        )
+        if draw.random() < 0.4:
+            step.powers_w = tuple(500.0 * draw.randint(-8, 8) for _ in range(draw.randint(1, 3)))
+        if draw.random() < 0.4:
+            step.load_w = 500.0 * draw.randint(-8, 8) + draw.choice(few_w)
+        if draw.random() < 0.15:
+            step.grid_w = draw.choice((-1.0, 1.0)) * 3000.0 + draw.choice((-1.0, 1.0)) * draw.choice(
+                (0.0, 49.5, 50.0, 50.5, 100.0)
+            )
+        yield step
+
+
+@pytest.mark.parametrize("seed", [1, 3, 5, 11, 17, 20, 23, 33, 34, 36, 40, 45, 62, 162, 230, 233])
+def test_rules_at_the_limits(seed: int) -> None:
+    obeys(list(drawn(seed)), BAND)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize(("first_w", "then_w", "beyond"), [(3010.0, 3060.0, 0), (3009.5, 3060.0, 1), (0.0, 3050.0, 0)])
+def test_a_limit_is_exceeded_by_a_load_that_has_changed(
+    sign: float, first_w: float, then_w: float, beyond: int
+) -> None:
+    obeys([Step(load_w=sign * first_w), Step(load_w=sign * then_w), Step(load_w=sign * then_w)], BAND)
+    model = MeterModel()
+    for now, load_w in enumerate((first_w, then_w)):
+        model.metered(float(now), float(now), 0.0, sign * load_w, None, BAND)
+    assert model._hypotheses is not None
+    assert model._hypotheses.beyond == sign * beyond
+
+
+def test_a_cost_below_a_tenth_of_the_difference_in_load_is_as_plausible() -> None:
+    loads = np.array([[0.0, 0.0, 0.0], [0.0, -1000.0, -10.0], [0.0, 10.0, 1000.0]])
+    for more_w, extremes_w in ((100.0, (-1000.0, 1000.0)), (100.5, (0.0, 0.0))):
+        assert rules._extremes_w(loads, np.array([7.0, 7.0 + more_w, 7.0 + more_w]), 0.1) == extremes_w
+    assert rules._extremes_w(loads, np.array([7.0, 112.0, 112.0]), 0.1, 5.0) == (-1000.0, 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("open_w", "held_w", "beyond", "high_w", "closed"),
+    [
+        (-5.0, 0.0, 0, 0.0, True),
+        (50.0, 0.0, 0, 50.0, True),
+        (51.0, 60.0, 0, 60.0, False),
+        (250.0, 1000.0, 0, 250.0, True),  # a quarter
+        (251.0, 1000.0, 0, 1000.0, False),
+        (251.0, 200.0, 0, 251.0, False),
+        (251.0, 1000.0, 1, 251.0, False),  # exceeded again
+    ],
+)
+def test_what_is_held_ends_when_little_is_open(
+    open_w: float, held_w: float, beyond: int, high_w: float, closed: bool
+) -> None:
+    model = MeterModel()
+    model.metered(0.0, 0.0, 0.0, 1000.0)
+    assert model._hypotheses is not None
+    model._beyond_at = 0.0
+    assert model._held_w(replace(model._hypotheses, beyond=beyond), open_w, held_w) == high_w
+    assert model._beyond_at == (-math.inf if closed else 0.0)
+
+
+def test_a_movement_is_forgotten_within_minutes() -> None:
+    model = MeterModel()
+    for now, swing_w in ((0.0, 0.0), (11.0, 3000.0), (41.0, 3000.0 * math.exp(-0.5))):
+        model.history.record("one", now, [3000.0 if now > 0.0 else 0.0])
+        model.metered(now, now, 0.0, 0.0)
+        assert model._swing_w == pytest.approx(swing_w)

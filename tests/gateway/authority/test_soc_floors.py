@@ -331,3 +331,9 @@ def test_an_outage_that_needs_it_uses_the_reserve_of_an_evse(
 ) -> None:
     found = floors_of(an_evse(80.0, 40_000.0), a_site(20.0), Reserve(60.0), of_vehicle=of_vehicle)
     assert floor_in_force(found, ReserveInForce(off_grid=off_grid, needed=needed)).pct == expected
+
+
+def test_of_equal_floors_the_first_one_is_named() -> None:
+    found = (Floor(30.0, "the first"), Floor(30.0, "the second"))
+    assert floor_in_force(found, ReserveInForce(20.0, "the reserve"), 30.0).source == "the first"
+    assert floor_in_force(found, ReserveInForce(30.0, "the reserve"), 30.0).source == "the reserve"

@@ -343,6 +343,42 @@ def test_the_rotation_knows_draw_source_and_calls() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "supplied"),
+    [
+        ({"can_form": True, "max_discharge_w": 2000.0}, {"max_discharge_w": 0.0}, True),  # 5 % are left free
+        ({"can_form": True, "max_discharge_w": 1999.0}, {"max_discharge_w": 0.0}, False),
+        ({"can_form": True, "max_discharge_w": 1.0}, {"max_discharge_w": 1999.0}, True),
+        ({"can_form": True, "max_discharge_w": 0.0}, {"max_discharge_w": 2000.0}, False),
+        ({"can_form": False, "max_discharge_w": 2000.0}, {"max_discharge_w": 2000.0}, False),
+        ({"can_form": True, "soc_pct": 10.001, "floor_pct": 10.0}, {}, True),
+        ({"can_form": True, "soc_pct": 10.0, "floor_pct": 10.0}, {}, False),
+        ({"can_form": True, "max_discharge_w": 1000.0}, {"soc_pct": 10.0, "floor_pct": 10.0}, False),
+    ],
+)
+def test_sources_supply_the_critical_load_if_one_can_form(
+    one: dict[str, Any], other: dict[str, Any], supplied: bool
+) -> None:
+    tiers = (
+        TierTable(name="medical", priority=0, expected_w=900.0, critical=True),
+        TierTable(name="light", priority=1, expected_w=1000.0, critical=True),
+        TierTable(name="kitchen", priority=2, expected_w=9000.0),
+    )
+    outage = Outage(EnergySection(tiers=tiers))
+    assert outage.off_grid.supplied_by([car("A", **one), car("B", **other)]) is supplied
+
+
+@pytest.mark.parametrize(("due", "released"), [((), ()), (("V",), ("B",))])
+def test_a_vehicle_that_is_late_leaves_before_the_storage_is_full(
+    due: tuple[str, ...], released: tuple[str, ...]
+) -> None:
+    outage = Outage()
+    outage.load(4000.0)
+    fleet = [car("A", can_form=True), car("B", vehicle="V"), car("S", kind=Kind.STORAGE, soc_pct=50.0)]
+    outage.look_ahead(fleet, called=frozenset({"V"}), due=frozenset(due))
+    assert outage.off_grid.rotation_step.released == released
+
+
+@pytest.mark.parametrize(
     ("load_w", "pv_w", "needed_h"),
     [(None, None, 1.75), (None, 2000.0, None), (5000.0, 1000.0, 1.75), (8000.0, None, 0.75)],
 )

@@ -345,3 +345,16 @@ def test_resources_under_commands_are_not_set() -> None:
     found = site.builder.resources(view)
     assert [one.name for one in found] == ["A", "B"]
     assert [one.name for one in free_of_commands(view, [*found, Resource(STORAGE, 1.0, 1.0)])] == ["B", STORAGE]
+
+
+@pytest.mark.parametrize(("forming", "floors_pct"), [(None, [60.0, 60.0]), ("A", [10.0, 60.0]), ("B", [60.0, 10.0])])
+def test_the_source_that_forms_the_island_uses_the_reserve_of_its_evse(
+    forming: str | None, floors_pct: list[float]
+) -> None:
+    site = Site(off_grid_pct=10.0)
+    site.off_grid(True)
+    floors = (Floor(60.0, "the reserve of this EVSE", unless_needed=True),)
+    cars = [Car(evse, 6000.0, 6000.0, soc_pct=50.0, floors=floors) for evse in ("A", "B")]
+    found = site.builder.resources(site.view(cars=cars), forming)
+    assert [one.floor_pct for one in found] == floors_pct
+    assert [one.max_discharge_w > 0 for one in found] == [pct < 50.0 for pct in floors_pct]
