@@ -358,3 +358,4 @@ def test_the_source_that_forms_the_island_uses_the_reserve_of_its_evse(
     found = site.builder.resources(site.view(cars=cars), forming)
     assert [one.floor_pct for one in found] == floors_pct
     assert [one.max_discharge_w > 0 for one in found] == [pct < 50.0 for pct in floors_pct]
+    assert site.builder.car(site.view(), cars[0]).floor_pct == 60.0
