@@ -79,7 +79,7 @@ def _grid_bounds(one: Resource, left: float, step: GridStep, others_w: float) ->
         return_bound(one.max_charge_w, one.max_discharge_w, left),
         demand_window_bound(step.headroom, others_w),
     )
-    return tuple(bound for bound in bounds if bound is not None)
+    return tuple(filter(None, bounds))
 
 
 def island_orders(
