@@ -92,6 +92,7 @@ class Sim:
     backup: bool = False
     emergency: bool = False
     _late: list[float] = field(default_factory=list)
+    _soft: bool = False  # in the step before
 
     def __post_init__(self) -> None:
         self.controller = SiteController(self.settings)
@@ -138,10 +139,14 @@ class Sim:
     def _check(self, present: bool) -> None:
         orders = self.orders
         assert orders is not None
+        # A source may run behind a closed switch in a soft transfer only: onto a healthy grid, or for the one step in
+        # which the grid fails while the switch closes, since the feedback comes with the next step.
+        soft, just_closed = orders.state.phase is Phase.SYNCHRONISING and present, self._soft
+        self._soft = soft
         if orders.state.forming is not None:
-            soft = orders.state.phase is Phase.SYNCHRONISING and present  # the only moment of both: onto a healthy grid
-            assert self.open or soft, "forms behind a closed switch"
-        if not present and not self.open and self.controller.island.grid.status.value in ("lost", "suspect"):
+            assert self.open or soft or just_closed, "forms behind a closed switch"
+        down = not present and not self.open and not just_closed
+        if down and self.controller.island.grid.status.value in ("lost", "suspect"):
             for car in self.cars:
                 if car.present(self.hour):
                     assert self._decided(car) == 0.0, "power into a grid that is down"

@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.energy.controller import SiteController
@@ -259,6 +259,9 @@ grids = st.lists(
 
 @settings(max_examples=8)
 @given(grids, st.booleans(), st.integers(0, 5))
+@example(  # the grid fails in the second in which the switch closes
+    [(275, "well"), (5, "brown"), (922, "well"), (900, "slow"), (60, "well"), (210, "lie"), (216, "well")], False, 0
+)
 def test_no_grid_disturbance_violates_an_invariant(spans: list[tuple[int, str]], storage: bool, seed: int) -> None:
     """`Sim._check` asserts the interlock and the dead grid in every step, under all faults together."""
     section = EnergySection(

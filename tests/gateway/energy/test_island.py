@@ -267,6 +267,17 @@ def test_a_soft_transfer_leaves_no_gap_in_supply() -> None:
     assert bench.phases[at:] == [Phase.SYNCHRONISING, Phase.RETURNING, Phase.ON_GRID]
 
 
+@pytest.mark.parametrize("seen", [GONE, GridReading(True, 150.0, HERTZ, 4000.0), GridReading(True, 0.0, 0.0, 0.0)])
+def test_a_grid_that_fails_when_the_switch_closes_stops_the_source_and_opens_it_again(seen: GridReading) -> None:
+    bench = Bench(Island(IslandSettings(soft_transfer=True))).run(10, WELL).run(60, GONE)
+    while bench.phase() is not Phase.SYNCHRONISING:
+        bench.run(1, WELL)
+    bench.run(1, seen)  # the switch has closed
+    assert (bench.phase(), bench.forming(), bench.orders.switch) == (Phase.OPENING, None, "open")
+    bench.run(30, seen)
+    assert bench.phase() is Phase.ISLAND
+
+
 def test_a_commanded_island_lasts_until_its_order_ends() -> None:
     bench = Bench().run(400, WELL).run(1, WELL, backup=True).run(900, WELL)
     assert bench.phase() is Phase.ISLAND
