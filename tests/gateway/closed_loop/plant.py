@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from gateway.authority.meter_model import OPEN_S
 from gateway.authority.power_history import LONGEST_DELAY_S
 from gateway.bench.plain_station import PlainStations
 from gateway.energy.settings import EnergySection
@@ -48,10 +49,12 @@ class Timing:
     def settles_s(self) -> float:
         """Return the time to rest: the load is measured, power is cut, measured at the EVSE and, however late, at the
         grid, released when a second reading confirms it.
+
+        A cut that readings without a time stamp do not explain is held for `OPEN_S`.
         """
         moving_s = self.charger_delay_s + SWING_W / self.charger_w_per_s
         measured_s = self.meter_delay_s + 3 * self.meter_period_s + self.evse_meter_s + LONGEST_DELAY_S
-        return max(60.0, moving_s + measured_s)
+        return max(60.0, moving_s + measured_s + (0.0 if self.stamped else OPEN_S))
 
 
 @dataclass
