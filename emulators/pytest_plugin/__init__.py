@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 DEFAULT_SEED = 1
 START = "2026-01-15T09:00:00+09:00"
 READY_WITHIN_S = 60.0
+INVENTORY_S = 3.0  # in which the gateway requests what a station can do
 _AWAY = {"arrive": FOREVER_S - 2, "leave": FOREVER_S - 1}
 _WORLD = pytest.StashKey[RunningWorld]()
 
@@ -203,9 +204,10 @@ def v2x_gateway(v2x_world: World, v2x_clock: WorldClock) -> Gateway:
 
 @pytest.fixture
 def v2x_charger(v2x_world: World, v2x_clock: WorldClock) -> Charger:
-    """The first charging station, online."""
+    """The first charging station, online, and its device model with the gateway."""
     charger = Charger(v2x_world, next(iter(v2x_world.stations)))
     v2x_clock.until(lambda: bool(charger.station.online), READY_WITHIN_S, what=f"{charger.name} online")
+    v2x_clock.advance(INVENTORY_S)
     return charger
 
 

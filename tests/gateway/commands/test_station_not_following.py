@@ -124,6 +124,8 @@ async def test_the_power_of_a_vehicle_that_follows_in_part_is_that_of_its_meter(
         rig.stations.meter("CP1-1")
         assert place.flowing_w(rig.clock.now()) == [0, 5000]  # it is still on its way, or has arrived
         await rig.wait(20)
+        assert place.flowing_w(rig.clock.now()) == [0, 5000]  # nothing was measured since
+        rig.stations.meter("CP1-1")
         assert place.flowing_w(rig.clock.now()) == [0]  # it has not moved
 
 
