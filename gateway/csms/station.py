@@ -90,9 +90,7 @@ class Station(BackgroundTasks, ReportedVariables):
         self.reports: dict[int, asyncio.Queue[Payload]] = {}  # parts of reports that are waited for, by request id
         self.streams = Streams()
         self.clock = StationClock()
-        self.rate_unit: v21.ChargingRateUnitEnumType | None = (
-            None  # of charging profiles, where it is known which one the station takes
-        )
+        self.rate_unit: v21.ChargingRateUnitEnumType | None = None  # of charging profiles, where it is known
         self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
         self.handlers: Handlers = {}
         self._rate = TokenBucket(context.settings.max_calls_per_s, context.settings.max_burst)
