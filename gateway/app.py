@@ -21,7 +21,7 @@ from gateway.blue_switch.agreement_file import load as load_agreements
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
-from gateway.config import Config, ConfigError, host_and_port, read_secret
+from gateway.config import Config, ConfigError, admin_token, host_and_port
 from gateway.config.mapping import broker_link, csms_settings, make_store, mqtt_settings, service_settings
 from gateway.control.components import ControlComponents
 from gateway.csms.csms import Csms
@@ -85,7 +85,10 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
     parts = parts or Parts()
     clock = parts.clock or SystemClock()
     store = parts.store or make_store(config)
-    built = _build(config, parts, clock, store)
+    try:
+        built = _build(config, parts, clock, store)
+    except ConfigError as error:
+        raise StartError(str(error)) from None
     try:
         await store.open()
     except StoreError as error:
@@ -227,22 +230,23 @@ async def _listen(csms: Csms, built: Gateway) -> None:
 async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
     from gateway.csms.admin import Admin
     from gateway.observability import endpoint
-    from gateway.web import api, server  # FastAPI takes half a second to import: only where it is used
+    from gateway.web import api, guard, server  # FastAPI takes half a second to import: only where it is used
 
     section = built.config.admin
     assert section.listen is not None
     host, port = host_and_port(section.listen)
-    token = read_secret(section.token_file, "admin.token_file") if section.token_file is not None else None
+    access = guard.Access(admin_token.read_or_create(built.config), frozenset({host, *section.hosts}))
 
     def ready(taken: int) -> None:
         built.admin_port = taken
         serving.set()
 
     raw, lending_service, wall = section.raw_calls, built.lending_service, built.clock.wall
-    app = api.build(Admin(csms), built.service, token=token, raw_calls=raw, lending=lending_service, now=wall)
-    app.router.routes.append(endpoint.route(built.service, built.mqtt, token))
+    app = api.build(Admin(csms), built.service, raw_calls=raw, lending=lending_service, now=wall)
+    app.router.routes.append(endpoint.route(built.service, built.mqtt))
+    guarded = guard.Guard(app, access, built.service.security, built.clock.now)
     try:
-        await server.serve(app, host, port, ready=ready)
+        await server.serve(guarded, host, port, ready=ready)
     except OSError as error:
         raise StartError(f"admin.listen: cannot listen on {section.listen}: {error.strerror or error}") from error
 

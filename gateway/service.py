@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Mapping
 
 from gateway.commands.arbiter import CommandArbiter
@@ -41,6 +42,8 @@ from gateway.model.station import Stations
 from gateway.store.journal import IdempotencyCache, Journal
 from gateway.views import EvseReading, StateViews
 from protocols.ports import Clock
+
+log = logging.getLogger("v2x")
 
 FLUSH_S = 2.0  # for the journal when the gateway stops
 NO_HANDLERS: InputHandlers = {}
@@ -156,6 +159,11 @@ class GatewayService:
     def operator(self, text: str, evse: str | None = None, **data: object) -> None:
         """Journal an action of an operator outside the control hierarchy, such as a raw call to a station."""
         self._journal.later(Entry(self._clock.wall(), Step.OPERATOR, text[:200], None, evse, data))
+
+    def security(self, text: str) -> None:
+        """Publish and journal a security event, such as failed logins."""
+        log.warning("security: %s", text)
+        self._publisher.happened(Happened.SECURITY, None, text=text)
 
     def forget(self, station: str) -> None:
         """Remove the EVSEs of a station that was removed for good, and what is retained about them."""

@@ -42,7 +42,12 @@ def gateway(config: ConfigFile) -> None:
 
 
 def _print_ready(running: Any) -> None:
+    from gateway.config import admin_token
+
     ready = {"event": "ready", "site": running.config.site.id, "ocpp_port": running.ocpp_port}
+    if running.admin_port is not None:
+        ready["admin_port"] = running.admin_port
+        ready["admin_token_file"] = str(admin_token.path(running.config)) if running.config.admin.token else None
     typer.echo(jsonlib.dumps(ready), err=True)
 
 

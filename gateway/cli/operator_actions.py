@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.config import Config, ConfigError, UserEntry, host_and_port, read_secret
+from gateway.config import Config, ConfigError, UserEntry, admin_token, host_and_port
 from gateway.config.lint import notes
 from gateway.model.moment import parse_moment
 from gateway.model.site import InputKind
@@ -42,7 +42,7 @@ def check(config: Config) -> list[str]:
     mapping.broker_link(config)
     mapping.csms_settings(config)
     if config.admin.token_file is not None:
-        read_secret(config.admin.token_file, "admin.token_file")
+        admin_token.read(config)
     if config.store.url.startswith("sqlite:///"):
         path = Path(config.store.url.removeprefix("sqlite:///"))
         if not path.parent.is_dir():
@@ -83,9 +83,11 @@ async def explain(config: Config, evse: str) -> Explanation:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     address = f"[{host}]" if ":" in host else host
     url = f"http://{address}:{port}/admin/v1/evses/{quote(evse, safe='')}/explain"
-    headers = {}
-    if config.admin.token_file is not None:
-        headers["Authorization"] = f"Bearer {read_secret(config.admin.token_file, 'admin.token_file')}"
+    try:
+        token = admin_token.read(config)
+    except ConfigError as error:
+        raise ToolError(str(error)) from None
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     answer = await asyncio.to_thread(_get, urllib.request.Request(url, headers=headers), evse)
     return Explanation.model_validate(answer)
 

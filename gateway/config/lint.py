@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from gateway.config import Config, host_and_port
+from gateway.config import Config, admin_token, host_and_port
 from gateway.csms.settings import UnknownStations
 from protocols.ocpp import vendor
 
@@ -31,6 +31,12 @@ def _notes(config: Config) -> Iterator[str]:
             yield "ocpp.security_profile: 0 on a network; any client that reaches the port can connect as a station"
         if ocpp.unknown_stations is UnknownStations.ACCEPT:
             yield "ocpp.unknown_stations: accept on a network; stations that are not listed get power"
+    if config.admin.listen is not None and not config.admin.token:
+        yield "admin.token: off; every process on this machine can command vehicles through the admin API"
+    if config.admin.listen is not None and config.admin.token:
+        file = admin_token.path(config)
+        if file.exists() and file.stat().st_mode & 0o077:
+            yield f"admin.token_file: {file} can be read by other users; chmod 600 it"
     if config.admin.raw_calls:
         yield "admin.raw_calls: on; raw calls bypass every limit of the control hierarchy"
     url = urlsplit(config.mqtt.url)

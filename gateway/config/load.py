@@ -122,7 +122,7 @@ def _resolved(config: Config, base: Path) -> Config:
     url = config.store.url
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////") and url != "sqlite:///:memory:":
         changed["store"] = config.store.model_copy(update={"url": f"sqlite:///{base / url.removeprefix('sqlite:///')}"})
-    return config.model_copy(update=changed)
+    return config.model_copy(update=changed).in_folder(base)
 
 
 def _resolve_section(section: Section, base: Path) -> Section:

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.csms.settings import Registration, UnknownStations, UnknownTokens
@@ -267,7 +276,13 @@ class AdminSection(Section):
     """Admin API."""
 
     listen: str | None = Field(default=None, description="address:port; absent: no admin API")
-    token_file: Path | None = Field(default=None, description="file with the bearer token; needed beyond loopback")
+    token: bool = Field(default=True, description="require a bearer token; false: every process here commands vehicles")
+    token_file: Path | None = Field(
+        default=None, description="file with the bearer token; absent: `admin-token` beside the database, made at start"
+    )
+    hosts: list[str] = Field(
+        default_factory=list, description="host names under which it is served, besides IP addresses and localhost"
+    )
     raw_calls: bool = Field(
         default=False, description="let operators send any OCPP message, bypassing the control hierarchy"
     )
@@ -276,8 +291,10 @@ class AdminSection(Section):
     def _guarded(self) -> AdminSection:
         if self.listen is not None:
             host, _ = host_and_port(self.listen)
-            if host not in ("127.0.0.1", "::1", "localhost") and self.token_file is None:
-                raise ValueError(f"listening on {host} needs a token_file")
+            if host not in ("127.0.0.1", "::1", "localhost") and not self.token:
+                raise ValueError(f"listening on {host} needs a token; remove token = false")
+        if self.token_file is not None and not self.token:
+            raise ValueError("token_file has no effect with token = false; remove one of them")
         return self
 
 
@@ -407,6 +424,20 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources in order of precedence: environment, file."""
         return env_settings, init_settings
+
+    _folder: Path = PrivateAttr(default=Path())  # of the configuration file
+
+    @property
+    def data_directory(self) -> Path:
+        """Folder of the SQLite database, otherwise that of the configuration file."""
+        url = self.store.url
+        return Path(url.removeprefix("sqlite:///")).parent if url.startswith("sqlite:///") else self._folder
+
+    def in_folder(self, folder: Path) -> Config:
+        """Return a copy that was read from this folder."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
 
     @model_validator(mode="after")
     def _unique_stations(self) -> Config:

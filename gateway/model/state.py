@@ -212,6 +212,7 @@ class Happened(StrEnum):
     JOURNAL = "journal"
     OPERATOR = "operator"
     DECIDED = "decided"
+    SECURITY = "security"
 
 
 class EventMessage(Message):

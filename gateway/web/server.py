@@ -1,25 +1,33 @@
 """uvicorn in the event loop of the gateway: no signal handlers, and a stop on cancellation.
 
-A connection that does not complete its request is closed.
+A connection that does not complete its request, or does not read its response, is closed; of too many the one that has
+been idle for longest. Log lines about bad requests are rated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.listener_limits import listen
+from gateway.rate_limit import TokenBucket
 
 STOP_WITHIN = 5  # s for pending requests
 CHECKED_EVERY_S = 10.0  # a connection without progress since the last check is closed
+MAX_CONNECTIONS = 256
+MAX_HEADERS = 32_768  # bytes of one request's line and headers
+MAX_UNREAD = 8_388_608  # bytes of a body that follow after the response was sent
+LOG_RATE_PER_S, LOG_BURST = 0.1, 10.0
 
 
 class RequestTimeoutProtocol(H11Protocol):
@@ -28,8 +36,28 @@ class RequestTimeoutProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Implement `asyncio.Protocol`."""
         super().connection_made(transport)
+        self._made_at = self.loop.time()
+        self._unread = 0  # bytes received after the response to an incomplete request
+        self._unsent = 0  # bytes of responses that the client had not read at the last check
         self._incomplete: Any = self  # the incomplete request at the last check; itself: none
         self._check_at = self.loop.call_later(CHECKED_EVERY_S, self._check)
+        idle = [one for one in self.connections if isinstance(one, RequestTimeoutProtocol) and not one.in_progress]
+        if len(self.connections) > MAX_CONNECTIONS and idle:
+            min(idle, key=lambda one: one._made_at).transport.abort()
+
+    @property
+    def in_progress(self) -> bool:
+        """A request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def data_received(self, data: bytes) -> None:
+        """Implement `asyncio.Protocol`."""
+        if self.cycle is not None and self.cycle.response_complete and self.cycle.more_body:
+            self._unread += len(data)
+            if self._unread > MAX_UNREAD:
+                self.transport.abort()
+                return
+        super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Implement `asyncio.Protocol`."""
@@ -39,11 +67,32 @@ class RequestTimeoutProtocol(H11Protocol):
     def _check(self) -> None:
         cycle = self.cycle  # of the last request; None before the first
         unfinished = cycle is None or cycle.more_body or cycle.response_complete
-        if unfinished and self._incomplete is cycle:
+        unsent = self.transport.get_write_buffer_size()
+        if (unfinished and self._incomplete is cycle) or (unsent and unsent == self._unsent):
             self.transport.abort()
             return
+        self._unsent = unsent
         self._incomplete = cycle if unfinished else self
         self._check_at = self.loop.call_later(CHECKED_EVERY_S, self._check)
+
+
+class RatedLog(logging.Filter):
+    """Passes some records, and then so many per second; the next one has the number of those in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bucket = TokenBucket(LOG_RATE_PER_S, LOG_BURST)
+        self._suppressed = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Implement `logging.Filter`."""
+        if not self._bucket.take(time.monotonic()):
+            self._suppressed += 1
+            return False
+        if self._suppressed:
+            record.msg = f"{record.msg} ({self._suppressed} similar ones were not logged)"
+            self._suppressed = 0
+        return True
 
 
 class _Server(uvicorn.Server):
@@ -64,7 +113,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: FastAPI,
+    app: ASGIApp,
     host: str,
     port: int,
     *,
@@ -82,15 +131,21 @@ async def serve(
         access_log=False,
         lifespan="off",
         server_header=False,
+        h11_max_incomplete_event_size=MAX_HEADERS,
         timeout_graceful_shutdown=STOP_WITHIN,
         ssl_certfile=tls[0] if tls else None,
         ssl_keyfile=tls[1] if tls else None,
         ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
     server = _Server(config, ready)
+    log, rated = logging.getLogger("uvicorn.error"), RatedLog()
+    log.addFilter(rated)
     task = asyncio.get_running_loop().create_task(server.serve([listen(host, port)]))
     try:
         await asyncio.shield(task)
     finally:
         server.should_exit = True
-        await task
+        try:
+            await task
+        finally:
+            log.removeFilter(rated)

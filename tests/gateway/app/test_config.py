@@ -72,7 +72,7 @@ def test_every_layer_and_code_is_in_the_documentation() -> None:
         ('[mqtt]\nca = "c"', "mqtt: ca, cert and key need a url with mqtts://"),
         ('[ocpp]\nlisten = "9000"', "ocpp.listen: '9000' is not address:port"),
         ("[ocpp]\nsecurity_profile = 2", "ocpp: security profiles 2 and 3 need tls_cert and tls_key"),
-        ('[admin]\nlisten = "0.0.0.0:80"', "admin: listening on 0.0.0.0 needs a token_file"),
+        ('[admin]\nlisten = "0.0.0.0:80"\ntoken = false', "admin: listening on 0.0.0.0 needs a token"),
         ('[store]\nurl = "mysql://x"', "store.url: must be sqlite:///file"),
         ('[[stations]]\nid = "a"\n[[stations]]\nid = "a"', "stations: a is listed twice"),
         ("[[stations]]\n", "stations.0.id: is missing"),

@@ -22,6 +22,7 @@ from gateway.store.journal import Journal
 from gateway.store.store import MemoryStore
 from gateway.web import server
 from gateway.web.api import build
+from gateway.web.guard import Access, Guard
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
 
@@ -136,7 +137,9 @@ async def test_raw_calls_are_off_unless_they_are_allowed() -> None:
 
 @pytest.mark.virtual_time
 async def test_a_configured_token_is_required() -> None:
-    async with served_rig(token="right") as (_, http):
+    async with Rig(Version.V21) as rig:
+        guarded = Guard(build(Admin(rig.csms), None), Access("right"), lambda _: None, rig.clock.now)
+        http = httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://localhost" + PREFIX)
         assert (await http.get("/health")).status_code == 401
         assert (await http.get("/health", headers={"Authorization": "Bearer wrong"})).status_code == 401
         assert (await http.get("/health", headers={"Authorization": "Bearer right"})).status_code == 200

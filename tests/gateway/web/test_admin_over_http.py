@@ -456,7 +456,8 @@ async def test_sessions_commands_and_the_journal(tmp_path: Path) -> None:
         first = (await running.http.post("/evses/CP1-1/commands", json=body)).json()
         assert first["status"] == "refused"  # it has reported no V2XChargingCtrlr
         assert (await running.get("/commands/c1"))["first"]["status"] == "refused"
-        assert (await running.http.post("/evses/CP1-1/commands", content=b"{")).status_code == 400
+        as_json = {"Content-Type": "application/json"}
+        assert (await running.http.post("/evses/CP1-1/commands", content=b"{", headers=as_json)).status_code == 400
         assert (await running.http.post("/evses/CP1-1/commands", json={"id": "c2"})).status_code == 422
         rows = await running.get("/journal", evse="CP1-1")
         assert rows
