@@ -1,7 +1,8 @@
 """Audit chain of vehicle lending.
 
 Each entry carries the hash of the one before it (SHA-256 over its canonical JSON), so the last hash, kept elsewhere,
-proves that no earlier entry was added, removed or altered.
+proves that no earlier entry was added, removed or altered. The text of an entry is stored as reports show it, on one
+line without control characters: the hash covers what is read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from gateway.model.foreign_text import line
 from gateway.model.moment import rfc3339
 
 GENESIS = "0" * 64
@@ -87,6 +89,7 @@ class Audit:
 
     def add(self, wall: float, kind: str, subject: str, text: str, data: Details) -> Entry:
         """Append an entry."""
+        text = line(text)
         before = self.entries[-1].hash if self.entries else self.start[1]
         seq = self.entries[-1].seq + 1 if self.entries else self.start[0]
         digest = _hash(seq, wall, kind, subject, text, data, before)

@@ -13,6 +13,7 @@ from typing import Any
 from gateway.blue_switch.audit import GENESIS, Audit, first_broken
 from gateway.blue_switch.handback import Deployment, EnergyToReturn, energy_to_return
 from gateway.blue_switch.registry import VehicleRegistry
+from gateway.model.foreign_text import markdown
 from gateway.model.moment import rfc3339
 
 
@@ -134,7 +135,9 @@ def report_markdown(made: Mapping[str, Any]) -> str:
     ]
     for one in made["sites"]:
         ended = one["ended"] or "ongoing"
-        lines.append(f"| {one['site']} | {one['began']} | {ended} | {one['dark_s']} | {one['critical_unserved_wh']} |")
+        lines.append(
+            f"| {markdown(one['site'])} | {one['began']} | {ended} | {one['dark_s']} | {one['critical_unserved_wh']} |"
+        )
     lines += [
         "",
         "## Vehicles",
@@ -144,12 +147,13 @@ def report_markdown(made: Mapping[str, Any]) -> str:
     ]
     for one in made["cars"]:
         lowest = "unknown" if one["lowest_pct"] is None else f"{one['lowest_pct']:.1f}"
+        vehicle, site, left = markdown(one["vehicle"]), markdown(one["site"]), one["left"] or "at the site"
         lines.append(
-            f"| {one['vehicle']} | {one['site']} | {one['arrived']} | {one['left'] or 'at the site'} "
+            f"| {vehicle} | {site} | {one['arrived']} | {left} "
             f"| {one['given_wh'] / 1000:.1f} | {lowest} | {one['floor_pct']:.1f} | {one['owed_wh'] / 1000:.1f} |"
         )
     lines += ["", "## Events", ""]
-    lines += [f"{one['seq']}. {one['at']} {one['text']}" for one in made["entries"]]
+    lines += [f"{one['seq']}. {one['at']} {markdown(one['text'])}" for one in made["entries"]]
     state = "complete and unaltered" if made["chain"]["whole"] else "BROKEN"
     lines += ["", f"The chain of entries is {state}; its last hash is `{made['chain']['last']}`.", ""]
     return "\n".join(lines)

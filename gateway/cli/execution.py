@@ -44,7 +44,10 @@ def end(status: int) -> NoReturn:
 
 def report_error(command: str, error: object, status: int = 2) -> int:
     """Print what went wrong to standard error and return the exit status."""
-    typer.echo(f"v2x {command}: {error}", err=True)
+    from gateway.model import foreign_text
+
+    text = "\n".join(foreign_text.line(one) for one in f"v2x {command}: {error}".split("\n"))
+    typer.echo(text, err=True)
     return status
 
 

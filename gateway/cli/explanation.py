@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.model import foreign_text
 from gateway.model.moment import rfc3339
 from gateway.model.state import Explanation
 
@@ -23,7 +24,7 @@ def as_text(explanation: Explanation) -> str:
         marked = marked or here
         allows, leaves = _span(layer.low_w, layer.high_w), _span(layer.left_low_w, layer.left_high_w)
         lines.append(f"{'>' if here else ' '} {layer.layer:<16}{allows:>24}{leaves:>24}  {layer.text}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(foreign_text.line(one) for one in lines) + "\n"
 
 
 def _span(low_w: float | None, high_w: float | None) -> str:

@@ -127,9 +127,10 @@ def explain(
     """Print the layers of the control hierarchy in force at an EVSE, and the limiting constraint."""
     from gateway.cli import operator_actions
     from gateway.cli.explanation import as_text
+    from gateway.model import foreign_text
 
     found = _result("explain", operator_actions.explain(read_config(config), evse), 1)
-    typer.echo(found.model_dump_json() if json else as_text(found))
+    typer.echo(foreign_text.json_text(found.model_dump(mode="json")) if json else as_text(found))
 
 
 @app.command()

@@ -1,16 +1,20 @@
 """Log output: one line per event, text or JSON, through the standard library's loggers.
 
 Packages log under `v2x.<package>`. Secrets and payloads of commands are not logged (the journal has the payloads). A
-traceback shows lines of code without values of variables, which could be passwords.
+traceback shows lines of code without values of variables, which could be passwords. Texts of stations, vehicles and
+clients are neutralised: they begin no line and reach no terminal as escape sequences.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
+
+from gateway.model import foreign_text
 
 QUIET = (
     "alembic",
@@ -33,11 +37,9 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     ]
     last: list[structlog.types.Processor]
     if format == "json":
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
     else:
-        last = [
-            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
-        ]
+        last = [_neutralise, structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_traceback)]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
     )
@@ -48,3 +50,23 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _json(event: object, **options: Any) -> str:
+    return foreign_text.json_text(event, **options)
+
+
+def _neutralise(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Make the values of an event fit for one line; all but text is rendered with its `repr`."""
+    for key, value in event.items():
+        if key in ("exception", "stack") and isinstance(value, str):
+            event[key] = foreign_text.lines(value)
+        elif isinstance(value, str):
+            event[key] = foreign_text.line(value)
+    return event
+
+
+def _traceback(stream: TextIO, error: structlog.types.ExcInfo) -> None:
+    rendered = io.StringIO()
+    structlog.dev.plain_traceback(rendered, error)
+    stream.write("\n" + foreign_text.lines(rendered.getvalue().strip("\n")))

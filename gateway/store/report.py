@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gateway.model import foreign_text
 from gateway.model.journal import Entry, Step
 from gateway.model.moment import rfc3339
 from gateway.store.store import Store
@@ -87,17 +87,17 @@ def as_rows(what: Sequence[CommandLine] | Sequence[Entry]) -> list[dict[str, Any
 
 def as_json_lines(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
     """Return JSON lines."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in as_rows(what))
+    return "".join(foreign_text.json_text(row) + "\n" for row in as_rows(what))
 
 
 def as_csv(what: Sequence[CommandLine] | Sequence[Entry]) -> str:
-    """Return CSV with a header; no cell is a formula for a spreadsheet."""
+    """Return CSV with a header, one line per row; no cell is a formula for a spreadsheet."""
     rows = as_rows(what)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["command"], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: _cell(value) for key, value in row.items()})
+        writer.writerow({key: foreign_text.csv_cell(value) for key, value in row.items()})
     return text.getvalue()
 
 
@@ -117,27 +117,20 @@ def _command_text(line: CommandLine) -> str:
     final = f" -> {line.final}{meter}" + (f": {line.final_reason}" if line.final not in ("", "achieved") else "")
     ended = f", ended: {line.ended}" if line.ended else ""
     what = f"{line.received}  {line.evse:<10} {line.verb}{requested} by {who} [{line.command}]"
-    return f"{what}  {first}{final if line.final else ''}{ended}\n"
+    return foreign_text.line(f"{what}  {first}{final if line.final else ''}{ended}") + "\n"
 
 
 def _entry_text(entry: Entry) -> str:
     where = entry.evse or "site"
     data = " ".join(f"{key}={_short(value)}" for key, value in entry.data.items())
     name = f" [{entry.command}]" if entry.command else ""
-    return f"{rfc3339(entry.wall)}  {where:<10} {entry.step.value:<10} {entry.cause}{name}  {data}\n"
+    text = f"{rfc3339(entry.wall)}  {where:<10} {entry.step.value:<10} {entry.cause}{name}  {data}"
+    return foreign_text.line(text) + "\n"
 
 
 def _short(value: Any) -> str:
     text = value["text"] if isinstance(value, dict) and "text" in value else value
     return str(text)
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, dict):
-        value = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
 
 
 def _received(line: CommandLine, entry: Entry) -> None:

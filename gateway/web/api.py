@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
 from gateway import __version__
+from gateway.model import foreign_text
 from gateway.model.command import MAX_BYTES, Channel, Submission
 from gateway.service import GatewayService
 from gateway.web import blue_switch, station_operations
@@ -35,7 +36,13 @@ def build(
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the application, which is open to every client; `raw_calls` enables the raw OCPP route."""
-    app = FastAPI(title="v2x-gateway admin API", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="v2x-gateway admin API",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        default_response_class=VisibleJson,
+    )
 
     router = APIRouter(prefix=PREFIX, dependencies=[Depends(BEARER)])
     _stations(router, stations, commands, raw_calls)
@@ -52,11 +59,19 @@ def build(
     return app
 
 
+class VisibleJson(JSONResponse):
+    """JSON that is safe to show on a terminal."""
+
+    def render(self, content: Any) -> bytes:
+        """Implement `JSONResponse`."""
+        return foreign_text.json_text(content, allow_nan=False, separators=(",", ":")).encode()
+
+
 async def _failed(_: Request, error: Exception) -> Response:
     code = 404 if isinstance(error, LookupError) else getattr(error, "code", None)
     if not isinstance(code, int):
         raise error
-    return JSONResponse({"detail": str(error.args[0]) if error.args else "not found"}, code)
+    return VisibleJson({"detail": str(error.args[0]) if error.args else "not found"}, code)
 
 
 def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService | None, raw_calls: bool) -> None:

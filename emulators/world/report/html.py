@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound
 from emulators.world.recording import Recording
 from emulators.world.report import svg
+from gateway.model.foreign_text import html as escape
 
 MAX_CARS = 20  # in the plots
 MAX_POINTS = 1500

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import groupby
 from math import ceil, floor, log10
+
+from gateway.model.foreign_text import html as escape
 
 COLOURS = ("#1b6ca8", "#e08a1e", "#3a8a3f", "#b03a48", "#6b4fa0", "#7a6a58", "#0f8b8d", "#c05a9c", "#8a8d0f", "#555f6e")
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 260, 64, 16, 12, 28
