@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html import escape
-from typing import Any
 
 # controls (C0, DEL, C1), line and paragraph separators, marks and overrides of direction, invisible characters
 # (soft hyphen, zero-width, byte order mark, tags), unpaired surrogates and noncharacters
@@ -32,12 +32,15 @@ def lines(text: str) -> str:
     return "\n".join(f"    {line(one)}" for one in text.split("\n"))
 
 
-def json_text(value: Any, **options: Any) -> str:
-    """Return JSON that is safe to show: the same value, on one line unless `indent` is given."""
-    return _UNSAFE.sub(_json_escape, json.dumps(value, ensure_ascii=False, **options))
+def json_text(
+    value: object, separators: tuple[str, str] | None = None, default: Callable[[object], object] | None = None
+) -> str:
+    """Return JSON on one line that is safe to show; arguments as for `json.dumps`. The value is the same."""
+    text = json.dumps(value, ensure_ascii=False, separators=separators, default=default)
+    return _UNSAFE.sub(_json_escape, text)
 
 
-def csv_cell(value: Any) -> Any:
+def csv_cell(value: object) -> object:
     """Return the value of a CSV cell; text that a spreadsheet could calculate has an apostrophe before it."""
     if isinstance(value, dict | list):
         value = json_text(value)
@@ -69,8 +72,6 @@ def _visible(found: re.Match[str]) -> str:
 
 def _json_escape(found: re.Match[str]) -> str:
     number = ord(found[0])
-    if found[0] == "\n":  # between members, of an indented text
-        return "\n"
     if number < 0x10000:
         return f"\\u{number:04x}"
     return f"\\u{0xD800 + ((number - 0x10000) >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"

@@ -6,13 +6,13 @@ import json
 import math
 import re
 from collections import Counter
-from typing import Any, NoReturn
+from typing import NoReturn
 
 MAX_DEPTH = 64
 _TOKEN = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # a bracket, or a string to its end
 
 
-def loads(text: bytes | str) -> Any:
+def loads(text: bytes | str) -> object:
     """Return the value of a JSON text.
 
     Raises ValueError for what is not JSON in UTF-8, for a repeated member of an object, NaN and infinite numbers,
@@ -22,13 +22,13 @@ def loads(text: bytes | str) -> Any:
         text = text.decode("utf-8")
     if _depth(text) > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    value = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
+    value: object = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
     if "\\u" in text:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # UnicodeEncodeError is a ValueError
     return value
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         counts = Counter(name for name, _ in pairs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 import structlog
 
@@ -37,7 +37,7 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     ]
     last: list[structlog.types.Processor]
     if format == "json":
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(foreign_text.json_text)]
     else:
         last = [_neutralise, structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_traceback)]
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -50,10 +50,6 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _json(event: object, **options: Any) -> str:
-    return foreign_text.json_text(event, **options)
 
 
 def _neutralise(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

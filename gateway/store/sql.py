@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
 from gateway.store.rows import Rows, command_of, entry_of, in_bulk
-from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, preparation
+from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, make_private, preparation
 from gateway.store.store import RecordRefused, Sample, StoreError
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
@@ -182,6 +182,7 @@ class SqlStore:
         path = Path(self._url.partition(":///")[2])
         if not path.parent.is_dir():
             raise StoreError(f"the folder {path.parent} does not exist")
+        make_private(path)
         engine = create_async_engine(self._url, connect_args={"timeout": LOCKED_AFTER_S})
         event.listen(engine.sync_engine, "connect", preparation(self._synchronous))
         self._sqlite = SqliteWriter(path, self._synchronous)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +40,13 @@ class SqliteWriter:
         with self._engine.begin() as connection:
             for statement, rows in statements:
                 connection.execute(statement, rows)
+
+
+def make_private(path: Path) -> None:
+    """Create a new database file that only its owner can read; SQLite gives its journals the same mode."""
+    if str(path) != ":memory:":
+        with contextlib.suppress(OSError):  # an existing one keeps its mode; SQLite reports what it cannot create
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def preparation(synchronous: str) -> Callable[[Any, object], None]:

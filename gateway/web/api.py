@@ -62,9 +62,9 @@ def build(
 class VisibleJson(JSONResponse):
     """JSON that is safe to show on a terminal."""
 
-    def render(self, content: Any) -> bytes:
+    def render(self, content: object) -> bytes:
         """Implement `JSONResponse`."""
-        return foreign_text.json_text(content, allow_nan=False, separators=(",", ":")).encode()
+        return foreign_text.json_text(content, (",", ":")).encode()
 
 
 async def _failed(_: Request, error: Exception) -> Response:

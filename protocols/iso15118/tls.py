@@ -10,7 +10,7 @@ V2G20-1264, 2365, 2458, 2459, 1634, 1637, 2674; ISO 15118-2 TLS 1.2 profile.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import ssl
 import sys
@@ -96,21 +96,28 @@ def ensure_configuration(profile: TlsProfile) -> None:
 
     Only for a program's entry point: it replaces the process, with the same arguments.
     """
-    import tempfile  # imports all archive formats, which sessions without TLS do not need
-
     text = openssl_configuration(profile)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"v2x-openssl-{os.getuid()}-{digest}.cnf"
-    if os.environ.get("OPENSSL_CONF") == str(path):
-        return
-    if not path.exists() or path.read_text() != text:
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(text)
-        fresh.replace(path)
-    environment = {**os.environ, "OPENSSL_CONF": str(path)}
+    with contextlib.suppress(OSError, ValueError):
+        if Path(os.environ.get("OPENSSL_CONF", "")).read_text() == text:
+            return
+    path = _private_file(text)
+    environment = {**os.environ, "OPENSSL_CONF": path}
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _private_file(text: str) -> str:
+    """Return the path of a new file that no other user can write: in memory, or in a directory of its own."""
+    if hasattr(os, "memfd_create"):
+        number = os.memfd_create("v2x-openssl", 0)  # stays open in the re-executed process
+        os.write(number, text.encode())
+        return f"/proc/self/fd/{number}"
+    import tempfile  # imports all archive formats
+
+    path = Path(tempfile.mkdtemp(prefix="v2x-openssl-")) / "openssl.cnf"  # mode 0700
+    path.write_text(text)
+    return str(path)
 
 
 def _context(protocol: int, version: TlsVersion, profile: TlsProfile) -> ssl.SSLContext:

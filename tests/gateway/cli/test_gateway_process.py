@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import subprocess
 import sys
 import urllib.error
@@ -89,3 +91,27 @@ def test_check_config_warns_about_an_open_admin_api(tmp_path: Path) -> None:
     done = v2x("check-config", "-c", "gateway.toml", folder=tmp_path)
     assert done.returncode == 0
     assert "note: admin.token: off" in done.stderr
+
+
+def test_the_database_and_the_token_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    with gateway_process(tmp_path, CONFIG):
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    del modes["gateway.toml"]
+    assert {"v2x.db", "v2x.db-wal", "admin-token"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+
+
+def test_openssl_is_not_configured_by_a_file_of_another_user(tmp_path: Path) -> None:
+    """No file of the shared temporary directory is read, whatever its name: OpenSSL can load code by it."""
+    program = (
+        "import os, sys, tempfile; from pathlib import Path; from protocols.iso15118 import tls;"
+        "tls.ensure_configuration(tls.TlsProfile.STRICT); path = os.environ['OPENSSL_CONF'];"
+        "assert 'v2x_tls' in Path(path).read_text(); import ssl; ssl.create_default_context();"
+        "print(path, sorted(os.listdir(tempfile.gettempdir())))"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("/proc/self/fd/") or "v2x-openssl-" in done.stdout
+    for made in tmp_path.iterdir():
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
