@@ -18,7 +18,9 @@ _UNSAFE = re.compile(
     "\ufff9-\uffff\U000e0000-\U000e007f]"
 )
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_MARKDOWN = re.compile(r"[\\`*_\[\]{}()#|~!@$^=:]|(?<=www)\.|(?<=[0-9])\.|^[-+.]", re.IGNORECASE)
+_MARKDOWN = re.compile(  # inline and block syntax, links that have none, and the numbers of a list
+    r"[\\`*_\[\]{}()#|~!@$^=]|:(?![0-9 ]|$)|/(?=/)|(?<=/)/|\.(?=[^\W\d])|(?<=[0-9])\.(?=\s|$)|^[-+.]"
+)
 _FORMULA = re.compile(r"\s*['=+\-@＝＋－＠|%]")
 
 

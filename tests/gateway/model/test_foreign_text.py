@@ -24,7 +24,24 @@ FORGERY = (
 )
 CONTROLS = ("\n", "\r", "\x1b[2J", "\x9b", "\u2028", "\u202e", "\u2066", "\0", "\ud800", "\ufeff", "\t")
 BLOCKS = ("# ", "- ", "+ ", "1. ", "1) ", "> ", "---", "===", "    ", "|", "[a]: b", "<!--", "-->")
-INLINE = ("`", "``", "*", "_", "~~", "[a](b)", "![a](b)", "http://x.yz", "www.x.yz", "a@b.cd", "$x$", "\\", "]]>")
+INLINE = (
+    "`",
+    "``",
+    "*",
+    "_",
+    "~~",
+    "[a](b)",
+    "![a](b)",
+    "http://x.yz",
+    "www.x.yz",
+    "evil.com",
+    "1.evil.com",
+    "mailto:",
+    "a@b.cd",
+    "$x$",
+    "\\",
+    "]]>",
+)
 ENTITIES = ("&lt;", "&#x41;", "&", "<", ">", "<b>", '"', "'", ",", ";")
 FORMULAS = ("=1+1", "@SUM(1)", "+1", "-1", "''", " =1", "＝1", "|cmd")
 NAMES = ("JPNIS0000001", "CP1-1", "ü", "車", "a", "b", " ")
@@ -91,6 +108,8 @@ def parser(linkify: bool) -> MarkdownIt:
 @given(texts)
 @example(FORGERY)
 @example("1. a")
+@example("1.")
+@example("evil.com http:1.2.3.4 //1.2.3.4 mailto:a@b.cd 24.2 06:45:19.5Z")
 @example("a&amp;b")
 def test_markdown_reads_back_in_a_table_and_in_a_list(text: str) -> None:
     expected = foreign_text.line(text).strip()
