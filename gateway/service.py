@@ -156,6 +156,11 @@ class GatewayService:
             self._publisher.happened(Happened.INPUT_REFUSED, None, reason)
         return reason
 
+    def undeliverable(self, topic: str, why: str) -> None:
+        """Report a message that no broker accepts."""
+        text = f"A message to {topic[:120]!r} is not delivered: {why}."
+        self._intake.report_undeliverable(None, because(Code.UNDELIVERABLE, text))
+
     def operator(self, text: str, evse: str | None = None, **data: object) -> None:
         """Journal an action of an operator outside the control hierarchy, such as a raw call to a station."""
         self._journal.later(Entry(self._clock.wall(), Step.OPERATOR, text[:200], None, evse, data))

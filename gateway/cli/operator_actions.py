@@ -17,12 +17,12 @@ from urllib.parse import quote
 
 from gateway.config import Config, ConfigError, UserEntry, admin_token, host_and_port
 from gateway.config.lint import notes
+from gateway.config.mapping import mqtt_topics
 from gateway.model.moment import parse_moment
 from gateway.model.site import InputKind
 from gateway.model.state import Explanation
 from gateway.mqtt.acl import User, acl
 from gateway.mqtt.asyncapi import document
-from gateway.mqtt.topics import Topics
 from gateway.store import report
 from gateway.store.sql import SqlStore
 from gateway.store.store import StoreError
@@ -106,9 +106,8 @@ def mqtt_acl(config: Config) -> str:
         raise ToolError(
             "no user is the gateway: one of [[users]] needs gateway = true, or the gateway itself is locked out"
         )
-    topics = Topics(config.site.id, config.mqtt.gateway_id, config.mqtt.homeassistant_prefix, config.mqtt.mirror)
     return acl(
-        topics,
+        mqtt_topics(config),
         [
             User(
                 user.name,

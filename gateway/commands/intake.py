@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
@@ -96,6 +96,7 @@ class CommandIntake:
         self._clock = clock
         self._evse_rates = RateLimiter(settings.evse_rate_per_s, settings.burst_s)
         self._source_rates = RateLimiter(settings.source_rate_per_s, settings.burst_s)
+        self._reply_fault = settings.reply_fault
         self._in_intake: dict[str, asyncio.Future[Result]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()  # first results by status and reason code
 
@@ -103,15 +104,19 @@ class CommandIntake:
         """Return the first result of a command; a duplicate gets the stored one. Never raises for what was sent."""
         parsed = parse(submission)
         if isinstance(parsed, Malformed):
-            return self._refuse_malformed(submission, parsed)
+            submission, reply_to = self._checked_reply(submission, parsed.id, parsed.reply_to)
+            return self._refuse_malformed(submission, replace(parsed, reply_to=reply_to))
         verb, body = parsed
+        submission, reply_to = self._checked_reply(submission, body.id, body.reply_to)
+        if reply_to != body.reply_to:
+            body = body.model_copy(update={"reply_to": reply_to})
         not_now = self._not_now(submission, verb, body)
         if not_now is not None:
             return self._refuse(submission, body, not_now)
         if body.id in self._in_intake:
             return await self._copy_in_intake(submission, verb, body)
-        if len(self._in_intake) >= MOST_AT_ONCE:
-            reason = because(Code.BUSY, "Too many commands at once; send it again.")
+        if len(self._in_intake) >= MOST_AT_ONCE and verb not in ALWAYS_ACT:
+            reason = because(Code.OVERLOADED, "Too many commands at once; send it again.")
             return self._refuse(submission, body, reason)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._in_intake[body.id] = future
@@ -123,6 +128,27 @@ class CommandIntake:
             del self._in_intake[body.id]
             if not future.done():
                 future.cancel()
+
+    def _checked_reply(
+        self, submission: Submission, command: str | None, reply_to: str | None
+    ) -> tuple[Submission, str | None]:
+        """Return a submission and the `reply_to` of its body without reply topics that cannot be used."""
+        fault = self._reply_fault(submission.reply.topic) if submission.reply else None
+        if fault is not None:
+            submission = replace(submission, reply=None, reply_fault=fault)
+        if reply_to is not None and (body_fault := self._reply_fault(reply_to)) is not None:
+            submission, reply_to = replace(submission, reply_fault=body_fault), None
+        if submission.reply_fault is not None:
+            text = f"The reply topic of a command is not used: {submission.reply_fault}."
+            self.report_undeliverable(submission.evse, because(Code.UNDELIVERABLE, text), command)
+        return submission, reply_to
+
+    def report_undeliverable(self, evse: str | None, reason: Reason, command: str | None = None) -> None:
+        """Publish and journal that a message cannot be delivered; beyond the rate it is only counted."""
+        self.counts["undeliverable", reason.code.value] += 1
+        if self._evse_rates.allow("undeliverable", self._clock.now()):
+            known = evse if evse in self._registry else None
+            self._publisher.happened(Happened.UNDELIVERABLE, known, reason, command=command)
 
     # a well-formed command ------------------------------------------------------------------------------------------
 
@@ -284,7 +310,7 @@ class CommandIntake:
             verb=submission.verb[:64],
             evse=evse,
             status=Status.REFUSED,
-            reason=reason,
+            reason=_with_reply_fault(reason, submission),
             source=read.source,
             gateway=self._publisher.gateway_id,
             ts=wall,
@@ -308,7 +334,7 @@ class CommandIntake:
             verb=command.verb.value,
             evse=command.submission.evse,
             status=decision.status,
-            reason=decision.reason,
+            reason=_with_reply_fault(decision.reason, command.submission),
             requested_w=decision.requested_w,
             effective_w=decision.effective_w,
             binding=decision.binding,
@@ -346,6 +372,13 @@ class CommandIntake:
             ),
             ResultGiven(body.id, Phase.FIRST, text, wall),
         ]
+
+
+def _with_reply_fault(reason: Reason, submission: Submission) -> Reason:
+    """Return a reason that names why the reply topic of a command is not used."""
+    if submission.reply_fault is None:
+        return reason
+    return because(reason.code, f"{reason.text} Its reply topic is not used: {submission.reply_fault}.")
 
 
 def _unwritten(error: StoreError) -> Reason:

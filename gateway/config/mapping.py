@@ -57,6 +57,7 @@ def service_settings(config: Config) -> ServiceSettings:
         stale_after_s=stale_after(config),
         meter_delay_s=config.energy.meter_delay_s,
         stale_at_most_s=site.stale_at_most_s,
+        reply_fault=mqtt_topics(config).reply_fault,
     )
 
 
@@ -113,11 +114,17 @@ def broker_link(config: Config) -> BrokerLink:
     return _settings(BrokerLink, mqtt, client_id=f"v2x-{config.site.id}-{mqtt.gateway_id}", password=password)
 
 
+def mqtt_topics(config: Config) -> Topics:
+    """Return the topics of the gateway."""
+    mqtt = config.mqtt
+    return Topics(config.site.id, mqtt.gateway_id, mqtt.homeassistant_prefix, mqtt.mirror)
+
+
 def mqtt_settings(config: Config) -> MqttSettings:
     """Return the settings of the MQTT connection."""
     mqtt = config.mqtt
     return MqttSettings(
-        topics=Topics(config.site.id, mqtt.gateway_id, mqtt.homeassistant_prefix, mqtt.mirror),
+        topics=mqtt_topics(config),
         telemetry_s=mqtt.telemetry_s,
         takes_site_commands=mqtt.site_commands,
         broker_grace_s=mqtt.broker_grace_s,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.model.site import STALE_AFTER_S, STALE_AT_MOST_S, InputKind, SitePolicy
+from gateway.model.topic_name import topic_fault
 
 TOLERANCE_W, TOLERANCE_SHARE = 150.0, 0.05
 
@@ -34,6 +36,7 @@ class ServiceSettings:
     stale_after_s: dict[InputKind, float] = field(default_factory=lambda: dict(STALE_AFTER_S))
     stale_at_most_s: float = STALE_AT_MOST_S
     meter_delay_s: float = 0.0  # of the grid meter
+    reply_fault: Callable[[str], str | None] = topic_fault  # why results are not sent to a reply topic
 
     def tolerance(self, power_w: float) -> float:
         """Return how far the meter may be from an achieved power, in W; at most half of it, so 0 W never counts."""

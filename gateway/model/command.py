@@ -245,6 +245,7 @@ class Submission:
     retained: bool = False
     reply: ReplyTo | None = None
     client: str | None = None
+    reply_fault: str | None = None  # why its reply topic is not used
 
     def reply_to(self, topic: str | None) -> ReplyTo | None:
         """Return where the results go besides the result topic; `topic` is that of the command's body."""

@@ -28,6 +28,8 @@ class Code(StrEnum):
     RETAINED = "retained"
     RATE_LIMITED = "rate_limited"
     BUSY = "busy"
+    OVERLOADED = "overloaded"
+    UNDELIVERABLE = "undeliverable"
     EXPIRED = "expired"
     ID_CONFLICT = "id_conflict"
     OUTRANKED = "outranked"

@@ -213,6 +213,8 @@ class Happened(StrEnum):
     OPERATOR = "operator"
     DECIDED = "decided"
     SECURITY = "security"
+    UNDELIVERABLE = "undeliverable"
+    OVERLOADED = "overloaded"
 
 
 class EventMessage(Message):

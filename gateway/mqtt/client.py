@@ -35,6 +35,9 @@ ANSWER_WITHIN_S = 5.0  # of the broker
 UNACKNOWLEDGED = 500  # messages in flight from the broker (MQTT 5, Receive Maximum)
 LARGEST = 1 << 20  # bytes of a packet: far above the largest accepted command, so that a rejection can state the reason
 IN_FLIGHT = 200  # messages in flight to the broker
+# Reason codes of a DISCONNECT: malformed packet, protocol error, not authorized, topic name invalid, packet too large,
+# payload format invalid
+CODES_OF_A_BAD_MESSAGE = (0x81, 0x82, 0x87, 0x90, 0x95, 0x99)
 UNSUPPORTED_VERSION = (132, 1)  # reason codes of a broker without MQTT 5
 
 
@@ -87,6 +90,10 @@ class _Delivery(BusMessage):
 
 class SubscriptionRefused(ConnectionError):
     """The broker does not permit a subscription."""
+
+
+class BadMessage(ConnectionError):
+    """The broker has ended the link because of a message (reason codes of MQTT 5)."""
 
 
 class MqttBus:
@@ -168,7 +175,9 @@ class MqttBus:
             async for one in client.messages:
                 yield _incoming(one)
         except aiomqtt.MqttError as error:
-            raise ConnectionError(f"{self.link.where}: {error}") from error
+            code = getattr(getattr(error.__cause__, "rc", None), "value", None)
+            kind = BadMessage if code in CODES_OF_A_BAD_MESSAGE else ConnectionError
+            raise kind(f"{self.link.where}: {error.__cause__ or error}") from error
 
     def acknowledge(self, message: BusMessage) -> None:
         """Acknowledge a message of QoS 1."""

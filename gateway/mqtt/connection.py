@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from gateway.model.command import Channel
 from gateway.model.reason import Code, because
-from gateway.mqtt.client import Connect
+from gateway.mqtt.client import BadMessage, Connect
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler
 from gateway.mqtt.publisher import Publisher
 from gateway.mqtt.topics import MqttSettings
@@ -69,13 +69,16 @@ class MqttConnection:
                 async with self._connect(self._publisher.will()) as bus:
                     log.info("connected to the broker")
                     began = clock.now()
+                    self.counts["links"] += 1
                     await self._serve(bus)
             except* (ConnectionError, TimeoutError) as trouble:
                 lost = str(first_error(trouble))
+                self._publisher.quarantine.link_lost(by_message=trouble.subgroup(BadMessage) is not None)
             except* Exception as defect:  # costs the link, which is opened again; never the gateway
                 self.counts["defects"] += 1
                 log.exception("the link to the broker failed by a defect of the gateway; it is opened again")
                 lost = f"a defect of the gateway: {type(first_error(defect)).__name__}"
+                self._publisher.quarantine.link_lost(by_message=True)
             self.connected.clear()
             if (this := asyncio.current_task()) is not None and this.cancelling():
                 raise asyncio.CancelledError  # it met an error inside a task group, which then drops it (Python 3.11)

@@ -11,9 +11,8 @@ import contextlib
 import json
 import logging
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -23,6 +22,8 @@ from gateway.model.message import Message
 from gateway.model.result import Result
 from gateway.model.state import Connection, EventMessage, EvseState, GatewayStatus
 from gateway.mqtt import discovery, mirror, retained
+from gateway.mqtt.outbox import Outbox, PendingResult
+from gateway.mqtt.quarantine import Quarantine
 from gateway.mqtt.topics import Kind, MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
@@ -32,8 +33,6 @@ Published = TypeVar("Published", bound=Message)
 
 STATE_EVERY_S = 0.5  # shortest period of a state
 SITE_EVERY_S = 2.0  # shortest period of the site's state when only sums and ages have changed
-MAX_PENDING = 20_000  # results
-MAX_IN_FLIGHT = 100  # results
 MAX_EVENTS = 1000  # kept while there is no link
 
 
@@ -55,7 +54,8 @@ class Publisher:
         self._since = clock.wall()
         self._counts = counts
         self._may_exist = may_exist
-        self.outbox = Outbox(service.delivered)
+        self.quarantine = Quarantine(self._topics.root, clock, self._set_aside)
+        self.outbox = Outbox(service.delivered, self.quarantine)
         self._events: list[EventMessage] = []
         self._pending = asyncio.Event()  # events or states to publish
         self._changed: dict[str | None, None] = {}
@@ -76,7 +76,7 @@ class Publisher:
         text = result.model_dump_json().encode()
         user = (("gateway", self._topics.gateway),)
         messages = [BusMessage(self._topics.of(result.evse, "result"), text, qos=1, user_properties=user)]
-        if reply is not None and self._topics.may_answer_on(reply.topic):
+        if reply is not None and self._topics.reply_fault(reply.topic) is None:
             messages.append(
                 BusMessage(reply.topic, text, qos=1, correlation_data=reply.correlation_data, user_properties=user)
             )
@@ -90,6 +90,11 @@ class Publisher:
         if exists:
             self._answers[evse] = self._retained.setdefault(evse, {})[topic] = answer
         return BusMessage(topic, answer.encode(), qos=1, retain=exists)
+
+    def _set_aside(self, message: BusMessage, why: str) -> None:
+        """Report a message that is not delivered."""
+        self._counts["quarantined"] += 1
+        self._service.undeliverable(message.topic, why)
 
     def event(self, event: EventMessage) -> None:
         """Queue an event; without a link the newest are kept."""
@@ -200,14 +205,16 @@ class Publisher:
             since=self._since,
         )
         if status != self._status:
-            await bus.publish(BusMessage(self._topics.status, status.model_dump_json().encode(), qos=1, retain=True))
+            await self.quarantine.publish(
+                bus, BusMessage(self._topics.status, status.model_dump_json().encode(), qos=1, retain=True)
+            )
             self._status = status
 
     async def _publish_events(self, bus: Bus) -> None:
         while self._events:
             event = self._events[0]
             payload = event.model_dump_json().encode()
-            await bus.publish(BusMessage(self._topics.of(event.evse, "event"), payload, qos=1))
+            await self.quarantine.publish(bus, BusMessage(self._topics.of(event.evse, "event"), payload, qos=1))
             if self._events and self._events[0] is event:
                 del self._events[0]
 
@@ -281,7 +288,7 @@ class Publisher:
             await self._retain(bus, topic, b"")
 
     async def _retain(self, bus: Bus, topic: str, payload: bytes) -> None:
-        await bus.publish(BusMessage(topic, payload, qos=1, retain=True))
+        await self.quarantine.publish(bus, BusMessage(topic, payload, qos=1, retain=True))
 
     async def _publish_made(
         self, bus: Bus, topic: str, what: str, make: Callable[[], Published | None], *, retain: bool = False
@@ -298,62 +305,5 @@ class Publisher:
             return None
         self._failing.discard(what)
         if payload is not None:
-            await bus.publish(BusMessage(topic, payload, qos=int(retain), retain=retain))
+            await self.quarantine.publish(bus, BusMessage(topic, payload, qos=int(retain), retain=retain))
         return made
-
-
-@dataclass(frozen=True, slots=True)
-class PendingResult:
-    """One result and the messages that carry it."""
-
-    messages: tuple[BusMessage, ...]
-    command: str
-    phase: Phase | None
-
-
-class Outbox:
-    """Queue of results that the broker has not acknowledged yet; `run` sends them over one link, several at once.
-
-    Beyond `MAX_PENDING` the oldest are dropped from memory; the store still has them, and they are sent at the next
-    start.
-    """
-
-    def __init__(self, delivered: Callable[[str, Phase], None]) -> None:
-        self._delivered = delivered
-        self._pending: OrderedDict[int, PendingResult] = OrderedDict()
-        self._number = 0
-        self._new = asyncio.Event()
-
-    def __len__(self) -> int:
-        return len(self._pending)
-
-    def put(self, result: PendingResult) -> None:
-        """Queue a result."""
-        self._number += 1
-        self._pending[self._number] = result
-        while len(self._pending) > MAX_PENDING:
-            self._pending.popitem(last=False)
-        self._new.set()
-
-    async def run(self, bus: Bus) -> None:
-        """Send until cancelled or the link breaks (ConnectionError); unacknowledged results stay queued."""
-        sent = 0
-        slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-        async with asyncio.TaskGroup() as in_flight:
-            while True:
-                self._new.clear()
-                for number, result in [(n, r) for n, r in self._pending.items() if n > sent]:
-                    await slots.acquire()
-                    sent = number
-                    in_flight.create_task(self._send(bus, number, result, slots))
-                await self._new.wait()
-
-    async def _send(self, bus: Bus, number: int, result: PendingResult, slots: asyncio.Semaphore) -> None:
-        try:
-            for message in result.messages:
-                await bus.publish(message)
-            self._pending.pop(number, None)
-            if result.phase is not None:
-                self._delivered(result.command, result.phase)
-        finally:
-            slots.release()

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
+from gateway.model.topic_name import topic_fault
+
 VERSION = "1"
 # Printable ASCII without the wildcards and the separator of MQTT, without % and without space
 _IN_TOPIC = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "+#/%")
@@ -134,17 +136,19 @@ class Topics:
                 return ParsedTopic(Kind.NEIGHBOUR, site)
         return ParsedTopic(Kind.UNKNOWN)
 
-    def may_answer_on(self, topic: str) -> bool:
-        """Return whether a result may be sent to the reply topic of a command.
+    def reply_fault(self, topic: str) -> str | None:
+        """Return why a result is not sent to the reply topic of a command, None where it is.
 
-        Rejected are wildcards, the broker's own topics, and topics with an effect: commands, inputs and retained states
-        of this contract, the mirror, and Home Assistant's discovery.
+        Rejected are topics that brokers refuse, the broker's own topics, and topics with an effect: commands, inputs
+        and retained states of this contract, the mirror, and Home Assistant's discovery.
         """
-        if not topic or len(topic.encode()) > 512 or any(sign in topic for sign in "+#\0") or topic.startswith("$"):
-            return False
+        if (fault := topic_fault(topic)) is not None:
+            return fault
         if topic.startswith(self.homeassistant + "/") or (self.mirror and topic.startswith(self.mirror + "/")):
-            return False
-        return not topic.startswith("v2x/") or topic.startswith(f"{self.root}/reply/")
+            return "a message there has an effect"
+        if topic.startswith("v2x/") and not topic.startswith(f"{self.root}/reply/"):
+            return f"under v2x/ results are sent to {self.root}/reply/ only"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
