@@ -76,7 +76,10 @@ class TextWire(Protocol):
 
 @frozen
 class BusMessage:
-    """One MQTT message, in or out. Fields of MQTT 5 are empty on 3.1.1."""
+    """One MQTT message, in or out. Fields of MQTT 5 are empty on 3.1.1.
+
+    Of a received one: `redelivered` where the broker sends it again, `arrived` in monotonic time.
+    """
 
     topic: str
     payload: bytes
@@ -86,6 +89,8 @@ class BusMessage:
     correlation_data: bytes | None = None
     expiry_s: int | None = None
     user_properties: tuple[tuple[str, str], ...] = field(default=())
+    redelivered: bool = False
+    arrived: float | None = None
 
 
 class Bus(Protocol):

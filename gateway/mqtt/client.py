@@ -26,6 +26,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.mqtt.incoming import Delivery, IncomingQueue
 from protocols.ports import Bus, BusMessage
 
 log = logging.getLogger("v2x.mqtt")
@@ -81,13 +82,6 @@ class Acknowledging(Protocol):
         """Acknowledge a processed message; the broker may delete it."""
 
 
-class _Delivery(BusMessage):
-    """A message with its packet identifier."""
-
-    __slots__ = ("mid",)
-    mid: int
-
-
 class SubscriptionRefused(ConnectionError):
     """The broker does not permit a subscription."""
 
@@ -104,13 +98,15 @@ class MqttBus:
         self._will = will
         self._client: aiomqtt.Client | None = None
         self.version = version or link.version
+        self._incoming = IncomingQueue(asyncio.get_running_loop().time)
+        self.resumed = False  # the broker has kept the session of an earlier link
 
     async def __aenter__(self) -> MqttBus:
         try:
             if self.version == MqttVersion.AUTO:
                 self.version = await self._probe()
             client = self._make(self.version)
-            _paho_client(client).manual_ack_set(True)
+            self._attach(_paho_client(client))
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 await client.__aenter__()
         except (aiomqtt.MqttError, OSError) as error:  # a TimeoutError is an OSError
@@ -170,18 +166,45 @@ class MqttBus:
 
     async def messages(self) -> AsyncIterator[BusMessage]:
         """See `protocols.ports.Bus`."""
-        client = self._linked()
+        ending = asyncio.ensure_future(self._until_lost(self._linked()))
+        ending.add_done_callback(lambda _: self._incoming.end())
         try:
-            async for one in client.messages:
-                yield _incoming(one)
+            while (one := await self._incoming.get()) is not None:
+                yield one
+            await ending
+        finally:
+            ending.cancel()
+
+    def take_dropped(self) -> tuple[int, list[BusMessage]]:
+        """See `gateway.mqtt.incoming.Overflowing`."""
+        return self._incoming.take_dropped()
+
+    async def _until_lost(self, client: aiomqtt.Client) -> None:
+        """Raise ConnectionError when the link is lost; `IncomingQueue` has replaced the message queue of aiomqtt."""
+        try:
+            async for _ in client.messages:
+                raise AssertionError("aiomqtt received a message")
         except aiomqtt.MqttError as error:
             code = getattr(getattr(error.__cause__, "rc", None), "value", None)
             kind = BadMessage if code in CODES_OF_A_BAD_MESSAGE else ConnectionError
             raise kind(f"{self.link.where}: {error.__cause__ or error}") from error
 
+    def _attach(self, client: paho.Client) -> None:
+        """Acknowledge by `acknowledge`, queue by `IncomingQueue`, and note whether the broker has kept the session."""
+        client.manual_ack_set(True)
+        self._incoming.attach(client)
+        connected = client.on_connect
+
+        def on_connect(client: paho.Client, userdata: Any, flags: Any, *more: Any) -> None:
+            self.resumed = bool(flags.session_present)
+            if connected is not None:
+                connected(client, userdata, flags, *more)
+
+        client.on_connect = on_connect
+
     def acknowledge(self, message: BusMessage) -> None:
         """Acknowledge a message of QoS 1."""
-        if isinstance(message, _Delivery) and message.qos == 1 and self._client is not None:
+        if isinstance(message, Delivery) and message.qos == 1 and self._client is not None:
             _paho_client(self._client).ack(message.mid, 1)
 
     @asynccontextmanager
@@ -239,7 +262,6 @@ class MqttBus:
             properties=properties,
             timeout=math.inf,  # see _in_time
             keepalive=KEEPALIVE_S,
-            max_queued_incoming_messages=10 * UNACKNOWLEDGED,
             max_inflight_messages=IN_FLIGHT,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             tls_context=tls_context(link) if tls else None,
@@ -283,23 +305,6 @@ def _paho_client(client: aiomqtt.Client) -> paho.Client:
     pin is raised, check the attribute and run tests/interop/test_mosquitto.py, which covers redelivery.
     """
     return client._client
-
-
-def _incoming(one: aiomqtt.Message) -> _Delivery:
-    payload = one.payload if isinstance(one.payload, bytes) else str(one.payload or "").encode()
-    properties = one.properties
-    delivery = _Delivery(
-        topic=str(one.topic),
-        payload=payload,
-        qos=one.qos,
-        retain=one.retain,
-        response_topic=getattr(properties, "ResponseTopic", None),
-        correlation_data=getattr(properties, "CorrelationData", None),
-        expiry_s=getattr(properties, "MessageExpiryInterval", None),
-        user_properties=tuple(getattr(properties, "UserProperty", ())),
-    )
-    object.__setattr__(delivery, "mid", one.mid)
-    return delivery
 
 
 def _refusal(link: BrokerLink, error: Exception) -> str:

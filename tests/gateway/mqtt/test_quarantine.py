@@ -40,7 +40,8 @@ def undeliverable(home: Scene) -> list[Any]:
 
 @pytest.mark.parametrize(
     "topic",
-    ["r\x01x", "r\x85x", "r\uffff", "a\ufdd0", "/".join("a" * 250), "/" * 511, "$share/x/y", "r\ufeff", "a" * 512 + "ä" * 500],
+    ["r\x01x", "r\x85x", "r\uffff", "a\ufdd0", "/".join("a" * 250), "/" * 511, "$share/x/y", "r\ufeff",
+     "a" * 512 + "ä" * 500],
 )  # fmt: skip
 async def test_a_bad_response_topic_is_not_used_and_the_result_says_why(topic: str) -> None:
     async with scene("CP1-1") as home:
