@@ -179,13 +179,16 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     lending_service = _lending_service(config, control, energy, clock, journal)
     handlers = lending_service.input_handlers if lending_service is not None else {}
     service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
-    connect = parts.connect or Connector(broker_link(config))
+    connector = Connector(broker_link(config)) if parts.connect is None else None
+    connect = connector or parts.connect
+    assert connect is not None
+    stops = connector.stops if connector is not None and config.mqtt.stop_connection else None
     neighbour = lending_service.receive_state if lending_service is not None else None
 
     def may_exist(evse: str) -> bool:
         return service.may_exist(evse) or (csms is not None and csms.find(evse) is not None)
 
-    mqtt = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist)
+    mqtt = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, stops)
     return Gateway(config, service, control, csms, mqtt, journal, clock, energy, lending_service)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
@@ -160,6 +160,10 @@ class GatewayService:
         """Report a message that no broker accepts."""
         text = f"A message to {topic[:120]!r} is not delivered: {why}."
         self._intake.report_undeliverable(None, because(Code.UNDELIVERABLE, text))
+
+    def overloaded(self, number: int, submissions: Sequence[Submission]) -> None:
+        """Answer commands of QoS 0 that could not be queued, of `number` messages."""
+        self._intake.refuse_overloaded(number, submissions)
 
     def operator(self, text: str, evse: str | None = None, **data: object) -> None:
         """Journal an action of an operator outside the control hierarchy, such as a raw call to a station."""

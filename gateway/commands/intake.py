@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
+from gateway.commands.command_age import expiry_fault
 from gateway.commands.decision import CommandDecision
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.control.control_state import ActiveCommand, EvseRegistry
@@ -21,7 +23,6 @@ from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
 from gateway.model.command import ALWAYS_ACT, LEASED, Body, Malformed, Schedule, Submission, Verb, fingerprint, parse
 from gateway.model.journal import CommandOpened, Entry, Phase, Record, ReplyTo, ResultGiven, Step
-from gateway.model.moment import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
@@ -96,6 +97,7 @@ class CommandIntake:
         self._clock = clock
         self._evse_rates = RateLimiter(settings.evse_rate_per_s, settings.burst_s)
         self._source_rates = RateLimiter(settings.source_rate_per_s, settings.burst_s)
+        self._max_age_s = settings.max_age_s
         self._reply_fault = settings.reply_fault
         self._in_intake: dict[str, asyncio.Future[Result]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()  # first results by status and reason code
@@ -221,10 +223,9 @@ class CommandIntake:
     def _decide(self, command: ReceivedCommand) -> CommandDecision:
         """Decide by the control hierarchy, or return why the command cannot be granted at all."""
         body, wall = command.body, command.received
-        if body.expires_at is not None and body.expires_at <= wall:
-            late_s = wall - body.expires_at
-            text = f"It expired {late_s:.1f} s ago by the gateway's clock, which says {rfc3339(wall)}."
-            return CommandDecision.refusal(because(Code.EXPIRED, text))
+        fault = expiry_fault(command.submission, command.verb, body, command.started, wall, self._max_age_s)
+        if fault is not None:
+            return CommandDecision.refusal(because(Code.EXPIRED, fault))
         if isinstance(body, Schedule) and body.end <= wall:
             return CommandDecision.refusal(because(Code.EXPIRED, "The last period of the schedule has already ended."))
         return self._arbiter.decide(command.submission.evse, command.verb, body, wall)
@@ -316,7 +317,7 @@ class CommandIntake:
             ts=wall,
         )
         self.counts[result.status.value, code.value] += 1
-        counted_only = code is Code.RATE_LIMITED  # so that they do not fill the journal
+        counted_only = code in (Code.RATE_LIMITED, Code.OVERLOADED)  # so that they do not fill the journal
         if not counted_only:
             data = {"verb": result.verb, "text": reason.text, "channel": submission.channel.value}
             self._journal.later(Entry(wall, Step.RECEIVED, code.value, read.id, evse, data))
@@ -324,6 +325,19 @@ class CommandIntake:
         if not counted_only:
             self._publisher.happened(Happened.REFUSED, evse, reason, command=read.id)
         return result
+
+    def refuse_overloaded(self, number: int, submissions: Sequence[Submission]) -> None:
+        """Answer commands that could not be queued, of `number` messages; an event states their number."""
+        text = "Messages come faster than the gateway processes them; slow down, use QoS 1 and send it again."
+        for submission in submissions:
+            parsed = parse(submission)
+            read = parsed if isinstance(parsed, Malformed) else parsed[1]
+            checked, reply_to = self._checked_reply(submission, read.id, read.reply_to)
+            malformed = Malformed(because(Code.OVERLOADED, text), read.id, read.source, reply_to)
+            self._refuse(checked, malformed, malformed.reason)
+        self.counts["dropped", Code.OVERLOADED.value] += number
+        text = f"{number} messages of QoS 0 could not be queued and had no effect."
+        self._publisher.happened(Happened.OVERLOADED, None, because(Code.OVERLOADED, text))
 
     # records --------------------------------------------------------------------------------------------------------
 

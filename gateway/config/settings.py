@@ -119,6 +119,9 @@ class MqttSection(Section):
     broker_grace_s: Seconds = Field(
         default=30, description="leased commands end when the connection is lost for longer, in s"
     )
+    stop_connection: bool = Field(
+        default=True, description="a second connection (client id with -stop) for stop and emergency_stop only"
+    )
     telemetry_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(default=1, description="seconds between telemetry")
     site_commands: bool = Field(
         default=True, description="accept commands to the site; exactly one of several gateways at a site may"
@@ -354,6 +357,9 @@ class CommandsSection(Section):
         default=50, description="commands per source and second"
     )
     clock_skew_s: Seconds = Field(default=5, description="accepted lead of an input's time stamp, in s")
+    max_age_s: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=30, description="an older command, or one of unknown age from a backlog, is refused (not stops), in s"
+    )
 
 
 class UserEntry(Section):

@@ -28,6 +28,7 @@ class ServiceSettings:
     source_rate_per_s: float = 50.0
     burst_s: float = 4.0  # a token bucket holds this much of its rate
     clock_skew_s: float = 5.0
+    max_age_s: float = 30.0  # of a command that acts
     known_ids: int = 100_000  # ids held in memory; older ones are read from the store
     command_days: float = 7.0
     journal_days: float = 730.0

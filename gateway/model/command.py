@@ -80,6 +80,9 @@ class Envelope(ReceivedMessage):
     expires_at: Moment | None = Field(
         default=None, description="a command that is processed later than this is refused"
     )
+    issued_at: Moment | None = Field(
+        default=None, description="when the sender made the command; one older than `commands.max_age_s` is refused"
+    )
     priority: Annotated[int, Field(ge=0, le=100)] = Field(
         default=50, description="a lower one cannot replace a higher one"
     )
@@ -228,15 +231,19 @@ def signed_power(body: Body) -> float | None:
 
 
 def fingerprint(evse: str | None, verb: Verb, body: Body) -> str:
-    """Return a digest that is equal for commands with the same request; the reply topic is no part of it."""
-    request = body.model_dump(mode="json", exclude={"reply_to"})
+    """Return a digest that is equal for commands with the same request; reply topic and time of issue are no part."""
+    request = body.model_dump(mode="json", exclude={"reply_to", "issued_at"})
     text = json.dumps([evse, verb.value, request], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A command as received: `evse` None is the site; `payload` is JSON text; `client` as the transport states it."""
+    """A command as received: `evse` None is the site; `payload` is JSON text; `client` as the transport states it.
+
+    `delivered`: when the transport received it, in monotonic time; `older_s`: how much earlier it may have been sent,
+    None is unknown; `expiry_s`: the message expiry of MQTT 5 that was left then.
+    """
 
     evse: str | None
     verb: str
@@ -246,6 +253,9 @@ class Submission:
     reply: ReplyTo | None = None
     client: str | None = None
     reply_fault: str | None = None  # why its reply topic is not used
+    delivered: float | None = None
+    older_s: float | None = 0.0
+    expiry_s: int | None = None
 
     def reply_to(self, topic: str | None) -> ReplyTo | None:
         """Return where the results go besides the result topic; `topic` is that of the command's body."""

@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote, urlsplit
@@ -80,6 +80,13 @@ class Acknowledging(Protocol):
 
     def acknowledge(self, message: BusMessage) -> None:
         """Acknowledge a processed message; the broker may delete it."""
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """A bus that knows whether the broker has kept the session of an earlier link."""
+
+    resumed: bool
 
 
 class SubscriptionRefused(ConnectionError):
@@ -289,6 +296,13 @@ class Connector:
     def __init__(self, link: BrokerLink) -> None:
         self._link = link
         self._version: str | None = None
+
+    @asynccontextmanager
+    async def stops(self) -> AsyncIterator[Bus]:
+        """Open the second link, for stop commands."""
+        link = replace(self._link, client_id=f"{self._link.client_id}-stop")
+        async with MqttBus(link, None, self._version) as bus:
+            yield bus
 
     @asynccontextmanager
     async def __call__(self, will: BusMessage) -> AsyncIterator[Bus]:

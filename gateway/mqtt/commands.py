@@ -6,18 +6,21 @@ A command is acknowledged to the broker once its first result is stored; every o
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
-from gateway.model.command import MAX_BYTES, Channel, Submission
+from gateway.model.command import ALWAYS_ACT, MAX_BYTES, Channel, Submission
 from gateway.model.energy_state import SharedEnergyState, SharedSiteState
 from gateway.model.journal import ReplyTo
 from gateway.model.state import GatewayStatus
 from gateway.mqtt import mirror, retained
-from gateway.mqtt.client import Acknowledging, SubscriptionRefused
+from gateway.mqtt.client import KEEPALIVE_S, Acknowledging, Resuming, SubscriptionRefused
+from gateway.mqtt.incoming import Overflowing
 from gateway.mqtt.topics import Kind, MqttSettings, ParsedTopic
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
@@ -25,9 +28,17 @@ from protocols.ports import Bus, BusMessage, Clock
 log = logging.getLogger("v2x.mqtt")
 
 MAX_CONCURRENT_COMMANDS = 500
+MAX_CONCURRENT_STOPS = 200
+SAME_COPY_S = 60.0  # two links deliver the same stop within this time
+MAX_COPIES = 1000
+DETECTED_WITHIN_S = 1.5 * KEEPALIVE_S  # a link that is gone may have been counted as up for so long
+BACKLOG_AT_MOST_S = 60.0  # where the broker does not show its end
+OVERFLOW_EVERY_S = 1.0
 MAX_OTHER_GATEWAYS = 256  # per site; further status messages are ignored
 
 READ_RETAINED_S = 5.0  # after a new link: the broker sends what earlier runs have retained
+
+COMMANDS = frozenset({Kind.EVSE_COMMAND, Kind.SITE_COMMAND, Kind.MIRROR})
 
 NeighbourHandler: TypeAlias = Callable[[str, SharedEnergyState], None]
 RetainedHandler: TypeAlias = Callable[[str, str, bytes], None]  # EVSE, topic, payload
@@ -48,6 +59,7 @@ class MessageReceiver:
         counts: Counter[str],
         on_homeassistant_birth: Callable[[], None],
         on_retained: RetainedHandler,
+        wait_for_room: Callable[[], Awaitable[None]],
         neighbour: NeighbourHandler | None = None,
     ) -> None:
         self._service = service
@@ -58,15 +70,26 @@ class MessageReceiver:
         self._counts = counts
         self._on_homeassistant_birth = on_homeassistant_birth
         self._on_retained = on_retained
+        self._wait_for_room = wait_for_room
         self._neighbour = neighbour
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
         self._mirrored = 0
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
+        self._stop_slots = asyncio.Semaphore(MAX_CONCURRENT_STOPS)
         self._submissions: set[asyncio.Task[None]] = set()
+        self._copies: OrderedDict[tuple[str, bytes], tuple[float, int]] = OrderedDict()  # of stops: when, lead
+        self._lost_at: float | None = None  # since when the broker has queued the backlog; None is unknown
+        self._backlog_until = 0.0  # while the broker sends what it queued before this link
+        self.marker = ""  # of this link, in the gateway's own status
 
-    async def subscribe(self, bus: Bus) -> None:
-        """Subscribe on a new link."""
+    async def subscribe(self, bus: Bus, lost_at: float | None) -> None:
+        """Subscribe on a new link; the last one of this run ended at `lost_at`, in monotonic time."""
         self._others.clear()
+        resumed, now = isinstance(bus, Resuming) and bus.resumed, self._clock.now()
+        if lost_at is None or now >= self._backlog_until:
+            self._lost_at = lost_at  # else the broker still has messages of the time before
+        self._backlog_until = now + BACKLOG_AT_MOST_S if resumed else 0.0
+        self.marker = secrets.token_hex(6)
         settings = self._settings
         discovery = settings.homeassistant != "off"
         for topic_filter in self._topics.filters(site_commands=settings.takes_site_commands, discovery=discovery):
@@ -85,15 +108,65 @@ class MessageReceiver:
         for topic_filter in self._topics.retained_filters:
             await bus.unsubscribe(topic_filter)
 
+    async def subscribe_stops(self, bus: Bus) -> None:
+        """Subscribe on a new link that carries stop commands only."""
+        for topic_filter in self._topics.stop_filters(site_commands=self._settings.takes_site_commands):
+            await bus.subscribe(topic_filter, qos=1)
+
+    async def run_stops(self, bus: Bus) -> None:
+        """Submit stop commands until the link ends (ConnectionError)."""
+        async for message in bus.messages():
+            topic = self._topics.parse(message.topic)
+            if topic.verb not in ALWAYS_ACT or not self._first_copy(message, -1):
+                _acknowledge(bus, message)
+            else:
+                await self._start(bus, topic, message, self._stop_slots)
+            if isinstance(bus, Overflowing):
+                self._answer_dropped(bus)
+        raise ConnectionError("the broker closed the link")
+
+    def _first_copy(self, message: BusMessage, link: int) -> bool:
+        """Return whether a stop command is not the copy of one that came over the other link (1 main, -1 stops)."""
+        key, now = (message.topic, hashlib.sha256(message.payload).digest()), self._clock.now()
+        at, lead = self._copies.pop(key, (now, 0))
+        if now - at > SAME_COPY_S:
+            lead = 0
+        self._copies[key] = (now, lead + link)
+        while len(self._copies) > MAX_COPIES:
+            self._copies.popitem(last=False)
+        return lead * link >= 0
+
+    async def _start(self, bus: Bus, topic: ParsedTopic, message: BusMessage, slots: asyncio.Semaphore) -> None:
+        await slots.acquire()
+        task = asyncio.get_running_loop().create_task(self._command(bus, topic, message))
+        self._submissions.add(task)  # not a child of the link's tasks: a submission outlives the link
+        task.add_done_callback(partial(self._submitted, slots))
+
+    async def report_overflow(self, bus: Bus) -> None:
+        """Answer what a flood of QoS 0 has displaced, until cancelled."""
+        while isinstance(bus, Overflowing):
+            await self._clock.sleep(OVERFLOW_EVERY_S)
+            self._answer_dropped(bus)
+
+    def _answer_dropped(self, bus: Overflowing) -> None:
+        number, newest = bus.take_dropped()
+        if not number:
+            return
+        self._counts["dropped_qos_0"] += number
+        parsed = [(self._topics.parse(message.topic), message) for message in newest]
+        commands = [self._submission(*one) for one in parsed if one[0].kind in COMMANDS]
+        self._service.overloaded(number, [one for one in commands if one is not None])
+
     async def run(self, bus: Bus) -> None:
         """Dispatch messages until the link ends (ConnectionError)."""
         async for message in bus.messages():
             topic = self._topics.parse(message.topic)
-            if topic.kind in (Kind.EVSE_COMMAND, Kind.SITE_COMMAND, Kind.MIRROR):
-                await self._slots.acquire()
-                task = asyncio.get_running_loop().create_task(self._command(bus, topic, message))
-                self._submissions.add(task)  # not a child of the link's tasks: a submission outlives the link
-                task.add_done_callback(self._submitted)
+            if topic.kind in COMMANDS:
+                if topic.kind is not Kind.MIRROR and topic.verb in ALWAYS_ACT and not self._first_copy(message, 1):
+                    _acknowledge(bus, message)
+                else:
+                    await self._wait_for_room()
+                    await self._start(bus, topic, message, self._slots)
             else:
                 self._dispatch(topic, message)
                 _acknowledge(bus, message)
@@ -123,10 +196,29 @@ class MessageReceiver:
         reply = None
         if message.response_topic is not None:
             reply = ReplyTo(message.response_topic, message.correlation_data)
-        return Submission(evse, verb, payload, Channel.MQTT, message.retain, reply)
+        delivered = self._delivered(message)
+        older_s: float | None = 0.0
+        if message.redelivered or delivered < self._backlog_until:
+            older_s = None if self._lost_at is None else delivered - self._lost_at + DETECTED_WITHIN_S
+        return Submission(
+            evse,
+            verb,
+            payload,
+            Channel.MQTT,
+            message.retain,
+            reply,
+            delivered=delivered,
+            older_s=older_s,
+            expiry_s=message.expiry_s,
+        )
 
-    def _submitted(self, task: asyncio.Task[None]) -> None:
-        self._slots.release()
+    def _delivered(self, message: BusMessage) -> float:
+        """Return when a message was received, in the time of the clock."""
+        waited_s = asyncio.get_running_loop().time() - message.arrived if message.arrived is not None else 0.0
+        return self._clock.now() - waited_s
+
+    def _submitted(self, slots: asyncio.Semaphore, task: asyncio.Task[None]) -> None:
+        slots.release()
         self._submissions.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a command could not be submitted", exc_info=error)
@@ -143,7 +235,10 @@ class MessageReceiver:
         match topic.kind:
             case Kind.INPUT:
                 self._service.input(topic.verb, message.payload, message.retain)
-            case Kind.GATEWAY_STATUS if topic.name != self._topics.gateway:
+            case Kind.GATEWAY_STATUS if topic.name == self._topics.gateway:
+                if ("link", self.marker) in message.user_properties:
+                    self._backlog_until = self._delivered(message)  # queued after all that is older than this link
+            case Kind.GATEWAY_STATUS:
                 self._other_gateway(topic.name, message.payload)
             case Kind.NEIGHBOUR if self._neighbour is not None:
                 self._other_site(self._neighbour, topic.name, message.payload)

@@ -18,6 +18,7 @@ from gateway.model.reason import Code, because
 from gateway.mqtt.client import BadMessage, Connect
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler
 from gateway.mqtt.publisher import Publisher
+from gateway.mqtt.stop_link import OpenLink, StopLink
 from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, Clock
@@ -44,6 +45,7 @@ class MqttConnection:
         seed: int | None = None,
         neighbour: NeighbourHandler | None = None,
         may_exist: Callable[[str], bool] | None = None,
+        connect_stops: OpenLink | None = None,
     ) -> None:
         self._service = service
         self._grace_s = settings.broker_grace_s
@@ -51,17 +53,38 @@ class MqttConnection:
         self._clock = clock
         self._random = random.Random(seed)
         self._lost_at: float | None = None
+        self._was_linked = False
         self.connected = asyncio.Event()
         self.counts: Counter[str] = Counter()  # messages without effect, and defects, for the metrics
         publisher = self._publisher = Publisher(service, settings, clock, self.counts, may_exist or service.may_exist)
         self._receiver = MessageReceiver(
-            service, settings, clock, self.counts, publisher.republish_discovery, publisher.found, neighbour
+            service,
+            settings,
+            clock,
+            self.counts,
+            publisher.republish_discovery,
+            publisher.found,
+            publisher.outbox.wait_for_room,
+            neighbour,
         )
         self.outbox = self._publisher.outbox
+        self.stop_link: StopLink | None = None
+        if connect_stops is not None:
+            self.stop_link = StopLink(self._receiver, connect_stops, clock, self.counts, seed)
         service.subscribe(self._publisher)
 
     async def run(self) -> None:
-        """Keep a link to the broker until cancelled."""
+        """Keep the links to the broker until cancelled."""
+        if self.stop_link is None:
+            return await self._run()
+        stops = asyncio.get_running_loop().create_task(self.stop_link.run(), name="stop link")
+        try:
+            await self._run()
+        finally:
+            stops.cancel()
+            await asyncio.gather(stops, return_exceptions=True)
+
+    async def _run(self) -> None:
         clock, pause_s = self._clock, MIN_PAUSE_S
         while True:
             began, lost = clock.now(), "the broker closed the link"
@@ -102,15 +125,17 @@ class MqttConnection:
 
     async def _serve(self, bus: Bus) -> None:
         try:
-            self._lost_at = None
-            await self._receiver.subscribe(bus)
-            await self._publisher.start(bus)
+            lost_at, self._lost_at = self._lost_at if self._was_linked else None, None
+            self._was_linked = True
+            await self._receiver.subscribe(bus, lost_at)
+            await self._publisher.start(bus, self._receiver.marker)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receiver.run(bus))
                 tasks.create_task(self.outbox.run(bus))
                 tasks.create_task(self._publisher.run(bus))
                 tasks.create_task(self._publisher.run_telemetry(bus))
                 tasks.create_task(self._receiver.finish_retained(bus))
+                tasks.create_task(self._receiver.report_overflow(bus))
                 self.connected.set()
                 # waited for here and not in the group's exit, where Python 3.11 leaves its own cancellation counted
                 await asyncio.get_running_loop().create_future()

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TypeVar
 
 from gateway import __version__
+from gateway.model.command import ALWAYS_ACT
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.message import Message
 from gateway.model.result import Result
@@ -82,7 +83,7 @@ class Publisher:
             )
         if self._topics.mirror and result.evse is not None:
             messages.append(self._mirrored(result.evse, mirror.answer(result)))
-        self.outbox.put(PendingResult(tuple(messages), result.id, phase))
+        self.outbox.put(PendingResult(tuple(messages), result.id, phase), urgent=result.verb in ALWAYS_ACT)
 
     def _mirrored(self, evse: str, answer: str) -> BusMessage:
         """Return the result in the mirror; it is not retained for an EVSE that does not exist."""
@@ -121,13 +122,13 @@ class Publisher:
         offline = GatewayStatus(state="offline", gateway=self._topics.gateway, version=__version__)
         return BusMessage(self._topics.status, offline.model_dump_json().encode(), qos=1, retain=True)
 
-    async def start(self, bus: Bus) -> None:
-        """Publish the status on a new link and mark every state for publishing."""
+    async def start(self, bus: Bus, marker: str = "") -> None:
+        """Publish the status on a new link, with a marker of the link, and mark every state for publishing."""
         self._retained.clear()
         self._status = None
         self._changed = dict.fromkeys([*self._service.evses(), *self._found, None])
         self._pending.set()
-        await self._publish_status(bus)
+        await self._publish_status(bus, (("link", marker),))
 
     def found(self, evse: str, topic: str, payload: bytes) -> None:
         """Note a retained message of an earlier run, or of this one before; what is outdated in it is replaced."""
@@ -194,7 +195,7 @@ class Publisher:
 
     # messages ---------------------------------------------------------------------------------------------------------
 
-    async def _publish_status(self, bus: Bus) -> None:
+    async def _publish_status(self, bus: Bus, user_properties: tuple[tuple[str, str], ...] = ()) -> None:
         status = GatewayStatus(
             state="online",
             gateway=self._topics.gateway,
@@ -205,9 +206,9 @@ class Publisher:
             since=self._since,
         )
         if status != self._status:
-            await self.quarantine.publish(
-                bus, BusMessage(self._topics.status, status.model_dump_json().encode(), qos=1, retain=True)
-            )
+            payload = status.model_dump_json().encode()
+            message = BusMessage(self._topics.status, payload, qos=1, retain=True, user_properties=user_properties)
+            await self.quarantine.publish(bus, message)
             self._status = status
 
     async def _publish_events(self, bus: Bus) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
+from gateway.model.command import ALWAYS_ACT
 from gateway.model.topic_name import topic_fault
 
 VERSION = "1"
@@ -89,6 +90,11 @@ class Topics:
         found += [f"{self.root}/site/cmd/+"] if site_commands else []
         found += [f"{self.homeassistant}/status"] if discovery else []
         return found + ([f"{self.mirror}/+/+/set"] if self.mirror else [])
+
+    def stop_filters(self, *, site_commands: bool) -> list[str]:
+        """Return the filters of the commands that act whatever else arrives."""
+        found = [f"{self.root}/evse/+/cmd/stop"]
+        return found + ([f"{self.root}/site/cmd/{verb}" for verb in sorted(ALWAYS_ACT)] if site_commands else [])
 
     @property
     def retained_filters(self) -> list[str]:

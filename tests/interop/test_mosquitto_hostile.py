@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +27,21 @@ BAD = {
     "deep": "/".join("a" * 250),
     "slashes": "/" * 511,
 }
+
+
+FLOOD = """
+import sys, time
+import paho.mqtt.client as paho
+client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+client.max_inflight_messages_set(20000)
+client.connect("127.0.0.1", int(sys.argv[1]))
+client.loop_start()
+for _ in range(8000):
+    sent = client.publish("v2x/1/home/evse/CP2-1/cmd/setpoint", b"{", int(sys.argv[2]))
+sent.wait_for_publish(60)
+client.disconnect()
+client.loop_stop()
+"""
 
 
 async def with_properties(client: Facility, topic: str, body: object, **properties: object) -> None:
@@ -96,3 +113,70 @@ async def test_properties_that_the_client_library_cannot_read_do_not_cost_the_li
             await client.send("evse/CP1-1/cmd/stop", {"id": "after"})
             await client.until("evse/CP1-1/result", id="after", status="accepted")
             assert running.mqtt.counts["links"] == 1
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_a_flood_delays_no_emergency_stop(tmp_path: Path, qos: int) -> None:
+    with mosquitto(tmp_path, "allow_anonymous true\nmax_queued_messages 50000\n") as broker:
+        async with results_only(broker.port) as client, home(url=broker.url, version="5") as (running, _):
+            await linked(running)
+            await client.send("evse/CP1-1/cmd/discharge", {"id": "d", "power_w": 3000})
+            await client.until("evse/CP1-1/result", id="d", status="achieved")
+            await client.client.unsubscribe(f"{ROOT}/evse/+/result")  # the broker queues thousands of refusals there
+            attacker = await asyncio.create_subprocess_exec(sys.executable, "-c", FLOOD, str(broker.port), str(qos))
+            await asyncio.sleep(1.5)
+            took = []
+            for number in range(5):
+                began = time.monotonic()
+                await client.send("site/cmd/emergency_stop", {"id": f"es{number}"})
+                await client.until("site/result", id=f"es{number}", status="accepted", within_s=20)
+                took.append(time.monotonic() - began)
+            assert await attacker.wait() == 0
+            assert max(took) < 5, took
+            assert running.mqtt.counts["links"] == 1
+            received = [body for topic, body, _ in client.received if topic == "site/result"]
+            assert [one["id"] for one in received if one["status"] == "accepted"] == [f"es{n}" for n in range(5)]
+
+
+async def test_dropped_messages_of_qos_0_are_counted_and_answered(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        async with facility(broker.port) as client, home(url=broker.url, version="5") as (running, _):
+            await linked(running)
+            running.service.ready.clear()  # the gateway is busy: nothing leaves the queue
+            for number in range(3000):
+                body = json.dumps({"id": f"q{number}", "power_w": 1000}).encode()
+                await client.client.publish(f"{ROOT}/evse/CP1-1/cmd/setpoint", body, 0)
+            await asyncio.sleep(3)
+            running.service.ready.set()
+            event = await client.until("site/event", event="overloaded", within_s=20)
+            assert event["reason"]["code"] == "overloaded"
+            answer = await client.until("evse/CP1-1/result", id="q2999", status="refused", within_s=20)
+            assert answer["reason"]["code"] == "overloaded"
+            assert running.mqtt.counts["dropped_qos_0"] >= 1000
+
+
+async def test_a_command_of_unknown_age_from_a_backlog_is_refused_and_a_stop_acts(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        async with facility(broker.port) as client:
+            async with home(url=broker.url, version="5") as (running, _):
+                await linked(running)
+                await asyncio.sleep(1)
+            now = time.time()
+            await client.send("evse/CP1-1/cmd/discharge", {"id": "old", "power_w": 3000})
+            await client.send("evse/CP1-1/cmd/discharge", {"id": "dated", "power_w": 3000, "issued_at": now})
+            await client.send("evse/CP1-1/cmd/discharge", {"id": "late", "power_w": 3000, "issued_at": now - 60})
+            await with_properties(
+                client, "evse/CP1-1/cmd/discharge", {"id": "expires", "power_w": 3000}, MessageExpiryInterval=30
+            )
+            await client.send("evse/CP2-1/cmd/stop", {"id": "stop"})
+            async with home(url=broker.url, version="5") as (running, _):
+                await linked(running)
+                for name in ("old", "late"):
+                    answer = await client.until("evse/CP1-1/result", id=name)
+                    assert (answer["status"], answer["reason"]["code"]) == ("refused", "expired")
+                for name in ("dated", "expires"):
+                    assert (await client.until("evse/CP1-1/result", id=name))["reason"]["code"] != "expired"
+                assert (await client.until("evse/CP2-1/result", id="stop"))["status"] == "accepted"
+                await client.send("evse/CP1-1/cmd/discharge", {"id": "fresh", "power_w": 3000})
+                answer = await client.until("evse/CP1-1/result", id="fresh")
+                assert answer["status"] == "accepted", answer["reason"]

@@ -1,0 +1,63 @@
+"""A second link to the broker that carries `stop` and `emergency_stop` only, so that no other message delays them.
+
+It has its own client id and session. The main link carries these commands as well: while this one is down nothing is
+lost, and a copy that comes over both is submitted once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+
+from gateway.mqtt.commands import MessageReceiver
+from protocols.ports import Bus, Clock
+
+log = logging.getLogger("v2x.mqtt")
+
+MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 30.0
+
+OpenLink: TypeAlias = Callable[[], AbstractAsyncContextManager[Bus]]
+
+
+class StopLink:
+    """Keeps the link for stop commands."""
+
+    def __init__(
+        self, receiver: MessageReceiver, connect: OpenLink, clock: Clock, counts: Counter[str], seed: int | None
+    ) -> None:
+        self._receiver = receiver
+        self._connect = connect
+        self._clock = clock
+        self._counts = counts
+        self._random = random.Random(seed)
+        self.connected = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep a link until cancelled."""
+        pause_s, reported = MIN_PAUSE_S, ""
+        while True:
+            lost = "the broker closed the link"
+            try:
+                async with self._connect() as bus:
+                    await self._receiver.subscribe_stops(bus)
+                    self.connected.set()
+                    pause_s, reported = MIN_PAUSE_S, ""
+                    await self._receiver.run_stops(bus)
+            except (ConnectionError, TimeoutError) as error:
+                lost = str(error)
+            except Exception as defect:
+                self._counts["defects"] += 1
+                lost = f"a defect of the gateway: {type(defect).__name__}"
+                log.exception("the link for stop commands failed by a defect of the gateway; it is opened again")
+            finally:
+                self.connected.clear()
+            if lost != reported:
+                log.warning("no link for stop commands, which use the main link meanwhile: %s", lost)
+                reported = lost
+            await self._clock.sleep(pause_s * self._random.uniform(0.5, 1.0))
+            pause_s = min(MAX_PAUSE_S, pause_s * 2)
