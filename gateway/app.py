@@ -257,5 +257,5 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
 async def _drain(built: Gateway) -> None:
     """Wait until results have reached the broker."""
     deadline = built.clock.now() + DRAIN_S
-    while len(built.mqtt.outbox) and built.mqtt.connected.is_set() and built.clock.now() < deadline:
+    while built.mqtt.waiting() and built.mqtt.connected.is_set() and built.clock.now() < deadline:
         await built.clock.sleep(0.02)

@@ -15,13 +15,23 @@ from dataclasses import dataclass, replace
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.command_age import expiry_fault
 from gateway.commands.decision import CommandDecision
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.control.control_state import ActiveCommand, EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
-from gateway.model.command import ALWAYS_ACT, LEASED, Body, Malformed, Schedule, Submission, Verb, fingerprint, parse
+from gateway.model.command import (
+    ALWAYS_ACT,
+    LEASED,
+    Body,
+    Malformed,
+    Schedule,
+    Submission,
+    Verb,
+    expiry_fault,
+    fingerprint,
+    parse,
+)
 from gateway.model.journal import CommandOpened, Entry, Phase, Record, ReplyTo, ResultGiven, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
@@ -135,11 +145,7 @@ class CommandIntake:
         self, submission: Submission, command: str | None, reply_to: str | None
     ) -> tuple[Submission, str | None]:
         """Return a submission and the `reply_to` of its body without reply topics that cannot be used."""
-        fault = self._reply_fault(submission.reply.topic) if submission.reply else None
-        if fault is not None:
-            submission = replace(submission, reply=None, reply_fault=fault)
-        if reply_to is not None and (body_fault := self._reply_fault(reply_to)) is not None:
-            submission, reply_to = replace(submission, reply_fault=body_fault), None
+        submission, reply_to = submission.with_checked_reply(reply_to, self._reply_fault)
         if submission.reply_fault is not None:
             text = f"The reply topic of a command is not used: {submission.reply_fault}."
             self.report_undeliverable(submission.evse, because(Code.UNDELIVERABLE, text), command)
@@ -311,7 +317,7 @@ class CommandIntake:
             verb=submission.verb[:64],
             evse=evse,
             status=Status.REFUSED,
-            reason=_with_reply_fault(reason, submission),
+            reason=submission.with_reply_fault(reason),
             source=read.source,
             gateway=self._publisher.gateway_id,
             ts=wall,
@@ -348,7 +354,7 @@ class CommandIntake:
             verb=command.verb.value,
             evse=command.submission.evse,
             status=decision.status,
-            reason=_with_reply_fault(decision.reason, command.submission),
+            reason=command.submission.with_reply_fault(decision.reason),
             requested_w=decision.requested_w,
             effective_w=decision.effective_w,
             binding=decision.binding,
@@ -386,13 +392,6 @@ class CommandIntake:
             ),
             ResultGiven(body.id, Phase.FIRST, text, wall),
         ]
-
-
-def _with_reply_fault(reason: Reason, submission: Submission) -> Reason:
-    """Return a reason that names why the reply topic of a command is not used."""
-    if submission.reply_fault is None:
-        return reason
-    return because(reason.code, f"{reason.text} Its reply topic is not used: {submission.reply_fault}.")
 
 
 def _unwritten(error: StoreError) -> Reason:

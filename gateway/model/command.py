@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
@@ -16,7 +17,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from gateway.model.journal import ReplyTo
 from gateway.model.message import ReceivedMessage
-from gateway.model.moment import Moment
+from gateway.model.moment import Moment, rfc3339
 from gateway.model.reason import Code, Reason, because
 
 MAX_BYTES = 65_536  # of one command as received
@@ -261,6 +262,23 @@ class Submission:
         """Return where the results go besides the result topic; `topic` is that of the command's body."""
         return self.reply or (ReplyTo(topic) if topic else None)
 
+    def with_checked_reply(
+        self, reply_to: str | None, fault_of: Callable[[str], str | None]
+    ) -> tuple[Submission, str | None]:
+        """Return the submission, and `reply_to` of its body, without topics that cannot be used."""
+        checked = self
+        if self.reply is not None and (fault := fault_of(self.reply.topic)) is not None:
+            checked = replace(checked, reply=None, reply_fault=fault)
+        if reply_to is not None and (fault := fault_of(reply_to)) is not None:
+            checked, reply_to = replace(checked, reply_fault=fault), None
+        return checked, reply_to
+
+    def with_reply_fault(self, reason: Reason) -> Reason:
+        """Return a reason that names why the reply topic is not used."""
+        if self.reply_fault is None:
+            return reason
+        return because(reason.code, f"{reason.text} Its reply topic is not used: {self.reply_fault}.")
+
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
@@ -341,3 +359,36 @@ def complaint(error: ValidationError) -> str:
         parts.append(f"{where}: {text}" if where else text)
     more = error.error_count() - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
+
+
+def expiry_fault(
+    submission: Submission, verb: Verb, body: Body, now: float, wall: float, max_age_s: float
+) -> str | None:
+    """Return why a command is too old to act, None where it is not; `now` is monotonic, `wall` Unix time.
+
+    What its sender states decides: `expires_at`, the message expiry of MQTT 5, `issued_at`. Without any of them it is
+    as old as its delivery, or as the link that it may have waited for. `stop` and `emergency_stop` act at any age.
+    """
+    if verb in ALWAYS_ACT:
+        return None
+    if body.expires_at is not None and body.expires_at <= wall:
+        late_s = wall - body.expires_at
+        return f"It expired {late_s:.1f} s ago by the gateway's clock, which says {rfc3339(wall)}."
+    if body.issued_at is not None:
+        age_s = wall - body.issued_at
+        if age_s > max_age_s:
+            return f"It was issued {age_s:.1f} s ago by the gateway's clock; {max_age_s:g} s are allowed."
+    waited_s = now - submission.delivered if submission.delivered is not None else 0.0
+    if submission.expiry_s is not None and waited_s > submission.expiry_s:
+        return f"Its message expiry of {submission.expiry_s} s ended while it waited for {waited_s:.1f} s."
+    if body.issued_at is None and body.expires_at is None and submission.expiry_s is None:
+        if submission.older_s is None:
+            return "It waited at the broker for an unknown time; state issued_at, expires_at or a message expiry."
+        if submission.older_s + waited_s > max_age_s:
+            return (
+                f"It may be {submission.older_s + waited_s:.0f} s old, and {max_age_s:g} s are allowed; "
+                "state issued_at, expires_at or a message expiry."
+            )
+    elif waited_s > max_age_s:
+        return f"It waited {waited_s:.0f} s in the gateway; {max_age_s:g} s are allowed."
+    return None

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
@@ -48,7 +48,7 @@ class MessageReceiver:
     """Dispatches the messages of every link.
 
     `on_homeassistant_birth` is called when Home Assistant has restarted, `on_retained` with each retained state and
-    discovery message of this gateway.
+    discovery message of this gateway. `room` is set while few results wait for the broker.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class MessageReceiver:
         counts: Counter[str],
         on_homeassistant_birth: Callable[[], None],
         on_retained: RetainedHandler,
-        wait_for_room: Callable[[], Awaitable[None]],
+        room: asyncio.Event,
         neighbour: NeighbourHandler | None = None,
     ) -> None:
         self._service = service
@@ -70,7 +70,7 @@ class MessageReceiver:
         self._counts = counts
         self._on_homeassistant_birth = on_homeassistant_birth
         self._on_retained = on_retained
-        self._wait_for_room = wait_for_room
+        self._room = room
         self._neighbour = neighbour
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
         self._mirrored = 0
@@ -165,7 +165,7 @@ class MessageReceiver:
                 if topic.kind is not Kind.MIRROR and topic.verb in ALWAYS_ACT and not self._first_copy(message, 1):
                     _acknowledge(bus, message)
                 else:
-                    await self._wait_for_room()
+                    await self._room.wait()
                     await self._start(bus, topic, message, self._slots)
             else:
                 self._dispatch(topic, message)

@@ -64,14 +64,17 @@ class MqttConnection:
             self.counts,
             publisher.republish_discovery,
             publisher.found,
-            publisher.outbox.wait_for_room,
+            publisher.outbox.room,
             neighbour,
         )
-        self.outbox = self._publisher.outbox
         self.stop_link: StopLink | None = None
         if connect_stops is not None:
             self.stop_link = StopLink(self._receiver, connect_stops, clock, self.counts, seed)
         service.subscribe(self._publisher)
+
+    def waiting(self) -> int:
+        """Return the number of results that the broker has not acknowledged."""
+        return len(self._publisher.stop_outbox) + len(self._publisher.outbox)
 
     async def run(self) -> None:
         """Keep the links to the broker until cancelled."""
@@ -124,6 +127,7 @@ class MqttConnection:
         await self._clock.sleep(max(0.0, pause_s))
 
     async def _serve(self, bus: Bus) -> None:
+        publisher = self._publisher
         try:
             lost_at, self._lost_at = self._lost_at if self._was_linked else None, None
             self._was_linked = True
@@ -131,7 +135,8 @@ class MqttConnection:
             await self._publisher.start(bus, self._receiver.marker)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receiver.run(bus))
-                tasks.create_task(self.outbox.run(bus))
+                tasks.create_task(publisher.stop_outbox.run(bus))
+                tasks.create_task(publisher.outbox.run(bus))
                 tasks.create_task(self._publisher.run(bus))
                 tasks.create_task(self._publisher.run_telemetry(bus))
                 tasks.create_task(self._receiver.finish_retained(bus))

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
@@ -86,7 +86,7 @@ class IncomingQueue:
         self._remembered.clear()
         return dropped, remembered
 
-    def _receive(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+    def _receive(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
         try:
             one = _delivery(message, self._now())
         except UnicodeDecodeError:

@@ -63,9 +63,7 @@ class GatewayCollector(Collector):
         mqtt, service = self._mqtt, self._service
         broker, journal = float(mqtt.connected.is_set()), float(service.journal_trouble() is None)
         yield GaugeMetricFamily("v2x_broker_connected", "1 if the broker is connected.", broker)
-        yield GaugeMetricFamily(
-            "v2x_results_waiting", "Results that the broker has not acknowledged.", len(mqtt.outbox)
-        )
+        yield GaugeMetricFamily("v2x_results_waiting", "Results that the broker has not acknowledged.", mqtt.waiting())
         yield GaugeMetricFamily("v2x_journal_ok", "1 if the journal can be written.", journal)
         dropped = service.journal_dropped()
         yield CounterMetricFamily(
