@@ -24,6 +24,7 @@ import paho.mqtt.client as paho
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.mqtt.incoming import Delivery, IncomingQueue
@@ -113,7 +114,7 @@ class MqttBus:
             if self.version == MqttVersion.AUTO:
                 self.version = await self._probe()
             client = self._make(self.version)
-            self._attach(_paho_client(client))
+            self._attach(client)
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 await client.__aenter__()
         except (aiomqtt.MqttError, OSError) as error:  # a TimeoutError is an OSError
@@ -196,18 +197,23 @@ class MqttBus:
             kind = BadMessage if code in CODES_OF_A_BAD_MESSAGE else ConnectionError
             raise kind(f"{self.link.where}: {error.__cause__ or error}") from error
 
-    def _attach(self, client: paho.Client) -> None:
+    def _attach(self, client: aiomqtt.Client) -> None:
         """Acknowledge by `acknowledge`, queue by `IncomingQueue`, and note whether the broker has kept the session."""
-        client.manual_ack_set(True)
-        self._incoming.attach(client)
-        connected = client.on_connect
+        inner = _paho_client(client)
+        inner.manual_ack_set(True)
+        self._incoming.attach(inner)
 
-        def on_connect(client: paho.Client, userdata: Any, flags: Any, *more: Any) -> None:
-            self.resumed = bool(flags.session_present)
-            if connected is not None:
-                connected(client, userdata, flags, *more)
+        def on_connect(
+            inner: paho.Client,
+            userdata: object,
+            flags: paho.ConnectFlags,
+            code: ReasonCode,
+            properties: Properties | None = None,
+        ) -> None:
+            self.resumed = flags.session_present
+            client._on_connect(inner, userdata, flags, code, properties)
 
-        client.on_connect = on_connect
+        inner.on_connect = on_connect
 
     def acknowledge(self, message: BusMessage) -> None:
         """Acknowledge a message of QoS 1."""
