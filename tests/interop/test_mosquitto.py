@@ -7,6 +7,7 @@ import contextlib
 import json
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -229,7 +230,7 @@ async def test_a_command_sent_while_the_gateway_is_disconnected_is_received_if_i
         async with facility(broker.port) as client:
             async with home(url=broker.url, session_expiry_s=60) as (running, _):
                 await linked(running)
-            await client.send("evse/CP1-1/cmd/reserve", {"id": "kept", "min_soc_pct": 40})
+            await client.send("evse/CP1-1/cmd/reserve", {"id": "kept", "min_soc_pct": 40, "issued_at": time.time()})
             await client.send(
                 "evse/CP1-1/cmd/reserve", {"id": "late", "min_soc_pct": 50, "expires_at": "2026-01-01T00:00:00Z"}
             )

@@ -107,7 +107,7 @@ async def run_once(broker: int, database: str, site: str, moment: str) -> list[s
     second: BaseProcess | None = None
     try:
         async with asyncio.timeout(RUN_WITHIN_S), facility(broker, site) as client:
-            body = {"id": f"{site}-a", "power_w": 5000, "lease_s": LEASE_S}
+            body = {"id": f"{site}-a", "power_w": 5000, "lease_s": LEASE_S, "issued_at": time.time()}
             sending = asyncio.create_task(client.send_until_final(body))
             while first.is_alive() and not _over(client, station):  # noqa: ASYNC110 (a process is no event)
                 await asyncio.sleep(0.02)
