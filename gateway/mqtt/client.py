@@ -115,8 +115,7 @@ class MqttBus:
                 self.version = await self._probe()
             client = self._make(self.version)
             self._attach(client)
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                await client.__aenter__()
+            await _open(client)
         except (aiomqtt.MqttError, OSError) as error:  # a TimeoutError is an OSError
             raise ConnectionError(_refusal(self.link, error)) from error
         self._client = client
@@ -126,8 +125,7 @@ class MqttBus:
         client, self._client = self._client, None
         if client is not None:
             try:
-                async with asyncio.timeout(ANSWER_WITHIN_S):
-                    await client.__aexit__(*error)
+                await _close(client)
             except (aiomqtt.MqttError, TimeoutError):
                 log.debug("the link to %s was gone before it was closed", self.link.where)
 
@@ -240,9 +238,11 @@ class MqttBus:
 
         A broker of 3.1.1 may fail on those without an answer (amqtt does).
         """
+        client = self._make(MqttVersion.V5, probe=True)
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S), self._make(MqttVersion.V5, probe=True):
-                return MqttVersion.V5
+            await _open(client)
+            await _close(client)
+            return MqttVersion.V5
         except MqttConnectError as error:
             if getattr(error.rc, "value", error.rc) in UNSUPPORTED_VERSION:
                 log.info("%s does not support MQTT 5; using 3.1.1", self.link.where)
@@ -316,6 +316,41 @@ class Connector:
         async with MqttBus(self._link, will, self._version) as bus:
             self._version = bus.version
             yield bus
+
+
+async def _open(client: aiomqtt.Client) -> None:
+    """Connect within `ANSWER_WITHIN_S`; a connection without an answer is closed, which aiomqtt does not do."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            await client.__aenter__()
+    except BaseException:
+        _abandon(client)
+        raise
+
+
+async def _close(client: aiomqtt.Client) -> None:
+    """Disconnect within `ANSWER_WITHIN_S`; a broker that does not read is left without a goodbye."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            await client.__aexit__(None, None, None)
+    finally:
+        _abandon(client)
+
+
+def _abandon(client: aiomqtt.Client) -> None:
+    """Close the socket of a client that is not used again, and end its reader and its periodic task."""
+    inner = _paho_client(client)
+    left, loop = inner.socket(), asyncio.get_running_loop()
+    if left is None:
+        return
+
+    def close() -> None:
+        loop.remove_reader(left)
+        loop.remove_writer(left)
+        client._on_socket_close(inner, None, left)
+        left.close()
+
+    loop.call_soon(close)  # after what aiomqtt has scheduled for this socket
 
 
 def _paho_client(client: aiomqtt.Client) -> paho.Client:
