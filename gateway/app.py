@@ -31,6 +31,7 @@ from gateway.model.event import Event, Report
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
 from gateway.mqtt.connection import MqttConnection, first_error
+from gateway.observability.event_log import EventLog
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
 from gateway.store.store import Store, StoreError
@@ -179,6 +180,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     lending_service = _lending_service(config, control, energy, clock, journal)
     handlers = lending_service.input_handlers if lending_service is not None else {}
     service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
+    service.subscribe(EventLog())
     connector = Connector(broker_link(config)) if parts.connect is None else None
     connect = connector or parts.connect
     assert connect is not None

@@ -17,6 +17,7 @@ from gateway.authority.ramp import walk
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
 from gateway.control.publisher import EventPublisher
 from gateway.control.setpoint import Action, Completion, Target
+from gateway.control.setpoint_log import SetpointLog
 from gateway.control.settings import RAMP_STEP_S, ServiceSettings
 from gateway.control.site_decision import SiteDecision
 from gateway.model.journal import Step
@@ -62,6 +63,7 @@ class SetpointController:
         self._stations = stations
         self._clock = clock
         self._settings = settings
+        self._setpoint_log = SetpointLog(state.name)
         self._failing = False
         self._carried = False  # the charger may have been supplying an island at the last step
 
@@ -152,8 +154,8 @@ class SetpointController:
             reason = because(Code.SCHEDULE_ENDED, "The last period of the schedule has ended.")
             self._commands.end(command, Status.ACHIEVED, reason)
         elif not command.settled:
-            blocked = cannot_reach(state.evse, command.verb)
-            if blocked is not None and command.lease_until is not None:
+            blocked = cannot_reach(state.evse, command.verb) if command.lease_until is not None else None
+            if blocked is not None:
                 self._commands.withdraw(state, blocked, failed=True)
             elif state.allocation is not None and self._verify_by() <= now:
                 self._commands.withdraw(state, state.allocation.not_achieved(), failed=True)
@@ -193,8 +195,7 @@ class SetpointController:
         self._decision.record(state)
         command = state.command.id if state.command else None
         if newly_reached:
-            floor_pct = self._decision.floor(state).pct
-            reason = because(Code.BELOW_FLOOR, f"{state.name} has reached its floor of {floor_pct:.1f} %.")
+            reason = because(Code.BELOW_FLOOR, f"{state.name} has reached its floor of {state.floor_pct:.1f} %.")
             self._publisher.happened(Happened.FLOOR_REACHED, state.name, reason, command=command)
         if before is None or (before.power_w, before.binding) != (decision.power_w, decision.binding):
             self._publisher.decision_changed(state.name)
@@ -216,9 +217,8 @@ class SetpointController:
         state, command, allocation = self._state, self._state.command, self._state.allocation
         if command is None or allocation is None or command.settled or command.lease_until is None:
             return decision
-        if decision.binding is Layer.COMMAND or allocation.power_w == 0:
-            return decision
-        if same_direction(decision.power_w, allocation.power_w):
+        kept = same_direction(decision.power_w, allocation.power_w)
+        if decision.binding is Layer.COMMAND or allocation.power_w == 0 or kept:
             return decision
         self._commands.withdraw(state, because(decision.code, decision.text), failed=True)
         state.decision = self._decision.current(state)
@@ -256,13 +256,12 @@ class SetpointController:
     async def _verify(self) -> bool:
         """Read the station's set-point; False if the session has ended meanwhile."""
         state, session = self._state, self._state.evse.session
-        held_w: float | None = None
         urgent = None if self._stops() else self._stops  # nothing is more urgent than an emergency stop
         try:
             reading = self._stations.reconcile(state.name)
             held_w = await answer(reading, self._clock, self._settings.set_within_s, state.wake, urgent)
         except TimeoutError:
-            pass
+            held_w = None
         except Overtaken:
             return False
         if state.evse.session != session or not state.evse.connected:
@@ -295,6 +294,7 @@ class SetpointController:
             case Completion.REPEATED | Completion.CHANGED:
                 self._confirm(allocation, target.power_w, outcome.code or "station", answered)
                 if completion is Completion.CHANGED:
+                    self._setpoint_log.confirmed(decision, target.power_w, state.ramp is not None)
                     self._publisher.decision_changed(state.name)
             case Completion.REJECTED:
                 cause = " ".join(word for word in (outcome.code, outcome.text) if word) or "no reason"

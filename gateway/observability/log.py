@@ -24,6 +24,7 @@ QUIET = (
     "uvicorn",
     "websockets",
 )  # logged from warnings on
+MEMBERS = "v2x_members"  # attribute of a log record: members that JSON output has beside the text
 
 
 def configure(level: str = "info", format: str = "console", stream: TextIO | None = None) -> None:
@@ -37,9 +38,17 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     ]
     last: list[structlog.types.Processor]
     if format == "json":
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(foreign_text.json_text)]
+        last = [
+            _add_members,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(foreign_text.json_text),
+        ]
     else:
-        last = [_neutralise, structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_traceback)]
+        last = [
+            _drop_members,
+            _neutralise,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_traceback),
+        ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
     )
@@ -50,6 +59,19 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _add_members(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Put the members of a message beside the text; `event` stays the text, the kind of event is `kind`."""
+    members: dict[str, object] = event.pop(MEMBERS, {})
+    if "event" in members:
+        members["kind"] = members.pop("event")
+    return {**members, **event}
+
+
+def _drop_members(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    event.pop(MEMBERS, None)
+    return event
 
 
 def _neutralise(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
