@@ -6,7 +6,6 @@ Text for people; with `log.format = "json"` the message's members stand beside t
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.message import Message
@@ -94,5 +93,5 @@ def _outcome(result: Result) -> str:
 
 def _write(level: int, text: str, message: Message) -> None:
     if log.isEnabledFor(level):
-        members: dict[str, Any] = message.model_dump(mode="json", exclude_none=True)
+        members = message.model_dump(mode="json", exclude_none=True)
         log.log(level, "%s", text, extra={MEMBERS: members})
