@@ -31,6 +31,7 @@ from gateway.model.event import Event, Report
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
 from gateway.mqtt.connection import MqttConnection, first_error
+from gateway.observability import service_manager
 from gateway.observability.event_log import EventLog
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
@@ -148,10 +149,14 @@ async def run(
     try:
         async with gateway(config, parts) as running:
             collecting = loop.create_task(garbage_collection.run(running.clock), name="garbage collection")
+            watchdog = loop.create_task(service_manager.run(running.clock), name="watchdog")
             if ready is not None:
                 ready(running)
+            service_manager.notify(service_manager.READY)
             await stop.wait()
             collecting.cancel()
+            watchdog.cancel()
+            service_manager.notify(service_manager.STOPPING)
             log.info("stopping: power goes to 0 W, sessions stay")
     finally:
         if signals:
