@@ -131,8 +131,9 @@ async def _accepted_commands(world: World, commands: LiveCommands) -> AsyncItera
 
 @contextlib.contextmanager
 def _recorded_warnings(world: World) -> Iterator[None]:
-    """Record the warnings that the gateway logs, at their times."""
+    """Record the warnings that the gateway logs, at their times; its events are recorded as the facility gets them."""
     handler = _WarningRecorder(world)
+    handler.addFilter(lambda record: record.name != "v2x.event")
     log = logging.getLogger("v2x")
     log.addHandler(handler)
     try:
