@@ -1,7 +1,7 @@
 """Parking bay: one EVSE of a station, its power stage, the car that is plugged in and their charging session.
 
 With ISO 15118-20 the EVCC and SECC engines communicate over the network of the world; a session that fails is retried
-while the car stays. Without a vehicle link the car is connected to the power stage directly.
+while the car stays, and one that has ended begins again at the charger's request. Without a vehicle link the car is connected to the power stage directly.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from emulators.charger.hardware.power_stage import Contactors, Fault, PowerStage
-from emulators.charger.secc.events import Measured, SeccEvent, SessionEnded
+from emulators.charger.secc.events import Measured, NeedsStated, SeccEvent, SessionEnded
 from emulators.charger.secc.secc import EvseSecc
 from emulators.charger.station.power_path import CarPowerPath, Reading
 from emulators.charger.station.secc_power_path import SeccPowerPath
@@ -56,11 +56,25 @@ class _BayPowerPath(SeccPowerPath):
         super().__init__(stage, clock, observe, trace=trace)
         self._wake = wake
         self._car: Car | None = None
+        self.woken = asyncio.Event()  # a new session of the car is requested
 
     def connect_car(self, car: Car | None) -> None:
         """Connect a car, or none."""
         self._car = car
         self.secc.connect_battery(car)
+        self.woken.clear()
+
+    @property
+    def plugged(self) -> bool:
+        return self._car is not None
+
+    def wake_vehicle(self) -> None:
+        self.woken.set()
+
+    def _on_event(self, event: SeccEvent) -> None:
+        if isinstance(event, NeedsStated):
+            self.woken.clear()
+        super()._on_event(event)
 
     def set_power(self, power_w: float, now: float) -> None:
         before = self.requested_w
@@ -169,6 +183,7 @@ class ParkingBay:
             if self.session is not None:
                 await self.session.unplug()
             self.wake()
+            self.power_path.wake_vehicle()  # ends the wait for a request, too
             sessions, self._sessions = self._sessions, None
             if sessions is not None:
                 with contextlib.suppress(asyncio.CancelledError):
@@ -204,9 +219,10 @@ class ParkingBay:
             if self._fast is not None:
                 self._skipped += self._fast.skipped
                 self._fast = None
-            if (ok and self._error_code is None) or self.car is not car:
-                return
-            await self.clock.sleep(RETRY_AFTER_S)
+            if ok and self._error_code is None:
+                await power_path.woken.wait()
+            elif self.car is car:
+                await self.clock.sleep(RETRY_AFTER_S)
             while self._error_code is not None and self.car is car:  # until the fault is cleared
                 await self.clock.sleep(RETRY_AFTER_S)
             if self.car is not car:

@@ -53,7 +53,9 @@ class ConnectorSessions:
         """End the vehicle's session and its transaction. `well` is False after a communication error."""
         if evse.transaction is not None and well:
             self.end(evse, TriggerReason.stop_authorized, StopReason.stopped_by_ev)
-        self.unplug(evse)
+        elif evse.transaction is not None:
+            self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, vehicle_left=True)
+        self._clear_vehicle(evse)
 
     def plug_in(self, evse: EvseState, needs: Needs, token: str | None) -> None:
         """Connect a vehicle with its charging needs, or update the needs during a transaction.
@@ -91,8 +93,14 @@ class ConnectorSessions:
         """Disconnect the vehicle; a running transaction ends."""
         if evse.transaction is not None:
             self.end(evse, TriggerReason.ev_communication_lost, StopReason.ev_disconnected, vehicle_left=True)
+        evse.finishing = False
+        self._clear_vehicle(evse)
+
+    def _clear_vehicle(self, evse: EvseState) -> None:
+        """Drop what the vehicle stated; the connector stays occupied while the vehicle is plugged in."""
         evse.vehicle = evse.initial_needs = evse.allowed_transfers = None
-        evse.authorize_answered = evse.finishing = False
+        evse.authorize_answered = False
+        evse.finishing = evse.finishing and evse.power_path.plugged
         self._availability.update_status(evse)
 
     def fault(self, evse: EvseState, code: str | None) -> None:
@@ -203,6 +211,8 @@ class ConnectorSessions:
         context.messages.started(evse, new)
         if start.profile is not None:
             self._profiles.install(evse.number, {**start.profile, "transactionId": new.id}, context.wall(), new.id)
+        if evse.vehicle is None:
+            evse.power_path.wake_vehicle()
         context.later(self._open(evse) if evse.vehicle is not None else self._wait_for_vehicle(evse, new))
         context.save("transactions")
         return new

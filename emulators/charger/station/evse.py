@@ -63,6 +63,7 @@ class EvseState:
             return ConnectorStatus.faulted
         if not self.operative or self.resetting:
             return ConnectorStatus.unavailable if self.transaction is None else ConnectorStatus.occupied
-        if self.vehicle is not None or self.transaction is not None or self.pending_start is not None:
+        used = self.vehicle is not None or self.transaction is not None or self.pending_start is not None
+        if used or self.power_path.plugged:
             return ConnectorStatus.occupied
         return ConnectorStatus.reserved if reserved else ConnectorStatus.available

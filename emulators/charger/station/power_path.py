@@ -107,6 +107,11 @@ class PowerPath(Protocol):
         """Rated discharging power, magnitude; 0 if unidirectional."""
         return self.stage.spec.max_discharge_w
 
+    @property
+    def plugged(self) -> bool:
+        """True while a cable connects a vehicle, whose session may have ended (control pilot); False if unknown."""
+        return False
+
     def attach(self, station: VehicleEvents, number: int) -> None:
         """Report vehicles at this EVSE to its station."""
         self.station, self.number = station, number
@@ -125,6 +130,9 @@ class PowerPath(Protocol):
 
     def renegotiate(self) -> bool:
         """Request a new service selection from the vehicle; return False if the station can select it directly."""
+
+    def wake_vehicle(self) -> None:
+        """Request a new session of a vehicle that is still plugged in, by the control pilot."""
 
 
 class CarPowerPath(PowerPath):

@@ -180,6 +180,8 @@ class Station:
         self.profiles.drop_volatile()  # DER controls persist (R01.FR.03)
         self.availability.reset_done(list(self.evses.values()), 0)
         await self.link.reboot(reason)
+        for evse in self.evses.values():
+            evse.power_path.wake_vehicle()
 
     def started_up(self) -> None:
         """Record the security event that follows an accepted boot (A04; 2.x only)."""

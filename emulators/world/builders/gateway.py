@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulators.scenario.scenario import Scenario, ScenarioError
+from emulators.scenario.tables import ChargerPart
 from emulators.world.network import GATEWAY_ID, ConnectionSettings
 from gateway.config import Config, ConfigError, from_table
 
@@ -25,11 +26,7 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
     site: dict[str, Any] = part.model_dump(
         include={"import_limit_w", "export_limit_w", "min_soc_pct"}, exclude_none=True
     )
-    stations = [
-        {"id": name} | ({"vendor_profile": charger.vendor_profile} if charger.vendor_profile else {})
-        for charger in scenario.charger
-        for name in charger.ids()
-    ]
+    stations = [_station(charger, name) for charger in scenario.charger for name in charger.ids()]
     mqtt = {"gateway_id": GATEWAY_ID, "telemetry_s": scenario.telemetry, "homeassistant": "off"}
     return from_table(
         {
@@ -43,3 +40,13 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
             "blue_switch": connection.get("blue_switch", {}),
         }
     )
+
+
+def _station(charger: ChargerPart, name: str) -> dict[str, Any]:
+    """Return the table of a station, with the rated powers where its OCPP version cannot report them."""
+    table: dict[str, Any] = {"id": name}
+    if charger.vendor_profile:
+        table["vendor_profile"] = charger.vendor_profile
+    if charger.ocpp != "2.1":
+        table |= {"max_charge_w": charger.max_charge_w, "max_discharge_w": charger.max_discharge_w}
+    return table
