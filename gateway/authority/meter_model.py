@@ -46,7 +46,9 @@ _SPAN_NOW = [0, 1, 6, 7]  # members of `Span` that a reading is compared with
 MEMORY_S = 300.0  # time constant with which costs are forgotten
 MOST_COST_W = 20_000.0
 DELAY_COST_W_PER_S = 600.0  # of a change of the delay
-UNSTAMPED_COST_W_PER_S = 150.0  # of a delay other than the one that the time stamp shows
+UNSTAMPED_COST_W_PER_S = 150.0  # of a longer delay than the time stamp shows: it may be that of publication
+CLOCK_COST_W_PER_S = 600.0  # of another delay, for which the clocks have to differ
+PUBLISHED_S = 2.0  # a reading whose time stamp is older is not stamped at its publication
 PLAUSIBLE_SHARE = 0.1  # of the difference in base load: a cost up to this above the least one is as plausible
 POSSIBLE_SHARE = 1.1  # likewise, while a limit is or was exceeded
 BEYOND_W = 50.0  # above a limit, and above the highest load so far
@@ -110,6 +112,12 @@ class _Hypotheses:
     def widest_w(self, swing_w: float) -> tuple[float, float]:
         """Return the extremes of all possible delays; loads may have hidden in movements of up to `swing_w`."""
         return _extremes_w(self.loads_w[:, DELAYS:], self.cost_w[DELAYS:], POSSIBLE_SHARE, swing_w)
+
+
+def _prior_cost_w(later_s: Array, stamped_s: float) -> Array:
+    """Return the cost of delays that are longer than the one that the time stamp shows, or shorter (negative)."""
+    longer_w_per_s = UNSTAMPED_COST_W_PER_S if stamped_s < PUBLISHED_S else CLOCK_COST_W_PER_S
+    return np.where(later_s > 0, longer_w_per_s * later_s, -CLOCK_COST_W_PER_S * later_s)
 
 
 def _extremes_w(loads_w: Array, cost_w: Array, share: float, allowed_w: float = 0.0) -> tuple[float, float]:
@@ -222,7 +230,7 @@ class MeterModel:
         delay_s, measured = np.array((stamped_s, *CANDIDATES)), now - stamped_s
         stamped = self.history.within(measured - STEP_S / 2, measured + STEP_S / 2)
         spans = np.array((stamped, *self.history.spans(now))).T
-        unstamped_w = UNSTAMPED_COST_W_PER_S * np.abs(delay_s - stamped_s)
+        unstamped_w = _prior_cost_w(delay_s - stamped_s, stamped_s)
         if before is None:
             loads_w = grid_w - np.stack(((spans[0] + spans[1]) / 2, spans[1], spans[0]))
             cost_w = np.concatenate((unstamped_w, np.zeros(DELAYS)))

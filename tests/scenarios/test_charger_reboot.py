@@ -60,9 +60,7 @@ def calls(lines: list[Line], action: str, since: float) -> list[dict[str, Any]]:
     ("ocpp", "profile"), [("1.6", "negative-limit"), ("2.0.1", "negative-limit"), ("2.1", "generic-2.1")]
 )
 @pytest.mark.parametrize("link", ["iso15118-20", "none"])
-def test_an_island_is_supplied_again_soon_after_its_charger_has_rebooted(
-    ocpp: str, profile: str, link: str
-) -> None:
+def test_an_island_is_supplied_again_soon_after_its_charger_has_rebooted(ocpp: str, profile: str, link: str) -> None:
     result = simulate(parse(ISLAND.format(ocpp=ocpp, profile=profile, link=link), "island"))
     assert result.violations == []
     assert result.figures["dark_s"] <= 20.0  # the transfer, the boot and the new session

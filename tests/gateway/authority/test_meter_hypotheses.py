@@ -79,7 +79,9 @@ def explain(
     """Return the estimates after a reading."""
     delays = [stamped_s, *CANDIDATES]
     spans = [history.within(now - one - 0.5, now - one + 0.5) for one in delays]
-    unstamped = [rules.UNSTAMPED_COST_W_PER_S * abs(one - stamped_s) for one in delays]
+    longer = rules.UNSTAMPED_COST_W_PER_S if stamped_s < rules.PUBLISHED_S else rules.CLOCK_COST_W_PER_S
+    rates = [longer if one > stamped_s else rules.CLOCK_COST_W_PER_S for one in delays]
+    unstamped = [rate * abs(one - stamped_s) for rate, one in zip(rates, delays, strict=True)]
     if before is None:
         loads = [(grid_w - (one.low_w + one.high_w) / 2, grid_w - one.high_w, grid_w - one.low_w) for one in spans]
         return Explained(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gateway.authority.power_history import LONGEST_DELAY_S
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode
 from gateway.model.moment import rfc3339
@@ -95,7 +96,10 @@ class Case:
             part = [one for one in trace if begin <= one.at < end]
             if not part:
                 continue
-            allowed_s = self.timing.allowed_s(_swing_w(part))
+            swing_w = _swing_w(part)
+            allowed_s = self.timing.allowed_s(swing_w)
+            allowed_s += self.timing.hidden_s(swing_w) if self._hidden(trace, begin) else 0.0
+            allowed_s += 0.0 if begin else self.timing.learning_s
             above = [one for one in part if self.excess_w(one) > TOLERANCE_W]
             if len(above) * STEP_S > allowed_s:
                 most_w = max(self.excess_w(one) for one in above)
@@ -107,6 +111,13 @@ class Case:
         spread_w = max(max(order) - min(order) for order in zip(*rest, strict=True))
         if spread_w > REST_W:
             yield f"orders differ by {spread_w:.0f} W at rest: {rest[0]}, {rest[len(rest) // 2]}, {rest[-1]}"
+
+    def _hidden(self, trace: Sequence[Moment], begin: float) -> bool:
+        """Return whether controlled power moves when the load does, as far as the readings tell."""
+        timing = self.timing
+        earlier_s = timing.evse_meter_s if timing.known_delay else LONGEST_DELAY_S + timing.meter_period_s
+        around = [one for one in trace if begin - earlier_s <= one.at <= begin + timing.shown_s]
+        return _swing_w(around) > TOLERANCE_W
 
     def excess_w(self, one: Moment) -> float:
         """Return the power above a limit: by what commands request, or which energy management could prevent."""

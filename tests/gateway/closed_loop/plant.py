@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from gateway.authority.meter_model import OPEN_S
+from gateway.authority.meter_model import OPEN_S, PUBLISHED_S
 from gateway.authority.power_history import LONGEST_DELAY_S
 from gateway.bench.plain_station import PlainStations
 from gateway.energy.settings import EnergySection
@@ -19,6 +19,7 @@ from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import UNMANAGED, ServiceRig, service_rig
 
 STEP_S = 0.25
+STALE_S = 10.0  # of an input whose period is unknown
 SLACK_S = 1.0 + 4 * STEP_S  # interval of energy management, steps of the simulation
 TOLERANCE_W = 60.0
 STORAGE_W = 5000.0
@@ -36,14 +37,42 @@ class Timing:
     charger_w_per_s: float = 1e6
     evse_meter_s: float = 1.0
 
+    @property
+    def known_delay(self) -> bool:
+        """True where the readings show when they were measured: the time stamp is not that of the publication."""
+        return self.stamped and self.meter_delay_s >= PUBLISHED_S
+
+    @property
+    def shown_s(self) -> float:
+        """Return the longest time after which a reading shows a load."""
+        return self.meter_delay_s + self.meter_period_s
+
     def allowed_s(self, swing_w: float) -> float:
         """Return how long a limit may be exceeded: one period and delay of the meter, one delay and ramp of a charger.
 
         `swing_w`: the most that the power of one EVSE moves meanwhile. Nobody can react to a load before the meter has
         shown it, nor faster than the charger.
         """
-        moving_s = self.charger_delay_s + swing_w / self.charger_w_per_s
-        return self.meter_delay_s + self.meter_period_s + moving_s + SLACK_S
+        return self.shown_s + self._moving_s(swing_w) + SLACK_S
+
+    def hidden_s(self, swing_w: float) -> float:
+        """Return how much longer a limit may be exceeded by a load that changes while controlled power moves.
+
+        Where the delay of the meter is unknown, a reading may be as old as `LONGEST_DELAY_S`, and the movement explains
+        it as well as the load does. The load is proven by the first reading after the movement has ended, its end was
+        measured at the EVSE, and the longest delay has passed. Until then to react to it would be to react to the own
+        movement, which is a cycle wherever the load has not changed.
+        """
+        unknown_s = 0.0 if self.known_delay else LONGEST_DELAY_S - self.meter_delay_s
+        return unknown_s + self.evse_meter_s + self.meter_period_s + self._moving_s(swing_w)
+
+    @property
+    def learning_s(self) -> float:
+        """Return how much longer a limit may be exceeded at the start, until three readings show a long period."""
+        return 2 * self.meter_period_s if self.shown_s > STALE_S else 0.0
+
+    def _moving_s(self, swing_w: float) -> float:
+        return self.charger_delay_s + swing_w / self.charger_w_per_s
 
     @property
     def settles_s(self) -> float:
