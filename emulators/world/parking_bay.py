@@ -1,7 +1,8 @@
 """Parking bay: one EVSE of a station, its power stage, the car that is plugged in and their charging session.
 
-With ISO 15118-20 the EVCC and SECC engines communicate over the network of the world; a session that fails is retried
-while the car stays, and one that has ended begins again at the charger's request. Without a vehicle link the car is connected to the power stage directly.
+With ISO 15118-20 the EVCC and SECC engines communicate over the network of the world. While the car stays, a session
+that fails is retried, and one that has ended begins again at the charger's request. Without a vehicle link the car is
+connected to the power stage directly.
 """
 
 from __future__ import annotations

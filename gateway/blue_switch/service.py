@@ -13,7 +13,7 @@ import asyncio
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.authority.soc_floors import NO_DISCHARGE_PCT
@@ -42,13 +42,28 @@ HORIZON_S = neighbours.HORIZON_S
 
 
 @dataclass(slots=True)
+class _Counted:
+    """Energy of one register during a stay: from its first reading on, which may come after the vehicle."""
+
+    before_wh: float = 0.0  # of the same deployment, in an earlier run
+    begin_wh: float | None = None
+
+    def at(self, register_wh: float | None) -> float:
+        """Return the energy counted up to a reading."""
+        if register_wh is None:
+            return self.before_wh
+        self.begin_wh = register_wh if self.begin_wh is None else self.begin_wh
+        return self.before_wh + register_wh - self.begin_wh
+
+
+@dataclass(slots=True)
 class _Stay:
-    """A session that was reported to the coordinator, with the meter registers at its beginning."""
+    """A session that was reported to the coordinator, with its energy."""
 
     session: str
     vehicle: str
-    discharged_wh: float
-    charged_wh: float
+    discharged: _Counted = field(default_factory=_Counted)
+    charged: _Counted = field(default_factory=_Counted)
     soc_pct: float | None = None
 
 
@@ -226,7 +241,6 @@ class VehicleLendingService:
 
     def _vehicle(self, state: EvseControlState, now: float, wall: float) -> list[Decided]:
         evse, stay = state.evse, self._stays.get(state.name)
-        discharged, charged = evse.discharged.total_wh or 0.0, evse.charged.total_wh or 0.0
         if stay is not None and (evse.session != stay.session or (evse.vehicle or stay.vehicle) != stay.vehicle):
             del self._stays[state.name]
             self._floors_pct.pop(state.name, None)
@@ -237,9 +251,9 @@ class VehicleLendingService:
         if stay is None:
             if not evse.vehicle or not self._concerns(evse.vehicle):
                 return []  # not identified, or of no concern
-            return self._arrive(state, _Stay(evse.session, evse.vehicle, discharged, charged), now, wall)
+            return self._arrive(state, _Stay(evse.session, evse.vehicle), now, wall)
         stay.soc_pct = evse.soc_pct if evse.soc_pct is not None else stay.soc_pct
-        supplied_wh, received_wh = discharged - stay.discharged_wh, charged - stay.charged_wh
+        supplied_wh, received_wh = stay.discharged.at(evse.discharged.total_wh), stay.charged.at(evse.charged.total_wh)
         events = self.coordinator.metered(stay.vehicle, self.place, supplied_wh, received_wh, evse.soc_pct, wall, now)
         self._set_recharge(state.name, stay.vehicle)
         return events
@@ -252,10 +266,11 @@ class VehicleLendingService:
     def _arrive(self, state: EvseControlState, stay: _Stay, now: float, wall: float) -> list[Decided]:
         evse, vehicle = state.evse, stay.vehicle
         self._stays[state.name] = stay
+        stay.discharged.at(evse.discharged.total_wh)
+        stay.charged.at(evse.charged.total_wh)
         deployment = self.coordinator.deployments.get((self.place, vehicle))
         if deployment is not None:  # deployed since an earlier run: its registers go on from there
-            stay.discharged_wh -= deployment.discharged_wh
-            stay.charged_wh -= deployment.charged_wh
+            stay.discharged.before_wh, stay.charged.before_wh = deployment.discharged_wh, deployment.charged_wh
             self._floors_pct[state.name] = deployment.floor_pct
             self._set_recharge(state.name, vehicle)
             return []

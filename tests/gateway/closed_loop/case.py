@@ -1,7 +1,8 @@
 """One run of the closed loop, and what the law of issue 13 demands of it.
 
 The law: after each change of the base load the power is above a limit for no longer, in total, than one period and one
-delay of the grid's meter and one delay and ramp of a charger; 60 s after the last change the orders have come to rest,
+delay of the grid's meter and one delay and ramp of a charger, and, where the load changes while controlled power moves,
+until the readings can tell the two apart (`Timing.hidden_s`); 60 s after the last change the orders have come to rest,
 or later where the meters are so slow that the cut, what it did and its confirmation take longer (`Timing.settles_s`).
 """
 

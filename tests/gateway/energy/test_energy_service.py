@@ -14,7 +14,7 @@ from gateway.blue_switch.service import VehicleLendingService
 from gateway.energy.service import EnergyService
 from gateway.energy.settings import EnergySection, TierTable
 from gateway.model.energy_state import MainSwitch, Phase, SharedEnergyState, SiteNeedState
-from gateway.model.event import VehicleIdentified
+from gateway.model.event import Metered, SessionStarted, VehicleIdentified
 from gateway.model.moment import rfc3339
 from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
@@ -189,6 +189,27 @@ async def test_a_deployed_car_of_unknown_arrival_is_charged_by_what_the_meter_co
         assert rig.energy_service.lending.recharge_pct["CP1-1"] == pytest.approx(evse.soc_pct + 17.5)
         left = energy_to_return(coordinator.deployments["home", "LENT"], coordinator.registry.cars["LENT"])
         assert left.charge_wh == pytest.approx(7000)
+
+
+async def test_registers_that_a_restarted_gateway_reads_late_count_nothing() -> None:
+    """The session is known before its meter reports: the lifetime of the register is not energy of the deployment."""
+    async with service_rig("CP1-1", energy=ISLAND, plugged=False) as rig:
+        rig.stations.evses["CP1-1"].metered_on_call = True
+        coordinator = parse(LENT, "lent.toml")
+        lending, now = rig.lending(coordinator, None), rig.clock.now()
+        rig.service.report(SessionStarted("CP1-1", now, "tx"))
+        rig.service.report(VehicleIdentified("CP1-1", now, "LENT"))
+        deployed = Deployment("LENT", "home", "A", rig.clock.wall(), 80.0, 25.0, 40_000.0, 1000.0, 6000.0)
+        coordinator.deployments["home", "LENT"] = deployed
+        for into_wh, out_wh in ((None, None), (4e6, None), (4e6, 7e6), (4e6, 7e6 + 10)):
+            at = rig.clock.now()
+            rig.service.report(
+                Metered("CP1-1", at, power_w=-3600.0, energy_charged_wh=into_wh, energy_discharged_wh=out_wh)
+            )
+            await live(rig, rig.energy_service, 5, True, 700.0, lending)
+        counted = coordinator.deployments["home", "LENT"]
+        assert counted.discharged_wh == pytest.approx(6010.0)
+        assert counted.charged_wh == pytest.approx(1000.0)
 
 
 async def test_an_outage_continues_after_a_restart_and_ends_when_all_energy_is_returned() -> None:
