@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -199,8 +200,8 @@ async def test_registers_that_a_restarted_gateway_reads_late_count_nothing() -> 
         lending, now = rig.lending(coordinator, None), rig.clock.now()
         rig.service.report(SessionStarted("CP1-1", now, "tx"))
         rig.service.report(VehicleIdentified("CP1-1", now, "LENT"))
-        deployed = Deployment("LENT", "home", "A", rig.clock.wall(), 80.0, 25.0, 40_000.0, 1000.0, 6000.0)
-        coordinator.deployments["home", "LENT"] = deployed
+        deployed = Deployment("LENT", "home", "A", rig.clock.wall(), 80.0, 25.0, 40_000.0)
+        coordinator.deployments["home", "LENT"] = replace(deployed, discharged_wh=6000.0, charged_wh=1000.0)
         for into_wh, out_wh in ((None, None), (4e6, None), (4e6, 7e6), (4e6, 7e6 + 10)):
             at = rig.clock.now()
             rig.service.report(
