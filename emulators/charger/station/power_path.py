@@ -215,6 +215,9 @@ class CarPowerPath(PowerPath):
     def renegotiate(self) -> bool:
         return False
 
+    def wake_vehicle(self) -> None:
+        """Without vehicle communication there is no session to begin."""
+
     def unplug(self, now: float) -> None:
         """Disconnect the car."""
         self.close(now)

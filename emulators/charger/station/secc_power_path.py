@@ -90,6 +90,9 @@ class SeccPowerPath(PowerPath):
         self.secc.renegotiate(services=True)
         return True
 
+    def wake_vehicle(self) -> None:
+        """The vehicle begins its sessions by itself."""
+
     # events of the SECC
 
     def _on_event(self, event: SeccEvent) -> None:
