@@ -214,10 +214,9 @@ class Island:
             self._go(Phase.OPENING, "proof_lost", "The main switch is no longer confirmed open.")
             return
         healthy_s = self.grid.healthy_s(inputs.now)
-        if not self._commanded and (
-            self.grid.may_reconnect(inputs.now)
-            or (self.grid.status is GridStatus.HEALTHY and healthy_s >= self.settings.unsupplied_reconnect_s)
-        ):
+        healthy, unsupplied = self.grid.status is GridStatus.HEALTHY, inputs.formed is not True
+        soon = healthy and unsupplied and healthy_s >= self.settings.unsupplied_reconnect_s
+        if not self._commanded and (soon or self.grid.may_reconnect(inputs.now)):
             self._go(Phase.CLOSING, "closing_main_switch", f"The grid has been healthy for {healthy_s:.0f} s.")
             return
         if inputs.emergency:

@@ -299,3 +299,17 @@ def test_a_site_without_a_switch_waits() -> None:
     assert bench.orders.phase in ZERO
     bench.run(310, WELL)
     assert bench.phase() is Phase.RETURNING
+
+
+def test_an_island_of_an_unknown_source_is_supplied_until_the_reconnect_delay_has_passed() -> None:
+    bench = Bench(sources=[]).run(60, WELL).run(60, GONE, formed=True)
+    assert bench.phase() is Phase.DARK
+    bench.run(299, WELL, formed=True)
+    assert "closing_main_switch" not in bench.codes()
+    bench.run(2, WELL, formed=True)
+    assert "closing_main_switch" in bench.codes()
+
+
+def test_a_site_without_supply_is_reconnected_soon() -> None:
+    bench = Bench(sources=[]).run(60, WELL).run(60, GONE, formed=False).run(22, WELL, formed=False)
+    assert "closing_main_switch" in bench.codes()
