@@ -1,7 +1,7 @@
 """Messages to the service manager (sd_notify of systemd): ready, alive, stopping.
 
-Without `NOTIFY_SOCKET` in the environment nothing is sent. The watchdog is served from the event loop, so a loop that is
-blocked for `WATCHDOG_USEC` is restarted by the manager.
+Without `NOTIFY_SOCKET` in the environment nothing is sent. The watchdog is served from the event loop, so a process
+whose loop is blocked for `WATCHDOG_USEC` is restarted by the manager.
 """
 
 from __future__ import annotations
