@@ -1,6 +1,7 @@
 """Distribution of the tests to the workers of pytest-xdist: the longest ones start first, some modules stay together.
 
-Without this order a test of a minute that starts last leaves the other worker without work. Modules stay together where
+Without this order a test of a minute that starts last leaves the other workers without work. Of three or more workers
+the last one runs the tests that mostly wait, for a peer or a lease, while the others use the processors. Modules stay together where
 their tests share a result that takes long, such as sessions of a peer. The groups of pytest-xdist (`xdist_group`) have
 no effect with pytest 9.2, and each of its other modes moves whole modules.
 """
@@ -39,14 +40,28 @@ def position(nodeid: str) -> int:
     return next((index for index, prefix in enumerate(LONGEST) if nodeid.startswith(prefix)), len(LONGEST))
 
 
+def waits(nodeid: str) -> bool:
+    """Return whether a test mostly waits."""
+    return nodeid.startswith(WAITING)
+
+
 def scheduler(config: pytest.Config, log: Any) -> Any:
     """Return a scheduler that gives each worker the next test, or the next module of `TOGETHER`."""
     from xdist.scheduler import LoadScopeScheduling
 
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return _unit(nodeid)
+
+        def _assign_work_unit(self, node: Any) -> None:
+            """Assign the first unit of the kind that the worker runs, of the other kind where none is left."""
+            waiting = self.numnodes > 2 and node.gateway.id == f"gw{self.numnodes - 1}"
+            found = next((unit for unit in self.workqueue if waits(unit) is waiting), next(iter(self.workqueue)))
+            self.workqueue.move_to_end(found, last=False)
+            super()._assign_work_unit(node)
+
     config.option.loadscopereorder = False  # it would put modules with many tests first
-    scheduling = LoadScopeScheduling(config, log)
-    scheduling._split_scope = _unit  # what xdist's own schedulers by file and by group override
-    return scheduling
+    return Scheduling(config, log)
 
 
 def _unit(nodeid: str) -> str:

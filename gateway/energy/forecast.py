@@ -7,7 +7,7 @@ days; the last value measured.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from operator import itemgetter
 
 from gateway.energy.time_steps import parts
 from gateway.model.site import Forecast
@@ -18,15 +18,10 @@ SLOTS = int(DAY_S / SLOT_S)
 NEWEST_WEIGHT = 0.3  # of the newest day in the mean
 
 
-class Origin(StrEnum):
-    """Source of a step's value."""
-
-    FORECAST = "forecast"
-    PAST_DAYS = "past_days"
-    LAST = "last"
-
-
-SIGMA = {Origin.FORECAST: 0.15, Origin.PAST_DAYS: 0.25, Origin.LAST: 0.4}  # standard deviation, of the value
+# standard deviation of a value, relative to it, by its source
+FORECAST_SIGMA = 0.15
+PAST_DAYS_SIGMA = 0.25
+LAST_SIGMA = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +94,9 @@ class DayProfile:
 
     def outlook(self, start: float, step_s: float, steps: int, forecast: Forecast | None = None) -> Outlook:
         """Return the next `steps` steps; ValueError without a forecast, a past day or a measurement of load."""
-        load, load_from = _series(start, step_s, steps, forecast, "load_w", self._load)
-        pv, pv_from = _series(start, step_s, steps, forecast, "pv_w", self._pv, default_w=0.0)
-        return Outlook(
-            step_s,
-            tuple(load),
-            tuple(pv),
-            tuple(SIGMA[origin] for origin in load_from),
-            tuple(SIGMA[origin] for origin in pv_from),
-        )
+        load_w, load_sigma = _series(start, step_s, steps, forecast, "load_w", self._load)
+        pv_w, pv_sigma = _series(start, step_s, steps, forecast, "pv_w", self._pv, default_w=0.0)
+        return Outlook(step_s, load_w, pv_w, load_sigma, pv_sigma)
 
 
 def _series(
@@ -118,33 +107,36 @@ def _series(
     name: str,
     day: _Day,
     default_w: float | None = None,
-) -> tuple[list[float], list[Origin]]:
-    """Return the mean of each step and its source, the worst of its parts.
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean of each step and its relative standard deviation, the greatest of its parts.
 
     `default_w` for a quantity that was never measured, None is an error.
     """
-    series = sorted(forecast.series, key=lambda period: period.start) if forecast else []
-    edges = sorted({edge for period in series for edge in (period.start, period.start + period.duration_s)})
+    end = start + steps * step_s
+    periods = [] if forecast is None else [(one.start, one.start + one.duration_s, one) for one in forecast.series]
+    series = sorted((one for one in periods if one[0] < end and one[1] > start), key=itemgetter(0))
+    edges = sorted({edge for period in series for edge in period[:2]})
+    last_w = day.recent if day.recent is not None else default_w
     values: list[float] = []
-    origins: list[Origin] = []
+    sigmas: list[float] = []
     at = 0
     for number in range(steps):
-        total, worst = 0.0, Origin.FORECAST
+        total = sigma = 0.0
         for middle, seconds in parts(edges, start + number * step_s, start + (number + 1) * step_s):
-            while at < len(series) - 1 and series[at].start + series[at].duration_s <= middle:
+            while at < len(series) - 1 and series[at][1] <= middle:
                 at += 1
             value: float | None = None
-            if at < len(series) and series[at].start <= middle < series[at].start + series[at].duration_s:
-                value = getattr(series[at], name)
-            origin = Origin.FORECAST
+            part_sigma = FORECAST_SIGMA
+            if series and series[at][0] <= middle < series[at][1]:
+                value = getattr(series[at][2], name)
             if value is None:
-                value, origin = day.mean[int(middle % DAY_S // SLOT_S)], Origin.PAST_DAYS
+                value, part_sigma = day.mean[int(middle % DAY_S // SLOT_S)], PAST_DAYS_SIGMA
             if value is None:
-                value, origin = day.recent if day.recent is not None else default_w, Origin.LAST
+                value, part_sigma = last_w, LAST_SIGMA
             if value is None:
                 raise ValueError("the site's load is unknown: no forecast, no past day, no measurement")
             total += max(0.0, value) * seconds
-            worst = max(worst, origin, key=SIGMA.__getitem__)
+            sigma = max(sigma, part_sigma)
         values.append(total / step_s)
-        origins.append(worst)
-    return values, origins
+        sigmas.append(sigma)
+    return tuple(values), tuple(sigmas)

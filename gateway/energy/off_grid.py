@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.authority.grid_limits import ISLAND_MARGIN
 from gateway.authority.soc_floors import METER_EFFICIENCY
-from gateway.energy.forecast import SIGMA, DayProfile, Origin, Outlook
+from gateway.energy.forecast import LAST_SIGMA, DayProfile, Outlook
 from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.resilience.autonomy import Hours, autonomy
@@ -94,7 +94,7 @@ class OffGrid:
         if outlook is None:
             if total <= 0:
                 return {}
-            sigma = (SIGMA[Origin.LAST],)
+            sigma = (LAST_SIGMA,)
             outlook = Outlook(OUTLOOK_STEP_S, (total,), (0.0,), sigma, sigma)
         coming = self._deliveries(view)
         if not tiers:

@@ -54,19 +54,22 @@ def _hours(
     sign: float,
 ) -> float:
     h = outlook.step_s / 3600
-    steps = int(HORIZON_H / h)
-    per_day = min(len(outlook), max(1, round(24 / h)))
-    coming = sorted(deliveries)
-    for step in range(steps):
-        index = step if step < len(outlook) else len(outlook) - per_day + (step - len(outlook)) % per_day
-        load = outlook.load_w[index] * load_share * max(0.1, 1 - sign * Z * outlook.load_sigma[index])
-        pv = outlook.pv_w[index] * max(0.0, 1 + sign * Z * outlook.pv_sigma[index])
-        while coming and coming[0][0] <= step * h:
-            energy_wh += coming[0][1]
-            full_wh += coming[0][1]
-            coming.pop(0)
-        net_wh = (load - pv) * h
-        if net_wh > energy_wh:
-            return (step + energy_wh / net_wh) * h
-        energy_wh = min(energy_wh - net_wh, full_wh)
+    known = len(outlook)
+    per_day = min(known, max(1, round(24 / h)))
+    net_wh = [
+        (load * load_share * max(0.1, 1 - sign * Z * load_sigma) - pv * max(0.0, 1 + sign * Z * pv_sigma)) * h
+        for load, load_sigma, pv, pv_sigma in zip(
+            outlook.load_w, outlook.load_sigma, outlook.pv_w, outlook.pv_sigma, strict=True
+        )
+    ]
+    coming = sorted(deliveries, reverse=True)
+    for step in range(int(HORIZON_H / h)):
+        while coming and coming[-1][0] <= step * h:
+            _, delivered_wh = coming.pop()
+            energy_wh += delivered_wh
+            full_wh += delivered_wh
+        used_wh = net_wh[step if step < known else known - per_day + (step - known) % per_day]
+        if used_wh > energy_wh:
+            return (step + energy_wh / used_wh) * h
+        energy_wh = min(energy_wh - used_wh, full_wh)
     return HORIZON_H
