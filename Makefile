@@ -27,7 +27,7 @@ demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one 
 	$(BIN)/v2x demo $(ARGS)
 
 test: $(VENV)/.dev ## the tests; what needs Mosquitto, Java, Node or PostgreSQL skips with the reason if absent
-	$(PYTEST) -m 'not soak and not benchmark' -n 2 $(ARGS)
+	$(PYTEST) -m 'not soak and not benchmark' -n 3 $(ARGS)
 
 check: $(VENV)/.dev ## ruff, mypy --strict, import-linter, import circles
 	$(BIN)/ruff check .
@@ -36,8 +36,8 @@ check: $(VENV)/.dev ## ruff, mypy --strict, import-linter, import circles
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.import_circles
 
-soak: $(VENV)/.dev ## the long runs: fuzzing, kill rounds, mutants
-	$(PYTEST) -m soak --timeout=0 -p no:xdist $(ARGS)
+soak: $(VENV)/.dev ## all tests with all their examples, the long runs (fuzzing, kill rounds), mutants
+	V2X_SOAK=1 $(PYTEST) -m 'not benchmark' --timeout=0 -p no:xdist $(ARGS)
 	$(MAKE) mutants ARGS=
 
 mutants: $(VENV)/.dev ## mutation tests of what decides a power; ARGS='share limits' for some files

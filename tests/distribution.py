@@ -1,9 +1,9 @@
 """Distribution of the tests to the workers of pytest-xdist: the longest ones start first, some modules stay together.
 
 Without this order a test of a minute that starts last leaves the other workers without work. Of three or more workers
-the last one runs the tests that mostly wait, for a peer or a lease, while the others use the processors. Modules stay together where
-their tests share a result that takes long, such as sessions of a peer. The groups of pytest-xdist (`xdist_group`) have
-no effect with pytest 9.2, and each of its other modes moves whole modules.
+the last one runs the tests that mostly wait, for a peer or a lease, while the others use the processors. Modules stay
+together where their tests share a result that takes long, such as sessions of a peer. The groups of pytest-xdist
+(`xdist_group`) have no effect with pytest 9.2, and each of its other modes moves whole modules.
 """
 
 from __future__ import annotations
@@ -17,6 +17,16 @@ TOGETHER = (
     "tests/interop/test_programs.py",
     "tests/protocols/exi/test_declarations.py",
     "tests/protocols/exi/test_exificient.py",
+)
+WAITING = (
+    "tests/gateway/crash",
+    "tests/interop/test_ocpp_ws_cli.py",
+    "tests/interop/test_mosquitto",
+    "tests/interop/test_programs.py",
+    "tests/emulators/world/test_sockets.py",
+    "tests/gateway/cli/test_gateway_process.py",
+    "tests/scenarios/test_discharge_end_to_end.py::test_the_demo_over_real_sockets",
+    "tests/scenarios/test_discharge_end_to_end.py::test_separate_processes",
 )
 LONGEST = (  # in the order of the run; the peer's session timers need a core, so tests of one process run beside them
     "tests/interop/test_josev.py",

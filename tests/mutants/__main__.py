@@ -73,7 +73,11 @@ def main() -> int:
                     }
                 )
             )
-            environment = os.environ | {"HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": "1"}
+            environment = os.environ | {
+                "HYPOTHESIS_PROFILE": "mutants",
+                "V2X_SOAK": "1",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            }
             command = [sys.executable, "-m", "tests.mutants.run", str(job), str(OUTCOMES)]
             code = subprocess.run(command, cwd=copy, env=environment, check=False).returncode
             if code:

@@ -22,6 +22,7 @@ from emulators.site.site import Site, SiteSpec
 from emulators.site.storage import STORAGE_STAGE, Policy, Storage
 from emulators.site.switch import Position
 from tests.emulators.site.site_rig import NOON_TOKYO, Diary, a_car, run
+from tests.rounds import rounds
 
 Order = Literal["open", "closed"] | None
 
@@ -277,7 +278,7 @@ def test_a_deep_brown_out_counts_as_a_loss_of_the_grid() -> None:
         assert site.fed_dead_grid_wh == 0
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=rounds(6, 15), deadline=None)
 @given(
     st.lists(
         st.builds(

@@ -17,6 +17,7 @@ from gateway.energy.resilience.island_balance import fill_storage
 from gateway.energy.resilience.rotation import Rotation
 from gateway.energy.resource import Kind, Resource
 from tests.gateway.blue_switch.visits import SHELTERS, Case, least_dark_h
+from tests.rounds import rounds
 
 WALL = 1_799_971_200.0
 PLACES = dict.fromkeys(("depot", *SHELTERS), (35.6, 139.6))
@@ -73,7 +74,7 @@ cases = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=rounds(6, 15), deadline=None)
 @given(cases)
 def test_the_plan_is_near_the_best_order_of_visits(case: Case) -> None:
     """Dark hours of all three shelters together, over eight hours: at most 10 % of them above the optimum."""

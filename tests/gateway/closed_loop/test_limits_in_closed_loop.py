@@ -17,6 +17,7 @@ from gateway.model.result import Status
 from gateway.model.site import SitePolicy
 from tests.gateway.closed_loop.case import Case, Changes
 from tests.gateway.closed_loop.plant import TOLERANCE_W, Plant, Timing, plant
+from tests.rounds import rounds
 
 FIRST_S = 20.0
 ASKED_W = 6000.0
@@ -42,7 +43,7 @@ def law(examples: int) -> settings:
     unstamped meter whose delay was learned wrong.
     """
     phases = [Phase.explicit, Phase.reuse, Phase.generate]
-    return settings(max_examples=500 if SOAK else examples, phases=phases, derandomize=not SOAK)
+    return settings(max_examples=500 if SOAK else rounds(examples // 2, examples), phases=phases, derandomize=not SOAK)
 
 
 def changes(least_w: float, most_w: float) -> st.SearchStrategy[Changes]:

@@ -11,6 +11,7 @@ from gateway.model.event import FaultCleared, FaultRaised, PowerLimits, VehicleN
 from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import ServiceRig, service_rig
+from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
 
 EVSES = ("CP1-1", "CP2-1")
@@ -80,7 +81,7 @@ def within_hardware(rig: ServiceRig) -> None:
             assert -out_w <= fresh.power_w <= needs.limits.max_charge_w
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(50, 120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ACTIONS, max_size=25))
 @virtual_examples
 async def test_the_invariants(actions: list[Action]) -> None:

@@ -15,6 +15,7 @@ from gateway.energy.view import View
 from gateway.model.command import SiteMode
 from gateway.model.site import Grid, InputKind, Inputs, Price, PricePeriod, Storage, StorageModule, Storm
 from tests.gateway.energy.site_sim import START, Sim, SimCar
+from tests.rounds import rounds
 
 SHELTER = (
     TierTable(name="medical", priority=0, expected_w=700, critical=True),
@@ -127,7 +128,7 @@ def test_pv_surplus_goes_to_the_storage_first_then_to_the_cars_and_little_is_exp
     assert storage.soc_pct > 85
 
 
-@settings(max_examples=25)
+@settings(max_examples=rounds(8, 25))
 @given(
     st.lists(st.tuples(st.sampled_from(list(SiteMode)), st.integers(1, 90)), min_size=2, max_size=8), st.integers(0, 99)
 )
@@ -257,7 +258,7 @@ grids = st.lists(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=rounds(4, 8))
 @given(grids, st.booleans(), st.integers(0, 5))
 @example(  # the grid fails in the second in which the switch closes
     [(275, "well"), (5, "brown"), (922, "well"), (900, "slow"), (60, "well"), (210, "lie"), (216, "well")], False, 0

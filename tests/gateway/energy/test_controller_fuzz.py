@@ -33,6 +33,7 @@ from gateway.model.site import (
     Switch,
 )
 from tests.gateway.energy.site_sim import START
+from tests.rounds import rounds
 
 powers = st.floats(-1e7, 1e7)
 magnitudes = st.floats(0, 1e7)
@@ -137,7 +138,7 @@ SECTION = EnergySection(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=rounds(30, 60))
 @given(
     st.lists(
         st.tuples(

@@ -15,6 +15,7 @@ from gateway.model.result import Result
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.island_plant import IslandPlant
+from tests.rounds import rounds
 
 TIERS = (
     TierTable(name="medical", priority=0, expected_w=2000, critical=True),
@@ -246,7 +247,7 @@ orders = st.tuples(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=rounds(8, 20), deadline=None)
 @given(
     given_orders=st.lists(orders, max_size=6),
     lost_at=st.integers(2, 50),

@@ -13,6 +13,7 @@ from gateway.energy.resilience.collapse import CollapseWatch
 from gateway.energy.settings import EnergySection, TierTable
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.island_plant import RESTART_S, IslandPlant
+from tests.rounds import rounds
 
 NAMES = ("medical", "light", "kitchen", "cooling")
 TIERS = tuple(
@@ -80,7 +81,7 @@ async def test_an_overload_that_no_tier_can_shed_is_tried_less_and_less_often_an
         assert rig.energy_service.forming == "CP1-1"
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=rounds(3, 6), deadline=None)
 @given(
     draws=st.lists(st.floats(0.3, 3.0), min_size=4, max_size=4),
     steps=st.lists(st.tuples(st.integers(30, 300), st.sampled_from(NAMES), st.floats(0.0, 3.0)), max_size=3),
@@ -225,7 +226,7 @@ async def test_an_island_that_holds_without_a_load_meter_is_not_seen_as_collapse
         assert plant.dark_since_formed_s == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=rounds(8, 25), deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 14_000), st.integers(1, 120)), min_size=1, max_size=8))
 def test_without_a_load_meter_no_island_collapses_on_unseen(steps: list[tuple[float, int]]) -> None:
     """Any course of loads: an island that collapsed thrice has been seen, and one that never did has not."""

@@ -19,6 +19,7 @@ from gateway.energy.view import Orders, View
 from gateway.model.command import SiteMode
 from tests.gateway.energy.site_sim import Sim, SimCar
 from tests.gateway.energy.test_restart import restart
+from tests.rounds import rounds
 
 TIERS = (
     TierTable(name="medical", priority=0, expected_w=800, critical=True),
@@ -105,7 +106,7 @@ class BadSim(Sim):
             assert not storage_w
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=rounds(20, 60), deadline=None)
 @given(nights, st.floats(20, 95), st.floats(20, 95), st.floats(15, 90), st.booleans())
 def test_no_outage_night_violates_an_invariant(
     parts: list[Night], one: float, two: float, pack: float, parallel: bool

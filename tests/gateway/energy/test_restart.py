@@ -19,6 +19,7 @@ from gateway.model.command import SiteMode
 from gateway.model.site import Inputs
 from tests.gateway.energy.site_sim import Sim, SimCar
 from tests.gateway.energy.test_recharge_control import SECTION, load, lost
+from tests.rounds import rounds
 
 
 def rows(controller: SiteController) -> dict[str, str]:
@@ -130,7 +131,7 @@ def busy(hour: float) -> dict[str, float]:
     return {"site": 9000.0 if hour % 0.5 < 0.25 else 3000.0}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=rounds(4, 12), deadline=None)
 @given(st.lists(st.floats(0.05, 1.9), min_size=1, max_size=3), st.booleans())
 def test_the_demand_window_is_kept_across_restarts(at: list[float], remembers: bool) -> None:
     section = EnergySection(contract_w=8000.0)
@@ -165,7 +166,7 @@ damages: list[Callable[[str], str]] = [
 
 
 @given(st.sampled_from([persistence.OUTAGE, persistence.WINDOW, persistence.DAYS]), st.sampled_from(damages))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=rounds(6, 15), deadline=None)
 def test_a_damaged_row_is_left_out_and_named(key: str, damage: Callable[[str], str]) -> None:
     sim = night(section=SECTION.model_copy(update={"contract_w": 9000.0})).run(1.2)
     kept = rows(sim.controller)

@@ -11,6 +11,7 @@ from gateway.model.event import EvseDescribed, Metered, NeedsStated, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.register import RESOLUTION_WH, Register
 from gateway.model.soc import COARSE_PCT, CONFIRMED_AFTER, FROZEN_PCT, FROZEN_WH, JUMP_PCT, SLOWER, SLOWER_ASSUMED
+from tests.rounds import rounds
 
 RATED_W = 10_000.0
 CAPACITY_WH = 40_000.0
@@ -144,7 +145,7 @@ GAUGES = st.one_of(
 
 
 @given(GAUGES, st.sampled_from([3000.0, 10_000.0]), st.sampled_from([10.0, 60.0]), st.booleans(), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(50, 150), deadline=None)
 def test_no_report_holds_the_level_while_energy_leaves_the_battery(
     gauge: list[float], power_w: float, every_s: float, registers: bool, known: bool
 ) -> None:
@@ -168,7 +169,7 @@ def test_no_report_holds_the_level_while_energy_leaves_the_battery(
 
 
 @given(st.floats(0.2, 1.0), st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=7), st.sampled_from([0.1, 0.5, 1.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=rounds(20, 60), deadline=None)
 def test_a_gauge_that_is_right_is_accepted_in_cycles(share: float, noise: list[float], resolution_pct: float) -> None:
     """Charge and discharge for days, with a resolution and noise: what is published is what the vehicle reports."""
     evse, true_pct, into_wh, out_wh = a_car(60.0), 60.0, 0.0, 0.0
