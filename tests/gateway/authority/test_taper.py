@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.authority.layers import PowerRequest, Situation, hardware_power, layers
 from gateway.authority.priority import decide
-from gateway.authority.soc_floors import Floor, absorbable_w, taper_bound, taper_w
+from gateway.authority.soc_floors import METER_EFFICIENCY, Floor, absorbable_w, taper_bound, taper_w
 from gateway.energy.dispatch import share_command
 from gateway.energy.resource import Resource
 from gateway.model.event import PowerLimits, VehicleNeeds
@@ -45,6 +45,7 @@ def test_tapered_power_lasts_a_minute_and_ends_at_a_least_power(energy_wh: float
         (30.001, 30.0, 40_000.0, -100.0),
         (32.0, 30.0, 40_000.0, None),
         (0.05, 0.0, 40_000.0, None),  # there is no floor
+        (0.55, 0.5, 40_000.0, -1128.0),
         (None, 30.0, 40_000.0, None),
     ],
 )
@@ -58,7 +59,20 @@ def test_bound_near_the_floor(
     assert bound is not None
     assert (bound.layer, bound.code, bound.high_w) == (Layer.SOC_FLOOR, Code.NEAR_FLOOR, math.inf)
     assert bound.low_w == pytest.approx(low_w)
-    assert "30.0 % (the site's floor)" in bound.text
+    assert f"{floor_pct:.1f} % (the site's floor)" in bound.text
+
+
+@pytest.mark.parametrize(
+    ("measured_w", "low_w"),
+    [(0.0, None), (-9000.0, None), (-12_000.0, -13_000.0), (12_000.0, None)],
+)
+def test_near_the_floor_a_vehicle_is_limited_below_the_most_that_it_may_be_discharging(
+    measured_w: float, low_w: float | None
+) -> None:
+    evse = an_evse(30.0 + 100 * 13_000.0 / 60 / METER_EFFICIENCY / 40_000.0)
+    evse.power_w = measured_w
+    bound = taper_bound(evse, SitePolicy("home"), Floor(30.0, "the site's floor"))
+    assert (bound and bound.low_w) == (low_w if low_w is None else pytest.approx(low_w))
 
 
 @given(st.floats(30.0, 31.0, exclude_min=True), st.floats(20_000, 90_000))
@@ -75,7 +89,14 @@ def test_a_command_to_the_evse_meets_what_a_command_to_the_site_meets(soc_pct: f
 
 @pytest.mark.parametrize(
     ("soc_pct", "ceiling_pct", "power_w"),
-    [(None, 100.0, 0.0), (99.0, 100.0, 0.0), (97.0, 100.0, 3000.0), (95.0, 100.0, 6000.0), (87.0, 90.0, 3000.0)],
+    [
+        (None, 100.0, 0.0),
+        (99.0, 100.0, 0.0),
+        (97.0, 100.0, 3000.0),
+        (50.0, 100.0, 6000.0),
+        (95.0, 100.0, 6000.0),
+        (87.0, 90.0, 3000.0),
+    ],
 )
 def test_a_battery_that_forms_an_island_counts_as_full_early(
     soc_pct: float | None, ceiling_pct: float, power_w: float

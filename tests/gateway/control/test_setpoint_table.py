@@ -179,6 +179,35 @@ def test_the_pause_before_a_rejected_power_is_repeated_doubles(retry_s: float, r
     assert setpoint.repeat_after - 50.0 == pytest.approx(pause_s)
 
 
+@pytest.mark.parametrize(
+    ("before_s", "outcome", "answered_after_s", "slow_s"),
+    [
+        (0.0, APPLIED, 2.0, 0.0),
+        (0.0, APPLIED, 2.1, 3.0),
+        (0.0, REFUSED, 7.0, 7.0),
+        (0.0, UNKNOWN, 7.0, 0.0),  # without an answer nothing is known of its time
+        (5.0, APPLIED, 3.5, 5.0),
+        (5.0, APPLIED, 1.0, 5.0),
+    ],
+)
+def test_the_longest_time_for_an_answer_counts_into_the_validity(
+    before_s: float, outcome: Outcome, answered_after_s: float, slow_s: float
+) -> None:
+    setpoint = a_setpoint(slow_s=before_s)
+    setpoint.complete(setpoint.send(-3000.0, 15.0, 100.0), outcome, 100.0 + answered_after_s)
+    assert setpoint.slow_s == slow_s
+    assert setpoint.valid_for(-3000.0, 200.0, 2500.0, None) == 15.0 + slow_s
+
+
+@pytest.mark.parametrize(
+    ("rejected_w", "power_w", "same"),
+    [(5000.0, 0.5, True), (-5000.0, -0.5, True), (5000.0, -0.5, False), (5000.0, 0.0, False)],
+)
+def test_a_small_power_has_the_direction_of_a_large_one(rejected_w: float, power_w: float, same: bool) -> None:
+    setpoint = a_setpoint(verified=True, rejected_w=rejected_w, repeat_after=150.0)
+    assert setpoint.next_action(Target(power_w), 100.0) is (Action.WAIT if same else Action.SEND)
+
+
 def test_a_trouble_is_reported_once_until_it_is_another() -> None:
     setpoint = a_setpoint()
     reports = [("station_refused", 0.0), ("station_refused", 0.0), ("station_refused", 1.0), ("fault", 1.0)]

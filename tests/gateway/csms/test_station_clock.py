@@ -139,3 +139,14 @@ async def test_a_set_point_acts_at_both_clocks_while_it_is_not_known_which_one_i
             ahead_s = begins - (raw.clock.wall() + clock_s)
             assert ahead_s <= 0.01
             assert 5.0 <= ahead_s + sent["duration"] <= 15.01
+
+
+async def test_a_doubt_of_more_than_half_the_validity_does_not_move_a_set_point() -> None:
+    async with station(lambda *_: {"status": "Accepted"}, Version.V16, inventory=False) as (raw, calls):
+        for offset_s in (0.0, 0.0, -10.0):
+            await asyncio.sleep(10)
+            await values_16(raw, [[sample(IMPORT, 5)]], offset_s)
+        await raw.csms.set_power("CP1-1", -5000.0, 15.0)
+        begins = parse(schedule(calls[-1][1])["startSchedule"])
+        assert begins is not None
+        assert -3.0 <= begins - raw.clock.wall() <= 0.01

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.csms import negotiated_profile
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
@@ -204,10 +205,33 @@ async def test_0_w_does_not_wait_for_older_orders_behind_a_call_without_an_answe
         stops = [t - begun for t, _, payload in station.calls[before:] if stopping(payload)]
         assert stops
         assert stops[0] <= YIELD_WITHIN + 0.1
-        given_up = [(await order).code for order, evse in zip(older, orders, strict=True) if evse == 1]
-        assert set(given_up) == {"Overtaken"}
+        given_up = [await order for order, evse in zip(older, orders, strict=True) if evse == 1]
+        assert {(one.answer, one.code) for one in given_up} == {(Answer.UNKNOWN, "Overtaken")}
         call.cancel()
         stop.cancel()
+
+
+async def test_0_w_shortens_one_wait_after_the_other() -> None:
+    async with silent((), inventory=False, version=Version.V21) as station:
+        raw = station.raw
+        await raw.boot()
+        await plugged_in(raw)
+        await asyncio.sleep(2)
+        assert (await raw.csms.set_power("CP1-1", 5000.0, 60.0)).answer is Answer.APPLIED
+        station.unanswered = ("ClearCache", "SetChargingProfile", "UpdateDynamicSchedule")
+        known = raw.csms.stations["CP1"]
+        call = asyncio.create_task(Admin(raw.csms).call("CP1", "ClearCache", {}, 60.0))
+        await asyncio.sleep(0.1)
+        initialising = asyncio.create_task(negotiated_profile.initialise(known, known.evses[1]))
+        await asyncio.sleep(0.1)
+        begun, before = raw.clock.now(), len(station.calls)
+        stop = asyncio.create_task(raw.csms.set_power("CP1-1", 0.0, 15.0))
+        await asyncio.sleep(40)
+        stops = [t - begun for t, _, payload in station.calls[before:] if stopping(payload)]
+        assert stops[0] <= 3 * YIELD_WITHIN + 0.2  # behind the call, a profile and its repetition
+        call.cancel()
+        stop.cancel()
+        await asyncio.gather(call, initialising, stop, return_exceptions=True)
 
 
 def stopping(payload: dict[str, Any]) -> bool:
