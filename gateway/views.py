@@ -263,9 +263,10 @@ def _command(command: ActiveCommand | None, wall: float) -> CommandState | None:
     if command is None:
         return None
     return CommandState(
-        id=command.id,
+        id=command.body.id,
         verb=command.verb.value,
         source=command.body.source,
+        client=command.client,
         priority=command.priority,
         requested_w=command.requested_w(wall),
     )

@@ -15,7 +15,8 @@ def as_text(explanation: Explanation) -> str:
     if explanation.command is not None:
         command = explanation.command
         until = f" until {rfc3339(explanation.lease_until)}" if explanation.lease_until is not None else ""
-        who = f" from {command.source}" if command.source else ""
+        sender = command.client or command.source
+        who = f" from {sender}" if sender else ""
         lines.append(f"  in force: {command.verb} {command.id}{who}, priority {command.priority}{until}")
     lines += ["", f"  {'layer':<16}{'allows':>24}{'leaves':>24}  why"]
     marked = False

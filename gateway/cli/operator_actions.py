@@ -118,9 +118,11 @@ def mqtt_acl(config: Config) -> str:
                 user.gateway,
                 user.homeassistant,
                 _neighbours(config, user),
+                user.inbox,
             )
             for user in config.users
         ],
+        shared_commands=config.mqtt.shared_commands,
     )
 
 

@@ -306,7 +306,7 @@ class CommandArbiter:
         self._emergency_sequence = self._site_state.sequence = command.sequence
         for state in self._registry:
             state.sequence = command.sequence
-        by = f" by {command.body.source}" if command.body.source else ""
+        by = f" by {sender}" if (sender := command.client or command.body.source) else ""
         reason = because(Code.EMERGENCY_STOP, f"The site was stopped{by}.")
         self._publisher.happened(Happened.EMERGENCY_STOP, None, reason, command=command.id)
         for held in commands_in_force(self._registry, self._site_state):
@@ -314,7 +314,7 @@ class CommandArbiter:
 
     def _release(self, command: ActiveCommand, state: EvseControlState | None) -> None:
         """End what was in force when the release was decided; what came after it stays."""
-        by = f" by {command.body.source}" if command.body.source else ""
+        by = f" by {sender}" if (sender := command.client or command.body.source) else ""
         reason = because(Code.RELEASED, f"Released{by}.")
         held = state.command if state is not None else self._site_state.command
         if state is not None and held is not None and held.evse is None:
@@ -346,6 +346,5 @@ def _outranked(state: EvseControlState, verb: Verb, priority: int) -> Reason | N
 def _higher(held: ActiveCommand | None, priority: int) -> Reason | None:
     if held is None or held.priority <= priority:
         return None
-    what = f"{held.verb.value} {held.id}{held.by_source}"
-    text = f"The {what} is in force with priority {held.priority}; this one has {priority}."
+    text = f"The {held.named} is in force with priority {held.priority}; this one has {priority}."
     return because(Code.OUTRANKED, text)

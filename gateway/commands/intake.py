@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gateway.commands.admission import ClientRights, expiry_fault
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
 from gateway.commands.decision import CommandDecision
@@ -28,7 +29,7 @@ from gateway.model.command import (
     Schedule,
     Submission,
     Verb,
-    expiry_fault,
+    command_key,
     fingerprint,
     parse,
 )
@@ -36,7 +37,6 @@ from gateway.model.journal import CommandOpened, Entry, Phase, Record, ReplyTo, 
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
-from gateway.rate_limit import RateLimiter
 from gateway.store.journal import IdempotencyCache, Journal, Unfinished
 from gateway.store.store import RecordRefused, StoreError
 from protocols.ports import Clock
@@ -58,14 +58,14 @@ class ReceivedCommand:
 
     @property
     def id(self) -> str:
-        """Id of the command."""
-        return self.body.id
+        """Name of the command in store and journal."""
+        return command_key(self.submission.client, self.body.id)
 
     def active(self, sequence: int, decision: CommandDecision) -> ActiveCommand:
         """Return the command as it is put in force."""
         leased = self.verb in LEASED
         return ActiveCommand(
-            self.body.id,
+            self.id,
             self.submission.evse,
             self.verb,
             self.body,
@@ -105,10 +105,8 @@ class CommandIntake:
         self._known = known
         self._background = background
         self._clock = clock
-        self._evse_rates = RateLimiter(settings.evse_rate_per_s, settings.burst_s)
-        self._source_rates = RateLimiter(settings.source_rate_per_s, settings.burst_s)
+        self._rights = ClientRights(settings, registry)
         self._max_age_s = settings.max_age_s
-        self._reply_fault = settings.reply_fault
         self._in_intake: dict[str, asyncio.Future[Result]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()  # first results by status and reason code
 
@@ -122,22 +120,25 @@ class CommandIntake:
         submission, reply_to = self._checked_reply(submission, body.id, body.reply_to)
         if reply_to != body.reply_to:
             body = body.model_copy(update={"reply_to": reply_to})
+        if (fault := self._rights.key_fault(submission, body)) is not None:
+            return self._refuse_malformed(submission, Malformed(fault, body.id, body.source, reply_to))
         not_now = self._not_now(submission, verb, body)
         if not_now is not None:
             return self._refuse(submission, body, not_now)
-        if body.id in self._in_intake:
+        key, body = command_key(submission.client, body.id), self._rights.limited(submission, body)
+        if key in self._in_intake:
             return await self._copy_in_intake(submission, verb, body)
         if len(self._in_intake) >= MOST_AT_ONCE and verb not in ALWAYS_ACT:
             reason = because(Code.OVERLOADED, "Too many commands at once; send it again.")
             return self._refuse(submission, body, reason)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._in_intake[body.id] = future
+        self._in_intake[key] = future
         try:
             result = await self._receive(submission, verb, body)
             future.set_result(result)
             return result
         finally:
-            del self._in_intake[body.id]
+            del self._in_intake[key]
             if not future.done():
                 future.cancel()
 
@@ -145,16 +146,17 @@ class CommandIntake:
         self, submission: Submission, command: str | None, reply_to: str | None
     ) -> tuple[Submission, str | None]:
         """Return a submission and the `reply_to` of its body without reply topics that cannot be used."""
-        submission, reply_to = submission.with_checked_reply(reply_to, self._reply_fault)
+        submission, reply_to = submission.with_checked_reply(reply_to, self._rights.reply_fault(submission))
         if submission.reply_fault is not None:
             text = f"The reply topic of a command is not used: {submission.reply_fault}."
-            self.report_undeliverable(submission.evse, because(Code.UNDELIVERABLE, text), command)
+            reason, key = because(Code.UNDELIVERABLE, text), _readable_key(submission, command)
+            self.report_undeliverable(submission.evse, reason, key)
         return submission, reply_to
 
     def report_undeliverable(self, evse: str | None, reason: Reason, command: str | None = None) -> None:
         """Publish and journal that a message cannot be delivered; beyond the rate it is only counted."""
         self.counts["undeliverable", reason.code.value] += 1
-        if self._evse_rates.allow("undeliverable", self._clock.now()):
+        if self._rights.allow_report("undeliverable", self._clock.now()):
             known = evse if evse in self._registry else None
             self._publisher.happened(Happened.UNDELIVERABLE, known, reason, command=command)
 
@@ -165,7 +167,7 @@ class CommandIntake:
         print_, reply = fingerprint(submission.evse, verb, body), submission.reply_to(body.reply_to)
         command = ReceivedCommand(submission, verb, body, received, started, print_, reply)
         try:
-            stored = await self._known.find(body.id)
+            stored = await self._known.find(command.id)
         except StoreError as error:
             if verb not in ALWAYS_ACT:
                 return self._refuse(submission, body, _unwritten(error))
@@ -258,7 +260,9 @@ class CommandIntake:
             return self._refuse(submission, body, because(Code.ID_CONFLICT, text))
         result = Result.model_validate_json(stored[1])
         channel = submission.channel.value
-        self._publisher.note(Step.RECEIVED, "duplicate", body.id, submission.evse, channel=channel)
+        self._publisher.note(
+            Step.RECEIVED, "duplicate", command_key(result.client, body.id), submission.evse, channel=channel
+        )
         self.counts["duplicate", result.reason.code.value] += 1
         self._publisher.result(result, submission.reply_to(body.reply_to), None)
         return result
@@ -266,11 +270,11 @@ class CommandIntake:
     async def _copy_in_intake(self, submission: Submission, verb: Verb, body: Body) -> Result:
         """Answer a copy of a command whose first copy is still in intake."""
         try:
-            result = await asyncio.shield(self._in_intake[body.id])
+            result = await asyncio.shield(self._in_intake[command_key(submission.client, body.id)])
         except asyncio.CancelledError:
             reason = because(Code.BUSY, "The command could not be accepted; send it again.")
             return self._refuse(submission, body, reason)
-        stored = self._known.recent(body.id)
+        stored = self._known.recent(command_key(submission.client, body.id))
         if stored is None:  # refused, and its id is free again: the sender of the copy is answered too
             self._publisher.result(result, submission.reply_to(body.reply_to), None)
             return result
@@ -283,28 +287,19 @@ class CommandIntake:
         """Return why no command, or not one so soon, is accepted; those that take power away always are."""
         if verb in ALWAYS_ACT:
             return None
-        now = self._clock.now()
-        allowed = self._evse_rates.allow(self._bucket(submission.evse), now)
-        source = body.source or submission.client
-        if source:
-            allowed = self._source_rates.allow(source, now) and allowed
-        if not allowed:
+        if not self._rights.allow(submission, body, self._clock.now()):
             text = "Commands come faster than this EVSE or this source may send them; slow down and send it again."
             return because(Code.RATE_LIMITED, text)
-        return self._arbiter.closed
-
-    def _bucket(self, evse: str | None) -> str:
-        """Return whose rate counts: unknown EVSEs share one, or each name would be a new one."""
-        return "site" if evse is None else f"evse/{evse}" if evse in self._registry else "unknown"
+        return self._rights.fault(submission, verb, body) or self._arbiter.closed
 
     def allow_input_refusal(self, kind: str, reason: Reason) -> bool:
         """Return whether one more refused input may be published; the rest are only counted."""
         self.counts["input_refused", reason.code.value] += 1
-        return self._evse_rates.allow(f"input/{kind[:64]}", self._clock.now())
+        return self._rights.allow_report(f"input/{kind[:64]}", self._clock.now())
 
     def _refuse_malformed(self, submission: Submission, bad: Malformed) -> Result:
         reason = bad.reason
-        if not self._evse_rates.allow(self._bucket(submission.evse), self._clock.now()):
+        if not self._rights.allow_malformed(submission, self._clock.now()):
             text = "Messages come faster than this EVSE may be sent them, and this one is malformed."
             reason = because(Code.RATE_LIMITED, text)
         return self._refuse(submission, bad, reason)
@@ -319,17 +314,19 @@ class CommandIntake:
             status=Status.REFUSED,
             reason=submission.with_reply_fault(reason),
             source=read.source,
+            client=submission.client,
             gateway=self._publisher.gateway_id,
             ts=wall,
         )
         self.counts[result.status.value, code.value] += 1
         counted_only = code in (Code.RATE_LIMITED, Code.OVERLOADED)  # so that they do not fill the journal
         if not counted_only:
+            key = _readable_key(submission, read.id)
             data = {"verb": result.verb, "text": reason.text, "channel": submission.channel.value}
-            self._journal.later(Entry(wall, Step.RECEIVED, code.value, read.id, evse, data))
+            self._journal.later(Entry(wall, Step.RECEIVED, code.value, key, evse, data))
         self._publisher.result(result, submission.reply_to(read.reply_to), None)
         if not counted_only:
-            self._publisher.happened(Happened.REFUSED, evse, reason, command=read.id)
+            self._publisher.happened(Happened.REFUSED, evse, reason, command=key)
         return result
 
     def refuse_overloaded(self, number: int, submissions: Sequence[Submission]) -> None:
@@ -350,7 +347,7 @@ class CommandIntake:
     def _result(self, command: ReceivedCommand, decision: CommandDecision) -> Result:
         state = self._registry.get(command.submission.evse)
         return Result(
-            id=command.id,
+            id=command.body.id,
             verb=command.verb.value,
             evse=command.submission.evse,
             status=decision.status,
@@ -361,6 +358,7 @@ class CommandIntake:
             lease_until=command.lease_wall(decision),
             shares=decision.shares,
             source=command.body.source,
+            client=command.submission.client,
             session=state.evse.session if state else None,
             gateway=self._publisher.gateway_id,
             ts=self._clock.wall(),
@@ -375,23 +373,21 @@ class CommandIntake:
         answer = {"status": result.status.value, "reason": result.reason.model_dump(mode="json"), "source": body.source}
         in_force = decision.acts or (command.verb is Verb.RELEASE and result.status is not Status.REFUSED)
         request, print_, reply = body.model_dump_json(), command.fingerprint, command.reply
-        opened = CommandOpened(body.id, evse, verb, print_, request, body.source, channel, received, in_force, reply)
+        opened = CommandOpened(command.id, evse, verb, print_, request, body.source, channel, received, in_force, reply)
         return [
-            Entry(received, Step.RECEIVED, channel, body.id, evse, origin),
-            Entry(received, Step.VALIDATED, verb, body.id, evse, requested),
+            Entry(received, Step.RECEIVED, channel, command.id, evse, origin),
+            Entry(received, Step.VALIDATED, verb, command.id, evse, requested),
             opened,
-            Entry(wall, Step.JOURNALLED, verb, body.id, evse),
-            Entry(wall, Step.BOUND, result.binding or code, body.id, evse, bound),
-            Entry(
-                wall,
-                Step.RESULT,
-                result.reason.code.value,
-                body.id,
-                evse,
-                {**answer, "effective_w": result.effective_w},
-            ),
-            ResultGiven(body.id, Phase.FIRST, text, wall),
+            Entry(wall, Step.JOURNALLED, verb, command.id, evse),
+            Entry(wall, Step.BOUND, result.binding or code, command.id, evse, bound),
+            Entry(wall, Step.RESULT, code, command.id, evse, {**answer, "effective_w": result.effective_w}),
+            ResultGiven(command.id, Phase.FIRST, text, wall),
         ]
+
+
+def _readable_key(submission: Submission, command_id: str | None) -> str | None:
+    """Return the key of a command that may be malformed; with a space in its id it could be another client's."""
+    return None if not command_id or " " in command_id else command_key(submission.client, command_id)
 
 
 def _unwritten(error: StoreError) -> Reason:

@@ -63,7 +63,7 @@ class CommandLifecycle:
         """Put a command to one EVSE in force there, in the place of what is in force."""
         replaced, renewed = state.command, state.allocation
         if replaced is not None:
-            text = f"Replaced by the {command.verb.value} {command.id}{command.by_source}."
+            text = f"Replaced by the {command.named}."
             self._replace(state, replaced, because(Code.SUPERSEDED, text))
         allocation = self._assign(command, state, power_w, renewed)
         if state.evse.session is None and command.verb is Verb.STOP:
@@ -72,7 +72,7 @@ class CommandLifecycle:
 
     def allocate_site(self, command: ActiveCommand, powers: dict[str, float]) -> None:
         """Put a command to the site in force at the EVSEs that take part in it."""
-        reason = because(Code.SUPERSEDED, f"Replaced by the site's {command.verb.value} {command.id}.")
+        reason = because(Code.SUPERSEDED, f"Replaced by the site's {command.named}.")
         states = {name: state for name in powers if (state := self._registry.get(name)) is not None}
         before, renewed = self._site.command, {name: state.allocation for name, state in states.items()}
         self._site.command = None
@@ -178,7 +178,7 @@ class CommandLifecycle:
                 at=one.evse.metered_wall,
             )
         return Result(
-            id=command.id,
+            id=command.body.id,
             verb=command.verb.value,
             evse=command.evse,
             status=status,
@@ -190,6 +190,7 @@ class CommandLifecycle:
             measured=measured,
             shares=shares,
             source=command.body.source,
+            client=command.client,
             session=one.evse.session if one is not None else None,
             gateway=self._settings.gateway_id,
             ts=wall,

@@ -5,17 +5,18 @@ Besides `app.py` the only file that depends on both the configuration and the pa
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.authority.soc_floors import trip_wh
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
 from gateway.config.settings import Section
-from gateway.control.settings import ServiceSettings
+from gateway.control.settings import ReplyFault, ServiceSettings
 from gateway.csms import passwords
 from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
-from gateway.mqtt.topics import MqttSettings, Topics
+from gateway.mqtt.topics import MqttSettings, Topics, to_topic_level
 from gateway.store.store import MemoryStore, Store
 from protocols.ocpp import vendor
 
@@ -57,8 +58,28 @@ def service_settings(config: Config) -> ServiceSettings:
         stale_after_s=stale_after(config),
         meter_delay_s=config.energy.meter_delay_s,
         stale_at_most_s=site.stale_at_most_s,
-        reply_fault=mqtt_topics(config).reply_fault,
+        reply_fault=_reply_fault(config),
+        shared_commands=config.mqtt.shared_commands,
+        max_priority={to_topic_level(user.name): user.max_priority for user in config.users},
     )
+
+
+def _reply_fault(config: Config) -> ReplyFault:
+    """Return why results are not sent to a topic: a client gets them in its inbox only."""
+    topics = mqtt_topics(config)
+    inboxes = {to_topic_level(user.name): user.inbox or topics.inbox(user.name) for user in config.users}
+    ordered = sorted(inboxes.values())
+    for number, user in enumerate(config.users):
+        if user.inbox and (bad := topics.reply_fault(f"{user.inbox}x")) is not None:
+            raise ConfigError(f"users.{number}.inbox: {bad}")
+    for one, other in pairwise(ordered):
+        if other.startswith(one):
+            raise ConfigError(f"users: the inboxes {one} and {other} overlap")
+
+    def fault(topic: str, *, client: str | None) -> str | None:
+        return topics.reply_fault(topic, "" if client is None else inboxes.get(client) or topics.inbox(client))
+
+    return fault
 
 
 def csms_settings(config: Config) -> CsmsSettings:
@@ -117,7 +138,8 @@ def broker_link(config: Config) -> BrokerLink:
 def mqtt_topics(config: Config) -> Topics:
     """Return the topics of the gateway."""
     mqtt = config.mqtt
-    return Topics(config.site.id, mqtt.gateway_id, mqtt.homeassistant_prefix, mqtt.mirror)
+    own = "" if mqtt.shared_commands else next((user.name for user in config.users if user.homeassistant), "")
+    return Topics(config.site.id, mqtt.gateway_id, mqtt.homeassistant_prefix, mqtt.mirror, own)
 
 
 def mqtt_settings(config: Config) -> MqttSettings:

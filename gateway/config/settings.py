@@ -126,6 +126,10 @@ class MqttSection(Section):
     site_commands: bool = Field(
         default=True, description="accept commands to the site; exactly one of several gateways at a site may"
     )
+    shared_commands: bool = Field(
+        default=True,
+        description="accept commands on topics without the name of the client, where `source` can be anyone's",
+    )
     homeassistant: Literal["device", "components", "off"] = Field(
         default="device", description="discovery for Home Assistant: device (2024.11 and newer), components, or off"
     )
@@ -371,6 +375,14 @@ class UserEntry(Section):
     read: list[EvseName] | Literal["all"] = Field(default="all", description="EVSEs whose state and events may be read")
     command: list[EvseName] | Literal["all"] = Field(default_factory=list, description="EVSEs that may be commanded")
     site: bool = Field(default=False, description="may command the site")
+    max_priority: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=100, description="highest priority of its commands on topics with its name"
+    )
+    inbox: str = Field(
+        default="",
+        pattern=r"^([^\s#+$/][^\s#+]*/)?$",
+        description="prefix of its reply topics, with a slash at the end; default: v2x/1/<site>/reply/<name>/",
+    )
     inputs: list[InputKind] | Literal["all"] = Field(default_factory=list, description="inputs it may publish")
     gateway: bool = Field(default=False, description="is a gateway of this site")
     homeassistant: bool = Field(default=False, description="is Home Assistant: reads discovery, publishes online")

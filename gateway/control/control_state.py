@@ -17,7 +17,7 @@ from gateway.authority.ramp import Ramp
 from gateway.authority.soc_floors import Reserve, ReserveInForce
 from gateway.control.setpoint import Setpoint
 from gateway.control.settings import ServiceSettings
-from gateway.model.command import Body, Channel, Schedule, Verb, signed_power
+from gateway.model.command import Body, Channel, Schedule, Verb, client_and_id, signed_power
 from gateway.model.evse import Evse
 from gateway.model.journal import ReplyTo
 from gateway.model.reason import Code, Reason, because
@@ -113,7 +113,10 @@ class Allocation:
 
 @dataclass(slots=True)
 class ActiveCommand:
-    """One command in force. `evse` None is the site; then `allocations` has one for each EVSE that takes part."""
+    """One command in force. `evse` None is the site; then `allocations` has one for each EVSE that takes part.
+
+    `id` is its name in store and journal (`command_key`); results have the id of the body, and the client.
+    """
 
     id: str
     evse: str | None
@@ -133,9 +136,15 @@ class ActiveCommand:
         return self.body.priority
 
     @property
-    def by_source(self) -> str:
-        """Its source as the end of a clause, empty where none is given."""
-        return f" from {self.body.source}" if self.body.source else ""
+    def client(self) -> str | None:
+        """Client of its topic."""
+        return client_and_id(self.id)[0]
+
+    @property
+    def named(self) -> str:
+        """Its verb, id and sender, for texts."""
+        sender = self.client or self.body.source
+        return f"{self.verb.value} {self.body.id}" + (f" from {sender}" if sender else "")
 
     def requested_w(self, wall: float) -> float:
         """Return the power requested now; a schedule requests that of its running period, 0 W between periods."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
+from gateway.model.command import client_and_id
 from gateway.model.journal import Entry, Phase, ReplyTo, Step
 from gateway.model.reason import Reason
 from gateway.model.result import Result
@@ -79,26 +80,30 @@ class EventPublisher:
         session: str | None = None,
         **journalled: object,
     ) -> None:
-        """Publish and journal an event; `journalled` stands in the journal only."""
+        """Publish and journal an event; `command` is its key, `journalled` stands in the journal only."""
         text = text[:MAX_TEXT]
         data: dict[str, object] = {"text": text} if text else {}
         if reason is not None:
             data["reason"] = reason.model_dump(mode="json")
         if session is not None:
             data["session"] = session
-        members = {"reason": reason, "text": text, "command": command, "session": session}
-        self._publish(event, evse, data | journalled, **members)
+        members = {"reason": reason, "text": text, "session": session}
+        self._publish(event, evse, data | journalled, command, **members)
 
     def decided(self, code: str, text: str, evse: str | None, subject: str, figures: dict[str, float]) -> None:
         """Publish and journal what energy management has decided."""
         text = text[:MAX_TEXT]
         data = {"text": text, "code": code, "subject": subject, **figures}
         members = {"text": text, "code": code, "subject": subject or None, "figures": figures or None}
-        self._publish(Happened.DECIDED, evse, data, **members)
+        self._publish(Happened.DECIDED, evse, data, None, **members)
 
-    def _publish(self, event: Happened, evse: str | None, data: dict[str, object], **members: Any) -> None:
+    def _publish(
+        self, event: Happened, evse: str | None, data: dict[str, object], key: str | None, **members: Any
+    ) -> None:
+        if key is not None:
+            members["client"], members["command"] = client_and_id(key)
         message = EventMessage(event=event, evse=evse, gateway=self.gateway_id, ts=self._clock.wall(), **members)
-        self._journal.later(Entry(message.ts, Step.EVENT, event.value, message.command, evse, data))
+        self._journal.later(Entry(message.ts, Step.EVENT, event.value, key, evse, data))
         for subscriber in self._subscribers:
             subscriber.event(message)
 

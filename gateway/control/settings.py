@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.model.site import STALE_AFTER_S, STALE_AT_MOST_S, InputKind, SitePolicy
 from gateway.model.topic_name import topic_fault
 
 TOLERANCE_W, TOLERANCE_SHARE = 150.0, 0.05
+
+
+class ReplyFault(Protocol):
+    """Tells why the results of a client are not sent to a reply topic, None where they are."""
+
+    def __call__(self, topic: str, *, client: str | None) -> str | None: ...
+
+
+def usual_reply_fault(topic: str, *, client: str | None) -> str | None:
+    """Reject topics that brokers refuse."""
+    return topic_fault(topic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +49,9 @@ class ServiceSettings:
     stale_after_s: dict[InputKind, float] = field(default_factory=lambda: dict(STALE_AFTER_S))
     stale_at_most_s: float = STALE_AT_MOST_S
     meter_delay_s: float = 0.0  # of the grid meter
-    reply_fault: Callable[[str], str | None] = topic_fault  # why results are not sent to a reply topic
+    reply_fault: ReplyFault = usual_reply_fault
+    shared_commands: bool = True  # accept MQTT commands on topics without a client
+    max_priority: Mapping[str, int] = field(default_factory=dict)  # of the commands of a client
 
     def tolerance(self, power_w: float) -> float:
         """Return how far the meter may be from an achieved power, in W; at most half of it, so 0 W never counts."""

@@ -11,6 +11,7 @@ from gateway.control.control_state import EvseRegistry
 from gateway.control.last_grid import LastGridPersistence
 from gateway.control.publisher import EventPublisher
 from gateway.control.site_decision import SiteDecision
+from gateway.model import strict_json
 from gateway.model.command import complaint
 from gateway.model.reason import Code, Reason, because
 from gateway.model.site import INPUTS, AnyInput, Freshness, Grid, GridReport, InputKind, Site, switching_part
@@ -85,8 +86,11 @@ class SiteInputs:
             return because(Code.TOO_LARGE, f"The input {kind} has {len(payload)} bytes; {MAX_BYTES} are allowed.")
         try:
             value = INPUTS[InputKind(kind)].model_validate_json(payload)
+            strict_json.loads(payload)
         except ValidationError as error:
             return because(Code.BAD_INPUT, f"Input {kind}: {complaint(error)}.")
+        except ValueError as error:
+            return because(Code.BAD_INPUT, f"Input {kind} is ambiguous: {error}.")
         ahead_s = value.ts - self._clock.wall()
         if ahead_s > self._clock_skew_s:
             text = f"Input {kind} is stamped {ahead_s:.1f} s ahead of the gateway's clock; check both clocks."

@@ -15,9 +15,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from gateway.model import strict_json
 from gateway.model.journal import ReplyTo
 from gateway.model.message import ReceivedMessage
-from gateway.model.moment import Moment, rfc3339
+from gateway.model.moment import Moment
 from gateway.model.reason import Code, Reason, because
 
 MAX_BYTES = 65_536  # of one command as received
@@ -238,9 +239,24 @@ def fingerprint(evse: str | None, verb: Verb, body: Body) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def command_key(client: str | None, command_id: str) -> str:
+    """Return the name of a command in store and journal: ids of one client are none of another's.
+
+    Neither a client nor an id has a space.
+    """
+    return command_id if client is None else f"{client} {command_id}"
+
+
+def client_and_id(key: str) -> tuple[str | None, str]:
+    """Return the client and the id of a command by its name in store and journal."""
+    client, _, command_id = key.rpartition(" ")
+    return client or None, command_id
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A command as received: `evse` None is the site; `payload` is JSON text; `client` as the transport states it.
+    """A command as received: `evse` None is the site; `payload` is JSON text; `client` is the one that the
+    topic names and the broker's access list binds to a user, None on a shared topic.
 
     `delivered`: when the transport received it, in monotonic time; `older_s`: how much earlier it may have been sent,
     None is unknown; `expiry_s`: the message expiry of MQTT 5 that was left then.
@@ -307,11 +323,15 @@ def parse(submission: Submission) -> tuple[Verb, Body] | Malformed:
         return _malformed(payload, because(Code.UNKNOWN_VERB, text))
     verb = Verb(submission.verb)
     try:
-        return verb, verbs[verb].model_validate_json(payload)
+        body = verbs[verb].model_validate_json(payload)
+        strict_json.loads(payload)
+        return verb, body
     except ValidationError as error:
         if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
             return _malformed(payload, because(Code.BAD_JSON, f"The message is not JSON: {complaint(error)}."))
         return _malformed(payload, because(Code.BAD_COMMAND, f"{complaint(error)}."))
+    except ValueError as error:
+        return _malformed(payload, because(Code.BAD_JSON, f"The message is ambiguous: {error}."))
 
 
 def _malformed(payload: bytes, reason: Reason) -> Malformed:
@@ -359,36 +379,3 @@ def complaint(error: ValidationError) -> str:
         parts.append(f"{where}: {text}" if where else text)
     more = error.error_count() - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
-
-
-def expiry_fault(
-    submission: Submission, verb: Verb, body: Body, now: float, wall: float, max_age_s: float
-) -> str | None:
-    """Return why a command is too old to act, None where it is not; `now` is monotonic, `wall` Unix time.
-
-    What its sender states decides: `expires_at`, the message expiry of MQTT 5, `issued_at`. Without any of them it is
-    as old as its delivery, or as the link that it may have waited for. `stop` and `emergency_stop` act at any age.
-    """
-    if verb in ALWAYS_ACT:
-        return None
-    if body.expires_at is not None and body.expires_at <= wall:
-        late_s = wall - body.expires_at
-        return f"It expired {late_s:.1f} s ago by the gateway's clock, which says {rfc3339(wall)}."
-    if body.issued_at is not None:
-        age_s = wall - body.issued_at
-        if age_s > max_age_s:
-            return f"It was issued {age_s:.1f} s ago by the gateway's clock; {max_age_s:g} s are allowed."
-    waited_s = now - submission.delivered if submission.delivered is not None else 0.0
-    if submission.expiry_s is not None and waited_s > submission.expiry_s:
-        return f"Its message expiry of {submission.expiry_s} s ended while it waited for {waited_s:.1f} s."
-    if body.issued_at is None and body.expires_at is None and submission.expiry_s is None:
-        if submission.older_s is None:
-            return "It waited at the broker for an unknown time; state issued_at, expires_at or a message expiry."
-        if submission.older_s + waited_s > max_age_s:
-            return (
-                f"It may be {submission.older_s + waited_s:.0f} s old, and {max_age_s:g} s are allowed; "
-                "state issued_at, expires_at or a message expiry."
-            )
-    elif waited_s > max_age_s:
-        return f"It waited {waited_s:.0f} s in the gateway; {max_age_s:g} s are allowed."
-    return None

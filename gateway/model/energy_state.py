@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from gateway.model import strict_json
 from gateway.model.message import Message
 from gateway.model.moment import Stamp
 
@@ -276,4 +277,6 @@ class SharedSiteState(Message):
     @classmethod
     def parse(cls, payload: bytes) -> SharedSiteState:
         """Read another site's `site/state`; members of newer versions are ignored. ValueError if malformed."""
-        return cls.model_validate_json(payload, extra="ignore")
+        parsed = cls.model_validate_json(payload, extra="ignore")
+        strict_json.loads(payload)
+        return parsed

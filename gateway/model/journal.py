@@ -56,7 +56,7 @@ class ReplyTo:
 
 @dataclass(frozen=True, slots=True)
 class CommandOpened:
-    """A command was accepted; its first result is in the same transaction."""
+    """A command was accepted; its first result is in the same transaction. `id` is its `command_key`."""
 
     id: str
     evse: str | None

@@ -31,6 +31,7 @@ class Code(StrEnum):
     OVERLOADED = "overloaded"
     UNDELIVERABLE = "undeliverable"
     EXPIRED = "expired"
+    CLIENT_REQUIRED = "client_required"
     ID_CONFLICT = "id_conflict"
     OUTRANKED = "outranked"
     JOURNAL_UNAVAILABLE = "journal_unavailable"

@@ -77,6 +77,7 @@ class Result(Message):
         default=None, description="for a command to the site: the share of each EVSE"
     )
     source: str | None = None
+    client: str | None = Field(default=None, description="client of the command topic; null for a shared topic")
     session: str | None = None
     gateway: str
     ts: Stamp

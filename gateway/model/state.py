@@ -84,6 +84,7 @@ class CommandState(Message):
     id: str
     verb: str
     source: str | None = None
+    client: str | None = None
     priority: int
     requested_w: float | None = None
 
@@ -230,6 +231,7 @@ class EventMessage(Message):
     subject: str | None = Field(default=None, description="of `decided`: EVSE, storage, load tier or vehicle concerned")
     figures: dict[str, float] | None = None
     command: str | None = None
+    client: str | None = Field(default=None, description="client of the command; null for a shared topic")
     session: str | None = None
     gateway: str
     ts: Stamp

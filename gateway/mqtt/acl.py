@@ -6,7 +6,7 @@ Users are those that the broker authenticates (password file, or the common name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.model.site import InputKind
@@ -19,7 +19,8 @@ LEAVES = ("state", "telemetry", "event", "result")
 class User:
     """A user of the broker. `None` for a list means all.
 
-    `neighbours`: other sites on the same broker whose state may be read, for vehicle lending between sites.
+    `neighbours`: other sites on the same broker whose state may be read, for vehicle lending between sites. `inbox`:
+    prefix of its reply topics, if it is not `reply/<name>/`.
     """
 
     name: str
@@ -30,28 +31,35 @@ class User:
     gateway: bool = False
     homeassistant: bool = False
     neighbours: Sequence[str] | None = ()
+    inbox: str = ""
 
 
-def acl(topics: Topics, users: Iterable[User]) -> str:
-    """Return the text of the file."""
-    root = topics.root
+def acl(topics: Topics, users: Sequence[User], *, shared_commands: bool = True) -> str:
+    """Return the text of the file. Every user may command on topics with its own name, as the last level.
+
+    `shared_commands`: also on topics without it, where no sender is told from another.
+    """
     lines = [
         f"# Access list of the site {topics.site}, for Mosquitto: acl_file <this file>",
         "# Written by `v2x mqtt-acl`; generate it again when users change.",
     ]
     for user in users:
-        lines += ["", f"user {user.name}", *(_gateway(topics) if user.gateway else _facility(topics, user))]
+        lines += [
+            "",
+            f"user {user.name}",
+            *(_gateway(topics, users) if user.gateway else _facility(topics, user, shared_commands)),
+        ]
         sites = ["+"] if user.neighbours is None else [site for site in user.neighbours if site != topics.site]
         lines += [f"topic read v2x/{VERSION}/{site}/site/state" for site in sites]  # and nothing else of other sites
-        lines.append(f"topic write {root}/reply/#" if user.gateway else f"topic readwrite {root}/reply/{user.name}/#")
+        if not user.gateway:
+            lines.append(f"topic readwrite {user.inbox or topics.inbox(user.name)}#")
     return "\n".join(lines) + "\n"
 
 
-def _gateway(topics: Topics) -> list[str]:
+def _gateway(topics: Topics, users: Sequence[User]) -> list[str]:
     root, prefix = topics.root, topics.homeassistant
     lines = [
-        f"topic read {root}/evse/+/cmd/+",
-        f"topic read {root}/site/cmd/+",
+        *[f"topic read {root}/{target}/cmd/{rest}" for target in ("evse/+", "site") for rest in ("+", "+/+")],
         f"topic read {root}/site/input/+",
         f"topic readwrite {root}/gateway/+/status",
         f"topic readwrite {root}/evse/+/state",
@@ -62,26 +70,29 @@ def _gateway(topics: Topics) -> list[str]:
         f"topic readwrite {prefix}/+/+/+/config",
     ]
     if topics.mirror:
-        lines += [f"topic write {topics.mirror}/#", f"topic read {topics.mirror}/+/+/set"]
-    return lines
+        lines.append(f"topic write {topics.mirror}/#")
+        lines += [f"topic read {topics.mirror}/+/+/set", f"topic read {topics.mirror}/+/+/set/+"]
+    return [*lines, f"topic write {root}/reply/#", *[f"topic write {user.inbox}#" for user in users if user.inbox]]
 
 
-def _facility(topics: Topics, user: User) -> list[str]:
-    root = topics.root
+def _facility(topics: Topics, user: User, shared_commands: bool) -> list[str]:
+    root, own = topics.root, f"/{to_topic_level(user.name)}"
+    ends = ("", own) if shared_commands else (own,)
     lines = [f"topic read {root}/gateway/+/status"]
     commanded = ["+"] if user.command is None else [to_topic_level(evse) for evse in user.command]
-    for evse in ["+"] if user.read is None else map(to_topic_level, user.read):
+    readable = ["+"] if user.read is None else [to_topic_level(evse) for evse in user.read]
+    for evse in readable:
         lines += [f"topic read {root}/evse/{evse}/{leaf}" for leaf in LEAVES]
     lines += [f"topic read {root}/site/{leaf}" for leaf in LEAVES]
-    lines += [f"topic write {root}/evse/{evse}/cmd/+" for evse in commanded]
+    lines += [f"topic write {root}/evse/{evse}/cmd/+{end}" for evse in commanded for end in ends]
     if user.site:
-        lines.append(f"topic write {root}/site/cmd/+")
+        lines += [f"topic write {root}/site/cmd/+{end}" for end in ends]
     kinds = list(InputKind) if user.inputs is None else user.inputs
     lines += [f"topic write {root}/site/input/{InputKind(kind).value}" for kind in kinds]
     if user.homeassistant:
         prefix = topics.homeassistant
         lines += [f"topic readwrite {prefix}/status", f"topic read {prefix}/#"]
     if topics.mirror:
-        lines.append(f"topic read {topics.mirror}/#")
-        lines += [f"topic write {topics.mirror}/{evse}/+/set" for evse in commanded]
+        lines += [f"topic read {topics.mirror}/{evse}/#" for evse in readable]
+        lines += [f"topic write {topics.mirror}/{evse}/+/set{end}" for evse in commanded for end in ends]
     return lines

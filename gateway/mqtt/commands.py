@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
+from gateway.model import strict_json
 from gateway.model.command import ALWAYS_ACT, MAX_BYTES, Channel, Submission
 from gateway.model.energy_state import SharedEnergyState, SharedSiteState
 from gateway.model.journal import ReplyTo
@@ -66,14 +67,12 @@ class MessageReceiver:
         self._settings = settings
         self._topics = settings.topics
         self._clock = clock
-        self._run = secrets.token_hex(6)  # no two runs make the same ids, whatever the clock shows
         self._counts = counts
         self._on_homeassistant_birth = on_homeassistant_birth
         self._on_retained = on_retained
         self._room = room
         self._neighbour = neighbour
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
-        self._mirrored = 0
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
         self._stop_slots = asyncio.Semaphore(MAX_CONCURRENT_STOPS)
         self._submissions: set[asyncio.Task[None]] = set()
@@ -92,15 +91,12 @@ class MessageReceiver:
         self.marker = secrets.token_hex(6)
         settings = self._settings
         discovery = settings.homeassistant != "off"
-        for topic_filter in self._topics.filters(site_commands=settings.takes_site_commands, discovery=discovery):
-            await bus.subscribe(topic_filter, qos=1)
+        filters = self._topics.filters(site_commands=settings.takes_site_commands, discovery=discovery)
+        await self._subscribe_commands(bus, filters)
         if self._neighbour is not None:
             await bus.subscribe(self._topics.neighbours, qos=1)
         for topic_filter in self._topics.retained_filters:
-            try:
-                await bus.subscribe(topic_filter, qos=0)
-            except SubscriptionRefused as error:
-                log.warning("what an earlier run retained stays at the broker: %s", error)
+            await _subscribe_if_allowed(bus, topic_filter, 0, "what an earlier run retained stays at the broker")
 
     async def finish_retained(self, bus: Bus) -> None:
         """End the subscriptions to this gateway's own retained messages once the broker has sent them."""
@@ -110,8 +106,13 @@ class MessageReceiver:
 
     async def subscribe_stops(self, bus: Bus) -> None:
         """Subscribe on a new link that carries stop commands only."""
-        for topic_filter in self._topics.stop_filters(site_commands=self._settings.takes_site_commands):
+        await self._subscribe_commands(bus, self._topics.stop_filters(site_commands=self._settings.takes_site_commands))
+
+    async def _subscribe_commands(self, bus: Bus, filters: list[str]) -> None:
+        for topic_filter in filters:
             await bus.subscribe(topic_filter, qos=1)
+        for topic_filter in self._topics.of_clients(filters):
+            await _subscribe_if_allowed(bus, topic_filter, 1, "clients cannot command on topics of their own")
 
     async def run_stops(self, bus: Bus) -> None:
         """Submit stop commands until the link ends (ConnectionError)."""
@@ -168,7 +169,7 @@ class MessageReceiver:
                     await self._room.wait()
                     await self._start(bus, topic, message, self._slots)
             else:
-                self._dispatch(topic, message)
+                self._dispatch_isolated(topic, message)
                 _acknowledge(bus, message)
         raise ConnectionError("the broker closed the link")
 
@@ -182,8 +183,7 @@ class MessageReceiver:
         evse = None if topic.kind is Kind.SITE_COMMAND else topic.name
         verb, payload = topic.verb, message.payload
         if topic.kind is Kind.MIRROR:
-            self._mirrored += 1
-            command = mirror.command(verb, payload, f"{self._run}-{self._mirrored}")
+            command = mirror.command(verb, payload, secrets.token_hex(10))  # no other client can use the id before
             if command is None:
                 self._counts["ignored"] += 1
                 return None
@@ -207,6 +207,7 @@ class MessageReceiver:
             Channel.MQTT,
             message.retain,
             reply,
+            topic.client,
             delivered=delivered,
             older_s=older_s,
             expiry_s=message.expiry_s,
@@ -230,6 +231,14 @@ class MessageReceiver:
         if any(evse in evses for evses in self._others.values()):
             return False
         return self._settings.takes_site_commands or self._service.may_exist(evse)
+
+    def _dispatch_isolated(self, topic: ParsedTopic, message: BusMessage) -> None:
+        """Dispatch a message; a defect costs this message, never the link, on which it would come again."""
+        try:
+            self._dispatch(topic, message)
+        except Exception:
+            self._counts["defects"] += 1
+            log.exception("a message to %r has no effect because of a defect of the gateway", message.topic[:200])
 
     def _dispatch(self, topic: ParsedTopic, message: BusMessage) -> None:
         match topic.kind:
@@ -269,6 +278,7 @@ class MessageReceiver:
             return
         try:
             status = GatewayStatus.model_validate_json(payload)
+            strict_json.loads(payload)
         except ValueError:
             return
         if status.state != "online":
@@ -278,6 +288,14 @@ class MessageReceiver:
             log.warning("%s accepts site commands too; configure one gateway of the site for them", gateway)
         if both := self._others[gateway] & set(self._service.evses()):
             log.warning("%s serves %s too", gateway, ", ".join(sorted(both)))
+
+
+async def _subscribe_if_allowed(bus: Bus, topic_filter: str, qos: int, without: str) -> None:
+    """Subscribe, or log what is missing `without` the subscription."""
+    try:
+        await bus.subscribe(topic_filter, qos=qos)
+    except SubscriptionRefused as error:
+        log.warning("%s: %s", without, error)
 
 
 def _acknowledge(bus: Bus, message: BusMessage) -> None:

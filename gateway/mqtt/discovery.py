@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from gateway import __version__
-from gateway.model.command import MAX_POWER_W, SiteMode
+from gateway.model.command import MAX_POWER_W, SiteMode, Verb
 from gateway.model.result import Layer
 from gateway.model.state import EvseState, Happened, SessionState
 from gateway.mqtt.topics import Topics, device_id
@@ -54,7 +54,7 @@ def messages(topics: Topics, state: EvseState, how: str) -> Messages:
 
 def entities(topics: Topics, state: EvseState) -> dict[str, Entity]:
     """Return all entities of one EVSE by their stable names."""
-    evse, site = state.evse, topics.of_site("state")
+    evse, site, client = state.evse, topics.of_site("state"), topics.homeassistant_client
     telemetry, retained, result = (topics.evse(evse, leaf) for leaf in ("telemetry", "state", "result"))
     station = state.station_limits
     least_w, most_w = (0.0 - station.max_discharge_w, station.max_charge_w) if station is not None else (0.0, 0.0)
@@ -76,19 +76,22 @@ def entities(topics: Topics, state: EvseState) -> dict[str, Entity]:
         "grid": _yes_or_no("Grid present", site, "value_json.grid_present", "power"),
         "event": _shown("event", "Event", topics.evse(evse, "event"), event_type, event_types=list(Happened)),
         "reserve": _shown("number", "Reserve", retained, "{{ value_json.floors.reserve_pct or 0 }}")
-        | _commanding(topics.evse(evse, "cmd/reserve"), "reserve", "'min_soc_pct': value")
+        | _commanding(topics.command(evse, Verb.RESERVE, client), "reserve", "'min_soc_pct': value")
         | {"min": 0, "max": 100, "step": 1, "unit_of_measurement": "%", "icon": "mdi:battery-lock"},
         "mode": _shown("select", "Site mode", site, "{{ value_json.mode }}", options=list(SiteMode))
-        | _commanding(topics.of_site("cmd/mode"), "mode", "'mode': value"),
+        | _commanding(topics.command(None, Verb.MODE, client), "mode", "'mode': value"),
         "stop": {"platform": "button", "name": "Stop", "icon": "mdi:stop-circle"}
-        | _commanding(topics.evse(evse, "cmd/stop"), "stop"),
-        "release": {"platform": "button", "name": "Release"} | _commanding(topics.evse(evse, "cmd/release"), "release"),
+        | _commanding(topics.command(evse, Verb.STOP, client), "stop"),
+        "release": {"platform": "button", "name": "Release"}
+        | _commanding(topics.command(evse, Verb.RELEASE, client), "release"),
     }
     if least_w < most_w:  # Home Assistant refuses an empty range, and with it the whole device
         number = _shown("number", "Set-point", retained, "{{ value_json.effective_w }}", step=100, mode="box")
         found["setpoint"] = (
             number
-            | _commanding(topics.evse(evse, "cmd/setpoint"), "setpoint", f"'lease_s': {LEASE_S}", "'power_w': value")
+            | _commanding(
+                topics.command(evse, Verb.SETPOINT, client), "setpoint", f"'lease_s': {LEASE_S}", "'power_w': value"
+            )
             | {"min": max(least_w, -MAX_POWER_W), "max": min(most_w, MAX_POWER_W)}
             | {"device_class": "power", "unit_of_measurement": "W"}
         )

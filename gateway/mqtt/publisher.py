@@ -18,7 +18,7 @@ from functools import partial
 from typing import TypeVar
 
 from gateway import __version__
-from gateway.model.command import ALWAYS_ACT
+from gateway.model.command import ALWAYS_ACT, command_key
 from gateway.model.journal import Phase, ReplyTo
 from gateway.model.message import Message
 from gateway.model.result import Result
@@ -88,7 +88,7 @@ class Publisher:
         if self._topics.mirror and result.evse is not None:
             messages.append(self._mirrored(result.evse, mirror.answer(result)))
         outbox = self.stop_outbox if result.verb in ALWAYS_ACT else self.outbox
-        outbox.put(PendingResult(tuple(messages), result.id, phase))
+        outbox.put(PendingResult(tuple(messages), command_key(result.client, result.id), phase))
 
     def _mirrored(self, evse: str, answer: str) -> BusMessage:
         """Return the result in the mirror; it is not retained for an EVSE that does not exist."""

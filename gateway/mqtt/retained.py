@@ -7,9 +7,9 @@ it was when the gateway ended. Those of other gateways and of other systems are 
 from __future__ import annotations
 
 import contextlib
-import json
-from typing import Any
+from typing import Any, cast
 
+from gateway.model import strict_json
 from gateway.model.command import MAX_BYTES
 from gateway.mqtt.topics import Kind, Topics
 
@@ -20,10 +20,10 @@ def evse_of(topics: Topics, topic: str, payload: bytes) -> str | None:
     if parsed.kind not in (Kind.EVSE_STATE, Kind.DISCOVERY) or not 0 < len(payload) <= MAX_BYTES:
         return None
     with contextlib.suppress(ValueError, TypeError, KeyError):
-        body = json.loads(payload)
+        body: Any = strict_json.loads(payload)
         if parsed.kind is Kind.EVSE_STATE:
             return parsed.name if body["gateway"] == topics.gateway else None
-        available = [one["topic"] for one in body["availability"]]
+        available = [str(one["topic"]) for one in body["availability"]]
         evses = [one.name for one in map(topics.parse, available) if one.kind is Kind.EVSE_STATE]
         return evses[0] if topics.status in available and evses else None
     return None
@@ -35,10 +35,10 @@ def withdrawal(before: bytes | str, now: dict[str, Any]) -> dict[str, Any] | Non
     Home Assistant keeps an entity that is merely absent; one with nothing but its platform is removed.
     """
     with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-        present = now["components"]
+        present, read = now["components"], cast("dict[str, Any]", strict_json.loads(before))
         withdrawn = {
             name: {"platform": one["platform"]}
-            for name, one in json.loads(before)["components"].items()
+            for name, one in read["components"].items()
             if name not in present and len(one) > 1
         }
         return {**now, "components": present | withdrawn} if withdrawn else None

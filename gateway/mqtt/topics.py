@@ -10,14 +10,16 @@ percent-encoded (RFC 3986), in an id written as `_x` and two hexadecimal digits.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
-from gateway.model.command import ALWAYS_ACT
+from gateway.model.command import ALWAYS_ACT, Verb
 from gateway.model.topic_name import topic_fault
 
 VERSION = "1"
+MAX_CLIENT = 96  # characters of a client in a topic
 # Printable ASCII without the wildcards and the separator of MQTT, without % and without space
 _IN_TOPIC = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "+#/%")
 _IN_ID = re.compile(r"_(?=x[0-9A-F]{2})|[^A-Za-z0-9_-]")
@@ -42,21 +44,26 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParsedTopic:
-    """An incoming topic in parts. `name` is the EVSE, gateway or site, `verb` the verb or kind of input."""
+    """An incoming topic in parts. `name` is the EVSE, gateway or site, `verb` the verb or kind of input.
+
+    `client` is the client of a command, as encoded in the topic; None on a shared topic.
+    """
 
     kind: Kind
     name: str = ""
     verb: str = ""
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """All topics of one gateway at one site."""
+    """All topics of one gateway at one site. `homeassistant_client`: user in the command topics of Home Assistant."""
 
     site: str
     gateway: str
     homeassistant: str = "homeassistant"
     mirror: str = ""
+    homeassistant_client: str = ""
 
     @property
     def root(self) -> str:
@@ -84,6 +91,14 @@ class Topics:
         """Return the same for an EVSE or, with None, the site."""
         return self.of_site(leaf) if evse is None else self.evse(evse, leaf)
 
+    def command(self, evse: str | None, verb: Verb | str, client: str = "") -> str:
+        """Return the topic of a command to an EVSE or, with None, to the site; with a client, that client's own."""
+        return self.of(evse, f"cmd/{verb}") + (f"/{to_topic_level(client)}" if client else "")
+
+    def inbox(self, client: str) -> str:
+        """Return the prefix of the reply topics of a client."""
+        return f"{self.root}/reply/{client}/"
+
     def filters(self, *, site_commands: bool, discovery: bool) -> list[str]:
         """Return the filters that the gateway subscribes to."""
         found = [f"{self.root}/evse/+/cmd/+", f"{self.root}/gateway/+/status", f"{self.root}/site/input/+"]
@@ -95,6 +110,11 @@ class Topics:
         """Return the filters of the commands that act whatever else arrives."""
         found = [f"{self.root}/evse/+/cmd/stop"]
         return found + ([f"{self.root}/site/cmd/{verb}" for verb in sorted(ALWAYS_ACT)] if site_commands else [])
+
+    @staticmethod
+    def of_clients(filters: Sequence[str]) -> list[str]:
+        """Return the filters of the clients' own topics for filters of shared command topics."""
+        return [f"{one}/+" for one in filters if "/cmd/" in one or one.endswith("/set")]
 
     @property
     def retained_filters(self) -> list[str]:
@@ -110,10 +130,12 @@ class Topics:
     def parse(self, topic: str) -> ParsedTopic:
         """Return the parts of an incoming topic."""
         parsed = self._parse(topic)
+        if parsed.client is not None and (len(parsed.client) > MAX_CLIENT or from_topic_level(parsed.client) is None):
+            return ParsedTopic(Kind.UNKNOWN)
         if parsed.kind not in (Kind.EVSE_COMMAND, Kind.EVSE_STATE, Kind.MIRROR):
             return parsed
         name = from_topic_level(parsed.name)
-        return ParsedTopic(Kind.UNKNOWN) if name is None else ParsedTopic(parsed.kind, name, parsed.verb)
+        return ParsedTopic(Kind.UNKNOWN) if name is None else replace(parsed, name=name)
 
     def _parse(self, topic: str) -> ParsedTopic:
         if topic == f"{self.homeassistant}/status":
@@ -122,18 +144,18 @@ class Topics:
             return ParsedTopic(Kind.DISCOVERY)
         if self.mirror and topic.startswith(self.mirror + "/"):
             match topic.removeprefix(self.mirror + "/").split("/"):
-                case [evse, name, "set"]:
-                    return ParsedTopic(Kind.MIRROR, evse, name)
+                case [evse, name, "set", *client] if len(client) <= 1:
+                    return ParsedTopic(Kind.MIRROR, evse, name, *client)
             return ParsedTopic(Kind.UNKNOWN)
         match topic.split("/"):
             case ["v2x", str(version), *_] if version != VERSION:
                 return ParsedTopic(Kind.UNKNOWN)
-            case ["v2x", _, self.site, "evse", evse, "cmd", verb]:
-                return ParsedTopic(Kind.EVSE_COMMAND, evse, verb)
+            case ["v2x", _, self.site, "evse", evse, "cmd", verb, *client] if len(client) <= 1:
+                return ParsedTopic(Kind.EVSE_COMMAND, evse, verb, *client)
             case ["v2x", _, self.site, "evse", evse, "state"]:
                 return ParsedTopic(Kind.EVSE_STATE, evse)
-            case ["v2x", _, self.site, "site", "cmd", verb]:
-                return ParsedTopic(Kind.SITE_COMMAND, "", verb)
+            case ["v2x", _, self.site, "site", "cmd", verb, *client] if len(client) <= 1:
+                return ParsedTopic(Kind.SITE_COMMAND, "", verb, *client)
             case ["v2x", _, self.site, "site", "input", kind]:
                 return ParsedTopic(Kind.INPUT, "", kind)
             case ["v2x", _, self.site, "gateway", gateway, "status"]:
@@ -142,14 +164,18 @@ class Topics:
                 return ParsedTopic(Kind.NEIGHBOUR, site)
         return ParsedTopic(Kind.UNKNOWN)
 
-    def reply_fault(self, topic: str) -> str | None:
+    def reply_fault(self, topic: str, inbox: str = "") -> str | None:
         """Return why a result is not sent to the reply topic of a command, None where it is.
+
+        With an `inbox` only topics are used that begin so.
 
         Rejected are topics that brokers refuse, the broker's own topics, and topics with an effect: commands, inputs
         and retained states of this contract, the mirror, and Home Assistant's discovery.
         """
         if (fault := topic_fault(topic)) is not None:
             return fault
+        if not topic.startswith(inbox):
+            return f"results of this client are sent to {inbox} only"
         if topic.startswith(self.homeassistant + "/") or (self.mirror and topic.startswith(self.mirror + "/")):
             return "a message there has an effect"
         if topic.startswith("v2x/") and not topic.startswith(f"{self.root}/reply/"):
