@@ -259,10 +259,8 @@ class CommandIntake:
             text = f"The id {body.id} was used with another command in the last 7 days; take a new one."
             return self._refuse(submission, body, because(Code.ID_CONFLICT, text))
         result = Result.model_validate_json(stored[1])
-        channel = submission.channel.value
-        self._publisher.note(
-            Step.RECEIVED, "duplicate", command_key(result.client, body.id), submission.evse, channel=channel
-        )
+        key, channel = command_key(submission.client, body.id), submission.channel.value
+        self._publisher.note(Step.RECEIVED, "duplicate", key, submission.evse, channel=channel)
         self.counts["duplicate", result.reason.code.value] += 1
         self._publisher.result(result, submission.reply_to(body.reply_to), None)
         return result
