@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections import Counter
 
 import msgspec
 
 from protocols.ocpp.schema import ErrorCode, Payload
 
 ACTION = re.compile(r'\s*\[\s*2\s*,\s*"[^"\\]{1,36}"\s*,\s*"(\w+)"')
+NAME = re.compile(r'"\s*:')
 HEAD = re.compile(r'\s*\[\s*(\d)\s*,\s*"([^"\\]{1,36})"')
 
 
@@ -26,6 +29,29 @@ def _number(text: str) -> int | float:
 
 decode = msgspec.json.Decoder(float_hook=_number).decode
 """Return the content of a message. Raises msgspec.MsgspecError, ValueError or RecursionError."""
+
+
+def repetition(text: str, message: list[object]) -> str | None:
+    """Return which member an object of a message has twice, None where there is none; `message` is its content.
+
+    Every name ends with a quotation mark and a colon: as many of those as there are members leave none over.
+    """
+    if len(NAME.findall(text)) == _members(message):
+        return None
+    found: list[str] = []
+
+    def check(pairs: list[tuple[str, object]]) -> None:
+        if len(dict(pairs)) < len(pairs):
+            found.extend(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+
+    json.loads(text, object_pairs_hook=check)
+    return f"the member {found[0][:50]!r} is repeated" if found else None
+
+
+def _members(value: object) -> int:
+    if type(value) is dict:
+        return len(value) + sum(map(_members, value.values()))
+    return sum(map(_members, value)) if type(value) is list else 0
 
 
 def error_fields(message: list[object]) -> tuple[str, str, Payload]:

@@ -36,7 +36,7 @@ from protocols.ocpp.events import (
     SendReceived,
     Violated,
 )
-from protocols.ocpp.incoming import ACTION, HEAD, decode, error_fields
+from protocols.ocpp.incoming import ACTION, HEAD, decode, error_fields, repetition
 from protocols.ocpp.schema import ErrorCode, Part, Payload, Version, Violation
 
 __all__ = [
@@ -224,6 +224,8 @@ class Rpc:
         if type(mid) is not str or not mid or len(mid) > ID_LENGTH:
             # A response with an invalid id gets no response, to avoid endless loops.
             return self._unreadable(f"the message id is not a text of 1 to {ID_LENGTH} characters", text, kind == _CALL)
+        if (repeated := repetition(text, message)) is not None:
+            return self._rejected(schema.form_error(self.version), repeated, mid, answered=kind == _CALL)
         if kind == _CALL:
             return self._on_call(mid, message, text)
         if kind == _CALLRESULT:
@@ -355,14 +357,16 @@ class Rpc:
             self._error(NO_ID, code, reason)
         return [Violated(False, None, code, f"{reason}: {text[:100]!r}")]
 
-    def _too_large(self, text: str) -> list[Event]:
-        head = HEAD.match(text[:100])
-        mid = head.group(2) if head else NO_ID
-        code = schema.form_error(self.version) if head else self._framework_error()
-        reason = f"the message has {len(text)} characters; at most {self._length} are accepted"
-        if head is None or head.group(1) == "2":
+    def _rejected(self, code: ErrorCode, reason: str, mid: str, *, answered: bool) -> list[Event]:
+        if answered:
             self._error(mid, code, reason)
         return [Violated(False, None, code, reason, mid)]
+
+    def _too_large(self, text: str) -> list[Event]:
+        head = HEAD.match(text[:100])
+        mid, code = (head[2], schema.form_error(self.version)) if head else (NO_ID, self._framework_error())
+        reason = f"the message has {len(text)} characters; at most {self._length} are accepted"
+        return self._rejected(code, reason, mid, answered=head is None or head.group(1) == "2")
 
     def _error(self, mid: str, code: ErrorCode, description: str, details: Payload | None = None) -> None:
         self._out.append(encode([_CALLERROR, mid, code, description[:DESCRIPTION_LENGTH], details or {}]))

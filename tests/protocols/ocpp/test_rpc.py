@@ -255,6 +255,13 @@ BAD: list[tuple[str, str, str | None, str | None, str | None]] = [
         "PropertyConstraintViolation",
         "a",
     ),
+    (
+        "repeated member",
+        '[2,"a","DataTransfer",{"vendorId":"a","data":"\\": 1","vendorId" :"b"}]',
+        "FormationViolation",
+        "FormatViolation",
+        "a",
+    ),
     ("unknown message type", '[9,"a",{}]', None, "MessageTypeNotSupported", "a"),
     ("a result with a bad id", "[3,5,{}]", None, None, None),
 ]
