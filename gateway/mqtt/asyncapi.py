@@ -26,6 +26,7 @@ BINDING = "0.2.0"  # version of the MQTT bindings
 PARAMETERS = {
     "site": "name of the site, `site.id` of the gateway's configuration",
     "gateway": "name of the gateway, `mqtt.gateway_id`",
+    "client": "name of the client, whose ids, rate, priorities and inbox are its own",
     "evse": "name of the EVSE: the station's id, a hyphen and the EVSE's number, such as CP1-1",
 }
 
@@ -65,6 +66,8 @@ def channels() -> list[Channel]:
             name = f"{target}Command{_camel(verb.value)}"
             summary = (model.__doc__ or "").strip().splitlines()[0]
             address = f"{root}/{path}/cmd/{verb.value}"
+            found.append(Channel(name, address, model, "receive", 1, False, summary, f"{target}Result"))
+            name, address = name.replace("Command", "ClientCommand"), f"{address}/{{client}}"
             found.append(Channel(name, address, model, "receive", 1, False, summary, f"{target}Result"))
     for kind, input_model in INPUTS.items():
         summary = (input_model.__doc__ or "").strip().splitlines()[0]
