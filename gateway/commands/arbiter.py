@@ -196,6 +196,16 @@ class CommandArbiter:
             reason = because(Code.IN_FORCE, "In force." if acts else "Done.")
             self._settle_next.append((command, Status.ACHIEVED, reason, not acts))
 
+    def stopped(self, evse: str | None, verb: Verb, priority: int) -> bool:
+        """Return whether a stop would end nothing: one of its priority is in force, or there is no such EVSE."""
+        if verb is Verb.EMERGENCY_STOP:
+            return self._site.emergency_stop is not None
+        if evse is not None and evse not in self._registry:
+            return True
+        state = self._registry.get(evse)
+        held = state.command if state is not None else self._site_state.command if evse is None else None
+        return held is not None and held.verb is Verb.STOP and held.priority >= priority
+
     def after_answer(self, command_id: str) -> None:
         """Give the final result of a command that needs nothing more, now that its first result is published."""
         ready, self._settle_next = self._settle_next, []

@@ -282,13 +282,13 @@ class CommandIntake:
     # refusals that leave the id free --------------------------------------------------------------------------------
 
     def _not_now(self, submission: Submission, verb: Verb, body: Body) -> Reason | None:
-        """Return why no command, or not one so soon, is accepted; those that take power away always are."""
-        if verb in ALWAYS_ACT:
+        """Return why no command, or not one so soon, is accepted; a stop is that ends something."""
+        if verb in ALWAYS_ACT and not self._arbiter.stopped(submission.evse, verb, body.priority):
             return None
         if not self._rights.allow(submission, body, self._clock.now()):
             text = "Commands come faster than this EVSE or this source may send them; slow down and send it again."
             return because(Code.RATE_LIMITED, text)
-        return self._rights.fault(submission, verb, body) or self._arbiter.closed
+        return None if verb in ALWAYS_ACT else self._rights.fault(submission, verb, body) or self._arbiter.closed
 
     def allow_input_refusal(self, kind: str, reason: Reason) -> bool:
         """Return whether one more refused input may be published; the rest are only counted."""

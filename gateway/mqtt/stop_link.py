@@ -41,12 +41,11 @@ class StopLink:
         """Keep a link until cancelled."""
         pause_s, reported = MIN_PAUSE_S, ""
         while True:
-            lost = "the broker closed the link"
+            began, lost = self._clock.now(), "the broker closed the link"
             try:
                 async with self._connect() as bus:
                     await self._receiver.subscribe_stops(bus)
                     self.connected.set()
-                    pause_s, reported = MIN_PAUSE_S, ""
                     await self._receiver.run_stops(bus)
             except (ConnectionError, TimeoutError) as error:
                 lost = str(error)
@@ -56,6 +55,8 @@ class StopLink:
                 log.exception("the link for stop commands failed by a defect of the gateway; it is opened again")
             finally:
                 self.connected.clear()
+            if self._clock.now() - began > MAX_PAUSE_S:  # else two gateways of one name would end each other's at once
+                pause_s, reported = MIN_PAUSE_S, ""
             if lost != reported:
                 log.warning("no link for stop commands, which use the main link meanwhile: %s", lost)
                 reported = lost
