@@ -282,7 +282,7 @@ class CommandIntake:
     # refusals that leave the id free --------------------------------------------------------------------------------
 
     def _not_now(self, submission: Submission, verb: Verb, body: Body) -> Reason | None:
-        """Return why no command, or not one so soon, is accepted; a stop is that ends something."""
+        """Return why no command, or not one so soon, is accepted; a stop that ends something always is."""
         if verb in ALWAYS_ACT and not self._arbiter.stopped(submission.evse, verb, body.priority):
             return None
         if not self._rights.allow(submission, body, self._clock.now()):

@@ -36,8 +36,9 @@ client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
 client.max_inflight_messages_set(20000)
 client.connect("127.0.0.1", int(sys.argv[1]))
 client.loop_start()
-for _ in range(8000):
-    sent = client.publish("v2x/1/home/evse/CP2-1/cmd/setpoint", b"{", int(sys.argv[2]))
+for number in range(8000):
+    payload = b'{"id": "s%d"}' % number
+    sent = client.publish("v2x/1/home/evse/CP2-1/cmd/" + sys.argv[3], payload, int(sys.argv[2]))
 sent.wait_for_publish(60)
 client.disconnect()
 client.loop_stop()
@@ -115,15 +116,17 @@ async def test_properties_that_the_client_library_cannot_read_do_not_cost_the_li
             assert running.mqtt.counts["links"] == 1
 
 
+@pytest.mark.parametrize("verb", ["setpoint", "stop"])
 @pytest.mark.parametrize("qos", [0, 1])
-async def test_a_flood_delays_no_emergency_stop(tmp_path: Path, qos: int) -> None:
+async def test_a_flood_delays_no_emergency_stop(tmp_path: Path, qos: int, verb: str) -> None:
     with mosquitto(tmp_path, "allow_anonymous true\nmax_queued_messages 50000\n") as broker:
         async with results_only(broker.port) as client, home(url=broker.url, version="5") as (running, _):
             await linked(running)
             await client.send("evse/CP1-1/cmd/discharge", {"id": "d", "power_w": 3000})
             await client.until("evse/CP1-1/result", id="d", status="achieved")
             await client.client.unsubscribe(f"{ROOT}/evse/+/result")  # the broker queues thousands of refusals there
-            attacker = await asyncio.create_subprocess_exec(sys.executable, "-c", FLOOD, str(broker.port), str(qos))
+            flood = (sys.executable, "-c", FLOOD, str(broker.port), str(qos), verb)
+            attacker = await asyncio.create_subprocess_exec(*flood)
             await asyncio.sleep(1.5)
             took = []
             for number in range(5):
