@@ -7,11 +7,13 @@ it was when the gateway ended. Those of other gateways and of other systems are 
 from __future__ import annotations
 
 import contextlib
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from gateway.model import strict_json
 from gateway.model.command import MAX_BYTES
 from gateway.mqtt.topics import Kind, Topics
+
+Json: TypeAlias = dict[str, Any]
 
 
 def evse_of(topics: Topics, topic: str, payload: bytes) -> str | None:
@@ -20,7 +22,7 @@ def evse_of(topics: Topics, topic: str, payload: bytes) -> str | None:
     if parsed.kind not in (Kind.EVSE_STATE, Kind.DISCOVERY) or not 0 < len(payload) <= MAX_BYTES:
         return None
     with contextlib.suppress(ValueError, TypeError, KeyError):
-        body: Any = strict_json.loads(payload)
+        body = cast("Json", strict_json.loads(payload))
         if parsed.kind is Kind.EVSE_STATE:
             return parsed.name if body["gateway"] == topics.gateway else None
         available = [str(one["topic"]) for one in body["availability"]]
@@ -29,13 +31,13 @@ def evse_of(topics: Topics, topic: str, payload: bytes) -> str | None:
     return None
 
 
-def withdrawal(before: bytes | str, now: dict[str, Any]) -> dict[str, Any] | None:
+def withdrawal(before: bytes | str, now: Json) -> Json | None:
     """Return the discovery message that withdraws the entities of `before` that `now` lacks, None without any.
 
     Home Assistant keeps an entity that is merely absent; one with nothing but its platform is removed.
     """
     with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-        present, read = now["components"], cast("dict[str, Any]", strict_json.loads(before))
+        present, read = now["components"], cast("Json", strict_json.loads(before))
         withdrawn = {
             name: {"platform": one["platform"]}
             for name, one in read["components"].items()
