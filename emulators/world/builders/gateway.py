@@ -42,9 +42,9 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
     )
 
 
-def _station(charger: ChargerPart, name: str) -> dict[str, Any]:
+def _station(charger: ChargerPart, name: str) -> dict[str, object]:
     """Return the table of a station, with the rated powers where its OCPP version cannot report them."""
-    table: dict[str, Any] = {"id": name}
+    table: dict[str, object] = {"id": name}
     if charger.vendor_profile:
         table["vendor_profile"] = charger.vendor_profile
     if charger.ocpp != "2.1":
