@@ -1,4 +1,4 @@
-"""Token bucket, the rate limit of commands, handshakes and messages of stations. Time is an argument."""
+"""Token bucket, the rate limit of commands, handshakes, messages and log lines. Time is an argument."""
 
 from __future__ import annotations
 
@@ -16,12 +16,26 @@ class TokenBucket:
 
     def take(self, now: float) -> bool:
         """Take one token; False if there is none. Time that runs backwards adds nothing."""
-        self._level = min(self.burst, self._level + max(0.0, now - self._at) * self.rate)
-        self._at = now
+        self._refill(now)
         if self._level < 1.0:
             return False
         self._level -= 1.0
         return True
+
+    def spend(self, now: float, tokens: float) -> float:
+        """Take tokens that were used already; return the time until none is owed, in s."""
+        self._refill(now)
+        self._level -= tokens
+        return max(0.0, -self._level / self.rate)
+
+    @property
+    def share(self) -> float:
+        """Share of the burst that was left at the last call; negative where tokens are owed."""
+        return self._level / self.burst
+
+    def _refill(self, now: float) -> None:
+        self._level = min(self.burst, self._level + max(0.0, now - self._at) * self.rate)
+        self._at = now
 
 
 class RateLimiter:

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,23 @@ from websockets.typing import Subprotocol
 from gateway.csms import passwords
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
+from gateway.csms.rated_connection import Addresses, RatedConnection
 from gateway.csms.registration import canonical
 from gateway.csms.settings import StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.listener_limits import listen
 from gateway.rate_limit import TokenBucket
 from protocols.ocpp import io
-from protocols.ocpp.io import PushingConnection, WebSocketWire
+from protocols.ocpp.io import WebSocketWire
 from protocols.ocpp.schema import Version
 
 # identifierString without the colon, at most 48 characters (2.1 part 4, 3.1.1)
 STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
 # TLS 1.2: the four that every CSMS must offer (A00.FR.318, A00.FR.421) and equivalents, best first; 1.3 has its own
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384:!aNULL:!PSK"
+
+MAX_QUEUE = 4  # frames that wait for the reader of a connection
+WRITE_LIMIT = 32_768  # bytes that wait for a peer to read, until it is not read either
 
 
 class WebSocketServer:
@@ -51,6 +56,7 @@ class WebSocketServer:
         self.settings, self.context, self.stations, self.credentials = context.settings, context, stations, credentials
         self._attach = attach
         self._forget = forget
+        self._addresses = Addresses(context.settings)
         rate = context.settings.max_handshakes_per_s
         self._handshakes = TokenBucket(rate, rate * 2)
 
@@ -91,7 +97,9 @@ class WebSocketServer:
             max_size=max(io.FRAME_LENGTH, 2 * settings.max_message, 2 * settings.max_transaction_message),
             logger=_quiet_logger(),
             ssl=context,
-            create_connection=PushingConnection,
+            max_queue=MAX_QUEUE,
+            write_limit=WRITE_LIMIT,
+            create_connection=partial(RatedConnection, addresses=self._addresses),
         )
 
     async def _connected(self, connection: ServerConnection) -> None:

@@ -19,9 +19,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.failed_logins import FREE_ATTEMPTS, FailedLogins, network
 from gateway.model import strict_json
 from gateway.rate_limit import TokenBucket
-from gateway.web.failed_logins import FREE_ATTEMPTS, FailedLogins
 
 MAX_BODY = 262_144  # bytes of one request
 MAX_BODIES = 4_194_304  # bytes of all requests at a time
@@ -98,14 +98,14 @@ class Guard:
         address, now = (scope.get("client") or ("unknown", 0))[0], self._now()
         scheme, _, given = headers.get("authorization", "").partition(" ")
         right = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
-        wait_s = self._logins.locked_for(address, now)
+        wait_s = self._logins.locked_for(network(address), now)
         if wait_s and not (right and len(token) >= UNGUESSABLE):
             raise Refused(429, "too many failed logins from this address", Retry_After=str(math.ceil(wait_s)))
         if right:
-            self._logins.succeeded(address)
+            self._logins.succeeded(network(address))
             return
         if "authorization" in headers:
-            number = self._logins.failed(address, now)
+            number = self._logins.failed(network(address), now)
             if (number == 1 or number >= FREE_ATTEMPTS) and self._events.take(now):
                 self._report(f"{number} failed logins to the admin API from {address}, at {scope['path'][:200]}")
         raise Refused(401, "this API requires a bearer token", WWW_Authenticate="Bearer")

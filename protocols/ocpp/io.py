@@ -276,6 +276,9 @@ class PushingConnection(ServerConnection):
             await asyncio.sleep(self.ping_interval)
             silent_s = self.loop.time() - self._received_at
             if self.ping_timeout is not None and silent_s >= self.ping_interval + self.ping_timeout:
+                if self.paused:  # it does not read either: not even a Close frame
+                    self.transport.abort()
+                    return
                 async with self.send_context():
                     self.protocol.fail(CloseCode.INTERNAL_ERROR, "nothing was received, not even a Pong")
                 return

@@ -1,0 +1,160 @@
+"""WebSocket connection of a station that is read no faster than its rates permit, and only while it reads itself.
+
+Frames of every kind (messages, their fragments, pings and pongs) and bytes have a rate per connection and one per
+address. Beyond them the socket is not read (back-pressure): nothing is lost, and a flood delays only its sender. A
+connection within a small share of its burst is not delayed by others of its address. A peer that does not read is not
+read either, so that responses to it do not accumulate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Any
+
+from websockets.protocol import Event
+
+from gateway.csms.settings import CsmsSettings
+from gateway.failed_logins import network
+from gateway.rate_limit import TokenBucket
+from protocols.ocpp.io import PushingConnection
+
+FRAMES_PER_CALL = 2.0  # permitted frames per permitted call: calls, responses and control frames
+BYTES_PER_S, BURST_BYTES = 524_288.0, 16_777_216.0  # of one connection; a burst has two messages of the largest size
+ADDRESS_SHARE = 10.0  # rates of an address, in those of one connection
+CALM_SHARE = 0.1  # of the burst of a connection that others of its address do not delay
+SLICE = 4096  # bytes that are processed before other connections have their turn
+MAX_WITHOUT_REQUEST = 256  # connections of one address that have not sent their request
+MAX_ADDRESSES = 10_000
+
+
+class _Rates:
+    """Rates of one connection or one address."""
+
+    __slots__ = ("content", "frames")
+
+    def __init__(self, settings: CsmsSettings, share: float) -> None:
+        rate, burst = settings.max_calls_per_s * FRAMES_PER_CALL, settings.max_burst * FRAMES_PER_CALL
+        longest = 4.0 * settings.max_transaction_message
+        self.frames = TokenBucket(share * rate, share * burst)
+        self.content = TokenBucket(share * BYTES_PER_S, share * max(BURST_BYTES, longest))
+
+    def spend(self, frames: int, size: int, now: float) -> float:
+        """Count what was received; return the time until more may be, in s."""
+        return max(self.frames.spend(now, frames), self.content.spend(now, size))
+
+    @property
+    def calm(self) -> bool:
+        """True while little of the burst is spent."""
+        return min(self.frames.share, self.content.share) > 1.0 - CALM_SHARE
+
+
+class Addresses:
+    """Rates of the addresses that are connected, and their connections without a request."""
+
+    def __init__(self, settings: CsmsSettings) -> None:
+        self.settings = settings
+        self._rates: OrderedDict[str, _Rates] = OrderedDict()
+        self._without_request: dict[str, OrderedDict[RatedConnection, None]] = {}
+
+    def rates(self, address: str) -> _Rates:
+        """Return the rates of an address."""
+        found = self._rates.pop(address, None) or _Rates(self.settings, ADDRESS_SHARE)
+        self._rates[address] = found
+        if len(self._rates) > MAX_ADDRESSES:
+            self._rates.popitem(last=False)
+        return found
+
+    def opened(self, connection: RatedConnection) -> None:
+        """Register a connection; too many without a request end the oldest of them."""
+        waiting = self._without_request.setdefault(connection.network, OrderedDict())
+        waiting[connection] = None
+        if len(waiting) > MAX_WITHOUT_REQUEST:
+            waiting.popitem(last=False)[0].transport.abort()
+
+    def requested(self, connection: RatedConnection) -> None:
+        """Forget a connection that has sent its request, or has ended."""
+        waiting = self._without_request.get(connection.network)
+        if waiting is not None:
+            waiting.pop(connection, None)
+            if not waiting:
+                del self._without_request[connection.network]
+
+
+class RatedConnection(PushingConnection):
+    """See the module."""
+
+    def __init__(self, *args: Any, addresses: Addresses, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._addresses = addresses
+        self._own = _Rates(addresses.settings, 1.0)
+        self._unread = bytearray()  # received, not processed
+        self._next: asyncio.Handle | None = None  # of the next slice
+        self.network = ""
+        self.frames = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Implement `asyncio.Protocol`."""
+        self.network = network((transport.get_extra_info("peername") or ("",))[0])
+        self._shared = self._addresses.rates(self.network)
+        super().connection_made(transport)
+        self._addresses.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Implement `asyncio.Protocol`."""
+        if self._next is not None:
+            self._next.cancel()
+        self._addresses.requested(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Implement `asyncio.Protocol`."""
+        self._unread += data
+        if self._next is None and not self.paused:
+            self._process()
+        else:
+            self._pause()
+
+    def eof_received(self) -> None:
+        """Implement `asyncio.Protocol`."""
+        if self._unread:
+            super().data_received(bytes(self._unread))
+            self._unread.clear()
+        super().eof_received()
+
+    def resume_writing(self) -> None:
+        """Implement `asyncio.Protocol`: the peer reads again."""
+        super().resume_writing()
+        if self._next is None:
+            self._next = self.loop.call_soon(self._process)
+
+    def process_event(self, event: Event) -> None:
+        """Process one frame, or the handshake."""
+        self.frames += 1
+        if self.request is None:
+            self._addresses.requested(self)
+        super().process_event(event)
+
+    def _process(self) -> None:
+        """Process one slice; the next one has its turn after other connections, or when the rates permit."""
+        self._next = None
+        if self.transport.is_closing():
+            return
+        part, before = bytes(self._unread[:SLICE]), self.frames
+        del self._unread[:SLICE]
+        if part:
+            super().data_received(part)
+        now, used = self.loop.time(), self.frames - before
+        shared_s, own_s = self._shared.spend(used, len(part), now), self._own.spend(used, len(part), now)
+        wait_s = own_s if self._own.calm else max(own_s, shared_s)
+        if self.paused:
+            self._pause()  # until `resume_writing`
+        elif wait_s > 0 or self._unread:
+            self._pause()
+            self._next = self.loop.call_later(wait_s, self._process)
+        elif not self.recv_messages.paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _pause(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
