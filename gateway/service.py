@@ -33,7 +33,7 @@ from gateway.control.site_input import InputHandlers, SiteInputs
 from gateway.energy.service import EnergyService
 from gateway.housekeeping import Housekeeping
 from gateway.model.command import Channel, Submission
-from gateway.model.event import Event, StationRemoved
+from gateway.model.event import Event, SecurityNoticed, StationRemoved
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
@@ -146,6 +146,8 @@ class GatewayService:
         """Apply one event of a station or an EVSE."""
         if isinstance(event, StationRemoved):
             self.forget(event.station)
+        elif isinstance(event, SecurityNoticed):
+            self.security(event.text, station=event.station, kind=event.kind)
         else:
             self._ingest.report(event)
 
@@ -169,10 +171,10 @@ class GatewayService:
         """Journal an action of an operator outside the control hierarchy, such as a raw call to a station."""
         self._journal.later(Entry(self._clock.wall(), Step.OPERATOR, text[:200], None, evse, data))
 
-    def security(self, text: str) -> None:
+    def security(self, text: str, station: str | None = None, kind: str = "FailedLogin") -> None:
         """Publish and journal a security event, such as failed logins."""
         log.warning("security: %s", text)
-        self._publisher.happened(Happened.SECURITY, None, text=text)
+        self._publisher.happened(Happened.SECURITY, None, text=text, station=station, kind=kind)
 
     def forget(self, station: str) -> None:
         """Remove the EVSEs of a station that was removed for good, and what is retained about them."""

@@ -12,7 +12,6 @@ from gateway.authority.soc_floors import trip_wh
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
 from gateway.config.settings import Section
 from gateway.control.settings import ReplyFault, ServiceSettings
-from gateway.csms import passwords
 from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
@@ -89,13 +88,12 @@ def csms_settings(config: Config) -> CsmsSettings:
     stations = []
     _check_profiles(config)
     for number, entry in enumerate(config.stations):
-        kept = None
+        password = None
         if entry.password_file is not None:
-            secret = read_secret(entry.password_file, f"stations.{number}.password_file")
-            kept = passwords.hash_password(secret, passwords.configuration_salt(entry.id))
+            password = read_secret(entry.password_file, f"stations.{number}.password_file")
         elif ocpp.security_profile in (1, 2) and entry.security_profile in (None, 1, 2):
             raise ConfigError(f"stations.{number}.password_file: {entry.id} needs one with this security profile")
-        stations.append(_settings(StationSettings, entry, password_hash=kept))
+        stations.append(_settings(StationSettings, entry, password=password))
     return _settings(
         CsmsSettings,
         ocpp,

@@ -24,6 +24,7 @@ from gateway.model.event import (
     PlugChanged,
     PlugState,
     RebootRequired,
+    SecurityNoticed,
     SessionEnded,
     SessionStarted,
     StationConnected,
@@ -84,6 +85,8 @@ class EventIngest:
         event = plausible(event)
         if isinstance(event, StationRemoved):
             self.forget(event.station)
+            return
+        if isinstance(event, SecurityNoticed):  # concerns no EVSE: the service publishes it
             return
         if isinstance(event, RebootRequired):
             text = f"{event.station} applies with its next boot: {', '.join(event.settings)}. A reset is required."

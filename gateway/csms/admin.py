@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from itertools import islice
 
-from gateway.csms import admin_views, evse_events, passwords, payload_secrets, registration, restore
+from gateway.csms import admin_views, evse_events, payload_secrets, registration, restore
 from gateway.csms.admin_views import Row
 from gateway.csms.csms import Csms
 from gateway.csms.errors import RequestRejected, existing
@@ -73,8 +72,10 @@ class Admin:
             changed["registration"] = Registration(changes["registration"])
         if "basic_auth_password" in changes:
             password = changes["basic_auth_password"]
-            hashed = None if password is None else await asyncio.to_thread(passwords.hash_password, password)
-            changed |= {"password_hash": hashed, "next_password_hash": None}
+            hashed = None if password is None else await self.csms.credentials.hash(password)
+            changed |= {"password_hash": hashed, "next_password_hash": None, "password": None}
+            if known is not None:
+                await self.csms.credentials.hash_configured(known)
         settings = replace(before, **changed)
         stored = self.csms.create(name, settings)  # a copy for the record: the station changes after it is stored
         stored.registered = True
@@ -222,6 +223,12 @@ class Admin:
         wanted = None if direction is None else Direction(direction)
         found = self.context.log.newest(name, action, wanted, None if kind is None else Kind(kind))
         return [admin_views.message(*one) for one in islice(found, limit)]
+
+    def security_events(self, station: str | None, limit: int) -> list[Row]:
+        """Return security events, newest first."""
+        name = None if station is None else canonical(self.csms.stations, station)
+        found = (one for one in reversed(self.context.security.recent) if name in (None, one.station))
+        return [admin_views.security_event(one) for one in islice(found, limit)]
 
     def violations(self, station: str | None) -> list[Row]:
         """Return messages that broke a rule of OCPP, newest first."""

@@ -12,6 +12,7 @@ from gateway.csms.context import RecordedViolation
 from gateway.csms.evse import Evse
 from gateway.csms.message_log import Kind, LoggedMessage
 from gateway.csms.reservations import Reservation
+from gateway.csms.security_events import RecordedSecurityEvent
 from gateway.csms.station import Station
 from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
@@ -136,6 +137,12 @@ def message(one: LoggedMessage, kind: Kind, action: str) -> Row:
             "error": dict(zip(("code", "description", "details"), content[2:], strict=False)),
         }
     return row | {"payload": content[-1]}
+
+
+def security_event(one: RecordedSecurityEvent) -> Row:
+    """Return the view of a security event."""
+    row = asdict(one)
+    return {"at": stamp(row.pop("t")), "station": one.station, "type": row.pop("kind"), **row}
 
 
 def violation(one: RecordedViolation) -> Row:

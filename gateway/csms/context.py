@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gateway.csms.message_log import MessageLog
 from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.reservations import Reservations
+from gateway.csms.security_events import SecurityEvents
 from gateway.csms.settings import CsmsSettings, UnknownStations
 from gateway.csms.tokens import Tokens
 from gateway.csms.transactions import Transactions
@@ -41,6 +42,7 @@ class Context:
     reservations: Reservations
     unknown_stations: UnknownStations
     log: MessageLog
+    security: SecurityEvents
     transactions: Transactions = field(default_factory=Transactions)
     violations: deque[RecordedViolation] = field(default_factory=lambda: deque(maxlen=MAX_VIOLATIONS))
     messages: int = 0  # calls of stations since the start
@@ -51,4 +53,5 @@ class Context:
         tokens = Tokens(settings.unknown_tokens)
         reservations = Reservations(lambda changed: persistence.later(persistence.reservation(changed)))
         policy, messages = settings.unknown_stations, MessageLog(clock.wall)
-        return cls(settings, report, clock, tokens, persistence, reservations, policy, messages)
+        security = SecurityEvents(report, clock)
+        return cls(settings, report, clock, tokens, persistence, reservations, policy, messages, security)

@@ -1,17 +1,23 @@
 """Credentials of all stations: verification, and renewal of a password without locking the station out (A01).
 
+Hashing takes about 10 ms: it runs in a bounded pool that leaves a processor to the event loop, once for each password;
+a keyed digest of a verified one, in memory only, stands for it afterwards. A password of the configuration is compared
+as it is.
+
 A new password is stored before it is sent. Both are valid until one is confirmed: by an Accepted, by a rejection, or by
-a connection with the new one.
+a connection with the new one. A stored password holds until the one in the configuration changes (`resolve`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TypeVar
 
 from gateway.csms import outcomes, passwords, restore
 from gateway.csms.pending_settings import REBOOT_REQUIRED
@@ -21,32 +27,80 @@ from gateway.model.station import Answer, Outcome
 from gateway.store.store import StoreError
 from protocols.ocpp.schema import Version
 
+MAX_WAITING = 5_000  # hashes that wait for the pool
+
+Result = TypeVar("Result")
+
+
+class Busy(Exception):
+    """Too many passwords wait to be verified."""
+
 
 class Credentials:
     """Passwords of all stations."""
 
     def __init__(self, persistence: CsmsPersistence) -> None:
         self._persistence = persistence
-        self._verified: dict[str, bytes] = {}  # keyed digest of the last valid password, to run scrypt once
+        self._verified: dict[str, bytes] = {}  # by station: mark of the last valid password
         self._key = os.urandom(32)
+        self._pool = ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 2) - 1)), thread_name_prefix="passwords")
+        self._waiting = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """End the pool; what waits for it is cancelled."""
+        self._closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def discard(self, station: str) -> None:
-        """Discard the cached verification of a station whose password changed."""
+        """Discard the cached verification of a station that is removed or whose password changed."""
         self._verified.pop(station, None)
 
-    async def verify(self, station: Station, given: bytes) -> bool:
-        """Return True for a valid password of the station. The first use of a pending one replaces the former."""
-        stored, pending = station.settings.password_hash, station.settings.next_password_hash
-        mark = hmac.digest(self._key, given, hashlib.sha256)
-        verified = self._verified.get(station.id)
-        if stored is not None and verified is not None and hmac.compare_digest(mark, verified):
-            return True
-        if pending is not None and await asyncio.to_thread(_verify_spellings, given, pending):
-            await self.settle(station, accepted=True)
-        elif stored is None or not await asyncio.to_thread(_verify_spellings, given, stored):
+    def recognises(self, station: Station, given: bytes) -> bool:
+        """Return True for a password that is valid without hashing: of the configuration, or verified before."""
+        settings, mark = station.settings, self._mark(station, given)
+        if station.configuration_unverified:
             return False
-        self._verified[station.id] = mark
+        if settings.password_hash is None and settings.password is not None:
+            return any(hmac.compare_digest(one.encode(), settings.password.encode()) for one in _spellings(given))
+        return hmac.compare_digest(self._verified.get(station.id, b""), mark)
+
+    async def verify(self, station: Station, given: bytes) -> bool:
+        """Return True for a valid password of the station. The first use of a pending one replaces the former.
+
+        Raises Busy where too many verifications wait.
+        """
+        await self.resolve(station)
+        if self.recognises(station, given):
+            return True
+        stored, pending = station.settings.password_hash, station.settings.next_password_hash
+        if pending is not None and await self._run(lambda: _matches(given, pending)):
+            await self.settle(station, accepted=True)
+        elif stored is None or not await self._run(lambda: _matches(given, stored)):
+            return False
+        self._verified[station.id] = self._mark(station, given)
         return True
+
+    async def resolve(self, station: Station) -> None:
+        """Decide once after a restart whether a stored password holds: not if the one in the configuration changed."""
+        configured, before = station.configured_password, station.configured
+        if configured is None:
+            return
+        if station.configuration_unverified and before is not None:
+            same = await self._run(lambda: passwords.verify(configured, before))
+            _resolved(station, same)
+
+    async def hash(self, password: str) -> str:
+        """Return the hash of a password."""
+        return await self._run(lambda: passwords.hash_password(password))
+
+    async def hash_configured(self, station: Station) -> None:
+        """Hash the password of the configuration, to detect its change where another one is stored beside it."""
+        await self.resolve(station)
+        password = station.configured_password
+        if password is not None and station.configured is None:
+            salt = passwords.configuration_salt(station.id)
+            station.configured = await self._run(lambda: passwords.hash_password(password, salt))
 
     async def renew(self, station: Station) -> Outcome:
         """Set a new random password at the station. Raises StoreError if it cannot be stored first."""
@@ -65,8 +119,11 @@ class Credentials:
 
     async def stage(self, station: Station, password: str) -> None:
         """Store a password that is about to be sent to the station. Raises StoreError."""
+        await self.hash_configured(station)
+        hashed = await self.hash(password)
         before = station.settings
-        hashed = await asyncio.to_thread(passwords.hash_password, password)
+        if before.password is not None:  # from now on in the form in which it is stored
+            station.settings = replace(before, password=None, password_hash=before.password_hash or station.configured)
         station.settings = replace(station.settings, next_password_hash=hashed)
         try:
             await self._persistence.keep(restore.record(station))
@@ -84,10 +141,41 @@ class Credentials:
         self.discard(station.id)
         station.save()
 
+    def _mark(self, station: Station, given: bytes) -> bytes:
+        """Return the keyed digest of a password; it is worth nothing once another one is in force."""
+        stored = station.settings.password_hash or ""
+        return hmac.digest(self._key, stored.encode() + b"\0" + given, hashlib.sha256)
 
-def _verify_spellings(given: bytes, stored: str) -> bool:
-    """Compare as text, and as the hexadecimal form in which 1.6's AuthorizationKey is configured."""
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        if self._closed or self._waiting >= MAX_WAITING:
+            raise Busy
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._waiting -= 1
+
+
+def _resolved(station: Station, same: bool) -> None:
+    """Apply whether the password of the configuration is still the one beside which another was stored."""
+    if not station.configuration_unverified:  # another connection was faster
+        return
+    station.configuration_unverified = False
+    if same:
+        station.settings = replace(station.settings, password=None)
+    else:
+        station.configured = None
+        station.settings = replace(station.settings, password_hash=None, next_password_hash=None)
+
+
+def _matches(given: bytes, stored: str) -> bool:
+    return any(passwords.verify(one, stored) for one in _spellings(given))
+
+
+def _spellings(given: bytes) -> list[str]:
+    """Return a password as text, and in the hexadecimal form in which 1.6's AuthorizationKey is configured."""
     spellings = [given.hex(), given.hex().upper()]
-    with contextlib.suppress(UnicodeDecodeError):
-        spellings.insert(0, given.decode())
-    return any(passwords.verify(one, stored) for one in spellings)
+    try:
+        return [given.decode(), *spellings]
+    except UnicodeDecodeError:
+        return spellings

@@ -68,6 +68,7 @@ class Csms:
         """Write what is not stored yet."""
         if self._list_update is not None:
             self._list_update.cancel()
+        self.credentials.close()
         await self.context.persistence.close()
 
     # stations

@@ -49,6 +49,16 @@ def acknowledge(station: Station, payload: Payload) -> Payload:
     return {}
 
 
+def security_event(station: Station, payload: Payload) -> Payload:
+    """Record and report a security event (2.x A04; 1.6 security whitepaper)."""
+    kind, detail = payload["type"], payload.get("techInfo")
+    text = f"{station.id} reports the security event {kind} of {payload['timestamp']}" + (
+        f": {detail}" if detail else ""
+    )
+    station.context.security.record(station.id, kind, text)
+    return {}
+
+
 def maintenance(subject: str) -> Handler:
     """Return a handler that records a notification as the maintenance status of a subject."""
 

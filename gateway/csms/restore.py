@@ -146,7 +146,11 @@ def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], St
         station.registered = row.registered
     stored = {name: value for name in _OWN if (value := getattr(row, name)) is not None}
     settings = replace(station.settings, registration=row.registration, **stored)
-    if station.configured == row.configured:  # unchanged in the configuration
+    renewed = row.next_password_hash is not None or row.password_hash != row.configured
+    if station.configured_password is not None and row.configured is not None and renewed:
+        station.configured, station.configuration_unverified = row.configured, True  # see `Credentials`
+        settings = replace(settings, password_hash=row.password_hash, next_password_hash=row.next_password_hash)
+    elif station.configured_password is None and station.configured == row.configured:  # not in the configuration
         settings = replace(settings, password_hash=row.password_hash, next_password_hash=row.next_password_hash)
     station.settings = settings
     station.boot, station.version, station.maintenance = row.boot, row.version, row.upkeep

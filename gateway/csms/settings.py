@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -35,12 +35,15 @@ class UnknownTokens(StrEnum):
 class StationSettings:
     """One registered station.
 
-    `password_hash` is `passwords.hash_password(...)`. Powers are magnitudes in W, per EVSE, and replace what the
-    station reports; `fallback_limit_w` is the power that it may charge with without a command.
+    `password_hash` is `passwords.hash_password(...)`; without one `password`, that of the configuration, is in force. It
+    is compared as it is: hashing a thousand of them at the start would take ten seconds. Powers are magnitudes in W, per
+    EVSE, and replace what the station reports; `fallback_limit_w` is the power that it may charge with without a
+    command.
     """
 
     id: str
     password_hash: str | None = None
+    password: str | None = field(default=None, repr=False)
     vendor_profile: str | None = None
     security_profile: int | None = None
     max_charge_w: float | None = None
@@ -49,6 +52,11 @@ class StationSettings:
     registration: Registration = Registration.ACCEPTED
     next_security_profile: int | None = None  # sent to the station, required from its first use on (A05)
     next_password_hash: str | None = None  # sent to the station, not confirmed yet
+
+    @property
+    def has_password(self) -> bool:
+        """True if the station must present a password."""
+        return self.password_hash is not None or self.password is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ class Station(BackgroundTasks, ReportedVariables):
         super().__init__(name)
         self.id, self.settings, self.context, self.registered = name, settings, context, registered
         self._lifecycle = lifecycle
-        self.configured: str | None = None  # the password hash of the configuration, if it lists the station
+        self.configured: str | None = None  # hash of the password in the configuration, where it is needed
+        self.configured_password = settings.password
+        self.configuration_unverified = False  # the stored password holds if `configured` is that of the configuration
         self.version: Version | None = None
         self.link: Link | None = None
         self.security_profile = 0

@@ -183,7 +183,7 @@ HANDLERS: Handlers = {
     "Heartbeat": messages.heartbeat,
     "LogStatusNotification": messages.maintenance("log"),
     "MeterValues": meter_values,
-    "SecurityEventNotification": messages.acknowledge,
+    "SecurityEventNotification": messages.security_event,
     "SignCertificate": certificates.sign_certificate,
     "SignedFirmwareStatusNotification": messages.maintenance("firmware"),
     "StartTransaction": start_transaction,

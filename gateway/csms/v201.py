@@ -135,7 +135,7 @@ HANDLERS: Handlers = {
     "PublishFirmwareStatusNotification": messages.maintenance("published_firmware"),
     "ReportChargingProfiles": messages.acknowledge,
     "ReservationStatusUpdate": reservation_status_update,
-    "SecurityEventNotification": messages.acknowledge,
+    "SecurityEventNotification": messages.security_event,
     "SignCertificate": certificates.sign_certificate,
     "StatusNotification": status_notification,
     "TransactionEvent": transaction_event,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,13 +23,13 @@ from websockets.typing import Subprotocol
 
 from gateway.csms import passwords
 from gateway.csms.context import Context
-from gateway.csms.credentials import Credentials
+from gateway.csms.credentials import Busy, Credentials
+from gateway.csms.handshake_limits import UNGUESSABLE, HandshakeLimits
 from gateway.csms.rated_connection import Addresses, RatedConnection
 from gateway.csms.registration import canonical
 from gateway.csms.settings import StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.listener_limits import listen
-from gateway.rate_limit import TokenBucket
 from protocols.ocpp import io
 from protocols.ocpp.io import WebSocketWire
 from protocols.ocpp.schema import Version
@@ -39,6 +40,7 @@ STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384:!aNULL:!PSK"
 
 MAX_QUEUE = 4  # frames that wait for the reader of a connection
+TOO_MANY = "too many connections at once; try again later\n"
 WRITE_LIMIT = 32_768  # bytes that wait for a peer to read, until it is not read either
 
 
@@ -57,8 +59,7 @@ class WebSocketServer:
         self._attach = attach
         self._forget = forget
         self._addresses = Addresses(context.settings)
-        rate = context.settings.max_handshakes_per_s
-        self._handshakes = TokenBucket(rate, rate * 2)
+        self._limits = HandshakeLimits(context.settings, context.security)
 
     async def serve(
         self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
@@ -99,7 +100,7 @@ class WebSocketServer:
             ssl=context,
             max_queue=MAX_QUEUE,
             write_limit=WRITE_LIMIT,
-            create_connection=partial(RatedConnection, addresses=self._addresses),
+            create_connection=partial(RatedConnection, addresses=self._addresses),  # type: ignore[arg-type]
         )
 
     async def _connected(self, connection: ServerConnection) -> None:
@@ -123,19 +124,22 @@ class WebSocketServer:
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Reject the handshake with a response, or accept it with None."""
-        reject = connection.respond
-        if not self._handshakes.take(self.context.clock.now()):
-            return reject(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections at once; try again later\n")
+        reject, now = connection.respond, self.context.clock.now()
         name = self._station_id(request.path)
+        station = None if name is None else self.stations.get(name)
+        known = station is not None and station.registered
+        if not known and not self._limits.allows_stranger(_address(connection), now):
+            return reject(HTTPStatus.SERVICE_UNAVAILABLE, TOO_MANY)
         if name is None:
             return reject(HTTPStatus.NOT_FOUND, f"stations connect to {self.settings.path}/<station id>\n")
-        station = self.stations.get(name)
-        known = station is not None and station.registered
         if not known and self.context.unknown_stations is UnknownStations.REJECT:
             return reject(HTTPStatus.NOT_FOUND, "this station is not registered here\n")
         if not self._has_capacity(name, known):
             return reject(HTTPStatus.SERVICE_UNAVAILABLE, "this gateway cannot serve another station\n")
-        return await self._authenticate(connection, request, name, station)
+        try:
+            return await self._authenticate(connection, request, name, station)
+        except Busy:
+            return reject(HTTPStatus.SERVICE_UNAVAILABLE, TOO_MANY)
 
     def _has_capacity(self, name: str, known: bool) -> bool:
         """Return True if one more station fits. Stations are only counted near the limit: many connect at once."""
@@ -162,29 +166,60 @@ class WebSocketServer:
     async def _authenticate(
         self, connection: ServerConnection, request: Request, name: str, station: Station | None
     ) -> Response | None:
+        if station is not None:
+            await self.credentials.resolve(station)
         settings = StationSettings(name) if station is None else station.settings
-        stored, own, pending = settings.password_hash, settings.security_profile, settings.next_security_profile
+        own, pending = settings.security_profile, settings.next_security_profile
         required = self.settings.security_profile if own is None else own
         level, reject = _level(connection, request, name), connection.respond
-        if level == 3 and 3 in (required, pending):
-            return None
-        if required == 3:
+        certified = level == 3 and 3 in (required, pending)
+        if required == 3 and not certified:
             return reject(HTTPStatus.FORBIDDEN, "the certificate's common name is not this station's id\n")
         if required == 2 and level < 2:
             return reject(HTTPStatus.FORBIDDEN, "this station connects over TLS (security profile 2)\n")
-        if required == 0 and stored is None:
-            return None
-        given = passwords.basic_credentials(request.headers.get("Authorization"))
-        if (
-            given is None
-            or given[0].casefold() != name.casefold()
-            or station is None
-            or not await self.credentials.verify(station, given[1])
-        ):
-            rejection = reject(HTTPStatus.UNAUTHORIZED, "user is the station's id, password is the one registered\n")
-            rejection.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
+        if not certified and (required > 0 or settings.has_password):
+            return await self._verify_password(connection, request, name, station)
+        return self._limit(connection, station, verified=certified)
+
+    async def _verify_password(
+        self, connection: ServerConnection, request: Request, name: str, station: Station | None
+    ) -> Response | None:
+        address, now, limits = _address(connection), self.context.clock.now(), self._limits
+        header = request.headers.get("Authorization")
+        user, given = passwords.basic_credentials(header) or ("", b"")
+        named = user.casefold() == name.casefold()
+        recognised = station is not None and named and self.credentials.recognises(station, given)
+        wait_s = limits.locked_for(name, address, now)
+        if wait_s and not (recognised and len(given) >= UNGUESSABLE):
+            rejection = connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "too many failed logins\n")
+            rejection.headers["Retry-After"] = str(math.ceil(wait_s))
             return rejection
-        return None
+        rejected = self._limit(connection, station, verified=recognised)
+        if rejected is not None:
+            return rejected
+        if recognised or (station is not None and named and await self.credentials.verify(station, given)):
+            limits.succeeded(name, address)
+            return None
+        if header is not None:
+            limits.failed(name, address, self.context.clock.now())
+        text = "user is the station's id, password is the one registered\n"
+        rejection = connection.respond(HTTPStatus.UNAUTHORIZED, text)
+        rejection.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
+        return rejection
+
+    def _limit(self, connection: ServerConnection, station: Station | None, verified: bool) -> Response | None:
+        """Reject a known station that connects too often; others were counted before."""
+        if station is None or not station.registered:
+            return None
+        now = self.context.clock.now()
+        if self._limits.allows_known(station.id, _address(connection), now, verified):
+            return None
+        return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, TOO_MANY)
+
+
+def _address(connection: ServerConnection) -> str:
+    assert isinstance(connection, RatedConnection)
+    return connection.network
 
 
 def _port(server: Server) -> int:

@@ -90,6 +90,16 @@ class StationRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class SecurityNoticed:
+    """A station reported a security event, or failed logins named it."""
+
+    station: str
+    at: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RebootRequired:
     """Settings of a station were changed that take effect with its next boot."""
 
@@ -187,6 +197,7 @@ Event: TypeAlias = (
     StationConnected
     | StationLost
     | StationRemoved
+    | SecurityNoticed
     | RebootRequired
     | EvseDescribed
     | PlugChanged

@@ -185,6 +185,11 @@ def _tokens_and_messages(router: APIRouter, admin: StationAdmin) -> None:
         """Return messages of stations and of the gateway, newest first: calls, or with `type` the responses, too."""
         return admin.messages(station, action, limit, direction, None if kind == "all" else kind)
 
+    @router.get("/security-events")
+    async def security_events(station: str | None = None, limit: Limit = 100) -> list[Row]:
+        """Return failed logins of stations and the security events that they reported, newest first."""
+        return admin.security_events(station, limit)
+
     @router.get("/violations")
     async def violations(station: str | None = None) -> list[Row]:
         return admin.violations(station)

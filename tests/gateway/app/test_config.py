@@ -36,7 +36,7 @@ def test_the_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     assert config.store.url == f"sqlite:///{tmp_path}/v2x.db"
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "cp1").write_text("a-long-enough-password\n")
-    assert csms_settings(config).stations[0].password_hash is not None
+    assert csms_settings(config).stations[0].password is not None
     assert service_settings(config).stations == ("CP1",)
     assert broker_link(config).client_id == "v2x-shelter-1-gw1"
     assert mqtt_settings(config).topics.root == "v2x/1/shelter-1"

@@ -415,12 +415,17 @@ async def test_nothing_is_changed_that_cannot_be_journalled() -> None:
         assert lives.csms.context.unknown_stations is UnknownStations.REJECT
 
 
+@pytest.mark.parametrize("hashed", [True, False])
 @pytest.mark.parametrize("version", list(Version))
-async def test_a_renewed_password_persists_over_restarts_until_the_configuration_changes(version: Version) -> None:
+async def test_a_renewed_password_persists_over_restarts_until_the_configuration_changes(
+    version: Version, hashed: bool
+) -> None:
     from gateway.csms import passwords
 
     def configured(password: str) -> CsmsSettings:
         station = StationSettings("CP1", passwords.hash_password(password, passwords.configuration_salt("CP1")))
+        if not hashed:
+            station = StationSettings("CP1", password=password)
         return CsmsSettings(stations=(station,), inventory=False)
 
     async with restartable(version, configured("first password 1")) as lives:

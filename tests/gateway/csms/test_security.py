@@ -110,9 +110,12 @@ async def test_the_number_of_stations_is_bounded() -> None:
 
 async def test_handshakes_are_bounded() -> None:
     async with serving(stations=(StationSettings("CP1"),), max_handshakes_per_s=2.0) as (_, port):
-        statuses = [await knock(port) for _ in range(8)]
+        statuses = [await knock(port) for _ in range(30)]
         assert statuses[0] == 101
         assert 503 in statuses
+        strangers = [await knock(port, f"/ocpp/X{number}") for number in range(8)]
+        assert strangers[0] == 404
+        assert 503 in strangers
 
 
 @pytest.mark.parametrize("offered", [["ocpp1.6", "ocpp2.1"], ["ocpp9.9", "ocpp2.0.1"], ["ocpp2.1"]])
