@@ -35,9 +35,9 @@ class UnknownTokens(StrEnum):
 class StationSettings:
     """One registered station.
 
-    `password_hash` is `passwords.hash_password(...)`; without one `password`, that of the configuration, is in force. It
-    is compared as it is: hashing a thousand of them at the start would take ten seconds. Powers are magnitudes in W, per
-    EVSE, and replace what the station reports; `fallback_limit_w` is the power that it may charge with without a
+    `password_hash` is `passwords.hash_password(...)`; without one `password`, that of the configuration, is in force.
+    It is compared as it is: hashing a thousand of them at the start would take ten seconds. Powers are magnitudes in W,
+    per EVSE, and replace what the station reports; `fallback_limit_w` is the power that it may charge with without a
     command.
     """
 

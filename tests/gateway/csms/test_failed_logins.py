@@ -16,7 +16,7 @@ from tests.gateway.csms.raw_station import Raw
 from tests.gateway.csms.test_security import PASSWORD, basic, knock, serving
 from tests.gateway.web.running_gateway import running_gateway
 
-GUESSER = {"local_addr": ("127.0.0.2", 0)}
+GUESSER: dict[str, Any] = {"local_addr": ("127.0.0.2", 0)}
 
 
 async def attempts(port: int, number: int, name: str = "CP1", **about: Any) -> list[int]:

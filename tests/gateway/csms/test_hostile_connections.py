@@ -105,16 +105,18 @@ async def test_frames_are_served_at_their_rate(content: bytes, made: list[RatedC
 
 
 async def test_every_message_of_a_burst_is_answered_in_the_end() -> None:
-    async with serving(stations=(StationSettings("CP1"),), max_calls_per_s=500, max_burst=10) as (_, port):
-        async with connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=[Subprotocol("ocpp2.1")]) as socket:
-            for number in range(1500):
-                await socket.send(json.dumps([2, str(number), "Heartbeat", {}]))
-            async with asyncio.timeout(20):
-                answered: list[str] = []
-                while len(answered) < 1500:
-                    kind, mid, *_ = json.loads(await socket.recv())
-                    answered += [mid] if kind in (3, 4) else []
-            assert answered == [str(number) for number in range(1500)]
+    async with (
+        serving(stations=(StationSettings("CP1"),), max_calls_per_s=500, max_burst=10) as (_, port),
+        connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=[Subprotocol("ocpp2.1")]) as socket,
+    ):
+        for number in range(1500):
+            await socket.send(json.dumps([2, str(number), "Heartbeat", {}]))
+        answered: list[str] = []
+        async with asyncio.timeout(20):
+            while len(answered) < 1500:
+                kind, mid, *_ = json.loads(await socket.recv())
+                answered += [mid] if kind in (3, 4) else []
+        assert answered == [str(number) for number in range(1500)]
 
 
 async def test_another_station_is_answered_during_floods_of_one_address() -> None:
@@ -141,7 +143,7 @@ async def test_connections_that_send_no_request_are_bounded_per_address() -> Non
         ]
         async with asyncio.timeout(3):  # the oldest ones are closed, long before the time-out of the handshake
             assert [await reader.read(1) for reader, _ in idle[:20]] == [b""] * 20
-        reader, writer = await raw(port)
+        _, writer = await raw(port)
         writer.close()
         for _, one in idle:
             one.close()
