@@ -49,6 +49,7 @@ HOUSEKEEPING_TIMEOUT_S, FALLBACK_POLL_S, FALLBACK_POLLS = 10.0, 0.05, 20
 HOUSEKEEPING_AFTER_S = 1.0  # a boot or connection: an operator's call may be the first one
 OPERATOR_QUIET_S = 5.0  # housekeeping waits for so long after an operator's call
 LONG_ACTIONS = ("StopTransaction", "TransactionEvent", "MeterValues")  # the values of hours of a transaction
+MAX_ACTION, MAX_TEXT = 50, 500  # characters of a recorded violation
 STOPS = ("RemoteStopTransaction", "RequestStopTransaction")
 Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
 Handlers: TypeAlias = dict[str, Handler]
@@ -316,7 +317,8 @@ class Station(BackgroundTasks, ReportedVariables):
             self.context.log.responded(self.id, event)
         elif isinstance(event, Violated):
             at = self.context.clock.wall()
-            violation = RecordedViolation(at, self.id, event.ours, event.action, event.code, event.text)
+            action = None if event.action is None else event.action[:MAX_ACTION]  # both may be of the station
+            violation = RecordedViolation(at, self.id, event.ours, action, event.code, event.text[:MAX_TEXT])
             self.context.violations.append(violation)
             log.warning("%s: %s", self.id, violation)
 

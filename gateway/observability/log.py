@@ -2,7 +2,7 @@
 
 Packages log under `v2x.<package>`. Secrets and payloads of commands are not logged (the journal has the payloads). A
 traceback shows lines of code without values of variables, which could be passwords. Texts of stations, vehicles and
-clients are neutralised: they begin no line and reach no terminal as escape sequences.
+clients are neutralised: they begin no line and reach no terminal as escape sequences. Lines are rated (`rated_log`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TextIO
 import structlog
 
 from gateway.model import foreign_text
+from gateway.rated_log import RatedLog
 
 QUIET = (
     "alembic",
@@ -54,6 +55,7 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
+    handler.addFilter(RatedLog())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

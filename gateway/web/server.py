@@ -11,7 +11,6 @@ import contextlib
 import logging
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,14 +19,13 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.listener_limits import listen
-from gateway.rate_limit import TokenBucket
+from gateway.rated_log import RatedLog
 
 STOP_WITHIN = 5  # s for pending requests
 CHECKED_EVERY_S = 10.0  # a connection without progress since the last check is closed
 MAX_CONNECTIONS = 256
 MAX_HEADERS = 32_768  # bytes of one request's line and headers
 MAX_UNREAD = 8_388_608  # bytes of a body that follow after the response was sent
-LOG_RATE_PER_S, LOG_BURST = 0.1, 10.0
 
 
 class RequestTimeoutProtocol(H11Protocol):
@@ -74,25 +72,6 @@ class RequestTimeoutProtocol(H11Protocol):
         self._unsent = unsent
         self._incomplete = cycle if unfinished else self
         self._check_at = self.loop.call_later(CHECKED_EVERY_S, self._check)
-
-
-class RatedLog(logging.Filter):
-    """Passes some records, and then so many per second; the next one has the number of those in between."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._bucket = TokenBucket(LOG_RATE_PER_S, LOG_BURST)
-        self._suppressed = 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Implement `logging.Filter`."""
-        if not self._bucket.take(time.monotonic()):
-            self._suppressed += 1
-            return False
-        if self._suppressed:
-            record.msg = f"{record.msg} ({self._suppressed} similar ones were not logged)"
-            self._suppressed = 0
-        return True
 
 
 class _Server(uvicorn.Server):

@@ -174,7 +174,10 @@ class _Tapped:
 
 
 def _secret(path: Path) -> str:
-    return path.read_text("utf-8").strip()
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"--password-file: {path} cannot be read: {error}") from None
 
 
 async def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -121,3 +122,27 @@ def test_a_valid_payload_needs_no_repair_and_nothing_is_invented(version: Versio
     engine = Rpc(version)
     engine.lenient = True
     engine.receive(json.dumps([2, "x", action, payload]), 0.0)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("version", list(Version))
+@pytest.mark.parametrize("lenient", [False, True])
+async def test_deeply_nested_json_is_answered_with_an_error(
+    version: Version, lenient: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Raw(version, lenient=lenient) as raw:
+        await raw.boot()
+        for depth in (200, *range(248, 260), 1000, 60_000):
+            for opening, closing in (("[", "]"), ('{"a":', "}")):
+                for action in ("DataTransfer", "StatusNotification", "MeterValues"):
+                    mid = f"{depth}{action}{closing}"
+                    answer = raw._answers[mid] = asyncio.get_running_loop().create_future()
+                    raw._answers["-1"] = answer
+                    content = opening * depth + "1" + closing * depth
+                    await raw.send(f'[2,"{mid}","{action}",{{"data":{content},"extra":1}}]')
+                    async with asyncio.timeout(60):
+                        assert (await answer)[0] == 4
+                    raw._answers.clear()
+        assert (await raw.boot())["status"] == "Accepted"
+    assert "Traceback" not in caplog.text
+    assert max(len(one.text) for one in raw.csms.context.violations) <= 500
