@@ -210,7 +210,7 @@ class Listener:
 
 
 async def listen(
-    handler: Callable[[TcpWire], Awaitable[None]], host: str, port: int, tls: ssl.SSLContext | None = None
+    handler: Callable[[TcpWire], Awaitable[object]], host: str, port: int, tls: ssl.SSLContext | None = None
 ) -> Listener:
     """Listen on [host]:port (port 0: a free one). Raises OSError."""
     tasks: set[asyncio.Task[None]] = set()
@@ -235,7 +235,7 @@ async def listen(
 
 
 async def listen_on_link(
-    handler: Callable[[TcpWire], Awaitable[None]], interface: str, tls: ssl.SSLContext | None = None
+    handler: Callable[[TcpWire], Awaitable[object]], interface: str, tls: ssl.SSLContext | None = None
 ) -> Listener:
     """Listen on the link-local address of an interface, on a free port of the range that SDP may announce."""
     host = f"{link_local_address(interface)}%{interface}"

@@ -160,8 +160,6 @@ class _Evse:
         self.reporter, self._options = reporter, options
         self.stage = PowerStage(StageSpec(max_charge_w=rated_w, max_discharge_w=rated_w, max_current_a=rated_w / 200))
         self.done = asyncio.Event()
-        self.idle = asyncio.Event()
-        self.idle.set()
         self.all_well = True
         self._sessions = options.sessions
         self._loops = 0
@@ -181,18 +179,13 @@ class _Evse:
 
     async def serve(self, wire: TcpWire) -> None:
         """Serve one car; reject others meanwhile and after the last session."""
-        if self.secc.connected or self.done.is_set():
+        if self.done.is_set() or not await self.secc.serve(wire):
             return
-        self.idle.clear()
         self._loops = 0
-        try:
-            await self.secc.serve(wire)
-        finally:
-            self.idle.set()
-            if self._sessions is not None:
-                self._sessions -= 1
-                if self._sessions <= 0:
-                    self.done.set()
+        if self._sessions is not None:
+            self._sessions -= 1
+            if self._sessions <= 0:
+                self.done.set()
 
     def observe(self, event: charger.SeccEvent) -> None:
         """Report an event and react to it."""
@@ -214,7 +207,8 @@ class _Evse:
         self.secc.terminate("the charger stops", within_s=2)
         with suppress(TimeoutError):
             async with asyncio.timeout(ENDS_WITHIN):
-                await self.idle.wait()
+                while self.secc.connected:  # noqa: ASYNC110 - no event: the session ends when its wire is closed
+                    await asyncio.sleep(0.05)
         if self.secc.connected:
             await self.secc.unplug()
 

@@ -36,6 +36,7 @@ from emulators.charger.secc.events import (
     VehicleIdentified,
 )
 from emulators.charger.secc.evse_hardware import EvseHardware, is_dc, stage_settings
+from emulators.charger.secc.first_message import ReceivedFirst, first_message
 from emulators.charger.secc.setpoint import NOTICE_S, SeccSetpoint
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import PowerRange
@@ -47,6 +48,8 @@ from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.pump import pump
 from protocols.iso15118.subject import common_name
 from protocols.ports import Clock, Wire
+
+MAX_WAITING = 16  # connections without a first message
 
 
 class EvseSecc:
@@ -77,6 +80,7 @@ class EvseSecc:
         self._setpoint = SeccSetpoint(stage, clock)
         self._paused: dict[bytes, events.Paused] = {}
         self._wire: Wire | None = None
+        self._waiting: dict[Wire, None] = {}  # connections without a first message
         self._pausing = False
         self._headroom: PowerRange | None = None  # power range of the last charge loop
 
@@ -132,15 +136,29 @@ class EvseSecc:
             self.engine.command(orders.Abort("the plug was pulled", silent=True), now)
         if self._wire is not None:
             await self._wire.close()
+        for waiting in list(self._waiting):
+            await waiting.close()
 
     # one connection
 
-    async def serve(self, wire: Wire) -> None:
-        """Serve one car until its session ends. A second connection is closed meanwhile."""
-        if self.engine is not None:
+    async def serve(self, wire: Wire) -> bool:
+        """Serve one car until its session ends; return False for a connection beside the session of another one.
+
+        Connections wait for their first message beside each other: the first one to send it is the car. Of too many the
+        oldest one is closed.
+        """
+        now, first = self._clock.now(), b""
+        if self.engine is None:
+            self._waiting[wire] = None
+            if len(self._waiting) > MAX_WAITING:
+                await next(iter(self._waiting)).close()
+            try:
+                first = await first_message(wire, self._clock, now + self.settings.setup_timeout)
+            finally:
+                self._waiting.pop(wire, None)
+        if self.engine is not None or (not first and self._waiting):
             await wire.close()
-            return
-        now = self._clock.now()
+            return False
         certificate = getattr(wire, "peer_certificate", None)
         engine = Secc(
             self.settings,
@@ -159,12 +177,13 @@ class EvseSecc:
         self._setpoint.begin()
         self._headroom = None
         try:
-            await pump(engine, wire, self._clock, self._report, self._prepare)
+            await pump(engine, ReceivedFirst(wire, first), self._clock, self._report, self._prepare)
         finally:
             self.hardware.cut(self._clock.now())
             self.engine = self._wire = None
             if not engine.ended:  # cancelled or failed: the station must not regard the car as connected
                 self._observe(SessionEnded("the charger aborted the session", ok=False))
+        return bool(first)
 
     def _prepare(self, now: float) -> None:
         if self.engine is not None:

@@ -60,7 +60,7 @@ class Rig:
         self.up = True  # False interrupts the network
         self.link: Link[str] | None = None
         self.station = build(self.config, self.power_paths, self.clock, self.connect)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[object]] = []
 
     async def connect(self, target: NetworkProfile) -> TextWire:
         if not self.up:

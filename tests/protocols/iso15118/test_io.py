@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -89,4 +90,32 @@ async def test_an_invalid_client_does_not_block_the_next_session(rubbish: bytes)
     session = EvSession(car, clock, settings=car_settings(car, loop_interval=0.0, poll_interval=0.0), loops=3)
     ended = await session.run(await connect("::1", server.port))
     assert ended.ok, ended
+    await server.close()
+
+
+async def test_idle_connections_do_not_lock_out_the_car() -> None:
+    """Idle ones, one that sends the beginning of a message, and more than are waited for, all before the car."""
+    clock, events = RealClock(), list[SeccEvent]()
+    secc = EvseSecc(PowerStage(), clock, events.append, cable_check_s=0)
+    server = await listen(secc.serve, "::1", 0)
+    idle = [await connect("::1", server.port) for _ in range(40)]
+    await idle[-1].write(b"\x01\xfe\x80\x01\x00\x00")
+    car = Car()
+    session = EvSession(car, clock, settings=car_settings(car, loop_interval=0.0, poll_interval=0.0), loops=3)
+    ended = await session.run(await connect("::1", server.port))
+    assert ended.ok, ended
+    assert [one.ok for one in events if isinstance(one, SessionEnded)] == [True]
+    for wire in idle:
+        await wire.close()
+    await server.close()
+
+
+async def test_an_idle_connection_is_closed_in_time() -> None:
+    clock, events = RealClock(), list[SeccEvent]()
+    secc = EvseSecc(PowerStage(), clock, events.append)
+    secc.settings = replace(secc.settings, setup_timeout=0.3)
+    server = await listen(secc.serve, "::1", 0)
+    idle = await connect("::1", server.port)
+    async with asyncio.timeout(5):
+        assert await idle.read() == b""
     await server.close()

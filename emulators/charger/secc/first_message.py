@@ -1,0 +1,53 @@
+"""First message of a connection: a car is who sends one, so that an idle connection does not occupy the EVSE."""
+
+from __future__ import annotations
+
+from protocols.ports import Clock, Wire
+from protocols.v2gtp import HEADER_SIZE
+
+LARGEST_REQUEST = 4096  # bytes of a SupportedAppProtocolReq; anything larger is left to the engine
+LENGTH = slice(4, HEADER_SIZE)
+
+
+class ReceivedFirst:
+    """A wire whose first bytes have been read."""
+
+    def __init__(self, wire: Wire, first: bytes) -> None:
+        self._wire, self._first = wire, first
+
+    @property
+    def peer(self) -> str:
+        """See `Wire`."""
+        return self._wire.peer
+
+    async def read(self) -> bytes:
+        """See `Wire`."""
+        first, self._first = self._first, b""
+        return first or await self._wire.read()
+
+    async def write(self, data: bytes) -> None:
+        """See `Wire`."""
+        await self._wire.write(data)
+
+    async def close(self) -> None:
+        """See `Wire`."""
+        await self._wire.close()
+
+
+async def first_message(wire: Wire, clock: Clock, until: float) -> bytes:
+    """Return what was received when the first message is complete, the stream ends, or the time is over."""
+    received = b""
+    try:
+        async with clock.timeout_at(until):
+            while not _complete(received) and (data := await wire.read()):
+                received += data
+    except (TimeoutError, ConnectionError):
+        pass
+    return received
+
+
+def _complete(received: bytes) -> bool:
+    if len(received) < HEADER_SIZE:
+        return False
+    size = int.from_bytes(received[LENGTH], "big")
+    return size > LARGEST_REQUEST or len(received) >= HEADER_SIZE + size
