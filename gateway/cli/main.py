@@ -70,6 +70,7 @@ class Bench(StrEnum):
     DISPATCH = "dispatch"
     PLAN = "plan"
     SIM = "sim"
+    HOSTILE = "hostile"
 
 
 @app.command()

@@ -196,12 +196,12 @@ async def run(
     for number, port in enumerate(charger.ports, 1):
         printer.record("Listening", evse=number, port=port)
     if spec is not None:
-        _plug_in_cars(charger, spec, options.soc_pct)
+        plug_in_cars(charger, spec, options.soc_pct)
     await _run_until_cancelled(charger)
     return 0 if charger.station.link.booted else 1
 
 
-def _plug_in_cars(charger: Charger, spec: CarSpec, soc_pct: float) -> None:
+def plug_in_cars(charger: Charger, spec: CarSpec, soc_pct: float) -> None:
     """Connect a car of its own to each EVSE without an SECC."""
     now = charger.station.clock.now()
     for number, power_path in enumerate(charger.power_paths, 1):
