@@ -24,6 +24,7 @@ from gateway.bench.measuring import Figures, p50_p99, resident_kib
 
 SECONDS, PAUSE_S = 8.0, 0.05
 AIM_P99_MS = 1000.0
+PATH = "/admin/v1/evses/CP1-1/commands"
 PASSWORD = "correct-horse-battery-staple"
 CONFIG = """
 [mqtt]
@@ -53,22 +54,10 @@ async def figures(seconds: float = SECONDS, attacks: tuple[str, ...] = tuple(ATT
             rows = []
             for name in attacks:
                 before = resident_kib(pid) or 0
-                attackers = subprocess.Popen(
-                    [sys.executable, "-m", "gateway.bench.hostile_attacks", name, str(ocpp), str(seconds + 1.0)],
-                    stdout=subprocess.PIPE,
-                )
-                try:
-                    await asyncio.sleep(1.0)
-                    row = await asyncio.to_thread(_commands, admin, seconds)
-                    grown = ((resident_kib(pid) or 0) - before) / 1024
-                    out, _ = await asyncio.to_thread(attackers.communicate)
-                finally:
-                    attackers.kill()
-                    attackers.wait()
+                row = await _attacked(name, ocpp, admin, seconds)
+                grown_mb = ((resident_kib(pid) or 0) - before) / 1024
                 ratio = round(row["p99"] / calm["p99"], 1) if calm["p99"] else None
-                rows.append(
-                    {"attack": name, **row, "p99_ratio": ratio, "memory_growth_mb": round(grown, 1), **json.loads(out)}
-                )
+                rows.append({"attack": name, **row, "p99_ratio": ratio, "memory_growth_mb": round(grown_mb, 1)})
                 await asyncio.sleep(1.0)
     ok = all(row["accepted"] == row["commands"] > 0 and row["p99"] < AIM_P99_MS for row in rows)
     return {"benchmark": "hostile", "ok": ok, "seconds": seconds, "without_attack": calm, "attacks": rows}
@@ -76,16 +65,28 @@ async def figures(seconds: float = SECONDS, attacks: tuple[str, ...] = tuple(ATT
 
 def text(found: Figures) -> Iterator[str]:
     """Yield the figures as a table."""
-    yield f"{'attack':20}{'commands':>9}{'accepted':>9}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>7}{'memory MB':>11}  attackers"
-    for row in (
-        {"attack": "none", "p99_ratio": 1.0, "memory_growth_mb": 0.0} | found["without_attack"],
-        *found["attacks"],
-    ):
-        attackers = f"{row.get('sent_mb', 0)} MB, {row.get('requests', 0)} requests"
+    yield f"{'attack':20}{'commands':>9}{'accepted':>9}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>7}{'memory MB':>11}  sent"
+    calm = {"attack": "none", "p99_ratio": 1.0, "memory_growth_mb": 0.0, "sent_mb": 0, "requests": 0}
+    for row in (calm | found["without_attack"], *found["attacks"]):
         yield (
             f"{row['attack']:20}{row['commands']:9}{row['accepted']:9}{row['p50']:9}{row['p99']:9}{row['p99_ratio']:7}"
-            f"{row['memory_growth_mb']:11}  {attackers}"
+            f"{row['memory_growth_mb']:11}  {row['sent_mb']} MB, {row['requests']} requests"
         )
+
+
+async def _attacked(name: str, ocpp: int, admin: int, seconds: float) -> Figures:
+    """Return the figures of commands during an attack, and what the attackers sent."""
+    command = ("-m", "gateway.bench.hostile_attacks", name, str(ocpp), str(seconds + 1.0))
+    attackers = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=subprocess.PIPE)
+    try:
+        await asyncio.sleep(1.0)
+        row = await asyncio.to_thread(_commands, admin, seconds)
+        out, _ = await attackers.communicate()
+        return {**row, **json.loads(out)}
+    finally:
+        if attackers.returncode is None:
+            attackers.kill()
+            await attackers.wait()
 
 
 @asynccontextmanager
@@ -94,21 +95,20 @@ async def _gateway(folder: Path) -> AsyncIterator[tuple[int, int, int]]:
     (folder / "password").write_text(PASSWORD)
     names = ("CP1", *(f"{ATTACKERS}{number}" for number in range(8)))
     (folder / "gateway.toml").write_text(CONFIG + "".join(STATION.format(name) for name in names))
-    command = [sys.executable, "-m", "gateway.cli", "gateway", "-c", "gateway.toml"]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, cwd=folder, stderr=log) as process:
+    command = ("-m", "gateway.cli", "gateway", "-c", "gateway.toml")
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=folder, stderr=log)
         try:
             async with asyncio.timeout(60):
                 while not (ready := _ready(folder / "log")):
-                    if process.poll() is not None:
+                    if process.returncode is not None:
                         raise RuntimeError((folder / "log").read_text()[-2000:])
                     await asyncio.sleep(0.1)
             yield process.pid, ready["ocpp_port"], ready["admin_port"]
         finally:
-            process.terminate()
-            try:
-                await asyncio.to_thread(process.wait, 20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
 
 
 def _ready(log: Path) -> Figures:
@@ -155,9 +155,7 @@ def _commands(port: int, seconds: float) -> Figures:
             number = time.time_ns()
             body = {"verb": "discharge", "id": f"h{number}", "power_w": 2000 + number % 3000, "lease_s": 60}
             began = time.perf_counter()
-            connection.request(
-                "POST", "/admin/v1/evses/CP1-1/commands", json.dumps(body), {"Content-Type": "application/json"}
-            )
+            connection.request("POST", PATH, json.dumps(body), {"Content-Type": "application/json"})
             response = connection.getresponse()
             answer = json.loads(response.read())
             times.append((time.perf_counter() - began) * 1000)

@@ -29,9 +29,8 @@ HANDSHAKE = (
 def frame(opcode: int, content: bytes) -> bytes:
     """Return one masked frame; the mask is zeros."""
     size = len(content)
-    head = (
-        struct.pack("!BB", 0x80 | opcode, 0x80 | size) if size < 126 else struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
-    )
+    length = bytes([0x80 | size]) if size < 126 else struct.pack("!BH", 0xFE, size)
+    head = bytes([0x80 | opcode]) + length
     return head + bytes(4) + content
 
 

@@ -25,11 +25,23 @@ def booted(
     """Respond to BootNotification; `inventory` queries an accepted station."""
     context = station.context
     status = registration.status_of(station.settings, station.registered, context.unknown_stations)
+    postponed = status == registration.Status.accepted and _postpones(station)
+    if postponed:
+        status = registration.Status.pending
     station.booted(Boot(status, vendor, model, serial, firmware, reason, context.clock.wall()))
     if station.accepted and context.settings.inventory:
         station.spawn_housekeeping(inventory(station))
     interval = context.settings.heartbeat_s if station.accepted else context.settings.boot_retry_s
+    if postponed:
+        interval = registration.spread_s(station.id)
     return {"currentTime": stamp(context.clock.wall()), "interval": interval, "status": status}
+
+
+def _postpones(station: Station) -> bool:
+    """Return True for a boot beyond the rate, of a station without a transaction, which can wait."""
+    context = station.context
+    within = context.boots.take(context.clock.now())
+    return not within and not list(context.transactions.active_of(station.id))
 
 
 def heartbeat(station: Station, payload: Payload) -> Payload:

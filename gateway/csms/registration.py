@@ -2,17 +2,21 @@
 
 2.x B01-B03, 1.6 4.2. A registered station has a setting of its own; others follow the policy for unknown stations. The
 `interval` of a response is the heartbeat interval for an accepted station, the time to the next BootNotification for
-any other.
+any other. In a storm of boots, such as after a power failure, stations are answered Pending with an `interval` that
+spreads them.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.csms.settings import StationSettings, UnknownStations
 from protocols.ocpp.enums import v21
 
+BOOTS_PER_S, BOOT_BURST = 50.0, 300.0  # beyond them stations without a transaction boot again a little later
+POSTPONED_AT_MOST_S = 10
 Status = v21.RegistrationStatusEnumType
 Trigger = v21.MessageTriggerEnumType
 
@@ -61,6 +65,11 @@ def action_caused_by(action: str, requested: str) -> str | None:
     if action in ("TriggerMessage", "ExtendedTriggerMessage"):
         return "SignCertificate" if requested.startswith("Sign") else requested  # else the name of the action
     return _REPORTS.get(action)
+
+
+def spread_s(station: str) -> int:
+    """Return the time to the next BootNotification of a postponed station, spread by its id, in s."""
+    return 1 + zlib.crc32(station.encode()) % POSTPONED_AT_MOST_S
 
 
 def forbidden(boot: Boot | None, action: str) -> str | None:

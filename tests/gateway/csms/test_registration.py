@@ -284,3 +284,29 @@ async def test_nothing_is_sent_to_a_station_that_may_be_about_to_boot(version: V
         assert not raw.csms.stations["CP1"].ready
         await asyncio.sleep(2)  # no BootNotification: it continues
         assert raw.csms.stations["CP1"].ready
+
+
+@pytest.mark.virtual_time
+async def test_a_storm_of_boots_is_spread() -> None:
+    """After a power failure 1,000 stations boot at once: all are accepted soon, never all in one second."""
+    async with Raw(unknown_stations=UnknownStations.ACCEPT, max_unknown=1000) as first:
+        stations = [Raw(csms=first.csms, name=f"S{number}") for number in range(1000)]
+        answers = []
+        for station in stations:
+            await station.connect()
+            answers.append((station, await station.boot()))
+        postponed = [(station, answer) for station, answer in answers if answer["status"] == "Pending"]
+        assert 600 <= len(postponed) <= 700
+        assert {answer["interval"] for _, answer in postponed} == set(range(1, 11))
+        rounds = 0
+        while postponed:
+            rounds += 1
+            waiting, postponed = postponed, []
+            for second in range(1, 11):
+                await first.clock.sleep(1)
+                for station, answer in waiting:
+                    if answer["interval"] == second and (again := await station.boot())["status"] != "Accepted":
+                        postponed.append((station, again))
+        assert rounds <= 3
+        for station in stations:
+            await station.__aexit__()
