@@ -226,7 +226,8 @@ class OcppSection(Section):
         default=100, description="most stations that are not listed"
     )
     max_handshakes_per_s: Annotated[float, Field(gt=0, le=1e5)] = Field(
-        default=200, description="WebSocket handshakes a second; more are answered 503"
+        default=200,
+        description="WebSocket handshakes a second of ids that are not listed, a quarter of it per address; else 503",
     )
     max_calls_per_s: Annotated[float, Field(gt=0, le=1e6)] = Field(
         default=50, description="messages a second of one station, after a burst of max_burst; more are refused"

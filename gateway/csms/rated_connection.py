@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Any
 
 from websockets.protocol import Event
 
@@ -84,7 +83,7 @@ class Addresses:
 class RatedConnection(PushingConnection):
     """See the module."""
 
-    def __init__(self, *args: Any, addresses: Addresses, **kwargs: Any) -> None:
+    def __init__(self, *args: object, addresses: Addresses, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self._addresses = addresses
         self._own = _Rates(addresses.settings, 1.0)
