@@ -12,6 +12,7 @@ from gateway.authority.soc_floors import trip_wh
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
 from gateway.config.settings import Section
 from gateway.control.settings import ReplyFault, ServiceSettings
+from gateway.csms.revocation import revocation_lists
 from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
@@ -94,7 +95,7 @@ def csms_settings(config: Config) -> CsmsSettings:
         elif ocpp.security_profile in (1, 2) and entry.security_profile in (None, 1, 2):
             raise ConfigError(f"stations.{number}.password_file: {entry.id} needs one with this security profile")
         stations.append(_settings(StationSettings, entry, password=password))
-    return _settings(
+    settings = _settings(
         CsmsSettings,
         ocpp,
         host=host,
@@ -102,6 +103,11 @@ def csms_settings(config: Config) -> CsmsSettings:
         tls_address=None if ocpp.tls_listen is None else host_and_port(ocpp.tls_listen),
         stations=tuple(stations),
     )
+    try:
+        revocation_lists(settings)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"ocpp.tls_crl: {error}") from None
+    return settings
 
 
 def _check_profiles(config: Config) -> None:

@@ -186,6 +186,11 @@ class OcppSection(Section):
     tls_cert: Path | None = Field(default=None, description="certificate of this server (PEM), profiles 2 and 3")
     tls_key: Path | None = Field(default=None, description="its key (PEM)")
     tls_ca: Path | None = Field(default=None, description="CA of the station certificates that are accepted, profile 3")
+    tls_crl: Path | None = Field(
+        default=None,
+        description="certificate revocation lists (PEM) of tls_ca: revoked stations are refused and disconnected; "
+        "read again when the file changes",
+    )
     ca_key: Path | None = Field(
         default=None, description="key of tls_ca: the gateway signs certificates of stations with it"
     )
@@ -260,6 +265,8 @@ class OcppSection(Section):
             raise ValueError("security profiles 2 and 3 need tls_cert and tls_key")
         if self.security_profile == 3 and self.tls_ca is None:
             raise ValueError("security profile 3 needs tls_ca")
+        if self.tls_crl is not None and self.tls_ca is None:
+            raise ValueError("tls_crl needs tls_ca")
         return self
 
 

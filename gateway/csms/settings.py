@@ -74,6 +74,7 @@ class CsmsSettings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_ca: Path | None = None  # authority of the stations' certificates (profile 3)
+    tls_crl: Path | None = None  # certificate revocation lists of `tls_ca`, read again when the file changes
     ca_key: Path | None = None  # key of `tls_ca`: the gateway then signs certificates of stations
     v2x_allowed: bool = True  # every energy transfer is allowed unless the token lists its own (2.1 Q01)
     heartbeat_s: int = 300

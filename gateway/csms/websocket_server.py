@@ -18,10 +18,11 @@ from urllib.parse import unquote, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as accept
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from gateway.csms import passwords
+from gateway.csms import passwords, revocation
 from gateway.csms.context import Context
 from gateway.csms.credentials import Busy, Credentials
 from gateway.csms.handshake_limits import UNGUESSABLE, HandshakeLimits
@@ -44,6 +45,11 @@ TOO_MANY = "too many connections at once; try again later\n"
 WRITE_LIMIT = 32_768  # bytes that wait for a peer to read, until it is not read either
 
 
+log = logging.getLogger("v2x.csms")
+
+REVOKED = "the certificate of this station is revoked"
+
+
 class WebSocketServer:
     """Accepts connections and passes authenticated ones to `attach(wire, station id, security profile)`."""
 
@@ -60,6 +66,7 @@ class WebSocketServer:
         self._forget = forget
         self._addresses = Addresses(context.settings)
         self._limits = HandshakeLimits(context.settings, context.security)
+        self._revoked = revocation.revocation_lists(context.settings)
 
     async def serve(
         self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
@@ -67,15 +74,37 @@ class WebSocketServer:
         """Listen until cancelled, then close the connections; `ready` and `tls_ready` are called with their port."""
         settings = self.settings
         async with AsyncExitStack() as stack:
+            servers: list[Server] = []
             if settings.tls_address is not None:
                 second = await stack.enter_async_context(self._listen(*settings.tls_address, self._tls()))
+                servers.append(second)
                 if tls_ready is not None:
                     tls_ready(_port(second))
             context = self._tls() if settings.security_profile >= 2 else None
             server = await stack.enter_async_context(self._listen(settings.host, settings.port, context))
+            servers.append(server)
             if ready is not None:
                 ready(_port(server))
-            await asyncio.get_running_loop().create_future()
+            await self._close_revoked(servers)
+
+    async def _close_revoked(self, servers: Sequence[Server]) -> None:
+        """Close the connections of certificates that a new revocation list contains, until cancelled."""
+        while True:
+            await asyncio.sleep(revocation.READ_EVERY_S)
+            if self._revoked is None or not self._revoked.refresh():
+                continue
+            for connection in {one for server in servers for one in server.connections}:
+                if self._is_revoked(connection):
+                    await connection.close(CloseCode.POLICY_VIOLATION, REVOKED)
+
+    def _is_revoked(self, connection: ServerConnection) -> bool:
+        socket = connection.transport.get_extra_info("ssl_object")
+        certificate = None if socket is None or self._revoked is None else socket.getpeercert(binary_form=True)
+        if not certificate or self._revoked is None or not self._revoked.is_revoked(certificate):
+            return False
+        name = common_name(socket.getpeercert())
+        log.warning("security: the certificate of %s is revoked, at %s", name, connection.remote_address)
+        return True
 
     def _tls(self) -> ssl.SSLContext:
         settings = self.settings
@@ -166,6 +195,8 @@ class WebSocketServer:
     async def _authenticate(
         self, connection: ServerConnection, request: Request, name: str, station: Station | None
     ) -> Response | None:
+        if self._is_revoked(connection):
+            return connection.respond(HTTPStatus.FORBIDDEN, REVOKED + "\n")
         if station is not None:
             await self.credentials.resolve(station)
         settings = StationSettings(name) if station is None else station.settings

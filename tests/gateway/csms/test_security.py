@@ -21,7 +21,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from emulators.runtime.clock import RealClock
-from gateway.csms import passwords, raw_call_effects, websocket_server
+from gateway.config import ConfigError, from_table
+from gateway.config.mapping import csms_settings
+from gateway.csms import passwords, raw_call_effects, revocation, websocket_server
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.errors import NotFound
@@ -182,6 +184,21 @@ class Authority:
         private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
         return certificate, private
 
+    def revocation_list(self, *revoked: Path, days: int = 1) -> bytes:
+        """Return a list of certificates, valid for so many days from yesterday on."""
+        now = dt.datetime.now(dt.UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(now - dt.timedelta(days=2))
+            .next_update(now + dt.timedelta(days=days))
+        )
+        for file in revoked:
+            number = x509.load_pem_x509_certificate(file.read_bytes()).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
 
 @pytest.mark.parametrize("profile", [2, 3])
 async def test_the_emulated_station_over_tls(profile: int, tmp_path: Path) -> None:
@@ -232,6 +249,78 @@ async def test_profile_3_requires_the_stations_certificate(tmp_path: Path) -> No
         assert await with_certificate(ca.issue("CP2")) == 403
         assert await with_certificate(None) == 0
         assert await with_certificate(other.issue("CP1")) == 0
+
+
+async def test_a_revoked_certificate_is_refused_and_its_connection_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the list at the start and after a change of its file; a list that cannot be used changes nothing."""
+    monkeypatch.setattr(revocation, "READ_EVERY_S", 0.05)
+    ca, stations = Authority(tmp_path), ("CP1", "CP2", "CP3")
+    server_cert, server_key = ca.issue("localhost")
+    files = {name: ca.issue(name) for name in stations}
+    listed = tmp_path / "revoked.pem"
+    listed.write_bytes(ca.revocation_list(files["CP3"][0]))
+    about = {"security_profile": 3, "tls_cert": server_cert, "tls_key": server_key, "tls_ca": ca.file}
+    registered = tuple(StationSettings(name) for name in stations)
+
+    async with serving(**about, tls_crl=listed, stations=registered) as (_, port):
+
+        def connection(name: str) -> connect:
+            context = ssl.create_default_context(cafile=str(ca.file))
+            context.load_cert_chain(*files[name])
+            url = f"wss://localhost:{port}/ocpp/{name}"
+            return connect(url, ssl=context, subprotocols=[Subprotocol("ocpp2.1")], proxy=None)
+
+        async def refused(name: str) -> bool:
+            try:
+                async with connection(name):
+                    return False
+            except InvalidStatus as error:
+                answer = error.response
+                return answer.status_code == 403 and b"certificate of this station is revoked" in answer.body
+
+        assert await refused("CP3")
+        async with connection("CP1") as first, connection("CP2") as second:
+            listed.write_bytes(ca.revocation_list(files["CP1"][0], files["CP3"][0]))
+            async with asyncio.timeout(10):
+                await first.wait_closed()
+            assert (first.close_code, first.close_reason) == (1008, "the certificate of this station is revoked")
+            assert await refused("CP1")
+            listed.write_bytes(b"nonsense")
+            await asyncio.sleep(0.2)
+            assert await refused("CP1")
+            listed.unlink()
+            await asyncio.sleep(0.2)
+            assert await refused("CP1")
+            listed.write_bytes(ca.revocation_list(files["CP3"][0], days=-1))  # out of date: it still counts
+            await asyncio.sleep(0.2)
+            assert not await refused("CP1")
+            assert await refused("CP3")
+            await (await second.ping())
+            assert not await refused("CP2")
+
+
+def test_revocation_lists_are_verified_with_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    ca, other = Authority(tmp_path), Authority(tmp_path / "x")
+    certificate, key = ca.issue("localhost")
+    listed = tmp_path / "revoked.pem"
+    ocpp = {"security_profile": 3, "tls_cert": certificate, "tls_key": key, "tls_ca": ca.file, "tls_crl": listed}
+    for content, text in (
+        (None, "No such file"),
+        (b"nonsense", "has no certificate revocation list"),
+        (other.revocation_list(certificate), "is not signed by an authority"),
+        (ca.revocation_list(), None),
+    ):
+        if content is not None:
+            listed.write_bytes(content)
+        config = from_table({"ocpp": ocpp})
+        if text is None:
+            assert csms_settings(config).tls_crl == listed
+            continue
+        with pytest.raises(ConfigError, match=f"ocpp.tls_crl: .*{text}"):
+            csms_settings(config)
 
 
 @pytest.mark.parametrize("version", list(Version))
