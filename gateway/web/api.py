@@ -17,14 +17,29 @@ from fastapi.security import HTTPBearer
 
 from gateway import __version__
 from gateway.model import foreign_text
-from gateway.model.command import MAX_BYTES, Channel, Submission
+from gateway.model.command import EVSE_VERBS, MAX_BYTES, Channel, Submission
 from gateway.service import GatewayService
 from gateway.web import blue_switch, station_operations
+from gateway.web.answers import CONFLICT, EVERY_ROUTE, STATION_CALL
 from gateway.web.ports import Limit, Row, StationAdmin, VehicleLending
 from gateway.web.request_models import CallBody, RegistrationBody, StationBody, TokenBody
 
 PREFIX = "/admin/v1"
 BEARER = HTTPBearer(auto_error=False)  # for OpenAPI; `guard` verifies the token
+COMMAND_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["verb"],
+                    "properties": {"verb": {"type": "string", "enum": [verb.value for verb in EVSE_VERBS]}},
+                }
+            }
+        },
+    }
+}
 
 
 def build(
@@ -44,15 +59,19 @@ def build(
         default_response_class=VisibleJson,
     )
 
-    router = APIRouter(prefix=PREFIX, dependencies=[Depends(BEARER)])
+    router = APIRouter(prefix=PREFIX, dependencies=[Depends(BEARER)], responses=EVERY_ROUTE)
     _stations(router, stations, commands, raw_calls)
-    station_operations.add(router, stations, commands, raw_calls)
-    station_operations.add_typed(router, stations, commands)
+    operations = APIRouter(responses=STATION_CALL)
+    station_operations.add(operations, stations, commands, raw_calls)
+    station_operations.add_typed(operations, stations, commands)
+    router.include_router(operations)
     _transactions(router, stations)
     _tokens_and_messages(router, stations)
     if commands is not None:
         _commands(router, commands)
-    blue_switch.add(router, lending, now)
+    lending_routes = APIRouter(responses=CONFLICT)
+    blue_switch.add(lending_routes, lending, now)
+    router.include_router(lending_routes)
     app.include_router(router)
     app.add_exception_handler(LookupError, _failed)
     app.add_exception_handler(ValueError, _failed)
@@ -106,7 +125,7 @@ def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService |
     async def put_registration(body: RegistrationBody) -> Row:
         return await admin.put_registration(body.model_dump())
 
-    @router.post("/stations/{station}/call")
+    @router.post("/stations/{station}/call", responses=STATION_CALL)
     async def call(station: str, body: CallBody) -> Row:
         admin.station(station)
         if not raw_calls:
@@ -209,7 +228,7 @@ def _commands(router: APIRouter, service: GatewayService) -> None:
     async def explain(evse: str) -> Row:
         return _or_missing(evse, service.explain(evse))
 
-    @router.post("/evses/{evse}/commands")
+    @router.post("/evses/{evse}/commands", openapi_extra=COMMAND_BODY)
     async def command(evse: str, request: Request) -> Row:
         """Submit a command: the payload of MQTT with its `verb` as a member."""
         text = await request.body()

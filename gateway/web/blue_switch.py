@@ -13,6 +13,7 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
 from gateway.model.moment import Moment
+from gateway.web.answers import Answers
 from gateway.web.ports import Limit, Row, VehicleLending
 from gateway.web.request_models import Body
 
@@ -56,7 +57,10 @@ def add(router: APIRouter, lending: VehicleLending | None, now: Callable[[], flo
     for method, path, endpoint in table:
         router.add_api_route(PREFIX + path, endpoint, methods=[method], tags=["blue switch"])
     outage_path = PREFIX + "/outages/{outage}"
-    router.add_api_route(outage_path, routes.outage, methods=["GET"], tags=["blue switch"], response_model=None)
+    also: Answers = {200: {"content": {"text/markdown": {}}}}
+    router.add_api_route(
+        outage_path, routes.outage, methods=["GET"], tags=["blue switch"], response_model=None, responses=also
+    )
 
 
 class _Routes:
