@@ -28,6 +28,8 @@ url = "mqtt://127.0.0.1:9"
 listen = "127.0.0.1:0"
 security_profile = 0
 max_handshakes_per_s = 100000
+max_calls_per_s = 100000
+max_burst = 1000000
 [[stations]]
 id = "CP1"
 [[stations]]
