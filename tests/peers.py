@@ -21,6 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".peers"
 INSTALL_WITHIN = 600  # s, for one peer with everything it needs
+NO_PYTHON_2 = "there is no Python 2.7, such as `pyenv install 2.7` provides"
 
 
 def absent(reason: str) -> NoReturn:
