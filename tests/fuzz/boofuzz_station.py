@@ -27,7 +27,8 @@ PORT, SECONDS, SEED = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 AT_ONCE = 10  # test cases of one place
 HANDSHAKE = (
     b"GET /ocpp/CP1 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp2.1\r\n\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: ocpp2.1\r\n\r\n"
 )
 
 
@@ -139,4 +140,4 @@ while time.monotonic() < until:
     start = chance.randint(1, max(1, cases - AT_ONCE))
     session(fuzzed, before, start, start + AT_ONCE - 1).fuzz()
     sent += AT_ONCE
-print(sent)
+sys.stdout.write(str(sent))
