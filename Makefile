@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test check soak mutants bench test-newest-websockets docs clean
+.PHONY: help demo test check soak mutants bench test-newest-websockets docs release-requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -55,5 +55,11 @@ test-newest-websockets: $(VENV)/.made ## the OCPP tests once more on the newest 
 docs: $(VENV)/.dev ## draw the documents that come from the code
 	V2X_DRAW=1 $(PYTEST) tests/docs $(ARGS)
 
+release-requirements: $(VENV)/.made constraints.txt pyproject.toml ## pin what a release installs, with the hash of every file
+	$(PYTHON) -m venv .venv-pins
+	.venv-pins/bin/python -m pip --disable-pip-version-check --quiet install uv
+	.venv-pins/bin/uv pip compile pyproject.toml -c constraints.txt --extra all --universal --python-version 3.11 --quiet \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header -o release-requirements.txt
+
 clean: ## remove every environment and cache
-	rm -rf .venv .venv-newest .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf .venv .venv-newest .venv-pins .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import gateway
 
@@ -44,6 +47,37 @@ def test_every_dependency_is_pinned_in_the_constraints() -> None:
     }
     names = {re.split(r"[\[<>=; ]", one)[0].lower().replace("_", "-") for one in wanted}
     assert names <= pinned, names - pinned
+
+
+def release_pins() -> dict[str, str]:
+    """Return the version of each distribution that a release installs; assert that each file of it has a hash."""
+    pins = {}
+    for entry in (ROOT / "release-requirements.txt").read_text().replace("\\\n", " ").splitlines():
+        found = re.fullmatch(r"([a-z0-9.-]+)==(\S+)(?: ; [^-]+?)?((?: +--hash=sha256:[0-9a-f]{64})+)", entry.strip())
+        assert found is not None, f"{entry}: `make release-requirements` writes it anew"
+        pins[found[1]] = found[2]
+    return pins
+
+
+def test_a_release_installs_pinned_versions_with_hashes_and_no_addresses() -> None:
+    """Every dependency at run time, in the version of the constraints that the tests have used."""
+    pins = release_pins()
+    constrained = dict(line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    assert {n: v for n, v in pins.items() if constrained.get(n.replace("-", "_"), constrained.get(n, v)) != v} == {}
+    open_names, needed = ["v2x-gateway"], set()
+    while open_names:
+        name = open_names.pop()
+        extras = ("broker", "postgres", "fast") if name == "v2x-gateway" else ("asyncio",)
+        for text in metadata.requires(name) or ():
+            requirement = Requirement(text)
+            one = canonicalize_name(requirement.name)
+            marker = requirement.marker
+            if one not in needed and (
+                marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
+            ):
+                needed.add(one)
+                open_names.append(one)
+    assert needed <= pins.keys(), f"{needed - pins.keys()}: `make release-requirements` writes it anew"
 
 
 def test_nothing_names_a_machine_or_a_registry() -> None:
