@@ -67,7 +67,7 @@ def test_a_release_installs_pinned_versions_with_hashes_and_no_addresses() -> No
     open_names, needed = ["v2x-gateway"], set()
     while open_names:
         name = open_names.pop()
-        extras = ("broker", "postgres", "fast") if name == "v2x-gateway" else ("asyncio",)
+        extras = ("", "broker", "postgres", "fast") if name == "v2x-gateway" else ("", "asyncio")
         for text in metadata.requires(name) or ():
             requirement = Requirement(text)
             one = canonicalize_name(requirement.name)
