@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config import Config, admin_token, host_and_port
@@ -33,15 +34,29 @@ def _notes(config: Config) -> Iterator[str]:
             yield "ocpp.unknown_stations: accept on a network; stations that are not listed get power"
     if config.admin.listen is not None and not config.admin.token:
         yield "admin.token: off; every process on this machine can command vehicles through the admin API"
-    if config.admin.listen is not None and config.admin.token:
-        file = admin_token.path(config)
-        if file.exists() and file.stat().st_mode & 0o077:
-            yield f"admin.token_file: {file} can be read by other users; chmod 600 it"
+    for key, file in _secret_files(config):
+        if file.is_file() and file.stat().st_mode & 0o077:
+            yield f"{key}: {file} can be read by other users; chmod 600 it"
     if config.admin.raw_calls:
         yield "admin.raw_calls: on; raw calls bypass every limit of the control hierarchy"
     url = urlsplit(config.mqtt.url)
     if url.scheme == "mqtt" and not _loopback(url.hostname or ""):
         yield "mqtt.url: commands cross the network unencrypted; use mqtts:// with a ca"
+
+
+def _secret_files(config: Config) -> Iterator[tuple[str, Path]]:
+    """Return each file with a secret or with the journal, and the key that names it."""
+    named = {
+        "admin.token_file": admin_token.path(config) if config.admin.listen and config.admin.token else None,
+        "mqtt.password_file": config.mqtt.password_file,
+        "mqtt.key": config.mqtt.key,
+        "ocpp.tls_key": config.ocpp.tls_key,
+        "ocpp.ca_key": config.ocpp.ca_key,
+        **{f"stations.{number}.password_file": one.password_file for number, one in enumerate(config.stations)},
+    }
+    if config.store.url.startswith("sqlite:///"):
+        named["store.url"] = Path(config.store.url.removeprefix("sqlite:///"))
+    yield from ((key, file) for key, file in named.items() if file is not None)
 
 
 def _loopback(host: str) -> bool:

@@ -1,0 +1,39 @@
+"""Notes of `check-config` on files that other users can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config import from_table
+from gateway.config.lint import notes
+
+FILES = {
+    "stations.0.password_file": "cp1",
+    "mqtt.password_file": "broker",
+    "ocpp.tls_key": "server.key",
+    "ocpp.ca_key": "ca.key",
+    "admin.token_file": "token",
+    "store.url": "v2x.db",
+}
+
+
+@pytest.mark.parametrize("key", FILES)
+def test_a_secret_that_other_users_can_read_is_noted(key: str, tmp_path: Path) -> None:
+    for name in FILES.values():
+        (tmp_path / name).touch(mode=0o600)
+    config = from_table(
+        {
+            "mqtt": {"url": "mqtt://127.0.0.1:1", "username": "gw", "password_file": "broker"},
+            "ocpp": {"security_profile": 2, "tls_cert": "server.pem", "tls_key": "server.key", "ca_key": "ca.key"},
+            "stations": [{"id": "CP1", "password_file": "cp1"}],
+            "admin": {"listen": "127.0.0.1:80", "token_file": "token"},
+            "store": {"url": "sqlite:///v2x.db"},
+        },
+        tmp_path,
+    )
+    assert notes(config) == []
+    file = tmp_path / FILES[key]
+    file.chmod(0o640)
+    assert notes(config) == [f"{key}: {file} can be read by other users; chmod 600 it"]
