@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.execution import check_choices, end, run_until_done
+from gateway.cli.execution import check_choices, end, run_emulator
 from gateway.cli.options import Json, Tls
 
 app = typer.Typer()
@@ -68,7 +68,7 @@ def charger(
     from emulators.charger.station.run import Options, run
 
     del options["password_file"], options["json"]
-    end(run_until_done(run(Options(**options), password_file=password_file, json=json)))
+    end(run_emulator(run(Options(**options), password_file=password_file, json=json)))
 
 
 @app.command()
@@ -95,7 +95,7 @@ def secc(
 
     check_choices("secc", "--protocols", options.pop("protocols"), ("iso20",))
     _openssl(tls_version, tls_profile)
-    end(run_until_done(run(RunOptions(**options))))
+    end(run_emulator(run(RunOptions(**options))))
 
 
 @app.command()
@@ -123,7 +123,7 @@ def ev(
     check_choices("ev", "--protocols", options.pop("protocols"), ("iso20",))
     check_choices("ev", "--auth", options.pop("auth"), ("eim",))
     _openssl(tls_version, tls_profile)
-    end(run_until_done(run(EvOptions(**options))))
+    end(run_emulator(run(EvOptions(**options))))
 
 
 def _openssl(version: Tls, profile: TlsProfile) -> None:

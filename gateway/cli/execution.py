@@ -6,10 +6,12 @@ Exit status: 0 done; 1 it ran and did not end well; 2 the command line or a file
 from __future__ import annotations
 
 import contextlib
+import io
 import signal
+import sys
 from collections.abc import Collection, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 
@@ -44,11 +46,41 @@ def end(status: int) -> NoReturn:
 
 def report_error(command: str, error: object, status: int = 2) -> int:
     """Print what went wrong to standard error and return the exit status."""
+    print_lines(f"v2x {command}: {error}", err=True)
+    return status
+
+
+def print_lines(text: str, err: bool = False) -> None:
+    """Print lines that may contain texts of files or peers, without their control characters."""
     from gateway.model import foreign_text
 
-    text = "\n".join(foreign_text.line(one) for one in f"v2x {command}: {error}".split("\n"))
-    typer.echo(text, err=True)
-    return status
+    typer.echo("\n".join(foreign_text.line(one) for one in text.split("\n")), err=err)
+
+
+class NeutralOutput(io.TextIOBase):
+    """Output that passes each write on as one line without control characters, for programs that show messages."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        """Write one line."""
+        from gateway.model import foreign_text
+
+        ending = "\n" if text.endswith("\n") else ""
+        self._out.write(foreign_text.line(text.removesuffix("\n")) + ending)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the output."""
+        self._out.flush()
+
+
+def run_emulator(work: Coroutine[Any, Any, int]) -> int:
+    """Run a program that shows the messages of its peers, and return its status."""
+    out, err = NeutralOutput(sys.stdout), NeutralOutput(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        return run_until_done(work)
 
 
 def fail(command: str, error: object, status: int = 2) -> NoReturn:
@@ -63,7 +95,7 @@ def read_config(path: Path) -> Config:
     try:
         return load(path)
     except ConfigError as error:
-        typer.echo(str(error), err=True)
+        print_lines(str(error), err=True)
         end(2)
 
 

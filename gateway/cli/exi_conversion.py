@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gateway.model import foreign_text
 from protocols.capture import payloads, read_capture
 from protocols.errors import ProtocolError
 from protocols.exi.codec import Codec
@@ -121,7 +122,7 @@ def explain_text(codec: Codec, data: bytes) -> Iterator[str]:
     """Return the decoding steps of a message as a table: bit offset, bits, meaning."""
     for step in explain(codec, data):
         bits = step.bits if len(step.bits) <= BITS_COLUMN else step.bits[: BITS_COLUMN - 3] + "..."
-        yield f"{step.bit:6}  {bits:{BITS_COLUMN}}  {'  ' * step.depth}{step.text}"
+        yield foreign_text.line(f"{step.bit:6}  {bits:{BITS_COLUMN}}  {'  ' * step.depth}{step.text}")
 
 
 def transcript(
@@ -162,7 +163,7 @@ def transcript(
 def _entry(entry: dict[str, Any], pretty: bool) -> str:
     head = f"{entry['at']:11.6f}  {entry['from']} -> {entry['to']}  {entry.get('schema', ''):8}"
     if "error" in entry:
-        return f"{head}  can't be read: {entry['error']}  [{entry['exi']}]"
+        return foreign_text.line(f"{head}  can't be read: {entry['error']}  [{entry['exi']}]")
     if "note" in entry:
         return f"{head}  {entry['note']}"
     ((name, inner),) = entry["json"].items()
@@ -170,7 +171,7 @@ def _entry(entry: dict[str, Any], pretty: bool) -> str:
         ((name, inner),) = inner["Body"].items()
     if pretty:
         return f"{head}  {name}\n{_json(inner, pretty=True)}"
-    return f"{head}  {name} {_short(inner)}"
+    return foreign_text.line(f"{head}  {name} {_short(inner)}")
 
 
 def _short(plain: Any) -> str:
@@ -239,9 +240,4 @@ def _framed(codec: Codec, data: bytes) -> bytes:
 
 
 def _json(value: Any, pretty: bool) -> str:
-    text = json.dumps(value, indent=2 if pretty else None, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate in the JSON
-        return json.dumps(value, indent=2 if pretty else None)
-    return text
+    return foreign_text.json_text(value, indent=2 if pretty else None)

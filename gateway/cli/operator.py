@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from gateway.cli.execution import end, fail, read_config, report_error, run_until_done
+from gateway.cli.execution import end, fail, print_lines, read_config, report_error, run_until_done
 from gateway.cli.options import ConfigFile, ConfigFiles, Json, Moment, OptionalConfig
 
 app = typer.Typer()
@@ -73,14 +73,14 @@ def check_config(config: ConfigFile, json: Json = False) -> None:
     try:
         notes = operator_actions.check(settings)
     except ConfigError as error:
-        typer.echo(str(error), err=True)
+        print_lines(str(error), err=True)
         end(2)
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        print_lines(f"note: {note}", err=True)
     if json:
-        typer.echo(settings.model_dump_json(indent=2))
+        print_lines(settings.model_dump_json(indent=2))
     else:
-        typer.echo(f"{config}: valid (site {settings.site.id}, {len(settings.stations)} stations)")
+        print_lines(f"{config}: valid (site {settings.site.id}, {len(settings.stations)} stations)")
 
 
 @app.command()

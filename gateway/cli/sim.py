@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.execution import end, report_error
+from gateway.cli.execution import end, print_lines, report_error
 from gateway.cli.options import Json, Tls
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def sim(
                 progress=progress,
                 fast_forward=pace is None and not full,
                 sockets=sockets,
-                live_commands=LiveCommands(sys.stdin, lambda text: typer.echo(text, err=True)) if live else None,
+                live_commands=LiveCommands(sys.stdin, lambda text: print_lines(text, err=True)) if live else None,
             )
     except (ValueError, OSError, RuntimeError) as error:
         end(report_error("sim", error))
@@ -134,9 +134,9 @@ def _progress(shown: bool) -> Iterator[Callable[[float], None]]:
 
 def _print_outcome(outcome: SimulationResult) -> None:
     for name, value in outcome.figures.items():
-        typer.echo(f"{name:>36}  {value:.6g}")
+        print_lines(f"{name:>36}  {value:.6g}")
     typer.echo(f"{outcome.virtual_s:.0f} s simulated in {outcome.real_s:.2f} s, seed {outcome.seed}")
     if expected := len(outcome.scenario.expect):
         typer.echo(f"{expected - len(outcome.violations)} of {expected} expectations met")
     for violation in outcome.violations:
-        typer.echo(f"expectation NOT met: {violation}", err=True)
+        print_lines(f"expectation NOT met: {violation}", err=True)

@@ -35,11 +35,14 @@ def lines(text: str) -> str:
 
 
 def json_text(
-    value: object, separators: tuple[str, str] | None = None, default: Callable[[object], object] | None = None
+    value: object,
+    separators: tuple[str, str] | None = None,
+    default: Callable[[object], object] | None = None,
+    indent: int | None = None,
 ) -> str:
-    """Return JSON on one line that is safe to show; arguments as for `json.dumps`. The value is the same."""
-    text = json.dumps(value, ensure_ascii=False, separators=separators, default=default)
-    return _UNSAFE.sub(_json_escape, text)
+    """Return JSON that is safe to show, without indent on one line; arguments as for `json.dumps`."""
+    text = json.dumps(value, ensure_ascii=False, separators=separators, default=default, indent=indent)
+    return "\n".join(_UNSAFE.sub(_json_escape, one) for one in text.split("\n"))
 
 
 def csv_cell(value: object) -> object:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from gateway import __version__
 from gateway.model.command import MAX_POWER_W, SiteMode, Verb
+from gateway.model.foreign_text import line
 from gateway.model.result import Layer
 from gateway.model.state import EvseState, Happened, SessionState
 from gateway.mqtt.topics import Topics, device_id
@@ -27,8 +28,8 @@ def messages(topics: Topics, state: EvseState, how: str) -> Messages:
         "device": {
             "identifiers": [node],
             "name": f"EVSE {state.evse}",
-            "manufacturer": state.vendor or "unknown",
-            "model": state.model or state.protocol or "EVSE",
+            "manufacturer": line(state.vendor or "unknown"),
+            "model": line(state.model or state.protocol or "EVSE"),
             "suggested_area": topics.site,
         },
         "origin": {"name": "v2x-gateway", "sw_version": __version__},

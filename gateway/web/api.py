@@ -12,6 +12,8 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
@@ -75,6 +77,7 @@ def build(
     app.include_router(router)
     app.add_exception_handler(LookupError, _failed)
     app.add_exception_handler(ValueError, _failed)
+    app.add_exception_handler(RequestValidationError, _invalid)
     return app
 
 
@@ -91,6 +94,11 @@ async def _failed(_: Request, error: Exception) -> Response:
     if not isinstance(code, int):
         raise error
     return VisibleJson({"detail": str(error.args[0]) if error.args else "not found"}, code)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return VisibleJson({"detail": jsonable_encoder(error.errors())}, 422)
 
 
 def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService | None, raw_calls: bool) -> None:

@@ -20,6 +20,7 @@ from gateway.app import Gateway, Parts, gateway
 from gateway.config import ConfigError, from_table
 from gateway.config.admin_token import FILE_NAME
 from gateway.config.lint import notes
+from gateway.model import foreign_text
 from gateway.store.store import MemoryStore
 from gateway.web import guard, server
 from tests.gateway.web.running_gateway import TOKEN, running_gateway
@@ -243,6 +244,15 @@ async def test_ambiguous_json_is_refused(body: bytes, tmp_path: Path) -> None:
             answer = await running.http.post(path, content=body, headers={"Content-Type": "application/json"})
             assert answer.status_code == 400
         assert {row["step"] for row in await running.get("/journal")} == {"event"}  # no command, no call
+
+
+async def test_an_invalid_member_is_shown_without_control_characters(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as running:
+        body = json.dumps({"status": ["\x9b2J\u202e"], "\x9b\u202e": 1}, ensure_ascii=False).encode()
+        answer = await running.http.put("/tokens/x", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422
+        assert b"\\u202e" in answer.content
+        assert foreign_text.line(answer.text) == answer.text
 
 
 async def test_no_control_character_in_a_path(tmp_path: Path) -> None:
