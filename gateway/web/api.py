@@ -28,6 +28,7 @@ from gateway.web.request_models import CallBody, RegistrationBody, StationBody, 
 
 PREFIX = "/admin/v1"
 BEARER = HTTPBearer(auto_error=False)  # for OpenAPI; `guard` verifies the token
+Moment = Annotated[float | None, Query(allow_inf_nan=False)]
 COMMAND_BODY = {
     "requestBody": {
         "required": True,
@@ -260,7 +261,7 @@ def _commands(router: APIRouter, service: GatewayService) -> None:
         return {"first": first.model_dump(mode="json"), "final": final and final.model_dump(mode="json")}
 
     @router.get("/journal")
-    async def journal(since: float | None = None, evse: str | None = None, limit: Limit = 1000) -> list[Row]:
+    async def journal(since: Moment = None, evse: str | None = None, limit: Limit = 1000) -> list[Row]:
         given = {"since": since, "evse": evse, "limit": limit}
         selected: Row = {name: value for name, value in given.items() if value is not None}
         return [asdict(entry) for entry in await service.entries(**selected)]

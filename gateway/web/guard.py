@@ -12,7 +12,7 @@ import ipaddress
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -64,11 +64,12 @@ class Guard:
         body = _Body()
         try:
             headers = Headers(scope=scope)
+            _check_repeated(headers)
             self._check_host(headers)
             _check_origin(headers)
             self._authenticate(headers, scope)
-            if not scope["path"].isprintable():
-                raise Refused(400, "the path has control characters")
+            if not (scope["path"] + unquote(scope["query_string"].decode("ascii", "replace"))).isprintable():
+                raise Refused(400, "the path or the query has control characters")
             if _has_body(headers):
                 _check_type(headers)
                 await self._read(body, headers, receive)
@@ -158,6 +159,13 @@ class _Body:
             return {"type": "http.request", "body": bytes(self.content), "more_body": False}
 
         return received
+
+
+def _check_repeated(headers: Headers) -> None:
+    """Refuse a repeated header of those that are verified here: its readers could choose different ones."""
+    for name in ("origin", "sec-fetch-site", "content-type", "authorization"):
+        if len(headers.getlist(name)) > 1:
+            raise Refused(400, f"the header {name} is repeated")
 
 
 def _check_origin(headers: Headers) -> None:

@@ -262,6 +262,28 @@ async def test_no_control_character_in_a_path(tmp_path: Path) -> None:
                 assert (await running.http.get(path)).status_code == 400, path
 
 
+async def test_no_control_character_and_no_endless_number_in_a_query(tmp_path: Path) -> None:
+    """PostgreSQL refuses a text with NUL."""
+    async with running_gateway(tmp_path) as running:
+        for query in ("evse=a%00b", "evse=%1b[2J", "evse=%E2%80%AE"):
+            assert (await running.http.get(f"/journal?{query}")).status_code == 400, query
+        for query in ("since=nan", "since=inf"):
+            assert (await running.http.get(f"/journal?{query}")).status_code == 422, query
+        assert (await running.http.get("/journal?evse=a+b%20c&since=1.5")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    ["Origin: http://127.0.0.1", "Sec-Fetch-Site: none", "Content-Type: application/json", "Authorization: Bearer x"],
+)
+async def test_a_header_that_is_verified_comes_once(repeated: str, tmp_path: Path) -> None:
+    async with started(tmp_path, token=False) as (running, _):
+        assert running.admin_port is not None
+        head = f"GET /admin/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{repeated}\r\n"
+        assert (await raw(running.admin_port, (head + "\r\n").encode())).startswith(b"HTTP/1.1 200")
+        assert (await raw(running.admin_port, (head + repeated + "\r\n\r\n").encode())).startswith(b"HTTP/1.1 400")
+
+
 async def test_guessing_is_slowed_down_and_reported(tmp_path: Path) -> None:
     """A weak token: the address is locked out for a time that grows. A security event names address and path."""
     async with running_gateway(tmp_path) as running:
