@@ -76,7 +76,7 @@ class NeutralOutput(io.TextIOBase):
         self._out.flush()
 
 
-def run_emulator(work: Coroutine[Any, Any, int]) -> int:
+def run_emulator(work: Coroutine[object, None, int]) -> int:
     """Run a program that shows the messages of its peers, and return its status."""
     out, err = NeutralOutput(sys.stdout), NeutralOutput(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

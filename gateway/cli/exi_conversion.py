@@ -239,5 +239,5 @@ def _framed(codec: Codec, data: bytes) -> bytes:
     return frame(PAYLOAD_TYPES[codec.name], data)
 
 
-def _json(value: Any, pretty: bool) -> str:
+def _json(value: object, pretty: bool) -> str:
     return foreign_text.json_text(value, indent=2 if pretty else None)

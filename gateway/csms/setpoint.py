@@ -42,6 +42,7 @@ FALLBACK_RETRY_S = (5.0, 30.0, 120.0, 600.0)  # after so many failures
 FALLBACK_ATTEMPTS = 8  # by itself; then only before a set-point other than 0 W
 UNSUPPORTED_AFTER = 3  # refusals in a row
 CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
+LAST_DATE = 253_402_214_400.0  # Unix time of 9999-12-31: no profile can begin later
 READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
 
 
@@ -393,4 +394,6 @@ def present_at(station: Station, doubt_s: float = 0.0) -> float:
     where it is in doubt by up to `doubt_s`: the profile begins in any case, and ends within its duration."""
     wall, clock = station.context.clock.wall(), station.context.clock.now()
     present = station.clock.now(clock, doubt_s)
-    return wall if present is None or abs(present - wall) < CLOCK_TOLERANCE_S else present
+    if present is None or abs(present - wall) < CLOCK_TOLERANCE_S or not 0.0 <= present < LAST_DATE:
+        return wall
+    return present

@@ -53,7 +53,7 @@ def command(folder: Path, port: int, cases: Sequence[str]) -> list[str]:
 
 async def run(folder: Path, cases: Sequence[str], within_s: float) -> None:
     async with serve(echo, "127.0.0.1", 0, compression=None, create_connection=PushingConnection) as server:
-        port = server.sockets[0].getsockname()[1]
+        port = next(iter(server.sockets)).getsockname()[1]
         program = command(folder, port, cases)
         process = await asyncio.create_subprocess_exec(*program, stdout=subprocess.DEVNULL, cwd=folder)
         async with asyncio.timeout(within_s):

@@ -37,7 +37,7 @@ async def test_an_emulated_station_shows_what_the_csms_sends() -> None:
         await connection.wait_closed()
 
     async with serve(csms, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp2.1")]) as server:
-        port = server.sockets[0].getsockname()[1]
+        port = next(iter(server.sockets)).getsockname()[1]
         program = [*PROGRAM, "charger", "--csms", f"ws://127.0.0.1:{port}/ocpp"]
         process = await asyncio.create_subprocess_exec(*program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert process.stdout is not None

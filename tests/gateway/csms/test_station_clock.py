@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.csms.station_clock import LATE_S, StationClock
 from gateway.model.event import Metered
+from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import parse
 from tests.gateway.csms.raw_station import Raw, power
@@ -150,3 +151,14 @@ async def test_a_doubt_of_more_than_half_the_validity_does_not_move_a_set_point(
         begins = parse(schedule(calls[-1][1])["startSchedule"])
         assert begins is not None
         assert -3.0 <= begins - raw.clock.wall() <= 0.01
+
+
+@pytest.mark.parametrize("version", [Version.V16, Version.V21])
+@pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+async def test_a_clock_at_the_end_of_time_does_not_prevent_a_set_point(stamp: str, version: Version) -> None:
+    """No date-time after these can be stated: the profile then begins by the gateway's own clock."""
+    async with station(lambda *_: {"status": "Accepted"}, version) as (raw, _):
+        for _ in range(12):
+            await asyncio.sleep(10)
+            raw.csms.stations["CP1"].clock.observe(parse(stamp) or 0.0, raw.clock.now())
+        assert (await raw.csms.set_power("CP1-1", 0.0, 15.0)).answer is Answer.APPLIED
