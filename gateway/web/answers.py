@@ -20,7 +20,7 @@ def _answers(**texts: str) -> Answers:
 
 
 EVERY_ROUTE = _answers(
-    c400="The body is not unambiguous JSON, the path or query has control characters, or a verified header is repeated.",
+    c400="The body is ambiguous or no JSON, the path or query has control characters, or a header is repeated.",
     c401="The bearer token is absent or wrong.",
     c403="A request of another origin, or an operation that is switched off.",
     c404="What the path names does not exist.",
