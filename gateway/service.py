@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Mapping, Sequence
 
 from gateway.commands.arbiter import CommandArbiter
@@ -42,8 +41,6 @@ from gateway.model.station import Stations
 from gateway.store.journal import IdempotencyCache, Journal
 from gateway.views import EvseReading, StateViews
 from protocols.ports import Clock
-
-log = logging.getLogger("v2x")
 
 FLUSH_S = 2.0  # for the journal when the gateway stops
 NO_HANDLERS: InputHandlers = {}
@@ -173,7 +170,6 @@ class GatewayService:
 
     def security(self, text: str, station: str | None = None, kind: str = "FailedLogin") -> None:
         """Publish and journal a security event, such as failed logins."""
-        log.warning("security: %s", text)
         self._publisher.happened(Happened.SECURITY, None, text=text, station=station, kind=kind)
 
     def forget(self, station: str) -> None:

@@ -45,9 +45,8 @@ TOO_MANY = "too many connections at once; try again later\n"
 WRITE_LIMIT = 32_768  # bytes that wait for a peer to read, until it is not read either
 
 
-log = logging.getLogger("v2x.csms")
-
 REVOKED = "the certificate of this station is revoked"
+REVOKED_CERTIFICATE = "InvalidChargingStationCertificate"  # type of the security event, as OCPP 2.1 names it
 
 
 class WebSocketServer:
@@ -103,7 +102,8 @@ class WebSocketServer:
         if not certificate or self._revoked is None or not self._revoked.is_revoked(certificate):
             return False
         name = common_name(socket.getpeercert())
-        log.warning("security: the certificate of %s is revoked, at %s", name, connection.remote_address)
+        address = _address(connection)
+        self.context.security.record(name or "?", REVOKED_CERTIFICATE, f"{REVOKED} (from {address})", address)
         return True
 
     def _tls(self) -> ssl.SSLContext:
