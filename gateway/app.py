@@ -22,7 +22,14 @@ from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port
-from gateway.config.mapping import broker_link, csms_settings, make_store, mqtt_settings, service_settings
+from gateway.config.mapping import (
+    broker_link,
+    csms_settings,
+    database_lock,
+    make_store,
+    mqtt_settings,
+    service_settings,
+)
 from gateway.control.components import ControlComponents
 from gateway.csms.csms import Csms
 from gateway.energy.persistence import EnergyPersistence
@@ -31,6 +38,7 @@ from gateway.model.event import Event, Report
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
 from gateway.mqtt.connection import MqttConnection, first_error
+from gateway.mqtt.same_id import GatewayIdInUse
 from gateway.observability import service_manager
 from gateway.observability.event_log import EventLog
 from gateway.service import GatewayService
@@ -91,7 +99,10 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
         built = _build(config, parts, clock, store)
     except ConfigError as error:
         raise StartError(str(error)) from None
+    lock = database_lock(config) if parts.store is None else None
     try:
+        if lock is not None:
+            lock.acquire()
         await store.open()
     except StoreError as error:
         raise StartError(f"store.url: {error}") from error
@@ -132,8 +143,12 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
         raise StartError(str(first_error(group))) from None
     except* StoreError as group:
         raise StartError(f"store.url: {first_error(group)}") from None
+    except* GatewayIdInUse as group:
+        raise StartError(f"mqtt.gateway_id: {first_error(group)}; give each gateway an id of its own") from None
     finally:
         await store.close()
+        if lock is not None:
+            lock.release()
 
 
 async def run(
@@ -195,7 +210,10 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     def may_exist(evse: str) -> bool:
         return service.may_exist(evse) or (csms is not None and csms.find(evse) is not None)
 
-    mqtt = MqttConnection(service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, stops)
+    probe = connector.probe if connector is not None else None
+    mqtt = MqttConnection(
+        service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, stops, probe
+    )
     return Gateway(config, service, control, csms, mqtt, journal, clock, energy, lending_service)
 
 

@@ -1,4 +1,8 @@
-"""Housekeeping: telemetry samples are stored in batches, and old rows of the store are removed."""
+"""Housekeeping: telemetry samples are stored in batches, and old rows of the store are removed.
+
+A clock that jumps ahead does not remove the ids of commands and with them what keeps a command from acting twice: the
+age of rows is counted from a time that advances at most twice as fast as the gateway runs, stored across restarts.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,14 @@ from collections import deque
 
 from gateway.control.control_state import EvseRegistry
 from gateway.control.settings import ServiceSettings
-from gateway.store.store import Sample, Store, StoreError
+from gateway.model.journal import Kept
+from gateway.store.journal import Journal
+from gateway.store.store import Sample, StoreError
 from protocols.ports import Clock
 
 PRUNE_EVERY_S = 3600.0
+CATCH_UP = 2.0  # s per s of running by which the time of the retention follows a clock that is ahead
+KIND, KEY = "housekeeping", "retention"
 BATCH, BATCH_S, MAX_SAMPLES = 500, 30.0, 20_000  # of telemetry
 DAY_S = 86_400.0
 
@@ -20,9 +28,9 @@ log = logging.getLogger("v2x")
 class Housekeeping:
     """Housekeeping of one gateway's store; `step` each second."""
 
-    def __init__(self, registry: EvseRegistry, store: Store, clock: Clock, settings: ServiceSettings) -> None:
+    def __init__(self, registry: EvseRegistry, journal: Journal, clock: Clock, settings: ServiceSettings) -> None:
         self._registry = registry
-        self._store = store
+        self._store, self._journal = journal.store, journal
         self._clock = clock
         self._settings = settings
         self._pruned = self._sampled = clock.now()
@@ -40,14 +48,22 @@ class Housekeeping:
                 await self._store.sample(list(self._samples))
                 self._samples.clear()
             if now - self._pruned >= PRUNE_EVERY_S:
-                self._pruned = now
+                until, self._pruned = await self._retention(wall, now - self._pruned), now
                 days = (settings.command_days, settings.journal_days, settings.telemetry_days)
-                await self._store.prune(*(wall - one * DAY_S for one in days))
+                await self._store.prune(*(until - one * DAY_S for one in days))
             self._trouble = ""
         except StoreError as error:
             if str(error) != self._trouble:  # logged once, and not each second onto a disk that is full
                 log.warning("telemetry or old rows: %s", error)
             self._trouble = str(error)
+
+    async def _retention(self, wall: float, ran_s: float) -> float:
+        """Return the time that the age of rows is counted from, and store it."""
+        kept = await self._store.kept(0)
+        before = next((float(one.body) for one in kept if (one.kind, one.key) == (KIND, KEY)), None)
+        until = wall if before is None else min(wall, before + CATCH_UP * ran_s)
+        self._journal.later(Kept(KIND, KEY, repr(until), wall))
+        return until
 
     def _sample(self, wall: float) -> list[Sample]:
         """Return one sample per EVSE that measures."""

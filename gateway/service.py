@@ -96,10 +96,12 @@ class GatewayService:
             site, registry, decision, publisher, clock, settings.clock_skew_s, input_handlers, last_grid
         )
         self._views = StateViews(settings.gateway_id, site, registry, self._site_state, decision, clock, energy)
-        self._housekeeping = Housekeeping(registry, journal.store, clock, settings)
+        self._housekeeping = Housekeeping(registry, journal, clock, settings)
 
         def controller(state: EvseControlState) -> SetpointController:
-            return SetpointController(state, registry, decision, publisher, self._lifecycle, stations, clock, settings)
+            return SetpointController(
+                state, registry, decision, publisher, self._lifecycle, stations, needs, clock, settings
+            )
 
         self._controllers = SetpointSupervisor(registry, controller)
         self.ready = asyncio.Event()  # what an earlier run left is settled; commands are accepted now

@@ -186,9 +186,14 @@ def trip_wh(distance_km: float, wh_per_km: float) -> float:
 
 
 def floor_reached(before: bool, soc_pct: float | None, floor_pct: float, hysteresis_pct: float) -> bool:
-    """Return whether the floor counts as reached: at it, then until the battery is `hysteresis_pct` above it."""
-    if soc_pct is None or floor_pct <= 0:
+    """Return whether the floor counts as reached: at it, then until the battery is `hysteresis_pct` above it.
+
+    An unknown state of charge changes nothing: after a restart the vehicle's session is reported before its meter.
+    """
+    if floor_pct <= 0:
         return False
+    if soc_pct is None:
+        return before
     return soc_pct <= floor_pct or (before and soc_pct < min(100.0, floor_pct + hysteresis_pct))
 
 

@@ -6,6 +6,7 @@ Besides `app.py` the only file that depends on both the configuration and the pa
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.authority.soc_floors import trip_wh
@@ -17,6 +18,7 @@ from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
 from gateway.mqtt.topics import MqttSettings, Topics, to_topic_level
+from gateway.store.lock import StoreLock
 from gateway.store.store import MemoryStore, Store
 from protocols.ocpp import vendor
 
@@ -33,6 +35,12 @@ def make_store(config: Config) -> Store:
     from gateway.store.sql import SqlStore  # import on demand: SQLAlchemy costs about a second
 
     return SqlStore(config.store.url, config.mqtt.gateway_id, config.store.synchronous)
+
+
+def database_lock(config: Config) -> StoreLock | None:
+    """Return the lock of a SQLite database, None for another store."""
+    scheme, _, path = config.store.url.partition(":///")
+    return StoreLock(Path(path)) if scheme == "sqlite" and path != ":memory:" else None
 
 
 def service_settings(config: Config) -> ServiceSettings:

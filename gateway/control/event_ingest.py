@@ -178,9 +178,10 @@ class EventIngest:
         self._publisher.happened(Happened.SESSION_STARTED, state.name, session=event.session)
         restored = self._needs.take(state.name, event.session)
         if restored is not None and state.evse.needs is None:
-            self._apply(state, NeedsStated(state.name, event.at, restored))
+            needs, state.floor_reached = restored
+            self._apply(state, NeedsStated(state.name, event.at, needs))
         else:
-            self._needs.keep(state.evse, self._clock.wall())
+            self._needs.keep(state, self._clock.wall())
 
     def _negotiated(self, state: EvseControlState, event: NeedsStated) -> None:
         needs = event.needs
@@ -191,7 +192,7 @@ class EventIngest:
         )
         session = state.evse.session
         self._publisher.happened(Happened.NEGOTIATED, state.name, text=text, session=session, needs=asdict(needs))
-        self._needs.keep(state.evse, self._clock.wall())
+        self._needs.keep(state, self._clock.wall())
 
     def _session_ended(self, state: EvseControlState, event: SessionEnded) -> None:
         state.setpoint.reset()

@@ -1,7 +1,8 @@
 """Stored needs of vehicles: a station reports them once a session, which continues after a restart.
 
 One record per EVSE with a session, removed when the session ends. Only what lasts is kept: the state of charge and the
-energy requests of then are no statement about now.
+energy requests of then are no statement about now. With it stands whether the SoC floor was reached: its hysteresis
+does not begin anew with a restart.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Annotated
 
 import msgspec
 
+from gateway.control.control_state import EvseControlState
 from gateway.model.event import VehicleNeeds
-from gateway.model.evse import Evse
 from gateway.model.journal import Forgotten, Kept
 from gateway.store.journal import Journal
 
@@ -44,6 +45,7 @@ class NeedsRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_soc_pct: float | None = None
     departure: float | None = None
     battery_capacity_wh: float | None = None
+    floor_reached: bool = False
 
 
 class VehicleNeedsPersistence:
@@ -54,11 +56,12 @@ class VehicleNeedsPersistence:
         self._written: dict[str, NeedsRow] = {}
         self._restored: dict[str, NeedsRow] = {}
 
-    def keep(self, evse: Evse, wall: float) -> None:
+    def keep(self, state: EvseControlState, wall: float) -> None:
         """Write what the vehicle in session has negotiated; nothing without a session or before it has negotiated."""
+        evse = state.evse
         if evse.session is None or evse.needs is None:
             return
-        self._write(evse.name, _row(evse.session, evse.needs), wall)
+        self._write(evse.name, _row(evse.session, evse.needs, state.floor_reached), wall)
 
     def forget(self, evse: str) -> None:
         """Remove the record of a session that has ended."""
@@ -66,8 +69,11 @@ class VehicleNeedsPersistence:
         if self._written.pop(evse, None) is not None:
             self._journal.later(Forgotten(KIND, evse))
 
-    def take(self, evse: str, session: str) -> VehicleNeeds | None:
-        """Return what was negotiated in this session before the restart, once; the record of another is removed."""
+    def take(self, evse: str, session: str) -> tuple[VehicleNeeds, bool] | None:
+        """Return what was negotiated in this session before the restart, once; the record of another is removed.
+
+        With it: whether the SoC floor was reached.
+        """
         if (written := self._written.get(evse)) is not None and written.session != session:
             self.forget(evse)
         row = self._restored.pop(evse, None)
@@ -75,7 +81,7 @@ class VehicleNeedsPersistence:
             return None
         lasting = msgspec.to_builtins(row)
         del lasting["session"]
-        return msgspec.convert(lasting, VehicleNeeds)
+        return msgspec.convert(lasting, VehicleNeeds), lasting.pop("floor_reached")
 
     def restore(self, kept: Sequence[Kept]) -> None:
         """Read the records of an earlier run. One that cannot be read is left out."""
@@ -95,7 +101,7 @@ class VehicleNeedsPersistence:
             self._journal.later(Kept(KIND, evse, msgspec.json.encode(row).decode(), wall))
 
 
-def _row(session: str, needs: VehicleNeeds) -> NeedsRow:
+def _row(session: str, needs: VehicleNeeds, floor_reached: bool) -> NeedsRow:
     """Return the row of what lasts."""
     lasting = {name: value for name, value in asdict(needs).items() if name in NeedsRow.__struct_fields__}
-    return msgspec.convert({**lasting, "session": session}, NeedsRow)
+    return msgspec.convert({**lasting, "session": session, "floor_reached": floor_reached}, NeedsRow)

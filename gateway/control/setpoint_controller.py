@@ -15,6 +15,7 @@ from gateway.authority.layers import cannot_reach, charges_in_s
 from gateway.authority.priority import MARGIN_W, Decision, above_command, ends_supply, same_direction
 from gateway.authority.ramp import walk
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
+from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
 from gateway.control.setpoint import Action, Completion, Target
 from gateway.control.setpoint_log import SetpointLog
@@ -52,6 +53,7 @@ class SetpointController:
         publisher: EventPublisher,
         commands: CommandOutcomes,
         stations: Stations,
+        needs: VehicleNeedsPersistence,
         clock: Clock,
         settings: ServiceSettings,
     ) -> None:
@@ -61,6 +63,7 @@ class SetpointController:
         self._publisher = publisher
         self._commands = commands
         self._stations = stations
+        self._needs = needs
         self._clock = clock
         self._settings = settings
         self._setpoint_log = SetpointLog(state.name)
@@ -190,11 +193,13 @@ class SetpointController:
         """Decide anew, and publish what changed."""
         state, before = self._state, self._state.decision
         state.floor_pct, reached = self._decision.floor(state).pct, self._decision.floor_reached(state)
-        newly_reached, state.floor_reached = reached and not state.floor_reached, reached
+        reached_before, state.floor_reached = state.floor_reached, reached
+        if reached != reached_before:
+            self._needs.keep(state, self._clock.wall())
         decision = state.decision = self._decision.current(state)
         self._decision.record(state)
         command = state.command.id if state.command else None
-        if newly_reached:
+        if reached and not reached_before:
             reason = because(Code.BELOW_FLOOR, f"{state.name} has reached its floor of {state.floor_pct:.1f} %.")
             self._publisher.happened(Happened.FLOOR_REACHED, state.name, reason, command=command)
         if before is None or (before.power_w, before.binding) != (decision.power_w, decision.binding):

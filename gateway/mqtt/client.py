@@ -311,6 +311,14 @@ class Connector:
             yield bus
 
     @asynccontextmanager
+    async def probe(self) -> AsyncIterator[Bus]:
+        """Open a link with an id of its own, which ends no other link and has no session."""
+        link = replace(self._link, client_id=f"{self._link.client_id}-probe", session_expiry_s=0)
+        async with MqttBus(link, None, self._version) as bus:
+            self._version = bus.version
+            yield bus
+
+    @asynccontextmanager
     async def __call__(self, will: BusMessage) -> AsyncIterator[Bus]:
         """A `Connect`."""
         async with MqttBus(self._link, will, self._version) as bus:

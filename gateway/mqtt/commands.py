@@ -22,6 +22,7 @@ from gateway.model.state import GatewayStatus
 from gateway.mqtt import mirror, retained
 from gateway.mqtt.client import KEEPALIVE_S, Acknowledging, Resuming, SubscriptionRefused
 from gateway.mqtt.incoming import Overflowing
+from gateway.mqtt.same_id import PROBE
 from gateway.mqtt.topics import Kind, MqttSettings, ParsedTopic
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
@@ -49,7 +50,8 @@ class MessageReceiver:
     """Dispatches the messages of every link.
 
     `on_homeassistant_birth` is called when Home Assistant has restarted, `on_retained` with each retained state and
-    discovery message of this gateway. `room` is set while few results wait for the broker.
+    discovery message of this gateway. `room` is set while few results wait for the broker. `on_probe` is called when
+    another gateway asks whether one with this id is connected.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class MessageReceiver:
         on_retained: RetainedHandler,
         room: asyncio.Event,
         neighbour: NeighbourHandler | None = None,
+        on_probe: Callable[[], None] = lambda: None,
     ) -> None:
         self._service = service
         self._settings = settings
@@ -72,6 +75,7 @@ class MessageReceiver:
         self._on_retained = on_retained
         self._room = room
         self._neighbour = neighbour
+        self._on_probe = on_probe
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
         self._stop_slots = asyncio.Semaphore(MAX_CONCURRENT_STOPS)
@@ -247,6 +251,8 @@ class MessageReceiver:
             case Kind.GATEWAY_STATUS if topic.name == self._topics.gateway:
                 if ("link", self.marker) in message.user_properties:
                     self._backlog_until = self._delivered(message)  # queued after all that is older than this link
+                if any(name == PROBE for name, _ in message.user_properties):
+                    self._on_probe()
             case Kind.GATEWAY_STATUS:
                 self._other_gateway(topic.name, message.payload)
             case Kind.NEIGHBOUR if self._neighbour is not None:

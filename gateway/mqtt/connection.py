@@ -18,6 +18,7 @@ from gateway.model.reason import Code, because
 from gateway.mqtt.client import BadMessage, Connect
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler
 from gateway.mqtt.publisher import Publisher
+from gateway.mqtt.same_id import GatewayIdInUse, refuse_second
 from gateway.mqtt.stop_link import OpenLink, StopLink
 from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
@@ -46,17 +47,21 @@ class MqttConnection:
         neighbour: NeighbourHandler | None = None,
         may_exist: Callable[[str], bool] | None = None,
         connect_stops: OpenLink | None = None,
+        connect_probe: OpenLink | None = None,
     ) -> None:
         self._service = service
         self._grace_s = settings.broker_grace_s
         self._connect = connect
+        self._connect_probe = connect_probe
+        self._status_topic, self._since = settings.topics.status, clock.wall()
         self._clock = clock
         self._random = random.Random(seed)
         self._lost_at: float | None = None
         self._was_linked = False
         self.connected = asyncio.Event()
         self.counts: Counter[str] = Counter()  # messages without effect, and defects, for the metrics
-        publisher = self._publisher = Publisher(service, settings, clock, self.counts, may_exist or service.may_exist)
+        may_exist = may_exist or service.may_exist
+        publisher = self._publisher = Publisher(service, settings, clock, self.counts, may_exist, self._since)
         self._receiver = MessageReceiver(
             service,
             settings,
@@ -66,6 +71,7 @@ class MqttConnection:
             publisher.found,
             publisher.outbox.room,
             neighbour,
+            publisher.republish_status,
         )
         self.stop_link: StopLink | None = None
         if connect_stops is not None:
@@ -92,6 +98,7 @@ class MqttConnection:
         while True:
             began, lost = clock.now(), "the broker closed the link"
             try:
+                await self._refuse_second()
                 async with self._connect(self._publisher.will()) as bus:
                     log.info("connected to the broker")
                     began = clock.now()
@@ -99,6 +106,8 @@ class MqttConnection:
                     await self._serve(bus)
             except* (ConnectionError, TimeoutError) as trouble:
                 lost = str(first_error(trouble))
+                if trouble.subgroup(GatewayIdInUse) is not None and not self._was_linked:
+                    raise
                 self._publisher.quarantine.link_lost(by_message=trouble.subgroup(BadMessage) is not None)
             except* Exception as defect:  # costs the link, which is opened again; never the gateway
                 self.counts["defects"] += 1
@@ -113,6 +122,12 @@ class MqttConnection:
             log.warning("no link to the broker: %s", lost)
             await self._pause(pause_s * self._random.uniform(0.5, 1.0), lost)
             pause_s = min(MAX_PAUSE_S, pause_s * 2)
+
+    async def _refuse_second(self) -> None:
+        """Raise GatewayIdInUse where another gateway with this id is connected: a first link ends this gateway then."""
+        if self._connect_probe is not None:
+            async with self._connect_probe() as bus:
+                await refuse_second(bus, self._status_topic, self._since)
 
     async def _pause(self, pause_s: float, lost: str) -> None:
         """Wait before the next attempt; commands of a link that is down for the grace period end."""

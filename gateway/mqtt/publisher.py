@@ -50,12 +50,13 @@ class Publisher:
         clock: Clock,
         counts: Counter[str],
         may_exist: Callable[[str], bool],
+        since: float,
     ) -> None:
         self._service = service
         self._settings = settings
         self._topics = settings.topics
         self._clock = clock
-        self._since = clock.wall()
+        self._since = since
         self._counts = counts
         self._may_exist = may_exist
         self.quarantine = Quarantine(self._topics.root, clock, self._set_aside)
@@ -197,6 +198,11 @@ class Publisher:
         self._retained.clear()
         self._changed.update(dict.fromkeys(self._service.evses()))
         self._pending.set()
+
+    def republish_status(self) -> None:
+        """Publish the status again: another gateway with this id asks for an answer."""
+        self._status = None
+        self.changed(None)
 
     # messages ---------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, delete, event, insert, select
+from sqlalchemy import Row, delete, event, func, insert, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -106,8 +106,13 @@ class SqlStore:
         return await self._read_commands(self._of_this_gateway(), COMMANDS.c.received.desc(), limit)
 
     async def in_force(self) -> list[StoredCommand]:
-        """Return commands that have not ended, oldest first."""
-        return await self._read_commands(self._of_this_gateway() & COMMANDS.c.in_force)
+        """Return commands that have not ended, in the order in which they were journalled, whatever the clock."""
+        found = await self._read_commands(self._of_this_gateway() & COMMANDS.c.in_force)
+        ids = [one.id for one in found]
+        lines = select(JOURNAL.c.command, func.min(JOURNAL.c.seq)).where(JOURNAL.c.command.in_(ids))
+        rows = await self._read(lines.group_by(JOURNAL.c.command)) if len(ids) > 1 else []
+        places: dict[str, int] = {row[0]: row[1] for row in rows}
+        return sorted(found, key=lambda one: places.get(one.id, 0))  # 0: older than the journal is kept
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:
         """Return commands with an unacknowledged result, oldest first."""

@@ -63,7 +63,7 @@ class Store(Protocol):
         """Return the newest commands, newest first."""
 
     async def in_force(self) -> list[StoredCommand]:
-        """Return commands that have not ended, oldest first."""
+        """Return commands that have not ended, in the order in which they were journalled."""
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:
         """Return commands with an unacknowledged result, oldest first."""

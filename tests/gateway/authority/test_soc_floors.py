@@ -117,7 +117,7 @@ def test_no_other_condition_allows_discharge_below_the_v2x_window(
         (True, 32.0, False),
         (True, 80.0, False),
         (False, 31.9, False),
-        (True, None, False),
+        (True, None, True),
         (False, None, False),
     ],
 )

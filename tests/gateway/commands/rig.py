@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from emulators.runtime.clock import VirtualClock
+from emulators.runtime.clock import START, VirtualClock
 from gateway.bench.plain_station import PlainStations
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.persistence import BlueSwitchPersistence
@@ -149,10 +149,11 @@ async def service_rig(
     store: Store | None = None,
     plugged: bool = True,
     energy: EnergySection = UNMANAGED,
+    start: float = START,
     **settings: Any,
 ) -> AsyncIterator[ServiceRig]:
-    """Run a service; every EVSE is at a station of its own, with a vehicle in session."""
-    clock = VirtualClock()
+    """Run a service; every EVSE is at a station of its own, with a vehicle in session. `start`: Unix time of 0."""
+    clock = VirtualClock(start)
     store = store or MemoryStore()
     await store.open()
     journal = Journal(store, clock)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time
@@ -45,4 +46,19 @@ async def test_a_lease_ends_in_its_own_time_whatever_the_wall_clock(by_s: float)
         await rig.wait(15)
         assert rig.power("CP1-1") == -5000
         await rig.wait(9)
+        assert rig.power("CP1-1") == 0
+
+
+@pytest.mark.parametrize("hours", [2, 50])
+async def test_a_clock_that_was_ahead_lets_no_command_act_twice(hours: int) -> None:
+    store = MemoryStore()
+    async with service_rig("CP1-1", store=store) as rig:
+        await rig.wait(3700)  # the first round of housekeeping
+        await rig.send("CP1-1", "discharge", "once", power_w=5000, lease_s=10)
+        await rig.wait(20)
+        set_clock(rig, 400 * 86_400.0)
+        await rig.wait(hours * 3600)
+    async with service_rig("CP1-1", store=store) as rig:
+        await rig.send("CP1-1", "discharge", "once", power_w=5000, lease_s=10)
+        await rig.wait(5)
         assert rig.power("CP1-1") == 0

@@ -8,6 +8,7 @@ from typing import Any
 from emulators.runtime.clock import VirtualClock
 from gateway.bench.plain_station import PlainEvse, PlainStations
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState
+from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
 from gateway.control.setpoint_controller import SetpointController
 from gateway.control.settings import ServiceSettings
@@ -92,6 +93,7 @@ class ControllerRig:
             self.publisher,
             self.ends,
             self.stations,
+            VehicleNeedsPersistence(Journal(MemoryStore(), self.clock)),
             self.clock,
             self.settings,
         )

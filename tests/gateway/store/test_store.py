@@ -147,6 +147,13 @@ async def test_a_restarted_gateway_restores_what_was_stored(kept_url: str) -> No
         assert [one.id for one in await store.in_force()] == ["a"]
 
 
+async def test_commands_in_force_come_in_the_order_of_their_journal_though_the_clock_was_set_back(url: str) -> None:
+    async with opened(url) as store:
+        await store.write(command("earlier", 5000.0))
+        await store.write(command("later", 1000.0))
+        assert [one.id for one in await store.in_force()] == ["earlier", "later"]
+
+
 async def test_a_database_locked_by_another_process_is_reported_soon(tmp_path: Path) -> None:
     import sqlite3
 

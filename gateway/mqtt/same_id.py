@@ -1,0 +1,70 @@
+"""Detection of another gateway with the same `gateway_id`, before a link with that id is opened.
+
+Two gateways with one id have one client id and one session at the broker: each would end the link of the other and
+receive its commands. So the retained status is read over a link with an id of its own; where it is that of another run
+and `online`, the status is sent again, unchanged and not retained, with a property that asks the gateway for an answer.
+The status that a killed gateway left gets no answer. A broker without MQTT 5 carries no properties: nothing is verified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+
+from gateway.model.state import GatewayStatus
+from gateway.mqtt.client import MqttBus, MqttVersion
+from protocols.ports import Bus, BusMessage
+
+PROBE = "probe"  # user property of the status of a gateway that asks for an answer
+ANSWER_WITHIN_S = 2.0
+
+
+class GatewayIdInUse(ConnectionError):
+    """Another gateway with this `gateway_id` is connected to the broker."""
+
+
+async def refuse_second(bus: Bus, topic: str, since: float) -> None:
+    """Raise GatewayIdInUse where another gateway answers on the topic of this one's status. `since`: of this run."""
+    if not isinstance(bus, MqttBus) or bus.version != MqttVersion.V5:
+        return
+    received: asyncio.Queue[BusMessage] = asyncio.Queue()
+
+    async def receive() -> None:
+        with contextlib.suppress(ConnectionError):
+            async for message in bus.messages():
+                received.put_nowait(message)
+
+    receiving = asyncio.get_running_loop().create_task(receive())
+    try:
+        await bus.subscribe(topic)
+        await bus.unsubscribe(f"{topic}/none")  # acknowledged after the retained message
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_WITHIN_S if not received.empty() else 0.05):
+                await _await_answer(bus, await received.get(), received, since)
+    finally:
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
+
+
+async def _await_answer(bus: Bus, retained: BusMessage, received: asyncio.Queue[BusMessage], since: float) -> None:
+    """Ask the gateway that published a retained status for an answer; return where it is that of this run."""
+    if not _of_another_run(retained.payload, since):
+        return
+    token = (PROBE, secrets.token_hex(6))
+    await bus.publish(BusMessage(retained.topic, retained.payload, qos=1, user_properties=(token,)))
+    while True:
+        message = await received.get()
+        if token not in message.user_properties:
+            if _of_another_run(message.payload, since):
+                raise GatewayIdInUse("another gateway with this gateway_id is connected to the broker")
+            return  # the will of the former run
+
+
+def _of_another_run(payload: bytes, since: float) -> bool:
+    """Return whether a status is `online` and not of this run."""
+    try:
+        status = GatewayStatus.model_validate_json(payload)
+    except ValueError:
+        return False
+    return status.state == "online" and (status.since is None or abs(status.since - since) > 1e-3)
