@@ -35,6 +35,7 @@ from gateway.csms.csms import Csms
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.model.event import Event, Report
+from gateway.model.journal import Forgotten
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
 from gateway.mqtt.connection import MqttConnection, first_error
@@ -43,13 +44,19 @@ from gateway.observability import service_manager
 from gateway.observability.event_log import EventLog
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
-from gateway.store.store import Store, StoreError
+from gateway.store.store import Store, StoreError, StoreFull
+from gateway.store.unavailable import UnavailableStore
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
 
 RESTORED = 20_000  # records of transactions and others that have ended, read at the start
+STORE_RETRY_S = 5.0  # between attempts to open a store whose disk is full
 DRAIN_S = 2.0  # for results to reach the broker when the gateway stops
+
+
+class StoreReturned(Exception):
+    """The store can be opened again: the gateway starts anew with what is stored."""
 
 
 class StartError(Exception):
@@ -94,21 +101,12 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
     """
     parts = parts or Parts()
     clock = parts.clock or SystemClock()
-    store = parts.store or make_store(config)
-    try:
+    async with _translated_errors(), _opened_store(config, parts) as store:
         built = _build(config, parts, clock, store)
-    except ConfigError as error:
-        raise StartError(str(error)) from None
-    lock = database_lock(config) if parts.store is None else None
-    try:
-        if lock is not None:
-            lock.acquire()
-        await store.open()
-    except StoreError as error:
-        raise StartError(f"store.url: {error}") from error
-    try:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(built.service.run(), name="service")]
+            if isinstance(store, UnavailableStore):
+                running.append(tasks.create_task(_wait_for_store(config, clock), name="store"))
             await built.service.ready.wait()
             kept = await store.kept(RESTORED)
             built.energy_service.restore(kept)
@@ -137,6 +135,48 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                 await _drain(built)
                 for task in reversed(running):
                     task.cancel()
+
+
+@asynccontextmanager
+async def _opened_store(config: Config, parts: Parts) -> AsyncIterator[Store]:
+    """Open and close the store; on a full disk the gateway runs with one that only takes power away."""
+    store, lock = parts.store or make_store(config), database_lock(config) if parts.store is None else None
+    try:
+        if lock is not None:
+            lock.acquire()
+        try:
+            await store.open()
+        except StoreFull as error:
+            log.error("store.url: %s; until there is space the gateway only takes power away", error)
+            store = UnavailableStore(str(error))
+        yield store
+    finally:
+        await store.close()
+        if lock is not None:
+            lock.release()
+
+
+async def _wait_for_store(config: Config, clock: Clock) -> None:
+    """Raise StoreReturned when the store can be opened and written again."""
+    while True:
+        await clock.sleep(STORE_RETRY_S)
+        store = make_store(config)
+        with contextlib.suppress(StoreError):
+            try:
+                await store.open()
+                await store.write([Forgotten("housekeeping", "probe")])
+            finally:
+                await store.close()
+            raise StoreReturned
+
+
+@asynccontextmanager
+async def _translated_errors() -> AsyncIterator[None]:
+    """Raise StartError for what keeps the gateway from starting, StoreReturned alone."""
+    try:
+        yield
+    except* StoreReturned as group:
+        raise first_error(group) from None
     except* StartError as group:
         raise first_error(group) from None
     except* ConfigError as group:
@@ -145,10 +185,6 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
         raise StartError(f"store.url: {first_error(group)}") from None
     except* GatewayIdInUse as group:
         raise StartError(f"mqtt.gateway_id: {first_error(group)}; give each gateway an id of its own") from None
-    finally:
-        await store.close()
-        if lock is not None:
-            lock.release()
 
 
 async def run(
@@ -162,22 +198,36 @@ async def run(
             with contextlib.suppress(NotImplementedError, RuntimeError):
                 loop.add_signal_handler(number, stop.set)
     try:
-        async with gateway(config, parts) as running:
-            collecting = loop.create_task(garbage_collection.run(running.clock), name="garbage collection")
-            watchdog = loop.create_task(service_manager.run(running.clock), name="watchdog")
-            if ready is not None:
-                ready(running)
-            service_manager.notify(service_manager.READY)
-            await stop.wait()
-            collecting.cancel()
-            watchdog.cancel()
-            service_manager.notify(service_manager.STOPPING)
-            log.info("stopping: power goes to 0 W, sessions stay")
+        while not stop.is_set():
+            with contextlib.suppress(StoreReturned):
+                await _run_until(stop, config, parts, ready)
     finally:
         if signals:
             for number in (signal.SIGINT, signal.SIGTERM):
                 with contextlib.suppress(NotImplementedError, RuntimeError):
                     loop.remove_signal_handler(number)
+
+
+async def _run_until(
+    stop: asyncio.Event, config: Config, parts: Parts | None, ready: Callable[[Gateway], None] | None
+) -> None:
+    """Run a gateway until an event is set."""
+    async with gateway(config, parts) as running:
+        loop = asyncio.get_running_loop()
+        beside = [
+            loop.create_task(garbage_collection.run(running.clock), name="garbage collection"),
+            loop.create_task(service_manager.run(running.clock), name="watchdog"),
+        ]
+        try:
+            if ready is not None:
+                ready(running)
+            service_manager.notify(service_manager.READY)
+            await stop.wait()
+            service_manager.notify(service_manager.STOPPING)
+            log.info("stopping: power goes to 0 W, sessions stay")
+        finally:
+            for task in beside:
+                task.cancel()
 
 
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:

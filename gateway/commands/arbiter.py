@@ -38,7 +38,7 @@ from gateway.model.command import (
     Verb,
     signed_power,
 )
-from gateway.model.journal import CommandEnded, Forgotten, Kept
+from gateway.model.journal import AT_REST, CommandEnded, Forgotten, Kept
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Layer, Status
 from gateway.model.site import Site
@@ -46,7 +46,6 @@ from gateway.model.state import Happened
 from gateway.store.journal import Journal
 from protocols.ports import Clock
 
-REST = ("site", "at_rest")  # kind and key of the record that the site waits for a command after an emergency stop
 STANDING = frozenset({Verb.RESERVE, Verb.PEAK_LIMIT, Verb.BACKUP, Verb.MODE, Verb.EMERGENCY_STOP})
 
 
@@ -287,7 +286,7 @@ class CommandArbiter:
 
     def restore_rest(self, kept: Sequence[Kept]) -> None:
         """Restore that the site waits for a command after an emergency stop; before the commands in force."""
-        if any((one.kind, one.key) == REST for one in kept):
+        if any((one.kind, one.key) == AT_REST for one in kept):
             self._at_rest, self._site.mode = True, SiteMode.MANUAL
         restore_hold(self._site, kept)
 
@@ -302,9 +301,9 @@ class CommandArbiter:
             for verb in (Verb.MODE, Verb.BACKUP):
                 if (standing := self._standing.pop((None, verb), None)) is not None:
                     self._journal.later(CommandEnded(standing, self._clock.wall()))
-            self._journal.later(Kept(*REST, "{}", self._clock.wall()))
+            self._journal.later(Kept(*AT_REST, "{}", self._clock.wall()))
         elif self._at_rest:
-            self._journal.later(Forgotten(*REST))
+            self._journal.later(Forgotten(*AT_REST))
         self._at_rest = at_rest
 
     def _without_grid(self) -> bool:

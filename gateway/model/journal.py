@@ -33,6 +33,9 @@ class Phase(StrEnum):
     FINAL = "final"
 
 
+AT_REST = ("site", "at_rest")  # kind and key of the record that the site waits for a command with power
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Entry of the journal. `wall` is Unix time; `cause` is what led to it; `data` is small and JSON."""

@@ -1,9 +1,9 @@
 """Detection of another gateway with the same `gateway_id`, before a link with that id is opened.
 
 Two gateways with one id have one client id and one session at the broker: each would end the link of the other and
-receive its commands. So the retained status is read over a link with an id of its own; where it is that of another run
-and `online`, the status is sent again, unchanged and not retained, with a property that asks the gateway for an answer.
-The status that a killed gateway left gets no answer. A broker without MQTT 5 carries no properties: nothing is verified.
+receive its commands. So the retained status is read over a link with an id of its own; where it is `online` and of
+another run, it is sent again, unchanged and not retained, with a property that asks the gateway for an answer. The
+status that a killed gateway left gets no answer. Without MQTT 5 there are no properties, and nothing is verified.
 """
 
 from __future__ import annotations

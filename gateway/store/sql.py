@@ -6,6 +6,7 @@ Writes are whole transactions, durable when they return. Every failure of the da
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
 from gateway.store.rows import Rows, command_of, entry_of, in_bulk
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, make_private, preparation
-from gateway.store.store import RecordRefused, Sample, StoreError
+from gateway.store.store import RecordRefused, Sample, StoreError, StoreFull
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
@@ -213,7 +214,7 @@ class SqlStore:
         try:
             yield
         except DBAPIError as error:
-            kind = RecordRefused if _is_permanent(error) else StoreError
+            kind = RecordRefused if _is_permanent(error) else StoreFull if _is_full(error) else StoreError
             raise kind(_sentence(str(error.orig))) from error
         except SQLAlchemyError as error:
             raise StoreError(_sentence(str(error))) from error
@@ -229,6 +230,12 @@ def _is_permanent(error: DBAPIError) -> bool:
     return isinstance(error, (IntegrityError, DataError)) or str(state)[:2] in ("22", "23")
 
 
+def _is_full(error: DBAPIError) -> bool:
+    """Return True if SQLite could not write a file: the disk is full, or a limit of the process is reached."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
 def _sentence(text: str) -> str:
     """Return the message of a database in one line."""
     line = " ".join(text.split())[:300]
@@ -236,4 +243,6 @@ def _sentence(text: str) -> str:
         return f"another process has locked the database ({line})"
     if "full" in line:
         return f"the disk is full ({line})"
+    if "disk I/O error" in line:
+        return f"the disk is full or failing ({line})"
     return line

@@ -29,6 +29,10 @@ class StoreError(Exception):
     """A store that failed: disk full, locked, unreachable. The text is for a person."""
 
 
+class StoreFull(StoreError):
+    """A store that cannot be written, with a disk that is full; it works again when there is space."""
+
+
 class RecordRefused(StoreError):
     """Records that the store can never write: a duplicate id, a value out of range."""
 

@@ -33,7 +33,16 @@ class Cluster:
     """A running Postgres."""
 
     port: int
+    data: Path
+    who: dict[str, Any]
+    running: subprocess.Popen[bytes]
     made: int = 0
+
+    def restart(self) -> None:
+        """Kill it and start it again on its port."""
+        self.running.send_signal(signal.SIGQUIT)  # immediate shutdown: nothing is flushed
+        self.running.wait(30)
+        self.running, _ = _started(_binary("postgres"), self.data, self.who, self.port)
 
     def database(self) -> str:
         """The URL of a new, empty database."""
@@ -67,19 +76,22 @@ def postgres(folder: Path) -> Iterator[Cluster]:
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     running, port = _started(server, data, who)
+    cluster = Cluster(port, data, who, running)
     try:
-        yield Cluster(port)
+        yield cluster
     finally:
-        running.send_signal(signal.SIGINT)  # fast shutdown: does not wait for clients
-        running.wait(30)
+        cluster.running.send_signal(signal.SIGINT)  # fast shutdown: does not wait for clients
+        cluster.running.wait(30)
 
 
-def _started(server: str, data: Path, who: dict[str, Any]) -> tuple[subprocess.Popen[bytes], int]:
+def _started(
+    server: str, data: Path, who: dict[str, Any], again: int | None = None
+) -> tuple[subprocess.Popen[bytes], int]:
     """A server that answers; another port if somebody else was quicker to take this one."""
     ready = _binary("pg_isready")
     log = data.parent / "postgres.log"
     for _ in range(3):
-        port = free_port()
+        port = again or free_port()
         with log.open("ab") as out:
             running = subprocess.Popen(
                 [server, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data)],

@@ -1,0 +1,78 @@
+"""A disk that is full when the gateway starts: it runs, states so, takes away power only, and recovers by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway import app
+from gateway.app import Gateway
+from gateway.config import from_table
+from gateway.model.command import Channel, Submission
+
+
+@contextlib.contextmanager
+def no_space() -> Iterator[None]:
+    """No file of this process may grow: SQLite cannot write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def send(running: Gateway, verb: str, id: str, evse: str | None = None, **body: object) -> tuple[str, str]:
+    payload = json.dumps({"id": id, **body}).encode()
+    result = await running.service.submit(Submission(evse, verb, payload, Channel.LOCAL))
+    return result.status.value, result.reason.code.value
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("existing", [False, True])
+async def test_a_gateway_starts_on_a_full_disk_and_takes_away_power_only(
+    existing: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "STORE_RETRY_S", 0.2)
+    config = from_table(
+        {
+            "mqtt": {"url": "mqtt://127.0.0.1:9"},  # no server listens there
+            "store": {"url": f"sqlite:///{tmp_path / 'v2x.db'}"},
+            "ocpp": {"listen": "127.0.0.1:0", "security_profile": 0},
+            "stations": [{"id": "CP1"}],
+        }
+    )
+    if existing:
+        async with app.gateway(config) as before:
+            assert await send(before, "emergency_stop", "stored") == ("accepted", "granted")
+    runs: asyncio.Queue[Gateway] = asyncio.Queue()
+    with no_space():
+        running = asyncio.create_task(app.run(config, ready=runs.put_nowait, signals=False))
+        try:
+            degraded = await runs.get()
+            assert await send(degraded, "mode", "m", mode="price") == ("refused", "journal_unavailable")
+            refused = await send(degraded, "discharge", "d", "CP1-1", power_w=1000, lease_s=30)
+            assert refused[0] == "refused"
+            assert await send(degraded, "emergency_stop", "e") == ("accepted", "granted")
+            assert degraded.service.site_state().mode.value == "manual"
+            assert "disk" in (degraded.service.journal_trouble() or "")
+        except BaseException:
+            running.cancel()
+            raise
+    assert "until there is space the gateway only takes power away" in caplog.text
+    try:
+        again = await runs.get()
+        assert again.service.journal_trouble() is None
+        assert bool(again.service.site_state().emergency_stop) is existing
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    with contextlib.closing(sqlite3.connect(tmp_path / "v2x.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
