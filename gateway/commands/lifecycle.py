@@ -1,7 +1,9 @@
 """Life of a command in force: its allocations, its final result, and its end with the way to 0 W.
 
-A final result is durable before it is published, unless the journal fails. A command ends once; what it leaves at its
-EVSEs is a ramp, not a step. What one EVSE no longer carries of a command to the site, the others take over.
+A final result is durable before it is published: while the journal fails it waits, and a gateway that is killed
+meanwhile publishes `gateway_restarted` instead, so that a command has one final result. Those of `stop` and
+`emergency_stop` do not wait. A command ends once; what it leaves at its EVSEs is a ramp, not a step. What one EVSE no
+longer carries of a command to the site, the others take over.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from gateway.control.control_state import (
 )
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
-from gateway.model.command import LEASED, Verb
+from gateway.model.command import ALWAYS_ACT, LEASED, Verb
 from gateway.model.journal import CommandEnded, Entry, Phase, Record, ResultGiven, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Layer, Measured, Result, Share, Status
@@ -153,12 +155,19 @@ class CommandLifecycle:
             self._background.start(self._keep_and_publish(command, result, records))
 
     async def _keep_and_publish(self, command: ActiveCommand, result: Result, records: list[Record]) -> None:
+        def publish() -> None:
+            self._known.update(command.id, result.model_dump_json())
+            self._publisher.result(result, command.reply, Phase.FINAL)
+
         try:
-            await self._journal.keep_or_later(*records)
-        except StoreError:
+            if command.verb in ALWAYS_ACT:  # after a restart its final result is the same
+                await self._journal.keep_or_later(*records)
+                publish()
+            else:
+                await self._journal.keep_then(publish, *records)
+        except StoreError:  # the store has another line of this id
             self._journal.later(*records)
-        self._known.update(command.id, result.model_dump_json())
-        self._publisher.result(result, command.reply, Phase.FINAL)
+            publish()
 
     def _final(self, command: ActiveCommand, status: Status, reason: Reason, wall: float) -> Result:
         states = [state for name in command.allocations if (state := self._registry.get(name)) is not None]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.model.journal import Record
@@ -37,6 +38,7 @@ class Unfinished(StoreError):
 class _Group:
     records: tuple[Record, ...]
     done: asyncio.Future[None] | None
+    then: Callable[[], None] | None = None  # called when they are durable
 
     def fail(self, error: StoreError) -> None:
         """Report an error to the caller, if one waits."""
@@ -102,9 +104,26 @@ class Journal:
         except StoreError:
             self.later(*records)
 
-    def _write_later(self, completed: asyncio.Future[None], records: tuple[Record, ...]) -> None:
+    async def keep_then(self, then: Callable[[], None], *records: Record) -> None:
+        """Write as `keep_or_later`, and call `then` when the records are durable: never where they are lost."""
+        try:
+            await self.keep(*records)
+        except RecordRefused:
+            raise
+        except Unfinished as slow:
+            slow.completed.add_done_callback(lambda completed: self._write_later(completed, records, then))
+        except StoreError:
+            self._add(_Group(records, None, then))
+        else:
+            then()
+
+    def _write_later(
+        self, completed: asyncio.Future[None], records: tuple[Record, ...], then: Callable[[], None] | None = None
+    ) -> None:
         if completed.cancelled() or (completed.exception() and not isinstance(completed.exception(), RecordRefused)):
-            self.later(*records)
+            self._add(_Group(records, None, then))
+        elif then is not None:
+            then()
 
     def later(self, *records: Record) -> None:
         """Queue records for the next group, after all queued before."""
@@ -190,6 +209,8 @@ class Journal:
         for group in groups:
             if group.done is not None and not group.done.done():
                 group.done.set_result(None)
+            if group.then is not None:
+                group.then()
 
     def _refused(self, group: _Group, error: RecordRefused) -> None:
         """Report records that can never be written: to the waiting caller, else counted and logged."""

@@ -96,9 +96,13 @@ async def test_a_full_disk_rejects_commands_and_loses_no_accepted_one(tmp_path: 
             assert codes == {"journal_unavailable"}
             await rig.wait(20)
             assert rig.power("CP1-1") == 0
-            assert rig.published.statuses("a") == ["accepted", "achieved"]
+            assert rig.published.statuses("a") == ["accepted"]  # a final result is durable before it is published
+            killed = await store.find_command("a")
+            assert killed is not None
+            assert killed.final is None  # after a kill here it would be `failed` with `gateway_restarted`
         await rig.wait(10)
         await rig.journal.flush()
+        assert rig.published.statuses("a") == ["accepted", "achieved"]
         stored = await store.find_command("a")
         assert stored is not None
         assert stored.final is not None

@@ -250,12 +250,11 @@ async def run_round(one: Round) -> list[str]:
     charger.station.plug_in(1, path.plug(Car(profile.load("leaf-62"), 80.0), charger.station.clock.now()))  # type: ignore[attr-defined]
     client = Client(one.broker.port, one.settings.site)
     one.start()
-    began = time.time()
     try:
         async with asyncio.timeout(RUN_WITHIN_S), _tasks(station.run(), client.run()):
             await _served(client, "ready", SERVED_WITHIN_S)
             await asyncio.sleep(LEASE_S + SLACK_S)
-            first_at = time.time()
+            first_at = time.time()  # from here on: before the first connection the car charges as the station lets it
             sending = asyncio.create_task(client.send_until_final(_body("a")))
             await asyncio.sleep(one.chance.uniform(0.0, 2.5))
             await FAULTS[one.kind](one)
@@ -268,9 +267,7 @@ async def run_round(one: Round) -> list[str]:
         return [f"{one.kind}: no end within {RUN_WITHIN_S:.0f} s; results {client.results}"]
     finally:
         await one.end()
-    return [
-        f"{one.kind}: {violation}" for violation in _violations(client, station, began, first_at, second_at, served)
-    ]
+    return [f"{one.kind}: {violation}" for violation in _violations(client, station, first_at, second_at, served)]
 
 
 def _body(command: str) -> dict[str, Any]:
@@ -291,16 +288,14 @@ async def _served(client: Client, name: str, within_s: float) -> str:
     return ""
 
 
-def _violations(
-    client: Client, station: Station, began: float, first_at: float, second_at: float, served: str
-) -> list[str]:
+def _violations(client: Client, station: Station, first_at: float, second_at: float, served: str) -> list[str]:
     found = []
     if not served:
         found.append(f"not served after the fault: {_short(client)}")
     if len(runs := station.runs(first_at, second_at)) > 1:
         found.append(f"the command acted {len(runs)} times: {runs}; {_short(client)}")
     ends = sorted((at, client.lease_end(command)) for command in client.results for at, _ in client.grants(command)[:1])
-    for begin, end in station.runs(began, time.time()):
+    for begin, end in station.runs(first_at, time.time()):
         lease_until = max((until for at, until in ends if at <= begin + SLACK_S), default=0.0)
         if end > lease_until + SLACK_S:
             found.append(f"power {end - lease_until:.2f} s after the end of the lease: {runs}; {_short(client)}")
