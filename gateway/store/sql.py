@@ -110,9 +110,9 @@ class SqlStore:
         """Return commands that have not ended, in the order in which they were journalled, whatever the clock."""
         found = await self._read_commands(self._of_this_gateway() & COMMANDS.c.in_force)
         ids = [one.id for one in found]
-        lines = select(JOURNAL.c.command, func.min(JOURNAL.c.seq)).where(JOURNAL.c.command.in_(ids))
+        lines = select(JOURNAL.c.command, func.min(JOURNAL.c.seq).label("first")).where(JOURNAL.c.command.in_(ids))
         rows = await self._read(lines.group_by(JOURNAL.c.command)) if len(ids) > 1 else []
-        places: dict[str, int] = {row[0]: row[1] for row in rows}
+        places: dict[str, int] = {row.command: row.first for row in rows}
         return sorted(found, key=lambda one: places.get(one.id, 0))  # 0: older than the journal is kept
 
     async def undelivered(self, limit: int) -> list[StoredCommand]:

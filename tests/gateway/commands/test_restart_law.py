@@ -123,7 +123,7 @@ def set_clock(rig: ServiceRig, by_s: float) -> None:
 
 async def answers(rig: ServiceRig, wait_s: float) -> list[tuple[object, ...]]:
     """Return what the same commands get now."""
-    found = []
+    found: list[tuple[object, ...]] = []
     for number, (evse, verb) in enumerate([*((one, verb) for one in EVSES for verb in VERBS), (None, "discharge")]):
         result = await rig.send(evse, verb, f"probe{number}", power_w=1500, lease_s=30)
         found.append((evse, verb, result.status, result.reason.code, result.effective_w, result.binding))
