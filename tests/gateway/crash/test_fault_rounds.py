@@ -20,8 +20,8 @@ ROUNDS = int(os.environ.get("V2X_FAULT_ROUNDS", "30"))  # of each kind, in `make
 AT_ONCE = int(os.environ.get("V2X_FAULT_ROUNDS_AT_ONCE", "4"))
 
 
-async def run_kinds(kinds: list[str], rounds: int, folder: Path) -> list[str]:
-    gate = asyncio.Semaphore(AT_ONCE)
+async def run_kinds(kinds: list[str], rounds: int, folder: Path, at_once: int) -> list[str]:
+    gate = asyncio.Semaphore(at_once)
 
     async def one(kind: str, number: int) -> list[str]:
         with ExitStack() as stack:
@@ -42,7 +42,8 @@ async def run_kinds(kinds: list[str], rounds: int, folder: Path) -> list[str]:
 @pytest.mark.peer
 @pytest.mark.timeout(240)
 async def test_a_round_of_the_kinds_that_end_soon(tmp_path: Path) -> None:
-    found = await run_kinds(["kill", "broker", "disk", "lock", "clock"], 1, tmp_path)
+    kinds = ["kill", "broker", "disk", "lock", "clock"]
+    found = await run_kinds(kinds, 1, tmp_path, len(kinds))
     assert not found, f"seed {SEED}: " + "\n".join(found)
 
 
@@ -50,5 +51,5 @@ async def test_a_round_of_the_kinds_that_end_soon(tmp_path: Path) -> None:
 @pytest.mark.peer
 @pytest.mark.timeout(0)
 async def test_two_hundred_rounds(tmp_path: Path) -> None:
-    found = await run_kinds(list(FAULTS), ROUNDS, tmp_path)
+    found = await run_kinds(list(FAULTS), ROUNDS, tmp_path, AT_ONCE)
     assert not found, f"seed {SEED}: " + "\n".join(found)
