@@ -42,7 +42,7 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384:!aNUL
 
 MAX_QUEUE = 4  # frames that wait for the reader of a connection
 TOO_MANY = "too many connections at once; try again later\n"
-WRITE_LIMIT = 32_768  # bytes that wait for a peer to read, until it is not read either
+MAX_UNSENT = 32_768  # bytes that wait for a peer to read, until it is not read either
 
 
 REVOKED = "the certificate of this station is revoked"
@@ -128,7 +128,7 @@ class WebSocketServer:
             logger=_quiet_logger(),
             ssl=context,
             max_queue=MAX_QUEUE,
-            write_limit=WRITE_LIMIT,
+            write_limit=MAX_UNSENT,
             create_connection=partial(RatedConnection, addresses=self._addresses),  # type: ignore[arg-type]
         )
 

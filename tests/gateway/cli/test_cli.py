@@ -86,6 +86,7 @@ def test_the_benchmarks() -> None:
         "dispatch",
         "plan",
         "sim",
+        "hostile",
     ]
 
 

@@ -49,7 +49,7 @@ async def test_a_lease_ends_in_its_own_time_whatever_the_wall_clock(by_s: float)
         assert rig.power("CP1-1") == 0
 
 
-@pytest.mark.parametrize("hours", [2, 50])
+@pytest.mark.parametrize("hours", [2, pytest.param(50, marks=pytest.mark.soak)])
 async def test_a_clock_that_was_ahead_lets_no_command_act_twice(hours: int) -> None:
     store = MemoryStore()
     async with service_rig("CP1-1", store=store) as rig:
