@@ -58,9 +58,10 @@ def test_a_battery_at_its_floor_is_idle_until_above_it_by_the_hysteresis() -> No
         assert batteries.discharges(soc_pct) is free, soc_pct
 
 
-def test_a_battery_without_reported_soc_stops_and_starts_again() -> None:
+def test_a_battery_without_reported_soc_stops_and_keeps_whether_it_was_at_its_floor() -> None:
     batteries = Batteries()
-    assert [batteries.discharges(soc_pct) for soc_pct in (30.0, None, 30.1)] == [False, False, True]
+    socs = (30.1, None, 30.1, 30.0, None, 30.1, 30.0 + HYSTERESIS_PCT)
+    assert [batteries.discharges(soc_pct) for soc_pct in socs] == [True, False, True, False, False, False, True]
 
 
 def test_near_100_a_full_battery_is_above_its_floor() -> None:
@@ -80,7 +81,6 @@ def test_between_two_discharges_a_battery_has_risen_by_the_hysteresis(socs: list
         free = batteries.discharges(soc_pct)
         if soc_pct is None:
             assert not free
-            at_floor = False
             continue
         at_floor = soc_pct <= FLOOR_PCT or (at_floor and soc_pct < FLOOR_PCT + HYSTERESIS_PCT)
         assert free is not at_floor
