@@ -23,6 +23,7 @@ from gateway.energy.planning.problem import Plan
 from gateway.energy.reason import Decided, LimitBinds
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.resource import STORAGE, Resource
+from gateway.energy.resources import STORAGE_SAME_W
 from gateway.energy.settings import EnergySection
 from gateway.energy.tracking_supervision import TrackingSupervision
 from gateway.energy.view import View
@@ -118,6 +119,7 @@ class OnGrid:
             controlled_w = sum(one.present_w for one in pool.resources)
         target_w = self._ramped(view, _goal_w(target, pool, left), left, controlled_w)
         shares = self._shares(target_w, pool.resources, view, by_plan=target.by_plan)
+        shares = _without_small_steps(shares, pool.resources, left)
         self.ordered(view, shares.power_w)
         return GridStep(target, left, target_w, base_w, shares, (*events, *deviations, *changes))
 
@@ -172,12 +174,7 @@ class OnGrid:
         for car in view.cars:
             history.record(car.evse, view.now, car.flowing_w or [car.present_w])
         storage = next((one for one in resources if one.name == STORAGE), None)
-        reading = view.inputs.fresh(Storage, view.now)
-        if storage is None or reading is None:
-            history.record(STORAGE, view.now, [0.0])
-            return
-        powers = [reading.power_w] if storage.power_w is not None else [reading.power_w, storage.setpoint_w]
-        history.record(STORAGE, view.now, powers)
+        history.record(STORAGE, view.now, [0.0] if storage is None else storage.flowing_w or [storage.present_w])
 
     def ordered(self, view: View, powers_w: Mapping[str, float]) -> None:
         """Record the orders of this step, except of vehicles whose power is recorded with the orders sent."""
@@ -302,6 +299,17 @@ class OnGrid:
                     text += " No vehicle supports the site for it without a command."
                 events.append(Decided(view.now, LimitBinds(f"bound_by_{binding.value}"), text))
         return events
+
+
+def _without_small_steps(shares: Shares, resources: Sequence[Resource], left: Headroom) -> Shares:
+    """Return the shares with the set-point of the storage as it is, where the limits allow it and it hardly differs."""
+    held_w = next((one.setpoint_w for one in resources if one.name == STORAGE), 0.0)
+    change_w = held_w - shares.power_w.get(STORAGE, 0.0)
+    total_w = shares.total_w + change_w
+    resting = not held_w or not shares.power_w[STORAGE]  # 0 W is an order to rest
+    if resting or abs(change_w) >= STORAGE_SAME_W or not left.low_w <= total_w <= left.high_w:
+        return shares
+    return Shares({**shares.power_w, STORAGE: held_w}, total_w, shares.short_w - change_w)
 
 
 def _goal_w(target: Target, pool: _Pool, left: Headroom) -> float:

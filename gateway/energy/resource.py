@@ -32,7 +32,8 @@ class Resource:
     then, or by `due` where that is sooner (such as a reserve to be charged). `must_w`: charge power that has priority
     (`recharge_control.py`). `rank`: of two equal ones the lower is used first (0: a storage charged from PV first).
     `degradation_per_kwh`: cost per kWh discharged. `can_form`: may form an island. `max_discharge_above_w`: as
-    `max_discharge_w`, but above the floor, where it is not now; None: the same.
+    `max_discharge_w`, but above the floor, where it is not now; None: the same. `flowing_w`: the way on which the power
+    of the storage is now, from what is measured over what was ordered since.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Resource:
     can_form: bool = False
     vehicle: str = ""
     max_discharge_above_w: float | None = None
+    flowing_w: tuple[float, ...] = ()
 
     @property
     def present_w(self) -> float:

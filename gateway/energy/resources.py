@@ -12,6 +12,7 @@ from math import inf, sqrt
 from statistics import fmean
 
 from gateway.authority import soc_floors
+from gateway.authority.power_history import RESPONSE_S
 from gateway.authority.soc_floors import Floor
 from gateway.authority.storage_limits import StorageLimits, storage_limits
 from gateway.energy.reserve import SiteReserve
@@ -35,13 +36,18 @@ class ResourceBuilder:
         self._reserve = reserve
         self._fill_by: dict[str, float] = {}  # Unix time by which a battery below the reserve is charged up to it
         self.floors: dict[str, Floor] = {}
-        self._storage_order: tuple[float | None, float] = (0.0, -inf)  # W (None: no order), since when (Unix time)
+        self._storage_w: float | None = 0.0  # set-point; None: no order
+        self._storage_ordered_at = -inf  # Unix time, of any other set-point
+        self._storage_moved: tuple[float | None, float] = (0.0, -inf)  # from which set-point on, since when (Unix time)
 
     def storage_ordered(self, power_w: float | None, wall: float) -> None:
-        """Note the storage's set-point: a reading from before it does not show its present power."""
-        before = self._storage_order[0]
+        """Note the storage's set-point: a reading from before it moved does not show its present power."""
+        if power_w is not None and power_w != self._storage_w:
+            self._storage_ordered_at = wall
+        self._storage_w = power_w
+        before, since = self._storage_moved
         if power_w is None or before is None or abs(power_w - before) >= STORAGE_SAME_W:
-            self._storage_order = (power_w, wall if power_w is not None else self._storage_order[1])
+            self._storage_moved = (power_w, wall if power_w is not None else since)
 
     def resources(self, view: View, forming: str | None = None) -> list[Resource]:
         """Return all resources; `free_of_commands` leaves out those that energy management does not set.
@@ -107,7 +113,7 @@ class ResourceBuilder:
         reached = self._storage_reached = soc_floors.floor_reached(before, soc_pct, floor.pct, hysteresis_pct)
         may_discharge = _may_discharge(view, soc_pct, floor, reached) and soc_pct is not None
         eta = sqrt(table.round_trip)
-        ordered_w, ordered_at = self._storage_order
+        ordered_w = reading.power_w if self._storage_w is None else self._storage_w
         return Resource(
             STORAGE,
             limits.max_charge_w,
@@ -119,8 +125,9 @@ class ResourceBuilder:
             ceiling_pct=table.ceiling_pct,
             wanted_pct=refill,
             due=None if refill is None else self._fill_by.setdefault(STORAGE, view.wall + REFILL_S),
-            power_w=reading.power_w if reading.ts >= ordered_at + STORAGE_SETTLE_S else None,
-            setpoint_w=reading.power_w if ordered_w is None else ordered_w,
+            power_w=reading.power_w if reading.ts >= self._storage_moved[1] + STORAGE_SETTLE_S else None,
+            setpoint_w=ordered_w,
+            flowing_w=self._storage_flowing_w(reading, ordered_w, view.wall),
             charge_efficiency=eta,
             discharge_efficiency=eta,
             degradation_per_kwh=degradation,
@@ -128,6 +135,12 @@ class ResourceBuilder:
             can_form=table.forming,
             max_discharge_above_w=limits.max_discharge_w,
         )
+
+    def _storage_flowing_w(self, reading: Storage, ordered_w: float, wall: float) -> tuple[float, ...]:
+        """Return the way on which the storage's power is now; it has reached a set-point after `RESPONSE_S`."""
+        if reading.ts >= self._storage_ordered_at + STORAGE_SETTLE_S:
+            return (reading.power_w,)
+        return (reading.power_w, ordered_w) if wall < self._storage_moved[1] + RESPONSE_S else (ordered_w,)
 
 
 def _may_discharge(view: View, soc_pct: float | None, floor: Floor, reached: bool) -> bool:

@@ -388,7 +388,9 @@ def _near(one: float, two: float) -> bool:
 
 def _at_once(state: EnergyState) -> tuple[object, ...]:
     """Return the parts of the state whose changes are published at once."""
-    orders = (state.phase, state.forming, state.main_switch, state.storage_w, state.pv_limit_w, state.tiers)
+    # on the grid the storage's set-point changes by little only where a limit of the connection requires it
+    storage: object = state.storage_w if state.forming is not None else (state.storage_w,)
+    orders = (state.phase, state.forming, state.main_switch, storage, state.pv_limit_w, state.tiers)
     return (*orders, state.reserve, state.may_drive)
 
 

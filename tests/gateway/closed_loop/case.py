@@ -69,7 +69,7 @@ class Case:
             energy = EnergySection(plan=False, storage=table)
         async with plant(self.evses, policy, self.timing, self.base_w, energy, storage=storage) as site:
             if self.mode is SiteMode.PRICE:
-                site.input("price", ts=rfc3339(site.rig.clock.wall()), prices=self._prices(site.rig.clock.wall()))
+                site.input("price", ts=rfc3339(site.rig.clock.wall()), prices=self.prices(site.rig.clock.wall()))
             await site.rig.wait(self.begin_s)
             if self.asked_w is not None:
                 await self._ask(site, "charge" if self.asked_w > 0 else "discharge", abs(self.asked_w))
@@ -81,11 +81,16 @@ class Case:
             result = await site.rig.send(f"CP{number}-1", verb, f"c{number}", power_w=power_w, lease_s=300)
             assert result.status in (Status.ACCEPTED, Status.CLAMPED, Status.REFUSED), result
 
-    def _prices(self, wall: float) -> list[dict[str, object]]:
+    def prices(self, wall: float) -> list[dict[str, object]]:
         now, later = (5.0, 40.0) if self.cheap else (60.0, 10.0)
         return [
-            {"start": rfc3339(wall - 60.0), "duration_s": 3600.0, "import_per_kwh": now, "export_per_kwh": now},
-            {"start": rfc3339(wall + 3540.0), "duration_s": 80_000.0, "import_per_kwh": later, "export_per_kwh": later},
+            {"start": rfc3339(wall - 60.0), "duration_s": 25_000.0, "import_per_kwh": now, "export_per_kwh": now},
+            {
+                "start": rfc3339(wall + 24_940.0),
+                "duration_s": 60_000.0,
+                "import_per_kwh": later,
+                "export_per_kwh": later,
+            },
         ]
 
     # the law ----------------------------------------------------------------------------------------------------------

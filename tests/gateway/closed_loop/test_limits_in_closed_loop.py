@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from emulators.runtime.clock import run_virtual
 from gateway.energy.modes.self_consumption import BIAS_W
 from gateway.energy.service import SAME_SHARE
-from gateway.energy.settings import EnergySection
+from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode
+from gateway.model.moment import rfc3339
 from gateway.model.result import Status
 from gateway.model.site import SitePolicy
 from tests.gateway.closed_loop.case import Case, Changes
-from tests.gateway.closed_loop.plant import TOLERANCE_W, Plant, Timing, plant
+from tests.gateway.closed_loop.plant import STEP_S, TOLERANCE_W, Plant, PlantStorage, Timing, plant
 from tests.rounds import rounds
 
 FIRST_S = 20.0
@@ -204,3 +205,33 @@ def test_a_vehicle_that_supplies_the_load_is_no_loss_of_mains() -> None:
             assert codes == []
 
     run_virtual(scene())
+
+
+def test_a_storage_that_is_seldom_measured_follows_a_slowly_falling_load() -> None:
+    """Small steps towards less export are ordered, too, and a step is not under way for ever without a reading."""
+
+    async def scene() -> None:
+        policy = SitePolicy("home", export_limit_w=0.0, mode=SiteMode.PRICE, min_soc_pct=20.0)
+        timing = Timing(meter_delay_s=5.0, meter_period_s=5.0, stamped=True, evse_meter_s=45.0)
+        case = Case(1, timing, 1600.0, mode=SiteMode.PRICE, export_w=0.0, storage=True, cheap=False)
+        energy = EnergySection(plan=False, step_s=5.0, storage=StorageTable(controlled=True))
+        async with plant(1, policy, timing, _falling_w, energy, storage=PlantStorage()) as site:
+            site.input("price", ts=rfc3339(site.rig.clock.wall()), prices=case.prices(site.rig.clock.wall()))
+            await site.rig.wait(400.0)
+            assert min(one.powers_w[-1] for one in site.trace) < -1000.0
+            assert _longest_s(site, above_w=50.0) <= timing.allowed_s(0.0) + energy.step_s
+
+    run_virtual(scene())
+
+
+def _falling_w(elapsed: float) -> float:
+    return 1600.0 - 1.3 * max(0.0, elapsed - 100.0) - (50.0 if elapsed > 250.0 else 0.0)
+
+
+def _longest_s(site: Plant, above_w: float) -> float:
+    """Return the longest time without a break for which the site exports more than a power."""
+    longest_s = current_s = 0.0
+    for one in site.trace:
+        current_s = current_s + STEP_S if one.grid_w < -above_w else 0.0
+        longest_s = max(longest_s, current_s)
+    return longest_s

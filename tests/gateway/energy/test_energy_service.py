@@ -12,7 +12,7 @@ import pytest
 from gateway.blue_switch.agreement_file import parse
 from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.service import VehicleLendingService
-from gateway.energy.service import EnergyService
+from gateway.energy.service import EnergyService, _at_once, _changed
 from gateway.energy.settings import EnergySection, TierTable
 from gateway.model.energy_state import MainSwitch, Phase, SharedEnergyState, SiteNeedState
 from gateway.model.event import Metered, SessionStarted, VehicleIdentified
@@ -107,6 +107,22 @@ async def test_an_outage_is_supplied_and_the_grid_forming_car_gets_no_orders() -
         after = rig.service.site_state().energy
         assert after is not None
         assert after.forming not in (None, forming)
+
+
+@pytest.mark.parametrize(
+    ("forming", "storage_w", "published"),
+    [(None, -868, True), (None, -873, False), ("CP1-1", -868, False), ("CP1-1", -848, True), ("CP1-1", None, True)],
+)
+async def test_a_small_step_of_the_storage_is_published_at_once_on_the_grid(
+    forming: str | None, storage_w: int | None, published: bool
+) -> None:
+    async with service_rig("CP1-1", energy=ISLAND) as rig:
+        await live(rig, rig.energy_service, 1, True, 2000.0)
+        state = rig.energy_service.state
+    assert state is not None
+    before = state.model_copy(update={"forming": forming, "storage_w": -873})
+    after = before.model_copy(update={"storage_w": storage_w})
+    assert any(map(_changed, _at_once(before), _at_once(after))) is published
 
 
 async def test_a_site_without_resources_is_not_managed() -> None:

@@ -12,8 +12,9 @@ import pytest
 from gateway.authority.demand_window import DemandWindow
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.site_limits import Base, Headroom
+from gateway.energy.dispatch import Shares
 from gateway.energy.modes.mode import Target, TargetCode
-from gateway.energy.on_grid import GridStep, OnGrid, _goal_w, _pool, _returning
+from gateway.energy.on_grid import GridStep, OnGrid, _goal_w, _pool, _returning, _without_small_steps
 from gateway.energy.planning.problem import Plan
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.recharge_targets import RechargeTarget
@@ -220,21 +221,38 @@ def test_the_power_of_every_vehicle_is_recorded() -> None:
     assert site.on_grid.meter_model.history.constant_since(site.now) == -1000.0
 
 
+@pytest.mark.parametrize(
+    ("setpoint_w", "target_w", "expected_w"),
+    [
+        (-1000.0, -1024.0, -1000.0),
+        (-1000.0, -1025.0, -1025.0),
+        (-1000.0, -976.0, -1000.0),
+        (-1010.0, -1000.0, -1000.0),  # the export limit allows 990 W for both
+        (0.0, -24.0, -24.0),
+        (-24.0, 0.0, 0.0),
+    ],
+)
+def test_the_storage_keeps_its_set_point_within_the_limits(
+    setpoint_w: float, target_w: float, expected_w: float
+) -> None:
+    storage = car(STORAGE, setpoint_w=setpoint_w)
+    left = Headroom(-990.0 if setpoint_w == -1010.0 else -INF, INF)
+    shares = _without_small_steps(Shares({STORAGE: target_w, "A": 10.0}, target_w + 10.0, 0.0), [storage], left)
+    assert shares.power_w == {STORAGE: expected_w, "A": 10.0}
+    assert (shares.total_w, shares.short_w) == (expected_w + 10.0, target_w - expected_w)
+
+
 def test_the_power_of_the_storage_is_recorded_where_it_is_controlled() -> None:
     site = Site()
     present = site.on_grid.meter_model.history.present
-    site.put(InputKind.STORAGE, Storage(ts=site.wall, power_w=300.0))
     for one, expected in (
         (car(STORAGE, power_w=300.0, setpoint_w=800.0), (300.0, 300.0)),
-        (car(STORAGE, power_w=None, setpoint_w=800.0), (300.0, 800.0)),
+        (car(STORAGE, setpoint_w=800.0, flowing_w=(300.0, 800.0)), (300.0, 800.0)),
         (car("A", power_w=100.0), (0.0, 0.0)),
         (car(STORAGE, power_w=300.0, setpoint_w=800.0), (300.0, 300.0)),
     ):
         site.on_grid.site_w(site.view(), [car("X"), one])
         assert present(STORAGE) == expected
-    site.now += 61
-    site.on_grid.site_w(site.view(), [car(STORAGE, power_w=None, setpoint_w=800.0)])
-    assert present(STORAGE) == (0.0, 0.0)
 
 
 def test_orders_are_recorded_where_no_record_of_them_exists() -> None:

@@ -215,7 +215,7 @@ def test_the_storage_as_a_resource() -> None:
     site = Site(storage=TABLE.model_copy(update={"forming": True}))
     assert site.storage(power_w=300.0) == Resource(
         STORAGE, 4000.0, 5000.0, Kind.STORAGE, 0.0, 0.0, 50.0, 10_000.0, 10.0, 90.0, None, None, None, 0.0, 300.0, 0.0,
-        0.9, 0.9, 4.0, 0, True, "", 5000.0,
+        0.9, 0.9, 4.0, 0, True, "", 5000.0, (300.0,),
     )  # fmt: skip
     assert site.builder.floors[STORAGE].pct == 10.0
     assert not Site(storage=TABLE).storage().can_form
@@ -316,14 +316,29 @@ def test_a_reading_from_before_the_set_point_does_not_show_its_power() -> None:
     site.now = 12.0
     assert present(site, 100.0, 1.1) == (None, 2000.0)
     assert present(site, 1900.0, 1.0) == (1900.0, 2000.0)
-    site.builder.storage_ordered(2024.9, WALL + 12)  # the same, nearly
-    assert present(site, 1900.0, 1.0) == (1900.0, 2000.0)
+    site.builder.storage_ordered(2024.9, WALL + 12)  # it moves by too little
+    assert present(site, 1900.0, 1.0) == (1900.0, 2024.9)
     site.builder.storage_ordered(2025.0, WALL + 12)
     assert present(site, 1900.0, 1.0) == (None, 2025.0)
     site.builder.storage_ordered(2000.0, WALL + 20)
     assert present(site, 1900.0, 1.0) == (None, 2000.0)
     site.now = 30.0
     assert present(site, 1900.0, 0.0) == (1900.0, 2000.0)
+
+
+def test_a_storage_has_reached_its_set_point_some_time_later_without_a_reading() -> None:
+    site = Site(storage=TABLE)
+    assert site.storage(100.0, 0.0).flowing_w == (100.0,)
+    site.builder.storage_ordered(2000.0, WALL + 10)
+    site.now = 20.0
+    assert site.storage(100.0, 10.0).flowing_w == (100.0, 2000.0)
+    site.builder.storage_ordered(1990.0, WALL + 20)  # a small step of one that has arrived at the next reading
+    site.now = 24.0
+    assert site.storage(100.0, 14.0).flowing_w == (100.0, 1990.0)
+    assert site.storage(1950.0, 4.0).flowing_w == (1950.0, 1990.0)
+    assert site.storage(1950.0, 3.0).flowing_w == (1950.0,)
+    site.now = 25.0
+    assert site.storage(100.0, 15.0).flowing_w == (1990.0,)
 
 
 def test_a_storage_without_a_set_point_follows_its_measured_power() -> None:
