@@ -235,7 +235,7 @@ class OnGrid:
             planned_w, planned_grid_w = plan.power_w[step], plan.grid_w[step]
         tariff = tariff_now(view, self.settings)
         situation = Situation(
-            view.now, view.wall, base_w, pool.resources, left.high_w, planned_w, planned_grid_w, tariff
+            view.now, view.wall, base_w, pool.resources, left.high_w, planned_w, planned_grid_w, tariff, left.low_w
         )
         if self._mode is None or self._mode[0] is not view.mode:
             self._mode = view.mode, MODES[view.mode]()

@@ -6,7 +6,7 @@ of its own. Discharge covers the site's own load and no more, unless export pays
 
 from __future__ import annotations
 
-from gateway.energy.modes.mode import Situation, Target, TargetCode
+from gateway.energy.modes.mode import BIAS_W, Situation, Target, TargetCode
 from gateway.energy.modes.peak_shaving import charge_demand_w
 from gateway.energy.price import CHEAP_QUANTILE, EXPENSIVE_QUANTILE
 
@@ -55,7 +55,8 @@ class ByPrice:
             and abs(situation.planned_grid_w) < ZERO_GRID_W
         ):
             text = "The plan keeps the grid power at zero now."
-            return Target(-situation.base_w, TargetCode.PLAN_ZERO_GRID, text, soft=False, by_plan=True)
+            zero_w = max(-situation.base_w, situation.export_headroom_w + BIAS_W)
+            return Target(zero_w, TargetCode.PLAN_ZERO_GRID, text, soft=False, by_plan=True)
         return Target(planned_w, TargetCode.PLAN, f"The plan sets {planned_w:.0f} W now.", soft=False, by_plan=True)
 
 

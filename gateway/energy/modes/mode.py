@@ -20,8 +20,8 @@ class Situation:
     """Values of one step, in W. `base_w` is load − PV, None where the meters are stale.
 
     `headroom_w`: what the site's limits leave for vehicles and storages together (negative: they must discharge);
-    infinite without any limit. `planned_w` and `planned_grid_w`: the plan's figures for this moment, None without a
-    plan in force.
+    infinite without any limit. `export_headroom_w`: likewise the lowest power, by a limit on export. `planned_w` and
+    `planned_grid_w`: the plan's figures for this moment, None without a plan in force.
     """
 
     now: float
@@ -32,6 +32,10 @@ class Situation:
     planned_w: float | None = None
     planned_grid_w: float | None = None
     tariff: Tariff = field(default_factory=Tariff)
+    export_headroom_w: float = -float("inf")
+
+
+BIAS_W = 50.0  # import aimed at, so that nothing is exported by mistake
 
 
 class TargetCode(StrEnum):

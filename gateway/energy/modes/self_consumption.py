@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.energy.modes.mode import Situation, Target, TargetCode
+from gateway.energy.modes.mode import BIAS_W, Situation, Target, TargetCode
 
 START_S = 60.0
 STOP_S = 180.0
-BIAS_W = 50.0  # import aimed at, so that nothing is exported by mistake
 DEAD_BAND_W = 150.0  # below the accuracy of meters
 
 

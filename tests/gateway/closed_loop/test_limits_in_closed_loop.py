@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
-from gateway.energy.modes.self_consumption import BIAS_W
+from gateway.energy.modes.mode import BIAS_W
 from gateway.energy.service import SAME_SHARE
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode

@@ -319,6 +319,12 @@ def test_price_mode_follows_the_plan(
     assert target(SiteMode.PRICE, situation) == expected
 
 
+@pytest.mark.parametrize(("limit_w", "power_w"), [(0.0, -2295.0), (20.0, -2315.0), (50.0, -2345.0), (5000.0, -2345.0)])
+def test_a_plan_without_exchange_is_kept_beside_the_export_limit(limit_w: float, power_w: float) -> None:
+    situation = at(0, 2345.0, planned_w=-2000.0, planned_grid_w=0.0, export_headroom_w=-2345.0 - limit_w)
+    assert target(SiteMode.PRICE, situation)[0] == power_w
+
+
 WANTING = replace(PERFECT_CAR, wanted_pct=66.0)  # 2 kW; with the other 4 kW
 FLEET = [WANTING, replace(PERFECT_CAR, soc_pct=90.0, degradation_per_kwh=0.0)]
 
