@@ -55,6 +55,7 @@ class Addresses:
         self.settings = settings
         self._rates: OrderedDict[str, _Rates] = OrderedDict()
         self._without_request: dict[str, OrderedDict[RatedConnection, None]] = {}
+        self.connections: set[RatedConnection] = set()  # that are not lost
 
     def rates(self, address: str) -> _Rates:
         """Return the rates of an address."""
@@ -66,6 +67,7 @@ class Addresses:
 
     def opened(self, connection: RatedConnection) -> None:
         """Register a connection; too many without a request end the oldest of them."""
+        self.connections.add(connection)
         waiting = self._without_request.setdefault(connection.network, OrderedDict())
         waiting[connection] = None
         if len(waiting) > MAX_WITHOUT_REQUEST:
@@ -104,6 +106,7 @@ class RatedConnection(PushingConnection):
         if self._next is not None:
             self._next.cancel()
         self._addresses.requested(self)
+        self._addresses.connections.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -84,8 +84,20 @@ class WebSocketServer:
             servers.append(server)
             if ready is not None:
                 ready(_port(server))
-            stack.push_async_callback(_close, servers)
+            stack.push_async_callback(self._close, servers)
             await self._close_revoked(servers)
+
+    async def _close(self, servers: Sequence[Server]) -> None:
+        """Close all connections; a peer that does not read delays it by at most `CLOSE_WITHIN`."""
+        closing = []
+        for server in servers:
+            server.close()
+            closing.append(asyncio.ensure_future(server.wait_closed()))
+        _, late = await asyncio.wait(closing, timeout=io.CLOSE_WITHIN)
+        if late:
+            for connection in tuple(self._addresses.connections):
+                connection.transport.abort()
+            await asyncio.wait(late, timeout=io.CLOSE_WITHIN)
 
     async def _close_revoked(self, servers: Sequence[Server]) -> None:
         """Close the connections of certificates that a new revocation list contains, until cancelled."""
@@ -252,19 +264,6 @@ class WebSocketServer:
 def _address(connection: ServerConnection) -> str:
     assert isinstance(connection, RatedConnection)
     return connection.network
-
-
-async def _close(servers: Sequence[Server]) -> None:
-    """Close the servers and their connections; a peer that does not read cannot delay it beyond `CLOSE_WITHIN`."""
-    closing = []
-    for server in servers:
-        server.close()
-        closing.append(asyncio.ensure_future(server.wait_closed()))
-    _, late = await asyncio.wait(closing, timeout=io.CLOSE_WITHIN)
-    if late:
-        for connection in [one for server in servers for one in server.handlers]:
-            connection.transport.abort()
-        await asyncio.wait(late, timeout=io.CLOSE_WITHIN)
 
 
 def _port(server: Server) -> int:
