@@ -337,7 +337,7 @@ async def _open(client: aiomqtt.Client) -> None:
 
 
 async def _close(client: aiomqtt.Client) -> None:
-    """Disconnect within `ANSWER_WITHIN_S`; a broker that does not read is left without a goodbye."""
+    """Disconnect within `ANSWER_WITHIN_S`; one that does not read gets no DISCONNECT."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             await client.__aexit__(None, None, None)

@@ -19,14 +19,13 @@ from gateway.mqtt.client import BadMessage, Connect
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler
 from gateway.mqtt.publisher import Publisher
 from gateway.mqtt.same_id import GatewayIdInUse, refuse_second
-from gateway.mqtt.stop_link import OpenLink, StopLink
+from gateway.mqtt.stop_link import MAX_PAUSE_S, MIN_PAUSE_S, OpenLink, StopLink
 from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, Clock
 
 log = logging.getLogger("v2x.mqtt")
 
-MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 30.0
 GOODBYE_S = 2.0
 
 

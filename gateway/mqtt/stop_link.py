@@ -19,7 +19,7 @@ from protocols.ports import Bus, Clock
 
 log = logging.getLogger("v2x.mqtt")
 
-MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 30.0
+MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 30.0  # before a lost link is opened again, this one or the main one
 
 OpenLink: TypeAlias = Callable[[], AbstractAsyncContextManager[Bus]]
 

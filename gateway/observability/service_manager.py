@@ -35,7 +35,7 @@ def notify(state: str) -> bool:
 
 
 def watchdog_s() -> float | None:
-    """Return the interval in which the manager wants to hear of this process, None without a watchdog."""
+    """Return the interval within which the manager expects a message, None without a watchdog."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     try:

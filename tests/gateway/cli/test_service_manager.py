@@ -1,4 +1,4 @@
-"""The gateway under systemd: what it tells the service manager, and the unit file."""
+"""The gateway under systemd: its messages to the service manager, and the unit file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.peers import ROOT, program
 UNIT = ROOT / "deploy" / "v2x-gateway.service"
 
 
-def test_the_manager_hears_ready_alive_and_stopping(tmp_path: Path) -> None:
+def test_the_manager_receives_ready_alive_and_stopping(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text(CONFIG)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
