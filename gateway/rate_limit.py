@@ -34,7 +34,9 @@ class TokenBucket:
         return self._level / self.burst
 
     def _refill(self, now: float) -> None:
-        self._level = min(self.burst, self._level + max(0.0, now - self._at) * self.rate)
+        if now > self._at:
+            level = self._level + (now - self._at) * self.rate
+            self._level = level if level < self.burst else self.burst
         self._at = now
 
 

@@ -17,15 +17,22 @@ from gateway.bench.measuring import Figures, JsonProcess, quantile
 from protocols.ocpp.times import stamp
 
 SUBPROTOCOL = "ocpp2.0.1"
+BOOT_AGAIN_S = 0.5
+MESSAGES_PER_PCT = 30  # of the state of charge
 _START = 1_793_534_400.0  # 2026-11-01T12:00:00Z; each message is one second later
 _SAMPLES = ("Energy.Active.Import.Register", "Energy.Active.Export.Register", "Power.Active.Import", "Voltage", "SoC")
 BOOT = {"reason": "PowerUp", "chargingStation": {"model": "bench", "vendorName": "bench"}}
 
 
-def event(station: object, number: object, at: str) -> Figures:
+def event(station: object, number: object, soc_pct: object, at: str) -> Figures:
     """Return a TransactionEventRequest of the size that real stations send."""
     values = [
-        {"value": number, "measurand": name, "context": "Sample.Periodic", "location": "Outlet"}
+        {
+            "value": number if name.startswith("Energy") else soc_pct,
+            "measurand": name,
+            "context": "Sample.Periodic",
+            "location": "Outlet",
+        }
         for name in _SAMPLES
         for _ in range(2)
     ]
@@ -114,6 +121,13 @@ class Client(asyncio.Protocol):
         assert self.transport is not None
         self.transport.write(frame(text))
 
+    async def boot(self) -> None:
+        """Boot until the station is accepted: in a storm of boots the server may postpone it."""
+        while True:
+            if b'"Accepted"' in await self.call("BootNotification", BOOT):
+                return
+            await asyncio.sleep(BOOT_AGAIN_S)
+
     async def call(self, action: str, payload: Figures) -> bytes:
         """Make one call outside the measurement."""
         self.waiting = asyncio.get_running_loop().create_future()
@@ -140,7 +154,7 @@ class Load:
             )
             new = [protocol for _, protocol in made]
             await asyncio.gather(*(client.upgraded for client in new))
-            await asyncio.gather(*(client.call("BootNotification", BOOT) for client in new))
+            await asyncio.gather(*(client.boot() for client in new))
             self.clients += new
 
     def _text(self, client: Client, payload: bytes) -> None:
@@ -161,7 +175,12 @@ class Load:
 
     def _next(self, client: Client) -> None:
         client.count += 1
-        body = _TEMPLATE % {"station": client.number, "number": client.count, "at": stamp(_START + client.count)}
+        body = _TEMPLATE % {
+            "station": client.number,
+            "number": client.count,
+            "soc_pct": 20 + client.count // MESSAGES_PER_PCT % 60,
+            "at": stamp(_START + client.count),
+        }
         client.sent_at = time.perf_counter()
         client.send(f'[2,"{client.number}-{client.count}","TransactionEvent",{body}]'.encode())
 
@@ -190,8 +209,9 @@ class Load:
                 client.transport.abort()
 
 
-_TEMPLATE = json.dumps(event("%(station)s", "%(number)s", "%(at)s"), separators=(",", ":"))
-_TEMPLATE = _TEMPLATE.replace('"%(number)s"', "%(number)s")  # a number, not a text
+_TEMPLATE = json.dumps(event("%(station)s", "%(number)s", "%(soc_pct)s", "%(at)s"), separators=(",", ":"))
+for _name in ("number", "soc_pct"):
+    _TEMPLATE = _TEMPLATE.replace(f'"%({_name})s"', f"%({_name})s")  # a number, not a text
 
 
 async def measure(server: JsonProcess, stations: int, seconds: float) -> Figures:

@@ -182,6 +182,7 @@ class EvseControlState:
     reserve: Reserve | None = None
     decision: Decision | None = None
     floor_pct: float = 0.0  # the highest floor, as of the last decision
+    decided_soc_pct: float | None = None  # state of charge of the last decision
     floor_reached: bool = False  # memory of the hysteresis, for commands and energy management
     ramp: Ramp | None = None  # towards the decided power, from where it began
     optimiser: Bound | None = None
@@ -203,6 +204,11 @@ class EvseControlState:
     def allocation(self) -> Allocation | None:
         """Allocation of the command in force to this EVSE."""
         return self.command.allocations.get(self.evse.name) if self.command else None
+
+    @property
+    def acts(self) -> bool:
+        """True with a command, or with power ordered by anything else."""
+        return self.allocation is not None or bool(self.setpoint.sent_w) or self.effective_w != 0.0
 
     @property
     def effective_w(self) -> float:

@@ -36,6 +36,9 @@ from gateway.model.site import Site
 from gateway.model.state import Happened
 from protocols.ports import Clock
 
+DECIDE_PCT = 0.1  # change of the state of charge from which an EVSE without power is decided again
+LEAST_FLOW_W = 50.0  # of a power that was not ordered
+
 
 class CommandEffects(Protocol):
     """Effect of events on commands in force: `gateway.commands.lifecycle.CommandLifecycle`."""
@@ -127,11 +130,12 @@ class EventIngest:
         self._commands.verify(state)
         publisher.measured(state.name)
         needs = (event.min_energy_wh, event.target_energy_wh, event.min_v2x_energy_wh, event.max_v2x_energy_wh)
-        stated = event.soc_pct is not None or any(one is not None for one in needs)
+        stated = any(one is not None for one in needs) or (event.soc_pct is not None and (state.acts or _moved(state)))
+        flows = not state.acts and abs(evse.power_w or 0.0) > LEAST_FLOW_W  # not ordered
         if (evse.power_w, evse.soc_pct) != (power_w, soc_pct):  # requests, which follow the energy, wait for a step
             publisher.inputs_changed.set()
         at_floor = evse.soc_pct is not None and evse.soc_pct <= state.floor_pct and evse.soc_pct != soc_pct
-        if stated or at_floor or state.floor_reached or self._site.policy.export_limit_w is not None:
+        if stated or flows or at_floor or state.floor_reached or self._site.policy.export_limit_w is not None:
             state.wake.set()
 
     def _handle(self, state: EvseControlState, event: Event, before: _Before) -> None:
@@ -218,3 +222,9 @@ class EventIngest:
     def _withdraw_leased(self, state: EvseControlState, reason: Reason) -> None:
         if state.command is not None and state.command.lease_until is not None:
             self._commands.withdraw(state, reason, failed=True)
+
+
+def _moved(state: EvseControlState) -> bool:
+    """Return whether the state of charge has moved since the last decision. Of an EVSE without power it may wait."""
+    soc_pct, decided_pct = state.evse.soc_pct, state.decided_soc_pct
+    return soc_pct is None or decided_pct is None or abs(soc_pct - decided_pct) >= DECIDE_PCT

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from gateway.model.event import Event, EvseDescribed, Metered, NeedsStated, PowerLimits, VehicleNeeds
-from gateway.model.moment import is_moment
+from gateway.model.moment import EARLIEST, LATEST, is_moment
 
 MOST_W = 1e8  # of one EVSE; the largest in the field have a few MW
 MOST_REQUEST_WH = 1e9  # of one battery
@@ -25,6 +26,12 @@ MOST = {
     **dict.fromkeys(("min_v2x_energy_wh", "max_v2x_energy_wh", "battery_capacity_wh"), MOST_REQUEST_WH),
 }
 SOC_SLACK_PCT = 1.0  # a vehicle may report 100.4 % when it is full
+_RANGES = {  # of a reading of which nothing is left out or changed
+    "wall": (EARLIEST, LATEST),
+    "soc_pct": (0.0, 100.0),
+    **{one.name: (-MOST[one.name], MOST[one.name]) for one in fields(Metered) if one.name in MOST},
+}
+_METERED, _PLAUSIBLE = attrgetter(*_RANGES), tuple(_RANGES.values())
 
 
 def plausible(event: Event) -> Event:
@@ -40,6 +47,10 @@ def plausible(event: Event) -> Event:
 
 
 def _metered(event: Metered) -> Metered:
+    if all(
+        value is None or low <= value <= high for value, (low, high) in zip(_METERED(event), _PLAUSIBLE, strict=True)
+    ):
+        return event
     return replace(event, wall=_moment(event.wall), soc_pct=_percent(event.soc_pct), **_bounded(event))
 
 

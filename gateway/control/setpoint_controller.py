@@ -192,7 +192,8 @@ class SetpointController:
     def _decide(self) -> Decision:
         """Decide anew, and publish what changed."""
         state, before = self._state, self._state.decision
-        state.floor_pct, reached = self._decision.floor(state).pct, self._decision.floor_reached(state)
+        floor, reached = self._decision.floor_now(state)
+        state.floor_pct, state.decided_soc_pct = floor.pct, state.evse.soc_pct
         reached_before, state.floor_reached = state.floor_reached, reached
         if reached != reached_before:
             self._needs.keep(state, self._clock.wall())

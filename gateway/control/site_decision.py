@@ -173,9 +173,10 @@ class SiteDecision:
         """Return the SoC floor in force."""
         return self._floor(state, self.request(state))
 
-    def floor_reached(self, state: EvseControlState) -> bool:
-        """Return whether the floor in force counts as reached now, with hysteresis."""
-        return self._reached(state, self.floor(state))
+    def floor_now(self, state: EvseControlState) -> tuple[Floor, bool]:
+        """Return the SoC floor in force, and whether it counts as reached now, with hysteresis."""
+        floor = self.floor(state)
+        return floor, self._reached(state, floor)
 
     def _floor(self, state: EvseControlState, request: PowerRequest | None) -> Floor:
         # energy management hands a grid-forming source over before the vehicle's own floors are reached

@@ -215,10 +215,11 @@ def _collect(samples: Iterable[Payload]) -> dict[str, _Values]:
     several for one place the one with the largest magnitude counts, of states of charge the lowest."""
     collected: dict[str, _Values] = {}
     for sample in samples:
-        rank, place = _RANKS.get(sample.get("location")), _PLACES.get(sample.get("phase"))
+        get = sample.get
+        rank, place = _RANKS.get(get("location")), _PLACES.get(get("phase"))
         if rank is None or place is None or (number := _number(sample)) is None:
             continue
-        name = sample.get("measurand") or REGISTER
+        name = get("measurand") or REGISTER
         values = collected.get(name)
         if values is None or rank < values.rank:
             values = collected[name] = _Values(rank)
@@ -239,22 +240,24 @@ def _stronger(name: str, one: float, other: float) -> float:
 
 def _number(sample: Payload) -> float | None:
     """Return the value in the base unit. Signed data (1.6 `SignedData`) is for billing, not for control."""
-    raw, unit, scale = sample.get("value"), sample.get("unitOfMeasure"), 1.0
-    if sample.get("format") == "SignedData" or raw is None or raw is True or raw is False:
+    get = sample.get
+    raw, unit, scale = get("value"), get("unitOfMeasure"), 1.0
+    if raw is None or raw is True or raw is False or get("format") == "SignedData":
         return None
     try:
         value = float(raw)
     except (TypeError, ValueError, OverflowError):
         return None
-    missing = _SMALL_SENTINELS if sample.get("measurand") in _SMALL else _SENTINELS
-    if not abs(value) < _LARGEST or value in missing:  # also what is not a number
+    if not -_LARGEST < value < _LARGEST:  # also what is not a number
+        return None
+    if value in _SMALL_SENTINELS and (value in _SENTINELS or get("measurand") in _SMALL):
         return None
     if isinstance(unit, dict):
         if multiplier := unit.get("multiplier"):
             scale = 10.0 ** _exponent(multiplier)
         unit = unit.get("unit")
     else:
-        unit = sample.get("unit")
+        unit = get("unit")
     return value * scale if unit is None else value * scale * _scale(unit)
 
 

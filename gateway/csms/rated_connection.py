@@ -91,6 +91,7 @@ class RatedConnection(PushingConnection):
         self._own = _Rates(addresses.settings, 1.0)
         self._unread = bytearray()  # received, not processed
         self._next: asyncio.Handle | None = None  # of the next slice
+        self._stopped = False  # it is not read
         self.network = ""
         self.frames = 0
 
@@ -111,6 +112,9 @@ class RatedConnection(PushingConnection):
 
     def data_received(self, data: bytes) -> None:
         """Implement `asyncio.Protocol`."""
+        if self._next is None and not self.paused and not self._unread and len(data) <= SLICE:
+            self._process_part(data)
+            return
         self._unread += data
         if self._next is None and not self.paused:
             self._process()
@@ -142,8 +146,12 @@ class RatedConnection(PushingConnection):
         self._next = None
         if self.transport.is_closing():
             return
-        part, before = bytes(self._unread[:SLICE]), self.frames
+        part = bytes(self._unread[:SLICE])
         del self._unread[:SLICE]
+        self._process_part(part)
+
+    def _process_part(self, part: bytes) -> None:
+        before = self.frames
         if part:
             super().data_received(part)
         now, used = self.loop.time(), self.frames - before
@@ -154,9 +162,11 @@ class RatedConnection(PushingConnection):
         elif wait_s > 0 or self._unread:
             self._pause()
             self._next = self.loop.call_later(wait_s, self._process)
-        elif not self.recv_messages.paused and not self.transport.is_closing():
+        elif self._stopped and not self.recv_messages.paused and not self.transport.is_closing():
+            self._stopped = False
             self.transport.resume_reading()
 
     def _pause(self) -> None:
         if not self.transport.is_closing():
+            self._stopped = True
             self.transport.pause_reading()

@@ -8,7 +8,7 @@ from gateway.csms import evse_events
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Station
 from gateway.csms.tokens import Status
-from gateway.csms.transactions import Transaction
+from gateway.csms.transactions import Transaction, digest
 from gateway.model.event import VehicleIdentified
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
@@ -27,13 +27,13 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     if place:
         station.evse(place)  # raises Refusal for an invalid number
     kind = payload["eventType"]
-    mark = payload["seqNo"], kind, payload["timestamp"], payload["triggerReason"]
+    mark = digest(payload["seqNo"], kind, payload["timestamp"], payload["triggerReason"])
     known = context.transactions.get(station.id, name)
-    if known is not None and not known.has_seen(*mark) and _used_again(station, known, payload):
+    if known is not None and mark not in known.seen and _used_again(station, known, payload):
         evse_events.free_id(station, known)
     transaction = context.transactions.open(station.id, name, place or 1)
     answer = _token_answer(station, transaction, payload)
-    if transaction.repeats(*mark):
+    if transaction.repeats(mark):
         return context.persistence.answer_when_kept(transaction, answer) if transaction.unsaved else answer
     current = transaction.in_order(payload["seqNo"]) and not payload.get("offline", False)
     before = transaction.essentials

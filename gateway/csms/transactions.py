@@ -88,16 +88,12 @@ class Transaction:
             self.energy_discharged_wh = max(discharged_wh, known) if late and known is not None else discharged_wh
             self.meter_start_out_wh = discharged_wh if self.meter_start_out_wh is None else self.meter_start_out_wh
 
-    def repeats(self, *mark: object) -> bool:
-        """Return True if this event was processed before; it is recorded."""
-        if self.has_seen(*mark):
+    def repeats(self, mark: int) -> bool:
+        """Return True if the event with this digest was processed before; it is recorded."""
+        if mark in self.seen:
             return True
-        self.seen.append(_digest(mark))
+        self.seen.append(mark)
         return False
-
-    def has_seen(self, *mark: object) -> bool:
-        """Return True if this event was processed before."""
-        return _digest(mark) in self.seen
 
     @property
     def essentials(self) -> tuple[object, ...]:
@@ -129,8 +125,9 @@ class Transaction:
         return cls(**known, seen=deque(row.get("seen", ()), maxlen=MAX_EVENTS))
 
 
-def _digest(mark: tuple[object, ...]) -> int:
-    return crc32(repr(mark).encode())  # the same after a restart, which hash() is not
+def digest(*mark: object) -> int:
+    """Return the digest of what identifies an event, which is the same after a restart."""
+    return crc32(repr(mark).encode())
 
 
 _VOLATILE = ("announced", "unsaved", "seen", "sequence", "behind")

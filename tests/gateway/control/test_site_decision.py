@@ -252,12 +252,12 @@ def test_the_floor_of_a_command_and_of_the_vehicle_does_not_end_the_supply_of_an
     state = parts.evse(vehicle="V")
     under_command(state, -3000.0, min_soc_pct=70.0)
     assert parts.decision.floor(state).pct == 70.0
-    assert parts.decision.floor_reached(state)
+    assert parts.decision.floor_now(state)[1]
     assert parts.decision.decide(state, PowerRequest(-3000.0)).power_w == -3000.0  # without the floor of that command
     assert parts.decision.decide(state, PowerRequest(-3000.0, 70.0)).code is Code.BELOW_FLOOR
     state.forms_grid = True
     assert parts.decision.floor(state).pct == 10.0
-    assert not parts.decision.floor_reached(state)
+    assert not parts.decision.floor_now(state)[1]
     assert parts.decision.current(state).power_w == -3000.0
     state.forms_grid, state.command = False, None
     assert parts.decision.floor(state).pct == 30.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.control.settings import ServiceSettings
+from gateway.model.event import Metered
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
@@ -60,3 +61,26 @@ async def test_small_power_and_the_ramp_down_are_not_corrected() -> None:
         await rig.wait(200)
         assert len(held.orders) == orders
         assert "fault" not in rig.published.kinds()
+
+
+async def test_power_at_rest_is_seen_without_a_state_of_charge_in_the_reading() -> None:
+    async with service_rig("CP1-1") as rig:
+        await at_rest(rig)
+        orders = len(rig.stations.evses["CP1-1"].orders)
+        rig.service.report(Metered("CP1-1", rig.clock.now(), power_w=3000.0))
+        await rig.wait(0)
+        assert [order[1] for order in rig.stations.evses["CP1-1"].orders[orders:]] == [0.0]
+
+
+async def test_readings_of_an_evse_at_rest_do_not_cost_a_decision_each() -> None:
+    async with service_rig("CP1-1") as rig:
+        await at_rest(rig)
+        state, held = rig.evse("CP1-1"), rig.stations.evses["CP1-1"]
+        steps = state.steps
+        for _ in range(300):  # a reading every 5 s, each 0.04 % higher
+            held.soc_pct = (held.soc_pct or 0.0) + 0.008
+            await rig.wait(1)
+        assert 15 <= state.steps - steps <= 40
+        assert state.evse.soc_pct is not None
+        assert state.decided_soc_pct is not None
+        assert abs(state.evse.soc_pct - state.decided_soc_pct) < 0.1
