@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test check soak mutants bench test-newest-websockets docs release-requirements clean
+.PHONY: help demo test check soak mutants bench test-newest-websockets peers docs release-requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -46,11 +46,15 @@ mutants: $(VENV)/.dev ## mutation tests of what decides a power; ARGS='share lim
 bench: $(VENV)/.dev ## pytest-benchmark; the comparisons with peers are `v2x bench NAME`
 	$(PYTEST) -m benchmark tests/bench $(ARGS)
 
-test-newest-websockets: $(VENV)/.made ## the OCPP tests once more on the newest websockets (the embedded broker pins an older one)
-	$(PYTHON) -m venv .venv-newest
-	grep -v -i -E '^(websockets|amqtt)==' constraints.txt > .venv-newest/constraints.txt
-	.venv-newest/bin/python -m pip --disable-pip-version-check --quiet install -c .venv-newest/constraints.txt -e '.[dev,postgres]'
-	.venv-newest/bin/python -m pytest -m 'not soak and not benchmark' tests/protocols/ocpp tests/gateway/csms $(ARGS)
+# The newest release precedes the pinned one on the path, for the tests that open a WebSocket.
+test-newest-websockets: $(VENV)/.dev ## tests of WebSockets once more on the newest websockets (the embedded broker pins an older one)
+	rm -rf .newest-websockets
+	$(PIP) install --no-deps --target .newest-websockets "$$(sed -n 's/^ *"\(websockets[^"]*\)",$$/\1/p' pyproject.toml)"
+	PYTHONPATH=$(CURDIR)/.newest-websockets $(PYTEST) -m 'not soak and not benchmark' $(ARGS) $$(grep -rlE --include='test_*.py' \
+		'websocket|ocpp_sockets|serving\(' tests/protocols/ocpp tests/gateway/csms tests/gateway/web)
+
+peers: $(VENV)/.dev ## install the foreign implementations that the tests use, into .peers
+	$(BIN)/python -m tests.install_peers
 
 docs: $(VENV)/.dev ## draw the documents that come from the code
 	V2X_DRAW=1 $(PYTEST) tests/docs $(ARGS)
@@ -62,4 +66,4 @@ release-requirements: $(VENV)/.made constraints.txt pyproject.toml ## pin what a
 		--generate-hashes --no-emit-index-url --no-annotate --no-header -o release-requirements.txt
 
 clean: ## remove every environment and cache
-	rm -rf .venv .venv-newest .venv-pins .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf .venv .newest-websockets .venv-pins .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

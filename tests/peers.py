@@ -20,6 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".peers"
+JOSEV = ("josev-sessions", "iso15118==0.31.2", "aiofile==3.9.0")  # its engine needs aiofile and does not name it
 INSTALL_WITHIN = 600  # s, for one peer with everything it needs
 NO_PYTHON_2 = "there is no Python 2.7, such as `pyenv install 2.7` provides"
 
@@ -46,9 +47,11 @@ def python_peer(name: str, *requirements: str, base: str = sys.executable) -> Pa
     with _alone(name):
         if not (stamp.exists() and stamp.read_text() == wanted):
             shutil.rmtree(home, ignore_errors=True)
-            _install(name, [base, "-m", "venv", str(home)])
-            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            _install(name, [*pip, *requirements])
+            own = base != sys.executable  # the pip that we have may not support another version of Python
+            _install(name, [base, "-m", "venv", *(() if own else ("--without-pip",)), str(home)])
+            pip = [python, "-m", "pip"] if own else [sys.executable, "-m", "pip", "--python", python]
+            options = ("--quiet", "--disable-pip-version-check", "--no-compile")
+            _install(name, [*map(str, pip), "install", *options, *requirements])
             stamp.write_text(wanted)
     return python
 

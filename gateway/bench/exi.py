@@ -3,8 +3,8 @@
 Each round times calls of ours, then of the peer, on the same message. Figures are medians over the rounds, in µs per
 call (`best`: the fastest round, for busy machines); ratios state how many times longer the peer takes. The peer has
 two layers: `exificient` (the codec over py4j) and `josev` (what a user calls, with its message classes). The peer is a
-Python with `iso15118` installed: `V2X_JOSEV_PYTHON`, or `.peers/josev` of a checkout, or an environment in the user's
-cache.
+Python with `iso15118` installed: `V2X_JOSEV_PYTHON`, or `.peers/josev-sessions` of a checkout, or an environment in
+the user's cache.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class PeerAbsent(RuntimeError):
     """The peer is not available; the text states why."""
 
 
-def peer_python(imports: str = "iso15118", environment: str = "josev") -> Path:
+def peer_python(imports: str = "iso15118") -> Path:
     """Return an interpreter that has the peer; PeerAbsent if there is none and none can be installed."""
     configured = os.environ.get("V2X_JOSEV_PYTHON")
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "v2x-gateway" / "josev"
-    places = [Path(f".peers/{environment}"), cache]
+    places = [Path(".peers/josev-sessions"), cache]
     for python in [Path(configured)] if configured else [place / "bin/python" for place in places]:
         if python.exists() and not subprocess.run([python, "-c", f"import {imports}"], capture_output=True).returncode:
             return python.absolute()

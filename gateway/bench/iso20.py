@@ -51,7 +51,7 @@ def figures() -> Figures:
         "in_memory": {"loops": LOOPS, "cpu_s": round(min(in_memory() for _ in range(ROUNDS)), 4), "aim_s": 0.2}
     }
     try:
-        python = str(peer_python(IMPORTS, "josev-sessions"))
+        python = str(peer_python(IMPORTS))
     except PeerAbsent as absent:
         found["absent"], python = str(absent), ""
     try:

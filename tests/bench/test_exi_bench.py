@@ -6,14 +6,14 @@ import pytest
 
 from gateway.bench import exi
 from gateway.bench.exi_messages import cases
-from tests.peers import program, python_peer
+from tests.peers import JOSEV, program, python_peer
 
 
 @pytest.mark.peer
 @pytest.mark.timeout(300)
 def test_one_measurement_with_josev(monkeypatch: pytest.MonkeyPatch) -> None:
     program("java", "default-jre-headless")
-    monkeypatch.setenv("V2X_JOSEV_PYTHON", str(python_peer("josev", exi.PEER)))
+    monkeypatch.setenv("V2X_JOSEV_PYTHON", str(python_peer(*JOSEV)))
     monkeypatch.setattr(exi, "WARM_UP", 1)
     monkeypatch.setattr(exi, "THEIR_CALLS", 1)
     found = exi.figures(rounds=1)

@@ -35,8 +35,13 @@ expected-statuses = ["2xx", "3xx", "4xx", 501]
 """
 
 
+def peer() -> Path:
+    """Return the interpreter of the environment of schemathesis."""
+    return python_peer("schemathesis", SCHEMATHESIS)
+
+
 def run(folder: Path, seconds: int, *options: str) -> None:
-    python = python_peer("schemathesis", SCHEMATHESIS)
+    python = peer()
     (folder / "schemathesis.toml").write_text(SETTINGS)
     with gateway_program(folder) as gateway:
         csms = f"ws://127.0.0.1:{gateway.ocpp}/ocpp"

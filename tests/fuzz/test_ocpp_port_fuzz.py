@@ -121,8 +121,13 @@ def test_damaged_calls_for_long(tmp_path: Path) -> None:
     attack(tmp_path, SOAK_MESSAGES)
 
 
+def peer() -> Path:
+    """Return the interpreter of the environment of boofuzz."""
+    return python_peer("boofuzz", BOOFUZZ)
+
+
 def boofuzz(folder: Path, seconds: int, seed: int) -> None:
-    python = python_peer("boofuzz", BOOFUZZ)
+    python = peer()
     with gateway_program(folder) as gateway:
         done = subprocess.run(
             [str(python), str(STATION), str(gateway.ocpp), str(seconds), str(seed)],

@@ -13,9 +13,9 @@ from typing import Any
 
 from protocols.iso15118 import pki
 from tests.interop.veth_link import EV, SE, Link, Running
-from tests.peers import ROOT, program, python_peer
+from tests.peers import JOSEV, ROOT, program, python_peer
 
-VERSION = "0.31.2"
+VERSION = JOSEV[1].partition("==")[2]
 READY_WITHIN = 60.0  # s; a JVM and two hundred modules on a busy machine
 HERE = Path(__file__).parent
 DOCUMENT = ROOT / "docs" / "interop.md"
@@ -23,7 +23,7 @@ DOCUMENT = ROOT / "docs" / "interop.md"
 
 def interpreter() -> Path:
     program("java", "default-jre-headless")
-    return python_peer("josev-sessions", f"iso15118=={VERSION}", "aiofile==3.9.0")
+    return python_peer(*JOSEV)
 
 
 def environment(certificates: Path | None = None, interface: str = SE) -> dict[str, str]:

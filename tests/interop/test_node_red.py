@@ -18,10 +18,14 @@ pytestmark = pytest.mark.peer
 FLOW = TREE / "examples" / "node-red" / "peak-cut.json"
 
 
+def project() -> Path:
+    """Return the folder of the npm project."""
+    return node_peer("node-red", "node-red@4.0.9")
+
+
 @pytest.mark.timeout(900)
 async def test_the_example_flow_cuts_a_peak(tmp_path: Path) -> None:
-    peer = node_peer("node-red", "node-red@4.0.9")
-    node = program("node", "nodejs")
+    folder, node = project(), program("node", "nodejs")
 
     with mosquitto(tmp_path) as broker:
         flow = json.loads(FLOW.read_text())
@@ -33,7 +37,7 @@ async def test_the_example_flow_cuts_a_peak(tmp_path: Path) -> None:
             "module.exports = {flowFile: 'flows.json', httpAdminRoot: false, uiHost: '127.0.0.1', "
             f"uiPort: {free_port()}, logging: {{console: {{level: 'info'}}}}, telemetry: {{enabled: false}}}};\n"
         )
-        script, settings = peer / "node_modules/node-red/red.js", tmp_path / "settings.js"
+        script, settings = folder / "node_modules/node-red/red.js", tmp_path / "settings.js"
         red = [node, str(script), "-u", str(tmp_path), "-s", str(settings)]
         with (tmp_path / "red.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(*red, stdout=log, stderr=subprocess.STDOUT)

@@ -61,13 +61,17 @@ class Peer:
         await self._reading
 
 
+def project() -> Path:
+    """Return the folder of the npm project."""
+    return node_peer("ocpp-rpc", PACKAGE)
+
+
 @asynccontextmanager
 async def node(script: str, *arguments: str) -> AsyncIterator[Peer]:
-    home = node_peer("ocpp-rpc", PACKAGE)
     process = await asyncio.create_subprocess_exec(
         program("node", "nodejs"), str(SCRIPTS / script), *arguments,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        env={"NODE_PATH": str(home / "node_modules"), "PATH": "/usr/bin:/bin:/usr/local/bin"},
+        env={"NODE_PATH": str(project() / "node_modules"), "PATH": "/usr/bin:/bin:/usr/local/bin"},
     )  # fmt: skip
     peer = Peer(process)
     try:

@@ -44,11 +44,16 @@ def read_results(folder: Path, output: str) -> list[dict[str, Any]]:
     return results
 
 
+def project() -> Path:
+    """Return the folder of the npm project."""
+    return node_peer("ocpp-ws-cli", PACKAGE)
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("version", list(Version))
 async def test_every_check_that_is_normative(version: Version, tmp_path: Path) -> None:
     node = program("node", "nodejs")
-    script = node_peer("ocpp-ws-cli", PACKAGE) / "node_modules" / "ocpp-ws-cli" / "dist" / "index.js"
+    script = project() / "node_modules" / "ocpp-ws-cli" / "dist" / "index.js"
 
     async with csms() as (_, url):
         process = await asyncio.create_subprocess_exec(

@@ -16,10 +16,9 @@ from protocols.exi.codec import Codec
 from protocols.exi.fragment import FragmentCodec
 from protocols.exi.schema import Simple, declaration
 from protocols.iso15118.codecs import BY_NAME
-from tests.peers import program, python_peer
+from tests.peers import JOSEV, program, python_peer
 from tests.protocols.exi.strategies import UNREADABLE, messages
 from tests.protocols.exi.test_laws import roots
-from tests.protocols.exi.xsd import JOSEV
 
 SCRIPT = Path(__file__).with_name("exificient.py")
 
@@ -32,7 +31,7 @@ class Exificient:
     def __init__(self) -> None:
         program("java", "default-jre-headless")
         self._process = subprocess.Popen(
-            [python_peer("josev", JOSEV), SCRIPT],
+            [python_peer(*JOSEV), SCRIPT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from protocols.exi.schema import Kind, Simple
-from tests.peers import python_peer
+from tests.peers import JOSEV, python_peer
 
 XS = "{http://www.w3.org/2001/XMLSchema}"
-JOSEV = "iso15118==0.31.2"
 WHERE = "import importlib.util; print(importlib.util.find_spec('iso15118').submodule_search_locations[0])"
 INTEGERS = {
     "byte": (-(2**7), 2**7 - 1),
@@ -51,7 +50,7 @@ class XsdField(NamedTuple):
 @functools.cache
 def schemas() -> Path:
     """Return the folder of the schemas that the peer bundles."""
-    python = python_peer("josev", JOSEV)
+    python = python_peer(*JOSEV)
     done = subprocess.run([python, "-c", WHERE], capture_output=True, text=True, check=True, timeout=60)
     return Path(done.stdout.strip()) / "shared" / "schemas"
 

@@ -1,0 +1,47 @@
+"""Install every foreign implementation that the tests use (`make peers`); a test waits for an install that is running.
+
+What cannot be installed is reported and left to its test, which tries once more and then states the reason.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.fuzz import autobahn, test_admin_api_fuzz, test_ocpp_port_fuzz
+from tests.interop import josev, test_asyncapi, test_home_assistant, test_node_red, test_ocpp_rpc, test_ocpp_ws_cli
+
+AT_ONCE = 3  # most of the time passes in downloads
+INSTALLS: tuple[Callable[[], object], ...] = (
+    josev.interpreter,
+    test_home_assistant.peer,
+    test_ocpp_ws_cli.project,
+    autobahn.wstest,
+    test_admin_api_fuzz.peer,
+    test_ocpp_port_fuzz.peer,
+    test_node_red.project,
+    test_ocpp_rpc.project,
+    test_asyncapi.project,
+)
+
+
+def main() -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for done in [pool.submit(_attempt, install) for install in INSTALLS]:
+            if reason := done.result():
+                print(reason, file=sys.stderr)
+
+
+def _attempt(install: Callable[[], object]) -> str | None:
+    try:
+        install()
+    except pytest.skip.Exception as reason:
+        return str(reason)
+    return None
+
+
+if __name__ == "__main__":
+    main()
