@@ -18,8 +18,11 @@ from hypothesis import HealthCheck, Phase, settings
 from tests import distribution
 from tests.peers import NO_PYTHON_2
 from tests.requirement_report import Report
+from tests.rounds import rounds
 
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=rounds(40, 100)
+)
 settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True, derandomize=True)
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=5000)
 settings.register_profile(  # a failure is all that counts there, not its smallest example, and each mutant has its run

@@ -1,8 +1,12 @@
-"""Number of examples of long tests: few in `make test`, all in `make soak` (`V2X_SOAK=1`)."""
+"""Number of examples and cases of long tests: few in `make test`, all in `make soak` (`V2X_SOAK=1`)."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
 
 SOAK = os.environ.get("V2X_SOAK") == "1"
 
@@ -10,3 +14,12 @@ SOAK = os.environ.get("V2X_SOAK") == "1"
 def rounds(few: int, soak: int) -> int:
     """Return the number of examples of this run."""
     return soak if SOAK else few
+
+
+def some(cases: Iterable[Any], every: int) -> list[Any]:
+    """Return the cases of a parametrized test, of which all but each `every`-th are marked `soak`."""
+    return [one if number % every == 0 else _soak(one) for number, one in enumerate(cases)]
+
+
+def _soak(case: Any) -> Any:
+    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.soak)

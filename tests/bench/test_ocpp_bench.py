@@ -6,7 +6,7 @@ from gateway.bench import ocpp
 
 
 async def test_every_server_is_measured() -> None:
-    found = await ocpp.figures(seconds=1.0, stations=(3,))
+    found = await ocpp.figures(seconds=0.3, stations=(3,))
     assert {"rpc", "gateway", "core", "ocpp package"} <= found["servers"].keys()
     for name, (row,) in found["servers"].items():
         assert row["stations"] == 3

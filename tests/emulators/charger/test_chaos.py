@@ -11,13 +11,14 @@ from emulators.charger.station.power_path import CarPowerPath
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
+from tests.rounds import rounds
 
 pytestmark = pytest.mark.virtual_time
 
 HOLD_S = 20.0
 LET_GO_S = 5.0  # ramp and one step
 FLOWS_W = 60.0
-HOURS = 3
+HOURS = rounds(1, 3)
 
 
 class Chaos:

@@ -8,6 +8,7 @@ import pytest
 
 from emulators.scenario.loading import parse
 from emulators.world import World, simulate
+from tests.rounds import rounds
 
 pytestmark = pytest.mark.virtual_time
 
@@ -244,7 +245,9 @@ def test_the_watchdog_schedule_ends_although_the_clock_was_set_back() -> None:
 @pytest.mark.parametrize("kinds", [["delay", "duplicate"], ["meter-stuck", "frozen-soc", "clock-jump"], []])
 def test_faults_have_the_same_effect_with_fast_forward(kinds: list[str]) -> None:
     """No charge loop is skipped that would have been lost, delayed or duplicated."""
-    plan = parse(CHAOS.replace('"40m"', '"16m"').replace('"37m"', '"15m"').replace("count = 60", "count = 25"), "here")
+    minutes, count = rounds(9, 16), rounds(14, 25)
+    text = CHAOS.replace('"40m"', f'"{minutes}m"').replace('"37m"', f'"{minutes - 1}m"')
+    plan = parse(text.replace("count = 60", f"count = {count}"), "here")
     assert plan.chaos is not None
     plan.chaos.kinds = kinds
     seed = 4 if kinds else 3

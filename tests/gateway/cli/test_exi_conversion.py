@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import struct
 from pathlib import Path
@@ -269,10 +270,17 @@ def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
         list(transcript(file))
 
 
+@functools.cache
+def captures() -> list[bytes]:
+    """Return the conversation in both formats."""
+    packets = segments(session(), 50)
+    return [pcap(packets), pcapng(packets)]
+
+
 @settings(max_examples=80)
 @given(st.data())
 def test_a_damaged_capture_ends_early_without_an_error(data: st.DataObject) -> None:
-    whole = data.draw(st.sampled_from([pcap(segments(session(), 50)), pcapng(segments(session(), 50))]))
+    whole = data.draw(st.sampled_from(captures()))
     changed = bytearray(whole[: data.draw(st.integers(24, len(whole)))])
     for _ in range(data.draw(st.integers(0, 4))):
         changed[data.draw(st.integers(4, len(changed) - 1))] = data.draw(st.integers(0, 255))

@@ -15,6 +15,7 @@ from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.island_plant import IslandPlant
 from tests.gateway.energy.test_island_commands import ISLAND
+from tests.rounds import some
 
 pytestmark = pytest.mark.virtual_time
 
@@ -139,7 +140,7 @@ NOT_RESUMING: list[dict[str, Any]] = [
 @pytest.mark.parametrize("backup", [False, True])
 @pytest.mark.parametrize("stopped_s", [0, 10])
 @pytest.mark.parametrize("restarts", [False, True])
-@pytest.mark.parametrize("resuming", RESUMING)
+@pytest.mark.parametrize("resuming", some(RESUMING, 3))
 async def test_the_release_of_an_emergency_stop_in_an_island_supplies_nothing_before_the_named_command(
     backup: bool, stopped_s: int, restarts: bool, resuming: dict[str, Any]
 ) -> None:

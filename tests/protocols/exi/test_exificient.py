@@ -19,6 +19,7 @@ from protocols.iso15118.codecs import BY_NAME
 from tests.peers import JOSEV, program, python_peer
 from tests.protocols.exi.strategies import UNREADABLE, messages
 from tests.protocols.exi.test_laws import roots
+from tests.rounds import rounds
 
 SCRIPT = Path(__file__).with_name("exificient.py")
 
@@ -80,7 +81,7 @@ def drawn(codec: Codec, data: st.DataObject) -> tuple[str, Any]:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=rounds(6, 25), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_exificient_reads_and_writes_the_same(exificient: Exificient, name: str, data: st.DataObject) -> None:
     codec = BY_NAME[name]

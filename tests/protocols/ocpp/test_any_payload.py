@@ -22,6 +22,7 @@ from protocols.ports import TextWire
 from tests.emulators.charger.station_rig import Rig
 from tests.gateway.csms.raw_station import Raw
 from tests.protocols.ocpp.payloads import payloads
+from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
 
 
@@ -53,7 +54,7 @@ def test_generated_messages_are_valid(version: Version, data: st.DataObject) -> 
 
 
 @pytest.mark.parametrize(("version", "action"), TO_CSMS, ids=lambda value: str(value))
-@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=rounds(3, 6), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 @virtual_examples
 async def test_the_csms_answers_any_payload(version: Version, action: str, data: st.DataObject) -> None:
@@ -91,7 +92,7 @@ async def test_the_csms_accepts_any_stream_without_response(data: st.DataObject)
 
 
 @pytest.mark.parametrize(("version", "action"), TO_STATION, ids=lambda value: str(value))
-@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=rounds(2, 5), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 @virtual_examples
 async def test_the_station_answers_any_payload(version: Version, action: str, data: st.DataObject) -> None:
