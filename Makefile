@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Bytecode is kept even where the environment says otherwise: each process that a test starts would compile all modules.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help demo test check soak mutants bench test-newest-websockets peers docs release-requirements clean

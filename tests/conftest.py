@@ -36,6 +36,16 @@ settings.register_profile(  # a failure is all that counts there, not its smalle
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect the tests without garbage collection, which traverses the modules and tests again and again."""
+    gc.disable()
+    found = yield
+    gc.freeze()
+    gc.enable()
+    return found
+
+
 @pytest.fixture
 def collected_garbage() -> Iterator[None]:
     """Collect what a test has left, so that its warnings appear in this test and with its filters."""

@@ -50,7 +50,9 @@ def python_peer(name: str, *requirements: str, base: str = sys.executable) -> Pa
             own = base != sys.executable  # the pip that we have may not support another version of Python
             _install(name, [base, "-m", "venv", *(() if own else ("--without-pip",)), str(home)])
             pip = [python, "-m", "pip"] if own else [sys.executable, "-m", "pip", "--python", python]
-            options = ("--quiet", "--disable-pip-version-check", "--no-compile")
+            options = ["--quiet", "--disable-pip-version-check"]
+            if not sys.dont_write_bytecode:  # then each module is compiled when it is first imported
+                options.append("--no-compile")
             _install(name, [*map(str, pip), "install", *options, *requirements])
             stamp.write_text(wanted)
     return python
