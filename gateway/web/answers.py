@@ -15,8 +15,12 @@ class Refusal(BaseModel):
     detail: str | list[JsonValue]
 
 
+_SCHEMA = {"schema": {"$ref": f"#/components/schemas/{Refusal.__name__}"}}  # FastAPI builds each model of each route
+
+
 def _answers(**texts: str) -> Answers:
-    return {int(code.removeprefix("c")): {"model": Refusal, "description": text} for code, text in texts.items()}
+    content = {"application/json": _SCHEMA}
+    return {int(code.removeprefix("c")): {"description": text, "content": content} for code, text in texts.items()}
 
 
 EVERY_ROUTE = _answers(
@@ -32,6 +36,7 @@ EVERY_ROUTE = _answers(
     c429="Too many failed logins from this address.",
     c503="At this time it cannot be stored, or too many requests have a body.",
 )
+EVERY_ROUTE[401]["model"] = Refusal  # adds the schema
 CONFLICT = _answers(c409="The present state does not allow it, such as a station that is not connected.")
 STATION_CALL = CONFLICT | _answers(
     c501="The OCPP version of the station does not have it.",
