@@ -23,6 +23,12 @@ WAITING = (
     "tests/interop/test_ocpp_ws_cli.py",
     "tests/interop/test_mosquitto",
     "tests/interop/test_programs.py",
+    "tests/interop/test_node_red.py",
+    "tests/interop/test_home_assistant.py",
+    "tests/fuzz/test_admin_api_fuzz.py",
+    "tests/fuzz/test_autobahn.py",
+    "tests/fuzz/test_ocpp_port_fuzz.py",
+    "tests/gateway/csms/test_hostile_connections.py",
     "tests/emulators/world/test_sockets.py",
     "tests/gateway/cli/test_gateway_process.py",
     "tests/scenarios/test_discharge_end_to_end.py::test_the_demo_over_real_sockets",
@@ -42,12 +48,14 @@ LONGEST = (  # in the order of the run; the peer's session timers need a core, s
     "tests/emulators/test_plugin.py",
     "tests/bench",
     "tests/test_peer_retries.py",
+    "tests/interop/test_home_assistant.py",  # its install takes minutes
 )
 
 
 def position(nodeid: str) -> int:
-    """Return the position of a test in the run: tests of `LONGEST` in its order, then all others."""
-    return next((index for index, prefix in enumerate(LONGEST) if nodeid.startswith(prefix)), len(LONGEST))
+    """Return the position of a test in the run: by its longest prefix in `LONGEST`, then all others."""
+    prefix = max((one for one in LONGEST if nodeid.startswith(one)), key=len, default=None)
+    return len(LONGEST) if prefix is None else LONGEST.index(prefix)
 
 
 def waits(nodeid: str) -> bool:

@@ -32,7 +32,7 @@ def main() -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for done in [pool.submit(_attempt, install) for install in INSTALLS]:
             if reason := done.result():
-                print(reason, file=sys.stderr)
+                sys.stderr.write(f"{reason}\n")
 
 
 def _attempt(install: Callable[[], object]) -> str | None:

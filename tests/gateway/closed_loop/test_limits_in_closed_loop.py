@@ -44,7 +44,7 @@ def law(examples: int) -> settings:
     unstamped meter whose delay was learned wrong.
     """
     phases = [Phase.explicit, Phase.reuse, Phase.generate]
-    return settings(max_examples=500 if SOAK else rounds(examples // 2, examples), phases=phases, derandomize=not SOAK)
+    return settings(max_examples=500 if SOAK else rounds(examples // 4, examples), phases=phases, derandomize=not SOAK)
 
 
 def changes(least_w: float, most_w: float) -> st.SearchStrategy[Changes]:

@@ -81,7 +81,7 @@ def within_hardware(rig: ServiceRig) -> None:
             assert -out_w <= fresh.power_w <= needs.limits.max_charge_w
 
 
-@settings(max_examples=rounds(50, 120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(25, 120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ACTIONS, max_size=25))
 @virtual_examples
 async def test_the_invariants(actions: list[Action]) -> None:

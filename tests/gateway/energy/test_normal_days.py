@@ -21,7 +21,7 @@ def stepped(powers: list[float], every_s: float):  # type: ignore[no-untyped-def
     return lambda hour: {"site": powers[int(hour * 3600 / every_s) % len(powers)]}
 
 
-@settings(max_examples=rounds(7, 20), deadline=None)
+@settings(max_examples=rounds(4, 20), deadline=None)
 @given(
     st.lists(st.tuples(modes, st.integers(3, 240)), min_size=2, max_size=8),
     st.lists(st.floats(0, 20_000), min_size=1, max_size=4),
@@ -46,7 +46,7 @@ def test_power_never_jumps_for_any_change_of_mode(
     assert max(abs(two - one) for one, two in pairwise(totals)) <= RAMP_W + 1.0
 
 
-@settings(max_examples=rounds(7, 20), deadline=None)
+@settings(max_examples=rounds(4, 20), deadline=None)
 @given(
     st.integers(0, 8),
     st.floats(500, 15_000),
@@ -84,7 +84,7 @@ def test_three_chargers_with_a_delayed_meter_settle(
         assert starts <= 1, powers
 
 
-@settings(max_examples=rounds(7, 20), deadline=None)
+@settings(max_examples=rounds(4, 20), deadline=None)
 @given(
     st.lists(st.floats(1000, 21_500), min_size=3, max_size=12),
     st.sampled_from([60.0, 300.0, 700.0]),

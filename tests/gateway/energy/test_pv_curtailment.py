@@ -18,6 +18,7 @@ from gateway.energy.view import View
 from gateway.model.command import SiteMode
 from gateway.model.site import Grid, InputKind, Inputs, Load, Storage, Switch
 from gateway.model.site import Pv as PvReading
+from tests.rounds import some
 
 START = 1_800_000_000.0
 CASE = """
@@ -55,7 +56,7 @@ visits = [{{ arrive = "20s", leave = "30m" }}]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("soc", [99.5, 60])
+@pytest.mark.parametrize("soc", some([99.5, 60], 2))
 def test_pv_in_an_island_does_not_trip(soc: float) -> None:
     result = simulate(parse(CASE.format(soc=soc), "test"), fast_forward=True)
     figures = result.figures

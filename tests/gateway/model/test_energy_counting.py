@@ -169,7 +169,7 @@ def test_no_report_holds_the_level_while_energy_leaves_the_battery(
 
 
 @given(st.floats(0.2, 1.0), st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=7), st.sampled_from([0.1, 0.5, 1.0]))
-@settings(max_examples=rounds(20, 60), deadline=None)
+@settings(max_examples=rounds(10, 60), deadline=None)
 def test_a_gauge_that_is_right_is_accepted_in_cycles(share: float, noise: list[float], resolution_pct: float) -> None:
     """Charge and discharge for days, with a resolution and noise: what is published is what the vehicle reports."""
     evse, true_pct, into_wh, out_wh = a_car(60.0), 60.0, 0.0, 0.0

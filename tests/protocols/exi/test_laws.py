@@ -20,6 +20,7 @@ from protocols.exi.fragment import FragmentCodec
 from protocols.exi.schema import Simple, declaration
 from protocols.iso15118.codecs import BY_NAME, DIN, ISO2, ISO20_AC, ISO20_COMMON, ISO20_DC, SAP, XMLDSIG_FRAGMENT
 from tests.protocols.exi.strategies import UNREADABLE, messages, values
+from tests.rounds import rounds
 
 SIGNATURES = "http://www.w3.org/2000/09/xmldsig#"
 
@@ -44,7 +45,7 @@ EVERY_TYPE = [
 
 
 @pytest.mark.parametrize(("codec", "cls"), EVERY_TYPE)
-@settings(max_examples=6)
+@settings(max_examples=rounds(3, 6))
 @given(data=st.data())
 def test_what_is_written_reads_the_same(codec: Codec, cls: Any, data: st.DataObject) -> None:
     message = data.draw(messages(codec.schema, cls))

@@ -27,6 +27,7 @@ from protocols.ocpp.rpc import (
     Violated,
 )
 from protocols.ocpp.schema import ErrorCode, Part, Version
+from tests.rounds import rounds
 
 BOOT: dict[Version, dict[str, Any]] = {
     Version.V16: {"chargePointVendor": "V", "chargePointModel": "M"},
@@ -305,7 +306,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=rounds(100, 300), deadline=None)
 @given(
     version=st.sampled_from(VERSIONS),
     texts=st.lists(
