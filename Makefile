@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test check soak mutants bench test-newest-websockets peers docs release-requirements clean
+.PHONY: help demo test check soak mutants bench test-newest-websockets peers docs site dist release-requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -31,7 +31,7 @@ demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one 
 test: $(VENV)/.dev ## the tests; what needs Mosquitto, Java, Node or PostgreSQL skips with the reason if absent
 	$(PYTEST) -m 'not soak and not benchmark' -n 3 $(ARGS)
 
-check: $(VENV)/.dev ## ruff, mypy --strict, import-linter, import circles
+check: $(VENV)/.dev site ## ruff, mypy --strict, import-linter, import circles, the documentation site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -61,6 +61,22 @@ peers: $(VENV)/.dev ## install the foreign implementations that the tests use, i
 docs: $(VENV)/.dev ## draw the documents that come from the code
 	V2X_DRAW=1 $(PYTEST) tests/docs $(ARGS)
 
+.venv-site/.made: constraints.txt
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt zensical
+	@touch $@
+
+site: .venv-site/.made ## the documentation site in site/; a broken link or an absent page is an error
+	.venv-site/bin/zensical build --strict --clean
+
+$(VENV)/.dist: $(VENV)/.made constraints.txt
+	$(PIP) install -c constraints.txt hatchling
+	@touch $@
+
+dist: $(VENV)/.dist ## sdist and wheel in dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
 release-requirements: $(VENV)/.made constraints.txt pyproject.toml ## pin what a release installs, with the hash of every file
 	$(PYTHON) -m venv .venv-pins
 	.venv-pins/bin/python -m pip --disable-pip-version-check --quiet install uv
@@ -68,4 +84,4 @@ release-requirements: $(VENV)/.made constraints.txt pyproject.toml ## pin what a
 		--generate-hashes --no-emit-index-url --no-annotate --no-header -o release-requirements.txt
 
 clean: ## remove every environment and cache
-	rm -rf .venv .newest-websockets .venv-pins .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf .venv .newest-websockets .venv-pins .venv-site .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache dist build site
