@@ -1,0 +1,92 @@
+"""Texts of errors that a user can meet, read from the source: `…` stands for a value.
+
+A text belongs to a user if a command prints it, an HTTP answer or a refused handshake contains it, or a fixture raises
+it. Modules whose errors never leave the process by themselves are listed in `INTERNAL`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.peers import ROOT
+
+PLACEHOLDER = "…"
+# Errors with a text for a user, by the name of the class that is raised or of the function that is called.
+RAISED = {
+    "BadLine", "BlueSwitchError", "CaptureError", "ConfigError", "DemoError", "FaultError", "GatewayIdInUse",
+    "HTTPException", "InvalidControl", "LookupError", "NotFound", "NotSigned", "OSError", "OptionError",
+    "ProfileError", "RequestRejected", "RuntimeError", "ScenarioError", "Stalled", "StartError", "StoreError",
+    "SubscriptionRefused", "TimeoutError", "TlsSetupError", "ToolError", "UsageError", "ValueError",
+    "ConnectionError",
+}  # fmt: skip
+CALLED = {"fail", "reject", "respond", "report_error"}
+INTERNAL = (
+    "gateway/authority/", "gateway/bench/", "gateway/energy/forecast.py", "gateway/energy/planning/",
+    "gateway/energy/price.py", "gateway/commands/", "gateway/control/", "gateway/mqtt/commands.py",
+    "gateway/mqtt/quarantine.py", "gateway/store/journal.py", "gateway/csms/csms.py",
+    "emulators/battery/", "emulators/charger/hardware/", "emulators/charger/station/csms_link/link.py",
+    "emulators/charger/station/connector_sessions.py", "emulators/charger/station/maintenance/",
+    "emulators/runtime/memory_broker.py", "emulators/runtime/transports.py", "emulators/site/facility.py",
+    "emulators/world/network.py", "emulators/world/world.py", "emulators/world/parking_bay.py",
+    "emulators/world/multi_site.py", "protocols/exi/", "protocols/frozen.py", "protocols/v2gtp.py",
+    "protocols/iso15118/iso20/", "protocols/iso15118/iso2/", "protocols/iso15118/din/",
+    "protocols/iso15118/app_protocol.py", "protocols/ocpp/rpc.py", "protocols/ocpp/enums.py",
+    "protocols/ocpp/incoming.py", "protocols/sdp.py", "protocols/ports.py",
+)  # fmt: skip
+
+
+def messages() -> dict[str, str]:
+    """Return each text with the file and the line that has it."""
+    found: dict[str, str] = {}
+    for top in ("gateway", "emulators", "protocols"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if not name.startswith(INTERNAL):
+                for line, text in _of_module(path):
+                    found.setdefault(text, f"{name}:{line}")
+    return found
+
+
+def _of_module(path: Path) -> Iterator[tuple[int, str]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    constants = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        for argument in _arguments(node, path):
+            text = " ".join(_text(argument, constants).split())
+            if any(letter.isalpha() for letter in text.replace(PLACEHOLDER, "")) and " " in text:
+                yield node.lineno, text
+
+
+def _arguments(node: ast.AST, path: Path) -> list[ast.expr]:
+    """Return the expressions of the node that may be texts for a user."""
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and _name(node.exc) in RAISED:
+        return [*node.exc.args, *(one.value for one in node.exc.keywords)]
+    if isinstance(node, ast.Call) and _name(node) in CALLED:
+        return list(node.args)
+    return [node.value] if path.name == "lint.py" and isinstance(node, ast.Yield) and node.value else []
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+
+
+def _text(node: ast.expr, constants: dict[str, str]) -> str:
+    """Return the text of an expression with placeholders; "" for an expression without a text of its own."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(one.value) if isinstance(one, ast.Constant) else PLACEHOLDER for one in node.values)
+    if isinstance(node, ast.Name):
+        return constants.get(node.id, "")
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = _text(node.left, constants), _text(node.right, constants)
+        return (left or PLACEHOLDER) + (right or PLACEHOLDER)
+    return ""
