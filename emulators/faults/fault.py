@@ -16,6 +16,35 @@ EVSE_KINDS = ("meter-stuck", "meter-wrong-sign", "deaf", "ignores-car", "insulat
 VEHICLE_KINDS = ("frozen-soc", "silence", "wrong-sign", "late-frames")
 OTHER_KINDS = ("restart", "modem-reset", "clock-jump", "switch-stuck", "input-silent")
 KINDS = (*MESSAGE_KINDS, *LINK_KINDS, *BROKER_KINDS, *EVSE_KINDS, *VEHICLE_KINDS, *OTHER_KINDS)
+MEANINGS = {
+    "loss": "Messages are lost at `rate`; over MQTT only those of QoS 0",
+    "delay": "Messages are late by `value` s (without one: 0.1 to 1 s; over MQTT 0.1 to 2 s)",
+    "reorder": "A message arrives after the next one",
+    "duplicate": "A message arrives twice",
+    "split": "Bytes arrive in pieces of `value` bytes (default 1)",
+    "corruption": "One bit (ISO 15118, MQTT) or character (OCPP) of a message is changed",
+    "half-open": "Nothing is delivered, while the connection stays open",
+    "cut": "The connection ends",
+    "broker-stop": "The broker is stopped, and starts again with its sessions and retained messages",
+    "broker-wipe": "The broker is stopped, and starts again empty",
+    "broker-freeze": "The broker processes nothing, while connections stay open",
+    "meter-stuck": "The meter repeats its last reading",
+    "meter-wrong-sign": "The meter exchanges import and export",
+    "deaf": "The charger ignores set-points",
+    "ignores-car": "The charger ignores the limits of the vehicle",
+    "insulation": "The insulation monitor trips",
+    "internal": "The charger has an internal fault",
+    "weld": "The contactors are welded",
+    "frozen-soc": "The vehicle reports the same state of charge",
+    "silence": "The vehicle stops sending",
+    "wrong-sign": "The vehicle states its discharge limits as negative numbers",
+    "late-frames": "The vehicle responds late, by `value` s (default 1)",
+    "restart": "The gateway or the station restarts",
+    "modem-reset": "The network link of the station is reset",
+    "clock-jump": "The clock jumps by `value` s (default 3600)",
+    "switch-stuck": "The main switch does not move",
+    "input-silent": "The facility does not publish the input",
+}
 TARGET_PREFIXES: dict[str, tuple[str, ...]] = {  # a byte stream keeps its order, a text message is never split
     "split": ("iso15118:",),
     "reorder": ("ocpp:", "mqtt"),

@@ -98,6 +98,7 @@ class WorldClock:
         return self._running.world.scenario.start.timestamp() + self.now()
 
     async def sleep(self, seconds: float) -> None:
+        """Let virtual time pass, in a coroutine test."""
         await asyncio.sleep(seconds)
 
     def advance(self, seconds: float) -> None:
@@ -154,9 +155,11 @@ class Ev:
         return f": {self.bay.session_ends[-1]}" if self.bay.session_ends else ""
 
     async def plug(self) -> None:
+        """Plug the car in."""
         await self.bay.plug(self.car)
 
     async def unplug(self) -> None:
+        """Unplug the car."""
         await self.bay.unplug(self.car)
 
 
@@ -171,9 +174,11 @@ class Charger:
 
     @property
     def station(self) -> Station:
+        """The emulated station."""
         return self.world.stations[self.name]
 
     def bay(self, evse: int = 1) -> ParkingBay:
+        """Return the parking bay of an EVSE, with its power stage and meter."""
         return self.world.bays[f"{self.name}-{evse}"]
 
 
@@ -197,7 +202,9 @@ class GridHandle:
         self.grid.end("outage", self._running.runner.get_loop().time())
 
     def brown_out(self, voltage_pu: float, duration_s: float) -> None:
+        """Lower the voltage to a share of the nominal one."""
         self._add("brown-out", duration_s, voltage_pu)
 
     def frequency_step(self, hertz: float, duration_s: float) -> None:
+        """Change the frequency by a deviation in Hz."""
         self._add("frequency-step", duration_s, hertz)

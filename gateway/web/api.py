@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from gateway import __version__
@@ -76,6 +77,9 @@ def build(
     blue_switch.add(lending_routes, lending, now)
     router.include_router(lending_routes)
     app.include_router(router)
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.summary = route.description.partition("\n")[0].rstrip(".")
     app.add_exception_handler(LookupError, _failed)
     app.add_exception_handler(ValueError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -105,22 +109,27 @@ async def _invalid(_: Request, error: Exception) -> Response:
 def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService | None, raw_calls: bool) -> None:
     @router.get("/health")
     async def health() -> Row:
+        """Return the version and the OCPP versions that are served."""
         return {"status": "ok", "version": __version__, "protocols": admin.protocols()}
 
     @router.get("/stations")
     async def stations() -> list[Row]:
+        """Return all stations with connection, registration and EVSEs."""
         return admin.stations()
 
     @router.get("/stations/{station}")
     async def station(station: str) -> Row:
+        """Return one station."""
         return admin.station(station)
 
     @router.put("/stations/{station}")
     async def put_station(station: str, body: StationBody) -> Row:
+        """Register a station, or change its settings."""
         return await admin.put_station(station, body.model_dump(exclude_unset=True))
 
     @router.delete("/stations/{station}", status_code=204)
     async def delete_station(station: str) -> None:
+        """Remove a station; it is disconnected."""
         name = admin.station(station)["id"]  # in the case in which it is known
         await admin.delete_station(name)
         if commands is not None:
@@ -128,14 +137,17 @@ def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService |
 
     @router.get("/registration")
     async def registration() -> Row:
+        """Return the policy for stations that are not registered."""
         return admin.registration()
 
     @router.put("/registration")
     async def put_registration(body: RegistrationBody) -> Row:
+        """Set the policy for stations that are not registered."""
         return await admin.put_registration(body.model_dump())
 
     @router.post("/stations/{station}/call", responses=STATION_CALL)
     async def call(station: str, body: CallBody) -> Row:
+        """Send one OCPP call verbatim; requires `admin.raw_calls`."""
         admin.station(station)
         if not raw_calls:
             raise HTTPException(403, "raw OCPP calls bypass the control hierarchy; set admin.raw_calls = true")
@@ -153,6 +165,7 @@ def _transactions(router: APIRouter, admin: StationAdmin) -> None:
         active: bool | None = None,
         limit: Limit = 100,
     ) -> list[Row]:
+        """Return the transactions of a station, newest first."""
         return admin.transactions(station, id_token, active, limit)
 
     @router.get("/transactions")
@@ -162,44 +175,54 @@ def _transactions(router: APIRouter, admin: StationAdmin) -> None:
         active: bool | None = None,
         limit: Limit = 100,
     ) -> list[Row]:
+        """Return the transactions of all stations, newest first."""
         return admin.transactions(station, id_token, active, limit)
 
     @router.get("/reservations")
     async def all_reservations(station: str | None = None, limit: Limit = 100) -> list[Row]:
+        """Return reservations, newest first."""
         return admin.reservations(station, limit)
 
     @router.post("/stations/{station}/transactions/close-stale")
     async def close_stale(station: str, silent_s: Annotated[float, Query(ge=0)] = 0.0) -> Row:
+        """End active transactions without a message for `silent_s`; a message resumes one."""
         return {"closed": admin.close_stale(station, silent_s)}
 
     @router.get("/transactions/{ref:path}")
     async def one(ref: str) -> Row:
+        """Return one transaction."""
         return admin.transaction(ref)
 
     @router.get("/stations/{station}/reservations")
     async def reservations(station: str, limit: Limit = 100) -> list[Row]:
+        """Return the reservations of a station, newest first."""
         return admin.reservations(station, limit)
 
     @router.get("/reservations/{ref:path}")
     async def reservation(ref: str) -> Row:
+        """Return one reservation."""
         return admin.reservation(ref)
 
 
 def _tokens_and_messages(router: APIRouter, admin: StationAdmin) -> None:
     @router.get("/tokens")
     async def tokens() -> list[Row]:
+        """Return the registered idTokens."""
         return admin.tokens()
 
     @router.get("/tokens/{token:path}")
     async def token(token: str) -> Row:
+        """Return one idToken."""
         return admin.token(token)
 
     @router.put("/tokens/{token:path}")
     async def put_token(token: str, body: TokenBody) -> Row:
+        """Register an idToken, or change it."""
         return await admin.put_token(token, body.model_dump(exclude_unset=True) | {"status": body.status})
 
     @router.delete("/tokens/{token:path}", status_code=204)
     async def delete_token(token: str) -> None:
+        """Remove an idToken."""
         await admin.delete_token(token)
 
     @router.get("/messages")
@@ -220,21 +243,25 @@ def _tokens_and_messages(router: APIRouter, admin: StationAdmin) -> None:
 
     @router.get("/violations")
     async def violations(station: str | None = None) -> list[Row]:
+        """Return messages of stations that broke their schema."""
         return admin.violations(station)
 
 
 def _commands(router: APIRouter, service: GatewayService) -> None:
     @router.get("/sessions")
     async def sessions() -> list[Row]:
+        """Return the states of the EVSEs with a session."""
         found = (service.state(evse) for evse in service.evses())
         return [state.model_dump(mode="json") for state in found if state is not None and state.session is not None]
 
     @router.get("/evses/{evse}")
     async def evse(evse: str) -> Row:
+        """Return the state of an EVSE, as over MQTT."""
         return _or_missing(evse, service.state(evse))
 
     @router.get("/evses/{evse}/explain")
     async def explain(evse: str) -> Row:
+        """Return the layers of the control hierarchy in force at an EVSE, and the limiting constraint."""
         return _or_missing(evse, service.explain(evse))
 
     @router.post("/evses/{evse}/commands", openapi_extra=COMMAND_BODY)
@@ -255,6 +282,7 @@ def _commands(router: APIRouter, service: GatewayService) -> None:
 
     @router.get("/commands/{command_id}")
     async def command_result(command_id: str) -> Row:
+        """Return the first and the final result of a command."""
         first, final = await service.result(command_id)
         if first is None:
             raise LookupError(f"no command {command_id}")
@@ -262,6 +290,7 @@ def _commands(router: APIRouter, service: GatewayService) -> None:
 
     @router.get("/journal")
     async def journal(since: Moment = None, evse: str | None = None, limit: Limit = 1000) -> list[Row]:
+        """Return entries of the journal, oldest first."""
         given = {"since": since, "evse": evse, "limit": limit}
         selected: Row = {name: value for name, value in given.items() if value is not None}
         return [asdict(entry) for entry in await service.entries(**selected)]

@@ -29,11 +29,13 @@ def add(router: APIRouter, stations: StationAdmin, commands: GatewayService | No
 
     @router.post(EVSE + "/afrr-signal")
     async def afrr_signal(station: str, evse: int, body: AfrrSignalBody) -> Row:
+        """Forward a signal of the grid operator (AFRRSignal, 2.1)."""
         journal("aFRR signal", station, evse, signal=body.signal)
         return await stations.operations.afrr_signal(station, evse, body.signal)
 
     @router.post(EVSE + "/operation-mode")
     async def operation_mode(station: str, evse: int, body: OperationModeBody) -> Row:
+        """Run an EVSE in an operation mode in which the station determines its power (2.1); requires `admin.raw_calls`."""
         stations.station(station)
         if not raw_calls:
             raise HTTPException(403, "operation modes bypass the control hierarchy; set admin.raw_calls = true")
@@ -42,26 +44,31 @@ def add(router: APIRouter, stations: StationAdmin, commands: GatewayService | No
 
     @router.post(EVSE + "/allowed-energy-transfer")
     async def allowed_energy_transfer(station: str, evse: int, body: EnergyTransferBody) -> Row:
+        """Allow energy transfers in the active transaction (2.1)."""
         modes = [mode.value for mode in body.allowed_energy_transfer]
         journal("allowed energy transfer", station, evse, modes=modes)
         return await stations.operations.allow_energy_transfer(station, evse, modes)
 
     @router.post(EVSE + "/stop-transaction")
     async def stop_transaction(station: str, evse: int) -> Row:
+        """Stop the active transaction of an EVSE."""
         journal("stop of the transaction", station, evse)
         return await stations.operations.stop_transaction(station, evse)
 
     @router.post(STATION + "/renew-password")
     async def renew_password(station: str) -> Row:
+        """Set a new random password at the station; it is not shown."""
         journal("new password", station)
         return await stations.operations.renew_password(station)
 
     @router.get(STATION + "/der-controls")
     async def der_controls(station: str) -> list[Row]:
+        """Return the DER controls that the station reports (2.1)."""
         return await stations.operations.der_controls(station)
 
     @router.post(STATION + "/der-controls")
     async def set_der_control(station: str, body: DerControlBody) -> Row:
+        """Set a DER control (2.1)."""
         journal(f"DER control {body.controlType.value}", station, control=body.model_dump(mode="json"))
         kind = body.controlType.value
         return await stations.operations.set_der_control(station, body.controlId, kind, body.control, body.isDefault)
@@ -73,6 +80,7 @@ def add(router: APIRouter, stations: StationAdmin, commands: GatewayService | No
         kind: Annotated[v21.DERControlEnumType | None, Query(alias="controlType")] = None,
         number: Annotated[str | None, Query(alias="controlId", max_length=36)] = None,
     ) -> Row:
+        """Clear the matching DER controls (2.1)."""
         control = None if kind is None else kind.value
         journal("clearing of DER controls", station, isDefault=default, controlType=control, controlId=number)
         return await stations.operations.clear_der_controls(station, default, control, number)
