@@ -67,6 +67,7 @@ docs: $(VENV)/.dev ## draw the documents that come from the code
 	@touch $@
 
 site: .venv-site/.made ## the documentation site in site/; a broken link or an absent page is an error
+	.venv-site/bin/python -m tests.site_pages
 	.venv-site/bin/zensical build --strict --clean
 
 $(VENV)/.dist: $(VENV)/.made constraints.txt
