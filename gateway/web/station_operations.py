@@ -35,7 +35,7 @@ def add(router: APIRouter, stations: StationAdmin, commands: GatewayService | No
 
     @router.post(EVSE + "/operation-mode")
     async def operation_mode(station: str, evse: int, body: OperationModeBody) -> Row:
-        """Run an EVSE in an operation mode in which the station determines its power (2.1); requires `admin.raw_calls`."""
+        """Run an EVSE in a mode in which the station determines its power (2.1); requires `admin.raw_calls`."""
         stations.station(station)
         if not raw_calls:
             raise HTTPException(403, "operation modes bypass the control hierarchy; set admin.raw_calls = true")

@@ -1,4 +1,4 @@
-"""Alert rules and configuration of Prometheus, by promtool; queries run in `tests/docs/test_facility_quick_start.py`."""
+"""Alert rules and configuration of Prometheus, by promtool; `tests/docs/test_facility_quick_start.py` runs queries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ pytestmark = pytest.mark.peer
 
 def promtool(*arguments: str | Path, cwd: Path = FOLDER) -> str:
     done = subprocess.run(
-        [program("promtool", "prometheus"), *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+        [program("promtool", "prometheus"), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -36,7 +41,9 @@ def test_the_unit_test_of_the_rules_passes() -> None:
 
 def test_every_alert_is_silent_in_one_case_and_fires_in_another() -> None:
     names = {rule["alert"] for rule in RULES}
-    silent, firing = ({one["alertname"]: bool(one.get("exp_alerts")) for one in case["alert_rule_test"]} for case in CASES)
+    silent, firing = (
+        {one["alertname"]: bool(one.get("exp_alerts")) for one in case["alert_rule_test"]} for case in CASES
+    )
     assert silent == dict.fromkeys(names, False)
     assert firing == dict.fromkeys(names, True)
 

@@ -49,5 +49,8 @@ def shell_lines(block: Block) -> list[str]:
 
 
 LINES_OF_SIM = {
-    line.split()[2] for block in all_blocks("sh", "", "yaml") for line in shell_lines(block) if line.startswith("v2x sim ")
+    line.split()[2]
+    for block in all_blocks("sh", "", "yaml")
+    for line in shell_lines(block)
+    if line.startswith("v2x sim ")
 }

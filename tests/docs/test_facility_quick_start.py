@@ -46,7 +46,9 @@ def quick_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
             started.start(gateway)
             started.until("the gateway listens", lambda: '"ready"' in started.output("gateway"))
             started.start(charger, "--json")
-            started.until("a station", lambda: any(one["connection"] == "connected" for one in published(started, "state")))
+            started.until(
+                "a station", lambda: any(one["connection"] == "connected" for one in published(started, "state"))
+            )
             started.start(ev, "--json")
             yield started
 
@@ -73,8 +75,8 @@ def test_a_query_of_the_dashboard_and_the_alerts_has_series(quick_start: Program
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as prometheus:  # fmt: skip
         try:
-            quick_start.run(f"{publish} -t {root}/CP1-1/cmd/discharge -m '{{\"id\": \"q1\", \"power_w\": 3000}}'")
-            quick_start.run(f"{publish} -t {root}/CP9-1/cmd/discharge -m '{{\"id\": \"q2\", \"power_w\": 3000}}'")
+            quick_start.run(f'{publish} -t {root}/CP1-1/cmd/discharge -m \'{{"id": "q1", "power_w": 3000}}\'')
+            quick_start.run(f'{publish} -t {root}/CP9-1/cmd/discharge -m \'{{"id": "q2", "power_w": 3000}}\'')
             empty = dict(QUERIES)
 
             def all_have_series() -> bool:

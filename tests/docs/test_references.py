@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -35,7 +36,7 @@ def openapi() -> dict[str, Any]:
         pass
 
     service: Any = NoService()
-    return build(cast(StationAdmin, service), service, lending=cast(VehicleLending, service)).openapi()
+    return build(cast("StationAdmin", service), service, lending=cast("VehicleLending", service)).openapi()
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -58,8 +59,9 @@ def test_the_admin_api() -> None:
     lines = [
         "# Admin API",
         "",
-        "Generated from the code by `make docs`; the running gateway serves the same as OpenAPI at `/openapi.json`. Every request needs",
-        "the bearer token ([access and answers](ocpp.md#the-admin-api)). Members of a body that are not marked are optional.",
+        "Generated from the code by `make docs`; the running gateway serves the same as OpenAPI at `/openapi.json`.",
+        "Every request needs the bearer token ([access and answers](ocpp.md#the-admin-api)). Members of a body with an",
+        "asterisk are required.",
         "",
         "```sh",
         'curl -H "Authorization: Bearer $(cat admin-token)" http://127.0.0.1:9001/admin/v1/stations',
@@ -93,8 +95,8 @@ def test_the_scenarios() -> None:
     lines = [
         "# Scenarios",
         "",
-        "Generated from the code by `make docs`. `v2x sim NAME --report DIR` runs one of them. [Simulation](simulation.md) describes the",
-        "format and the figures that are expected.",
+        "Generated from the code by `make docs`. `v2x sim NAME --report DIR` runs one of them.",
+        "[Simulation](simulation.md) describes the format and the figures that are expected.",
         "",
         "| scenario | what happens | simulated | expectations |",
         "|---|---|---|---|",
@@ -137,8 +139,8 @@ def test_fixtures_marks_options_and_faults() -> None:
         "",
         "## Faults",
         "",
-        "`v2x_fault(kind, target, duration_s=..., rate=..., value=...)`, `[[fault]]` of a scenario, or a line of `v2x sim --live`. Without a",
-        "target, faults of messages act on MQTT.",
+        "`v2x_fault(kind, target, duration_s=..., rate=..., value=...)`, `[[fault]]` of a scenario, or a line of",
+        "`v2x sim --live`. Without a target, faults of messages act on MQTT.",
         "",
         "| kind | effect | targets |",
         "|---|---|---|",
@@ -152,11 +154,11 @@ def test_fixtures_marks_options_and_faults() -> None:
 
 def _fixtures() -> Iterator[tuple[str, str, str]]:
     for node in ast.parse(PLUGIN.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef) and any(ast.unparse(one) == "pytest.fixture" for one in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and any(
+            ast.unparse(one) == "pytest.fixture" for one in node.decorator_list
+        ):
             kind = ast.unparse(node.returns) if node.returns else ""
-            yield node.name, kind.removeprefix("Iterator[").removesuffix("]" if kind.startswith("Iterator[") else ""), (
-                ast.get_docstring(node) or ""
-            )
+            yield node.name, re.sub(r"^Iterator\[(.*)\]$", r"\1", kind), ast.get_docstring(node) or ""
 
 
 def _members(handle: type) -> Iterator[tuple[str, str]]:
