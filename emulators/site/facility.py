@@ -81,6 +81,7 @@ class Facility:
 
     @property
     def root(self) -> str:
+        """Root of the topics of the site."""
         return f"v2x/1/{self.site_id}"
 
     async def run(self) -> None:

@@ -15,7 +15,6 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from gateway import __version__
@@ -55,7 +54,7 @@ def build(
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the application, which is open to every client; `raw_calls` enables the raw OCPP route."""
-    app = FastAPI(
+    app = AdminApi(
         title="v2x-gateway admin API",
         version=__version__,
         docs_url=None,
@@ -77,13 +76,22 @@ def build(
     blue_switch.add(lending_routes, lending, now)
     router.include_router(lending_routes)
     app.include_router(router)
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            route.summary = route.description.partition("\n")[0].rstrip(".")
     app.add_exception_handler(LookupError, _failed)
     app.add_exception_handler(ValueError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
+
+
+class AdminApi(FastAPI):
+    """Application whose OpenAPI document has the first line of a route's description as its summary."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Implement `FastAPI`."""
+        document = super().openapi()
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                operation["summary"] = operation["description"].partition("\n")[0].rstrip(".")
+        return document
 
 
 class VisibleJson(JSONResponse):

@@ -106,7 +106,7 @@ def test_the_configuration_fits_the_services(config: Config) -> None:
 
 
 def test_the_access_list_is_that_of_the_configuration(config: Config) -> None:
-    assert (DEPLOY / "compose" / "mosquitto.acl").read_text() == operator_actions.mqtt_acl(config) + "\n"
+    assert (DEPLOY / "compose" / "mosquitto.acl").read_text() == operator_actions.mqtt_acl(config)
 
 
 def test_prometheus_reads_the_admin_port_with_the_token(config: Config) -> None:
