@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 TOGETHER = (
+    "tests/docs/test_facility_quick_start.py",
     "tests/interop/test_josev.py",
     "tests/interop/test_programs.py",
     "tests/protocols/exi/test_declarations.py",
@@ -32,7 +33,8 @@ WAITING = (
     "tests/emulators/world/test_sockets.py",
     "tests/gateway/cli/test_gateway_process.py",
     "tests/scenarios/test_discharge_end_to_end.py::test_the_demo_over_real_sockets",
-    "tests/scenarios/test_discharge_end_to_end.py::test_separate_processes",
+    "tests/docs/test_facility_quick_start.py",
+    "tests/docs/test_quick_starts.py::test_a_hardware_vendor",
 )
 LONGEST = (  # in the order of the run; the peer's session timers need a core, so tests of one process run beside them
     "tests/interop/test_josev.py",

@@ -136,3 +136,5 @@ def test_the_page(quick_start: Programs) -> None:
     transaction = [one["message"][3]["eventType"] for one in sent if one["event"] == "Ocpp" and one["message"][0] == 2
                    and one["message"][2] == "TransactionEvent"]  # fmt: skip
     assert [transaction[0], transaction[-1]] == ["Started", "Ended"]
+    quick_start.until("the station is away", lambda: published(quick_start, "state")[-1]["connection"] == "offline")
+    assert "Traceback" not in "\n".join(quick_start.interrupt("gateway"))

@@ -1,17 +1,14 @@
-"""One discharge from MQTT to the battery: in virtual time, as one process, and as four processes with Mosquitto."""
+"""One discharge from MQTT to the battery, in virtual time and as one process.
+
+`tests/docs/test_facility_quick_start.py` runs it as four processes with Mosquitto.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +16,6 @@ import pytest
 
 from emulators.scenario.loading import parse
 from emulators.world import World
-from tests.gateway.mqtt.facility import free_port, mosquitto
-from tests.peers import program
 
 pytestmark = pytest.mark.virtual_time
 
@@ -136,120 +131,6 @@ def test_the_demo_over_real_sockets() -> None:
     assert figures["soc_end_pct"] < figures["soc_start_pct"]
     assert set(figures["messages"]) == {"iso15118", "ocpp", "mqtt"}
     assert min(figures["messages"].values()) > 20
-
-
-@dataclass
-class Process:
-    """A running command, with its output in a file, so that it never blocks on a pipe."""
-
-    running: subprocess.Popen[bytes]
-    output: Path
-
-    def interrupted(self) -> list[str]:
-        """Press Ctrl-C; return the lines of its output."""
-        self.running.send_signal(signal.SIGINT)
-        assert self.running.wait(20) in (0, 130)
-        return self.output.read_text().splitlines()
-
-
-@contextmanager
-def process(folder: Path, *arguments: str) -> Iterator[Process]:
-    output = folder / f"{arguments[0]}.log"
-    with output.open("wb") as stream:
-        running = subprocess.Popen([sys.executable, "-m", "gateway.cli", *arguments], stdout=stream, stderr=stream)
-    try:
-        yield Process(running, output)
-    finally:
-        running.kill()
-        running.wait(10)
-
-
-def listening(port: int, host: str = "127.0.0.1") -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection((host, port), 0.2).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"nothing listens on {host}:{port}")
-
-
-@pytest.mark.peer
-def test_separate_processes_and_mosquitto(tmp_path: Path) -> None:
-    ocpp, secc = free_port(), free_port()
-    with mosquitto(tmp_path) as broker:
-        (tmp_path / "gateway.toml").write_text(
-            f"""
-            [site]
-            id = "shelter-1"
-            min_soc_pct = 30
-            [mqtt]
-            url = "mqtt://127.0.0.1:{broker.port}"
-            [ocpp]
-            listen = "127.0.0.1:{ocpp}"
-            security_profile = 0
-            [[stations]]
-            id = "CP1"
-            """
-        )
-        root = "v2x/1/shelter-1/evse/CP1-1"
-
-        def received(topic: str, count: int, wait_s: int = 20) -> list[dict[str, Any]]:
-            tool = program("mosquitto_sub", "mosquitto-clients")
-            done = subprocess.run(
-                [tool, "-p", str(broker.port), "-t", f"{root}/{topic}", "-C", str(count), "-W", str(wait_s)],
-                capture_output=True, text=True, timeout=wait_s + 10, check=False,
-            )  # fmt: skip
-            return [json.loads(line) for line in done.stdout.splitlines()]
-
-        def wait_for_state(reached: Any) -> dict[str, Any]:
-            deadline = time.monotonic() + 30
-            state: dict[str, Any] = {}
-            while time.monotonic() < deadline:
-                found = received("state", 1, 5)
-                state = found[0] if found else {}
-                if state and reached(state):
-                    return state
-                time.sleep(0.1)
-            raise AssertionError(f"the state stayed {state}")
-
-        with process(tmp_path, "gateway", "-c", str(tmp_path / "gateway.toml")) as gateway:
-            listening(ocpp)
-            csms, address = f"ws://127.0.0.1:{ocpp}/ocpp", f"127.0.0.1:{secc}"
-            with process(tmp_path, "charger", "--csms", csms, "--id", "CP1", "--secc", address, "--json") as charger:
-                wait_for_state(lambda state: state["connection"] == "connected")
-                with process(tmp_path, "ev", "--connect", address, "--soc", "80", "--json") as car:
-                    wait_for_state(lambda state: state["available"]["max_discharge_w"] > 0)
-                    results = subprocess.Popen(
-                        [program("mosquitto_sub", "mosquitto-clients"), "-p", str(broker.port), "-t", f"{root}/result",
-                         "-C", "2", "-W", "30"],
-                        stdout=subprocess.PIPE, text=True,
-                    )  # fmt: skip
-                    time.sleep(0.3)  # until it has subscribed
-                    order = {"id": "first", "power_w": 5000, "lease_s": 6}
-                    publish = program("mosquitto_pub", "mosquitto-clients")
-                    command = [publish, "-p", str(broker.port), "-q", "1", "-t", f"{root}/cmd/discharge"]
-                    subprocess.run([*command, "-m", json.dumps(order)], check=True, timeout=10)
-                    output, _ = results.communicate(timeout=40)
-                    first, final = (json.loads(line) for line in output.splitlines())
-                    assert (first["status"], first["effective_w"]) == ("accepted", -5000)
-                    assert final["status"] == "achieved"
-                    assert final["measured"]["power_w"] < -4500
-                    after = wait_for_state(lambda state: state["effective_w"] == 0 and state["setpoint_w"] == 0)
-                    assert after["session_state"] == "in_session"
-                    last = json.loads(car.interrupted()[-1])
-                    assert last["event"] == "Summary"
-                    assert last["ok"] is True
-                    assert last["energy_out_wh"] > 3
-                wait_for_state(lambda state: state["session_state"] == "available")
-                ended = [json.loads(line) for line in charger.interrupted()]
-                events = [one["message"][3] for one in ended if one["event"] == "Ocpp" and one["message"][0] == 2
-                          and one["message"][2] == "TransactionEvent"]  # fmt: skip
-                assert [events[0]["eventType"], events[-1]["eventType"]] == ["Started", "Ended"]
-            wait_for_state(lambda state: state["connection"] == "offline")
-            assert "Traceback" not in "\n".join(gateway.interrupted())
 
 
 @pytest.mark.parametrize(
