@@ -31,12 +31,13 @@ demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one 
 test: $(VENV)/.dev ## the tests; what needs Mosquitto, Java, Node or PostgreSQL skips with the reason if absent
 	$(PYTEST) -m 'not soak and not benchmark' -n 3 $(ARGS)
 
-check: $(VENV)/.dev site ## ruff, mypy --strict, import-linter, import circles, the documentation site
+check: $(VENV)/.dev ## ruff, mypy --strict, import-linter, import circles, the documentation site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.import_circles
+	$(MAKE) site
 
 soak: $(VENV)/.dev ## all tests with all their examples, the long runs (fuzzing, kill rounds), mutants
 	V2X_SOAK=1 $(PYTEST) -m 'not benchmark' --timeout=0 -p no:xdist $(ARGS)
@@ -61,14 +62,13 @@ peers: $(VENV)/.dev ## install the foreign implementations that the tests use, i
 docs: $(VENV)/.dev ## draw the documents that come from the code
 	V2X_DRAW=1 $(PYTEST) tests/docs $(ARGS)
 
-.venv-site/.made: constraints.txt
-	$(PYTHON) -m venv .venv-site
-	.venv-site/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt zensical
+$(VENV)/.site: $(VENV)/.made constraints.txt
+	$(PIP) install -c constraints.txt zensical
 	@touch $@
 
-site: .venv-site/.made ## the documentation site in site/; a broken link or an absent page is an error
-	.venv-site/bin/python -m tests.site_pages
-	.venv-site/bin/zensical build --strict --clean
+site: $(VENV)/.site ## the documentation site in site/; a broken link or an absent page is an error
+	$(BIN)/python -m tests.site_pages
+	$(BIN)/zensical build --strict --clean
 
 $(VENV)/.dist: $(VENV)/.made constraints.txt
 	$(PIP) install -c constraints.txt hatchling
@@ -85,4 +85,4 @@ release-requirements: $(VENV)/.made constraints.txt pyproject.toml ## pin what a
 		--generate-hashes --no-emit-index-url --no-annotate --no-header -o release-requirements.txt
 
 clean: ## remove every environment and cache
-	rm -rf .venv .newest-websockets .venv-pins .venv-site .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache dist build site
+	rm -rf .venv .newest-websockets .venv-pins .peers .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache dist build site
