@@ -58,7 +58,7 @@ def _of_module(path: Path) -> Iterator[tuple[int, str]]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    for node in ast.walk(tree):
+    for node in (one for one in ast.walk(tree) if isinstance(one, ast.stmt | ast.expr)):
         for argument in _arguments(node, path):
             text = " ".join(_text(argument, constants).split())
             if any(letter.isalpha() for letter in text.replace(PLACEHOLDER, "")) and " " in text:
