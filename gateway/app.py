@@ -90,6 +90,7 @@ class Gateway:
     lending_service: VehicleLendingService | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
+    web_port: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may connect
 
 
@@ -118,12 +119,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.csms is not None:
                 built.csms.restore(kept)
             if built.csms is not None and parts.listen:
-                running.append(tasks.create_task(_listen(built.csms, built), name="ocpp"))
-                await built.ready.wait()
-            if built.csms is not None and parts.listen and config.admin.listen is not None:
-                admin_ready = asyncio.Event()
-                running.append(tasks.create_task(_serve_admin(built, built.csms, admin_ready), name="admin"))
-                await admin_ready.wait()
+                await _start_servers(built, built.csms, tasks, running)
             built.ready.set()
             try:
                 yield built
@@ -292,6 +288,20 @@ def _lending_service(
     )
 
 
+async def _start_servers(
+    built: Gateway, csms: Csms, tasks: asyncio.TaskGroup, running: list[asyncio.Task[None]]
+) -> None:
+    """Listen for stations, and serve the admin API and the page where they are configured."""
+    running.append(tasks.create_task(_listen(csms, built), name="ocpp"))
+    await built.ready.wait()
+    configured = ((built.config.admin.listen, _serve_admin, "admin"), (built.config.web.listen, _serve_page, "page"))
+    for listen, serve, name in configured:
+        if listen is not None:
+            serving = asyncio.Event()
+            running.append(tasks.create_task(serve(built, csms, serving), name=name))
+            await serving.wait()
+
+
 async def _listen(csms: Csms, built: Gateway) -> None:
     def ready(port: int) -> None:
         built.ocpp_port = port
@@ -327,6 +337,35 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
         await server.serve(guarded, host, port, ready=ready)
     except OSError as error:
         raise StartError(f"admin.listen: cannot listen on {section.listen}: {error.strerror or error}") from error
+
+
+async def _serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
+    from gateway.config.page import settings_rows, web_tokens
+    from gateway.csms.admin import Admin
+    from gateway.web import server
+    from gateway.web.page import access, application, readouts
+
+    section = built.config.web
+    assert section.listen is not None
+    host, port = host_and_port(section.listen)
+    service, now = built.service, built.clock.now
+    sources = readouts.Sources(
+        service, Admin(csms), built.mqtt.connected.is_set, settings_rows(built.config), built.clock.wall
+    )
+    sessions = access.Sessions(web_tokens(section), now)
+    page = application.Page(sources, sessions, list(section.languages), service.security, now)
+    guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)
+    app = access.SecurityHeaders(guarded, tls=section.login_required)
+
+    def ready(taken: int) -> None:
+        built.web_port = taken
+        serving.set()
+
+    tls = (str(section.cert), str(section.key)) if section.cert is not None else None
+    try:
+        await server.serve(app, host, port, tls=tls, ready=ready, stopping=page.streams.close)
+    except OSError as error:
+        raise StartError(f"web.listen: cannot listen on {section.listen}: {error.strerror or error}") from error
 
 
 async def _drain(built: Gateway) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
+from gateway.commands.decision import CommandDecision
 from gateway.commands.intake import CommandIntake
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.recovery import Recovery
@@ -31,7 +32,7 @@ from gateway.control.settings import ServiceSettings
 from gateway.control.site_input import InputHandlers, SiteInputs
 from gateway.energy.service import EnergyService
 from gateway.housekeeping import Housekeeping
-from gateway.model.command import Channel, Submission
+from gateway.model.command import Channel, Malformed, Submission, parse
 from gateway.model.event import Event, SecurityNoticed, StationRemoved
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
@@ -39,7 +40,7 @@ from gateway.model.result import Result, Status
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
 from gateway.store.journal import IdempotencyCache, Journal
-from gateway.views import EvseReading, StateViews
+from gateway.views import EvseReading, PowerFlow, StateViews
 from protocols.ports import Clock
 
 FLUSH_S = 2.0  # for the journal when the gateway stops
@@ -112,6 +113,13 @@ class GatewayService:
         """Return the first result of a command. Never raises for what was sent."""
         await self.ready.wait()
         return await self._intake.submit(submission)
+
+    def preview(self, submission: Submission) -> CommandDecision:
+        """Return what a command would get now. It is not journalled and does not act."""
+        parsed = parse(submission)
+        if isinstance(parsed, Malformed):
+            return CommandDecision.refusal(parsed.reason)
+        return self._arbiter.decide(submission.evse, *parsed, self._clock.wall())
 
     async def result(self, command_id: str) -> tuple[Result | None, Result | None]:
         """Return the first and the final result of a command, None for what it has not (or is not known)."""
@@ -238,6 +246,10 @@ class GatewayService:
     def site_state(self) -> SiteState:
         """Return the site as one group."""
         return self._views.site_state()
+
+    def power_flow(self) -> PowerFlow:
+        """Return the measured powers of the site."""
+        return self._views.power_flow()
 
     def site_telemetry(self, seq: int) -> SiteTelemetry:
         """Return all EVSEs together."""

@@ -16,7 +16,7 @@ from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.reason import Code, because
 from gateway.model.result import Layer
-from gateway.model.site import Grid, InputKind, Site
+from gateway.model.site import Grid, InputKind, Load, Pv, Site, Storage
 from gateway.model.state import (
     CommandState,
     Connection,
@@ -56,6 +56,17 @@ class EvseReading:
     soc_pct: float | None
     charged_wh: float | None
     discharged_wh: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PowerFlow:
+    """Measured powers of a site, W; None without a fresh reading. Grid: + import. Storage and vehicles: + charge."""
+
+    grid_w: float | None
+    pv_w: float | None
+    load_w: float | None
+    storage_w: float | None
+    vehicles_w: float | None
 
 
 class StateViews:
@@ -192,6 +203,19 @@ class StateViews:
             left = headroom(limits_of(self._site), shared.base)
             charge_w, discharge_w = min(charge_w, max(0.0, left.high_w)), min(discharge_w, max(0.0, -left.low_w))
         return Limits(max_charge_w=charge_w, max_discharge_w=discharge_w)
+
+    def power_flow(self) -> PowerFlow:
+        """Return the measured powers of the site. Without a load meter the load follows from the others."""
+        inputs, now = self._site.inputs, self._clock.now()
+        grid, pv, load = inputs.fresh(Grid, now), inputs.fresh(Pv, now), inputs.fresh(Load, now)
+        storage = inputs.fresh(Storage, now)
+        grid_w, pv_w = grid.power_w if grid else None, pv.power_w if pv else None
+        storage_w = storage.power_w if storage else None
+        vehicles_w = _total(state.evse.power_w for state in self._registry)
+        load_w = load.power_w if load else None
+        if load_w is None and grid_w is not None:
+            load_w = max(0.0, grid_w + (pv_w or 0.0) - (storage_w or 0.0) - (vehicles_w or 0.0))
+        return PowerFlow(grid_w, pv_w, load_w, storage_w, vehicles_w)
 
     def site_telemetry(self, seq: int) -> SiteTelemetry:
         """Return all EVSEs together; energies are of those that measure."""

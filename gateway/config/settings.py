@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ EvseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,64
 StationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,48}$")]
 Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -306,10 +308,50 @@ class AdminSection(Section):
     def _guarded(self) -> AdminSection:
         if self.listen is not None:
             host, _ = host_and_port(self.listen)
-            if host not in ("127.0.0.1", "::1", "localhost") and not self.token:
+            if host not in LOOPBACK and not self.token:
                 raise ValueError(f"listening on {host} needs a token; remove token = false")
         if self.token_file is not None and not self.token:
             raise ValueError("token_file has no effect with token = false; remove one of them")
+        return self
+
+
+class WebSection(Section):
+    """Web page for people. docs/security.md describes who has access."""
+
+    listen: str | None = Field(default=None, description="address:port; absent: no page")
+    languages: Annotated[list[Literal["en", "ja", "de"]], Field(min_length=1)] = Field(
+        default=["en", "ja", "de"], description="languages offered; the first where the browser prefers none of them"
+    )
+    hosts: list[str] = Field(
+        default_factory=list, description="host names under which it is served, besides IP addresses and localhost"
+    )
+    cert: Path | None = Field(default=None, description="certificate chain (PEM); with it, the page is served with TLS")
+    key: Path | None = Field(default=None, description="its key (PEM)")
+    behind_proxy: bool = Field(
+        default=False, description="a reverse proxy on this network terminates TLS; login is required everywhere"
+    )
+    operator_token_file: Path | None = Field(
+        default=None, description="file with the token of operators, who command; required where login is required"
+    )
+    viewer_token_file: Path | None = Field(default=None, description="file with the token of viewers; absent: none")
+
+    @property
+    def login_required(self) -> bool:
+        """Everywhere but on loopback without a proxy."""
+        return self.listen is not None and (self.behind_proxy or host_and_port(self.listen)[0] not in LOOPBACK)
+
+    @model_validator(mode="after")
+    def _guarded(self) -> WebSection:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together; set both or none")
+        if not self.login_required:
+            if self.operator_token_file is not None or self.viewer_token_file is not None:
+                raise ValueError("token files have no effect on loopback without behind_proxy; remove them")
+            return self
+        if self.cert is None and not self.behind_proxy:
+            raise ValueError(f"listening on {self.listen} needs cert and key, or behind_proxy = true")
+        if self.operator_token_file is None:
+            raise ValueError("login is required; set operator_token_file")
         return self
 
 
@@ -432,6 +474,7 @@ class Config(BaseSettings):
     ocpp: OcppSection = OcppSection()
     stations: list[StationEntry] = Field(default_factory=list)
     admin: AdminSection = AdminSection()
+    web: WebSection = WebSection()
     store: StoreSection = StoreSection()
     commands: CommandsSection = CommandsSection()
     users: list[UserEntry] = Field(default_factory=list)
@@ -476,11 +519,16 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _distinct_ports(self) -> Config:
-        if self.admin.listen is not None:
-            (host, port), (other, its) = host_and_port(self.admin.listen), host_and_port(self.ocpp.listen)
-            anywhere = {"0.0.0.0", "::"}
+        listening = {
+            "ocpp.listen": self.ocpp.listen,
+            "admin.listen": self.admin.listen,
+            "web.listen": self.web.listen,
+        }
+        used = [(key, *host_and_port(listen)) for key, listen in listening.items() if listen is not None]
+        anywhere = {"0.0.0.0", "::"}
+        for (first, host, port), (second, other, its) in combinations(used, 2):
             if port and port == its and (host == other or {host, other} & anywhere):
-                raise ValueError(f"admin.listen: port {port} is that of ocpp.listen; choose another one")
+                raise ValueError(f"{second}: port {port} is that of {first}; choose another one")
         return self
 
 

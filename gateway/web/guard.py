@@ -50,6 +50,9 @@ class Refused(Exception):
 class Guard:
     """ASGI application in front of another one; `report` receives security events, `now` is monotonic time."""
 
+    content_type = "application/json"
+    key = "admin.hosts"
+
     def __init__(self, app: ASGIApp, access: Access, report: Callable[[str], None], now: Callable[[], float]) -> None:
         self._app, self._access, self._report, self._now = app, access, report, now
         self._hosts = {host.casefold() for host in access.hosts} | {"localhost"}
@@ -66,12 +69,12 @@ class Guard:
             headers = Headers(scope=scope)
             _check_repeated(headers)
             self._check_host(headers)
-            _check_origin(headers)
+            self._check_origin(headers, scope)
             self._authenticate(headers, scope)
             if not (scope["path"] + unquote(scope["query_string"].decode("ascii", "replace"))).isprintable():
                 raise Refused(400, "the path or the query has control characters")
             if _has_body(headers):
-                _check_type(headers)
+                self._check_type(headers)
                 await self._read(body, headers, receive)
             await self._app(scope, body.replay(receive), send)
         except Refused as refused:
@@ -90,7 +93,19 @@ class Guard:
         except ValueError:
             name = ""
         if name not in self._hosts and not _is_address(name):
-            raise Refused(421, "this host name is not served; list it in admin.hosts")
+            raise Refused(421, f"this host name is not served; list it in {self.key}")
+
+    def _check_origin(self, headers: Headers, scope: Scope) -> None:
+        """Refuse what a browser sends for a page of another origin."""
+        origin = headers.get("origin")
+        if origin is not None and _netloc(origin) != headers.get("host", "").casefold():
+            raise Refused(403, "requests of other origins are not served")
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise Refused(403, "requests of other sites are not served")
+
+    def _check_type(self, headers: Headers) -> None:
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != self.content_type:
+            raise Refused(415, f"a body has the content type {self.content_type}")
 
     def _authenticate(self, headers: Headers, scope: Scope) -> None:
         token = self._access.token
@@ -112,7 +127,7 @@ class Guard:
         raise Refused(401, "this API requires a bearer token", WWW_Authenticate="Bearer")
 
     async def _read(self, body: _Body, headers: Headers, receive: Receive) -> None:
-        """Read the body; Refused if it is too large, too slow or not unambiguous JSON."""
+        """Read the body; Refused if it is too large, too slow or malformed."""
         if int(headers.get("content-length", "0")) > MAX_BODY:
             raise Refused(413, f"a body has at most {MAX_BODY} bytes")
         try:
@@ -122,8 +137,12 @@ class Guard:
                     more = self._add(body, await receive())
         except TimeoutError:
             raise Refused(408, f"the body was not complete within {BODY_WITHIN_S:g} s", Connection="close") from None
+        self._verify(bytes(body.content))
+
+    def _verify(self, content: bytes) -> None:
+        """Refuse a body that is not unambiguous JSON."""
         try:
-            strict_json.loads(bytes(body.content))
+            strict_json.loads(content)
         except (ValueError, RecursionError) as error:
             raise Refused(400, f"the body is not JSON: {error}") from None
 
@@ -168,15 +187,6 @@ def _check_repeated(headers: Headers) -> None:
             raise Refused(400, f"the header {name} is repeated")
 
 
-def _check_origin(headers: Headers) -> None:
-    """Refuse what a browser sends for a page of another origin."""
-    origin = headers.get("origin")
-    if origin is not None and _netloc(origin) != headers.get("host", "").casefold():
-        raise Refused(403, "requests of other origins are not served")
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise Refused(403, "requests of other sites are not served")
-
-
 def _netloc(origin: str) -> str:
     """Return host and port of an origin, "" where it has none."""
     try:
@@ -187,11 +197,6 @@ def _netloc(origin: str) -> str:
 
 def _has_body(headers: Headers) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-
-
-def _check_type(headers: Headers) -> None:
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refused(415, "a body has the content type application/json")
 
 
 def _is_address(name: str) -> bool:

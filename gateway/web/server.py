@@ -98,8 +98,12 @@ async def serve(
     *,
     tls: tuple[str, str] | None = None,
     ready: Callable[[int], None] | None = None,
+    stopping: Callable[[], None] | None = None,
 ) -> None:
-    """Listen until cancelled; `ready` is called with the port. Raises OSError where the address is not available."""
+    """Listen until cancelled; `ready` is called with the port, `stopping` before open responses are waited for.
+
+    Raises OSError where the address is not available.
+    """
     config = uvicorn.Config(
         app,
         host=host,
@@ -123,6 +127,8 @@ async def serve(
     try:
         await asyncio.shield(task)
     finally:
+        if stopping is not None:
+            stopping()
         server.should_exit = True
         try:
             await task

@@ -1,0 +1,70 @@
+"""Server-sent events: each client receives the latest state of its view, at most once a second.
+
+A client that reads slowly only misses states in between: the next one is rendered when the last one has been sent. What
+several clients show is rendered once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+
+INTERVAL_S = 1.0
+ALIVE_AFTER_S = 15.0  # a comment keeps proxies from closing a quiet connection
+MAX_STREAMS = 100
+MAX_RENDERED = 200
+
+Render = Callable[[], Awaitable[str]]
+
+
+class Streams:
+    """Streams of all clients; `MAX_STREAMS` at a time."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._rendered: OrderedDict[Hashable, tuple[float, str]] = OrderedDict()
+        self._closing = asyncio.Event()
+        self.number = 0
+
+    def close(self) -> None:
+        """End all streams."""
+        self._closing.set()
+
+    async def latest(self, key: Hashable, render: Render) -> str:
+        """Return the text of `key`, not older than the interval."""
+        found, now = self._rendered.get(key), self._now()
+        if found is not None and now - found[0] < INTERVAL_S:
+            return found[1]
+        text = await render()
+        self._rendered[key] = (now, text)
+        self._rendered.move_to_end(key)
+        while len(self._rendered) > MAX_RENDERED:
+            self._rendered.popitem(last=False)
+        return text
+
+    async def events(self, key: Hashable, render: Render, allowed: Callable[[], bool]) -> AsyncIterator[str]:
+        """Yield an event for each change of the text while the session is `allowed` to read."""
+        self.number += 1
+        last, sent = "", self._now()
+        try:
+            while allowed() and not self._closing.is_set():
+                text = await self.latest(key, render)
+                if text != last:
+                    yield event(text)
+                    last, sent = text, self._now()
+                elif self._now() - sent >= ALIVE_AFTER_S:
+                    yield ":\n\n"
+                    sent = self._now()
+                try:
+                    async with asyncio.timeout(INTERVAL_S):
+                        await self._closing.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self.number -= 1
+
+
+def event(text: str) -> str:
+    """Return a text as one unnamed event."""
+    return "".join(f"data: {one}\n" for one in text.splitlines()) + "\n"
