@@ -225,6 +225,11 @@ class GatewayService:
         state = self._registry.get(evse)
         return self._views.evse_state(state) if state else None
 
+    def states(self, evses: Sequence[str]) -> list[EvseState]:
+        """Return everything about several EVSEs; those that are not known are left out."""
+        found = (self._registry.get(evse) for evse in evses)
+        return self._views.evse_states(state for state in found if state is not None)
+
     def unreported_state(self, evse: str) -> EvseState:
         """Return the state of an EVSE of which nothing has been reported in this run: offline."""
         return self._views.evse_state(self._registry.unreported(evse))

@@ -99,9 +99,15 @@ class StateViews:
         discharge_w = -self._decision.decide(state, PowerRequest(-_UNLIMITED_W), shared).power_w
         return Limits(max_charge_w=_known(max(0.0, charge_w)), max_discharge_w=_known(max(0.0, discharge_w)))
 
-    def evse_state(self, state: EvseControlState) -> EvseState:
+    def evse_states(self, states: Iterable[EvseControlState]) -> list[EvseState]:
+        """Return everything about several EVSEs; what their decisions share is found once."""
+        shared = self._decision.shared()
+        return [self.evse_state(state, shared) for state in states]
+
+    def evse_state(self, state: EvseControlState, shared: SharedLimits | None = None) -> EvseState:
         """Return everything about one EVSE."""
-        evse, decision, wall = state.evse, self._decision.current(state), self._clock.wall()
+        evse, wall = state.evse, self._clock.wall()
+        decision = self._decision.decide(state, self._decision.request(state), shared)
         session_state = SessionState.IN_SESSION if evse.session else _PLUG_STATES[evse.plug]
         if evse.fault is not None:
             session_state = SessionState.FAULTED
@@ -131,7 +137,7 @@ class StateViews:
             floors=self._floors(state),
             station_limits=_limits(evse.limits),
             vehicle_limits=_limits(evse.needs.limits if evse.needs else None),
-            available=self.available(state),
+            available=self.available(state, shared),
             fault=evse.fault,
             ts=wall,
         )

@@ -1,6 +1,6 @@
-"""Web page for people: the state of the site and its EVSEs, and commands, in several languages, without a login on
-loopback only.
+"""Web page for people: the state of the site and its EVSEs, and commands, in several languages.
 
 `application` defines the routes, `access` decides who is served, `readouts` selects what a view shows, `texts` has the
-languages, `stream` sends changes. `assets` are files of others, unchanged; `tests` compare them with their digests.
+languages, `stream` sends changes. The scripts in `assets` are those of the npm package htmx.org 4.0.1, unchanged: a
+test compares their digests.
 """

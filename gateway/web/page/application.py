@@ -29,8 +29,8 @@ from gateway.web.page.stream import MAX_STREAMS, Streams
 from gateway.web.page.texts import NAMES, Texts, choose
 
 FOLDER = Path(__file__).parent
-ASSETS = {one.name: one for one in sorted((FOLDER / "assets").iterdir()) if one.suffix in (".js", ".css")}
-TYPES = {".js": "text/javascript", ".css": "text/css"}
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+ASSETS = {one.name: one for one in sorted((FOLDER / "assets").iterdir()) if one.suffix in TYPES}
 LANGUAGE_COOKIE = "v2x-language"
 SOURCE = "page"
 MINUTES = (5, 15, 30, 60)

@@ -40,8 +40,7 @@ async def now(sources: Sources, query: Query) -> Content:
     service = sources.service
     site = service.site_state()
     part, pages = _part(list(site.evses), query)
-    evses = [state for state in (service.state(name) for name in part) if state is not None]
-    return {"site": site, "flow": service.power_flow(), "evses": evses, "now": sources.wall(), **pages}
+    return {"site": site, "flow": service.power_flow(), "evses": service.states(part), "now": sources.wall(), **pages}
 
 
 async def command(sources: Sources, query: Query) -> Content:

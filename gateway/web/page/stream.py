@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 
 INTERVAL_S = 1.0
 ALIVE_AFTER_S = 15.0  # a comment keeps proxies from closing a quiet connection
@@ -43,7 +43,7 @@ class Streams:
             self._rendered.popitem(last=False)
         return text
 
-    async def events(self, key: Hashable, render: Render, allowed: Callable[[], bool]) -> AsyncIterator[str]:
+    async def events(self, key: Hashable, render: Render, allowed: Callable[[], bool]) -> AsyncGenerator[str, None]:
         """Yield an event for each change of the text while the session is `allowed` to read."""
         self.number += 1
         last, sent = "", self._now()

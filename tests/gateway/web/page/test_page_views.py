@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
+from gateway.clock import SystemClock
+from gateway.control.settings import ServiceSettings
+from gateway.csms.admin import Admin
+from gateway.csms.csms import Csms
+from gateway.csms.settings import CsmsSettings
 from gateway.model.command import Channel
-from gateway.model.result import Status
+from gateway.model.event import EvseDescribed, FaultRaised, Metered, PowerLimits, SessionStarted, StationConnected
+from gateway.model.site import SitePolicy
+from gateway.service import GatewayService
+from gateway.store.journal import Journal
+from gateway.store.store import MemoryStore
 from gateway.web.page import stream
+from gateway.web.page.access import PageGuard, Sessions
+from gateway.web.page.application import Page
+from gateway.web.page.readouts import Sources
 from gateway.web.page.stream import Streams
-from tests.gateway.web.page.running_page import RunningPage, running_page
+from tests.emulators.charger.station_rig import Rig
+from tests.gateway.web.page.running_page import running_page
 
 MAX_BYTES = 300_000
 
@@ -36,41 +54,67 @@ async def test_now_shows_site_and_evse(tmp_path: Path) -> None:
         assert "Site → loads: 3.7 kW" in text
 
 
-async def test_a_discharge_from_preview_to_result(tmp_path: Path) -> None:
-    async with running_page(tmp_path) as page:
-        page.evse()
-        form = await page.page("/command?evse=CP1-1")
-        assert "Command to CP1-1" in form
-        given = {**hidden(form), "verb": "discharge", "power_kw": "5,5", "minutes": "30"}
-        answer = await page.http.post("/command/preview", data=given)
-        assert answer.status_code == 200, answer.text
-        assert "Discharge CP1-1 now" in answer.text
-        assert "discharging 5.5 kW" in answer.text
-        assert not await commands(page)  # a preview is no command
-        answer = await page.http.post("/command", data=hidden(answer.text))
-        assert answer.status_code == 303
-        (name,) = await commands(page)
-        assert answer.headers["Location"] == f"/command/{name}"
-        first, _ = await page.gateway.service.result(name)
-        assert first is not None
-        assert (first.status, first.effective_w, first.source) == (Status.ACCEPTED, -5500.0, "page")
-        stored = await page.gateway.journal.store.find_command(name)
-        assert stored is not None
-        assert stored.channel == Channel.API.value
-        assert "Granted as requested." in await page.page(f"/command/{name}")
-
-        answer = await page.http.post("/stop", data={"csrf": await page.csrf(), "evse": "CP1-1"})
-        stopped = await page.page(answer.headers["Location"])
-        assert "Stop, CP1-1: achieved" in stopped or "Stop, CP1-1: accepted" in stopped
-
-
-async def commands(page: RunningPage) -> set[str]:
-    return {one.command for one in await page.gateway.service.entries() if one.command is not None}
+@pytest.mark.virtual_time
+async def test_a_discharge_from_preview_to_its_outcome() -> None:
+    """With an emulated station and vehicle, in virtual time."""
+    async with Rig() as rig:
+        settings = ServiceSettings(SitePolicy("site"), stations=("CP1",))
+        store = MemoryStore()
+        service = GatewayService(settings, rig.clock, rig.csms, Journal(store, rig.clock))
+        for event in rig.events:
+            service.report(event)
+        rig.csms.context.report = service.report
+        running = asyncio.create_task(service.run())
+        sessions = Sessions(None, rig.clock.now)
+        sources = Sources(service, Admin(rig.csms), lambda: True, (), rig.clock.wall)
+        page = Page(sources, sessions, ["en"], service.security, rig.clock.now)
+        guarded = PageGuard(page.app, frozenset({"gateway"}), sessions, service.security, rig.clock.now)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://gateway") as http:
+            await rig.charging()
+            await rig.sleep(2)
+            form = (await http.get("/command?evse=CP1-1")).text
+            assert "Command to CP1-1" in form
+            given = {**hidden(form), "verb": "discharge", "power_kw": "5,0", "minutes": "5"}
+            preview = (await http.post("/command/preview", data=given)).text
+            assert "Discharge CP1-1 now" in preview
+            assert "discharging 5.0 kW" in preview
+            fields = hidden(preview)
+            assert (await service.result(fields["id"]))[0] is None  # a preview is no command
+            answer = await http.post("/command", data=fields)
+            assert (answer.status_code, answer.headers["Location"]) == (303, f"/command/{fields['id']}")
+            again = await http.post("/command", data=fields)  # sent twice: acts once
+            assert again.headers["Location"] == answer.headers["Location"]
+            stored = await store.find_command(fields["id"])
+            assert stored is not None
+            assert (stored.channel, stored.source) == (Channel.API.value, "page")
+            assert "not known yet" in (await http.get(answer.headers["Location"])).text
+            await rig.sleep(15)
+            life = (await http.get(answer.headers["Location"])).text
+            assert "achieved: The meter shows the power." in life
+            assert "discharging 5.0 kW" in life
+            assert "set-point sent" in life
+            now = (await http.get("/now")).text
+            assert "Discharge (page)" in now
+            for name in ("stations", "sessions", "messages"):
+                assert "CP1" in (await http.get(f"/{name}")).text
+            stop = await http.post("/stop", data={"csrf": fields["csrf"], "evse": "CP1-1"})
+            await rig.sleep(10)
+            assert "Stop, CP1-1: achieved" in (await http.get(stop.headers["Location"])).text
+            assert "ended" in (await http.get(answer.headers["Location"])).text
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"power_kw": ""}, {"power_kw": "nan"}, {"power_kw": "-1"}, {"minutes": "90"}, {"verb": "release"}, {"minutes": ""}],
+    [
+        {"power_kw": ""},
+        {"power_kw": "nan"},
+        {"power_kw": "-1"},
+        {"minutes": "90"},
+        {"verb": "release"},
+        {"minutes": ""},
+    ],
 )
 async def test_incomplete_commands_are_shown_again(wrong: dict[str, str], tmp_path: Path) -> None:
     async with running_page(tmp_path) as page:
@@ -85,28 +129,64 @@ async def test_a_refusal_has_its_reason_in_words(tmp_path: Path) -> None:
     async with running_page(tmp_path) as page:
         page.evse()
         given = {"csrf": await page.csrf(), "evse": "CP1-1", "verb": "discharge", "power_kw": "5", "minutes": "30"}
-        page.gateway.service.report(metered_below_floor(page))
+        clock = page.gateway.clock
+        page.gateway.service.report(FaultRaised("CP1-1", clock.now(), "GroundFailure"))
         answer = await page.http.post("/command/preview", data=given, headers={"Accept-Language": "ja"})
-        assert "放電下限に達しています。" in answer.text
+        assert "充電ステーションが異常を報告しています。" in answer.text
         assert "CP1-1の放電を開始" not in answer.text  # nothing to confirm
         assert (await page.http.post("/command/preview", data={**given, "evse": "nobody"})).status_code == 404
 
 
-def metered_below_floor(page: RunningPage):  # type: ignore[no-untyped-def]
-    from gateway.model.event import Metered
+async def test_a_thousand_evses() -> None:
+    """The size of a view does not grow with the EVSEs, and its work grows linearly at most."""
+    calls = {}
+    for number in (100, 1000):
+        async with in_memory(number) as http:
+            for path in ("/now", "/now?part=20", "/now?part=999999999", "/outage", "/stations", "/health"):
+                answer = await http.get(path)
+                assert answer.status_code == 200
+                assert len(answer.content) < MAX_BYTES, path
+            assert (await http.get("/now?part=2")).text.count("<article") == 50
+            assert f"Page 1 of {number // 50}, {number} in total" in (await http.get("/now?part=x")).text
+            calls[number] = await calls_of(http, "/now")
+    assert calls[1000] < 10 * calls[100]
 
-    return Metered("CP1-1", page.gateway.clock.now(), page.gateway.clock.wall(), power_w=0.0, soc_pct=20.0)
+
+@asynccontextmanager
+async def in_memory(number: int) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve the page of a service that has EVSEs and does not control them."""
+    clock = SystemClock()
+    csms = Csms(CsmsSettings(), lambda _: None, clock)
+    service = GatewayService(ServiceSettings(SitePolicy("site")), clock, csms, Journal(MemoryStore(), clock))
+    for one in range(number):
+        name, at = f"S{one:04}-1", clock.now()
+        service.report(StationConnected(name[:5], at, "ocpp2.1"))
+        service.report(EvseDescribed(name, name[:5], at, PowerLimits(11_000, 11_000), True))
+        service.report(SessionStarted(name, at, "s1", f"car {one}"))
+        service.report(Metered(name, at, clock.wall(), power_w=-2200.0, soc_pct=64.0))
+    sources = Sources(service, Admin(csms), lambda: True, (), clock.wall)
+    sessions = Sessions(None, clock.now)
+    page = Page(sources, sessions, ["en"], service.security, clock.now)
+    guarded = PageGuard(page.app, frozenset({"gateway"}), sessions, service.security, clock.now)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://gateway") as http:
+        yield http
 
 
-async def test_a_thousand_evses(tmp_path: Path) -> None:
-    """Every view is bounded, whatever part of the list is asked for."""
-    async with running_page(tmp_path) as page:
-        for number in range(1000):
-            page.evse(f"S{number:04}-1", vehicle=f"car {number}")
-        for path in ("/now", "/now?part=20", "/now?part=999999999", "/outage", "/stations", "/health", "/messages"):
-            assert len(await page.page(path)) < MAX_BYTES, path
-        assert (await page.page("/now?part=20")).count("<article") == 50
-        assert "Page 1 of 20, 1000 in total" in await page.page("/now?part=x")
+async def calls_of(http: httpx.AsyncClient, path: str) -> int:
+    """Return the number of Python calls of a request."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        await http.get(path)
+    finally:
+        sys.setprofile(before)
+    return calls
 
 
 async def test_the_stream_sends_the_latest_state_and_ends_with_the_gateway(tmp_path: Path) -> None:
@@ -125,9 +205,9 @@ async def test_the_stream_sends_the_latest_state_and_ends_with_the_gateway(tmp_p
         await asyncio.sleep(0.3)
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 4.0
-    with pytest.raises(Exception):  # noqa: B017
+    with contextlib.suppress(httpx.HTTPError):
         await open_until_the_end
-    
+
 
 async def test_clients_share_what_is_rendered_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """100 clients of one view cost one rendering per interval; one that does not read costs nothing more."""
