@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -47,7 +46,7 @@ def _rows(config: Config) -> Iterator[tuple[str, str, str]]:
             yield from _section(name, value, f"V2X_{name.upper()}", environment)
 
 
-def _section(prefix: str, section: Any, variable: str, environment: set[str]) -> Iterator[tuple[str, str, str]]:
+def _section(prefix: str, section: object, variable: str, environment: set[str]) -> Iterator[tuple[str, str, str]]:
     if not isinstance(section, BaseModel):
         return
     for key in type(section).model_fields:
@@ -61,7 +60,7 @@ def _section(prefix: str, section: Any, variable: str, environment: set[str]) ->
         yield f"{prefix}.{key}", _shown(value), origin
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return ""
     text = str(value) if not isinstance(value, bool) else str(value).lower()

@@ -8,7 +8,6 @@ import math
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -142,7 +141,7 @@ class Page:
             self._render(request, "page.html", view=name, content=Markup(content), stream=stream), status
         )
 
-    def _render(self, request: Request, template: str, **values: Any) -> str:
+    def _render(self, request: Request, template: str, **values: object) -> str:
         session: Session | None = request.state.session
         return self._templates.get_template(template).render(
             t=self._texts(request),
@@ -305,7 +304,7 @@ def _local_path(referer: str) -> str:
     return f"/{name}?{parts.query}" if parts.query else f"/{name}"
 
 
-def _visible(value: Any) -> Any:
+def _visible(value: object) -> object:
     """Return a value as it is shown: characters of foreign text that are not visible are escaped."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return foreign_text.line(value)

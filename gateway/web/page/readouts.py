@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 from gateway import __version__
-from gateway.model.energy_state import OFF_GRID
+from gateway.model.energy_state import OFF_GRID, AutonomyHours
 from gateway.model.journal import Step
 from gateway.service import GatewayService
 from gateway.web.ports import StationAdmin
@@ -17,7 +17,8 @@ EVENTS = 50
 MESSAGES = 100
 SESSIONS = 100
 
-Content: TypeAlias = dict[str, Any]
+Content: TypeAlias = dict[str, object]
+Row = TypeVar("Row")
 Query: TypeAlias = Mapping[str, str]
 
 
@@ -30,6 +31,15 @@ class Sources:
     broker: Callable[[], bool]
     settings: tuple[tuple[str, str, str], ...]
     wall: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A load tier and the hours for which it and those above it are supplied."""
+
+    name: str
+    on: bool
+    hours: AutonomyHours | None
 
 
 View: TypeAlias = Callable[[Sources, Query], Awaitable[Content]]
@@ -55,23 +65,18 @@ async def outage(sources: Sources, query: Query) -> Content:
     """Supply of the site without the grid: hours left, load tiers, vehicles, decisions."""
     site = sources.service.site_state()
     energy = site.energy
-    tiers: list[Content] = []
-    next_off: Content | None = None
-    if energy is not None:
-        for name, on in energy.tiers.items():
-            tiers.append({"name": name, "on": on, "hours": energy.autonomy_h.get(name)})
-        supplied = [one for one in tiers if one["on"] and one["hours"] is not None]
-        if energy.phase in OFF_GRID and supplied:
-            next_off = min(supplied, key=lambda one: float(one["hours"].expected))
+    tiers = [Tier(name, on, energy.autonomy_h.get(name)) for name, on in energy.tiers.items()] if energy else []
+    off_grid = energy is not None and energy.phase in OFF_GRID
+    supplied = [(one.hours.expected, one.name) for one in tiers if one.on and one.hours is not None]
     entries = await sources.service.entries(limit=EVENTS * 4)
     events = [one for one in reversed(entries) if one.step is Step.EVENT and one.cause == "decided"][:EVENTS]
     calls = energy.blue_switch.calls if energy is not None and energy.blue_switch is not None else ()
     return {
         "site": site,
         "energy": energy,
-        "off_grid": energy is not None and energy.phase in OFF_GRID,
+        "off_grid": off_grid,
         "tiers": tiers,
-        "next_off": next_off,
+        "next_off": min(supplied) if off_grid and supplied else None,
         "calls": sorted(calls, key=lambda call: call.arrive_at),
         "events": events,
         "now": sources.wall(),
@@ -135,7 +140,7 @@ VIEWS: dict[str, View] = {
 LIVE: dict[str, View] = {"now": now, "outage": outage, "health": health, "messages": messages, "command": command}
 
 
-def _part(rows: list[Any], query: Query) -> tuple[list[Any], Content]:
+def _part(rows: list[Row], query: Query) -> tuple[list[Row], Content]:
     """Return one part of a list, and what the links to the others need."""
     asked = query.get("part", "1")
     parts = max(1, -(-len(rows) // PER_PAGE))
