@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from gateway.failed_logins import FREE_ATTEMPTS, FailedLogins, network
 from gateway.model import foreign_text
 from gateway.model.command import LONGEST_LEASE_S, SHORTEST_LEASE_S, Channel, Submission, Verb
-from gateway.web.failed_logins import FREE_ATTEMPTS, FailedLogins
 from gateway.web.guard import Refused
 from gateway.web.page.access import COOKIE, Session, Sessions
 from gateway.web.page.readouts import LIVE, VIEWS, Query, Sources
@@ -170,16 +170,16 @@ class Page:
         address, now = request.client.host if request.client else "unknown", self._now()
         token = (await _form(request)).get("token", "").strip()
         name = self._sessions.login(token)
-        wait_s = self._logins.locked_for(address, now)
+        wait_s = self._logins.locked_for(network(address), now)
         if wait_s and not (name is not None and self._sessions.strong(token)):
             content = self._render(request, "login.html", failed=True, wait_s=math.ceil(wait_s))
             return self._page(request, "login", content, status=429)
         if name is None:
-            number = self._logins.failed(address, now)
+            number = self._logins.failed(network(address), now)
             if number == 1 or number >= FREE_ATTEMPTS:
                 self._report(f"{number} failed logins to the page from {address}")
             return self._page(request, "login", self._render(request, "login.html", failed=True, wait_s=0), status=401)
-        self._logins.succeeded(address)
+        self._logins.succeeded(network(address))
         answer = RedirectResponse("/now", 303)
         answer.set_cookie(COOKIE, name, path="/", secure=True, httponly=True, samesite="strict")
         return answer
