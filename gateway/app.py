@@ -294,7 +294,7 @@ async def _start_servers(
     """Listen for stations, and serve the admin API and the page where they are configured."""
     running.append(tasks.create_task(_listen(csms, built), name="ocpp"))
     await built.ready.wait()
-    configured = ((built.config.admin.listen, _serve_admin, "admin"), (built.config.web.listen, _serve_page, "page"))
+    configured = ((built.config.admin.listen, _serve_admin, "admin"), (built.config.web.listen, serve_page, "page"))
     for listen, serve, name in configured:
         if listen is not None:
             serving = asyncio.Event()
@@ -339,7 +339,11 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
         raise StartError(f"admin.listen: cannot listen on {section.listen}: {error.strerror or error}") from error
 
 
-async def _serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
+async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event, pace: float = 1.0) -> None:
+    """Serve the page at `web.listen` until cancelled; `serving` is set when `built.web_port` is known.
+
+    A gateway with sockets does it by itself. `pace`: seconds of the gateway's clock per real second, in emulations.
+    """
     from gateway.config.page import settings_rows, web_tokens
     from gateway.csms.admin import Admin
     from gateway.web import server
@@ -353,7 +357,7 @@ async def _serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> Non
         service, Admin(csms), built.mqtt.connected.is_set, settings_rows(built.config), built.clock.wall
     )
     sessions = access.Sessions(web_tokens(section), now)
-    page = application.Page(sources, sessions, list(section.languages), service.security, now)
+    page = application.Page(sources, sessions, list(section.languages), service.security, now, pace)
     guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)
     app = access.SecurityHeaders(guarded, tls=section.login_required)
 
@@ -362,10 +366,13 @@ async def _serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> Non
         serving.set()
 
     tls = (str(section.cert), str(section.key)) if section.cert is not None else None
+    past = asyncio.get_running_loop().create_task(sources.past.run(service, sources.wall), name="power flow")
     try:
         await server.serve(app, host, port, tls=tls, ready=ready, stopping=page.streams.close)
     except OSError as error:
         raise StartError(f"web.listen: cannot listen on {section.listen}: {error.strerror or error}") from error
+    finally:
+        past.cancel()
 
 
 async def _drain(built: Gateway) -> None:

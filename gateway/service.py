@@ -30,6 +30,7 @@ from gateway.control.setpoint_controller import SetpointController
 from gateway.control.setpoint_supervisor import SetpointSupervisor
 from gateway.control.settings import ServiceSettings
 from gateway.control.site_input import InputHandlers, SiteInputs
+from gateway.energy.plan_outlook import PlanOutlook
 from gateway.energy.service import EnergyService
 from gateway.housekeeping import Housekeeping
 from gateway.model.command import Channel, Malformed, Submission, parse
@@ -40,6 +41,7 @@ from gateway.model.result import Result, Status
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
 from gateway.store.journal import IdempotencyCache, Journal
+from gateway.store.store import Sample
 from gateway.views import EvseReading, PowerFlow, StateViews
 from protocols.ports import Clock
 
@@ -255,6 +257,14 @@ class GatewayService:
     def power_flow(self) -> PowerFlow:
         """Return the measured powers of the site."""
         return self._views.power_flow()
+
+    def plan_outlook(self) -> PlanOutlook | None:
+        """Return the look-ahead plan with what it follows from; None without energy management."""
+        return self._views.plan_outlook()
+
+    async def samples(self, evse: str, since: float, until: float, every_s: float = 0.0) -> list[Sample]:
+        """Return stored telemetry of an EVSE, oldest first; means over `every_s`, where it is given."""
+        return await self._journal.store.samples(evse, since, until, every_s=every_s)
 
     def site_telemetry(self, seq: int) -> SiteTelemetry:
         """Return all EVSEs together."""

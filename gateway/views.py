@@ -11,6 +11,7 @@ from gateway.authority.site_limits import headroom, limits_of
 from gateway.authority.soc_floors import Capacity, capacity_of
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry, SiteControlState
 from gateway.control.site_decision import SharedLimits, SiteDecision
+from gateway.energy.plan_outlook import PlanOutlook, plan_outlook
 from gateway.energy.service import EnergyService
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
@@ -222,6 +223,13 @@ class StateViews:
         if load_w is None and grid_w is not None:
             load_w = max(0.0, grid_w + (pv_w or 0.0) - (storage_w or 0.0) - (vehicles_w or 0.0))
         return PowerFlow(grid_w, pv_w, load_w, storage_w, vehicles_w)
+
+    def plan_outlook(self) -> PlanOutlook | None:
+        """Return the look-ahead plan with what it follows from; None without energy management."""
+        if self._energy is None:
+            return None
+        plan, settings = self._energy.controller.on_grid.plan, self._energy.settings
+        return plan_outlook(plan, self._site, self._registry, settings, self._clock.now())
 
     def site_telemetry(self, seq: int) -> SiteTelemetry:
         """Return all EVSEs together; energies are of those that measure."""

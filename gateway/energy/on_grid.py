@@ -233,7 +233,7 @@ class OnGrid:
             and (step := plan.step_at(view.wall)) is not None
         ):
             planned_w, planned_grid_w = plan.power_w[step], plan.grid_w[step]
-        tariff = tariff_now(view, self.settings)
+        tariff = tariff_now(view.inputs, view.now, self.settings)
         situation = Situation(
             view.now, view.wall, base_w, pool.resources, left.high_w, planned_w, planned_grid_w, tariff, left.low_w
         )

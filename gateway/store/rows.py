@@ -8,7 +8,22 @@ from dataclasses import asdict, fields
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable, Row, Table, bindparam, delete, insert, or_, text, update
+from sqlalchemy import (
+    BigInteger,
+    Executable,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model.journal import (
@@ -26,7 +41,7 @@ from gateway.model.journal import (
 )
 from gateway.store.sqlite import Statement
 from gateway.store.store import change
-from gateway.store.tables import COMMANDS, JOURNAL, KEPT
+from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
 BULK = 16  # rows
 _OPENED = tuple(one.name for one in fields(CommandOpened) if one.name != "reply")
@@ -54,6 +69,16 @@ def _upsert(dialect: str) -> Executable:
         index_elements=list(KEPT.primary_key.columns), set_={name: made.excluded[name] for name in names}
     )
     return keep
+
+
+def mean_samples(every_s: float, sqlite: bool) -> Select[Any]:
+    """Return the query of telemetry with one row per period: mean power and SoC, highest energies."""
+    one = TELEMETRY.c
+    periods = one.wall / every_s
+    period = cast(periods, BigInteger) if sqlite else func.floor(periods)  # not every SQLite has floor()
+    values = (func.avg(one.power_w), func.avg(one.soc_pct), func.max(one.energy_charged_wh))
+    columns = (one.evse, func.min(one.wall), *values, func.max(one.energy_discharged_wh))
+    return select(*columns).group_by(one.evse, period).order_by(func.min(one.wall))
 
 
 def in_bulk(plain: Executable, table: Table, rows: list[dict[str, Any]], dialect: str) -> Statement:

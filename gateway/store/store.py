@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from itertools import groupby
+from statistics import fmean
 from typing import Any, NamedTuple, Protocol
 
 from gateway.model.journal import (
@@ -90,8 +92,13 @@ class Store(Protocol):
     async def sample(self, samples: Sequence[Sample]) -> None:
         """Write telemetry. StoreError if it failed."""
 
-    async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
-        """Return telemetry of an EVSE, oldest first."""
+    async def samples(
+        self, evse: str, since: float, until: float, limit: int = 10_000, every_s: float = 0.0
+    ) -> list[Sample]:
+        """Return telemetry of an EVSE, oldest first.
+
+        With `every_s` one sample of each such period, with mean power and SoC and the highest energies.
+        """
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Delete older rows (Unix time) that are no longer in force; return their number."""
@@ -189,9 +196,15 @@ class MemoryStore:
         """Write telemetry."""
         self._samples.extend(samples)
 
-    async def samples(self, evse: str, since: float, until: float, limit: int = 10_000) -> list[Sample]:
+    async def samples(
+        self, evse: str, since: float, until: float, limit: int = 10_000, every_s: float = 0.0
+    ) -> list[Sample]:
         """Return telemetry of an EVSE, oldest first."""
-        return [one for one in self._samples if one.evse == evse and since <= one.wall < until][:limit]
+        found = [one for one in self._samples if one.evse == evse and since <= one.wall < until]
+        if every_s:
+            found.sort(key=lambda one: one.wall)
+            found = [_mean(list(group)) for _, group in groupby(found, key=lambda one: one.wall // every_s)]
+        return found[:limit]
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Delete older rows that have ended; return their number."""
@@ -212,6 +225,14 @@ class MemoryStore:
             self._samples.clear()
             self._samples.extend(fresh)
         return gone
+
+
+def _mean(samples: Sequence[Sample]) -> Sample:
+    """Return samples of one period as one."""
+    columns = [[value for value in column if value is not None] for column in zip(*samples, strict=True)][2:]
+    power, soc, charged, discharged = columns
+    means = (fmean(power) if power else None, fmean(soc) if soc else None)
+    return Sample(samples[0].evse, samples[0].wall, *means, max(charged, default=None), max(discharged, default=None))
 
 
 def change(record: ResultGiven | ResultDelivered | CommandEnded) -> dict[str, Any]:

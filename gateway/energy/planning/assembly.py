@@ -16,7 +16,7 @@ from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View
 from gateway.model.command import SiteMode
-from gateway.model.site import Arrival, Forecast, Price
+from gateway.model.site import Arrival, Forecast, Inputs, Price
 
 STEP_S = 1800.0
 DEFAULT_PCT = 50.0  # of a vehicle whose SoC is unknown
@@ -25,9 +25,9 @@ STAY_S = 8 * 3600.0
 MISSED_PER_KWH = 10.0  # times the highest price, for energy missing at departure
 
 
-def tariff_now(view: View, settings: EnergySection) -> Tariff:
+def tariff_now(inputs: Inputs, now: float, settings: EnergySection) -> Tariff:
     """Return the facility's prices, else the site's fixed ones, else none."""
-    price = view.inputs.fresh(Price, view.now)
+    price = inputs.fresh(Price, now)
     if price is not None:
         return tariff_of(price)
     if settings.import_per_kwh is not None:
@@ -47,7 +47,7 @@ def problem_of(
     start = grid_start(view.wall, STEP_S)
     steps = max(4, int(settings.plan_hours * 3600 / STEP_S))
     outlook = profile.outlook(start, STEP_S, steps, view.inputs.fresh(Forecast, view.now))
-    tariff = tariff_now(view, settings)
+    tariff = tariff_now(view.inputs, view.now, settings)
     if not tariff.starts and view.mode is not SiteMode.PRICE:
         tariff = flat(1.0)  # peaks and departures can be planned without a price
     buy, sell = tariff.series(start, STEP_S, steps, view.wall)

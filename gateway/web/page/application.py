@@ -21,10 +21,12 @@ from starlette.routing import Route
 from gateway.failed_logins import FREE_ATTEMPTS, FailedLogins, network
 from gateway.model import foreign_text
 from gateway.model.command import LONGEST_LEASE_S, SHORTEST_LEASE_S, Channel, Submission, Verb
+from gateway.model.result import Status
 from gateway.web.guard import Refused
 from gateway.web.page.access import COOKIE, Session, Sessions
-from gateway.web.page.readouts import LIVE, VIEWS, Query, Sources
-from gateway.web.page.stream import MAX_STREAMS, Streams
+from gateway.web.page.readouts import LIVE, VIEWS, Query, Sources, life
+from gateway.web.page.sessions import detail, samples_csv, sessions_csv
+from gateway.web.page.stream import INTERVAL_S, MAX_STREAMS, Streams
 from gateway.web.page.texts import NAMES, Texts, choose
 
 FOLDER = Path(__file__).parent
@@ -35,6 +37,7 @@ SOURCE = "page"
 MINUTES = (5, 15, 30, 60)
 VERBS = (Verb.DISCHARGE, Verb.CHARGE)
 MAX_FIELDS = 20
+MOST_ROWS = 10_000  # of the list of sessions as CSV
 
 
 class Page:
@@ -47,12 +50,13 @@ class Page:
         languages: list[str],
         report: Callable[[str], None],
         now: Callable[[], float],
+        pace: float = 1.0,
     ) -> None:
-        """`report` receives security events; `now` is monotonic time."""
+        """`report` receives security events; `now` is monotonic time, `pace` its seconds per real second."""
         self._sources, self._sessions, self._languages = sources, sessions, languages
         self._report, self._now = report, now
         self._logins = FailedLogins()
-        self.streams = Streams(now)
+        self.streams = Streams(now, INTERVAL_S * pace)
         self._templates = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
@@ -76,6 +80,8 @@ class Page:
                 Route("/command/preview", self._preview, methods=post),
                 Route("/command/{id}", self._command_life, methods=get),
                 Route("/stop", self._stop, methods=post),
+                Route("/sessions.csv", self._sessions_csv, methods=get),
+                Route("/session.csv", self._session_csv, methods=get),
                 *(Route(f"/{name}", self._view, methods=get, name=name) for name in VIEWS),
             ],
             exception_handlers={Refused: _refused},
@@ -103,14 +109,18 @@ class Page:
     async def _view(self, request: Request) -> Response:
         name = request.url.path.strip("/")
         query = dict(request.query_params)
-        content = await self._fragment(request, name, query)
-        return self._page(request, name, content, query if name in LIVE else None)
+        values = await VIEWS[name](self._sources, query, self._texts(request))
+        content = self._render(request, f"{name}.html", **values)
+        status = 404 if values.get("detail", True) is None and "ref" in query else 200
+        before = self._render(request, "messages_form.html", **values) if name == "messages" else ""
+        live = query if name in LIVE else None
+        return self._page(request, name, content, live, status, before, charts=bool(values.get("charts")))
 
     async def _command_life(self, request: Request) -> Response:
         query = {"id": request.path_params["id"]}
-        first, _ = await self._sources.service.result(query["id"])
-        content = await self._fragment(request, "command", query)
-        return self._page(request, "command", content, query, 404 if first is None else 200)
+        values = await LIVE["command"](self._sources, query, self._texts(request))
+        content = self._render(request, "command.html", **values)
+        return self._page(request, "command", content, query, 404 if values["first"] is None else 200)
 
     async def _stream(self, request: Request) -> Response:
         query = dict(request.query_params)
@@ -130,16 +140,39 @@ class Page:
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     async def _fragment(self, request: Request, name: str, query: Query) -> str:
-        view = LIVE.get(name) or VIEWS[name]
-        return self._render(request, f"{name}.html", **await view(self._sources, query))
+        return self._render(request, f"{name}.html", **await LIVE[name](self._sources, query, self._texts(request)))
 
     def _page(
-        self, request: Request, name: str, content: str, live: Query | None = None, status: int = 200
+        self,
+        request: Request,
+        name: str,
+        content: str,
+        live: Query | None = None,
+        status: int = 200,
+        before: str = "",
+        charts: bool = False,
     ) -> HTMLResponse:
+        """Return a page; `live`: its content follows the stream of that query, what is `before` it stays."""
         stream = f"/stream?{urlencode({'view': name, **live})}" if live is not None else None
-        return HTMLResponse(
-            self._render(request, "page.html", view=name, content=Markup(content), stream=stream), status
-        )
+        values = {
+            "view": name,
+            "content": Markup(content),
+            "before": Markup(before),
+            "stream": stream,
+            "charts": charts,
+        }
+        return HTMLResponse(self._render(request, "page.html", **values), status)
+
+    async def _sessions_csv(self, request: Request) -> Response:
+        rows = self._sources.stations.transactions(None, None, None, MOST_ROWS)
+        return _csv("sessions.csv", sessions_csv(rows))
+
+    async def _session_csv(self, request: Request) -> Response:
+        ref = request.query_params.get("ref", "")[:200]
+        found = await detail(self._sources.service, self._sources.stations, ref, self._sources.wall())
+        if found is None or found.samples is None:
+            raise Refused(404 if found is None else 503, "the power curve of this session is not available")
+        return _csv("session.csv", samples_csv(found.samples))
 
     def _render(self, request: Request, template: str, **values: object) -> str:
         session: Session | None = request.state.session
@@ -230,17 +263,24 @@ class Page:
         submission = _submission(form, form.get("id", ""))
         if submission is None or not form.get("id"):
             raise Refused(422, "the command is incomplete")
-        return await self._submit(submission)
+        return await self._submit(request, submission)
 
     async def _stop(self, request: Request) -> Response:
         form = await self._checked_form(request)
         body = {"id": str(uuid.uuid4()), "source": SOURCE}
         evse = form.get("evse") or None
-        return await self._submit(Submission(evse, Verb.STOP, json.dumps(body).encode(), Channel.API))
+        return await self._submit(request, Submission(evse, Verb.STOP, json.dumps(body).encode(), Channel.API))
 
-    async def _submit(self, submission: Submission) -> Response:
-        result = await self._sources.service.submit(submission)
-        return RedirectResponse(f"/command/{result.id}", 303)
+    async def _submit(self, request: Request, submission: Submission) -> Response:
+        """Submit a command and open its life; what is not in the journal, such as many a refusal, is shown at once."""
+        service = self._sources.service
+        result = await service.submit(submission)
+        refused, unwritten = result.status is Status.REFUSED, service.journal_trouble() is not None
+        if not refused and not unwritten:
+            return RedirectResponse(f"/command/{result.id}", 303)
+        values = life(result.id, result, None, None if unwritten else [], self._sources.wall())
+        content = self._render(request, "command.html", **values)
+        return self._page(request, "command", content, status=409 if refused else 200)
 
     async def _checked_form(self, request: Request, operator: bool = True) -> Mapping[str, str]:
         """Return a form; Refused without the CSRF token of its session, or for a viewer."""
@@ -265,6 +305,11 @@ def _submission(form: Mapping[str, str], name: str) -> Submission | None:
         return None
     body = {"id": name, "power_w": power_w, "lease_s": lease_s, "source": SOURCE}
     return Submission(form["evse"], verb, json.dumps(body).encode(), Channel.API)
+
+
+def _csv(name: str, text: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
 
 
 async def _form(request: Request) -> dict[str, str]:

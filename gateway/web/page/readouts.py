@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from gateway import __version__
+from gateway.energy.resilience.autonomy import HORIZON_H
 from gateway.model.energy_state import OFF_GRID, AutonomyHours
-from gateway.model.journal import Step
+from gateway.model.journal import Entry, Step
+from gateway.model.result import Result
 from gateway.service import GatewayService
+from gateway.store.store import StoreError
+from gateway.web.page import plan as plan_view
+from gateway.web.page import sessions as session_view
+from gateway.web.page.texts import Texts
+from gateway.web.ports import Row as StationRow
 from gateway.web.ports import StationAdmin
 
 PER_PAGE = 50
 EVENTS = 50
 MESSAGES = 100
 SESSIONS = 100
+MOST_EVSES = 200  # whose states one view reads
+KINDS = ("call", "result", "error")
 
 Content: TypeAlias = dict[str, object]
 Row = TypeVar("Row")
@@ -31,6 +40,14 @@ class Sources:
     broker: Callable[[], bool]
     settings: tuple[tuple[str, str, str], ...]
     wall: Callable[[], float]
+    past: plan_view.PastFlow = field(default_factory=plan_view.PastFlow)
+
+    async def entries(self, command: str | None = None, limit: int = EVENTS) -> list[Entry] | None:
+        """Return the newest journal entries, oldest first; None if they cannot be read."""
+        try:
+            return await self.service.entries(command=command, limit=limit)
+        except StoreError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +59,10 @@ class Tier:
     hours: AutonomyHours | None
 
 
-View: TypeAlias = Callable[[Sources, Query], Awaitable[Content]]
+View: TypeAlias = Callable[[Sources, Query, Texts], Awaitable[Content]]
 
 
-async def now(sources: Sources, query: Query) -> Content:
+async def now(sources: Sources, query: Query, t: Texts) -> Content:
     """Site, power flow and one part of the EVSEs."""
     service = sources.service
     site = service.site_state()
@@ -53,60 +70,93 @@ async def now(sources: Sources, query: Query) -> Content:
     return {"site": site, "flow": service.power_flow(), "evses": service.states(part), "now": sources.wall(), **pages}
 
 
-async def command(sources: Sources, query: Query) -> Content:
+async def command(sources: Sources, query: Query, t: Texts) -> Content:
     """Life of one command: its results and the steps in the journal."""
     name = query.get("id", "")
-    first, final = await sources.service.result(name)
-    entries = await sources.service.entries(command=name, limit=EVENTS) if first is not None else []
-    return {"id": name, "first": first, "final": final, "entries": entries, "now": sources.wall()}
+    try:
+        first, final = await sources.service.result(name)
+    except StoreError:
+        return life(name, None, None, None, sources.wall())
+    entries = await sources.entries(command=name) if first is not None else []
+    return life(name, first, final, entries, sources.wall())
 
 
-async def outage(sources: Sources, query: Query) -> Content:
+def life(name: str, first: Result | None, final: Result | None, entries: list[Entry] | None, wall: float) -> Content:
+    """Return the content of a command's view; `entries` None: the journal cannot be read."""
+    return {"id": name, "first": first, "final": final, "entries": entries, "now": wall}
+
+
+async def outage(sources: Sources, query: Query, t: Texts) -> Content:
     """Supply of the site without the grid: hours left, load tiers, vehicles, decisions."""
-    site = sources.service.site_state()
+    service = sources.service
+    site = service.site_state()
     energy = site.energy
     tiers = [Tier(name, on, energy.autonomy_h.get(name)) for name, on in energy.tiers.items()] if energy else []
     off_grid = energy is not None and energy.phase in OFF_GRID
-    supplied = [(one.hours.expected, one.name) for one in tiers if one.on and one.hours is not None]
-    entries = await sources.service.entries(limit=EVENTS * 4)
-    events = [one for one in reversed(entries) if one.step is Step.EVENT and one.cause == "decided"][:EVENTS]
+    supplied = [(one.hours, one.name) for one in tiers if one.on and one.hours is not None]
+    supplied.sort(key=lambda one: one[0].expected)
+    entries = await sources.entries(limit=EVENTS * 4)
+    events = [one for one in reversed(entries or []) if one.step is Step.EVENT and one.cause == "decided"][:EVENTS]
     calls = energy.blue_switch.calls if energy is not None and energy.blue_switch is not None else ()
+    plugged = [one for one in service.states(site.evses[:MOST_EVSES]) if one.plugged]
     return {
         "site": site,
         "energy": energy,
         "off_grid": off_grid,
         "tiers": tiers,
-        "next_off": min(supplied) if off_grid and supplied else None,
+        "first_off": supplied[0] if supplied else None,
+        "last_off": supplied[-1] if supplied else None,
+        "horizon_h": HORIZON_H,
         "calls": sorted(calls, key=lambda call: call.arrive_at),
+        "vehicles": plugged[:PER_PAGE],
         "events": events,
+        "readable": entries is not None,
         "now": sources.wall(),
     }
 
 
-async def stations(sources: Sources, query: Query) -> Content:
-    """One part of the charging stations, filtered by their ids."""
+async def plan(sources: Sources, query: Query, t: Texts) -> Content:
+    """The look-ahead plan: charts, departures."""
+    service, now = sources.service, sources.wall()
+    outlook, site = service.plan_outlook(), service.site_state()
+    if outlook is None:
+        return {"outlook": None, "site": site, "charts": [], "departures": [], "readable": True}
+    charts, readable = await plan_view.charts(service, outlook, sources.past, now, t)
+    names = list(outlook.departures)[:MOST_EVSES]
+    vehicles = {one.evse: one.vehicle.id if one.vehicle is not None else None for one in service.states(names)}
+    departures = plan_view.departures(outlook, vehicles, now)
+    return {"outlook": outlook, "site": site, "charts": charts, "departures": departures, "readable": readable}
+
+
+async def stations(sources: Sources, query: Query, t: Texts) -> Content:
+    """One part of the charging stations, filtered by their ids, with the vehicles at them."""
     wanted = query.get("q", "")[:64].casefold()
     rows = [row for row in sources.stations.stations() if wanted in str(row["id"]).casefold()]
     part, pages = _part(rows, query)
-    return {"stations": part, "q": query.get("q", "")[:64], **pages}
+    names = [evse["name"] for row in part for evse in row["evses"]]
+    vehicles = {one.evse: one for one in sources.service.states(names[:MOST_EVSES]) if one.plugged}
+    return {"stations": part, "vehicles": vehicles, "q": query.get("q", "")[:64], **pages}
 
 
-async def sessions(sources: Sources, query: Query) -> Content:
-    """Latest transactions of all stations."""
-    return {"sessions": sources.stations.transactions(None, None, None, SESSIONS)}
+async def sessions(sources: Sources, query: Query, t: Texts) -> Content:
+    """Latest transactions of all stations, or one of them."""
+    ref = query.get("ref")
+    if ref is None:
+        return {"sessions": sources.stations.transactions(None, None, None, SESSIONS), "detail": None, "charts": []}
+    found = await session_view.detail(sources.service, sources.stations, ref[:200], sources.wall())
+    charts = found.charts(t) if found is not None else []
+    return {"sessions": None, "detail": found, "charts": charts, "ref": ref}
 
 
-async def messages(sources: Sources, query: Query) -> Content:
-    """Latest OCPP messages, filtered by station and action."""
-    station, action = query.get("station", "")[:64], query.get("action", "")[:64]
-    try:
-        rows = sources.stations.messages(station or None, action or None, MESSAGES, None, None)
-    except LookupError:
-        rows = []
-    return {"messages": rows, "station": station, "action": action}
+async def messages(sources: Sources, query: Query, t: Texts) -> Content:
+    """Latest OCPP messages, filtered by station, action and kind."""
+    station, action, kind = (query.get(name, "")[:64] for name in ("station", "action", "kind"))
+    kind = kind if kind in KINDS else ""
+    rows: list[StationRow] = sources.stations.messages(station or None, action or None, MESSAGES, None, kind or None)
+    return {"messages": rows, "station": station, "action": action, "kind": kind, "kinds": KINDS, "most": MESSAGES}
 
 
-async def health(sources: Sources, query: Query) -> Content:
+async def health(sources: Sources, query: Query, t: Texts) -> Content:
     """Condition of the gateway's parts."""
     service = sources.service
     connected, known = len(service.connected_evses()), len(service.evses())
@@ -123,7 +173,7 @@ async def health(sources: Sources, query: Query) -> Content:
     }
 
 
-async def settings(sources: Sources, query: Query) -> Content:
+async def settings(sources: Sources, query: Query, t: Texts) -> Content:
     """Settings in force and where each comes from."""
     return {"rows": sources.settings}
 
@@ -131,6 +181,7 @@ async def settings(sources: Sources, query: Query) -> Content:
 VIEWS: dict[str, View] = {
     "now": now,
     "outage": outage,
+    "plan": plan,
     "stations": stations,
     "sessions": sessions,
     "messages": messages,

@@ -10,8 +10,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 
-INTERVAL_S = 1.0
-ALIVE_AFTER_S = 15.0  # a comment keeps proxies from closing a quiet connection
+INTERVAL_S = 1.0  # of the loop's time
+ALIVE_AFTER_S = 15.0  # proxies close a quiet connection, and the page marks its values as old
+ALIVE = "event: alive\n\n"
 MAX_STREAMS = 100
 MAX_RENDERED = 200
 
@@ -21,8 +22,8 @@ Render = Callable[[], Awaitable[str]]
 class Streams:
     """Streams of all clients; `MAX_STREAMS` at a time."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, now: Callable[[], float], interval_s: float = INTERVAL_S) -> None:
+        self._now, self._interval_s = now, interval_s
         self._rendered: OrderedDict[Hashable, tuple[float, str]] = OrderedDict()
         self._closing = asyncio.Event()
         self.number = 0
@@ -34,7 +35,7 @@ class Streams:
     async def latest(self, key: Hashable, render: Render) -> str:
         """Return the text of `key`, not older than the interval."""
         found, now = self._rendered.get(key), self._now()
-        if found is not None and now - found[0] < INTERVAL_S:
+        if found is not None and now - found[0] < self._interval_s:
             return found[1]
         text = await render()
         self._rendered[key] = (now, text)
@@ -54,10 +55,10 @@ class Streams:
                     yield event(text)
                     last, sent = text, self._now()
                 elif self._now() - sent >= ALIVE_AFTER_S:
-                    yield ":\n\n"
+                    yield ALIVE
                     sent = self._now()
                 try:
-                    async with asyncio.timeout(INTERVAL_S):
+                    async with asyncio.timeout(self._interval_s):
                         await self._closing.wait()
                 except TimeoutError:
                     continue

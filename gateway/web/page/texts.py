@@ -69,6 +69,18 @@ class Texts:
         """Return a moment in the time zone of the gateway."""
         return self("unknown") if wall is None else datetime.fromtimestamp(wall).strftime(DATES[self.language])
 
+    def second(self, wall: float | None) -> str:
+        """Return a moment to the second."""
+        return self("unknown") if wall is None else f"{self.time(wall)}:{datetime.fromtimestamp(wall):%S}"
+
+    def hour(self, wall: float) -> str:
+        """Return the time of day of a moment."""
+        return datetime.fromtimestamp(wall).strftime("%H:%M")
+
+    def stamp(self, text: str | None) -> str:
+        """Return a moment that is given as RFC 3339."""
+        return self("unknown") if text is None else self.time(datetime.fromisoformat(text).timestamp())
+
     def duration(self, seconds: float) -> str:
         """Return a duration: seconds, minutes and seconds, or hours and minutes."""
         whole = max(0, round(seconds))

@@ -130,6 +130,19 @@ async def test_old_records_are_deleted_except_active_ones(url: str) -> None:
         assert await store.samples("CP1-1", 0, 9999) == [Sample("CP1-1", 2000.0)]
 
 
+async def test_telemetry_is_read_as_means_of_periods(url: str) -> None:
+    async with opened(url) as store:
+        powers = (-1000.0, -3000.0, None, 500.0)
+        await store.sample(
+            [Sample("CP1-1", 600.0 + 30 * n, power, 60.0 - n, None, 10.0 * n) for n, power in enumerate(powers)]
+        )
+        await store.sample([Sample("CP2-1", 600.0, 9.0)])
+        first, second = await store.samples("CP1-1", 600.0, 9999.0, every_s=60.0)
+        assert first == Sample("CP1-1", 600.0, -2000.0, 59.5, None, 10.0)
+        assert second == Sample("CP1-1", 660.0, 500.0, 57.5, None, 30.0)
+        assert await store.samples("CP1-1", 600.0, 9999.0, limit=1, every_s=60.0) == [first]
+
+
 async def test_a_failed_write_leaves_nothing_and_the_next_one_works(kept_url: str) -> None:
     async with opened(kept_url) as store:
         await store.write(command("a"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import httpx
 from gateway.app import Gateway, Parts, gateway
 from gateway.config import from_table
 from gateway.model import event
-from gateway.store.store import MemoryStore
+from gateway.store.store import MemoryStore, Store
 
 OPERATOR, VIEWER = "operator-token-" + "x" * 32, "viewer-token-" + "y" * 32
 
@@ -36,7 +37,17 @@ class RunningPage:
         report(event.EvseDescribed(name, station, at, event.PowerLimits(11_000, 11_000), True))
         report(event.PlugChanged(name, at, event.PlugState.OCCUPIED))
         report(event.SessionStarted(name, at, "s1", vehicle))
-        report(event.Metered(name, at, self.gateway.clock.wall(), power_w=-2200.0, soc_pct=64.0))
+        self.metered(-2200.0, name=name)
+
+    def input(self, kind: str, **body: Any) -> None:
+        """Send an input as the facility does."""
+        payload = json.dumps({"ts": self.gateway.clock.wall(), **body}).encode()
+        assert self.gateway.service.input(kind, payload) is None
+
+    def metered(self, power_w: float, soc_pct: float = 64.0, name: str = "CP1-1") -> None:
+        """Report a reading of the meter of an EVSE."""
+        now, wall = self.gateway.clock.now(), self.gateway.clock.wall()
+        self.gateway.service.report(event.Metered(name, now, wall, power_w=power_w, soc_pct=soc_pct))
 
     async def page(self, path: str, **headers: str) -> str:
         answer = await self.http.get(path, headers=headers)
@@ -50,8 +61,10 @@ class RunningPage:
 
 
 @asynccontextmanager
-async def running_page(folder: Path, **web: Any) -> AsyncIterator[RunningPage]:
-    """Run a gateway; `web` changes its `[web]` table."""
+async def running_page(
+    folder: Path, store: Store | None = None, tables: dict[str, Any] | None = None, **web: Any
+) -> AsyncIterator[RunningPage]:
+    """Run a gateway; `web` changes its `[web]` table, `tables` replaces others."""
     (folder / "operator").write_text(OPERATOR + "\n")
     (folder / "viewer").write_text(VIEWER + "\n")
     config = from_table(
@@ -62,10 +75,11 @@ async def running_page(folder: Path, **web: Any) -> AsyncIterator[RunningPage]:
             "ocpp": {"listen": "127.0.0.1:0", "security_profile": 0},
             "stations": [{"id": "CP1"}],
             "web": {"listen": "127.0.0.1:0", **web},
+            **(tables or {}),
         },
         folder,
     )
-    async with asyncio.timeout(100), gateway(config, Parts(store=MemoryStore())) as running:
+    async with asyncio.timeout(100), gateway(config, Parts(store=store or MemoryStore())) as running:
         base = f"http://127.0.0.1:{running.web_port}"
         async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False) as http:
             yield RunningPage(running, http)

@@ -1,6 +1,7 @@
-"""The page in a real Chromium: no violation of the policy, keyboard, narrow screens, accessibility rules.
+"""The page in a real Chromium: live values, no violation of the policy, keyboard, narrow screens, accessibility rules.
 
-Without Chromium the tests are skipped with the reason.
+Without playwright or Chromium the tests are skipped with the reason. One browser and one gateway serve all tests but
+those that end a gateway. With V2X_DRAW=1 the pictures of the documents are taken.
 """
 
 from __future__ import annotations
@@ -10,22 +11,45 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+import pytest_asyncio
 
+from gateway.model.event import NeedsStated, PowerLimits, VehicleNeeds
 from gateway.web.page.readouts import VIEWS
 from tests.gateway.web.page.running_page import RunningPage, running_page
 from tests.peers import absent, node_peer
 
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 AXE = "axe-core@4.14.1"
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-PHONE = {"width": 360, "height": 740}
+PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 700}
+SHELTER = {
+    "site": {"id": "shelter-1", "import_limit_w": 50_000, "min_soc_pct": 30, "mode": "price"},
+    "energy": {
+        "island": True,
+        "forming": ["CP1-1"],
+        "confirm_s": 0,
+        "off_grid_pct": 15,
+        "storage": {"controlled": True, "capacity_wh": 20_000, "max_charge_w": 5000, "max_discharge_w": 5000},
+        "tiers": [
+            {"name": "medical", "priority": 0, "expected_w": 700, "critical": True},
+            {"name": "cooling", "priority": 1, "expected_w": 1500},
+        ],
+    },
+}
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
+    try:
+        from playwright.async_api import async_playwright
+    except ImportError:
+        absent("playwright is not installed (pip install playwright; it drives the Chromium of the distribution)")
     path = shutil.which("chromium")
     if path is None:
         absent("chromium is not installed (Debian: apt-get install chromium)")
@@ -37,9 +61,54 @@ async def chromium() -> AsyncIterator[Browser]:
             await browser.close()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningPage]:
+    """A shelter on the grid, with a plan, and vehicles at two EVSEs."""
+    async with running_page(tmp_path_factory.mktemp("page"), tables=SHELTER) as running:
+        fill(running)
+        plan(running)
+        yield running
+
+
+def fill(page: RunningPage) -> None:
+    """Report what a shelter of the evening reports."""
+    wall = page.gateway.clock.wall()
+    begin = wall - wall % 3600 - 6 * 3600
+    prices = (24, 22, 21, 20, 20, 22, 26, 31, 38, 41, 40, 36, 30, 27, 25, 24)
+    hours = [
+        {"start": begin + h * 3600, "duration_s": 3600, "import_per_kwh": prices[h % len(prices)]} for h in range(40)
+    ]
+    page.input("price", currency="JPY", prices=hours)
+    page.input("load", power_w=2200.0)
+    page.input("switch", open=False)
+    page.input("grid", present=True, power_w=1500.0, voltage_v=200.0, frequency_hz=50.0)
+    page.input("storage", power_w=0.0, soc_pct=70.0)
+    for number, (vehicle, soc_pct) in enumerate((("leaf", 64.0), ("outlander", 81.0)), 1):
+        name = f"CP{number}-1"
+        page.evse(name, vehicle)
+        page.metered(-2200.0 if number == 1 else 0.0, soc_pct, name)
+        needs = VehicleNeeds(PowerLimits(6000, 6000), True, departure=wall + (9 + number) * 3600, target_soc_pct=85.0)
+        page.gateway.service.report(NeedsStated(name, page.gateway.clock.now(), needs))
+
+
+def plan(page: RunningPage) -> None:
+    """Make the look-ahead plan now, which the energy service makes after a minute."""
+    energy = page.gateway.energy_service
+    view = energy.view()
+    problem = energy.controller.problem(view)
+    assert problem is not None
+    energy.controller.take_plan(*energy.controller.planner.plan(problem, view.now))
+
+
 async def opened(browser: Browser, page: RunningPage, path: str, **options: Any) -> tuple[Page, list[str]]:
     """Return a tab and the list of what its console complains about."""
-    context = await browser.new_context(**options)
+    context = await browser.new_context(**{"locale": "en", **options})
     tab = await context.new_page()
     complaints: list[str] = []
     tab.on("console", lambda one: complaints.append(one.text) if one.type in ("error", "warning") else None)
@@ -48,41 +117,135 @@ async def opened(browser: Browser, page: RunningPage, path: str, **options: Any)
     return tab, complaints
 
 
-async def test_the_browser_finds_no_violation_of_the_policy(tmp_path: Path) -> None:
-    async with running_page(tmp_path) as page, chromium() as browser:
-        page.evse()
-        tab, complaints = await opened(browser, page, "/now", locale="en")
-        await tab.wait_for_selector("text=64 %")
-        assert complaints == []
+async def test_live_values_arrive_even_if_the_extension_loads_late(browser: Browser, page: RunningPage) -> None:
+    """htmx starts when all scripts have run; one that started before did not see the extension, and nothing moved."""
+    tab, complaints = await opened(browser, page, "/health")
+
+    async def late(route: Any) -> None:
+        await asyncio.sleep(0.4)
+        await route.continue_()
+
+    await tab.route("**/hx-sse.min.js", late)
+    await tab.goto(page.url + "/now")
+    await tab.focus("button[value='CP1-1']")
+    for power_w, text in (
+        (-3300.0, "discharging 3.3 kW"),
+        (-4400.0, "discharging 4.4 kW"),
+        (0.0, "in session · no power"),
+    ):
+        page.metered(power_w)
+        await tab.wait_for_selector(f"#evse-1 >> text={text}", timeout=10_000)
+    assert await tab.evaluate("document.activeElement.value") == "CP1-1"  # the focus stays
+    assert await tab.is_hidden("#stale")
+    assert complaints == []
+    await tab.context.close()
 
 
-async def test_stop_by_keyboard(tmp_path: Path) -> None:
-    async with running_page(tmp_path) as page, chromium() as browser:
-        page.evse()
-        tab, _ = await opened(browser, page, "/now", locale="en")
-        await tab.keyboard.press("Tab")
-        assert await tab.evaluate("document.activeElement.className") == "skip"
-        await tab.keyboard.press("Tab")
-        assert await tab.evaluate("document.activeElement.textContent") == "Stop all vehicles"
-        await tab.keyboard.press("Enter")
-        await tab.wait_for_url("**/command/*")
-        assert "Stop, Site" in await tab.inner_text("main")
+async def test_a_tab_in_the_background_frees_its_connection(browser: Browser, page: RunningPage) -> None:
+    """Browsers open six connections to a host: hidden tabs must not hold them."""
+    tab, _ = await opened(browser, page, "/now")
+    page.metered(-1100.0)
+    await tab.wait_for_selector("#evse-1 >> text=discharging 1.1 kW")
+    show = "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+    show += " document.dispatchEvent(new Event('visibilitychange')); }"
+    await tab.evaluate(show, True)
+    page.metered(-2100.0)
+    await asyncio.sleep(1.5)
+    assert "discharging 1.1 kW" in await tab.inner_text("#evse-1")
+    await tab.evaluate(show, False)
+    await tab.wait_for_selector("#evse-1 >> text=discharging 2.1 kW")
+    await tab.context.close()
 
 
-@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("ja", "dark"), ("de", "light")])
-async def test_accessibility_rules_and_phones(language: str, scheme: str, tmp_path: Path) -> None:
+async def test_values_of_a_gateway_that_has_stopped_are_marked_as_old(browser: Browser, tmp_path: Path) -> None:
+    async with running_page(tmp_path) as stopping:
+        stopping.evse()
+        tab, _ = await opened(browser, stopping, "/now")
+        stopping.metered(-1200.0)
+        await tab.wait_for_selector("#evse-1 >> text=discharging 1.2 kW")
+        assert await tab.is_hidden("#stale")
+    await tab.wait_for_selector("#stale", state="visible", timeout=10_000)
+    assert "old" in await tab.inner_text("#stale")
+    await tab.context.close()
+
+
+async def test_a_command_and_a_stop_by_keyboard(browser: Browser, page: RunningPage) -> None:
+    tab, complaints = await opened(browser, page, "/now")
+
+    async def reach(text: str) -> None:
+        """Press Tab until an element has the focus, which must be visible."""
+        for _ in range(60):
+            await tab.keyboard.press("Tab")
+            if text in await tab.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent"):
+                assert await tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+                return
+        raise AssertionError(f"{text} cannot be reached")
+
+    await tab.keyboard.press("Tab")
+    assert await tab.evaluate("document.activeElement.className") == "skip"
+    await tab.keyboard.press("Tab")
+    assert await tab.evaluate("document.activeElement.textContent") == "Stop all vehicles"
+    await reach("Command to CP1-1")
+    await tab.keyboard.press("Enter")
+    await tab.wait_for_selector("text=Power in kW")
+    await tab.keyboard.press("Tab")
+    await tab.focus("#power_kw")
+    await tab.keyboard.type("3")
+    await tab.keyboard.press("Enter")
+    await tab.wait_for_selector("text=Would be granted")
+    await reach("Discharge CP1-1 now")
+    await tab.keyboard.press("Enter")
+    await tab.wait_for_url("**/command/*")
+    assert "Discharge, CP1-1" in await tab.inner_text("main")
+    await tab.goto(page.url + "/now")
+    await reach("Stop all vehicles")
+    await tab.keyboard.press("Enter")
+    await tab.wait_for_url("**/command/*")
+    assert "Stop, Site" in await tab.inner_text("main")
+    assert complaints == []
+    await tab.context.close()
+
+
+async def test_charts_are_drawn_and_their_values_are_in_the_document(browser: Browser, page: RunningPage) -> None:
+    tab, complaints = await opened(browser, page, "/plan")
+    painted = """() => [...document.querySelectorAll('.chart canvas')].map(one => {
+        const data = one.getContext('2d').getImageData(0, 0, one.width, one.height).data;
+        return data.filter((_, index) => index % 4 === 3 && data[index] > 0).length; })"""
+    assert [one > 2000 for one in await tab.evaluate(painted)] == [True, True, True]
+    assert await tab.locator("figure table").count() == 3
+    names = await tab.eval_on_selector_all(".chart", "all => all.map(one => one.getAttribute('aria-label'))")
+    assert all(names)
+    assert "CP1-1: lowest" in await tab.inner_text("main")
+    before = await tab.evaluate("document.querySelector('.chart canvas').width")
+    await tab.set_viewport_size(PHONE)
+    await tab.wait_for_function(f"document.querySelector('.chart canvas').width < {before}")
+    assert complaints == []
+    await tab.context.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "paths"),
+    [
+        ({"locale": "en", "color_scheme": "light"}, (*(f"/{name}" for name in VIEWS), "/command?evse=CP1-1")),
+        ({"locale": "ja", "color_scheme": "dark"}, ("/now", "/outage", "/plan")),
+        ({"locale": "de", "contrast": "more"}, ("/now", "/stations", "/plan")),
+        ({"locale": "en", "forced_colors": "active"}, ("/now",)),
+    ],
+    ids=["phone", "dark", "contrast", "forced"],
+)
+async def test_accessibility_rules_and_phones(
+    options: dict[str, Any], paths: tuple[str, ...], browser: Browser, page: RunningPage
+) -> None:
     axe = await asyncio.to_thread(lambda: node_peer("axe", AXE) / "node_modules" / "axe-core" / "axe.min.js")
-    async with running_page(tmp_path) as page, chromium() as browser:
-        page.evse()
-        # axe itself is added to the page, which the policy of the page would refuse
-        options = {"locale": language, "color_scheme": scheme, "viewport": PHONE, "bypass_csp": True}
-        tab, _ = await opened(browser, page, "/now", **options)
-        for path in (*(f"/{name}" for name in VIEWS), "/command?evse=CP1-1"):
-            await tab.goto(page.url + path)
-            await tab.add_script_tag(path=axe)
-            found = await tab.evaluate("rules => axe.run(document, rules)", RULES)
-            problems = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
-            assert problems == [], path
-            width = await tab.evaluate("document.documentElement.scrollWidth")
-            assert width <= PHONE["width"], path
-            assert await tab.evaluate("document.documentElement.lang") == language
+    # axe itself is added to the page, which the policy of the page would refuse
+    tab, _ = await opened(browser, page, paths[0], viewport=PHONE, bypass_csp=True, **options)
+    for path in paths:
+        await tab.goto(page.url + path)
+        await tab.add_script_tag(path=axe)
+        found = await tab.evaluate("rules => axe.run(document, rules)", RULES)
+        problems = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
+        assert problems == [], path
+        width = await tab.evaluate("document.documentElement.scrollWidth")
+        assert width <= PHONE["width"], path
+        assert await tab.evaluate("document.documentElement.lang") == options["locale"]
+    await tab.context.close()

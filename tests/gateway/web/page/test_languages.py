@@ -15,7 +15,7 @@ from gateway.blue_switch.arrivals import ArrivalCode
 from gateway.energy.modes.mode import TargetCode
 from gateway.energy.reason import EnergyCode, LendingCode, LimitBinds
 from gateway.model.command import SiteMode, Verb
-from gateway.model.energy_state import Phase
+from gateway.model.energy_state import Phase, PlanSource
 from gateway.model.journal import Step
 from gateway.model.reason import Code
 from gateway.model.result import Layer, Status
@@ -26,9 +26,12 @@ from gateway.web.page.access import Role
 from gateway.web.page.readouts import VIEWS
 
 LANGUAGES = list(texts.NAMES)
-DIGESTS = {  # of the files in the npm package htmx.org 4.0.1
+DIGESTS = {  # of the files in the npm packages htmx.org 4.0.1 and uplot 1.6.32
     "htmx.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
     "hx-sse.min.js": "18ef2761356ec1fe0bb6d92612315b37517a7c1e9856b661c5ae81fef239d103",
+    "uplot.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+    "uplot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+    "uplot.LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
     "htmx.LICENSE": "d3d2456f76414f2456104660ebd65aff1c04cd7966b942bdabd63f3cdb316a38",
 }
 ENUMERATIONS = {
@@ -67,7 +70,8 @@ def test_the_templates_use_every_text_and_no_other() -> None:
     used |= {f"freshness_{one}" for one in ("never", "fresh", "stale")}
     used |= {f"origin_{one}" for one in ("file", "environment", "default")}
     used |= {f"kind_{one}" for one in ("call", "result", "error")} | {"confirm_discharge", "confirm_charge"}
-    for file in (folder / "templates").glob("*.html"):
+    used |= {f"plan_{one.value}" for one in PlanSource} | {"supplied_for", "would_supply_for"}
+    for file in (*(folder / "templates").glob("*.html"), *folder.glob("*.py")):
         used |= {key for key in re.findall(r"\bt\([\"']([a-z_]+)[\"']", file.read_text("utf-8")) if key[-1] != "_"}
     for node in ast.walk(ast.parse(Path(texts.__file__).read_text("utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "self":
@@ -84,7 +88,7 @@ def test_assets_are_as_published() -> None:
     folder = Path(texts.__file__).parent / "assets"
     for name, digest in DIGESTS.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
-    assert {one.name for one in folder.iterdir()} == {*DIGESTS, "page.css", "icon.svg"}
+    assert {one.name for one in folder.iterdir()} == {*DIGESTS, "page.css", "page.js", "icon.svg"}
 
 
 @pytest.mark.parametrize(

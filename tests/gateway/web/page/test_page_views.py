@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
+import gc
+import json
+import socket
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,30 +19,24 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.control.settings import ServiceSettings
-from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings
-from gateway.model.command import Channel
+from gateway.model.command import Channel, Submission, Verb
 from gateway.model.event import EvseDescribed, FaultRaised, Metered, PowerLimits, SessionStarted, StationConnected
 from gateway.model.site import SitePolicy
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
+from gateway.store.sql import SqlStore
 from gateway.store.store import MemoryStore
-from gateway.web.page import stream
-from gateway.web.page.access import PageGuard, Sessions
-from gateway.web.page.application import Page
-from gateway.web.page.readouts import Sources
+from gateway.web import server
+from gateway.web.page import application, stream, texts
+from gateway.web.page.readouts import VIEWS
 from gateway.web.page.stream import Streams
-from tests.emulators.charger.station_rig import Rig
+from gateway.web.server import RequestTimeoutProtocol
+from tests.gateway.web.page.charging_page import charging_page, hidden, served
 from tests.gateway.web.page.running_page import running_page
 
 MAX_BYTES = 300_000
-
-
-def hidden(text: str) -> dict[str, str]:
-    """Return the hidden fields of the last form of a page that is no stop form."""
-    form = text[text.rindex("<form", 0, text.index("</main>")) :]
-    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form.split("</form>")[0]))
 
 
 async def test_now_shows_site_and_evse(tmp_path: Path) -> None:
@@ -57,52 +54,95 @@ async def test_now_shows_site_and_evse(tmp_path: Path) -> None:
 @pytest.mark.virtual_time
 async def test_a_discharge_from_preview_to_its_outcome() -> None:
     """With an emulated station and vehicle, in virtual time."""
-    async with Rig() as rig:
-        settings = ServiceSettings(SitePolicy("site"), stations=("CP1",))
-        store = MemoryStore()
-        service = GatewayService(settings, rig.clock, rig.csms, Journal(store, rig.clock))
-        for event in rig.events:
-            service.report(event)
-        rig.csms.context.report = service.report
-        running = asyncio.create_task(service.run())
-        sessions = Sessions(None, rig.clock.now)
-        sources = Sources(service, Admin(rig.csms), lambda: True, (), rig.clock.wall)
-        page = Page(sources, sessions, ["en"], service.security, rig.clock.now)
-        guarded = PageGuard(page.app, frozenset({"gateway"}), sessions, service.security, rig.clock.now)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://gateway") as http:
-            await rig.charging()
-            await rig.sleep(2)
-            form = (await http.get("/command?evse=CP1-1")).text
-            assert "Command to CP1-1" in form
-            given = {**hidden(form), "verb": "discharge", "power_kw": "5,0", "minutes": "5"}
-            preview = (await http.post("/command/preview", data=given)).text
-            assert "Discharge CP1-1 now" in preview
-            assert "discharging 5.0 kW" in preview
-            fields = hidden(preview)
-            assert (await service.result(fields["id"]))[0] is None  # a preview is no command
-            answer = await http.post("/command", data=fields)
-            assert (answer.status_code, answer.headers["Location"]) == (303, f"/command/{fields['id']}")
-            again = await http.post("/command", data=fields)  # sent twice: acts once
-            assert again.headers["Location"] == answer.headers["Location"]
-            stored = await store.find_command(fields["id"])
-            assert stored is not None
-            assert (stored.channel, stored.source) == (Channel.API.value, "page")
-            assert "not known yet" in (await http.get(answer.headers["Location"])).text
-            await rig.sleep(15)
-            life = (await http.get(answer.headers["Location"])).text
-            assert "achieved: The meter shows the power." in life
-            assert "discharging 5.0 kW" in life
-            assert "set-point sent" in life
-            now = (await http.get("/now")).text
-            assert "Discharge (page)" in now
-            for name in ("stations", "sessions", "messages"):
-                assert "CP1" in (await http.get(f"/{name}")).text
-            stop = await http.post("/stop", data={"csrf": fields["csrf"], "evse": "CP1-1"})
-            await rig.sleep(10)
-            assert "Stop, CP1-1: achieved" in (await http.get(stop.headers["Location"])).text
-            assert "ended" in (await http.get(answer.headers["Location"])).text
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    async with charging_page() as page:
+        http, service = page.http, page.service
+        form = await page.text("/command?evse=CP1-1")
+        assert "Command to CP1-1" in form
+        given = {**hidden(form), "verb": "discharge", "power_kw": "5,0", "minutes": "5"}
+        preview = (await http.post("/command/preview", data=given)).text
+        assert "Discharge CP1-1 now" in preview
+        assert "discharging 5.0 kW" in preview
+        fields = hidden(preview)
+        assert (await service.result(fields["id"]))[0] is None  # a preview is no command
+        answer = await http.post("/command", data=fields)
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/command/{fields['id']}")
+        again = await http.post("/command", data=fields)  # sent twice: acts once
+        assert again.headers["Location"] == answer.headers["Location"]
+        stored = await page.store.find_command(fields["id"])
+        assert stored is not None
+        assert (stored.channel, stored.source) == (Channel.API.value, "page")
+        assert "not known yet" in await page.text(answer.headers["Location"])
+        await page.rig.sleep(15)
+        life = await page.text(answer.headers["Location"])
+        assert "achieved: The meter shows the power." in life
+        assert "discharging 5.0 kW" in life
+        assert "set-point sent" in life
+        assert "Discharge (page)" in await page.text("/now")
+        assert "leaves" not in await page.text("/stations")
+        for name in ("stations", "sessions", "messages"):
+            assert "CP1" in await page.text(f"/{name}")
+        stop = await http.post("/stop", data={"csrf": fields["csrf"], "evse": "CP1-1"})
+        await page.rig.sleep(10)
+        assert "Stop, CP1-1: achieved" in await page.text(stop.headers["Location"])
+        assert "ended" in await page.text(answer.headers["Location"])
+
+
+@pytest.mark.virtual_time
+async def test_commands_of_page_and_mqtt_get_the_same_answers() -> None:
+    """Granted, limited and refused ones: status, reason, binding and steps in the journal."""
+    async with charging_page() as page:
+        for power_w in (3000.0, 1e6):
+            lives = []
+            for channel in (Channel.MQTT, None):
+                if channel is None:
+                    answer = await page.command("discharge", f"{power_w / 1000:g}")
+                    name = answer.headers["Location"].rpartition("/")[2]
+                else:
+                    name = f"mqtt-{power_w:g}"
+                    body = {"id": name, "power_w": power_w, "lease_s": 900.0, "source": "page"}
+                    await page.service.submit(Submission("CP1-1", Verb.DISCHARGE, json.dumps(body).encode(), channel))
+                await page.rig.sleep(20)
+                first, final = await page.service.result(name)
+                assert first is not None
+                assert final is not None
+                steps = [(one.step, one.cause) for one in await page.service.entries(command=name)]
+                lives.append((first.status, first.reason, first.effective_w, first.binding, final.reason, steps[1:]))
+            assert lives[0] == lives[1]
+        page.service.report(FaultRaised("CP1-1", page.rig.clock.now(), "GroundFailure"))
+        body = {"id": "m", "power_w": 3000.0, "lease_s": 900.0, "source": "page"}
+        sent = Submission("CP1-1", Verb.DISCHARGE, json.dumps(body).encode(), Channel.MQTT)
+        refused = await page.service.submit(sent)
+        csrf = hidden(await page.text("/command?evse=CP1-1"))
+        fields = {**csrf, "id": "p", "verb": "discharge", "power_kw": "3", "minutes": "15"}
+        answer = await page.http.post("/command", data=fields)
+        assert answer.status_code == 409
+        assert texts.table("en")["reason"][refused.reason.code.value] in answer.text
+
+
+async def test_a_refusal_that_is_not_stored_is_shown(tmp_path: Path) -> None:
+    """Such as one for the rate of commands."""
+    async with running_page(tmp_path) as page:
+        page.evse()
+        csrf = await page.csrf()
+        fields = {"csrf": csrf, "evse": "CP1-1", "verb": "discharge", "power_kw": "3", "minutes": "15"}
+        answers = [await page.http.post("/command", data={**fields, "id": f"c{n}"}) for n in range(40)]
+        refused = next(one for one in answers if "Too many commands in a short time." in one.text)
+        assert refused.status_code == 409
+        assert "Discharge, CP1-1: refused" in refused.text
+
+
+async def test_a_store_that_fails_hides_no_state_and_no_stop(tmp_path: Path) -> None:
+    async with running_page(tmp_path, SqlStore(f"sqlite:///{tmp_path / 'v2x.db'}")) as page:
+        page.evse()
+        with contextlib.closing(sqlite3.connect(tmp_path / "v2x.db")) as database:
+            database.executescript("DROP TABLE journal; DROP TABLE telemetry; DROP TABLE commands;")
+        for name in VIEWS:
+            await page.page(f"/{name}")
+        assert "Stored values cannot be read" in await page.page("/outage")
+        answer = await page.http.post("/stop", data={"csrf": await page.csrf(), "evse": "CP1-1"})
+        assert answer.status_code == 200
+        assert "Stop, CP1-1: accepted" in answer.text
+        assert "Stored values cannot be read" in (await page.http.get("/command/absent")).text
 
 
 @pytest.mark.parametrize(
@@ -164,11 +204,7 @@ async def in_memory(number: int) -> AsyncIterator[httpx.AsyncClient]:
         service.report(EvseDescribed(name, name[:5], at, PowerLimits(11_000, 11_000), True))
         service.report(SessionStarted(name, at, "s1", f"car {one}"))
         service.report(Metered(name, at, clock.wall(), power_w=-2200.0, soc_pct=64.0))
-    sources = Sources(service, Admin(csms), lambda: True, (), clock.wall)
-    sessions = Sessions(None, clock.now)
-    page = Page(sources, sessions, ["en"], service.security, clock.now)
-    guarded = PageGuard(page.app, frozenset({"gateway"}), sessions, service.security, clock.now)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://gateway") as http:
+    async with served(service, csms, clock) as http:
         yield http
 
 
@@ -209,11 +245,10 @@ async def test_the_stream_sends_the_latest_state_and_ends_with_the_gateway(tmp_p
         await open_until_the_end
 
 
-async def test_clients_share_what_is_rendered_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_clients_share_what_is_rendered_and_are_bounded() -> None:
     """100 clients of one view cost one rendering per interval; one that does not read costs nothing more."""
     clock, rendered = [0.0], [0]
-    streams = Streams(lambda: clock[0])
-    monkeypatch.setattr(stream, "INTERVAL_S", 0.01)
+    streams = Streams(lambda: clock[0], 0.01)
 
     async def render() -> str:
         rendered[0] += 1
@@ -227,7 +262,7 @@ async def test_clients_share_what_is_rendered_and_are_bounded(monkeypatch: pytes
     assert await anext(clients[0]) == "data: state 2\n\n"
     clock[0] = 2.0
     assert await anext(clients[0]) == "data: state 3\n\n"
-    clock[0] = 2.005
+    clock[0] = 2.0005
     assert await anext(clients[1]) == "data: state 3\n\n"  # was slow: the state in between is left out
     streams.close()
     for one in clients:
@@ -246,3 +281,39 @@ async def test_a_stream_ends_with_its_session() -> None:
     allowed[0] = False
     with pytest.raises(StopAsyncIteration):
         await anext(events)
+
+
+async def test_a_client_that_does_not_read_holds_little_and_delays_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "INTERVAL_S", 0.02)
+    monkeypatch.setattr(server, "CHECKED_EVERY_S", 0.5)
+    async with running_page(tmp_path) as page:
+        for number in range(50):
+            page.evse(f"S{number:02}-1")
+        host, port = page.http.base_url.host, page.http.base_url.port or 0
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(slow, (host, port))
+            request = f"GET /stream?view=now HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+            await asyncio.get_running_loop().sock_sendall(slow, request)
+            received, held = 0, 0
+            async with page.http.stream("GET", "/stream?view=now") as answer:
+                async for line in answer.aiter_lines():
+                    if line.startswith('data: <section aria-labelledby="site-h"'):
+                        received += 1
+                        page.metered(-1000.0 - received * 100, name="S00-1")
+                        transports = [one.transport for one in connections()]
+                        held = max(held, *(one.get_write_buffer_size() for one in transports))
+                    if received == 60:
+                        break
+            assert 10_000 < held < 500_000  # what is rendered once, and the buffer of the connection
+            while len(connections()) > 1:  # it is closed: nothing was read since the last check
+                await asyncio.sleep(0.1)
+
+
+def connections() -> list[RequestTimeoutProtocol]:
+    """Return the open connections to the page."""
+    found = (one for one in gc.get_objects() if isinstance(one, RequestTimeoutProtocol))
+    return [one for one in found if not one.transport.is_closing()]
