@@ -7,6 +7,7 @@ those that end a gateway. With V2X_DRAW=1 the pictures of the documents are take
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from gateway.model.energy_state import MainSwitch, Phase
 from gateway.model.event import NeedsStated, PowerLimits, VehicleNeeds
 from gateway.web.page.readouts import VIEWS
+from tests.drawings import DOCS
 from tests.gateway.web.page.running_page import RunningPage, running_page
 from tests.peers import absent, node_peer
 
@@ -249,3 +252,45 @@ async def test_accessibility_rules_and_phones(
         assert width <= PHONE["width"], path
         assert await tab.evaluate("document.documentElement.lang") == options["locale"]
     await tab.context.close()
+
+
+async def test_the_pictures_of_the_documents(browser: Browser, page: RunningPage, tmp_path: Path) -> None:
+    """Taken in each run; with V2X_DRAW=1 into the documents."""
+    folder = DOCS / "pictures" if os.environ.get("V2X_DRAW") == "1" else tmp_path
+    page.metered(-2200.0)
+    await picture(browser, page, "/now", folder / "page-now.png", "discharging 2.2 kW", viewport=DESK)
+    await picture(browser, page, "/plan", folder / "page-plan.png", "CP1-1: lowest", viewport=DESK)
+    phone = {"viewport": PHONE, "locale": "ja", "color_scheme": "dark"}
+    await picture(browser, page, "/now", folder / "page-phone.png", "放電中 2.2 kW", **phone)
+    async with running_page(tmp_path, tables=SHELTER) as shelter:
+        fill(shelter)
+        await until_island(shelter)
+        await picture(browser, shelter, "/outage", folder / "page-outage.png", "medical", viewport=DESK)
+    explained = (DOCS / "page.md").read_text("utf-8")
+    for taken in ("page-now.png", "page-plan.png", "page-phone.png", "page-outage.png"):
+        assert f"pictures/{taken}" in explained
+        assert (folder / taken).stat().st_size < 200_000
+
+
+async def picture(browser: Browser, page: RunningPage, path: str, file: Path, text: str, **options: Any) -> None:
+    tab, _ = await opened(browser, page, path, **options)
+    await tab.wait_for_selector(f"text={text}")
+    await tab.screenshot(path=file)
+    await tab.context.close()
+
+
+async def until_island(page: RunningPage) -> None:
+    """Lose the grid, and report as the facility does until the island supplies the site."""
+    service = page.gateway.service
+    for _ in range(40):
+        energy = service.site_state().energy
+        if energy is not None and energy.phase is Phase.ISLAND and energy.autonomy_h:
+            return
+        is_open = energy is not None and energy.main_switch is MainSwitch.OPEN
+        page.input("switch", open=is_open)
+        page.input("load", power_w=2200.0)
+        page.input("storage", power_w=0.0, soc_pct=70.0)
+        page.input("grid", present=False, power_w=0.0, voltage_v=0.0)
+        page.metered(-2200.0 if is_open else 0.0)
+        await asyncio.sleep(0.25)
+    raise AssertionError(service.site_state().energy)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.config import ConfigError, from_table
 from gateway.web.page.access import COOKIE
 from gateway.web.page.readouts import VIEWS
+from tests.gateway.csms.test_security import Authority
 from tests.gateway.web.page.running_page import OPERATOR, VIEWER, RunningPage, running_page, with_login
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -89,6 +92,23 @@ async def test_login_roles_and_logout(tmp_path: Path) -> None:
         assert (await page.http.post("/logout", data={"csrf": mine}, headers=operator)).status_code == 303
         assert (await page.http.get("/now", headers=operator)).status_code == 303
         assert (await page.http.get("/now", headers={"Cookie": f"{COOKIE}=forged"})).status_code == 303
+
+
+async def test_elsewhere_than_on_loopback_the_page_is_served_with_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("page")
+    web = {"listen": "0.0.0.0:0", "cert": str(cert), "key": str(key), "operator_token_file": "operator"}
+    async with running_page(tmp_path, **web) as page:
+        base = f"https://localhost:{page.gateway.web_port}"
+        trusted = ssl.create_default_context(cafile=authority.file)
+        async with httpx.AsyncClient(base_url=base, verify=trusted, trust_env=False) as http:
+            answer = await http.get("/now")
+            assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+            assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+            assert (await http.post("/login", data={"token": OPERATOR})).status_code == 303
+            assert (await http.get("/now")).status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            await page.http.get("/now")  # without TLS
 
 
 async def test_guessing_a_token_is_slowed_down(tmp_path: Path) -> None:
