@@ -65,9 +65,9 @@ def _soc_pct(
         energies, leaves = plan.energy_wh.get(name), departures.get(name, math.inf)
         if energies is None or not capacity_wh:
             continue
-        starts = (plan.start + step * plan.step_s for step in range(len(energies)))
-        found[name] = tuple(
-            min(100.0, 100.0 * energy / capacity_wh) if start < leaves else None
-            for start, energy in zip(starts, energies, strict=True)
+        ends = (plan.start + (step + 1) * plan.step_s for step in range(len(energies)))
+        found[name] = tuple(  # the plan has the steps that a vehicle stays through
+            min(100.0, 100.0 * energy / capacity_wh) if end <= leaves + 1.0 else None
+            for end, energy in zip(ends, energies, strict=True)
         )
     return found

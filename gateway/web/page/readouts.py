@@ -94,6 +94,8 @@ async def outage(sources: Sources, query: Query, t: Texts) -> Content:
     tiers = [Tier(name, on, energy.autonomy_h.get(name)) for name, on in energy.tiers.items()] if energy else []
     off_grid = energy is not None and energy.phase in OFF_GRID
     supplied = [(one.hours, one.name) for one in tiers if one.on and one.hours is not None]
+    if energy is not None and not tiers:  # the whole site is supplied as one
+        supplied = [(hours, t("site")) for hours in energy.autonomy_h.values()]
     supplied.sort(key=lambda one: one[0].expected)
     entries = await sources.entries(limit=EVENTS * 4)
     events = [one for one in reversed(entries or []) if one.step is Step.EVENT and one.cause == "decided"][:EVENTS]

@@ -81,13 +81,19 @@ class Texts:
         """Return a moment that is given as RFC 3339."""
         return self("unknown") if text is None else self.time(datetime.fromisoformat(text).timestamp())
 
+    def hours_left(self, hours: float, horizon_h: float) -> str:
+        """Return expected hours, of which no more than `horizon_h` are calculated."""
+        return self("more_than" if hours >= horizon_h else "about", time=self.duration(hours * 3600))
+
     def duration(self, seconds: float) -> str:
-        """Return a duration: seconds, minutes and seconds, or hours and minutes."""
+        """Return a duration: seconds, minutes and seconds, hours and minutes, or from ten hours on whole hours."""
         whole = max(0, round(seconds))
         if whole < 60:
             return self("seconds", s=whole)
         if whole < 3600:
             return self("minutes", min=whole // 60, s=whole % 60)
+        if whole >= 10 * 3600:
+            return self("whole_hours", h=round(whole / 3600))
         return self("hours", h=whole // 3600, min=whole % 3600 // 60)
 
 
