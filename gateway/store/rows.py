@@ -12,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     Executable,
     Row,
-    Select,
     Table,
     bindparam,
     cast,
@@ -71,14 +70,18 @@ def _upsert(dialect: str) -> Executable:
     return keep
 
 
-def mean_samples(every_s: float, sqlite: bool) -> Select[Any]:
-    """Return the query of telemetry with one row per period: mean power and SoC, highest energies."""
+def samples_of(evse: str, since: float, until: float, limit: int, every_s: float, sqlite: bool) -> Executable:
+    """Return the query of telemetry; with `every_s` one row per period: mean power and SoC, highest energies."""
     one = TELEMETRY.c
+    within = one.evse == evse, one.wall >= since, one.wall < until
+    if not every_s:
+        return select(TELEMETRY).where(*within).order_by(one.wall).limit(limit)
     periods = one.wall / every_s
     period = cast(periods, BigInteger) if sqlite else func.floor(periods)  # not every SQLite has floor()
+    begin = func.min(one.wall)
     values = (func.avg(one.power_w), func.avg(one.soc_pct), func.max(one.energy_charged_wh))
-    columns = (one.evse, func.min(one.wall), *values, func.max(one.energy_discharged_wh))
-    return select(*columns).group_by(one.evse, period).order_by(func.min(one.wall))
+    means = select(one.evse, begin, *values, func.max(one.energy_discharged_wh)).where(*within)
+    return means.group_by(one.evse, period).order_by(begin).limit(limit)
 
 
 def in_bulk(plain: Executable, table: Table, rows: list[dict[str, Any]], dialect: str) -> Statement:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
-from gateway.store.rows import Rows, command_of, entry_of, in_bulk, mean_samples
+from gateway.store.rows import Rows, command_of, entry_of, in_bulk, samples_of
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, make_private, preparation
 from gateway.store.store import RecordRefused, Sample, StoreError, StoreFull
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
@@ -91,9 +91,7 @@ class SqlStore:
         self, evse: str, since: float, until: float, limit: int = 10_000, every_s: float = 0.0
     ) -> list[Sample]:
         """Return telemetry of an EVSE, oldest first; with `every_s` one sample of each such period."""
-        means = mean_samples(every_s, self._sqlite is not None) if every_s else None
-        query = select(TELEMETRY).order_by(TELEMETRY.c.wall) if means is None else means
-        query = query.where(TELEMETRY.c.evse == evse, TELEMETRY.c.wall >= since, TELEMETRY.c.wall < until).limit(limit)
+        query = samples_of(evse, since, until, limit, every_s, self._sqlite is not None)
         return [Sample._make(row) for row in await self._read(query)]
 
     async def find_command(self, command_id: str) -> StoredCommand | None:

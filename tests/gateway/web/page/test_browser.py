@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 AXE = "axe-core@4.14.1"
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-PHONE, DESK = {"width": 360, "height": 740}, {"width": 1100, "height": 700}
+RULES = {
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
+PHONE: Any = {"width": 360, "height": 740}
+DESK: Any = {"width": 1100, "height": 900}
 SHELTER = {
     "site": {"id": "shelter-1", "import_limit_w": 50_000, "min_soc_pct": 30, "mode": "price"},
     "energy": {
@@ -76,7 +80,9 @@ async def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> As
     async with running_page(tmp_path_factory.mktemp("page"), tables=SHELTER) as running:
         fill(running)
         plan(running)
+        measuring = asyncio.create_task(measured(running))
         yield running
+        measuring.cancel()
 
 
 def fill(page: RunningPage) -> None:
@@ -88,10 +94,7 @@ def fill(page: RunningPage) -> None:
         {"start": begin + h * 3600, "duration_s": 3600, "import_per_kwh": prices[h % len(prices)]} for h in range(40)
     ]
     page.input("price", currency="JPY", prices=hours)
-    page.input("load", power_w=2200.0)
-    page.input("switch", open=False)
-    page.input("grid", present=True, power_w=1500.0, voltage_v=200.0, frequency_hz=50.0)
-    page.input("storage", power_w=0.0, soc_pct=70.0)
+    inputs(page)
     for number, (vehicle, soc_pct) in enumerate((("leaf", 64.0), ("outlander", 81.0)), 1):
         name = f"CP{number}-1"
         page.evse(name, vehicle)
@@ -100,9 +103,25 @@ def fill(page: RunningPage) -> None:
         page.gateway.service.report(NeedsStated(name, page.gateway.clock.now(), needs))
 
 
+def inputs(page: RunningPage, present: bool = True, is_open: bool = False) -> None:
+    """Send the measurements of the facility."""
+    page.input("load", power_w=2200.0)
+    page.input("switch", open=is_open)
+    page.input("grid", present=present, power_w=1500.0 if present else 0.0, voltage_v=200.0 if present else 0.0)
+    page.input("storage", power_w=0.0, soc_pct=70.0)
+
+
+async def measured(page: RunningPage) -> None:
+    """Send the measurements of the facility until cancelled."""
+    while True:
+        await asyncio.sleep(2)
+        inputs(page)
+
+
 def plan(page: RunningPage) -> None:
     """Make the look-ahead plan now, which the energy service makes after a minute."""
     energy = page.gateway.energy_service
+    energy.step()  # measures the load
     view = energy.view()
     problem = energy.controller.problem(view)
     assert problem is not None
@@ -229,29 +248,28 @@ async def test_charts_are_drawn_and_their_values_are_in_the_document(browser: Br
 @pytest.mark.parametrize(
     ("options", "paths"),
     [
-        ({"locale": "en", "color_scheme": "light"}, (*(f"/{name}" for name in VIEWS), "/command?evse=CP1-1")),
-        ({"locale": "ja", "color_scheme": "dark"}, ("/now", "/outage", "/plan")),
-        ({"locale": "de", "contrast": "more"}, ("/now", "/stations", "/plan")),
-        ({"locale": "en", "forced_colors": "active"}, ("/now",)),
+        ({"locale": "en"}, (*(f"/{name}" for name in VIEWS), "/command?evse=CP1-1")),
+        ({"locale": "ja", "color_scheme": "dark"}, ("/now", "/outage")),
+        ({"locale": "de", "contrast": "more"}, ("/plan",)),
     ],
-    ids=["phone", "dark", "contrast", "forced"],
+    ids=["light", "dark", "contrast"],
 )
 async def test_accessibility_rules_and_phones(
     options: dict[str, Any], paths: tuple[str, ...], browser: Browser, page: RunningPage
 ) -> None:
     axe = await asyncio.to_thread(lambda: node_peer("axe", AXE) / "node_modules" / "axe-core" / "axe.min.js")
-    # axe itself is added to the page, which the policy of the page would refuse
-    tab, _ = await opened(browser, page, paths[0], viewport=PHONE, bypass_csp=True, **options)
+    context = await browser.new_context(viewport=PHONE, **options)
+    await context.add_init_script(path=axe)
+    tab = await context.new_page()
     for path in paths:
         await tab.goto(page.url + path)
-        await tab.add_script_tag(path=axe)
         found = await tab.evaluate("rules => axe.run(document, rules)", RULES)
         problems = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
         assert problems == [], path
         width = await tab.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], path
         assert await tab.evaluate("document.documentElement.lang") == options["locale"]
-    await tab.context.close()
+    await context.close()
 
 
 async def test_the_pictures_of_the_documents(browser: Browser, page: RunningPage, tmp_path: Path) -> None:
@@ -260,8 +278,8 @@ async def test_the_pictures_of_the_documents(browser: Browser, page: RunningPage
     page.metered(-2200.0)
     await picture(browser, page, "/now", folder / "page-now.png", "discharging 2.2 kW", viewport=DESK)
     await picture(browser, page, "/plan", folder / "page-plan.png", "CP1-1: lowest", viewport=DESK)
-    phone = {"viewport": PHONE, "locale": "ja", "color_scheme": "dark"}
-    await picture(browser, page, "/now", folder / "page-phone.png", "放電中 2.2 kW", **phone)
+    phone = {"viewport": PHONE, "locale": "de", "color_scheme": "dark"}
+    await picture(browser, page, "/now", folder / "page-phone.png", "entlädt mit 2,2 kW", **phone)
     async with running_page(tmp_path, tables=SHELTER) as shelter:
         fill(shelter)
         await until_island(shelter)
@@ -287,10 +305,7 @@ async def until_island(page: RunningPage) -> None:
         if energy is not None and energy.phase is Phase.ISLAND and energy.autonomy_h:
             return
         is_open = energy is not None and energy.main_switch is MainSwitch.OPEN
-        page.input("switch", open=is_open)
-        page.input("load", power_w=2200.0)
-        page.input("storage", power_w=0.0, soc_pct=70.0)
-        page.input("grid", present=False, power_w=0.0, voltage_v=0.0)
+        inputs(page, False, is_open)
         page.metered(-2200.0 if is_open else 0.0)
         await asyncio.sleep(0.25)
     raise AssertionError(service.site_state().energy)

@@ -97,7 +97,7 @@ async def test_login_roles_and_logout(tmp_path: Path) -> None:
 async def test_elsewhere_than_on_loopback_the_page_is_served_with_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     cert, key = authority.issue("page")
-    web = {"listen": "0.0.0.0:0", "cert": str(cert), "key": str(key), "operator_token_file": "operator"}
+    web: dict[str, Any] = {"listen": "0.0.0.0:0", "cert": str(cert), "key": str(key), "operator_token_file": "operator"}
     async with running_page(tmp_path, **web) as page:
         base = f"https://localhost:{page.gateway.web_port}"
         trusted = ssl.create_default_context(cafile=authority.file)
