@@ -9,15 +9,23 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from emulators.ev import profile as profiles
 from emulators.ev.car import Car, CarSpec
-from emulators.ev.report import Reporter, plain, print_error
+from emulators.ev.report import (
+    Lines,
+    PowerChanges,
+    Reporter,
+    limits_text,
+    message_text,
+    plain,
+    power_text,
+    print_error,
+)
 from emulators.ev.session import EvSession, car_settings
 from emulators.ev.session_options import CONTROLS, OptionError, iso20_version, known, tls_context
 from emulators.runtime.clock import RealClock
@@ -61,7 +69,6 @@ class EvOptions:
 
 async def run(options: EvOptions, out: TextIO | None = None) -> int:
     """Run one vehicle; return the exit status."""
-    reporter = Reporter(out or sys.stdout, options.json, _LINES)
     try:
         car = Car(_spec(options.profile, options.service, options.evccid), soc_pct=options.soc_pct)
         settings = _settings(car, options)
@@ -73,14 +80,17 @@ async def run(options: EvOptions, out: TextIO | None = None) -> int:
     except (ValueError, profiles.ProfileError, LocalProtocolError) as error:
         print_error("v2x ev", f"{error}")
         return 2
+    reporter = Reporter(out or sys.stdout, options.json, _lines(car))
     prepare_car(settings.services, settings.controls)
     clock = RealClock()
     started = clock.now()
     reporter.write_record("Searching", {"interface": options.interface, "address": address})
+    where = f"[{address[0]}]:{address[1]}" if address is not None else f"a charger on {options.interface}"
+    reporter.write_text(f"connecting to {where}; battery at {car.soc_pct:.0f} %")
     try:
         wire = await connect_to_secc(address, options.interface, clock, context)
     except OSError as error:
-        print_error("v2x ev", f"{error}")
+        print_error("v2x ev", f"{error}; not tried again")
         reporter.write_record("Summary", {"ok": False, "reason": str(error), "loops": 0})
         return 1
     session = EvSession(car, clock, reporter, settings=settings, loops=options.loops)
@@ -167,15 +177,25 @@ def _summarise(reporter: Reporter, session: EvSession, ended: events.SessionEnde
     )
 
 
-def _looped(event: events.ChargeLoopAnswered) -> str:
-    charger = event.station
-    if charger.present_current_a is not None and charger.present_voltage_v is not None:
-        power = charger.present_current_a * charger.present_voltage_v
-        return f"  {power:+9.0f} W  {charger.present_current_a:+7.1f} A  {charger.present_voltage_v:6.1f} V"
-    return f"  {charger.target_power_w or 0.0:+9.0f} W target"
+def _lines(car: Car) -> Lines:
+    """Return the lines of a session for people: one for each change, none for each charge loop."""
+    changes = PowerChanges()
+
+    def looped(event: events.ChargeLoopAnswered) -> str | None:
+        charger = event.station
+        power_w = charger.present_power_w if charger.present_power_w is not None else charger.target_power_w or 0.0
+        if charger.present_current_a is not None and charger.present_voltage_v is not None:
+            power_w = charger.present_current_a * charger.present_voltage_v
+        target_w = charger.target_power_w if charger.target_power_w is not None else power_w
+        if not changes.select(power_w, target_w, car.soc_pct):
+            return None
+        permitted = limits_text(charger.limits.max_charge_w, charger.limits.max_discharge_w)
+        return f"{power_text(power_w)}, battery at {car.soc_pct:.0f} %; the charger permits {permitted}"
+
+    return {**_LINES, events.ChargeLoopAnswered: looped}
 
 
-_LINES: dict[type[Any], Callable[[Any], str | None]] = {
+_LINES: Lines = {
     events.ProtocolAgreed: lambda e: f"protocol {e.namespace}",
     events.SessionOpened: lambda e: (
         f"session {e.session_id.hex().upper()} at {e.evse_id}{' (resumed)' if e.resumed else ''}"
@@ -184,9 +204,9 @@ _LINES: dict[type[Any], Callable[[Any], str | None]] = {
         f"service {e.choice.service.name}, {e.choice.parameters.control.name.lower()} control"
     ),
     events.PowerStarted: lambda e: "power on",
-    events.ChargeLoopAnswered: _looped,
-    events.Notified: lambda e: f"notification of the charger: {e.notification} within {e.within_s} s",
+    events.Notified: lambda e: f"the charger requests {e.notification.name} within {e.within_s} s",
     events.Warned: lambda e: f"warning: {e.message}: {e.code}",
     events.PowerStopped: lambda e: "power off",
-    events.SessionEnded: lambda e: None,
+    events.MessageSent: lambda e: message_text(False, e.message),
+    events.MessageReceived: lambda e: message_text(True, e.message),
 }

@@ -15,7 +15,7 @@ app = typer.Typer()
 
 Pki = Annotated[Path | None, typer.Option("--pki", help="Folder of certificates, as `v2x pki create` makes.")]
 Interface = Annotated[str | None, typer.Option(help="Network interface for SDP discovery.")]
-Trace = Annotated[bool, typer.Option("--trace", help="Print every message.")]
+Trace = Annotated[bool, typer.Option("--trace", help="Print every message, whole.")]
 
 
 class Ocpp(StrEnum):
@@ -61,14 +61,17 @@ def charger(
     car: Annotated[str | None, typer.Option(help="Without --secc: profile of the EV at each EVSE.")] = None,
     soc_pct: Annotated[float, typer.Option("--soc", min=0, max=100, help="Its state of charge, %.")] = 80.0,
     state: Annotated[Path | None, typer.Option(help="Folder for the state that survives a restart.")] = None,
+    trace: Trace = False,
     json: Json = False,
 ) -> None:
     """Run an emulated charging station."""
     options = locals()
     from emulators.charger.station.run import Options, run
+    from gateway.csms.payload_secrets import without_secrets
 
-    del options["password_file"], options["json"]
-    end(run_emulator(run(Options(**options), password_file=password_file, json=json)))
+    del options["password_file"], options["json"], options["trace"]
+    work = run(Options(**options), redact=without_secrets, password_file=password_file, trace=trace, json=json)
+    end(run_emulator(work))
 
 
 @app.command()

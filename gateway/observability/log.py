@@ -25,6 +25,7 @@ QUIET = (
     "uvicorn",
     "websockets",
 )  # logged from warnings on
+HANDSHAKES = "v2x.websockets"  # at debug it shows headers, and with them the passwords of stations
 MEMBERS = "v2x_members"  # attribute of a log record: members that JSON output has beside the text
 
 
@@ -61,6 +62,7 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(HANDSHAKES).setLevel(max(logging.INFO, root.level))
 
 
 def _add_members(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

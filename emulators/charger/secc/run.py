@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc import events as charger
 from emulators.charger.secc.evse_hardware import stage_settings
 from emulators.charger.secc.secc import EvseSecc
-from emulators.ev.report import Reporter, print_error
+from emulators.ev.report import Lines, PowerChanges, Reporter, limits_text, message_text, power_text, print_error
 from emulators.ev.session_options import CONTROLS, OptionError, iso20_version, known, tls_context
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
@@ -75,7 +74,7 @@ class _Endpoint:
 
 async def run(options: RunOptions, out: TextIO | None = None) -> int:
     """Serve cars until their number is reached or until cancelled; return the exit status."""
-    reporter = Reporter(out or sys.stdout, options.json, _LINES)
+    reporter = Reporter(out or sys.stdout, options.json, _lines())
     try:
         endpoint = _endpoint(options)
     except (ValueError, LocalProtocolError, OSError) as error:
@@ -213,25 +212,37 @@ class _Evse:
             await self.secc.unplug()
 
 
-def _measured(event: charger.Measured) -> str:
-    soc = "" if event.soc_pct is None else f"  {event.soc_pct:3.0f} %"
-    bound = "" if event.binding is None else f"  bound by {event.binding}"
-    return f"  {event.power_w:+9.0f} W of {event.target_w:+9.0f} W  {event.current_a:+7.1f} A{soc}{bound}"
+def _lines() -> Lines:
+    """Return the lines of an EVSE for people: one for each change, none for each charge loop."""
+    changes = PowerChanges()
+
+    def measured(event: charger.Measured) -> str | None:
+        if not changes.select(event.power_w, event.target_w, event.soc_pct):
+            return None
+        soc = "" if event.soc_pct is None else f", car at {event.soc_pct:.0f} %"
+        bound = "" if event.binding is None else f", limited by {event.binding}"
+        permitted = limits_text(event.limits.max_charge_w, event.limits.max_discharge_w)
+        return f"{power_text(event.power_w)}, target {event.target_w:+.0f} W{bound}{soc}; the car permits {permitted}"
+
+    return {**_LINES, charger.Measured: measured}
 
 
-def _message(event: events.MessageSent | events.MessageReceived) -> str:
-    arrow = "->" if isinstance(event, events.MessageSent) else "<-"
-    return f"{arrow} {type(event.message).__name__}"
+def _needs(event: charger.NeedsStated) -> str:
+    energy = "" if event.needs is None else f"; {event.needs.target_wh / 1000:+.1f} kWh"
+    target = "" if event.target_soc_pct is None else f"; {event.target_soc_pct} % charged"
+    departure = "" if event.departure_s is None else f"; departs in {event.departure_s / 60:.0f} min"
+    permitted = limits_text(event.limits.max_charge_w, event.limits.max_discharge_w)
+    return f"the car requests {event.service}, {event.control} control, {permitted}{energy}{target}{departure}"
 
 
-_LINES: dict[type[Any], Callable[[Any], str | None]] = {
+_LINES: Lines = {
     charger.VehicleIdentified: lambda e: f"car {e.evccid}{' (resumed)' if e.resumed else ''}",
-    charger.NeedsStated: lambda e: f"needs: {e.service}, {e.control} control",
+    charger.AuthorizationRequested: lambda e: "the car waits for authorization",
+    charger.NeedsStated: _needs,
     charger.ChargingStarted: lambda e: "power on",
-    charger.Measured: _measured,
     charger.StandbyEntered: lambda e: "standby",
     charger.ChargingStopped: lambda e: "power off",
     charger.SessionEnded: lambda e: f"session {'ended' if e.ok else 'FAILED'}: {e.reason}",
-    events.MessageSent: _message,
-    events.MessageReceived: _message,
+    events.MessageSent: lambda e: message_text(False, e.message),
+    events.MessageReceived: lambda e: message_text(True, e.message),
 }

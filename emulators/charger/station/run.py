@@ -7,7 +7,6 @@ Exit status: 0 stopped in order, 1 never accepted by the CSMS, 2 the options are
 from __future__ import annotations
 
 import asyncio
-import json as jsonlib
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +20,8 @@ from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc.events import SeccEvent
 from emulators.charger.station.build import build
 from emulators.charger.station.config import StationConfig
-from emulators.charger.station.csms_link.dialer import dial
+from emulators.charger.station.console import Console, Redact, Spy, TappedWire
+from emulators.charger.station.csms_link.dialer import address, dial
 from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.charger.station.power_path import CarPowerPath, PowerPath
 from emulators.charger.station.secc_power_path import SeccPowerPath
@@ -37,7 +37,6 @@ from protocols.ocpp.vendor import BadProfile
 from protocols.ports import Clock, TextWire
 
 Trace = Callable[[MessageSent | MessageReceived], None]
-Spy = Callable[[str, str], None]  # direction "out" | "in", message
 
 
 @dataclass(slots=True)
@@ -124,7 +123,7 @@ async def make(
 
     async def connect(target: NetworkProfile) -> TextWire:
         wire = await dial(target, station.certificates, options.ca, own)
-        return wire if on_ocpp is None else _Tapped(wire, on_ocpp)
+        return wire if on_ocpp is None else TappedWire(wire, on_ocpp)
 
     store = None if options.state is None else Store(options.state, options.id)
     station = build(config, power_paths, clock, connect, store)
@@ -145,34 +144,6 @@ def _security_profile(options: Options) -> int:
     return 2 if options.cert is None else 3
 
 
-class _Tapped:
-    """A wire whose messages are also passed to a callback."""
-
-    def __init__(self, wire: TextWire, spy: Spy) -> None:
-        self._wire, self._spy = wire, spy
-
-    @property
-    def peer(self) -> str:
-        return self._wire.peer
-
-    @property
-    def subprotocol(self) -> str:
-        return self._wire.subprotocol
-
-    async def receive(self) -> str | None:
-        text = await self._wire.receive()
-        if text is not None:
-            self._spy("in", text)
-        return text
-
-    async def send(self, text: str) -> None:
-        self._spy("out", text)
-        await self._wire.send(text)
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        await self._wire.close(code, reason)
-
-
 def _secret(path: Path) -> str:
     try:
         return path.read_text("utf-8").strip()
@@ -181,24 +152,35 @@ def _secret(path: Path) -> str:
 
 
 async def run(
-    options: Options, *, password_file: Path | None = None, json: bool = False, out: TextIO | None = None
+    options: Options,
+    *,
+    redact: Redact,
+    password_file: Path | None = None,
+    trace: bool = False,
+    json: bool = False,
+    out: TextIO | None = None,
 ) -> int:
-    """Run a station until cancelled. With JSON, one line per OCPP message and one `Listening` line for each SECC."""
-    printer = _Printer(out or sys.stdout, json)
+    """Run a station until cancelled. `redact` removes the secrets of the messages that are printed."""
+    console = Console(out or sys.stdout, json, trace, redact)
     try:
         if password_file is not None:
             options = replace(options, password=_secret(password_file))
         spec = None if options.car is None else profiles.load(options.car)
-        charger = await make(options, on_ocpp=printer.ocpp)
+        charger = await make(options, on_ocpp=console.ocpp)
     except (ValueError, BadProfile, OSError, profiles.ProfileError) as error:
         sys.stderr.write(f"v2x charger: {error}\n")
         return 2
+    station = charger.station
+    station.link.on_retry = console.retry
     for number, port in enumerate(charger.ports, 1):
-        printer.record("Listening", evse=number, port=port)
+        console.listening(number, port)
+    console.connecting(address(station.link.network_profiles.target()), options.ocpp)
     if spec is not None:
         plug_in_cars(charger, spec, options.soc_pct)
+    watching = asyncio.ensure_future(console.watch(station, station.clock))
     await _run_until_cancelled(charger)
-    return 0 if charger.station.link.booted else 1
+    watching.cancel()
+    return 0 if station.link.booted else 1
 
 
 def plug_in_cars(charger: Charger, spec: CarSpec, soc_pct: float) -> None:
@@ -219,23 +201,3 @@ async def _run_until_cancelled(charger: Charger) -> None:
                 await charger.stop()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-class _Printer:
-    """Output of events as JSON lines or text."""
-
-    def __init__(self, stream: TextIO, json: bool) -> None:
-        self._stream, self._json = stream, json
-
-    def record(self, event: str, **values: object) -> None:
-        """Print one event."""
-        if self._json:
-            text = jsonlib.dumps({"event": event, **values})
-        else:
-            text = f"{event}: " + " ".join(f"{name}={value}" for name, value in values.items())
-        self._stream.write(text + "\n")
-        self._stream.flush()
-
-    def ocpp(self, direction: str, text: str) -> None:
-        """Print one OCPP message."""
-        self.record("Ocpp", way=direction, message=jsonlib.loads(text) if self._json else text[:300])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from emulators.charger.station.csms_link.connection_failure import reason
 from emulators.charger.station.csms_link.network_profiles import NetworkProfile, UntrustedCsms
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
 from protocols.ocpp import io
@@ -33,12 +34,12 @@ async def dial(
     try:
         return await io.connect(address(target), (target.version,), password=password, tls=tls)
     except ConnectionError as error:
-        cause = error.__cause__
+        cause, text = error.__cause__, reason(error, address(target))
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise UntrustedCsms(str(error), "InvalidCsmsCertificate") from error
+            raise UntrustedCsms(text, "InvalidCsmsCertificate") from error
         if isinstance(cause, ssl.SSLError) and "PROTOCOL" in (cause.reason or ""):
-            raise UntrustedCsms(str(error), "InvalidTLSVersion") from error
-        raise
+            raise UntrustedCsms(text, "InvalidTLSVersion") from error
+        raise ConnectionError(text) from error
 
 
 def _tls(store: CertificateStore, ca: Path | None, own: tuple[Path, Path] | None) -> ssl.SSLContext:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.csms_link.message_queue import Message, MessageStore, Queue
@@ -54,6 +54,7 @@ class CsmsLink:
         self.queue = Queue(store)
         self.notices = Queue(store)  # separate, so that an unsent notification delays no transaction
         self.connection: Link | None = None
+        self.on_retry: Callable[[str, float], None] | None = None  # reason and seconds until the next attempt
         self.accepted = False
         self.pending = False
         self.offline_since: float | None = None
@@ -99,17 +100,24 @@ class CsmsLink:
                 wire = self._handover or await self._connect(self.network_profiles.target())
                 self._handover = None
             except ConnectionError as error:
-                log.info("%s: %s", context.config.id, error)
                 if isinstance(error, UntrustedCsms) and not tries:
                     context.security_event(error.event, str(error))
                 tries = 0 if self.network_profiles.failed() else tries + 1
-                await self._clock.sleep(self._back_off(max(tries - 1, 0)))
+                await self._wait_to_retry(str(error), max(tries - 1, 0))
                 continue
             self.network_profiles.connected()
             tries = 0
             await self._connected(wire)
             if not self.stopping and self._handover is None:
-                await self._clock.sleep(self._back_off(0))
+                await self._wait_to_retry("the connection has ended", 0)
+
+    async def _wait_to_retry(self, reason: str, failures: int) -> None:
+        """Report why there is no connection and when the next attempt is made, and wait for it."""
+        wait_s = self._back_off(failures)
+        log.info("%s: %s; next attempt in %.0f s", self._context.config.id, reason, wait_s)
+        if self.on_retry is not None:
+            self.on_retry(reason, wait_s)
+        await self._clock.sleep(wait_s)
 
     def _back_off(self, failures: int) -> float:
         """Return the wait before a reconnection: doubled with each failure, plus a random part (part 4, 5.4)."""
