@@ -1,6 +1,6 @@
 """`v2x exi`: messages between bytes and JSON, one answer line per input line; captures as transcripts.
 
-Exit status 0 even if single lines have errors: each answer states its own. 1 for a capture that cannot be read.
+Exit status 1 if a line or a capture could not be read; each answer states its own error, and later lines are read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.execution import fail
+from gateway.cli.execution import end, fail
 
 app = typer.Typer(help="EXI messages of ISO 15118 and DIN 70121, between bytes and JSON.", no_args_is_help=True)
 
@@ -41,7 +41,9 @@ def decode(
         _print("decode", transcript(pcap, pretty=pretty, explained=explain, as_json=json, protocol=protocol))
         return
     how = {"pretty": pretty, "explained": explain, "v2gtp": v2gtp, "as_base64": base64}
-    _print("decode", decode_lines(_lines(), **how, protocol=protocol, schema=schema))
+    failed: list[str] = []
+    _print("decode", decode_lines(_lines(), **how, protocol=protocol, schema=schema, failed=failed))
+    end(1 if failed else 0)
 
 
 @app.command()
@@ -57,7 +59,9 @@ def encode(
     from gateway.cli.exi_conversion import encode_lines
 
     how = {"pretty": pretty, "explained": explain, "v2gtp": v2gtp, "as_base64": base64}
-    _print("encode", encode_lines(_lines(), **how, schema=schema, peer=peer))
+    failed: list[str] = []
+    _print("encode", encode_lines(_lines(), **how, schema=schema, peer=peer, failed=failed))
+    end(1 if failed else 0)
 
 
 def _lines() -> Iterable[str]:
@@ -73,5 +77,7 @@ def _print(command: str, lines: Iterable[str]) -> None:
         for line in lines:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the reader has ended: handled for all commands
     except (CaptureError, OSError, BadLine) as error:
         fail(f"exi {command}", error, 1)

@@ -45,8 +45,9 @@ def decode_lines(
     as_base64: bool = False,
     protocol: str | None = None,
     schema: str | None = None,
+    failed: list[str] | None = None,
 ) -> Iterator[str]:
-    """Yield one answer for each line that is not blank.
+    """Yield one answer for each line that is not blank. The errors of lines are appended to `failed`.
 
     A line is a JSON object with `schema` and `exi`, or bytes in hex or base64 if `schema` or `v2gtp` states what they
     are. `explained` adds the decoding steps to each answer; with `pretty` they are a table before it.
@@ -73,6 +74,8 @@ def decode_lines(
             answer["json"] = codec.to_plain(message, name)
         except (ProtocolError, BadLine) as error:
             answer = {**answer, "error": str(error)}
+            if failed is not None:
+                failed.append(str(error))
         yield from _answer(answer, codec, data, explained, pretty)
 
 
@@ -85,6 +88,7 @@ def encode_lines(
     as_base64: bool = False,
     schema: str | None = None,
     peer: str | None = None,
+    failed: list[str] | None = None,
 ) -> Iterator[str]:
     """Yield one answer for each line that is not blank: `{"schema", "json"}` to `{"schema", "exi"}`.
 
@@ -104,6 +108,8 @@ def encode_lines(
             answer["exi"] = base64.b64encode(framed).decode() if as_base64 else framed.hex()
         except (ProtocolError, BadLine) as error:
             answer = {**answer, "error": str(error)}
+            if failed is not None:
+                failed.append(str(error))
         yield from _answer(answer, codec if data else None, data, explained, pretty)
 
 

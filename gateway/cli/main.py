@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import json as jsonlib
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +19,8 @@ import typer
 from gateway.cli import emulators, exi, operator, sim
 from gateway.cli.execution import end, run_until_done
 from gateway.cli.options import Json
+
+CLOSED_PIPE = 1
 
 app = typer.Typer(
     name="v2x",
@@ -33,6 +37,23 @@ app.add_typer(exi.app, name="exi")
 app.add_typer(operator.app)
 app.add_typer(emulators.app)
 app.add_typer(sim.app)
+
+
+def _version(requested: bool) -> None:
+    if requested:
+        from gateway import __version__
+
+        typer.echo(f"v2x {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """A gateway for bidirectional EV charging, with emulators of EVs, stations and sites."""
 
 
 @app.command()
@@ -88,5 +109,9 @@ def bench(name: Bench, json: Json = False) -> None:
 
 
 def main() -> None:
-    """Run the command line (entry point of the distribution)."""
-    app()
+    """Run the command line (entry point of the distribution). Ends quietly when the reader of its output has ended."""
+    try:
+        app()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
+        sys.exit(CLOSED_PIPE)

@@ -28,6 +28,14 @@ def _scenario_schema(requested: bool) -> None:
         raise typer.Exit
 
 
+def _shipped_scenarios(requested: bool) -> None:
+    if requested:
+        from emulators.scenario.loading import shipped
+
+        typer.echo("\n".join(shipped()))
+        raise typer.Exit
+
+
 @app.command()
 def sim(
     scenario: Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped scenario.")],
@@ -58,6 +66,10 @@ def sim(
         typer.Option(
             "--schema", is_eager=True, callback=_scenario_schema, help="Print the JSON Schema of scenario files."
         ),
+    ] = False,
+    shown: Annotated[
+        bool,
+        typer.Option("--list", is_eager=True, callback=_shipped_scenarios, help="Print the shipped scenarios."),
     ] = False,
     json: Json = False,
 ) -> None:

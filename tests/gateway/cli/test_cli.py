@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from gateway import __version__
 from gateway.cli.main import Bench, app
 
 HEAVY = (
@@ -102,3 +105,36 @@ def test_an_unsupported_protocol_is_rejected_with_the_supported_ones(words: list
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
     assert answer in result.output
+
+
+def v2x(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gateway.cli", *words]
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_version_and_the_shipped_scenarios_are_printed() -> None:
+    assert v2x("--version").stdout == f"v2x {__version__}\n"
+    listed = v2x("sim", "--list").stdout.split()
+    assert {"evening-at-home", "night-outage-welfare"} <= set(listed)
+
+
+@pytest.mark.parametrize(("lines", "status"), [("", 0), ('{"schema": "iso20-dc", "exi": "8034"}\n', 1), ("{\n", 1)])
+def test_a_line_that_cannot_be_decoded_shows_in_the_exit_status(lines: str, status: int) -> None:
+    done = v2x("exi", "decode", given=lines)
+    assert done.returncode == status
+    assert done.stderr == ""
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    command = f"{sys.executable} -m gateway.cli exi decode | true"
+    lines = "{\n" * 1_000
+    done = subprocess.run(["bash", "-c", command], input=lines, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    many = f"{sys.executable} -m gateway.cli asyncapi | head -c 10"
+    done = subprocess.run(["bash", "-c", many], capture_output=True, text=True, timeout=60, check=False)
+    assert (len(done.stdout), done.stderr) == (10, "")
+
+
+def test_the_first_example_has_an_admin_api_for_explain() -> None:
+    example = Path(__file__).parents[3] / "examples" / "first-light" / "gateway.toml"
+    assert tomllib.loads(example.read_text("utf-8"))["admin"]["listen"].startswith("127.0.0.1:")
