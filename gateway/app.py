@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from gateway import garbage_collection
 from gateway.blue_switch.agreement_file import BlueSwitchError
 from gateway.blue_switch.agreement_file import load as load_agreements
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
@@ -263,14 +264,9 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     return Gateway(config, service, control, csms, mqtt, journal, clock, energy, lending_service)
 
 
-def _lending_service(
-    config: Config,
-    control: ControlComponents,
-    energy: EnergyService,
-    clock: Clock,
-    journal: Journal,
-) -> VehicleLendingService | None:
-    """Return the vehicle lending service where an agreement file is configured; ConfigError where it is wrong."""
+def read_agreements(config: Config) -> tuple[Coordinator, str] | None:
+    """Return the sites of the agreement file and the name of this one, None without a file; ConfigError where it is
+    wrong."""
     section = config.blue_switch
     if section.file is None:
         return None
@@ -281,10 +277,25 @@ def _lending_service(
     place = section.place or config.site.id
     if place not in coordinator.atlas.places:
         raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
+    return coordinator, place
+
+
+def _lending_service(
+    config: Config,
+    control: ControlComponents,
+    energy: EnergyService,
+    clock: Clock,
+    journal: Journal,
+) -> VehicleLendingService | None:
+    """Return the vehicle lending service where an agreement file is configured; ConfigError where it is wrong."""
+    agreements = read_agreements(config)
+    if agreements is None:
+        return None
+    coordinator, place = agreements
     site, registry, publisher = control.site, control.registry, control.publisher
     persistence = BlueSwitchPersistence(journal)
     return VehicleLendingService(
-        site, registry, publisher, energy, coordinator, place, clock, section.reports, persistence
+        site, registry, publisher, energy, coordinator, place, clock, config.blue_switch.reports, persistence
     )
 
 

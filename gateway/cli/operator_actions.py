@@ -37,10 +37,12 @@ class ToolError(Exception):
 
 def check(config: Config) -> list[str]:
     """Verify what reading does not: secrets and certificates exist (ConfigError otherwise). Return notes on risks."""
-    from gateway.config import mapping  # import on demand: the packages cost about a second
+    from gateway.app import read_agreements  # import on demand: the packages cost about a second
+    from gateway.config import mapping
 
     mapping.broker_link(config)
     mapping.csms_settings(config)
+    read_agreements(config)
     if config.admin.token_file is not None:
         admin_token.read(config)
     if config.store.url.startswith("sqlite:///"):

@@ -40,6 +40,9 @@ STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
 # TLS 1.2: the four that every CSMS must offer (A00.FR.318, A00.FR.421) and equivalents, best first; 1.3 has its own
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384:!aNULL:!PSK"
 
+log = logging.getLogger("v2x.csms")
+
+MAX_LOGGED = 100  # characters of a path
 MAX_QUEUE = 4  # frames that wait for the reader of a connection
 TOO_MANY = "too many connections at once; try again later\n"
 MAX_UNSENT = 32_768  # bytes that wait for a peer to read, until it is not read either
@@ -131,7 +134,7 @@ class WebSocketServer:
             self._connected,
             sock=listen(host, port),
             select_subprotocol=_select,
-            process_request=self._admit,
+            process_request=self._process_request,
             compression="deflate" if settings.compression else None,
             server_header=None,
             ping_interval=settings.ping_interval_s,
@@ -163,6 +166,19 @@ class WebSocketServer:
         if not (base + "/").startswith(self.settings.path + "/") or STATION_ID.fullmatch(name) is None:
             return None
         return canonical(self.stations, name)
+
+    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Accept or reject the handshake, and log who connected to which path and why it was rejected."""
+        rejection = await self._admit(connection, request)
+        path = urlsplit(request.path).path[:MAX_LOGGED]
+        name = self._station_id(request.path) or "without a valid id"
+        if rejection is None:
+            log.info("station %s accepted from %s at %s", name, _address(connection), path)
+        else:
+            reason = (rejection.body or b"").decode().strip()
+            status = f"{rejection.status_code} {rejection.reason_phrase}"
+            log.info("station %s rejected from %s at %s: %s, %s", name, _address(connection), path, status, reason)
+        return rejection
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Reject the handshake with a response, or accept it with None."""

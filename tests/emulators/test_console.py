@@ -127,6 +127,9 @@ def test_a_charger_states_why_it_cannot_connect_and_no_log_has_a_secret(tmp_path
         assert len(quiet.output) < 12
         token = (tmp_path / "admin-token").read_text().strip()
         outputs += [charger.end(), quiet.end(), gateway.end()]
+    assert "station CP1 rejected from 127.0.0.1 at /ocpp/CP1: 401 Unauthorized, user is the station's id" in outputs[-1]
+    assert "station without a valid id rejected from 127.0.0.1 at /elsewhere/CP1: 404 Not Found" in outputs[-1]
+    assert "station CP1 accepted from 127.0.0.1 at /ocpp/CP1" in outputs[-1]
     secrets = [PASSWORD, OTHER, token, "Authorization:", "Basic Q1Ax"]
     secrets += [base64.b64encode(f"CP1:{one}".encode()).decode() for one in (PASSWORD, OTHER)]
     for output in outputs:
