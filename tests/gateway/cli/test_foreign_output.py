@@ -38,14 +38,14 @@ async def test_an_emulated_station_shows_what_the_csms_sends() -> None:
 
     async with serve(csms, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp2.1")]) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        program = [*PROGRAM, "charger", "--csms", f"ws://127.0.0.1:{port}/ocpp"]
+        program = [*PROGRAM, "charger", "--csms", f"ws://127.0.0.1:{port}/ocpp", "--trace"]
         process = await asyncio.create_subprocess_exec(*program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert process.stdout is not None
         shown, received = "", 0
         async with asyncio.timeout(60):
             while received < 2:
                 line = (await process.stdout.readline()).decode()
-                received += "way=in" in line
+                received += line.startswith("<- ")
                 shown += line
         process.terminate()
         shown += (await process.communicate())[0].decode()
