@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -16,9 +17,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gateway import garbage_collection
-from gateway.blue_switch.agreement_file import BlueSwitchError
-from gateway.blue_switch.agreement_file import load as load_agreements
-from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
@@ -31,20 +29,21 @@ from gateway.config.mapping import (
     mqtt_settings,
     service_settings,
 )
+from gateway.config.verification import read_agreements
 from gateway.control.components import ControlComponents
 from gateway.csms.csms import Csms
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.model.event import Event, Report
-from gateway.model.journal import Forgotten
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
 from gateway.mqtt.connection import MqttConnection, first_error
 from gateway.mqtt.same_id import GatewayIdInUse
 from gateway.observability import service_manager
 from gateway.observability.event_log import EventLog
+from gateway.observability.metrics import Metrics
 from gateway.service import GatewayService
-from gateway.store.journal import Journal
+from gateway.store.journal import PROBE, Journal
 from gateway.store.store import Store, StoreError, StoreFull
 from gateway.store.unavailable import UnavailableStore
 from protocols.ports import Clock
@@ -54,6 +53,7 @@ log = logging.getLogger("v2x")
 RESTORED = 20_000  # records of transactions and others that have ended, read at the start
 STORE_RETRY_S = 5.0  # between attempts to open a store whose disk is full
 DRAIN_S = 2.0  # for results to reach the broker when the gateway stops
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StoreReturned(Exception):
@@ -61,7 +61,14 @@ class StoreReturned(Exception):
 
 
 class StartError(Exception):
-    """The gateway cannot start; the message names the setting or part that is wrong."""
+    """The gateway cannot start; the message names the setting or part that is wrong.
+
+    `may_pass`: a later attempt may succeed with the same settings.
+    """
+
+    def __init__(self, text: str, may_pass: bool = False) -> None:
+        super().__init__(text)
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ class Gateway:
     control: ControlComponents
     csms: Csms | None
     mqtt: MqttConnection
+    metrics: Metrics
     journal: Journal
     clock: Clock
     energy_service: EnergyService
@@ -93,6 +101,7 @@ class Gateway:
     admin_port: int | None = None
     web_port: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may connect
+    stopping: bool = False
 
 
 @asynccontextmanager
@@ -125,6 +134,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             try:
                 yield built
             finally:
+                built.stopping = True
                 with contextlib.suppress(TimeoutError):
                     await built.service.stop()
                 if built.csms is not None:
@@ -161,7 +171,7 @@ async def _wait_for_store(config: Config, clock: Clock) -> None:
         with contextlib.suppress(StoreError):
             try:
                 await store.open()
-                await store.write([Forgotten("housekeeping", "probe")])
+                await store.write([PROBE])
             finally:
                 await store.close()
             raise StoreReturned
@@ -179,7 +189,8 @@ async def _translated_errors() -> AsyncIterator[None]:
     except* ConfigError as group:
         raise StartError(str(first_error(group))) from None
     except* StoreError as group:
-        raise StartError(f"store.url: {first_error(group)}") from None
+        first = first_error(group)
+        raise StartError(f"store.url: {first}", may_pass=first.__cause__ is not None) from None  # of the database
     except* GatewayIdInUse as group:
         raise StartError(f"mqtt.gateway_id: {first_error(group)}; give each gateway an id of its own") from None
 
@@ -187,22 +198,24 @@ async def _translated_errors() -> AsyncIterator[None]:
 async def run(
     config: Config, parts: Parts | None = None, *, ready: Callable[[Gateway], None] | None = None, signals: bool = True
 ) -> None:
-    """Run a gateway until SIGINT, SIGTERM or cancellation, and stop it in order. StartError if it cannot start."""
+    """Run a gateway until SIGINT, SIGTERM, SIGHUP or cancellation, and stop it in order. StartError if it cannot start.
+
+    A SIGHUP that is ignored already, as under nohup, stays so.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    if signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError, RuntimeError):
-                loop.add_signal_handler(number, stop.set)
+    handled = [number for number in STOP_SIGNALS if signals and signal.getsignal(number) is not signal.SIG_IGN]
+    for number in handled:
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            loop.add_signal_handler(number, stop.set)
     try:
         while not stop.is_set():
             with contextlib.suppress(StoreReturned):
                 await _run_until(stop, config, parts, ready)
     finally:
-        if signals:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                with contextlib.suppress(NotImplementedError, RuntimeError):
-                    loop.remove_signal_handler(number)
+        for number in handled:
+            with contextlib.suppress(NotImplementedError, RuntimeError):
+                loop.remove_signal_handler(number)
 
 
 async def _run_until(
@@ -261,23 +274,8 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     mqtt = MqttConnection(
         service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, stops, probe
     )
-    return Gateway(config, service, control, csms, mqtt, journal, clock, energy, lending_service)
-
-
-def read_agreements(config: Config) -> tuple[Coordinator, str] | None:
-    """Return the sites of the agreement file and the name of this one, None without a file; ConfigError where it is
-    wrong."""
-    section = config.blue_switch
-    if section.file is None:
-        return None
-    try:
-        coordinator = load_agreements(section.file, section.leads)
-    except BlueSwitchError as error:
-        raise ConfigError(f"blue_switch.file: {error}") from error
-    place = section.place or config.site.id
-    if place not in coordinator.atlas.places:
-        raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
-    return coordinator, place
+    metrics = Metrics(service, mqtt, lambda: [one.connected for one in csms.stations.values()] if csms else ())
+    return Gateway(config, service, control, csms, mqtt, metrics, journal, clock, energy, lending_service)
 
 
 def _lending_service(
@@ -321,14 +319,12 @@ async def _listen(csms: Csms, built: Gateway) -> None:
     try:
         await csms.serve(ready)
     except OSError as error:
-        raise StartError(
-            f"ocpp.listen: cannot listen on {built.config.ocpp.listen}: {error.strerror or error}"
-        ) from error
+        raise _not_listening("ocpp.listen", built.config.ocpp.listen, error) from error
 
 
 async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
     from gateway.csms.admin import Admin
-    from gateway.observability import endpoint
+    from gateway.observability import endpoint, health
     from gateway.web import api, guard, server  # FastAPI takes half a second to import: only where it is used
 
     section = built.config.admin
@@ -342,12 +338,20 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
 
     raw, lending_service, wall = section.raw_calls, built.lending_service, built.clock.wall
     app = api.build(Admin(csms), built.service, raw_calls=raw, lending=lending_service, now=wall)
-    app.router.routes.append(endpoint.route(built.service, built.mqtt))
+    app.router.routes.append(endpoint.route(built.metrics))
     guarded = guard.Guard(app, access, built.service.security, built.clock.now)
+    checks = health.Health(
+        built.journal, built.clock, stopping=lambda: built.stopping, broker=built.mqtt.connected.is_set
+    )
     try:
-        await server.serve(guarded, host, port, ready=ready)
+        await server.serve(health.HealthRoutes(guarded, checks), host, port, ready=ready)
     except OSError as error:
-        raise StartError(f"admin.listen: cannot listen on {section.listen}: {error.strerror or error}") from error
+        raise _not_listening("admin.listen", section.listen, error) from error
+
+
+def _not_listening(key: str, listen: str, error: OSError) -> StartError:
+    remedy = "; another process uses this port: stop it, or choose another port" * (error.errno == errno.EADDRINUSE)
+    return StartError(f"{key}: cannot listen on {listen}: {error.strerror or error}{remedy}", may_pass=True)
 
 
 async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event, pace: float = 1.0) -> None:

@@ -11,12 +11,14 @@ import logging
 import resource
 import socket
 import time
+from contextvars import ContextVar
 from typing import Any
 
 log = logging.getLogger("v2x")
 
 RESERVED = 64  # descriptors for broker, database, files and connections already open
 WARNING_EVERY_S = 60.0
+PEER: ContextVar[str] = ContextVar("PEER", default="")  # address of the connection that a task was started for
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -40,6 +42,7 @@ class ListeningSocket(socket.socket):
             connection.close()
             self._warn()
             raise BlockingIOError(errno.EAGAIN, "too many connections")
+        PEER.set(str(address[0]))
         return connection, address
 
     def _warn(self) -> None:

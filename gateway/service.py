@@ -34,7 +34,7 @@ from gateway.energy.plan_outlook import PlanOutlook
 from gateway.energy.service import EnergyService
 from gateway.housekeeping import Housekeeping
 from gateway.model.command import Channel, Malformed, Submission, parse
-from gateway.model.event import Event, SecurityNoticed, StationRemoved
+from gateway.model.event import Event, SecurityNoticed, StationRejected, StationRemoved
 from gateway.model.journal import Entry, Phase, ResultDelivered, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
@@ -157,6 +157,8 @@ class GatewayService:
             self.forget(event.station)
         elif isinstance(event, SecurityNoticed):
             self.security(event.text, station=event.station, kind=event.kind)
+        elif isinstance(event, StationRejected):
+            self._rejected(event)
         else:
             self._ingest.report(event)
 
@@ -183,6 +185,20 @@ class GatewayService:
     def security(self, text: str, station: str | None = None, kind: str = "FailedLogin") -> None:
         """Publish and journal a security event, such as failed logins."""
         self._publisher.happened(Happened.SECURITY, None, text=text, station=station, kind=kind)
+
+    def _rejected(self, event: StationRejected) -> None:
+        path = f" at {event.path}" if event.path else ""
+        text = f"{event.station or 'A station'} from {event.address or 'an unknown address'}{path}: {event.reason}."
+        self._publisher.happened(
+            Happened.STATION_REJECTED, None, text=text, rejected=event.station, address=event.address, path=event.path
+        )
+
+    def broker(self, connected: bool, text: str) -> None:
+        """Publish that the broker is connected, or why it is not."""
+        if connected:
+            self._publisher.happened(Happened.BROKER_CONNECTED, None, text=text)
+        else:
+            self._publisher.happened(Happened.BROKER_LOST, None, because(Code.BROKER_LOST, text))
 
     def forget(self, station: str) -> None:
         """Remove the EVSEs of a station that was removed for good, and what is retained about them."""

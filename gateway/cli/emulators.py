@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.execution import check_choices, end, run_emulator
-from gateway.cli.options import Json, Tls
+from gateway.cli.options import Json, Tls, examples
 
 app = typer.Typer()
 
@@ -40,12 +40,18 @@ ProfileOption = Annotated[
 Protocols = Annotated[str, typer.Option(help="Protocols to offer, in order of preference.")]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "v2x charger --csms ws://127.0.0.1:9000/ocpp --id CP1 --car ccs-63",
+        "v2x charger --csms ws://127.0.0.1:9000/ocpp --secc [::1]:15119",
+        "v2x charger --csms wss://gw:9000/ocpp --ca ca.pem --password-file pw",
+    )
+)
 def charger(
     csms: Annotated[str, typer.Option(help="URL of the CSMS: ws://host:port/ocpp")],
     id: Annotated[str, typer.Option("--id", help="The station's id.")] = "CP1",
     ocpp: Annotated[Ocpp, typer.Option(help="OCPP version.")] = Ocpp.V21,
-    evses: Annotated[int, typer.Option(min=1, max=64)] = 1,
+    evses: Annotated[int, typer.Option(min=1, max=64, help="Number of EVSEs.")] = 1,
     secc: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address for EVs over ISO 15118.")] = None,
     charge_w: Annotated[float, typer.Option(min=0, help="Rated charging power, W.")] = 10_000.0,
     discharge_w: Annotated[float, typer.Option(min=0, help="Rated discharging power, W.")] = 10_000.0,
@@ -64,7 +70,11 @@ def charger(
     trace: Trace = False,
     json: Json = False,
 ) -> None:
-    """Run an emulated charging station."""
+    """Run an emulated charging station until it is stopped.
+
+    It prints its connection, states and power; with --trace every message. A failed connection is printed with its
+    reason and the time of the next attempt.
+    """
     options = locals()
     from emulators.charger.station.run import Options, run
     from gateway.csms.payload_secrets import without_secrets
@@ -74,7 +84,9 @@ def charger(
     end(run_emulator(work))
 
 
-@app.command()
+@app.command(
+    epilog=examples("v2x secc --listen [::1]:15118 --power-w=-5000", "v2x secc --interface eth1 --tls 1.3 --pki pki")
+)
 def secc(
     listen: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address for EVs.")] = None,
     interface: Interface = None,
@@ -92,7 +104,10 @@ def secc(
     trace: Trace = False,
     json: Json = False,
 ) -> None:
-    """Run an emulated SECC: one EVSE that serves EVs."""
+    """Run an emulated SECC: one EVSE that serves EVs.
+
+    It prints the requests of each EV and the power; with --trace every message.
+    """
     options = locals()
     from emulators.charger.secc.run import RunOptions, run
 
@@ -101,7 +116,12 @@ def secc(
     end(run_emulator(run(RunOptions(**options))))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "v2x ev --connect [::1]:15118 --service dc_bpt --soc 80",
+        "v2x ev --interface eth1 --tls 1.3 --pki pki --loops 100",
+    )
+)
 def ev(
     connect: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address of the SECC.")] = None,
     interface: Interface = None,
@@ -119,7 +139,10 @@ def ev(
     trace: Trace = False,
     json: Json = False,
 ) -> None:
-    """Run an emulated EV for one session with an SECC. Exit status 0: the session ended well."""
+    """Run an emulated EV for one session with an SECC.
+
+    It prints its power and state of charge; with --trace every message. Exit status 0: the session ended well.
+    """
     options = locals()
     from emulators.ev.run import EvOptions, run
 

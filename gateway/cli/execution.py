@@ -1,12 +1,10 @@
-"""Runs the work of a command: signals, exit status, messages for people.
-
-Exit status: 0 done; 1 it ran and did not end well; 2 the command line or a file it names is wrong; 130 interrupted.
-"""
+"""Runs the work of a command: signals, exit status (`reference_head.md` lists both), messages for people."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import re
 import signal
 import sys
 from collections.abc import Collection, Coroutine
@@ -97,6 +95,25 @@ def read_config(path: Path) -> Config:
     except ConfigError as error:
         print_lines(str(error), err=True)
         end(2)
+
+
+def verified_config(path: Path) -> Config:
+    """Return a configuration with which a gateway can start, or end the command with its mistakes."""
+    from gateway.config import ConfigError
+    from gateway.config.verification import verify
+
+    config = read_config(path)
+    try:
+        verify(config)
+    except ConfigError as error:
+        print_lines(f"{path}: {error}", err=True)
+        end(2)
+    return config
+
+
+def without_passwords(text: str) -> str:
+    """Return a text whose URLs have no password."""
+    return re.sub(r"(\w://[^\s/:@\"]*):[^\s/\"]*@", r"\1:***@", text)
 
 
 def check_choices(command: str, option: str, given: str, known: Collection[str]) -> None:

@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from gateway.cli.execution import end, fail
+from gateway.cli.options import examples
 
-app = typer.Typer(help="EXI messages of ISO 15118 and DIN 70121, between bytes and JSON.", no_args_is_help=True)
+app = typer.Typer(help="EXI messages of ISO 15118 and DIN 70121.", no_args_is_help=True)
 
 Pretty = Annotated[bool, typer.Option("--pretty", help="For people: indented.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Bit by bit, with the grammar's decisions.")]
@@ -23,7 +24,12 @@ Base64 = Annotated[bool, typer.Option("--base64", help="Bytes as base64 instead 
 Schema = Annotated[str | None, typer.Option(help="Of lines that do not name one, such as iso20-dc.")]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "echo 8098004011d01810 | v2x exi decode --schema iso20-dc --explain",
+        "v2x exi decode --pcap session.pcapng",
+    )
+)
 def decode(
     pretty: Pretty = False,
     explain: Explain = False,
@@ -34,7 +40,11 @@ def decode(
     pcap: Annotated[Path | None, typer.Option(help="Read a capture instead of lines.", dir_okay=False)] = None,
     json: Annotated[bool, typer.Option("--json", help="With --pcap: JSON lines instead of text.")] = False,
 ) -> None:
-    """Bytes to JSON: lines `{"schema": .., "exi": ".."}` (or bytes with --schema or --v2gtp) on standard input."""
+    """Bytes to JSON, from standard input or a capture.
+
+    Lines are `{"schema": .., "exi": ".."}`, or bytes with --schema or --v2gtp. Exit status 1: a line could not be
+    decoded; it has an error instead.
+    """
     from gateway.cli.exi_conversion import decode_lines, transcript
 
     if pcap is not None:
@@ -46,7 +56,7 @@ def decode(
     end(1 if failed else 0)
 
 
-@app.command()
+@app.command(epilog=examples("v2x exi encode < messages.jsonl"))
 def encode(
     pretty: Pretty = False,
     explain: Explain = False,
@@ -55,7 +65,10 @@ def encode(
     schema: Schema = None,
     peer: Annotated[str | None, typer.Option(help="Write full lists as this peer reads them.")] = None,
 ) -> None:
-    """JSON to bytes: lines `{"schema": .., "json": {..}}` on standard input."""
+    """JSON to bytes, from standard input.
+
+    Lines are `{"schema": .., "json": {..}}`. Exit status 1: a line could not be encoded; it has an error instead.
+    """
     from gateway.cli.exi_conversion import encode_lines
 
     how = {"pretty": pretty, "explained": explain, "v2gtp": v2gtp, "as_base64": base64}

@@ -17,10 +17,12 @@ from typing import Annotated
 import typer
 
 from gateway.cli import emulators, exi, operator, sim
-from gateway.cli.execution import end, run_until_done
-from gateway.cli.options import Json
+from gateway.cli.execution import end, report_error, run_until_done
+from gateway.cli.options import Json, examples
 
-CLOSED_PIPE = 1
+CLOSED_PIPE, WRONG = 1, 2
+COMPLETION = "_V2X_COMPLETE"  # set by the completion of a shell
+EXTRAS = {"asyncpg": "postgres", "amqtt": "broker", "uvloop": "fast"}  # by package
 
 app = typer.Typer(
     name="v2x",
@@ -29,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: fast to import
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_help=True)
 app.add_typer(pki, name="pki")
@@ -56,27 +58,55 @@ def options(
     """A gateway for bidirectional EV charging, with emulators of EVs, stations and sites."""
 
 
-@app.command()
+@app.command(epilog=examples("v2x demo", "v2x demo --seconds 30"))
 def demo(
     seconds: Annotated[float, typer.Option(min=5, max=3600, help="Lease of the discharge, s.")] = 10.0,
     json: Json = False,
 ) -> None:
-    """Run one discharge from MQTT to the battery and back: broker, gateway, station and EV in one process."""
+    """Run one discharge from MQTT to the battery and back.
+
+    Broker, gateway, station and EV run in one process, over real sockets.
+    """
     from emulators.demo.discharge import run
 
     end(run_until_done(run(seconds=seconds, json_output=json)))
 
 
-@pki.command("create")
+@pki.command("create", epilog=examples("v2x pki create pki"))
 def pki_create(
     directory: Annotated[Path, typer.Argument(metavar="DIR")],
     evccid: Annotated[str | None, typer.Option(help="Common name of the vehicle certificate.")] = None,
 ) -> None:
-    """Create test roots and chains (V2G, CPO, OEM, vehicle, MO) for both generations."""
+    """Create test roots and chains for both generations.
+
+    V2G, CPO, OEM, vehicle and MO, of ISO 15118-2 and ISO 15118-20.
+    """
     from protocols.iso15118 import pki as certificates
 
     made = certificates.create(directory, evccid=evccid or certificates.EVCCID)
     typer.echo(f"{len(made)} files in {directory}")
+
+
+class Shell(StrEnum):
+    """Shells with completion."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+@app.command(
+    epilog=examples(
+        "source <(v2x completion bash)",
+        "v2x completion zsh > ~/.zfunc/_v2x",
+        "v2x completion fish > ~/.config/fish/completions/v2x.fish",
+    )
+)
+def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.")]) -> None:
+    """Print the completion of commands and options for a shell."""
+    from typer._completion_shared import get_completion_script
+
+    typer.echo(get_completion_script(prog_name="v2x", complete_var=COMPLETION, shell=shell.value))
 
 
 class Bench(StrEnum):
@@ -94,7 +124,7 @@ class Bench(StrEnum):
     HOSTILE = "hostile"
 
 
-@app.command()
+@app.command(epilog=examples("v2x bench ocpp"))
 def bench(name: Bench, json: Json = False) -> None:
     """Run a benchmark, beside its peer in one run."""
     import asyncio
@@ -110,8 +140,18 @@ def bench(name: Bench, json: Json = False) -> None:
 
 def main() -> None:
     """Run the command line (entry point of the distribution). Ends quietly when the reader of its output has ended."""
+    if COMPLETION in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()
     try:
-        app()
+        app(prog_name="v2x")
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get(error.name or "")
+        if extra is None:
+            raise
+        remedy = f"install it with pip install 'v2x-gateway[{extra}]'"
+        sys.exit(report_error(" ".join(sys.argv[1:2]), f"the package {error.name} is missing; {remedy}", WRONG))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
         sys.exit(CLOSED_PIPE)

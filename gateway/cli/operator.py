@@ -1,4 +1,4 @@
-"""Commands of an operator: gateway, check-config, migrate, journal, explain, asyncapi, mqtt-acl."""
+"""Commands of an operator: gateway, check-config, doctor, health, migrate, journal, explain, asyncapi, mqtt-acl."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from gateway.cli.execution import end, fail, print_lines, read_config, report_error, run_until_done
-from gateway.cli.options import ConfigFile, ConfigFiles, Json, Moment, OptionalConfig
+from gateway.cli.execution import end, fail, print_lines, read_config, report_error, run_until_done, verified_config
+from gateway.cli.options import ConfigFile, ConfigFiles, Json, Moment, OptionalConfig, examples
 
 app = typer.Typer()
 T = TypeVar("T")
@@ -22,20 +22,24 @@ class Format(StrEnum):
     JSON_LINES = "jsonl"
 
 
-@app.command()
+@app.command(epilog=examples("v2x gateway -c gateway.toml", "V2X_LOG__FORMAT=json v2x gateway -c gateway.toml"))
 def gateway(config: ConfigFile) -> None:
-    """Run the gateway: serve charging stations and facility controllers until it is stopped."""
+    """Run the gateway until it is stopped.
+
+    It serves charging stations and facility controllers. SIGTERM and Ctrl-C stop it in order: power goes to 0 W,
+    sessions stay.
+    """
     from gateway import app as product
     from gateway.observability import log
 
-    settings = read_config(config)
+    settings = verified_config(config)
     log.configure(settings.log.level, settings.log.format)
 
     async def serve() -> int:
         try:
             await product.run(settings, ready=_print_ready)
         except product.StartError as error:
-            return report_error("gateway", error)
+            return report_error("gateway", error, 1 if error.may_pass else 2)
         return 0
 
     end(run_until_done(serve()))
@@ -63,29 +67,67 @@ def _result(command: str, work: Coroutine[Any, Any, T], status: int = 2) -> T:
         fail(command, error, status)
 
 
-@app.command("check-config")
+@app.command(
+    "check-config", epilog=examples("v2x check-config -c gateway.toml", "v2x check-config -c gateway.toml --json")
+)
 def check_config(config: ConfigFile, json: Json = False) -> None:
-    """Verify a configuration without starting the gateway: report mistakes and risks."""
-    from gateway.cli import operator_actions
-    from gateway.config import ConfigError
+    """Verify a configuration, without starting the gateway.
 
-    settings = read_config(config)
-    try:
-        notes = operator_actions.check(settings)
-    except ConfigError as error:
-        print_lines(str(error), err=True)
-        end(2)
-    for note in notes:
+    Reports mistakes, each with its key, and risks. Exit status 0: the gateway can start with it.
+    """
+    from gateway.cli.execution import without_passwords
+    from gateway.config.lint import notes
+
+    settings = verified_config(config)
+    for note in notes(settings):
         print_lines(f"note: {note}", err=True)
     if json:
-        print_lines(settings.model_dump_json(indent=2))
+        print_lines(without_passwords(settings.model_dump_json(indent=2)))
     else:
         print_lines(f"{config}: valid (site {settings.site.id}, {len(settings.stations)} stations)")
 
 
-@app.command()
+@app.command(epilog=examples("v2x doctor -c gateway.toml", "v2x doctor -c gateway.toml --json"))
+def doctor(config: ConfigFile, json: Json = False) -> None:
+    """Verify what a gateway needs: broker, store, ports, clock.
+
+    One line for each check, with the remedy: settings, broker, store, disk, certificates, ports, clock, passwords of
+    the stations, admin API. Nothing is changed. Exit status 1: a check failed.
+    """
+    import asyncio
+    from dataclasses import asdict
+
+    from gateway.cli.doctor import Finding, Verdict, examine
+    from gateway.config import ConfigError, load
+
+    try:
+        found = asyncio.run(examine(load(config)))
+    except ConfigError as error:
+        found = [Finding("settings", Verdict.FAILED, line, "correct it") for line in str(error).splitlines()]
+    for one in found:
+        print_lines(jsonlib.dumps(asdict(one)) if json else one.line())
+    end(1 if any(one.verdict is Verdict.FAILED for one in found) else 0)
+
+
+@app.command(epilog=examples("v2x health -c gateway.toml", "v2x health --live -c gateway.toml"))
+def health(
+    config: ConfigFile,
+    live: Annotated[bool, typer.Option("--live", help="Only whether it runs, not whether it is ready.")] = False,
+) -> None:
+    """Print whether the running gateway is ready. Exit status 0: it is.
+
+    Reads `/health/ready` of the admin API; for health checks of containers.
+    """
+    from gateway.cli import operator_actions
+
+    ready, text = _result("health", operator_actions.health(read_config(config), live), 1)
+    print_lines(text)
+    end(0 if ready else 1)
+
+
+@app.command(epilog=examples("v2x migrate -c gateway.toml"))
 def migrate(config: ConfigFile, json: Json = False) -> None:
-    """Migrate the store to this version."""
+    """Migrate the store to this version. Stop the gateway first."""
     from gateway.cli import operator_actions
 
     before, after = _result("migrate", operator_actions.migrate(read_config(config)))
@@ -95,7 +137,13 @@ def migrate(config: ConfigFile, json: Json = False) -> None:
         typer.echo(f"the store was at version {before or 'none'} and is at version {after}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "v2x journal -c gateway.toml --since 2026-11-29T00:00:00Z",
+        "v2x journal -c gateway.toml --evse CP1-1 --steps --limit 50",
+        "v2x journal -c gateway.toml --format csv",
+    )
+)
 def journal(
     config: ConfigFile,
     since: Moment = None,
@@ -118,13 +166,16 @@ def journal(
     typer.echo(_result("journal", work), nl=False)
 
 
-@app.command()
+@app.command(epilog=examples("v2x explain CP1-1 -c gateway.toml"))
 def explain(
     evse: Annotated[str, typer.Argument(help="Name of the EVSE, such as CP1-1.")],
     config: ConfigFile,
     json: Json = False,
 ) -> None:
-    """Print the layers of the control hierarchy in force at an EVSE, and the limiting constraint."""
+    """Print what limits the power of an EVSE, layer by layer.
+
+    Reads the admin API of the running gateway: the layers of the control hierarchy and the limiting constraint.
+    """
     from gateway.cli import operator_actions
     from gateway.cli.explanation import as_text
     from gateway.model import foreign_text
@@ -133,7 +184,7 @@ def explain(
     typer.echo(foreign_text.json_text(found.model_dump(mode="json")) if json else as_text(found))
 
 
-@app.command()
+@app.command(epilog=examples("v2x asyncapi", "v2x asyncapi -c gateway.toml"))
 def asyncapi(config: OptionalConfig = None) -> None:
     """Print the MQTT contract as an AsyncAPI 3 document."""
     from gateway.cli import operator_actions
@@ -141,9 +192,12 @@ def asyncapi(config: OptionalConfig = None) -> None:
     typer.echo(operator_actions.asyncapi(None if config is None else read_config(config)), nl=False)
 
 
-@app.command("mqtt-acl")
+@app.command("mqtt-acl", epilog=examples("v2x mqtt-acl -c gateway.toml", "v2x mqtt-acl -c site1.toml -c site2.toml"))
 def mqtt_acl(config: ConfigFiles) -> None:
-    """Print Mosquitto's access list for the users of one configuration, or of several sites with one -c each."""
+    """Print Mosquitto's access list for the configured users.
+
+    Several sites of one broker: one -c each.
+    """
     from gateway.cli import operator_actions
 
     try:

@@ -11,13 +11,13 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.config import Config, ConfigError, UserEntry, admin_token, host_and_port
+from gateway.config import Config, ConfigError, UserEntry, admin_token, admin_url
 from gateway.config.lint import notes
 from gateway.config.mapping import mqtt_topics
+from gateway.config.verification import verify
 from gateway.model.moment import parse_moment
 from gateway.model.site import InputKind
 from gateway.model.state import Explanation
@@ -36,21 +36,8 @@ class ToolError(Exception):
 
 
 def check(config: Config) -> list[str]:
-    """Verify what reading does not: secrets and certificates exist (ConfigError otherwise). Return notes on risks."""
-    from gateway.app import read_agreements  # import on demand: the packages cost about a second
-    from gateway.config import mapping
-
-    mapping.broker_link(config)
-    mapping.csms_settings(config)
-    read_agreements(config)
-    if config.admin.token_file is not None:
-        admin_token.read(config)
-    if config.store.url.startswith("sqlite:///"):
-        path = Path(config.store.url.removeprefix("sqlite:///"))
-        if not path.parent.is_dir():
-            raise ConfigError(f"store.url: the folder {path.parent} does not exist; make it first")
-        if path.is_dir():
-            raise ConfigError(f"store.url: {path} is a folder; name a file in it")
+    """Verify what reading does not (ConfigError otherwise). Return notes on risks."""
+    verify(config)
     return notes(config)
 
 
@@ -81,10 +68,7 @@ async def explain(config: Config, evse: str) -> Explanation:
     """Return the explanation of an EVSE from the running gateway, over its admin API."""
     if config.admin.listen is None:
         raise ToolError("explain needs the admin API of the running gateway: set admin.listen and restart the gateway")
-    host, port = host_and_port(config.admin.listen)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    address = f"[{host}]" if ":" in host else host
-    url = f"http://{address}:{port}/admin/v1/evses/{quote(evse, safe='')}/explain"
+    url = f"{admin_url(config.admin.listen)}/admin/v1/evses/{quote(evse, safe='')}/explain"
     try:
         token = admin_token.read(config)
     except ConfigError as error:
@@ -92,6 +76,26 @@ async def explain(config: Config, evse: str) -> Explanation:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     answer = await asyncio.to_thread(_get, urllib.request.Request(url, headers=headers), evse)
     return Explanation.model_validate(answer)
+
+
+async def health(config: Config, live: bool = False) -> tuple[bool, str]:
+    """Return whether the running gateway is ready, or only whether it runs, and its answer."""
+    if config.admin.listen is None:
+        raise ToolError("health needs the admin API of the running gateway: set admin.listen and restart the gateway")
+    url = f"{admin_url(config.admin.listen)}/health/{'live' if live else 'ready'}"
+
+    def get() -> tuple[bool, str]:
+        try:
+            with urllib.request.urlopen(url, timeout=ANSWER_WITHIN_S) as answer:
+                return True, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise ToolError(f"the gateway answered {error.code}: {error.reason}") from None
+            return False, error.read().decode()
+        except (OSError, ValueError) as error:
+            raise ToolError(f"no gateway answers at {url}: {getattr(error, 'reason', error)}") from None
+
+    return await asyncio.to_thread(get)
 
 
 def asyncapi(config: Config | None = None) -> str:

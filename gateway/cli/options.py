@@ -8,6 +8,12 @@ from typing import Annotated
 
 import typer
 
+
+def examples(*lines: str) -> str:
+    """Return the end of a help text with examples, each on its own line."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON object, or JSON lines, instead of text.")]
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The gateway's settings (TOML).", show_default=False)]
 ConfigFiles = Annotated[

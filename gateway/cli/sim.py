@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.execution import end, print_lines, report_error
-from gateway.cli.options import Json, Tls
+from gateway.cli.options import Json, Tls, examples
 
 if TYPE_CHECKING:
     from emulators.world import SimulationResult, Sockets
@@ -36,7 +36,11 @@ def _shipped_scenarios(requested: bool) -> None:
         raise typer.Exit
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "v2x sim --list", "v2x sim evening-at-home --report out", "v2x sim site.toml --transports sockets --speed 10"
+    )
+)
 def sim(
     scenario: Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped scenario.")],
     speed: Annotated[

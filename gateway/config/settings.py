@@ -384,6 +384,7 @@ class StoreSection(Section):
             raise ValueError("must be sqlite:///file, postgresql://user@host/name or memory:")
         if url.startswith("sqlite:") and not url.removeprefix("sqlite:").removeprefix("///").strip("/"):
             raise ValueError("names no file; such as sqlite:///v2x.db")
+        _ = urlsplit(url).port  # raises ValueError where it is no number
         return url
 
 
@@ -530,6 +531,13 @@ class Config(BaseSettings):
             if port and port == its and (host == other or {host, other} & anywhere):
                 raise ValueError(f"{second}: port {port} is that of {first}; choose another one")
         return self
+
+
+def admin_url(listen: str) -> str:
+    """Return the URL of the admin API from this machine; `listen` is its address."""
+    host, port = host_and_port(listen)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

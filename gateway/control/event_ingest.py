@@ -29,6 +29,7 @@ from gateway.model.event import (
     SessionStarted,
     StationConnected,
     StationLost,
+    StationRejected,
     StationRemoved,
 )
 from gateway.model.reason import Code, Reason, because
@@ -89,7 +90,7 @@ class EventIngest:
         if isinstance(event, StationRemoved):
             self.forget(event.station)
             return
-        if isinstance(event, SecurityNoticed):  # concerns no EVSE: the service publishes it
+        if isinstance(event, SecurityNoticed | StationRejected):  # concern no EVSE: the service publishes them
             return
         if isinstance(event, RebootRequired):
             text = f"{event.station} applies with its next boot: {', '.join(event.settings)}. A reset is required."

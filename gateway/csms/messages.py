@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,6 +12,8 @@ from gateway.csms.station import Handler, Station
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
+
+log = logging.getLogger("v2x.csms")
 
 
 def booted(
@@ -28,6 +31,8 @@ def booted(
     postponed = status == registration.Status.accepted and _postpones(station)
     if postponed:
         status = registration.Status.pending
+    about = " ".join(text for text in (vendor, model, firmware, f"({reason})" if reason else "") if text)
+    log.info("%s: boot %s: %s", station.id, status.lower(), about)
     station.booted(Boot(status, vendor, model, serial, firmware, reason, context.clock.wall()))
     if station.accepted and context.settings.inventory:
         station.spawn_housekeeping(inventory(station))

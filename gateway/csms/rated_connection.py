@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 
 from websockets.protocol import Event
 
@@ -25,6 +26,7 @@ CALM_SHARE = 0.1  # of the burst of a connection that others of its address do n
 SLICE = 4096  # bytes that are processed before other connections have their turn
 MAX_WITHOUT_REQUEST = 256  # connections of one address that have not sent their request
 MAX_ADDRESSES = 10_000
+TLS_HANDSHAKE = b"\x16"  # its first byte
 
 
 class _Rates:
@@ -49,10 +51,14 @@ class _Rates:
 
 
 class Addresses:
-    """Rates of the addresses that are connected, and their connections without a request."""
+    """Rates of the addresses that are connected, and their connections without a request.
 
-    def __init__(self, settings: CsmsSettings) -> None:
+    `tls_at_plain_port` is called with the address of a client that begins a TLS handshake without need.
+    """
+
+    def __init__(self, settings: CsmsSettings, tls_at_plain_port: Callable[[str], None]) -> None:
         self.settings = settings
+        self.tls_at_plain_port = tls_at_plain_port
         self._rates: OrderedDict[str, _Rates] = OrderedDict()
         self._without_request: dict[str, OrderedDict[RatedConnection, None]] = {}
         self.connections: set[RatedConnection] = set()  # that are not lost
@@ -94,6 +100,7 @@ class RatedConnection(PushingConnection):
         self._stopped = False  # it is not read
         self.network = ""
         self.frames = 0
+        self._began = False  # has received
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Implement `asyncio.Protocol`."""
@@ -112,6 +119,10 @@ class RatedConnection(PushingConnection):
 
     def data_received(self, data: bytes) -> None:
         """Implement `asyncio.Protocol`."""
+        if not self._began:
+            self._began = True
+            if data.startswith(TLS_HANDSHAKE):
+                self._addresses.tls_at_plain_port(self.network)
         if self._next is None and not self.paused and not self._unread and len(data) <= SLICE:
             self._process_part(data)
             return

@@ -22,10 +22,11 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from gateway.csms import passwords, revocation
+from gateway.csms import handshakes, passwords, revocation
 from gateway.csms.context import Context
 from gateway.csms.credentials import Busy, Credentials
 from gateway.csms.handshake_limits import UNGUESSABLE, HandshakeLimits
+from gateway.csms.handshakes import HandshakeReports
 from gateway.csms.rated_connection import Addresses, RatedConnection
 from gateway.csms.registration import canonical
 from gateway.csms.settings import StationSettings, UnknownStations
@@ -40,9 +41,6 @@ STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
 # TLS 1.2: the four that every CSMS must offer (A00.FR.318, A00.FR.421) and equivalents, best first; 1.3 has its own
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384:!aNULL:!PSK"
 
-log = logging.getLogger("v2x.csms")
-
-MAX_LOGGED = 100  # characters of a path
 MAX_QUEUE = 4  # frames that wait for the reader of a connection
 TOO_MANY = "too many connections at once; try again later\n"
 MAX_UNSENT = 32_768  # bytes that wait for a peer to read, until it is not read either
@@ -66,7 +64,8 @@ class WebSocketServer:
         self.settings, self.context, self.stations, self.credentials = context.settings, context, stations, credentials
         self._attach = attach
         self._forget = forget
-        self._addresses = Addresses(context.settings)
+        self._reports = HandshakeReports(context.report, context.clock)
+        self._addresses = Addresses(context.settings, self._reports.tls_at_plain_port)
         self._limits = HandshakeLimits(context.settings, context.security)
         self._revoked = revocation.revocation_lists(context.settings)
 
@@ -126,7 +125,9 @@ class WebSocketServer:
         settings = self.settings
         if settings.tls_cert is None or settings.tls_key is None:
             raise ValueError("ocpp.tls_cert and ocpp.tls_key are required for security profiles 2 and 3")
-        return server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
+        context = server_context(settings.tls_cert, settings.tls_key, settings.tls_ca, settings.security_profile)
+        self._reports.watch_tls(context)
+        return context
 
     def _listen(self, host: str, port: int, context: ssl.SSLContext | None) -> accept:
         settings = self.settings
@@ -134,7 +135,8 @@ class WebSocketServer:
             self._connected,
             sock=listen(host, port),
             select_subprotocol=_select,
-            process_request=self._process_request,
+            process_request=self._admit,
+            process_response=self._report_rejection,
             compression="deflate" if settings.compression else None,
             server_header=None,
             ping_interval=settings.ping_interval_s,
@@ -150,8 +152,14 @@ class WebSocketServer:
 
     async def _connected(self, connection: ServerConnection) -> None:
         assert connection.request is not None
-        name = self._station_id(connection.request.path) or ""
-        level = _level(connection, connection.request, name)
+        request, address = connection.request, _address(connection)
+        name, path = self._station_id(request.path) or "", urlsplit(request.path).path
+        level = _level(connection, request, name)
+        if connection.subprotocol is None:
+            offered = request.headers.get("Sec-WebSocket-Protocol")
+            self._reports.rejected(address, handshakes.unsupported(offered), name, path)
+        else:
+            self._reports.accepted(name, address, path, connection.subprotocol, level)
         station = self.stations.get(name)
         pending = None if station is None else station.settings.next_security_profile
         if station is not None and pending is not None and level >= pending:  # A05: the minimum from now on
@@ -167,18 +175,12 @@ class WebSocketServer:
             return None
         return canonical(self.stations, name)
 
-    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Accept or reject the handshake, and log who connected to which path and why it was rejected."""
-        rejection = await self._admit(connection, request)
-        path = urlsplit(request.path).path[:MAX_LOGGED]
-        name = self._station_id(request.path) or "without a valid id"
-        if rejection is None:
-            log.info("station %s accepted from %s at %s", name, _address(connection), path)
-        else:
-            reason = (rejection.body or b"").decode().strip()
-            status = f"{rejection.status_code} {rejection.reason_phrase}"
-            log.info("station %s rejected from %s at %s: %s, %s", name, _address(connection), path, status, reason)
-        return rejection
+    def _report_rejection(self, connection: ServerConnection, request: Request, response: Response) -> None:
+        """Report who was rejected, and why; the response stays as it is."""
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            name = self._station_id(request.path) or ""
+            reason = handshakes.reason_of(response, request, name)
+            self._reports.rejected(_address(connection), reason, name, urlsplit(request.path).path)
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Reject the handshake with a response, or accept it with None."""
@@ -189,9 +191,10 @@ class WebSocketServer:
         if not known and not self._limits.allows_stranger(_address(connection), now):
             return reject(HTTPStatus.SERVICE_UNAVAILABLE, TOO_MANY)
         if name is None:
-            return reject(HTTPStatus.NOT_FOUND, f"stations connect to {self.settings.path}/<station id>\n")
+            text = f"no such path: stations connect to {self.settings.path}/<station id>\n"
+            return reject(HTTPStatus.NOT_FOUND, text)
         if not known and self.context.unknown_stations is UnknownStations.REJECT:
-            return reject(HTTPStatus.NOT_FOUND, "this station is not registered here\n")
+            return reject(HTTPStatus.NOT_FOUND, "unknown id: this station is not registered here\n")
         if not self._has_capacity(name, known):
             return reject(HTTPStatus.SERVICE_UNAVAILABLE, "this gateway cannot serve another station\n")
         try:
@@ -302,7 +305,10 @@ def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol 
 
 
 def _quiet_logger() -> logging.Logger:
-    """Return the logger of websockets; a failed handshake, such as that of a port scanner, is logged in one line."""
+    """Return the logger of websockets; a failed handshake, such as that of a port scanner, is logged in one line.
+
+    One with a request is reported, and not logged a second time.
+    """
     logger = logging.getLogger("v2x.websockets")
     logger.addFilter(_without_traceback)
     return logger
@@ -310,6 +316,8 @@ def _quiet_logger() -> logging.Logger:
 
 def _without_traceback(record: logging.LogRecord) -> bool:
     if record.exc_info and "handshake" in record.getMessage():
+        if getattr(getattr(record, "websocket", None), "request", None) is not None:
+            return False
         cause = record.exc_info[1]
         record.msg, record.args = "%s: %s", (record.getMessage(), cause)
         record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"

@@ -90,6 +90,17 @@ class StationRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class StationRejected:
+    """The connection of a station was rejected. `station` and `path` are empty where they are not known."""
+
+    station: str
+    at: float
+    address: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SecurityNoticed:
     """A station reported a security event, or failed logins named it."""
 
@@ -197,6 +208,7 @@ Event: TypeAlias = (
     StationConnected
     | StationLost
     | StationRemoved
+    | StationRejected
     | SecurityNoticed
     | RebootRequired
     | EvseDescribed

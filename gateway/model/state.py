@@ -192,6 +192,7 @@ class Happened(StrEnum):
 
     STATION_CONNECTED = "station_connected"
     STATION_LOST = "station_lost"
+    STATION_REJECTED = "station_rejected"
     REBOOT_REQUIRED = "reboot_required"
     PLUGGED = "plugged"
     UNPLUGGED = "unplugged"
@@ -210,6 +211,8 @@ class Happened(StrEnum):
     INPUT_REFUSED = "input_refused"
     EMERGENCY_STOP = "emergency_stop"
     RELEASED = "released"
+    BROKER_CONNECTED = "broker_connected"
+    BROKER_LOST = "broker_lost"
     JOURNAL = "journal"
     OPERATOR = "operator"
     DECIDED = "decided"

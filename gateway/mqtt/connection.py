@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from gateway.model.command import Channel
 from gateway.model.reason import Code, because
-from gateway.mqtt.client import BadMessage, Connect
+from gateway.mqtt.client import BadMessage, Connect, MqttBus
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler
 from gateway.mqtt.publisher import Publisher
 from gateway.mqtt.same_id import GatewayIdInUse, refuse_second
@@ -57,6 +57,7 @@ class MqttConnection:
         self._random = random.Random(seed)
         self._lost_at: float | None = None
         self._was_linked = False
+        self._reported = ""  # why there is no link, as last published
         self.connected = asyncio.Event()
         self.counts: Counter[str] = Counter()  # messages without effect, and defects, for the metrics
         may_exist = may_exist or service.may_exist
@@ -99,7 +100,6 @@ class MqttConnection:
             try:
                 await self._refuse_second()
                 async with self._connect(self._publisher.will()) as bus:
-                    log.info("connected to the broker")
                     began = clock.now()
                     self.counts["links"] += 1
                     await self._serve(bus)
@@ -118,7 +118,9 @@ class MqttConnection:
                 raise asyncio.CancelledError  # it met an error inside a task group, which then drops it (Python 3.11)
             if clock.now() - began > MAX_PAUSE_S:
                 pause_s = MIN_PAUSE_S
-            log.warning("no link to the broker: %s", lost)
+            if lost != self._reported:  # and not at each attempt
+                self._reported = lost
+                self._service.broker(False, f"There is no link to the broker: {lost}; it is tried again.")
             await self._pause(pause_s * self._random.uniform(0.5, 1.0), lost)
             pause_s = min(MAX_PAUSE_S, pause_s * 2)
 
@@ -156,6 +158,8 @@ class MqttConnection:
                 tasks.create_task(self._receiver.finish_retained(bus))
                 tasks.create_task(self._receiver.report_overflow(bus))
                 self.connected.set()
+                self._reported = ""
+                self._service.broker(True, f"{bus.link.where}, MQTT {bus.version}" if isinstance(bus, MqttBus) else "")
                 # waited for here and not in the group's exit, where Python 3.11 leaves its own cancellation counted
                 await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:

@@ -7,15 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.mqtt.connection import MqttConnection
-from gateway.observability.metrics import render
-from gateway.service import GatewayService
+from gateway.observability.metrics import Metrics
 
 
-def route(service: GatewayService, mqtt: MqttConnection) -> Route:
+def route(metrics: Metrics) -> Route:
     """Return the route to add to the application."""
 
-    async def metrics(_: Request) -> Response:
-        return Response(render(service, mqtt), media_type=CONTENT_TYPE_LATEST)
+    async def scrape(_: Request) -> Response:
+        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
-    return Route("/metrics", metrics)
+    return Route("/metrics", scrape)

@@ -25,11 +25,14 @@ ATTENTION = frozenset(
         Happened.INPUT_REFUSED,
         Happened.UNDELIVERABLE,
         Happened.OVERLOADED,
+        Happened.STATION_REJECTED,
+        Happened.BROKER_LOST,
     }
 )  # logged as warnings
 WORDS = {
     Happened.STATION_CONNECTED: "station connected",
     Happened.STATION_LOST: "station lost",
+    Happened.STATION_REJECTED: "station rejected",
     Happened.REBOOT_REQUIRED: "reboot required",
     Happened.PLUGGED: "vehicle connected",
     Happened.UNPLUGGED: "vehicle disconnected",
@@ -44,6 +47,8 @@ WORDS = {
     Happened.INPUT_FRESH: "input received",
     Happened.INPUT_REFUSED: "input refused",
     Happened.JOURNAL: "journal",
+    Happened.BROKER_CONNECTED: "broker connected",
+    Happened.BROKER_LOST: "broker lost",
 }
 
 

@@ -1,84 +1,121 @@
-"""Metrics for Prometheus, read from the running gateway at each scrape.
-
-Names begin with `v2x_`; powers are W, + into the vehicle. A gauge without a value is absent, not 0.
-"""
+"""Metrics for Prometheus, read from the running gateway at each scrape. `metric_definitions` describes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from gateway import __version__
+from gateway.model.journal import Phase, ReplyTo
+from gateway.model.result import Result
+from gateway.model.state import EventMessage
 from gateway.mqtt.connection import MqttConnection
+from gateway.observability import metric_definitions as defined
 from gateway.service import GatewayService
 
 
-class GatewayCollector(Collector):
-    """Metrics of one gateway."""
+class Metrics(Collector):
+    """Metrics of one gateway, and the subscriber that counts its events.
 
-    def __init__(self, service: GatewayService, mqtt: MqttConnection) -> None:
-        self._service = service
-        self._mqtt = mqtt
+    `connections` returns for each charging station whether it is connected.
+    """
+
+    def __init__(
+        self, service: GatewayService, mqtt: MqttConnection, connections: Callable[[], Iterable[bool]] = lambda: ()
+    ) -> None:
+        self._service, self._mqtt = service, mqtt
+        self._connections = connections
+        self._events: Counter[str] = Counter()
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+        service.subscribe(self)
+
+    def render(self) -> bytes:
+        """Return the metrics in the text format of Prometheus."""
+        return generate_latest(self._registry)
+
+    # Subscriber -------------------------------------------------------------------------------------------------------
+
+    def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
+        """Ignore: the service counts first results."""
+
+    def event(self, event: EventMessage) -> None:
+        """Count an event."""
+        self._events[event.event.value] += 1
+
+    def changed(self, evse: str | None) -> None:
+        """Ignore: states are read at each scrape."""
+
+    def measured(self, evse: str | None) -> None:
+        """Ignore: states are read at each scrape."""
+
+    # Collector --------------------------------------------------------------------------------------------------------
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the families without values."""
+        return [one.family() for one in defined.DEFINITIONS]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metric families."""
-        yield from self._commands()
+        """Yield all families, in the order of their definitions."""
+        build = defined.BUILD_INFO.family()
+        build.add_metric([__version__], 1.0)
+        yield build
+        counts = defined.COMMANDS.family()
+        for labels, number in sorted(self._service.command_counts().items()):
+            counts.add_metric(list(labels), number)
+        yield counts
+        yield defined.IN_FORCE.family(self._service.commands_in_force())
+        yield _counted(defined.EVENTS, self._events)
         yield from self._evses()
+        yield from self._site()
         yield from self._links()
 
-    def _commands(self) -> Iterator[Metric]:
-        counts = CounterMetricFamily("v2x_commands", "First results of commands.", labels=["status", "reason"])
-        for labels, number in sorted(self._service.command_counts().items()):
-            counts.add_metric(labels, number)
-        yield counts
-        yield GaugeMetricFamily("v2x_commands_in_force", "Commands in force.", self._service.commands_in_force())
-
     def _evses(self) -> Iterator[Metric]:
-        power = GaugeMetricFamily("v2x_evse_power_watts", "Power by the meter.", labels=["evse"])
-        granted = GaugeMetricFamily(
-            "v2x_evse_granted_watts", "Power granted by the control hierarchy.", labels=["evse"]
-        )
-        soc = GaugeMetricFamily("v2x_evse_soc_percent", "State of charge of the vehicle.", labels=["evse"])
-        connected = GaugeMetricFamily("v2x_evse_connected", "1 if its station is connected.", labels=["evse"])
-        charged = CounterMetricFamily("v2x_evse_charged_watt_hours", "Energy charged into vehicles.", labels=["evse"])
-        discharged = CounterMetricFamily(
-            "v2x_evse_discharged_watt_hours", "Energy discharged from vehicles.", labels=["evse"]
-        )
-        for one in self._service.readings():
-            connected.add_metric([one.evse], float(one.connected))
-            granted.add_metric([one.evse], one.effective_w)
-            for family, value in (
-                (power, one.power_w),
-                (soc, one.soc_pct),
-                (charged, one.charged_wh),
-                (discharged, one.discharged_wh),
-            ):
+        readings = self._service.readings()
+        counts = Counter(self._connections())
+        stations = {"connected": counts[True], "offline": counts[False]}
+        yield _counted(defined.STATIONS, stations)
+        rows: dict[defined.Definition, list[tuple[str, float | None]]] = {
+            defined.CONNECTED: [(one.evse, float(one.connected)) for one in readings],
+            defined.GRANTED: [(one.evse, one.effective_w) for one in readings],
+            defined.POWER: [(one.evse, one.power_w) for one in readings],
+            defined.SOC: [(one.evse, one.soc_pct) for one in readings],
+            defined.CHARGED: [(one.evse, one.charged_wh) for one in readings],
+            defined.DISCHARGED: [(one.evse, one.discharged_wh) for one in readings],
+        }
+        for definition, values in rows.items():
+            family = definition.family()
+            for evse, value in values:
                 if value is not None:
-                    family.add_metric([one.evse], value)
-        yield from (connected, granted, power, soc, charged, discharged)
+                    family.add_metric([evse], value)
+            yield family
+
+    def _site(self) -> Iterator[Metric]:
+        site = self._service.site_state()
+        yield defined.GRID_PRESENT.family(None if site.grid_present is None else float(site.grid_present))
+        yield defined.ISLANDED.family(float(site.islanded))
+        yield defined.EMERGENCY_STOP.family(float(site.emergency_stop))
+        received = {kind: float(one.freshness == "stale") for kind, one in site.inputs.items() if one.ts is not None}
+        yield _counted(defined.INPUT_STALE, received)
 
     def _links(self) -> Iterator[Metric]:
         mqtt, service = self._mqtt, self._service
-        broker, journal = float(mqtt.connected.is_set()), float(service.journal_trouble() is None)
-        yield GaugeMetricFamily("v2x_broker_connected", "1 if the broker is connected.", broker)
-        yield GaugeMetricFamily("v2x_results_waiting", "Results that the broker has not acknowledged.", mqtt.waiting())
-        yield GaugeMetricFamily("v2x_journal_ok", "1 if the journal can be written.", journal)
-        dropped = service.journal_dropped()
-        yield CounterMetricFamily(
-            "v2x_journal_dropped", "Records lost because the journal failed for too long.", dropped
-        )
-        ignored = CounterMetricFamily(
-            "v2x_mqtt_messages", "Messages other than commands, by outcome.", labels=["outcome"]
-        )
-        for outcome, number in sorted(mqtt.counts.items()):
-            ignored.add_metric([outcome], number)
-        yield ignored
+        yield defined.BROKER.family(float(mqtt.connected.is_set()))
+        yield defined.LINKS.family(mqtt.counts["links"])
+        yield defined.WAITING.family(mqtt.waiting())
+        yield _counted(defined.MESSAGES, {name: number for name, number in mqtt.counts.items() if name != "links"})
+        yield defined.JOURNAL_OK.family(float(service.journal_trouble() is None))
+        yield defined.DROPPED.family(service.journal_dropped())
 
 
-def render(service: GatewayService, mqtt: MqttConnection) -> bytes:
-    """Return the metrics in the text format of Prometheus."""
-    registry = CollectorRegistry()
-    registry.register(GatewayCollector(service, mqtt))
-    return generate_latest(registry)
+def _counted(definition: defined.Definition, counts: Mapping[str, float]) -> Metric:
+    """Return a family with one label from its values by label."""
+    family = definition.family()
+    for label, number in sorted(counts.items()):
+        family.add_metric([label], number)
+    return family

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.model.journal import Record
+from gateway.model.journal import Forgotten, Record
 from gateway.store.store import RecordRefused, Store, StoreError
 from protocols.ports import Clock
 
@@ -24,6 +24,7 @@ RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 GATHER_S = 0.05  # delay of records without a waiting caller, so that they share a transaction
 LAND_WITHIN_S = 0.15  # extra time for a write that has begun
 KEEP_WITHIN_S = 0.8  # a command must be answered within 1 s
+PROBE = Forgotten("housekeeping", "probe")  # a write that changes nothing
 
 
 class Unfinished(StoreError):
@@ -129,6 +130,10 @@ class Journal:
         """Queue records for the next group, after all queued before."""
         if records:
             self._add(_Group(records, None))
+
+    async def probe(self) -> None:
+        """Verify that the store can be written; StoreError as `keep`."""
+        await self.keep(PROBE)
 
     async def flush(self) -> None:
         """Return when all queued records have been written or have failed."""

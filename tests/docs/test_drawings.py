@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import grimp
 import typer.main
 
+from gateway import cli
 from gateway.cli.main import app
+from gateway.observability import metrics_reference
 from tests.drawings import drawn
 
 PACKAGES = ("gateway", "protocols", "emulators")
@@ -47,8 +50,12 @@ def test_the_module_map() -> None:
     drawn("module-map.md", "\n".join([*lines, "```", ""]))
 
 
+def test_the_metrics() -> None:
+    drawn("metrics.md", metrics_reference.as_markdown())
+
+
 def test_the_command_line() -> None:
-    lines = ["# The command line", "", "Generated from the code by `make docs`; the same as `v2x COMMAND --help`.", ""]
+    lines = [(Path(cli.__file__).parent / "reference_head.md").read_text("utf-8").rstrip("\n"), ""]
     root: Any = typer.main.get_command(app)
     lines += _commands(root, root.context_class(root, info_name="v2x"))
     drawn("cli.md", "\n".join(lines))
@@ -64,6 +71,7 @@ def _commands(group: Any, context: Any) -> list[str]:
             continue
         arguments = [one.metavar or one.name.upper() for one in command.params if one.param_type_name == "argument"]
         lines += [f"## `{' '.join([inner.command_path, *arguments])}`", "", (command.help or "").strip(), ""]
+        lines += ["```sh", *(line.strip() for line in command.epilog.splitlines()[2:]), "```", ""]
         rows = [one.get_help_record(inner) for one in command.params if one.param_type_name == "option"]
         if shown := [row for row in rows if row is not None and "--help" not in row[0]]:
             lines += ["| option | |", "|---|---|"]

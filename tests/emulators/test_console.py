@@ -1,23 +1,32 @@
-"""Console output of `v2x charger`, `v2x ev` and `v2x secc` as processes, and that no output has a secret."""
+"""Console output of `v2x charger`, `v2x ev` and `v2x secc`, and that no output of them and the gateway has a secret."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.server
+import io
 import json
-import queue
-import signal
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
+import pytest
+
+from emulators.charger.secc.run import RunOptions
+from emulators.charger.secc.run import run as run_secc
+from emulators.charger.station.run import Options
+from emulators.charger.station.run import run as run_charger
 from emulators.ev.report import PowerChanges
+from emulators.ev.run import EvOptions
+from emulators.ev.run import run as run_ev
+from gateway.csms.payload_secrets import without_secrets
 from tests.gateway.mqtt.facility import free_port
 
+Program: TypeAlias = Coroutine[None, None, int]
 PASSWORD, OTHER = "correct-horse-battery", "wrong-horse-battery-1"
 CONFIG = """
 [ocpp]
@@ -37,99 +46,97 @@ password_file = "password"
 """
 
 
-class Program:
-    """A running `v2x` command; `output` has all lines of both outputs so far."""
+class Output(io.StringIO):
+    """Output of a program; `wait_for` returns the next line with a text."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "gateway.cli", *arguments],
-            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        self.output: list[str] = []
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
+    _seen = 0
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line.rstrip("\n"))
-        self._lines.put(None)
-
-    def wait_for(self, text: str, seconds: float = 30) -> str:
-        """Return the next line that contains a text."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            with suppress(queue.Empty):
-                line = self._lines.get(timeout=0.5)
-                if line is None:
-                    self._lines.put(None)
-                    break
-                self.output.append(line)
-                if text in line:
-                    return line
-        raise AssertionError(f"no {text!r} in {[one[:200] for one in self.output][-20:]}")
-
-    def end(self) -> str:
-        """Interrupt the program and return its whole output."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-        self._process.wait(20)
-        self._reader.join(20)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        while (line := self._lines.get()) is not None:
-            self.output.append(line)
-        self._lines.put(None)
-        return "\n".join(self.output)
+    async def wait_for(self, text: str, seconds: float = 30) -> str:
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    lines = self.getvalue().splitlines()
+                    for number in range(self._seen, len(lines)):
+                        if text in lines[number]:
+                            self._seen = number + 1
+                            return lines[number]
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"no {text!r} in {self.getvalue()[-3000:]}") from None
 
 
-@contextmanager
-def program(folder: Path, *arguments: str) -> Iterator[Program]:
-    started = Program(folder, *arguments)
+@asynccontextmanager
+async def running(work: Program) -> AsyncIterator[asyncio.Task[int]]:
+    """Run a program; interrupt it at the end."""
+    task = asyncio.ensure_future(work)
     try:
-        yield started
+        yield task
     finally:
-        started.end()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-def test_a_charger_states_why_it_cannot_connect_and_no_log_has_a_secret(tmp_path: Path) -> None:
-    ocpp, admin = free_port(), free_port()
-    (tmp_path / "gateway.toml").write_text(CONFIG.format(ocpp=ocpp, admin=admin))
-    for name, secret in (("password", PASSWORD), ("other", OTHER)):
-        (tmp_path / name).write_text(secret)
-        (tmp_path / name).chmod(0o600)
+@asynccontextmanager
+async def gateway_process(folder: Path, out: list[str]) -> AsyncIterator[None]:
+    """Run a gateway as a process; its output is in `out` at the end."""
+    command = [sys.executable, "-m", "gateway.cli", "gateway", "-c", "gateway.toml"]
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(60):
+            while not (out or [""])[-1].startswith('{"event": "ready"'):
+                out.append((await process.stderr.readline()).decode())
+                assert out[-1], out
+        yield
+    finally:
+        process.terminate()
+        out.append((await process.communicate())[1].decode())
+
+
+def charger(csms: str, file: Path, out: Output, trace: bool = True, car: str | None = None) -> Program:
+    return run_charger(Options(csms, car=car), redact=without_secrets, password_file=file, trace=trace, out=out)
+
+
+async def test_a_charger_states_why_it_cannot_connect_and_no_log_has_a_secret(tmp_path: Path) -> None:
+    ocpp, log, outputs = free_port(), list[str](), list[str]()
+    (tmp_path / "gateway.toml").write_text(CONFIG.format(ocpp=ocpp, admin=free_port()))
+    right, wrong = tmp_path / "password", tmp_path / "other"
+    right.write_text(PASSWORD)
+    wrong.write_text(OTHER)
     address = f"127.0.0.1:{ocpp}"
-    outputs = []
-    with program(tmp_path, "gateway", "-c", "gateway.toml") as gateway:
-        gateway.wait_for('"event": "ready"')
+    async with gateway_process(tmp_path, log):
         for csms, file, reason in (
-            (f"ws://{address}/ocpp", "other", "HTTP 401 Unauthorized: wrong password"),
-            (f"ws://{address}/elsewhere", "password", "HTTP 404 Not Found: no such path"),
-            (f"wss://{address}/ocpp", "password", "without TLS its address begins with ws://"),
-            ("ws://127.0.0.1:1/ocpp", "password", "connection refused"),
+            (f"ws://{address}/ocpp", wrong, "HTTP 401 Unauthorized: wrong password"),
+            (f"ws://{address}/elsewhere", right, "HTTP 404 Not Found: no such path"),
+            (f"wss://{address}/ocpp", right, "without TLS its address begins with ws://"),
+            ("ws://127.0.0.1:1/ocpp", right, "connection refused"),
         ):
-            with program(tmp_path, "charger", "--csms", csms, "--password-file", file, "--trace") as charger:
-                line = charger.wait_for("not connected")
+            async with running(charger(csms, file, out := Output())):
+                line = await out.wait_for("not connected")
             assert reason in line
             assert "; next attempt in " in line
-            outputs.append(charger.end())
-        arguments = ("--csms", f"ws://{address}/ocpp", "--password-file", "password", "--car", "ccs-63")
-        with program(tmp_path, "charger", *arguments, "--trace") as charger:
-            charger.wait_for("EVSE 1: Occupied, transaction")
-            charger.wait_for('"TransactionEvent"')
-            charger.wait_for("accepted by the CSMS")
-        with program(tmp_path, "charger", *arguments) as quiet:
-            quiet.wait_for("EVSE 1: vehicle WMIV1234567890ABCDEX requests DC_BPT")
-            quiet.wait_for("accepted by the CSMS")
-            time.sleep(2)
-        assert "TransactionEvent" not in quiet.end()
-        assert len(quiet.output) < 12
+            outputs.append(out.getvalue())
+        async with running(charger(f"ws://{address}/ocpp", right, traced := Output(), car="ccs-63")):
+            await traced.wait_for("EVSE 1: Occupied, transaction")
+            await traced.wait_for('"TransactionEvent"')
+            await traced.wait_for("accepted by the CSMS")
+        async with running(charger(f"ws://{address}/ocpp", right, quiet := Output(), trace=False, car="ccs-63")):
+            await quiet.wait_for("EVSE 1: vehicle WMIV1234567890ABCDEX requests DC_BPT")
+            await quiet.wait_for("accepted by the CSMS")
         token = (tmp_path / "admin-token").read_text().strip()
-        outputs += [charger.end(), quiet.end(), gateway.end()]
-    assert "station CP1 rejected from 127.0.0.1 at /ocpp/CP1: 401 Unauthorized, user is the station's id" in outputs[-1]
-    assert "station without a valid id rejected from 127.0.0.1 at /elsewhere/CP1: 404 Not Found" in outputs[-1]
-    assert "station CP1 accepted from 127.0.0.1 at /ocpp/CP1" in outputs[-1]
+    assert "TransactionEvent" not in quiet.getvalue()
+    assert len(quiet.getvalue().splitlines()) < 12
+    outputs += [traced.getvalue(), quiet.getvalue(), "".join(log)]
+    for text in (
+        "site: station rejected: CP1 from 127.0.0.1 at /ocpp/CP1: wrong password (HTTP 401).",
+        "site: station rejected: A station from 127.0.0.1 at /elsewhere/CP1: no such path",
+        "site: station rejected: A station from 127.0.0.1: TLS (wss://) at a port without TLS",
+        "CP1: accepted from 127.0.0.1 at /ocpp/CP1, ocpp2.1, security profile 1",
+        "CP1: boot accepted:",
+        "CP1-1: station connected: ocpp2.1",
+        "site: broker lost: There is no link to the broker: ",
+    ):
+        assert text in outputs[-1]
     secrets = [PASSWORD, OTHER, token, "Authorization:", "Basic Q1Ax"]
     secrets += [base64.b64encode(f"CP1:{one}".encode()).decode() for one in (PASSWORD, OTHER)]
     for output in outputs:
@@ -137,39 +144,41 @@ def test_a_charger_states_why_it_cannot_connect_and_no_log_has_a_secret(tmp_path
         assert not [secret for secret in secrets if secret in output]
 
 
-def test_a_server_that_is_no_csms_is_named(tmp_path: Path) -> None:
+async def test_a_server_that_is_no_csms_is_named(tmp_path: Path) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever).start()
         try:
-            url = f"ws://127.0.0.1:{server.server_port}/ocpp"
-            with program(tmp_path, "charger", "--csms", url, "--json") as charger:
-                record = json.loads(charger.wait_for("Disconnected"))
+            options, out = Options(f"ws://127.0.0.1:{server.server_port}/ocpp"), Output()
+            async with running(run_charger(options, redact=without_secrets, json=True, out=out)):
+                record = json.loads(await out.wait_for("Disconnected"))
         finally:
             server.shutdown()
     assert "no response of a WebSocket server" in record["reason"]
     assert record["retry_in_s"] > 0
 
 
-def test_ev_and_secc_print_changes_and_whole_messages_only_with_trace(tmp_path: Path) -> None:
-    port = str(free_port())
-    with program(tmp_path, "secc", "--listen", f"127.0.0.1:{port}", "--power-w=-5000", "--sessions", "2") as secc:
-        secc.wait_for("listening")
-        with program(tmp_path, "ev", "--connect", f"127.0.0.1:{port}", "--soc", "80") as ev:
-            ev.wait_for("connecting to [127.0.0.1]")
-            assert "battery at 80 %; the charger permits charging up to" in ev.wait_for("discharging")
-            time.sleep(2)
-        with program(tmp_path, "ev", "--connect", f"127.0.0.1:{port}", "--loops", "2", "--trace") as traced:
-            traced.wait_for("succeeded")
-        assert "target -5000 W" in secc.wait_for("discharging 5.0 kW")
-    assert len(ev.end().splitlines()) < 15
-    assert len(secc.end().splitlines()) < 25
-    assert "-> SessionSetupReq {" in traced.end()
-    assert "-> " not in ev.end()
+async def test_ev_and_secc_print_changes_and_whole_messages_only_with_trace() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    secc, ev, traced = Output(), Output(), Output()
+    async with running(run_secc(RunOptions(listen=address, power_w=-5000.0, sessions=2), secc)):
+        await secc.wait_for("listening")
+        async with running(run_ev(EvOptions(address), ev)):
+            await ev.wait_for("connecting to [127.0.0.1]")
+            assert "battery at 80 %; the charger permits charging up to" in await ev.wait_for("discharging")
+        async with running(run_ev(EvOptions(address, loops=2, trace=True), traced)):
+            await traced.wait_for("succeeded")
+        assert "target -5000 W" in await secc.wait_for("discharging 5.0 kW")
+    assert len(ev.getvalue().splitlines()) < 15
+    assert len(secc.getvalue().splitlines()) < 25
+    assert "-> SessionSetupReq {" in traced.getvalue()
+    assert "-> " not in ev.getvalue()
 
 
-def test_an_ev_states_that_it_does_not_try_again(tmp_path: Path) -> None:
-    with program(tmp_path, "ev", "--connect", "127.0.0.1:1") as ev:
-        assert "cannot connect to [127.0.0.1]:1" in ev.wait_for("; not tried again")
+async def test_an_ev_states_that_it_does_not_try_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run_ev(EvOptions("127.0.0.1:1"), Output()) == 1
+    error = capsys.readouterr().err
+    assert "cannot connect to [127.0.0.1]:1" in error
+    assert error.endswith("; not tried again\n")
 
 
 def test_a_change_is_selected_once_it_is_steady() -> None:

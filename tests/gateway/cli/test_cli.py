@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -51,11 +54,72 @@ def test_every_command_and_option_has_help_text(path: str, command: Any) -> None
         assert option.name in ("evses", "name", "directory") or getattr(option, "help", True), f"{path} {option.name}"
 
 
+def groups(group: Any, context: Any) -> list[tuple[Any, Any]]:
+    """Return all commands and groups with a context of 80 columns."""
+    found = [(group, context)]
+    for name, command in getattr(group, "commands", {}).items():
+        found += groups(command, command.context_class(command, info_name=name, parent=context))
+    return found
+
+
+def everything() -> list[tuple[Any, Any]]:
+    root: Any = typer.main.get_command(app)
+    return groups(root, root.context_class(root, info_name="v2x", terminal_width=80, max_content_width=80))
+
+
+@pytest.mark.parametrize(("command", "context"), everything(), ids=lambda one: getattr(one, "command_path", ""))
+def test_help_is_whole_in_80_columns(command: Any, context: Any) -> None:
+    lines = command.get_help(context).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if line.endswith("...") and not line.startswith("Usage:")]
+
+
+@pytest.mark.parametrize(
+    ("command", "context"),
+    [one for one in everything() if not hasattr(one[0], "commands")],
+    ids=lambda one: getattr(one, "command_path", ""),
+)
+def test_every_help_has_examples_that_can_be_parsed(command: Any, context: Any) -> None:
+    lines = command.get_help(context).rpartition("Examples:")[2].strip().splitlines()
+    assert lines
+    root: Any = typer.main.get_command(app)
+    for line in lines:
+        _, v2x, words = line.partition("v2x ")
+        assert v2x, line
+        arguments = shlex.split(re.split(r"[<>|)]", words)[0])
+        found, name, left = root, "v2x", arguments
+        while hasattr(found, "commands"):
+            name, found, left = found.resolve_command(found.context_class(found, info_name=name), left)
+        assert found.name == command.name
+        options = [one for one in left if one not in ("--list",)]
+        if options:
+            found.make_context(name, options, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_of_a_shell(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = CliRunner().invoke(app, ["completion", shell])
+    assert script.exit_code == 0
+    assert "_V2X_COMPLETE" in script.output
+    assert "v2x" in script.output
+
+
+def test_the_shell_is_completed_by_the_program() -> None:
+    environment = {**os.environ, "_V2X_COMPLETE": "complete_bash", "COMP_WORDS": "v2x ch", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "gateway.cli"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["check-config", "charger"]
+    assert done.stderr == ""
+
+
 # What other tools rely on: every command, and the options that the contract names.
 CONTRACT = {
     "demo": "--seconds --json",
     "gateway": "-c",
     "check-config": "-c",
+    "doctor": "-c --json",
+    "health": "-c --live",
+    "completion": "",
     "migrate": "-c",
     "charger": "--csms --id --ocpp --evses --secc",
     "secc": "--listen --interface --tls --pki --services --protocols --control --power-w --sessions --json",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -15,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.main import app
 
 CONFIG = """
 [mqtt]
@@ -49,6 +54,27 @@ def gateway_process(folder: Path, config: str) -> Iterator[tuple[dict[str, Any],
             process.wait(20)
 
 
+class Invocations:
+    """Commands in this process beside a running gateway, with its ports."""
+
+    def __init__(self, folder: Path, ready: dict[str, Any]) -> None:
+        self._folder, self._ready = folder, ready
+
+    def of(self, words: list[str], store: str = "sqlite:///v2x.db") -> tuple[int, str]:
+        """Return exit status and output of a command."""
+        text = CONFIG.replace("127.0.0.1:0", f"127.0.0.1:{self._ready['ocpp_port']}", 1)
+        text = text.replace("127.0.0.1:0", f"127.0.0.1:{self._ready['admin_port']}", 1)
+        (self._folder / "beside.toml").write_text(f'{text}[store]\nurl = "{store}"\n')
+        root, handlers, level = logging.getLogger(), logging.getLogger().handlers[:], logging.getLogger().level
+        try:
+            done = CliRunner().invoke(app, [*words, "-c", str(self._folder / "beside.toml")])
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+        assert isinstance(done.exception, SystemExit | None), done.exception
+        return done.exit_code, done.output
+
+
 def test_the_token_is_made_printed_and_used_by_the_command_line(tmp_path: Path) -> None:
     with gateway_process(tmp_path, CONFIG) as (ready, _):
         file = Path(ready["admin_token_file"])
@@ -68,22 +94,6 @@ def test_the_token_is_made_printed_and_used_by_the_command_line(tmp_path: Path) 
         assert "admin-token does not exist" in missing.stderr
 
 
-@pytest.mark.parametrize(
-    ("table", "key"),
-    [
-        ('[[stations]]\nid = "CP2"\npassword_file = "nowhere"\n', "stations.1.password_file"),
-        ('[blue_switch]\nfile = "nowhere"\n', "blue_switch.file"),
-    ],
-)
-def test_a_missing_file_is_an_error_without_traceback(table: str, key: str, tmp_path: Path) -> None:
-    (tmp_path / "gateway.toml").write_text(CONFIG + table)
-    for command in ("gateway", "check-config"):
-        done = v2x(command, "-c", "gateway.toml", folder=tmp_path)
-        assert done.returncode == 2
-        assert key in done.stderr
-        assert "Traceback" not in done.stderr
-
-
 def test_check_config_warns_about_an_open_admin_api(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text(CONFIG.replace("[admin]", "[admin]\ntoken = false"))
     done = v2x("check-config", "-c", "gateway.toml", folder=tmp_path)
@@ -92,8 +102,17 @@ def test_check_config_warns_about_an_open_admin_api(tmp_path: Path) -> None:
 
 
 def test_the_database_and_the_token_are_readable_by_their_owner_only(tmp_path: Path) -> None:
-    with gateway_process(tmp_path, CONFIG):
+    with gateway_process(tmp_path, CONFIG) as (ready, process):
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+        state = Invocations(tmp_path, ready)
+        assert state.of(["health", "--live"]) == (0, '{"status":"live"}\n')
+        status, text = state.of(["health"])
+        assert (status, json.loads(text)["failing"]) == (1, ["broker"])
+        assert state.of(["gateway"])[0] == 2  # another gateway uses the database
+        status, text = state.of(["gateway"], store="memory:")
+        assert (status, "another process uses this port" in text) == (1, True)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == 0
     del modes["gateway.toml"]
     assert {"v2x.db", "v2x.db-wal", "admin-token"} <= set(modes)
     assert set(modes.values()) == {0o600}

@@ -195,19 +195,22 @@ async def test_migrate_and_asyncapi(tmp_path: Path) -> None:
 async def test_the_metrics_are_read_off_the_running_gateway() -> None:
     from gateway.mqtt.connection import MqttConnection
     from gateway.mqtt.topics import MqttSettings, Topics
-    from gateway.observability.metrics import render
+    from gateway.observability.metrics import Metrics
 
     async with service_rig("CP1-1") as rig:
         connection = MqttConnection(
             rig.service, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), rig.clock
         )
+        metrics = Metrics(rig.service, connection, lambda: [True, True, False])
         await rig.send("CP1-1", "discharge", "a", power_w=5000)
         await rig.send("CP1-1", "discharge", "a", power_w=5000)  # a duplicate counts apart
         await rig.send("CP9-1", "discharge", "b", power_w=5000)
         assert rig.service.input("grid", b"{") is not None
         assert rig.service.command_counts()["accepted", "granted"] == 1
         await rig.wait(3)
-        page = render(rig.service, connection).decode().splitlines()
+        page = metrics.render().decode().splitlines()
+        assert 'v2x_stations{state="connected"} 2.0' in page
+        assert 'v2x_events_total{event="input_refused"} 1.0' in page
         assert 'v2x_evse_power_watts{evse="CP1-1"} -5000.0' in page
         assert 'v2x_commands_total{reason="granted",status="accepted"} 1.0' in page
         assert 'v2x_commands_total{reason="unknown_evse",status="refused"} 1.0' in page
@@ -217,7 +220,7 @@ async def test_the_metrics_are_read_off_the_running_gateway() -> None:
         assert "v2x_journal_ok 1.0" in page
         rig.stations.unplug("CP1-1")
         await rig.wait(1)
-        page = render(rig.service, connection).decode().splitlines()
+        page = metrics.render().decode().splitlines()
         assert not [line for line in page if line.startswith("v2x_evse_power_watts{")]  # not known is not 0
 
 

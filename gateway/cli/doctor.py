@@ -1,0 +1,270 @@
+"""Checks of `v2x doctor`: can what a configuration names be used from here, now? One finding a line, with the remedy.
+
+Nothing is changed: a database that does not exist is not made, and a gateway that runs is not disturbed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import datetime as dt
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from cryptography import x509
+
+from gateway.config import Config, ConfigError, admin_token, admin_url, host_and_port, read_secret
+from gateway.config.lint import notes
+from gateway.config.mapping import broker_link, mqtt_topics
+from gateway.config.verification import addresses, verify
+from gateway.listener_limits import listen
+from gateway.mqtt.client import MqttBus
+from gateway.store.journal import PROBE
+from gateway.store.sql import SqlStore
+from gateway.store.store import StoreError
+
+ANSWER_WITHIN_S = 5.0
+SOON_DAYS, LOW_DISK_BYTES = 30, 500_000_000
+PASSWORD_LENGTH = (16, 40)  # of OCPP 2.x
+BUILT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC).timestamp()  # no clock of a running gateway is before it
+TIME_ERROR = 5  # return value of adjtimex(2): the clock is not synchronised
+
+
+class Verdict(StrEnum):
+    """Result of a check."""
+
+    OK = "ok"
+    NOTE = "note"  # works, and deserves attention
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Result of one check; `remedy` is empty where nothing needs to be done."""
+
+    check: str
+    verdict: Verdict
+    text: str
+    remedy: str = ""
+
+    def line(self) -> str:
+        """Return the line for people."""
+        return f"{self.verdict:<7}{self.check:<14}{self.text}" + (f" -> {self.remedy}" if self.remedy else "")
+
+
+async def examine(config: Config) -> list[Finding]:
+    """Return the findings of all checks."""
+    try:
+        verify(config)
+    except ConfigError as error:
+        return [Finding("settings", Verdict.FAILED, str(error), "correct it; docs/configuration.md has every key")]
+    about = f"site {config.site.id}, {len(config.stations)} stations"
+    found = [Finding("settings", Verdict.OK, about)]
+    running = await asyncio.to_thread(running_gateway, config)
+    found += [Finding("settings", Verdict.NOTE, note) for note in notes(config)]
+    found.append(await _broker(config))
+    found.append(await _store(config))
+    found += _disk(config)
+    found += _certificates(config, time.time())
+    found += [_port(key, address, running is not None) for key, address in addresses(config).items()]
+    found.append(_clock(time.time(), synchronised()))
+    found += _passwords(config)
+    found.append(_admin(config, running))
+    return found
+
+
+def running_gateway(config: Config) -> int | None:
+    """Return the status of the admin API with the token where a gateway answers at its address, None without one."""
+    if config.admin.listen is None:
+        return None
+    try:
+        token = admin_token.read(config) or ""
+    except ConfigError:
+        token = ""
+    url = admin_url(config.admin.listen)
+    try:
+        with urllib.request.urlopen(f"{url}/health/live", timeout=ANSWER_WITHIN_S) as answer:
+            if json.loads(answer.read()) != {"status": "live"}:
+                return None
+        request = urllib.request.Request(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code if error.url.endswith("/metrics") else None
+    except (OSError, ValueError):
+        return None
+
+
+async def _broker(config: Config) -> Finding:
+    link = broker_link(config)
+    link = replace(link, client_id=f"{link.client_id}-doctor", session_expiry_s=0)
+    try:
+        async with MqttBus(link) as bus:
+            await bus.subscribe(mqtt_topics(config).status)
+    except (ConnectionError, TimeoutError) as error:
+        return Finding("broker", Verdict.FAILED, str(error), _broker_remedy(str(error).lower()))
+    return Finding("broker", Verdict.OK, f"{link.where} answers, MQTT {bus.version}")
+
+
+def _broker_remedy(text: str) -> str:
+    if "acl" in text:
+        return "give the gateway's user the access list of `v2x mqtt-acl`"
+    if "not authorized" in text or "bad user" in text or "not authorised" in text:
+        return "correct mqtt.username and the file of mqtt.password_file"
+    if "certificate" in text or "ssl" in text:
+        return "name the broker's CA in mqtt.ca, and its host name in mqtt.url as in its certificate"
+    if "refused" in text:
+        return "start the broker, or correct host and port of mqtt.url"
+    return "correct mqtt.url, or the way to the broker (name service, firewall)"
+
+
+async def _store(config: Config) -> Finding:
+    url = config.store.url
+    if url == "memory:":
+        return Finding("store", Verdict.NOTE, "memory: commands and journal end with the process", "set store.url")
+    file = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+    if file is not None and not file.exists():
+        return Finding("store", Verdict.OK, f"{file} is made at the first start")
+    store = SqlStore(url, config.mqtt.gateway_id)
+    where = str(file) if file is not None else "the database"
+    try:
+        await store.open()
+        await store.write([PROBE])
+    except StoreError as error:
+        remedy = "run `v2x migrate -c FILE`" if "migrate" in str(error) else "correct store.url, or start the database"
+        return Finding("store", Verdict.FAILED, f"{where}: {error}", remedy)
+    finally:
+        await store.close()
+    return Finding("store", Verdict.OK, f"{where} can be read and written")
+
+
+def _disk(config: Config) -> Iterator[Finding]:
+    if config.store.url.startswith("sqlite:///"):
+        folder = config.data_directory
+        free = shutil.disk_usage(folder).free
+        if free < LOW_DISK_BYTES:
+            text = f"{free / 1e6:.0f} MB are free in {folder}"
+            yield Finding("disk", Verdict.FAILED, text, "free space, or shorten store.journal_days and telemetry_days")
+        else:
+            yield Finding("disk", Verdict.OK, f"{free / 1e9:.1f} GB are free in {folder}")
+    reports = config.blue_switch.reports
+    if reports is not None and not reports.is_dir():
+        yield Finding("disk", Verdict.FAILED, f"blue_switch.reports: {reports} is no folder", "make it")
+
+
+def _certificates(config: Config, now: float) -> Iterator[Finding]:
+    files = {
+        "ocpp.tls_cert": config.ocpp.tls_cert,
+        "ocpp.tls_ca": config.ocpp.tls_ca,
+        "mqtt.ca": config.mqtt.ca,
+        "mqtt.cert": config.mqtt.cert,
+    }
+    for key, file in files.items():
+        if file is not None:
+            yield _certificate(key, file, now)
+    crl = config.ocpp.tls_crl
+    if crl is not None:
+        marker = b"-----BEGIN X509 CRL-----"
+        lists = [x509.load_pem_x509_crl(marker + part) for part in crl.read_bytes().split(marker)[1:]]
+        until = min((one.next_update_utc.timestamp() for one in lists if one.next_update_utc), default=now)
+        if until < now:
+            yield Finding("certificates", Verdict.FAILED, f"ocpp.tls_crl: {crl} is out of date", "get a new list")
+
+
+def _certificate(key: str, file: Path, now: float) -> Finding:
+    try:
+        found = x509.load_pem_x509_certificates(file.read_bytes())
+    except ValueError as error:
+        return Finding("certificates", Verdict.FAILED, f"{key}: {file}: {error}", "name a file in PEM")
+    ends, begins = min(one.not_valid_after_utc for one in found), max(one.not_valid_before_utc for one in found)
+    days = (ends.timestamp() - now) / 86_400
+    if begins.timestamp() > now:
+        text = f"{key}: {file} is valid from {begins:%Y-%m-%d} on"
+        return Finding("certificates", Verdict.FAILED, text, "correct the clock, or name another certificate")
+    if days < 0:
+        return Finding("certificates", Verdict.FAILED, f"{key}: {file} expired on {ends:%Y-%m-%d}", "renew it")
+    text = f"{key}: {file} is valid until {ends:%Y-%m-%d}"
+    if days < SOON_DAYS:
+        return Finding("certificates", Verdict.NOTE, text, "renew it soon")
+    return Finding("certificates", Verdict.OK, text)
+
+
+def _port(key: str, address: str, running: bool) -> Finding:
+    try:
+        listen(*host_and_port(address)).close()
+    except OSError as error:
+        if running:
+            return Finding("ports", Verdict.OK, f"{key}: {address} is in use by the gateway that runs")
+        remedy = "stop the process that uses it (`ss -ltnp`), or choose another port"
+        return Finding("ports", Verdict.FAILED, f"{key}: {address}: {error.strerror or error}", remedy)
+    return Finding("ports", Verdict.OK, f"{key}: {address} is free")
+
+
+def synchronised() -> bool | None:
+    """Return whether the kernel's clock is synchronised, None where it does not tell."""
+    try:
+        state = int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)))  # no mode is set: only read
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != TIME_ERROR
+
+
+def _clock(wall: float, in_sync: bool | None) -> Finding:
+    text = dt.datetime.fromtimestamp(wall, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    if wall < BUILT:
+        return Finding("clock", Verdict.FAILED, f"{text} is in the past", "set the clock; a battery may be empty")
+    if in_sync:
+        return Finding("clock", Verdict.OK, f"{text}, synchronised")
+    remedy = "run chrony or systemd-timesyncd: ages of commands, prices and certificates depend on it"
+    return Finding("clock", Verdict.NOTE, f"{text}, not known to be synchronised", remedy)
+
+
+def _passwords(config: Config) -> Iterator[Finding]:
+    """Yield findings on the passwords of stations, which `verify` has read."""
+    passwords = {
+        entry.id: read_secret(entry.password_file, f"stations.{number}.password_file")
+        for number, entry in enumerate(config.stations)
+        if entry.password_file is not None
+    }
+    shortest, longest = PASSWORD_LENGTH
+    shared = [text for text, number in Counter(passwords.values()).items() if number > 1]
+    bad = [name for name, text in passwords.items() if len(text) > longest or not text.isprintable()]
+    short = [name for name, text in passwords.items() if len(text) < shortest]
+    same = [name for name, text in passwords.items() if text in shared]
+    if bad:
+        text = f"{_some(bad)}: longer than {longest} characters, or with control characters"
+        yield Finding("passwords", Verdict.FAILED, text, "no station accepts it; choose another one")
+    if short:
+        text = f"{_some(short)}: shorter than {shortest} characters, which OCPP 2.x requires"
+        yield Finding("passwords", Verdict.NOTE, text, "choose a longer one")
+    if same:
+        yield Finding("passwords", Verdict.NOTE, f"{_some(same)}: the same password", "give each station its own")
+    if not (bad or short or same):
+        yield Finding("passwords", Verdict.OK, f"{len(passwords)} of {len(config.stations)} stations have one")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def _admin(config: Config, running: int | None) -> Finding:
+    if config.admin.listen is None:
+        text = "off: `v2x explain` and health checks do not work"
+        return Finding("admin API", Verdict.NOTE, text, 'set admin.listen, such as "127.0.0.1:8080"')
+    file = admin_token.path(config)
+    if running is None:
+        made = "" if file.exists() or not config.admin.token else f"; {file} is made at the first start"
+        return Finding("admin API", Verdict.OK, f"no gateway runs at {config.admin.listen}{made}")
+    if running in (401, 429):
+        text = f"the gateway at {config.admin.listen} rejects the token of {file}"
+        return Finding("admin API", Verdict.FAILED, text, "restart the gateway, or name its file in admin.token_file")
+    return Finding("admin API", Verdict.OK, f"the gateway at {config.admin.listen} accepts the token")

@@ -1,0 +1,137 @@
+"""Verifies what reading a configuration does not: the files that it names, and what the packages need of each other.
+
+`v2x gateway` and `v2x check-config` call `verify`, so that both give the same verdict; `v2x doctor` adds what is
+outside of the configuration, such as the broker.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.blue_switch.agreement_file import BlueSwitchError
+from gateway.blue_switch.agreement_file import load as load_agreements
+from gateway.blue_switch.coordinator import Coordinator
+from gateway.config import admin_token
+from gateway.config.load import read_secret
+from gateway.config.mapping import broker_link, csms_settings, mqtt_settings, service_settings
+from gateway.config.settings import Config, ConfigError, host_and_port
+from gateway.csms import certificates
+from gateway.csms.settings import CsmsSettings
+from gateway.csms.websocket_server import server_context
+from gateway.mqtt.client import tls_context
+
+POSTGRES = "store.url: postgresql:// needs the package asyncpg; install it with pip install 'v2x-gateway[postgres]'"
+
+
+def verify(config: Config) -> None:
+    """Raise ConfigError, with the key and the remedy, for what keeps a gateway from starting."""
+    link = broker_link(config)
+    if link.url.startswith("mqtts://"):
+        _usable("mqtt.ca, mqtt.cert and mqtt.key", lambda: tls_context(link))
+    settings = csms_settings(config)
+    _verify_tls(settings)
+    service_settings(config)
+    mqtt_settings(config)
+    read_agreements(config)
+    for key, listen in addresses(config).items():
+        _verify_address(key, listen)
+    _verify_token(config)
+    _verify_store(config)
+
+
+def addresses(config: Config) -> dict[str, str]:
+    """Return the addresses to listen on, by key."""
+    named = {
+        "ocpp.listen": config.ocpp.listen,
+        "ocpp.tls_listen": config.ocpp.tls_listen,
+        "admin.listen": config.admin.listen,
+    }
+    return {key: listen for key, listen in named.items() if listen is not None}
+
+
+def read_agreements(config: Config) -> tuple[Coordinator, str] | None:
+    """Return the sites of the agreement file and the name of this one, None without a file; ConfigError where it is
+    wrong."""
+    section = config.blue_switch
+    if section.file is None:
+        return None
+    try:
+        coordinator = load_agreements(section.file, section.leads)
+    except BlueSwitchError as error:
+        raise ConfigError(f"blue_switch.file: {error}") from error
+    place = section.place or config.site.id
+    if place not in coordinator.atlas.places:
+        raise ConfigError(f"blue_switch.place: {section.file} has no place called {place!r}")
+    return coordinator, place
+
+
+def _usable(key: str, load: Callable[[], object]) -> None:
+    """Call a function that loads certificates; ConfigError where they cannot be used."""
+    try:
+        load()
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        raise ConfigError(f"{key}: not a certificate and its key in PEM: {reason}") from None
+    except OSError as error:
+        raise ConfigError(f"{key}: {error.filename or 'a file'} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}") from None
+
+
+def _verify_tls(settings: CsmsSettings) -> None:
+    certificate, key, authority, signing = settings.tls_cert, settings.tls_key, settings.tls_ca, settings.ca_key
+    for name, file in (("tls_cert", certificate), ("tls_key", key), ("tls_ca", authority), ("ca_key", signing)):
+        if file is not None:
+            _verify_file(f"ocpp.{name}", file)
+    if certificate is not None and key is not None:
+        keys, profile = "ocpp.tls_cert, ocpp.tls_key and ocpp.tls_ca", settings.security_profile
+        _usable(keys, lambda: server_context(certificate, key, authority, profile))
+    if authority is not None and signing is not None:
+        _usable("ocpp.ca_key", lambda: certificates.authority(authority, signing))
+
+
+def _verify_file(key: str, file: Path) -> None:
+    try:
+        file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{key}: {file} cannot be read: {error.strerror or error}") from None
+
+
+def _verify_address(key: str, listen: str) -> None:
+    """Verify that an address is one of this machine; whether the port is free is known when the gateway starts."""
+    host, _ = host_and_port(listen)
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(f"{key}: {host} is not an address of this machine: {reason}") from None
+
+
+def _verify_token(config: Config) -> None:
+    if config.admin.token_file is not None:
+        admin_token.read(config)
+    elif config.admin.listen is not None and config.admin.token and admin_token.path(config).exists():
+        read_secret(admin_token.path(config), admin_token.KEY)
+
+
+def _verify_store(config: Config) -> None:
+    url = config.store.url
+    if url.startswith("postgresql:") and importlib.util.find_spec("asyncpg") is None:
+        raise ConfigError(POSTGRES)
+    if not url.startswith("sqlite:///"):
+        return
+    path = Path(url.removeprefix("sqlite:///"))
+    if not path.parent.is_dir():
+        raise ConfigError(f"store.url: the folder {path.parent} does not exist; make it first")
+    if path.is_dir():
+        raise ConfigError(f"store.url: {path} is a folder; name a file in it")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"store.url: {path} cannot be written by this user; change its owner or its mode")

@@ -1,0 +1,35 @@
+"""Text of `docs/metrics.md`, from the definitions. `make docs` writes it, and a test compares the two."""
+
+from __future__ import annotations
+
+from gateway.observability.metric_definitions import DEFINITIONS
+
+HEAD = """# Metrics
+
+Generated from the code by `make docs`. `GET /metrics` of the admin API (`admin.listen`) has them in the text format of
+Prometheus, for holders of the token:
+
+```yaml
+scrape_configs:
+  - job_name: v2x-gateway
+    authorization: {credentials_file: /etc/prometheus/v2x-admin-token}
+    static_configs: [{targets: ["127.0.0.1:8080"]}]
+```
+
+Powers are in W, + into the vehicle. A gauge without a value is absent, not 0. Labels are bounded: EVSEs, inputs,
+states, kinds of events and codes of the [contract](mqtt.md). The metrics of the process itself
+(`process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_open_fds`, `process_start_time_seconds` ...) are
+those of `prometheus_client`.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+"""
+
+
+def as_markdown() -> str:
+    """Return the whole page."""
+    rows = []
+    for one in DEFINITIONS:
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        rows.append(f"| `{one.exposed}` | {one.kind} | {labels} | {one.text} |".replace("|  |", "| |"))
+    return HEAD + "\n".join(rows) + "\n"
