@@ -22,6 +22,8 @@ from emulators.world.multi_site import MultiSite
 from emulators.world.recording import Recording
 from emulators.world.sockets import Sockets
 from emulators.world.world import World
+from gateway.model.state import Happened
+from gateway.observability.log import MEMBERS
 
 MAX_COMMAND_BYTES = 4096
 MAX_LOG_CHARACTERS = 300
@@ -131,9 +133,12 @@ async def _accepted_commands(world: World, commands: LiveCommands) -> AsyncItera
 
 @contextlib.contextmanager
 def _recorded_warnings(world: World) -> Iterator[None]:
-    """Record the warnings that the gateway logs, at their times; its events are recorded as the facility gets them."""
+    """Record the warnings that the gateway logs, at their times; its events are recorded as the facility gets them, but
+    for a lost broker, of which the facility gets none at that time."""
     handler = _WarningRecorder(world)
-    handler.addFilter(lambda record: record.name != "v2x.event")
+    handler.addFilter(
+        lambda record: record.name != "v2x.event" or getattr(record, MEMBERS, {}).get("event") == Happened.BROKER_LOST
+    )
     log = logging.getLogger("v2x")
     log.addHandler(handler)
     try:

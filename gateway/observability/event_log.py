@@ -47,7 +47,7 @@ WORDS = {
     Happened.INPUT_FRESH: "input received",
     Happened.INPUT_REFUSED: "input refused",
     Happened.JOURNAL: "journal",
-    Happened.BROKER_CONNECTED: "broker connected",
+    Happened.BROKER_CONNECTED: "connected to the broker",
     Happened.BROKER_LOST: "broker lost",
 }
 
