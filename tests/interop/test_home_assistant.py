@@ -32,7 +32,9 @@ def interpreter() -> str:
         path for name in names for path in (*(str(folder / name) for folder in folders), shutil.which(name)) if path
     ]
     runs = [
-        path for path in found if Path(path).exists() and subprocess.run([path, "-c", ""], check=False).returncode == 0
+        path
+        for path in found
+        if Path(path).exists() and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
     ]
     return runs[0] if runs else absent("Home Assistant needs Python 3.12 or newer beside this one")
 
