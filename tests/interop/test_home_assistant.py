@@ -31,12 +31,10 @@ def interpreter() -> str:
     found = [
         path for name in names for path in (*(str(folder / name) for folder in folders), shutil.which(name)) if path
     ]
-    runs = [
-        path
-        for path in found
-        if Path(path).exists() and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
-    ]
-    return runs[0] if runs else absent("Home Assistant needs Python 3.12 or newer beside this one")
+    for path in filter(lambda one: Path(one).exists(), found):
+        if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return path
+    return absent("Home Assistant needs Python 3.12 or newer beside this one")
 
 
 def peer() -> Path:
