@@ -98,7 +98,7 @@ async def test_no_power_without_a_command(version: Version, profile: str | None,
     async with Rig(version, evses=2, vendor_profile=profile) as rig:
         chaos = Chaos(rig, seed)
         await chaos.run()
-        assert chaos.applied > 20
+        assert chaos.applied > 7 * HOURS
         rig.up = True
         if rig.link is not None:
             rig.link.cut()
