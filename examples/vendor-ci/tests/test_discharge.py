@@ -15,13 +15,13 @@ async def test_a_command_is_accepted_and_measured_at_the_meter(v2x_facility, v2x
     assert v2x_ev.power_w == pytest.approx(-5000, rel=0.02)
 
 
-def test_four_hours_discharge_the_battery(v2x_facility, v2x_ev, v2x_clock):
+def test_an_hour_discharges_the_battery(v2x_facility, v2x_ev, v2x_clock):
     before = v2x_ev.soc_pct
-    v2x_clock.run(v2x_facility.hold("CP1-1", "discharge", 4 * 3600, power_w=5000, lease_s=3600))
+    v2x_clock.run(v2x_facility.hold("CP1-1", "discharge", 3600, power_w=5000, lease_s=3600))
     metered = v2x_ev.bay.stage.meter.discharged_wh
-    assert metered == pytest.approx(20_000, rel=0.01)
+    assert metered == pytest.approx(5000, rel=0.01)
     assert v2x_ev.energy_out_wh == pytest.approx(metered / 0.932, rel=0.02)
-    assert before - v2x_ev.soc_pct == pytest.approx(100 * v2x_ev.pack.energy_out_wh / 63_000, rel=0.03)
+    assert before - v2x_ev.soc_pct == pytest.approx(100 * v2x_ev.pack.energy_out_wh / 63_000, rel=0.05)
 
 
 def test_an_expired_lease_ends_at_zero_power(v2x_facility, v2x_ev, v2x_clock):
