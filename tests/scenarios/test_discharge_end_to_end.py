@@ -39,7 +39,7 @@ evse = "CP1-1"
 soc_pct = 80
 [[car.visits]]
 arrive = 1
-leave = 540
+leave = 240
 """
 BYTE_BY_BYTE = """
 [[fault]]
