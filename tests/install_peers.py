@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.fuzz import autobahn, test_admin_api_fuzz, test_ocpp_port_fuzz
+from tests.gateway.web.page import test_browser
 from tests.interop import josev, test_asyncapi, test_home_assistant, test_node_red, test_ocpp_rpc, test_ocpp_ws_cli
 
 AT_ONCE = 3  # most of the time passes in downloads
@@ -25,6 +26,7 @@ INSTALLS: tuple[Callable[[], object], ...] = (
     test_node_red.project,
     test_ocpp_rpc.project,
     test_asyncapi.project,
+    test_browser.axe,
 )
 
 

@@ -51,6 +51,11 @@ SHELTER = {
 }
 
 
+def axe() -> Path:
+    """Return the folder of the npm project of the accessibility rules."""
+    return node_peer("axe", AXE)
+
+
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     try:
@@ -257,9 +262,9 @@ async def test_charts_are_drawn_and_their_values_are_in_the_document(browser: Br
 async def test_accessibility_rules_and_phones(
     options: dict[str, Any], paths: tuple[str, ...], browser: Browser, page: RunningPage
 ) -> None:
-    axe = await asyncio.to_thread(lambda: node_peer("axe", AXE) / "node_modules" / "axe-core" / "axe.min.js")
+    script = await asyncio.to_thread(axe) / "node_modules" / "axe-core" / "axe.min.js"
     context = await browser.new_context(viewport=PHONE, **options)
-    await context.add_init_script(path=axe)
+    await context.add_init_script(path=script)
     tab = await context.new_page()
     for path in paths:
         await tab.goto(page.url + path)
