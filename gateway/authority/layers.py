@@ -127,6 +127,15 @@ def hardware_power(evse: Evse) -> tuple[float, float]:
     return max(0.0, charge_w), 0.0 if below_v2x_window(evse) else max(0.0, -low_w)
 
 
+def stated_discharge_w(evse: Evse) -> float:
+    """Return what the station could discharge by its ratings, whether or not it takes an order; W, a magnitude.
+
+    A charger that states no discharge power and yet discharges counts as one that can give what it can take.
+    """
+    limits = evse.limits
+    return 0.0 if limits is None else max(0.0, limits.max_discharge_w or limits.max_charge_w)
+
+
 def dead_band(evse: Evse) -> DeadBand:
     """Return the larger dead band of station and vehicle, for each direction."""
     stated = [limits for limits in (evse.limits, evse.needs.limits if evse.needs else None) if limits is not None]

@@ -109,7 +109,7 @@ class SetpointController:
         self._end_command(now)
         self._count_unmetered(now)
         decision = self._decide()
-        carries = state.forms_grid or self._decision.may_carry(state)
+        carries = state.forms_grid or self._decision.may_carry(state, self._carried)
         if (carries or self._carried) and decision.binding is not Layer.EMERGENCY_STOP:
             state.setpoint.carried(now)  # a reading from before the end says nothing about rest
         self._carried = carries
@@ -242,7 +242,7 @@ class SetpointController:
             measured_w=evse.power_w,
             measured_at=evse.metered_at,
             rest_tolerance_w=self._settings.tolerance_w,
-            may_carry=self._decision.may_carry(state),
+            may_carry=self._decision.may_carry(state, self._carried),
         )
 
     def _ramped_w(self, decision: Decision, now: float) -> float:

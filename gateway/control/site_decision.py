@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.authority.grid_limits import island_total_bound
+from gateway.authority.grid_limits import SUPPLIES_W, island_total_bound
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
 from gateway.authority.priority import Bound, Decision, decide
@@ -150,17 +150,20 @@ class SiteDecision:
             return None
         return PowerRequest(allocation.power_w, command.body.min_soc_pct)
 
-    def may_carry(self, state: EvseControlState) -> bool:
+    def may_carry(self, state: EvseControlState, carried: bool = False) -> bool:
         """Return whether the charger may be supplying an island by itself: without a grid, behind no closed switch.
 
-        Such a charger forms the voltage, or shares it with another one, whatever set-point it has accepted.
+        Such a charger forms the voltage, or shares it with another one, whatever set-point it has accepted. Of one that
+        cannot be discharged by order the meter has to show it, now or (`carried`) since the grid was lost.
         """
         site, last = self._site, self._site.last_grid
-        switch = site.inputs.fresh(Switch, self._clock.now())
-        if not state.evse.can_discharge or (switch is not None and not switch.open):
+        switch, by_order = site.inputs.fresh(Switch, self._clock.now()), state.evse.can_discharge
+        if switch is not None and not switch.open:
+            return False
+        if not by_order and not carried and (state.evse.power_w or 0.0) >= -SUPPLIES_W:
             return False
         if site.islanded:
-            return state.name in site.policy.grid_forming
+            return not by_order or state.name in site.policy.grid_forming
         if switch is not None:  # open: the grid may be back before the site is connected to it again
             return True
         return last is not None and not last.present

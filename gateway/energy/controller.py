@@ -28,6 +28,7 @@ from gateway.energy.planning.problem import Plan, Problem
 from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.reserve import SiteReserve
+from gateway.energy.resilience.carrying import Carrying
 from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.island import Island
 from gateway.energy.resilience.phase import OFF_GRID, ZERO, Phase, Source
@@ -55,6 +56,7 @@ class SiteController:
         self.recharging = Recharging(settings)
         self.on_grid = OnGrid(settings, self.recharging, meter or MeterModel(settings.meter_delay_s))
         self.off_grid = OffGrid(settings, self.recharging)
+        self.carrying = Carrying()
         self.resource_builder = ResourceBuilder(settings, self.reserve)
         self.planner = Planner()
         self.storage_accounting = StorageAccounting()
@@ -112,6 +114,9 @@ class SiteController:
         """Return the orders of one step. No view makes it raise."""
         events, self._plan_events = self._plan_events, []
         was_off = self.island.phase in OFF_GRID
+        self._opened = opened_at(view, self._opened)
+        opened = self._opened if was_off else None
+        view = self.carrying.update(view, opened, self.island.forming, self.settings.forming)
         events += self.island.grid.update(grid_reading(view, not was_off), view.now)
         storm = storm_warning(view)
         events += self.reserve.update(view.now, view.wall, storm, was_off)
@@ -120,7 +125,6 @@ class SiteController:
         sources = self._sources(resources, view.unable)
         hand_to = self.off_grid.rotation_step.hand_to
         events += self.off_grid.watch(view, self.island.phase, self.island.forming)
-        self._opened = opened_at(view, self._opened)
         backup, collapse = self._backup(view.backup), self.off_grid.collapse
         inputs = island_inputs(view, sources, backup, hand_to, collapse, self._opened)
         source = self.island.forming
@@ -212,7 +216,8 @@ class SiteController:
                 wh = usable_wh(one, one.floor_pct if off else self._off_grid_floor(one))
                 able = one.max_discharge_w > 0 or not off
                 storage, reported = one.kind is Kind.STORAGE, one.soc_pct is not None
-                found.append(Source(one.name, wh if able else 0.0, one.max_discharge_w, storage, reported))
+                carries = one.name in self.carrying.seen_w
+                found.append(Source(one.name, wh if able else 0.0, one.max_discharge_w, storage, reported, carries))
         others = [one for one in found if one.name not in unable]
         return others if any(one.usable_wh > 0 for one in others) else found
 

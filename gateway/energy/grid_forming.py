@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
+from gateway.energy.resilience.island import BY_HAND
 from gateway.model.energy_state import FormingBy, GridFormingState
 from gateway.model.station import Answer, GridFormingStations, Outcome, OutcomeCode, Stations
 from protocols.ports import Clock
@@ -164,7 +165,9 @@ class GridFormingService:
         if outcome.answer is Answer.APPLIED:
             self._set_state(evse, FormingBy.ORDER, "The station accepted the order to form.")
         elif outcome.code == OutcomeCode.NO_FORMING:
-            self._set_state(evse, FormingBy.HARDWARE, outcome.text)
+            state = self._registry.get(evse)
+            uncontrolled = state is not None and not state.evse.can_discharge
+            self._set_state(evse, FormingBy.HARDWARE, f"{outcome.text} {BY_HAND}" if uncontrolled else outcome.text)
         else:
             cause = f"{outcome.code} {outcome.text}".strip()
             self._set_state(evse, FormingBy.NOBODY, f"The station did not accept the order to form: {cause}")

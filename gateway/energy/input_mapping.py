@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway.energy.resilience.carrying import LIVE_W
 from gateway.energy.resilience.collapse import CollapseWatch
 from gateway.energy.resilience.grid_watch import GridReading
 from gateway.energy.resilience.phase import IslandInputs, Source
 from gateway.energy.view import View
 from gateway.model.site import Freshness, Grid, InputKind, Load, Storm, Switch
 
-LIVE_W = 50.0  # a load above this behind an open main switch shows that the island is energised
 
 
 def grid_reading(view: View, closed_else: bool) -> GridReading:
@@ -39,12 +39,14 @@ def island_inputs(
     """
     grid, switch = view.inputs.fresh(Grid, view.now), view.inputs.fresh(Switch, view.now)
     load = view.inputs.fresh(Load, view.now)
-    live = load is not None and load.power_w > LIVE_W and switch is not None and switch.open
+    sources = list(sources)
+    live = any(one.carries for one in sources) if load is None else load.power_w > LIVE_W
+    live = live and switch is not None and switch.open
     return IslandInputs(
         view.now,
         switch.open if switch is not None else None,
         grid.power_w if grid is not None and (opened is None or grid.ts >= opened) else None,
-        list(sources),
+        sources,
         True if live else False if collapse.dark else None,
         backup,
         view.emergency or view.supply_held,

@@ -215,7 +215,8 @@ class OffGrid:
         load_w = load.power_w if load is not None else self.tiers.expected_w
         supply_w = sum(one.max_discharge_w for one in resources) + pv_w
         hours = {name: one.low for name, one in self.hours.items()}
-        empty = not any(usable_wh(one) > 0 for one in resources) and pv_w <= 0
+        unknown = any(one.soc_pct is None and one.max_discharge_w > 0 for one in resources)
+        empty = not unknown and not any(usable_wh(one) > 0 for one in resources) and pv_w <= 0
         measured_w = self._drawn_w(view, forming)
         factor = self.collapse.factor(view.now, trial=not any(self.tiers.on.values()))
         events = self.tiers.step(view.now, supply_w, measured_w, hours, empty, factor)

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.authority.layers import dead_band, hardware_power
+from gateway.authority.layers import dead_band, hardware_power, stated_discharge_w
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.priority import Bound
 from gateway.authority.site_limits import connection_w
@@ -271,6 +271,7 @@ class EnergyService:
             flowing_w=state.flowing_w(now),
             floor_reached=state.floor_reached,
             metered_at=evse.metered_at,
+            stated_discharge_w=stated_discharge_w(evse),
         )
 
     # orders ---------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from gateway.model.energy_state import GridStatus
 
 START_AGAIN_S = 12.0  # for a start after a collapse
 SHORTEST_PAUSE_S = 10.0  # after a start that failed
+BY_HAND = "The gateway cannot set its power: to end its supply, unplug its vehicle or switch the charger off."
 
 
 @dataclass(slots=True)
@@ -160,6 +161,8 @@ class Island:
             return False
         self.forming, self.formed_before = source.name, None
         text = f"The switch is open and the island is energised: it continues, and {source.name} forms it."
+        if source.carries:
+            text = f"{source.name} supplies the island by itself, as its meter shows, and is its source now. {BY_HAND}"
         self._go(Phase.ISLAND, "island_adopted", text)
         return True
 
@@ -233,22 +236,26 @@ class Island:
             self._go(Phase.STARTING, "black_start", text)
         elif not self._late and self._choose(inputs, waiting=True) is None:
             self._late = True
-            self._report("no_source", "No source can form an island: no capable vehicle or storage is above its floor.")
+            text = "No source can form an island: no capable vehicle or storage is above its floor."
+            if carrying := next((one.name for one in inputs.sources if one.carries), None):
+                text = f"{carrying} has reached its floor and still supplies the island by itself. {BY_HAND}"
+            self._report("no_source", text)
 
     def _choose(self, inputs: IslandInputs, first: str | None = None, *, waiting: bool = False) -> Source | None:
         """Return the source to form the island: `first`, the rotation's, the storage, else the fullest vehicle.
+
+        One that supplies the island by itself comes before all others, which could only be a second source beside it.
 
         `waiting`: also one whose next attempt is due later.
         """
         able = [
             one
             for one in inputs.sources
-            if one.usable_wh > 0
-            and one.max_discharge_w > 0
-            and (waiting or inputs.now >= self._not_before.get(one.name, 0.0))
+            if one.able and (one.carries or waiting or inputs.now >= self._not_before.get(one.name, 0.0))
         ]
+        carrying = [one for one in able if one.carries]
         selected = [one for one in able if one.name == (first or inputs.hand_to)]
-        return max(selected or able, key=lambda one: self._rank(one, inputs.now), default=None)
+        return max(carrying or selected or able, key=lambda one: self._rank(one, inputs.now), default=None)
 
     def _rank(self, one: Source, now: float) -> tuple[bool, bool, float, str]:
         return now >= self._preferred_from.get(one.name, 0.0), one.storage, one.usable_wh, one.name
@@ -282,7 +289,7 @@ class Island:
         if self._interlocked(inputs):
             return
         source = next((one for one in inputs.sources if one.name == self.forming), None)
-        able = source is not None and source.usable_wh > 0 and source.max_discharge_w > 0
+        able = source is not None and source.able
         self._adopted = self._adopted and not able
         if self._adopted and self._may_appear(source, inputs.now):
             return
@@ -295,7 +302,7 @@ class Island:
                 self._failed(inputs, 0.0)
             self._hand_over(inputs, f"{self.forming} {why}")
         elif inputs.hand_to is not None and inputs.hand_to != self.forming:
-            if any(one.name == inputs.hand_to and one.usable_wh > 0 for one in inputs.sources):
+            if not source.carries and any(one.name == inputs.hand_to and one.able for one in inputs.sources):
                 self._hand_over(inputs, f"{self.forming} hands over")
         elif not self._commanded and self.grid.may_reconnect(inputs.now) and inputs.now >= self._no_sync_before:
             healthy_s = self.grid.healthy_s(inputs.now)

@@ -41,7 +41,8 @@ class IslandSettings:
 class Source:
     """A source that can form the island. `usable_wh` is above the floor in force, at the meter.
 
-    `reported`: its state of charge has been reported since the start of the gateway.
+    `reported`: its state of charge has been reported since the start of the gateway. `carries`: it supplies the island
+    by itself (`carrying.py`).
     """
 
     name: str
@@ -49,6 +50,13 @@ class Source:
     max_discharge_w: float
     storage: bool = False
     reported: bool = True
+    carries: bool = False
+
+    @property
+    def able(self) -> bool:
+        """Return whether it can supply the island. One that is seen to supply it is, unless it is known to be empty."""
+        has_energy = self.usable_wh > 0 or (self.carries and not self.reported)
+        return has_energy and self.max_discharge_w > 0
 
 
 @dataclass(frozen=True, slots=True)
