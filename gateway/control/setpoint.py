@@ -108,6 +108,7 @@ class Setpoint:
         self.sent_w: float | None = None  # what the station holds, None while not known
         self.sent_at = 0.0
         self.changed_at = -math.inf  # when it last accepted another power
+        self.before_w: float | None = None  # what it held until then
         self.carried_at = -math.inf  # when the charger may last have been supplying an island by itself
         self.valid_until = 0.0
         self.retry_at: float | None = None
@@ -172,7 +173,7 @@ class Setpoint:
     def _accepted(self, order: Order, now: float) -> Completion:
         changed = self.sent_w != order.power_w
         if changed:
-            self.changed_at = now
+            self.changed_at, self.before_w = now, self.sent_w
         self.state, self.unanswered = State.ACCEPTED, 0
         self.sent_w, self.sent_at = order.power_w, order.sent_at
         self.valid_until = order.sent_at + order.valid_for_s
@@ -286,7 +287,8 @@ class Setpoint:
 
         While the station may still be on its way from the power measured last to the set-point, that is both, and until
         another reading if it was measured on its way. Else a reading taken since the change counts alone; one from
-        before it does not count, the set-point does.
+        before it does not count, the set-point does. A reading near the set-point shows that the power has arrived, but
+        not one that is as near to the set-point before: after a small change it may not have moved yet.
         """
         sent_w = self.sent_w
         if measured_w is None or measured_at is None:
@@ -294,7 +296,9 @@ class Setpoint:
         if sent_w is None:
             return [measured_w]
         seen = measured_at > self.changed_at
-        if seen and abs(measured_w - sent_w) <= max(self.tolerance_w, self.tolerance_share * abs(sent_w)):
+        apart_w = abs(measured_w - sent_w)
+        moved = self.before_w is None or apart_w < abs(measured_w - self.before_w)
+        if seen and moved and apart_w <= max(self.tolerance_w, self.tolerance_share * abs(sent_w)):
             return [measured_w]
         arrived_at = self.changed_at + RESPONSE_S
         if now < arrived_at or self.changed_at < measured_at < arrived_at:

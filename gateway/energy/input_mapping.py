@@ -15,7 +15,6 @@ from gateway.energy.view import View
 from gateway.model.site import Freshness, Grid, InputKind, Load, Storm, Switch
 
 
-
 def grid_reading(view: View, closed_else: bool) -> GridReading:
     """Return the grid's readings; `closed_else`: assumed position of the main switch while its input is stale."""
     grid, switch = view.inputs.fresh(Grid, view.now), view.inputs.fresh(Switch, view.now)

@@ -24,6 +24,7 @@ INITIAL: dict[str, Any] = {
     "sent_w": None,
     "sent_at": 0.0,
     "changed_at": -math.inf,
+    "before_w": None,
     "carried_at": -math.inf,
     "valid_until": 0.0,
     "retry_at": None,
@@ -40,6 +41,7 @@ LATER: dict[str, Any] = {  # a value of each attribute that no transition below 
     "sent_w": -5000.0,
     "sent_at": 10.0,
     "changed_at": 9.0,
+    "before_w": -2000.0,
     "carried_at": 8.0,
     "valid_until": 25.0,
     "retry_at": 30.0,
@@ -109,6 +111,7 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
                 "sent_w": -3000.0,
                 "sent_at": 49.0,
                 "changed_at": 50.0,
+                "before_w": -5000.0,
                 "valid_until": 61.0,
                 **CLEARED,
             },
@@ -392,3 +395,28 @@ def test_the_power_that_flows(
 ) -> None:
     setpoint = a_setpoint(sent_w=sent_w, changed_at=100.0)
     assert setpoint.flowing_w(measured_w, measured_at, now) == expected
+
+
+@pytest.mark.parametrize(
+    ("before_w", "measured_w", "expected"),
+    [
+        (-3666.0, -3666.0, [-3666.0, -3500.0]),  # near the new set-point, and not moved yet
+        (-3666.0, -3584.0, [-3584.0, -3500.0]),
+        (-3666.0, -3582.0, [-3582.0]),
+        (-3666.0, -3500.0, [-3500.0]),
+        (-2000.0, -3400.0, [-3400.0]),  # after a large change it has arrived, as near as its meter shows
+        (None, -3666.0, [-3666.0]),
+    ],
+)
+def test_a_reading_near_the_set_point_before_shows_no_arrival(
+    before_w: float | None, measured_w: float, expected: list[float]
+) -> None:
+    setpoint = a_setpoint(sent_w=-3500.0, before_w=before_w, changed_at=100.0)
+    assert setpoint.flowing_w(measured_w, 101.0, 102.0) == expected
+
+
+def test_a_change_remembers_the_power_before() -> None:
+    setpoint = a_setpoint(sent_w=-3666.0)
+    setpoint.complete(setpoint.send(-3500.0, 15.0, 100.0), Outcome(Answer.APPLIED), 101.0)
+    setpoint.complete(setpoint.send(-3500.0, 15.0, 105.0), Outcome(Answer.APPLIED), 106.0)
+    assert (setpoint.before_w, setpoint.changed_at) == (-3666.0, 101.0)
