@@ -72,6 +72,7 @@ class Facility:
     events: deque[Body] = field(default_factory=lambda: deque(maxlen=MAX_KEPT))
     results: deque[Body] = field(default_factory=lambda: deque(maxlen=MAX_KEPT))
     online: bool | None = None  # status of the gateway
+    live: bool = False  # it has published since this connection began: what is retained may be from before a failure
     lost_connections: int = 0
     _bus: Bus | None = None
     _connected: asyncio.Event = field(default_factory=asyncio.Event)
@@ -90,7 +91,7 @@ class Facility:
         while True:
             try:
                 async with self.connect() as bus:
-                    wait = 1.0
+                    wait, self.live = 1.0, False
                     for part in SUBSCRIBED:
                         await bus.subscribe(f"{self.root}/{part}")
                     self._bus = bus
@@ -222,8 +223,8 @@ class Facility:
         limit = energy.get("pv_limit_w")
         for array in self.site.pv:
             array.limit_w = float(limit) / len(self.site.pv) if isinstance(limit, (int, float)) else None
-        position = energy.get("main_switch")
-        self.site.switch_order = position if position in ("open", "closed") and self.online is not False else None
+        position, obeyed = energy.get("main_switch"), self.live and self.online is not False
+        self.site.switch_order = position if position in ("open", "closed") and obeyed else None
         forming = energy.get("forming")
         self.site.forming_order = forming if isinstance(forming, str) else None
         watts = energy.get("storage_w")
@@ -252,7 +253,7 @@ class Facility:
             return
         if not isinstance(body, dict):
             return
-        kind = levels[-1]
+        kind, self.live = levels[-1], self.live or not message.retain
         name = "site" if levels[0] == "site" else levels[1] if len(levels) > 1 else ""
         if levels[0] == "gateway":
             self.online = body.get("state") == "online"

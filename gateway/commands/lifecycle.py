@@ -208,7 +208,11 @@ class CommandLifecycle:
     # verified by the meter ------------------------------------------------------------------------------------------
 
     def verify(self, state: EvseControlState) -> None:
-        """Compare a fresh reading of the meter with what the station confirmed."""
+        """Compare a fresh reading of the meter with what the station confirmed.
+
+        The power of a grid-forming source follows the load, which the gateway estimates: any reading shows what was
+        granted.
+        """
         allocation, command, evse = state.allocation, state.command, state.evse
         if allocation is None or command is None or allocation.stage is not Stage.CONFIRMED:
             return
@@ -216,7 +220,8 @@ class CommandLifecycle:
             return
         allocation.measured_w = evse.power_w
         confirmed_w = allocation.confirmed_w or 0.0
-        if evse.power_w is None or abs(evse.power_w - confirmed_w) > self._settings.tolerance(confirmed_w):
+        off_w = 0.0 if state.forms_grid else abs((evse.power_w or 0.0) - confirmed_w)
+        if evse.power_w is None or off_w > self._settings.tolerance(confirmed_w):
             allocation.mismatch_w = evse.power_w
             return
         allocation.stage = Stage.ACHIEVED

@@ -22,7 +22,7 @@ from gateway.energy.resource import STORAGE, Resource, free_capacity_wh, usable_
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View
 from gateway.model.energy_state import AutonomyHours
-from gateway.model.site import Arrival, Forecast, Load, Pv, Storage
+from gateway.model.site import Arrival, Forecast, Grid, Load, Pv, Storage, Switch
 
 EVERY_S = 60.0
 OUTLOOK_STEP_S = 1800.0
@@ -171,11 +171,14 @@ class OffGrid:
     def _drawn_w(self, view: View, forming: str | None) -> float | None:
         """Return what the loads draw, by the load meter, else by those of the sources since `forming` forms the island.
 
-        None where neither has shown it.
+        None where neither has shown it. While the facility reports nothing at all, a source at rest shows no collapse:
+        the switchgear may have reconnected the site to the grid.
         """
         load = view.inputs.fresh(Load, view.now)
         if load is not None:
             return load.power_w
+        if view.inputs.fresh(Grid, view.now) is None and view.inputs.fresh(Switch, view.now) is None:
+            return None
         pv, storage = view.inputs.fresh(Pv, view.now), view.inputs.fresh(Storage, view.now)
         cars_w = sum(car.present_w for car in view.cars)
         storage_w = storage.power_w if storage is not None else 0.0

@@ -28,8 +28,9 @@ class Car:
     `capacity_wh`: the one to calculate with.
     `setpoint_w`: the power last sent to the station. `flowing_w`: the way of its power, from what is measured over what
     was ordered since; None where that is not known. `return_pct`: the state of charge that the agreement of a deployed
-    vehicle guarantees after an outage, None for other vehicles. `metered_at`: time of the last meter reading. `stated_discharge_w`: what the station could
-    discharge, whether or not the gateway can order it. `carries`: it supplies the island by itself.
+    vehicle guarantees after an outage, None for other vehicles. `metered_at`: time of the last meter reading.
+    `stated_discharge_w`: what the station could discharge, whether or not the gateway can order it. `carries`: it
+    supplies the island by itself.
     """
 
     evse: str

@@ -109,6 +109,8 @@ class Island:
         if self.phase is Phase.RETURNING:
             share = return_share(inputs.now - self._entered, self.settings.ramp_s)
         switch = "open" if self.phase in OPEN_SWITCH else "closed" if self.phase in CLOSED_SWITCH else ""
+        if switch == "open" and not inputs.reported and not self._commanded:
+            switch = ""  # the switchgear may have reconnected the site since: an old order would make it dark
         return Orders(self.phase, switch, self.forming, share)
 
     def _go(self, phase: Phase, code: EnergyCode, text: str) -> None:

@@ -69,6 +69,20 @@ async def test_a_command_to_the_grid_forming_source_changes_no_supply_and_the_an
 
 
 @pytest.mark.virtual_time
+async def test_a_stop_of_the_grid_forming_source_ends_where_the_load_is_only_estimated() -> None:
+    """A stop has no lease: it would stay open for as long as the meter differs from the estimate."""
+    async with service_rig("CP1-1", energy=ISLAND) as rig:
+        plant = IslandPlant(rig, load_w=900.0, silent={"load"})
+        await plant.live(5)
+        plant.present = False
+        await plant.live(30)
+        result = await command(rig, "CP1-1", "stop", 0.0)
+        assert (result.status, result.binding) == ("clamped", "island")
+        await plant.live(30)
+        assert rig.published.final(result.id).status == "achieved"
+
+
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("verb", ["discharge", "charge", "setpoint", "stop"])
 async def test_a_command_to_the_site_leaves_the_island_what_it_needs(verb: str) -> None:
     async with service_rig("CP1-1", "CP2-1", energy=ISLAND) as rig:
