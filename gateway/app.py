@@ -264,7 +264,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     connector = Connector(broker_link(config)) if parts.connect is None else None
     connect = connector or parts.connect
     assert connect is not None
-    stops = connector.stops if connector is not None and config.mqtt.stop_connection else None
+    beside = connector.beside if connector is not None and config.mqtt.stop_connection else None
     neighbour = lending_service.receive_state if lending_service is not None else None
 
     def may_exist(evse: str) -> bool:
@@ -272,7 +272,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
 
     probe = connector.probe if connector is not None else None
     mqtt = MqttConnection(
-        service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, stops, probe
+        service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, beside, probe
     )
     metrics = Metrics(service, mqtt, lambda: [one.connected for one in csms.stations.values()] if csms else ())
     return Gateway(config, service, control, csms, mqtt, metrics, journal, clock, energy, lending_service)

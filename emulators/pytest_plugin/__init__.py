@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from emulators.pytest_plugin.handles import FOREVER_S, Charger, Ev, GridHandle, RunningWorld, WorldClock
+from protocols import private_file
 
 if TYPE_CHECKING:
     from emulators.faults.fault import Fault
@@ -349,7 +350,8 @@ def _store_artifacts(world: World, folder: Path, test: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     world.transcript.write(folder / f"{name}.jsonl")
     figures = {"seed": world.seed, "figures": world.recording.figures(), "events": world.recording.event_rows()}
-    (folder / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    with private_file.replacing(folder / f"{name}.json") as out:
+        out.write(json.dumps(figures, indent=2) + "\n")
     for evse, capture in world.captures.items():
         if len(capture):
             capture.write(folder / f"{name}.{evse}.pcap")

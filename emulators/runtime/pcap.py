@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from protocols import private_file
+
 RAW_IP = 101
 SECC_PORT, EV_PORT = 15118, 50000
 _EV = bytes.fromhex("fe80000000000000000000fffe00e001")
@@ -42,8 +44,8 @@ class Capture:
             self._packets.append((wall, header + tcp + part))
 
     def write(self, path: Path) -> None:
-        """Write the capture file."""
-        with path.open("wb") as out:
+        """Write the capture file, which only its owner can read."""
+        with private_file.replacing(path, "wb") as out:
             out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, RAW_IP))
             for wall, packet in self._packets:
                 seconds, rest = divmod(wall, 1)

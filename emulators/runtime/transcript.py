@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
+from protocols import private_file
+
 _ID = re.compile(r'^\[(\d),"([^"]{1,36})"')
 
 
@@ -77,7 +79,7 @@ class Transcript:
 
     def write(self, path: Path) -> None:
         """Write the transcript as JSON lines."""
-        with path.open("w", encoding="utf-8") as out:
+        with private_file.replacing(path) as out:
             for line in self.lines:
                 row = {"at": line.at, "channel": line.channel, "sender": line.sender, "text": line.text}
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")

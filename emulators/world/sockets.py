@@ -230,7 +230,7 @@ class _ObservedBus:
         return self._bus.messages()
 
     def acknowledge(self, message: BusMessage) -> None:
-        """See `gateway.mqtt.client.Acknowledging`."""
+        """Acknowledge a processed message."""
         self._bus.acknowledge(message)  # type: ignore[attr-defined]
 
 

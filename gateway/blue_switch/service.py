@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +34,7 @@ from gateway.model.energy_state import BlueSwitchState, SharedEnergyState, SiteN
 from gateway.model.journal import Kept
 from gateway.model.moment import rfc3339
 from gateway.model.site import AnyInput, Arrival, EnergyReturns, Freshness, InputKind, Site, VehiclePositions
+from protocols import private_file
 from protocols.ports import Clock
 
 STEP_S = 5.0
@@ -374,11 +374,8 @@ def _published_at_once(shown: BlueSwitchState) -> object:
 
 
 def _write(files: dict[Path, str]) -> None:
-    """Replace the files as a whole, so that a reader never sees part of a report."""
+    """Write the reports."""
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.new")
-        beside.unlink(missing_ok=True)
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        with private_file.replacing(path) as opened:
             opened.write(text)
-        beside.replace(path)

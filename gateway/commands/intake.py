@@ -42,6 +42,7 @@ from gateway.store.store import RecordRefused, StoreError
 from protocols.ports import Clock
 
 MOST_AT_ONCE = 2000  # commands in intake at the same moment
+STOP_FOUND_WITHIN_S = 0.3  # a stop does not wait longer for the store to state whether it is a repetition
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +167,12 @@ class CommandIntake:
         received, started = self._clock.wall(), self._clock.now()
         print_, reply = fingerprint(submission.evse, verb, body), submission.reply_to(body.reply_to)
         command = ReceivedCommand(submission, verb, body, received, started, print_, reply)
+        always = verb in ALWAYS_ACT
         try:
-            stored = await self._known.find(command.id)
-        except StoreError as error:
-            if verb not in ALWAYS_ACT:
+            async with self._clock.timeout_at(started + STOP_FOUND_WITHIN_S if always else None):
+                stored = await self._known.find(command.id)
+        except (StoreError, TimeoutError) as error:
+            if not always:
                 return self._refuse(submission, body, _unwritten(error))
             stored = None
         if stored is not None:
@@ -177,7 +180,7 @@ class CommandIntake:
         sequence = self._arbiter.next_sequence()
         decision = self._decide(command)
         result = self._result(command, decision)
-        if verb in ALWAYS_ACT and decision.status is not Status.REFUSED:
+        if always and decision.status is not Status.REFUSED:
             await self._act_then_journal(command, sequence, decision, result)
             return result
         return await self._journal_then_act(command, sequence, decision, result)
@@ -388,7 +391,7 @@ def _readable_key(submission: Submission, command_id: str | None) -> str | None:
     return None if not command_id or " " in command_id else command_key(submission.client, command_id)
 
 
-def _unwritten(error: StoreError) -> Reason:
+def _unwritten(error: Exception) -> Reason:
     return because(
         Code.JOURNAL_UNAVAILABLE, f"The command could not be journalled, so it was not carried out: {error}."
     )

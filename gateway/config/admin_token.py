@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.config.load import read_secret
 from gateway.config.settings import Config, ConfigError
+from protocols import private_file
 
 log = logging.getLogger("v2x")
 
@@ -52,8 +53,9 @@ def _create(file: Path) -> None:
     if file.exists():
         return
     beside = file.with_name(f".{file.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
     try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as opened:
+        with private_file.create(beside) as opened:
             opened.write(secrets.token_urlsafe(32) + "\n")
         os.link(beside, file)
     finally:

@@ -122,7 +122,8 @@ class MqttSection(Section):
         default=30, description="leased commands end when the connection is lost for longer, in s"
     )
     stop_connection: bool = Field(
-        default=True, description="a second connection (client id with -stop) for stop and emergency_stop only"
+        default=True,
+        description="two more connections (client ids with -stop and -emergency) for stop and emergency_stop only",
     )
     telemetry_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(default=1, description="seconds between telemetry")
     site_commands: bool = Field(

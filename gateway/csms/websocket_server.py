@@ -31,6 +31,7 @@ from gateway.csms.rated_connection import Addresses, RatedConnection
 from gateway.csms.registration import canonical
 from gateway.csms.settings import StationSettings, UnknownStations
 from gateway.csms.station import Station
+from gateway.csms.tls_handshakes import TlsConnection, TlsHandshakes
 from gateway.listener_limits import listen
 from protocols.ocpp import io
 from protocols.ocpp.io import WebSocketWire
@@ -68,6 +69,7 @@ class WebSocketServer:
         self._addresses = Addresses(context.settings, self._reports.tls_at_plain_port)
         self._limits = HandshakeLimits(context.settings, context.security)
         self._revoked = revocation.revocation_lists(context.settings)
+        self._handshakes: list[TlsHandshakes] = []  # of the ports with TLS
 
     async def serve(
         self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
@@ -92,6 +94,8 @@ class WebSocketServer:
     async def _close(self, servers: Sequence[Server]) -> None:
         """Close all connections; a peer that does not read delays it by at most `CLOSE_WITHIN`."""
         closing = []
+        for handshakes in self._handshakes:
+            handshakes.close()
         for server in servers:
             server.close()
             closing.append(asyncio.ensure_future(server.wait_closed()))
@@ -144,11 +148,18 @@ class WebSocketServer:
             close_timeout=io.CLOSE_WITHIN,
             max_size=max(io.FRAME_LENGTH, 2 * settings.max_message, 2 * settings.max_transaction_message),
             logger=_quiet_logger(),
-            ssl=context,
             max_queue=MAX_QUEUE,
             write_limit=MAX_UNSENT,
-            create_connection=partial(RatedConnection, addresses=self._addresses),  # type: ignore[arg-type]
+            create_connection=self._connection_class(context),  # type: ignore[arg-type]
         )
+
+    def _connection_class(self, context: ssl.SSLContext | None) -> Callable[..., RatedConnection]:
+        """Return what makes a connection, of a port with TLS where there is a context."""
+        if context is None:
+            return partial(RatedConnection, addresses=self._addresses)
+        handshakes = TlsHandshakes(context)
+        self._handshakes.append(handshakes)
+        return partial(TlsConnection, addresses=self._addresses, handshakes=handshakes)
 
     async def _connected(self, connection: ServerConnection) -> None:
         assert connection.request is not None

@@ -33,14 +33,17 @@ from protocols.ports import Bus, BusMessage
 log = logging.getLogger("v2x.mqtt")
 
 KEEPALIVE_S = 10
-ANSWER_WITHIN_S = 5.0  # of the broker
+ANSWER_WITHIN_S = 5.0  # of a broker that sends nothing meanwhile
+BUSY_WITHIN_S = 60.0  # of one that does
 UNACKNOWLEDGED = 500  # messages in flight from the broker (MQTT 5, Receive Maximum)
 LARGEST = 1 << 20  # bytes of a packet: far above the largest accepted command, so that a rejection can state the reason
-IN_FLIGHT = 200  # messages in flight to the broker
+IN_FLIGHT = 320  # messages in flight to the broker: results of three outboxes, and the rest
 # Reason codes of a DISCONNECT: malformed packet, protocol error, not authorized, topic name invalid, packet too large,
 # payload format invalid
 CODES_OF_A_BAD_MESSAGE = (0x81, 0x82, 0x87, 0x90, 0x95, 0x99)
 UNSUPPORTED_VERSION = (132, 1)  # reason codes of a broker without MQTT 5
+# of a CONNACK: bad user name or password, not authorised, banned, bad authentication method; 4 and 5 are of 3.1.1
+ACCESS_REFUSED = (0x86, 0x87, 0x8A, 0x8C, 4, 5)
 
 
 class MqttVersion:
@@ -76,14 +79,6 @@ Connect: TypeAlias = Callable[[BusMessage], AbstractAsyncContextManager[Bus]]
 
 
 @runtime_checkable
-class Acknowledging(Protocol):
-    """A bus with manual acknowledgements."""
-
-    def acknowledge(self, message: BusMessage) -> None:
-        """Acknowledge a processed message; the broker may delete it."""
-
-
-@runtime_checkable
 class Resuming(Protocol):
     """A bus that knows whether the broker has kept the session of an earlier link."""
 
@@ -92,6 +87,10 @@ class Resuming(Protocol):
 
 class SubscriptionRefused(ConnectionError):
     """The broker does not permit a subscription."""
+
+
+class AccessRefused(ConnectionError):
+    """The broker rejects the user, the password or the client id of this gateway."""
 
 
 class BadMessage(ConnectionError):
@@ -117,7 +116,8 @@ class MqttBus:
             self._attach(client)
             await _open(client)
         except (aiomqtt.MqttError, OSError) as error:  # a TimeoutError is an OSError
-            raise ConnectionError(_refusal(self.link, error)) from error
+            refused = isinstance(error, MqttConnectError) and _code(error) in ACCESS_REFUSED
+            raise (AccessRefused if refused else ConnectionError)(_refusal(self.link, error)) from error
         self._client = client
         return self
 
@@ -222,16 +222,33 @@ class MqttBus:
     async def _in_time(self) -> AsyncIterator[None]:
         """Limit a wait for the broker; its errors become ConnectionError.
 
-        The time-outs of aiomqtt are infinite: it uses asyncio.wait_for, which drops a cancellation that coincides with
-        the answer (Python 3.11), and a task that lost its cancellation never ends.
+        A broker that sends other messages meanwhile, such as those of a flood, has more time to answer. The time-outs
+        of aiomqtt are infinite: it uses asyncio.wait_for, which drops a cancellation that coincides with the answer
+        (Python 3.11), and a task that lost its cancellation never ends.
         """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        timer: asyncio.TimerHandle
+
+        def check() -> None:
+            nonlocal timer
+            due = min(began + BUSY_WITHIN_S, self._incoming.last + ANSWER_WITHIN_S)
+            if due <= loop.time():
+                limit.reschedule(loop.time())
+            else:
+                timer = loop.call_at(due, check)
+
+        timer = loop.call_later(ANSWER_WITHIN_S, check)
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
+            async with asyncio.timeout(None) as limit:
                 yield
+            self._incoming.last = loop.time()
         except TimeoutError:
             raise ConnectionError(f"{self.link.where}: no answer within {ANSWER_WITHIN_S:.0f} s") from None
         except aiomqtt.MqttError as error:
             raise ConnectionError(f"{self.link.where}: {error}") from error
+        finally:
+            timer.cancel()
 
     async def _probe(self) -> str:
         """Return the version that the broker supports, probed with a CONNECT without properties and will.
@@ -244,7 +261,7 @@ class MqttBus:
             await _close(client)
             return MqttVersion.V5
         except MqttConnectError as error:
-            if getattr(error.rc, "value", error.rc) in UNSUPPORTED_VERSION:
+            if _code(error) in UNSUPPORTED_VERSION:
                 log.info("%s does not support MQTT 5; using 3.1.1", self.link.where)
                 return MqttVersion.V311
             return MqttVersion.V5  # it answered in MQTT 5; the actual CONNECT will report the error
@@ -304,9 +321,9 @@ class Connector:
         self._version: str | None = None
 
     @asynccontextmanager
-    async def stops(self) -> AsyncIterator[Bus]:
-        """Open the second link, for stop commands."""
-        link = replace(self._link, client_id=f"{self._link.client_id}-stop")
+    async def beside(self, suffix: str) -> AsyncIterator[Bus]:
+        """Open a link beside the main one, with an id that ends with a suffix and a session of its own."""
+        link = replace(self._link, client_id=f"{self._link.client_id}-{suffix}")
         async with MqttBus(link, None, self._version) as bus:
             yield bus
 
@@ -368,6 +385,11 @@ def _paho_client(client: aiomqtt.Client) -> paho.Client:
     pin is raised, check the attribute and run tests/interop/test_mosquitto.py, which covers redelivery.
     """
     return client._client
+
+
+def _code(error: MqttConnectError) -> object:
+    """Return the reason code of a CONNACK."""
+    return getattr(error.rc, "value", error.rc)
 
 
 def _refusal(link: BrokerLink, error: Exception) -> str:

@@ -20,7 +20,7 @@ from gateway.model.energy_state import SharedEnergyState, SharedSiteState
 from gateway.model.journal import ReplyTo
 from gateway.model.state import GatewayStatus
 from gateway.mqtt import mirror, retained
-from gateway.mqtt.client import KEEPALIVE_S, Acknowledging, Resuming, SubscriptionRefused
+from gateway.mqtt.client import KEEPALIVE_S, Resuming, SubscriptionRefused
 from gateway.mqtt.incoming import Overflowing
 from gateway.mqtt.same_id import PROBE
 from gateway.mqtt.topics import Kind, MqttSettings, ParsedTopic
@@ -29,8 +29,7 @@ from protocols.ports import Bus, BusMessage, Clock
 
 log = logging.getLogger("v2x.mqtt")
 
-MAX_CONCURRENT_COMMANDS = 500
-MAX_CONCURRENT_STOPS = 200
+MAX_CONCURRENT_COMMANDS = 100  # few, so that one turn of all of them delays no emergency stop
 SAME_COPY_S = 60.0  # two links deliver the same stop within this time
 MAX_COPIES = 1000
 DETECTED_WITHIN_S = 1.5 * KEEPALIVE_S  # a link that is gone may have been counted as up for so long
@@ -78,7 +77,6 @@ class MessageReceiver:
         self._on_probe = on_probe
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
-        self._stop_slots = asyncio.Semaphore(MAX_CONCURRENT_STOPS)
         self._submissions: set[asyncio.Task[None]] = set()
         self._copies: OrderedDict[tuple[str, bytes], tuple[float, int]] = OrderedDict()  # of stops: when, lead
         self._lost_at: float | None = None  # since when the broker has queued the backlog; None is unknown
@@ -96,7 +94,7 @@ class MessageReceiver:
         settings = self._settings
         discovery = settings.homeassistant != "off"
         filters = self._topics.filters(site_commands=settings.takes_site_commands, discovery=discovery)
-        await self._subscribe_commands(bus, filters)
+        await self.subscribe_commands(bus, filters)
         if self._neighbour is not None:
             await bus.subscribe(self._topics.neighbours, qos=1)
         for topic_filter in self._topics.retained_filters:
@@ -108,30 +106,28 @@ class MessageReceiver:
         for topic_filter in self._topics.retained_filters:
             await bus.unsubscribe(topic_filter)
 
-    async def subscribe_stops(self, bus: Bus) -> None:
-        """Subscribe on a new link that carries stop commands only."""
-        await self._subscribe_commands(bus, self._topics.stop_filters(site_commands=self._settings.takes_site_commands))
-
-    async def _subscribe_commands(self, bus: Bus, filters: list[str]) -> None:
+    async def subscribe_commands(self, bus: Bus, filters: list[str]) -> None:
+        """Subscribe to shared command topics, and to the clients' own ones where the broker permits it."""
         for topic_filter in filters:
             await bus.subscribe(topic_filter, qos=1)
         for topic_filter in self._topics.of_clients(filters):
             await _subscribe_if_allowed(bus, topic_filter, 1, "clients cannot command on topics of their own")
 
-    async def run_stops(self, bus: Bus) -> None:
-        """Submit stop commands until the link ends (ConnectionError)."""
+    async def run_urgent(self, bus: Bus, slots: asyncio.Semaphore) -> None:
+        """Submit stop commands of a link beside the main one until it ends (ConnectionError)."""
+        overflowing = bus if isinstance(bus, Overflowing) else None
         async for message in bus.messages():
             topic = self._topics.parse(message.topic)
             if topic.verb not in ALWAYS_ACT or not self._first_copy(message, -1):
                 _acknowledge(bus, message)
             else:
-                await self._start(bus, topic, message, self._stop_slots)
-            if isinstance(bus, Overflowing):
-                self._answer_dropped(bus)
+                await self._start(bus, topic, message, slots)
+            if overflowing is not None:
+                self._answer_dropped(overflowing)
         raise ConnectionError("the broker closed the link")
 
     def _first_copy(self, message: BusMessage, link: int) -> bool:
-        """Return whether a stop command is not the copy of one that came over the other link (1 main, -1 stops)."""
+        """Return whether a stop command is no copy of one from the other link (1: the main link, -1: one beside it)."""
         key, now = (message.topic, hashlib.sha256(message.payload).digest()), self._clock.now()
         at, lead = self._copies.pop(key, (now, 0))
         if now - at > SAME_COPY_S:
@@ -305,5 +301,6 @@ async def _subscribe_if_allowed(bus: Bus, topic_filter: str, qos: int, without: 
 
 
 def _acknowledge(bus: Bus, message: BusMessage) -> None:
-    if isinstance(bus, Acknowledging):
-        bus.acknowledge(message)
+    acknowledge = getattr(bus, "acknowledge", None)  # `isinstance` of a protocol takes as long as all the rest
+    if acknowledge is not None:
+        acknowledge(message)

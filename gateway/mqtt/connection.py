@@ -12,21 +12,23 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from gateway.model.command import Channel
 from gateway.model.reason import Code, because
-from gateway.mqtt.client import BadMessage, Connect, MqttBus
+from gateway.mqtt.client import AccessRefused, BadMessage, Connect, MqttBus
 from gateway.mqtt.commands import MessageReceiver, NeighbourHandler
 from gateway.mqtt.publisher import Publisher
 from gateway.mqtt.same_id import GatewayIdInUse, refuse_second
-from gateway.mqtt.stop_link import MAX_PAUSE_S, MIN_PAUSE_S, OpenLink, StopLink
 from gateway.mqtt.topics import MqttSettings
+from gateway.mqtt.urgent_link import MAX_PAUSE_S, MIN_PAUSE_S, OpenBeside, UrgentLink
 from gateway.service import GatewayService
 from protocols.ports import Bus, Clock
 
 log = logging.getLogger("v2x.mqtt")
 
 GOODBYE_S = 2.0
+ACCESS_REFUSED = "BrokerAccessRefused"  # kind of the security event
 
 
 class MqttConnection:
@@ -45,8 +47,8 @@ class MqttConnection:
         seed: int | None = None,
         neighbour: NeighbourHandler | None = None,
         may_exist: Callable[[str], bool] | None = None,
-        connect_stops: OpenLink | None = None,
-        connect_probe: OpenLink | None = None,
+        connect_beside: OpenBeside | None = None,
+        connect_probe: Callable[[], AbstractAsyncContextManager[Bus]] | None = None,
     ) -> None:
         self._service = service
         self._grace_s = settings.broker_grace_s
@@ -57,7 +59,7 @@ class MqttConnection:
         self._random = random.Random(seed)
         self._lost_at: float | None = None
         self._was_linked = False
-        self._reported = ""  # why there is no link, as last published
+        self.trouble: str | None = None  # why there is no link
         self.connected = asyncio.Event()
         self.counts: Counter[str] = Counter()  # messages without effect, and defects, for the metrics
         may_exist = may_exist or service.may_exist
@@ -73,25 +75,29 @@ class MqttConnection:
             neighbour,
             publisher.republish_status,
         )
-        self.stop_link: StopLink | None = None
-        if connect_stops is not None:
-            self.stop_link = StopLink(self._receiver, connect_stops, clock, self.counts, seed)
+        self.urgent_links: list[UrgentLink] = []
+        if connect_beside is not None:
+            filters = {"stop": settings.topics.stop_filters(site_commands=settings.takes_site_commands)}
+            if settings.takes_site_commands:
+                filters["emergency"] = settings.topics.emergency_filters
+            for name, own in filters.items():
+                link = UrgentLink(name, own, self._receiver, connect_beside, clock, self.counts, seed)
+                self.urgent_links.append(link)
         service.subscribe(self._publisher)
 
     def waiting(self) -> int:
         """Return the number of results that the broker has not acknowledged."""
-        return len(self._publisher.stop_outbox) + len(self._publisher.outbox)
+        return sum(map(len, self._publisher.outboxes))
 
     async def run(self) -> None:
         """Keep the links to the broker until cancelled."""
-        if self.stop_link is None:
-            return await self._run()
-        stops = asyncio.get_running_loop().create_task(self.stop_link.run(), name="stop link")
+        beside = [asyncio.get_running_loop().create_task(link.run(), name="urgent link") for link in self.urgent_links]
         try:
             await self._run()
         finally:
-            stops.cancel()
-            await asyncio.gather(stops, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def _run(self) -> None:
         clock, pause_s = self._clock, MIN_PAUSE_S
@@ -105,6 +111,8 @@ class MqttConnection:
                     await self._serve(bus)
             except* (ConnectionError, TimeoutError) as trouble:
                 lost = str(first_error(trouble))
+                if trouble.subgroup(AccessRefused) is not None and lost != self.trouble:
+                    self._service.security(lost, kind=ACCESS_REFUSED)
                 if trouble.subgroup(GatewayIdInUse) is not None and not self._was_linked:
                     raise
                 self._publisher.quarantine.link_lost(by_message=trouble.subgroup(BadMessage) is not None)
@@ -118,8 +126,8 @@ class MqttConnection:
                 raise asyncio.CancelledError  # it met an error inside a task group, which then drops it (Python 3.11)
             if clock.now() - began > MAX_PAUSE_S:
                 pause_s = MIN_PAUSE_S
-            if lost != self._reported:  # and not at each attempt
-                self._reported = lost
+            if lost != self.trouble:  # and not at each attempt
+                self.trouble = lost
                 self._service.broker(False, f"There is no link to the broker: {lost}; it is tried again.")
             await self._pause(pause_s * self._random.uniform(0.5, 1.0), lost)
             pause_s = min(MAX_PAUSE_S, pause_s * 2)
@@ -151,14 +159,14 @@ class MqttConnection:
             await self._publisher.start(bus, self._receiver.marker)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receiver.run(bus))
-                tasks.create_task(publisher.stop_outbox.run(bus))
-                tasks.create_task(publisher.outbox.run(bus))
+                for outbox in publisher.outboxes:
+                    tasks.create_task(outbox.run(bus))
                 tasks.create_task(self._publisher.run(bus))
                 tasks.create_task(self._publisher.run_telemetry(bus))
                 tasks.create_task(self._receiver.finish_retained(bus))
                 tasks.create_task(self._receiver.report_overflow(bus))
                 self.connected.set()
-                self._reported = ""
+                self.trouble = None
                 self._service.broker(True, f"{bus.link.where}, MQTT {bus.version}" if isinstance(bus, MqttBus) else "")
                 # waited for here and not in the group's exit, where Python 3.11 leaves its own cancellation counted
                 await asyncio.get_running_loop().create_future()

@@ -48,6 +48,7 @@ class IncomingQueue:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._queue: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        self.last = now()  # when anything was received
         self._qos_0 = 0
         self._dropped = 0
         self._remembered: deque[BusMessage] = deque(maxlen=MAX_REMEMBERED)
@@ -87,8 +88,9 @@ class IncomingQueue:
         return dropped, remembered
 
     def _receive(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
+        self.last = self._now()
         try:
-            one = _delivery(message, self._now())
+            one = _delivery(message, self.last)
         except UnicodeDecodeError:
             log.warning("a message to a topic that is not UTF-8 is ignored")
             self._dropped += 1

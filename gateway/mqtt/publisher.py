@@ -61,7 +61,10 @@ class Publisher:
         self._may_exist = may_exist
         self.quarantine = Quarantine(self._topics.root, clock, self._set_aside)
         self.outbox = Outbox(service.delivered, self.quarantine)
-        self.stop_outbox = Outbox(service.delivered, self.quarantine)  # results of stop commands wait for no others
+        self._urgent: dict[str, Outbox] = {  # results that wait for no others
+            verb: Outbox(service.delivered, self.quarantine) for verb in ALWAYS_ACT
+        }
+        self.outboxes = (*self._urgent.values(), self.outbox)
         self._events: list[EventMessage] = []
         self._pending = asyncio.Event()  # events or states to publish
         self._changed: dict[str | None, None] = {}
@@ -88,8 +91,9 @@ class Publisher:
             )
         if self._topics.mirror and result.evse is not None:
             messages.append(self._mirrored(result.evse, mirror.answer(result)))
-        outbox = self.stop_outbox if result.verb in ALWAYS_ACT else self.outbox
-        outbox.put(PendingResult(tuple(messages), command_key(result.client, result.id), phase))
+        self._urgent.get(result.verb, self.outbox).put(
+            PendingResult(tuple(messages), command_key(result.client, result.id), phase)
+        )
 
     def _mirrored(self, evse: str, answer: str) -> BusMessage:
         """Return the result in the mirror; it is not retained for an EVSE that does not exist."""

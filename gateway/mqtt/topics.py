@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
-from gateway.model.command import ALWAYS_ACT, Verb
+from gateway.model.command import Verb
 from gateway.model.topic_name import topic_fault
 
 VERSION = "1"
@@ -107,9 +107,14 @@ class Topics:
         return found + ([f"{self.mirror}/+/+/set"] if self.mirror else [])
 
     def stop_filters(self, *, site_commands: bool) -> list[str]:
-        """Return the filters of the commands that act whatever else arrives."""
-        found = [f"{self.root}/evse/+/cmd/stop"]
-        return found + ([f"{self.root}/site/cmd/{verb}" for verb in sorted(ALWAYS_ACT)] if site_commands else [])
+        """Return the filters of stops, which act whatever else arrives."""
+        found = [f"{self.root}/evse/+/cmd/{Verb.STOP}"]
+        return found + ([f"{self.root}/site/cmd/{Verb.STOP}"] if site_commands else [])
+
+    @property
+    def emergency_filters(self) -> list[str]:
+        """Filters of the emergency stop, which acts whatever else arrives, stops included."""
+        return [f"{self.root}/site/cmd/{Verb.EMERGENCY_STOP}"]
 
     @staticmethod
     def of_clients(filters: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TextIO
 import structlog
 
 from gateway.model import foreign_text
-from gateway.rated_log import RatedLog
+from gateway.observability.rated_log import RatedLog
 
 QUIET = (
     "alembic",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sqlalchemy import Executable, StaticPool, create_engine, event
+
+from protocols import private_file
 
 LOCKED_AFTER_S = 0.5  # a command must be answered within 1 s, also when another process holds the database
 
@@ -46,7 +47,7 @@ def make_private(path: Path) -> None:
     """Create a new database file that only its owner can read; SQLite gives its journals the same mode."""
     if str(path) != ":memory:":
         with contextlib.suppress(OSError):  # an existing one keeps its mode; SQLite reports what it cannot create
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            private_file.create(path).close()
 
 
 def preparation(synchronous: str) -> Callable[[Any, object], None]:

@@ -1,14 +1,13 @@
 """uvicorn in the event loop of the gateway: no signal handlers, and a stop on cancellation.
 
 A connection that does not complete its request, or does not read its response, is closed; of too many the one that has
-been idle for longest. Log lines about bad requests are rated.
+been idle for longest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -19,7 +18,6 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.listener_limits import listen
-from gateway.rated_log import RatedLog
 
 STOP_WITHIN = 5  # s for pending requests
 CHECKED_EVERY_S = 10.0  # a connection without progress since the last check is closed
@@ -121,8 +119,6 @@ async def serve(
         ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
     server = _Server(config, ready)
-    log, rated = logging.getLogger("uvicorn.error"), RatedLog()
-    log.addFilter(rated)
     task = asyncio.get_running_loop().create_task(server.serve([listen(host, port)]))
     try:
         await asyncio.shield(task)
@@ -130,7 +126,4 @@ async def serve(
         if stopping is not None:
             stopping()
         server.should_exit = True
-        try:
-            await task
-        finally:
-            log.removeFilter(rated)
+        await task

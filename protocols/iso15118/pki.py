@@ -17,7 +17,6 @@ periods differ where tests require it.
 from __future__ import annotations
 
 import datetime as dt
-import os
 from pathlib import Path
 
 from cryptography import x509
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from protocols import private_file
 from protocols.frozen import frozen
 
 CURVES: dict[str, tuple[ec.EllipticCurve, hashes.SHA256 | hashes.SHA512]] = {
@@ -171,6 +171,6 @@ def _write(
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with private_file.replacing(key_file, "wb") as file:
         file.write(secret)
     return [certificate_file, key_file]

@@ -160,6 +160,26 @@ async def test_two_sites_on_one_broker_read_only_the_state_of_each_other(tmp_pat
         assert "v2x/1/home/site/state" not in await received_topics(broker.port, "unknown")
 
 
+async def test_a_refusal_is_logged_once_and_is_a_security_event(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    passwords = password_file(tmp_path, "gw1")
+    (tmp_path / "secret").write_text("guess\n")
+    caplog.set_level("INFO", "v2x.mqtt")
+    with mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}\n") as broker:
+        async with home(url=broker.url, username="gw1", password_file=tmp_path / "secret") as (running, _):
+            await asyncio.sleep(4)  # at least three attempts of each link
+            assert "authori" in (running.mqtt.trouble or "").lower()
+            assert [one.message for one in caplog.records if "no link to the broker" in one.message] == [
+                f"no link to the broker, which is tried again: {running.mqtt.trouble}"
+            ]
+            assert len([one for one in caplog.records if one.name == "v2x.mqtt"]) == 3  # one line for each link
+            await running.journal.flush()
+            entries = await running.service.entries()
+            found = [one for one in entries if one.cause == "security"]
+            assert [one.data["kind"] for one in found] == ["BrokerAccessRefused"]
+
+
 async def _denied(who: Facility, topic: str, body: dict[str, Any]) -> None:
     """Mosquitto takes the message and drops it; nothing comes of it."""
     await who.send(topic, body)

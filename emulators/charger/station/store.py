@@ -5,11 +5,14 @@ Every change is on disk when the call returns.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
+
+from protocols import private_file
 
 Saved: TypeAlias = dict[str, Any]  # JSON object
 SavedRow: TypeAlias = list[Any]  # JSON array
@@ -26,7 +29,10 @@ class Store:
         self._open = True
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(folder / f"station-{quote(station, safe='')}.sqlite3", isolation_level=None)
+            file = folder / f"station-{quote(station, safe='')}.sqlite3"
+            with contextlib.suppress(FileExistsError):
+                private_file.create(file).close()
+            self._db = sqlite3.connect(file, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(SCHEMA)

@@ -12,6 +12,7 @@ from emulators.scenario.tables import Bound
 from emulators.world.recording import Recording
 from emulators.world.report import svg
 from gateway.model.foreign_text import html as escape
+from protocols import private_file
 
 MAX_CARS = 20  # in the plots
 MAX_POINTS = 1500
@@ -44,9 +45,11 @@ ENERGY = (
 def write(summary: dict[str, Any], recording: Recording, scenario: Scenario, folder: Path) -> Path:
     """Write `report.html` and `result.json`; return the path of the first."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "result.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with private_file.replacing(folder / "result.json") as out:
+        out.write(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     path = folder / "report.html"
-    path.write_text(page(summary, recording, scenario), encoding="utf-8")
+    with private_file.replacing(path) as out:
+        out.write(page(summary, recording, scenario))
     return path
 
 

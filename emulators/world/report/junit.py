@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 from emulators.scenario.scenario import Scenario
+from protocols import private_file
 
 
 def write(summary: dict[str, Any], scenario: Scenario, path: Path) -> None:
@@ -27,4 +28,5 @@ def write(summary: dict[str, Any], scenario: Scenario, path: Path) -> None:
         for text in texts:
             SubElement(case, "failure", message=text)
     indent(suite)
-    ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+    with private_file.replacing(path, "wb") as out:
+        ElementTree(suite).write(out, encoding="utf-8", xml_declaration=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.model.journal import Record
+from gateway.model.journal import Record, StoredCommand
 from gateway.store.store import MemoryStore
 from protocols.ports import Clock
 from tests.gateway.commands.rig import ServiceRig, service_rig
@@ -25,6 +25,33 @@ class SlowStore(MemoryStore):
         if self.clock is not None:
             await self.clock.sleep(self.delay_s)
         await super().write(records)
+
+
+class SilentStore(MemoryStore):
+    """Answers no question about a command, once it is to be silent."""
+
+    silent = False
+
+    async def find_command(self, command_id: str) -> StoredCommand | None:
+        if self.silent:
+            await asyncio.get_running_loop().create_future()
+        return await super().find_command(command_id)
+
+
+@pytest.mark.parametrize(("evse", "verb"), [("CP1-1", "stop"), (None, "stop"), (None, "emergency_stop")])
+async def test_a_stop_acts_though_the_store_does_not_answer(evse: str | None, verb: str) -> None:
+    store = SilentStore()
+    async with service_rig("CP1-1", store=store, known_ids=2) as rig:
+        for number in range(3):
+            await rig.send("CP1-1", "discharge", f"d{number}", power_w=5000, lease_s=60)
+            await rig.wait(1)
+        assert rig.power("CP1-1") == -5000
+        store.silent = True
+        began = rig.clock.now()
+        assert (await rig.send(evse, verb, "s")).status == "accepted"
+        assert rig.clock.now() - began < 1
+        await rig.wait(1)
+        assert rig.power("CP1-1") == 0
 
 
 def slow(rig: ServiceRig) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 
+import pytest
+
 from gateway.observability import log
-from gateway.rated_log import RatedLog
+from gateway.observability.rated_log import RatedLog
+from gateway.web import server
 
 SOURCE = logging.getLogger("v2x.csms")
 
@@ -50,6 +54,32 @@ def test_many_sources_with_tracebacks_write_few_of_them() -> None:
 def test_lines_of_events_are_not_rated() -> None:
     rated = RatedLog(lambda: 0.0)
     assert all(rated.filter(record("%s", "accepted", name="v2x.event")) for _ in range(100))
+
+
+async def test_lines_of_the_admin_server_are_counted_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("no request is complete")
+
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(server.serve(app, "127.0.0.1", 0, ready=ready.set_result))
+    now = 0.0
+    rated = RatedLog(lambda: now)
+    caplog.handler.addFilter(rated)
+    try:
+        port = await ready
+        for number in range(31):
+            now = 0.0 if number < 30 else 20.0
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"X\r\n\r\n")
+            assert b" 400 " in await reader.readline()
+            writer.close()
+    finally:
+        caplog.handler.removeFilter(rated)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+    lines = [one.getMessage() for one in caplog.records if one.name == "uvicorn.error"]
+    assert len(lines) == 11
+    assert lines[-1].endswith("(20 similar ones were not logged)")
 
 
 def test_the_log_of_the_gateway_is_rated() -> None:

@@ -8,6 +8,8 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from protocols import private_file
+
 TIMEOUT_S = 30.0
 MAX_BYTES = 64 * 1024 * 1024  # of a downloaded file
 
@@ -26,7 +28,8 @@ def _put(url: str, name: str, data: bytes) -> None:
     parts = urlsplit(url)
     if parts.scheme == "file":
         target = Path(unquote(parts.path))
-        (target / name if target.is_dir() else target).write_bytes(data)
+        with private_file.replacing(target / name if target.is_dir() else target, "wb") as out:
+            out.write(data)
         return
     _transfer(url if not url.endswith("/") else url + name, data)
 

@@ -1,7 +1,7 @@
-"""A second link to the broker that carries `stop` and `emergency_stop` only, so that no other message delays them.
+"""Links to the broker beside the main one, for `stop` and for `emergency_stop`, so that no other message delays them.
 
-It has its own client id and session. The main link carries these commands as well: while this one is down nothing is
-lost, and a copy that comes over both is submitted once.
+Each has its own client id and session: a flood of stops delays no emergency stop either. The main link carries these
+commands as well: while one of these is down nothing is lost, and a copy that comes over both is submitted once.
 """
 
 from __future__ import annotations
@@ -20,16 +20,27 @@ from protocols.ports import Bus, Clock
 log = logging.getLogger("v2x.mqtt")
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.5, 30.0  # before a lost link is opened again, this one or the main one
+MAX_CONCURRENT = 50  # commands of one link
 
-OpenLink: TypeAlias = Callable[[], AbstractAsyncContextManager[Bus]]
+OpenBeside: TypeAlias = Callable[[str], AbstractAsyncContextManager[Bus]]  # with the suffix of the client id
 
 
-class StopLink:
-    """Keeps the link for stop commands."""
+class UrgentLink:
+    """Keeps a link for the commands of some filters; `name` is the suffix of its client id."""
 
     def __init__(
-        self, receiver: MessageReceiver, connect: OpenLink, clock: Clock, counts: Counter[str], seed: int | None
+        self,
+        name: str,
+        filters: list[str],
+        receiver: MessageReceiver,
+        connect: OpenBeside,
+        clock: Clock,
+        counts: Counter[str],
+        seed: int | None,
     ) -> None:
+        self._name = name
+        self._filters = filters
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._receiver = receiver
         self._connect = connect
         self._clock = clock
@@ -43,22 +54,22 @@ class StopLink:
         while True:
             began, lost = self._clock.now(), "the broker closed the link"
             try:
-                async with self._connect() as bus:
-                    await self._receiver.subscribe_stops(bus)
+                async with self._connect(self._name) as bus:
+                    await self._receiver.subscribe_commands(bus, self._filters)
                     self.connected.set()
-                    await self._receiver.run_stops(bus)
+                    await self._receiver.run_urgent(bus, self._slots)
             except (ConnectionError, TimeoutError) as error:
                 lost = str(error)
             except Exception as defect:
                 self._counts["defects"] += 1
                 lost = f"a defect of the gateway: {type(defect).__name__}"
-                log.exception("the link for stop commands failed by a defect of the gateway; it is opened again")
+                log.exception("the %s link failed by a defect of the gateway; it is opened again", self._name)
             finally:
                 self.connected.clear()
             if self._clock.now() - began > MAX_PAUSE_S:  # else two gateways of one name would end each other's at once
                 pause_s, reported = MIN_PAUSE_S, ""
             if lost != reported:
-                log.warning("no link for stop commands, which use the main link meanwhile: %s", lost)
+                log.warning("no %s link; its commands use the main link meanwhile: %s", self._name, lost)
                 reported = lost
             await self._clock.sleep(pause_s * self._random.uniform(0.5, 1.0))
             pause_s = min(MAX_PAUSE_S, pause_s * 2)
