@@ -155,14 +155,15 @@ class MqttConnection:
         try:
             lost_at, self._lost_at = self._lost_at if self._was_linked else None, None
             self._was_linked = True
-            await self._receiver.subscribe(bus, lost_at)
-            await self._publisher.start(bus, self._receiver.marker)
             async with asyncio.TaskGroup() as tasks:
+                # while it subscribes, too: amqtt answers when what it has retained for a filter is acknowledged
                 tasks.create_task(self._receiver.run(bus))
+                await self._receiver.subscribe(bus, lost_at)
+                await publisher.start(bus, self._receiver.marker)
                 for outbox in publisher.outboxes:
                     tasks.create_task(outbox.run(bus))
-                tasks.create_task(self._publisher.run(bus))
-                tasks.create_task(self._publisher.run_telemetry(bus))
+                tasks.create_task(publisher.run(bus))
+                tasks.create_task(publisher.run_telemetry(bus))
                 tasks.create_task(self._receiver.finish_retained(bus))
                 tasks.create_task(self._receiver.report_overflow(bus))
                 self.connected.set()
