@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +192,8 @@ def test_the_sample_repository_passes(tmp_path: Path) -> None:
     assert "v2x_seed" in (tmp_path / "junit.xml").read_text()
     kept = {path.suffix for path in tmp_path.iterdir()}
     assert {".jsonl", ".json", ".pcap", ".xml"} <= kept
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir() if path.suffix != ".xml"}  # pytest's own
+    assert modes == {0o600}
 
 
 def test_a_failure_prints_its_seed_and_an_invalid_mark_is_named(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from protocols.ocpp.schema import Version
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-START_WITHIN_S, STOP_WITHIN_S = 30.0, 30.0
+START_WITHIN_S, STOP_WITHIN_S = 120.0, 60.0
 GROWTH_BYTES = 100_000_000
 CONFIGURATION = """
 [mqtt]
