@@ -326,10 +326,11 @@ def _quiet_logger() -> logging.Logger:
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    if record.exc_info and "handshake" in record.getMessage():
+    cause = record.exc_info[1] if record.exc_info else None
+    # websockets cannot encode its answer to a header that is not ASCII
+    if cause is not None and ("handshake" in record.getMessage() or isinstance(cause, UnicodeEncodeError)):
         if getattr(getattr(record, "websocket", None), "request", None) is not None:
             return False
-        cause = record.exc_info[1]
         record.msg, record.args = "%s: %s", (record.getMessage(), cause)
         record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
     return True

@@ -22,8 +22,10 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 START_WITHIN_S, STOP_WITHIN_S = 120.0, 60.0
 GROWTH_BYTES = 100_000_000
 CONFIGURATION = """
+[site]
+id = "home"
 [mqtt]
-url = "mqtt://127.0.0.1:9"
+url = "{broker}"
 [ocpp]
 listen = "127.0.0.1:0"
 security_profile = 0
@@ -93,11 +95,11 @@ async def boot(port: int, name: str, version: Version = Version.V21) -> None:
 
 
 @contextmanager
-def gateway_program(folder: Path) -> Iterator[GatewayProgram]:
+def gateway_program(folder: Path, broker: str = "mqtt://127.0.0.1:9") -> Iterator[GatewayProgram]:
     """Run the gateway; it is checked before and after what is done to it, and stopped by SIGTERM."""
     (folder / "token").write_text(TOKEN)
     (folder / "token").chmod(0o600)
-    (folder / "gateway.toml").write_text(CONFIGURATION)
+    (folder / "gateway.toml").write_text(CONFIGURATION.format(broker=broker))
     log = folder / "gateway.log"
     command = [sys.executable, "-m", "gateway.cli", "gateway", "-c", str(folder / "gateway.toml")]
     with log.open("w") as errors:

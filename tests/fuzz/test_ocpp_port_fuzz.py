@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from socket import create_connection
 from typing import Any
 
 import pytest
@@ -29,6 +30,14 @@ from tests.protocols.ocpp.payloads import payloads
 BOOFUZZ = "boofuzz==0.4.2"
 STATION = Path(__file__).with_name("boofuzz_station.py")
 SOAK_SECONDS = int(os.environ.get("V2X_SOAK_SECONDS", "600"))
+OPENING = {
+    "Host": "127.0.0.1",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Protocol": "ocpp2.1",
+}
 MESSAGES, SOAK_MESSAGES = 50, 20_000  # of each version
 JUNK = st.one_of(
     st.none(),
@@ -119,6 +128,17 @@ def test_damaged_calls(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_damaged_calls_for_long(tmp_path: Path) -> None:
     attack(tmp_path, SOAK_MESSAGES)
+
+
+def test_headers_that_are_no_ascii(tmp_path: Path) -> None:
+    names = ("Sec-WebSocket-Version", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Upgrade", "Connection", "Host")
+    with gateway_program(tmp_path) as gateway:
+        for name in (*names, "Origin", "Authorization", "X"):
+            with create_connection(("127.0.0.1", gateway.ocpp), 5) as client:
+                lines = [f"{one}: {value}" for one, value in OPENING.items() if one != name]
+                head = "\r\n".join(["GET /ocpp/CP1 HTTP/1.1", *lines, f"{name}: "]).encode()
+                client.sendall(head + b"\xc3\xbf\xff\x80" * 20 + b"\r\n\r\n")
+                client.recv(100)
 
 
 def peer() -> Path:
