@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import BinaryIO, Literal, TextIO, overload
 
 
-def create(path: Path, mode: str = "w") -> IO[Any]:
+@overload
+def create(path: Path, mode: Literal["w"] = "w") -> TextIO: ...
+@overload
+def create(path: Path, mode: Literal["wb"]) -> BinaryIO: ...
+def create(path: Path, mode: Literal["w", "wb"] = "w") -> TextIO | BinaryIO:
     """Return a new file, opened for writing; FileExistsError where the name is taken, also by a link."""
     opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    return os.fdopen(opened, mode, encoding=None if "b" in mode else "utf-8")
+    return os.fdopen(opened, "wb") if mode == "wb" else os.fdopen(opened, "w", encoding="utf-8")
+
+
+@overload
+def replacing(path: Path, mode: Literal["w"] = "w") -> AbstractContextManager[TextIO]: ...
+@overload
+def replacing(path: Path, mode: Literal["wb"]) -> AbstractContextManager[BinaryIO]: ...
+def replacing(
+    path: Path, mode: Literal["w", "wb"] = "w"
+) -> AbstractContextManager[TextIO] | AbstractContextManager[BinaryIO]:
+    """Return a context with a new file that replaces `path` as a whole at the end: a reader never sees part of it."""
+    return _replacing(path, mode)  # type: ignore[return-value]
 
 
 @contextmanager
-def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Yield a new file that replaces `path` as a whole at the end, so that a reader never sees part of it."""
+def _replacing(path: Path, mode: Literal["w", "wb"]) -> Iterator[TextIO | BinaryIO]:
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
     try:

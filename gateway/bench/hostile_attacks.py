@@ -1,6 +1,7 @@
 """Attackers of `v2x bench hostile`: a process that attacks a gateway from 127.0.0.2 for some seconds.
 
-Usage: `python -m gateway.bench.hostile_attacks ATTACK PORT SECONDS`; prints what was sent as one JSON object.
+Usage: `python -m gateway.bench.hostile_attacks ATTACK PORT SECONDS STATIONS`; prints what was sent as one JSON object.
+`boot-storm` is no attack: so many known stations connect at once, each with its password, and send a BootNotification.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ import asyncio
 import base64
 import contextlib
 import json
+import ssl
 import struct
 import sys
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-ATTACKERS, PASSWORD = "EVIL", "correct-horse-battery-staple"
+ATTACKERS, STORM, PASSWORD = "EVIL", "STORM", "correct-horse-battery-staple"
 SOURCE = ("127.0.0.2", 0)
 CONNECTIONS = 8
+STORM_WITHIN_S = 60.0
 PING, TEXT = 9, 1
 Attack: TypeAlias = Callable[[int, Counter[str], int], Awaitable[None]]
 HANDSHAKE = (
@@ -86,6 +90,38 @@ async def _hold(port: int, sent: Counter[str]) -> None:
         await asyncio.sleep(0.002)
 
 
+def _client_hello() -> bytes:
+    """Return the first message of a TLS handshake, upon which the server signs."""
+    outgoing, context = ssl.MemoryBIO(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
+    return outgoing.read()
+
+
+async def boot_storm(port: int, sent: Counter[str], stations: int) -> None:
+    """Let stations connect and boot at once, again after a second where they are refused; end with the last."""
+    began, served = time.monotonic(), asyncio.Event()
+
+    async def station(name: str) -> None:
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=SOURCE)
+            sent["requests"] += 1
+            writer.write(handshake(name, PASSWORD) + frame(TEXT, BOOT))
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                if b" 101 " in await reader.readuntil(b"\r\n\r\n"):
+                    await reader.readuntil(b'"status"')
+                    sent["served"] += 1
+                    sent["served_after_ms"] = round((time.monotonic() - began) * 1000)
+                    if sent["served"] == stations:
+                        served.set()
+                    await served.wait()
+                    return
+            writer.close()
+            await asyncio.sleep(1.0)
+
+    await asyncio.gather(*(station(f"{STORM}{number}") for number in range(stations)))
+
+
 def _flooding(data: bytes, reads: bool = True) -> Attack:
     return lambda port, sent, number: _flood(port, data, reads, sent, number)
 
@@ -94,6 +130,9 @@ def _knocking(request: Callable[[int], bytes]) -> Attack:
     return lambda port, sent, number: _knock(port, request, sent)
 
 
+BOOT = b'[2,"1","BootNotification",{"reason":"PowerUp","chargingStation":{"model":"m","vendorName":"v"}}]'
+HELLO = _client_hello()
+TLS, BOOT_STORM = "tls-half-handshakes", "boot-storm"
 NESTED = b'[2,"1","DataTransfer",{"data":' + b"[" * 254 + b"]" * 254 + b',"x":1}]'
 LARGE = json.dumps([2, "1", "DataTransfer", {"vendorId": "x", "data": "y" * 60_000}]).encode()
 ATTACKS: dict[str, Attack] = {
@@ -104,19 +143,29 @@ ATTACKS: dict[str, Attack] = {
     "nested-json": _flooding(frame(TEXT, NESTED) * 100),
     "handshakes": _knocking(lambda number: handshake(f"nobody{number}", "x")),
     "guessing": _knocking(lambda number: handshake(f"{ATTACKERS}{number % 8}", f"guess {number}")),
+    TLS: _knocking(lambda _: HELLO),
     "bad-http": _knocking(lambda _: b"X\r\n\r\n"),
     "idle-connections": lambda port, sent, _: _hold(port, sent),
 }
 
 
-async def main(name: str, port: int, seconds: float) -> None:
+async def attack(name: str, port: int, seconds: float, stations: int, sent: Counter[str]) -> None:
     """Run one attack."""
-    sent: Counter[str] = Counter()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.gather(*(ATTACKS[name](port, sent, number) for number in range(CONNECTIONS)))
-    print(json.dumps({"sent_mb": round(sent["bytes"] / 1e6, 1), "requests": sent["requests"]}))
+        async with asyncio.timeout(STORM_WITHIN_S if name == BOOT_STORM else seconds):
+            if name == BOOT_STORM:
+                await boot_storm(port, sent, stations)
+            else:
+                await asyncio.gather(*(ATTACKS[name](port, sent, number) for number in range(CONNECTIONS)))
+
+
+def main(name: str, port: str, seconds: str, stations: str) -> None:
+    """Run one attack and print what was sent."""
+    sent: Counter[str] = Counter()
+    asyncio.run(attack(name, int(port), float(seconds), int(stations), sent))
+    size = round(sent.pop("bytes", 0) / 1e6, 1)
+    print(json.dumps({"sent_mb": size, **sent}))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    main(*sys.argv[1:])

@@ -39,8 +39,8 @@ def test_a_file_is_private_and_replaces_another_as_a_whole(tmp_path: Path) -> No
         assert path.read_text() == "before"
     assert path.read_text() == "after"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with pytest.raises(TypeError), private_file.replacing(path, "wb") as out:
-        out.write("no bytes")
+    with pytest.raises(UnicodeEncodeError), private_file.replacing(path) as out:
+        out.write("part\ud800")
     assert [one.name for one in tmp_path.iterdir()] == ["report"]
     assert path.read_text() == "after"
 
