@@ -83,7 +83,10 @@ def pki_create(
     """
     from protocols.iso15118 import pki as certificates
 
-    made = certificates.create(directory, evccid=evccid or certificates.EVCCID)
+    try:
+        made = certificates.create(directory, evccid=evccid or certificates.EVCCID)
+    except OSError as error:
+        end(report_error("pki create", f"{error.filename or directory}: {error.strerror or error}"))
     typer.echo(f"{len(made)} files in {directory}")
 
 

@@ -7,6 +7,7 @@ first is `Listening` with the port. Cancelling the coroutine (Ctrl-C) ends the c
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import sys
 from contextlib import suppress
@@ -116,6 +117,8 @@ def _endpoint(options: RunOptions) -> _Endpoint:
     if (options.listen is None) is (options.interface is None):
         raise OptionError("give either an address to listen on or an interface for SDP")
     host, port = io.endpoint(options.listen) if options.listen is not None else ("", 0)
+    if not all(map(math.isfinite, (options.power_w or 0.0, options.rated_w))):
+        raise OptionError("--power-w and --rated-w are finite numbers")
     if options.interface is not None:
         host, port = f"{io.link_local_address(options.interface)}%{options.interface}", 0
     return _Endpoint(host, port, context, version, services, controls)

@@ -7,6 +7,7 @@ Exit status: 0 stopped in order, 1 never accepted by the CSMS, 2 the options are
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
@@ -21,7 +23,8 @@ from emulators.charger.secc.events import SeccEvent
 from emulators.charger.station.build import build
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.console import Console, Redact, Spy, TappedWire
-from emulators.charger.station.csms_link.dialer import address, dial
+from emulators.charger.station.csms_link.connection_failure import without_user
+from emulators.charger.station.csms_link.dialer import address, dial, verify_files
 from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.charger.station.power_path import CarPowerPath, PowerPath
 from emulators.charger.station.secc_power_path import SeccPowerPath
@@ -36,6 +39,7 @@ from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import BadProfile
 from protocols.ports import Clock, TextWire
 
+STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")  # as the gateway accepts it
 Trace = Callable[[MessageSent | MessageReceived], None]
 
 
@@ -98,8 +102,7 @@ async def make(
     version = Version.of(options.ocpp)
     if not 1 <= options.evses <= 64:
         raise ValueError(f"a station has 1 to 64 EVSEs, not {options.evses}")
-    if not options.csms.startswith(("ws://", "wss://")):
-        raise ValueError(f"the address of the CSMS is ws://host:port/path or wss://..., not {options.csms}")
+    own = _verify(options)
     spec = StageSpec(max_charge_w=options.charge_w, max_discharge_w=options.discharge_w)
     power_paths: list[PowerPath] = []
     for number in range(1, options.evses + 1):
@@ -119,7 +122,6 @@ async def make(
         password=options.password,
         seed=options.seed,
     )
-    own = None if options.cert is None or options.key is None else (options.cert, options.key)
 
     async def connect(target: NetworkProfile) -> TextWire:
         wire = await dial(target, station.certificates, options.ca, own)
@@ -131,10 +133,34 @@ async def make(
     for number, power_path in enumerate(power_paths, 1):
         if isinstance(power_path, SeccPowerPath):
             host, port = iso15118_io.endpoint(options.secc or "")
-            listener = await iso15118_io.listen(power_path.secc.serve, host, port + number - 1 if port else 0)
+            try:
+                listener = await iso15118_io.listen(power_path.secc.serve, host, port + number - 1 if port else 0)
+            except OSError as error:
+                raise ValueError(f"--secc: {error.strerror or error}") from None
             charger.listeners.append(listener)
             charger.ports.append(listener.port)
     return charger
+
+
+def _verify(options: Options) -> tuple[Path, Path] | None:
+    """Return the client certificate and its key; ValueError for options that cannot be used."""
+    url = urlsplit(options.csms)
+    if url.scheme not in ("ws", "wss") or not url.hostname:
+        given = without_user(options.csms)
+        raise ValueError(f"the address of the CSMS is ws://host:port/path or wss://..., not {given}")
+    try:
+        _ = url.port
+    except ValueError as error:
+        raise ValueError(f"--csms: {error}") from None
+    if not STATION_ID.fullmatch(options.id):
+        raise ValueError(
+            f"--id: {options.id!r} is not the id of a station: letters, digits and *-_=+|@. only, up to 48"
+        )
+    if (options.cert is None) != (options.key is None):
+        raise ValueError("--cert and --key belong together")
+    own = None if options.cert is None or options.key is None else (options.cert, options.key)
+    verify_files(options.ca, own)
+    return own
 
 
 def _security_profile(options: Options) -> int:
@@ -174,7 +200,7 @@ async def run(
     station.link.on_retry = console.retry
     for number, port in enumerate(charger.ports, 1):
         console.listening(number, port)
-    console.connecting(address(station.link.network_profiles.target()), options.ocpp)
+    console.connecting(without_user(address(station.link.network_profiles.target())), options.ocpp)
     if spec is not None:
         plug_in_cars(charger, spec, options.soc_pct)
     watching = asyncio.ensure_future(console.watch(station, station.clock))

@@ -123,3 +123,46 @@ def test_a_missing_extra_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         done = CliRunner().invoke(app, [command, "-c", str(tmp_path / "gateway.toml")])
         assert done.exit_code == 2
         assert "pip install 'v2x-gateway[postgres]'" in done.stderr
+
+
+CHARGER = "charger --csms ws://127.0.0.1:1/ocpp"
+MISTAKES = {
+    "charger --csms http://user:secret@h": "the address of the CSMS is ws://host:port/path",
+    "charger --csms ws://": "the address of the CSMS is",
+    "charger --csms ws://127.0.0.1:99999": "--csms: Port out of range",
+    f"{CHARGER} --id a/b": "--id: 'a/b' is not the id of a station",
+    f"{CHARGER} --password-file nowhere": "--password-file: nowhere cannot be read",
+    f"{CHARGER} --car nowhere": "unknown car profile 'nowhere'",
+    f"{CHARGER} --vendor-profile nowhere": "no vendor profile 'nowhere'",
+    f"{CHARGER} --secc nonsense": "is not [ADDRESS]:PORT",
+    f"{CHARGER} --secc 192.0.2.1:5": "--secc: ",
+    f"{CHARGER} --state text": "text",
+    f"{CHARGER} --ca nowhere": "--ca: nowhere does not exist",
+    f"{CHARGER} --ca text": "not a certificate and its key in PEM",
+    f"{CHARGER} --cert text --key text": "not a certificate and its key in PEM",
+    f"{CHARGER} --cert text": "--cert and --key belong together",
+    "secc": "give either an address to listen on or an interface",
+    "secc --listen 127.0.0.1:99999": "is not [ADDRESS]:PORT",
+    "secc --listen 192.0.2.1:5": "can't listen on",
+    "secc --interface nowhere0": "no network interface 'nowhere0'",
+    "secc --listen [::1]:0 --services x": "unknown service 'x'",
+    "secc --listen [::1]:0 --power-w nan": "finite numbers",
+    "ev --connect x": "is not [ADDRESS]:PORT",
+    "ev --connect [::1]:1 --profile text": "unknown car profile 'text'",
+    "ev --connect [::1]:1 --tls 1.2": "needs --tls 1.3",
+    "pki create text": "Not a directory",
+    "sim nowhere": "shipped scenarios",
+    "sim text": "not TOML",
+    "sim evening-at-home --speed nan": "--speed is virtual seconds per second",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_is_one_line_and_not_a_traceback(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text").write_text("text")
+    done = CliRunner().invoke(app, words.split())
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (2, True), done.exception
+    assert MISTAKES[words] in done.output
+    assert "secret" not in done.output
+    assert len(done.output.strip().splitlines()) == 1

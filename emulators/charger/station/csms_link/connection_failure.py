@@ -21,7 +21,7 @@ REMEDIES = {
 def reason(error: ConnectionError, url: str) -> str:
     """Return why a connection to a URL failed."""
     secure = url.startswith("wss://")
-    return f"{_address(url)}: {_cause(error, secure)}"
+    return f"{without_user(url)}: {_cause(error, secure)}"
 
 
 def _cause(error: ConnectionError, secure: bool) -> str:
@@ -57,7 +57,7 @@ def _status(rejected: InvalidStatus) -> str:
     return f"HTTP {response.status_code} {response.reason_phrase}" + (f": {details}" if details else "")
 
 
-def _address(url: str) -> str:
+def without_user(url: str) -> str:
     """Return the URL without a user and a password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

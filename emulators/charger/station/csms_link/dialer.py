@@ -42,6 +42,21 @@ async def dial(
         raise ConnectionError(text) from error
 
 
+def verify_files(ca: Path | None, own: tuple[Path, Path] | None) -> None:
+    """Raise ValueError where certificates of the command line cannot be used."""
+    for option, file in (("--ca", ca), *zip(("--cert", "--key"), own or (), strict=False)):
+        if file is not None and not file.is_file():
+            raise ValueError(f"{option}: {file} does not exist")
+    try:
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+        if own is not None:
+            context.load_cert_chain(*own)
+    except OSError as error:
+        raise ValueError(
+            f"--ca, --cert or --key: not a certificate and its key in PEM: {error.strerror or error}"
+        ) from None
+
+
 def _tls(store: CertificateStore, ca: Path | None, own: tuple[Path, Path] | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
