@@ -177,8 +177,8 @@ def v2x(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def test_the_version_and_the_shipped_scenarios_are_printed() -> None:
-    assert v2x("--version").stdout == f"v2x {__version__}\n"
-    listed = v2x("sim", "--list").stdout.split()
+    assert CliRunner().invoke(app, ["--version"]).output == f"v2x {__version__}\n"
+    listed = CliRunner().invoke(app, ["sim", "--list"]).output.split()
     assert {"evening-at-home", "night-outage-welfare"} <= set(listed)
 
 

@@ -34,11 +34,6 @@ id = "CP1"
 """
 
 
-def v2x(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gateway.cli", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-
-
 @contextmanager
 def gateway_process(folder: Path, config: str) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
     (folder / "gateway.toml").write_text(config)
@@ -51,7 +46,7 @@ def gateway_process(folder: Path, config: str) -> Iterator[tuple[dict[str, Any],
         finally:
             process.terminate()
             process.stderr.read()
-            process.wait(20)
+            assert process.wait(20) == 0
 
 
 class Invocations:
@@ -84,20 +79,21 @@ def test_the_token_is_made_printed_and_used_by_the_command_line(tmp_path: Path) 
             urllib.request.urlopen(url, timeout=10)
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {file.read_text().strip()}"})
         assert json.load(urllib.request.urlopen(request, timeout=10))[0]["id"] == "CP1"
-        here = CONFIG.replace('[admin]\nlisten = "127.0.0.1:0"', f'[admin]\nlisten = "127.0.0.1:{ready["admin_port"]}"')
-        (tmp_path / "gateway.toml").write_text(here)
-        shown = v2x("explain", "CP1-1", "-c", "gateway.toml", folder=tmp_path)
-        assert shown.returncode == 0, shown.stderr
-        file.unlink()
-        missing = v2x("explain", "CP1-1", "-c", "gateway.toml", folder=tmp_path)
-        assert (missing.returncode, "Traceback" in missing.stderr) == (1, False)
-        assert "admin-token does not exist" in missing.stderr
+        beside = Invocations(tmp_path, ready)
+        assert beside.of(["explain", "CP1-1"])[0] == 0
+        status, text = beside.of(["doctor"])
+        assert (status, "accepts the token" in text, "in use by the gateway that runs" in text) == (1, True, True)
+        file.rename(tmp_path / "aside")
+        status, text = beside.of(["explain", "CP1-1"])
+        assert (status, "admin-token does not exist" in text) == (1, True)
+        file.write_text("another token\n")
+        assert "rejects the token" in beside.of(["doctor"])[1]
 
 
 def test_check_config_warns_about_an_open_admin_api(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text(CONFIG.replace("[admin]", "[admin]\ntoken = false"))
-    done = v2x("check-config", "-c", "gateway.toml", folder=tmp_path)
-    assert done.returncode == 0
+    done = CliRunner().invoke(app, ["check-config", "-c", str(tmp_path / "gateway.toml")])
+    assert done.exit_code == 0
     assert "note: admin.token: off" in done.stderr
 
 
