@@ -59,6 +59,7 @@ class SiteInputs:
             self._decision.grid_metered()
         if isinstance(value, Grid) and site.inputs.readings[name].value is value:
             self._keep_grid(value, wall)
+            self._publish_grid(grid_before)
         if name in self._handlers:
             self._handlers[name](value)
         self.check_freshness()
@@ -77,6 +78,16 @@ class SiteInputs:
         self._site.grid_meter.learn(grid.voltage_v, grid.power_w)
         if (report := self._site.last_grid) is not None:
             self._last_grid.keep(report, wall)
+
+    def _publish_grid(self, before: GridReport | None) -> None:
+        """Publish that the grid is lost or has returned, as the facility reports or measures it."""
+        report = self._site.last_grid
+        if report is None or report.present is (before is None or before.present):
+            return
+        happened = Happened.GRID_RETURNED if report.present else Happened.GRID_LOST
+        measured = " by its measured voltage" * report.dead
+        text = f"The input grid states that the grid is {'present' if report.present else 'lost'}{measured}."
+        self._publisher.happened(happened, None, text=text)
 
     def _read(self, kind: str, payload: bytes) -> AnyInput | Reason:
         if kind not in InputKind.__members__.values():

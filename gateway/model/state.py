@@ -209,6 +209,8 @@ class Happened(StrEnum):
     INPUT_STALE = "input_stale"
     INPUT_FRESH = "input_fresh"
     INPUT_REFUSED = "input_refused"
+    GRID_LOST = "grid_lost"
+    GRID_RETURNED = "grid_returned"
     EMERGENCY_STOP = "emergency_stop"
     RELEASED = "released"
     BROKER_CONNECTED = "broker_connected"

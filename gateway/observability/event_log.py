@@ -21,6 +21,7 @@ ATTENTION = frozenset(
         Happened.FAULT,
         Happened.SECURITY,
         Happened.EMERGENCY_STOP,
+        Happened.GRID_LOST,
         Happened.INPUT_STALE,
         Happened.INPUT_REFUSED,
         Happened.UNDELIVERABLE,

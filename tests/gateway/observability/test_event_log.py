@@ -46,6 +46,8 @@ lease_s = 15
 kind = "cut"
 target = "ocpp:CP1"
 at = "100s"
+[grid]
+events = [{kind = "outage", at = "60s", duration = "20s"}]
 """
 
 
@@ -68,7 +70,7 @@ def console(format: str) -> list[str]:
 
 @pytest.mark.usefixtures("restored")
 def test_people_follow_a_visit_on_the_console() -> None:
-    lines = [line for line in console("console") if "CP1-1" in line]
+    lines = [line for line in console("console") if "CP1-1" in line or "site: " in line]
     expected = [
         "CP1-1: station connected: ocpp2.1",
         "CP1-1: vehicle connected",
@@ -79,6 +81,8 @@ def test_people_follow_a_visit_on_the_console() -> None:
         "achieved, measured -9",
         "CP1-1: command ended: The lease was not renewed",
         "CP1-1: set-point 0 W",
+        "site: grid lost: The input grid states that the grid is lost",
+        "site: grid returned: The input grid states that the grid is present",
         "CP1-1: station lost",
         "CP1-1: vehicle disconnected",
     ]
