@@ -69,7 +69,7 @@ class OffGrid:
         """Update the autonomy of each tier (on the grid: if it failed now), and the rotation in an island."""
         if not self.due(view.now):
             return []
-        self._updated = view.now
+        self._updated = view.now if resources else None  # without any: again in the next step
         try:
             start = view.wall - view.wall % OUTLOOK_STEP_S
             outlook = profile.outlook(start, OUTLOOK_STEP_S, OUTLOOK_STEPS, view.inputs.fresh(Forecast, view.now))

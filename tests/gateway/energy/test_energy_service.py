@@ -302,3 +302,17 @@ async def test_a_planner_that_fails_or_never_returns_falls_back_to_rules_and_is_
         assert decided(rig).count("plan_fell_back") == 1
         if energy_service._planning is not None:
             energy_service._planning.cancel()
+
+
+async def test_autonomy_is_known_with_the_first_vehicle() -> None:
+    """At a start no station is connected yet: the hours of a site without sources are not kept for a minute."""
+    async with service_rig(energy=ISLAND) as rig:
+        rig.energy_service.step()
+        await rig.wait(5)
+        rig.stations.connect("CP1", "CP1-1")
+        rig.stations.plug("CP1-1", "tx1")
+        await rig.wait(2)
+        rig.energy_service.step()
+        state = rig.energy_service.state
+        assert state is not None
+        assert state.autonomy_h["medical"].expected > 10
