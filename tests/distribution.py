@@ -14,6 +14,7 @@ import pytest
 
 TOGETHER = (
     "tests/docs/test_facility_quick_start.py",
+    "tests/gateway/web/page/test_browser.py",
     "tests/interop/test_josev.py",
     "tests/interop/test_programs.py",
     "tests/gateway/web/page/test_browser.py",
@@ -42,6 +43,7 @@ WAITING = (
 )
 LONGEST = (  # in the order of the run; the peer's session timers need a core, so tests of one process run beside them
     "tests/interop/test_josev.py",
+    "tests/gateway/web/page/test_browser.py",
     "tests/gateway/energy",
     "tests/emulators/faults/test_world_faults.py",
     "tests/emulators/charger/test_chaos.py",

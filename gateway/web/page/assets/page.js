@@ -12,7 +12,8 @@
     setInterval(() => { if (Date.now() - received > QUIET_MS) show(); }, 1000);
   }
 
-  const DASHES = [[], [10, 5], [3, 3], [12, 4, 3, 4]];
+  const DASHES = [[], [10, 5], [3, 3], []]; // as in the legend, so that no line is known by its colour alone
+  const WIDTHS = [2, 2, 2, 5];
   const HEIGHT = 240;
 
   function colours() {
@@ -44,7 +45,7 @@
     const font = `14px ${getComputedStyle(document.body).fontFamily}`;
     const series = chart.lines.map((line, index) => ({
       stroke: colour(`--line-${index % DASHES.length + 1}`),
-      width: 2,
+      width: WIDTHS[index % WIDTHS.length],
       dash: DASHES[index % DASHES.length],
       paths: line.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
       points: { show: false },

@@ -30,14 +30,14 @@ class RunningPage:
     def url(self) -> str:
         return str(self.http.base_url).rstrip("/")
 
-    def evse(self, name: str = "CP1-1", vehicle: str = "leaf") -> None:
+    def evse(self, name: str = "CP1-1", vehicle: str = "leaf", power_w: float = -2200.0, soc_pct: float = 64.0) -> None:
         """Report an EVSE with a car in session that can charge and discharge."""
         station, (report, at) = name.rpartition("-")[0], (self.gateway.service.report, self.gateway.clock.now())
         report(event.StationConnected(station, at, "ocpp2.1", "v", "m"))
         report(event.EvseDescribed(name, station, at, event.PowerLimits(11_000, 11_000), True))
         report(event.PlugChanged(name, at, event.PlugState.OCCUPIED))
         report(event.SessionStarted(name, at, "s1", vehicle))
-        self.metered(-2200.0, name=name)
+        self.metered(power_w, soc_pct, name)
 
     def input(self, kind: str, **body: Any) -> None:
         """Send an input as the facility does."""
@@ -62,7 +62,7 @@ class RunningPage:
 
 @asynccontextmanager
 async def running_page(
-    folder: Path, store: Store | None = None, tables: dict[str, Any] | None = None, **web: Any
+    folder: Path, store: Store | None = None, tables: dict[str, Any] | None = None, within_s: float = 100, **web: Any
 ) -> AsyncIterator[RunningPage]:
     """Run a gateway; `web` changes its `[web]` table, `tables` replaces others."""
     (folder / "operator").write_text(OPERATOR + "\n")
@@ -79,7 +79,7 @@ async def running_page(
         },
         folder,
     )
-    async with asyncio.timeout(100), gateway(config, Parts(store=store or MemoryStore())) as running:
+    async with asyncio.timeout(within_s), gateway(config, Parts(store=store or MemoryStore())) as running:
         base = f"http://127.0.0.1:{running.web_port}"
         async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False) as http:
             yield RunningPage(running, http)

@@ -7,8 +7,10 @@ those that end a gateway. With V2X_DRAW=1 the pictures of the documents are take
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,8 +19,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from emulators.charger.station.power_path import CarPowerPath
+from emulators.charger.station.run import Options, make
+from emulators.ev.car import Car
+from emulators.ev.profile import load
+from gateway.model.command import Channel, Submission, Verb
 from gateway.model.energy_state import MainSwitch, Phase
 from gateway.model.event import NeedsStated, PowerLimits, VehicleNeeds
+from gateway.model.result import Status
 from gateway.web.page.readouts import VIEWS
 from tests.drawings import DOCS
 from tests.gateway.web.page.running_page import RunningPage, running_page
@@ -81,31 +89,39 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningPage]:
-    """A shelter on the grid, with a plan, and vehicles at two EVSEs."""
-    async with running_page(tmp_path_factory.mktemp("page"), tables=SHELTER) as running:
-        fill(running)
+    """A shelter on the grid with a plan, and an emulated station with two vehicles."""
+    async with running_page(tmp_path_factory.mktemp("page"), tables=SHELTER, within_s=600) as running:
+        prices(running)
+        inputs(running)
+        url = f"ws://127.0.0.1:{running.gateway.ocpp_port}/ocpp"
+        charger = await make(Options(url, evses=2, meter_interval_s=1.0))
+        tasks = [asyncio.create_task(charger.run()), asyncio.create_task(measured(running))]
+        cars = ((1, "leaf-40", 64.0), (2, "outlander-20", 81.0))
+        for number, profile, soc_pct in cars:
+            path = charger.power_paths[number - 1]
+            assert isinstance(path, CarPowerPath)
+            now = charger.station.clock.now()
+            car = Car(load(profile), soc_pct, name=profile, departure_at=now + (9 + number) * 3600)
+            charger.station.plug_in(number, path.plug(car, now))
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            ready = running.gateway.service.states(["CP1-1", "CP1-2"])
+            if sum(one.soc_pct is not None and one.available.max_discharge_w > 0 for one in ready) == len(cars):
+                break
         plan(running)
-        measuring = asyncio.create_task(measured(running))
         yield running
-        measuring.cancel()
+        await charger.stop()
+        for task in tasks:
+            task.cancel()
 
 
-def fill(page: RunningPage) -> None:
-    """Report what a shelter of the evening reports."""
+def prices(page: RunningPage) -> None:
+    """Send the prices of two days."""
     wall = page.gateway.clock.wall()
     begin = wall - wall % 3600 - 6 * 3600
-    prices = (24, 22, 21, 20, 20, 22, 26, 31, 38, 41, 40, 36, 30, 27, 25, 24)
-    hours = [
-        {"start": begin + h * 3600, "duration_s": 3600, "import_per_kwh": prices[h % len(prices)]} for h in range(40)
-    ]
+    day = (24, 22, 21, 20, 20, 22, 26, 31, 38, 41, 40, 36, 30, 27, 25, 24)
+    hours = [{"start": begin + h * 3600, "duration_s": 3600, "import_per_kwh": day[h % len(day)]} for h in range(40)]
     page.input("price", currency="JPY", prices=hours)
-    inputs(page)
-    for number, (vehicle, soc_pct) in enumerate((("leaf", 64.0), ("outlander", 81.0)), 1):
-        name = f"CP{number}-1"
-        page.evse(name, vehicle)
-        page.metered(-2200.0 if number == 1 else 0.0, soc_pct, name)
-        needs = VehicleNeeds(PowerLimits(6000, 6000), True, departure=wall + (9 + number) * 3600, target_soc_pct=85.0)
-        page.gateway.service.report(NeedsStated(name, page.gateway.clock.now(), needs))
 
 
 def inputs(page: RunningPage, present: bool = True, is_open: bool = False) -> None:
@@ -155,13 +171,9 @@ async def test_live_values_arrive_even_if_the_extension_loads_late(browser: Brow
     await tab.route("**/hx-sse.min.js", late)
     await tab.goto(page.url + "/now")
     await tab.focus("button[value='CP1-1']")
-    for power_w, text in (
-        (-3300.0, "discharging 3.3 kW"),
-        (-4400.0, "discharging 4.4 kW"),
-        (0.0, "in session · no power"),
-    ):
-        page.metered(power_w)
-        await tab.wait_for_selector(f"#evse-1 >> text={text}", timeout=10_000)
+    for power_w in (3300.0, 2400.0):
+        await discharge(page, power_w)
+        await tab.wait_for_selector(f"#evse-1 >> text=discharging {power_w / 1000} kW", timeout=15_000)
     assert await tab.evaluate("document.activeElement.value") == "CP1-1"  # the focus stays
     assert await tab.is_hidden("#stale")
     assert complaints == []
@@ -171,17 +183,25 @@ async def test_live_values_arrive_even_if_the_extension_loads_late(browser: Brow
 async def test_a_tab_in_the_background_frees_its_connection(browser: Browser, page: RunningPage) -> None:
     """Browsers open six connections to a host: hidden tabs must not hold them."""
     tab, _ = await opened(browser, page, "/now")
-    page.metered(-1100.0)
+    await discharge(page, 1100.0)
     await tab.wait_for_selector("#evse-1 >> text=discharging 1.1 kW")
     show = "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
     show += " document.dispatchEvent(new Event('visibilitychange')); }"
     await tab.evaluate(show, True)
-    page.metered(-2100.0)
-    await asyncio.sleep(1.5)
+    await discharge(page, 2100.0)
+    await asyncio.sleep(3)
     assert "discharging 1.1 kW" in await tab.inner_text("#evse-1")
     await tab.evaluate(show, False)
     await tab.wait_for_selector("#evse-1 >> text=discharging 2.1 kW")
     await tab.context.close()
+
+
+async def discharge(page: RunningPage, power_w: float) -> None:
+    """Command a discharge of CP1-1 as a facility does."""
+    body = {"id": f"{power_w:g} at {time.monotonic()}".replace(" ", "-"), "power_w": power_w, "lease_s": 600.0}
+    submission = Submission("CP1-1", Verb.DISCHARGE, json.dumps(body).encode(), Channel.MQTT)
+    result = await page.gateway.service.submit(submission)
+    assert result.status is Status.ACCEPTED, result
 
 
 async def test_values_of_a_gateway_that_has_stopped_are_marked_as_old(browser: Browser, tmp_path: Path) -> None:
@@ -223,7 +243,8 @@ async def test_a_command_and_a_stop_by_keyboard(browser: Browser, page: RunningP
     await reach("Discharge CP1-1 now")
     await tab.keyboard.press("Enter")
     await tab.wait_for_url("**/command/*")
-    assert "Discharge, CP1-1" in await tab.inner_text("main")
+    await tab.wait_for_selector("text=Discharge, CP1-1: achieved", timeout=20_000)  # by itself
+    assert "The meter shows the power." in await tab.inner_text("main")
     await tab.goto(page.url + "/now")
     await reach("Stop all vehicles")
     await tab.keyboard.press("Enter")
@@ -280,13 +301,17 @@ async def test_accessibility_rules_and_phones(
 async def test_the_pictures_of_the_documents(browser: Browser, page: RunningPage, tmp_path: Path) -> None:
     """Taken in each run; with V2X_DRAW=1 into the documents."""
     folder = DOCS / "pictures" if os.environ.get("V2X_DRAW") == "1" else tmp_path
-    page.metered(-2200.0)
-    await picture(browser, page, "/now", folder / "page-now.png", "discharging 2.2 kW", viewport=DESK)
+    await discharge(page, 2200.0)
+    await picture(browser, page, "/now", folder / "page-now.png", "· discharging 2.2 kW", viewport=DESK)
     await picture(browser, page, "/plan", folder / "page-plan.png", "CP1-1: lowest", viewport=DESK)
     phone = {"viewport": PHONE, "locale": "de", "color_scheme": "dark"}
-    await picture(browser, page, "/now", folder / "page-phone.png", "entlädt mit 2,2 kW", **phone)
+    await picture(browser, page, "/now", folder / "page-phone.png", "· entlädt mit 2,2 kW", **phone)
     async with running_page(tmp_path, tables=SHELTER) as shelter:
-        fill(shelter)
+        inputs(shelter)
+        for name, vehicle, power_w, soc_pct in (("CP1-1", "leaf-40", -2200.0, 64.0), ("CP2-1", "outlander", 0.0, 81.0)):
+            shelter.evse(name, vehicle, power_w, soc_pct)
+            needs = VehicleNeeds(PowerLimits(6000, 6000), True)
+            shelter.gateway.service.report(NeedsStated(name, shelter.gateway.clock.now(), needs))
         await until_island(shelter)
         await picture(browser, shelter, "/outage", folder / "page-outage.png", "medical", viewport=DESK)
     explained = (DOCS / "page.md").read_text("utf-8")
