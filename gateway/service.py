@@ -42,7 +42,7 @@ from gateway.model.state import EvseState, Explanation, Happened, SiteState, Sit
 from gateway.model.station import Stations
 from gateway.store.journal import IdempotencyCache, Journal
 from gateway.store.store import Sample
-from gateway.views import EvseReading, PowerFlow, StateViews
+from gateway.views import EvseReading, PowerFlow, SiteSummary, StateViews
 from protocols.ports import Clock
 
 FLUSH_S = 2.0  # for the journal when the gateway stops
@@ -269,6 +269,10 @@ class GatewayService:
     def site_state(self) -> SiteState:
         """Return the site as one group."""
         return self._views.site_state()
+
+    def site_summary(self) -> SiteSummary:
+        """Return mode, inputs, energy state and the EVSEs in session."""
+        return self._views.site_summary()
 
     def power_flow(self) -> PowerFlow:
         """Return the measured powers of the site."""

@@ -13,6 +13,8 @@ from gateway.control.control_state import ActiveCommand, EvseControlState, EvseR
 from gateway.control.site_decision import SharedLimits, SiteDecision
 from gateway.energy.plan_outlook import PlanOutlook, plan_outlook
 from gateway.energy.service import EnergyService
+from gateway.model.command import SiteMode
+from gateway.model.energy_state import EnergyState
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.reason import Code, because
@@ -68,6 +70,16 @@ class PowerFlow:
     load_w: float | None
     storage_w: float | None
     vehicles_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSummary:
+    """The part of the site's state that no decision is made for, and the EVSEs with a vehicle in session, by name."""
+
+    mode: SiteMode
+    inputs: dict[str, InputState]
+    energy: EnergyState | None
+    in_session: tuple[str, ...]
 
 
 class StateViews:
@@ -191,16 +203,26 @@ class StateViews:
             lease_until=command.lease_wall if command else None,
             available=self._site_available(),
             evses=tuple(self._registry.names()),
-            inputs={
-                kind.value: InputState(
-                    freshness=site.inputs.freshness(kind, now).value,
-                    ts=site.inputs.readings[kind].value.ts if kind in site.inputs.readings else None,
-                )
-                for kind in InputKind
-            },
+            inputs=self._inputs(),
             energy=self._energy.state if self._energy is not None else None,
             ts=wall,
         )
+
+    def site_summary(self) -> SiteSummary:
+        """Return mode, inputs, energy state and the EVSEs in session."""
+        names = sorted(state.name for state in self._registry if state.evse.session is not None)
+        energy = self._energy.state if self._energy is not None else None
+        return SiteSummary(self._site.mode, self._inputs(), energy, tuple(names))
+
+    def _inputs(self) -> dict[str, InputState]:
+        inputs, now = self._site.inputs, self._clock.now()
+        return {
+            kind.value: InputState(
+                freshness=inputs.freshness(kind, now).value,
+                ts=inputs.readings[kind].value.ts if kind in inputs.readings else None,
+            )
+            for kind in InputKind
+        }
 
     def _site_available(self) -> Limits:
         shared = self._decision.shared()

@@ -89,7 +89,7 @@ def life(name: str, first: Result | None, final: Result | None, entries: list[En
 async def outage(sources: Sources, query: Query, t: Texts) -> Content:
     """Supply of the site without the grid: hours left, load tiers, vehicles, decisions."""
     service = sources.service
-    site = service.site_state()
+    site = service.site_summary()
     energy = site.energy
     tiers = [Tier(name, on, energy.autonomy_h.get(name)) for name, on in energy.tiers.items()] if energy else []
     off_grid = energy is not None and energy.phase in OFF_GRID
@@ -100,9 +100,7 @@ async def outage(sources: Sources, query: Query, t: Texts) -> Content:
     entries = await sources.entries(limit=EVENTS * 4)
     events = [one for one in reversed(entries or []) if one.step is Step.EVENT and one.cause == "decided"][:EVENTS]
     calls = energy.blue_switch.calls if energy is not None and energy.blue_switch is not None else ()
-    plugged = [one for one in service.states(site.evses[:MOST_EVSES]) if one.plugged]
     return {
-        "site": site,
         "energy": energy,
         "off_grid": off_grid,
         "tiers": tiers,
@@ -110,7 +108,7 @@ async def outage(sources: Sources, query: Query, t: Texts) -> Content:
         "last_off": supplied[-1] if supplied else None,
         "horizon_h": HORIZON_H,
         "calls": sorted(calls, key=lambda call: call.arrive_at),
-        "vehicles": plugged[:PER_PAGE],
+        "vehicles": service.states(site.in_session[:PER_PAGE]),
         "events": events,
         "readable": entries is not None,
         "now": sources.wall(),
@@ -120,7 +118,7 @@ async def outage(sources: Sources, query: Query, t: Texts) -> Content:
 async def plan(sources: Sources, query: Query, t: Texts) -> Content:
     """The look-ahead plan: charts, departures."""
     service, now = sources.service, sources.wall()
-    outlook, site = service.plan_outlook(), service.site_state()
+    outlook, site = service.plan_outlook(), service.site_summary()
     if outlook is None:
         return {"outlook": None, "site": site, "charts": [], "departures": [], "readable": True}
     charts, readable = await plan_view.charts(service, outlook, sources.past, now, t)
@@ -170,7 +168,7 @@ async def health(sources: Sources, query: Query, t: Texts) -> Content:
         "connected": connected,
         "known": known,
         "commands": service.commands_in_force(),
-        "inputs": service.site_state().inputs,
+        "inputs": service.site_summary().inputs,
         "now": sources.wall(),
     }
 

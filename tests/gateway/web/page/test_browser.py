@@ -176,6 +176,9 @@ async def test_live_values_arrive_even_if_the_extension_loads_late(browser: Brow
         await tab.wait_for_selector(f"#evse-1 >> text=discharging {power_w / 1000} kW", timeout=15_000)
     assert await tab.evaluate("document.activeElement.value") == "CP1-1"  # the focus stays
     assert await tab.is_hidden("#stale")
+    await tab.set_viewport_size(PHONE)
+    await tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert await tab.evaluate("document.querySelector('#stop button').getBoundingClientRect().top >= 0")
     assert complaints == []
     await tab.context.close()
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import re
 import socket
 import sqlite3
 import sys
@@ -35,7 +36,7 @@ from gateway.store.sql import SqlStore
 from gateway.store.store import MemoryStore
 from gateway.web import server
 from gateway.web.page import stream, texts
-from gateway.web.page.readouts import VIEWS
+from gateway.web.page.readouts import MESSAGES, VIEWS
 from gateway.web.page.stream import Streams
 from gateway.web.server import RequestTimeoutProtocol
 from tests.gateway.web.page.charging_page import charging_page, hidden, served
@@ -189,19 +190,49 @@ async def test_a_refusal_has_its_reason_in_words(tmp_path: Path) -> None:
         assert (await page.http.post("/command/preview", data={**given, "evse": "nobody"})).status_code == 404
 
 
+@pytest.mark.virtual_time
+async def test_messages_by_station_action_and_kind() -> None:
+    async with charging_page() as page:
+        await page.rig.sleep(30)
+
+        async def rows(query: str) -> list[str]:
+            text = await page.text(f"/messages{query}")
+            return re.findall(r"<tr><td>.*?</tr>", text)
+
+        everything = await rows("")
+        assert 20 < len(everything) <= MESSAGES
+        assert all("StatusNotification" in one for one in await rows("?action=StatusNotification"))
+        assert await rows("?station=cp1&action=StatusNotification") == await rows("?action=StatusNotification")
+        assert await rows("?station=absent") == await rows("?kind=error") == []
+        assert {"response" in one for one in await rows("?kind=result")} == {True}
+        form = await page.text("/messages?station=CP1&kind=result")
+        assert '<option value="result" selected>' in form
+        assert "view=messages&amp;station=CP1&amp;kind=result" in form  # its stream has the same filters
+
+
+@pytest.mark.virtual_time
+async def test_stations_with_their_vehicles() -> None:
+    async with charging_page() as page:
+        text = await page.text("/stations?q=cp")
+        assert re.search(r"<div>CP1-1: [^<]+, 80 %", text)
+        assert "connected" in text
+        assert "No station found." in await page.text("/stations?q=absent")
+
+
 async def test_a_thousand_evses() -> None:
     """The size of a view does not grow with the EVSEs, and its work grows linearly at most."""
-    calls = {}
+    calls: dict[int, dict[str, int]] = {}
     for number in (100, 1000):
         async with in_memory(number) as http:
-            for path in ("/now", "/now?part=20", "/now?part=999999999", "/outage", "/stations", "/health"):
+            for path in ("/now", "/now?part=20", "/now?part=999999999", *(f"/{name}" for name in VIEWS)):
                 answer = await http.get(path)
                 assert answer.status_code == 200
                 assert len(answer.content) < MAX_BYTES, path
             assert (await http.get("/now?part=2")).text.count("<article") == 50
             assert f"Page 1 of {number // 50}, {number} in total" in (await http.get("/now?part=x")).text
-            calls[number] = await calls_of(http, "/now")
-    assert calls[1000] < 10 * calls[100]
+            calls[number] = {name: await calls_of(http, f"/{name}") for name in VIEWS}
+    assert calls[1000]["now"] < 10 * calls[100]["now"]
+    assert max(calls[1000].values()) < 250_000  # less than 100 ms at 0.4 µs each
 
 
 @asynccontextmanager
