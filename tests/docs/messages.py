@@ -70,7 +70,7 @@ def _arguments(node: ast.AST, path: Path) -> list[ast.expr]:
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and _name(node.exc) in RAISED:
         return [*node.exc.args, *(one.value for one in node.exc.keywords)]
     if isinstance(node, ast.Call) and _name(node) in CALLED:
-        return list(node.args)
+        return node.args[1:] or node.args  # the first of several names the command or the HTTP status
     return [node.value] if path.name == "lint.py" and isinstance(node, ast.Yield) and node.value else []
 
 

@@ -75,11 +75,10 @@ def _commands(group: Any, context: Any) -> list[str]:
         rows = [one.get_help_record(inner) for one in command.params if one.param_type_name == "option"]
         if shown := [row for row in rows if row is not None and "--help" not in row[0]]:
             lines += ["| option | |", "|---|---|"]
-            lines += [f"| `{cell(option)}` | {cell(what)} |" for option, what in shown]
+            lines += [f"| `{_cell(option)}` | {_cell(what)} |" for option, what in shown]
             lines.append("")
     return lines
 
 
-def cell(text: str) -> str:
-    """Return a text for a cell of a table: one line, without bars of its own."""
+def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")

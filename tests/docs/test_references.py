@@ -16,7 +16,7 @@ from emulators.scenario import loading
 from emulators.site.facility import Facility
 from gateway.web.api import build
 from gateway.web.ports import StationAdmin, VehicleLending
-from tests.docs.test_drawings import cell
+from tests.docs.test_drawings import _cell as cell
 from tests.drawings import drawn
 from tests.peers import ROOT
 
