@@ -77,6 +77,7 @@ def test_a_query_of_the_dashboard_and_the_alerts_has_series(quick_start: Program
         try:
             quick_start.run(f'{publish} -t {root}/CP1-1/cmd/discharge -m \'{{"id": "q1", "power_w": 3000}}\'')
             quick_start.run(f'{publish} -t {root}/CP9-1/cmd/discharge -m \'{{"id": "q2", "power_w": 3000}}\'')
+            quick_start.run(f"{publish} -t homeassistant/status -m offline")  # counted as ignored
             empty = dict(QUERIES)
 
             def all_have_series() -> bool:
