@@ -85,7 +85,7 @@ def build(
 class AdminApi(FastAPI):
     """Application whose OpenAPI document has the first line of a route's description as its summary."""
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> Row:
         """Implement `FastAPI`."""
         document = super().openapi()
         for methods in document["paths"].values():
