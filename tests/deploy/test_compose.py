@@ -16,12 +16,21 @@ import gateway
 from gateway.cli import operator_actions
 from gateway.config import Config, host_and_port, load
 from tests.gateway.mqtt.facility import free_port
-from tests.peers import ROOT, program
+from tests.peers import ROOT, program, python_peer
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 MADE = {"admin-token", "mqtt-gateway", "mqtt-users", "station-cp1", "grafana-admin"}
+
+
+COMPOSE_SPEC = "compose-spec==0.2.1"  # parser of the Compose specification
+PARSE = """
+import json, sys, compose_spec
+parsed = compose_spec.PyCompose.from_json(sys.stdin.read())
+parsed.validate(), parsed.validate_volumes(), parsed.validate_secrets()
+print(" ".join(sorted(parsed.service_names())))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +51,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_services_are_those_of_the_documents() -> None:
     assert SERVICES.keys() == {"gateway", "mosquitto", "postgres", "prometheus", "grafana"}
     assert SERVICES["gateway"]["image"].endswith(f":{gateway.__version__}")
+
+
+def compose_services(document: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run the parser on a document; it prints the services."""
+    python = python_peer("compose-spec", COMPOSE_SPEC)
+    return subprocess.run(
+        [python, "-c", PARSE], input=json.dumps(document), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.peer
+def test_the_file_follows_the_compose_specification() -> None:
+    assert compose_services(COMPOSE).stdout.split() == sorted(SERVICES)
+    misspelt = {**COMPOSE, "services": {**SERVICES, "gateway": {**SERVICES["gateway"], "mem_limits": "2g"}}}
+    assert "mem_limits" in compose_services(misspelt).stderr
 
 
 @pytest.mark.parametrize("name", SERVICES)
