@@ -22,8 +22,10 @@ import gateway
 from emulators.scenario import loading
 from gateway.blue_switch import agreement_file
 from gateway.cli.main import app
-from gateway.config import from_table
+from gateway.config import Config, from_table
+from gateway.energy.settings import EnergySection
 from gateway.model.command import Channel, Malformed, Submission, parse
+from gateway.model.energy_state import EnergyState
 from protocols.ocpp.vendor import VendorProfile
 from tests.docs.pages import PAGES, Block, all_blocks, shell_lines
 from tests.docs.test_references import operations
@@ -32,6 +34,7 @@ from tests.peers import ROOT
 COMMANDS: Any = typer.main.get_command(app)
 MAKE = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 SHELL = [block for block in all_blocks("sh", "") if block.page.name != "exi.md"]
+FILES = {"py", "md", "toml"}  # what follows the dot in the name of a file
 LINES = [(str(block), line) for block in SHELL for line in shell_lines(block)]
 
 
@@ -128,3 +131,17 @@ def test_files_of_deploy_exist(place: str, line: str) -> None:
     files = re.findall(r"(?<![\w/])deploy/[\w./-]+", line)
     written = {"deploy/secrets", "deploy/.env"}
     assert [one for one in files if one not in written and not (ROOT / one).exists()] == [], place
+
+
+def test_configuration_keys_in_the_text_exist() -> None:
+    """Keys such as `ocpp.listen`; `energy` is also a member of the site's state."""
+    sections = {name: field.annotation for name, field in Config.model_fields.items()}
+    known = {name: {*getattr(one, "model_fields", ()), *getattr(one, "renamed", ())} for name, one in sections.items()}
+    known["energy"] = {*EnergySection.model_fields, *EnergyState.model_fields}
+    unknown = {
+        f"{page.name}: {section}.{key}"
+        for page in PAGES
+        for section, key in re.findall(r"`([a-z_]+)\.([a-z_0-9]+)", page.read_text(encoding="utf-8"))
+        if section in known and key not in known[section] and key not in FILES
+    }
+    assert unknown == set()
