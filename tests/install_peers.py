@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.deploy import test_compose
 from tests.fuzz import autobahn, test_admin_api_fuzz, test_ocpp_port_fuzz
 from tests.gateway.web.page import test_browser
 from tests.interop import josev, test_asyncapi, test_home_assistant, test_node_red, test_ocpp_rpc, test_ocpp_ws_cli
@@ -27,6 +28,7 @@ INSTALLS: tuple[Callable[[], object], ...] = (
     test_ocpp_rpc.project,
     test_asyncapi.project,
     test_browser.axe,
+    test_compose.parser,
 )
 
 

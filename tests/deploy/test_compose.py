@@ -53,11 +53,15 @@ def test_the_services_are_those_of_the_documents() -> None:
     assert SERVICES["gateway"]["image"].endswith(f":{gateway.__version__}")
 
 
+def parser() -> Path:
+    """Return the interpreter of the environment of the parser."""
+    return python_peer("compose-spec", COMPOSE_SPEC)
+
+
 def compose_services(document: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     """Run the parser on a document; it prints the services."""
-    python = python_peer("compose-spec", COMPOSE_SPEC)
     return subprocess.run(
-        [python, "-c", PARSE], input=json.dumps(document), capture_output=True, text=True, timeout=60, check=False
+        [parser(), "-c", PARSE], input=json.dumps(document), capture_output=True, text=True, timeout=60, check=False
     )
 
 
