@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 import yaml
 
 import gateway
 from gateway.cli import operator_actions
+from gateway.cli.main import app
 from gateway.config import Config, host_and_port, load
 from tests.gateway.mqtt.facility import free_port
 from tests.peers import ROOT, program, python_peer
@@ -165,6 +167,14 @@ def test_the_image_copies_what_exists() -> None:
     for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
         assert [one for one in sources.split() if not (ROOT / one).exists()] == []
     assert re.search(r"^USER v2x$", text, re.MULTILINE)
+
+
+def test_the_health_check_of_the_image_is_a_command() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    words = json.loads(re.search(r"^HEALTHCHECK .*?CMD (\[.+?\])$", text, re.MULTILINE | re.DOTALL)[1])  # type: ignore[index]
+    command = typer.main.get_command(app).commands[words[1]]  # type: ignore[attr-defined]
+    assert command.make_context(words[1], words[2:]).params["live"] is True
+    assert words[-1] == str(Path(SERVICES["gateway"]["volumes"][0].split(":")[1]))
 
 
 @pytest.mark.peer

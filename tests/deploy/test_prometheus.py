@@ -42,7 +42,7 @@ def test_the_unit_test_of_the_rules_passes() -> None:
 def test_every_alert_is_silent_in_one_case_and_fires_in_another() -> None:
     names = {rule["alert"] for rule in RULES}
     silent, firing = (
-        {one["alertname"]: bool(one.get("exp_alerts")) for one in case["alert_rule_test"]} for case in CASES
+        {one["alertname"]: bool(one.get("exp_alerts")) for one in case["alert_rule_test"]} for case in CASES[:2]
     )
     assert silent == dict.fromkeys(names, False)
     assert firing == dict.fromkeys(names, True)

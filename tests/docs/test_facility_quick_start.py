@@ -27,6 +27,11 @@ QUERIES = [
     for panel in DASHBOARD["panels"]
     for target in panel["targets"]
 ]
+GRID = """
+while sleep 2; do
+    mosquitto_pub -p PORT -t v2x/1/shelter-1/site/input/grid -m '{"power_w": 1000, "present": true, "ts": '$(date +%s)'}'
+done
+"""
 
 pytestmark = pytest.mark.peer
 
@@ -50,6 +55,8 @@ def quick_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
                 "a station", lambda: any(one["connection"] == "connected" for one in published(started, "state"))
             )
             started.start(ev, "--json")
+            (folder / "grid.sh").write_text(GRID.replace("PORT", str(broker.port)))
+            started.start("bash grid.sh")
             yield started
 
 
