@@ -27,9 +27,10 @@ QUERIES = [
     for panel in DASHBOARD["panels"]
     for target in panel["targets"]
 ]
-GRID = """
+GRID = r"""
 while sleep 2; do
-    mosquitto_pub -p PORT -t v2x/1/shelter-1/site/input/grid -m '{"power_w": 1000, "present": true, "ts": '$(date +%s)'}'
+    mosquitto_pub -p PORT -t v2x/1/shelter-1/site/input/grid \
+        -m '{"power_w": 1000, "present": true, "ts": '$(date +%s)'}'
 done
 """
 
