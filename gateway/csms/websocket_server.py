@@ -94,8 +94,8 @@ class WebSocketServer:
     async def _close(self, servers: Sequence[Server]) -> None:
         """Close all connections; a peer that does not read delays it by at most `CLOSE_WITHIN`."""
         closing = []
-        for handshakes in self._handshakes:
-            handshakes.close()
+        for port in self._handshakes:
+            port.close()
         for server in servers:
             server.close()
             closing.append(asyncio.ensure_future(server.wait_closed()))
@@ -157,9 +157,9 @@ class WebSocketServer:
         """Return what makes a connection, of a port with TLS where there is a context."""
         if context is None:
             return partial(RatedConnection, addresses=self._addresses)
-        handshakes = TlsHandshakes(context)
-        self._handshakes.append(handshakes)
-        return partial(TlsConnection, addresses=self._addresses, handshakes=handshakes)
+        port = TlsHandshakes(context)
+        self._handshakes.append(port)
+        return partial(TlsConnection, addresses=self._addresses, handshakes=port)
 
     async def _connected(self, connection: ServerConnection) -> None:
         assert connection.request is not None
