@@ -54,7 +54,7 @@ def run(folder: Path, seconds: int, *options: str) -> None:
         try:
             while b'"connected":true' not in gateway.get("/admin/v1/stations/CP1"):
                 time.sleep(0.1)
-            program = [python.with_name("schemathesis"), "--config-file", folder / "schemathesis.toml", "run"]
+            program = [python, "-m", "schemathesis.cli", "--config-file", folder / "schemathesis.toml", "run"]
             done = subprocess.run(
                 [
                     *map(str, program),
