@@ -94,8 +94,8 @@ class WebSocketServer:
     async def _close(self, servers: Sequence[Server]) -> None:
         """Close all connections; a peer that does not read delays it by at most `CLOSE_WITHIN`."""
         closing = []
-        for port in self._handshakes:
-            port.close()
+        for turns in self._handshakes:
+            turns.close()
         for server in servers:
             server.close()
             closing.append(asyncio.ensure_future(server.wait_closed()))
@@ -157,9 +157,9 @@ class WebSocketServer:
         """Return what makes a connection, of a port with TLS where there is a context."""
         if context is None:
             return partial(RatedConnection, addresses=self._addresses)
-        port = TlsHandshakes(context)
-        self._handshakes.append(port)
-        return partial(TlsConnection, addresses=self._addresses, handshakes=port)
+        turns = TlsHandshakes(context)
+        self._handshakes.append(turns)
+        return partial(TlsConnection, addresses=self._addresses, handshakes=turns)
 
     async def _connected(self, connection: ServerConnection) -> None:
         assert connection.request is not None
@@ -327,9 +327,9 @@ def _quiet_logger() -> logging.Logger:
 
 def _without_traceback(record: logging.LogRecord) -> bool:
     cause = record.exc_info[1] if record.exc_info else None
-    # websockets cannot encode its answer to a header that is not ASCII
-    if cause is not None and ("handshake" in record.getMessage() or isinstance(cause, UnicodeEncodeError)):
-        if getattr(getattr(record, "websocket", None), "request", None) is not None:
+    unanswered = isinstance(cause, UnicodeEncodeError)  # websockets cannot encode its answer to a header not in ASCII
+    if cause is not None and (unanswered or "handshake" in record.getMessage()):
+        if not unanswered and getattr(getattr(record, "websocket", None), "request", None) is not None:
             return False
         record.msg, record.args = "%s: %s", (record.getMessage(), cause)
         record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"

@@ -59,7 +59,7 @@ class MqttConnection:
         self._random = random.Random(seed)
         self._lost_at: float | None = None
         self._was_linked = False
-        self.trouble: str | None = None  # why there is no link
+        self.trouble: str | None = None  # why there is no link, as last published
         self.connected = asyncio.Event()
         self.counts: Counter[str] = Counter()  # messages without effect, and defects, for the metrics
         may_exist = may_exist or service.may_exist

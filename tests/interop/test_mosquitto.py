@@ -170,10 +170,9 @@ async def test_a_refusal_is_logged_once_and_is_a_security_event(
         async with home(url=broker.url, username="gw1", password_file=tmp_path / "secret") as (running, _):
             await asyncio.sleep(4)  # at least three attempts of each link
             assert "authori" in (running.mqtt.trouble or "").lower()
-            assert [one.message for one in caplog.records if "no link to the broker" in one.message] == [
-                f"no link to the broker, which is tried again: {running.mqtt.trouble}"
-            ]
-            assert len([one for one in caplog.records if one.name == "v2x.mqtt"]) == 3  # one line for each link
+            lines = [one.message for one in caplog.records if one.levelname == "WARNING"]
+            assert sum("no link to the broker" in one.lower() for one in lines) == 1
+            assert len([one for one in caplog.records if one.name == "v2x.mqtt"]) == 2  # of the two other links
             await running.journal.flush()
             entries = await running.service.entries()
             found = [one for one in entries if one.cause == "security"]
