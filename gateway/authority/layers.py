@@ -13,17 +13,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from gateway.authority.grid_limits import HELD, loss_of_mains
 from gateway.authority.priority import Bound, DeadBand, Decision, same_direction
 from gateway.authority.soc_floors import NO_FLOOR, Floor, below_v2x_window, floor_bound, taper_bound
 from gateway.model.command import POWER_VERBS, Verb
-from gateway.model.event import PlugState
+from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Layer
 from gateway.model.site import Site, SitePolicy
 
+KEPT = 4096  # bounds of so many different states of stations and vehicles
 CHARGE_MARGIN = 0.85  # of the full charge power, for the time needed to charge
 REFUSED = frozenset(
     {
@@ -112,7 +114,12 @@ def idle_bound(policy: SitePolicy) -> Bound | None:
 
 def hardware_bounds(evse: Evse) -> list[Bound]:
     """Return the bounds of the station and of the vehicle, in this order."""
-    return [*_station(evse), *_vehicle(evse)]
+    in_session = evse.session is not None
+    station = _station(evse.connected, in_session, evse.fault, evse.can_discharge, evse.why_not, evse.limits)
+    needs = evse.needs
+    if needs is not None:
+        return [*station, *_vehicle(needs.limits, needs.bidirectional, needs.energy_transfer)]
+    return [*station, UNSTATED] if in_session else [*station]
 
 
 def hardware_power(evse: Evse) -> tuple[float, float]:
@@ -145,43 +152,48 @@ def dead_band(evse: Evse) -> DeadBand:
     )
 
 
-def _station(evse: Evse) -> list[Bound]:
+UNSTATED = Bound(
+    Layer.VEHICLE,
+    low_w=0.0,
+    code=Code.CHARGING_ONLY,
+    text="The vehicle has not stated its limits, so it is not discharged.",
+)
+
+
+@lru_cache(maxsize=KEPT)  # decided on each second, and changed with a session only
+def _station(
+    connected: bool, in_session: bool, fault: str | None, can_discharge: bool, why_not: str, limits: PowerLimits | None
+) -> tuple[Bound, ...]:
     bounds = []
-    if not evse.connected:
+    if not connected:
         bounds.append(Bound(Layer.STATION, 0.0, 0.0, Code.OFFLINE, "The station is not connected."))
-    elif evse.session is None:
+    elif not in_session:
         bounds.append(Bound(Layer.STATION, 0.0, 0.0, Code.NO_SESSION, "No vehicle is in a session at this EVSE."))
-    if (fault := evse.fault) is not None:
+    if fault is not None:
         bounds.append(Bound(Layer.STATION, 0.0, 0.0, Code.FAULT, f"The station reports a fault: {fault}."))
-    if not evse.can_discharge:
-        why = evse.why_not or "The station cannot discharge a vehicle."
+    if not can_discharge:
+        why = why_not or "The station cannot discharge a vehicle."
         bounds.append(Bound(Layer.STATION, low_w=0.0, code=Code.CHARGING_ONLY, text=why))
-    if evse.limits is not None:
-        discharge_w = evse.limits.max_discharge_w if evse.can_discharge else 0.0
-        charge_w = evse.limits.max_charge_w
+    if limits is not None:
+        discharge_w, charge_w = limits.max_discharge_w if can_discharge else 0.0, limits.max_charge_w
         text = f"The station supports {discharge_w:.0f} W of discharge and {charge_w:.0f} W of charge."
         bounds.append(Bound(Layer.STATION, 0.0 - discharge_w, max(0.0, charge_w), Code.STATION_LIMIT, text))
-    return bounds
+    return tuple(bounds)
 
 
-def _vehicle(evse: Evse) -> list[Bound]:
-    needs = evse.needs
-    if needs is None:
-        if evse.session is None:
-            return []
-        text = "The vehicle has not stated its limits, so it is not discharged."
-        return [Bound(Layer.VEHICLE, low_w=0.0, code=Code.CHARGING_ONLY, text=text)]
-    discharge_w = max(0.0, needs.limits.max_discharge_w) if needs.bidirectional else 0.0
-    charge_w = max(0.0, needs.limits.max_charge_w)
-    code = Code.VEHICLE_LIMIT if needs.bidirectional else Code.CHARGING_ONLY
+@lru_cache(maxsize=KEPT)
+def _vehicle(limits: PowerLimits, bidirectional: bool, energy_transfer: str) -> tuple[Bound, Bound]:
+    discharge_w = max(0.0, limits.max_discharge_w) if bidirectional else 0.0
+    charge_w = max(0.0, limits.max_charge_w)
+    code = Code.VEHICLE_LIMIT if bidirectional else Code.CHARGING_ONLY
     text = f"The vehicle allows {discharge_w:.0f} W of discharge."
-    if not needs.bidirectional:
-        text = f"The vehicle is in a session that can only charge ({needs.energy_transfer})."
+    if not bidirectional:
+        text = f"The vehicle is in a session that can only charge ({energy_transfer})."
     allows = f"The vehicle allows {charge_w:.0f} W of charge."
-    return [
+    return (
         Bound(Layer.VEHICLE, low_w=0.0 - discharge_w, code=code, text=text),
         Bound(Layer.VEHICLE, high_w=charge_w, code=Code.VEHICLE_LIMIT, text=allows),
-    ]
+    )
 
 
 # needs of the vehicle -------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -40,6 +41,7 @@ TAPER_S = 60.0  # for which energy above the floor (or below the ceiling) lasts 
 LEAST_W = 100.0  # with which the last of it flows: otherwise the floor would never be reached
 TAPER_PCT, FULL_PCT = 5.0, 1.0  # below the ceiling, in an island: from the first on less, from the second on nothing
 UNKNOWN_ENERGY_WH = 5000.0  # counted for a battery of unknown energy: a small one, half full
+KEPT = 4096  # floors of so many different vehicles
 TRIP_MARGIN = 0.2  # added to the energy of a trip: roads may be closed
 
 
@@ -120,7 +122,7 @@ def floors_of(
     `agreed_pct`: of the vehicle's lending agreement; `of_vehicle` False: without those of the vehicle and of its EVSE.
     """
     policy, capacity = site.policy, capacity_of(evse, site.policy)
-    found = [Floor(policy.min_soc_pct, "the site's floor")]
+    found = [_site_floor(policy.min_soc_pct)]
     own = reserve if reserve is not None and of_vehicle else Reserve()
     for source, pct, energy_wh, of_site in (
         ("the site's commanded reserve", site.reserve_pct, site.reserve_wh, True),
@@ -141,6 +143,12 @@ def floors_of(
     return tuple(found)
 
 
+@lru_cache(maxsize=KEPT)
+def _site_floor(pct: float) -> Floor:
+    return Floor(pct, "the site's floor")
+
+
+@lru_cache(maxsize=KEPT)
 def vehicle_floors(own_pct: float, trip_wh: float, capacity_wh: float) -> tuple[Floor, Floor]:
     """Return the floor that a vehicle's owner sets, and that of its trip home (energy in the battery, with margin)."""
     return Floor(own_pct, "the owner's floor"), _trip_floor(trip_wh, capacity_wh)
