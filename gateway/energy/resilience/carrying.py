@@ -1,6 +1,6 @@
-"""Sources that supply an island by themselves: recognised by what is measured, whatever they are said to be capable of.
+"""Sources that supply an island by themselves: recognised by what is measured, whatever capability is declared.
 
-A charger may form an island by its own hardware although nothing reports that it can: OCPP 1.6 and 2.0.1 have no
+A charger may form an island by its own hardware although no capability is reported: OCPP 1.6 and 2.0.1 have no
 discharge, and of a station of 2.1 the capability may be undeclared. While the main switch is confirmed open and the
 site has a voltage, a discharge that was not ordered shows it. Such a source is the source of the island; it is
 remembered until the site is on the grid again, as with surplus PV its vehicle is charged.
@@ -27,9 +27,9 @@ class Carrying:
     def update(self, view: View, opened: float | None, forming: str | None, able: Collection[str]) -> View:
         """Return the view with the discharge power of these sources.
 
-        `opened`: when the main switch opened (Unix time), None while it is not open. `able`: EVSEs that can form an
-        island as configured; what one of them supplies is no surprise if it can be discharged. Beside such a source
-        `forming` what another one supplies shows nothing.
+        `opened`: when the main switch opened (Unix time), None while it is not open. `able`: EVSEs that are configured
+        to form an island; one of them is recognised only where it cannot be discharged by order. Beside such a source
+        `forming`, a discharge of another EVSE proves nothing.
         """
         if opened is None:
             self.seen_w.clear()

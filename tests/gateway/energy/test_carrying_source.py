@@ -81,7 +81,7 @@ def test_a_station_without_discharge_that_carries_the_island_is_its_source(ocpp:
 
 
 class SelfCarrying:
-    """A site whose charger, said to be unable to discharge, supplies it whenever the main switch is open."""
+    """A site whose charger declares no discharge, and supplies it whenever the main switch is open."""
 
     def __init__(self, rig: ServiceRig, load_w: float = 1000.0) -> None:
         self.rig, self.load_w, self.present, self.open, self.loads = rig, load_w, True, False, True
