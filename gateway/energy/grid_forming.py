@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
-from gateway.energy.resilience.island import BY_HAND
+from gateway.energy.resilience.phase import BY_HAND
 from gateway.model.energy_state import FormingBy, GridFormingState
 from gateway.model.station import Answer, GridFormingStations, Outcome, OutcomeCode, Stations
 from protocols.ports import Clock

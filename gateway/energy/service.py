@@ -250,8 +250,7 @@ class EnergyService:
         if before_w is None or sent_w is None or abs(before_w - sent_w) >= SAME_W:
             since = now if sent_w is not None and before_w is not None else -math.inf
             self._sent[evse.name] = (sent_w, since)
-        settled_at = since + SETTLE_S
-        measured = evse.metered_at is not None and now - evse.metered_at <= METER_S and evse.metered_at >= settled_at
+        measured = evse.metered_at is not None and evse.metered_at >= max(now - METER_S, since + SETTLE_S)
         return Car(
             evse.name,
             charge_w,

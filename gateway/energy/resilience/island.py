@@ -29,12 +29,13 @@ from gateway.energy.resilience.phase import (
     Orders,
     Phase,
     Source,
+    adopted,
+    no_source,
 )
 from gateway.model.energy_state import GridStatus
 
 START_AGAIN_S = 12.0  # for a start after a collapse
 SHORTEST_PAUSE_S = 10.0  # after a start that failed
-BY_HAND = "The gateway cannot set its power: to end its supply, unplug its vehicle or switch the charger off."
 
 
 @dataclass(slots=True)
@@ -108,9 +109,9 @@ class Island:
         share = 1.0
         if self.phase is Phase.RETURNING:
             share = return_share(inputs.now - self._entered, self.settings.ramp_s)
-        switch = "open" if self.phase in OPEN_SWITCH else "closed" if self.phase in CLOSED_SWITCH else ""
-        if switch == "open" and not inputs.reported and not self._commanded:
-            switch = ""  # the switchgear may have reconnected the site since: an old order would make it dark
+        switch = "closed" if self.phase in CLOSED_SWITCH else ""
+        if self.phase in OPEN_SWITCH and (inputs.reported or self._commanded):  # else it may have reconnected since
+            switch = "open"
         return Orders(self.phase, switch, self.forming, share)
 
     def _go(self, phase: Phase, code: EnergyCode, text: str) -> None:
@@ -162,10 +163,7 @@ class Island:
         if source is None:
             return False
         self.forming, self.formed_before = source.name, None
-        text = f"The switch is open and the island is energised: it continues, and {source.name} forms it."
-        if source.carries:
-            text = f"{source.name} supplies the island by itself, as its meter shows, and is its source now. {BY_HAND}"
-        self._go(Phase.ISLAND, "island_adopted", text)
+        self._go(Phase.ISLAND, "island_adopted", adopted(source))
         return True
 
     def _awaits(self, inputs: IslandInputs) -> bool:
@@ -238,17 +236,12 @@ class Island:
             self._go(Phase.STARTING, "black_start", text)
         elif not self._late and self._choose(inputs, waiting=True) is None:
             self._late = True
-            text = "No source can form an island: no capable vehicle or storage is above its floor."
-            if carrying := next((one.name for one in inputs.sources if one.carries), None):
-                text = f"{carrying} has reached its floor and still supplies the island by itself. {BY_HAND}"
-            self._report("no_source", text)
+            self._report("no_source", no_source(inputs.sources))
 
     def _choose(self, inputs: IslandInputs, first: str | None = None, *, waiting: bool = False) -> Source | None:
         """Return the source to form the island: `first`, the rotation's, the storage, else the fullest vehicle.
 
-        One that supplies the island by itself comes before all others, which could only be a second source beside it.
-
-        `waiting`: also one whose next attempt is due later.
+        One that supplies the island by itself comes first. `waiting`: also one whose next attempt is due later.
         """
         able = [
             one

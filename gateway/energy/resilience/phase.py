@@ -10,6 +10,7 @@ from gateway.model.energy_state import Phase as Phase
 
 FORMING = frozenset({Phase.STARTING, Phase.ISLAND, Phase.SYNCHRONISING})
 OPEN_SWITCH = frozenset({Phase.OPENING, Phase.DARK, Phase.STARTING, Phase.ISLAND})
+BY_HAND = "The gateway cannot set its power: to end its supply, unplug its vehicle or switch the charger off."
 CLOSED_SWITCH = frozenset({Phase.SYNCHRONISING, Phase.CLOSING, Phase.RETURNING})
 ZERO = frozenset({Phase.SUSPECT, Phase.WAITING, Phase.OPENING, Phase.DARK, Phase.STARTING, Phase.CLOSING})
 
@@ -57,6 +58,20 @@ class Source:
         """Return whether it can supply the island. One that is seen to supply it is, unless it is known to be empty."""
         has_energy = self.usable_wh > 0 or (self.carries and not self.reported)
         return has_energy and self.max_discharge_w > 0
+
+
+def adopted(source: Source) -> str:
+    """Return why an island with this source continues."""
+    if source.carries:
+        return f"{source.name} supplies the island by itself, as its meter shows, and is its source now. {BY_HAND}"
+    return f"The switch is open and the island is energised: it continues, and {source.name} forms it."
+
+
+def no_source(sources: Sequence[Source]) -> str:
+    """Return why no source forms the island, and what a person can do."""
+    if carrying := next((one.name for one in sources if one.carries), None):
+        return f"{carrying} has reached its floor and still supplies the island by itself. {BY_HAND}"
+    return "No source can form an island: no capable vehicle or storage is above its floor."
 
 
 @dataclass(frozen=True, slots=True)
