@@ -385,7 +385,7 @@ async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event, pace: f
     try:
         await server.serve(app, host, port, tls=tls, ready=ready, stopping=page.streams.close)
     except OSError as error:
-        raise StartError(f"web.listen: cannot listen on {section.listen}: {error.strerror or error}") from error
+        raise _not_listening("web.listen", section.listen, error) from error
     finally:
         past.cancel()
 

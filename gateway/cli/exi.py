@@ -56,7 +56,7 @@ def decode(
     end(1 if failed else 0)
 
 
-@app.command(epilog=examples("v2x exi encode < messages.jsonl"))
+@app.command(epilog=examples("cat messages.jsonl | v2x exi encode"))
 def encode(
     pretty: Pretty = False,
     explain: Explain = False,

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli import emulators, exi, operator, sim
-from gateway.cli.execution import end, report_error, run_until_done
+from gateway.cli.execution import end, fail, report_error, run_until_done
 from gateway.cli.options import Json, examples
 
 CLOSED_PIPE, WRONG = 1, 2
@@ -86,7 +86,7 @@ def pki_create(
     try:
         made = certificates.create(directory, evccid=evccid or certificates.EVCCID)
     except OSError as error:
-        end(report_error("pki create", f"{error.filename or directory}: {error.strerror or error}"))
+        fail("pki", f"{error.filename or directory}: {error.strerror or error}")
     typer.echo(f"{len(made)} files in {directory}")
 
 

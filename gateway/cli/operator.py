@@ -5,12 +5,15 @@ from __future__ import annotations
 import json as jsonlib
 from collections.abc import Coroutine
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from gateway.cli.execution import end, fail, print_lines, read_config, report_error, run_until_done, verified_config
 from gateway.cli.options import ConfigFile, ConfigFiles, Json, Moment, OptionalConfig, examples
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
 
 app = typer.Typer()
 T = TypeVar("T")
@@ -45,7 +48,7 @@ def gateway(config: ConfigFile) -> None:
     end(run_until_done(serve()))
 
 
-def _print_ready(running: Any) -> None:
+def _print_ready(running: Gateway) -> None:
     from gateway.config import admin_token
 
     ready = {"event": "ready", "site": running.config.site.id, "ocpp_port": running.ocpp_port}

@@ -19,7 +19,8 @@ from gateway.blue_switch.coordinator import Coordinator
 from gateway.config import admin_token
 from gateway.config.load import read_secret
 from gateway.config.mapping import broker_link, csms_settings, mqtt_settings, service_settings
-from gateway.config.settings import Config, ConfigError, host_and_port
+from gateway.config.page import web_tokens
+from gateway.config.settings import Config, ConfigError, WebSection, host_and_port
 from gateway.csms import certificates
 from gateway.csms.settings import CsmsSettings
 from gateway.csms.websocket_server import server_context
@@ -41,6 +42,7 @@ def verify(config: Config) -> None:
     for key, listen in addresses(config).items():
         _verify_address(key, listen)
     _verify_token(config)
+    _verify_page(config.web)
     _verify_store(config)
 
 
@@ -50,6 +52,7 @@ def addresses(config: Config) -> dict[str, str]:
         "ocpp.listen": config.ocpp.listen,
         "ocpp.tls_listen": config.ocpp.tls_listen,
         "admin.listen": config.admin.listen,
+        "web.listen": config.web.listen,
     }
     return {key: listen for key, listen in named.items() if listen is not None}
 
@@ -120,6 +123,14 @@ def _verify_token(config: Config) -> None:
         admin_token.read(config)
     elif config.admin.listen is not None and config.admin.token and admin_token.path(config).exists():
         read_secret(admin_token.path(config), admin_token.KEY)
+
+
+def _verify_page(section: WebSection) -> None:
+    web_tokens(section)
+    certificate, key = section.cert, section.key
+    if certificate is not None and key is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        _usable("web.cert and web.key", lambda: context.load_cert_chain(certificate, key))
 
 
 def _verify_store(config: Config) -> None:

@@ -333,6 +333,7 @@ def _without_traceback(record: logging.LogRecord) -> bool:
             return False
         record.msg, record.args = "%s: %s", (record.getMessage(), cause)
         record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+        record.__dict__.pop("websocket", None)  # an object without a text for people
     return True
 
 

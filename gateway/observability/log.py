@@ -23,9 +23,9 @@ QUIET = (
     "mqtt",
     "sqlalchemy",
     "uvicorn",
+    "v2x.websockets",  # at debug it shows headers, and with them the passwords of stations
     "websockets",
 )  # logged from warnings on
-HANDSHAKES = "v2x.websockets"  # at debug it shows headers, and with them the passwords of stations
 MEMBERS = "v2x_members"  # attribute of a log record: members that JSON output has beside the text
 
 
@@ -62,7 +62,6 @@ def configure(level: str = "info", format: str = "console", stream: TextIO | Non
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger(HANDSHAKES).setLevel(max(logging.INFO, root.level))
 
 
 def _add_members(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

@@ -71,7 +71,7 @@ def _commands(group: Any, context: Any) -> list[str]:
             continue
         arguments = [one.metavar or one.name.upper() for one in command.params if one.param_type_name == "argument"]
         lines += [f"## `{' '.join([inner.command_path, *arguments])}`", "", (command.help or "").strip(), ""]
-        lines += ["```sh", *(line.strip() for line in command.epilog.splitlines()[2:]), "```", ""]
+        lines += ["```text", *(line.strip() for line in command.epilog.splitlines()[2:]), "```", ""]
         rows = [one.get_help_record(inner) for one in command.params if one.param_type_name == "option"]
         if shown := [row for row in rows if row is not None and "--help" not in row[0]]:
             lines += ["| option | |", "|---|---|"]
