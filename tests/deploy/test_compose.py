@@ -203,3 +203,17 @@ def test_the_broker_takes_users_and_access_list(made: Path, tmp_path: Path) -> N
             assert anonymous.returncode != 0
         finally:
             broker.kill()
+
+
+def test_the_health_check_of_the_image_is_a_command_with_these_options(config: Config) -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    found = re.search(r"HEALTHCHECK [^\[]*CMD (\[.+\])$", text, re.MULTILINE)
+    settings = re.search(r"^CMD (\[.+\])$", text, re.MULTILINE)
+    assert found is not None
+    assert settings is not None
+    program, name, *words = json.loads(found[1])
+    assert program == "v2x"
+    command: Any = typer.main.get_command(app)
+    parsed = command.commands[name].make_context(name, list(words)).params
+    assert (parsed["live"], str(parsed["config"])) == (True, json.loads(settings[1])[-1])
+    assert config.admin.listen is not None
