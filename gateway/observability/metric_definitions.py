@@ -73,6 +73,7 @@ INPUT_STALE = _gauge("input_stale", "1 for an input of the facility that was rec
 BROKER = _gauge("broker_connected", "1 if the broker is connected.")
 LINKS = _counter("broker_links", "Connections to the broker.")
 WAITING = _gauge("results_waiting", "Results that the broker has not acknowledged.")
+OUTCOMES = ("defects", "dropped_qos_0", "for_another_gateway", "ignored", "malformed_neighbour", "quarantined")
 MESSAGES = _counter("mqtt_messages", "MQTT messages without effect, and defects, by outcome.", "outcome")
 JOURNAL_OK = _gauge("journal_ok", "1 if the journal can be written.")
 DROPPED = _counter("journal_dropped", "Records lost because the journal failed for too long.")

@@ -108,7 +108,8 @@ class Metrics(Collector):
         yield defined.BROKER.family(float(mqtt.connected.is_set()))
         yield defined.LINKS.family(mqtt.counts["links"])
         yield defined.WAITING.family(mqtt.waiting())
-        yield _counted(defined.MESSAGES, {name: number for name, number in mqtt.counts.items() if name != "links"})
+        outcomes = {name: number for name, number in mqtt.counts.items() if name != "links"}
+        yield _counted(defined.MESSAGES, dict.fromkeys(defined.OUTCOMES, 0) | outcomes)
         yield defined.JOURNAL_OK.family(float(service.journal_trouble() is None))
         yield defined.DROPPED.family(service.journal_dropped())
 
