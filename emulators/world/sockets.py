@@ -37,6 +37,7 @@ from protocols.sdp import Security
 
 LOOPBACK = "127.0.0.1"
 MAX_SPEED = 50.0  # beyond it a vehicle's 2 s response timeout is shorter than the delay of sockets and threads
+BROKER_WITHIN_S = 5.0
 MEMORY_ONLY = (*MESSAGE_KINDS, "broker-wipe")  # faults of MQTT
 
 
@@ -120,7 +121,15 @@ class SocketNetwork:
             embedded = await self._resources.enter_async_context(BrokerThread())
             return LOOPBACK, embedded.port
         address = urlsplit(self.options.broker)
-        return address.hostname or LOOPBACK, address.port or 1883
+        host, port = address.hostname or LOOPBACK, address.port or 1883
+        try:
+            async with asyncio.timeout(BROKER_WITHIN_S):
+                _, writer = await asyncio.open_connection(host, port)
+        except (OSError, TimeoutError) as error:
+            reason = getattr(error, "strerror", None) or "no answer"
+            raise ScenarioError(f"no broker answers at {self.options.broker}: {reason}") from None
+        writer.close()
+        return host, port
 
     def settings(self) -> ConnectionSettings:
         return {"mqtt": {"url": self._url(GATEWAY_ID)}, "ocpp": {"listen": f"{LOOPBACK}:0"}}

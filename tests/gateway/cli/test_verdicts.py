@@ -55,6 +55,15 @@ BROKEN = {  # configuration, and what the message contains
         OPEN + 'tls_ca = "text"\nca_key = "text"\n',
         "ocpp.ca_key",
     ),
+    "page without TLS": ('[web]\nlisten = "0.0.0.0:0"\n', "needs cert and key"),
+    "page with a certificate that is none": (
+        '[web]\nlisten = "0.0.0.0:0"\ncert = "text"\nkey = "text"\noperator_token_file = "text"\n',
+        "web.cert and web.key",
+    ),
+    "token of the page": (
+        '[web]\nlisten = "0.0.0.0:0"\nbehind_proxy = true\noperator_token_file = "nowhere"\n',
+        "web.operator_token_file",
+    ),
     "revocation list": (OPEN + 'tls_ca = "text"\ntls_crl = "nowhere"\n', "ocpp.tls_crl"),
     "station without password": ("[ocpp]\nsecurity_profile = 1\n" + STATION, "stations.0.password_file"),
     "password that is two lines": (STATION + 'password_file = "lines"\n', "one line"),
@@ -153,6 +162,7 @@ MISTAKES = {
     "pki create text": "Not a directory",
     "sim nowhere": "shipped scenarios",
     "sim text": "not TOML",
+    "sim evening-at-home --transports sockets --broker mqtt://127.0.0.1:1": "no broker answers at mqtt://127.0.0.1:1",
     "sim evening-at-home --speed nan": "--speed is virtual seconds per second",
 }
 
