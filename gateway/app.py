@@ -381,13 +381,13 @@ async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event, pace: f
         serving.set()
 
     tls = (str(section.cert), str(section.key)) if section.cert is not None else None
-    past = asyncio.get_running_loop().create_task(sources.past.run(service, sources.wall), name="power flow")
+    following = asyncio.get_running_loop().create_task(sources.follow(), name="page")
     try:
         await server.serve(app, host, port, tls=tls, ready=ready, stopping=page.streams.close)
     except OSError as error:
         raise _not_listening("web.listen", section.listen, error) from error
     finally:
-        past.cancel()
+        following.cancel()
 
 
 async def _drain(built: Gateway) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
@@ -9,12 +10,13 @@ from typing import TypeAlias, TypeVar
 from gateway import __version__
 from gateway.energy.resilience.autonomy import HORIZON_H
 from gateway.model.energy_state import OFF_GRID, AutonomyHours
-from gateway.model.journal import Entry, Step
+from gateway.model.journal import Entry
 from gateway.model.result import Result
 from gateway.service import GatewayService
 from gateway.store.store import StoreError
 from gateway.web.page import plan as plan_view
 from gateway.web.page import sessions as session_view
+from gateway.web.page.decisions import READ, Decisions
 from gateway.web.page.texts import Texts
 from gateway.web.ports import Row as StationRow
 from gateway.web.ports import StationAdmin
@@ -41,11 +43,19 @@ class Sources:
     settings: tuple[tuple[str, str, str], ...]
     wall: Callable[[], float]
     past: plan_view.PastFlow = field(default_factory=plan_view.PastFlow)
+    decisions: Decisions = field(default_factory=Decisions)
 
-    async def entries(self, command: str | None = None, limit: int = EVENTS) -> list[Entry] | None:
-        """Return the newest journal entries, oldest first; None if they cannot be read."""
+    async def follow(self) -> None:
+        """Follow decisions, beginning with those in the journal, and the power flow until cancelled."""
+        self.service.subscribe(self.decisions)
+        with contextlib.suppress(StoreError):
+            self.decisions.restore(await self.service.entries(limit=READ))
+        await self.past.run(self.service, self.wall)
+
+    async def entries(self, command: str) -> list[Entry] | None:
+        """Return the journal entries of a command, oldest first; None if they cannot be read."""
         try:
-            return await self.service.entries(command=command, limit=limit)
+            return await self.service.entries(command=command, limit=EVENTS)
         except StoreError:
             return None
 
@@ -77,7 +87,7 @@ async def command(sources: Sources, query: Query, t: Texts) -> Content:
         first, final = await sources.service.result(name)
     except StoreError:
         return life(name, None, None, None, sources.wall())
-    entries = await sources.entries(command=name) if first is not None else []
+    entries = await sources.entries(name) if first is not None else []
     return life(name, first, final, entries, sources.wall())
 
 
@@ -97,8 +107,6 @@ async def outage(sources: Sources, query: Query, t: Texts) -> Content:
     if energy is not None and not tiers:  # the whole site is supplied as one
         supplied = [(hours, t("site")) for hours in energy.autonomy_h.values()]
     supplied.sort(key=lambda one: one[0].expected)
-    entries = await sources.entries(limit=EVENTS * 4)
-    events = [one for one in reversed(entries or []) if one.step is Step.EVENT and one.cause == "decided"][:EVENTS]
     calls = energy.blue_switch.calls if energy is not None and energy.blue_switch is not None else ()
     return {
         "energy": energy,
@@ -109,8 +117,8 @@ async def outage(sources: Sources, query: Query, t: Texts) -> Content:
         "horizon_h": HORIZON_H,
         "calls": sorted(calls, key=lambda call: call.arrive_at),
         "vehicles": service.states(site.in_session[:PER_PAGE]),
-        "events": events,
-        "readable": entries is not None,
+        "todo": list(sources.decisions.pending.values()),
+        "decisions": list(sources.decisions.recent),
         "now": sources.wall(),
     }
 

@@ -55,13 +55,13 @@ class ChargingPage:
 @asynccontextmanager
 async def served(service: GatewayService, csms: Csms, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the page of a service, in English, to a client in this process."""
-    sessions = Sessions(None, clock.now)
-    page = Page(
-        Sources(service, Admin(csms), lambda: True, (), clock.wall), sessions, ["en"], service.security, clock.now
-    )
+    sessions, sources = Sessions(None, clock.now), Sources(service, Admin(csms), lambda: True, (), clock.wall)
+    page = Page(sources, sessions, ["en"], service.security, clock.now)
     guarded = PageGuard(page.app, frozenset({"gateway"}), sessions, service.security, clock.now)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://gateway") as http:
+        following = asyncio.create_task(sources.follow())
         yield http
+        following.cancel()
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from gateway.energy.settings import EnergySection, StorageTable, TierTable
 from gateway.model.command import SiteMode
 from gateway.model.event import NeedsStated, PowerLimits, VehicleNeeds
 from gateway.model.site import SitePolicy
+from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.island_plant import IslandPlant
 from tests.gateway.web.page.charging_page import served
@@ -70,6 +71,27 @@ async def test_an_outage_for_the_person_in_charge() -> None:
         assert "Synchronising" in text_of(await http.get("/outage")) or "Reconnection in" in text_of(
             await http.get("/outage")
         )
+
+
+async def test_an_instruction_is_shown_until_its_cause_has_ended() -> None:
+    store = MemoryStore()
+    async with service_rig("CP1-1", energy=ISLAND, store=store) as rig:
+        decide = rig.control.publisher.decided
+        await IslandPlant(rig).live(2)
+        decide("main_switch_not_proven", "", None, "", {})
+        decide("recharge_late", "", "CP1-1", "CP1-1", {})
+        await rig.journal.flush()
+        async with served(rig.service, csms_of(rig), rig.clock) as http:  # decisions of before its start
+            await rig.wait(1)
+            text = text_of(await http.get("/outage"))
+            assert "Open the main switch by hand and check its contact." in text
+            assert "or let it stay longer. (CP1-1)" in text
+            decide("main_switch_open", "", None, "", {})
+            decide("supply_gap", "", None, "", {})
+            text = text_of(await http.get("/outage"))
+            assert "Open the main switch by hand" not in text
+            assert "Ask for help elsewhere" in text
+            assert "or let it stay longer. (CP1-1)" in text
 
 
 async def test_the_plan_with_prices_departures_and_expected_charge() -> None:

@@ -23,7 +23,9 @@ from gateway.model.site import InputKind
 from gateway.model.state import SessionState
 from gateway.web.page import texts
 from gateway.web.page.access import Role
+from gateway.web.page.decisions import INSTRUCTIONS
 from gateway.web.page.readouts import VIEWS
+from tests.peers import ROOT
 
 LANGUAGES = list(texts.NAMES)
 DIGESTS = {  # of the files in the npm packages htmx.org 4.0.1 and uplot 1.6.32
@@ -44,7 +46,28 @@ ENUMERATIONS = {
 def test_every_reason_code_has_its_sentence(language: str) -> None:
     codes = {*get_args(EnergyCode), *get_args(LendingCode)}
     codes |= {one.value for enum in (Code, TargetCode, LimitBinds, ArrivalCode) for one in enum}
+    codes |= decided_elsewhere()
     assert set(texts.table(language)["reason"]) == codes
+    assert set(texts.table(language)["todo"]) == set(INSTRUCTIONS)
+
+
+def decided_elsewhere() -> set[str]:
+    """Return the codes of `EventPublisher.decided` that are literals in its calls."""
+    found = set()
+    for file in (ROOT / "gateway").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "decided":
+                found |= {one.value for one in node.args[:1] if isinstance(one, ast.Constant)}
+    assert "energy_failed" in found
+    return found
+
+
+def test_instructions_are_given_and_ended_by_codes_that_exist() -> None:
+    codes = set(texts.table("en")["reason"])
+    assert codes >= set(INSTRUCTIONS)
+    assert codes >= {end for ends in INSTRUCTIONS.values() for end in ends}
+    explained = (ROOT / "docs" / "resilience.md").read_text("utf-8")
+    assert [code for code in INSTRUCTIONS if f"| `{code}` |" not in explained] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -151,7 +151,7 @@ async def test_a_store_that_fails_hides_no_state_and_no_stop(tmp_path: Path) -> 
             database.executescript("DROP TABLE journal; DROP TABLE telemetry; DROP TABLE commands;")
         for name in VIEWS:
             await page.page(f"/{name}")
-        assert "Stored values cannot be read" in await page.page("/outage")
+        assert "Stored values cannot be read" in await page.page("/plan")
         answer = await page.http.post("/stop", data={"csrf": await page.csrf(), "evse": "CP1-1"})
         assert answer.status_code == 200
         assert "Stop, CP1-1: accepted" in answer.text
