@@ -70,7 +70,8 @@
 
   for (const box of document.querySelectorAll(".chart")) {
     let plot = drawn(box);
-    new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: HEIGHT })).observe(box);
+    const fit = () => { if (plot.width !== box.clientWidth) plot.setSize({ width: box.clientWidth, height: HEIGHT }); };
+    new ResizeObserver(() => requestAnimationFrame(fit)).observe(box); // a change of size within it would be an error
     for (const query of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"]) {
       matchMedia(query).addEventListener("change", () => { plot.destroy(); plot = drawn(box); });
     }

@@ -160,6 +160,15 @@ async def opened(browser: Browser, page: RunningPage, path: str, **options: Any)
     return tab, complaints
 
 
+async def seen(tab: Page, selector: str, within_s: float = 20) -> None:
+    """Wait until an element is visible; AssertionError with the text of the page where it is not."""
+    try:
+        await tab.wait_for_selector(selector, timeout=within_s * 1000)
+    except Exception as error:
+        text = await tab.inner_text("body")
+        raise AssertionError(f"{selector} is not visible: {text}") from error
+
+
 async def test_live_values_arrive_even_if_the_extension_loads_late(browser: Browser, page: RunningPage) -> None:
     """htmx starts when all scripts have run; one that started before did not see the extension, and nothing moved."""
     tab, complaints = await opened(browser, page, "/health")
@@ -173,7 +182,7 @@ async def test_live_values_arrive_even_if_the_extension_loads_late(browser: Brow
     await tab.focus("button[value='CP1-1']")
     for power_w in (3300.0, 2400.0):
         await discharge(page, power_w)
-        await tab.wait_for_selector(f"#evse-1 >> text=discharging {power_w / 1000} kW", timeout=15_000)
+        await seen(tab, f"#evse-1 >> text=discharging {power_w / 1000} kW")
     assert await tab.evaluate("document.activeElement.value") == "CP1-1"  # the focus stays
     assert await tab.is_hidden("#stale")
     await tab.set_viewport_size(PHONE)
@@ -187,7 +196,7 @@ async def test_a_tab_in_the_background_frees_its_connection(browser: Browser, pa
     """Browsers open six connections to a host: hidden tabs must not hold them."""
     tab, _ = await opened(browser, page, "/now")
     await discharge(page, 1100.0)
-    await tab.wait_for_selector("#evse-1 >> text=discharging 1.1 kW")
+    await seen(tab, "#evse-1 >> text=discharging 1.1 kW")
     show = "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
     show += " document.dispatchEvent(new Event('visibilitychange')); }"
     await tab.evaluate(show, True)
@@ -195,14 +204,14 @@ async def test_a_tab_in_the_background_frees_its_connection(browser: Browser, pa
     await asyncio.sleep(3)
     assert "discharging 1.1 kW" in await tab.inner_text("#evse-1")
     await tab.evaluate(show, False)
-    await tab.wait_for_selector("#evse-1 >> text=discharging 2.1 kW")
+    await seen(tab, "#evse-1 >> text=discharging 2.1 kW")
     await tab.context.close()
 
 
 async def discharge(page: RunningPage, power_w: float) -> None:
-    """Command a discharge of CP1-1 as a facility does."""
+    """Command a discharge of CP1-1 (by MQTT it would end: the gateway has no broker here)."""
     body = {"id": f"{power_w:g} at {time.monotonic()}".replace(" ", "-"), "power_w": power_w, "lease_s": 600.0}
-    submission = Submission("CP1-1", Verb.DISCHARGE, json.dumps(body).encode(), Channel.MQTT)
+    submission = Submission("CP1-1", Verb.DISCHARGE, json.dumps(body).encode(), Channel.API)
     result = await page.gateway.service.submit(submission)
     assert result.status is Status.ACCEPTED, result
 
@@ -212,7 +221,7 @@ async def test_values_of_a_gateway_that_has_stopped_are_marked_as_old(browser: B
         stopping.evse()
         tab, _ = await opened(browser, stopping, "/now")
         stopping.metered(-1200.0)
-        await tab.wait_for_selector("#evse-1 >> text=discharging 1.2 kW")
+        await seen(tab, "#evse-1 >> text=discharging 1.2 kW")
         assert await tab.is_hidden("#stale")
     await tab.wait_for_selector("#stale", state="visible", timeout=10_000)
     assert "old" in await tab.inner_text("#stale")
@@ -237,16 +246,16 @@ async def test_a_command_and_a_stop_by_keyboard(browser: Browser, page: RunningP
     assert await tab.evaluate("document.activeElement.textContent") == "Stop all vehicles"
     await reach("Command to CP1-1")
     await tab.keyboard.press("Enter")
-    await tab.wait_for_selector("text=Power in kW")
+    await seen(tab, "text=Power in kW")
     await tab.keyboard.press("Tab")
     await tab.focus("#power_kw")
     await tab.keyboard.type("3")
     await tab.keyboard.press("Enter")
-    await tab.wait_for_selector("text=Would be granted")
+    await seen(tab, "text=Would be granted")
     await reach("Discharge CP1-1 now")
     await tab.keyboard.press("Enter")
     await tab.wait_for_url("**/command/*")
-    await tab.wait_for_selector("text=Discharge, CP1-1: achieved", timeout=20_000)  # by itself
+    await seen(tab, "text=Discharge, CP1-1: achieved")  # by itself
     assert "The meter shows the power." in await tab.inner_text("main")
     await tab.goto(page.url + "/now")
     await reach("Stop all vehicles")
@@ -325,7 +334,7 @@ async def test_the_pictures_of_the_documents(browser: Browser, page: RunningPage
 
 async def picture(browser: Browser, page: RunningPage, path: str, file: Path, text: str, **options: Any) -> None:
     tab, _ = await opened(browser, page, path, **options)
-    await tab.wait_for_selector(f"text={text}")
+    await seen(tab, f"text={text}")
     await tab.screenshot(path=file)
     await tab.context.close()
 
