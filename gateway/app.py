@@ -354,10 +354,10 @@ def _not_listening(key: str, listen: str, error: OSError) -> StartError:
     return StartError(f"{key}: cannot listen on {listen}: {error.strerror or error}{remedy}", may_pass=True)
 
 
-async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event, pace: float = 1.0) -> None:
+async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
     """Serve the page at `web.listen` until cancelled; `serving` is set when `built.web_port` is known.
 
-    A gateway with sockets does it by itself. `pace`: seconds of the gateway's clock per real second, in emulations.
+    A gateway that listens does it by itself; an emulation without sockets of stations calls it.
     """
     from gateway.config.page import settings_rows, web_tokens
     from gateway.csms.admin import Admin
@@ -372,7 +372,7 @@ async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event, pace: f
         service, Admin(csms), built.mqtt.connected.is_set, settings_rows(built.config), built.clock.wall
     )
     sessions = access.Sessions(web_tokens(section), now)
-    page = application.Page(sources, sessions, list(section.languages), service.security, now, pace)
+    page = application.Page(sources, sessions, list(section.languages), service.security, now)
     guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)
     app = access.SecurityHeaders(guarded, tls=section.login_required)
 

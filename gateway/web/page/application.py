@@ -26,7 +26,7 @@ from gateway.web.guard import Refused
 from gateway.web.page.access import COOKIE, Session, Sessions
 from gateway.web.page.readouts import LIVE, VIEWS, Query, Sources, life
 from gateway.web.page.sessions import detail, samples_csv, sessions_csv
-from gateway.web.page.stream import INTERVAL_S, MAX_STREAMS, Streams
+from gateway.web.page.stream import MAX_STREAMS, Streams
 from gateway.web.page.texts import NAMES, Texts, choose
 
 FOLDER = Path(__file__).parent
@@ -50,13 +50,12 @@ class Page:
         languages: list[str],
         report: Callable[[str], None],
         now: Callable[[], float],
-        pace: float = 1.0,
     ) -> None:
-        """`report` receives security events; `now` is monotonic time, `pace` its seconds per real second."""
+        """`report` receives security events; `now` is monotonic time."""
         self._sources, self._sessions, self._languages = sources, sessions, languages
         self._report, self._now = report, now
         self._logins = FailedLogins()
-        self.streams = Streams(now, INTERVAL_S * pace)
+        self.streams = Streams()
         self._templates = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,

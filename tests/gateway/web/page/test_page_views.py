@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from emulators.runtime.clock import run_virtual
 from gateway.clock import SystemClock
 from gateway.control.settings import ServiceSettings
 from gateway.csms.csms import Csms
@@ -313,8 +314,24 @@ async def test_clients_share_what_is_rendered_and_are_bounded() -> None:
     assert streams.number == 0
 
 
+def test_a_stream_of_a_fast_emulation_is_no_faster() -> None:
+    async def watch() -> int:
+        streams, began, rendered = Streams(interval_s=0.05), time.monotonic(), 0
+
+        async def render() -> str:
+            nonlocal rendered
+            rendered += 1
+            return f"state {rendered}"
+
+        async for _ in streams.events("now", render, lambda: time.monotonic() - began < 0.5):
+            pass
+        return rendered
+
+    assert 2 <= run_virtual(watch(), 600.0) <= 12
+
+
 async def test_a_stream_ends_with_its_session() -> None:
-    streams, allowed = Streams(lambda: 0.0), [True]
+    streams, allowed = Streams(), [True]
 
     async def render() -> str:
         return "a\nb"
@@ -329,7 +346,7 @@ async def test_a_stream_ends_with_its_session() -> None:
 async def test_a_client_that_does_not_read_holds_little_and_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "CHECKED_EVERY_S", 0.3)
     loop, state, ports = asyncio.get_running_loop(), [0], asyncio.Queue[int]()
-    streams = Streams(loop.time, 0.01)
+    streams = Streams(interval_s=0.01)
 
     async def render() -> str:
         return f"state {state[0]} {'x' * 200_000}"
