@@ -41,6 +41,7 @@ from gateway.mqtt.connection import MqttConnection, first_error
 from gateway.mqtt.same_id import GatewayIdInUse
 from gateway.observability import service_manager
 from gateway.observability.event_log import EventLog
+from gateway.observability.health import Health
 from gateway.observability.metrics import Metrics
 from gateway.service import GatewayService
 from gateway.store.journal import PROBE, Journal
@@ -340,13 +341,14 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
     app = api.build(Admin(csms), built.service, raw_calls=raw, lending=lending_service, now=wall)
     app.router.routes.append(endpoint.route(built.metrics))
     guarded = guard.Guard(app, access, built.service.security, built.clock.now)
-    checks = health.Health(
-        built.journal, built.clock, stopping=lambda: built.stopping, broker=built.mqtt.connected.is_set
-    )
     try:
-        await server.serve(health.HealthRoutes(guarded, checks), host, port, ready=ready)
+        await server.serve(health.HealthRoutes(guarded, _checks(built)), host, port, ready=ready)
     except OSError as error:
         raise _not_listening("admin.listen", section.listen, error) from error
+
+
+def _checks(built: Gateway) -> Health:
+    return Health(built.journal, built.clock, stopping=lambda: built.stopping, broker=built.mqtt.connected.is_set)
 
 
 def _not_listening(key: str, listen: str, error: OSError) -> StartError:
@@ -368,9 +370,8 @@ async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> None
     assert section.listen is not None
     host, port = host_and_port(section.listen)
     service, now = built.service, built.clock.now
-    sources = readouts.Sources(
-        service, Admin(csms), built.mqtt.connected.is_set, settings_rows(built.config), built.clock.wall
-    )
+    rows, wall = settings_rows(built.config), built.clock.wall
+    sources = readouts.Sources(service, Admin(csms), _checks(built).ready, rows, wall)
     sessions = access.Sessions(web_tokens(section), now)
     page = application.Page(sources, sessions, list(section.languages), service.security, now)
     guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)

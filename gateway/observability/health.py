@@ -40,7 +40,7 @@ class Health:
         self._verified_at = float("-inf")
         self._store = ""
 
-    async def ready(self) -> dict[Check, str]:
+    async def ready(self) -> dict[str, str]:
         """Return what is wrong, by check; empty for what is in order."""
         return {
             Check.GATEWAY: "the gateway is being stopped" if self._stopping() else "",
@@ -81,7 +81,7 @@ class HealthRoutes:
         if scope["path"] == LIVE:
             return JSONResponse({"status": "live"}, 200, headers)
         found = await self._health.ready()
-        failing = [check.value for check, fault in found.items() if fault]
-        checks = {check.value: fault or "ok" for check, fault in found.items()}
+        failing = [check for check, fault in found.items() if fault]
+        checks = {check: fault or "ok" for check, fault in found.items()}
         status = "not ready" if failing else "ready"
         return JSONResponse({"status": status, "failing": failing, "checks": checks}, 503 if failing else 200, headers)

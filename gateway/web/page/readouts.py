@@ -35,11 +35,11 @@ Query: TypeAlias = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the page reads. `settings` are rows of key, value and origin; `broker` reports whether it is connected."""
+    """What the page reads. `settings` are rows of key, value and origin; `checks` are those of `/health/ready`."""
 
     service: GatewayService
     stations: StationAdmin
-    broker: Callable[[], bool]
+    checks: Callable[[], Awaitable[Mapping[str, str]]]
     settings: tuple[tuple[str, str, str], ...]
     wall: Callable[[], float]
     past: plan_view.PastFlow = field(default_factory=plan_view.PastFlow)
@@ -170,8 +170,7 @@ async def health(sources: Sources, query: Query, t: Texts) -> Content:
     connected, known = len(service.connected_evses()), len(service.evses())
     return {
         "version": __version__,
-        "broker": sources.broker(),
-        "journal": service.journal_trouble(),
+        "checks": await sources.checks(),
         "dropped": service.journal_dropped(),
         "connected": connected,
         "known": known,

@@ -52,10 +52,14 @@ class ChargingPage:
         return await self.http.post("/command", data=hidden(preview.text))
 
 
+async def nothing_wrong() -> dict[str, str]:
+    return {}
+
+
 @asynccontextmanager
 async def served(service: GatewayService, csms: Csms, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the page of a service, in English, to a client in this process."""
-    sessions, sources = Sessions(None, clock.now), Sources(service, Admin(csms), lambda: True, (), clock.wall)
+    sessions, sources = Sessions(None, clock.now), Sources(service, Admin(csms), nothing_wrong, (), clock.wall)
     page = Page(sources, sessions, ["en"], service.security, clock.now)
     guarded = PageGuard(page.app, frozenset({"gateway"}), sessions, service.security, clock.now)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://gateway") as http:

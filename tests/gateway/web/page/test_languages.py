@@ -21,6 +21,7 @@ from gateway.model.reason import Code
 from gateway.model.result import Layer, Status
 from gateway.model.site import InputKind
 from gateway.model.state import SessionState
+from gateway.observability.health import Check
 from gateway.web.page import texts
 from gateway.web.page.access import Role
 from gateway.web.page.decisions import INSTRUCTIONS
@@ -38,7 +39,7 @@ DIGESTS = {  # of the files in the npm packages htmx.org 4.0.1 and uplot 1.6.32
 }
 ENUMERATIONS = {
     "verb": Verb, "status": Status, "step": Step, "layer": Layer, "mode": SiteMode, "state": SessionState,
-    "phase": Phase, "advice": Phase, "input": InputKind,
+    "phase": Phase, "advice": Phase, "input": InputKind, "check": Check, "check_fault": Check,
 }  # fmt: skip
 
 

@@ -153,6 +153,9 @@ async def test_a_store_that_fails_hides_no_state_and_no_stop(tmp_path: Path) -> 
         for name in VIEWS:
             await page.page(f"/{name}")
         assert "Stored values cannot be read" in await page.page("/plan")
+        health = re.sub(r"<[^>]+>", " ", await page.page("/health"))
+        assert re.search(r"Store +cannot be written", health)
+        assert re.search(r"MQTT broker +not connected", health)
         answer = await page.http.post("/stop", data={"csrf": await page.csrf(), "evse": "CP1-1"})
         assert answer.status_code == 200
         assert "Stop, CP1-1: accepted" in answer.text
