@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.docs.pages import blocks, shell_lines
 
-WITHIN_S = 40.0
+WITHIN_S = 60.0
 
 
 def commands(page: Path) -> list[str]:
