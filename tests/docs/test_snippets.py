@@ -21,10 +21,11 @@ import typer.main
 import yaml
 
 import gateway
+from emulators.ev import profile
 from emulators.scenario import loading
 from gateway.blue_switch import agreement_file
 from gateway.cli.main import app
-from gateway.config import Config, from_table
+from gateway.config import Config, from_table, load
 from gateway.energy.settings import EnergySection
 from gateway.model.command import Channel, Malformed, Submission, parse
 from gateway.model.energy_state import EnergyState
@@ -64,6 +65,14 @@ def test_a_block_of_toml_is_a_valid_file(block: Block) -> None:
         except Exception as error:
             refused[kind] = str(error).splitlines()[:3]
     assert len(refused) < 4, refused
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.toml")), ids=lambda path: path.name)
+def test_a_file_of_the_examples_is_valid(path: Path) -> None:
+    if path.name == "gateway.toml":
+        assert load(path).stations
+    else:
+        assert profile.load(path).name
 
 
 @pytest.mark.parametrize("block", all_blocks("json"), ids=str)
