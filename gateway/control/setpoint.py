@@ -266,7 +266,8 @@ class Setpoint:
         A schedule of 1.6 and 2.0.1 is valid from the time that it is sent: at a slow station it must be valid until the
         next one is in force.
         """
-        left_s, valid_s = math.inf if lease_until is None else lease_until - now, self.valid_for_s + self.slow_s
+        left_s = math.inf if lease_until is None else lease_until - now
+        valid_s = math.floor(self.valid_for_s) + self.slow_s  # stations count whole seconds
         if not ramping and left_s >= valid_s:
             return valid_s
         ramp_down_s = min(LONGEST_RAMP_S, ramp_s(power_w, 0.0, ramp_w_per_s))

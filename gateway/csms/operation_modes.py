@@ -82,7 +82,7 @@ async def set_mode(
             return refused
         evse.setpoint_profile = None  # the next set-point is a new profile
         kind = Kind.dynamic if SHAPES[mode].dynamic else Kind.absolute
-        duration = None if valid_for_s is None else math.ceil(valid_for_s)
+        duration = None if valid_for_s is None else max(1, math.floor(valid_for_s))
         number, period = setpoint.SETPOINT_PROFILE + evse.number, {"operationMode": mode, **fields}
         profile = Profile(number, kind, period, transaction, duration)
         return await setpoint.send_profile(station, evse, profile)

@@ -90,11 +90,11 @@ async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float)
     transaction = station.context.transactions.active_at(station.id, evse.number)
     if transaction is None:
         return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no transaction is active on {evse.name}")
-    if transaction.unsaved and not await station.context.persistence.answered(transaction):
+    needs_id = power_w != 0 or station.version is Version.V16  # where the response has the id; else 0 W goes at once
+    if needs_id and transaction.unsaved and not await station.context.persistence.answered(transaction):
         text = f"the start of transaction {transaction.id} is not confirmed to the station"
         return Outcome(Answer.UNKNOWN, OutcomeCode.TX_NOT_CONFIRMED, text)
-    if evse.watchdog is not None:
-        evse.stop_watchdog()
+    evse.stop_watchdog()
     channel = station.vendor_profile.setpoint
     if channel.channel is Channel.STANDARD:
         outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s)
@@ -216,9 +216,9 @@ def _priority(power_w: float) -> Priority:
 
 
 def duration_of(evse: Evse, valid_for_s: float) -> int | None:
-    """Return the duration of a set-point; without a fallback profile, 0 W that expires would permit charging without
-    limit, so it has none."""
-    return math.ceil(valid_for_s) if evse.fallback.installed else None
+    """Return the duration of a set-point, whole seconds within its validity (1 s at least); without a fallback profile,
+    0 W that expires would permit charging without limit, so it has none."""
+    return max(1, math.floor(valid_for_s + 1e-6)) if evse.fallback.installed else None
 
 
 # units: a station may take charging profiles in amperes only

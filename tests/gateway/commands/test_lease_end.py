@@ -80,7 +80,7 @@ async def test_renewals_never_make_a_station_hold_beyond_the_lease_that_was_in_f
         assert rig.power("CP1-1") == 0
 
 
-@pytest.mark.parametrize("power_w", [2500, 5000])
+@pytest.mark.parametrize("power_w", [2500, 2600, 4900, 5000])
 @pytest.mark.virtual_time
 async def test_the_profile_in_the_station_lapses_with_the_lease(power_w: int) -> None:
     async with Rig(Version.V21) as rig, governed(rig) as service:
@@ -91,20 +91,27 @@ async def test_the_profile_in_the_station_lapses_with_the_lease(power_w: int) ->
         await rig.sleep(2)
         profiles = [call["chargingProfile"]["chargingSchedule"][0] for call in rig.calls("SetChargingProfile")]
         held = [one for one in profiles if one["chargingSchedulePeriod"][0].get("setpoint") == -power_w]
-        assert [one["duration"] for one in held] == [math.ceil(6 + power_w / 2500 + SLACK_S)]
+        assert [one["duration"] for one in held] == [math.floor(6 + power_w / 2500 + SLACK_S)]
         assert rig.clock.now() < begun + 4
 
 
 @pytest.mark.parametrize("version", [Version.V21, Version.V201])
+@pytest.mark.parametrize("power_w", [1000, 2600, 4600])  # whose ramps are no whole seconds
+@pytest.mark.parametrize("served_s", [0.5, 4.0])
 @pytest.mark.virtual_time
-async def test_without_a_gateway_the_station_stops_when_the_lease_is_over(version: Version) -> None:
+async def test_a_gateway_that_stands_still_leaves_no_power_beyond_the_ramp_and_one_second(
+    version: Version, power_w: int, served_s: float
+) -> None:
     vendor = None if version is Version.V21 else "negative-limit"
     async with Rig(version, vendor_profile=vendor) as rig:
         async with governed(rig) as service:
             await rig.charging()
             await rig.sleep(5)
-            await send(service, "discharge", "d", power_w=4600, lease_s=5)
-            await rig.sleep(4)
-            assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
-        await rig.sleep(1 + 2 + SLACK_S + 2)  # the rest of the lease, the ramp, the slack, whole seconds
-        assert rig.evse().reading.power_w == 0
+            await send(service, "discharge", "d", power_w=power_w, lease_s=5)
+            await rig.sleep(served_s)
+        path = rig.power_paths[0]
+        await rig.sleep(4.5 - served_s)
+        assert path.reading(rig.clock.now()).power_w == pytest.approx(-power_w, rel=0.01)  # served to its end
+        of_station_s = power_w / path.stage.spec.ramp_w_per_s
+        await rig.sleep(0.5 + ramp_s(power_w, 2500.0) + SLACK_S + of_station_s + 0.1)
+        assert path.reading(rig.clock.now()).power_w == 0

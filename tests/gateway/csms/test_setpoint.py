@@ -110,7 +110,7 @@ async def test_a_bidirectional_ev_gets_0_w_before_the_first_order_whatever_the_f
 @pytest.mark.virtual_time
 async def test_the_first_order_installs_a_profile_and_the_next_ones_update_it() -> None:
     async with session() as one:
-        answer, calls = await one.order(-5000.0, 14.2)
+        answer, calls = await one.order(-5000.0, 15.2)
         assert answer is Answer.APPLIED
         (call,) = calls
         profile = call[1]["chargingProfile"]
@@ -126,7 +126,7 @@ async def test_the_first_order_installs_a_profile_and_the_next_ones_update_it() 
             assert json.dumps(calls) == json.dumps([(UPDATE, update)])  # -0.0 equals 0.0, its text does not
 
 
-@pytest.mark.parametrize(("valid_for_s", "duration"), [(8.0, 8), (7.001, 8), (15.5, 16)])
+@pytest.mark.parametrize(("valid_for_s", "duration"), [(8.0, 8), (7.999, 7), (0.2, 1), (16.5, 16)])
 @pytest.mark.virtual_time
 async def test_another_hold_time_needs_a_new_profile(valid_for_s: float, duration: int) -> None:
     """An update restarts the profile's own duration, so it cannot shorten or lengthen it."""
@@ -135,7 +135,6 @@ async def test_another_hold_time_needs_a_new_profile(valid_for_s: float, duratio
         answer, calls = await one.order(-5000.0, valid_for_s)
         assert answer is Answer.APPLIED
         assert [schedule_of(call)["duration"] for call in calls] == [duration]
-        assert duration == math.ceil(valid_for_s)
         assert [action for action, _ in (await one.order(-4000.0, valid_for_s))[1]] == [UPDATE]
 
 
@@ -292,10 +291,10 @@ async def test_the_kind_of_profile_depends_on_the_stations_support(
             if value is not None:
                 station.variables[("SmartChargingCtrlr", 0, name, "")] = value
         for _ in range(2):
-            _, calls = await one.order(-5000.0, 14.5)
+            _, calls = await one.order(-5000.0, 15.5)
         assert (calls[0][0] == PROFILE) is (kind == "Absolute")  # one that is not dynamic cannot be updated
         one.answers[UPDATE] = {"status": "Rejected"}
-        profile = (await one.order(-5000.0, 14.5))[1][-1][1]["chargingProfile"]
+        profile = (await one.order(-5000.0, 15.5))[1][-1][1]["chargingProfile"]
         assert profile["chargingProfileKind"] == kind
         assert ("startSchedule" in profile["chargingSchedule"][0]) is (kind == "Absolute")
         assert profile.get("maxOfflineDuration") == (15 if offline == "true" else None)

@@ -110,7 +110,7 @@ async def test_a_profile_of_1_6_has_its_own_form() -> None:
         assert isinstance(profile["transactionId"], int)
         assert profile["chargingProfileKind"] == "Absolute"
         assert profile["chargingSchedule"]["startSchedule"]
-        assert profile["chargingSchedule"]["duration"] == 15
+        assert profile["chargingSchedule"]["duration"] == 14
         composite = {
             "duration": 60,
             "chargingRateUnit": "W",

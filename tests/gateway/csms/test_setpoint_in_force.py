@@ -93,7 +93,7 @@ class FailingWriter:
     def later(self, *records: Record) -> None: ...
 
 
-async def test_a_transaction_that_is_not_confirmed_gets_no_set_point() -> None:
+async def test_a_transaction_that_is_not_confirmed_gets_no_set_point_but_0_w() -> None:
     entry = StationSettings("CP1", max_charge_w=1e4, max_discharge_w=1e4)
     raw = Raw()
     settings = CsmsSettings(stations=(entry,), unknown_tokens=UnknownTokens.ACCEPT, inventory=False)
@@ -106,6 +106,8 @@ async def test_a_transaction_that_is_not_confirmed_gets_no_set_point() -> None:
         outcome = await raw.csms.set_power("CP1-1", 3000.0, 15.0)
         assert (outcome.answer, outcome.code) == (Answer.UNKNOWN, "TxNotConfirmed")
         assert outcome.text == "the start of transaction t1 is not confirmed to the station"
+        outcome = await raw.csms.set_power("CP1-1", 0.0, 15.0)  # a stop acts, whatever the store does
+        assert outcome.code != "TxNotConfirmed"
 
 
 # urgency --------------------------------------------------------------------------------------------------------------
