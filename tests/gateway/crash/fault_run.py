@@ -29,6 +29,7 @@ from emulators.ev import profile
 from emulators.ev.car import Car
 from gateway.model.moment import parse_moment
 from tests.gateway.crash.kill_run import processes
+from tests.gateway.crash.power_record import PowerRecord
 from tests.gateway.crash.whole_gateway_process import ProcessConfig, main
 from tests.gateway.mqtt.facility import Mosquitto, free_port
 from tests.gateway.store.postgres import Cluster
@@ -40,15 +41,19 @@ SLACK_S = 3.0  # of power after the end of a lease: ramp, step of the station, l
 PAUSED_S = 20.0  # longer than lease, validity of a set-point (15 s) and keep-alive
 SERVED_WITHIN_S = 60.0  # the station connects again, boots and continues its transaction
 RUN_WITHIN_S = 240.0
-FLOWS_W = 200.0
 
 
 @dataclass
 class Client:
-    """A facility that keeps its session over lost links and sends a command until it has a response."""
+    """A facility that keeps its session over lost links and sends a command until it has a response.
+
+    `jumps`: the gateway's clock does not show the time.
+    """
 
     broker: int
     site: str
+    jumps: bool = False
+    sent: dict[str, float] = field(default_factory=dict)  # when each command was sent first
     results: dict[str, list[tuple[float, dict[str, Any]]]] = field(default_factory=dict)
     _link: aiomqtt.Client | None = None
 
@@ -70,6 +75,7 @@ class Client:
     async def send(self, body: dict[str, Any]) -> None:
         """Send once, if there is a link."""
         if self._link is not None:
+            self.sent.setdefault(body["id"], time.time())
             with contextlib.suppress(aiomqtt.MqttError):
                 await self._link.publish(f"v2x/1/{self.site}/evse/{EVSE}/cmd/discharge", json.dumps(body), qos=1)
 
@@ -92,9 +98,11 @@ class Client:
         return [one for _, one in found if one["status"] not in ("accepted", "clamped")]
 
     def lease_end(self, command: str) -> float:
-        """Return the end of its lease in the client's time, whatever the gateway's clock shows."""
+        """Return the end of its lease; where the clock jumps, at the latest: a result may have been on its way."""
         ends = [
             at + parse_moment(one["lease_until"]) - parse_moment(one["ts"])
+            if self.jumps
+            else parse_moment(one["lease_until"])
             for at, one in self.grants(command)
             if one.get("lease_until")
         ]
@@ -106,7 +114,7 @@ class Station:
 
     def __init__(self, charger: Charger) -> None:
         self.charger = charger
-        self.power: list[tuple[float, float]] = []
+        self.power = PowerRecord()
 
     async def run(self) -> None:
         """Operate and sample until cancelled."""
@@ -114,25 +122,13 @@ class Station:
         try:
             while True:
                 path, clock = self.charger.power_paths[0], self.charger.station.clock
-                self.power.append((time.time(), path.reading(clock.now()).power_w))
+                self.power.add(time.time(), path.reading(clock.now()).power_w)
                 await asyncio.sleep(0.05)
                 if operating.done():
                     operating.result()
         finally:
             operating.cancel()
             await asyncio.gather(operating, return_exceptions=True)
-
-    def runs(self, since: float, until: float) -> list[tuple[float, float]]:
-        """Return begin and end of each time during which power flowed."""
-        found: list[tuple[float, float]] = []
-        for at, power_w in self.power:
-            if not since <= at < until or abs(power_w) < FLOWS_W:
-                continue
-            if found and at - found[-1][1] < 0.5:
-                found[-1] = (found[-1][0], at)
-            else:
-                found.append((at, at))
-        return found
 
 
 @dataclass
@@ -158,6 +154,12 @@ class Round:
         assert self.gateway.pid is not None
         return self.gateway.pid
 
+    def ended(self) -> str | None:
+        """Return how the gateway ended by itself, None while it runs."""
+        if self.gateway is None or self.gateway.is_alive():
+            return None
+        return f"the gateway ended by itself with status {self.gateway.exitcode}"
+
     async def end(self) -> None:
         """Kill the gateway and wait for its end."""
         if self.gateway is not None:
@@ -180,7 +182,7 @@ class Round:
 
     async def broker_restart(self) -> None:
         """The broker is killed and started again."""
-        self.broker.stop()
+        await asyncio.to_thread(self.broker.stop)
         await asyncio.sleep(self.chance.uniform(0.0, 3.0))
         await asyncio.to_thread(self.broker.start)
 
@@ -248,11 +250,12 @@ async def run_round(one: Round) -> list[str]:
     charger = await make(options)
     path, station = charger.power_paths[0], Station(charger)
     charger.station.plug_in(1, path.plug(Car(profile.load("leaf-62"), 80.0), charger.station.clock.now()))  # type: ignore[attr-defined]
-    client = Client(one.broker.port, one.settings.site)
+    client = Client(one.broker.port, one.settings.site, jumps=one.kind == "clock")
     one.start()
     try:
         async with asyncio.timeout(RUN_WITHIN_S), _tasks(station.run(), client.run()):
-            await _served(client, "ready", SERVED_WITHIN_S)
+            if not await _served(client, "ready", SERVED_WITHIN_S):
+                return [f"{one.kind}: not served before the fault: {one.ended() or _short(client)}"]
             await asyncio.sleep(LEASE_S + SLACK_S)
             first_at = time.time()  # from here on: before the first connection the car charges as the station lets it
             sending = asyncio.create_task(client.send_until_final(_body("a")))
@@ -263,11 +266,13 @@ async def run_round(one: Round) -> list[str]:
             second_at = time.time()
             served = await _served(client, "b", SERVED_WITHIN_S)
             await asyncio.sleep(max(0.0, client.lease_end(served) - time.time()) + SLACK_S + 0.5 if served else 0.0)
+            ended = one.ended()
     except TimeoutError:
-        return [f"{one.kind}: no end within {RUN_WITHIN_S:.0f} s; results {client.results}"]
+        return [f"{one.kind}: {one.ended() or ''}; no end within {RUN_WITHIN_S:.0f} s; results {client.results}"]
     finally:
         await one.end()
-    return [f"{one.kind}: {violation}" for violation in _violations(client, station, first_at, second_at, served)]
+    violations = [*filter(None, [ended]), *_violations(client, station, first_at, second_at, served)]
+    return [f"{one.kind}: {violation}" for violation in violations]
 
 
 def _body(command: str) -> dict[str, Any]:
@@ -292,12 +297,12 @@ def _violations(client: Client, station: Station, first_at: float, second_at: fl
     found = []
     if not served:
         found.append(f"not served after the fault: {_short(client)}")
-    if len(runs := station.runs(first_at, second_at)) > 1:
+    if len(runs := station.power.runs(first_at, second_at)) > 1:
         found.append(f"the command acted {len(runs)} times: {runs}; {_short(client)}")
-    ends = sorted((at, client.lease_end(command)) for command in client.results for at, _ in client.grants(command)[:1])
-    for begin, end in station.runs(first_at, time.time()):
-        lease_until = max((until for at, until in ends if at <= begin + SLACK_S), default=0.0)
-        if end > lease_until + SLACK_S:
+    ends = [(client.sent[command], client.lease_end(command)) for command in client.results if client.grants(command)]
+    for begin, end in station.power.runs(first_at, time.time(), apart=True):
+        lease_until = max((until for sent_at, until in ends if sent_at <= begin), default=0.0)
+        if end > lease_until + SLACK_S + station.power.unseen_s(lease_until, end):
             found.append(f"power {end - lease_until:.2f} s after the end of the lease: {runs}; {_short(client)}")
     for command in client.results:
         finals = {json.dumps(one, sort_keys=True) for one in client.finals(command)}

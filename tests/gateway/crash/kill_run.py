@@ -24,7 +24,10 @@ from gateway.store.sql import SqlStore
 from tests.gateway.crash.gateway_process import ProcessConfig, main
 from tests.gateway.crash.stations import StationSide
 
-PRELOADED = ["tests.gateway.crash.gateway_process", "gateway.store.sql", "alembic.command", "aiosqlite", "asyncpg"]
+PRELOADED = [
+    "tests.gateway.crash.gateway_process", "tests.gateway.crash.whole_gateway_process", "gateway.store.sql",
+    "alembic.command", "aiosqlite", "asyncpg",
+]  # fmt: skip
 LEASE_S = 5.0
 AFTER_LEASE_S = 2.5  # the ramp of 5 kW at 10 kW/s, the watchdog's slack, and a loaded machine
 RUN_WITHIN_S = 60.0
