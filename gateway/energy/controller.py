@@ -67,6 +67,8 @@ class SiteController:
         self._opened: float | None = None  # since when the main switch is reported as open, Unix time
         self._car_floors: dict[str, tuple[Floor, ...]] = {}
         self._returned = False  # after an outage: all power may flow again
+        self.returning_since: float | None = None  # begin of the ramp that is not over, Unix time
+        self._resumes = False  # that ramp is one of before a restart
 
     # look-ahead plan --------------------------------------------------------------------------------------------------
 
@@ -102,6 +104,10 @@ class SiteController:
         """Continue a loss of the grid from before a restart."""
         self.island.restore_loss()
 
+    def restore_return(self, since: float | None) -> None:
+        """Continue the ramp after an outage from before a restart; `since`: its begin, Unix time."""
+        self.returning_since, self._resumes = since, since is not None
+
     # real-time loop ---------------------------------------------------------------------------------------------------
 
     @property
@@ -128,10 +134,16 @@ class SiteController:
         backup, collapse = self._backup(view.backup), self.off_grid.collapse
         inputs = island_inputs(view, sources, backup, hand_to, collapse, self._opened)
         source = self.island.forming
+        if self._resumes and self.returning_since is not None:
+            self._resumes, self.island.ramp_from = False, view.now - max(0.0, view.wall - self.returning_since)
         done, changes = self.island.step(inputs)
         if inputs.collapsed and any(change.code == "black_start_failed" for change in changes):
             changes += self.off_grid.attempt_failed(view.now, source or "")
         self._returned = done.share >= 1.0
+        if self._returned:
+            self.returning_since = None
+        elif self.returning_since is None and self.island.ramp_from is not None:
+            self.returning_since = view.wall - (view.now - self.island.ramp_from)
         events += changes
         off = done.phase in OFF_GRID
         if off is not self.reserve.off_grid:  # the floors of the new situation apply from this step

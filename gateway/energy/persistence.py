@@ -37,7 +37,7 @@ _Day = Annotated[list[_Some | None], msgspec.Meta(min_length=SLOTS, max_length=S
 class OutageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`had`: SoC by identity before the outage; `off`: it continues; `back`: its end (Unix time); `forming`: source.
 
-    `lost`: the grid counts as lost; `shed`: load tiers that are off.
+    `lost`: the grid counts as lost; `shed`: load tiers that are off; `returning`: begin of the ramp after it.
     """
 
     had: dict[str, _Pct]
@@ -46,6 +46,7 @@ class OutageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     forming: str | None
     lost: bool = False
     shed: tuple[str, ...] = ()
+    returning: float | None = None
 
 
 class WindowRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,13 +74,15 @@ class DaysRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def outage_row(controller: SiteController) -> OutageRow | None:
-    """Return the row of the outage, None without recharge targets."""
+    """Return the row of the outage, None without recharge targets and where all power may flow."""
     had, off, back = controller.recharging.remembered()
-    if not off and back is None:
+    returning = controller.returning_since
+    if not off and back is None and returning is None:
         return None
     island, tiers = controller.island, controller.off_grid.tiers
     lost = island.grid.status is GridStatus.LOST
-    return OutageRow(had, off, back, island.forming, lost, tuple(name for name, on in tiers.on.items() if not on))
+    shed = tuple(name for name, on in tiers.on.items() if not on)
+    return OutageRow(had, off, back, island.forming, lost, shed, returning)
 
 
 def window_row(controller: SiteController) -> WindowRow | None:
@@ -104,7 +107,8 @@ def restore_rows(controller: SiteController, rows: Mapping[str, str]) -> list[st
                 row = msgspec.json.decode(body, type=OutageRow)
                 controller.recharging.restore(row.had, row.off, row.back)
                 controller.island.restore(row.forming)
-                if row.lost:
+                controller.restore_return(row.returning)
+                if row.lost or (row.off and row.forming is None):  # the reconnect delay has not passed
                     controller.restore_loss()
                 controller.off_grid.tiers.restore(row.shed)
             elif key == WINDOW:

@@ -36,6 +36,7 @@ from gateway.model.energy_state import GridStatus
 
 START_AGAIN_S = 12.0  # for a start after a collapse
 SHORTEST_PAUSE_S = 10.0  # after a start that failed
+RETURNS = "The grid has been healthy for the reconnect delay: power returns by a ramp."
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Island:
     interlock: Interlock = field(default_factory=Interlock)
     phase: Phase = Phase.ON_GRID
     forming: str | None = None
+    ramp_from: float | None = None  # begin of the ramp after an outage, also of one before a restart
     formed_before: str | None = None  # before a restart: the source of a running island
     sure: bool = False  # no other source than `forming` can be grid-forming since before a restart, as far as known
     _lost_before: bool = False  # the grid was lost when an earlier run ended: the reconnect delay has still to pass
@@ -106,9 +108,11 @@ class Island:
         return self.phase is Phase.ON_GRID or (self.phase is Phase.RETURNING and self.interlock.open is False)
 
     def _orders(self, inputs: IslandInputs) -> Orders:
-        share = 1.0
         if self.phase is Phase.RETURNING:
-            share = return_share(inputs.now - self._entered, self.settings.ramp_s)
+            self.ramp_from, self._lost_before = self._entered, False
+        elif self.phase not in (Phase.ON_GRID, Phase.SUSPECT):
+            self.ramp_from = None
+        share = 1.0 if self.ramp_from is None else return_share(inputs.now - self.ramp_from, self.settings.ramp_s)
         switch = "closed" if self.phase in CLOSED_SWITCH else ""
         if self.phase in OPEN_SWITCH and (inputs.reported or self._commanded):  # else it may have reconnected since
             switch = "open"
@@ -179,10 +183,11 @@ class Island:
                 self._lost_before = False
                 self._leave(inputs, "The grid is lost")
         elif self.grid.status is GridStatus.HEALTHY and self._lost_before:
-            if self.grid.may_reconnect(inputs.now):
+            if self._commanded and self.settings.capable:
                 self._lost_before = False
-                text = "The grid has been healthy for the reconnect delay: power returns by a ramp."
-                self._go(Phase.RETURNING, "returning", text)
+                self._leave(inputs, "Island operation is commanded")
+            elif self.grid.may_reconnect(inputs.now):
+                self._go(Phase.RETURNING, "returning", RETURNS)
         elif self.grid.status is GridStatus.HEALTHY:
             self._go(Phase.ON_GRID, "zero_released", "The grid is healthy, power may flow again.")
 
@@ -194,11 +199,7 @@ class Island:
 
     def _waiting(self, inputs: IslandInputs) -> None:
         if self.grid.may_reconnect(inputs.now):
-            self._go(
-                Phase.RETURNING,
-                "returning",
-                "The grid has been healthy for the reconnect delay: power returns by a ramp.",
-            )
+            self._go(Phase.RETURNING, "returning", RETURNS)
 
     def _opening(self, inputs: IslandInputs) -> None:
         if self.interlock.may_start:

@@ -129,6 +129,46 @@ def test_a_gateway_that_starts_with_the_grid_back_and_the_island_running_adopts_
     assert sim.open is False
 
 
+def short_outage() -> Sim:
+    cars = [SimCar("E1", 80.0, can_form=True), SimCar("E2", 70.0, can_form=True)]
+    return Sim(SECTION, cars, load, grid=lost(0.01, 0.1), step_s=2.0, import_w=12_000.0)
+
+
+def run_until(sim: Sim, phase: Phase, within_s: float = 3600.0) -> set[Phase]:
+    """Run until a phase and return the phases before it."""
+    seen, since = set(), sim.now
+    while sim.controller.island.phase is not phase:
+        sim.tick()
+        seen.add(sim.controller.island.phase)
+        assert sim.now - since < within_s
+    return seen - {phase}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_the_ramp_after_an_outage_goes_on(share: float) -> None:
+    sim = short_outage()
+    run_until(sim, Phase.RETURNING)
+    ramp_s = sim.settings.return_ramp_s
+    sim.run(share * ramp_s / 3600)
+    restart(sim)
+    sim.tick()
+    began = sim.controller.island.ramp_from
+    assert began is not None
+    assert sim.now - began == pytest.approx(share * ramp_s + 5.0, abs=5.0)
+    assert sim.controller.returning_since is not None
+    sim.run((1 - share) * ramp_s / 3600)
+    assert sim.controller.returning_since is None
+
+
+def test_the_reconnect_delay_is_kept_where_the_grid_returned_before_the_restart() -> None:
+    sim = short_outage()
+    run_until(sim, Phase.CLOSING)
+    restart(sim)
+    since = sim.now
+    assert Phase.ON_GRID not in run_until(sim, Phase.RETURNING, 2 * sim.settings.reconnect_s)
+    assert sim.now - since >= sim.settings.reconnect_s
+
+
 def busy(hour: float) -> dict[str, float]:
     return {"site": 9000.0 if hour % 0.5 < 0.25 else 3000.0}
 
