@@ -15,6 +15,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from gateway import garbage_collection
 from gateway.blue_switch.persistence import BlueSwitchPersistence
@@ -44,21 +45,17 @@ from gateway.observability.event_log import EventLog
 from gateway.observability.health import Health
 from gateway.observability.metrics import Metrics
 from gateway.service import GatewayService
-from gateway.store.journal import PROBE, Journal
+from gateway.store.journal import Journal
+from gateway.store.lock import locked
 from gateway.store.store import Store, StoreError, StoreFull
-from gateway.store.unavailable import UnavailableStore
+from gateway.store.unavailable import StoreReturned, UnavailableStore, wait_for_space
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
 
 RESTORED = 20_000  # records of transactions and others that have ended, read at the start
-STORE_RETRY_S = 5.0  # between attempts to open a store whose disk is full
 DRAIN_S = 2.0  # for results to reach the broker when the gateway stops
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class StoreReturned(Exception):
-    """The store can be opened again: the gateway starts anew with what is stored."""
 
 
 class StartError(Exception):
@@ -113,12 +110,15 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
     """
     parts = parts or Parts()
     clock = parts.clock or SystemClock()
-    async with _translated_errors(), _opened_store(config, parts) as store:
+    lock = database_lock(config, clock) if parts.store is None else None
+    async with _translated_errors(), locked(lock), _opened_store(config, parts) as store:
         built = _build(config, parts, clock, store)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(built.service.run(), name="service")]
+            if lock is not None:
+                running.append(tasks.create_task(lock.hold(), name="database lock"))
             if isinstance(store, UnavailableStore):
-                running.append(tasks.create_task(_wait_for_store(config, clock), name="store"))
+                running.append(tasks.create_task(wait_for_space(partial(make_store, config), clock), name="store"))
             await built.service.ready.wait()
             kept = await store.kept(RESTORED)
             built.energy_service.restore(kept)
@@ -148,10 +148,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
 @asynccontextmanager
 async def _opened_store(config: Config, parts: Parts) -> AsyncIterator[Store]:
     """Open and close the store; on a full disk the gateway runs with one that only takes power away."""
-    store, lock = parts.store or make_store(config), database_lock(config) if parts.store is None else None
+    store = parts.store or make_store(config)
     try:
-        if lock is not None:
-            lock.acquire()
         try:
             await store.open()
         except StoreFull as error:
@@ -160,22 +158,6 @@ async def _opened_store(config: Config, parts: Parts) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
-        if lock is not None:
-            lock.release()
-
-
-async def _wait_for_store(config: Config, clock: Clock) -> None:
-    """Raise StoreReturned when the store can be opened and written again."""
-    while True:
-        await clock.sleep(STORE_RETRY_S)
-        store = make_store(config)
-        with contextlib.suppress(StoreError):
-            try:
-                await store.open()
-                await store.write([PROBE])
-            finally:
-                await store.close()
-            raise StoreReturned
 
 
 @asynccontextmanager

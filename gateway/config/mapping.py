@@ -18,9 +18,10 @@ from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
 from gateway.mqtt.topics import MqttSettings, Topics, to_topic_level
-from gateway.store.lock import StoreLock
+from gateway.store.lock import DatabaseLock, FileLock
 from gateway.store.store import MemoryStore, Store
 from protocols.ocpp import vendor
+from protocols.ports import Clock
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -37,10 +38,14 @@ def make_store(config: Config) -> Store:
     return SqlStore(config.store.url, config.mqtt.gateway_id, config.store.synchronous)
 
 
-def database_lock(config: Config) -> StoreLock | None:
-    """Return the lock of a SQLite database, None for another store."""
+def database_lock(config: Config, clock: Clock) -> DatabaseLock | None:
+    """Return the lock of the database, None for a store in memory."""
     scheme, _, path = config.store.url.partition(":///")
-    return StoreLock(Path(path)) if scheme == "sqlite" and path != ":memory:" else None
+    if config.store.url.startswith("postgresql"):
+        from gateway.store.postgres_lock import PostgresLock  # on demand, as in `make_store`
+
+        return PostgresLock(config.store.url, config.mqtt.gateway_id, clock)
+    return FileLock(Path(path)) if scheme == "sqlite" and path != ":memory:" else None
 
 
 def service_settings(config: Config) -> ServiceSettings:

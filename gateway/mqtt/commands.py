@@ -22,7 +22,7 @@ from gateway.model.state import GatewayStatus
 from gateway.mqtt import mirror, retained
 from gateway.mqtt.client import KEEPALIVE_S, Resuming, SubscriptionRefused
 from gateway.mqtt.incoming import Overflowing
-from gateway.mqtt.same_id import PROBE
+from gateway.mqtt.same_id import is_probe
 from gateway.mqtt.topics import Kind, MqttSettings, ParsedTopic
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
@@ -247,9 +247,9 @@ class MessageReceiver:
             case Kind.GATEWAY_STATUS if topic.name == self._topics.gateway:
                 if ("link", self.marker) in message.user_properties:
                     self._backlog_until = self._delivered(message)  # queued after all that is older than this link
-                if any(name == PROBE for name, _ in message.user_properties):
+                if is_probe(message.payload):
                     self._on_probe()
-            case Kind.GATEWAY_STATUS:
+            case Kind.GATEWAY_STATUS if not is_probe(message.payload):
                 self._other_gateway(topic.name, message.payload)
             case Kind.NEIGHBOUR if self._neighbour is not None:
                 self._other_site(self._neighbour, topic.name, message.payload)

@@ -2,8 +2,8 @@
 
 Two gateways with one id have one client id and one session at the broker: each would end the link of the other and
 receive its commands. So the retained status is read over a link with an id of its own; where it is `online` and of
-another run, it is sent again, unchanged and not retained, with a property that asks the gateway for an answer. The
-status that a killed gateway left gets no answer. Without MQTT 5 there are no properties, and nothing is verified.
+another run, it is sent again, not retained and with the member `probe`, which asks the gateway for an answer. The
+status that a killed gateway left gets no answer.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import contextlib
 import secrets
 
 from gateway.model.state import GatewayStatus
-from gateway.mqtt.client import MqttBus, MqttVersion
 from protocols.ports import Bus, BusMessage
 
-PROBE = "probe"  # user property of the status of a gateway that asks for an answer
 ANSWER_WITHIN_S = 2.0
 
 
@@ -26,8 +24,6 @@ class GatewayIdInUse(ConnectionError):
 
 async def refuse_second(bus: Bus, topic: str, since: float) -> None:
     """Raise GatewayIdInUse where another gateway answers on the topic of this one's status. `since`: of this run."""
-    if not isinstance(bus, MqttBus) or bus.version != MqttVersion.V5:
-        return
     received: asyncio.Queue[BusMessage] = asyncio.Queue()
 
     async def receive() -> None:
@@ -49,22 +45,33 @@ async def refuse_second(bus: Bus, topic: str, since: float) -> None:
 
 async def _await_answer(bus: Bus, retained: BusMessage, received: asyncio.Queue[BusMessage], since: float) -> None:
     """Ask the gateway that published a retained status for an answer; return where it is that of this run."""
-    if not _of_another_run(retained.payload, since):
+    status = _status(retained.payload)
+    if status is None or not _of_another_run(status, since):
         return
-    token = (PROBE, secrets.token_hex(6))
-    await bus.publish(BusMessage(retained.topic, retained.payload, qos=1, user_properties=(token,)))
+    probe = status.model_copy(update={"probe": secrets.token_hex(6)})
+    await bus.publish(BusMessage(retained.topic, probe.model_dump_json().encode(), qos=1))
     while True:
         message = await received.get()
-        if token not in message.user_properties:
-            if _of_another_run(message.payload, since):
+        if not is_probe(message.payload):
+            answer = _status(message.payload)
+            if answer is not None and _of_another_run(answer, since):
                 raise GatewayIdInUse("another gateway with this gateway_id is connected to the broker")
             return  # the will of the former run
 
 
-def _of_another_run(payload: bytes, since: float) -> bool:
-    """Return whether a status is `online` and not of this run."""
+def is_probe(payload: bytes) -> bool:
+    """Return whether a status asks the gateway with its id for an answer."""
+    status = _status(payload) if b'"probe"' in payload else None
+    return status is not None and status.probe is not None
+
+
+def _status(payload: bytes) -> GatewayStatus | None:
     try:
-        status = GatewayStatus.model_validate_json(payload)
+        return GatewayStatus.model_validate_json(payload)
     except ValueError:
-        return False
+        return None
+
+
+def _of_another_run(status: GatewayStatus, since: float) -> bool:
+    """Return whether a status is `online` and not of this run."""
     return status.state == "online" and (status.since is None or abs(status.since - since) > 1e-3)

@@ -43,6 +43,18 @@ def upgrade(connection: Connection, to: str = "head") -> tuple[str | None, str]:
     return before, present(connection) or ""
 
 
+def downgrade(connection: Connection, to: str) -> tuple[str | None, str]:
+    """Migrate back; return the version before and after. StoreError for a foreign or newer database."""
+    before = present(connection)
+    _check_ours(connection, before)
+    script = ScriptDirectory.from_config(_alembic())
+    older = {one.revision for one in script.walk_revisions("base", before)} - {before} if before else set()
+    if to not in older:
+        raise StoreError(f"the database has version {before}; older ones are {', '.join(sorted(older)) or 'none'}")
+    command.downgrade(_alembic(connection), to)
+    return before, present(connection) or ""
+
+
 def check(connection: Connection) -> None:
     """Create the tables of a new database; StoreError for an older, newer or foreign one."""
     before = present(connection)

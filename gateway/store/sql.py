@@ -1,4 +1,4 @@
-"""Store in a database: SQLite in WAL mode by default, Postgres by URL. The only file that executes SQL.
+"""Store in a database: SQLite in WAL mode by default, Postgres by URL. The only file that reads and writes the tables.
 
 Writes are whole transactions, durable when they return. Every failure of the database is a StoreError.
 """
@@ -31,10 +31,9 @@ class SqlStore:
     """Implements `gateway.store.store.Store`. `gateway` names the gateway whose commands are recovered."""
 
     def __init__(self, url: str, gateway: str = "", synchronous: str = "full") -> None:
-        scheme, colon, rest = url.partition(":")
-        self._url = DRIVERS.get(scheme, scheme) + colon + rest
+        self._url = with_driver(url)
         self._gateway = gateway
-        self._rows = Rows(gateway, scheme.partition("+")[0])
+        self._rows = Rows(gateway, self._url.partition(":")[0].partition("+")[0])
         self._synchronous = synchronous
         self._engine: AsyncEngine | None = None
         self._sqlite: SqliteWriter | None = None
@@ -43,7 +42,7 @@ class SqlStore:
         """Connect; create the tables of a new database, refuse an old one."""
         self._engine = self._make_engine()
         try:
-            async with self._translated_errors(), self._engine.begin() as connection:
+            async with translated_errors(), self._engine.begin() as connection:
                 await connection.run_sync(schema.check)
         except StoreError:
             await self.close()
@@ -52,8 +51,14 @@ class SqlStore:
     async def migrate(self) -> tuple[str | None, str]:
         """Migrate the database; return the version before (None for a new one) and after."""
         self._engine = self._make_engine()
-        async with self._translated_errors(), self._engine.begin() as connection:
+        async with translated_errors(), self._engine.begin() as connection:
             return await connection.run_sync(schema.upgrade)
+
+    async def downgrade(self, version: str) -> tuple[str | None, str]:
+        """Migrate the database back to an older version; return the version before and after."""
+        self._engine = self._make_engine()
+        async with translated_errors(), self._engine.begin() as connection:
+            return await connection.run_sync(schema.downgrade, version)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -69,7 +74,7 @@ class SqlStore:
         if not records:
             return
         statements = self._rows.statements(records)
-        async with self._translated_errors():
+        async with translated_errors():
             if self._sqlite is not None:
                 await self._sqlite.write(statements)
                 return
@@ -84,7 +89,7 @@ class SqlStore:
         rows = {(one.evse, one.wall): one._asdict() for one in samples}
         dialect = "sqlite" if self._sqlite is not None else ""
         statement, values = in_bulk(insert(TELEMETRY), TELEMETRY, list(rows.values()), dialect)
-        async with self._translated_errors(), self._open_engine().begin() as connection:
+        async with translated_errors(), self._open_engine().begin() as connection:
             await connection.execute(statement, values)
 
     async def samples(
@@ -167,7 +172,7 @@ class SqlStore:
         ]
         if samples_before is not None:
             statements.append(delete(TELEMETRY).where(TELEMETRY.c.wall < samples_before))
-        async with self._translated_errors(), self._open_engine().begin() as connection:
+        async with translated_errors(), self._open_engine().begin() as connection:
             for statement in statements:
                 gone += (await connection.execute(statement)).rowcount
         return gone
@@ -197,7 +202,7 @@ class SqlStore:
         return self._engine
 
     async def _read(self, query: Any) -> Sequence[Row[Any]]:
-        async with self._translated_errors(), self._open_engine().connect() as connection:
+        async with translated_errors(), self._open_engine().connect() as connection:
             return (await connection.execute(query)).fetchall()
 
     async def _read_commands(
@@ -206,19 +211,27 @@ class SqlStore:
         rows = await self._read(select(COMMANDS).where(where).order_by(order).limit(limit))
         return [command_of(row) for row in rows]
 
-    @asynccontextmanager
-    async def _translated_errors(self) -> AsyncIterator[None]:
-        try:
-            yield
-        except DBAPIError as error:
-            kind = RecordRefused if _is_permanent(error) else StoreFull if _is_full(error) else StoreError
-            raise kind(_sentence(str(error.orig))) from error
-        except SQLAlchemyError as error:
-            raise StoreError(_sentence(str(error))) from error
-        except TimeoutError as error:
-            raise StoreError(f"the database did not answer within {ANSWER_WITHIN_S:.0f} s") from error
-        except OSError as error:
-            raise StoreError(f"the database cannot be reached: {error}") from error
+
+def with_driver(url: str) -> str:
+    """Return the URL of a database with the driver that is used for it."""
+    scheme, colon, rest = url.partition(":")
+    return DRIVERS.get(scheme, scheme) + colon + rest
+
+
+@asynccontextmanager
+async def translated_errors() -> AsyncIterator[None]:
+    """Raise StoreError for what fails in a database."""
+    try:
+        yield
+    except DBAPIError as error:
+        kind = RecordRefused if _is_permanent(error) else StoreFull if _is_full(error) else StoreError
+        raise kind(_sentence(str(error.orig))) from error
+    except SQLAlchemyError as error:
+        raise StoreError(_sentence(str(error))) from error
+    except TimeoutError as error:
+        raise StoreError(f"the database did not answer within {ANSWER_WITHIN_S:.0f} s") from error
+    except OSError as error:
+        raise StoreError(f"the database cannot be reached: {error}") from error
 
 
 def _is_permanent(error: DBAPIError) -> bool:

@@ -6,10 +6,33 @@ at rest, as after an emergency stop: no command with power can be journalled, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 
 from gateway.model.journal import AT_REST, Kept, Record, StoredCommand
-from gateway.store.store import MemoryStore, Sample, StoreError
+from gateway.store.journal import PROBE
+from gateway.store.store import MemoryStore, Sample, Store, StoreError
+from protocols.ports import Clock
+
+RETRY_S = 5.0  # between attempts to open a store whose disk is full
+
+
+class StoreReturned(Exception):
+    """The store can be opened again: the gateway starts anew with what is stored."""
+
+
+async def wait_for_space(make: Callable[[], Store], clock: Clock) -> None:
+    """Raise StoreReturned when the store can be opened and written again."""
+    while True:
+        await clock.sleep(RETRY_S)
+        store = make()
+        with contextlib.suppress(StoreError):
+            try:
+                await store.open()
+                await store.write([PROBE])
+            finally:
+                await store.close()
+            raise StoreReturned
 
 
 class UnavailableStore(MemoryStore):

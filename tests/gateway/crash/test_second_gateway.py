@@ -12,24 +12,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.mqtt.facility import Mosquitto, mosquitto
+from tests.gateway.mqtt.facility import mosquitto
+from tests.gateway.store.postgres import postgres
 
 READY_WITHIN_S = 40.0
 
 
-def configuration(folder: Path, broker: Mosquitto, database: str) -> Path:
-    path = folder / f"{database}.toml"
+def configuration(
+    folder: Path, broker: str, name: str, *, store: str = "", gateway: str = "gw1", mqtt: str = "auto"
+) -> Path:
+    path = folder / f"{name}.toml"
     path.write_text(
         f"""
 [site]
 id = "home"
 [mqtt]
-url = "{broker.url}"
-gateway_id = "gw1"
+url = "{broker}"
+gateway_id = "{gateway}"
+version = "{mqtt}"
 [ocpp]
 listen = "127.0.0.1:0"
 [store]
-url = "sqlite:///{folder / database}.db"
+url = "{store or f"sqlite:///{folder / name}.db"}"
 """
     )
     return path
@@ -68,7 +72,7 @@ def wait_for(process: subprocess.Popen[str], what: str) -> None:
 @pytest.mark.timeout(120)
 def test_a_second_gateway_stays_out_and_states_why(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker:
-        one, other = configuration(tmp_path, broker, "one"), configuration(tmp_path, broker, "other")
+        one, other = configuration(tmp_path, broker.url, "one"), configuration(tmp_path, broker.url, "other")
         with started(one) as first:
             wait_for(first, "connected to the broker")
             with started(one) as same_database, started(other) as same_id:
@@ -87,7 +91,7 @@ def test_a_second_gateway_stays_out_and_states_why(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_the_status_of_a_gateway_that_was_killed_with_its_broker_blocks_nothing(tmp_path: Path) -> None:
     with mosquitto(tmp_path, f"allow_anonymous true\npersistence true\npersistence_location {tmp_path}/\n") as broker:
-        one = configuration(tmp_path, broker, "one")
+        one = configuration(tmp_path, broker.url, "one")
         with started(one) as first:
             wait_for(first, "connected to the broker")
             time.sleep(0.5)
@@ -99,3 +103,70 @@ def test_the_status_of_a_gateway_that_was_killed_with_its_broker_blocks_nothing(
         broker.start()
         with started(one) as again:
             wait_for(again, "connected to the broker")
+
+
+@pytest.mark.peer
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("first", "second"), [("3.1.1", "3.1.1"), ("3.1.1", "5"), ("5", "3.1.1")])
+def test_a_second_gateway_stays_out_with_each_version_of_mqtt(first: str, second: str, tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        one = configuration(tmp_path, broker.url, "one", mqtt=first)
+        other = configuration(tmp_path, broker.url, "other", mqtt=second)
+        with started(one) as running:
+            wait_for(running, "connected to the broker")
+            time.sleep(1)  # until its status is at the broker
+            with started(other) as refused:
+                assert refused.wait(READY_WITHIN_S) == 2
+            assert "mqtt.gateway_id: another gateway with this gateway_id is connected" in text(refused)
+            assert "no link to the broker" not in text(running)
+            running.send_signal(signal.SIGKILL)
+            running.wait(10)
+        with started(other) as again:  # the will of the killed one is `offline`, or nobody answers
+            wait_for(again, "connected to the broker")
+
+
+@pytest.mark.peer
+@pytest.mark.timeout(180)
+def test_a_second_gateway_with_only_postgres_in_common_stays_out(tmp_path: Path) -> None:
+    """Each has a broker of its own. Another `gateway_id` may share the database."""
+    nowhere = "mqtt://127.0.0.1:9"
+    with postgres(tmp_path) as cluster:
+        store = cluster.database()
+        one, same = (configuration(tmp_path, nowhere, name, store=store) for name in ("one", "same"))
+        other = configuration(tmp_path, nowhere, "other", store=store, gateway="gw2")
+        with started(one) as first:
+            wait_for(first, '"event": "ready"')
+            with started(same) as refused, started(other) as beside:
+                wait_for(beside, '"event": "ready"')
+                assert refused.wait(READY_WITHIN_S) == 2
+            assert "store.url: another gateway (connected from 127.0.0.1) with this mqtt.gateway_id" in text(refused)
+            assert "Traceback" not in text(refused) + text(first)
+            first.send_signal(signal.SIGKILL)
+            first.wait(10)
+            with started(same) as successor:  # what the killed one held is free
+                wait_for(successor, '"event": "ready"')
+
+
+@pytest.mark.peer
+@pytest.mark.timeout(240)
+def test_a_gateway_takes_its_lock_again_after_a_restart_of_postgres_and_ends_where_another_has_it(
+    tmp_path: Path,
+) -> None:
+    nowhere = "mqtt://127.0.0.1:9"
+    with postgres(tmp_path) as cluster:
+        store = cluster.database()
+        one, same = (configuration(tmp_path, nowhere, name, store=store) for name in ("one", "same"))
+        with started(one) as first:
+            wait_for(first, '"event": "ready"')
+            cluster.restart()
+            time.sleep(12)  # it verifies its lock every 5 s
+            with started(same) as refused:
+                assert refused.wait(READY_WITHIN_S) == 2
+            first.send_signal(signal.SIGSTOP)
+            cluster.restart()
+            with started(same) as second:  # while the first one cannot know
+                wait_for(second, '"event": "ready"')
+                first.send_signal(signal.SIGCONT)
+                assert first.wait(READY_WITHIN_S) == 2
+                assert "store.url: another gateway" in text(first)
+                assert second.poll() is None
