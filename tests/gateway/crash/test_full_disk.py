@@ -16,6 +16,7 @@ from gateway import app
 from gateway.app import Gateway
 from gateway.config import from_table
 from gateway.model.command import Channel, Submission
+from gateway.store import unavailable
 
 
 @contextlib.contextmanager
@@ -36,11 +37,35 @@ async def send(running: Gateway, verb: str, id: str, evse: str | None = None, **
 
 
 @pytest.mark.timeout(60)
+async def test_an_emergency_stop_on_a_full_disk_is_released_when_there_is_space(tmp_path: Path) -> None:
+    config = from_table(
+        {"mqtt": {"url": "mqtt://127.0.0.1:9"}, "store": {"url": f"sqlite:///{tmp_path / 'v2x.db'}"}}
+        | {"ocpp": {"listen": "127.0.0.1:0", "security_profile": 0}}
+    )
+    async with app.gateway(config) as running:
+        assert await send(running, "mode", "m", mode="price") == ("accepted", "granted")
+        with no_space():
+            assert await send(running, "emergency_stop", "e") == ("accepted", "granted")
+            submitted = Submission(None, "release", b'{"id": "r"}', Channel.LOCAL)
+            refused = await running.service.submit(submitted)
+            assert (refused.status.value, refused.reason.code.value) == ("refused", "journal_unavailable")
+            assert "disk" in refused.reason.text
+            assert refused.reason.text.endswith("Only stops act without journal.")
+            assert running.service.site_state().emergency_stop
+        async with asyncio.timeout(20):
+            while (await running.service.submit(submitted)).status.value == "refused":  # noqa: ASYNC110 (its id is free)
+                await asyncio.sleep(0.2)
+        assert not running.service.site_state().emergency_stop
+    async with app.gateway(config) as again:
+        assert not again.service.site_state().emergency_stop
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("existing", [False, True])
 async def test_a_gateway_starts_on_a_full_disk_and_takes_away_power_only(
     existing: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "STORE_RETRY_S", 0.2)
+    monkeypatch.setattr(unavailable, "RETRY_S", 0.2)
     config = from_table(
         {
             "mqtt": {"url": "mqtt://127.0.0.1:9"},  # no server listens there
@@ -61,6 +86,7 @@ async def test_a_gateway_starts_on_a_full_disk_and_takes_away_power_only(
             refused = await send(degraded, "discharge", "d", "CP1-1", power_w=1000, lease_s=30)
             assert refused[0] == "refused"
             assert await send(degraded, "emergency_stop", "e") == ("accepted", "granted")
+            assert await send(degraded, "release", "r") == ("refused", "journal_unavailable")
             assert degraded.service.site_state().mode.value == "manual"
             assert "disk" in (degraded.service.journal_trouble() or "")
         except BaseException:
