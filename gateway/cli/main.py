@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import emulators, exi, operator, sim
+from gateway.cli import emulators, exi, operator, sim, store
 from gateway.cli.execution import end, fail, report_error, run_until_done
 from gateway.cli.options import Json, examples
 
@@ -36,6 +36,7 @@ app = typer.Typer(
 pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_help=True)
 app.add_typer(pki, name="pki")
 app.add_typer(exi.app, name="exi")
+app.add_typer(store.app, name="store")
 app.add_typer(operator.app)
 app.add_typer(emulators.app)
 app.add_typer(sim.app)

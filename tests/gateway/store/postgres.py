@@ -18,7 +18,8 @@ from tests.gateway.mqtt.facility import free_port
 from tests.peers import absent
 
 
-def _binary(name: str) -> str:
+def server_program(name: str) -> str:
+    """Return the path of a program of Postgres."""
     found = shutil.which(name)
     if found is None:
         folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -42,13 +43,15 @@ class Cluster:
         """Kill it and start it again on its port."""
         self.running.send_signal(signal.SIGQUIT)  # immediate shutdown: nothing is flushed
         self.running.wait(30)
-        self.running, _ = _started(_binary("postgres"), self.data, self.who, self.port)
+        self.running, _ = _started(server_program("postgres"), self.data, self.who, self.port)
 
-    def database(self) -> str:
-        """The URL of a new, empty database."""
+    def database(self, like: str | None = None) -> str:
+        """The URL of a new database: empty, or a copy of another, which has no connection meanwhile."""
         self.made += 1
         name = f"v2x{self.made}"
-        createdb = [_binary("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "v2x", name]
+        createdb = [server_program("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "v2x", name]
+        if like is not None:
+            createdb += ["-T", like.rpartition("/")[2]]
         subprocess.run(createdb, check=True, capture_output=True)
         return f"postgresql://v2x@127.0.0.1:{self.port}/{name}"
 
@@ -56,7 +59,7 @@ class Cluster:
 @contextmanager
 def postgres(folder: Path) -> Iterator[Cluster]:
     """A running Postgres."""
-    initdb, server = _binary("initdb"), _binary("postgres")
+    initdb, server = server_program("initdb"), server_program("postgres")
     data = folder / "pgdata"
     data.mkdir(mode=0o700)
     who: dict[str, Any] = {}
@@ -88,7 +91,7 @@ def _started(
     server: str, data: Path, who: dict[str, Any], again: int | None = None
 ) -> tuple[subprocess.Popen[bytes], int]:
     """A server that answers; another port if somebody else was quicker to take this one."""
-    ready = _binary("pg_isready")
+    ready = server_program("pg_isready")
     log = data.parent / "postgres.log"
     for _ in range(3):
         port = again or free_port()
