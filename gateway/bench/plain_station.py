@@ -71,14 +71,19 @@ class PlainStations:
         self._report(StationLost(station, self._clock.now(), reason))
 
     def plug(
-        self, evse: str, session: str = "tx1", needs: VehicleNeeds | None = None, soc_pct: float | None = 80.0
+        self,
+        evse: str,
+        session: str = "tx1",
+        needs: VehicleNeeds | None = None,
+        soc_pct: float | None = 80.0,
+        vehicle: str = "CAR1",
     ) -> None:
         """Plug in a vehicle and begin a session."""
         now, held = self._clock.now(), self.evses[evse]
         held.session, held.soc_pct = session, soc_pct
         held.advanced = now
         self._report(PlugChanged(evse, now, PlugState.OCCUPIED))
-        self._report(SessionStarted(evse, now, session, "CAR1"))
+        self._report(SessionStarted(evse, now, session, vehicle))
         stated = needs or VehicleNeeds(
             PowerLimits(11_000.0, 10_000.0),
             True,

@@ -1,7 +1,8 @@
 """Law of the restart: after any history, kill and restart, the same command gets the same answer as without the kill.
 
-The history is of vehicles, commands, renewals, standing commands, the grid and the clock, which jumps back and forth.
-Leased commands do not survive a restart; in the run without the kill they are ended before the answers are compared.
+In each kind of store. The history is of vehicles, commands, renewals, standing commands, the grid and the clock, which
+jumps back and forth. Leased commands do not survive a restart; in the run without the kill they are ended before the
+answers are compared. Islands and lending are in `test_restart_law_of_sites.py`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ from __future__ import annotations
 import copy
 import json
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -19,8 +24,10 @@ from gateway.bench.plain_station import PlainEvse
 from gateway.model.event import Metered, PlugChanged, PlugState, PowerLimits, SessionStarted, VehicleNeeds
 from gateway.model.reason import Code, because
 from gateway.model.site import SitePolicy
-from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
+from tests.gateway.store.copies import Copies, MemoryCopies, PostgresCopies, SqliteCopies
+from tests.gateway.store.postgres import Cluster, postgres
+from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
 
 EVSES = ("CP1-1", "CP2-1")
@@ -150,15 +157,15 @@ async def reconnect(rig: ServiceRig, evses: dict[str, PlainEvse]) -> None:
             rig.service.report(Metered(name, now, rig.clock.wall(), 0.0, 0.0, 0.0, held.soc_pct))
 
 
-async def compare(actions: list[Action], down_s: float, jump_s: float) -> None:
-    store = MemoryStore()
+async def compare(copies: Copies, actions: list[Action], down_s: float, jump_s: float) -> None:
+    store = copies.new()
     async with service_rig(*EVSES, store=store, policy=POLICY, evse_rate_per_s=1000.0, source_rate_per_s=1000.0) as rig:
         history = History(rig)
         for action in actions:
             await history.act(action)
         await rig.wait(1.0)
         await rig.journal.flush()
-        killed = copy.deepcopy(store)
+        killed = await copies.copy(store)
         evses = copy.deepcopy(rig.stations.evses)
         rig.service.end_leased(because(Code.GATEWAY_STOPPED, "Compared."))
         history.report_grid(rig)
@@ -178,9 +185,13 @@ async def compare(actions: list[Action], down_s: float, jump_s: float) -> None:
         assert await answers(again, 1.0) == without
 
 
+HISTORIES = st.lists(ACTIONS, max_size=12)
+JUMP = st.sampled_from([-86_400.0, 0.0])
+
+
 @example([("soc", "CP1-1", 29.0), ("soc", "CP1-1", 30.5)], 0.0, 0.0)
 @example([("clock", -3600.0, None), ("standing", "CP1-1", ("stop", {})), ("standing", None, ("stop", {}))], 0.0, 0.0)
-@given(st.lists(ACTIONS, max_size=12), st.just(0.0), st.sampled_from([-86_400.0, 0.0]))
+@given(HISTORIES, st.just(0.0), JUMP)
 @settings(
     max_examples=int(os.environ.get("V2X_LAW", "40")), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -188,4 +199,28 @@ async def compare(actions: list[Action], down_s: float, jump_s: float) -> None:
 async def test_the_same_command_gets_the_same_answer_after_a_kill(
     actions: list[Action], down_s: float, jump_s: float
 ) -> None:
-    await compare(actions, down_s, jump_s)
+    await compare(MemoryCopies(), actions, down_s, jump_s)
+
+
+@given(HISTORIES, JUMP)
+@settings(max_examples=rounds(5, 100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@virtual_examples
+async def test_the_same_command_gets_the_same_answer_with_sqlite(actions: list[Action], jump_s: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        await compare(SqliteCopies(Path(folder)), actions, 0.0, jump_s)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with postgres(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.mark.peer
+@given(actions=HISTORIES, jump_s=JUMP)
+@settings(max_examples=rounds(3, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@virtual_examples
+async def test_the_same_command_gets_the_same_answer_with_postgres(
+    cluster: Cluster, actions: list[Action], jump_s: float
+) -> None:
+    await compare(PostgresCopies(cluster), actions, 0.0, jump_s)

@@ -8,20 +8,44 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
+from emulators.runtime.clock import VirtualClock
+from gateway.bench.plain_station import PlainStations
+from gateway.energy.service import EnergyService
 from gateway.model.energy_state import MainSwitch
 from gateway.model.moment import rfc3339
-from tests.gateway.commands.rig import ServiceRig
+from gateway.service import GatewayService
 
 RESTART_S = 5  # after a collapse, by the inverter itself
 
 
-@dataclass
-class IslandPlant:
-    """The plant of one site. `limit_w`: what a grid-forming source can supply; above it the island collapses."""
+R = TypeVar("R", bound="PlantRig")
 
-    rig: ServiceRig
+
+class PlantRig(Protocol):
+    """A service of one site with plain stations."""
+
+    stations: PlainStations
+    clock: VirtualClock
+
+    @property
+    def service(self) -> GatewayService: ...
+    @property
+    def energy_service(self) -> EnergyService: ...
+
+    async def wait(self, seconds: float) -> None: ...
+    def power(self, evse: str) -> float: ...
+
+
+@dataclass
+class IslandPlant(Generic[R]):
+    """The plant of one site. `limit_w`: what a grid-forming source can supply; above it the island collapses.
+
+    `steps`: the energy service does not run by itself.
+    """
+
+    rig: R
     load_w: float = 2000.0
     limit_w: float = 10_000.0
     present: bool = True
@@ -34,6 +58,7 @@ class IslandPlant:
     formed_at: int | None = None
     dark_since_formed_s: int = 0
     lit: bool = True
+    steps: bool = True
 
     @property
     def served_w(self) -> float:
@@ -54,7 +79,8 @@ class IslandPlant:
         for _ in range(seconds):
             self._physics()
             self._inputs()
-            self.rig.energy_service.step()
+            if self.steps:
+                self.rig.energy_service.step()
             await self.rig.wait(1.0)
             self.seconds += 1
 

@@ -99,7 +99,7 @@ def grid_forming(rig: ServiceRig) -> str | None:
     return rig.energy_service.forming
 
 
-async def stop_in_an_island(rig: ServiceRig, plant: IslandPlant, *, backup: bool, stopped_s: int) -> str:
+async def stop_in_an_island(rig: ServiceRig, plant: IslandPlant[ServiceRig], *, backup: bool, stopped_s: int) -> str:
     """Form an island, stop it, release the stop; return the text of the release."""
     await plant.live(5)
     if backup:
@@ -118,7 +118,7 @@ async def stop_in_an_island(rig: ServiceRig, plant: IslandPlant, *, backup: bool
     return text
 
 
-def discharges(plant: IslandPlant) -> bool:
+def discharges(plant: IslandPlant[ServiceRig]) -> bool:
     return any(plant.rig.power(name) < 0 for name in plant.rig.stations.evses) or grid_forming(plant.rig) is not None
 
 
@@ -173,7 +173,7 @@ async def test_the_release_of_an_emergency_stop_in_an_island_supplies_nothing_be
         await resume(rig, plant, resuming)
 
 
-async def resume(rig: ServiceRig, plant: IslandPlant, resuming: dict[str, Any]) -> None:
+async def resume(rig: ServiceRig, plant: IslandPlant[ServiceRig], resuming: dict[str, Any]) -> None:
     body = dict(resuming)
     result = await rig.send(None, body.pop("verb"), "resume", **body)
     assert result.status == "accepted"
