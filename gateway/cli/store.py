@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.execution import fail, print_lines, read_config
-from gateway.cli.options import ConfigFile, Json
+from gateway.cli.options import ConfigFile, Json, examples
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Backup, restore and downgrade of the gateway's store.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(epilog=examples("v2x store backup /var/backups/v2x.db -c gateway.toml"))
 def backup(
     to: Annotated[Path, typer.Argument(metavar="FILE", help="New file for the backup.")],
     config: ConfigFile,
     json: Json = False,
 ) -> None:
-    """Write the SQLite store to a new file, also while the gateway runs. Postgres: use pg_dump."""
+    """Back up the SQLite store, also while the gateway runs.
+
+    Postgres has pg_dump.
+    """
     from gateway.store import backup as sqlite_backup
     from gateway.store.store import StoreError
 
@@ -36,13 +39,16 @@ def backup(
     _report({"backup": str(to), "version": version}, f"{database} is in {to} (version {version})", json)
 
 
-@app.command()
+@app.command(epilog=examples("v2x store restore /var/backups/v2x.db -c gateway.toml"))
 def restore(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A backup of this store.")],
     config: ConfigFile,
     json: Json = False,
 ) -> None:
-    """Put a backup in the place of the SQLite store; the gateway is stopped. Postgres: use pg_restore."""
+    """Restore the SQLite store from a backup.
+
+    The gateway is stopped. Postgres has pg_restore.
+    """
     from gateway.store.store import StoreError
 
     database = _sqlite(read_config(config), "restore", "pg_restore")
@@ -55,13 +61,16 @@ def restore(
     _report(body, f"{database} is restored from {source} (version {version}){was}", json)
 
 
-@app.command()
+@app.command(epilog=examples("v2x store downgrade 0003 -c gateway.toml"))
 def downgrade(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="That the older gateway needs, such as 0003.")],
     config: ConfigFile,
     json: Json = False,
 ) -> None:
-    """Migrate the store back for an older gateway; the gateway is stopped. What that one does not store is lost."""
+    """Migrate the store back for an older gateway.
+
+    The gateway is stopped. What the older one does not store is lost.
+    """
     from gateway.store.store import StoreError
 
     settings = read_config(config)
