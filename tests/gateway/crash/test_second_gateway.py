@@ -107,7 +107,14 @@ def test_the_status_of_a_gateway_that_was_killed_with_its_broker_blocks_nothing(
 
 @pytest.mark.peer
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("first", "second"), [("3.1.1", "3.1.1"), ("3.1.1", "5"), ("5", "3.1.1")])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("3.1.1", "3.1.1"),
+        pytest.param("3.1.1", "5", marks=pytest.mark.soak),
+        pytest.param("5", "3.1.1", marks=pytest.mark.soak),
+    ],
+)
 def test_a_second_gateway_stays_out_with_each_version_of_mqtt(first: str, second: str, tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker:
         one = configuration(tmp_path, broker.url, "one", mqtt=first)
@@ -147,6 +154,7 @@ def test_a_second_gateway_with_only_postgres_in_common_stays_out(tmp_path: Path)
                 wait_for(successor, '"event": "ready"')
 
 
+@pytest.mark.soak
 @pytest.mark.peer
 @pytest.mark.timeout(240)
 def test_a_gateway_takes_its_lock_again_after_a_restart_of_postgres_and_ends_where_another_has_it(
