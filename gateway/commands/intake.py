@@ -392,5 +392,5 @@ def _readable_key(submission: Submission, command_id: str | None) -> str | None:
 
 
 def _unwritten(error: Exception) -> Reason:
-    text = f"The command could not be journalled, so it was not carried out: {error}. Only stops act without journal."
-    return because(Code.JOURNAL_UNAVAILABLE, text)
+    text = f"The command could not be journalled, so it was not carried out: {error}."
+    return because(Code.JOURNAL_UNAVAILABLE, f"{text} Only stops act without the journal.")

@@ -80,7 +80,7 @@ class Island:
         self._events = self.interlock.update(inputs.switch_open, inputs.through_w, inputs.now)
         if inputs.reported and not self._reported:
             self._reported, self._waits_until = True, inputs.now + self.settings.return_within_s
-        self._command(inputs)
+        self._commanded = self._commanded if inputs.backup is None else inputs.backup
         for _ in range(len(Phase)):  # a step may pass through several phases, but not endlessly
             before = self.phase
             if inputs.emergency and self.phase in FORMING:
@@ -124,12 +124,6 @@ class Island:
 
     def _report(self, code: EnergyCode, text: str) -> None:
         self._events.append(Decided(self._now, code, text))
-
-    def _command(self, inputs: IslandInputs) -> None:
-        if inputs.backup is True:
-            self._commanded = True
-        elif inputs.backup is False:
-            self._commanded = False
 
     # one method per phase
 
@@ -364,16 +358,13 @@ class Island:
             self._go(Phase.ISLAND, "transfer_called_off", "The switch did not close in time: the island continues.")
 
     def _closing(self, inputs: IslandInputs) -> None:
+        late = inputs.now - self._entered >= self.settings.close_within_s
         if self.grid.status is GridStatus.LOST or self._commanded:
             why = "The grid is lost again" if self.grid.status is GridStatus.LOST else "Island operation is commanded"
             self._leave(inputs, why)
         elif self.interlock.open is False and self.grid.may_reconnect(inputs.now):
             self._go(Phase.RETURNING, "main_switch_closed", "The main switch is closed: the grid supplies the site.")
-        elif (
-            not self._late
-            and self.interlock.open is not False
-            and inputs.now - self._entered >= self.settings.close_within_s
-        ):
+        elif late and not self._late and self.interlock.open is not False:
             self._late = True
             self._report("main_switch_not_closed", "The main switch does not report closed. Check it.")
 

@@ -50,7 +50,7 @@ async def test_an_emergency_stop_on_a_full_disk_is_released_when_there_is_space(
             refused = await running.service.submit(submitted)
             assert (refused.status.value, refused.reason.code.value) == ("refused", "journal_unavailable")
             assert "disk" in refused.reason.text
-            assert refused.reason.text.endswith("Only stops act without journal.")
+            assert refused.reason.text.endswith("Only stops act without the journal.")
             assert running.service.site_state().emergency_stop
         async with asyncio.timeout(20):
             while (await running.service.submit(submitted)).status.value == "refused":  # noqa: ASYNC110 (its id is free)
