@@ -17,7 +17,7 @@ from gateway.csms.revocation import revocation_lists
 from gateway.csms.settings import CsmsSettings, StationSettings
 from gateway.model.site import SitePolicy
 from gateway.mqtt.client import BrokerLink
-from gateway.mqtt.topics import MqttSettings, Topics, to_topic_level
+from gateway.mqtt.topics import LoadTiers, MqttSettings, Topics, to_topic_level
 from gateway.store.lock import DatabaseLock, FileLock
 from gateway.store.store import MemoryStore, Store
 from protocols.ocpp import vendor
@@ -168,6 +168,7 @@ def mqtt_settings(config: Config) -> MqttSettings:
         takes_site_commands=mqtt.site_commands,
         broker_grace_s=mqtt.broker_grace_s,
         homeassistant=mqtt.homeassistant,
+        tiers=LoadTiers(tuple(tier.name for tier in config.energy.tiers), config.energy.autonomy_tier),
     )
 
 

@@ -19,7 +19,7 @@ from gateway.energy.resilience.pv_curtailment import PvCurtailment
 from gateway.energy.resilience.rotation import Rotation, RotationStep, called_away
 from gateway.energy.resilience.tiers import Tiers
 from gateway.energy.resource import STORAGE, Resource, free_capacity_wh, usable_wh
-from gateway.energy.settings import EnergySection
+from gateway.energy.settings import SITE, EnergySection
 from gateway.energy.view import View
 from gateway.model.energy_state import AutonomyHours
 from gateway.model.site import Arrival, Forecast, Grid, Load, Pv, Storage, Switch
@@ -28,7 +28,6 @@ EVERY_S = 60.0
 OUTLOOK_STEP_S = 1800.0
 OUTLOOK_STEPS = 96
 LEAST_LOAD = 0.3  # of the tiers' expected power: a lower forecast would promise too many hours
-SITE = "site"  # the one tier of a site without tiers
 TOO_MANY_COLLAPSES = 3  # collapses within the hour: an operator has to intervene
 MARKS_H = (1.0, 2.0, 4.0, 8.0, 24.0)  # autonomy below each is reported
 
@@ -125,8 +124,7 @@ class OffGrid:
         """Return an event each time the autonomy of the critical tiers falls below another mark."""
         if not self.hours:
             return []
-        critical = [tier.name for tier in self.tiers.tiers if tier.critical] or [next(iter(self.hours))]
-        name = critical[-1]
+        name = self.settings.autonomy_tier
         hours = self.hours[name]
         mark = next((mark for mark in MARKS_H if hours.low <= mark), None)
         if mark is None or (self._lowest is not None and mark >= self._lowest):

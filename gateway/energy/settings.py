@@ -18,6 +18,7 @@ Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Price = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+SITE = "site"  # the one tier of a site without tiers
 
 
 class _Table(BaseModel):
@@ -157,6 +158,16 @@ class EnergySection(_Table):
         if len(set(names)) != len(names):
             raise ValueError("two load tiers have the same name")
         return self
+
+    @property
+    def autonomy_tier(self) -> str:
+        """Name under which the autonomy of the critical load tiers is published: the last one of them to be supplied.
+
+        Without critical tiers that of the first tier, without tiers `SITE`.
+        """
+        tiers = sorted(self.tiers, key=lambda tier: tier.priority)
+        critical = [tier.name for tier in tiers if tier.critical] or [tier.name for tier in tiers[:1]]
+        return critical[-1] if critical else SITE
 
     def zone(self) -> ZoneInfo | None:
         """Return the time zone of the site; None: that of the host."""

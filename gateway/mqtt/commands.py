@@ -42,7 +42,7 @@ READ_RETAINED_S = 5.0  # after a new link: the broker sends what earlier runs ha
 COMMANDS = frozenset({Kind.EVSE_COMMAND, Kind.SITE_COMMAND, Kind.MIRROR})
 
 NeighbourHandler: TypeAlias = Callable[[str, SharedEnergyState], None]
-RetainedHandler: TypeAlias = Callable[[str, str, bytes], None]  # EVSE, topic, payload
+RetainedHandler: TypeAlias = Callable[[str, str, bytes], None]  # EVSE or `retained.SITE`, topic, payload
 
 
 class MessageReceiver:
@@ -254,9 +254,9 @@ class MessageReceiver:
             case Kind.NEIGHBOUR if self._neighbour is not None:
                 self._other_site(self._neighbour, topic.name, message.payload)
             case Kind.EVSE_STATE | Kind.DISCOVERY:
-                evse = retained.evse_of(self._topics, message.topic, message.payload)
-                if evse is not None:
-                    self._on_retained(evse, message.topic, message.payload)
+                owner = retained.owner_of(self._topics, message.topic, message.payload)
+                if owner is not None:
+                    self._on_retained(owner, message.topic, message.payload)
             case Kind.HOMEASSISTANT if message.payload == b"online":
                 self._on_homeassistant_birth()
             case _:

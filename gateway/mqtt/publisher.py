@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import math
 from collections import Counter, OrderedDict
@@ -25,7 +24,7 @@ from gateway.model.result import Result
 from gateway.model.state import Connection, EventMessage, EvseState, GatewayStatus
 from gateway.mqtt import discovery, mirror, retained
 from gateway.mqtt.quarantine import Quarantine
-from gateway.mqtt.topics import Kind, MqttSettings
+from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
 from protocols.ports import Bus, BusMessage, Clock
 
@@ -72,6 +71,10 @@ class Publisher:
         self._published_at: dict[str | None, float] = {}
         self._retained: dict[str, dict[str, str]] = {}  # by EVSE: discovery and mirror, as last sent on this link
         self._found: dict[str, dict[str, bytes]] = {}  # by EVSE: discovery of earlier runs that is not replaced yet
+        how = settings.homeassistant if settings.takes_site_commands else "off"
+        self._site_messages = discovery.site_messages(self._topics, settings.tiers, how)
+        self._site_discovery: dict[str, str] = {}  # as last sent on this link
+        self._found_site: dict[str, bytes] = {}  # discovery of the site by earlier runs that is not replaced yet
         self._shown_connected: set[str] = set()  # EVSEs whose state at the broker says so
         self._answers: dict[str, str] = {}  # by EVSE: last result in the mirror
         self._failing: set[str] = set()  # messages that a defect keeps from being made
@@ -135,6 +138,7 @@ class Publisher:
     async def start(self, bus: Bus, marker: str = "") -> None:
         """Publish the status on a new link, with a marker of the link, and mark every state for publishing."""
         self._retained.clear()
+        self._site_discovery.clear()
         self._status = None
         self._changed = dict.fromkeys([*self._service.evses(), *self._found, None])
         self._pending.set()
@@ -142,6 +146,11 @@ class Publisher:
 
     def found(self, evse: str, topic: str, payload: bytes) -> None:
         """Note a retained message of an earlier run, or of this one before; what is outdated in it is replaced."""
+        if evse == retained.SITE:
+            if self._site_discovery.get(topic, "").encode() != payload:
+                self._found_site[topic] = payload
+                self.changed(None)
+            return
         if topic == self._topics.evse(evse, "state"):
             if self._service.is_known(evse) or evse in self._found:
                 return  # the state of this run, or its echo
@@ -200,7 +209,8 @@ class Publisher:
     def republish_discovery(self) -> None:
         """Publish discovery again: Home Assistant has restarted."""
         self._retained.clear()
-        self._changed.update(dict.fromkeys(self._service.evses()))
+        self._site_discovery.clear()
+        self._changed.update(dict.fromkeys([*self._service.evses(), None]))
         self._pending.set()
 
     def republish_status(self) -> None:
@@ -243,6 +253,8 @@ class Publisher:
         topic = self._topics.of(evse, "state")
         if evse is None:
             await self._publish_made(bus, topic, "the site's state", self._service.site_state, retain=True)
+            found, self._found_site = self._found_site, {}
+            await self._publish_discovery(bus, self._site_messages, self._site_discovery, found)
             return
         if not self._exists(evse):
             await self._clear_retained(bus, evse)
@@ -256,7 +268,8 @@ class Publisher:
         sent = self._retained.setdefault(evse, {})
         texts = self._mirror_texts(state)
         if state.protocol is not None:  # else nothing is known about the station: the discovery of before stays
-            await self._publish_discovery(bus, state, sent)
+            messages = discovery.messages(self._topics, state, self._settings.homeassistant)
+            await self._publish_discovery(bus, messages, sent, self._found.pop(evse, {}))
         for topic, text in texts.items():
             if sent.get(topic) != text:
                 sent[topic] = text
@@ -274,22 +287,12 @@ class Publisher:
             texts[mirror.RESULT] = answer
         return {self._topics.mirrored(state.evse, name): text for name, text in texts.items()}
 
-    async def _publish_discovery(self, bus: Bus, state: EvseState, sent: dict[str, str]) -> None:
-        """Publish the discovery of an EVSE where it is not as sent, and withdraw what it replaces."""
-        messages = discovery.messages(self._topics, state, self._settings.homeassistant)
-        before = {topic: text for topic, text in sent.items() if self._topics.parse(topic).kind is Kind.DISCOVERY}
-        before |= {topic: text.decode(errors="replace") for topic, text in self._found.pop(state.evse, {}).items()}
-        for topic in [topic for topic, text in before.items() if text and topic not in messages]:
-            sent[topic] = ""
-            await self._retain(bus, topic, b"")
-        for topic, message in messages.items():
-            text = json.dumps(message)
-            if sent.get(topic) == before.get(topic) == text:
-                continue
-            sent[topic] = text
-            if (withdrawn := retained.withdrawal(before.get(topic, ""), message)) is not None:
-                await self._retain(bus, topic, json.dumps(withdrawn).encode())
-            await self._retain(bus, topic, text.encode())
+    async def _publish_discovery(
+        self, bus: Bus, messages: discovery.Messages, sent: dict[str, str], found: dict[str, bytes]
+    ) -> None:
+        """Publish the discovery of a device where it is not as sent, and withdraw what it replaces."""
+        for topic, payload in retained.replacement(self._topics, messages, sent, found):
+            await self._retain(bus, topic, payload)
 
     async def _clear_retained(self, bus: Bus, evse: str) -> None:
         """Delete the retained messages of an EVSE that does not exist any more, its state last."""

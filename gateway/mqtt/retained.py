@@ -7,17 +7,22 @@ it was when the gateway ended. Those of other gateways and of other systems are 
 from __future__ import annotations
 
 import contextlib
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
 from gateway.model import strict_json
 from gateway.model.command import MAX_BYTES
-from gateway.mqtt.topics import Kind, Topics
+from gateway.mqtt.topics import Kind, Topics, site_device_id
 
 Json: TypeAlias = dict[str, Any]
 
 
-def evse_of(topics: Topics, topic: str, payload: bytes) -> str | None:
-    """Return the EVSE of a state or discovery message of this gateway, None for a message of another."""
+SITE = ""  # instead of an EVSE
+
+
+def owner_of(topics: Topics, topic: str, payload: bytes) -> str | None:
+    """Return the EVSE, or `SITE`, of a state or discovery message of this gateway, None for a message of another."""
     parsed = topics.parse(topic)
     if parsed.kind not in (Kind.EVSE_STATE, Kind.DISCOVERY) or not 0 < len(payload) <= MAX_BYTES:
         return None
@@ -26,8 +31,11 @@ def evse_of(topics: Topics, topic: str, payload: bytes) -> str | None:
         if parsed.kind is Kind.EVSE_STATE:
             return parsed.name if body["gateway"] == topics.gateway else None
         available = [str(one["topic"]) for one in body["availability"]]
+        if topics.status not in available:
+            return None
         evses = [one.name for one in map(topics.parse, available) if one.kind is Kind.EVSE_STATE]
-        return evses[0] if topics.status in available and evses else None
+        identifiers = body["device"]["identifiers"]
+        return evses[0] if evses else SITE if identifiers == [site_device_id(topics.site)] else None
     return None
 
 
@@ -45,3 +53,25 @@ def withdrawal(before: bytes | str, now: Json) -> Json | None:
         }
         return {**now, "components": present | withdrawn} if withdrawn else None
     return None
+
+
+def replacement(
+    topics: Topics, messages: Mapping[str, Json], sent: dict[str, str], found: Mapping[str, bytes]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield topic and payload of each retained message that makes the discovery of a device `messages`.
+
+    `found`: messages of earlier runs; `sent`: those of this run, which is updated.
+    """
+    before = {topic: text for topic, text in sent.items() if topics.parse(topic).kind is Kind.DISCOVERY}
+    before |= {topic: payload.decode(errors="replace") for topic, payload in found.items()}
+    for topic in [topic for topic, text in before.items() if text and topic not in messages]:
+        sent[topic] = ""
+        yield topic, b""
+    for topic, message in messages.items():
+        text = json.dumps(message)
+        if sent.get(topic) == before.get(topic) == text:
+            continue
+        sent[topic] = text
+        if (withdrawn := withdrawal(before.get(topic, ""), message)) is not None:
+            yield topic, json.dumps(withdrawn).encode()
+        yield topic, text.encode()

@@ -189,10 +189,19 @@ class Topics:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadTiers:
+    """Names of the configured load tiers, and the name under which the state has the autonomy of the critical ones."""
+
+    names: tuple[str, ...] = ()
+    autonomy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MqttSettings:
     """Topics, publishing period, and what this gateway accepts. `homeassistant`: device, components or off."""
 
     topics: Topics
+    tiers: LoadTiers = LoadTiers()
     telemetry_s: float = 1.0
     takes_site_commands: bool = True
     broker_grace_s: float = 30.0
@@ -220,9 +229,14 @@ def to_id(name: str) -> str:
 
 def device_id(site: str, evse: str) -> str:
     """Return the id of an EVSE's device in Home Assistant, which may serve several sites at one broker."""
-    prefix, name = _IN_SITE_ID.sub(lambda sign: _escape(sign[0]), site), to_id(evse)
+    name = to_id(evse)
     name = _escape("x") + name[1:] if _LIKE_ESCAPED.match(name) else name
-    return f"v2x_{prefix}_{name}"
+    return f"{site_device_id(site)}_{name}"
+
+
+def site_device_id(site: str) -> str:
+    """Return the id of a site's device in Home Assistant."""
+    return "v2x_" + _IN_SITE_ID.sub(lambda sign: _escape(sign[0]), site)
 
 
 def _escape(sign: str) -> str:

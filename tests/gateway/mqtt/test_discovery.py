@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model.command import EVSE_VERBS, MAX_POWER_W, Verb
+from gateway.model.command import EVSE_VERBS, MAX_POWER_W, SiteMode, Verb
 from gateway.model.event import PlugChanged, PlugState, PowerLimits, StationConnected
 from gateway.mqtt import mirror
 from protocols.ports import BusMessage
@@ -21,6 +21,12 @@ from tests.gateway.mqtt.memory import ROOT, Scene, scene
 pytestmark = pytest.mark.virtual_time
 
 DEVICE = "homeassistant/device/v2x_home_CP1-1/config"
+SITE_DEVICE = "homeassistant/device/v2x_home/config"
+TIERS = [
+    {"name": "light & radio", "priority": 0, "critical": True},
+    {"name": "kitchen", "priority": 2},
+    {"name": 'lift "2"', "priority": 1, "critical": True},
+]
 
 
 def retained(home: Scene, topic: str) -> Any:
@@ -50,7 +56,47 @@ async def test_one_device_per_evse_published_again_when_home_assistant_restarts(
         assert len([one for one in home.received if one.topic == DEVICE]) == before + 1
 
 
-def rendered(template: str, value: float, at: float) -> Any:
+async def test_the_site_is_a_device() -> None:
+    async with scene("CP1-1", energy={"tiers": TIERS}) as home:
+        config = retained(home, SITE_DEVICE)
+        assert config["device"]["identifiers"] == ["v2x_home"]
+        assert [one["topic"] for one in config["availability"]] == [f"{ROOT}/gateway/gw1/status"]
+        found = config["components"]
+        assert set(found) >= {
+            "site_power", "power", "grid", "mode", "autonomy", "reserve", "car_needed", "car_needed_in",
+            "emergency_stop", "emergency_stopped", "release", "phase", "result", "event",
+        }  # fmt: skip
+        tiers = {name: one["name"] for name, one in found.items() if name.startswith("tier_")}
+        assert tiers == {
+            "tier_light_x20_x26_x20radio": "Load tier light & radio",
+            "tier_kitchen": "Load tier kitchen",
+            "tier_lift_x20_x222_x22": 'Load tier lift "2"',
+        }
+        assert '.get("lift \\"2\\"", {})' in found["autonomy"]["value_template"]
+        assert found["mode"]["options"] == list(SiteMode)
+        assert not {one["unique_id"] for one in found.values()} & {
+            one["unique_id"] for one in retained(home, DEVICE)["components"].values()
+        }
+        for name, value, verb in (("mode", "'price'", "mode"), ("reserve", 35, "reserve"), ("emergency_stop", 0, "")):
+            command = rendered(found[name]["command_template"], value, home.clock.wall())
+            await home.client.publish(BusMessage(found[name]["command_topic"], json.dumps(command).encode(), qos=1))
+            await home.wait(3)
+            assert home.results(command["id"], "site/result")[0] == "accepted", verb
+        state = home.retained("site/state")
+        assert (state["mode"], state["reserve_pct"], state["emergency_stop"]) == ("price", 35, True)
+        assert len([one for one in home.received if one.topic == SITE_DEVICE]) == 1
+        await home.client.publish(BusMessage("homeassistant/status", b"online", qos=1))
+        await home.wait(2)
+        assert len([one for one in home.received if one.topic == SITE_DEVICE]) == 2
+
+
+async def test_the_device_of_the_site_belongs_to_the_gateway_that_accepts_its_commands() -> None:
+    async with scene("CP1-1", mqtt={"site_commands": False}) as home:
+        assert retained(home, SITE_DEVICE) is None
+        assert retained(home, DEVICE) is not None
+
+
+def rendered(template: str, value: object, at: float) -> Any:
     """Return a command as Home Assistant renders it at a frozen time; `tests/interop` renders the real way."""
     text = template.removeprefix("{{ ").removesuffix(" | tojson }}")
     text = text.replace("(now().timestamp() * 1000) | int", repr(f"{at * 1000:.0f}"))

@@ -177,3 +177,38 @@ async def test_the_own_messages_are_not_received_for_long() -> None:
             broker.cut("v2x-home-gw1")
         await clock.sleep(READ_RETAINED_S + 3)
         assert state(broker, "CP1-1")["connection"] == "connected"
+
+
+@pytest.mark.parametrize("how", ["components", "off"])
+async def test_the_device_of_the_site_is_replaced_when_the_setting_changes(how: str) -> None:
+    broker, clock = MemoryBroker(), VirtualClock()
+    energy = {"tiers": [{"name": "kitchen", "priority": 1}]}
+    async with crashing_gateway(broker, clock, energy=energy):
+        await clock.sleep(3)
+    assert "homeassistant/device/v2x_home/config" in texts(broker)
+    async with running_gateway(broker, clock, mqtt={"homeassistant": how}):
+        await clock.sleep(READ_RETAINED_S + 3)
+        left = {topic: text for topic, text in texts(broker, "homeassistant/").items() if text}
+        assert "homeassistant/device/v2x_home/config" not in left
+        assert ("homeassistant/select/v2x_home/mode/config" in left) is (how == "components")
+    async with running_gateway(broker, clock):
+        await clock.sleep(READ_RETAINED_S + 3)
+        left = {topic: text for topic, text in texts(broker, "homeassistant/").items() if text}
+        assert list(left) == ["homeassistant/device/v2x_home/config"]
+
+
+async def test_a_load_tier_that_is_no_longer_configured_is_withdrawn() -> None:
+    broker, clock = MemoryBroker(), VirtualClock()
+    async with crashing_gateway(broker, clock, energy={"tiers": [{"name": "kitchen", "priority": 1}]}):
+        await clock.sleep(3)
+    withdrawn: list[str] = []
+
+    def spy(_: str, message: BusMessage) -> None:
+        if message.topic == "homeassistant/device/v2x_home/config":
+            kitchen = json.loads(message.payload)["components"].get("tier_kitchen")
+            withdrawn.append("absent" if kitchen is None else "removed" if len(kitchen) == 1 else "present")
+
+    broker.on_published = spy
+    async with running_gateway(broker, clock):
+        await clock.sleep(READ_RETAINED_S + 3)
+    assert withdrawn[-2:] == ["removed", "absent"]
