@@ -1,1 +1,1 @@
-"""`v2x demo`: one discharge from an MQTT command to the vehicle battery, and its display."""
+"""`v2x demo`: one discharge from an MQTT command to the vehicle battery, and an outage, with their console."""

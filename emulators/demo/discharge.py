@@ -12,8 +12,8 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +24,8 @@ from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.station import run as charger_run
 from emulators.charger.station.run import Charger
 from emulators.charger.station.secc_power_path import SeccPowerPath
-from emulators.demo.view import DemoView, summary, watts
+from emulators.demo.observer import REQUESTED_W, SOC_PCT, Figures, Observer
+from emulators.demo.timeline import Timeline, in_words
 from emulators.ev.car import CCS_63, Car, CarSpec
 from emulators.ev.session import EvSession
 from emulators.runtime.clock import RealClock
@@ -39,95 +40,16 @@ Body = dict[str, Any]  # JSON object of a message
 SITE, STATION, EVSE = "demo", "CP1", "CP1-1"
 ROOT = f"v2x/1/{SITE}"
 LOOPBACK = "127.0.0.1"  # not every machine has IPv6
+LINKS = {"iso15118": "ISO 15118-20", "ocpp": "OCPP 2.1", "mqtt": "MQTT"}
 SUBSCRIBED = ("state", "telemetry", "result", "event")
-REQUESTED_W = 5_000.0
-SOC_PCT = 80.0
 MIN_LEASE_S, MAX_LEASE_S = 5.0, 3600.0
 STEP_WITHIN_S = 30.0  # timeout of each step of the demo
 NO_DELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]  # otherwise Nagle's algorithm delays QoS 1 by 44 ms
-NEGATIVE_A = -0.1  # a lower current counts as discharge
 ZERO_W = 50.0  # standby consumption of the station: counts as 0 W
 
 
 class DemoError(Exception):
     """A step of the demo failed; the message names it."""
-
-
-@dataclass
-class Figures:
-    """Result of the demo: the object of `v2x demo --json`."""
-
-    achieved: bool = False
-    energy_from_battery_wh: float = 0.0
-    energy_at_meter_wh: float = 0.0
-    efficiency: float | None = None
-    soc_start_pct: float = SOC_PCT
-    soc_end_pct: float = SOC_PCT
-    requested_w: float = REQUESTED_W
-    effective_w: float | None = None
-    binding: str | None = None
-    accepted_ms: float | None = None
-    setpoint_ms: float | None = None
-    first_negative_current_ms: float | None = None
-    lease_ended: bool = False
-    messages: dict[str, int] = field(default_factory=lambda: {"iso15118": 0, "ocpp": 0, "mqtt": 0})
-
-
-class Observer:
-    """Observes all messages: counts them, measures the times since the command, and updates the view."""
-
-    def __init__(self, view: DemoView) -> None:
-        self.view = view
-        self.figures = Figures()
-        self.commanded_at: float | None = None
-        self.changed = asyncio.Event()
-        self._setpoint_calls: set[str] = set()
-
-    def _since_command(self) -> float | None:
-        return None if self.commanded_at is None else round((time.perf_counter() - self.commanded_at) * 1000, 1)
-
-    def car(self, event: events.Event) -> None:
-        """Process an event of the EVCC; with trace, every message."""
-        if isinstance(event, events.MessageSent | events.MessageReceived):
-            self.figures.messages["iso15118"] += 1
-            arrow, name = ("→" if isinstance(event, events.MessageSent) else "←"), type(event.message).__name__
-            if "ChargeLoop" not in name:  # several a second: shown below, when the current changes
-                self.view.line("iso15118", f"{arrow} {name}")
-        elif isinstance(event, events.ChargeLoopAnswered):
-            current = event.station.present_current_a or 0.0
-            self.view.values.current_a = current
-            self.view.values.voltage_v = event.station.present_voltage_v or 0.0
-            self.view.line("iso15118", f"⇄ DC_ChargeLoop {current:+.0f} A")
-            if current < NEGATIVE_A and self.figures.first_negative_current_ms is None:
-                self.figures.first_negative_current_ms = self._since_command()
-
-    def ocpp(self, direction: str, text: str) -> None:
-        """Process an OCPP frame of the station."""
-        self.figures.messages["ocpp"] += 1
-        frame = json.loads(text)
-        message_type, message_id = frame[0], frame[1]
-        if message_type == 2:
-            self.view.line("ocpp", f"{'→' if direction == 'out' else '←'} {frame[2]}{_setpoint(frame[3])}")
-            if direction == "in" and self.commanded_at is not None and _setpoint(frame[3]):
-                self._setpoint_calls.add(message_id)
-        elif (
-            message_type == 3
-            and direction == "out"
-            and message_id in self._setpoint_calls
-            and frame[2].get("status") == "Accepted"
-        ):
-            if self.figures.setpoint_ms is None:
-                self.figures.setpoint_ms = self._since_command()
-        elif message_type in (4, 5):
-            self.view.line("ocpp", f"{'→' if direction == 'out' else '←'} error {frame[2]}")
-
-
-def _setpoint(payload: Any) -> str:
-    """Return ` -5000 W` if the payload of an OCPP call has a set-point, else ""."""
-    update = payload.get("scheduleUpdate")
-    if update is None and "chargingProfile" in payload:
-        update = payload["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"][0]
-    return f" {update['setpoint']:+.0f} W" if update and "setpoint" in update else ""
 
 
 class Facility:
@@ -144,30 +66,32 @@ class Facility:
         """Receive messages until cancelled."""
         for topic in SUBSCRIBED:
             await self._client.subscribe(f"{ROOT}/evse/{EVSE}/{topic}", qos=1)
-        view, counts = self._observer.view, self._observer.figures.messages
+        counts = self._observer.figures.messages
         async for message in self._client.messages:
             counts["mqtt"] += 1
             topic, body = message.topic.value.removeprefix(ROOT + "/"), json.loads(bytes(message.payload or b"null"))
             if topic == f"evse/{EVSE}/state":
                 self.state = body
-                view.values.effective_w, view.values.binding = body["effective_w"], body["binding"]
-                view.values.reason = body["reason"]["text"]
-                view.line("mqtt", f"state {body['session_state']} {body['effective_w']:+.0f} W ({body['binding']})")
+                session, granted = body["session_state"].replace("_", " "), in_words(body["effective_w"])
+                self._print(f"state: {session}, {granted} granted (limit: {body['binding']})")
             elif topic == f"evse/{EVSE}/telemetry":
                 self.telemetry = body
-                view.values.meter_w = body["power_w"]
             elif topic == f"evse/{EVSE}/result":
                 self.results.append(body)
-                view.line("mqtt", f"result {body['status']} {watts(body['effective_w'])} ({body['binding']})")
+                self._print(f"result of {body['id']}: {body['status']}, {in_words(body['effective_w'])}")
             elif topic == f"evse/{EVSE}/event":
                 self.events.append(body)
-                view.line("mqtt", f"event {body['event']}: {(body['reason'] or {}).get('text') or body['text']}")
+                words, text = body["event"].replace("_", " "), (body["reason"] or {}).get("text") or body["text"]
+                self._print(f"{words}: {text}" if text else words)
             self._observer.changed.set()
+
+    def _print(self, text: str) -> None:
+        self._observer.line("gateway → facility", text)
 
     async def command(self, verb: str, **fields: Any) -> None:
         """Publish one command, never retained."""
         self._observer.figures.messages["mqtt"] += 1
-        self._observer.view.line("mqtt", f"command {verb} {json.dumps(fields)}")
+        self._observer.line("facility → gateway", f"command {verb} {json.dumps(fields)}")
         await self._client.publish(f"{ROOT}/evse/{EVSE}/cmd/{verb}", json.dumps(fields), qos=1)
 
     async def until(self, what: str, reached: Any, within: float = STEP_WITHIN_S) -> Any:
@@ -277,16 +201,15 @@ async def _drive(session: EvSession, port: int) -> events.SessionEnded:
 
 async def run_steps(parts: Parts, seconds: float) -> None:
     """Negotiate, discharge, let the lease expire, stop, unplug."""
-    facility, observer, view = parts.facility, parts.observer, parts.observer.view
-    figures = observer.figures
+    facility, observer, figures = parts.facility, parts.observer, parts.observer.figures
+    heading = observer.timeline.heading
 
-    view.phase("vehicle and charger negotiate")
+    heading("1. The vehicle and the charger negotiate a session")
     await facility.until("session ready to discharge", lambda: ready(facility.state))
     figures.soc_start_pct = round(parts.car.soc_pct, 4)
     battery_wh, meter_wh = parts.car.pack.energy_out_wh, parts.metered_wh
 
-    view.phase(f"the facility requests {REQUESTED_W:.0f} W with a lease of {seconds:.0f} s")
-    view.values.requested_w = -REQUESTED_W
+    heading(f"2. The facility commands a discharge of {REQUESTED_W:.0f} W with a lease of {seconds:.0f} s")
     observer.commanded_at = time.perf_counter()
     await facility.command("discharge", id="demo-1", power_w=REQUESTED_W, lease_s=seconds, source="demo")
     first = await facility.result("demo-1", "accepted", "clamped", "refused")
@@ -297,7 +220,7 @@ async def run_steps(parts: Parts, seconds: float) -> None:
     final = await facility.result("demo-1", "achieved", "failed", "lease_expired", within=seconds + STEP_WITHIN_S)
     figures.achieved = final["status"] == "achieved"
 
-    view.phase("the battery discharges; the lease is not renewed")
+    heading("3. The battery discharges; the facility does not renew the lease")
     await facility.until(
         "end of the lease",
         lambda: any(one["event"] == "lease_ended" for one in facility.events),
@@ -311,7 +234,7 @@ async def run_steps(parts: Parts, seconds: float) -> None:
         figures.efficiency = round(figures.energy_at_meter_wh / figures.energy_from_battery_wh, 4)
     figures.soc_end_pct = round(parts.car.soc_pct, 4)
 
-    view.phase("0 W within the session; stop and unplug")
+    heading("4. The vehicle is at 0 W in its session, which ends in order")
     await facility.command("stop", id="demo-2", source="demo")
     await facility.result("demo-2", "accepted", "achieved")
     parts.session.stop()
@@ -334,33 +257,56 @@ def _at_zero(facility: Facility) -> bool:
 
 async def run(*, seconds: float = 10.0, json_output: bool = False, broker_url: str | None = None) -> int:
     """Run the demo once. Exit status 0 if the discharge was achieved, else 1."""
-    console = Console(stderr=json_output, quiet=json_output)
+    timeline = Timeline(Console(stderr=json_output, quiet=json_output, highlight=False))
     seconds = min(max(seconds, MIN_LEASE_S), MAX_LEASE_S)
     problem: str | None = None
-    with DemoView(console) as view:
-        observer = Observer(view)
-        refreshing = asyncio.get_running_loop().create_task(asyncio.sleep(0))
-        try:
-            async with running_parts(observer, broker_url=broker_url) as parts:
-                refreshing = asyncio.get_running_loop().create_task(_refresh_soc(parts))
-                await run_steps(parts, seconds)
-        except* DemoError as group:
-            problem = "; ".join(str(error) for error in group.exceptions)
-        finally:
-            refreshing.cancel()
-    figures = asdict(observer.figures)
+    observer = Observer(timeline)
+    timeline.paragraph("One discharge over real sockets in one process: MQTT broker, gateway, charger and vehicle.", "")
+    try:
+        async with running_parts(observer, broker_url=broker_url) as parts:
+            await run_steps(parts, seconds)
+    except* DemoError as group:
+        problem = "; ".join(str(error) for error in group.exceptions)
+    figures = observer.figures
     if problem is not None:
-        figures["achieved"] = False
+        figures.achieved = False
         Console(stderr=True).print(f"v2x demo: {problem}", highlight=False, soft_wrap=True)
     if json_output:
-        sys.stdout.write(json.dumps(figures) + "\n")
+        sys.stdout.write(json.dumps(asdict(figures)) + "\n")
     elif problem is None:
-        console.print(summary(figures, figures["energy_from_battery_wh"] - figures["energy_at_meter_wh"]))
-    return 0 if figures["achieved"] else 1
+        _print_summary(timeline, figures, seconds)
+    return 0 if figures.achieved else 1
 
 
-async def _refresh_soc(parts: Parts) -> None:
-    with suppress(asyncio.CancelledError):
-        while True:
-            parts.observer.view.values.soc_pct = parts.car.soc_pct
-            await asyncio.sleep(0.1)
+def _print_summary(timeline: Timeline, figures: Figures, seconds: float) -> None:
+    """Print what happened, and what to try next."""
+    losses_wh = figures.energy_from_battery_wh - figures.energy_at_meter_wh
+    timeline.heading("What happened")
+    timeline.paragraph(
+        f"The facility asked for {figures.requested_w:.0f} W out of the vehicle for {seconds:.0f} s. The gateway "
+        f"granted {in_words(figures.effective_w)} (limit: {figures.binding}) and the meter "
+        f"{'showed it' if figures.achieved else 'did NOT show it'}. When the lease ended the power went to 0 W"
+        + (" and the session continued until the vehicle left." if figures.lease_ended else ".")
+    )
+    timeline.table(
+        [
+            ("out of the battery", f"{figures.energy_from_battery_wh:.2f} Wh"),
+            ("at the meter", f"{figures.energy_at_meter_wh:.2f} Wh, {losses_wh:.2f} Wh were lost on the way"),
+            ("state of charge", f"{figures.soc_start_pct:.3f} % before, {figures.soc_end_pct:.3f} % after"),
+            ("command to result", f"{figures.accepted_ms} ms"),
+            ("command to set-point", f"{figures.setpoint_ms} ms, accepted by the charger"),
+            ("command to current", f"{figures.first_negative_current_ms} ms"),
+            ("messages", ", ".join(f"{count} {LINKS[name]}" for name, count in figures.messages.items())),
+        ]
+    )
+    timeline.heading("What to try next")
+    timeline.commands(
+        [
+            ("v2x demo outage", "A shelter loses the grid at dusk and is supplied by vehicles, in about a minute."),
+            ("v2x sim evening-at-home --report out", "Simulate a site; out/report.html shows powers and limits."),
+            (
+                "v2x gateway -c examples/first-light/gateway.toml",
+                "Run the gateway alone; README.md has the rest.",
+            ),
+        ]
+    )

@@ -26,12 +26,13 @@ REQUIRED = {  # by verb: the member without which the gateway refuses the comman
     "schedule": "periods",
 }
 STATUSES = ("accepted", "clamped", "refused", "achieved", "superseded", "lease_expired", "failed")  # of commands
-FIGURES = (  # of every run; the others are named after a car, a storage or a decision
+COUNTED = ("event.", "decided.")  # figures of events of the gateway, by kind, and of its decisions, by code
+FIGURES = (  # of every run; the others are named after a car, a storage, an event or a decision
     *("import_wh", "export_wh", "pv_wh", "pv_curtailed_wh", "pv_trips", "peak_demand_w", "energy_cost"),
     *("served_wh", "unserved_wh", "unserved_critical_wh", "unserved_transfer_wh", "transfer_gap_s", "dark_s"),
     *("fed_dead_grid_wh", "fed_dead_grid_steps", "switch_operations", "autonomy_h"),
     *("cars_discharged_wh", "cars_charged_wh", "floor_crossed_pct", "soc_min_pct", "car_violations"),
-    *("over_limit_s", "alarms", "not_seen_on_meter"),
+    *("over_limit_s", "alarms", "not_seen_on_meter", "held_zero_s"),
     *(f"commands_{status}" for status in STATUSES),
 )
 CAR_FIGURES = ("soc_pct", "discharged_wh", "charged_wh")
@@ -174,14 +175,19 @@ def _figure(scenario: Scenario, name: str, bound: Bound) -> str:
     if bound.min is not None and bound.max is not None and bound.min > bound.max:
         return f"min {bound.min:g} is greater than max {bound.max:g}"
     known = figures(scenario)
-    if name in known or ".decided." in f".{name}":
+    if name in known or is_counted(name):
         return ""
     similar = get_close_matches(name, known, n=1)
     return "unknown figure" + (f"; did you mean {similar[0]}?" if similar else f"; known: {', '.join(FIGURES)}")
 
 
+def is_counted(name: str) -> bool:
+    """Return whether a figure, also one of a neighbour, counts events or decisions: one that never came counts 0."""
+    return any(f".{prefix}" in f".{name}" for prefix in COUNTED)
+
+
 def figures(scenario: Scenario) -> list[str]:
-    """Return the names of all figures of a run, except those of decisions (`decided.<code>`)."""
+    """Return the names of all figures of a run, except those that count events and decisions."""
     own = [f"car.{name}.{what}" for name, _ in scenario.cars() for what in CAR_FIGURES]
     own += [f"storage.{n}.soc_pct" for n in range(len(scenario.site.storage))]
     if scenario.town is not None:

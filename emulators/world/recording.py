@@ -10,12 +10,15 @@ from typing import Any
 from emulators.ev.car import Car
 from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound
-from emulators.scenario.validation import STATUSES
-from emulators.site.balance import Balance
+from emulators.scenario.validation import STATUSES, is_counted
+from emulators.site.balance import Balance, State
 from emulators.site.facility import Facility
 from emulators.site.site import Site
 from emulators.world.parking_bay import ParkingBay
 from emulators.world.safety import Safety, count_alarms
+from gateway.model.energy_state import Phase
+
+HOLDING_ZERO = frozenset({None, Phase.ON_GRID, Phase.SUSPECT, Phase.WAITING})  # phases in which no island is managed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,13 @@ class EnergyCost:
             periods.append(PricePeriod(start, start + float(row["duration_s"]), *prices))
         return cls(periods)
 
+    def at(self, wall: float) -> PricePeriod | None:
+        """Return the period of a time (Unix), None without prices."""
+        return next((one for one in self.periods if one.start <= wall < one.end), None)
+
     def add(self, grid_w: float, wall: float, seconds: float) -> None:
         """Add the cost of a power that was exchanged for some seconds, + is import."""
-        period = next((one for one in self.periods if one.start <= wall < one.end), None)
+        period = self.at(wall)
         if period is not None:
             self.total += grid_w * seconds / 3.6e6 * (period.import_price if grid_w > 0 else period.export_price)
 
@@ -83,6 +90,8 @@ class Recording:
     soc_min_pct: float = 100.0
     fed_dead_grid_steps: int = 0  # steps with export into a failed grid after the trip time of the protection
     steps: int = 0
+    held_zero_s: float = 0.0  # longest time without the grid in which the gateway managed no island
+    _held_zero_s: float = 0.0
     _final: dict[str, float] | None = None  # figures at the end of the run
     _fed_wh: float = 0.0
     _additional: Callable[[], dict[str, float]] = dict
@@ -102,9 +111,15 @@ class Recording:
         self.energy_cost.add(balance.grid_w, wall, seconds)
         if self.site.fed_dead_grid_wh > self._fed_wh:
             self._fed_wh, self.fed_dead_grid_steps = self.site.fed_dead_grid_wh, self.fed_dead_grid_steps + 1
+        self._held_zero_s = self._held_zero_s + seconds if self._holds_zero(balance) else 0.0
+        self.held_zero_s = max(self.held_zero_s, self._held_zero_s)
         for bay in self.bays.values():
             if bay.car is not None:
                 self.soc_min_pct = min(self.soc_min_pct, bay.car.soc_pct)
+
+    def _holds_zero(self, balance: Balance) -> bool:
+        energy = self.facility.states.get("site", {}).get("energy") or {}
+        return balance.state is not State.GRID and energy.get("phase") in HOLDING_ZERO
 
     def sample(self, at: float, balance: Balance) -> None:
         """Record one point of the plots."""
@@ -118,9 +133,11 @@ class Recording:
             ("unserved", balance.demand_w - balance.load_w),
         ):
             self.power.setdefault(name, []).append(round(value, 1))
-        plugged = {bay.car.name for bay in self.bays.values() if bay.car is not None}
-        for name, car in self.cars.items():
-            self.soc.setdefault(name, []).append(round(car.soc_pct, 2) if name in plugged else None)
+        plugged = {bay.car.name: bay.car for bay in self.bays.values() if bay.car is not None}
+        for name in {**self.cars, **plugged, **self.soc}:  # also deployed vehicles, which are of no site
+            earlier: list[float | None] = [None] * (len(self.times) - 1)
+            soc = round(plugged[name].soc_pct, 2) if name in plugged else None
+            self.soc.setdefault(name, earlier).append(soc)
         if self.site.storage:
             self.storage_soc.append(round(self.site.storage[0].soc_pct, 2))
         for evse in self.bays:
@@ -163,6 +180,7 @@ class Recording:
             "floor_crossed_pct": self.safety.floor_crossed_pct,
             "over_limit_s": self.safety.over_limit_s,
             "alarms": float(count_alarms(self.facility.events, site.grid, self.start)),
+            "held_zero_s": self.held_zero_s,
             "soc_min_pct": self.soc_min_pct,
             "car_violations": float(sum(len(car.violations) for car in self.cars.values())),
             "switch_operations": float(site.switch.operations),
@@ -172,9 +190,9 @@ class Recording:
         for status in STATUSES:
             figures[f"commands_{status}"] = float(statuses.count(status))
         for event in self.facility.events:
-            if event.get("event") == "decided":  # decisions of the gateway's energy management, by code
-                name = f"decided.{event.get('code')}"
-                figures[name] = figures.get(name, 0.0) + 1.0
+            kind = event.get("event")
+            name = f"decided.{event.get('code')}" if kind == "decided" else f"event.{kind}"
+            figures[name] = figures.get(name, 0.0) + 1.0
         figures["not_seen_on_meter"] = float(sum(_unordered(event) for event in self.facility.events))
         for name, car in self.cars.items():
             figures[f"car.{name}.soc_pct"] = car.soc_pct
@@ -199,7 +217,7 @@ class Recording:
         """Return the expectations that the figures violate, as sentences."""
         figures, found = self.figures(), []
         for name, bound in expect.items():
-            value = figures.get(name, 0.0 if "decided." in name else None)  # a decision that was never made counts 0
+            value = figures.get(name, 0.0 if is_counted(name) else None)
             if value is None:
                 found.append(f"there is no figure {name}")
             elif bound.min is not None and value < bound.min:

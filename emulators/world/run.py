@@ -47,6 +47,7 @@ class SimulationResult:
     figures: dict[str, float]
     violations: list[str]  # expectations that did not hold
     recording: Recording
+    recordings: dict[str, Recording]  # by site, that of the scenario first
     transcript: Transcript
     virtual_s: float
     real_s: float
@@ -84,16 +85,20 @@ async def run_world(make: Callable[[], World], live_commands: LiveCommands | Non
         sources.enter_context(_recorded_warnings(world))
         if live_commands is not None:
             await sources.enter_async_context(_accepted_commands(world, live_commands))
+        sites = {world.scenario.gateway.site: world}
         if world.scenario.town is None:
             await world.run()
         else:
-            await MultiSite(world).run()
+            multi_site = MultiSite(world)
+            sites = multi_site.worlds
+            await multi_site.run()
     return SimulationResult(
         world.scenario,
         world.seed,
         world.recording.figures(),
         world.recording.violations(world.scenario.expect),
         world.recording,
+        {site: one.recording for site, one in sites.items()},
         world.transcript,
         world.scenario.duration,
         time.perf_counter() - started,
@@ -198,7 +203,7 @@ def simulate(
         from emulators.world.report import html, junit
 
         summary = result.summary()
-        html.write(summary, result.recording, loaded, report)
+        html.write(summary, result.recordings, loaded, report)
         junit.write(summary, loaded, report / "junit.xml")
         result.transcript.write(report / "transcript.jsonl")
     return result

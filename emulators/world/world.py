@@ -32,7 +32,8 @@ from protocols.ports import BusMessage, TextWire
 class World(EmulatedSite):
     """An emulated site with its gateway. `run` executes the scenario; `running` leaves the time to the caller.
 
-    `leader` is another site of the same multi-site scenario, whose clock, broker and transcript this one uses.
+    `leader` is another site of the same multi-site scenario, whose clock, broker and transcript this one uses;
+    `network` replaces the connections in memory of a site of its own.
     """
 
     def __init__(
@@ -45,23 +46,25 @@ class World(EmulatedSite):
         progress: Callable[[float], None] = lambda fraction: None,
         sockets: Sockets | None = None,
         leader: World | None = None,
+        network: MemoryNetwork | None = None,
     ) -> None:
         if sockets is not None and fast_forward:
             raise ValueError("charge loops can be skipped with transports in memory only, not over sockets")
         check_gateway(scenario)
-        network: Network
+        connections: Network
         if leader is not None:
-            network = MemoryNetwork(leader.broker, f"{scenario.gateway.site}-")
+            connections = MemoryNetwork(leader.broker, f"{scenario.gateway.site}-")
         elif sockets is not None:
-            network = SocketNetwork(sockets, self._record_published)
+            connections = SocketNetwork(sockets, self._record_published)
         else:
-            network = MemoryNetwork(MemoryBroker(on_published=self._record_published))
+            connections = network or MemoryNetwork(MemoryBroker())
+            connections.broker.on_published = self._record_published
         super().__init__(
             scenario,
             scenario.seed if seed is None else seed,
             VirtualClock(scenario.start.timestamp()) if leader is None else leader.clock,
             Transcript(keep=keep_transcript and leader is None),
-            network,
+            connections,
             fast_forward,
             tls=sockets is not None and sockets.tls,
         )

@@ -15,7 +15,8 @@ import aiomqtt
 from rich.console import Console
 
 from emulators.demo import discharge
-from emulators.demo.view import DemoView
+from emulators.demo.observer import NEGATIVE_A, Observer
+from emulators.demo.timeline import Timeline
 from emulators.ev.car import CCS_63
 from gateway.bench.measuring import Figures, p50_p99
 
@@ -27,8 +28,7 @@ LEASE_S = 60.0
 
 async def figures(commands: int = COMMANDS) -> Figures:
     """Return p50 and p99 in ms over `commands` discharges, each from 0 W."""
-    view = DemoView(Console(quiet=True))
-    observer = discharge.Observer(view)
+    observer = Observer(Timeline(Console(quiet=True)))
     car = replace(CCS_63, loop_s=LOOP_S)
     accepted, set_point, current = [], [], []
     async with discharge.running_parts(observer, car=car, commands_per_s=1000.0) as parts:
@@ -45,7 +45,7 @@ async def figures(commands: int = COMMANDS) -> Figures:
             set_point.append(observed.setpoint_ms or 0.0)
             current.append(observed.first_negative_current_ms or 0.0)
             await facility.command("stop", id=f"{name}-stop")
-            await facility.until("no current", lambda: view.values.current_a > discharge.NEGATIVE_A)
+            await facility.until("no current", lambda: observer.current_a > NEGATIVE_A)
         echo = await _echo(parts.gateway.config.mqtt.url, commands)
     return {
         "commands": commands,

@@ -7,19 +7,23 @@ import io
 import re
 import signal
 import sys
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 
 if TYPE_CHECKING:
+    import asyncio
+
     from gateway.config import Config
 
 INTERRUPTED = 130
 
 
-def run_until_done(work: Coroutine[Any, Any, int]) -> int:
+def run_until_done(
+    work: Coroutine[Any, Any, int], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> int:
     """Run a coroutine and return its status; SIGINT and SIGTERM cancel it, and it then ends in order."""
     import asyncio
 
@@ -34,7 +38,8 @@ def run_until_done(work: Coroutine[Any, Any, int]) -> int:
         except asyncio.CancelledError:
             return INTERRUPTED
 
-    return asyncio.run(interruptible())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(interruptible())
 
 
 def end(status: int) -> NoReturn:

@@ -16,8 +16,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import emulators, exi, operator, sim, store
-from gateway.cli.execution import end, fail, report_error, run_until_done
+from gateway.cli import demo, emulators, exi, operator, sim, store
+from gateway.cli.execution import end, fail, report_error
 from gateway.cli.options import Json, examples
 
 CLOSED_PIPE, WRONG = 1, 2
@@ -40,6 +40,7 @@ app.add_typer(store.app, name="store")
 app.add_typer(operator.app)
 app.add_typer(emulators.app)
 app.add_typer(sim.app)
+app.add_typer(demo.app, name="demo")
 
 
 def _version(requested: bool) -> None:
@@ -57,20 +58,6 @@ def options(
     ] = False,
 ) -> None:
     """A gateway for bidirectional EV charging, with emulators of EVs, stations and sites."""
-
-
-@app.command(epilog=examples("v2x demo", "v2x demo --seconds 30"))
-def demo(
-    seconds: Annotated[float, typer.Option(min=5, max=3600, help="Lease of the discharge, s.")] = 10.0,
-    json: Json = False,
-) -> None:
-    """Run one discharge from MQTT to the battery and back.
-
-    Broker, gateway, station and EV run in one process, over real sockets.
-    """
-    from emulators.demo.discharge import run
-
-    end(run_until_done(run(seconds=seconds, json_output=json)))
 
 
 @pki.command("create", epilog=examples("v2x pki create pki"))

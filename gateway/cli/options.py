@@ -32,3 +32,17 @@ class Tls(StrEnum):
     NONE = "none"
     V12 = "1.2"
     V13 = "1.3"
+
+
+def parse_speed(speed: str) -> float | None:
+    """Return the virtual seconds per real second of an option `--speed`, None for "max"; ValueError if it is none."""
+    named = {"max": None, "real": 1.0}
+    if speed in named:
+        return named[speed]
+    try:
+        pace = float(speed)
+    except ValueError:
+        raise ValueError(f"--speed is max, real or a number, not {speed!r}") from None
+    if not 0 < pace < float("inf"):
+        raise ValueError(f"--speed is virtual seconds per second and more than 0, not {speed}")
+    return pace

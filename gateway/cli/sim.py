@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.execution import end, print_lines, report_error
-from gateway.cli.options import Json, Tls, examples
+from gateway.cli.options import Json, Tls, examples, parse_speed
 
 if TYPE_CHECKING:
     from emulators.world import SimulationResult, Sockets
@@ -82,7 +82,7 @@ def sim(
 
     try:
         sockets = _sockets(_transports(transports, wires), broker, interface, tls)
-        pace = _pace(speed or ("max" if sockets is None else "real"))
+        pace = parse_speed(speed or ("max" if sockets is None else "real"))
         with _progress(not json) as progress:
             outcome = simulate(
                 scenario,
@@ -123,19 +123,6 @@ def _sockets(transports: str, broker: str | None, interface: str | None, tls: Tl
         if given:
             raise ValueError(f"{option} has no effect with transports in memory: add --transports sockets")
     return None
-
-
-def _pace(speed: str) -> float | None:
-    named = {"max": None, "real": 1.0}
-    if speed in named:
-        return named[speed]
-    try:
-        pace = float(speed)
-    except ValueError:
-        raise ValueError(f"--speed is max, real or a number, not {speed!r}") from None
-    if not 0 < pace < float("inf"):
-        raise ValueError(f"--speed is virtual seconds per second and more than 0, not {speed}")
-    return pace
 
 
 @contextlib.contextmanager

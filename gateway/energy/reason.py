@@ -81,6 +81,15 @@ LendingCode: TypeAlias = Literal[
     "site_restored",
     "supply_gap",
 ]
+ServiceCode: TypeAlias = Literal[  # of the services that carry decisions out
+    "energy_failed",
+    "following_ordered",
+    "forming_not_taken",
+    "forming_ordered",
+    "lent_not_taken",
+    "repaid_not_taken",
+    "report_not_written",
+]
 
 
 class LimitBinds(StrEnum):

@@ -1,4 +1,4 @@
-"""Runs inside Home Assistant's own interpreter: boots it with MQTT, waits for an EVSE, commands it, prints what it saw.
+"""Runs in Home Assistant's interpreter: boots it with MQTT, waits for EVSE and site, commands them, prints the states.
 
 python homeassistant_boot.py FOLDER BROKER_PORT AUTOMATION_YAML
 """
@@ -8,10 +8,17 @@ import json
 import logging
 import socket
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from homeassistant import auth, bootstrap, config_entries, core, loader
+from homeassistant.components.energy import data as energy_data
+from homeassistant.components.energy import validate as energy_validate
+from homeassistant.components.recorder import get_instance
+from homeassistant.components.recorder.statistics import compile_statistics, get_last_short_term_statistics
+from homeassistant.helpers.recorder import async_initialize_recorder
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt
 from homeassistant.util.yaml import load_yaml
 
 FOLDER, PORT, AUTOMATION = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -58,6 +65,55 @@ async def until(what, within_s=60.0):
     return None
 
 
+async def command_site(hass):
+    """Command the site, and return its states after each command."""
+
+    async def call(domain, service, entity, reached, **more):
+        await hass.services.async_call(domain, service, {"entity_id": f"{domain}.{entity}", **more}, blocking=True)
+        found = await until(lambda: hass.states.get(reached[0]).state == reached[1], 20)
+        return hass.states.get(reached[0]).state if not found else reached[1]
+
+    mode, reserve, stopped = (
+        "select.site_home_mode",
+        "number.site_home_reserve",
+        "binary_sensor.site_home_emergency_stop_active",
+    )
+    return {
+        "mode": await call(
+            "select", "select_option", "site_home_mode", (mode, "self_consumption"), option="self_consumption"
+        ),
+        "reserve": await call("number", "set_value", "site_home_reserve", (reserve, "35"), value=35),
+        "stopped": await call("button", "press", "site_home_emergency_stop", (stopped, "on")),
+        "released": await call("button", "press", "site_home_release", (stopped, "off")),
+    }
+
+
+async def energy_dashboard(hass):
+    """Show the vehicle as a battery in the energy dashboard; return what is wrong with it, and the last statistics."""
+    entities = {way: f"sensor.evse_cp1_1_energy_{way}" for way in ("charged", "discharged")}
+    battery = {
+        "type": "battery",
+        "stat_energy_from": entities["discharged"],
+        "stat_energy_to": entities["charged"],
+    }
+    manager = await energy_data.async_get_manager(hass)
+    await manager.async_update({"energy_sources": [battery]})
+    recorder = get_instance(hass)
+    await recorder.async_add_executor_job(recorder.block_till_done)
+    now = dt.utcnow().replace(second=0, microsecond=0)
+    start = now - timedelta(minutes=now.minute % 5)
+    await recorder.async_add_executor_job(compile_statistics, recorder, start, False)
+    await recorder.async_add_executor_job(recorder.block_till_done)
+    found = await energy_validate.async_validate(hass)
+    last = {}
+    for way, entity in entities.items():
+        rows = await recorder.async_add_executor_job(
+            get_last_short_term_statistics, hass, 1, entity, True, {"sum", "state"}
+        )
+        last[way] = rows.get(entity, [None])[0]
+    return {"issues": found.as_dict()["energy_sources"], "statistics": last}
+
+
 async def main():
     (FOLDER / ".storage").mkdir(parents=True)
     (FOLDER / ".storage" / "core.config_entries").write_text(json.dumps(ENTRY))
@@ -71,7 +127,18 @@ async def main():
     await hass.config.async_set_time_zone("UTC")
     http = {"http": {"server_host": ["127.0.0.1"], "server_port": free_port()}}
     automation = {"automation": [{"id": "example", **load_yaml(AUTOMATION)}]}
-    for name, config in (("homeassistant", {}), ("http", http), ("mqtt", {"mqtt": {}}), ("automation", automation)):
+    async_initialize_recorder(hass)
+    recorder = {"recorder": {"db_url": f"sqlite:///{FOLDER}/recorder.db", "commit_interval": 0}}
+    components = (
+        ("homeassistant", {}),
+        ("recorder", recorder),
+        ("http", http),
+        ("mqtt", {"mqtt": {}}),
+        ("automation", automation),
+        ("sensor", {}),
+        ("energy", {}),
+    )
+    for name, config in components:
         if not await async_setup_component(hass, name, config):
             raise SystemExit(f"{name} could not be set up")
     await hass.async_start()
@@ -109,6 +176,8 @@ async def main():
 
     await until(settled, 20)
     seen["after"] = {state.entity_id: state.state for state in hass.states.async_all()}
+    seen["site"] = await command_site(hass)
+    seen["energy"] = await energy_dashboard(hass)
     rule = {"entity_id": "automation.discharge_while_the_price_is_high"}
     seen["automations"] = {state.entity_id: state.state for state in hass.states.async_all("automation")}
     hass.states.async_set("sensor.electricity_price", "0.55")

@@ -1,4 +1,4 @@
-"""A real Home Assistant finds the EVSE by itself, shows it and commands it, over Mosquitto."""
+"""A real Home Assistant over Mosquitto: EVSE and site are discovered and commanded, the vehicle is a battery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.mqtt import discovery
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import LoadTiers, Topics
 from tests.gateway.mqtt.facility import mosquitto
 from tests.interop.test_mosquitto import home, linked
 from tests.peers import absent, python_peer
@@ -21,6 +21,10 @@ from tests.peers import absent, python_peer
 pytestmark = pytest.mark.peer
 RELEASE = "2025.1.4"
 BOOT = Path(__file__).with_name("homeassistant_boot.py")
+TIERS = [
+    {"name": "light & radio", "priority": 0, "expected_w": 500, "critical": True},
+    {"name": 'lift "2"', "priority": 1, "expected_w": 900, "wants_hours": 4},
+]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "home-assistant"
 
 
@@ -47,7 +51,7 @@ async def test_home_assistant_discovers_displays_and_commands_an_evse(tmp_path: 
     python = peer()
 
     with mosquitto(tmp_path) as broker:
-        async with home(url=broker.url) as (running, stations):
+        async with home(url=broker.url, energy={"tiers": TIERS}) as (running, stations):
             await linked(running)
             process = await asyncio.create_subprocess_exec(
                 str(python), str(BOOT), str(tmp_path / "ha"), str(broker.port), str(EXAMPLES / "automation.yaml"),
@@ -59,7 +63,7 @@ async def test_home_assistant_discovers_displays_and_commands_an_evse(tmp_path: 
             complaints = [
                 line
                 for line in err.decode().splitlines()
-                if re.match(r"(ERROR|WARNING):homeassistant\.components\.mqtt", line)  # not of how it was booted
+                if re.match(r"(ERROR|WARNING):homeassistant\.(components\.(mqtt|sensor|energy)|helpers)", line)
             ]
             assert not complaints, "\n".join(complaints)
             seen: dict[str, Any] = json.loads(lines[0].removeprefix("SEEN "))
@@ -77,6 +81,8 @@ async def test_home_assistant_discovers_displays_and_commands_an_evse(tmp_path: 
     assert states["sensor.evse_cp1_1_lease_end"][1] == "timestamp"
     wanted = len(discovery.entities(Topics("home", "gw1"), _some_state()))
     assert len([name for name in states if "evse_cp1_1" in name]) == wanted
+    _check_site(seen)
+    _check_battery(seen)
     assert seen["after"]["select.evse_cp1_1_site_mode"] == "price"
     assert float(seen["after"]["number.evse_cp1_1_reserve"]) == 45
     assert float(seen["after"]["sensor.evse_cp1_1_power"]) == 0
@@ -85,6 +91,31 @@ async def test_home_assistant_discovers_displays_and_commands_an_evse(tmp_path: 
     assert set(shown) <= set(states), "the example dashboard shows what does not exist"
     assert seen["automations"] == {"automation.discharge_while_the_price_is_high": "on"}
     assert seen["automated"], "the example automation sent no command"
+
+
+def _check_site(seen: dict[str, Any]) -> None:
+    """Verify the entities of the site and the effect of its commands."""
+    states, tiers = seen["states"], LoadTiers(tuple(str(tier["name"]) for tier in TIERS), "light & radio")
+    found = discovery.site_entities(Topics("home", "gw1"), tiers)
+    assert len([name for name in states if ".site_home_" in name]) == len(found)
+    assert states["select.site_home_mode"][0] == "manual"
+    assert states["sensor.site_home_vehicle_power"] == ["-3000.0", "power"]
+    assert states["binary_sensor.site_home_grid_present"][0] == "unknown"
+    assert states["binary_sensor.site_home_car_needed"][0] == "off"
+    assert states["sensor.site_home_phase"] == ["on_grid", "enum"]
+    assert float(states["sensor.site_home_autonomy"][0]) > 1
+    assert states["binary_sensor.site_home_load_tier_light_radio"] == ["on", "power"]
+    assert states["binary_sensor.site_home_load_tier_lift_2"][0] == "on"
+    assert states["binary_sensor.site_home_emergency_stop_active"][0] == "off"
+    assert seen["site"] == {"mode": "self_consumption", "reserve": "35", "stopped": "on", "released": "off"}
+
+
+def _check_battery(seen: dict[str, Any]) -> None:
+    """Verify that the energy dashboard accepts the vehicle as a battery, with energies that grow."""
+    assert seen["energy"]["issues"] == [[]]
+    statistics = seen["energy"]["statistics"]
+    assert statistics["discharged"]["state"] > 0
+    assert statistics["charged"]["state"] == 0
 
 
 def _some_state() -> Any:

@@ -34,8 +34,8 @@ pytestmark = pytest.mark.peer
 
 
 @asynccontextmanager
-async def home(**mqtt: Any) -> AsyncIterator[tuple[Gateway, PlainStations]]:
-    """A gateway with CP1-1 and CP2-1, a car in each."""
+async def home(energy: dict[str, Any] | None = None, **mqtt: Any) -> AsyncIterator[tuple[Gateway, PlainStations]]:
+    """Run a gateway with CP1-1 and CP2-1, a vehicle in each."""
     made: list[PlainStations] = []
 
     def stations(report: Report, clock: Clock) -> PlainStations:
@@ -45,6 +45,7 @@ async def home(**mqtt: Any) -> AsyncIterator[tuple[Gateway, PlainStations]]:
     table = {
         "site": {"id": "home"},
         "mqtt": mqtt,
+        "energy": energy or {},
         "store": {"url": "memory:"},
         "stations": [{"id": "CP1"}, {"id": "CP2"}],
     }

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, get_args
 
 from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.scenario.tables import ChargerPart
 from emulators.world.network import GATEWAY_ID, ConnectionSettings
+from gateway.blue_switch.arrivals import ArrivalCode
 from gateway.config import Config, ConfigError, from_table
+from gateway.energy.modes.mode import TargetCode
+from gateway.energy.reason import EnergyCode, LendingCode, LimitBinds, ServiceCode
+from gateway.model.state import Happened
+
+EVENTS = frozenset(Happened) - {Happened.DECIDED}
+DECISIONS = frozenset(
+    code
+    for codes in (
+        get_args(EnergyCode),
+        get_args(LendingCode),
+        get_args(ServiceCode),
+        LimitBinds,
+        TargetCode,
+        ArrivalCode,
+    )
+    for code in codes
+)
 
 
 def check_gateway(scenario: Scenario) -> None:
-    """Raise ScenarioError if the gateway rejects its table of the scenario."""
+    """Raise ScenarioError if the gateway rejects its table of the scenario, or has no event that is expected."""
     try:
         gateway_config(scenario, {})
     except ConfigError as error:
         raise ScenarioError(
             "\n".join(f"{scenario.name}: gateway.{line}" for line in str(error).splitlines())
         ) from error
+    for figure in scenario.expect:
+        for prefix, known in (("event.", EVENTS), ("decided.", DECISIONS)):
+            _, found, name = f".{figure}".rpartition(f".{prefix}")
+            if found and name not in known:
+                similar = get_close_matches(name, known, n=1)
+                meant = f"; did you mean {prefix}{similar[0]}?" if similar else ""
+                raise ScenarioError(f"{scenario.name}: expect.{figure}: the gateway has no such event{meant}")
 
 
 def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config:

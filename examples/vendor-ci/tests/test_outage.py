@@ -2,9 +2,20 @@
 
 import pytest
 
+MANAGED = """
+[gateway.energy]
+island = true
+forming = ["CP1-1"]
+tiers = [
+    { name = "light and refrigerator", priority = 0, expected_w = 400, critical = true },
+    { name = "kitchen and bath", priority = 1, expected_w = 200, wants_hours = 4 },
+    { name = "air conditioning", priority = 2, expected_w = 800, wants_hours = 8 },
+]
+"""
 
-@pytest.mark.v2x(forming=True, site="home", soc_pct=70)
-def test_a_car_supplies_a_home_through_an_outage(v2x_grid, v2x_site, v2x_ev, v2x_clock):
+
+@pytest.mark.v2x(forming=True, site="home", soc_pct=70, toml=MANAGED)
+def test_the_gateway_supplies_a_home_through_an_outage(v2x_grid, v2x_site, v2x_ev, v2x_facility, v2x_clock):
     assert v2x_site.balance is None or v2x_site.balance.state == "grid"
     v2x_grid.fail()
     v2x_clock.until(lambda: v2x_site.balance is not None and v2x_site.balance.state == "island", within_s=30)
@@ -12,6 +23,9 @@ def test_a_car_supplies_a_home_through_an_outage(v2x_grid, v2x_site, v2x_ev, v2x
     before = v2x_ev.soc_pct
     v2x_clock.advance(600)
     assert v2x_site.balance.state == "island"
+    energy = v2x_facility.states["site"]["energy"]
+    assert (energy["phase"], energy["forming"], energy["main_switch"]) == ("island", "CP1-1", "open")
+    assert energy["autonomy_h"]["light and refrigerator"]["low"] > 4
     assert v2x_ev.soc_pct < before
     v2x_grid.restore()
     v2x_clock.advance(200)

@@ -1,7 +1,6 @@
 """Draws the pictures of `docs/resilience.md`: `python -m tests.gateway.energy.draw_resilience`.
 
-One night without a grid at a shelter with three lent cars, lived through by the controller in the small simulation of
-`site_sim.py`; every line is what came out.
+One night without a grid at a shelter with three deployed cars: the controller in the small simulation of `site_sim.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,15 @@ from tests.gateway.energy.test_controller import SHELTER, lost_between, shelter_
 PICTURES = Path(__file__).resolve().parents[3] / "docs" / "pictures"
 STYLE = "<style>text{font:12px sans-serif;fill:#444}line{stroke:#ddd}</style>"
 FIRST_HOUR = 18.0  # local time at the left edge
+OUTAGE_H = (1.0, 15.0)
+SHADED = ((OUTAGE_H[0] * 3600, OUTAGE_H[1] * 3600, "outage"),)
+AXES = {
+    "soc": svg.Axes("%", FIRST_HOUR, shaded=SHADED),
+    "power": svg.Axes("kW", FIRST_HOUR, "charging, import", "discharging", SHADED),
+    "hours": svg.Axes("h", FIRST_HOUR, shaded=SHADED),
+    "owed": svg.Axes("kWh", FIRST_HOUR, shaded=SHADED),
+    "tiers": svg.Axes("", FIRST_HOUR, shaded=SHADED),
+}
 
 
 def night() -> tuple[list[float], dict[str, dict[str, list[float | None]]], dict[str, list[str]]]:
@@ -30,7 +38,7 @@ def night() -> tuple[list[float], dict[str, dict[str, list[float | None]]], dict
         SimCar("E2", 70.0, can_form=True),
         SimCar("E3", 90.0, can_form=True, there=((3.0, 1e9),)),
     ]
-    load, grid = lambda hour: shelter_load(hour + FIRST_HOUR), lost_between((1.0, 15.0))
+    load, grid = lambda hour: shelter_load(hour + FIRST_HOUR), lost_between(OUTAGE_H)
     sim = Sim(section, cars, load, grid=grid, step_s=5.0, import_w=11_000.0)
     times: list[float] = []
     lines: dict[str, dict[str, list[float | None]]] = {"soc": {}, "power": {}, "hours": {}, "owed": {}}
@@ -41,8 +49,8 @@ def night() -> tuple[list[float], dict[str, dict[str, list[float | None]]], dict
         for car in cars:
             there = car.present(sim.hour)
             lines["soc"].setdefault(f"car {car.evse[1:]}", []).append(car.soc_pct if there else None)
-            lines["power"].setdefault(f"car {car.evse[1:]}", []).append(-car.now_w if there else None)
-        lines["power"].setdefault("the grid", []).append(sim.grid_w[-1])
+            lines["power"].setdefault(f"car {car.evse[1:]}", []).append(car.now_w / 1000 if there else None)
+        lines["power"].setdefault("the grid", []).append(sim.grid_w[-1] / 1000)
         orders = sim.orders
         assert orders is not None
         recharge = orders.state.recharge
@@ -64,10 +72,9 @@ def draw() -> dict[str, str]:
     """File name -> SVG."""
     times, lines, bands = night()
     found = {
-        f"night-{name}.svg": standalone(svg.lines(times, lines[name], unit, FIRST_HOUR), list(lines[name]))
-        for name, unit in (("soc", "%"), ("power", "W"), ("hours", "h"), ("owed", "kWh"))
+        f"night-{name}.svg": standalone(svg.lines(times, lines[name], AXES[name]), list(lines[name])) for name in lines
     }
-    found["night-tiers.svg"] = standalone(svg.bands(times, bands, FIRST_HOUR), [])
+    found["night-tiers.svg"] = standalone(svg.bands(times, bands, AXES["tiers"]), [])
     return found
 
 
@@ -76,8 +83,8 @@ def standalone(drawn: str, names: list[str]) -> str:
     body = drawn[: drawn.index("</svg>")]
     at = body.index(">") + 1
     legend = "".join(
-        f'<rect x="{80 + 130 * n}" y="0" width="10" height="10" fill="{svg.COLOURS[n]}"/>'
-        f'<text x="{95 + 130 * n}" y="10">{escape(name)}</text>'
+        f'<rect x="{150 + 130 * n}" y="2" width="10" height="10" fill="{svg.COLOURS[n]}"/>'
+        f'<text x="{165 + 130 * n}" y="12">{escape(name)}</text>'
         for n, name in enumerate(names)
     )
     return body[:at] + STYLE + '<rect width="100%" height="100%" fill="white"/>' + legend + body[at:] + "</svg>\n"
