@@ -25,7 +25,7 @@ from emulators.charger.station import run as charger_run
 from emulators.charger.station.run import Charger
 from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.demo.observer import REQUESTED_W, SOC_PCT, Figures, Observer
-from emulators.demo.timeline import Timeline, in_words
+from emulators.demo.timeline import Timeline, in_words, make_timeline
 from emulators.ev.car import CCS_63, Car, CarSpec
 from emulators.ev.session import EvSession
 from emulators.runtime.clock import RealClock
@@ -71,9 +71,9 @@ class Facility:
             counts["mqtt"] += 1
             topic, body = message.topic.value.removeprefix(ROOT + "/"), json.loads(bytes(message.payload or b"null"))
             if topic == f"evse/{EVSE}/state":
-                self.state = body
-                session, granted = body["session_state"].replace("_", " "), in_words(body["effective_w"])
-                self._print(f"state: {session}, {granted} granted (limit: {body['binding']})")
+                before, self.state = _state_in_words(self.state), body
+                if (words := _state_in_words(body)) != before:
+                    self._print(words)
             elif topic == f"evse/{EVSE}/telemetry":
                 self.telemetry = body
             elif topic == f"evse/{EVSE}/result":
@@ -113,6 +113,13 @@ class Facility:
 
         answer: Body = await self.until(f"a result of {command} ({', '.join(statuses)})", found, within)
         return answer
+
+
+def _state_in_words(state: Body) -> str:
+    if not state:
+        return ""
+    session, granted = state["session_state"].replace("_", " "), in_words(state["effective_w"])
+    return f"state: {session}, {granted} granted (limit: {state['binding']})"
 
 
 def configuration(mqtt_url: str, commands_per_s: float = 5.0) -> Config:
@@ -257,7 +264,7 @@ def _at_zero(facility: Facility) -> bool:
 
 async def run(*, seconds: float = 10.0, json_output: bool = False, broker_url: str | None = None) -> int:
     """Run the demo once. Exit status 0 if the discharge was achieved, else 1."""
-    timeline = Timeline(Console(stderr=json_output, quiet=json_output, highlight=False))
+    timeline = make_timeline(json_output)
     seconds = min(max(seconds, MIN_LEASE_S), MAX_LEASE_S)
     problem: str | None = None
     observer = Observer(timeline)

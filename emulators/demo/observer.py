@@ -62,8 +62,11 @@ class Observer:
         if isinstance(event, events.MessageSent | events.MessageReceived):
             self.figures.messages["iso15118"] += 1
             name, sent = type(event.message).__name__, isinstance(event, events.MessageSent)
-            if "ChargeLoop" not in name:  # several a second: the present current is printed instead
-                self.line("car → charger" if sent else "charger → car", name)
+            source = "car → charger" if sent else "charger → car"
+            if "ChargeLoop" in name:  # several a second: the present current is printed instead
+                self.timeline.skip(source, name)
+            else:
+                self.line(source, name)
         elif isinstance(event, events.ChargeLoopAnswered):
             self.current_a = current = event.station.present_current_a or 0.0
             volts = event.station.present_voltage_v or 0.0

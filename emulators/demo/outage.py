@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
-
-from emulators.demo.timeline import Timeline, in_words
+from emulators.demo.timeline import Timeline, in_words, make_timeline
 from emulators.runtime.clock import VirtualLoop
 from emulators.runtime.memory_broker import MemoryBroker
 from emulators.scenario.loading import load
@@ -115,36 +115,43 @@ class Reporter:
 
 
 async def run(*, stay: bool = False, json_output: bool = False) -> int:
-    """Run the demo on a virtual loop of limited speed. Exit status 0 if the expectations of the scenario are met.
+    """Run the demo on a virtual loop. Exit status 0 if the expectations of the scenario are met.
 
     With `stay` the site continues in real time until the coroutine is cancelled.
     """
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    timeline = Timeline(Console(stderr=json_output, quiet=json_output, highlight=False))
-    scenario, figures = load(SCENARIO), Figures()
-    world = World(scenario, keep_transcript=False, fast_forward=True, network=ListeningNetwork(MemoryBroker()))
-    timeline.heading(scenario.name)
-    timeline.paragraph(
-        f"{scenario.duration / 60:.0f} minutes from {scenario.start:%H:%M} pass "
-        f"{'as fast as possible' if loop.speed is None else f'{loop.speed:.0f} times as fast as they would'}. The "
-        "gateway is the product; grid, charging stations and vehicles are emulated. All lines are its messages."
-    )
-    async with world.running():
-        reporting = loop.create_task(Reporter(timeline, scenario, figures).run(world.broker))
-        world.tasks.add(reporting)
-        timeline.heading("Events")
-        await world.clock.sleep(scenario.duration)
-        violations = _finish(world, figures)
-        _print_summary(timeline, figures, violations)
+    figures = Figures()
+    async with play(make_timeline(json_output), figures):
         if json_output:
             sys.stdout.write(json.dumps(asdict(figures)) + "\n")
             sys.stdout.flush()
         if stay:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
             loop.speed = STAY_SPEED
-            timeline.heading("The shelter stays as it is, in real time. Ctrl-C ends it.")
             await loop.create_future()
     return 0 if figures.passed else 1
+
+
+@asynccontextmanager
+async def play(timeline: Timeline, figures: Figures) -> AsyncIterator[World]:
+    """Play the scenario, and keep the site running while the context is entered."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    scenario = load(SCENARIO)
+    world = World(scenario, keep_transcript=False, fast_forward=True, network=ListeningNetwork(MemoryBroker()))
+    timeline.heading(scenario.name)
+    timeline.paragraph(
+        f"{scenario.duration / 60:.0f} minutes from {scenario.start:%H:%M} pass "
+        f"{'as fast as possible' if loop.speed is None else f'{loop.speed:.0f} times as fast as in reality'}. The "
+        "gateway is the product; grid, charging stations and vehicles are emulated. All lines are its messages."
+    )
+    async with world.running(), asyncio.TaskGroup() as tasks:
+        reporting = tasks.create_task(Reporter(timeline, scenario, figures).run(world.broker))
+        timeline.heading("Events")
+        await world.clock.sleep(scenario.duration)
+        _print_summary(timeline, figures, _finish(world, figures))
+        yield world
+        reporting.cancel()
 
 
 def default_speed() -> float:
@@ -154,6 +161,7 @@ def default_speed() -> float:
 
 def _finish(world: World, figures: Figures) -> list[str]:
     """Fill the figures at the end of the scenario; return the expectations that are not met."""
+    world.recording.close(world.clock.now())
     result, tiers = world.recording.figures(), world.site.loads.tiers
     violations = world.recording.violations(world.scenario.expect)
     figures.passed = not violations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -38,6 +39,10 @@ class Timeline:
         for one in more:
             self._print(Text(" " * before.cell_len + one))
 
+    def skip(self, source: str, text: str) -> None:
+        """Take an event as printed: the next different one from its source is printed, whatever came before."""
+        self._last[source] = text
+
     def heading(self, text: str) -> None:
         """Print a heading."""
         self._print(Text())
@@ -70,6 +75,12 @@ class Timeline:
 
     def _print(self, text: Text) -> None:
         self.console.print(text, soft_wrap=True)
+
+
+def make_timeline(json_output: bool) -> Timeline:
+    """Return the console of a demo, which is quiet beside JSON; it prints the events that the gateway would log."""
+    logging.getLogger("v2x.event").addHandler(logging.NullHandler())
+    return Timeline(Console(stderr=json_output, quiet=json_output, highlight=False))
 
 
 def in_words(power_w: float | None) -> str:

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.virtual_time
 DEVICE = "homeassistant/device/v2x_home_CP1-1/config"
 SITE_DEVICE = "homeassistant/device/v2x_home/config"
 TIERS = [
-    {"name": "light & radio", "priority": 0, "critical": True},
-    {"name": "kitchen", "priority": 2},
-    {"name": 'lift "2"', "priority": 1, "critical": True},
+    {"name": "light & radio", "priority": 0, "expected_w": 500, "critical": True},
+    {"name": "kitchen", "priority": 2, "expected_w": 500},
+    {"name": 'lift "2"', "priority": 1, "expected_w": 500, "critical": True},
 ]
 
 

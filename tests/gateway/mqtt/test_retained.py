@@ -75,11 +75,11 @@ async def test_after_a_crash_an_evse_is_offline_until_its_station_is_there_and_a
         assert texts(broker, "cars/CP1-1/")["cars/CP1-1/connected"] == "false"
         assert "cars/CP1-1/power" not in texts(broker)
         assert texts(broker, "CP2") == {}
-        assert texts(broker, "homeassistant/") == {t: one for t, one in discovered.items() if "CP1-1" in t}
+        assert texts(broker, "homeassistant/") == {t: one for t, one in discovered.items() if "CP2" not in t}
         connect(stations, "CP1")
         await clock.sleep(2)
         assert state(broker, "CP1-1")["connection"] == "connected"
-        assert texts(broker, "homeassistant/").keys() == {topic for topic in discovered if "CP1-1" in topic}
+        assert texts(broker, "homeassistant/").keys() == {topic for topic in discovered if "CP2" not in topic}
 
 
 async def test_a_gateway_that_stops_leaves_its_evses_offline() -> None:
@@ -182,7 +182,7 @@ async def test_the_own_messages_are_not_received_for_long() -> None:
 @pytest.mark.parametrize("how", ["components", "off"])
 async def test_the_device_of_the_site_is_replaced_when_the_setting_changes(how: str) -> None:
     broker, clock = MemoryBroker(), VirtualClock()
-    energy = {"tiers": [{"name": "kitchen", "priority": 1}]}
+    energy = {"tiers": [{"name": "kitchen", "priority": 1, "expected_w": 500}]}
     async with crashing_gateway(broker, clock, energy=energy):
         await clock.sleep(3)
     assert "homeassistant/device/v2x_home/config" in texts(broker)
@@ -199,7 +199,9 @@ async def test_the_device_of_the_site_is_replaced_when_the_setting_changes(how: 
 
 async def test_a_load_tier_that_is_no_longer_configured_is_withdrawn() -> None:
     broker, clock = MemoryBroker(), VirtualClock()
-    async with crashing_gateway(broker, clock, energy={"tiers": [{"name": "kitchen", "priority": 1}]}):
+    async with crashing_gateway(
+        broker, clock, energy={"tiers": [{"name": "kitchen", "priority": 1, "expected_w": 500}]}
+    ):
         await clock.sleep(3)
     withdrawn: list[str] = []
 
@@ -211,4 +213,5 @@ async def test_a_load_tier_that_is_no_longer_configured_is_withdrawn() -> None:
     broker.on_published = spy
     async with running_gateway(broker, clock):
         await clock.sleep(READ_RETAINED_S + 3)
-    assert withdrawn[-2:] == ["removed", "absent"]
+    assert withdrawn[:2] == ["removed", "absent"]
+    assert withdrawn[-1] == "absent"
