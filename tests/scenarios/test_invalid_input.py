@@ -18,7 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from emulators.demo import discharge
-from emulators.demo.view import DemoView
+from emulators.demo.observer import Observer
+from emulators.demo.timeline import Timeline
 from emulators.ev.car import CCS_63, Car
 from emulators.ev.session import EvSession
 from emulators.runtime.clock import RealClock
@@ -132,7 +133,7 @@ async def discharge_after(parts: discharge.Parts) -> None:
 async def test_the_gateway_survives(
     interface: Callable[[discharge.Parts], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    observer = discharge.Observer(DemoView(Console(quiet=True)))
+    observer = Observer(Timeline(Console(quiet=True)))
     async with discharge.running_parts(observer) as parts:
         await parts.facility.until("a session", lambda: discharge.ready(parts.facility.state))
         await interface(parts)

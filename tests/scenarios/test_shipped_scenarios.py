@@ -12,8 +12,11 @@ import pytest
 
 from emulators.faults.fault import KINDS
 from emulators.scenario.durations import seconds
-from emulators.scenario.loading import load, shipped
+from emulators.scenario.loading import check, load, shipped
+from emulators.scenario.scenario import ScenarioError
+from emulators.scenario.tables import Bound, GatewayPart, GridPart
 from emulators.world import SimulationResult, simulate
+from emulators.world.builders.gateway import check_gateway
 
 OURS = {
     "fault-parade",
@@ -24,7 +27,10 @@ OURS = {
     "typhoon-evacuation",
 }  # the scenarios of energy management are run in test_energy.py
 LONG = {"normal-day-store": "15m", "night-outage-welfare": "40m", "typhoon-evacuation": "50m"}  # whole in `make soak`
-BOUNDED = ("unserved_critical_wh", "floor_crossed_pct", "alarms", "over_limit_s")  # at every site, in every scenario
+BOUNDED = (  # at every site, in every scenario
+    *("unserved_critical_wh", "floor_crossed_pct", "alarms", "over_limit_s", "event.fault"),
+)
+HELD_ZERO_S = 30.0  # most time without the grid in which no island is managed: the detection of the loss
 NEVER = ("floor_crossed_pct", "fed_dead_grid_wh", "car_violations", "not_seen_on_meter")
 
 
@@ -41,15 +47,56 @@ def test_six_scenarios_are_shipped() -> None:
         assert plan.expect
 
 
-@pytest.mark.parametrize("name", shipped())
-def test_a_shipped_scenario_bounds_darkness_floors_alarms_and_limits(name: str) -> None:
+def gateways(name: str) -> dict[str, tuple[GatewayPart, GridPart]]:
+    """Return the gateway and the grid of each site of a scenario, by the prefix of its figures."""
     scenario = load(name)
     neighbours = scenario.town.neighbour if scenario.town is not None else []
-    for site in ("", *(f"{one.gateway.site}." for one in neighbours)):
+    of_neighbours = {f"{one.gateway.site}.": (one.gateway, one.grid) for one in neighbours}
+    return {"": (scenario.gateway, scenario.grid), **of_neighbours}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_scenario_bounds_darkness_floors_limits_faults_and_false_alarms(name: str) -> None:
+    scenario = load(name)
+    check_gateway(scenario)
+    for site in gateways(name):
         bounds = {figure: scenario.expect.get(f"{site}{figure}") for figure in BOUNDED}
         assert all(bound is not None and bound.max is not None for bound in bounds.values()), bounds
-    if any(one.kind == "outage" for one in scenario.grid.events):
-        assert scenario.expect["dark_s"].max is not None
+        if not scenario.fault:
+            assert scenario.expect[f"{site}event.fault"].max == scenario.expect[f"{site}alarms"].max == 0
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_gateway_manages_every_outage_of_a_shipped_scenario(name: str) -> None:
+    scenario = load(name)
+    for site, (gateway, grid) in gateways(name).items():
+        if any(one.kind == "outage" for one in grid.events):
+            assert gateway.energy["island"] is True
+            assert (scenario.expect[f"{site}held_zero_s"].max or 0.0) <= HELD_ZERO_S
+            assert scenario.expect[f"{site}dark_s"].max is not None
+
+
+def test_the_gateway_manages_every_outage_of_the_documents_and_examples() -> None:
+    repository = Path(__file__).parents[2]
+    texts = [
+        path.read_text()
+        for folder in ("docs", "examples")
+        for path in (repository / folder).rglob("*.*")
+        if path.suffix in (".md", ".py", ".toml")
+    ]
+    blocks = [block for text in texts for block in re.split(r"```|\"\"\"", text) if 'kind = "outage"' in block]
+    assert blocks
+    assert all("island = true" in block for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [("event.faul", "event.fault"), ("decided.grid_los", "decided.grid_lost"), ("gym.event.plug", "event.plugged")],
+)
+def test_an_expectation_of_an_unknown_event_is_rejected(figure: str, message: str) -> None:
+    scenario = load("evening-at-home")
+    with pytest.raises(ScenarioError, match=f"did you mean {message}?"):
+        check_gateway(scenario.model_copy(update={"expect": {figure: Bound(max=0)}}))
 
 
 @pytest.mark.timeout(400)
@@ -102,16 +149,19 @@ def test_a_report_is_one_file_with_plots_and_figures(tmp_path: Path) -> None:
     result = simulate(plan, fast_forward=True, report=tmp_path, progress=seen.append)
     page = _Tags()
     page.feed((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert page.tags.count("svg") == 4
-    assert page.tags.count("polyline") >= 4
+    assert page.tags.count("svg") == 5
+    assert page.tags.count("polyline") >= 5
     assert page.links == []
-    assert len(page.named) == 4
+    assert len(page.named) == 5
     assert {one for names in page.named for one in names.split()} <= set(page.ids)  # each plot has a text description
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert re.search(r"<desc [^>]*>[^<]*good: from [0-9.]+ to 74 %, at the end [0-9.]+ %", text)
     assert "command " in text[text.index('id="plot-limiting-constraint') :].split("</desc>")[0]
-    assert "autonomy at the present load</th>" in text
-    assert text.count('"n">held</td>') + text.count('"n">NOT held</td>') == len(plan.expect)
+    assert "autonomy at the present load <small>autonomy_h</small></th>" in text
+    assert text.count('"n">met</td>') + text.count('"n">NOT met</td>') == len(plan.expect)
+    assert re.search(r"energy imported from the grid <small>import_wh</small></th><td[^>]*>[0-9.]+ kWh<", text)
+    assert text.count("discharging ↓") == 2  # of the batteries and of the set-points
+    assert 'name="viewport"' in text
     stored = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert stored["figures"] == result.figures
     assert stored["transcript"] == result.transcript.digest()
@@ -128,3 +178,31 @@ def test_the_fault_parade_covers_the_kinds_of_fault() -> None:
     shown = {fault.kind for fault in load("fault-parade").fault}
     assert set(KINDS) - shown == {"ignores-car", "internal", "modem-reset", "switch-stuck"}  # not in this scenario
     assert {fault.target for fault in load("fault-parade").fault if fault.kind == "restart"} == {"gateway", "CP2"}
+
+
+def test_the_report_has_every_site_with_its_cars_prices_and_outage(tmp_path: Path) -> None:
+    table = load("energy-blue-switch").model_dump(exclude_unset=True)
+    prices = [{"start": "2026-09-08T18:00:00+09:00", "duration_s": 7200, "import_per_kwh": 31, "export_per_kwh": 0}]
+    table["input"] = [{"at": 2, "kind": "price", "body": {"prices": prices}}]
+    table["charger"].append({"id": "AC", "count": 12, "vehicle_link": "none"})
+    table["car"] = [{"name": "guest", "profile": "leaf-40", "count": 12, "evse": "AC1-1", "soc_pct": 60}]
+    table |= {
+        "duration": "3m",
+        "sample": "15s",
+        "grid": {"events": [{"kind": "outage", "at": 60, "duration": 60}]},
+        "expect": {},
+    }
+    simulate(check(table, "test"), fast_forward=True, report=tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    titles = re.findall(r"<h3>([^<]*)</h3>", text)
+    for site in ("school", "clinic"):
+        assert f"Power of the batteries at {site}, kW" in titles
+        assert f"<h2>Site {site}</h2>" in text
+    assert "Energy price at school, per kWh" in titles
+    assert "Energy price at clinic, per kWh" not in titles
+    assert "State of charge at school, % (2 of 2)" in titles
+    shown = "".join(re.findall(r"<desc [^>]*>([^<]*)</desc>", text))
+    assert all(f"guest{number}: from " in shown for number in range(1, 13))
+    assert all(f"{evse}: " in shown for evse in ("CP1-1", "CP2-1", "AC12-1", "CL1-1", "CL2-1"))
+    assert "outage from 18:01 to 18:02" in shown
+    assert 'fill="#e9e6df"' in text

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.energy.forecast import DayProfile
-from gateway.energy.off_grid import SITE, OffGrid
+from gateway.energy.off_grid import OffGrid
 from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.recharge_targets import RechargeTarget
@@ -18,7 +18,7 @@ from gateway.energy.resilience.autonomy import Hours
 from gateway.energy.resilience.island_balance import fill_storage, share_island
 from gateway.energy.resilience.phase import Phase
 from gateway.energy.resource import Kind, Resource
-from gateway.energy.settings import EnergySection, TierTable
+from gateway.energy.settings import SITE, EnergySection, TierTable
 from gateway.energy.view import Car, View
 from gateway.model.energy_state import AutonomyHours
 from gateway.model.site import AnyInput, Arrival, ArrivingCar, Forecast, ForecastPeriod, InputKind, Inputs, Load, Pv
