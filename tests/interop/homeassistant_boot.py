@@ -6,6 +6,7 @@ python homeassistant_boot.py FOLDER BROKER_PORT AUTOMATION_YAML
 import asyncio
 import json
 import logging
+import os
 import socket
 import sys
 from datetime import timedelta
@@ -15,7 +16,8 @@ from homeassistant import auth, bootstrap, config_entries, core, loader
 from homeassistant.components.energy import data as energy_data
 from homeassistant.components.energy import validate as energy_validate
 from homeassistant.components.recorder import get_instance
-from homeassistant.components.recorder.statistics import compile_statistics, get_last_short_term_statistics
+from homeassistant.components.recorder.statistics import get_last_short_term_statistics
+from homeassistant.components.recorder.tasks import StatisticsTask
 from homeassistant.helpers.recorder import async_initialize_recorder
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt
@@ -99,11 +101,11 @@ async def energy_dashboard(hass):
     manager = await energy_data.async_get_manager(hass)
     await manager.async_update({"energy_sources": [battery]})
     recorder = get_instance(hass)
-    await recorder.async_add_executor_job(recorder.block_till_done)
+    await recorder.async_block_till_done()
     now = dt.utcnow().replace(second=0, microsecond=0)
     start = now - timedelta(minutes=now.minute % 5)
-    await recorder.async_add_executor_job(compile_statistics, recorder, start, False)
-    await recorder.async_add_executor_job(recorder.block_till_done)
+    recorder.queue_task(StatisticsTask(start, False))
+    await recorder.async_block_till_done()
     found = await energy_validate.async_validate(hass)
     last = {}
     for way, entity in entities.items():
@@ -177,7 +179,7 @@ async def main():
     await until(settled, 20)
     seen["after"] = {state.entity_id: state.state for state in hass.states.async_all()}
     seen["site"] = await command_site(hass)
-    seen["energy"] = await energy_dashboard(hass)
+    seen["energy"] = await asyncio.wait_for(energy_dashboard(hass), 60)
     rule = {"entity_id": "automation.discharge_while_the_price_is_high"}
     seen["automations"] = {state.entity_id: state.state for state in hass.states.async_all("automation")}
     hass.states.async_set("sensor.electricity_price", "0.55")
@@ -189,10 +191,15 @@ async def main():
         return {**result.attributes, "status": result.state} if requested_id.startswith("ha-price-") else None
 
     seen["automated"] = await until(commanded, 20)
-    sys.stdout.write("SEEN " + json.dumps(seen) + "\n")
+    sys.stdout.write("SEEN " + json.dumps(seen, default=str) + "\n")
     sys.stdout.flush()
     await hass.async_stop(force=True)
 
 
 logging.basicConfig(level=logging.WARNING)
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except BaseException:
+    logging.exception("Home Assistant failed")
+    sys.stderr.flush()
+    os._exit(1)  # the recorder's thread would keep the process

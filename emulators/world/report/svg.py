@@ -102,8 +102,8 @@ def _describe_shades(axes: Axes) -> list[str]:
 
 
 def _signs(low: float, high: float, axes: Axes) -> list[str]:
-    """Return the words above and below the line of zero, at the right edge."""
-    at = f'x="{WIDTH - RIGHT - 4}" text-anchor="end" fill="#555"'
+    """Return the words above and below the line of zero, at the left edge."""
+    at = f'x="{LEFT + 4}" fill="#444" stroke="#fff" stroke-width="3" paint-order="stroke"'
     zero = _y(0.0, low, high)
     body = [f'<text {at} y="{zero - 5:.1f}">{escape(axes.above)} ↑</text>'] if axes.above and high > 0 else []
     return body + ([f'<text {at} y="{zero + 14:.1f}">{escape(axes.below)} ↓</text>'] if axes.below and low < 0 else [])
