@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from homeassistant import auth, bootstrap, config_entries, core, loader
@@ -84,7 +85,7 @@ async def command_site(hass):
         "mode": await call(
             "select", "select_option", "site_home_mode", (mode, "self_consumption"), option="self_consumption"
         ),
-        "reserve": await call("number", "set_value", "site_home_reserve", (reserve, "35"), value=35),
+        "reserve": await call("number", "set_value", "site_home_reserve", (reserve, "35.0"), value=35),
         "stopped": await call("button", "press", "site_home_emergency_stop", (stopped, "on")),
         "released": await call("button", "press", "site_home_release", (stopped, "off")),
     }
@@ -105,14 +106,13 @@ async def energy_dashboard(hass):
     now = dt.utcnow().replace(second=0, microsecond=0)
     start = now - timedelta(minutes=now.minute % 5)
     recorder.queue_task(StatisticsTask(start, False))
-    await recorder.async_block_till_done()
-    found = await energy_validate.async_validate(hass)
     last = {}
     for way, entity in entities.items():
-        rows = await recorder.async_add_executor_job(
-            get_last_short_term_statistics, hass, 1, entity, True, {"sum", "state"}
-        )
-        last[way] = rows.get(entity, [None])[0]
+        read = partial(get_last_short_term_statistics, hass, 1, entity, True, {"sum", "state"})
+        while not (rows := await recorder.async_add_executor_job(read)):  # the task is in a thread of the recorder
+            await asyncio.sleep(0.1)
+        last[way] = rows[entity][0]
+    found = await energy_validate.async_validate(hass)
     return {"issues": found.as_dict()["energy_sources"], "statistics": last}
 
 
