@@ -132,6 +132,7 @@ def configuration(mqtt_url: str, commands_per_s: float = 5.0) -> Config:
             "stations": [{"id": STATION}],
             "commands": {"evse_rate_per_s": commands_per_s, "source_rate_per_s": commands_per_s},
             "store": {"url": "memory:"},
+            "web": {"listen": "127.0.0.1:0"},
         }
     )
 
@@ -271,6 +272,7 @@ async def run(*, seconds: float = 10.0, json_output: bool = False, broker_url: s
     timeline.paragraph("One discharge over real sockets in one process: MQTT broker, gateway, charger and vehicle.", "")
     try:
         async with running_parts(observer, broker_url=broker_url) as parts:
+            timeline.page(parts.gateway.web_port)
             await run_steps(parts, seconds)
     except* DemoError as group:
         problem = "; ".join(str(error) for error in group.exceptions)

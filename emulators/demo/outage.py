@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from emulators.demo.timeline import Timeline, in_words, make_timeline
+from emulators.demo.timeline import Timeline, address, in_words, make_timeline
 from emulators.runtime.clock import VirtualLoop
 from emulators.runtime.memory_broker import MemoryBroker
 from emulators.scenario.loading import load
@@ -54,7 +54,7 @@ class ListeningNetwork(MemoryNetwork):
     listens = True
 
     def settings(self) -> ConnectionSettings:
-        return {**super().settings(), "ocpp": {"listen": "127.0.0.1:0"}}
+        return {**super().settings(), "ocpp": {"listen": "127.0.0.1:0"}, "web": {"listen": "127.0.0.1:0"}}
 
 
 class Reporter:
@@ -120,11 +120,13 @@ async def run(*, stay: bool = False, json_output: bool = False) -> int:
     With `stay` the site continues in real time until the coroutine is cancelled.
     """
     figures = Figures()
-    async with play(make_timeline(json_output), figures):
+    timeline = make_timeline(json_output)
+    async with play(timeline, figures):
         if json_output:
             sys.stdout.write(json.dumps(asdict(figures)) + "\n")
             sys.stdout.flush()
         if stay:
+            timeline.heading("The shelter stays, in real time: its page is open and takes commands. Ctrl-C ends it.")
             loop = asyncio.get_running_loop()
             assert isinstance(loop, VirtualLoop)
             loop.speed = STAY_SPEED
@@ -146,6 +148,9 @@ async def play(timeline: Timeline, figures: Figures) -> AsyncIterator[World]:
         "gateway is the product; grid, charging stations and vehicles are emulated. All lines are its messages."
     )
     async with world.running(), asyncio.TaskGroup() as tasks:
+        assert world.gateway is not None
+        figures.page = address(world.gateway.web_port)
+        timeline.page(world.gateway.web_port)
         reporting = tasks.create_task(Reporter(timeline, scenario, figures).run(world.broker))
         timeline.heading("Events")
         await world.clock.sleep(scenario.duration)

@@ -49,6 +49,10 @@ class Timeline:
         for one in textwrap.wrap(text, self.width):
             self._print(Text(one, "bold"))
 
+    def page(self, port: int | None) -> None:
+        """Print the address of the gateway's page."""
+        self.paragraph(f"Page of the gateway, while this runs: {address(port)}")
+
     def paragraph(self, text: str, indent: str = "  ") -> None:
         """Print sentences."""
         for one in textwrap.wrap(text, self.width, initial_indent=indent, subsequent_indent=indent):
@@ -75,6 +79,11 @@ class Timeline:
 
     def _print(self, text: Text) -> None:
         self.console.print(text, soft_wrap=True)
+
+
+def address(port: int | None) -> str:
+    """Return the address of the gateway's page."""
+    return f"http://127.0.0.1:{port}/"
 
 
 def make_timeline(json_output: bool) -> Timeline:

@@ -109,7 +109,9 @@ async def energy_dashboard(hass):
     last = {}
     for way, entity in entities.items():
         read = partial(get_last_short_term_statistics, hass, 1, entity, True, {"sum", "state"})
-        while not (rows := await recorder.async_add_executor_job(read)):  # the task is in a thread of the recorder
+        for _ in range(300):  # the task runs in a thread of the recorder
+            if rows := await recorder.async_add_executor_job(read):
+                break
             await asyncio.sleep(0.1)
         last[way] = rows[entity][0]
     found = await energy_validate.async_validate(hass)

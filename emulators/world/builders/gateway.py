@@ -64,6 +64,7 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
             "stations": stations,
             "energy": {"nominal_hz": scenario.grid.nominal_hz, **part.energy},
             "blue_switch": connection.get("blue_switch", {}),
+            "web": connection.get("web", {}),
         }
     )
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 from rich.console import Console
@@ -56,14 +57,20 @@ def test_an_outage_is_printed_as_the_gateway_reports_it() -> None:
     assert all(car["discharged_wh"] > 100 for car in figures.cars.values())
 
 
-def test_the_outage_as_a_process() -> None:
+def test_the_page_is_open_while_the_outage_runs_as_a_process() -> None:
     words = [sys.executable, "-m", "gateway.cli", "demo", "outage", "--stay"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            for line in process.stdout:
-                if " CP1-1 " in line:
-                    break
+            read = ""
+            while " CP1-1 " not in read:
+                line = process.stdout.readline()
+                assert line, "it has ended"
+                read += line
+            (address,) = re.findall(r"http://127\.0\.0\.1:[0-9]+/", read)
+            with urllib.request.urlopen(address, timeout=10) as page:
+                assert page.status == 200
+                assert "CP1-1" in page.read().decode()
         finally:
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=20)
