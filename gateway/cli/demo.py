@@ -1,7 +1,8 @@
-"""`v2x demo`: one discharge, and an outage, in one process."""
+"""`v2x demo`: one discharge, or an outage, in one process."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -9,43 +10,56 @@ import typer
 from gateway.cli.execution import end, report_error, run_until_done
 from gateway.cli.options import Json, examples, parse_speed
 
-app = typer.Typer(invoke_without_command=True)
+app = typer.Typer()
 
 
-@app.callback(epilog=examples("v2x demo", "v2x demo --seconds 30", "v2x demo outage"))
+class Demo(StrEnum):
+    """What is shown."""
+
+    DISCHARGE = "discharge"
+    OUTAGE = "outage"
+
+
+@app.command(epilog=examples("v2x demo", "v2x demo --seconds 30", "v2x demo outage", "v2x demo outage --stay"))
 def demo(
-    context: typer.Context,
-    seconds: Annotated[float, typer.Option(min=5, max=3600, help="Lease of the discharge, s.")] = 10.0,
-    json: Json = False,
-) -> None:
-    """Run one discharge from MQTT to the battery and back.
-
-    Broker, gateway, station and EV run in one process, over real sockets.
-    """
-    if context.invoked_subcommand is not None:
-        return
-    from emulators.demo.discharge import run
-
-    end(run_until_done(run(seconds=seconds, json_output=json)))
-
-
-@app.command(epilog=examples("v2x demo outage", "v2x demo outage --stay"))
-def outage(
-    stay: Annotated[bool, typer.Option("--stay", help="Continue in real time until Ctrl-C, for exploring.")] = False,
+    what: Annotated[Demo, typer.Argument(help="One discharge, or an outage of a shelter.")] = Demo.DISCHARGE,
+    seconds: Annotated[
+        float | None, typer.Option(min=5, max=3600, help="Lease of the discharge, s. [default: 10]")
+    ] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="Continue after the outage in real time until Ctrl-C.")] = False,
     speed: Annotated[
-        str | None, typer.Option(help="max, real, or virtual seconds per second. [default: about a minute in all]")
+        str | None,
+        typer.Option(help="Of the outage: max, real, or virtual seconds per second. [default: a minute in all]"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run an outage of a shelter, in about a minute.
+    """Run one discharge from MQTT to the battery and back, or an outage.
 
-    The grid is lost at dusk, vehicles supply the shelter, and the grid returns.
+    Discharge: broker, gateway, station and EV run in one process, over real sockets. Outage: a shelter loses the grid
+    at dusk, vehicles supply it, and the grid returns, in a minute. The gateway's page is open meanwhile.
     """
+    try:
+        if what is Demo.DISCHARGE:
+            _discharge(seconds, stay, speed, json)
+        else:
+            _outage(seconds, stay, speed, json)
+    except ValueError as error:
+        end(report_error("demo", error))
+
+
+def _discharge(seconds: float | None, stay: bool, speed: str | None, json: bool) -> None:
+    if stay or speed is not None:
+        raise ValueError("--stay and --speed are options of v2x demo outage")
+    from emulators.demo.discharge import run
+
+    end(run_until_done(run(seconds=10.0 if seconds is None else seconds, json_output=json)))
+
+
+def _outage(seconds: float | None, stay: bool, speed: str | None, json: bool) -> None:
+    if seconds is not None:
+        raise ValueError("--seconds has no effect on the outage; use --speed")
     from emulators.demo.outage import default_speed, run
     from emulators.runtime.clock import VirtualLoop
 
-    try:
-        pace = default_speed() if speed is None else parse_speed(speed)
-    except ValueError as error:
-        end(report_error("demo outage", error))
+    pace = default_speed() if speed is None else parse_speed(speed)
     end(run_until_done(run(stay=stay, json_output=json), lambda: VirtualLoop(pace)))

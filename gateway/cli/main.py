@@ -40,7 +40,7 @@ app.add_typer(store.app, name="store")
 app.add_typer(operator.app)
 app.add_typer(emulators.app)
 app.add_typer(sim.app)
-app.add_typer(demo.app, name="demo")
+app.add_typer(demo.app)
 
 
 def _version(requested: bool) -> None:

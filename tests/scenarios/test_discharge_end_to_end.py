@@ -115,15 +115,19 @@ async def test_a_discharge_from_mqtt_to_the_battery(fault: str) -> None:
 
 
 def test_the_demo_over_real_sockets() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", "demo", "--seconds", "5", "--json"],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
+    words = [sys.executable, "-m", "gateway.cli", "demo", "--seconds", "5"]
+    environment = {**os.environ, "COLUMNS": "80"}
+    with (
+        subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as for_programs,
+        subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        ) as for_people,
+    ):
+        out, err = for_programs.communicate(timeout=90)
+        text, complaints = for_people.communicate(timeout=90)
+    assert for_programs.returncode == 0, err
+    assert for_people.returncode == 0, complaints
+    figures = json.loads(out)
     assert figures["achieved"] is True
     assert figures["lease_ended"] is True
     assert (figures["requested_w"], figures["effective_w"], figures["binding"]) == (5000, -5000, "command")
@@ -131,6 +135,30 @@ def test_the_demo_over_real_sockets() -> None:
     assert figures["soc_end_pct"] < figures["soc_start_pct"]
     assert set(figures["messages"]) == {"iso15118", "ocpp", "mqtt"}
     assert min(figures["messages"].values()) > 20
+    _check_the_printed_demo(text)
+    assert complaints == ""
+
+
+def _check_the_printed_demo(text: str) -> None:
+    """Verify that nothing is cut in 80 columns, and that the text ends with what happened and what to try next."""
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    words = " ".join(text.split())
+    order = [
+        "http://127.0.0.1:",
+        "car → charger SessionSetupReq",
+        "facility → gateway command discharge",
+        "gateway → charger SetChargingProfile: discharge 5000 W",
+        "(discharge ",
+        "achieved, discharge 5000 W",
+        "lease ended",
+        "car → charger SessionStopReq",
+        "What happened",
+        "What to try next",
+        "v2x demo outage",
+    ]
+    places = [words.index(part) for part in order]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_the_shell_is_completed_by_the_program() -> None:
 
 # What other tools rely on: every command, and the options that the contract names.
 CONTRACT = {
-    "demo": "--seconds --json",
+    "demo": "--seconds --stay --json",
     "gateway": "-c",
     "check-config": "-c",
     "doctor": "-c --json",
