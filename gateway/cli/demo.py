@@ -33,10 +33,11 @@ def demo(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run one discharge from MQTT to the battery and back, or an outage.
+    """Run one discharge, or an outage, in one process.
 
-    Discharge: broker, gateway, station and EV run in one process, over real sockets. Outage: a shelter loses the grid
-    at dusk, vehicles supply it, and the grid returns, in a minute. The gateway's page is open meanwhile.
+    Discharge: from MQTT to the battery and back; broker, gateway, station and EV run over real sockets. Outage: a
+    shelter loses the grid at dusk, vehicles supply it, and the grid returns, in a minute. The gateway's page is open
+    meanwhile.
     """
     try:
         if what is Demo.DISCHARGE:
