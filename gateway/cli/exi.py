@@ -26,7 +26,8 @@ Schema = Annotated[str | None, typer.Option(help="Of lines that do not name one,
 
 @app.command(
     epilog=examples(
-        "echo 8098004011d01810 | v2x exi decode --schema iso20-dc --explain",
+        "echo 80440400810182028303840cdbfe1b606220fe01e07f0a01f0 \\",
+        "  | v2x exi decode --schema iso20-dc --explain",
         "v2x exi decode --pcap session.pcapng",
     )
 )

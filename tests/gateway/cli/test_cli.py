@@ -80,7 +80,8 @@ def test_help_is_whole_in_80_columns(command: Any, context: Any) -> None:
     ids=lambda one: getattr(one, "command_path", ""),
 )
 def test_every_help_has_examples_that_can_be_parsed(command: Any, context: Any) -> None:
-    lines = command.get_help(context).rpartition("Examples:")[2].strip().splitlines()
+    text = command.get_help(context).rpartition("Examples:")[2]
+    lines = re.sub(r"\\\n\s*", " ", text).strip().splitlines()
     assert lines
     root: Any = typer.main.get_command(app)
     for line in lines:
@@ -94,6 +95,13 @@ def test_every_help_has_examples_that_can_be_parsed(command: Any, context: Any) 
         options = [one for one in left if one not in ("--list",)]
         if options:
             found.make_context(name, options, resilient_parsing=False)
+
+
+def test_the_message_of_the_example_can_be_decoded() -> None:
+    message = re.search(r"echo (\w+)", CliRunner().invoke(app, ["exi", "decode", "--help"]).output)
+    assert message is not None
+    done = CliRunner().invoke(app, ["exi", "decode", "--schema", "iso20-dc"], input=message[1] + "\n")
+    assert (done.exit_code, "DC_PreChargeReq" in done.output) == (0, True)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
