@@ -27,6 +27,7 @@ INSTRUCTIONS = {  # codes with an instruction, and those that end it; docs/resil
     "supply_gap": OUTAGE_OVER | {"site_restored"},
     "recharge_late": frozenset({"recharged", "recharge_over"}),
 }
+UNTIL_SUPPLIED = frozenset({"main_switch_not_proven", "no_source", "forming_not_taken"})  # not in a running island
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,10 @@ class Decisions:
     def __init__(self) -> None:
         self.recent: deque[Decision] = deque(maxlen=MOST)
         self.pending: dict[tuple[str, str | None], Decision] = {}
+
+    def to_do(self, in_island: bool) -> list[Decision]:
+        """Return the decisions whose instruction applies now, oldest first."""
+        return [one for one in self.pending.values() if not (in_island and one.code in UNTIL_SUPPLIED)]
 
     def restore(self, entries: Iterable[Entry]) -> None:
         """Apply the decisions in the journal, oldest first."""

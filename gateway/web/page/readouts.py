@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from gateway import __version__
 from gateway.energy.resilience.autonomy import HORIZON_H
-from gateway.model.energy_state import OFF_GRID, AutonomyHours
+from gateway.model.energy_state import OFF_GRID, AutonomyHours, Phase
 from gateway.model.journal import Entry
 from gateway.model.result import Result
 from gateway.service import GatewayService
@@ -117,7 +117,7 @@ async def outage(sources: Sources, query: Query, t: Texts) -> Content:
         "horizon_h": HORIZON_H,
         "calls": sorted(calls, key=lambda call: call.arrive_at),
         "vehicles": service.states(site.in_session[:PER_PAGE]),
-        "todo": list(sources.decisions.pending.values()),
+        "todo": sources.decisions.to_do(energy is not None and energy.phase is Phase.ISLAND),
         "decisions": list(sources.decisions.recent),
         "now": sources.wall(),
     }

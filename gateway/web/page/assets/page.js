@@ -25,6 +25,7 @@
     const { ctx, bbox } = plot;
     ctx.save();
     ctx.strokeStyle = colour;
+    ctx.lineWidth = 2;
     ctx.setLineDash([2, 4]);
     for (const at of times) {
       const x = plot.valToPos(at, "x", true);

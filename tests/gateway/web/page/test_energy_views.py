@@ -63,6 +63,8 @@ async def test_an_outage_for_the_person_in_charge() -> None:
         assert "Do not unplug vehicles that supply the site." in during
         assert re.search(r"From now, medical is supplied for about \d+ h; in the worst case for \d+ h", during)
         assert re.search(r"Switched off next: cooling, expected 2026-01-15 \d\d:\d\d; in the worst case 2026", during)
+        rig.control.publisher.decided("no_source", "", None, "", {})  # of before the island ran
+        assert "Plug in a vehicle with more charge." not in text_of(await http.get("/outage"))
         assert "forms the island" in during
         assert "Island operation supplies the site." in during  # of the decisions
         assert re.search(r"medical on [\d.]+ h \([\d.]+ to [\d.]+ h\)", during)
