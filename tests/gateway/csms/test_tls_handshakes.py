@@ -107,7 +107,7 @@ async def test_half_handshakes_of_one_address_delay_no_station_elsewhere(tmp_pat
         attacks = [asyncio.create_task(attack(port, number % 2 == 0)) for number in range(40)]
         await asyncio.sleep(0.5)
         context = ssl.create_default_context(cafile=str(ca.file))
-        before = sent["signed"]
+        before, began = sent["signed"], asyncio.get_running_loop().time()
         for _ in range(3):
             async with (
                 asyncio.timeout(20),
@@ -120,13 +120,13 @@ async def test_half_handshakes_of_one_address_delay_no_station_elsewhere(tmp_pat
                 ) as socket,
             ):
                 await (await socket.ping())
-        between = sent["signed"] - before
+        between, passed_s = sent["signed"] - before, asyncio.get_running_loop().time() - began
         for task in attacks:
             task.cancel()
         await asyncio.gather(*attacks, return_exceptions=True)
         await asyncio.sleep(0.1)  # for the transports that were aborted
     assert sent["hello"] > 50
-    assert between <= 3 * MAX_AT_ONCE, sent
+    assert between <= 2 * MAX_AT_ONCE + PER_S * passed_s, sent
 
 
 async def test_waiting_handshakes_do_not_delay_the_end(tmp_path: Path) -> None:
