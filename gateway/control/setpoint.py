@@ -165,7 +165,7 @@ class Setpoint:
         return Completion.SILENT if self.unanswered >= MAX_UNANSWERED else Completion.UNANSWERED
 
     def overtaken(self, order: Order) -> None:
-        """Give up an order for 0 W, which is sent at once, whatever the station holds."""
+        """Abandon an order for 0 W, which is sent at once, whatever the station holds."""
         if order is self._pending:
             self._pending = None
             self.state, self.sent_w, self.retry_at = State.TIMED_OUT, None, None

@@ -5,11 +5,9 @@ What to send and when is decided by the state machine in `setpoint.py`; what the
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from gateway.authority.layers import cannot_reach, charges_in_s
 from gateway.authority.priority import MARGIN_W, Decision, above_command, ends_supply, same_direction
@@ -21,16 +19,15 @@ from gateway.control.setpoint import Action, Completion, Target
 from gateway.control.setpoint_log import SetpointLog
 from gateway.control.settings import RAMP_STEP_S, ServiceSettings
 from gateway.control.site_decision import SiteDecision
+from gateway.control.station_answer import Overtaken, answer
 from gateway.model.journal import Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Layer, Status
 from gateway.model.state import Happened
 from gateway.model.station import Answer, Outcome, Stations
-from protocols.ports import Clock, Scope
+from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
-
-T = TypeVar("T")
 
 METER_QUIET_S = 30.0  # without a reading for this long, energy is counted from the set-point
 
@@ -111,7 +108,7 @@ class SetpointController:
         decision = self._decide()
         carries = state.forms_grid or self._decision.may_carry(state, self._carried)
         if (carries or self._carried) and decision.binding is not Layer.EMERGENCY_STOP:
-            state.setpoint.carried(now)  # a reading from before the end says nothing about rest
+            state.setpoint.carried(now)  # a reading from before the end does not show rest
         self._carried = carries
         if state.idle:
             state.ramp = None
@@ -313,7 +310,7 @@ class SetpointController:
                 self._fail(allocation, reason, (reason.code, target.power_w))
 
     def _confirm(self, allocation: Allocation | None, power_w: float, cause: str, now: float) -> None:
-        """Note that the power of an allocation in force is confirmed."""
+        """Record that the power of an allocation in force is confirmed."""
         state = self._state
         if allocation is None or state.command is None or state.allocation is not allocation:
             return
@@ -370,37 +367,3 @@ class SetpointController:
         times.append(math.inf if stale is None else stale)
         soonest = min(times)
         return None if math.isinf(soonest) else max(soonest, now + 0.001)
-
-
-class Overtaken(Exception):
-    """The order was given up, because a more urgent one waits."""
-
-
-async def answer(
-    work: Awaitable[T], clock: Clock, within_s: float, wake: asyncio.Event, urgent: Callable[[], bool] | None
-) -> T:
-    """Return what the station answers; raises TimeoutError, or Overtaken where `urgent` holds after a wake-up. The
-    wake-ups are kept for the caller."""
-    woken = overtaken = False
-
-    async def watch(scope: Scope) -> None:
-        nonlocal woken, overtaken
-        while not overtaken:
-            await wake.wait()
-            wake.clear()
-            woken, overtaken = True, urgent is not None and urgent()
-        scope.reschedule(asyncio.get_running_loop().time())
-
-    try:
-        async with clock.timeout_at(clock.now() + within_s) as scope:
-            watcher = asyncio.get_running_loop().create_task(watch(scope))
-            try:
-                return await work
-            finally:
-                watcher.cancel()
-                if woken:
-                    wake.set()
-    except TimeoutError:
-        if overtaken:
-            raise Overtaken from None
-        raise
