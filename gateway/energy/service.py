@@ -235,16 +235,7 @@ class EnergyService:
         evse, needs = state.evse, state.evse.needs
         charge_w, discharge_w = hardware_power(evse)
         band = dead_band(evse)
-        wanted = needs.target_soc_pct if needs is not None else None
-        if (
-            wanted is None
-            and needs is not None
-            and needs.target_energy_wh
-            and evse.known_capacity_wh
-            and evse.soc_pct is not None
-        ):
-            wanted = min(100.0, evse.soc_pct + 100.0 * needs.target_energy_wh / evse.known_capacity_wh)
-        # a value measured before the set-point changed says nothing about now
+        # a value measured before the set-point changed does not show the present power
         sent_w = state.setpoint.sent_w
         before_w, since = self._sent.get(evse.name, (None, -math.inf))
         if before_w is None or sent_w is None or abs(before_w - sent_w) >= SAME_W:
@@ -261,7 +252,7 @@ class EnergyService:
             evse.soc_pct,
             capacity_of(evse, self._site.policy).energy_wh,
             floors_of(evse, self._site, state.reserve, state.agreed_pct),
-            wanted,
+            evse.requested_soc_pct,
             needs.departure if needs is not None else None,
             evse.power_w if measured else None,
             sent_w or 0.0,

@@ -120,6 +120,16 @@ class Evse:
                 return capacity_wh
         return self.configured_capacity_wh.get(self.vehicle) if self.vehicle is not None else None
 
+    @property
+    def requested_soc_pct(self) -> float | None:
+        """Return the state of charge that the vehicle requests, as stated, else from the energy still missing."""
+        needs, missing_wh, capacity_wh = self.needs, self.target_energy_wh, self.known_capacity_wh
+        if needs is None or needs.target_soc_pct is not None or not needs.target_energy_wh:
+            return None if needs is None else needs.target_soc_pct
+        if self.soc_pct is None or missing_wh is None or not capacity_wh:
+            return None
+        return min(100.0, self.soc_pct + 100.0 * missing_wh / capacity_wh)
+
     def spend(self, energy_wh: float, *, corrects: bool = False) -> None:
         """Update the state of charge by energy that left the vehicle (+) or was charged (-), losses included.
 

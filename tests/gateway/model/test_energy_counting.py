@@ -277,3 +277,20 @@ def test_readings_without_power_do_not_count_it_twice() -> None:
         evse.apply(Metered("CP1-1", index * EVERY_S, power_w=-4000.0))
         evse.apply(Metered("CP1-1", index * EVERY_S + 5, voltage_v=230.0))
     assert soc_of(evse) == pytest.approx(50.0 - 100 * LOSS_OUT * 4000 / CAPACITY_WH, abs=0.1)
+
+
+@pytest.mark.parametrize(("target_soc_pct", "target_energy_wh"), [(60.0, None), (None, 16_000.0), (60.0, 4_000.0)])
+def test_the_requested_state_of_charge_does_not_rise_while_energy_is_charged(
+    target_soc_pct: float | None, target_energy_wh: float | None
+) -> None:
+    evse = a_car(20.0)
+    needs = VehicleNeeds(
+        LIMITS, True, soc_pct=20.0, battery_capacity_wh=CAPACITY_WH, target_soc_pct=target_soc_pct,
+        target_energy_wh=target_energy_wh,
+    )  # fmt: skip
+    evse.apply(NeedsStated("CP1-1", 0.0, needs))
+    assert evse.requested_soc_pct == pytest.approx(60.0)
+    for step in range(1 + int(3600 / EVERY_S)):  # 10 kWh into a battery of 40 kWh
+        evse.apply(Metered("CP1-1", step * EVERY_S, power_w=10_000.0))
+    assert soc_of(evse) > 40.0
+    assert evse.requested_soc_pct == pytest.approx(60.0, abs=0.5)
