@@ -15,9 +15,11 @@ from gateway.csms.tokens import Tokens
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Report
 from gateway.rate_limit import TokenBucket
+from protocols.ocpp.rpc import Violated
 from protocols.ports import Clock
 
 MAX_VIOLATIONS = 1_000
+MAX_ACTION, MAX_TEXT = 50, 500  # characters of a recorded violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,12 @@ class RecordedViolation:
     action: str | None
     code: str
     text: str
+
+    @classmethod
+    def of(cls, station: str, event: Violated, at: float) -> RecordedViolation:
+        """Return the record of a violation; action and text, which may be of the station, are shortened."""
+        action = None if event.action is None else event.action[:MAX_ACTION]
+        return cls(at, station, event.ours, action, event.code, event.text[:MAX_TEXT])
 
 
 @dataclass(slots=True)

@@ -49,7 +49,6 @@ HOUSEKEEPING_TIMEOUT_S, FALLBACK_POLL_S, FALLBACK_POLLS = 10.0, 0.05, 20
 HOUSEKEEPING_AFTER_S = 1.0  # a boot or connection: an operator's call may be the first one
 OPERATOR_QUIET_S = 5.0  # housekeeping waits for so long after an operator's call
 LONG_ACTIONS = ("StopTransaction", "TransactionEvent", "MeterValues")  # the values of hours of a transaction
-MAX_ACTION, MAX_TEXT = 50, 500  # characters of a recorded violation
 STOPS = ("RemoteStopTransaction", "RequestStopTransaction")
 Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
 Handlers: TypeAlias = dict[str, Handler]
@@ -128,10 +127,9 @@ class Station(BackgroundTasks, ReportedVariables):
         """Use a new connection; the caller runs its link and closes the one before it."""
         settings = self.context.settings
         self.version, self.handlers, self.security_profile = version, handlers, security_profile
-        answer_within, length = settings.answer_within_s, settings.max_message
+        within_s, length = settings.answer_within_s, settings.max_message
         longer = dict.fromkeys(LONG_ACTIONS, settings.max_transaction_message)
-        handled = frozenset(handlers)
-        engine = Rpc(version, handles=handled, answer_within=answer_within, message_length=length, longer=longer)
+        engine = Rpc(version, handles=frozenset(handlers), answer_within=within_s, message_length=length, longer=longer)
         engine.lenient = settings.lenient or self.vendor_profile.messages.lenient
         sent = partial(self.context.log.sent, self.id)
         self.link = Link(wire, engine, self._handle, self.context.clock, self._observe, self._send_received, sent)
@@ -316,9 +314,7 @@ class Station(BackgroundTasks, ReportedVariables):
         if isinstance(event, ResultReceived | ErrorReceived):
             self.context.log.responded(self.id, event)
         elif isinstance(event, Violated):
-            at = self.context.clock.wall()
-            action = None if event.action is None else event.action[:MAX_ACTION]  # both may be of the station
-            violation = RecordedViolation(at, self.id, event.ours, action, event.code, event.text[:MAX_TEXT])
+            violation = RecordedViolation.of(self.id, event, self.context.clock.wall())
             self.context.violations.append(violation)
             log.warning("%s: %s", self.id, violation)
 
@@ -327,8 +323,7 @@ class Station(BackgroundTasks, ReportedVariables):
     def booted(self, boot: Boot) -> None:
         """Process a BootNotification: the station may have lost everything it held in memory."""
         self.boot = boot
-        self.reboot_required = []
-        self.vendor = None
+        self.reboot_required, self.vendor = [], None
         if self.link is not None:
             self.link.engine.lenient = self.context.settings.lenient or self.vendor_profile.messages.lenient
         self.streams.booted()

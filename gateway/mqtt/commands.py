@@ -49,8 +49,8 @@ class MessageReceiver:
     """Dispatches the messages of every link.
 
     `on_homeassistant_birth` is called when Home Assistant has restarted, `on_retained` with each retained state and
-    discovery message of this gateway. `room` is set while few results wait for the broker. `on_probe` is called when
-    another gateway asks whether one with this id is connected.
+    discovery message of this gateway. `accepts_more` is set while few results wait for the broker. `on_probe`
+    is called when another gateway requests the status of this id.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class MessageReceiver:
         counts: Counter[str],
         on_homeassistant_birth: Callable[[], None],
         on_retained: RetainedHandler,
-        room: asyncio.Event,
+        accepts_more: asyncio.Event,
         neighbour: NeighbourHandler | None = None,
         on_probe: Callable[[], None] = lambda: None,
     ) -> None:
@@ -72,7 +72,7 @@ class MessageReceiver:
         self._counts = counts
         self._on_homeassistant_birth = on_homeassistant_birth
         self._on_retained = on_retained
-        self._room = room
+        self._accepts_more = accepts_more
         self._neighbour = neighbour
         self._on_probe = on_probe
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
@@ -166,7 +166,7 @@ class MessageReceiver:
                 if topic.kind is not Kind.MIRROR and topic.verb in ALWAYS_ACT and not self._first_copy(message, 1):
                     _acknowledge(bus, message)
                 else:
-                    await self._room.wait()
+                    await self._accepts_more.wait()
                     await self._start(bus, topic, message, self._slots)
             else:
                 self._dispatch_isolated(topic, message)

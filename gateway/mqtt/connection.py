@@ -71,7 +71,7 @@ class MqttConnection:
             self.counts,
             publisher.republish_discovery,
             publisher.found,
-            publisher.outbox.room,
+            publisher.outbox.accepts_more,
             neighbour,
             publisher.republish_status,
         )

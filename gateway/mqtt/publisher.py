@@ -342,7 +342,7 @@ class Outbox:
     """Queue of results that the broker has not acknowledged yet; `run` sends them over one link, several at once.
 
     Beyond `MAX_PENDING` the oldest are dropped from memory; the store still has them, and they are sent at the next
-    start. `room` is set while few wait: the reader of commands waits for it.
+    start. `accepts_more` is set while few wait: the reader of commands waits for it.
     """
 
     def __init__(self, delivered: Callable[[str, Phase], None], quarantine: Quarantine) -> None:
@@ -351,8 +351,8 @@ class Outbox:
         self._pending: OrderedDict[int, PendingResult] = OrderedDict()
         self._number = 0
         self._new = asyncio.Event()
-        self.room = asyncio.Event()
-        self.room.set()
+        self.accepts_more = asyncio.Event()
+        self.accepts_more.set()
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -364,7 +364,7 @@ class Outbox:
         while len(self._pending) > MAX_PENDING:
             self._pending.popitem(last=False)
         if len(self._pending) > SLOW_FROM:
-            self.room.clear()
+            self.accepts_more.clear()
         self._new.set()
 
     async def run(self, bus: Bus) -> None:
@@ -387,7 +387,7 @@ class Outbox:
                 result.sent += 1
             self._pending.pop(number, None)
             if len(self._pending) <= SLOW_FROM:
-                self.room.set()
+                self.accepts_more.set()
             if result.phase is not None:
                 self._delivered(result.command, result.phase)
         finally:
