@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
@@ -26,10 +26,19 @@ def _version_of(station: Station) -> OcppVersion:
 
 
 def build(
-    config: StationConfig, power_paths: Sequence[PowerPath], clock: Clock, connect: Connect, store: Store | None = None
+    config: StationConfig,
+    power_paths: Sequence[PowerPath],
+    clock: Clock,
+    connect: Connect,
+    store: Store | None = None,
+    on_retry: Callable[[str, float], None] | None = None,
 ) -> Station:
-    """Return a station with these EVSEs. A store, which requires a running loop, persists its state."""
-    return Station(config, list(power_paths), clock, connect, _version_of, store)
+    """Return a station with these EVSEs.
+
+    A store, which requires a running loop, persists its state. `on_retry` is called with the reason of a lost or failed
+    connection and the seconds until the next attempt.
+    """
+    return Station(config, list(power_paths), clock, connect, _version_of, store, on_retry)
 
 
 def car_power_path(stage: StageSpec | None = None, class_pct: float = 0.0, seed: int = 0) -> CarPowerPath:

@@ -96,6 +96,7 @@ async def make(
     on_ocpp: Spy | None = None,
     on_secc: Callable[[int, SeccEvent], None] | None = None,
     trace: Trace | None = None,
+    on_retry: Callable[[str, float], None] | None = None,
 ) -> Charger:
     """Build a station and open the ports of its SECCs. Raises ValueError, BadProfile or OSError."""
     clock = clock or RealClock()
@@ -128,7 +129,7 @@ async def make(
         return wire if on_ocpp is None else TappedWire(wire, on_ocpp)
 
     store = None if options.state is None else Store(options.state, options.id)
-    station = build(config, power_paths, clock, connect, store)
+    station = build(config, power_paths, clock, connect, store, on_retry)
     charger = Charger(station, power_paths)
     for number, power_path in enumerate(power_paths, 1):
         if isinstance(power_path, SeccPowerPath):
@@ -192,12 +193,11 @@ async def run(
         if password_file is not None:
             options = replace(options, password=_secret(password_file))
         spec = None if options.car is None else profiles.load(options.car)
-        charger = await make(options, on_ocpp=console.ocpp)
+        charger = await make(options, on_ocpp=console.ocpp, on_retry=console.retry)
     except (ValueError, BadProfile, OSError, profiles.ProfileError) as error:
         sys.stderr.write(f"v2x charger: {error}\n")
         return 2
     station = charger.station
-    station.link.on_retry = console.retry
     for number, port in enumerate(charger.ports, 1):
         console.listening(number, port)
     console.connecting(without_user(address(station.link.network_profiles.target())), options.ocpp)

@@ -67,6 +67,7 @@ class Station:
         connect: Connect,
         version_of: Callable[[Station], OcppVersion],
         store: Store | None = None,
+        on_retry: Callable[[str, float], None] | None = None,
     ) -> None:
         self.config, self.clock = config, clock
         self.evses = {number: EvseState(number, power_path) for number, power_path in enumerate(power_paths, 1)}
@@ -89,7 +90,13 @@ class Station:
         self._station_clock = StationClock(clock, self._shift_times)
         stored = None if store is None else StoredMessages(store, self.evses)
         self.link = CsmsLink(
-            self, connect, NetworkProfiles(self, self.certificates), self._station_clock, self.profiles, stored
+            self,
+            connect,
+            NetworkProfiles(self, self.certificates),
+            self._station_clock,
+            self.profiles,
+            stored,
+            on_retry,
         )
         self.local_list = LocalList()
         self.reservations = Reservations(self)

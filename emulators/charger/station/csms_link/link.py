@@ -47,6 +47,7 @@ class CsmsLink:
         station_clock: StationClock,
         profiles: Profiles,
         store: MessageStore | None,
+        on_retry: Callable[[str, float], None] | None = None,  # reason and seconds until the next attempt
     ) -> None:
         self._context, self._clock, self._connect = context, context.clock, connect
         self._station_clock, self._profiles = station_clock, profiles
@@ -54,7 +55,7 @@ class CsmsLink:
         self.queue = Queue(store)
         self.notices = Queue(store)  # separate, so that an unsent notification delays no transaction
         self.connection: Link | None = None
-        self.on_retry: Callable[[str, float], None] | None = None  # reason and seconds until the next attempt
+        self._on_retry = on_retry
         self.accepted = False
         self.pending = False
         self.offline_since: float | None = None
@@ -115,8 +116,8 @@ class CsmsLink:
         """Report why there is no connection and when the next attempt is made, and wait for it."""
         wait_s = self._back_off(failures)
         log.info("%s: %s; next attempt in %.0f s", self._context.config.id, reason, wait_s)
-        if self.on_retry is not None:
-            self.on_retry(reason, wait_s)
+        if self._on_retry is not None:
+            self._on_retry(reason, wait_s)
         await self._clock.sleep(wait_s)
 
     def _back_off(self, failures: int) -> float:
