@@ -49,7 +49,7 @@ class FailedLogins:
         return attempts.failed
 
     def succeeded(self, name: str) -> None:
-        """Forget the failed logins of a name."""
+        """Reset the failed logins of a name."""
         self._attempts.pop(name, None)
 
 

@@ -156,7 +156,7 @@ class StateViews:
         )
 
     def ended_state(self, state: EvseControlState) -> EvseState:
-        """Return the last state before the gateway stops: from then on it does not know power and set-point."""
+        """Return the last state before the gateway stops: from then on power and set-point are unknown."""
         unknown = {"power_w": None, "setpoint_w": None, "effective_w": 0.0, "command": None, "lease_until": None}
         offline = {"connection": Connection.OFFLINE, "binding": Layer.STATION, "available": _NOTHING}
         reason = because(Code.OFFLINE, "The gateway has stopped.")

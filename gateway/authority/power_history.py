@@ -38,7 +38,7 @@ class Span(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """Way of one resource: from the power measured last over what it was ordered."""
+    """Course of one resource: from the power measured last through the orders since."""
 
     given_w: tuple[float, ...] = (0.0,)  # without the orders that others have overtaken
     low_w: float = 0.0

@@ -1,7 +1,7 @@
-"""Whether a command may act: its age, and the rate, priorities and reply topics of its client.
+"""Conditions for a command to act: its age, and the rate, priorities and reply topics of its client.
 
-A client is known by its command topic, which the broker's access list binds to one user. Senders on a shared topic are
-one client; `source` then is a label that any of them can state.
+A client is identified by its command topic, which the broker's access list binds to one user. Senders on a shared
+topic are one client; `source` then is a label that any of them can state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_KEY = 128  # characters of client and id
 
 @dataclass(frozen=True, slots=True)
 class _Sender:
-    """Whose rates count: of the client, else of all senders of the channel, apart by `source` where it is stated."""
+    """Sender whose rates count: the client, else all senders of the channel, apart by `source` where it is stated."""
 
     name: str
     source: str | None
@@ -50,7 +50,7 @@ class ClientRights:
         self._total_rates = RateLimiter(settings.evse_rate_per_s * ALL_CLIENTS, settings.burst_s)
 
     def reply_fault(self, submission: Submission) -> Callable[[str], str | None]:
-        """Return a function that says why results are not sent to a topic, None where they are."""
+        """Return a function that returns why results are not sent to a topic, None where they are."""
         return partial(self._reply_fault, client=submission.client)
 
     def key_fault(self, submission: Submission, body: Body) -> Reason | None:

@@ -1,4 +1,4 @@
-"""Verifies what reading a configuration does not: the files that it names, and what the packages need of each other.
+"""Verification beyond the settings themselves: the files that they name, and what the packages need of each other.
 
 `v2x gateway` and `v2x check-config` call `verify`, so that both give the same verdict; `v2x doctor` adds what is
 outside of the configuration, such as the broker.

@@ -13,7 +13,7 @@ TOLERANCE_W, TOLERANCE_SHARE = 150.0, 0.05
 
 
 class ReplyFault(Protocol):
-    """Tells why the results of a client are not sent to a reply topic, None where they are."""
+    """Returns why the results of a client are not sent to a reply topic, None where they are."""
 
     def __call__(self, topic: str, *, client: str | None) -> str | None: ...
 

@@ -169,8 +169,7 @@ class Csms:
         return await vendor_channel.switch_forming(station, place.number, forms)
 
     def _forget(self, name: str) -> None:
-        """Forget a station that is not registered and has gone, for the sake of a new one; its transactions resume with
-        its next message."""
+        """Remove a disconnected, unregistered station to admit another; its next message resumes its transactions."""
         station = self.stations.pop(name, None)
         if station is None:
             return

@@ -107,7 +107,7 @@ class Evse:
             self.watchdog = None
 
     def give_up_orders(self) -> None:
-        """Give up the orders that are not completed."""
+        """Abandon the orders that are not completed."""
         now = asyncio.get_running_loop().time()
         for order in self.orders:
             if not order.expired() and order.when() is None:

@@ -1,4 +1,4 @@
-"""Faults that are known of a connecting station are asked for: their ends may have been reported to nobody."""
+"""Request the state of recorded faults from a connecting station: they may have ended while it was disconnected."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Limits of handshakes: their rate, and failed logins.
 
-Known stations have room of their own: the right password, or a registered id without one, never waits for strangers.
+Known stations have a rate of their own: the right password, or a registered id without one, never waits for others.
 A station with a password that was verified before has a rate by its id alone, any other by id and address, so that
-nobody uses up the rate of a station elsewhere. Failed logins lock out an id at an address, and many of them the
+no other address uses up the rate of a station. Failed logins lock out an id at an address, and many of them the
 address; the station with the right password is not locked out at another address.
 """
 
@@ -53,5 +53,5 @@ class HandshakeLimits:
             self._events.record(station, FAILED_LOGIN, text, address)
 
     def succeeded(self, station: str, address: str) -> None:
-        """Forget the failed logins of an id at an address."""
+        """Reset the failed logins of an id at an address."""
         self._logins.succeeded(f"{station} {address}")

@@ -80,7 +80,7 @@ class Addresses:
             waiting.popitem(last=False)[0].transport.abort()
 
     def requested(self, connection: RatedConnection) -> None:
-        """Forget a connection that has sent its request, or has ended."""
+        """Remove a connection that has sent its request, or has ended, from those that wait."""
         waiting = self._without_request.get(connection.network)
         if waiting is not None:
             waiting.pop(connection, None)

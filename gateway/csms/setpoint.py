@@ -376,7 +376,7 @@ async def send_profile(
         body = {"evseId": evse.number, "chargingProfile": content}
     retry = evse.unsupported
     if retry.count >= UNSUPPORTED_AFTER and station.context.clock.now() < retry.at:
-        return Outcome(Answer.REFUSED, retry.code, "the station does not support charging profiles; asked again later")
+        return Outcome(Answer.REFUSED, retry.code, "the station does not support charging profiles; sent again later")
     outcome = outcomes.of_status(await station.call("SetChargingProfile", body, timeout, priority))
     retry.answered(outcome.code if outcome.answer is Answer.REFUSED else "", station.context.clock.now())
     if retry.count == UNSUPPORTED_AFTER:

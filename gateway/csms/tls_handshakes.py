@@ -1,7 +1,7 @@
-"""TLS handshakes in turns: each costs a signature, so that a flood of them would take the time of everyone else.
+"""Fair queue of TLS handshakes: each costs a signature, so that a flood of them would delay all other work.
 
-A connection waits, without being read, until its handshake may begin. So many begin per second, in turns of their
-addresses, and of one address so many at once. Who connects from another address waits for one turn only.
+A connection waits, without being read, until its handshake may begin. Their number per second is limited, shared by
+address in rotation (round robin), and so is the number of one address at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WITHIN_S = 10.0  # a handshake that takes longer has failed
 
 
 class TlsHandshakes:
-    """Turns of the handshakes of one server."""
+    """Queue of the handshakes of one server."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.context = context
@@ -37,7 +37,7 @@ class TlsHandshakes:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, address: str, handshake: Callable[[], Coroutine[None, None, None]]) -> bool:
-        """Run a handshake in its turn; False where too many of its address wait."""
+        """Queue a handshake; False where too many of its address wait."""
         if len(self._waiting.get(address, ())) >= MAX_WAITING:
             return False
         task = self._loop.create_task(handshake())
@@ -68,7 +68,7 @@ class TlsHandshakes:
                 self._admit()
 
     def _admit(self) -> None:
-        """Let handshakes begin as the rate permits, one of each address in turn."""
+        """Admit handshakes as the rate permits, one of each address in rotation."""
         if self._next is not None:
             return  # none is permitted before
         while (address := self._next_address()) is not None:

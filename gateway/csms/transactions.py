@@ -78,7 +78,7 @@ class Transaction:
 
     def measured(self, charged_wh: float | None, discharged_wh: float | None, *, late: bool = False) -> None:
         """Record the registers of the meter; the first value of each is that of the start. A late one that is lower
-        than what is known says nothing."""
+        than the last one is ignored."""
         if charged_wh is not None:
             known = self.energy_charged_wh
             self.energy_charged_wh = max(charged_wh, known) if late and known is not None else charged_wh

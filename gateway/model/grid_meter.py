@@ -1,4 +1,4 @@
-"""Which values of the meter at the grid's connection are measurements. Pure.
+"""Recognition of those values of the grid meter that are measurements. Pure.
 
 A meter that does not have a quantity sends 0, or the highest number of its register. No power flows without a voltage,
 so 0 V while power flows is no measurement; 0 V without any power is one: the grid is dead.

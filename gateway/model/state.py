@@ -29,7 +29,7 @@ class GatewayStatus(Message):
     takes_site_commands: bool = False
     journal: Literal["ok", "failing"] = "ok"
     since: Stamp | None = None
-    probe: str | None = Field(default=None, exclude_if=lambda token: token is None)  # another run asks for an answer
+    probe: str | None = Field(default=None, exclude_if=lambda token: token is None)  # another run requests the status
 
 
 class Connection(StrEnum):

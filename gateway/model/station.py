@@ -19,7 +19,7 @@ class Answer(StrEnum):
 
 
 class OutcomeCode(StrEnum):
-    """Reason codes that the gateway itself gives; all others are the station's own, such as InvalidSchedule."""
+    """Reason codes of the gateway itself; all others are the station's own, such as InvalidSchedule."""
 
     UNKNOWN_EVSE = "UnknownEvse"
     NOT_CONNECTED = "NotConnected"

@@ -33,8 +33,3 @@ def topic_fault(topic: str) -> str | None:
     if topic.count("/") >= MAX_LEVELS:
         return f"it has more than {MAX_LEVELS} levels"
     return None
-
-
-def publishable(topic: str) -> bool:
-    """Return whether every broker accepts a message on a topic."""
-    return topic_fault(topic) is None

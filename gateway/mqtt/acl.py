@@ -37,7 +37,7 @@ class User:
 def acl(topics: Topics, users: Sequence[User], *, shared_commands: bool = True) -> str:
     """Return the text of the file. Every user may command on topics with its own name, as the last level.
 
-    `shared_commands`: also on topics without it, where no sender is told from another.
+    `shared_commands`: also on topics without it, where senders cannot be distinguished.
     """
     lines = [
         f"# Access list of the site {topics.site}, for Mosquitto: acl_file <this file>",

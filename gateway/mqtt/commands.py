@@ -29,7 +29,7 @@ from protocols.ports import Bus, BusMessage, Clock
 
 log = logging.getLogger("v2x.mqtt")
 
-MAX_CONCURRENT_COMMANDS = 100  # few, so that one turn of all of them delays no emergency stop
+MAX_CONCURRENT_COMMANDS = 100  # few, so that one round of all of them delays no emergency stop
 SAME_COPY_S = 60.0  # two links deliver the same stop within this time
 MAX_COPIES = 1000
 DETECTED_WITHIN_S = 1.5 * KEEPALIVE_S  # a link that is gone may have been counted as up for so long

@@ -214,7 +214,7 @@ class Publisher:
         self._pending.set()
 
     def republish_status(self) -> None:
-        """Publish the status again: another gateway with this id asks for an answer."""
+        """Publish the status again: another gateway with this id requests it."""
         self._status = None
         self.changed(None)
 

@@ -44,7 +44,7 @@ async def refuse_second(bus: Bus, topic: str, since: float) -> None:
 
 
 async def _await_answer(bus: Bus, retained: BusMessage, received: asyncio.Queue[BusMessage], since: float) -> None:
-    """Ask the gateway that published a retained status for an answer; return where it is that of this run."""
+    """Request the status of the gateway that published a retained one; return where it is that of this run."""
     status = _status(retained.payload)
     if status is None or not _of_another_run(status, since):
         return
@@ -60,7 +60,7 @@ async def _await_answer(bus: Bus, retained: BusMessage, received: asyncio.Queue[
 
 
 def is_probe(payload: bytes) -> bool:
-    """Return whether a status asks the gateway with its id for an answer."""
+    """Return whether a status requests that of the gateway with this id."""
     status = _status(payload) if b'"probe"' in payload else None
     return status is not None and status.probe is not None
 

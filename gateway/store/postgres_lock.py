@@ -68,7 +68,7 @@ class PostgresLock:
         self._connection: AsyncConnection | None = None
 
     async def acquire(self) -> None:
-        """See `DatabaseLock`. A session that shows no activity may be one of a lost host: it is waited for."""
+        """See `DatabaseLock`. A session that shows no activity may be one of a lost host: its end is awaited."""
         deadline, first = self._clock.now() + FREED_WITHIN_S, None
         while (holder := await self._take()) is not None:
             if first is None:
@@ -81,7 +81,7 @@ class PostgresLock:
             await self._clock.sleep(TRIED_EVERY_S)
 
     async def hold(self) -> None:
-        """See `DatabaseLock`. After a lost connection the lock is taken again."""
+        """See `DatabaseLock`. After a lost connection the lock is acquired again."""
         lost = False
         while True:
             await self._clock.sleep(VERIFIED_EVERY_S)
@@ -107,7 +107,7 @@ class PostgresLock:
         await self._engine.dispose()
 
     async def _take(self) -> _Holder | None:
-        """Take the lock; return who holds it otherwise."""
+        """Acquire the lock; return its holder if that is another session."""
         async with translated_errors(), asyncio.timeout(ANSWER_WITHIN_S):
             connection = await self._engine.connect()
             try:

@@ -1,4 +1,4 @@
-"""What a request passes before any route sees it: host, origin, token, content type, size and JSON.
+"""Checks of a request before its route: host, origin, token, content type, size and JSON.
 
 In this order, so that nothing of a body is read from a client without a token. A refused request has the same form as
 an error of a route: an object with `detail`.
@@ -32,7 +32,7 @@ UNGUESSABLE = 32  # characters of a token whose holder is never locked out
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who is served: holders of the token (None: everyone), under these host names and every IP address."""
+    """Accepted requests: from holders of the token (None: all), under these host names and every IP address."""
 
     token: str | None = None
     hosts: frozenset[str] = frozenset()

@@ -15,7 +15,7 @@ ACTION = re.compile(r'\s*\[\s*2\s*,\s*"[^"\\]{1,36}"\s*,\s*"(\w+)"')
 HEAD = re.compile(r'\s*\[\s*(\d)\s*,\s*"([^"\\]{1,36})"')
 
 
-LARGEST_INTEGER = 2.0**53  # beyond it a float does not tell integers apart
+LARGEST_INTEGER = 2.0**53  # beyond it a float does not distinguish integers
 
 
 def _number(text: str) -> int | float:

@@ -264,7 +264,7 @@ class PushingConnection(ServerConnection):
         self._fragmented = False
 
     def data_received(self, data: bytes) -> None:
-        """Process data; any proves that the peer is alive."""
+        """Process data; any data proves that the connection works."""
         self._received_at = self.loop.time()
         super().data_received(data)
 

@@ -208,7 +208,7 @@ async def test_a_station_without_charging_profiles_is_queried_less_often() -> No
             assert (answer, len(calls)) == (Answer.REFUSED, 1)
         outcome = await one.raw.csms.set_power("CP1-1", 3000.0, 15.0)
         assert (outcome.answer, outcome.code) == (Answer.REFUSED, "NotSupported")
-        assert outcome.text.endswith("asked again later")
+        assert outcome.text.endswith("sent again later")
         assert (await one.order(3000.0))[1] == []
         await asyncio.sleep(41)
         assert len((await one.order(3000.0))[1]) == 1
