@@ -87,6 +87,7 @@ class OnGrid:
     _shaving: bool = False
     _handed_over: bool = False  # each EVSE followed its own commands in the last step
     _held: Sequence[str] = ()
+    _storage_w: float | None = None  # set-point of the storage in the last step
     _present: set[str] = field(default_factory=set)  # EVSEs whose vehicles were there in the last step
 
     def __post_init__(self) -> None:
@@ -175,12 +176,16 @@ class OnGrid:
             history.record(car.evse, view.now, car.flowing_w or [car.present_w])
         storage = next((one for one in resources if one.name == STORAGE), None)
         history.record(STORAGE, view.now, [0.0] if storage is None else storage.flowing_w or [storage.present_w])
+        self._storage_w = None if storage is None else storage.setpoint_w
 
     def ordered(self, view: View, powers_w: Mapping[str, float]) -> None:
-        """Record the orders of this step, except of vehicles whose power is recorded with the orders sent."""
+        """Record the orders of this step, except of vehicles whose power is recorded with the orders sent.
+
+        A storage that has its set-point already is on the way recorded, or rests at the power measured.
+        """
         followed = {car.evse for car in view.cars if car.flowing_w is not None}
         for name, power_w in powers_w.items():
-            if name not in followed:
+            if name not in followed and (name != STORAGE or power_w != self._storage_w):
                 self.meter_model.history.order(name, view.now, power_w)
 
     def meter(self, view: View, grid_w: float | None) -> list[Decided]:

@@ -38,12 +38,13 @@ class ResourceBuilder:
         self.floors: dict[str, Floor] = {}
         self._storage_w: float | None = 0.0  # set-point; None: no order
         self._storage_ordered_at = -inf  # Unix time, of any other set-point
+        self._storage_before_w: float | None = None  # set-point until then
         self._storage_moved: tuple[float | None, float] = (0.0, -inf)  # from which set-point on, since when (Unix time)
 
     def storage_ordered(self, power_w: float | None, wall: float) -> None:
         """Note the storage's set-point: a reading from before it moved does not show its present power."""
         if power_w is not None and power_w != self._storage_w:
-            self._storage_ordered_at = wall
+            self._storage_ordered_at, self._storage_before_w = wall, self._storage_w
         self._storage_w = power_w
         before, since = self._storage_moved
         if power_w is None or before is None or abs(power_w - before) >= STORAGE_SAME_W:
@@ -138,10 +139,19 @@ class ResourceBuilder:
         )
 
     def _storage_flowing_w(self, reading: Storage, ordered_w: float, wall: float) -> tuple[float, ...]:
-        """Return the way on which the storage's power is now; it has reached a set-point after `RESPONSE_S`."""
-        if reading.ts >= self._storage_ordered_at + STORAGE_SETTLE_S:
+        """Return the way on which the storage's power is now; it has reached a set-point after `RESPONSE_S`.
+
+        A reading near the set-point shows that earlier, but not one that is as near to the set-point before.
+        """
+        seen = reading.ts >= self._storage_ordered_at + STORAGE_SETTLE_S
+        apart_w, before_w = abs(reading.power_w - ordered_w), self._storage_before_w
+        moved = before_w is None or apart_w < abs(reading.power_w - before_w)
+        if seen and moved and apart_w < STORAGE_SAME_W:
             return (reading.power_w,)
-        return (reading.power_w, ordered_w) if wall < self._storage_moved[1] + RESPONSE_S else (ordered_w,)
+        arrived_at = self._storage_moved[1] + RESPONSE_S
+        if wall < arrived_at or (seen and reading.ts < arrived_at):
+            return (reading.power_w, ordered_w)
+        return (reading.power_w if seen else ordered_w,)
 
 
 def _may_discharge(view: View, soc_pct: float | None, floor: Floor, reached: bool) -> bool:

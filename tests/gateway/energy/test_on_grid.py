@@ -264,6 +264,21 @@ def test_orders_are_recorded_where_no_record_of_them_exists() -> None:
     assert [present(name) for name in ("A", "B", STORAGE)] == [(100.0, 100.0), (200.0, 900.0), (-400.0, 0.0)]
 
 
+def test_a_storage_that_gives_less_than_its_set_point_moves_once() -> None:
+    """The sums of movements, by which the meter model widens the load, grow by new orders only."""
+    site = Site()
+    history = site.on_grid.meter_model.history
+    for _ in range(3):
+        found = car(STORAGE, power_w=-1000.0, setpoint_w=-2000.0, flowing_w=(-1000.0,))
+        site.on_grid.site_w(site.view(), [found])
+        site.on_grid.ordered(site.view(), {STORAGE: -2000.0})
+        site.now += 2.0
+    assert history.present(STORAGE) == (-1000.0, -1000.0)
+    assert history.within(site.now, site.now).fell_w == 1000.0
+    site.on_grid.ordered(site.view(), {STORAGE: -2500.0})
+    assert history.present(STORAGE) == (-2500.0, -1000.0)
+
+
 def test_each_step_records_its_orders() -> None:
     site = Site(mode=SiteMode.SELF_CONSUMPTION)
     cars = [at("A", power_w=0.0)]

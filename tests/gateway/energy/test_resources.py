@@ -332,13 +332,38 @@ def test_a_storage_has_reached_its_set_point_some_time_later_without_a_reading()
     site.builder.storage_ordered(2000.0, WALL + 10)
     site.now = 20.0
     assert site.storage(100.0, 10.0).flowing_w == (100.0, 2000.0)
-    site.builder.storage_ordered(1990.0, WALL + 20)  # a small step of one that has arrived at the next reading
+    site.builder.storage_ordered(1990.0, WALL + 20)  # a small step of one that has arrived
     site.now = 24.0
     assert site.storage(100.0, 14.0).flowing_w == (100.0, 1990.0)
-    assert site.storage(1950.0, 4.0).flowing_w == (1950.0, 1990.0)
-    assert site.storage(1950.0, 3.0).flowing_w == (1950.0,)
+    assert site.storage(1975.0, 4.0).flowing_w == (1975.0, 1990.0)
+    assert site.storage(1975.0, 3.0).flowing_w == (1975.0,)
     site.now = 25.0
     assert site.storage(100.0, 15.0).flowing_w == (1990.0,)
+
+
+def test_a_reading_on_the_way_to_the_set_point_does_not_show_that_the_storage_has_arrived() -> None:
+    """The storage begins to move some seconds after the order; a reading 15 s after it shows what it does."""
+    site = Site(storage=TABLE)
+    site.builder.storage_ordered(2000.0, WALL + 10)
+    for now in (11.0, 24.0):
+        site.now = now
+        assert site.storage(100.0, 0.0).flowing_w == (100.0, 2000.0)
+    site.now = 40.0
+    assert site.storage(100.0, 16.0).flowing_w == (100.0, 2000.0)
+    assert site.storage(100.0, 15.0).flowing_w == (100.0,)
+
+
+def test_a_reading_as_near_to_the_set_point_before_does_not_show_that_the_storage_has_arrived() -> None:
+    site = Site(storage=TABLE)
+    site.builder.storage_ordered(2000.0, WALL + 10)
+    site.builder.storage_ordered(2040.0, WALL + 30)
+    site.now = 32.0
+    assert site.storage(2019.0, 0.0).flowing_w == (2019.0, 2040.0)
+    assert site.storage(2020.0, 0.0).flowing_w == (2020.0, 2040.0)
+    assert site.storage(2021.0, 0.0).flowing_w == (2021.0,)
+    site.builder.storage_ordered(2060.0, WALL + 32)  # a small step is under way, too
+    site.now = 34.0
+    assert site.storage(2040.0, 0.0).flowing_w == (2040.0, 2060.0)
 
 
 def test_a_storage_without_a_set_point_follows_its_measured_power() -> None:
