@@ -160,8 +160,14 @@ async def main():
         result = hass.states.get("sensor.evse_cp1_1_last_result")
         return result is not None and result.state == "achieved"
 
+    def discharged():
+        states = {state.entity_id: state.state for state in hass.states.async_all()}
+        energy = states.get("sensor.evse_cp1_1_energy_discharged", "unknown")
+        at_site = states.get("sensor.site_home_vehicle_power", "-3000.0")  # only where the site is a device
+        return energy not in ("unknown", "0", "0.0") and at_site == states["sensor.evse_cp1_1_power"] == "-3000.0"
+
     seen["achieved"] = bool(await until(achieved, 20))
-    await asyncio.sleep(2)
+    await until(discharged, 20)
     seen["states"] = {
         state.entity_id: [state.state, state.attributes.get("device_class")] for state in hass.states.async_all()
     }
