@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -16,6 +17,7 @@ log = logging.getLogger("v2x")
 
 FILE_NAME = "admin-token"
 KEY = "admin.token_file"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def path(config: Config) -> Path:
@@ -34,13 +36,21 @@ def read(config: Config) -> str | None:
 
 
 def read_or_create(config: Config) -> str | None:
-    """Return the token as `read`; a token file that is not configured is made where there is none."""
+    """Return the token as `read`; a token file that is not configured is made where there is none.
+
+    On a full disk the gateway starts without the file, and the admin API has a token that nobody knows.
+    """
     file = path(config)
     if config.admin.token and config.admin.token_file is None:
         try:
             with contextlib.suppress(FileExistsError):
                 _create(file)
         except OSError as error:
+            if error.errno in DISK_FULL:
+                log.error(
+                    "%s: %s cannot be made: the disk is full; until the next start the admin API is closed", KEY, file
+                )
+                return _new()
             raise ConfigError(f"{KEY}: {file} cannot be made: {error.strerror or error}") from None
     token = read(config)
     if token is not None:
@@ -56,7 +66,11 @@ def _create(file: Path) -> None:
     beside.unlink(missing_ok=True)
     try:
         with private_file.create(beside) as opened:
-            opened.write(secrets.token_urlsafe(32) + "\n")
+            opened.write(_new() + "\n")
         os.link(beside, file)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _new() -> str:
+    return secrets.token_urlsafe(32)
