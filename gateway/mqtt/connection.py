@@ -75,6 +75,7 @@ class MqttConnection:
             neighbour,
             publisher.republish_status,
         )
+        self._is_only = asyncio.Event()  # no other gateway with this id has answered
         self.urgent_links: list[UrgentLink] = []
         if connect_beside is not None:
             filters = {"stop": settings.topics.stop_filters(site_commands=settings.takes_site_commands)}
@@ -91,13 +92,21 @@ class MqttConnection:
 
     async def run(self) -> None:
         """Keep the links to the broker until cancelled."""
-        beside = [asyncio.get_running_loop().create_task(link.run(), name="urgent link") for link in self.urgent_links]
+        beside = [
+            asyncio.get_running_loop().create_task(self._run_urgent(link), name="urgent link")
+            for link in self.urgent_links
+        ]
         try:
             await self._run()
         finally:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _run_urgent(self, link: UrgentLink) -> None:
+        """Keep a link beside the main one, whose client id is another gateway's as well while that has this id."""
+        await self._is_only.wait()
+        await link.run()
 
     async def _run(self) -> None:
         clock, pause_s = self._clock, MIN_PAUSE_S
@@ -137,6 +146,7 @@ class MqttConnection:
         if self._connect_probe is not None:
             async with self._connect_probe() as bus:
                 await refuse_second(bus, self._status_topic, self._since)
+        self._is_only.set()
 
     async def _pause(self, pause_s: float, lost: str) -> None:
         """Wait before the next attempt; commands of a link that is down for the grace period end."""

@@ -80,7 +80,10 @@ def test_a_second_gateway_stays_out_and_states_why(tmp_path: Path) -> None:
             assert f"store.url: another gateway (process {first.pid}) uses this database" in text(same_database)
             assert "mqtt.gateway_id: another gateway with this gateway_id is connected" in text(same_id)
             assert "Traceback" not in text(same_database) + text(same_id)
+            time.sleep(0.5)
             assert "no link to the broker" not in text(first)
+            assert "no stop link" not in text(first)
+            assert "no emergency link" not in text(first)
             first.send_signal(signal.SIGKILL)
             first.wait(10)
         with started(one) as again:
