@@ -33,7 +33,16 @@ class EmbeddedBroker:
                 "timeout_disconnect_delay": 0,
             }
         )
+        # amqtt leaves the socket of a client open that has not been connected when the broker ends
+        self._serve_client = self._broker.stream_connected
+        self._broker.stream_connected = self._client
         self.port = port
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str) -> None:
+        try:
+            await self._serve_client(reader, writer, listener_name)
+        finally:
+            writer.close()
 
     @property
     def url(self) -> str:

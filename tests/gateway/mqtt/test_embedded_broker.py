@@ -1,6 +1,6 @@
 """The embedded broker (amqtt) under the messages of the test with Mosquitto: the link of the gateway survives.
 
-What amqtt itself does not bear, it does not bear from any client; docs/demo.md names it.
+What amqtt itself does not bear, it does not bear from any client; docs/security.md names it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ async def test_no_message_ends_the_link(retain: bool) -> None:
         if retain:
             await send_all(client.client, retain)
         async with home(url=broker.url, mirror="v2x-mirror") as (running, _):
-            await linked(running, 60)  # amqtt may lose the first attempt, see docs/simulation.md
+            await linked(running, 60)  # amqtt may lose the first attempt, see docs/security.md
             links = running.mqtt.counts["links"]
             await send_all(client.client, retain)
             await asyncio.sleep(1)
