@@ -21,7 +21,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from gateway.config import Config, ConfigError, admin_token, admin_url, host_and_port, read_secret
+from gateway.config import Config, ConfigError, admin_token, host_and_port, local_url, read_secret
 from gateway.config.lint import notes
 from gateway.config.mapping import broker_link, mqtt_topics
 from gateway.config.verification import addresses, verify
@@ -89,7 +89,7 @@ def running_gateway(config: Config) -> int | None:
         token = admin_token.read(config) or ""
     except ConfigError:
         token = ""
-    url = admin_url(config.admin.listen)
+    url = local_url(config.admin.listen)
     try:
         with urllib.request.urlopen(f"{url}/health/live", timeout=ANSWER_WITHIN_S) as answer:
             if json.loads(answer.read()) != {"status": "live"}:
@@ -166,6 +166,7 @@ def _certificates(config: Config, now: float) -> Iterator[Finding]:
         "ocpp.tls_ca": config.ocpp.tls_ca,
         "mqtt.ca": config.mqtt.ca,
         "mqtt.cert": config.mqtt.cert,
+        "web.cert": config.web.cert,
     }
     for key, file in files.items():
         if file is not None:
@@ -259,7 +260,7 @@ def _some(names: list[str]) -> str:
 def _admin(config: Config, running: int | None) -> Finding:
     if config.admin.listen is None:
         text = "off: `v2x explain` and health checks do not work"
-        return Finding("admin API", Verdict.NOTE, text, 'set admin.listen, such as "127.0.0.1:8080"')
+        return Finding("admin API", Verdict.NOTE, text, 'set admin.listen, such as "127.0.0.1:9001"')
     file = admin_token.path(config)
     if running is None:
         made = "" if file.exists() or not config.admin.token else f"; {file} is made at the first start"

@@ -49,12 +49,16 @@ def gateway(config: ConfigFile) -> None:
 
 
 def _print_ready(running: Gateway) -> None:
-    from gateway.config import admin_token
+    from gateway.config import admin_token, local_url
 
     ready = {"event": "ready", "site": running.config.site.id, "ocpp_port": running.ocpp_port}
     if running.admin_port is not None:
         ready["admin_port"] = running.admin_port
         ready["admin_token_file"] = str(admin_token.path(running.config)) if running.config.admin.token else None
+    web = running.config.web
+    if web.listen is not None:
+        scheme = "http" if web.cert is None else "https"
+        ready["page"] = f"{local_url(web.listen, running.web_port, scheme)}/"
     typer.echo(jsonlib.dumps(ready), err=True)
 
 

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
-from gateway.config import Config, ConfigError, UserEntry, admin_token, admin_url
+from gateway.config import Config, ConfigError, UserEntry, admin_token, local_url
 from gateway.config.lint import notes
 from gateway.config.mapping import mqtt_topics
 from gateway.config.verification import verify
@@ -68,7 +68,7 @@ async def explain(config: Config, evse: str) -> Explanation:
     """Return the explanation of an EVSE from the running gateway, over its admin API."""
     if config.admin.listen is None:
         raise ToolError("explain needs the admin API of the running gateway: set admin.listen and restart the gateway")
-    url = f"{admin_url(config.admin.listen)}/admin/v1/evses/{quote(evse, safe='')}/explain"
+    url = f"{local_url(config.admin.listen)}/admin/v1/evses/{quote(evse, safe='')}/explain"
     try:
         token = admin_token.read(config)
     except ConfigError as error:
@@ -82,7 +82,7 @@ async def health(config: Config, live: bool = False) -> tuple[bool, str]:
     """Return whether the running gateway is ready, or only whether it runs, and its answer."""
     if config.admin.listen is None:
         raise ToolError("health needs the admin API of the running gateway: set admin.listen and restart the gateway")
-    url = f"{admin_url(config.admin.listen)}/health/{'live' if live else 'ready'}"
+    url = f"{local_url(config.admin.listen)}/health/{'live' if live else 'ready'}"
 
     def get() -> tuple[bool, str]:
         try:

@@ -52,6 +52,9 @@ def _secret_files(config: Config) -> Iterator[tuple[str, Path]]:
         "mqtt.key": config.mqtt.key,
         "ocpp.tls_key": config.ocpp.tls_key,
         "ocpp.ca_key": config.ocpp.ca_key,
+        "web.key": config.web.key,
+        "web.operator_token_file": config.web.operator_token_file,
+        "web.viewer_token_file": config.web.viewer_token_file,
         **{f"stations.{number}.password_file": one.password_file for number, one in enumerate(config.stations)},
     }
     if config.store.url.startswith("sqlite:///"):

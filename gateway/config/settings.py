@@ -534,11 +534,11 @@ class Config(BaseSettings):
         return self
 
 
-def admin_url(listen: str) -> str:
-    """Return the URL of the admin API from this machine; `listen` is its address."""
-    host, port = host_and_port(listen)
+def local_url(listen: str, port: int | None = None, scheme: str = "http") -> str:
+    """Return the URL of a server from this machine; `listen` is its address, `port` the one that it got."""
+    host, configured = host_and_port(listen)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port or configured}"
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

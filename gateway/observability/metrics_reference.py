@@ -13,7 +13,7 @@ Prometheus, for holders of the token:
 scrape_configs:
   - job_name: v2x-gateway
     authorization: {credentials_file: /etc/prometheus/v2x-admin-token}
-    static_configs: [{targets: ["127.0.0.1:8080"]}]
+    static_configs: [{targets: ["127.0.0.1:9001"]}]
 ```
 
 Powers are in W, + into the vehicle. A gauge without a value is absent, not 0. Labels are bounded: EVSEs, inputs,

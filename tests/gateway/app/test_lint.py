@@ -15,6 +15,9 @@ FILES = {
     "ocpp.tls_key": "server.key",
     "ocpp.ca_key": "ca.key",
     "admin.token_file": "token",
+    "web.key": "page.key",
+    "web.operator_token_file": "operator",
+    "web.viewer_token_file": "viewer",
     "store.url": "v2x.db",
 }
 
@@ -29,6 +32,13 @@ def test_a_secret_that_other_users_can_read_is_noted(key: str, tmp_path: Path) -
             "ocpp": {"security_profile": 2, "tls_cert": "server.pem", "tls_key": "server.key", "ca_key": "ca.key"},
             "stations": [{"id": "CP1", "password_file": "cp1"}],
             "admin": {"listen": "127.0.0.1:80", "token_file": "token"},
+            "web": {
+                "listen": "0.0.0.0:443",
+                "cert": "page.pem",
+                "key": "page.key",
+                "operator_token_file": "operator",
+                "viewer_token_file": "viewer",
+            },
             "store": {"url": "sqlite:///v2x.db"},
         },
         tmp_path,

@@ -70,8 +70,9 @@ class Invocations:
         return done.exit_code, done.output
 
 
-def test_the_token_is_made_printed_and_used_by_the_command_line(tmp_path: Path) -> None:
-    with gateway_process(tmp_path, CONFIG) as (ready, _):
+def test_token_and_page_are_printed_and_the_command_line_uses_the_token(tmp_path: Path) -> None:
+    with gateway_process(tmp_path, f'{CONFIG}[web]\nlisten = "127.0.0.1:0"\n') as (ready, _):
+        assert b"<title>Now" in urllib.request.urlopen(ready["page"], timeout=10).read()
         file = Path(ready["admin_token_file"])
         assert file.parent == tmp_path
         url = f"http://127.0.0.1:{ready['admin_port']}/admin/v1/stations"
