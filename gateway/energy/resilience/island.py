@@ -229,8 +229,8 @@ class Island:
             self.forming, self.formed_before = source.name, None
             text = f"{source.name} starts to form the island, with {source.usable_wh / 1000:.1f} kWh above its floor."
             self._go(Phase.STARTING, "black_start", text)
-        elif not self._late and self._choose(inputs, waiting=True) is None:
-            self._late = True
+        elif not self._late and inputs.now > self._entered and self._choose(inputs, waiting=True) is None:
+            self._late = True  # not at once: from the loss of the grid on the reserve is used, with the next step
             self._report("no_source", no_source(inputs.sources))
 
     def _choose(self, inputs: IslandInputs, first: str | None = None, *, waiting: bool = False) -> Source | None:
