@@ -292,7 +292,7 @@ def _print_summary(timeline: Timeline, figures: Figures, seconds: float) -> None
     losses_wh = figures.energy_from_battery_wh - figures.energy_at_meter_wh
     timeline.heading("What happened")
     timeline.paragraph(
-        f"The facility asked for {figures.requested_w:.0f} W out of the vehicle for {seconds:.0f} s. The gateway "
+        f"The facility commanded {figures.requested_w:.0f} W out of the vehicle for {seconds:.0f} s. The gateway "
         f"granted {in_words(figures.effective_w)} (limit: {figures.binding}) and the meter "
         f"{'showed it' if figures.achieved else 'did NOT show it'}. When the lease ended the power went to 0 W"
         + (" and the session continued until the vehicle left." if figures.lease_ended else ".")
@@ -315,7 +315,7 @@ def _print_summary(timeline: Timeline, figures: Figures, seconds: float) -> None
             ("v2x sim evening-at-home --report out", "Simulate a site; out/report.html shows powers and limits."),
             (
                 "v2x gateway -c examples/first-light/gateway.toml",
-                "Run the gateway alone; README.md has the rest.",
+                "Run the gateway alone; docs/start/facility-controller.md continues with broker, station and vehicle.",
             ),
         ]
     )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -162,6 +164,15 @@ async def play(timeline: Timeline, figures: Figures) -> AsyncIterator[World]:
 def default_speed() -> float:
     """Return the speed at which the demo takes about a minute."""
     return load(SCENARIO).duration / DURATION_S
+
+
+def use_local_time() -> None:
+    """Set the time zone of this process to that of the scenario, so that page and console show the same times."""
+    offset = load(SCENARIO).start.utcoffset()
+    assert offset is not None
+    hours, minutes = divmod(round(offset.total_seconds() / 60), 60)
+    os.environ["TZ"] = f"<{hours:+03d}{minutes:02d}>{-hours}:{minutes:02d}"
+    time.tzset()
 
 
 def _finish(world: World, figures: Figures) -> list[str]:

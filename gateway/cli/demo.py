@@ -59,8 +59,9 @@ def _discharge(seconds: float | None, stay: bool, speed: str | None, json: bool)
 def _outage(seconds: float | None, stay: bool, speed: str | None, json: bool) -> None:
     if seconds is not None:
         raise ValueError("--seconds has no effect on the outage; use --speed")
-    from emulators.demo.outage import default_speed, run
+    from emulators.demo.outage import default_speed, run, use_local_time
     from emulators.runtime.clock import VirtualLoop
 
+    use_local_time()
     pace = default_speed() if speed is None else parse_speed(speed)
     end(run_until_done(run(stay=stay, json_output=json), lambda: VirtualLoop(pace)))

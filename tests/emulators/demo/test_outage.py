@@ -49,6 +49,7 @@ def test_an_outage_is_printed_as_the_gateway_reports_it() -> None:
     times = [line[1:9] for line in events if line[1] != " "]
     assert times == sorted(times)
     assert "NOT" not in text
+    assert "No source" not in text  # a reserve is no lack of sources
     assert figures.passed
     assert figures.unserved_critical_wh == 0
     assert 0 < figures.dark_s < 15
@@ -71,6 +72,8 @@ def test_the_page_is_open_while_the_outage_runs_as_a_process() -> None:
             with urllib.request.urlopen(address, timeout=10) as page:
                 assert page.status == 200
                 assert "CP1-1" in page.read().decode()
+            with urllib.request.urlopen(f"{address}outage", timeout=10) as page:
+                assert "2026-09-12 17:35:" in page.read().decode()  # the times of the console
         finally:
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=20)
