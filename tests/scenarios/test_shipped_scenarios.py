@@ -17,6 +17,7 @@ from emulators.scenario.scenario import ScenarioError
 from emulators.scenario.tables import Bound, GatewayPart, GridPart
 from emulators.world import SimulationResult, simulate
 from emulators.world.builders.gateway import check_gateway
+from emulators.world.report import html
 
 OURS = {
     "fault-parade",
@@ -178,6 +179,15 @@ def test_the_fault_parade_covers_the_kinds_of_fault() -> None:
     shown = {fault.kind for fault in load("fault-parade").fault}
     assert set(KINDS) - shown == {"ignores-car", "internal", "modem-reset", "switch-stuck"}  # not in this scenario
     assert {fault.target for fault in load("fault-parade").fault if fault.kind == "restart"} == {"gateway", "CP2"}
+
+
+def test_minute_and_second_of_an_event_are_of_the_same_time() -> None:
+    assert [html.moment(at, 17 + 35 / 60) for at in (20.0, 179.999, 180.0, 539.6)] == [
+        "17:35:20",
+        "17:38:00",
+        "17:38:00",
+        "17:44:00",
+    ]
 
 
 def test_the_report_has_every_site_with_its_cars_prices_and_outage(tmp_path: Path) -> None:

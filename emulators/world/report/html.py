@@ -180,15 +180,18 @@ def _events(recording: Recording, scenario: Scenario, site: str) -> Iterator[str
     """Yield the events of one site."""
     start_h, rows = _start_h(scenario), []
     for event in recording.events[:MAX_EVENTS]:
-        at, seconds = svg.clock(event.at, start_h), (start_h * 3600 + event.at) % 60
-        rows.append(
-            f"<tr><td>{at}:{int(seconds):02d}</td><td>{escape(event.kind)}</td><td>{escape(event.text)}</td></tr>"
-        )
+        at = moment(event.at, start_h)
+        rows.append(f"<tr><td>{at}</td><td>{escape(event.kind)}</td><td>{escape(event.text)}</td></tr>")
     more = len(recording.events) - MAX_EVENTS
     tail = f"<p>and {more} more in result.json.</p>" if more > 0 else ""
     top = '<tr><th scope="col">time</th><th scope="col">kind</th><th scope="col">event</th></tr>'
     yield f"<h2>Events{f' at {escape(site)}' if site else ''}</h2>"
     yield f'<div class="wide"><table>{top}{"".join(rows)}</table></div>{tail}' if rows else "<p>None.</p>"
+
+
+def moment(seconds: float, start_h: float) -> str:
+    """Return the local time of an event, to the second; `start_h` is that of the start."""
+    return f"{svg.clock(seconds, start_h)}:{round(start_h * 3600 + seconds) % 60:02d}"
 
 
 def _start_h(scenario: Scenario) -> float:
