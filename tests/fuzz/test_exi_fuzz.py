@@ -51,7 +51,7 @@ def fuzz(name: str, seconds: int, home: Path) -> subprocess.CompletedProcess[str
 
 def report(name: str, done: subprocess.CompletedProcess[str], home: Path) -> str:
     """Return the report of a failed run: the end of its log and the input that caused it."""
-    found = [f"{path.name}: {path.read_bytes().hex()}" for path in home.glob(f"{name}-*")]
+    found = [f"{path.name}: {path.read_bytes().hex()}" for path in home.glob(f"{name}-*") if path.is_file()]
     return "\n".join([f"{name}: exit {done.returncode}", done.stderr[-2000:], *found])
 
 

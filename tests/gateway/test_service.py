@@ -21,7 +21,13 @@ SERVICE = {name for name in dir(GatewayService) if not name.startswith("_")} | {
 LENDING = {name for name in dir(VehicleLendingService) if not name.startswith("_")} | {"place"}
 FACADES = {"service": SERVICE, "lending": LENDING, "lending_service": LENDING}
 INTERNAL = ("gateway.commands", "gateway.control", "gateway.energy", "gateway.blue_switch")
-SHARED = {"gateway.control.settings", "gateway.energy.settings"}
+SHARED = {
+    "gateway.control.settings",
+    "gateway.energy.settings",
+    *(f"gateway.energy.{name}" for name in ("reason", "modes.mode", "resilience.autonomy", "resource")),  # constants
+    "gateway.blue_switch.arrivals",
+    *(f"gateway.energy.{name}" for name in ("plan_outlook", "planning.problem")),  # types of what a facade returns
+}
 EMULATORS = ROOT.parent / "emulators"
 CLIENTS = sorted(  # `app` composes the services; `bench` measures their inner parts
     path

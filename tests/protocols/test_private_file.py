@@ -15,6 +15,7 @@ from protocols import private_file
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = {  # what writes files in other ways, and why
     "protocols/private_file.py": "the helper",
+    "gateway/cli/main.py": "the null device",
     "gateway/store/lock.py": "a number of a process, in a file that is locked",
     "emulators/charger/station/csms_link/dialer.py": "in a private directory",
     "emulators/world/multi_site.py": "in a private directory",
