@@ -19,10 +19,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.blue_switch.agreement import OBSOLETE_KEYS, Agreement, Name, Percent
-from gateway.blue_switch.callout import ChargePlace
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.locations import Atlas, Way
 from gateway.blue_switch.registry import ProvidedVehicle, VehicleRegistry
+from gateway.blue_switch.trips import ChargePlace
 
 log = logging.getLogger("v2x")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.authority.soc_floors import NO_DISCHARGE_PCT, agreement_floor
-from gateway.blue_switch.callout import Trip
 from gateway.blue_switch.locations import Atlas
 from gateway.blue_switch.registry import ProvidedVehicle, VehicleRegistry
+from gateway.blue_switch.trips import Trip
 
 LATE_S = 900.0
 SHORTFALL_PCT = 10.0  # a state of charge lower than expected by this is reported

@@ -4,7 +4,8 @@ A site without supply has lanes, as many as vehicles are needed at once for its 
 after the other; the next is plugged in before the one before leaves. The lane that runs out first is covered first, by
 the vehicle that arrives in time and brings most for its way; a discharged vehicle drives to a place with power, charges
 and can be called again. What cannot be covered is a gap. Where there are fewer vehicles than lanes, a vehicle fills the
-site's own storage and goes on to the next site, instead of staying until it is discharged.
+site's own storage and goes on to the next site, instead of staying until it is discharged. Where no vehicle can charge,
+it fills no more than this site's share of the energy of all storages and vehicles: all are supplied equally long.
 
 The plan is greedy, not optimal, and made again every few minutes.
 """
@@ -18,101 +19,16 @@ from dataclasses import dataclass, field
 from gateway.authority.soc_floors import METER_EFFICIENCY, agreement_floor
 from gateway.blue_switch.locations import Atlas
 from gateway.blue_switch.registry import ProvidedVehicle, Status
+from gateway.blue_switch.trips import CallOut, ChargePlace, Gap, SiteNeed, Trip
 
 SWAP_S = 900.0  # to plug in, check and start, before the vehicle before leaves
 FULL_PCT = 90.0  # charging beyond takes long
 ENERGY_MARGIN = 0.85  # share of a vehicle's energy that is planned with: SoC and capacity are estimates
 MIN_TRIP_WH = 1000.0  # least energy that justifies a trip
+KEPT = 0.5  # share of it that is enough for a call already made: estimates vary by a percent of SoC
 EARLY = 0.5  # share of a storage that may be left when a vehicle comes to fill it
 GO_ON_WH = 3000.0  # with this left a vehicle goes on to another site, with less it charges first
 MAX_TRIPS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class SiteNeed:
-    """Need of a site without grid supply.
-
-    `draw_w` is its critical load, `stored_wh` the energy of its own storage (at the meter, above the floor, without
-    vehicles of the registry), `bays` how many vehicles fit, `connectors` which types ("" in it: any), `until` the end
-    of the planned supply. `store_wh` is what its storage holds when it is full, `store_w` its charge power.
-    """
-
-    site: str
-    draw_w: float
-    stored_wh: float
-    bays: int
-    until: float
-    connectors: tuple[str, ...] = ()
-    priority: int = 0
-    store_wh: float = 0.0
-    store_w: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ChargePlace:
-    """A place with power: `bays` vehicles at a time with `power_w` each."""
-
-    place: str
-    power_w: float
-    bays: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Trip:
-    """Trip of a vehicle to a site. Times are Unix time, energies Wh.
-
-    `brings_wh` is counted at the site's meter, `way_wh` is used on the way. `call_by`: when the provider must be
-    notified. `then`: where it goes afterwards ("": it stays). `fills_until`: until when it fills the site's storage, 0
-    where it stays for the whole supply.
-    """
-
-    vehicle: str
-    agreement: str
-    site: str
-    lane: int
-    start: str
-    call_by: float
-    leave_at: float
-    arrive_at: float
-    supply_from: float
-    supply_until: float
-    brings_wh: float
-    way_wh: float
-    leaves_pct: float
-    then: str = ""
-    free_from: float = math.inf
-    gap_s: float = 0.0
-    fills_until: float = 0.0
-
-    @property
-    def there_until(self) -> float:
-        """Return until when it occupies a bay."""
-        return self.fills_until or self.supply_until
-
-    @property
-    def hours(self) -> float:
-        """Return the duration of the supply."""
-        return (self.supply_until - self.supply_from) / 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A period in which no vehicle can cover a lane of a site."""
-
-    site: str
-    lane: int
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True)
-class CallOut:
-    """Trips in order of departure, gaps, and until when each site is fully supplied."""
-
-    wall: float
-    trips: tuple[Trip, ...]
-    gaps: tuple[Gap, ...]
-    supplied_until: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -136,6 +52,7 @@ class _Candidate:
     energy_wh: float
     since: float
     called: bool = False  # already deployed, so no notice is needed
+    calls_to: str = ""  # site that it is called to
     bound: str = ""  # plugged in at this site, or about to leave for it: not available to others
 
 
@@ -158,13 +75,16 @@ def call_out(
         if car.status is not Status.UNAVAILABLE
     ]
     lanes = [lane for need in needs for lane in _lanes(wall, need, candidates)]
-    scarce = len(candidates) < len(lanes)
-    staying = {need.site for need in needs if not (scarce and 0 < need.store_wh < need.stored_wh + MIN_TRIP_WH)}
+    planner = _Planner(wall, atlas, charging, candidates, len(candidates) < len(lanes))
+    if planner.scarce:
+        planner.level = planner.common_end(lanes)
+    staying = {need.site for need in needs if not (planner.scarce and planner.is_filled(need))}
     for one in candidates:
         deployed = one.car.status is Status.DEPLOYED
-        site = one.place if deployed else (committed or {}).get(one.car.vehicle, "")
+        one.calls_to = (committed or {}).get(one.car.vehicle, "")
+        site = one.place if deployed else one.calls_to
         one.bound = site if site in (staying if deployed else {need.site for need in needs}) else ""
-    return _Planner(wall, atlas, charging, candidates, scarce).plan(lanes)
+    return planner.plan(lanes)
 
 
 @dataclass(slots=True)
@@ -176,8 +96,29 @@ class _Planner:
     charging: Sequence[ChargePlace]
     candidates: list[_Candidate]
     scarce: bool = False  # fewer vehicles than lanes
+    level: float = math.inf  # until when a vehicle that goes on afterwards supplies a lane at most
     trips: list[Trip] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+
+    def common_end(self, lanes: Sequence[_Lane]) -> float:
+        """Return until when the energy of all storages and vehicles supplies all lanes, divided equally.
+
+        Of each vehicle the way to the nearest other site is deducted. Infinite where vehicles can charge: what is
+        scarce then is their time.
+        """
+        if not lanes or any(one.bays > 0 for one in self.charging):
+            return math.inf
+        energy_wh = sum((lane.covered_until - self.wall) / 3600 * lane.draw_w for lane in lanes)
+        for one in self.candidates:
+            sites = {lane.need.site for lane in lanes if one.car.agreement.provides_to(lane.need.site)}
+            usable_wh = [self._usable_wh(one, site) for site in sites - {one.place}]
+            energy_wh += max(0.0, max(usable_wh, default=0.0))
+        return self.wall + energy_wh / max(sum(lane.draw_w for lane in lanes), 1.0) * 3600
+
+    def is_filled(self, need: SiteNeed) -> bool:
+        """Return whether the storage of a site holds nearly what it should when a vehicle goes on."""
+        share_wh = (self.level - self.wall) / 3600 * need.draw_w
+        return need.store_wh > 0 and min(need.store_wh, share_wh) < need.stored_wh + MIN_TRIP_WH
 
     def plan(self, lanes: Sequence[_Lane]) -> CallOut:
         while len(self.trips) < MAX_TRIPS and (open_lanes := [lane for lane in lanes if lane.open]):
@@ -242,28 +183,28 @@ class _Planner:
         way_wh = way.energy_wh(car.wh_per_km)
         notice_s = 0.0 if one.called else car.agreement.notice_s
         plugged = car.status is Status.DEPLOYED and one.place == need.site and one.since <= self.wall
-        early_s = (math.inf if plugged else EARLY * need.store_wh / lane.draw_w * 3600) if fills else 0.0
+        at_once = plugged and not self.is_filled(need)
+        early_s = (math.inf if at_once else EARLY * need.store_wh / lane.draw_w * 3600) if fills else 0.0
         leave_at = self._departure(lane, one, way.seconds, notice_s, early_s)
         if leave_at is None:
             return None
         arrive_at = leave_at + way.seconds
         then, back_wh, back_s = self._afterwards(car, need.site)
         there_wh = one.energy_wh - way_wh
+        floor_wh = _floor_wh(car, back_wh)
         supply_from = max(lane.covered_until, arrive_at + (0.0 if plugged else SWAP_S))
-        floor = agreement_floor(car.agreement.floor_pct, back_wh, car.capacity_wh)
-        floor_wh = car.capacity_wh * floor.pct / 100
-        brings_wh = (there_wh - floor_wh) * METER_EFFICIENCY * ENERGY_MARGIN
+        brings_wh = self._usable_wh(one, need.site)
         fills_until = 0.0
         if fills:
             begins = max(self.wall, arrive_at + (0.0 if plugged else SWAP_S))
-            stay_s, brings_wh = _fill(lane, car, begins, brings_wh)
+            stay_s, brings_wh = _fill(lane, car, begins, brings_wh, self.level)
             fills_until = begins + stay_s
             if stay_s <= 0:
                 return None
         closes = min(car.agreement.open_until(arrive_at), arrive_at + car.agreement.longest_stay_s) - SWAP_S
         supply_until = min(supply_from + brings_wh / lane.draw_w * 3600, closes, need.until)
         brings_wh = min(brings_wh, (supply_until - supply_from) / 3600 * lane.draw_w)
-        if brings_wh < MIN_TRIP_WH or supply_until <= supply_from or fills_until > closes:
+        if brings_wh < self._least_wh(one, need.site, way_wh) or supply_until <= supply_from or fills_until > closes:
             return None
         leaves_wh = there_wh - brings_wh / METER_EFFICIENCY
         free_from = supply_until + back_s + self._charging_s(car, then, leaves_wh - back_wh)
@@ -292,6 +233,18 @@ class _Planner:
             max(0.0, supply_from - lane.covered_until),
             fills_until,
         )
+
+    def _usable_wh(self, one: _Candidate, site: str) -> float:
+        """Return the energy that a vehicle can supply at a site, after its way there; below its floor < 0."""
+        there_wh = one.energy_wh - self.atlas.way(one.place, site).energy_wh(one.car.wh_per_km)
+        floor_wh = _floor_wh(one.car, self._afterwards(one.car, site)[1])
+        return (there_wh - floor_wh) * METER_EFFICIENCY * ENERGY_MARGIN
+
+    def _least_wh(self, one: _Candidate, site: str, way_wh: float) -> float:
+        """Return the least energy that justifies a trip; where it is scarce, between two sites what the way uses."""
+        goes_on = one.called and math.isfinite(self.level)
+        least_wh = max(MIN_TRIP_WH, way_wh * METER_EFFICIENCY if goes_on else 0.0)
+        return KEPT * least_wh if one.calls_to == site else least_wh
 
     def _departure(self, lane: _Lane, one: _Candidate, way_s: float, notice_s: float, early_s: float) -> float | None:
         """Return the departure with which the vehicle arrives in time for a free bay; None before the need ends.
@@ -359,9 +312,16 @@ def _bay(need: SiteNeed, arrive_at: float, covered_until: float, trips: Sequence
         arrive_at = min(taken)
 
 
-def _fill(lane: _Lane, car: ProvidedVehicle, begins: float, brings_wh: float) -> tuple[float, float]:
+def _floor_wh(car: ProvidedVehicle, back_wh: float) -> float:
+    return car.capacity_wh * agreement_floor(car.agreement.floor_pct, back_wh, car.capacity_wh).pct / 100
+
+
+def _fill(
+    lane: _Lane, car: ProvidedVehicle, begins: float, brings_wh: float, level: float = math.inf
+) -> tuple[float, float]:
     """Return for how long a vehicle fills the storage of a site, s, and the energy that it brings so, Wh.
 
+    It goes on when the storage is full, or lasts until `level` if a trip there is justified so.
     (0, 0) where there is no storage to fill, or a lane of several is to be covered.
     """
     need = lane.need
@@ -370,6 +330,9 @@ def _fill(lane: _Lane, car: ProvidedVehicle, begins: float, brings_wh: float) ->
     free_wh = need.store_wh - left_wh
     if lane.draw_w < need.draw_w or spare_w <= 0 or free_wh < MIN_TRIP_WH:
         return 0.0, 0.0
+    share_wh = (level - max(begins, lane.covered_until)) / 3600 * lane.draw_w
+    if share_wh >= MIN_TRIP_WH:
+        brings_wh = min(brings_wh, share_wh)
     power_w = lane.draw_w + spare_w
     stay_s = min(free_wh / spare_w, max(0.0, brings_wh) / power_w) * 3600
     return stay_s, power_w * stay_s / 3600

@@ -16,11 +16,12 @@ import msgspec
 
 from gateway.blue_switch.arrivals import ArrivalCheck, ArrivalCode, check_arrival
 from gateway.blue_switch.audit import Audit, Details, Entry
-from gateway.blue_switch.callout import CallOut, ChargePlace, SiteNeed, Trip, call_out
+from gateway.blue_switch.callout import call_out
 from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.locations import Atlas
 from gateway.blue_switch.outages import Outage, SiteRecord
 from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
+from gateway.blue_switch.trips import CallOut, ChargePlace, SiteNeed, Trip
 from gateway.energy.reason import Decided, LendingCode
 from gateway.model.moment import rfc3339
 
@@ -273,6 +274,8 @@ class Coordinator:
         trip = self.calls.get(car.vehicle)
         if trip is None or trip.site not in self.needs or not trip.leave_at <= wall < trip.arrive_at + OVERDUE_S:
             return car
+        if car.status is Status.DEPLOYED and car.place == trip.start:
+            return car  # its site has not released it yet
         soc = max(0.0, car.soc_pct - 100 * trip.way_wh / car.capacity_wh)
         return replace(car, place=trip.site, soc_pct=soc, status=Status.DEPLOYED, free_from=max(wall, trip.arrive_at))
 

@@ -6,9 +6,9 @@ where the vehicles are and their state of charge. Values out of range are left o
 
 from __future__ import annotations
 
-from gateway.blue_switch.callout import SiteNeed, Trip
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.registry import Status
+from gateway.blue_switch.trips import SiteNeed, Trip
 from gateway.model.energy_state import BlueSwitchState, SiteNeedState, VehicleCall
 from gateway.model.moment import is_moment
 

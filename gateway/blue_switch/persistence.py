@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from gateway.blue_switch.audit import Entry
-from gateway.blue_switch.callout import SiteNeed, Trip
 from gateway.blue_switch.coordinator import Coordinator, Sighting, StoredState
 from gateway.blue_switch.handback import Deployment
 from gateway.blue_switch.outages import Outage, SiteRecord
+from gateway.blue_switch.trips import SiteNeed, Trip
 from gateway.model.journal import Kept
 from gateway.store.journal import Journal
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from gateway.authority.soc_floors import NO_DISCHARGE_PCT
 from gateway.blue_switch import neighbours, views
-from gateway.blue_switch.callout import SiteNeed
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import return_level_pct
 from gateway.blue_switch.outages import report_markdown
 from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.registry import Status
+from gateway.blue_switch.trips import SiteNeed
 from gateway.blue_switch.views import Row
 from gateway.control.control_state import EvseControlState, EvseRegistry
 from gateway.control.publisher import EventPublisher

@@ -7,10 +7,10 @@ from typing import Any
 from msgspec import UNSET
 
 from gateway.authority.soc_floors import METER_EFFICIENCY
-from gateway.blue_switch.callout import Trip
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.registry import ProvidedVehicle
+from gateway.blue_switch.trips import Trip
 from gateway.model.energy_state import BlueSwitchState, DeployedVehicle, SiteInNeed, SupplyGap, VehicleCall
 from gateway.model.moment import rfc3339
 

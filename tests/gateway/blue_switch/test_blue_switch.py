@@ -15,12 +15,13 @@ from gateway.blue_switch.agreement import Agreement, GiveBack, Hours, Kind
 from gateway.blue_switch.agreement_file import BlueSwitchError, parse
 from gateway.blue_switch.arrivals import check_arrival
 from gateway.blue_switch.audit import Audit, Details, first_broken
-from gateway.blue_switch.callout import ENERGY_MARGIN, SWAP_S, ChargePlace, SiteNeed, call_out
+from gateway.blue_switch.callout import ENERGY_MARGIN, SWAP_S, call_out
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.handback import Deployment, energy_to_return, return_level_pct
 from gateway.blue_switch.locations import Atlas, Way
 from gateway.blue_switch.outages import report_markdown
 from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
+from gateway.blue_switch.trips import ChargePlace, SiteNeed
 from gateway.blue_switch.views import arrivals
 
 MONDAY = 1_799_971_200.0 - 9 * 3600  # 2027-01-15 is a Friday; what matters is only that it is local midnight

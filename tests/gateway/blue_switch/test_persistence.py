@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.blue_switch import neighbours, persistence, views
 from gateway.blue_switch.audit import first_broken
-from gateway.blue_switch.callout import ChargePlace
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.registry import Status, VehicleRegistry
+from gateway.blue_switch.trips import ChargePlace
 from gateway.model.energy_state import BlueSwitchState, Phase, SharedEnergyState, SharedSiteState
 from tests.gateway.blue_switch.test_blue_switch import ATLAS, MONDAY, lent, need
 

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.blue_switch.agreement import Agreement
-from gateway.blue_switch.callout import ENERGY_MARGIN, CallOut, SiteNeed, call_out
+from gateway.blue_switch.callout import ENERGY_MARGIN, call_out
+from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.locations import Atlas, Way
-from gateway.blue_switch.registry import ProvidedVehicle, Status
+from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
+from gateway.blue_switch.trips import CallOut, SiteNeed
 from gateway.energy.resilience.island_balance import fill_storage
 from gateway.energy.resilience.rotation import Rotation
 from gateway.energy.resource import Kind, Resource
+from tests.gateway.blue_switch.town import Town
 from tests.gateway.blue_switch.visits import SHELTERS, Case, least_dark_h
 from tests.rounds import rounds
 
@@ -79,6 +82,32 @@ cases = st.builds(
 def test_the_plan_is_near_the_best_order_of_visits(case: Case) -> None:
     """Dark hours of all three shelters together, over eight hours: at most 10 % of them above the optimum."""
     assert dark_h(plan(case)) <= least_dark_h(case) + 0.1 * len(SHELTERS) * case.horizon_h
+
+
+@pytest.mark.parametrize("soc_pct", [38.0, 42.0, 45.0, 48.0])
+@pytest.mark.parametrize("horizon_h", [4.75, 6.0])
+def test_a_town_with_too_little_energy_is_supplied_as_well_as_by_the_best_order_of_visits(
+    soc_pct: float, horizon_h: float
+) -> None:
+    """No shelter is dark while a vehicle elsewhere stays with energy, and no vehicle drives for less than its way.
+
+    The coordinator does not know the horizon. Of the vehicles' energy the search deducts two ways.
+    """
+    delivered, way = 0.82, Way(8.0, 1200.0)
+    way_wh = way.energy_wh(160.0)
+    usable_wh = ((soc_pct - 25) / 100 * 63_000 - 2 * way_wh) * delivered
+    case = Case(1 / 3, (5640.0, 3760.0, 2820.0), 1950.0, (usable_wh, usable_wh), 7050.0, 5000.0, 6000.0, horizon_h)
+    agreement = Agreement.model_validate(
+        {"id": "A", "kind": "municipal", "lender": "the town", "cars": ("C0", "C1"), "floor_pct": 25, "notice_s": 300}
+    )
+    cars = [ProvidedVehicle(name, agreement, 63_000.0, "depot", "depot", soc_pct) for name in agreement.cars]
+    atlas = Atlas(PLACES, {(a, b): way for a in PLACES for b in PLACES if a < b})
+    coordinator = Coordinator(VehicleRegistry.of(cars), atlas)
+    stored_wh = dict(zip(SHELTERS, case.stored_wh, strict=True))
+    town = Town(case, coordinator, stored_wh, dict.fromkeys(agreement.cars, soc_pct), delivered)
+    town.run(WALL)
+    assert town.dark_h <= least_dark_h(case) + 0.1
+    assert min(town.soc_pct.values()) >= 25 - 1e-6
 
 
 shares = st.tuples(st.floats(0, 4000), st.floats(0, 3000), st.sampled_from(["E1", "storage"]), st.floats(10, 100))
