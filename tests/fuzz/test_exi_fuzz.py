@@ -41,7 +41,7 @@ def fuzz(name: str, seconds: int, home: Path) -> subprocess.CompletedProcess[str
     corpus.mkdir()
     for index, data in enumerate(seeds(name)):
         (corpus / f"{index:04}").write_bytes(data)
-    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", "-rss_limit_mb=1024", "-timeout=10"]
+    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", "-rss_limit_mb=4096", "-timeout=10"]
     command = [sys.executable, str(TARGET), name, *options, f"-artifact_prefix={home}/{name}-", str(corpus)]
     place = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
     return subprocess.run(

@@ -99,7 +99,7 @@ def properties(chance: random.Random) -> Properties | None:
 def counted(gateway: GatewayProgram, outcome: str) -> float:
     """Return the number of messages by outcome, or of links."""
     name = "v2x_broker_links_total" if outcome == "links" else f'v2x_mqtt_messages_total{{outcome="{outcome}"}}'
-    found = re.search(rf"{re.escape(name)} (\S+)", gateway.get("/metrics").decode())
+    found = re.search(rf"^{re.escape(name)} (\S+)", gateway.get("/metrics").decode(), re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 

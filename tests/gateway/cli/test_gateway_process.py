@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ id = "CP1"
 def gateway_process(folder: Path, config: str) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
     (folder / "gateway.toml").write_text(config)
     command = [sys.executable, "-m", "gateway.cli", "gateway", "-c", "gateway.toml"]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    default = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # it may be ignored, under `nohup`
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=default) as process:
         assert process.stderr is not None
         try:
             ready = next(line for line in process.stderr if line.startswith('{"event": "ready"'))
