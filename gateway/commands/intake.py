@@ -42,13 +42,18 @@ from gateway.store.store import RecordRefused, StoreError
 from protocols.ports import Clock
 
 MOST_AT_ONCE = 2000  # commands in intake at the same moment
+MOST_OF_NAME = 100  # characters of the name of a stop whose id was used; the time of receipt follows
 STOP_FOUND_WITHIN_S = 0.3  # a stop does not wait longer for the store to state whether it is a repetition
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCommand:
-    """A well-formed command in intake. `received` is Unix time, `started` monotonic: its lease runs from then."""
+    """A well-formed command in intake. `received` is Unix time, `started` monotonic: its lease runs from then.
 
+    `id` is its name in store and journal.
+    """
+
+    id: str
     submission: Submission
     verb: Verb
     body: Body
@@ -56,11 +61,6 @@ class ReceivedCommand:
     started: float
     fingerprint: str
     reply: ReplyTo | None
-
-    @property
-    def id(self) -> str:
-        """Name of the command in store and journal."""
-        return command_key(self.submission.client, self.body.id)
 
     def active(self, sequence: int, decision: CommandDecision) -> ActiveCommand:
         """Return the command as it is put in force."""
@@ -166,17 +166,19 @@ class CommandIntake:
     async def _receive(self, submission: Submission, verb: Verb, body: Body) -> Result:
         received, started = self._clock.wall(), self._clock.now()
         print_, reply = fingerprint(submission.evse, verb, body), submission.reply_to(body.reply_to)
-        command = ReceivedCommand(submission, verb, body, received, started, print_, reply)
-        always = verb in ALWAYS_ACT
+        name, always = command_key(submission.client, body.id), verb in ALWAYS_ACT
         try:
             async with self._clock.timeout_at(started + STOP_FOUND_WITHIN_S if always else None):
-                stored = await self._known.find(command.id)
+                stored = await self._known.find(name)
         except (StoreError, TimeoutError) as error:
             if not always:
                 return self._refuse(submission, body, _unwritten(error))
             stored = None
         if stored is not None:
-            return self._answer_known(submission, body, stored, print_)
+            if not _acts_with_used_id(verb, stored, print_):
+                return self._answer_known(submission, body, stored, print_)
+            name = f"{name[:MOST_OF_NAME]}~{received * 1000:.0f}"
+        command = ReceivedCommand(name, submission, verb, body, received, started, print_, reply)
         sequence = self._arbiter.next_sequence()
         decision = self._decide(command)
         result = self._result(command, decision)
@@ -280,6 +282,8 @@ class CommandIntake:
             self._publisher.result(result, submission.reply_to(body.reply_to), None)
             return result
         print_ = fingerprint(submission.evse, verb, body)
+        if _acts_with_used_id(verb, stored, print_):
+            return await self._receive(submission, verb, body)
         return self._answer_known(submission, body, stored, print_)
 
     # refusals that leave the id free --------------------------------------------------------------------------------
@@ -389,6 +393,11 @@ class CommandIntake:
 def _readable_key(submission: Submission, command_id: str | None) -> str | None:
     """Return the key of a command that may be malformed; with a space in its id it could be another client's."""
     return None if not command_id or " " in command_id else command_key(submission.client, command_id)
+
+
+def _acts_with_used_id(verb: Verb, stored: tuple[str, str], print_: str) -> bool:
+    """Return whether a stop acts although another command has used its id: nobody takes its effect by using it up."""
+    return verb in ALWAYS_ACT and stored[0] != print_
 
 
 def _unwritten(error: Exception) -> Reason:

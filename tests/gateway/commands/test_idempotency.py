@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.model.command import Channel, Submission
-from gateway.model.journal import ReplyTo
+from gateway.model.journal import Phase, ReplyTo
 from gateway.rate_limit import RateLimiter
+from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import service_rig
 from tests.virtual_time import virtual_examples
 
@@ -156,3 +157,42 @@ async def test_no_message_fails_the_command_intake(payload: bytes) -> None:
         for verb in ("discharge", "schedule", "reserve"):
             result = await rig.service.submit(Submission("CP1-1", verb, payload, Channel.MQTT))
             assert result.status in ("accepted", "clamped", "refused")
+
+
+@pytest.mark.parametrize("used", ["mode", "discharge"])
+async def test_an_emergency_stop_acts_although_its_id_was_used_and_outlives_a_restart(used: str) -> None:
+    """On a shared topic any sender could use up the id that a panel sends."""
+    store = MemoryStore()
+    async with service_rig("CP1-1", store=store) as rig:
+        first = await rig.send("CP1-1", "discharge", "run", power_w=5000, lease_s=600)
+        if used == "mode":
+            await rig.send(None, "mode", "panel", mode="manual")
+        else:
+            await rig.send("CP1-1", "discharge", "panel", power_w=4000, lease_s=600)
+        await rig.wait(3)
+        stopped = await rig.send(None, "emergency_stop", "panel")
+        assert (stopped.id, stopped.status) == ("panel", "accepted")
+        await rig.wait(3)
+        assert rig.power("CP1-1") == 0
+        assert rig.control.site.emergency_stop is not None
+        assert [
+            one.id for one, phase in rig.published.results if phase is Phase.FINAL and one.verb == "emergency_stop"
+        ] == ["panel"]
+        again = await rig.send("CP1-1", "discharge", "run", power_w=5000, lease_s=600)
+        assert again.ts >= first.ts  # the stored result, not a new discharge
+        assert rig.power("CP1-1") == 0
+    async with service_rig("CP1-1", store=store) as rig:
+        await rig.wait(3)
+        assert (await rig.send("CP1-1", "discharge", "b", power_w=5000)).reason.code == "emergency_stop"
+
+
+async def test_a_stop_with_the_id_of_a_command_in_intake_acts() -> None:
+    async with service_rig("CP1-1") as rig:
+        await rig.send("CP1-1", "discharge", "run", power_w=5000, lease_s=600)
+        await rig.wait(3)
+        _, stopped = await asyncio.gather(
+            rig.send("CP1-1", "reserve", "x", min_soc_pct=30), rig.send("CP1-1", "stop", "x")
+        )
+        assert stopped.status == "accepted"
+        await rig.wait(3)
+        assert rig.power("CP1-1") == 0
