@@ -96,16 +96,20 @@ class Safety:
                 self.floor_crossed_pct = max(self.floor_crossed_pct, floor - car.soc_pct)
         for storage in self.site.storage:
             if storage.stage.current_a < DISCHARGES_A:
-                self.floor_crossed_pct = max(self.floor_crossed_pct, self._floor(storage, on_grid) - storage.soc_pct)
+                self.floor_crossed_pct = max(
+                    self.floor_crossed_pct, self._floor(storage, balance.state) - storage.soc_pct
+                )
         self._over_s = self._over_s + seconds if on_grid and self._over_limit(balance) else 0.0
         self.over_limit_s = max(self.over_limit_s, self._over_s)
 
-    def _floor(self, storage: Storage, on_grid: bool) -> float:
-        """Return the floor of a storage; one that is kept full for a protected board is no source of the gateway."""
-        if on_grid:
+    def _floor(self, storage: Storage, state: State) -> float:
+        """Return the floor of a storage: by its hardware alone where it supplies the protected board by itself, because
+        it is kept full for that or because the site has no other supply."""
+        if state is State.GRID:
             return max(storage.floor_pct, self.required.storage_pct)
         hardware_pct = self.site.spec.island_floor_pct
-        return hardware_pct if storage.policy == "standby" else max(hardware_pct, self.required.storage_island_pct)
+        alone = storage.policy == "standby" or state is State.DE_ENERGISED
+        return hardware_pct if alone else max(hardware_pct, self.required.storage_island_pct)
 
     def _over_limit(self, balance: Balance) -> bool:
         """Return whether batteries, not the load alone, take the connection beyond a limit."""
