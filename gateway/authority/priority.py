@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from gateway.model.reason import Code
 from gateway.model.result import Layer
 
-RANK = {layer: rank for rank, layer in enumerate(Layer)}
 MARGIN_W = 0.5  # powers that differ by less are the same
+BY_RANK = attrgetter("layer.rank")
+COMMAND_RANK = Layer.COMMAND.rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def same_direction(one_w: float, other_w: float) -> bool:
 def ends_supply(decision: Decision) -> bool:
     """Return whether hardware or an emergency stop leaves nothing but 0 W: only these end the supply of an island."""
     return any(
-        one.low_w == one.high_w == 0.0 for one in decision.layers if RANK[one.bound.layer] <= RANK[Layer.EMERGENCY_STOP]
+        one.low_w == one.high_w == 0.0 for one in decision.layers if one.bound.layer.rank <= Layer.EMERGENCY_STOP.rank
     )
 
 
@@ -93,7 +95,7 @@ def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decisi
     meeting: Bound | None = None  # the bound that left a single power together with a higher one
     layers: list[Narrowed] = []
     above_w = (low_w, high_w)  # left by the layers above the command
-    for bound in sorted([*bounds, IDLE], key=lambda bound: RANK[bound.layer]):
+    for bound in sorted([*bounds, IDLE], key=BY_RANK):
         if binding is None:
             binding = _limiting(bound, low, high, low_w, high_w)
         if bound.low_w > high_w:
@@ -108,7 +110,7 @@ def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decisi
             if binding is None and low_w == high_w:
                 meeting = meeting or bound
         layers.append(Narrowed(bound, low_w, high_w))
-        if RANK[bound.layer] < RANK[Layer.COMMAND]:
+        if bound.layer.rank < COMMAND_RANK:
             above_w = (low_w, high_w)
     power_w = low_w + 0.0
     limiting = meeting if meeting is not None and binding is IDLE else binding or IDLE
@@ -119,8 +121,22 @@ def decide(bounds: Iterable[Bound], dead_band: DeadBand | None = None) -> Decisi
 
 def above_command(decision: Decision) -> tuple[float, float]:
     """Return the interval that the layers above the command leave."""
-    above = [one for one in decision.layers if RANK[one.bound.layer] < RANK[Layer.COMMAND]]
+    above = [one for one in decision.layers if one.bound.layer.rank < COMMAND_RANK]
     return (above[-1].low_w, above[-1].high_w) if above else (-math.inf, math.inf)
+
+
+def still_holds(decision: Decision, site_bounds: Iterable[Bound]) -> bool:
+    """Return whether a decision is certain to be the same with other bounds of the connection, `site_bounds`.
+
+    They leave it alone where they exclude neither its power nor more or less of it, now and before.
+    """
+    if decision.code is Code.DEAD_BAND:
+        return False
+    low_w, high_w = above_command(decision)
+    if not low_w <= 0 <= high_w:  # the dead band may have no other power
+        return False
+    before = [one.bound for one in decision.layers if one.bound.layer is Layer.SITE]
+    return all(one.low_w < decision.power_w < one.high_w for one in (*before, *site_bounds))
 
 
 def _limiting(bound: Bound, low: Bound, high: Bound, low_w: float, high_w: float) -> Bound | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.authority.layers import PowerRequest, cannot_reach, dead_band
-from gateway.authority.priority import MARGIN_W, RANK, Bound, Decision, decide, same_direction
+from gateway.authority.priority import MARGIN_W, Bound, Decision, decide, same_direction
 from gateway.commands.decision import GRANTED, CommandDecision
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry
 from gateway.control.site_decision import SiteDecision
@@ -124,7 +124,7 @@ def _share(state: EvseControlState, power_w: float, alone: Decision, site: Decis
 def _limiting(site: Decision | None, alone: Iterable[Decision]) -> tuple[Layer, Reason]:
     """Return what limits a command to the site: the connection, else the highest layer that limits an EVSE."""
     limited = [one for one in alone if one.binding is not Layer.COMMAND]
-    found = site or min(limited, key=lambda one: RANK[one.binding], default=None)
+    found = site or min(limited, key=lambda one: one.binding.rank, default=None)
     if found is None:
         return Layer.STATION, because(Code.CLAMPED, "The vehicles can do no more.")
     return found.binding, because(found.code, found.text)

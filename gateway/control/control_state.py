@@ -235,14 +235,19 @@ class EvseControlState:
             powers.append(self.effective_w)  # the order is on its way
         return powers
 
-    def span(self) -> tuple[float, float]:
-        """Return the least and the most it may be taking now, in W, while set-point, station and meter differ."""
-        powers = [self.effective_w]
-        if self.evse.power_w is not None:
-            powers.append(self.evse.power_w)
-        if self.setpoint.sent_w is not None:
-            powers.append(self.setpoint.sent_w)
-        return min(powers), max(powers)
+    def span(self, low_w: float, high_w: float) -> tuple[float, float]:
+        """Return the least and the most it may be taking now, in W, while set-point, station and meter differ.
+
+        `low_w`, `high_w`: the least and the most by the history of its power.
+        """
+        for power_w in (self.effective_w, self.evse.power_w, self.setpoint.sent_w):
+            if power_w is None:
+                continue
+            if power_w < low_w:
+                low_w = power_w
+            if power_w > high_w:
+                high_w = power_w
+        return low_w, high_w
 
     def apply_energy(
         self,
@@ -334,10 +339,10 @@ class EvseRegistry:
         for state in self._states.values():
             state.wake.set()
 
-    def wake_active(self, besides: EvseControlState | None = None) -> None:
+    def wake_active(self) -> None:
         """Let those decide again whose decision can be another: without station or session it is 0 W in any case."""
         for state in self._states.values():
-            if state is not besides and not state.idle:
+            if not state.idle:
                 state.wake.set()
 
     def unreported(self, evse: str) -> EvseControlState:

@@ -29,6 +29,7 @@ LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
 LONGEST_RAMP_S = 5.0  # counted into the validity of a set-point
 SHORTEST_VALID_S = 1.0
 SLOW_S = 2.0  # an answer that takes longer counts into the validity: the station may act as late as it answers
+REFRESH_SHARE = 0.4  # of the validity; more than a third: a site that decides every 5 s renews what it changes, once
 MAX_UNANSWERED = 3  # orders in a row before a command has failed
 
 
@@ -256,7 +257,7 @@ class Setpoint:
         """Return when a power is sent again so that it stays valid; never where it is valid until the lease ends."""
         if lease_until is not None and self.valid_until >= lease_until:
             return math.inf
-        return self.sent_at + self.valid_for_s / 3
+        return self.sent_at + REFRESH_SHARE * self.valid_for_s
 
     def valid_for(
         self, power_w: float, now: float, ramp_w_per_s: float, lease_until: float | None, ramping: bool = False

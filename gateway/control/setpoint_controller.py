@@ -194,7 +194,7 @@ class SetpointController:
         reached_before, state.floor_reached = state.floor_reached, reached
         if reached != reached_before:
             self._needs.keep(state, self._clock.wall())
-        decision = state.decision = self._decision.current(state)
+        decision = state.decision = self._decision.current(state, (floor, reached))
         self._decision.record(state)
         command = state.command.id if state.command else None
         if reached and not reached_before:
@@ -204,7 +204,7 @@ class SetpointController:
             self._publisher.decision_changed(state.name)
             self._report_clamp(before, decision)
             if self._decision.limited and (before is None or abs(before.power_w - decision.power_w) > MARGIN_W):
-                self._registry.wake_active(besides=state)
+                self._decision.wake_limited(besides=state)
         return self._fail_without_power(decision)
 
     def _report_clamp(self, before: Decision | None, decision: Decision) -> None:

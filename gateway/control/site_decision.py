@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from gateway.authority.grid_limits import SUPPLIES_W, island_total_bound
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
-from gateway.authority.priority import Bound, Decision, decide
+from gateway.authority.priority import Bound, Decision, decide, still_holds
 from gateway.authority.site_limits import Base, allowed_grid_w, base_power, connection_w, limits_of, site_bounds
 from gateway.authority.soc_floors import Floor, ReserveInForce, capacity_of, floor_in_force, floor_reached, floors_of
 from gateway.control.control_state import EvseControlState, EvseRegistry
@@ -93,9 +93,7 @@ class SiteDecision:
 
     def _span(self, state: EvseControlState) -> tuple[float, float]:
         """Return the least and the most an EVSE may be taking now, by an order that a newer one has overtaken, too."""
-        low_w, high_w = state.span()
-        least_w, most_w = self._meter.history.present(state.name)
-        return min(low_w, least_w), max(high_w, most_w)
+        return state.span(*self._meter.history.present(state.name))
 
     def bounds_for(self, taking_part: set[str]) -> list[Bound]:
         """Return what the connection or the island leaves for some EVSEs together, without their own power."""
@@ -106,10 +104,14 @@ class SiteDecision:
         return site_bounds(self._site, self.base(), high_w, low_w)
 
     def _situation(
-        self, state: EvseControlState, request: PowerRequest | None, site_bounds: tuple[Bound, ...]
+        self,
+        state: EvseControlState,
+        request: PowerRequest | None,
+        site_bounds: tuple[Bound, ...],
+        floor: Floor,
+        reached: bool,
     ) -> Situation:
         """Return everything that decides about an EVSE now, if `request` were in force."""
-        floor = self._floor(state, request)
         return Situation(
             evse=state.evse,
             site=self._site,
@@ -118,7 +120,7 @@ class SiteDecision:
             site_bounds=site_bounds,
             request=request,
             floor=floor,
-            floor_reached=self._reached(state, floor),
+            floor_reached=reached,
             optimiser=state.optimiser,
             extra=state.extra,
         )
@@ -134,14 +136,30 @@ class SiteDecision:
         return self._decide(state, request, ())
 
     def _decide(
-        self, state: EvseControlState, request: PowerRequest | None, site_bounds: tuple[Bound, ...]
+        self,
+        state: EvseControlState,
+        request: PowerRequest | None,
+        site_bounds: tuple[Bound, ...],
+        floor: tuple[Floor, bool] | None = None,
     ) -> Decision:
-        found, dead_band = layers(self._situation(state, request, site_bounds))
+        if floor is None:
+            in_force = self._floor(state, request)
+            floor = in_force, self._reached(state, in_force)
+        found, dead_band = layers(self._situation(state, request, site_bounds, *floor))
         return decide(found, None if state.forms_grid else dead_band)
 
-    def current(self, state: EvseControlState) -> Decision:
-        """Return the decision for what is in force now."""
-        return self.decide(state, self.request(state))
+    def current(self, state: EvseControlState, floor: tuple[Floor, bool] | None = None) -> Decision:
+        """Return the decision for what is in force now. `floor`: as `floor_now` has returned it, where it is known."""
+        return self._decide(state, self.request(state), self._site_bounds(state, None), floor)
+
+    def wake_limited(self, besides: EvseControlState | None = None) -> None:
+        """Let those EVSEs decide again whose decision the connection may have changed."""
+        shared = self.shared()
+        for state in self._registry:
+            if state is besides or state.idle:
+                continue
+            if state.decision is None or not still_holds(state.decision, self._site_bounds(state, shared)):
+                state.wake.set()
 
     def request(self, state: EvseControlState) -> PowerRequest | None:
         """Return what the command in force requests of an EVSE."""

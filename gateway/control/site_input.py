@@ -70,8 +70,10 @@ class SiteInputs:
         else:
             self._publisher.inputs_changed.set()
             self._publisher.measured(None)
-        if changed or (self._decision.limited and (name is InputKind.GRID or not metered(site, now))):
-            self._registry.wake_active()  # what a limit leaves is another
+        if changed:
+            self._registry.wake_active()
+        elif self._decision.limited and (name is InputKind.GRID or not metered(site, now)):
+            self._decision.wake_limited()  # what a limit leaves is another
         return None
 
     def _keep_grid(self, grid: Grid, wall: float) -> None:

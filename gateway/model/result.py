@@ -26,6 +26,12 @@ class Layer(StrEnum):
     OPTIMISER = "optimiser"
     IDLE = "idle"
 
+    rank: int  # 0 is the highest
+
+
+for _rank, _layer in enumerate(Layer):
+    _layer.rank = _rank
+
 
 class Status(StrEnum):
     """First accepted, clamped or refused; after the first two exactly one of the other four."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from operator import attrgetter
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.authority.priority import RANK, Bound, DeadBand, above_command, decide, ends_supply
+from gateway.authority.priority import Bound, DeadBand, above_command, decide, ends_supply, still_holds
 from gateway.model.reason import Code
 from gateway.model.result import Layer
 
@@ -28,8 +29,8 @@ def bounds(draw: st.DrawFn) -> Bound:
 def left_by(given_bounds: list[Bound], below: int) -> tuple[float, float]:
     """Return what the layers ranked above `below` leave, calculated independently."""
     low, high = -math.inf, math.inf
-    for bound in sorted(given_bounds, key=lambda one: RANK[one.layer]):
-        if RANK[bound.layer] >= below:
+    for bound in sorted(given_bounds, key=lambda one: one.layer.rank):
+        if bound.layer.rank >= below:
             break
         if bound.low_w > high:
             low = high
@@ -42,7 +43,7 @@ def left_by(given_bounds: list[Bound], below: int) -> tuple[float, float]:
 
 @given(st.lists(bounds(), max_size=12))
 def test_a_ramp_stays_within_what_the_layers_above_the_command_leave(several: list[Bound]) -> None:
-    assert above_command(decide(several)) == left_by(several, RANK[Layer.COMMAND])
+    assert above_command(decide(several)) == left_by(several, Layer.COMMAND.rank)
 
 
 @given(st.lists(bounds(), max_size=12))
@@ -71,7 +72,7 @@ def test_the_bound_named_as_limiting_is_one_that_excludes_the_request(several: l
     above = [
         replace(one, text=f"bound {number}")
         for number, one in enumerate(several)
-        if RANK[one.layer] < RANK[Layer.COMMAND]
+        if one.layer.rank < Layer.COMMAND.rank
     ]
     assume(max((one.low_w for one in above), default=0) <= min((one.high_w for one in above), default=0))
     decision = decide([*above, Bound(Layer.COMMAND, power_w, power_w, text="the command")])
@@ -90,13 +91,43 @@ def test_where_two_layers_meet_the_one_against_the_request_is_named(far_w: float
     decision = decide([*several, Bound(Layer.COMMAND, far_w, far_w)])
     assert decision.code is (Code.BELOW_FLOOR if far_w < 0 else Code.IMPORT_LIMIT)
     assert decide([*several, Bound(Layer.COMMAND, 0.0, 0.0)]).binding is Layer.COMMAND
-    assert decide(several).binding is Layer(max(floor, Layer.SITE, key=RANK.__getitem__))
+    assert decide(several).binding is Layer(max(floor, Layer.SITE, key=attrgetter("rank")))
+
+
+LEFT_W = st.one_of(st.none(), st.floats(0, 5000), st.sampled_from([0.0, 1000.0, 5000.0]))
+RUNS_FROM_W = st.sampled_from([0.0, 1000.0, 1380.0])
+
+
+@st.composite
+def connections(draw: st.DrawFn) -> list[Bound]:
+    """Bounds of a site's connection: each forbids charge or discharge and forces neither."""
+    charge_w, discharge_w = draw(LEFT_W), draw(LEFT_W)
+    high = [] if charge_w is None else [Bound(Layer.SITE, high_w=charge_w, code=Code.IMPORT_LIMIT)]
+    low = [] if discharge_w is None else [Bound(Layer.SITE, low_w=-discharge_w, code=Code.EXPORT_LIMIT)]
+    return [*high, *low]
+
+
+@given(st.lists(bounds(), max_size=5), connections(), connections(), RUNS_FROM_W, RUNS_FROM_W)
+def test_a_decision_that_still_holds_is_the_one_that_the_other_connection_gives(
+    several: list[Bound], before: list[Bound], after: list[Bound], discharge_w: float, charge_w: float
+) -> None:
+    band = DeadBand(discharge_w, charge_w)
+    decision = decide([*several, *before], band)
+    if still_holds(decision, after):
+        again = decide([*several, *after], band)
+        assert (again.power_w, again.binding, again.code) == (decision.power_w, decision.binding, decision.code)
+
+
+def test_a_decision_far_from_the_limits_of_the_connection_still_holds() -> None:
+    decision = decide([Bound(Layer.SITE, -5000.0, 5000.0), Bound(Layer.COMMAND, 2000.0, 2000.0)])
+    assert still_holds(decision, [Bound(Layer.SITE, high_w=3000.0)])
+    assert not still_holds(decision, [Bound(Layer.SITE, high_w=1999.0)])
 
 
 @given(st.lists(bounds(), max_size=8), bounds())
 def test_adding_a_layer_never_widens_what_was_left(several: list[Bound], another: Bound) -> None:
-    low, high = left_by(several, RANK[another.layer] + 1)
-    more_low, more_high = left_by([*several, another], RANK[another.layer] + 1)
+    low, high = left_by(several, another.layer.rank + 1)
+    more_low, more_high = left_by([*several, another], another.layer.rank + 1)
     assert low <= more_low <= more_high <= high
 
 
@@ -113,7 +144,7 @@ def test_a_dead_band_never_leads_out_of_the_layers_above_the_command(
 ) -> None:
     band = DeadBand(out, into)
     decision = decide(several, band)
-    low, high = left_by(several, RANK[Layer.COMMAND])
+    low, high = left_by(several, Layer.COMMAND.rank)
     assert low <= decision.power_w <= high
     if not band.inside(decision.power_w):
         return
@@ -165,7 +196,7 @@ def test_a_dead_band_gives_0_w_wherever_the_layers_above_the_command_leave_it(
 ) -> None:
     band = DeadBand(out, into)
     plain, decision = decide(several), decide(several, band)
-    low, high = left_by(several, RANK[Layer.COMMAND])
+    low, high = left_by(several, Layer.COMMAND.rank)
     if not band.inside(plain.power_w):
         assert decision == plain
     elif low <= 0 <= high:
