@@ -7,6 +7,7 @@ so 0 V while power flows is no measurement; 0 V without any power is one: the gr
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 LOWEST_NOMINAL_V = 100.0  # of low-voltage networks, for a site that states none
@@ -19,16 +20,18 @@ CERTAIN_FLOW_W = 500.0
 RIGHT_HZ = 1.5  # from a nominal frequency
 NOMINAL_HZ = (50.0, 60.0)
 LACKING = 3  # readings of 0 V while power flows, after which a meter has no voltage
-UNFILLED = tuple(  # values of unfilled registers of 16 and 32 bit, in all their scales
+UNFILLED = sorted(  # values of unfilled registers of 16 and 32 bit, in all their scales
     number / 10.0**scale
     for number in (32_767, 32_768, 65_535, 2_147_483_647, 2_147_483_648, 4_294_967_295)
     for scale in range(5)
 )
+ROUNDED = 1e-9  # relative: a value that passed through other formats
 
 
 def unfilled(value: float) -> bool:
     """Return whether a value is that of a register that has never been written."""
-    return any(math.isclose(value, one, rel_tol=1e-9) for one in UNFILLED)
+    place = bisect_left(UNFILLED, value * (1.0 - ROUNDED))
+    return place < len(UNFILLED) and math.isclose(value, UNFILLED[place], rel_tol=ROUNDED)
 
 
 def measured_frequency(hertz: float | None, nominal_hz: float) -> float | None:
