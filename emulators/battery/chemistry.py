@@ -40,7 +40,7 @@ class Curve:
 
     def integral(self, x: float) -> float:
         """Return the integral from the first point to `x`, which must be within the points."""
-        i = min(max(bisect_right(self.xs, x) - 1, 0), len(self._slopes) - 1)
+        i = bisect_right(self.xs, x, 1, len(self._slopes)) - 1
         d = x - self.xs[i]
         return self._areas[i] + (self.ys[i] + self._slopes[i] * d / 2) * d
 

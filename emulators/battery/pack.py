@@ -158,7 +158,7 @@ class Pack:
         spec = self.spec
         width = spec.usable_high - spec.usable_low
         ocv = spec.chemistry.ocv_v
-        low, high = (spec.usable_low + pct / 100 * width for pct in (low_pct, high_pct))
+        low, high = spec.usable_low + low_pct / 100 * width, spec.usable_low + high_pct / 100 * width
         return spec.series * self.capacity_ah * (ocv.integral(high) - ocv.integral(low))
 
     # Limits of the battery management

@@ -145,7 +145,12 @@ def stated_discharge_w(evse: Evse) -> float:
 
 def dead_band(evse: Evse) -> DeadBand:
     """Return the larger dead band of station and vehicle, for each direction."""
-    stated = [limits for limits in (evse.limits, evse.needs.limits if evse.needs else None) if limits is not None]
+    return _dead_band(evse.limits, evse.needs.limits if evse.needs else None)
+
+
+@lru_cache(maxsize=KEPT)
+def _dead_band(station: PowerLimits | None, vehicle: PowerLimits | None) -> DeadBand:
+    stated = [limits for limits in (station, vehicle) if limits is not None]
     return DeadBand(
         max((limits.min_discharge_w for limits in stated), default=0.0),
         max((limits.min_charge_w for limits in stated), default=0.0),

@@ -154,12 +154,15 @@ class MeterModel:
         """Return the base load, with the present power of the resources `besides`; None before the first reading."""
         if not self._extremes:
             return None
-        spans = [self.history.present(name) for name in besides]
-        low_w, high_w = sum(low for low, _ in spans), sum(high for _, high in spans)
+        low_w = high_w = 0.0
+        for name in besides:
+            span_w = self.history.present(name)
+            low_w, high_w = low_w + span_w[0], high_w + span_w[1]
+        before_w, last_w = self._extremes[0], self._extremes[-1]
         return BaseLoad(
             self._tracked_w + (low_w + high_w) / 2,
-            min(low for low, _ in self._extremes) + low_w,
-            max(high for _, high in self._extremes) + high_w,
+            min(before_w[0], last_w[0]) + low_w,
+            max(before_w[1], last_w[1]) + high_w,
         )
 
     def metered(

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gateway import garbage_collection
 from gateway.bench.measuring import Figures
 
 HOUR = 3600.0
@@ -109,6 +110,7 @@ async def _live(plan: Any, fast_forward: bool) -> Run:
     from emulators.runtime.clock import VirtualLoop
     from emulators.world import World
 
+    garbage_collection.settle()  # as `v2x sim` does
     began = time.process_time()
     world = World(plan, keep_transcript=False, fast_forward=fast_forward)
     async with world.running():

@@ -79,7 +79,9 @@ def sim(
 ) -> None:
     """Simulate a whole site. Exit status 0: all expectations of the scenario are met."""
     from emulators.world import LiveCommands, simulate
+    from gateway import garbage_collection
 
+    garbage_collection.settle()
     try:
         sockets = _sockets(_transports(transports, wires), broker, interface, tls)
         pace = parse_speed(speed or ("max" if sockets is None else "real"))

@@ -223,7 +223,9 @@ class EvseControlState:
     @property
     def counts(self) -> bool:
         """True where it takes power or may be taking some."""
-        return self.setpoint.sent_w is not None or self.evse.power_w is not None or self.effective_w != 0.0
+        if self.setpoint.sent_w is not None or self.evse.power_w is not None:
+            return True
+        return self.decision is not None and self.decision.power_w != 0.0
 
     def flowing_w(self, now: float) -> list[float]:
         """Return the way of the power that flows now: from what is measured over what was ordered since."""

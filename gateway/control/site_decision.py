@@ -29,8 +29,11 @@ class SharedLimits:
     high_w: float = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low_w", sum(low for low, _ in self.spans.values()))
-        object.__setattr__(self, "high_w", sum(high for _, high in self.spans.values()))
+        low_w = high_w = 0.0
+        for low, high in self.spans.values():
+            low_w, high_w = low_w + low, high_w + high
+        object.__setattr__(self, "low_w", low_w)
+        object.__setattr__(self, "high_w", high_w)
 
     def others(self, evse: str) -> tuple[float, float]:
         """Return (least, most) of all other EVSEs together."""

@@ -32,8 +32,8 @@ def plan_state(plan: Plan | None, reserve_pct: float) -> PlanState | None:
         made_at=plan.wall,
         start=plan.start,
         step_s=plan.step_s,
-        power_w=tuple(round(value) for value in plan.power_w),
-        grid_w=tuple(round(value) for value in plan.grid_w),
+        power_w=tuple(map(round, plan.power_w)),
+        grid_w=tuple(map(round, plan.grid_w)),
         reserve_pct=reserve_pct,
     )
 
