@@ -18,7 +18,6 @@ from protocols.iso15118 import app_protocol
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolRes
 from protocols.iso15118.iso20 import messages, orders, timers
 from protocols.iso15118.iso20.common import ChargingSession, ScheduleExchangeRes
-from protocols.iso15118.iso20.connection import Connection
 from protocols.iso15118.iso20.evcc_energy import (
     on_ac_parameters,
     on_cable_check,
@@ -52,6 +51,7 @@ from protocols.iso15118.iso20.events import (
 from protocols.iso15118.iso20.services import DC_SERVICES
 from protocols.iso15118.iso20.states import NEXT_STEPS, Step
 from protocols.iso15118.iso20.types import ResponseCode, V2GResponse
+from protocols.iso15118.session.connection import Connection
 from protocols.v2gtp import Frame, FramingError, PayloadType
 
 _REACTIONS: dict[str, Callable[[Any, EvSession, EvccContext], Reaction]] = {

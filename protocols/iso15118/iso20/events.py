@@ -6,16 +6,16 @@ Values in SI units, power and current signed (+ into the vehicle). `at` is engin
 from __future__ import annotations
 
 from dataclasses import field
+from enum import StrEnum
 
 from protocols.frozen import frozen
-from protocols.iso15118.iso20.common import ChargeProgress, ChargingSession
+from protocols.iso15118.iso20.common import ChargeProgress
 from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.loop import CarReport, StationReport
 from protocols.iso15118.iso20.prices import PriceLevels, Prices
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, MobilityNeedsMode
 from protocols.iso15118.iso20.setpoint import EnergyRequests, Target
-from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
 
 
@@ -46,7 +46,7 @@ class AuthorizationRequested:
 
 @frozen
 class Authorized:
-    code: ResponseCode
+    code: StrEnum  # response code of the generation
 
 
 @frozen
@@ -199,6 +199,7 @@ class Paused:
     evccid: str
     choice: Choice | None
     binding: bytes | None = None
+    namespace: str = ""  # of the protocol; empty: not stored
 
 
 @frozen
@@ -212,9 +213,9 @@ class SessionEnded:
 
     reason: str
     ok: bool
-    kind: ChargingSession | None = None
-    code: ResponseCode | None = None
-    state: State | None = None
+    kind: StrEnum | None = None  # ChargingSession of the generation
+    code: StrEnum | None = None  # its response code
+    state: StrEnum | None = None
     termination_code: str | None = None
     explanation: str | None = None
 

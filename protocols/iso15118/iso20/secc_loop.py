@@ -342,7 +342,9 @@ def answer_session_stop(request: SessionStopReq, session: Session, context: Requ
         if not (context.settings.pause and (after_loop or session.pause_offered)):
             raise Refusal(ResponseCode.FAILED_PauseNotAllowed, "the session cannot be paused now")
         binding = session_binding(session.session_id, context.vehicle_certificate)
-        events = (SessionPaused(Paused(session.session_id, session.evccid, session.choice, binding)),)
+        events = (
+            SessionPaused(Paused(session.session_id, session.evccid, session.choice, binding, session.namespace)),
+        )
     ended = SessionEnded(
         reason="paused by the car" if kind is ChargingSession.Pause else "ended by the car",
         ok=True,

@@ -60,6 +60,7 @@ def answer_session_setup(request: SessionSetupReq, session: Session, context: Re
         kept is not None
         and kept.choice is not None
         and kept.evccid == request.EVCCID
+        and kept.namespace in ("", session.namespace)
         and (hmac.compare_digest(kept.binding, binding) if kept.binding and binding else kept.binding is binding)
         and _fits(session.namespace, kept.choice)
     )
