@@ -15,7 +15,6 @@ from typing import Any
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.iso15118 import app_protocol
-from protocols.iso15118.app_protocol_messages import supportedAppProtocolRes
 from protocols.iso15118.iso20 import messages, orders, timers
 from protocols.iso15118.iso20.common import ChargingSession, ScheduleExchangeRes
 from protocols.iso15118.iso20.evcc_energy import (
@@ -31,7 +30,7 @@ from protocols.iso15118.iso20.evcc_energy import (
 )
 from protocols.iso15118.iso20.evcc_loop import on_ac_loop, on_dc_loop, on_session_stop, on_welding_detection
 from protocols.iso15118.iso20.evcc_requests import build, metering_confirmation, planned_power
-from protocols.iso15118.iso20.evcc_session import EndConnection, EvccContext, EvccSettings, EvSession, Reaction
+from protocols.iso15118.iso20.evcc_session import EvccContext, EvccSettings, EvSession, Reaction
 from protocols.iso15118.iso20.evcc_setup import (
     on_authorization,
     on_authorization_setup,
@@ -45,14 +44,12 @@ from protocols.iso15118.iso20.events import (
     Event,
     FrameIgnored,
     MeterConfirmed,
-    ProtocolAgreed,
-    SessionEnded,
 )
 from protocols.iso15118.iso20.services import DC_SERVICES
 from protocols.iso15118.iso20.states import NEXT_STEPS, Step
-from protocols.iso15118.iso20.types import ResponseCode, V2GResponse
-from protocols.iso15118.session.connection import Connection
-from protocols.v2gtp import Frame, FramingError, PayloadType
+from protocols.iso15118.iso20.types import V2GResponse
+from protocols.iso15118.session.evcc_engine import EndConnection, EvccEngine
+from protocols.v2gtp import Frame, PayloadType
 
 _REACTIONS: dict[str, Callable[[Any, EvSession, EvccContext], Reaction]] = {
     "SessionSetupRes": on_session_setup,
@@ -89,7 +86,7 @@ _LEAVING = frozenset({Step.POWER_STOP, Step.WELDING_DETECTION, Step.SESSION_STOP
 _TOO_EARLY = frozenset({Step.APP_PROTOCOL, Step.SESSION_SETUP})
 
 
-class Evcc(Connection):
+class Evcc(EvccEngine):
     """EVCC of one connection. `epoch` is the Unix time (UTC) at engine time 0; `car` is the present state of the EV."""
 
     def __init__(self, settings: EvccSettings, car: orders.CarState, now: float, *, epoch: float = 0.0) -> None:
@@ -97,44 +94,20 @@ class Evcc(Connection):
             raise LocalProtocolError("at least one service is required")
         if settings.loop_interval > timers.REQUEST_WITHIN_LOOP:
             raise LocalProtocolError(f"the loop interval must not exceed {timers.REQUEST_WITHIN_LOOP} s")
-        super().__init__(settings.trace)
+        super().__init__(
+            now, trace=settings.trace, setup=timers.COMMUNICATION_SETUP, timeout_factor=settings.timeout_factor
+        )
         self.settings = settings
         self.car = car
         self.step = Step.APP_PROTOCOL
         self.session = EvSession()
         self._epoch = epoch
-        self._due: float | None = now  # time of the next request; None while a response is pending
-        self._answer_by: float | None = None
-        self._awaited = ""
-        self._setup_by: float | None = now + timers.COMMUNICATION_SETUP
-        self._phase_by: float | None = None
         self._stream_due: float | None = None
         self._stream_by: float | None = None
         self._parallel_request = "ScheduleExchangeReq"  # last request parallel to the loop
         self.ordered_step: Step | None = None  # a step ordered by the host, taken in the next loop
 
     # the engine contract
-
-    def receive(self, data: bytes, now: float) -> list[Event]:
-        """Process bytes from the SECC; b"" is the end of the stream."""
-        if self.ended:
-            return self._take_events()
-        if not data:
-            self._end("the charger closed the connection")
-            return self._take_events()
-        try:
-            frames = self._framer.feed(data)
-        except FramingError as error:
-            self._end(str(error))
-            return self._take_events()
-        for received in frames:
-            if self.step is Step.ENDED:
-                break
-            try:
-                self._take(received, now)
-            except EndConnection as reason:
-                self._end(str(reason))
-        return self._take_events()
 
     def command(self, order: orders.EvccOrder, now: float) -> None:
         """Execute an order of the host; see `orders.py`. Raises LocalProtocolError if it does not fit the state."""
@@ -164,36 +137,22 @@ class Evcc(Connection):
 
     def expire(self, now: float) -> list[Event]:
         """Process the passage of time: send due requests, or end the session on a time-out."""
-        if self.ended:
-            return self._take_events()
-        if self._answer_by is not None and now >= self._answer_by:
-            self._end(f"no response to {self._awaited} in time")
-        elif self._stream_by is not None and now >= self._stream_by:
+        if not self.ended and self._stream_by is not None and now >= self._stream_by:
             self._end("no response parallel to the charge loop in time")
-        elif self._setup_by is not None and now >= self._setup_by:
-            self._end("no session was set up in time")
-        if self.step is Step.ENDED:
-            return self._take_events()
-        if self._phase_by is not None and now >= self._phase_by and self._due is not None:
-            self.session = terminate(self.session, "timeout", f"the charger exceeded the time limit: {self.step.value}")
-            self._go(self._divert(self.step), now)
-        if self._due is not None and now >= self._due:
-            self._send_request(now)
+        reported = super().expire(now)
         if self._stream_due is not None and now >= self._stream_due and not self.ended:
             self._send_parallel(now)
-        return self._take_events()
+            reported += self._take_events()
+        return reported
 
     def deadline(self) -> float | None:
-        if self.ended:
-            return None
-        times = [
-            when
-            for when in (self._due, self._answer_by, self._setup_by, self._stream_due, self._stream_by)
-            if when is not None
-        ]
-        if self._phase_by is not None and self._due is not None:
-            times.append(self._phase_by)
-        return min(times) if times else None
+        """Return the time of the next `expire`."""
+        times = (super().deadline(), self._stream_due, self._stream_by)
+        return None if self.ended else min((one for one in times if one is not None), default=None)
+
+    def _phase_expired(self, now: float) -> None:
+        self.session = terminate(self.session, "timeout", f"the charger exceeded the time limit: {self.step.value}")
+        self._go(self._divert(self.step), now)
 
     def planned_power(self, now: float) -> float:
         """Return the signed W of the EV's own profile in scheduled control; 0 in dynamic control."""
@@ -201,15 +160,6 @@ class Evcc(Connection):
         if choice is None or choice.is_dynamic or not self.session.power_on or self.session.standby:
             return 0.0
         return planned_power(self.session, self._context(now))
-
-    @property
-    def next_request(self) -> float | None:
-        """Time of the next request; None while a response is pending."""
-        return self._due
-
-    def move_request(self, to: float) -> None:
-        """Move the next request to another time."""
-        self._due = to
 
     # requests
 
@@ -225,16 +175,6 @@ class Evcc(Connection):
         )
 
     def _send_request(self, now: float) -> None:
-        self._due = None
-        if self.step is Step.APP_PROTOCOL:
-            offer = app_protocol.request(self._protocols())
-            self.session = replace(self.session, offered_protocols=offer)
-            self._send(app_protocol.encode(offer), offer)
-            self._awaited, self._answer_by = (
-                "supportedAppProtocolReq",
-                now + app_protocol.ANSWER_TIMEOUT * self.settings.timeout_factor,
-            )
-            return
         self.step = self._divert(self.step)
         if self.step is Step.POWER_START:
             self.session = replace(self.session, starts=self.car.ready)
@@ -269,10 +209,7 @@ class Evcc(Connection):
 
     # responses
 
-    def _take(self, received: Frame, now: float) -> None:
-        if self.step is Step.APP_PROTOCOL:
-            self._take_handshake(received, now)
-            return
+    def _take_message(self, received: Frame, now: float) -> None:
         try:
             message = messages.decode(received)
         except RemoteProtocolError as error:
@@ -300,23 +237,7 @@ class Evcc(Connection):
         react = _POWER_REACTIONS[self.step] if self.step in _POWER_REACTIONS else _REACTIONS[name]
         self._follow(react(message, self.session, self._context(now)), now)
 
-    def _take_handshake(self, received: Frame, now: float) -> None:
-        if received.payload_type != PayloadType.SUPPORTED_APP_PROTOCOL or not received.well_formed:
-            self._events.append(FrameIgnored(received.payload_type, len(received.payload)))
-            return
-        offered = self.session.offered_protocols
-        try:
-            response = app_protocol.decode(received.payload)
-            if offered is None or not isinstance(response, supportedAppProtocolRes):
-                raise EndConnection("the charger sent an unexpected handshake message")
-            agreement = app_protocol.agreed(offered, response)
-        except RemoteProtocolError as error:
-            raise EndConnection(f"the handshake failed: {error}") from error
-        if agreement is None:
-            raise EndConnection("car and charger have no protocol in common")
-        self._answer_by = None
-        self._received(response, received.payload)
-        self._events.append(ProtocolAgreed(agreement.protocol.namespace, agreement.minor_deviation))
+    def _begin(self, agreement: app_protocol.Agreement, now: float) -> None:
         self.session = replace(self.session, namespace=agreement.protocol.namespace)
         self._go(Step.SESSION_SETUP, now)
 
@@ -390,9 +311,5 @@ class Evcc(Connection):
             )
         self.ordered_step = step
 
-    def _end(self, reason: str, code: ResponseCode | None = None) -> None:
-        """End the connection without another message."""
-        if not self.ended:
-            self.ended = True
-            self.step = Step.ENDED
-            self._events.append(SessionEnded(reason=reason, ok=False, code=code))
+    def _finish(self) -> None:
+        self.step = Step.ENDED

@@ -17,7 +17,7 @@ from protocols.iso15118.iso20.dc import (
     DC_PreChargeRes,
 )
 from protocols.iso15118.iso20.evcc_requests import profile
-from protocols.iso15118.iso20.evcc_session import EndConnection, EvccContext, EvSession, Reaction
+from protocols.iso15118.iso20.evcc_session import EvccContext, EvSession, Reaction
 from protocols.iso15118.iso20.evcc_setup import terminate
 from protocols.iso15118.iso20.events import (
     Event,
@@ -37,6 +37,7 @@ from protocols.iso15118.iso20.rational import number
 from protocols.iso15118.iso20.schedules import read_offer
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import Processing, ResponseCode
+from protocols.iso15118.session.evcc_engine import EndConnection
 
 
 def on_dc_parameters(response: DC_ChargeParameterDiscoveryRes, session: EvSession, context: EvccContext) -> Reaction:

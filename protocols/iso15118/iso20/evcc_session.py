@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from protocols.frozen import frozen
-from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20.common import MeteringConfirmationReq, SignedMeteringData
 from protocols.iso15118.iso20.events import Event, Paused
 from protocols.iso15118.iso20.limits import NOTHING, Limits
@@ -58,7 +57,6 @@ class EvSession:
 
     session_id: bytes = NO_SESSION
     namespace: str = ""
-    offered_protocols: supportedAppProtocolReq | None = None
     resumed: bool = False
     evse_id: str = ""
     candidates: tuple[ServiceId, ...] = ()  # not examined yet, best first
@@ -111,7 +109,3 @@ class Reaction:
     session: EvSession
     events: tuple[Event, ...] = ()
     poll: bool = False
-
-
-class EndConnection(Exception):
-    """The EVCC ends the connection: the response breaks a rule or is fatal."""

@@ -17,13 +17,14 @@ from protocols.iso15118.iso20.common import (
     ServiceSelectionRes,
     SessionSetupRes,
 )
-from protocols.iso15118.iso20.evcc_session import EndConnection, EvccContext, EvSession, Reaction
+from protocols.iso15118.iso20.evcc_session import EvccContext, EvSession, Reaction
 from protocols.iso15118.iso20.events import Authorized, ServiceAgreed, SessionOpened
 from protocols.iso15118.iso20.messages import NO_SESSION
 from protocols.iso15118.iso20.orders import Stop
 from protocols.iso15118.iso20.services import Choice, Parameters, ServiceId, choose, from_message
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import Processing, ResponseCode
+from protocols.iso15118.session.evcc_engine import EndConnection
 
 
 def terminate(session: EvSession, code: str, explanation: str) -> EvSession:
