@@ -39,6 +39,8 @@ class Protocol:
 
 ISO20_AC = Protocol(NAMESPACE_AC, 1, 0)
 ISO20_DC = Protocol(NAMESPACE_DC, 1, 0)
+ISO2 = Protocol(NAMESPACE_ISO2, 2, 0)
+DIN = Protocol(NAMESPACE_DIN, 2, 0)
 
 
 @frozen

@@ -30,14 +30,13 @@ from protocols.iso15118.iso20.orders import Stop
 from protocols.iso15118.iso20.rational import number
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import EVSENotification, EVSEStatus, ResponseCode
+from protocols.iso15118.session.guard import permitted_current
 
 _STOPS = {
     EVSENotification.Terminate: ChargingSession.Terminate,
     EVSENotification.Pause: ChargingSession.Pause,
     EVSENotification.ServiceRenegotiation: ChargingSession.ServiceRenegotiation,
 }
-SLACK_A = 2.0  # tolerated measuring error
-SLACK = 1.05
 
 
 def on_dc_loop(response: DC_ChargeLoopRes, session: EvSession, context: EvccContext) -> Reaction:
@@ -89,9 +88,7 @@ def _guard(report: StationReport, session: EvSession, context: EvccContext) -> E
     """Terminate when the current has been outside the EV's limits for longer than the settings allow."""
     current = report.present_current_a or 0.0
     limits = context.car.limits if session.agreed.is_bpt else context.car.limits.charge_only()
-    voltage = max(context.car.voltage_v, 1.0)
-    high = min(limits.max_charge_a, limits.max_charge_w / voltage) * SLACK + SLACK_A
-    low = -(min(limits.max_discharge_a, limits.max_discharge_w / voltage) * SLACK + SLACK_A)
+    low, high = permitted_current(limits, context.car.voltage_v)
     if low <= current <= high:
         return session if session.outside_since is None else replace(session, outside_since=None)
     if session.outside_since is None:

@@ -165,7 +165,7 @@ class Renegotiated:
     """Schedules were exchanged again and the EV's new profile is in force."""
 
     profile: Profile | None
-    code: ResponseCode = ResponseCode.OK
+    code: StrEnum = ResponseCode.OK
 
 
 @frozen
@@ -178,7 +178,15 @@ class Warned:
     """A response carried a WARNING; the sequence does not advance."""
 
     message: str
-    code: ResponseCode
+    code: StrEnum
+
+
+@frozen
+class SetpointRefused:
+    """SECC: a set-point that the protocol of the session cannot carry; it counts as 0 W."""
+
+    power_w: float
+    reason: str
 
 
 @frozen
@@ -266,6 +274,7 @@ Event = (
     | Renegotiated
     | MeterConfirmed
     | Warned
+    | SetpointRefused
     | WeldingChecked
     | ServicesReopened
     | SessionPaused

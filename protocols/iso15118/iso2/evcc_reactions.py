@@ -1,0 +1,289 @@
+"""The EVCC's reactions to responses of ISO 15118-2 and DIN 70121, as pure functions of response, session and context.
+
+Limits of a response count when it is Finished and the charger is not NotReady with 0 A (chargers in the field answer
+so). A charger stops the EV by the notification StopCharging (ISO 15118-2) or by the status code. Source: V2G2-735,
+845, 854; notifications and status codes of both generations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from protocols.iso15118.iso2.dialect import PHASES
+from protocols.iso15118.iso2.evcc_session import EvccContext, EvSession, Reaction
+from protocols.iso15118.iso2.secc_session import charging
+from protocols.iso15118.iso2.states import Step
+from protocols.iso15118.iso2.values import number, optional
+from protocols.iso15118.iso20.common import ChargingSession
+from protocols.iso15118.iso20.events import (
+    Authorized,
+    ChargeLoopAnswered,
+    Event,
+    LimitsStated,
+    Notified,
+    Paused,
+    PowerStarted,
+    PowerStopped,
+    Renegotiated,
+    ServiceAgreed,
+    SessionEnded,
+    SessionOpened,
+    SessionPaused,
+    VoltageMatched,
+    WeldingChecked,
+)
+from protocols.iso15118.iso20.limits import Limits
+from protocols.iso15118.iso20.loop import Meter, StationReport
+from protocols.iso15118.iso20.orders import Stop
+from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
+from protocols.iso15118.session.evcc_engine import EndConnection
+from protocols.iso15118.session.guard import permitted_current
+
+STOPPING_CODES = frozenset(
+    {"EVSE_Shutdown", "EVSE_UtilityInterruptEvent", "EVSE_EmergencyShutdown", "EVSE_Malfunction"}
+)
+UNSAFE_ISOLATION = ("Fault", "No_IMD")
+
+
+def terminate(session: EvSession, code: str | None, explanation: str) -> EvSession:
+    """Return the session with a request to stop, unless it already has one."""
+    if session.stop is not None:
+        return session
+    return replace(session, stop=Stop(ChargingSession.Terminate, code, explanation))
+
+
+def on_session_setup(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    session_id, resume = context.session_id, context.settings.resume
+    if not any(session_id):
+        raise EndConnection("the charger assigned no session id")
+    resumed = response.ResponseCode == "OK_OldSessionJoined"
+    if resumed and (resume is None or session_id != resume.session_id):
+        raise EndConnection("the charger joined another session")
+    evse_id = response.EVSEID if isinstance(response.EVSEID, str) else response.EVSEID.hex().upper()
+    opened = SessionOpened(session_id, context.settings.evccid.hex().upper(), evse_id, resumed)
+    session = replace(session, session_id=session_id, resumed=resumed, evse_id=evse_id)
+    return Reaction(Step.SERVICE_DISCOVERY, session, (opened,))
+
+
+def on_service_discovery(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    external, offered = context.dialect.read_services(response)
+    if not external:
+        refused = terminate(session, "no authorization", "the charger offers no external payment")
+        return Reaction(Step.SESSION_STOP, refused)
+    mode = next((one for one in context.settings.modes if one in offered), None)
+    if mode is None:
+        return Reaction(Step.SESSION_STOP, terminate(session, "no service", "the charger offers no usable service"))
+    return Reaction(Step.PAYMENT_SELECTION, replace(session, mode=mode, choice=charging(mode not in PHASES)))
+
+
+def on_selection(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    return Reaction(Step.AUTHORIZATION, session, (ServiceAgreed(session.agreed),))
+
+
+def on_authorization(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    processing = str(response.EVSEProcessing)
+    if processing != "Finished":
+        waits = processing == "Ongoing_WaitingForCustomerInteraction"
+        return Reaction(Step.AUTHORIZATION, replace(session, waits_for_customer=waits), poll=True)
+    session = replace(session, waits_for_customer=False)
+    return Reaction(Step.CHARGE_PARAMETERS, session, (Authorized(response.ResponseCode),))
+
+
+def on_charge_parameters(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    stated, finished = response.EVSEChargeParameter, response.EVSEProcessing == "Finished"
+    dc = session.agreed.is_dc
+    if dc is not hasattr(stated, "DC_EVSEStatus"):
+        raise EndConnection("the charger's parameters do not fit the requested mode")
+    status = stated.DC_EVSEStatus if dc else stated.AC_EVSEStatus
+    limits, nominal = _dc_limits(stated) if dc else _ac_limits(stated, session)
+    not_ready = dc and status.EVSEStatusCode == "EVSE_NotReady" and limits.max_charge_a <= 0
+    stopped = status.EVSENotification == "StopCharging" or (dc and str(status.EVSEStatusCode) in STOPPING_CODES)
+    if finished and stopped:
+        return Reaction(Step.SESSION_STOP, terminate(session, None, "the charger has no energy"))
+    if not finished or not_ready:
+        return Reaction(Step.CHARGE_PARAMETERS, session, poll=True)
+    voltage = context.car.voltage_v
+    if dc and not limits.min_voltage_v <= voltage <= limits.max_voltage_v:
+        wrong = terminate(
+            session, "wrong voltage", f"the battery voltage of {voltage:.0f} V is outside the EVSE's range"
+        )
+        return Reaction(Step.SESSION_STOP, wrong)
+    schedules = context.dialect.read_schedules(response)
+    if not schedules:
+        raise EndConnection("the charger sent no schedule")
+    tuple_id, power_w = schedules[0]
+    session = replace(
+        session, evse_limits=limits, nominal_voltage_v=nominal, tuple_id=tuple_id, schedule_w=None if dc else power_w
+    )
+    event = LimitsStated(choice=session.agreed, ev=context.car.limits, evse=limits)
+    return Reaction(Step.CABLE_CHECK if dc else Step.POWER_START, session, (event,))
+
+
+def _dc_limits(stated: Any) -> tuple[Limits, float]:
+    amps, volts = number(stated.EVSEMaximumCurrentLimit), number(stated.EVSEMaximumVoltageLimit)
+    limits = Limits(
+        max_charge_a=amps,
+        max_charge_w=optional(stated.EVSEMaximumPowerLimit, amps * volts),
+        max_voltage_v=volts,
+        min_voltage_v=number(stated.EVSEMinimumVoltageLimit),
+        max_discharge_a=0.0,
+    )
+    return limits, 0.0
+
+
+def _ac_limits(stated: Any, session: EvSession) -> tuple[Limits, float]:
+    volts, phases = number(stated.EVSENominalVoltage), PHASES[session.mode]
+    return Limits(max_charge_w=number(stated.EVSEMaxCurrent) * volts * phases, phases=phases), volts
+
+
+def on_cable_check(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    """React to the insulation test: Fault and No_IMD end the session, Warning does not."""
+    status = response.DC_EVSEStatus
+    if response.EVSEProcessing != "Finished":
+        return Reaction(Step.CABLE_CHECK, session, poll=True)
+    if str(status.EVSEIsolationStatus) in UNSAFE_ISOLATION or str(status.EVSEStatusCode) in STOPPING_CODES:
+        return Reaction(Step.SESSION_STOP, terminate(session, "insulation", "the insulation test failed"))
+    return Reaction(Step.PRE_CHARGE, session)
+
+
+def on_pre_charge(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    """React to the output voltage; only on equal voltage the host may close the contactor (`VoltageMatched`)."""
+    voltage = number(response.EVSEPresentVoltage)
+    if str(response.DC_EVSEStatus.EVSEStatusCode) in STOPPING_CODES:
+        return Reaction(Step.SESSION_STOP, terminate(session, None, "requested by the charger"))
+    if abs(voltage - context.car.voltage_v) > context.settings.pre_charge_tolerance_v:
+        return Reaction(Step.PRE_CHARGE, session, poll=True)
+    return Reaction(Step.POWER_START, session, (VoltageMatched(voltage),))
+
+
+def on_power_start(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    events: list[Event] = [Renegotiated(None, response.ResponseCode)] if session.renegotiating else []
+    events.append(PowerStarted(again=session.power_on))
+    session = replace(session, power_on=True, started=True, renegotiating=False)
+    return _notified(response.EVSEStatus, session, context, events, poll=False)
+
+
+def on_current_demand(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    known, current = session.evse_limits, number(response.EVSEPresentCurrent)
+    limits = replace(
+        known,
+        max_charge_a=optional(response.EVSEMaximumCurrentLimit, known.max_charge_a),
+        max_charge_w=optional(response.EVSEMaximumPowerLimit, known.max_charge_w),
+        max_voltage_v=optional(response.EVSEMaximumVoltageLimit, known.max_voltage_v),
+    )
+    report = StationReport(
+        limits=limits,
+        present_current_a=current,
+        present_voltage_v=number(response.EVSEPresentVoltage),
+        power_limited=response.EVSEPowerLimitAchieved,
+        current_limited=response.EVSECurrentLimitAchieved,
+        voltage_limited=response.EVSEVoltageLimitAchieved,
+        meter=_meter(getattr(response, "MeterInfo", None)),
+    )
+    return _on_loop(response.DC_EVSEStatus, report, _guarded(current, session, context), context)
+
+
+def on_charging_status(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    limits = session.evse_limits
+    if response.EVSEMaxCurrent is not None:
+        power_w = number(response.EVSEMaxCurrent) * session.nominal_voltage_v * PHASES[session.mode]
+        limits = replace(limits, max_charge_w=max(0.0, power_w))
+    report = StationReport(limits=limits, target_power_w=limits.max_charge_w, meter=_meter(response.MeterInfo))
+    if response.AC_EVSEStatus.RCD:
+        session = terminate(session, "residual current", "the charger's residual current device tripped")
+    return _on_loop(response.AC_EVSEStatus, report, session, context)
+
+
+def _meter(info: Any) -> Meter | None:
+    return None if info is None else Meter(meter_id=info.MeterID, charged_wh=float(info.MeterReading or 0))
+
+
+def _on_loop(status: Any, report: StationReport, session: EvSession, context: EvccContext) -> Reaction:
+    session = replace(session, station=report, evse_limits=report.limits, loops=session.loops + 1)
+    return _notified(status, session, context, [ChargeLoopAnswered(station=report, code=ResponseCode.OK)], poll=True)
+
+
+def _notified(status: Any, session: EvSession, context: EvccContext, events: list[Event], *, poll: bool) -> Reaction:
+    """React to notification and status code of PowerDelivery and the loop."""
+    code = str(getattr(status, "EVSEStatusCode", "EVSE_Ready"))
+    notification = str(status.EVSENotification)
+    step = Step.CHARGE_LOOP
+    if notification == "StopCharging" or code in STOPPING_CODES:
+        events.append(Notified(EVSENotification.Terminate, status.NotificationMaxDelay))
+        if EVSENotification.Terminate not in context.settings.ignores:
+            session = terminate(session, None, f"requested by the charger: {notification}, {code}")
+    elif notification == "ReNegotiation" and not context.dialect.is_din:
+        events.append(Notified(EVSENotification.ScheduleRenegotiation, status.NotificationMaxDelay))
+        if poll and EVSENotification.ScheduleRenegotiation not in context.settings.ignores:
+            step, poll = Step.RENEGOTIATION, False
+    return Reaction(step, session, tuple(events), poll=poll)
+
+
+def _guarded(current_a: float, session: EvSession, context: EvccContext) -> EvSession:
+    """Terminate when the current has been outside the EV's limits for longer than the settings allow."""
+    low, high = permitted_current(context.car.limits.charge_only(), context.car.voltage_v)
+    if low <= current_a <= high:
+        return session if session.outside_since is None else replace(session, outside_since=None)
+    if session.outside_since is None:
+        return replace(session, outside_since=context.now)
+    if context.now - session.outside_since < context.settings.guard_s:
+        return session
+    return terminate(session, "current outside limits", f"{current_a:.1f} A, the EV permits {low:.1f} to {high:.1f} A")
+
+
+def on_renegotiation(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    dc = session.agreed.is_dc
+    session = replace(session, renegotiating=True, power_on=session.power_on and not dc)
+    return Reaction(Step.CHARGE_PARAMETERS, session, (PowerStopped(),) if dc else ())
+
+
+def on_power_stop(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    welding = session.agreed.is_dc and context.settings.welding_polls > 0
+    stopped = replace(session, power_on=False, pause_offered=session.loops > 0, welding_done=0)
+    return Reaction(Step.WELDING_DETECTION if welding else Step.SESSION_STOP, stopped, (PowerStopped(),))
+
+
+def on_welding_detection(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    voltage = number(response.EVSEPresentVoltage)
+    session = replace(session, welding_done=session.welding_done + 1)
+    if voltage >= context.settings.safe_voltage_v and session.welding_done < context.settings.welding_polls:
+        return Reaction(Step.WELDING_DETECTION, session, poll=True)
+    return Reaction(Step.SESSION_STOP, session, (WeldingChecked(voltage),))
+
+
+def on_session_stop(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+    stop = session.stop or Stop()
+    events: list[Event] = []
+    paused = stop.kind is ChargingSession.Pause
+    if paused:
+        evccid = context.settings.evccid.hex().upper()
+        kept = Paused(session.session_id, evccid, session.choice, None, session.namespace)
+        events.append(SessionPaused(kept))
+    events.append(
+        SessionEnded(
+            reason=stop.explanation or ("paused" if paused else "ended"),
+            ok=stop.code is None,
+            kind=stop.kind,
+            termination_code=stop.code,
+            explanation=stop.explanation,
+        )
+    )
+    return Reaction(Step.ENDED, session, tuple(events))
+
+
+REACTIONS: dict[Step, Callable[[Any, EvSession, EvccContext], Reaction]] = {
+    Step.SESSION_SETUP: on_session_setup,
+    Step.SERVICE_DISCOVERY: on_service_discovery,
+    Step.PAYMENT_SELECTION: on_selection,
+    Step.AUTHORIZATION: on_authorization,
+    Step.CHARGE_PARAMETERS: on_charge_parameters,
+    Step.CABLE_CHECK: on_cable_check,
+    Step.PRE_CHARGE: on_pre_charge,
+    Step.POWER_START: on_power_start,
+    Step.RENEGOTIATION: on_renegotiation,
+    Step.POWER_STOP: on_power_stop,
+    Step.WELDING_DETECTION: on_welding_detection,
+    Step.SESSION_STOP: on_session_stop,
+}

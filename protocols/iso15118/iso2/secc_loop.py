@@ -1,0 +1,236 @@
+"""The SECC's responses around the charge loop, as pure functions, for ISO 15118-2 and DIN 70121.
+
+The EV requests a current, the charger limits it. There is no discharge: every range ends at 0 W, whatever is ordered
+or requested. Source: V2G2-224, 225, 478, 479, 480, 691, 812; V2G-DC-399, 400, 401. A profile outside the schedule is
+reported, and refused without the tolerance. Receipts belong to contracts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from protocols.iso15118.iso2.dialect import PHASES, Delivery
+from protocols.iso15118.iso2.secc_energy import NO_ERRORS, phase_current
+from protocols.iso15118.iso2.secc_session import Answer, Refusal, RequestContext, Session
+from protocols.iso15118.iso2.states import State
+from protocols.iso15118.iso2.tolerances import Tolerance
+from protocols.iso15118.iso2.values import number, optional
+from protocols.iso15118.iso20.events import (
+    ChargeLoopRequested,
+    Event,
+    Paused,
+    PowerStarted,
+    PowerStopped,
+    Renegotiated,
+    SessionEnded,
+    SessionPaused,
+    Warned,
+    WeldingChecked,
+)
+from protocols.iso15118.iso20.limits import Limits, PowerRange, allowed
+from protocols.iso15118.iso20.loop import CarReport, Display
+from protocols.iso15118.iso20.schedules import SLACK_W, ScheduleOffer
+from protocols.iso15118.iso20.secc_session import Fault
+from protocols.iso15118.iso20.setpoint import Target, decide
+from protocols.iso15118.iso20.types import EVSENotification
+
+_LEAVING = frozenset({EVSENotification.Terminate, EVSENotification.Pause, EVSENotification.ServiceRenegotiation})
+_RENEGOTIATING = frozenset({EVSENotification.ScheduleRenegotiation})
+
+
+# --------------------------------------------------------------------------------------------------- power delivery
+
+
+def answer_power_delivery(request: Any, session: Session, context: RequestContext) -> Answer:
+    delivery = context.dialect.read_delivery(request)
+    return _PROGRESS[delivery.progress](delivery, session, context)
+
+
+def _start(delivery: Delivery, session: Session, context: RequestContext) -> Answer:
+    if context.state is not State.POWER_DELIVERY:
+        raise Refusal("FAILED", f"power cannot start in state {context.state.value!r}")
+    offer = _tuple(delivery, session)
+    events: list[Event] = []
+    fault = profile_fault(delivery, offer, context.wall_s)
+    if fault is not None:
+        if not context.tolerates(Tolerance.PROFILE_OUTSIDE_SCHEDULE):
+            raise Refusal("FAILED_ChargingProfileInvalid", fault)
+        events.append(Warned("PowerDeliveryReq", context.dialect.code("FAILED_ChargingProfileInvalid")))
+    if Fault.CONTACTOR in context.evse.faults and not session.agreed.is_dc:
+        raise Refusal("FAILED_ContactorError", "contactor fault")
+    if context.evse.faults or context.evse.notification in _LEAVING:
+        raise Refusal("FAILED_PowerDeliveryNotApplied", "the charger is not ready")
+    if session.renegotiating:
+        events.append(Renegotiated(None, context.ok))
+    events.append(PowerStarted(again=session.power_on))
+    started = replace(session, tuple_id=offer.tuple_id, power_on=True, renegotiating=False)
+    return _delivered(context, State.LOOP_START, started, tuple(events), _RENEGOTIATING)
+
+
+def _stop(delivery: Delivery, session: Session, context: RequestContext) -> Answer:
+    if not context.tolerates(Tolerance.UNKNOWN_TUPLE_AT_STOP):
+        _tuple(delivery, session)
+    stopped = replace(session, power_on=False)
+    return _delivered(context, State.STOPPED, stopped, (PowerStopped(),), _LEAVING)
+
+
+def _renegotiate(delivery: Delivery, session: Session, context: RequestContext) -> Answer:
+    """Return to charge parameter discovery; with DC the output is switched off meanwhile (V2G2-813)."""
+    if context.state is not State.CHARGE_LOOP:
+        raise Refusal("FAILED", "renegotiation requires a charge loop")
+    dc = session.agreed.is_dc
+    again = replace(
+        session,
+        renegotiating=True,
+        power_on=session.power_on and not dc,
+        requested=session.requested - {"schedules", "cable"},
+    )
+    return _delivered(context, State.CHARGE_PARAMETERS, again, (PowerStopped(),) if dc else (), _RENEGOTIATING)
+
+
+_PROGRESS = {"Start": _start, "Stop": _stop, "Renegotiate": _renegotiate}
+
+
+def _delivered(
+    context: RequestContext,
+    state: State,
+    session: Session,
+    events: tuple[Event, ...],
+    reacted_to: frozenset[EVSENotification],
+) -> Answer:
+    status = context.status(session, reacted=context.evse.notification in reacted_to)
+    response = context.dialect.request("PowerDeliveryRes", ResponseCode=context.ok, EVSEStatus=status)
+    return Answer(response, state, session, events, reacted_to)
+
+
+def _tuple(delivery: Delivery, session: Session) -> ScheduleOffer:
+    """Return the selected schedule; the first one where DIN names none. Raises Refusal."""
+    if delivery.tuple_id is None and session.schedules:
+        return session.schedules[0]
+    for one in session.schedules:
+        if one.tuple_id == delivery.tuple_id:
+            return one
+    raise Refusal("FAILED_TariffSelectionInvalid", f"schedule {delivery.tuple_id} was not offered")
+
+
+def profile_fault(delivery: Delivery, offer: ScheduleOffer, wall_s: float) -> str | None:
+    """Return why the charging profile violates the schedule, or None. Starts are offsets from now, ascending."""
+    starts = [start for start, _ in delivery.profile]
+    if starts != sorted(set(starts)):
+        return "the entries of the charging profile do not ascend"
+    for start, power_w in delivery.profile:
+        if power_w < 0:
+            return "the charging profile has a negative power"
+        if power_w > offer.range_at(wall_s + start).high_w + SLACK_W:
+            return f"the charging profile exceeds the schedule after {start} s"
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------ charge loop
+
+
+def answer_current_demand(request: Any, session: Session, context: RequestContext) -> Answer:
+    """Follow the requested current within the limits of both sides; a negative one is 0 A."""
+    evse, dialect, limits = context.evse, context.dialect, context.capped(session)
+    car = _read_demand(request, session)
+    voltage = evse.voltage_v if evse.voltage_v > 0 else car.target_voltage_v or 0.0
+    permitted = allowed(car.limits, limits, voltage).without_discharge("protocol")
+    demand_w = max(car.target_current_a or 0.0, 0.0) * voltage
+    target = decide(demand_w, permitted)
+    if str(request.DC_EVStatus.EVErrorCode) not in NO_ERRORS:
+        target = Target(0.0, "ev_error")
+    limited = target.power_w < demand_w
+    response = dialect.request(
+        "CurrentDemandRes",
+        ResponseCode=context.ok,
+        DC_EVSEStatus=context.dc_status(),
+        EVSEPresentVoltage=dialect.quantity(evse.voltage_v, "V"),
+        EVSEPresentCurrent=dialect.quantity(evse.current_a, "A"),
+        EVSECurrentLimitAchieved=limited,
+        EVSEVoltageLimitAchieved=target.binding == "voltage",
+        EVSEPowerLimitAchieved=limited,
+        EVSEMaximumVoltageLimit=dialect.quantity(limits.max_voltage_v, "V", limit=True),
+        EVSEMaximumCurrentLimit=dialect.quantity(limits.max_charge_a, "A", limit=True),
+        EVSEMaximumPowerLimit=dialect.quantity(limits.max_charge_w, "W", limit=True),
+        **dialect.current_demand_extras(context.settings.evse_id, session.tuple_id, _meter(context)),
+    )
+    return _looped(response, session, target, permitted, car)
+
+
+def _read_demand(request: Any, session: Session) -> CarReport:
+    known, soc = session.ev_limits, request.DC_EVStatus.EVRESSSOC
+    limits = Limits(
+        max_charge_w=max(0.0, optional(request.EVMaximumPowerLimit, known.max_charge_w)),
+        max_charge_a=max(0.0, optional(request.EVMaximumCurrentLimit, known.max_charge_a)),
+        max_voltage_v=max(0.0, optional(request.EVMaximumVoltageLimit, known.max_voltage_v)),
+        max_discharge_a=0.0,
+    )
+    return CarReport(
+        limits=limits,
+        target_voltage_v=number(request.EVTargetVoltage),
+        target_current_a=number(request.EVTargetCurrent),
+        display=Display(present_soc_pct=soc, complete=request.ChargingComplete),
+    )
+
+
+def answer_charging_status(request: Any, session: Session, context: RequestContext) -> Answer:
+    """State the present limit; the EV does not report its power."""
+    dialect, limits = context.dialect, context.capped(session)
+    permitted = allowed(session.ev_limits, limits).without_discharge("protocol")
+    if session.ev_limits.min_charge_w > permitted.high_w:
+        permitted = replace(permitted, high_w=0.0)
+    target = decide(permitted.high_w, permitted)
+    current = phase_current(limits.max_charge_w, session, context)
+    response = dialect.request(
+        "ChargingStatusRes",
+        ResponseCode=context.ok,
+        EVSEID=context.settings.evse_id,
+        SAScheduleTupleID=session.tuple_id,
+        EVSEMaxCurrent=dialect.quantity(current, "A", limit=True),
+        MeterInfo=_meter(context),
+        ReceiptRequired=False,
+        AC_EVSEStatus=context.status(session),
+    )
+    car = CarReport(limits=replace(session.ev_limits, phases=PHASES.get(session.mode, 1)))
+    return _looped(response, session, target, permitted, car)
+
+
+def _looped(response: Any, session: Session, target: Target, permitted: PowerRange, car: CarReport) -> Answer:
+    event = ChargeLoopRequested(target=target, allowed=permitted, car=car)
+    return Answer(response, State.CHARGE_LOOP, replace(session, car=car, loops=session.loops + 1), (event,))
+
+
+def _meter(context: RequestContext) -> Any:
+    meter = context.evse.meter
+    return None if meter is None else context.dialect.meter(meter.meter_id, meter.charged_wh)
+
+
+# --------------------------------------------------------------------------------------------------- end of session
+
+
+def answer_welding_detection(request: Any, session: Session, context: RequestContext) -> Answer:
+    response = context.dialect.request(
+        "WeldingDetectionRes",
+        ResponseCode=context.ok,
+        DC_EVSEStatus=context.dc_status(),
+        EVSEPresentVoltage=context.dialect.quantity(context.evse.voltage_v, "V"),
+    )
+    return Answer(response, State.STOPPED, session, (WeldingChecked(context.evse.voltage_v),))
+
+
+def answer_session_stop(request: Any, session: Session, context: RequestContext) -> Answer:
+    """End the session, or pause it: only after PowerDelivery or WeldingDetection."""
+    kind = context.dialect.stop_kind(request)
+    paused = kind == "Pause"
+    events: list[Event] = []
+    if paused and not (context.settings.pause and context.state is State.STOPPED and session.loops):
+        raise Refusal("FAILED", "the session cannot be paused now")
+    if session.power_on:
+        events.append(PowerStopped())
+    if paused:
+        kept = Paused(session.session_id, session.evccid, session.choice, None, session.namespace)
+        events.append(SessionPaused(kept))
+    events.append(SessionEnded(reason=f"{'paused' if paused else 'ended'} by the car", ok=True, state=context.state))
+    response = context.dialect.request("SessionStopRes", ResponseCode=context.ok)
+    return Answer(response, State.ENDED, replace(session, power_on=False), tuple(events))

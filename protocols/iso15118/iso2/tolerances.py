@@ -1,0 +1,46 @@
+"""Deviations of cars in the field that a SECC of ISO 15118-2 or DIN 70121 tolerates, each with a name.
+
+`INTEROP` (the default) tolerates all of them, `STRICT` none. What is dangerous is tolerated in neither. Spare bytes
+after the EXI end, session ids of any length in SessionSetupReq (V2G2-756), unknown namespaces, gaps between priorities
+and EVReady=false are accepted always: no rule requires their refusal. Source: sessions recorded by EVerest and pyPLC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from protocols.iso15118.iso2.states import S, State, to
+
+
+class Tolerance(StrEnum):
+    """Switches, with the cars that need them where they are known."""
+
+    STOP_INSTEAD_OF_CABLE_CHECK = "stop_instead_of_cable_check"  # BMW i3: PowerDelivery(stop) after an own fault
+    STOP_INSTEAD_OF_PRE_CHARGE = "stop_instead_of_pre_charge"  # Audi Q4: PowerDelivery(stop) after the cable check
+    STOP_BEFORE_FIRST_LOOP = "stop_before_first_loop"  # VW id.4: no loop request, SessionStop after 8 s
+    PROFILE_OUTSIDE_SCHEDULE = "profile_outside_schedule"  # wrong ChargingProfile: reported, not refused
+    UNKNOWN_TUPLE_AT_STOP = "unknown_tuple_at_stop"  # the schedule matters only when power starts
+    LOW_TARGET_VOLTAGE = "low_target_voltage"  # Skoda Enyaq: target voltages below the output's range, or negative
+    PRE_CHARGE_CURRENT = "pre_charge_current"  # a requested current above 2 A; the output is limited anyway
+    LONG_PRE_CHARGE = "long_pre_charge"  # Tesla Model Y: up to 12 s of pre-charge
+
+
+INTEROP = frozenset(Tolerance)
+STRICT: frozenset[Tolerance] = frozenset()
+NAMED = {"interop": INTEROP, "strict": STRICT}
+
+_STOPS = {"PowerDeliveryReq": to(S.STOPPED)}
+_ROWS: dict[Tolerance, tuple[State, dict[str, frozenset[State]]]] = {
+    Tolerance.STOP_INSTEAD_OF_CABLE_CHECK: (S.CABLE_CHECK, _STOPS),
+    Tolerance.STOP_INSTEAD_OF_PRE_CHARGE: (S.PRE_CHARGE, _STOPS),
+    Tolerance.STOP_BEFORE_FIRST_LOOP: (S.LOOP_START, {**_STOPS, "SessionStopReq": to()}),
+}
+
+
+def tolerated(state: State, request: str, tolerances: Iterable[Tolerance]) -> frozenset[State] | None:
+    """Return the next states of a request that only a tolerance permits in this state; None without one."""
+    for one in tolerances:
+        if one in _ROWS and _ROWS[one][0] is state and request in _ROWS[one][1]:
+            return _ROWS[one][1][request]
+    return None
