@@ -1,4 +1,4 @@
-"""ISO 15118-20 session of an emulated vehicle: couples the EVCC engine with the vehicle's settings and battery.
+"""ISO 15118 or DIN 70121 session of an emulated vehicle: couples the EVCC engine with its settings and battery.
 
 ::
 
@@ -8,22 +8,29 @@
 
 Events are those of the engine (`protocols.iso15118.iso20.events`), the last one is `SessionEnded`. The battery
 integrates the current of the charge loop responses (with AC, the target power of the charger). The vehicle model is
-`car.py`, the engine `protocols.iso15118.iso20.evcc`.
+`car.py`, the engine `protocols.iso15118.evcc`; the vehicle offers the protocols of its model, in its order.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from emulators.ev.car import Car
+from protocols.iso15118.app_protocol import Protocol
+from protocols.iso15118.din.dialect import DIN
+from protocols.iso15118.evcc import Engine, Evcc
+from protocols.iso15118.iso2 import evcc as iso2
+from protocols.iso15118.iso2.dialect import AC_MODES, DC_MODES, ISO2
+from protocols.iso15118.iso2.evcc_session import EvccSettings as OlderSettings
+from protocols.iso15118.iso20 import evcc as iso20
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.common import ChargingSession
-from protocols.iso15118.iso20.evcc import Evcc
 from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.limits import Limits, allowed
 from protocols.iso15118.iso20.loop import Display
-from protocols.iso15118.iso20.services import NAMES
+from protocols.iso15118.iso20.services import DC_SERVICES, NAMES
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import EVSENotification
@@ -35,6 +42,7 @@ AC_MAX_W = 11_000.0  # three-phase on-board converter, both ways
 AC_MIN_W = 1_380.0  # 6 A on one phase
 AC_PHASES = 3
 MIN_CHARGING_W = 50.0  # a lower power does not count as charging
+PROTOCOLS = ("iso20", "iso2", "din")
 MAX_LOOP_INTERVAL_S = 0.25  # between a loop response and the next request
 
 
@@ -52,6 +60,32 @@ def car_settings(car: Car, **changes: object) -> EvccSettings:
     return replace(settings, **changes)  # type: ignore[arg-type]
 
 
+def older_settings(settings: EvccSettings) -> OlderSettings:
+    """Return the settings of ISO 15118-2 and DIN 70121 for those of ISO 15118-20: charging only."""
+    modes: tuple[str, ...] = ()
+    for service in settings.services:
+        modes += DC_MODES if service in DC_SERVICES else AC_MODES
+    return OlderSettings(
+        evccid=_mac(settings.evccid),
+        modes=tuple(dict.fromkeys(modes)),
+        loop_interval=settings.loop_interval,
+        poll_interval=settings.poll_interval,
+        timeout_factor=settings.timeout_factor,
+        guard_s=settings.guard_s,
+        resume=settings.resume,
+        ignores=settings.ignores,
+        trace=settings.trace,
+    )
+
+
+def _mac(evccid: str) -> bytes:
+    """Return the EVCCID of the older generations, a MAC address: as given, or locally administered by the name."""
+    try:
+        return bytes.fromhex(evccid.replace(":", ""))[-6:].rjust(6, b"\x00")
+    except ValueError:
+        return b"\x02" + hashlib.sha256(evccid.encode()).digest()[:5]
+
+
 class EvSession:
     """One session of one vehicle. `loops`: stop after this many charge loops; `trace`: report every message as well."""
 
@@ -62,6 +96,7 @@ class EvSession:
         observe: Callable[[events.Event], None] | None = None,
         *,
         settings: EvccSettings | None = None,
+        protocols: Sequence[str] | None = None,
         loops: int | None = None,
         trace: bool = False,
     ) -> None:
@@ -69,7 +104,8 @@ class EvSession:
         self.settings = settings or car_settings(car)
         if trace:
             self.settings = replace(self.settings, trace=True)
-        self.engine: Evcc | None = None
+        self.protocols = tuple(one for one in protocols or car.spec.protocols if one in PROTOCOLS)
+        self._evcc: Evcc | None = None
         self.ended: events.SessionEnded | None = None
         self.paused: events.Paused | None = None
         self.loops = 0
@@ -82,6 +118,11 @@ class EvSession:
         self._flow_w = 0.0
         self._began = 0.0
         self._renegotiated_at = 0.0
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine of the session; None before it."""
+        return None if self._evcc is None else self._evcc.engine
 
     # Commands
 
@@ -109,16 +150,34 @@ class EvSession:
         self.car.plug()
         self._wire, self._began, self._renegotiated_at = wire, now, now
         self._inlet_v = self._ac_power_w = 0.0
-        self.engine = Evcc(self.settings, self._state(now), now, epoch=self._clock.wall() - now)
+        self._evcc = evcc = self._build(now)
         quirks = self.car.spec.quirks
         quirky = _QuirkyWire(wire, self._clock, quirks.late_frames_s, quirks.silent_after_s)
         try:
-            await pump(self.engine, quirky, self._clock, self._report, self._prepare)
+            await pump(evcc, quirky, self._clock, self._report, self._prepare)
         finally:
             self._open_contactors()
         if self.ended is None:
             self.ended = events.SessionEnded(reason="cancelled", ok=False)
         return self.ended
+
+    def _build(self, now: float) -> Evcc:
+        """Return the engines of the protocols that the vehicle offers."""
+        settings, state = self.settings, self._state(now)
+        engines: list[Engine] = []
+        offered: dict[str, list[Protocol]] = {}
+        if "iso20" in self.protocols:
+            modern = iso20.Evcc(settings, state, now, epoch=self._clock.wall() - now)
+            engines.append(modern)
+            offered["iso20"] = list(modern.protocols())
+        dialects = {name: one for name, one in (("iso2", ISO2), ("din", DIN)) if name in self.protocols}
+        if dialects:
+            ordered = [dialects[name] for name in self.protocols if name in dialects]
+            older = iso2.Evcc(older_settings(settings), state, now, dialects=ordered)
+            engines.append(older)
+            known = older.protocols()
+            offered |= {name: [one.protocol] for name, one in dialects.items() if one.protocol in known}
+        return Evcc(engines, [protocol for name in self.protocols for protocol in offered.get(name, ())])
 
     def _prepare(self, now: float) -> None:
         engine, car, quirks = self.engine, self.car, self.car.spec.quirks
@@ -129,7 +188,8 @@ class EvSession:
         if reason is not None and engine.session.stop is None:
             engine.command(orders.Stop(ChargingSession.Terminate, None, reason), now)
         every = quirks.renegotiates_every_s
-        if every is not None and now - self._renegotiated_at >= every and engine.step is Step.CHARGE_LOOP:
+        in_loop = engine.step == Step.CHARGE_LOOP and not (isinstance(engine, iso2.Evcc) and engine.dialect.is_din)
+        if every is not None and now - self._renegotiated_at >= every and in_loop:
             self._renegotiated_at = now
             engine.command(orders.Renegotiate(), now)
         engine.command(self._state(now), now)
@@ -234,7 +294,7 @@ class EvSession:
             self.engine.command(order, self._clock.now())
 
 
-def _ac_target(engine: Evcc, target_w: float | None, now: float) -> float:
+def _ac_target(engine: Engine, target_w: float | None, now: float) -> float:
     """Return the AC power: that of the charger in dynamic control, else the vehicle's profile within it."""
     if engine.session.agreed.is_dynamic:
         return target_w or 0.0

@@ -20,6 +20,7 @@ from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession
 from emulators.runtime.clock import DerivedClock
+from protocols.iso15118.iso20.evcc import Evcc
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
 from protocols.iso15118.iso20.states import Step
@@ -86,7 +87,9 @@ class FastForward:
         """Skip the loops after one that both sides have completed, as many as only repeat it."""
         self._due = None
         ev, charger = session.engine, secc.engine
-        if ev is None or charger is None or last is None or ev.next_request is None or ev.step is not Step.CHARGE_LOOP:
+        if not isinstance(ev, Evcc) or not isinstance(charger, Secc) or last is None:
+            return  # no session, or one of an older generation
+        if ev.next_request is None or ev.step is not Step.CHARGE_LOOP:
             return
         quirks = car.spec.quirks
         irregular = quirks.renegotiates_every_s or quirks.late_frames_s or quirks.silent_after_s is not None

@@ -11,7 +11,8 @@ from protocols.ports import Clock, Wire
 class Engine(Protocol):
     """The engine contract of both roles, as far as `pump` uses it."""
 
-    ended: bool
+    @property
+    def ended(self) -> bool: ...
 
     def receive(self, data: bytes, now: float) -> Sequence[object]: ...
     def expire(self, now: float) -> Sequence[object]: ...

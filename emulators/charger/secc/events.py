@@ -72,6 +72,14 @@ class StandbyEntered:
 
 
 @frozen
+class SetpointRefused:
+    """The protocol of the session cannot carry this set-point: ISO 15118-2 and DIN 70121 have no discharge."""
+
+    power_w: float
+    reason: str
+
+
+@frozen
 class SessionEnded:
     """The session is over."""
 
@@ -88,5 +96,6 @@ SeccEvent = (
     | Measured
     | ChargingStopped
     | StandbyEntered
+    | SetpointRefused
     | SessionEnded
 )

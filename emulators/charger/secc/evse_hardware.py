@@ -10,18 +10,22 @@ from dataclasses import replace
 
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import Bounds, PowerStage, Reading
+from protocols.iso15118.iso2.dialect import AC_MODES, DC_MODES
+from protocols.iso15118.iso2.secc_session import SeccSettings as OlderSettings
+from protocols.iso15118.iso2.tolerances import INTEROP, Tolerance
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.loop import Meter
-from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.secc_session import SeccSettings, Verdict
-from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
+from protocols.iso15118.iso20.services import DC_SERVICES, ControlMode, ServiceId, offer
+from protocols.iso15118.secc import Engine
 from protocols.ports import Clock
 
 ANY_A = float("inf")
+PROTOCOLS = ("iso20", "iso2", "din")
 
 
-def is_dc(engine: Secc | None) -> bool:
+def is_dc(engine: Engine | None) -> bool:
     """Return True for a DC session, and before the service is selected."""
     return engine is None or engine.session.choice is None or engine.session.choice.is_dc
 
@@ -68,7 +72,7 @@ class EvseHardware:
         self._insulation_from = None
         self.session_battery = SessionBattery()
 
-    def prepare(self, engine: Secc, now: float) -> None:
+    def prepare(self, engine: Engine, now: float) -> None:
         """Update the engine with measurements and limits, before it processes bytes or time."""
         stage, reading = self.stage, self.stage.reading(now)
         dc = is_dc(engine)
@@ -132,7 +136,8 @@ class EvseHardware:
             self.stage.set_point(event.target.power_w, now)
         else:
             self.meter_ac(now)
-            self.ac_power_w = car.present_power_w or 0.0
+            # in ISO 15118-2 the car does not report its power: it is assumed to take what it may
+            self.ac_power_w = event.target.power_w if car.present_power_w is None else car.present_power_w
         return self.stage.reading(now)
 
     def meter_ac(self, now: float) -> None:
@@ -161,14 +166,7 @@ def stage_settings(
 ) -> SeccSettings:
     """Return engine settings with the ratings of a power stage."""
     spec = stage.spec
-    limits = Limits(max_charge_w=spec.max_charge_w, max_discharge_w=spec.max_discharge_w)
-    dc = replace(
-        limits,
-        max_charge_a=spec.max_current_a,
-        max_discharge_a=spec.max_current_a,
-        max_voltage_v=spec.max_voltage_v,
-        min_voltage_v=spec.min_voltage_v,
-    )
+    dc, limits = _ratings(stage)
     settings = SeccSettings(
         offers=tuple(offer(one, controls) for one in services),
         dc=dc,
@@ -177,3 +175,38 @@ def stage_settings(
         ramp_pct_per_min=100 * 60 * spec.ramp_w_per_s / max(spec.max_charge_w, spec.max_discharge_w, 1.0),
     )
     return settings if loop_timeout is None else replace(settings, loop_timeout=loop_timeout)
+
+
+def older_settings(
+    stage: PowerStage,
+    *,
+    evse_id: str = "ZZ00000",
+    services: Sequence[ServiceId] = (ServiceId.DC_BPT, ServiceId.DC),
+    tolerances: frozenset[Tolerance] = INTEROP,
+) -> OlderSettings:
+    """Return engine settings of ISO 15118-2 and DIN 70121, which know charging only."""
+    dc, ac = _ratings(stage)
+    has_dc = any(one in DC_SERVICES for one in services)
+    has_ac = any(one not in DC_SERVICES for one in services)
+    return OlderSettings(
+        dc_modes=DC_MODES[:2] if has_dc else (),
+        ac_modes=AC_MODES if has_ac else (),
+        dc=dc.charge_only(),
+        ac=ac.charge_only(),
+        evse_id=evse_id,
+        tolerances=tolerances,
+    )
+
+
+def _ratings(stage: PowerStage) -> tuple[Limits, Limits]:
+    """Return the limits of a stage for DC and for AC."""
+    spec = stage.spec
+    ac = Limits(max_charge_w=spec.max_charge_w, max_discharge_w=spec.max_discharge_w)
+    dc = replace(
+        ac,
+        max_charge_a=spec.max_current_a,
+        max_discharge_a=spec.max_current_a,
+        max_voltage_v=spec.max_voltage_v,
+        min_voltage_v=spec.min_voltage_v,
+    )
+    return dc, ac

@@ -32,20 +32,26 @@ from emulators.charger.secc.events import (
     NeedsStated,
     SeccEvent,
     SessionEnded,
+    SetpointRefused,
     StandbyEntered,
     VehicleIdentified,
 )
-from emulators.charger.secc.evse_hardware import EvseHardware, is_dc, stage_settings
+from emulators.charger.secc.evse_hardware import PROTOCOLS, EvseHardware, is_dc, older_settings, stage_settings
 from emulators.charger.secc.first_message import ReceivedFirst, first_message
 from emulators.charger.secc.setpoint import NOTICE_S, SeccSetpoint
+from protocols.iso15118.din.dialect import DIN
+from protocols.iso15118.iso2 import secc as iso2
+from protocols.iso15118.iso2.dialect import ISO2
+from protocols.iso15118.iso2.secc_session import SeccSettings as OlderSettings
 from protocols.iso15118.iso20 import events, orders
+from protocols.iso15118.iso20 import secc as iso20
 from protocols.iso15118.iso20.limits import PowerRange
-from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.secc_session import Evse, SeccSettings, Verdict
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.pump import pump
+from protocols.iso15118.secc import Engine, Secc
 from protocols.iso15118.subject import common_name
 from protocols.ports import Clock, Wire
 
@@ -62,6 +68,8 @@ class EvseSecc:
         observe: Callable[[SeccEvent], None] | None = None,
         *,
         settings: SeccSettings | None = None,
+        protocols: Sequence[str] = PROTOCOLS,
+        older: OlderSettings | None = None,
         free_vend: bool = True,
         cable_check_s: float = 1.0,
         battery: Battery | None = None,
@@ -69,10 +77,11 @@ class EvseSecc:
     ) -> None:
         self.stage = stage
         self.settings = settings or stage_settings(stage)
+        self.protocols, self.older = tuple(protocols), older or older_settings(stage)
         if trace is not None:
-            self.settings = replace(self.settings, trace=True)
+            self.settings, self.older = replace(self.settings, trace=True), replace(self.older, trace=True)
         self.hardware = EvseHardware(stage, clock, battery, cable_check_s)
-        self.engine: Secc | None = None
+        self._port: Secc | None = None
         self._clock = clock
         self._observe: Callable[[SeccEvent], object] = observe or (lambda event: None)
         self._trace = trace
@@ -83,6 +92,11 @@ class EvseSecc:
         self._waiting: dict[Wire, None] = {}  # connections without a first message
         self._pausing = False
         self._headroom: PowerRange | None = None  # power range of the last charge loop
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine of the present session; None without a connection."""
+        return None if self._port is None else self._port.engine
 
     # commands
 
@@ -100,7 +114,7 @@ class EvseSecc:
             self._setpoint.send(self.engine)
             self._drive_at_once(self.engine)
 
-    def _drive_at_once(self, engine: Secc) -> None:
+    def _drive_at_once(self, engine: Engine) -> None:
         """Dynamic DC: apply the set-point within the range of the last charge loop without waiting for the next one."""
         choice, allowed, setpoint = engine.session.choice, self._headroom, self._setpoint.of(engine)
         immediate = choice is not None and choice.is_dc and choice.is_dynamic and engine.state is State.CHARGE_LOOP
@@ -124,7 +138,12 @@ class EvseSecc:
         self._notify(EVSENotification.Terminate, within_s)
 
     def renegotiate(self, *, services: bool = False, within_s: int = NOTICE_S) -> None:
-        """Request a new schedule exchange, or a new service selection."""
+        """Request a new schedule exchange, or a new service selection, as far as the session's protocol has it."""
+        engine = self.engine
+        if isinstance(engine, iso2.Secc):
+            if engine.dialect.is_din:
+                return
+            services = False
         kind = EVSENotification.ServiceRenegotiation if services else EVSENotification.ScheduleRenegotiation
         self._notify(kind, within_s)
 
@@ -159,31 +178,46 @@ class EvseSecc:
         if self.engine is not None or (not first and self._waiting):
             await wire.close()
             return False
-        certificate = getattr(wire, "peer_certificate", None)
-        engine = Secc(
-            self.settings,
-            now,
-            epoch=self._clock.wall() - now,
-            paused=self._paused,
-            vehicle_certificate=certificate,
-            vehicle_name=None if certificate is None else common_name(certificate),
-            tls=getattr(wire, "tls_version", None) == "TLSv1.3",
-            evse=Evse(
-                setpoint_w=self._setpoint.power_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING
-            ),
-        )
-        self.engine, self._wire, self._pausing = engine, wire, False
+        port = Secc(self._engines(wire, now))
+        self._port, self._wire, self._pausing = port, wire, False
         self.hardware.begin()
         self._setpoint.begin()
         self._headroom = None
         try:
-            await pump(engine, ReceivedFirst(wire, first), self._clock, self._report, self._prepare)
+            await pump(port, ReceivedFirst(wire, first), self._clock, self._report, self._prepare)
         finally:
             self.hardware.cut(self._clock.now())
-            self.engine = self._wire = None
-            if not engine.ended:  # cancelled or failed: the station must not regard the car as connected
+            self._port = self._wire = None
+            if not port.ended:  # cancelled or failed: the station must not regard the car as connected
                 self._observe(SessionEnded("the charger aborted the session", ok=False))
         return bool(first)
+
+    def _engines(self, wire: Wire, now: float) -> list[Engine]:
+        """Return the engines of a connection, one for ISO 15118-20 and one for the older generations."""
+        evse = Evse(
+            setpoint_w=self._setpoint.power_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING
+        )
+        epoch, engines = self._clock.wall() - now, list[Engine]()
+        if "iso20" in self.protocols:
+            certificate = getattr(wire, "peer_certificate", None)
+            engines.append(
+                iso20.Secc(
+                    self.settings,
+                    now,
+                    epoch=epoch,
+                    paused=self._paused,
+                    vehicle_certificate=certificate,
+                    vehicle_name=None if certificate is None else common_name(certificate),
+                    tls=getattr(wire, "tls_version", None) == "TLSv1.3",
+                    evse=evse,
+                )
+            )
+        dialects = [one for name, one in (("iso2", ISO2), ("din", DIN)) if name in self.protocols]
+        if dialects:
+            shared = evse if not engines else None
+            older = iso2.Secc(self.older, now, dialects=dialects, epoch=epoch, paused=self._paused, evse=shared)
+            engines.append(older)
+        return engines
 
     def _prepare(self, now: float) -> None:
         if self.engine is not None:
@@ -284,6 +318,9 @@ class EvseSecc:
         if self._trace is not None:
             self._trace(event)
 
+    def _setpoint_refused(self, event: events.SetpointRefused) -> None:
+        self._observe(SetpointRefused(event.power_w, event.reason))
+
     # helpers
 
     def _command(self, order: orders.SeccOrder) -> None:
@@ -309,6 +346,7 @@ _REACTIONS: dict[type[object], Callable[[EvseSecc, Any], None]] = {
     events.ServicesReopened: EvseSecc._services_reopened,
     events.SessionPaused: EvseSecc._session_paused,
     events.SessionEnded: EvseSecc._session_ended,
+    events.SetpointRefused: EvseSecc._setpoint_refused,
     events.MessageSent: EvseSecc._message_traced,
     events.MessageReceived: EvseSecc._message_traced,
 }

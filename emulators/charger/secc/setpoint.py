@@ -5,8 +5,8 @@ from __future__ import annotations
 from emulators.charger.hardware.power_stage import PowerStage
 from protocols.iso15118.iso20 import orders
 from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer
-from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.types import EVSENotification
+from protocols.iso15118.secc import Engine
 from protocols.ports import Clock
 
 NOTICE_S = 10  # s for a car to follow a notification
@@ -29,21 +29,21 @@ class SeccSetpoint:
         self._offered_w, self._requested = None, False
         self._exchanged = self._outdated = False
 
-    def of(self, engine: Secc | None) -> float | None:
+    def of(self, engine: Engine | None) -> float | None:
         """Return the set-point; without one a dynamic session charges at rated power within the limits."""
         choice = None if engine is None else engine.session.choice
         if self.power_w is None and choice is not None and choice.is_dynamic:
             return self._stage.spec.max_charge_w
         return self.power_w
 
-    def send(self, engine: Secc, *, notify: bool = True) -> None:
+    def send(self, engine: Engine, *, notify: bool = True) -> None:
         """Send the set-point (dynamic control), or a new schedule and a limit (scheduled control)."""
         now, setpoint = self._clock.now(), self.power_w
         engine.command(orders.SetPower(self.of(engine)), now)
         choice = engine.session.choice
         if choice is None:
             return
-        if choice.is_dynamic:
+        if choice.is_dynamic or engine.limits_live:
             engine.command(orders.OfferSchedules(()), now)
             return
         changed = self._offered_w is None or setpoint is None or abs(setpoint - self._offered_w) >= RENEGOTIATED_W
@@ -60,13 +60,13 @@ class SeccSetpoint:
         requested, self._requested, self._exchanged = self._requested, False, True
         return requested
 
-    def started(self, engine: Secc) -> None:
+    def started(self, engine: Engine) -> None:
         """Renegotiate if the set-point has changed between schedule exchange and power-on."""
         if self._outdated:
             self._outdated = False
             self.notify(engine, EVSENotification.ScheduleRenegotiation, NOTICE_S)
 
-    def notify(self, engine: Secc, notification: EVSENotification, within_s: int) -> None:
+    def notify(self, engine: Engine, notification: EVSENotification, within_s: int) -> None:
         """Send a notification to the car."""
         again = (EVSENotification.ScheduleRenegotiation, EVSENotification.ServiceRenegotiation)
         self._requested = self._requested or notification in again

@@ -84,7 +84,7 @@ class Evcc(EvccEngine):
         """Return the W that the EV takes with AC; 0 without power."""
         return ac_power(self.session, self._context(now)) if self.session.power_on else 0.0
 
-    def _protocols(self) -> list[Protocol]:
+    def protocols(self) -> list[Protocol]:
         dc = any(one in DC_MODES for one in self.settings.modes)
         return [one.protocol for one in self._dialects if dc or not one.is_din]
 

@@ -66,7 +66,6 @@ _LISTENS = frozenset(
     {
         EVSENotification.Terminate,
         EVSENotification.Pause,
-        EVSENotification.ServiceRenegotiation,
         EVSENotification.ScheduleRenegotiation,
     }
 )
@@ -74,6 +73,8 @@ _LISTENS = frozenset(
 
 class Secc(SeccEngine):
     """SECC of one connection. `dialects`: offered generations. `epoch`, `paused`, `draw` as in ISO 15118-20."""
+
+    limits_live = True
 
     def __init__(
         self,
@@ -105,6 +106,11 @@ class Secc(SeccEngine):
         if isinstance(order, orders.SetPower):
             self._refuse_discharge()
 
+    def take_over(self, evse: Evse) -> None:
+        """Serve the car of the connection with the present state of the hardware."""
+        super().take_over(evse)
+        self._refuse_discharge()
+
     def _refuse_discharge(self) -> None:
         wanted = self.evse.setpoint_w
         if wanted is not None and wanted < 0:
@@ -120,7 +126,7 @@ class Secc(SeccEngine):
 
     # one frame
 
-    def _protocols(self) -> list[Protocol]:
+    def protocols(self) -> list[Protocol]:
         fits = {True: bool(self.settings.dc_modes), False: bool(self.settings.dc_modes or self.settings.ac_modes)}
         return [one.protocol for one in self._dialects if fits[one.is_din]]
 

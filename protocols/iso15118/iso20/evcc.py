@@ -199,7 +199,7 @@ class Evcc(EvccEngine):
         self._stream_by = now + timers.message_timeout(self._parallel_request) * self.settings.timeout_factor
         self._send(messages.encode(request, stream), request)
 
-    def _protocols(self) -> list[app_protocol.Protocol]:
+    def protocols(self) -> list[app_protocol.Protocol]:
         """Return the protocols in the order of the requested services."""
         protocols = [
             app_protocol.ISO20_DC if service in DC_SERVICES else app_protocol.ISO20_AC

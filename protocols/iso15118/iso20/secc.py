@@ -128,7 +128,7 @@ class Secc(SeccEngine):
         self.session = replace(self.session, namespace=namespace)
         self.state = State.SESSION_SETUP
 
-    def _protocols(self) -> list[app_protocol.Protocol]:
+    def protocols(self) -> list[app_protocol.Protocol]:
         if self.settings.tls_required and not self._tls:
             return []
         services = {one.service for one in self.settings.offers}

@@ -1,6 +1,6 @@
 """What the EVCC engines of all generations share: bytes, handshake, timers and the end of a session.
 
-A generation adds its messages: `_protocols` (its offer), `_begin` (the handshake's choice), `_take_message`,
+A generation adds its messages: `protocols` (its offer), `_begin` (the handshake's choice), `_take_message`,
 `_send_request` and `_phase_expired`. Requests are sent in `expire` when they are due. Source: one handshake for each
 connection; message timers, communication setup V2G2-723.
 """
@@ -29,6 +29,8 @@ class EvccEngine(Connection):
     def __init__(self, now: float, *, trace: bool, setup: float, timeout_factor: float) -> None:
         super().__init__(trace)
         self._timeout_factor = timeout_factor
+        self.offered: Sequence[Protocol] | None = None  # instead of the own protocols: those of all engines of the EV
+        self.agreed_elsewhere: Agreement | None = None  # the charger chose a protocol of another engine
         self._offer: supportedAppProtocolReq | None = None
         self._shaken = False
         self._due: float | None = now  # time of the next request; None while a response is pending
@@ -39,7 +41,7 @@ class EvccEngine(Connection):
 
     # of a generation
 
-    def _protocols(self) -> Sequence[Protocol]:
+    def protocols(self) -> Sequence[Protocol]:
         """Return the offered protocols, best first."""
         raise NotImplementedError
 
@@ -132,7 +134,7 @@ class EvccEngine(Connection):
         self._begin(agreement, now)
 
     def _send_offer(self, now: float) -> None:
-        self._offer = app_protocol.request(self._protocols())
+        self._offer = app_protocol.request(self.protocols() if self.offered is None else self.offered)
         self._send(app_protocol.encode(self._offer), self._offer)
         self._awaited = "supportedAppProtocolReq"
         self._answer_by = now + app_protocol.ANSWER_TIMEOUT * self._timeout_factor
@@ -151,7 +153,10 @@ class EvccEngine(Connection):
         if agreement is None:
             raise EndConnection("car and charger have no protocol in common")
         self._received(response, received.payload)
-        self.begin(agreement, now)
+        if agreement.protocol.namespace in {one.namespace for one in self.protocols()}:
+            self.begin(agreement, now)
+        else:
+            self.agreed_elsewhere, self._answer_by = agreement, None
 
     # end
 

@@ -1,6 +1,6 @@
 """What the SECC engines of all generations share: bytes, handshake, timers, notifications and the end of a session.
 
-A generation adds its messages: `_protocols` (what it offers), `_agreed` (the handshake's choice), `_take_message`
+A generation adds its messages: `protocols` (what it offers), `_agreed` (the handshake's choice), `_take_message`
 (decode a frame and respond). Independent of message types. Source of the timers: sequence timeout V2G2-443 and
 V2G20-443, communication setup V2G2-716, V2G2-723; one handshake for each connection.
 """
@@ -27,7 +27,9 @@ GRACE = 1.0  # s beyond NotificationMaxDelay until the session of an unresponsiv
 
 
 class SeccEngine(Connection):
-    """SECC of one connection; `setup_timeout` and `sequence_timeout` in s."""
+    """SECC of one connection; `setup` and `sequence` in s. `limits_live`: limits apply without new schedules."""
+
+    limits_live = False
 
     def __init__(self, now: float, *, evse: Evse | None, trace: bool, setup: float, sequence: float) -> None:
         super().__init__(trace)
@@ -43,7 +45,7 @@ class SeccEngine(Connection):
 
     # of a generation
 
-    def _protocols(self) -> Sequence[Protocol]:
+    def protocols(self) -> Sequence[Protocol]:
         """Return the protocols that this SECC supports on this connection."""
         raise NotImplementedError
 
@@ -76,6 +78,10 @@ class SeccEngine(Connection):
             return notification
         self.evse.notification = None
         return None
+
+    def take_over(self, evse: Evse) -> None:
+        """Serve the car of the connection with the present state of the hardware."""
+        self.evse = evse
 
     # the engine contract
 
@@ -152,7 +158,7 @@ class SeccEngine(Connection):
         if not isinstance(offered, supportedAppProtocolReq):
             self._ignore(received)
             return
-        response, agreement = app_protocol.choose(offered, self._protocols())
+        response, agreement = app_protocol.choose(offered, self.protocols())
         self._received(offered, received.payload)
         self._send(app_protocol.encode(response), response)
         self._next_by = now + self._sequence

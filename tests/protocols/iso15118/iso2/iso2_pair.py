@@ -64,7 +64,7 @@ def old_pair(
     if ac:
         state = replace(state, limits=EV_AC)
     changes = {"modes": (ac,)} | (ev or {}) if ac else ev or {}
-    charger = Secc(
+    charger: Any = Secc(
         secc_settings(**(secc or {})),
         0.0,
         epoch=EPOCH,
@@ -72,7 +72,8 @@ def old_pair(
         evse=Evse(setpoint_w=setpoint_w, **(evse or {})),
         **(secc_arguments or {}),
     )
-    return OldPair(Evcc(EvccSettings(**changes), state, 0.0, dialects=(dialect,)), charger, soc_pct=soc_pct)
+    car: Any = Evcc(EvccSettings(**changes), state, 0.0, dialects=(dialect,))
+    return OldPair(car, charger, soc_pct=soc_pct)
 
 
 def in_loop(pair: Any) -> bool:
