@@ -27,10 +27,11 @@ from emulators.ev.report import (
     print_error,
 )
 from emulators.ev.session import EvSession, car_settings
-from emulators.ev.session_options import CONTROLS, OptionError, iso20_version, known, tls_context
+from emulators.ev.session_options import CONTROLS, OLDER, OptionError, known, protocols_of, tls_context, tls_version
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
+from protocols.iso15118.iso2 import preparation as older
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.preparation import prepare_car
@@ -54,6 +55,7 @@ class EvOptions:
     tls_version: str = "none"
     tls_profile: str = "interop"
     pki_directory: Path | None = None
+    protocols: str = "iso20"
     service: str = "dc_bpt"
     control: str = "dynamic"
     profile: str = "ccs-63"
@@ -72,7 +74,8 @@ async def run(options: EvOptions, out: TextIO | None = None) -> int:
     try:
         car = Car(_spec(options.profile, options.service, options.evccid), soc_pct=options.soc_pct)
         settings = _settings(car, options)
-        version = iso20_version(options.tls_version)
+        protocols = protocols_of(options.protocols)
+        version = tls_version(options.tls_version, protocols)
         context = tls_context(tls.client_context, version, options.tls_profile, options.pki_directory)
         if (options.connect is None) is (options.interface is None):
             raise OptionError("give either the address of a charger or the interface on which to find one")
@@ -81,7 +84,9 @@ async def run(options: EvOptions, out: TextIO | None = None) -> int:
         print_error("v2x ev", f"{error}")
         return 2
     reporter = Reporter(out or sys.stdout, options.json, _lines(car))
-    prepare_car(settings.services, settings.controls)
+    if "iso20" in protocols:
+        prepare_car(settings.services, settings.controls)
+    older.prepare_car(OLDER[name] for name in protocols if name in OLDER)
     clock = RealClock()
     started = clock.now()
     reporter.write_record("Searching", {"interface": options.interface, "address": address})
@@ -93,7 +98,7 @@ async def run(options: EvOptions, out: TextIO | None = None) -> int:
         print_error("v2x ev", f"{error}; not tried again")
         reporter.write_record("Summary", {"ok": False, "reason": str(error), "loops": 0})
         return 1
-    session = EvSession(car, clock, reporter, settings=settings, loops=options.loops)
+    session = EvSession(car, clock, reporter, settings=settings, protocols=protocols, loops=options.loops)
     ended = await _until_ended(session, wire)
     _summarise(reporter, session, ended, clock.now() - started)
     return 0 if ended.ok else 1

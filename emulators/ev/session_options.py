@@ -1,16 +1,20 @@
-"""Command-line options of an ISO 15118-20 session, shared by `v2x ev` and `v2x secc`."""
+"""Command-line options of a session of ISO 15118 or DIN 70121, shared by `v2x ev` and `v2x secc`."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from protocols.iso15118 import tls
+from protocols.iso15118.din.dialect import DIN
+from protocols.iso15118.iso2.dialect import ISO2
 from protocols.iso15118.iso20.services import ControlMode
 
 T = TypeVar("T")
+PROTOCOLS = {name: name for name in ("iso20", "iso2", "din")}
+OLDER = {"iso2": ISO2, "din": DIN}
 CONTROLS = {"dynamic": ControlMode.DYNAMIC, "scheduled": ControlMode.SCHEDULED}
 
 
@@ -18,10 +22,11 @@ class OptionError(ValueError):
     """Invalid option or combination of options."""
 
 
-def iso20_version(name: str) -> tls.TlsVersion:
-    """Return the TLS version of an option; OptionError for TLS 1.2 (V2G20-1237, V2G20-2356). None is for tests."""
+def tls_version(name: str, protocols: Collection[str]) -> tls.TlsVersion:
+    """Return the TLS version of an option; OptionError for -20 on TLS 1.2 (V2G20-1237, V2G20-2356). None is for
+    tests of -20."""
     version = tls.TlsVersion(name)
-    if version is tls.TlsVersion.TLS_1_2:
+    if version is tls.TlsVersion.TLS_1_2 and "iso20" in protocols:
         raise OptionError("TLS 1.2 is for ISO 15118-2; ISO 15118-20 needs --tls 1.3 (or none, for tests)")
     return version
 
@@ -31,6 +36,11 @@ def known(table: Mapping[str, T], name: str, what: str) -> T:
     if name.strip() not in table:
         raise OptionError(f"unknown {what} {name.strip()!r}; known: {', '.join(table)}")
     return table[name.strip()]
+
+
+def protocols_of(names: str) -> tuple[str, ...]:
+    """Return the protocols of an option, in its order; OptionError for an unknown one."""
+    return tuple(dict.fromkeys(known(PROTOCOLS, name, "protocol") for name in names.split(",")))
 
 
 def tls_context(

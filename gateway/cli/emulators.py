@@ -33,11 +33,21 @@ class TlsProfile(StrEnum):
     INTEROP = "interop"
 
 
-TlsOption = Annotated[Tls, typer.Option("--tls", help="ISO 15118-20 requires 1.3; see docs/tls.md.")]
+class ToleranceProfile(StrEnum):
+    """Tolerance of deviations from ISO 15118-2 and DIN 70121."""
+
+    STRICT = "strict"
+    INTEROP = "interop"
+
+
+PROTOCOLS = ("iso20", "iso2", "din")
+TlsOption = Annotated[
+    Tls, typer.Option("--tls", help="ISO 15118-20 requires 1.3, ISO 15118-2 has 1.2; see docs/tls.md.")
+]
 ProfileOption = Annotated[
     TlsProfile, typer.Option("--tls-profile", help="strict: as the standard; interop: as peers in the field.")
 ]
-Protocols = Annotated[str, typer.Option(help="Protocols to offer, in order of preference.")]
+Protocols = Annotated[str, typer.Option(help="Of iso20, iso2, din; a car prefers the first.")]
 
 
 @app.command(
@@ -85,7 +95,11 @@ def charger(
 
 
 @app.command(
-    epilog=examples("v2x secc --listen [::1]:15118 --power-w=-5000", "v2x secc --interface eth1 --tls 1.3 --pki pki")
+    epilog=examples(
+        "v2x secc --listen [::1]:15118 --power-w=-5000",
+        "v2x secc --interface eth1 --tls 1.3 --pki pki",
+        "v2x secc --listen [::1]:15118 --protocols iso2,din --services dc,ac",
+    )
 )
 def secc(
     listen: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address for EVs.")] = None,
@@ -94,7 +108,10 @@ def secc(
     tls_profile: ProfileOption = TlsProfile.INTEROP,
     pki_directory: Pki = None,
     services: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt.")] = "dc,dc_bpt",
-    protocols: Protocols = "iso20",
+    protocols: Protocols = "iso20,iso2,din",
+    tolerance: Annotated[
+        ToleranceProfile, typer.Option(help="interop: deviations of cars in the field are accepted in iso2 and din.")
+    ] = ToleranceProfile.INTEROP,
     control: Annotated[str, typer.Option(help="Of scheduled, dynamic.")] = "scheduled,dynamic",
     power_w: Annotated[
         float | None, typer.Option(help="Set-point; negative discharges. Default: as the EV requests.")
@@ -111,7 +128,7 @@ def secc(
     options = locals()
     from emulators.charger.secc.run import RunOptions, run
 
-    check_choices("secc", "--protocols", options.pop("protocols"), ("iso20",))
+    check_choices("secc", "--protocols", protocols, PROTOCOLS)
     _openssl(tls_version, tls_profile)
     end(run_emulator(run(RunOptions(**options))))
 
@@ -120,6 +137,7 @@ def secc(
     epilog=examples(
         "v2x ev --connect [::1]:15118 --service dc_bpt --soc 80",
         "v2x ev --interface eth1 --tls 1.3 --pki pki --loops 100",
+        "v2x ev --connect [::1]:15118 --protocols iso2,din --service dc",
     )
 )
 def ev(
@@ -146,7 +164,7 @@ def ev(
     options = locals()
     from emulators.ev.run import EvOptions, run
 
-    check_choices("ev", "--protocols", options.pop("protocols"), ("iso20",))
+    check_choices("ev", "--protocols", protocols, PROTOCOLS)
     check_choices("ev", "--auth", options.pop("auth"), ("eim",))
     _openssl(tls_version, tls_profile)
     end(run_emulator(run(EvOptions(**options))))

@@ -169,7 +169,7 @@ def _check_the_printed_demo(text: str) -> None:
         (("check-config", "-c", "{tmp}/worse.toml"), "worse.toml"),
         (("ev", "--connect", "nowhere"), "nowhere"),
         (("ev", "--connect", "127.0.0.1:1", "--service", "hydrogen"), "hydrogen"),
-        (("ev", "--connect", "127.0.0.1:1", "--protocols", "iso2"), "iso2"),
+        (("ev", "--connect", "127.0.0.1:1", "--protocols", "iso3"), "iso3"),
         (("charger", "--csms", "http://127.0.0.1:9000/ocpp"), "http"),
         (("demo", "--seconds", "soon"), "--seconds"),
     ],

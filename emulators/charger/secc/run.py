@@ -17,14 +17,16 @@ from typing import TextIO
 
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc import events as charger
-from emulators.charger.secc.evse_hardware import stage_settings
+from emulators.charger.secc.evse_hardware import older_settings, stage_settings
 from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.report import Lines, PowerChanges, Reporter, limits_text, message_text, power_text, print_error
-from emulators.ev.session_options import CONTROLS, OptionError, iso20_version, known, tls_context
+from emulators.ev.session_options import CONTROLS, OLDER, OptionError, known, protocols_of, tls_context, tls_version
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.io import TcpWire
+from protocols.iso15118.iso2 import preparation as older
+from protocols.iso15118.iso2.tolerances import NAMED, Tolerance
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.preparation import prepare_charger
 from protocols.iso15118.iso20.secc_session import SeccSettings
@@ -48,6 +50,8 @@ class RunOptions:
     tls_profile: str = "interop"
     pki_directory: Path | None = None
     services: str = "dc,dc_bpt"
+    protocols: str = "iso20,iso2,din"
+    tolerance: str = "interop"
     control: str = "scheduled,dynamic"
     power_w: float | None = None
     rated_w: float = 11_000.0
@@ -71,6 +75,8 @@ class _Endpoint:
     version: tls.TlsVersion
     services: list[ServiceId]
     controls: list[ControlMode]
+    protocols: tuple[str, ...]
+    tolerances: frozenset[Tolerance]
 
 
 async def run(options: RunOptions, out: TextIO | None = None) -> int:
@@ -82,8 +88,10 @@ async def run(options: RunOptions, out: TextIO | None = None) -> int:
         print_error("v2x secc", f"{error}")
         return 2
     evse = _Evse(reporter, options)
-    evse.build(_settings(options, endpoint, evse.stage))
-    prepare_charger(endpoint.services, endpoint.controls)
+    evse.build(_settings(options, endpoint, evse.stage), endpoint)
+    if "iso20" in endpoint.protocols:
+        prepare_charger(endpoint.services, endpoint.controls)
+    older.prepare_charger(OLDER[name] for name in endpoint.protocols if name in OLDER)
     try:
         server = await _listen(options, endpoint, evse)
     except OSError as error:
@@ -112,7 +120,8 @@ def _endpoint(options: RunOptions) -> _Endpoint:
     """Parse the options. Raises OptionError, ValueError or LocalProtocolError, or OSError without the interface."""
     services = [known(NAMES, name, "service") for name in options.services.split(",")]
     controls = [known(CONTROLS, name, "control mode") for name in options.control.split(",")]
-    version = iso20_version(options.tls_version)
+    protocols = protocols_of(options.protocols)
+    version = tls_version(options.tls_version, protocols)
     context = tls_context(tls.server_context, version, options.tls_profile, options.pki_directory)
     if (options.listen is None) is (options.interface is None):
         raise OptionError("give either an address to listen on or an interface for SDP")
@@ -121,7 +130,8 @@ def _endpoint(options: RunOptions) -> _Endpoint:
         raise OptionError("--power-w and --rated-w are finite numbers")
     if options.interface is not None:
         host, port = f"{io.link_local_address(options.interface)}%{options.interface}", 0
-    return _Endpoint(host, port, context, version, services, controls)
+    tolerances = known(NAMED, options.tolerance, "tolerance")
+    return _Endpoint(host, port, context, version, services, controls, protocols, tolerances)
 
 
 def _settings(options: RunOptions, endpoint: _Endpoint, stage: PowerStage) -> SeccSettings:
@@ -166,13 +176,20 @@ class _Evse:
         self._sessions = options.sessions
         self._loops = 0
 
-    def build(self, settings: SeccSettings) -> None:
+    def build(self, settings: SeccSettings, endpoint: _Endpoint) -> None:
         """Create the SECC."""
         self.secc = EvseSecc(
             self.stage,
             RealClock(),
             self.observe,
             settings=settings,
+            protocols=endpoint.protocols,
+            older=older_settings(
+                self.stage,
+                evse_id=self._options.evse_id,
+                services=endpoint.services,
+                tolerances=endpoint.tolerances,
+            ),
             free_vend=self._options.customer_s <= 0,
             cable_check_s=self._options.cable_check_s,
             trace=self.reporter if self._options.trace else None,
@@ -245,6 +262,7 @@ _LINES: Lines = {
     charger.ChargingStarted: lambda e: "power on",
     charger.StandbyEntered: lambda e: "standby",
     charger.ChargingStopped: lambda e: "power off",
+    charger.SetpointRefused: lambda e: f"set-point {e.power_w:+.0f} W refused: {e.reason}",
     charger.SessionEnded: lambda e: f"session {'ended' if e.ok else 'FAILED'}: {e.reason}",
     events.MessageSent: lambda e: message_text(False, e.message),
     events.MessageReceived: lambda e: message_text(True, e.message),

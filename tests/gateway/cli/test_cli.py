@@ -169,8 +169,8 @@ def test_the_benchmarks() -> None:
     ("words", "answer"),
     [
         (["ev", "--connect", "[::1]:1", "--auth", "pnc"], "v2x ev: --auth 'pnc' is not supported; choose from eim"),
-        (["ev", "--connect", "[::1]:1", "--protocols", "iso20,iso2"], "v2x ev: --protocols 'iso2' is not supported"),
-        (["secc", "--listen", "[::1]:0", "--protocols", "din"], "v2x secc: --protocols 'din' is not supported"),
+        (["ev", "--connect", "[::1]:1", "--protocols", "iso20,iso3"], "v2x ev: --protocols 'iso3' is not supported"),
+        (["secc", "--listen", "[::1]:0", "--protocols", "dim"], "v2x secc: --protocols 'dim' is not supported"),
     ],
 )
 def test_an_unsupported_protocol_is_rejected_with_the_supported_ones(words: list[str], answer: str) -> None:
