@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from protocols.iso15118.iso2 import both
 from protocols.iso15118.iso2.dialect import PHASES
 from protocols.iso15118.iso2.evcc_session import EvccContext, EvSession, Reaction
 from protocols.iso15118.iso2.secc_session import charging
 from protocols.iso15118.iso2.states import Step
+from protocols.iso15118.iso2.types import AC_EVSEChargeParameter
 from protocols.iso15118.iso2.values import number, optional
 from protocols.iso15118.iso20.common import ChargingSession
 from protocols.iso15118.iso20.events import (
@@ -54,7 +56,7 @@ def terminate(session: EvSession, code: str | None, explanation: str) -> EvSessi
     return replace(session, stop=Stop(ChargingSession.Terminate, code, explanation))
 
 
-def on_session_setup(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_session_setup(response: both.SessionSetupRes, session: EvSession, context: EvccContext) -> Reaction:
     session_id, resume = context.session_id, context.settings.resume
     if not any(session_id):
         raise EndConnection("the charger assigned no session id")
@@ -67,7 +69,7 @@ def on_session_setup(response: Any, session: EvSession, context: EvccContext) ->
     return Reaction(Step.SERVICE_DISCOVERY, session, (opened,))
 
 
-def on_service_discovery(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_service_discovery(response: both.ServiceDiscoveryRes, session: EvSession, context: EvccContext) -> Reaction:
     external, offered = context.dialect.read_services(response)
     if not external:
         refused = terminate(session, "no authorization", "the charger offers no external payment")
@@ -78,11 +80,11 @@ def on_service_discovery(response: Any, session: EvSession, context: EvccContext
     return Reaction(Step.PAYMENT_SELECTION, replace(session, mode=mode, choice=charging(mode not in PHASES)))
 
 
-def on_selection(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_selection(response: both.PaymentServiceSelectionRes, session: EvSession, context: EvccContext) -> Reaction:
     return Reaction(Step.AUTHORIZATION, session, (ServiceAgreed(session.agreed),))
 
 
-def on_authorization(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_authorization(response: both.AuthorizationRes, session: EvSession, context: EvccContext) -> Reaction:
     processing = str(response.EVSEProcessing)
     if processing != "Finished":
         waits = processing == "Ongoing_WaitingForCustomerInteraction"
@@ -91,8 +93,11 @@ def on_authorization(response: Any, session: EvSession, context: EvccContext) ->
     return Reaction(Step.CHARGE_PARAMETERS, session, (Authorized(response.ResponseCode),))
 
 
-def on_charge_parameters(response: Any, session: EvSession, context: EvccContext) -> Reaction:
-    stated, finished = response.EVSEChargeParameter, response.EVSEProcessing == "Finished"
+def on_charge_parameters(
+    response: both.ChargeParameterDiscoveryRes, session: EvSession, context: EvccContext
+) -> Reaction:
+    stated: Any = response.EVSEChargeParameter  # of either kind of current; checked below
+    finished = response.EVSEProcessing == "Finished"
     dc = session.agreed.is_dc
     if dc is not hasattr(stated, "DC_EVSEStatus"):
         raise EndConnection("the charger's parameters do not fit the requested mode")
@@ -121,7 +126,7 @@ def on_charge_parameters(response: Any, session: EvSession, context: EvccContext
     return Reaction(Step.CABLE_CHECK if dc else Step.POWER_START, session, (event,))
 
 
-def _dc_limits(stated: Any) -> tuple[Limits, float]:
+def _dc_limits(stated: both.DC_EVSEChargeParameter) -> tuple[Limits, float]:
     amps, volts = number(stated.EVSEMaximumCurrentLimit), number(stated.EVSEMaximumVoltageLimit)
     limits = Limits(
         max_charge_a=amps,
@@ -133,12 +138,12 @@ def _dc_limits(stated: Any) -> tuple[Limits, float]:
     return limits, 0.0
 
 
-def _ac_limits(stated: Any, session: EvSession) -> tuple[Limits, float]:
+def _ac_limits(stated: AC_EVSEChargeParameter, session: EvSession) -> tuple[Limits, float]:
     volts, phases = number(stated.EVSENominalVoltage), PHASES[session.mode]
     return Limits(max_charge_w=number(stated.EVSEMaxCurrent) * volts * phases, phases=phases), volts
 
 
-def on_cable_check(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_cable_check(response: both.CableCheckRes, session: EvSession, context: EvccContext) -> Reaction:
     """React to the insulation test: Fault and No_IMD end the session, Warning does not."""
     status = response.DC_EVSEStatus
     if response.EVSEProcessing != "Finished":
@@ -148,7 +153,7 @@ def on_cable_check(response: Any, session: EvSession, context: EvccContext) -> R
     return Reaction(Step.PRE_CHARGE, session)
 
 
-def on_pre_charge(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_pre_charge(response: both.PreChargeRes, session: EvSession, context: EvccContext) -> Reaction:
     """React to the output voltage; only on equal voltage the host may close the contactor (`VoltageMatched`)."""
     voltage = number(response.EVSEPresentVoltage)
     if str(response.DC_EVSEStatus.EVSEStatusCode) in STOPPING_CODES:
@@ -158,14 +163,14 @@ def on_pre_charge(response: Any, session: EvSession, context: EvccContext) -> Re
     return Reaction(Step.POWER_START, session, (VoltageMatched(voltage),))
 
 
-def on_power_start(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_power_start(response: both.PowerDeliveryRes, session: EvSession, context: EvccContext) -> Reaction:
     events: list[Event] = [Renegotiated(None, response.ResponseCode)] if session.renegotiating else []
     events.append(PowerStarted(again=session.power_on))
     session = replace(session, power_on=True, started=True, renegotiating=False)
     return _notified(response.EVSEStatus, session, context, events, poll=False)
 
 
-def on_current_demand(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_current_demand(response: both.CurrentDemandRes, session: EvSession, context: EvccContext) -> Reaction:
     known, current = session.evse_limits, number(response.EVSEPresentCurrent)
     limits = replace(
         known,
@@ -185,7 +190,7 @@ def on_current_demand(response: Any, session: EvSession, context: EvccContext) -
     return _on_loop(response.DC_EVSEStatus, report, _guarded(current, session, context), context)
 
 
-def on_charging_status(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_charging_status(response: both.ChargingStatusRes, session: EvSession, context: EvccContext) -> Reaction:
     limits = session.evse_limits
     if response.EVSEMaxCurrent is not None:
         power_w = number(response.EVSEMaxCurrent) * session.nominal_voltage_v * PHASES[session.mode]
@@ -200,12 +205,14 @@ def _meter(info: Any) -> Meter | None:
     return None if info is None else Meter(meter_id=info.MeterID, charged_wh=float(info.MeterReading or 0))
 
 
-def _on_loop(status: Any, report: StationReport, session: EvSession, context: EvccContext) -> Reaction:
+def _on_loop(status: both.EVSEStatus, report: StationReport, session: EvSession, context: EvccContext) -> Reaction:
     session = replace(session, station=report, evse_limits=report.limits, loops=session.loops + 1)
     return _notified(status, session, context, [ChargeLoopAnswered(station=report, code=ResponseCode.OK)], poll=True)
 
 
-def _notified(status: Any, session: EvSession, context: EvccContext, events: list[Event], *, poll: bool) -> Reaction:
+def _notified(
+    status: both.EVSEStatus, session: EvSession, context: EvccContext, events: list[Event], *, poll: bool
+) -> Reaction:
     """React to notification and status code of PowerDelivery and the loop."""
     code = str(getattr(status, "EVSEStatusCode", "EVSE_Ready"))
     notification = str(status.EVSENotification)
@@ -233,19 +240,19 @@ def _guarded(current_a: float, session: EvSession, context: EvccContext) -> EvSe
     return terminate(session, "current outside limits", f"{current_a:.1f} A, the EV permits {low:.1f} to {high:.1f} A")
 
 
-def on_renegotiation(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_renegotiation(response: both.PowerDeliveryRes, session: EvSession, context: EvccContext) -> Reaction:
     dc = session.agreed.is_dc
     session = replace(session, renegotiating=True, power_on=session.power_on and not dc)
     return Reaction(Step.CHARGE_PARAMETERS, session, (PowerStopped(),) if dc else ())
 
 
-def on_power_stop(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_power_stop(response: both.PowerDeliveryRes, session: EvSession, context: EvccContext) -> Reaction:
     welding = session.agreed.is_dc and context.settings.welding_polls > 0
     stopped = replace(session, power_on=False, pause_offered=session.loops > 0, welding_done=0)
     return Reaction(Step.WELDING_DETECTION if welding else Step.SESSION_STOP, stopped, (PowerStopped(),))
 
 
-def on_welding_detection(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_welding_detection(response: both.WeldingDetectionRes, session: EvSession, context: EvccContext) -> Reaction:
     voltage = number(response.EVSEPresentVoltage)
     session = replace(session, welding_done=session.welding_done + 1)
     if voltage >= context.settings.safe_voltage_v and session.welding_done < context.settings.welding_polls:
@@ -253,7 +260,7 @@ def on_welding_detection(response: Any, session: EvSession, context: EvccContext
     return Reaction(Step.SESSION_STOP, session, (WeldingChecked(voltage),))
 
 
-def on_session_stop(response: Any, session: EvSession, context: EvccContext) -> Reaction:
+def on_session_stop(response: both.SessionStopRes, session: EvSession, context: EvccContext) -> Reaction:
     stop = session.stop or Stop()
     events: list[Event] = []
     paused = stop.kind is ChargingSession.Pause

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from protocols.iso15118.iso2 import timers
+from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import PHASES, EvParameters
 from protocols.iso15118.iso2.secc_session import Answer, Refusal, RequestContext, Session, charging
 from protocols.iso15118.iso2.states import State
@@ -34,7 +34,9 @@ PRE_CHARGE_A = 2.0  # the highest current during pre-charge
 NO_ERRORS = ("NO_ERROR", "NoData")
 
 
-def answer_charge_parameters(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_charge_parameters(
+    request: both.ChargeParameterDiscoveryReq, session: Session, context: RequestContext
+) -> Answer:
     """Ongoing until schedules and power are available; without power at the end the session stops without energy."""
     car = context.dialect.read_parameters(request)
     session, events = _record(car, session, context)
@@ -149,7 +151,7 @@ def phase_current(power_w: float, session: Session, context: RequestContext) -> 
     return power_w / (context.settings.nominal_voltage_v * PHASES.get(session.mode, 1))
 
 
-def answer_cable_check(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_cable_check(request: both.CableCheckReq, session: Session, context: RequestContext) -> Answer:
     _check_error(request)
     events: tuple[Event, ...] = ()
     if "cable" not in session.requested:
@@ -172,7 +174,7 @@ def answer_cable_check(request: Any, session: Session, context: RequestContext) 
     return Answer(response, State.PRE_CHARGE if done else State.CABLE_CHECK, session, events)
 
 
-def answer_pre_charge(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_pre_charge(request: both.PreChargeReq, session: Session, context: RequestContext) -> Answer:
     _check_error(request)
     limits, target = context.limits(session), number(request.EVTargetVoltage)
     if target > limits.max_voltage_v:
@@ -204,7 +206,7 @@ def answer_pre_charge(request: Any, session: Session, context: RequestContext) -
     )
 
 
-def _check_error(request: Any) -> None:
+def _check_error(request: both.CableCheckReq | both.PreChargeReq) -> None:
     """Refuse to go on with a car that reports an error (EVReady is not checked: cars in the field set it late)."""
     error = str(request.DC_EVStatus.EVErrorCode)
     if error not in NO_ERRORS:

@@ -8,8 +8,8 @@ reported, and refused without the tolerance. Receipts belong to contracts.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
+from protocols.iso15118.iso2 import both
 from protocols.iso15118.iso2.dialect import PHASES, Delivery
 from protocols.iso15118.iso2.secc_energy import NO_ERRORS, phase_current
 from protocols.iso15118.iso2.secc_session import Answer, Refusal, RequestContext, Session
@@ -42,7 +42,7 @@ _RENEGOTIATING = frozenset({EVSENotification.ScheduleRenegotiation})
 # --------------------------------------------------------------------------------------------------- power delivery
 
 
-def answer_power_delivery(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_power_delivery(request: both.PowerDeliveryReq, session: Session, context: RequestContext) -> Answer:
     delivery = context.dialect.read_delivery(request)
     return _PROGRESS[delivery.progress](delivery, session, context)
 
@@ -130,7 +130,7 @@ def profile_fault(delivery: Delivery, offer: ScheduleOffer, wall_s: float) -> st
 # ------------------------------------------------------------------------------------------------------ charge loop
 
 
-def answer_current_demand(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_current_demand(request: both.CurrentDemandReq, session: Session, context: RequestContext) -> Answer:
     """Follow the requested current within the limits of both sides; a negative one is 0 A."""
     evse, dialect, limits = context.evse, context.dialect, context.capped(session)
     car = _read_demand(request, session)
@@ -158,7 +158,7 @@ def answer_current_demand(request: Any, session: Session, context: RequestContex
     return _looped(response, session, target, permitted, car)
 
 
-def _read_demand(request: Any, session: Session) -> CarReport:
+def _read_demand(request: both.CurrentDemandReq, session: Session) -> CarReport:
     known, soc = session.ev_limits, request.DC_EVStatus.EVRESSSOC
     limits = Limits(
         max_charge_w=max(0.0, optional(request.EVMaximumPowerLimit, known.max_charge_w)),
@@ -174,7 +174,7 @@ def _read_demand(request: Any, session: Session) -> CarReport:
     )
 
 
-def answer_charging_status(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_charging_status(request: both.ChargingStatusReq, session: Session, context: RequestContext) -> Answer:
     """State the present limit; the EV does not report its power."""
     dialect, limits = context.dialect, context.capped(session)
     permitted = allowed(session.ev_limits, limits).without_discharge("protocol")
@@ -196,12 +196,12 @@ def answer_charging_status(request: Any, session: Session, context: RequestConte
     return _looped(response, session, target, permitted, car)
 
 
-def _looped(response: Any, session: Session, target: Target, permitted: PowerRange, car: CarReport) -> Answer:
+def _looped(response: both.Message, session: Session, target: Target, permitted: PowerRange, car: CarReport) -> Answer:
     event = ChargeLoopRequested(target=target, allowed=permitted, car=car)
     return Answer(response, State.CHARGE_LOOP, replace(session, car=car, loops=session.loops + 1), (event,))
 
 
-def _meter(context: RequestContext) -> Any:
+def _meter(context: RequestContext) -> both.MeterInfo | None:
     meter = context.evse.meter
     return None if meter is None else context.dialect.meter(meter.meter_id, meter.charged_wh)
 
@@ -209,7 +209,7 @@ def _meter(context: RequestContext) -> Any:
 # --------------------------------------------------------------------------------------------------- end of session
 
 
-def answer_welding_detection(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_welding_detection(request: both.WeldingDetectionReq, session: Session, context: RequestContext) -> Answer:
     response = context.dialect.request(
         "WeldingDetectionRes",
         ResponseCode=context.ok,
@@ -219,7 +219,7 @@ def answer_welding_detection(request: Any, session: Session, context: RequestCon
     return Answer(response, State.STOPPED, session, (WeldingChecked(context.evse.voltage_v),))
 
 
-def answer_session_stop(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_session_stop(request: both.SessionStopReq, session: Session, context: RequestContext) -> Answer:
     """End the session, or pause it: only after PowerDelivery or WeldingDetection."""
     kind = context.dialect.stop_kind(request)
     paused = kind == "Pause"

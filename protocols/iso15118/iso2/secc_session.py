@@ -12,7 +12,7 @@ from dataclasses import field
 from typing import Any
 
 from protocols.frozen import frozen
-from protocols.iso15118.iso2 import timers
+from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import Dialect
 from protocols.iso15118.iso2.states import State
 from protocols.iso15118.iso2.tolerances import INTEROP, Tolerance
@@ -148,7 +148,7 @@ class RequestContext:
 class Answer:
     """Response, next state, new session and events."""
 
-    response: Any
+    response: both.Message
     state: State
     session: Session
     events: tuple[Event, ...] = ()

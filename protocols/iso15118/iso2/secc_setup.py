@@ -7,9 +7,8 @@ External payment only: a contract gets FAILED_PaymentSelectionInvalid. Source: V
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from protocols.iso15118.iso2 import timers
+from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import CHARGE_SERVICE
 from protocols.iso15118.iso2.secc_session import Answer, Refusal, RequestContext, Session
 from protocols.iso15118.iso2.states import State
@@ -19,7 +18,7 @@ from protocols.iso15118.iso20.secc_session import Verdict
 SESSION_ID_SIZE = 8
 
 
-def answer_session_setup(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_session_setup(request: both.SessionSetupReq, session: Session, context: RequestContext) -> Answer:
     """Join the paused session of this id; open a new one for any other id, of any length (V2G2-756)."""
     asked = context.session_id
     kept = context.paused.get(asked) if any(asked) else None
@@ -35,21 +34,21 @@ def answer_session_setup(request: Any, session: Session, context: RequestContext
     )
 
 
-def answer_service_discovery(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_service_discovery(request: both.ServiceDiscoveryReq, session: Session, context: RequestContext) -> Answer:
     settings = context.settings
     modes = settings.dc_modes if context.dialect.is_din else settings.dc_modes + settings.ac_modes
     response = context.dialect.service_discovery_response(context.ok, modes, settings.free_service)
     return Answer(response, State.PAYMENT_SELECTION, session)
 
 
-def answer_service_detail(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_service_detail(request: both.ServiceDetailReq, session: Session, context: RequestContext) -> Answer:
     if request.ServiceID != CHARGE_SERVICE:
         raise Refusal("FAILED_ServiceIDInvalid", f"service {request.ServiceID} is not offered", fatal=False)
     response = context.dialect.request("ServiceDetailRes", ResponseCode=context.ok, ServiceID=CHARGE_SERVICE)
     return Answer(response, State.PAYMENT_SELECTION, session)
 
 
-def answer_selection(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_selection(request: both.PaymentServiceSelectionReq, session: Session, context: RequestContext) -> Answer:
     fault = context.dialect.selection_fault(request)
     if fault is not None:
         raise Refusal(*fault)
@@ -57,7 +56,7 @@ def answer_selection(request: Any, session: Session, context: RequestContext) ->
     return Answer(response, State.AUTHORIZATION, session)
 
 
-def answer_authorization(request: Any, session: Session, context: RequestContext) -> Answer:
+def answer_authorization(request: both.AuthorizationReq, session: Session, context: RequestContext) -> Answer:
     """Respond with the operator's decision; while the customer identifies himself, ISO 15118-2 has a value of its own
     (V2G2-854) and the station's own time limit, DIN only the ongoing timer."""
     events: tuple[Event, ...] = ()
