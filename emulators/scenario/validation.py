@@ -108,8 +108,8 @@ def _chargers(scenario: Scenario) -> dict[str, ChargerPart]:
 
 
 def missing_iso20(spec: CarSpec) -> str:
-    """Return an error if a car does not support ISO 15118-20, "" if it does."""
-    if "iso20" in spec.protocols:
+    """Return an error if a car supports neither ISO 15118 nor DIN 70121, "" if it does."""
+    if {"iso20", "iso2", "din"} & set(spec.protocols):
         return ""
     return f"{spec.name} supports {', '.join(spec.protocols)} but not ISO 15118-20"
 
