@@ -31,7 +31,6 @@ from emulators.ev.session_options import CONTROLS, OLDER, OptionError, known, pr
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
-from protocols.iso15118.iso2 import preparation as older
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.preparation import prepare_car
@@ -86,7 +85,10 @@ async def run(options: EvOptions, out: TextIO | None = None) -> int:
     reporter = Reporter(out or sys.stdout, options.json, _lines(car))
     if "iso20" in protocols:
         prepare_car(settings.services, settings.controls)
-    older.prepare_car(OLDER[name] for name in protocols if name in OLDER)
+    if OLDER & set(protocols):
+        from emulators.ev import older_engine  # loaded only for these protocols
+
+        older_engine.prepare(protocols)
     clock = RealClock()
     started = clock.now()
     reporter.write_record("Searching", {"interface": options.interface, "address": address})

@@ -13,24 +13,19 @@ integrates the current of the charge loop responses (with AC, the target power o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from emulators.ev.car import Car
 from protocols.iso15118.app_protocol import Protocol
-from protocols.iso15118.din.dialect import DIN
 from protocols.iso15118.evcc import Engine, Evcc
-from protocols.iso15118.iso2 import evcc as iso2
-from protocols.iso15118.iso2.dialect import AC_MODES, DC_MODES, ISO2
-from protocols.iso15118.iso2.evcc_session import EvccSettings as OlderSettings
 from protocols.iso15118.iso20 import evcc as iso20
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.common import ChargingSession
 from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.limits import Limits, allowed
 from protocols.iso15118.iso20.loop import Display
-from protocols.iso15118.iso20.services import DC_SERVICES, NAMES
+from protocols.iso15118.iso20.services import NAMES
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import EVSENotification
@@ -58,32 +53,6 @@ def car_settings(car: Car, **changes: object) -> EvccSettings:
         negative_discharge_limits=quirks.negative_discharge_limits,
     )
     return replace(settings, **changes)  # type: ignore[arg-type]
-
-
-def older_settings(settings: EvccSettings) -> OlderSettings:
-    """Return the settings of ISO 15118-2 and DIN 70121 for those of ISO 15118-20: charging only."""
-    modes: tuple[str, ...] = ()
-    for service in settings.services:
-        modes += DC_MODES if service in DC_SERVICES else AC_MODES
-    return OlderSettings(
-        evccid=_mac(settings.evccid),
-        modes=tuple(dict.fromkeys(modes)),
-        loop_interval=settings.loop_interval,
-        poll_interval=settings.poll_interval,
-        timeout_factor=settings.timeout_factor,
-        guard_s=settings.guard_s,
-        resume=settings.resume,
-        ignores=settings.ignores,
-        trace=settings.trace,
-    )
-
-
-def _mac(evccid: str) -> bytes:
-    """Return the EVCCID of the older generations, a MAC address: as given, or locally administered by the name."""
-    try:
-        return bytes.fromhex(evccid.replace(":", ""))[-6:].rjust(6, b"\x00")
-    except ValueError:
-        return b"\x02" + hashlib.sha256(evccid.encode()).digest()[:5]
 
 
 class EvSession:
@@ -170,13 +139,12 @@ class EvSession:
             modern = iso20.Evcc(settings, state, now, epoch=self._clock.wall() - now)
             engines.append(modern)
             offered["iso20"] = list(modern.protocols())
-        dialects = {name: one for name, one in (("iso2", ISO2), ("din", DIN)) if name in self.protocols}
-        if dialects:
-            ordered = [dialects[name] for name in self.protocols if name in dialects]
-            older = iso2.Evcc(older_settings(settings), state, now, dialects=ordered)
+        if {"iso2", "din"} & set(self.protocols):
+            from emulators.ev import older_engine  # loaded only for these protocols
+
+            older = older_engine.build(settings, state, now, self.protocols)
             engines.append(older)
-            known = older.protocols()
-            offered |= {name: [one.protocol] for name, one in dialects.items() if one.protocol in known}
+            offered |= older_engine.offered(older)
         return Evcc(engines, [protocol for name in self.protocols for protocol in offered.get(name, ())])
 
     def _prepare(self, now: float) -> None:
@@ -188,8 +156,8 @@ class EvSession:
         if reason is not None and engine.session.stop is None:
             engine.command(orders.Stop(ChargingSession.Terminate, None, reason), now)
         every = quirks.renegotiates_every_s
-        in_loop = engine.step == Step.CHARGE_LOOP and not (isinstance(engine, iso2.Evcc) and engine.dialect.is_din)
-        if every is not None and now - self._renegotiated_at >= every and in_loop:
+        possible = engine.step == Step.CHARGE_LOOP and engine.renegotiates
+        if every is not None and now - self._renegotiated_at >= every and possible:
             self._renegotiated_at = now
             engine.command(orders.Renegotiate(), now)
         engine.command(self._state(now), now)

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from protocols.iso15118 import tls
-from protocols.iso15118.din.dialect import DIN
-from protocols.iso15118.iso2.dialect import ISO2
 from protocols.iso15118.iso20.services import ControlMode
 
 T = TypeVar("T")
 PROTOCOLS = {name: name for name in ("iso20", "iso2", "din")}
-OLDER = {"iso2": ISO2, "din": DIN}
+OLDER = frozenset({"iso2", "din"})
+TOLERANCES = {name: name for name in ("interop", "strict")}
 CONTROLS = {"dynamic": ControlMode.DYNAMIC, "scheduled": ControlMode.SCHEDULED}
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from protocols.iso15118.app_protocol import Protocol
-from protocols.iso15118.iso2 import evcc as iso2
-from protocols.iso15118.iso20 import evcc as iso20
 from protocols.iso15118.iso20 import orders
 from protocols.iso15118.iso20.events import Event
 
-Engine: TypeAlias = iso20.Evcc | iso2.Evcc
+if TYPE_CHECKING:  # only the engines of the offered protocols are loaded
+    from protocols.iso15118.iso2 import evcc as iso2
+    from protocols.iso15118.iso20 import evcc as iso20
+
+Engine: TypeAlias = "iso20.Evcc | iso2.Evcc"
 
 
 class Evcc:

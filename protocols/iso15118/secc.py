@@ -8,18 +8,20 @@ prefers among all (V2G2-169, V2G20-169). What a generation may not use on this c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from protocols.errors import RemoteProtocolError
 from protocols.iso15118 import app_protocol
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
-from protocols.iso15118.iso2 import secc as iso2
 from protocols.iso15118.iso20 import orders
-from protocols.iso15118.iso20 import secc as iso20
 from protocols.iso15118.iso20.events import Event
 from protocols.v2gtp import Framer, FramingError, PayloadType
 
-Engine: TypeAlias = iso20.Secc | iso2.Secc
+if TYPE_CHECKING:  # only the engines of the offered protocols are loaded
+    from protocols.iso15118.iso2 import secc as iso2
+    from protocols.iso15118.iso20 import secc as iso20
+
+Engine: TypeAlias = "iso20.Secc | iso2.Secc"
 MOST_BEFORE_OFFER = 1 << 16  # bytes that an EV may send before its offer
 
 

@@ -10,14 +10,11 @@ from dataclasses import replace
 
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import Bounds, PowerStage, Reading
-from protocols.iso15118.iso2.dialect import AC_MODES, DC_MODES
-from protocols.iso15118.iso2.secc_session import SeccSettings as OlderSettings
-from protocols.iso15118.iso2.tolerances import INTEROP, Tolerance
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.loop import Meter
 from protocols.iso15118.iso20.secc_session import SeccSettings, Verdict
-from protocols.iso15118.iso20.services import DC_SERVICES, ControlMode, ServiceId, offer
+from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
 from protocols.iso15118.secc import Engine
 from protocols.ports import Clock
 
@@ -175,27 +172,6 @@ def stage_settings(
         ramp_pct_per_min=100 * 60 * spec.ramp_w_per_s / max(spec.max_charge_w, spec.max_discharge_w, 1.0),
     )
     return settings if loop_timeout is None else replace(settings, loop_timeout=loop_timeout)
-
-
-def older_settings(
-    stage: PowerStage,
-    *,
-    evse_id: str = "ZZ00000",
-    services: Sequence[ServiceId] = (ServiceId.DC_BPT, ServiceId.DC),
-    tolerances: frozenset[Tolerance] = INTEROP,
-) -> OlderSettings:
-    """Return engine settings of ISO 15118-2 and DIN 70121, which know charging only."""
-    dc, ac = _ratings(stage)
-    has_dc = any(one in DC_SERVICES for one in services)
-    has_ac = any(one not in DC_SERVICES for one in services)
-    return OlderSettings(
-        dc_modes=DC_MODES[:2] if has_dc else (),
-        ac_modes=AC_MODES if has_ac else (),
-        dc=dc.charge_only(),
-        ac=ac.charge_only(),
-        evse_id=evse_id,
-        tolerances=tolerances,
-    )
 
 
 def _ratings(stage: PowerStage) -> tuple[Limits, Limits]:

@@ -17,16 +17,23 @@ from typing import TextIO
 
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc import events as charger
-from emulators.charger.secc.evse_hardware import older_settings, stage_settings
+from emulators.charger.secc.evse_hardware import stage_settings
 from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.report import Lines, PowerChanges, Reporter, limits_text, message_text, power_text, print_error
-from emulators.ev.session_options import CONTROLS, OLDER, OptionError, known, protocols_of, tls_context, tls_version
+from emulators.ev.session_options import (
+    CONTROLS,
+    OLDER,
+    TOLERANCES,
+    OptionError,
+    known,
+    protocols_of,
+    tls_context,
+    tls_version,
+)
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.io import TcpWire
-from protocols.iso15118.iso2 import preparation as older
-from protocols.iso15118.iso2.tolerances import NAMED, Tolerance
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.preparation import prepare_charger
 from protocols.iso15118.iso20.secc_session import SeccSettings
@@ -76,7 +83,7 @@ class _Endpoint:
     services: list[ServiceId]
     controls: list[ControlMode]
     protocols: tuple[str, ...]
-    tolerances: frozenset[Tolerance]
+    tolerance: str
 
 
 async def run(options: RunOptions, out: TextIO | None = None) -> int:
@@ -91,7 +98,10 @@ async def run(options: RunOptions, out: TextIO | None = None) -> int:
     evse.build(_settings(options, endpoint, evse.stage), endpoint)
     if "iso20" in endpoint.protocols:
         prepare_charger(endpoint.services, endpoint.controls)
-    older.prepare_charger(OLDER[name] for name in endpoint.protocols if name in OLDER)
+    if OLDER & set(endpoint.protocols):
+        from emulators.charger.secc import older_engine  # loaded only for these protocols
+
+        older_engine.prepare(endpoint.protocols)
     try:
         server = await _listen(options, endpoint, evse)
     except OSError as error:
@@ -130,8 +140,8 @@ def _endpoint(options: RunOptions) -> _Endpoint:
         raise OptionError("--power-w and --rated-w are finite numbers")
     if options.interface is not None:
         host, port = f"{io.link_local_address(options.interface)}%{options.interface}", 0
-    tolerances = known(NAMED, options.tolerance, "tolerance")
-    return _Endpoint(host, port, context, version, services, controls, protocols, tolerances)
+    tolerance = known(TOLERANCES, options.tolerance, "tolerance")
+    return _Endpoint(host, port, context, version, services, controls, protocols, tolerance)
 
 
 def _settings(options: RunOptions, endpoint: _Endpoint, stage: PowerStage) -> SeccSettings:
@@ -184,12 +194,7 @@ class _Evse:
             self.observe,
             settings=settings,
             protocols=endpoint.protocols,
-            older=older_settings(
-                self.stage,
-                evse_id=self._options.evse_id,
-                services=endpoint.services,
-                tolerances=endpoint.tolerances,
-            ),
+            tolerance=endpoint.tolerance,
             free_vend=self._options.customer_s <= 0,
             cable_check_s=self._options.cable_check_s,
             trace=self.reporter if self._options.trace else None,

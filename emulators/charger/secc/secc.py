@@ -36,13 +36,9 @@ from emulators.charger.secc.events import (
     StandbyEntered,
     VehicleIdentified,
 )
-from emulators.charger.secc.evse_hardware import PROTOCOLS, EvseHardware, is_dc, older_settings, stage_settings
+from emulators.charger.secc.evse_hardware import PROTOCOLS, EvseHardware, is_dc, stage_settings
 from emulators.charger.secc.first_message import ReceivedFirst, first_message
 from emulators.charger.secc.setpoint import NOTICE_S, SeccSetpoint
-from protocols.iso15118.din.dialect import DIN
-from protocols.iso15118.iso2 import secc as iso2
-from protocols.iso15118.iso2.dialect import ISO2
-from protocols.iso15118.iso2.secc_session import SeccSettings as OlderSettings
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20 import secc as iso20
 from protocols.iso15118.iso20.limits import PowerRange
@@ -69,7 +65,7 @@ class EvseSecc:
         *,
         settings: SeccSettings | None = None,
         protocols: Sequence[str] = PROTOCOLS,
-        older: OlderSettings | None = None,
+        tolerance: str = "interop",
         free_vend: bool = True,
         cable_check_s: float = 1.0,
         battery: Battery | None = None,
@@ -77,9 +73,9 @@ class EvseSecc:
     ) -> None:
         self.stage = stage
         self.settings = settings or stage_settings(stage)
-        self.protocols, self.older = tuple(protocols), older or older_settings(stage)
+        self.protocols, self._tolerance = tuple(protocols), tolerance
         if trace is not None:
-            self.settings, self.older = replace(self.settings, trace=True), replace(self.older, trace=True)
+            self.settings = replace(self.settings, trace=True)
         self.hardware = EvseHardware(stage, clock, battery, cable_check_s)
         self._port: Secc | None = None
         self._clock = clock
@@ -139,13 +135,11 @@ class EvseSecc:
 
     def renegotiate(self, *, services: bool = False, within_s: int = NOTICE_S) -> None:
         """Request a new schedule exchange, or a new service selection, as far as the session's protocol has it."""
-        engine = self.engine
-        if isinstance(engine, iso2.Secc):
-            if engine.dialect.is_din:
-                return
-            services = False
-        kind = EVSENotification.ServiceRenegotiation if services else EVSENotification.ScheduleRenegotiation
-        self._notify(kind, within_s)
+        engine, kind = self.engine, EVSENotification.ScheduleRenegotiation
+        if services and engine is not None and engine.supports(EVSENotification.ServiceRenegotiation):
+            kind = EVSENotification.ServiceRenegotiation
+        if engine is not None and engine.supports(kind):
+            self._notify(kind, within_s)
 
     async def unplug(self) -> None:
         """Disconnect the cable (control pilot state A): power off, connection closed without a message."""
@@ -212,11 +206,12 @@ class EvseSecc:
                     evse=evse,
                 )
             )
-        dialects = [one for name, one in (("iso2", ISO2), ("din", DIN)) if name in self.protocols]
-        if dialects:
+        if {"iso2", "din"} & set(self.protocols):
+            from emulators.charger.secc import older_engine  # loaded only for these protocols
+
+            settings = older_engine.older_settings(self.settings, self._tolerance)
             shared = evse if not engines else None
-            older = iso2.Secc(self.older, now, dialects=dialects, epoch=epoch, paused=self._paused, evse=shared)
-            engines.append(older)
+            engines.append(older_engine.build(settings, self.protocols, now, epoch, self._paused, shared))
         return engines
 
     def _prepare(self, now: float) -> None:

@@ -6,14 +6,16 @@ DC and external payment only; no pause, no renegotiation. PMax is a 16-bit numbe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import ModuleType
 
 from protocols.iso15118 import app_protocol, codecs
 from protocols.iso15118.din import messages, types
 from protocols.iso15118.din.states import FOLLOWS
-from protocols.iso15118.iso2.dialect import CHARGE_SERVICE, Delivery, Dialect, EvParameters
+from protocols.iso15118.iso2 import both
+from protocols.iso15118.iso2.dialect import CHARGE_SERVICE, Delivery, Dialect, EvParameters, of, spans
 from protocols.iso15118.iso2.states import Follows
 from protocols.iso15118.iso20.limits import NOTHING
+from protocols.iso15118.iso20.schedules import ScheduleOffer
 
 LARGEST_PMAX_W = 32767
 
@@ -25,8 +27,8 @@ class DinDialect(Dialect):
     is_din = True
     protocol = app_protocol.DIN
     codec = codecs.DIN
-    messages = messages
-    types = types
+    messages: ModuleType = messages
+    types: ModuleType = types
     selection = "ServicePaymentSelection"
     authorization = "ContractAuthentication"
     tables: Mapping[bool, Follows] = {True: FOLLOWS, False: FOLLOWS}
@@ -38,18 +40,18 @@ class DinDialect(Dialect):
 
     # SECC
 
-    def session_setup_response(self, code: Any, evse_id: str, wall_s: float) -> Any:
+    def session_setup_response(self, code: str, evse_id: str, wall_s: float) -> both.SessionSetupRes:
         try:
             coded = bytes.fromhex(evse_id)
         except ValueError:
             coded = b"\x00"
-        return self.messages.SessionSetupRes(ResponseCode=code, EVSEID=coded, DateTimeNow=int(wall_s))
+        return messages.SessionSetupRes(ResponseCode=types.ResponseCode(code), EVSEID=coded, DateTimeNow=int(wall_s))
 
-    def service_discovery_response(self, code: Any, modes: Sequence[str], free: bool) -> Any:
-        t = self.types
+    def service_discovery_response(self, code: str, modes: Sequence[str], free: bool) -> both.ServiceDiscoveryRes:
+        t = types
         tag = t.ServiceTag(ServiceID=CHARGE_SERVICE, ServiceCategory=t.ServiceCategory.EVCharging)
-        return self.messages.ServiceDiscoveryRes(
-            ResponseCode=code,
+        return messages.ServiceDiscoveryRes(
+            ResponseCode=t.ResponseCode(code),
             PaymentOptions=t.PaymentOptions(PaymentOption=(t.PaymentOption.ExternalPayment,)),
             ChargeService=t.ServiceCharge(
                 ServiceTag=tag,
@@ -58,30 +60,35 @@ class DinDialect(Dialect):
             ),
         )
 
-    def selection_fault(self, request: Any) -> tuple[str, str] | None:
+    def selection_fault(self, request: both.PaymentServiceSelectionReq) -> tuple[str, str] | None:
         """Return the response code and reason of a wrong selection (V2G-DC-395, 396, 635)."""
         if len(request.SelectedServiceList.SelectedService) != 1:
             return "FAILED_ServiceSelectionInvalid", "exactly the charging service must be selected"
         return super().selection_fault(request)
 
-    def read_parameters(self, request: Any) -> EvParameters:
-        mode, stated = str(request.EVRequestedEnergyTransferType), request.EVChargeParameter
-        if isinstance(stated, self.types.DC_EVChargeParameter):
+    def read_parameters(self, request: both.ChargeParameterDiscoveryReq) -> EvParameters:
+        own = of(request, messages.ChargeParameterDiscoveryReq)
+        mode, stated = str(own.EVRequestedEnergyTransferType), own.EVChargeParameter
+        if isinstance(stated, types.DC_EVChargeParameter):
             return self._dc_parameters(mode, stated, None)
         return EvParameters(mode=mode, is_dc=False, limits=NOTHING)
 
-    def _tuple(self, tuple_id: int, entries: tuple[Any, ...]) -> Any:
-        t = self.types
-        schedule = t.PMaxSchedule(PMaxScheduleID=tuple_id, PMaxScheduleEntry=entries)
-        return t.SAScheduleTuple(SAScheduleTupleID=tuple_id, PMaxSchedule=schedule)
+    def _tuple(self, offer: ScheduleOffer, wall_s: float) -> both.SAScheduleTuple:
+        entries = tuple(
+            types.PMaxScheduleEntry(
+                TimeInterval=types.RelativeTimeInterval(start=one.start_s, duration=one.duration_s),
+                PMax=power_limit(one.power_w),
+            )
+            for one in spans(offer, wall_s)
+        )
+        schedule = types.PMaxSchedule(PMaxScheduleID=offer.tuple_id, PMaxScheduleEntry=entries)
+        return types.SAScheduleTuple(SAScheduleTupleID=offer.tuple_id, PMaxSchedule=schedule)
 
-    def power_limit(self, power_w: float) -> Any:
-        return int(min(power_w, LARGEST_PMAX_W))
-
-    def read_delivery(self, request: Any) -> Delivery:
-        profile = request.ChargingProfile
+    def read_delivery(self, request: both.PowerDeliveryReq) -> Delivery:
+        own = of(request, messages.PowerDeliveryReq)
+        profile = own.ChargingProfile
         return Delivery(
-            progress="Start" if request.ReadyToChargeState else "Stop",
+            progress="Start" if own.ReadyToChargeState else "Stop",
             tuple_id=None if profile is None else profile.SAScheduleTupleID,
             profile=()
             if profile is None
@@ -90,39 +97,52 @@ class DinDialect(Dialect):
             ),
         )
 
-    def current_demand_extras(self, evse_id: str, tuple_id: int, meter: Any) -> dict[str, Any]:
+    def current_demand_extras(self, evse_id: str, tuple_id: int, meter: both.MeterInfo | None) -> dict[str, object]:
         return {}
 
-    def stop_kind(self, request: Any) -> str:
+    def stop_kind(self, request: both.SessionStopReq) -> str:
         return "Terminate"
 
     # EVCC
 
-    def read_services(self, response: Any) -> tuple[bool, tuple[str, ...]]:
-        external = "ExternalPayment" in response.PaymentOptions.PaymentOption
-        return external, (str(response.ChargeService.EnergyTransferType),)
+    def read_services(self, response: both.ServiceDiscoveryRes) -> tuple[bool, tuple[str, ...]]:
+        own = of(response, messages.ServiceDiscoveryRes)
+        external = "ExternalPayment" in own.PaymentOptions.PaymentOption
+        return external, (str(own.ChargeService.EnergyTransferType),)
 
-    def parameters_request(self, mode: str, parameters: Any, departure_s: float | None) -> Any:
-        return self.messages.ChargeParameterDiscoveryReq(
-            EVRequestedEnergyTransferType=self.types.EVRequestedEnergyTransfer(mode), EVChargeParameter=parameters
+    def parameters_request(self, mode: str, parameters: both.EVChargeParameter) -> both.Message:
+        return self.request(
+            "ChargeParameterDiscoveryReq",
+            EVRequestedEnergyTransferType=types.EVRequestedEnergyTransfer(mode),
+            EVChargeParameter=parameters,
         )
 
-    def departure(self, departure_s: float | None) -> dict[str, Any]:
+    def departure(self, departure_s: float | None) -> dict[str, object]:
         return {}
 
-    def _first_power(self, schedule: Any) -> float:
-        return float(schedule.PMaxSchedule.PMaxScheduleEntry[0].PMax)
-
-    def session_setup_request(self, evccid: bytes) -> Any:
-        return self.messages.SessionSetupReq(EVCCID=evccid[-8:])
-
-    def delivery_request(self, progress: str, tuple_id: int, parameters: Any) -> Any:
-        return self.messages.PowerDeliveryReq(
-            ReadyToChargeState=progress == "Start", EVPowerDeliveryParameter=parameters
+    def read_schedules(self, response: both.ChargeParameterDiscoveryRes) -> tuple[tuple[int, float], ...]:
+        listed = of(response, messages.ChargeParameterDiscoveryRes).SASchedules
+        return tuple(
+            (one.SAScheduleTupleID, float(one.PMaxSchedule.PMaxScheduleEntry[0].PMax)) for one in listed.SAScheduleTuple
         )
 
-    def stop_request(self, kind: str) -> Any:
-        return self.messages.SessionStopReq()
+    def session_setup_request(self, evccid: bytes) -> both.SessionSetupReq:
+        return messages.SessionSetupReq(EVCCID=evccid[-8:])
+
+    def delivery_request(
+        self, progress: str, tuple_id: int, parameters: both.DC_EVPowerDeliveryParameter | None
+    ) -> both.Message:
+        return self.request(
+            "PowerDeliveryReq", ReadyToChargeState=progress == "Start", EVPowerDeliveryParameter=parameters
+        )
+
+    def stop_request(self, kind: str) -> both.SessionStopReq:
+        return messages.SessionStopReq()
+
+
+def power_limit(power_w: float) -> int:
+    """Return PMax."""
+    return int(min(power_w, LARGEST_PMAX_W))
 
 
 DIN = DinDialect()

@@ -51,3 +51,7 @@ DC_EVChargeParameter: TypeAlias = iso2_types.DC_EVChargeParameter | din_types.DC
 SAScheduleTuple: TypeAlias = iso2_types.SAScheduleTuple | din_types.SAScheduleTuple
 PMaxScheduleEntry: TypeAlias = iso2_types.PMaxScheduleEntry | din_types.PMaxScheduleEntry
 EVSEStatus: TypeAlias = DC_EVSEStatus | AC_EVSEStatus
+EVSEChargeParameter: TypeAlias = DC_EVSEChargeParameter | AC_EVSEChargeParameter
+AC_EVChargeParameter: TypeAlias = iso2_types.AC_EVChargeParameter | din_types.AC_EVChargeParameter
+EVChargeParameter: TypeAlias = DC_EVChargeParameter | AC_EVChargeParameter
+DC_EVPowerDeliveryParameter: TypeAlias = iso2_types.DC_EVPowerDeliveryParameter | din_types.DC_EVPowerDeliveryParameter

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import floor
-from typing import Any
+from types import ModuleType
+from typing import TypeVar
 
-from protocols.errors import RemoteProtocolError
+from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.exi.codec import Codec
 from protocols.frozen import frozen
 from protocols.iso15118 import app_protocol, codecs
-from protocols.iso15118.iso2 import messages, types
+from protocols.iso15118.iso2 import both, messages, types
 from protocols.iso15118.iso2.states import AC, DC, Follows
 from protocols.iso15118.iso2.values import down, number, optional, parts
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.schedules import Block, ScheduleOffer
 from protocols.v2gtp import PayloadType, frame
 
+M = TypeVar("M")
 CHARGE_SERVICE = 1
 DC_MODES = ("DC_extended", "DC_core", "DC_combo_core", "DC_unique")
 AC_MODES = ("AC_three_phase_core", "AC_single_phase_core")
@@ -51,6 +53,35 @@ class Delivery:
     profile: tuple[tuple[int, float], ...] = ()
 
 
+@frozen
+class Span:
+    """Entry of a schedule: `start_s` from now; only the last one has a duration."""
+
+    start_s: int
+    duration_s: int | None
+    power_w: float
+
+
+def spans(offer: ScheduleOffer, wall_s: float) -> list[Span]:
+    """Return the entries of a schedule from now: starts ascend, the first one is 0."""
+    begin, found = floor(offer.anchor_s - wall_s), list[Span]()
+    blocks = [block for block in offer.charge if block.duration_s > 0] or [Block(1, 0.0)]
+    for index, block in enumerate(blocks):
+        end, last = begin + block.duration_s, index == len(blocks) - 1
+        if end > 0 or last:
+            start = max(begin, 0) if found else 0
+            found.append(Span(start, max(end - start, 1) if last else None, block.power_w))
+        begin = end
+    return found
+
+
+def of(message: object, kind: type[M]) -> M:
+    """Return a message of this generation. Raises LocalProtocolError for one of another."""
+    if not isinstance(message, kind):
+        raise LocalProtocolError(f"{type(message).__module__} is not the generation of the session")
+    return message
+
+
 class Dialect:
     """Messages of ISO 15118-2."""
 
@@ -58,16 +89,17 @@ class Dialect:
     is_din = False
     protocol = app_protocol.ISO2
     codec: Codec = codecs.ISO2
-    messages: Any = messages
-    types: Any = types
+    messages: ModuleType = messages
+    types: ModuleType = types
     selection = "PaymentServiceSelection"
     authorization = "Authorization"
     tables: Mapping[bool, Follows] = {True: DC, False: AC}  # by "is DC"
     codes: Mapping[str, str] = {}  # response codes with another name
 
-    def code(self, name: str) -> Any:
+    def code(self, name: str) -> both.ResponseCode:
         """Return the response code of this generation."""
-        return self.types.ResponseCode(self.codes.get(name, name))
+        made: both.ResponseCode = self.types.ResponseCode(self.codes.get(name, name))
+        return made
 
     def encode(self, session_id: bytes, body: object) -> bytes:
         """Return a message as a whole frame."""
@@ -76,45 +108,51 @@ class Dialect:
         )
         return frame(PayloadType.SUPPORTED_APP_PROTOCOL, self.codec.encode(message))
 
-    def decode(self, payload: bytes) -> tuple[bytes, Any]:
+    def decode(self, payload: bytes) -> tuple[bytes, both.Message]:
         """Return session id and body of a message. Raises RemoteProtocolError."""
         message = self.codec.decode(payload)
         if not isinstance(message, self.messages.V2G_Message) or message.Body.BodyElement is None:
             raise RemoteProtocolError("the message has no body")
         return message.Header.SessionID, message.Body.BodyElement
 
-    def quantity(self, value: float, unit: str, *, limit: bool = False) -> Any:
+    def quantity(self, value: float, unit: str, *, limit: bool = False) -> both.PhysicalValue:
         """Return a PhysicalValue; `limit`: rounded down."""
-        made = parts(value, unit, down) if limit else parts(value, unit)
-        return self.types.PhysicalValue(Unit=self.types.UnitSymbol(unit), **made)
+        numbers = parts(value, unit, down) if limit else parts(value, unit)
+        made: both.PhysicalValue = self.types.PhysicalValue(Unit=self.types.UnitSymbol(unit), **numbers)
+        return made
 
-    def dc_status(self, code: str, isolation: str, notification: str = "None", delay_s: int = 0) -> Any:
-        return self.types.DC_EVSEStatus(
+    def dc_status(self, code: str, isolation: str, notification: str = "None", delay_s: int = 0) -> both.DC_EVSEStatus:
+        t = self.types
+        made: both.DC_EVSEStatus = t.DC_EVSEStatus(
             NotificationMaxDelay=delay_s,
-            EVSENotification=self.types.EVSENotification(notification),
-            EVSEIsolationStatus=self.types.IsolationLevel(isolation),
-            EVSEStatusCode=self.types.DC_EVSEStatusCode(code),
+            EVSENotification=t.EVSENotification(notification),
+            EVSEIsolationStatus=t.IsolationLevel(isolation),
+            EVSEStatusCode=t.DC_EVSEStatusCode(code),
+        )
+        return made
+
+    def ac_status(self, notification: str = "None", delay_s: int = 0) -> both.AC_EVSEStatus:
+        return types.AC_EVSEStatus(
+            NotificationMaxDelay=delay_s, EVSENotification=types.EVSENotification(notification), RCD=False
         )
 
-    def ac_status(self, notification: str = "None", delay_s: int = 0) -> Any:
-        return self.types.AC_EVSEStatus(
-            NotificationMaxDelay=delay_s, EVSENotification=self.types.EVSENotification(notification), RCD=False
-        )
-
-    def ev_status(self, soc_pct: float, *, ready: bool = True) -> Any:
-        return self.types.DC_EVStatus(
+    def ev_status(self, soc_pct: float, *, ready: bool = True) -> both.DC_EVStatus:
+        made: both.DC_EVStatus = self.types.DC_EVStatus(
             EVReady=ready, EVErrorCode=self.types.DC_EVErrorCode.NO_ERROR, EVRESSSOC=max(0, min(100, round(soc_pct)))
         )
+        return made
 
     # SECC
 
-    def session_setup_response(self, code: Any, evse_id: str, wall_s: float) -> Any:
-        return self.messages.SessionSetupRes(ResponseCode=code, EVSEID=evse_id, EVSETimeStamp=int(wall_s))
+    def session_setup_response(self, code: str, evse_id: str, wall_s: float) -> both.SessionSetupRes:
+        return messages.SessionSetupRes(
+            ResponseCode=types.ResponseCode(code), EVSEID=evse_id, EVSETimeStamp=int(wall_s)
+        )
 
-    def service_discovery_response(self, code: Any, modes: Sequence[str], free: bool) -> Any:
-        t = self.types
-        return self.messages.ServiceDiscoveryRes(
-            ResponseCode=code,
+    def service_discovery_response(self, code: str, modes: Sequence[str], free: bool) -> both.ServiceDiscoveryRes:
+        t = types
+        return messages.ServiceDiscoveryRes(
+            ResponseCode=t.ResponseCode(code),
             PaymentOptionList=t.PaymentOptionList(PaymentOption=(t.PaymentOption.ExternalPayment,)),
             ChargeService=t.ChargeService(
                 ServiceID=CHARGE_SERVICE,
@@ -126,7 +164,7 @@ class Dialect:
             ),
         )
 
-    def selection_fault(self, request: Any) -> tuple[str, str] | None:
+    def selection_fault(self, request: both.PaymentServiceSelectionReq) -> tuple[str, str] | None:
         """Return the response code and reason of a wrong payment or service selection (V2G2-465, 467, 804)."""
         if request.SelectedPaymentOption != "ExternalPayment":
             return "FAILED_PaymentSelectionInvalid", "only external payment is offered"
@@ -137,11 +175,11 @@ class Dialect:
             return "FAILED_NoChargeServiceSelected", "the charging service is not selected"
         return None
 
-    def read_parameters(self, request: Any) -> EvParameters:
+    def read_parameters(self, request: both.ChargeParameterDiscoveryReq) -> EvParameters:
         """Interpret ChargeParameterDiscoveryReq; DepartureTime 0 counts as absent."""
-        stated = request.EVChargeParameter
-        mode = str(request.RequestedEnergyTransferMode)
-        if isinstance(stated, self.types.DC_EVChargeParameter):
+        own = of(request, messages.ChargeParameterDiscoveryReq)
+        stated, mode = own.EVChargeParameter, str(own.RequestedEnergyTransferMode)
+        if isinstance(stated, types.DC_EVChargeParameter):
             return self._dc_parameters(mode, stated, stated.DepartureTime)
         factor = number(stated.EVMaxVoltage) * PHASES.get(mode, 1)
         limits = Limits(
@@ -157,7 +195,7 @@ class Dialect:
             request_wh=number(stated.EAmount),
         )
 
-    def _dc_parameters(self, mode: str, stated: Any, departure_s: float | None) -> EvParameters:
+    def _dc_parameters(self, mode: str, stated: both.DC_EVChargeParameter, departure_s: float | None) -> EvParameters:
         amps, volts = number(stated.EVMaximumCurrentLimit), number(stated.EVMaximumVoltageLimit)
         return EvParameters(
             mode=mode,
@@ -175,36 +213,26 @@ class Dialect:
             full_soc_pct=stated.FullSOC,
         )
 
-    def schedules(self, offers: Sequence[ScheduleOffer], wall_s: float) -> Any:
+    def schedules(self, offers: Sequence[ScheduleOffer], wall_s: float) -> both.SAScheduleList:
         """Return SAScheduleList: starts from now, ascending, the first one 0; the last entry has a duration."""
-        t = self.types
-        tuples = tuple(self._tuple(one.tuple_id, self._entries(one, wall_s)) for one in offers)
-        return t.SAScheduleList(SAScheduleTuple=tuples)
+        tuples = tuple(self._tuple(one, wall_s) for one in offers)
+        made: both.SAScheduleList = self.types.SAScheduleList(SAScheduleTuple=tuples)
+        return made
 
-    def _tuple(self, tuple_id: int, entries: tuple[Any, ...]) -> Any:
-        t = self.types
-        return t.SAScheduleTuple(SAScheduleTupleID=tuple_id, PMaxSchedule=t.PMaxSchedule(PMaxScheduleEntry=entries))
+    def _tuple(self, offer: ScheduleOffer, wall_s: float) -> both.SAScheduleTuple:
+        entries = tuple(
+            types.PMaxScheduleEntry(
+                TimeInterval=types.RelativeTimeInterval(start=one.start_s, duration=one.duration_s),
+                PMax=types.PhysicalValue(Unit=types.UnitSymbol.W, **parts(one.power_w, "W", down)),
+            )
+            for one in spans(offer, wall_s)
+        )
+        schedule = types.PMaxSchedule(PMaxScheduleEntry=entries)
+        return types.SAScheduleTuple(SAScheduleTupleID=offer.tuple_id, PMaxSchedule=schedule)
 
-    def _entries(self, offer: ScheduleOffer, wall_s: float) -> tuple[Any, ...]:
-        t, begin = self.types, floor(offer.anchor_s - wall_s)
-        entries: list[Any] = []
-        blocks = [block for block in offer.charge if block.duration_s > 0] or [Block(1, 0.0)]
-        for number_, block in enumerate(blocks):
-            end, last = begin + block.duration_s, number_ == len(blocks) - 1
-            if end > 0 or last:
-                start = max(begin, 0) if entries else 0
-                interval = t.RelativeTimeInterval(start=start, duration=max(end - start, 1) if last else None)
-                entries.append(t.PMaxScheduleEntry(TimeInterval=interval, PMax=self.power_limit(block.power_w)))
-            begin = end
-        return tuple(entries)
-
-    def power_limit(self, power_w: float) -> Any:
-        """Return PMax."""
-        return self.quantity(power_w, "W", limit=True)
-
-    def dc_evse_parameters(self, status: Any, limits: Limits) -> Any:
+    def dc_evse_parameters(self, status: both.DC_EVSEStatus, limits: Limits) -> both.DC_EVSEChargeParameter:
         q = self.quantity
-        return self.types.DC_EVSEChargeParameter(
+        made: both.DC_EVSEChargeParameter = self.types.DC_EVSEChargeParameter(
             DC_EVSEStatus=status,
             EVSEMaximumCurrentLimit=q(limits.max_charge_a, "A", limit=True),
             EVSEMaximumPowerLimit=q(limits.max_charge_w, "W", limit=True),
@@ -213,40 +241,44 @@ class Dialect:
             EVSEMinimumVoltageLimit=q(limits.min_voltage_v, "V"),
             EVSEPeakCurrentRipple=q(1.0, "A"),
         )
+        return made
 
-    def read_delivery(self, request: Any) -> Delivery:
-        entries = () if request.ChargingProfile is None else request.ChargingProfile.ProfileEntry
+    def read_delivery(self, request: both.PowerDeliveryReq) -> Delivery:
+        own = of(request, messages.PowerDeliveryReq)
+        entries = () if own.ChargingProfile is None else own.ChargingProfile.ProfileEntry
         return Delivery(
-            progress=str(request.ChargeProgress),
-            tuple_id=request.SAScheduleTupleID,
+            progress=str(own.ChargeProgress),
+            tuple_id=own.SAScheduleTupleID,
             profile=tuple((one.ChargingProfileEntryStart, number(one.ChargingProfileEntryMaxPower)) for one in entries),
         )
 
-    def current_demand_extras(self, evse_id: str, tuple_id: int, meter: Any) -> dict[str, Any]:
+    def current_demand_extras(self, evse_id: str, tuple_id: int, meter: both.MeterInfo | None) -> dict[str, object]:
         """Return the fields of CurrentDemandRes that only this generation has; no receipt with EIM (V2G2-691)."""
         return {"EVSEID": evse_id, "SAScheduleTupleID": tuple_id, "MeterInfo": meter, "ReceiptRequired": False}
 
-    def meter(self, meter_id: str, reading_wh: float) -> Any:
-        return self.types.MeterInfo(MeterID=meter_id[:32], MeterReading=max(0, int(reading_wh)))
+    def meter(self, meter_id: str, reading_wh: float) -> both.MeterInfo:
+        return types.MeterInfo(MeterID=meter_id[:32], MeterReading=max(0, int(reading_wh)))
 
-    def stop_kind(self, request: Any) -> str:
-        return str(request.ChargingSession)
+    def stop_kind(self, request: both.SessionStopReq) -> str:
+        return str(of(request, messages.SessionStopReq).ChargingSession)
 
     # EVCC
 
-    def session_setup_request(self, evccid: bytes) -> Any:
-        return self.messages.SessionSetupReq(EVCCID=evccid[-6:])
+    def session_setup_request(self, evccid: bytes) -> both.SessionSetupReq:
+        return messages.SessionSetupReq(EVCCID=evccid[-6:])
 
-    def read_services(self, response: Any) -> tuple[bool, tuple[str, ...]]:
+    def read_services(self, response: both.ServiceDiscoveryRes) -> tuple[bool, tuple[str, ...]]:
         """Return whether external payment is offered, and the energy transfer modes."""
-        external = "ExternalPayment" in response.PaymentOptionList.PaymentOption
-        return external, tuple(map(str, response.ChargeService.SupportedEnergyTransferMode.EnergyTransferMode))
+        own = of(response, messages.ServiceDiscoveryRes)
+        external = "ExternalPayment" in own.PaymentOptionList.PaymentOption
+        return external, tuple(map(str, own.ChargeService.SupportedEnergyTransferMode.EnergyTransferMode))
 
-    def request(self, name: str, **values: Any) -> Any:
+    def request(self, name: str, **values: object) -> both.Message:
         """Return a message of this element name."""
-        return getattr(self.messages, name)(**values)
+        made: both.Message = getattr(self.messages, name)(**values)
+        return made
 
-    def selected(self) -> Any:
+    def selected(self) -> both.Message:
         t = self.types
         service = t.SelectedService(ServiceID=CHARGE_SERVICE)
         return self.request(
@@ -255,32 +287,37 @@ class Dialect:
             SelectedServiceList=t.SelectedServiceList(SelectedService=(service,)),
         )
 
-    def parameters_request(self, mode: str, parameters: Any, departure_s: float | None) -> Any:
-        return self.messages.ChargeParameterDiscoveryReq(
-            RequestedEnergyTransferMode=self.types.EnergyTransferMode(mode), EVChargeParameter=parameters
+    def parameters_request(self, mode: str, parameters: both.EVChargeParameter) -> both.Message:
+        return self.request(
+            "ChargeParameterDiscoveryReq",
+            RequestedEnergyTransferMode=types.EnergyTransferMode(mode),
+            EVChargeParameter=parameters,
         )
 
-    def departure(self, departure_s: float | None) -> dict[str, Any]:
+    def departure(self, departure_s: float | None) -> dict[str, object]:
         """Return the departure field of the charge parameters."""
         return {"DepartureTime": None if departure_s is None else max(0, int(departure_s))}
 
-    def read_schedules(self, response: Any) -> tuple[tuple[int, float], ...]:
+    def read_schedules(self, response: both.ChargeParameterDiscoveryRes) -> tuple[tuple[int, float], ...]:
         """Return tuple ids with the power of their first entry."""
-        listed = () if response.SASchedules is None else response.SASchedules.SAScheduleTuple
-        return tuple((one.SAScheduleTupleID, self._first_power(one)) for one in listed)
+        listed = of(response, messages.ChargeParameterDiscoveryRes).SASchedules
+        return tuple(
+            (one.SAScheduleTupleID, number(one.PMaxSchedule.PMaxScheduleEntry[0].PMax))
+            for one in (() if listed is None else listed.SAScheduleTuple)
+        )
 
-    def _first_power(self, schedule: Any) -> float:
-        return number(schedule.PMaxSchedule.PMaxScheduleEntry[0].PMax)
-
-    def delivery_request(self, progress: str, tuple_id: int, parameters: Any) -> Any:
-        return self.messages.PowerDeliveryReq(
-            ChargeProgress=self.types.ChargeProgress(progress),
+    def delivery_request(
+        self, progress: str, tuple_id: int, parameters: both.DC_EVPowerDeliveryParameter | None
+    ) -> both.Message:
+        return self.request(
+            "PowerDeliveryReq",
+            ChargeProgress=types.ChargeProgress(progress),
             SAScheduleTupleID=tuple_id,
             EVPowerDeliveryParameter=parameters,
         )
 
-    def stop_request(self, kind: str) -> Any:
-        return self.messages.SessionStopReq(ChargingSession=self.types.ChargingSession(kind))
+    def stop_request(self, kind: str) -> both.SessionStopReq:
+        return messages.SessionStopReq(ChargingSession=types.ChargingSession(kind))
 
 
 ISO2 = Dialect()

@@ -7,8 +7,9 @@ layout of FAILED as EVerest has it; V2G2-460, 538, 539; V2G-DC-390, 391.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from protocols.iso15118.din import types as din_types
+from protocols.iso15118.iso2 import both
 from protocols.iso15118.iso2.dialect import CHARGE_SERVICE, Dialect
 from protocols.iso15118.iso2.secc_session import SeccSettings, Session
 from protocols.iso15118.iso20.limits import Limits
@@ -30,35 +31,35 @@ class ErrorResponses:
         self._d, self._settings, self._session = dialect, settings, session
         self._dc = dialect.dc_status(status_code, "Invalid")
 
-    def build(self, request_name: str, code: str) -> Any:
+    def build(self, request_name: str, code: str) -> both.Message:
         """Return the response to a request of this element name. Raises KeyError if there is no such request."""
         build = _BUILDERS[request_name]
         return self._d.request(request_name.removesuffix("Req") + "Res", ResponseCode=self._d.code(code), **build(self))
 
-    def _plain(self) -> dict[str, Any]:
+    def _plain(self) -> dict[str, object]:
         return {}
 
-    def _setup(self) -> dict[str, Any]:
-        response = self._d.session_setup_response(self._d.code("FAILED"), self._settings.evse_id, 0.0)
+    def _setup(self) -> dict[str, object]:
+        response = self._d.session_setup_response("FAILED", self._settings.evse_id, 0.0)
         return {"EVSEID": response.EVSEID}
 
-    def _discovery(self) -> dict[str, Any]:
+    def _discovery(self) -> dict[str, object]:
         modes = self._settings.dc_modes or self._settings.ac_modes
-        made = self._d.service_discovery_response(self._d.code("FAILED"), modes[:1], self._settings.free_service)
+        made = self._d.service_discovery_response("FAILED", modes[:1], self._settings.free_service)
         payment = "PaymentOptions" if self._d.is_din else "PaymentOptionList"
         return {payment: getattr(made, payment), "ChargeService": made.ChargeService}
 
-    def _detail(self) -> dict[str, Any]:
+    def _detail(self) -> dict[str, object]:
         return {"ServiceID": CHARGE_SERVICE}
 
-    def _processing(self) -> dict[str, Any]:
+    def _processing(self) -> dict[str, object]:
         return {"EVSEProcessing": self._d.types.EVSEProcessing("Finished")}
 
-    def _status(self) -> Any:
+    def _status(self) -> both.EVSEStatus:
         is_dc = self._session.choice is None or self._session.choice.is_dc
         return self._dc if is_dc else self._d.ac_status()
 
-    def _parameters(self) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, object]:
         d = self._d
         if self._session.choice is None or self._session.choice.is_dc:
             parameters = d.dc_evse_parameters(self._dc, _NO_LIMITS)
@@ -71,19 +72,19 @@ class ErrorResponses:
         schedules = {"SASchedules": d.schedules((flat_offer(0, 0.0, None),), 0.0)} if d.is_din else {}
         return {"EVSEChargeParameter": parameters, **self._processing(), **schedules}
 
-    def _dc_status(self) -> dict[str, Any]:
+    def _dc_status(self) -> dict[str, object]:
         return {"DC_EVSEStatus": self._dc}
 
-    def _cable(self) -> dict[str, Any]:
+    def _cable(self) -> dict[str, object]:
         return {**self._dc_status(), **self._processing()}
 
-    def _voltage(self) -> dict[str, Any]:
+    def _voltage(self) -> dict[str, object]:
         return {**self._dc_status(), "EVSEPresentVoltage": self._d.quantity(0.0, "V")}
 
-    def _delivery(self) -> dict[str, Any]:
+    def _delivery(self) -> dict[str, object]:
         return {"EVSEStatus": self._status()}
 
-    def _demand(self) -> dict[str, Any]:
+    def _demand(self) -> dict[str, object]:
         return {
             **self._voltage(),
             "EVSEPresentCurrent": self._d.quantity(0.0, "A"),
@@ -93,7 +94,7 @@ class ErrorResponses:
             **self._d.current_demand_extras(self._settings.evse_id, self._session.tuple_id, None),
         }
 
-    def _charging_status(self) -> dict[str, Any]:
+    def _charging_status(self) -> dict[str, object]:
         extras = {"ReceiptRequired": False} if self._d.is_din else {}
         return {
             "EVSEID": self._setup()["EVSEID"],
@@ -102,25 +103,25 @@ class ErrorResponses:
             **extras,
         }
 
-    def _ac(self) -> Any:
+    def _ac(self) -> both.AC_EVSEStatus:
         if not self._d.is_din:
             return self._d.ac_status()
-        none = self._d.types.EVSENotification("None")
-        return self._d.types.AC_EVSEStatus(
+        none = din_types.EVSENotification("None")
+        return din_types.AC_EVSEStatus(
             PowerSwitchClosed=False, RCD=False, NotificationMaxDelay=0, EVSENotification=none
         )
 
-    def _receipt(self) -> dict[str, Any]:
+    def _receipt(self) -> dict[str, object]:
         return {"AC_EVSEStatus": self._ac()} if self._d.is_din else self._delivery()
 
-    def _challenge(self) -> dict[str, Any]:
+    def _challenge(self) -> dict[str, object]:
         return (
             {"GenChallenge": "", "DateTimeNow": 0}
             if self._d.is_din
             else {"GenChallenge": bytes(16), "EVSETimeStamp": 0}
         )
 
-    def _certificate(self) -> dict[str, Any]:
+    def _certificate(self) -> dict[str, object]:
         t = self._d.types
         chain = t.CertificateChain(Certificate=b"")
         if self._d.is_din:
@@ -139,11 +140,11 @@ class ErrorResponses:
             "eMAID": t.EMAID(Id="id3", value="ZZ00000000000A"),
         }
 
-    def _update(self) -> dict[str, Any]:
+    def _update(self) -> dict[str, object]:
         return {**self._certificate(), **({"RetryCounter": 0} if self._d.is_din else {})}
 
 
-_BUILDERS: dict[str, Callable[[ErrorResponses], dict[str, Any]]] = {
+_BUILDERS: dict[str, Callable[[ErrorResponses], dict[str, object]]] = {
     "SessionSetupReq": ErrorResponses._setup,
     "ServiceDiscoveryReq": ErrorResponses._discovery,
     "ServiceDetailReq": ErrorResponses._detail,

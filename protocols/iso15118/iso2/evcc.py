@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.iso15118.app_protocol import Agreement, Protocol
 from protocols.iso15118.din.dialect import DIN
-from protocols.iso15118.iso2 import timers
+from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import DC_MODES, ISO2, Dialect
 from protocols.iso15118.iso2.evcc_reactions import REACTIONS, on_charging_status, on_current_demand, terminate
 from protocols.iso15118.iso2.evcc_requests import ac_power, build
@@ -80,6 +79,11 @@ class Evcc(EvccEngine):
         else:
             raise LocalProtocolError(f"{self.dialect.name} has no {type(order).__name__}")
 
+    @property
+    def renegotiates(self) -> bool:  # type: ignore[override]
+        """True in ISO 15118-2."""
+        return not self.dialect.is_din
+
     def planned_power(self, now: float) -> float:
         """Return the W that the EV takes with AC; 0 without power."""
         return ac_power(self.session, self._context(now)) if self.session.power_on else 0.0
@@ -121,14 +125,14 @@ class Evcc(EvccEngine):
             raise EndConnection(f"the charger sent {name} instead of {expected if self._answer_by else 'nothing'}")
         if self.step is not Step.SESSION_SETUP and session_id != self.session.session_id:
             raise EndConnection("the charger's session id is not that of this session")
-        code = response.ResponseCode
+        code: both.ResponseCode = getattr(response, "ResponseCode")  # noqa: B009 - every response has one
         if code.startswith("FAILED"):
             self._end(f"the charger responded to {self._awaited} with {code}", code)
             return
         self._answer_by = None
         self._follow(self._reaction()(response, self.session, self._context(now, session_id)), now)
 
-    def _reaction(self) -> Callable[[Any, EvSession, EvccContext], Reaction]:
+    def _reaction(self) -> Callable[..., Reaction]:
         if self.step is Step.CHARGE_LOOP:
             return on_current_demand if self.session.agreed.is_dc else on_charging_status
         return REACTIONS[self.step]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from protocols.iso15118.iso2 import both
 from protocols.iso15118.iso2.dialect import PHASES
@@ -96,15 +95,12 @@ def on_authorization(response: both.AuthorizationRes, session: EvSession, contex
 def on_charge_parameters(
     response: both.ChargeParameterDiscoveryRes, session: EvSession, context: EvccContext
 ) -> Reaction:
-    stated: Any = response.EVSEChargeParameter  # of either kind of current; checked below
     finished = response.EVSEProcessing == "Finished"
     dc = session.agreed.is_dc
-    if dc is not hasattr(stated, "DC_EVSEStatus"):
-        raise EndConnection("the charger's parameters do not fit the requested mode")
-    status = stated.DC_EVSEStatus if dc else stated.AC_EVSEStatus
-    limits, nominal = _dc_limits(stated) if dc else _ac_limits(stated, session)
-    not_ready = dc and status.EVSEStatusCode == "EVSE_NotReady" and limits.max_charge_a <= 0
-    stopped = status.EVSENotification == "StopCharging" or (dc and str(status.EVSEStatusCode) in STOPPING_CODES)
+    status, limits, nominal = _parameters(response.EVSEChargeParameter, session)
+    code = status_code(status)
+    not_ready = code == "EVSE_NotReady" and limits.max_charge_a <= 0
+    stopped = status.EVSENotification == "StopCharging" or code in STOPPING_CODES
     if finished and stopped:
         return Reaction(Step.SESSION_STOP, terminate(session, None, "the charger has no energy"))
     if not finished or not_ready:
@@ -126,21 +122,31 @@ def on_charge_parameters(
     return Reaction(Step.CABLE_CHECK if dc else Step.POWER_START, session, (event,))
 
 
-def _dc_limits(stated: both.DC_EVSEChargeParameter) -> tuple[Limits, float]:
+def status_code(status: both.EVSEStatus) -> str:
+    """Return the status code; AC has none."""
+    return str(status.EVSEStatusCode) if isinstance(status, both.DC_EVSEStatus) else "EVSE_Ready"
+
+
+def _parameters(stated: both.EVSEChargeParameter, session: EvSession) -> tuple[both.EVSEStatus, Limits, float]:
+    """Return status, limits and nominal voltage. Raises EndConnection for those of the other kind of current."""
+    if session.agreed.is_dc and isinstance(stated, both.DC_EVSEChargeParameter):
+        return stated.DC_EVSEStatus, _dc_limits(stated), 0.0
+    if not session.agreed.is_dc and isinstance(stated, AC_EVSEChargeParameter):
+        volts, phases = number(stated.EVSENominalVoltage), PHASES[session.mode]
+        limits = Limits(max_charge_w=number(stated.EVSEMaxCurrent) * volts * phases, phases=phases)
+        return stated.AC_EVSEStatus, limits, volts
+    raise EndConnection("the charger's parameters do not fit the requested mode")
+
+
+def _dc_limits(stated: both.DC_EVSEChargeParameter) -> Limits:
     amps, volts = number(stated.EVSEMaximumCurrentLimit), number(stated.EVSEMaximumVoltageLimit)
-    limits = Limits(
+    return Limits(
         max_charge_a=amps,
         max_charge_w=optional(stated.EVSEMaximumPowerLimit, amps * volts),
         max_voltage_v=volts,
         min_voltage_v=number(stated.EVSEMinimumVoltageLimit),
         max_discharge_a=0.0,
     )
-    return limits, 0.0
-
-
-def _ac_limits(stated: AC_EVSEChargeParameter, session: EvSession) -> tuple[Limits, float]:
-    volts, phases = number(stated.EVSENominalVoltage), PHASES[session.mode]
-    return Limits(max_charge_w=number(stated.EVSEMaxCurrent) * volts * phases, phases=phases), volts
 
 
 def on_cable_check(response: both.CableCheckRes, session: EvSession, context: EvccContext) -> Reaction:
@@ -201,8 +207,11 @@ def on_charging_status(response: both.ChargingStatusRes, session: EvSession, con
     return _on_loop(response.AC_EVSEStatus, report, session, context)
 
 
-def _meter(info: Any) -> Meter | None:
-    return None if info is None else Meter(meter_id=info.MeterID, charged_wh=float(info.MeterReading or 0))
+def _meter(info: both.MeterInfo | None) -> Meter | None:
+    if info is None:
+        return None
+    reading = info.MeterReading or 0
+    return Meter(meter_id=info.MeterID, charged_wh=float(reading) if isinstance(reading, int) else number(reading))
 
 
 def _on_loop(status: both.EVSEStatus, report: StationReport, session: EvSession, context: EvccContext) -> Reaction:
@@ -214,7 +223,7 @@ def _notified(
     status: both.EVSEStatus, session: EvSession, context: EvccContext, events: list[Event], *, poll: bool
 ) -> Reaction:
     """React to notification and status code of PowerDelivery and the loop."""
-    code = str(getattr(status, "EVSEStatusCode", "EVSE_Ready"))
+    code = status_code(status)
     notification = str(status.EVSENotification)
     step = Step.CHARGE_LOOP
     if notification == "StopCharging" or code in STOPPING_CODES:
@@ -280,7 +289,7 @@ def on_session_stop(response: both.SessionStopRes, session: EvSession, context: 
     return Reaction(Step.ENDED, session, tuple(events))
 
 
-REACTIONS: dict[Step, Callable[[Any, EvSession, EvccContext], Reaction]] = {
+REACTIONS: dict[Step, Callable[..., Reaction]] = {
     Step.SESSION_SETUP: on_session_setup,
     Step.SERVICE_DISCOVERY: on_service_discovery,
     Step.PAYMENT_SELECTION: on_selection,

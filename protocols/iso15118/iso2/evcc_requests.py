@@ -8,8 +8,8 @@ contents of ISO 15118-2 and DIN SPEC 70121; deviations of chargers as the fact s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from protocols.iso15118.iso2 import both
 from protocols.iso15118.iso2.dialect import PHASES
 from protocols.iso15118.iso2.evcc_session import EvccContext, EvSession
 from protocols.iso15118.iso2.states import Step
@@ -20,7 +20,7 @@ PRE_CHARGE_A = 1.0
 FULL_SOC_PCT = 100
 
 
-def build(session: EvSession, context: EvccContext) -> Any:
+def build(session: EvSession, context: EvccContext) -> both.Message:
     """Return the request of the context's step."""
     return _BUILDERS[context.step](session, context)
 
@@ -45,15 +45,15 @@ def ac_power(session: EvSession, context: EvccContext) -> float:
     return 0.0 if context.car.complete else max(0.0, power_w)
 
 
-def _status(context: EvccContext) -> Any:
+def _status(context: EvccContext) -> both.DC_EVStatus:
     return context.dialect.ev_status(context.car.soc_pct, ready=context.step is not Step.CHARGE_PARAMETERS)
 
 
-def _dc_status(name: str) -> Callable[[EvSession, EvccContext], Any]:
+def _dc_status(name: str) -> Callable[[EvSession, EvccContext], both.Message]:
     return lambda session, context: context.dialect.request(name, DC_EVStatus=_status(context))
 
 
-def _parameters(session: EvSession, context: EvccContext) -> Any:
+def _parameters(session: EvSession, context: EvccContext) -> both.Message:
     d, car = context.dialect, context.car
     target_wh = max(0.0, car.needs.target_wh) if car.needs is not None else 0.0
     if session.agreed.is_dc:
@@ -78,10 +78,10 @@ def _parameters(session: EvSession, context: EvccContext) -> Any:
             EVMaxCurrent=d.quantity(car.limits.max_charge_w / volts, "A", limit=True),
             EVMinCurrent=d.quantity(car.limits.min_charge_w / volts, "A"),
         )
-    return d.parameters_request(session.mode, parameters, car.departure_s)
+    return d.parameters_request(session.mode, parameters)
 
 
-def _pre_charge(session: EvSession, context: EvccContext) -> Any:
+def _pre_charge(session: EvSession, context: EvccContext) -> both.Message:
     d = context.dialect
     return d.request(
         "PreChargeReq",
@@ -91,8 +91,8 @@ def _pre_charge(session: EvSession, context: EvccContext) -> Any:
     )
 
 
-def _delivery(progress: str) -> Callable[[EvSession, EvccContext], Any]:
-    def request(session: EvSession, context: EvccContext) -> Any:
+def _delivery(progress: str) -> Callable[[EvSession, EvccContext], both.Message]:
+    def request(session: EvSession, context: EvccContext) -> both.Message:
         parameters = None
         if session.agreed.is_dc:
             parameters = context.dialect.types.DC_EVPowerDeliveryParameter(
@@ -103,7 +103,7 @@ def _delivery(progress: str) -> Callable[[EvSession, EvccContext], Any]:
     return request
 
 
-def _loop(session: EvSession, context: EvccContext) -> Any:
+def _loop(session: EvSession, context: EvccContext) -> both.Message:
     d, car = context.dialect, context.car
     if not session.agreed.is_dc:
         return d.request("ChargingStatusReq")
@@ -119,12 +119,12 @@ def _loop(session: EvSession, context: EvccContext) -> Any:
     )
 
 
-def _stop(session: EvSession, context: EvccContext) -> Any:
+def _stop(session: EvSession, context: EvccContext) -> both.Message:
     paused = session.stop is not None and session.stop.kind is ChargingSession.Pause
     return context.dialect.stop_request("Pause" if paused else "Terminate")
 
 
-_BUILDERS: dict[Step, Callable[[EvSession, EvccContext], Any]] = {
+_BUILDERS: dict[Step, Callable[[EvSession, EvccContext], both.Message]] = {
     Step.SESSION_SETUP: lambda _, context: context.dialect.session_setup_request(context.settings.evccid),
     Step.SERVICE_DISCOVERY: lambda _, context: context.dialect.request("ServiceDiscoveryReq"),
     Step.PAYMENT_SELECTION: lambda _, context: context.dialect.selected(),

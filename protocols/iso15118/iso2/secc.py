@@ -11,12 +11,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.iso15118.app_protocol import Agreement, Protocol
 from protocols.iso15118.din.dialect import DIN
-from protocols.iso15118.iso2 import timers
+from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import ISO2, Dialect
 from protocols.iso15118.iso2.error_responses import EMERGENCY, ErrorResponses, is_request
 from protocols.iso15118.iso2.secc_energy import answer_cable_check, answer_charge_parameters, answer_pre_charge
@@ -44,7 +43,7 @@ from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.session.secc_engine import SeccEngine
 from protocols.v2gtp import Frame, PayloadType
 
-_ANSWERS: dict[str, Callable[[Any, Session, RequestContext], Answer]] = {
+_ANSWERS: dict[str, Callable[..., Answer]] = {
     "SessionSetupReq": answer_session_setup,
     "ServiceDiscoveryReq": answer_service_discovery,
     "ServiceDetailReq": answer_service_detail,
@@ -62,13 +61,7 @@ _ANSWERS: dict[str, Callable[[Any, Session, RequestContext], Answer]] = {
     "SessionStopReq": answer_session_stop,
 }
 _LOOPS = frozenset({"CurrentDemandReq", "ChargingStatusReq"})
-_LISTENS = frozenset(
-    {
-        EVSENotification.Terminate,
-        EVSENotification.Pause,
-        EVSENotification.ScheduleRenegotiation,
-    }
-)
+_STOPS = frozenset({EVSENotification.Terminate, EVSENotification.Pause})
 
 
 class Secc(SeccEngine):
@@ -117,11 +110,14 @@ class Secc(SeccEngine):
             self.evse.setpoint_w = 0.0
             self._events.append(SetpointRefused(wanted, f"{self.dialect.name} has no discharge"))
 
+    def supports(self, notification: EVSENotification) -> bool:
+        """Return True for a stop, and in ISO 15118-2 for a renegotiation; with DIN 70121 limits apply at once."""
+        renegotiation = notification is EVSENotification.ScheduleRenegotiation
+        return notification in _STOPS or (renegotiation and not self.dialect.is_din)
+
     def _notify(self, order: orders.Notify, now: float) -> None:
-        if order.notification is not None and order.notification not in _LISTENS:
+        if order.notification is not None and not self.supports(order.notification):
             raise LocalProtocolError(f"{self.dialect.name} has no notification {order.notification}")
-        if order.notification is EVSENotification.ScheduleRenegotiation and self.dialect.is_din:
-            raise LocalProtocolError("DIN 70121 has no renegotiation: limits apply at once")
         super()._notify(order, now)
 
     # one frame
@@ -152,7 +148,7 @@ class Secc(SeccEngine):
         self._received(request, received.payload)
         self._answer(name, request, session_id, now)
 
-    def _answer(self, name: str, request: Any, session_id: bytes, now: float) -> None:
+    def _answer(self, name: str, request: both.Message, session_id: bytes, now: float) -> None:
         try:
             possible = self._admit(name, session_id, now)
             answer = _ANSWERS[name](request, self.session, self._context(session_id, now))
@@ -220,7 +216,7 @@ class Secc(SeccEngine):
             self._end_reported = any(isinstance(event, SessionEnded) for event in answer.events)
             self._next_by = now + timers.CLOSE_AFTER_STOP
 
-    def _respond(self, response: Any) -> None:
+    def _respond(self, response: both.Message) -> None:
         self._send(self.dialect.encode(self.session.session_id, response), response)
 
     def _finish(self) -> State:

@@ -8,7 +8,6 @@ Source: V2G2-303, 304, 305, 476, 477, 621, 688; V2G-DC-397, 398. Uncertain: the 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import PHASES, EvParameters
@@ -123,7 +122,7 @@ def _parameters(
     code: str | None,
     *,
     stop: bool = False,
-) -> Any:
+) -> both.Message:
     dialect, finished = context.dialect, processing == "Finished"
     if session.agreed.is_dc:
         status = dialect.dc_status("EVSE_Shutdown", "Invalid", "StopCharging") if stop else context.dc_status(code)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Any
 
 from protocols.frozen import frozen
 from protocols.iso15118.iso2 import both, timers
@@ -92,7 +91,7 @@ class RequestContext:
     paused: Mapping[bytes, Paused] = field(default_factory=dict)
 
     @property
-    def ok(self) -> Any:
+    def ok(self) -> both.ResponseCode:
         return self.dialect.code("OK")
 
     def tolerates(self, tolerance: Tolerance) -> bool:
@@ -117,7 +116,7 @@ class RequestContext:
             max_discharge_a=0.0,
         )
 
-    def dc_status(self, code: str | None = None, *, reacted: bool = False) -> Any:
+    def dc_status(self, code: str | None = None, *, reacted: bool = False) -> both.DC_EVSEStatus:
         """Return DC_EVSEStatus: the given code, or that of faults, of a stop by the charger, or EVSE_Ready.
 
         A stop has the status code besides the notification: cars follow one or the other. `reacted`: the request is the
@@ -132,7 +131,7 @@ class RequestContext:
                 code = "EVSE_Shutdown"
         return self.dialect.dc_status(code, _ISOLATION.get(self.evse.insulation, "Invalid"), notification, delay)
 
-    def status(self, session: Session, *, reacted: bool = False) -> Any:
+    def status(self, session: Session, *, reacted: bool = False) -> both.EVSEStatus:
         """Return the status for the session's kind of current."""
         if session.choice is None or session.choice.is_dc:
             return self.dc_status(reacted=reacted)

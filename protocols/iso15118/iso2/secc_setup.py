@@ -25,7 +25,7 @@ def answer_session_setup(request: both.SessionSetupReq, session: Session, contex
     resumed = kept is not None and kept.namespace == session.namespace
     session_id = asked if resumed else _new_id(context)
     evccid = request.EVCCID.hex().upper()
-    code = context.dialect.code("OK_OldSessionJoined" if resumed else "OK_NewSessionEstablished")
+    code = "OK_OldSessionJoined" if resumed else "OK_NewSessionEstablished"
     return Answer(
         context.dialect.session_setup_response(code, context.settings.evse_id, context.wall_s),
         State.SERVICE_DISCOVERY,
@@ -37,7 +37,7 @@ def answer_session_setup(request: both.SessionSetupReq, session: Session, contex
 def answer_service_discovery(request: both.ServiceDiscoveryReq, session: Session, context: RequestContext) -> Answer:
     settings = context.settings
     modes = settings.dc_modes if context.dialect.is_din else settings.dc_modes + settings.ac_modes
-    response = context.dialect.service_discovery_response(context.ok, modes, settings.free_service)
+    response = context.dialect.service_discovery_response("OK", modes, settings.free_service)
     return Answer(response, State.PAYMENT_SELECTION, session)
 
 

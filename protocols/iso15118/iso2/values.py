@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 LARGEST = 32767
 LARGEST_MULTIPLIER = 3
@@ -36,7 +36,7 @@ def optional(value: PhysicalValue | None, default: float) -> float:
     return default if value is None else number(value)
 
 
-def parts(value: float, unit: str, rounded: Callable[[float], float] = round) -> dict[str, Any]:
+def parts(value: float, unit: str, rounded: Callable[[float], float] = round) -> dict[str, int]:
     """Return multiplier and value; a number outside the range becomes the largest one."""
     if not math.isfinite(value):
         value = math.copysign(LARGEST * 10.0**LARGEST_MULTIPLIER, value)

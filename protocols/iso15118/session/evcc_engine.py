@@ -26,6 +26,8 @@ class EndConnection(Exception):
 class EvccEngine(Connection):
     """EVCC of one connection. `setup` in s; `timeout_factor` extends the message timers."""
 
+    renegotiates = True  # schedules can be renegotiated in the loop
+
     def __init__(self, now: float, *, trace: bool, setup: float, timeout_factor: float) -> None:
         super().__init__(trace)
         self._timeout_factor = timeout_factor

@@ -61,6 +61,10 @@ class SeccEngine(Connection):
         """Enter the last state; return the one before it."""
         raise NotImplementedError
 
+    def supports(self, notification: EVSENotification) -> bool:
+        """Return True for a notification that this generation has."""
+        return True
+
     def _notify(self, order: orders.Notify, now: float) -> None:
         self.evse.notification, self.evse.notification_delay_s = order.notification, order.within_s
         self._react_by = None if order.notification is None else now + order.within_s + GRACE

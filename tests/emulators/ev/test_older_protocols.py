@@ -11,7 +11,7 @@ import pytest
 
 from emulators.charger.hardware.power_stage import PowerStage
 from emulators.charger.secc import events as charger
-from emulators.charger.secc.evse_hardware import older_settings, stage_settings
+from emulators.charger.secc.evse_hardware import stage_settings
 from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.car import CCS_63, Car
 from emulators.ev.session import EvSession, car_settings
@@ -46,7 +46,6 @@ class Bay:
             self.clock,
             self.seen.append,
             settings=stage_settings(self.stage, services=services),
-            older=older_settings(self.stage, services=services),
             protocols=secc,
         )
         self.session = EvSession(

@@ -113,7 +113,7 @@ def test_service_detail_of_an_unknown_service_does_not_end_the_session() -> None
     detail = ISO2.request("ServiceDetailReq", ServiceID=9)
     assert car.send(detail).ResponseCode == "FAILED_ServiceIDInvalid"
     assert not car.ended
-    assert car.send(replace(detail, ServiceID=1)).ResponseCode == "OK"
+    assert car.send(ISO2.request("ServiceDetailReq", ServiceID=1)).ResponseCode == "OK"
     assert car.step(Step.PAYMENT_SELECTION).ResponseCode == "OK"
 
 

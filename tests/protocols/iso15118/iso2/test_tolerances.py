@@ -9,7 +9,7 @@ import pytest
 
 from protocols.iso15118 import app_protocol
 from protocols.iso15118.app_protocol_messages import AppProtocol, supportedAppProtocolReq
-from protocols.iso15118.din.dialect import DIN
+from protocols.iso15118.din.dialect import DIN, power_limit
 from protocols.iso15118.iso2.dialect import ISO2, Dialect
 from protocols.iso15118.iso2.secc import Secc
 from protocols.iso15118.iso2.states import State, Step
@@ -287,4 +287,4 @@ def test_the_schedule_begins_now_and_covers_the_stay_or_a_day(
 
 def test_a_large_power_is_clamped_in_din() -> None:
     """PMax is a 16-bit number of W there."""
-    assert DIN.power_limit(230_000.0) == 32_767
+    assert power_limit(230_000.0) == 32_767
