@@ -18,6 +18,7 @@ SessionSetupRes: TypeAlias = iso2.SessionSetupRes | din.SessionSetupRes
 ServiceDiscoveryReq: TypeAlias = iso2.ServiceDiscoveryReq | din.ServiceDiscoveryReq
 ServiceDiscoveryRes: TypeAlias = iso2.ServiceDiscoveryRes | din.ServiceDiscoveryRes
 ServiceDetailReq: TypeAlias = iso2.ServiceDetailReq | din.ServiceDetailReq
+ServiceDetailRes: TypeAlias = iso2.ServiceDetailRes | din.ServiceDetailRes
 PaymentServiceSelectionReq: TypeAlias = iso2.PaymentServiceSelectionReq | din.ServicePaymentSelectionReq
 PaymentServiceSelectionRes: TypeAlias = iso2.PaymentServiceSelectionRes | din.ServicePaymentSelectionRes
 AuthorizationReq: TypeAlias = iso2.AuthorizationReq | din.ContractAuthenticationReq

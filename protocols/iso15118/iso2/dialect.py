@@ -8,7 +8,7 @@ generation can be sent. Source: ISO 15118-2 messages, DIN SPEC 70121.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import floor
+from dataclasses import replace
 from types import ModuleType
 from typing import TypeVar
 
@@ -17,6 +17,8 @@ from protocols.exi.codec import Codec
 from protocols.frozen import frozen
 from protocols.iso15118 import app_protocol, codecs
 from protocols.iso15118.iso2 import both, messages, types
+from protocols.iso15118.iso2.schedules import MOST_ENTRIES, Cost, Span, TariffSpan, read, spans, started, tariff
+from protocols.iso15118.iso2.services import CHARGE_SERVICE, ValueAddedService, listed
 from protocols.iso15118.iso2.states import AC, DC, Follows
 from protocols.iso15118.iso2.values import down, number, optional, parts
 from protocols.iso15118.iso20.limits import Limits
@@ -24,7 +26,6 @@ from protocols.iso15118.iso20.schedules import Block, ScheduleOffer
 from protocols.v2gtp import PayloadType, frame
 
 M = TypeVar("M")
-CHARGE_SERVICE = 1
 DC_MODES = ("DC_extended", "DC_core", "DC_combo_core", "DC_unique")
 AC_MODES = ("AC_three_phase_core", "AC_single_phase_core")
 PHASES = {"AC_three_phase_core": 3, "AC_single_phase_core": 1}
@@ -42,6 +43,7 @@ class EvParameters:
     request_wh: float | None = None
     soc_pct: int | None = None
     full_soc_pct: int | None = None
+    most_entries: int | None = None  # of a schedule that the EV can store
 
 
 @frozen(kw_only=True)
@@ -51,28 +53,6 @@ class Delivery:
     progress: str  # Start, Stop, Renegotiate
     tuple_id: int | None = None
     profile: tuple[tuple[int, float], ...] = ()
-
-
-@frozen
-class Span:
-    """Entry of a schedule: `start_s` from now; only the last one has a duration."""
-
-    start_s: int
-    duration_s: int | None
-    power_w: float
-
-
-def spans(offer: ScheduleOffer, wall_s: float) -> list[Span]:
-    """Return the entries of a schedule from now: starts ascend, the first one is 0."""
-    begin, found = floor(offer.anchor_s - wall_s), list[Span]()
-    blocks = [block for block in offer.charge if block.duration_s > 0] or [Block(1, 0.0)]
-    for index, block in enumerate(blocks):
-        end, last = begin + block.duration_s, index == len(blocks) - 1
-        if end > 0 or last:
-            start = max(begin, 0) if found else 0
-            found.append(Span(start, max(end - start, 1) if last else None, block.power_w))
-        begin = end
-    return found
 
 
 def of(message: object, kind: type[M]) -> M:
@@ -131,9 +111,9 @@ class Dialect:
         )
         return made
 
-    def ac_status(self, notification: str = "None", delay_s: int = 0) -> both.AC_EVSEStatus:
+    def ac_status(self, notification: str = "None", delay_s: int = 0, *, rcd: bool = False) -> both.AC_EVSEStatus:
         return types.AC_EVSEStatus(
-            NotificationMaxDelay=delay_s, EVSENotification=types.EVSENotification(notification), RCD=False
+            NotificationMaxDelay=delay_s, EVSENotification=types.EVSENotification(notification), RCD=rcd
         )
 
     def ev_status(self, soc_pct: float, *, ready: bool = True) -> both.DC_EVStatus:
@@ -149,7 +129,15 @@ class Dialect:
             ResponseCode=types.ResponseCode(code), EVSEID=evse_id, EVSETimeStamp=int(wall_s)
         )
 
-    def service_discovery_response(self, code: str, modes: Sequence[str], free: bool) -> both.ServiceDiscoveryRes:
+    def service_discovery_response(
+        self,
+        code: str,
+        modes: Sequence[str],
+        free: bool,
+        services: tuple[ValueAddedService, ...] = (),
+        request: both.ServiceDiscoveryReq | None = None,
+    ) -> both.ServiceDiscoveryRes:
+        """Return ServiceDiscoveryRes with the services that `request` selects."""
         t = types
         return messages.ServiceDiscoveryRes(
             ResponseCode=t.ResponseCode(code),
@@ -162,15 +150,21 @@ class Dialect:
                     EnergyTransferMode=tuple(t.EnergyTransferMode(one) for one in modes)
                 ),
             ),
+            ServiceList=None if request is None else listed(services, of(request, messages.ServiceDiscoveryReq)),
         )
 
-    def selection_fault(self, request: both.PaymentServiceSelectionReq) -> tuple[str, str] | None:
+    def selection_fault(
+        self, request: both.PaymentServiceSelectionReq, services: tuple[ValueAddedService, ...]
+    ) -> tuple[str, str] | None:
         """Return the response code and reason of a wrong payment or service selection (V2G2-465, 467, 804)."""
         if request.SelectedPaymentOption != "ExternalPayment":
             return "FAILED_PaymentSelectionInvalid", "only external payment is offered"
         selected = [one.ServiceID for one in request.SelectedServiceList.SelectedService]
-        if any(one != CHARGE_SERVICE for one in selected):
-            return "FAILED_ServiceSelectionInvalid", f"not all of the services {selected} are offered"
+        offered = {one.service_id: one for one in services}
+        for one in request.SelectedServiceList.SelectedService:
+            known = one.ServiceID in offered and offered[one.ServiceID].has(one.ParameterSetID)
+            if one.ServiceID != CHARGE_SERVICE and not known:
+                return "FAILED_ServiceSelectionInvalid", f"service {one.ServiceID} is not offered in this form"
         if CHARGE_SERVICE not in selected:
             return "FAILED_NoChargeServiceSelected", "the charging service is not selected"
         return None
@@ -180,7 +174,8 @@ class Dialect:
         own = of(request, messages.ChargeParameterDiscoveryReq)
         stated, mode = own.EVChargeParameter, str(own.RequestedEnergyTransferMode)
         if isinstance(stated, types.DC_EVChargeParameter):
-            return self._dc_parameters(mode, stated, stated.DepartureTime)
+            read_ = self._dc_parameters(mode, stated, stated.DepartureTime)
+            return replace(read_, most_entries=own.MaxEntriesSAScheduleTuple)
         factor = number(stated.EVMaxVoltage) * PHASES.get(mode, 1)
         limits = Limits(
             max_charge_w=number(stated.EVMaxCurrent) * factor,
@@ -193,6 +188,7 @@ class Dialect:
             limits=limits,
             departure_s=stated.DepartureTime or None,
             request_wh=number(stated.EAmount),
+            most_entries=own.MaxEntriesSAScheduleTuple,
         )
 
     def _dc_parameters(self, mode: str, stated: both.DC_EVChargeParameter, departure_s: float | None) -> EvParameters:
@@ -213,22 +209,27 @@ class Dialect:
             full_soc_pct=stated.FullSOC,
         )
 
-    def schedules(self, offers: Sequence[ScheduleOffer], wall_s: float) -> both.SAScheduleList:
-        """Return SAScheduleList: starts from now, ascending, the first one 0; the last entry has a duration."""
-        tuples = tuple(self._tuple(one, wall_s) for one in offers)
+    def schedules(
+        self, offers: Sequence[ScheduleOffer], wall_s: float, most: int = MOST_ENTRIES
+    ) -> both.SAScheduleList:
+        """Return SAScheduleList; `most`: tuples, and entries of each, that the EV can store."""
+        tuples = tuple(self._tuple(one, wall_s, most) for one in offers[: max(1, most)])
         made: both.SAScheduleList = self.types.SAScheduleList(SAScheduleTuple=tuples)
         return made
 
-    def _tuple(self, offer: ScheduleOffer, wall_s: float) -> both.SAScheduleTuple:
+    def _tuple(self, offer: ScheduleOffer, wall_s: float, most: int) -> both.SAScheduleTuple:
         entries = tuple(
             types.PMaxScheduleEntry(
                 TimeInterval=types.RelativeTimeInterval(start=one.start_s, duration=one.duration_s),
-                PMax=types.PhysicalValue(Unit=types.UnitSymbol.W, **parts(one.power_w, "W", down)),
+                PMax=_physical(one.power_w, "W"),
             )
-            for one in spans(offer, wall_s)
+            for one in spans(offer, wall_s, most)
         )
-        schedule = types.PMaxSchedule(PMaxScheduleEntry=entries)
-        return types.SAScheduleTuple(SAScheduleTupleID=offer.tuple_id, PMaxSchedule=schedule)
+        return types.SAScheduleTuple(
+            SAScheduleTupleID=offer.tuple_id,
+            PMaxSchedule=types.PMaxSchedule(PMaxScheduleEntry=entries),
+            SalesTariff=_sales_tariff(offer, wall_s, most),
+        )
 
     def dc_evse_parameters(self, status: both.DC_EVSEStatus, limits: Limits) -> both.DC_EVSEChargeParameter:
         q = self.quantity
@@ -278,14 +279,23 @@ class Dialect:
         made: both.Message = getattr(self.messages, name)(**values)
         return made
 
-    def selected(self) -> both.Message:
+    def selected(self, services: Sequence[tuple[int, int | None]]) -> both.Message:
+        """Return the selection of the charging service and of others with their parameter sets."""
         t = self.types
-        service = t.SelectedService(ServiceID=CHARGE_SERVICE)
+        chosen = tuple(
+            t.SelectedService(ServiceID=service_id, ParameterSetID=set_id)
+            for service_id, set_id in ((CHARGE_SERVICE, None), *services)
+        )
         return self.request(
             f"{self.selection}Req",
             SelectedPaymentOption=t.PaymentOption.ExternalPayment,
-            SelectedServiceList=t.SelectedServiceList(SelectedService=(service,)),
+            SelectedServiceList=t.SelectedServiceList(SelectedService=chosen),
         )
+
+    def read_value_added(self, response: both.ServiceDiscoveryRes) -> tuple[tuple[int, str], ...]:
+        """Return ids and categories of the services beside charging."""
+        offered = of(response, messages.ServiceDiscoveryRes).ServiceList
+        return tuple((one.ServiceID, str(one.ServiceCategory)) for one in (() if offered is None else offered.Service))
 
     def parameters_request(self, mode: str, parameters: both.EVChargeParameter) -> both.Message:
         return self.request(
@@ -298,26 +308,77 @@ class Dialect:
         """Return the departure field of the charge parameters."""
         return {"DepartureTime": None if departure_s is None else max(0, int(departure_s))}
 
-    def read_schedules(self, response: both.ChargeParameterDiscoveryRes) -> tuple[tuple[int, float], ...]:
-        """Return tuple ids with the power of their first entry."""
+    def read_schedules(self, response: both.ChargeParameterDiscoveryRes, anchor_s: int) -> tuple[ScheduleOffer, ...]:
+        """Return the offered schedules, from `anchor_s` on."""
         listed = of(response, messages.ChargeParameterDiscoveryRes).SASchedules
-        return tuple(
-            (one.SAScheduleTupleID, number(one.PMaxSchedule.PMaxScheduleEntry[0].PMax))
-            for one in (() if listed is None else listed.SAScheduleTuple)
-        )
+        return tuple(_schedule(one, anchor_s) for one in (() if listed is None else listed.SAScheduleTuple))
 
     def delivery_request(
-        self, progress: str, tuple_id: int, parameters: both.DC_EVPowerDeliveryParameter | None
+        self,
+        progress: str,
+        tuple_id: int,
+        profile: Sequence[Block],
+        parameters: both.DC_EVPowerDeliveryParameter | None,
     ) -> both.Message:
+        """Return PowerDeliveryReq, with a charging profile if there is one."""
+        entries = tuple(
+            types.ProfileEntry(ChargingProfileEntryStart=start, ChargingProfileEntryMaxPower=_physical(power_w, "W"))
+            for start, power_w in started(profile)
+        )
         return self.request(
             "PowerDeliveryReq",
             ChargeProgress=types.ChargeProgress(progress),
             SAScheduleTupleID=tuple_id,
+            ChargingProfile=types.ChargingProfile(ProfileEntry=entries) if entries else None,
             EVPowerDeliveryParameter=parameters,
         )
 
     def stop_request(self, kind: str) -> both.SessionStopReq:
         return messages.SessionStopReq(ChargingSession=types.ChargingSession(kind))
+
+
+def _physical(value: float, unit: str) -> types.PhysicalValue:
+    return types.PhysicalValue(Unit=types.UnitSymbol(unit), **parts(value, unit, down))
+
+
+def _sales_tariff(offer: ScheduleOffer, wall_s: float, most: int) -> types.SalesTariff | None:
+    entries = tariff(offer, wall_s)[:most]
+    if not entries:
+        return None
+    return types.SalesTariff(
+        SalesTariffID=offer.tuple_id,
+        NumEPriceLevels=max(one.level for one in entries),
+        SalesTariffEntry=tuple(
+            types.SalesTariffEntry(
+                TimeInterval=types.RelativeTimeInterval(start=one.start_s, duration=one.duration_s),
+                EPriceLevel=one.level,
+                ConsumptionCost=tuple(
+                    types.ConsumptionCost(startValue=_physical(cost.above_w, "W"), Cost=_costs(cost))
+                    for cost in one.costs
+                ),
+            )
+            for one in entries
+        ),
+    )
+
+
+def _costs(cost: Cost) -> tuple[types.Cost, ...]:
+    stated = (
+        (types.CostKind.relativePricePercentage, cost.price_pct),
+        (types.CostKind.RenewableGenerationPercentage, cost.renewable_pct),
+        (types.CostKind.CarbonDioxideEmission, cost.co2_g_per_kwh),
+    )
+    return tuple(types.Cost(costKind=kind, amount=amount) for kind, amount in stated if amount is not None)
+
+
+def _schedule(message: types.SAScheduleTuple, anchor_s: int) -> ScheduleOffer:
+    limits = [
+        Span(one.TimeInterval.start, one.TimeInterval.duration, number(one.PMax))
+        for one in message.PMaxSchedule.PMaxScheduleEntry
+    ]
+    prices = () if message.SalesTariff is None else message.SalesTariff.SalesTariffEntry
+    levels = [TariffSpan(one.TimeInterval.start, one.TimeInterval.duration, one.EPriceLevel or 1) for one in prices]
+    return read(message.SAScheduleTupleID, limits, levels, anchor_s)
 
 
 ISO2 = Dialect()

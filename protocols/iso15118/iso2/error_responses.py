@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from protocols.iso15118.din import types as din_types
 from protocols.iso15118.iso2 import both
-from protocols.iso15118.iso2.dialect import CHARGE_SERVICE, Dialect
+from protocols.iso15118.iso2.dialect import Dialect
 from protocols.iso15118.iso2.secc_session import SeccSettings, Session
+from protocols.iso15118.iso2.services import CHARGE_SERVICE
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.schedules import flat_offer
 

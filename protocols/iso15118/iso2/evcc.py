@@ -19,9 +19,11 @@ from protocols.iso15118.iso2.evcc_reactions import REACTIONS, on_charging_status
 from protocols.iso15118.iso2.evcc_requests import ac_power, build
 from protocols.iso15118.iso2.evcc_session import EvccContext, EvccSettings, EvSession, Reaction
 from protocols.iso15118.iso2.states import NEXT_STEPS, Step
+from protocols.iso15118.iso2.tolerances import ChargerTolerance
 from protocols.iso15118.iso20 import orders
 from protocols.iso15118.iso20.common import ChargingSession
-from protocols.iso15118.iso20.events import FrameIgnored
+from protocols.iso15118.iso20.events import Event, FrameIgnored, PilotRequested, SessionEnded
+from protocols.iso15118.session.control_pilot import Pilot
 from protocols.iso15118.session.evcc_engine import EndConnection, EvccEngine
 from protocols.v2gtp import Frame, PayloadType
 
@@ -107,6 +109,8 @@ class Evcc(EvccEngine):
         self.step = self._divert(self.step)
         request = build(self.session, self._context(now))
         self._awaited = type(request).__name__
+        if self.step is Step.POWER_START and not self.session.agreed.is_dc:
+            self._events.append(PilotRequested(Pilot.C))
         limit = timers.message_timeout(self._awaited, din=self.dialect.is_din)
         self._answer_by = now + limit * self.settings.timeout_factor
         self._send(self.dialect.encode(self.session.session_id, request), request)
@@ -125,12 +129,37 @@ class Evcc(EvccEngine):
             raise EndConnection(f"the charger sent {name} instead of {expected if self._answer_by else 'nothing'}")
         if self.step is not Step.SESSION_SETUP and session_id != self.session.session_id:
             raise EndConnection("the charger's session id is not that of this session")
+        self._take_response(response, session_id, now)
+
+    def _take_response(self, response: both.Message, session_id: bytes, now: float) -> None:
         code: both.ResponseCode = getattr(response, "ResponseCode")  # noqa: B009 - every response has one
         if code.startswith("FAILED"):
+            if self.step is Step.WELDING_DETECTION and ChargerTolerance.WELDING_FAILED in self.settings.tolerances:
+                self._end_after_welding(f"the charger responded to welding detection with {code}")
+                return
             self._end(f"the charger responded to {self._awaited} with {code}", code)
             return
         self._answer_by = None
         self._follow(self._reaction()(response, self.session, self._context(now, session_id)), now)
+
+    def expire(self, now: float) -> list[Event]:
+        """Process the passage of time."""
+        late = self._answer_by is not None and now >= self._answer_by and not self.ended
+        if (
+            late
+            and self.step is Step.WELDING_DETECTION
+            and ChargerTolerance.WELDING_UNANSWERED in self.settings.tolerances
+        ):
+            self._end_after_welding("the charger did not respond to welding detection")
+        return super().expire(now)
+
+    def _end_after_welding(self, note: str) -> None:
+        """End a session whose power is off without SessionStop, as it was to end."""
+        stop = self.session.stop or orders.Stop()
+        self.ended = True
+        self._finish()
+        reason = note if stop.explanation is None else f"{stop.explanation}; {note}"
+        self._events.append(SessionEnded(reason=reason, ok=stop.code is None, termination_code=stop.code))
 
     def _reaction(self) -> Callable[..., Reaction]:
         if self.step is Step.CHARGE_LOOP:

@@ -13,8 +13,10 @@ from dataclasses import replace
 from protocols.iso15118.iso2 import both
 from protocols.iso15118.iso2.dialect import PHASES
 from protocols.iso15118.iso2.evcc_session import EvccContext, EvSession, Reaction
+from protocols.iso15118.iso2.schedules import plan, selected
 from protocols.iso15118.iso2.secc_session import charging
 from protocols.iso15118.iso2.states import Step
+from protocols.iso15118.iso2.tolerances import ChargerTolerance
 from protocols.iso15118.iso2.types import AC_EVSEChargeParameter
 from protocols.iso15118.iso2.values import number, optional
 from protocols.iso15118.iso20.common import ChargingSession
@@ -25,26 +27,30 @@ from protocols.iso15118.iso20.events import (
     LimitsStated,
     Notified,
     Paused,
+    PilotRequested,
     PowerStarted,
     PowerStopped,
     Renegotiated,
+    SchedulesReceived,
     ServiceAgreed,
     SessionEnded,
     SessionOpened,
     SessionPaused,
+    ValueAddedServicesSelected,
     VoltageMatched,
     WeldingChecked,
 )
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.loop import Meter, StationReport
 from protocols.iso15118.iso20.orders import Stop
+from protocols.iso15118.iso20.schedules import ScheduleOffer
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
+from protocols.iso15118.session.control_pilot import Pilot
 from protocols.iso15118.session.evcc_engine import EndConnection
 from protocols.iso15118.session.guard import permitted_current
 
-STOPPING_CODES = frozenset(
-    {"EVSE_Shutdown", "EVSE_UtilityInterruptEvent", "EVSE_EmergencyShutdown", "EVSE_Malfunction"}
-)
+FAULT_CODES = frozenset({"EVSE_EmergencyShutdown", "EVSE_Malfunction"})
+STOPPING_CODES = FAULT_CODES | {"EVSE_Shutdown", "EVSE_UtilityInterruptEvent"}
 UNSAFE_ISOLATION = ("Fault", "No_IMD")
 
 
@@ -76,11 +82,25 @@ def on_service_discovery(response: both.ServiceDiscoveryRes, session: EvSession,
     mode = next((one for one in context.settings.modes if one in offered), None)
     if mode is None:
         return Reaction(Step.SESSION_STOP, terminate(session, "no service", "the charger offers no usable service"))
-    return Reaction(Step.PAYMENT_SELECTION, replace(session, mode=mode, choice=charging(mode not in PHASES)))
+    categories = context.settings.services
+    wanted = tuple(one for one, category in context.dialect.read_value_added(response) if category in categories)
+    session = replace(session, mode=mode, choice=charging(mode not in PHASES), wanted_services=wanted)
+    return Reaction(Step.SERVICE_DETAIL if wanted else Step.PAYMENT_SELECTION, session)
+
+
+def on_service_detail(response: both.ServiceDetailRes, session: EvSession, context: EvccContext) -> Reaction:
+    """Select the first parameter set of a value-added service."""
+    offered = response.ServiceParameterList
+    set_id = None if offered is None else offered.ParameterSet[0].ParameterSetID
+    chosen, rest = (session.wanted_services[0], set_id), session.wanted_services[1:]
+    session = replace(session, wanted_services=rest, services=(*session.services, chosen))
+    return Reaction(Step.SERVICE_DETAIL if rest else Step.PAYMENT_SELECTION, session)
 
 
 def on_selection(response: both.PaymentServiceSelectionRes, session: EvSession, context: EvccContext) -> Reaction:
-    return Reaction(Step.AUTHORIZATION, session, (ServiceAgreed(session.agreed),))
+    agreed: tuple[Event, ...] = (ServiceAgreed(session.agreed),)
+    selected = (ValueAddedServicesSelected(session.services),) if session.services else ()
+    return Reaction(Step.AUTHORIZATION, session, agreed + selected)
 
 
 def on_authorization(response: both.AuthorizationRes, session: EvSession, context: EvccContext) -> Reaction:
@@ -99,7 +119,8 @@ def on_charge_parameters(
     dc = session.agreed.is_dc
     status, limits, nominal = _parameters(response.EVSEChargeParameter, session)
     code = status_code(status)
-    not_ready = code == "EVSE_NotReady" and limits.max_charge_a <= 0
+    tolerated = ChargerTolerance.FINISHED_NOT_READY in context.settings.tolerances
+    not_ready = tolerated and code == "EVSE_NotReady" and limits.max_charge_a <= 0
     stopped = status.EVSENotification == "StopCharging" or code in STOPPING_CODES
     if finished and stopped:
         return Reaction(Step.SESSION_STOP, terminate(session, None, "the charger has no energy"))
@@ -111,15 +132,26 @@ def on_charge_parameters(
             session, "wrong voltage", f"the battery voltage of {voltage:.0f} V is outside the EVSE's range"
         )
         return Reaction(Step.SESSION_STOP, wrong)
-    schedules = context.dialect.read_schedules(response)
-    if not schedules:
+    offers = context.dialect.read_schedules(response, 0)
+    if not offers:
         raise EndConnection("the charger sent no schedule")
-    tuple_id, power_w = schedules[0]
-    session = replace(
-        session, evse_limits=limits, nominal_voltage_v=nominal, tuple_id=tuple_id, schedule_w=None if dc else power_w
-    )
+    session = _planned(replace(session, evse_limits=limits, nominal_voltage_v=nominal), offers, context)
     event = LimitsStated(choice=session.agreed, ev=context.car.limits, evse=limits)
-    return Reaction(Step.CABLE_CHECK if dc else Step.POWER_START, session, (event,))
+    found: tuple[Event, ...] = (event, SchedulesReceived(offers))
+    if dc:
+        return Reaction(Step.CABLE_CHECK, session, (*found, PilotRequested(Pilot.C)))
+    return Reaction(Step.POWER_START, session, found)
+
+
+def _planned(session: EvSession, offers: tuple[ScheduleOffer, ...], context: EvccContext) -> EvSession:
+    """Select a schedule and plan the power in it. With DC there is a profile only if there is a choice: chargers in the
+    field state wrong powers there, which cars ignore."""
+    car, choice = context.car, len(offers) > 1 or offers[0].levels is not None
+    own_w = min(car.limits.max_charge_w, session.evse_limits.max_charge_w)
+    need_wh = max(0.0, car.needs.target_wh) if car.needs is not None else 0.0
+    offer = selected(offers, own_w, need_wh, car.departure_s)
+    profile = plan(offer, own_w, need_wh, car.departure_s) if choice or not session.agreed.is_dc else ()
+    return replace(session, tuple_id=offer.tuple_id, profile=profile, profile_since=context.now)
 
 
 def status_code(status: both.EVSEStatus) -> str:
@@ -202,8 +234,6 @@ def on_charging_status(response: both.ChargingStatusRes, session: EvSession, con
         power_w = number(response.EVSEMaxCurrent) * session.nominal_voltage_v * PHASES[session.mode]
         limits = replace(limits, max_charge_w=max(0.0, power_w))
     report = StationReport(limits=limits, target_power_w=limits.max_charge_w, meter=_meter(response.MeterInfo))
-    if response.AC_EVSEStatus.RCD:
-        session = terminate(session, "residual current", "the charger's residual current device tripped")
     return _on_loop(response.AC_EVSEStatus, report, session, context)
 
 
@@ -226,7 +256,10 @@ def _notified(
     code = status_code(status)
     notification = str(status.EVSENotification)
     step = Step.CHARGE_LOOP
-    if notification == "StopCharging" or code in STOPPING_CODES:
+    rcd = not isinstance(status, both.DC_EVSEStatus) and status.RCD
+    if code in FAULT_CODES or rcd:
+        session = terminate(session, code if code in FAULT_CODES else "residual current", "fault of the charger")
+    elif notification == "StopCharging" or code in STOPPING_CODES:
         events.append(Notified(EVSENotification.Terminate, status.NotificationMaxDelay))
         if EVSENotification.Terminate not in context.settings.ignores:
             session = terminate(session, None, f"requested by the charger: {notification}, {code}")
@@ -258,7 +291,8 @@ def on_renegotiation(response: both.PowerDeliveryRes, session: EvSession, contex
 def on_power_stop(response: both.PowerDeliveryRes, session: EvSession, context: EvccContext) -> Reaction:
     welding = session.agreed.is_dc and context.settings.welding_polls > 0
     stopped = replace(session, power_on=False, pause_offered=session.loops > 0, welding_done=0)
-    return Reaction(Step.WELDING_DETECTION if welding else Step.SESSION_STOP, stopped, (PowerStopped(),))
+    events = (PowerStopped(), PilotRequested(Pilot.B))
+    return Reaction(Step.WELDING_DETECTION if welding else Step.SESSION_STOP, stopped, events)
 
 
 def on_welding_detection(response: both.WeldingDetectionRes, session: EvSession, context: EvccContext) -> Reaction:
@@ -292,6 +326,7 @@ def on_session_stop(response: both.SessionStopRes, session: EvSession, context: 
 REACTIONS: dict[Step, Callable[..., Reaction]] = {
     Step.SESSION_SETUP: on_session_setup,
     Step.SERVICE_DISCOVERY: on_service_discovery,
+    Step.SERVICE_DETAIL: on_service_detail,
     Step.PAYMENT_SELECTION: on_selection,
     Step.AUTHORIZATION: on_authorization,
     Step.CHARGE_PARAMETERS: on_charge_parameters,

@@ -7,11 +7,13 @@ contents of ISO 15118-2 and DIN SPEC 70121; deviations of chargers as the fact s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from protocols.iso15118.iso2 import both
 from protocols.iso15118.iso2.dialect import PHASES
 from protocols.iso15118.iso2.evcc_session import EvccContext, EvSession
+from protocols.iso15118.iso2.schedules import power_at
 from protocols.iso15118.iso2.states import Step
 from protocols.iso15118.iso20.common import ChargingSession
 from protocols.quantities import clamp
@@ -31,18 +33,21 @@ def demand_a(session: EvSession, context: EvccContext) -> float:
     if car.complete:
         return 0.0
     voltage = max(car.voltage_v, 1.0)
-    power_w = min(car.limits.max_charge_w, evse.max_charge_w)
-    if car.requested_power_w is not None:
-        power_w = min(power_w, car.requested_power_w)
+    power_w = min(car.limits.max_charge_w, evse.max_charge_w, _planned(session, context))
     return max(0.0, min(car.limits.max_charge_a, evse.max_charge_a, power_w / voltage))
 
 
 def ac_power(session: EvSession, context: EvccContext) -> float:
-    """Return the AC power that the EV takes at most: its own limit and the selected schedule."""
-    power_w = context.car.limits.max_charge_w
-    for limit in (context.car.requested_power_w, session.schedule_w):
-        power_w = power_w if limit is None else min(power_w, limit)
+    """Return the AC power that the EV takes at most: its own limit and its profile."""
+    power_w = min(context.car.limits.max_charge_w, _planned(session, context))
     return 0.0 if context.car.complete else max(0.0, power_w)
+
+
+def _planned(session: EvSession, context: EvccContext) -> float:
+    """Return the power of the profile and of the driver."""
+    driver_w = context.car.requested_power_w
+    planned_w = power_at(session.profile, context.now - session.profile_since) if session.profile else math.inf
+    return planned_w if driver_w is None else min(planned_w, driver_w)
 
 
 def _status(context: EvccContext) -> both.DC_EVStatus:
@@ -98,7 +103,8 @@ def _delivery(progress: str) -> Callable[[EvSession, EvccContext], both.Message]
             parameters = context.dialect.types.DC_EVPowerDeliveryParameter(
                 DC_EVStatus=_status(context), ChargingComplete=context.car.complete
             )
-        return context.dialect.delivery_request(progress, session.tuple_id, parameters)
+        profile = session.profile if progress == "Start" else ()
+        return context.dialect.delivery_request(progress, session.tuple_id, profile, parameters)
 
     return request
 
@@ -127,7 +133,10 @@ def _stop(session: EvSession, context: EvccContext) -> both.Message:
 _BUILDERS: dict[Step, Callable[[EvSession, EvccContext], both.Message]] = {
     Step.SESSION_SETUP: lambda _, context: context.dialect.session_setup_request(context.settings.evccid),
     Step.SERVICE_DISCOVERY: lambda _, context: context.dialect.request("ServiceDiscoveryReq"),
-    Step.PAYMENT_SELECTION: lambda _, context: context.dialect.selected(),
+    Step.SERVICE_DETAIL: lambda session, context: context.dialect.request(
+        "ServiceDetailReq", ServiceID=session.wanted_services[0]
+    ),
+    Step.PAYMENT_SELECTION: lambda session, context: context.dialect.selected(session.services),
     Step.AUTHORIZATION: lambda _, context: context.dialect.request(f"{context.dialect.authorization}Req"),
     Step.CHARGE_PARAMETERS: _parameters,
     Step.CABLE_CHECK: _dc_status("CableCheckReq"),

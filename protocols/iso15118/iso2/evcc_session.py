@@ -9,10 +9,12 @@ from __future__ import annotations
 from protocols.frozen import frozen
 from protocols.iso15118.iso2.dialect import DC_MODES, Dialect
 from protocols.iso15118.iso2.states import Step
+from protocols.iso15118.iso2.tolerances import EV_INTEROP, ChargerTolerance
 from protocols.iso15118.iso20.events import Event, Paused
 from protocols.iso15118.iso20.limits import NOTHING, Limits
 from protocols.iso15118.iso20.loop import StationReport
 from protocols.iso15118.iso20.orders import CarState, Stop
+from protocols.iso15118.iso20.schedules import Block
 from protocols.iso15118.iso20.services import Choice
 from protocols.iso15118.iso20.types import EVSENotification
 
@@ -32,6 +34,8 @@ class EvccSettings:
     guard_s: float = 3.0  # permitted time of current outside the EV's limits
     resume: Paused | None = None
     ignores: frozenset[EVSENotification] = frozenset()  # notifications that this EV ignores
+    services: tuple[str, ...] = ()  # categories of value-added services that the EV selects (ISO 15118-2)
+    tolerances: frozenset[ChargerTolerance] = EV_INTEROP
     trace: bool = False
 
 
@@ -48,7 +52,10 @@ class EvSession:
     evse_limits: Limits = NOTHING
     nominal_voltage_v: float = 230.0  # AC
     tuple_id: int = 1
-    schedule_w: float | None = None  # first power of the selected schedule
+    profile: tuple[Block, ...] = ()  # the power that the EV plans; empty: what its limits allow
+    profile_since: float = 0.0  # engine time
+    wanted_services: tuple[int, ...] = ()  # whose parameter sets are still to be requested
+    services: tuple[tuple[int, int | None], ...] = ()  # value-added services with their parameter sets
     station: StationReport | None = None
     power_on: bool = False
     started: bool = False  # power was on in this session

@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.frozen import frozen
 from protocols.iso15118.app_protocol import Agreement, Protocol
 from protocols.iso15118.din.dialect import DIN
 from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import ISO2, Dialect
 from protocols.iso15118.iso2.error_responses import EMERGENCY, ErrorResponses, is_request
+from protocols.iso15118.iso2.schedules import ends_in
 from protocols.iso15118.iso2.secc_energy import answer_cable_check, answer_charge_parameters, answer_pre_charge
 from protocols.iso15118.iso2.secc_loop import (
     answer_charging_status,
@@ -26,7 +28,7 @@ from protocols.iso15118.iso2.secc_loop import (
     answer_session_stop,
     answer_welding_detection,
 )
-from protocols.iso15118.iso2.secc_session import Answer, Refusal, RequestContext, SeccSettings, Session
+from protocols.iso15118.iso2.secc_session import Answer, Hold, Refusal, RequestContext, SeccSettings, Session
 from protocols.iso15118.iso2.secc_setup import (
     answer_authorization,
     answer_selection,
@@ -37,9 +39,10 @@ from protocols.iso15118.iso2.secc_setup import (
 from protocols.iso15118.iso2.states import State
 from protocols.iso15118.iso2.tolerances import tolerated
 from protocols.iso15118.iso20 import orders
-from protocols.iso15118.iso20.events import Paused, SessionEnded, SetpointRefused, Warned
+from protocols.iso15118.iso20.events import Event, Paused, PowerStopped, SessionEnded, SetpointRefused, Warned
 from protocols.iso15118.iso20.secc_session import Evse, Verdict
 from protocols.iso15118.iso20.types import EVSENotification
+from protocols.iso15118.session import control_pilot
 from protocols.iso15118.session.secc_engine import SeccEngine
 from protocols.v2gtp import Frame, PayloadType
 
@@ -62,6 +65,18 @@ _ANSWERS: dict[str, Callable[..., Answer]] = {
 }
 _LOOPS = frozenset({"CurrentDemandReq", "ChargingStatusReq"})
 _STOPS = frozenset({EVSENotification.Terminate, EVSENotification.Pause})
+
+
+@frozen
+class _Held:
+    """A request whose response waits for the hardware until `by`."""
+
+    name: str
+    request: both.Message
+    session_id: bytes
+    by: float
+    poll_at: float
+    started: bool = False
 
 
 class Secc(SeccEngine):
@@ -90,6 +105,7 @@ class Secc(SeccEngine):
         self._dialects = dialects
         self._epoch = epoch
         self._paused: Mapping[bytes, Paused] = paused or {}
+        self._held: _Held | None = None
         self._draw = draw
         self._refuse_discharge()
 
@@ -98,6 +114,25 @@ class Secc(SeccEngine):
         super().command(order, now)
         if isinstance(order, orders.SetPower):
             self._refuse_discharge()
+        elif isinstance(order, orders.ControlPilot) and not self.ended:
+            if order.state in control_pilot.UNPLUGGED:
+                self._end(f"the plug was pulled: control pilot in state {order.state}", ok=False)
+            elif self.session.power_on and order.state not in control_pilot.POWER:
+                self.session = replace(self.session, power_on=False)
+                self._events.append(PowerStopped())
+
+    def expire(self, now: float) -> list[Event]:
+        """Process the passage of time."""
+        held = self._held
+        if held is not None and now >= held.poll_at and not self.ended:
+            self._held = replace(held, poll_at=now + timers.HOLD_POLL)
+            self._answer(held.name, held.request, held.session_id, now)
+        return super().expire(now)
+
+    def deadline(self) -> float | None:
+        """Return the time of the next `expire`."""
+        by = super().deadline()
+        return by if by is None or self._held is None else min(by, self._held.poll_at, self._held.by)
 
     def take_over(self, evse: Evse) -> None:
         """Serve the car of the connection with the present state of the hardware."""
@@ -146,6 +181,7 @@ class Secc(SeccEngine):
             self._ignore(received)
             return
         self._received(request, received.payload)
+        self._held = None
         self._answer(name, request, session_id, now)
 
     def _answer(self, name: str, request: both.Message, session_id: bytes, now: float) -> None:
@@ -154,19 +190,38 @@ class Secc(SeccEngine):
             answer = _ANSWERS[name](request, self.session, self._context(session_id, now))
             if answer.state not in possible:
                 raise LocalProtocolError(f"{name} must not lead from {self.state} to {answer.state}")
-        except Refusal as refusal:
-            status = EMERGENCY if self._abort is not None else "EVSE_Shutdown"
-            failed = ErrorResponses(self.dialect, self.settings, self.session, status)
-            self._respond(failed.build(name, refusal.code))
-            code = self.dialect.code(refusal.code)
-            if refusal.fatal:
-                self._close(refusal.why, code)
-            else:
-                self._events.append(Warned(name, code))
-                self._next_by = now + self._sequence
+        except Hold as hold:
+            self._hold(hold, name, request, session_id, now)
             return
+        except Refusal as refusal:
+            self._refuse(refusal, name, now)
+            return
+        self._held = None
         self._follow(answer, now)
         self._respond(answer.response)
+
+    def _hold(self, hold: Hold, name: str, request: both.Message, session_id: bytes, now: float) -> None:
+        """Keep the request until the hardware is ready, or refuse it at the end of its time."""
+        held = self._held or _Held(name, request, session_id, now + hold.within, now + timers.HOLD_POLL)
+        if now >= held.by:
+            self._refuse(hold.refusal, name, now)
+            return
+        if hold.events and not held.started:
+            self._events.extend(hold.events)
+            held = replace(held, started=True)
+        self._held = held
+
+    def _refuse(self, refusal: Refusal, name: str, now: float) -> None:
+        self._held = None
+        status = EMERGENCY if self._abort is not None else "EVSE_Shutdown"
+        failed = ErrorResponses(self.dialect, self.settings, self.session, status)
+        self._respond(failed.build(name, refusal.code))
+        code = self.dialect.code(refusal.code)
+        if refusal.fatal:
+            self._close(refusal.why, code)
+        else:
+            self._events.append(Warned(name, code))
+            self._next_by = now + self._sequence
 
     def _context(self, session_id: bytes, now: float) -> RequestContext:
         return RequestContext(
@@ -177,6 +232,7 @@ class Secc(SeccEngine):
             now=now,
             wall_s=self._epoch + now,
             session_id=session_id,
+            started=self._held is not None and self._held.started,
             draw=self._draw,
             paused=self._paused,
         )
@@ -199,7 +255,19 @@ class Secc(SeccEngine):
         ignored = self._lapsed(now) if name in _LOOPS else None
         if ignored is not None:
             raise Refusal("FAILED", f"the car ignored the notification {ignored}")
+        if name in _LOOPS:
+            self._renegotiate_before_end(now)
         return possible
+
+    def _renegotiate_before_end(self, now: float) -> None:
+        """Request new schedules before the selected one ends (V2G2-305)."""
+        offer, notice = self.session.offer, EVSENotification.ScheduleRenegotiation
+        if offer is None or self.session.ending or self.evse.notification is not None or not self.supports(notice):
+            return
+        left = ends_in(offer, self._epoch + now)
+        if left < self.settings.renegotiate_before_s:
+            self.session = replace(self.session, ending=True)
+            self._notify(orders.Notify(notice, max(0, int(left))), now)
 
     def _follow(self, answer: Answer, now: float) -> None:
         if answer.state is State.CHARGE_PARAMETERS and self.state is State.CHARGE_LOOP:

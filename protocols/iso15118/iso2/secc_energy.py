@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import PHASES, EvParameters
+from protocols.iso15118.iso2.schedules import LONGEST_S, MOST_ENTRIES
 from protocols.iso15118.iso2.secc_session import Answer, Refusal, RequestContext, Session, charging
 from protocols.iso15118.iso2.states import State
 from protocols.iso15118.iso2.tolerances import Tolerance
@@ -27,6 +28,7 @@ from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer
 from protocols.iso15118.iso20.secc_session import Verdict
 from protocols.iso15118.iso20.setpoint import EnergyRequests
+from protocols.iso15118.session import control_pilot
 
 MAX_TUPLES = 3
 PRE_CHARGE_A = 2.0  # the highest current during pre-charge
@@ -49,8 +51,9 @@ def answer_charge_parameters(
         session = replace(session, ongoing_since=since)
         response = _parameters(session, context, limits, "Ongoing", "EVSE_NotReady")
         return Answer(response, State.CHARGE_PARAMETERS, session, events)
-    kept = offers[:MAX_TUPLES] or (_flat(session, context, limits, car.departure_s),)
+    kept = offers[: min(MAX_TUPLES, session.most_entries)] or (_flat(session, context, limits, car.departure_s),)
     session = replace(session, schedules=kept, ongoing_since=None, requested=session.requested - {"schedules"})
+    session = replace(session, offer=None, ending=False)
     if no_energy:
         return Answer(
             _parameters(session, context, limits, "Finished", None, stop=True), State.NO_ENERGY, session, events
@@ -72,6 +75,7 @@ def _record(car: EvParameters, session: Session, context: RequestContext) -> tup
         raise Refusal("FAILED_WrongEnergyTransferMode", "the kind of current cannot change within a session")
     _check(car.limits, settings.dc if car.is_dc else None)
     session = replace(session, mode=car.mode, choice=choice, ev_limits=car.limits, soc_pct=car.soc_pct)
+    session = replace(session, most_entries=car.most_entries or MOST_ENTRIES)
     if "schedules" in session.requested:
         return session, ()
     session = replace(session, requested=session.requested | {"schedules"})
@@ -110,7 +114,7 @@ def _needs(car: EvParameters) -> EnergyRequests | None:
 
 def _flat(session: Session, context: RequestContext, limits: Limits, departure_s: float | None) -> ScheduleOffer:
     """Return an offer of the charger's full power until departure, or for a day (V2G2-303, 304)."""
-    duration = {} if departure_s is None else {"duration_s": max(1, int(departure_s))}
+    duration = {} if departure_s is None else {"duration_s": min(max(1, int(departure_s)), LONGEST_S)}
     return flat_offer(int(context.wall_s), limits.max_charge_w, None, **duration)
 
 
@@ -129,7 +133,7 @@ def _parameters(
         parameters = dialect.dc_evse_parameters(status, limits)
     else:
         parameters = dialect.types.AC_EVSEChargeParameter(
-            AC_EVSEStatus=dialect.ac_status("StopCharging") if stop else context.status(session),
+            AC_EVSEStatus=dialect.ac_status("StopCharging") if stop else context.ac_status(),
             EVSENominalVoltage=dialect.quantity(context.settings.nominal_voltage_v, "V"),
             EVSEMaxCurrent=dialect.quantity(phase_current(limits.max_charge_w, session, context), "A", limit=True),
         )
@@ -140,7 +144,7 @@ def _parameters(
         "ChargeParameterDiscoveryRes",
         ResponseCode=context.ok,
         EVSEProcessing=dialect.types.EVSEProcessing(processing),
-        SASchedules=dialect.schedules(listed, context.wall_s) if listed else None,
+        SASchedules=dialect.schedules(listed, context.wall_s, session.most_entries) if listed else None,
         EVSEChargeParameter=parameters,
     )
 
@@ -153,14 +157,16 @@ def phase_current(power_w: float, session: Session, context: RequestContext) -> 
 def answer_cable_check(request: both.CableCheckReq, session: Session, context: RequestContext) -> Answer:
     _check_error(request)
     events: tuple[Event, ...] = ()
-    if "cable" not in session.requested:
+    pilot = context.evse.pilot
+    connected = pilot is None or pilot in control_pilot.POWER  # the test begins in state C or D
+    if connected and "cable" not in session.requested:
         session = replace(session, requested=session.requested | {"cable"})
         events = (CableCheckRequested(),)
     since = session.ongoing_since if session.ongoing_since is not None else context.now
     verdict = context.evse.insulation
     if verdict is Verdict.NO:
         raise Refusal("FAILED", "the insulation test failed")
-    done = verdict is Verdict.YES
+    done = verdict is Verdict.YES and connected
     if not done and context.now - since > timers.CABLE_CHECK_SECC:
         raise Refusal("FAILED", "the insulation test took too long")
     response = context.dialect.request(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from protocols.iso15118.iso2 import both
+from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import PHASES, Delivery
+from protocols.iso15118.iso2.schedules import Span, read
 from protocols.iso15118.iso2.secc_energy import NO_ERRORS, phase_current
-from protocols.iso15118.iso2.secc_session import Answer, Refusal, RequestContext, Session
+from protocols.iso15118.iso2.secc_session import Answer, Hold, Refusal, RequestContext, Session
 from protocols.iso15118.iso2.states import State
 from protocols.iso15118.iso2.tolerances import Tolerance
 from protocols.iso15118.iso2.values import number, optional
@@ -30,10 +31,11 @@ from protocols.iso15118.iso20.events import (
 )
 from protocols.iso15118.iso20.limits import Limits, PowerRange, allowed
 from protocols.iso15118.iso20.loop import CarReport, Display
-from protocols.iso15118.iso20.schedules import SLACK_W, ScheduleOffer
+from protocols.iso15118.iso20.schedules import SLACK_W, Profile, ScheduleOffer
 from protocols.iso15118.iso20.secc_session import Fault
 from protocols.iso15118.iso20.setpoint import Target, decide
 from protocols.iso15118.iso20.types import EVSENotification
+from protocols.iso15118.session import control_pilot
 
 _LEAVING = frozenset({EVSENotification.Terminate, EVSENotification.Pause, EVSENotification.ServiceRenegotiation})
 _RENEGOTIATING = frozenset({EVSENotification.ScheduleRenegotiation})
@@ -61,11 +63,49 @@ def _start(delivery: Delivery, session: Session, context: RequestContext) -> Ans
         raise Refusal("FAILED_ContactorError", "contactor fault")
     if context.evse.faults or context.evse.notification in _LEAVING:
         raise Refusal("FAILED_PowerDeliveryNotApplied", "the charger is not ready")
+    profile = _profile(delivery, offer, context) if fault is None else None
+    power = PowerStarted(profile=profile, again=session.power_on)
+    _await_hardware(power, session, context)
     if session.renegotiating:
-        events.append(Renegotiated(None, context.ok))
-    events.append(PowerStarted(again=session.power_on))
-    started = replace(session, tuple_id=offer.tuple_id, power_on=True, renegotiating=False)
+        events.append(Renegotiated(profile, context.ok))
+    if not context.started:
+        events.append(power)
+    started = replace(
+        session,
+        tuple_id=offer.tuple_id,
+        offer=offer if context.evse.schedules else None,
+        power_on=True,
+        renegotiating=False,
+    )
     return _delivered(context, State.LOOP_START, started, tuple(events), _RENEGOTIATING)
+
+
+def _await_hardware(power: PowerStarted, session: Session, context: RequestContext) -> None:
+    """Wait for state C or D of the control pilot (V2G2-847), then for the contactor of AC (V2G2-860, 862, 865)."""
+    evse, most = context.evse, timers.answer_within("PowerDeliveryReq", din=context.dialect.is_din)
+    if evse.pilot is not None and evse.pilot not in control_pilot.POWER:
+        relaxed = context.tolerates(Tolerance.SLOW_PILOT)
+        within = control_pilot.SECC_WITHIN_RELAXED if relaxed else control_pilot.SECC_WITHIN
+        raise Hold(Refusal("FAILED", f"the control pilot is in state {evse.pilot}, not C or D"), min(within, most))
+    if evse.contactor_closed is False and not session.agreed.is_dc:
+        refusal = Refusal("FAILED_ContactorError", "the contactor did not close in time")
+        raise Hold(refusal, min(timers.CONTACTOR, most), (power,))
+
+
+def _await_state_b(session: Session, context: RequestContext) -> None:
+    """Wait for the end of state C or D after the power (V2G2-848)."""
+    pilot = context.evse.pilot
+    if pilot in control_pilot.POWER:
+        events = (PowerStopped(),) if session.power_on else ()
+        raise Hold(Refusal("FAILED", f"the control pilot is still in state {pilot}"), control_pilot.SECC_WITHIN, events)
+
+
+def _profile(delivery: Delivery, offer: ScheduleOffer, context: RequestContext) -> Profile | None:
+    if not delivery.profile:
+        return None
+    entries = [Span(start, None, power_w) for start, power_w in delivery.profile]
+    blocks = read(offer.tuple_id, entries, (), int(context.wall_s)).charge
+    return Profile(anchor_s=int(context.wall_s), blocks=blocks, tuple_id=offer.tuple_id)
 
 
 def _stop(delivery: Delivery, session: Session, context: RequestContext) -> Answer:
@@ -132,9 +172,10 @@ def profile_fault(delivery: Delivery, offer: ScheduleOffer, wall_s: float) -> st
 
 def answer_current_demand(request: both.CurrentDemandReq, session: Session, context: RequestContext) -> Answer:
     """Follow the requested current within the limits of both sides; a negative one is 0 A."""
+    _check_pilot(context)
     evse, dialect, limits = context.evse, context.dialect, context.capped(session)
     car = _read_demand(request, session)
-    voltage = evse.voltage_v if evse.voltage_v > 0 else car.target_voltage_v or 0.0
+    voltage = evse.voltage_v if evse.voltage_v > 0 else max(car.target_voltage_v or 0.0, 0.0)
     permitted = allowed(car.limits, limits, voltage).without_discharge("protocol")
     demand_w = max(car.target_current_a or 0.0, 0.0) * voltage
     target = decide(demand_w, permitted)
@@ -176,6 +217,7 @@ def _read_demand(request: both.CurrentDemandReq, session: Session) -> CarReport:
 
 def answer_charging_status(request: both.ChargingStatusReq, session: Session, context: RequestContext) -> Answer:
     """State the present limit; the EV does not report its power."""
+    _check_pilot(context)
     dialect, limits = context.dialect, context.capped(session)
     permitted = allowed(session.ev_limits, limits).without_discharge("protocol")
     if session.ev_limits.min_charge_w > permitted.high_w:
@@ -190,10 +232,16 @@ def answer_charging_status(request: both.ChargingStatusReq, session: Session, co
         EVSEMaxCurrent=dialect.quantity(current, "A", limit=True),
         MeterInfo=_meter(context),
         ReceiptRequired=False,
-        AC_EVSEStatus=context.status(session),
+        AC_EVSEStatus=context.ac_status(),
     )
     car = CarReport(limits=replace(session.ev_limits, phases=PHASES.get(session.mode, 1)))
     return _looped(response, session, target, permitted, car)
+
+
+def _check_pilot(context: RequestContext) -> None:
+    pilot = context.evse.pilot
+    if pilot is not None and pilot not in control_pilot.POWER:
+        raise Refusal("FAILED", f"the control pilot left state C: {pilot}")
 
 
 def _looped(response: both.Message, session: Session, target: Target, permitted: PowerRange, car: CarReport) -> Answer:
@@ -210,6 +258,7 @@ def _meter(context: RequestContext) -> both.MeterInfo | None:
 
 
 def answer_welding_detection(request: both.WeldingDetectionReq, session: Session, context: RequestContext) -> Answer:
+    _await_state_b(session, context)
     response = context.dialect.request(
         "WeldingDetectionRes",
         ResponseCode=context.ok,
@@ -226,7 +275,8 @@ def answer_session_stop(request: both.SessionStopReq, session: Session, context:
     events: list[Event] = []
     if paused and not (context.settings.pause and context.state is State.STOPPED and session.loops):
         raise Refusal("FAILED", "the session cannot be paused now")
-    if session.power_on:
+    _await_state_b(session, context)
+    if session.power_on and not context.started:
         events.append(PowerStopped())
     if paused:
         kept = Paused(session.session_id, session.evccid, session.choice, None, session.namespace)

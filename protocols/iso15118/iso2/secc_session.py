@@ -8,18 +8,20 @@ in the same way. A response (`secc_setup.py`, `secc_energy.py`, `secc_loop.py`) 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 
 from protocols.frozen import frozen
 from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import Dialect
+from protocols.iso15118.iso2.schedules import MOST_ENTRIES, power_at
+from protocols.iso15118.iso2.services import ValueAddedService
 from protocols.iso15118.iso2.states import State
 from protocols.iso15118.iso2.tolerances import INTEROP, Tolerance
 from protocols.iso15118.iso20.events import Event, Paused
 from protocols.iso15118.iso20.limits import NOTHING, Limits
 from protocols.iso15118.iso20.loop import CarReport
-from protocols.iso15118.iso20.schedules import ScheduleOffer
-from protocols.iso15118.iso20.secc_session import Evse, Verdict
+from protocols.iso15118.iso20.schedules import Block, ScheduleOffer
+from protocols.iso15118.iso20.secc_session import Evse, Fault, Verdict
 from protocols.iso15118.iso20.services import Choice, ControlMode, Parameters, ServiceId
 from protocols.iso15118.iso20.types import EVSENotification
 
@@ -39,9 +41,11 @@ class SeccSettings:
     nominal_voltage_v: float = 230.0
     evse_id: str = "ZZ00000"
     free_service: bool = True
+    services: tuple[ValueAddedService, ...] = ()  # beside charging; ISO 15118-2
     pause: bool = True
     tolerances: frozenset[Tolerance] = INTEROP
     customer_timeout: float = timers.CUSTOMER_SECC
+    renegotiate_before_s: int = 60  # before the end of a schedule
     sequence_timeout: float = timers.SEQUENCE
     setup_timeout: float = timers.COMMUNICATION_SETUP_SECC
     trace: bool = False
@@ -61,6 +65,11 @@ class Session:
     soc_pct: int | None = None
     schedules: tuple[ScheduleOffer, ...] = ()
     tuple_id: int = 1
+    offer: ScheduleOffer | None = None  # the selected schedule, if the host offered it
+    profile: tuple[Block, ...] = ()
+    ending: bool = False  # the end of the schedule was notified
+    most_entries: int = MOST_ENTRIES  # of a schedule that the EV can store
+    vas: tuple[tuple[int, int | None], ...] = ()  # selected value-added services
     ongoing_since: float | None = None  # of the first Ongoing of the present message
     pre_charge_since: float | None = None
     requested: frozenset[str] = frozenset()  # decisions already requested from the host
@@ -87,6 +96,7 @@ class RequestContext:
     now: float
     wall_s: float
     session_id: bytes  # in the request
+    started: bool = False  # the events of a held response were reported
     draw: Callable[[int], bytes]
     paused: Mapping[bytes, Paused] = field(default_factory=dict)
 
@@ -104,17 +114,14 @@ class RequestContext:
         return (rated if live is None else rated.narrowed(live)).charge_only()
 
     def capped(self, session: Session) -> Limits:
-        """Return the charger's limits with the operator's set-point as the highest power."""
-        limits, cap_w = self.limits(session), self.evse.setpoint_w
-        if cap_w is None:
-            return limits
-        return Limits(
-            max_charge_w=min(limits.max_charge_w, max(cap_w, 0.0)),
-            max_charge_a=limits.max_charge_a,
-            max_voltage_v=limits.max_voltage_v,
-            min_voltage_v=limits.min_voltage_v,
-            max_discharge_a=0.0,
-        )
+        """Return the charger's limits with set-point and schedule as the highest power; a fault leaves none."""
+        limits = self.limits(session)
+        caps = [] if self.evse.setpoint_w is None else [self.evse.setpoint_w]
+        if session.offer is not None:
+            caps.append(power_at(session.offer.charge, self.wall_s - session.offer.anchor_s))
+        if self.evse.faults:
+            caps.append(0.0)
+        return replace(limits, max_charge_w=max(0.0, min(limits.max_charge_w, *caps)) if caps else limits.max_charge_w)
 
     def dc_status(self, code: str | None = None, *, reacted: bool = False) -> both.DC_EVSEStatus:
         """Return DC_EVSEStatus: the given code, or that of faults, of a stop by the charger, or EVSE_Ready.
@@ -126,7 +133,7 @@ class RequestContext:
         if code is None:
             code = "EVSE_Ready"
             if self.evse.faults:
-                code = "EVSE_Malfunction"
+                code = "EVSE_UtilityInterruptEvent" if self.evse.faults == {Fault.GRID} else "EVSE_Malfunction"
             elif notification == "StopCharging":
                 code = "EVSE_Shutdown"
         return self.dialect.dc_status(code, _ISOLATION.get(self.evse.insulation, "Invalid"), notification, delay)
@@ -135,7 +142,14 @@ class RequestContext:
         """Return the status for the session's kind of current."""
         if session.choice is None or session.choice.is_dc:
             return self.dc_status(reacted=reacted)
-        return self.dialect.ac_status(*(("None", 0) if reacted else self._notification()))
+        return self.ac_status(reacted=reacted)
+
+    def ac_status(self, *, reacted: bool = False) -> both.AC_EVSEStatus:
+        """Return AC_EVSEStatus, which has no status code: a fault is a stop."""
+        notification = ("None", 0) if reacted else self._notification()
+        if self.evse.faults:
+            notification = ("StopCharging", 0)
+        return self.dialect.ac_status(*notification, rcd=Fault.RESIDUAL_CURRENT in self.evse.faults)
 
     def _notification(self) -> tuple[str, int]:
         notification = self.evse.notification
@@ -152,6 +166,14 @@ class Answer:
     session: Session
     events: tuple[Event, ...] = ()
     reacted_to: frozenset[EVSENotification] = frozenset()
+
+
+class Hold(Exception):
+    """The response waits for the hardware, for at most `within` s; then the request is refused for the reason."""
+
+    def __init__(self, refusal: Refusal, within: float, events: tuple[Event, ...] = ()) -> None:
+        super().__init__(refusal.why)
+        self.refusal, self.within, self.events = refusal, within, events
 
 
 class Refusal(Exception):

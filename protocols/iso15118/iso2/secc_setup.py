@@ -9,10 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from protocols.iso15118.iso2 import both, timers
-from protocols.iso15118.iso2.dialect import CHARGE_SERVICE
 from protocols.iso15118.iso2.secc_session import Answer, Refusal, RequestContext, Session
+from protocols.iso15118.iso2.services import CHARGE_SERVICE
 from protocols.iso15118.iso2.states import State
-from protocols.iso15118.iso20.events import AuthorizationRequested, Authorized, Event, SessionOpened
+from protocols.iso15118.iso20.events import (
+    AuthorizationRequested,
+    Authorized,
+    Event,
+    SessionOpened,
+    ValueAddedServicesSelected,
+)
 from protocols.iso15118.iso20.secc_session import Verdict
 
 SESSION_ID_SIZE = 8
@@ -37,23 +43,33 @@ def answer_session_setup(request: both.SessionSetupReq, session: Session, contex
 def answer_service_discovery(request: both.ServiceDiscoveryReq, session: Session, context: RequestContext) -> Answer:
     settings = context.settings
     modes = settings.dc_modes if context.dialect.is_din else settings.dc_modes + settings.ac_modes
-    response = context.dialect.service_discovery_response("OK", modes, settings.free_service)
+    response = context.dialect.service_discovery_response(
+        "OK", modes, settings.free_service, settings.services, request
+    )
     return Answer(response, State.PAYMENT_SELECTION, session)
 
 
 def answer_service_detail(request: both.ServiceDetailReq, session: Session, context: RequestContext) -> Answer:
-    if request.ServiceID != CHARGE_SERVICE:
+    """Respond with the parameter sets of a service; the charging service has none."""
+    service = next((one for one in context.settings.services if one.service_id == request.ServiceID), None)
+    if service is None and request.ServiceID != CHARGE_SERVICE:
         raise Refusal("FAILED_ServiceIDInvalid", f"service {request.ServiceID} is not offered", fatal=False)
-    response = context.dialect.request("ServiceDetailRes", ResponseCode=context.ok, ServiceID=CHARGE_SERVICE)
+    parameters = None if service is None else service.parameters()
+    response = context.dialect.request(
+        "ServiceDetailRes", ResponseCode=context.ok, ServiceID=request.ServiceID, ServiceParameterList=parameters
+    )
     return Answer(response, State.PAYMENT_SELECTION, session)
 
 
 def answer_selection(request: both.PaymentServiceSelectionReq, session: Session, context: RequestContext) -> Answer:
-    fault = context.dialect.selection_fault(request)
+    fault = context.dialect.selection_fault(request, context.settings.services)
     if fault is not None:
         raise Refusal(*fault)
     response = context.dialect.request(f"{context.dialect.selection}Res", ResponseCode=context.ok)
-    return Answer(response, State.AUTHORIZATION, session)
+    chosen = tuple((one.ServiceID, one.ParameterSetID) for one in request.SelectedServiceList.SelectedService)
+    vas = tuple(one for one in chosen if one[0] != CHARGE_SERVICE)
+    events = (ValueAddedServicesSelected(vas),) if vas else ()
+    return Answer(response, State.AUTHORIZATION, replace(session, vas=vas), events)
 
 
 def answer_authorization(request: both.AuthorizationReq, session: Session, context: RequestContext) -> Answer:

@@ -19,6 +19,8 @@ PRE_CHARGE = 7.0
 PRE_CHARGE_SECC = 5.0
 LONG_PRE_CHARGE_SECC = 20.0  # for cars that wait longer
 READY_TO_CHARGE = 150.0  # EVCC in DIN: from session setup to PowerDelivery
+CONTACTOR = 3.0  # SECC: AC contactor after state C (V2G2-860, 862, 865)
+HOLD_POLL = 0.05  # SECC: while a response waits for the hardware
 CLOSE_AFTER_STOP = 5.0  # SECC: closes by itself this long after SessionStopRes
 
 _MESSAGE = 2.0, 1.5

@@ -23,10 +23,20 @@ class Tolerance(StrEnum):
     UNKNOWN_TUPLE_AT_STOP = "unknown_tuple_at_stop"  # the schedule matters only when power starts
     LOW_TARGET_VOLTAGE = "low_target_voltage"  # Skoda Enyaq: target voltages below the output's range, or negative
     PRE_CHARGE_CURRENT = "pre_charge_current"  # a requested current above 2 A; the output is limited anyway
+    SLOW_PILOT = "slow_pilot"  # state C up to 3 s after PowerDelivery(start) (V2G-DC-547)
     LONG_PRE_CHARGE = "long_pre_charge"  # Tesla Model Y: up to 12 s of pre-charge
 
 
+class ChargerTolerance(StrEnum):
+    """Switches of an EVCC for chargers in the field."""
+
+    WELDING_UNANSWERED = "welding_unanswered"  # ABB Terra, ABB HPC: no response to WeldingDetectionReq
+    WELDING_FAILED = "welding_failed"  # Alpitronic: FAILED
+    FINISHED_NOT_READY = "finished_not_ready"  # Compleo: Finished with EVSE_NotReady and 0 A, the final limits later
+
+
 INTEROP = frozenset(Tolerance)
+EV_INTEROP = frozenset(ChargerTolerance)
 STRICT: frozenset[Tolerance] = frozenset()
 NAMED = {"interop": INTEROP, "strict": STRICT}
 

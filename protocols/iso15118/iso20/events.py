@@ -17,6 +17,7 @@ from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, MobilityNeedsMode
 from protocols.iso15118.iso20.setpoint import EnergyRequests, Target
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
+from protocols.iso15118.session.control_pilot import Pilot
 
 
 @frozen
@@ -182,6 +183,20 @@ class Warned:
 
 
 @frozen
+class PilotRequested:
+    """EVCC: the EV sets this state of the control pilot now."""
+
+    state: Pilot
+
+
+@frozen
+class ValueAddedServicesSelected:
+    """Services beside charging that were selected: (service id, parameter set id)."""
+
+    services: tuple[tuple[int, int | None], ...]
+
+
+@frozen
 class SetpointRefused:
     """SECC: a set-point that the protocol of the session cannot carry; it counts as 0 W."""
 
@@ -275,6 +290,8 @@ Event = (
     | MeterConfirmed
     | Warned
     | SetpointRefused
+    | PilotRequested
+    | ValueAddedServicesSelected
     | WeldingChecked
     | ServicesReopened
     | SessionPaused

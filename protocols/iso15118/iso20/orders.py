@@ -13,6 +13,7 @@ from protocols.iso15118.iso20.schedules import ScheduleOffer
 from protocols.iso15118.iso20.secc_session import Fault, Verdict
 from protocols.iso15118.iso20.setpoint import EnergyRequests
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
+from protocols.iso15118.session.control_pilot import Pilot
 
 # ------------------------------------------------------------------------------------------------------------- SECC
 
@@ -100,6 +101,20 @@ class Abort:
     silent: bool = False
 
 
+@frozen
+class ControlPilot:
+    """State of the control pilot, as measured by the charger."""
+
+    state: Pilot
+
+
+@frozen
+class ContactorMoved:
+    """AC: position feedback of the charger's contactor. A host that reports it closes it at `PowerStarted`."""
+
+    closed: bool
+
+
 SeccOrder = (
     Measure
     | SetPower
@@ -111,6 +126,8 @@ SeccOrder = (
     | Notify
     | ReportFault
     | Abort
+    | ControlPilot
+    | ContactorMoved
 )
 
 # ------------------------------------------------------------------------------------------------------------- EVCC

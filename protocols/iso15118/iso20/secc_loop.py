@@ -63,9 +63,11 @@ def answer_power_delivery(request: PowerDeliveryReq, session: Session, context: 
 
 def _start(request: PowerDeliveryReq, session: Session, context: RequestContext) -> Answer:
     session, code = _take_profile(request, session, session.schedules, context)
-    for fault in (Fault.CONTACTOR, Fault.OUTPUT):
-        if fault in context.evse.faults:
-            raise Refusal(fault.value, f"{fault.name.lower()} fault")
+    if context.evse.faults:
+        fault = next((one for one in Fault if one in context.evse.faults), Fault.OUTPUT)
+        contactor = fault is Fault.CONTACTOR
+        code = ResponseCode.FAILED_ContactorError if contactor else ResponseCode.FAILED_PowerDeliveryNotApplied
+        raise Refusal(code, f"{fault.name.lower().replace('_', ' ')} fault")
     event = PowerStarted(
         profile=session.profile,
         discharge_channel=request.BPT_ChannelSelection is ChannelSelection.Discharge,

@@ -56,6 +56,14 @@ def _report_fault(evse: Evse, order: orders.ReportFault) -> None:
     evse.faults = evse.faults | {order.fault} if order.present else evse.faults - {order.fault}
 
 
+def _pilot(evse: Evse, order: orders.ControlPilot) -> None:
+    evse.pilot = order.state
+
+
+def _contactor(evse: Evse, order: orders.ContactorMoved) -> None:
+    evse.contactor_closed = order.closed
+
+
 _WRITERS: dict[type[Any], Callable[[Evse, Any], None]] = {
     orders.Measure: _measure,
     orders.SetPower: _set_power,
@@ -65,4 +73,6 @@ _WRITERS: dict[type[Any], Callable[[Evse, Any], None]] = {
     orders.OfferSchedules: _offer,
     orders.SetDriverNeeds: _needs,
     orders.ReportFault: _report_fault,
+    orders.ControlPilot: _pilot,
+    orders.ContactorMoved: _contactor,
 }

@@ -27,6 +27,7 @@ from protocols.iso15118.iso20.types import (
     ResponseCode,
     V2GResponse,
 )
+from protocols.iso15118.session.control_pilot import Pilot
 
 
 class Verdict(Enum):
@@ -41,8 +42,10 @@ class Verdict(Enum):
 class Fault(Enum):
     """Hardware faults."""
 
-    CONTACTOR = ResponseCode.FAILED_ContactorError
-    OUTPUT = ResponseCode.FAILED_PowerDeliveryNotApplied
+    CONTACTOR = "contactor"
+    OUTPUT = "output"
+    RESIDUAL_CURRENT = "residual current"  # AC: the residual current device tripped
+    GRID = "grid interruption"
 
 
 @frozen(kw_only=True)
@@ -93,6 +96,8 @@ class Evse:
     notification: EVSENotification | None = None
     notification_delay_s: int = 0
     faults: frozenset[Fault] = frozenset()
+    pilot: Pilot | None = None  # None: not reported, not checked
+    contactor_closed: bool | None = None  # AC; None: not reported, not awaited
     departure_s: float | None = None  # these four: MobilityNeedsMode 2
     minimum_soc_pct: int | None = None
     target_soc_pct: int | None = None

@@ -1,0 +1,28 @@
+"""States of the control pilot (IEC 61851-1) as the engines use them.
+
+The circuit is the host's. It reports the state to the SECC (`orders.ControlPilot`; without a report nothing is checked)
+and sets the state that the EVCC requests (`PilotRequested`). Source: V2G2-847 (state C or D within 0.25 s of
+PowerDeliveryReq(Start)), V2G2-848 (state B within 0.25 s of the response to Stop), V2G-DC-547 (detection by the SECC).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Pilot(StrEnum):
+    """State of the control pilot."""
+
+    A = "A"  # no vehicle
+    B = "B"  # connected
+    C = "C"  # charging
+    D = "D"  # charging with ventilation
+    E = "E"  # no voltage: the cable is open
+    F = "F"  # the charger is out of service
+
+
+POWER = frozenset({Pilot.C, Pilot.D})
+UNPLUGGED = frozenset({Pilot.A, Pilot.E})
+EV_WITHIN = 0.25  # s, EV: from PowerDeliveryReq to state C, and from its response to state B
+SECC_WITHIN = 1.5  # s, SECC: detection of the change
+SECC_WITHIN_RELAXED = 3.0
