@@ -51,7 +51,7 @@ def answer_power_delivery(request: both.PowerDeliveryReq, session: Session, cont
 
 def _start(delivery: Delivery, session: Session, context: RequestContext) -> Answer:
     if context.state is not State.POWER_DELIVERY:
-        raise Refusal("FAILED", f"power cannot start in state {context.state.value!r}")
+        raise _misplaced(context, f"power cannot start in state {context.state.value!r}")
     offer = _tuple(delivery, session)
     events: list[Event] = []
     fault = profile_fault(delivery, offer, context.wall_s)
@@ -108,8 +108,14 @@ def _profile(delivery: Delivery, offer: ScheduleOffer, context: RequestContext) 
     return Profile(anchor_s=int(context.wall_s), blocks=blocks, tuple_id=offer.tuple_id)
 
 
+def _misplaced(context: RequestContext, why: str) -> Refusal:
+    """Return the refusal of a progress value: FAILED where PowerDelivery itself is permitted (V2G2-812)."""
+    permitted = context.state in (State.POWER_DELIVERY, State.CHARGE_LOOP)
+    return Refusal("FAILED" if permitted else "FAILED_SequenceError", why)
+
+
 def _stop(delivery: Delivery, session: Session, context: RequestContext) -> Answer:
-    if not context.tolerates(Tolerance.UNKNOWN_TUPLE_AT_STOP):
+    if session.schedules and not context.tolerates(Tolerance.UNKNOWN_TUPLE_AT_STOP):
         _tuple(delivery, session)
     stopped = replace(session, power_on=False)
     return _delivered(context, State.STOPPED, stopped, (PowerStopped(),), _LEAVING)
@@ -118,7 +124,7 @@ def _stop(delivery: Delivery, session: Session, context: RequestContext) -> Answ
 def _renegotiate(delivery: Delivery, session: Session, context: RequestContext) -> Answer:
     """Return to charge parameter discovery; with DC the output is switched off meanwhile (V2G2-813)."""
     if context.state is not State.CHARGE_LOOP:
-        raise Refusal("FAILED", "renegotiation requires a charge loop")
+        raise _misplaced(context, "renegotiation requires a charge loop")
     dc = session.agreed.is_dc
     again = replace(
         session,

@@ -16,6 +16,7 @@ from protocols.iso15118.iso2.states import S, State, to
 class Tolerance(StrEnum):
     """Switches, with the cars that need them where they are known."""
 
+    STOP_BEFORE_CABLE_CHECK = "stop_before_cable_check"  # BMW i3: PowerDelivery(stop) in the states before
     STOP_INSTEAD_OF_CABLE_CHECK = "stop_instead_of_cable_check"  # BMW i3: PowerDelivery(stop) after an own fault
     STOP_INSTEAD_OF_PRE_CHARGE = "stop_instead_of_pre_charge"  # Audi Q4: PowerDelivery(stop) after the cable check
     STOP_BEFORE_FIRST_LOOP = "stop_before_first_loop"  # VW id.4: no loop request, SessionStop after 8 s
@@ -41,16 +42,20 @@ STRICT: frozenset[Tolerance] = frozenset()
 NAMED = {"interop": INTEROP, "strict": STRICT}
 
 _STOPS = {"PowerDeliveryReq": to(S.STOPPED)}
-_ROWS: dict[Tolerance, tuple[State, dict[str, frozenset[State]]]] = {
-    Tolerance.STOP_INSTEAD_OF_CABLE_CHECK: (S.CABLE_CHECK, _STOPS),
-    Tolerance.STOP_INSTEAD_OF_PRE_CHARGE: (S.PRE_CHARGE, _STOPS),
-    Tolerance.STOP_BEFORE_FIRST_LOOP: (S.LOOP_START, {**_STOPS, "SessionStopReq": to()}),
+_ROWS: dict[Tolerance, tuple[frozenset[State], dict[str, frozenset[State]]]] = {
+    Tolerance.STOP_BEFORE_CABLE_CHECK: (
+        frozenset({S.PAYMENT_SELECTION, S.AUTHORIZATION, S.CHARGE_PARAMETERS}),
+        _STOPS,
+    ),
+    Tolerance.STOP_INSTEAD_OF_CABLE_CHECK: (frozenset({S.CABLE_CHECK}), _STOPS),
+    Tolerance.STOP_INSTEAD_OF_PRE_CHARGE: (frozenset({S.PRE_CHARGE}), _STOPS),
+    Tolerance.STOP_BEFORE_FIRST_LOOP: (frozenset({S.LOOP_START}), {**_STOPS, "SessionStopReq": to()}),
 }
 
 
 def tolerated(state: State, request: str, tolerances: Iterable[Tolerance]) -> frozenset[State] | None:
     """Return the next states of a request that only a tolerance permits in this state; None without one."""
     for one in tolerances:
-        if one in _ROWS and _ROWS[one][0] is state and request in _ROWS[one][1]:
+        if one in _ROWS and state in _ROWS[one][0] and request in _ROWS[one][1]:
             return _ROWS[one][1][request]
     return None

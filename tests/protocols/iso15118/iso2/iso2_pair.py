@@ -84,6 +84,10 @@ def in_state(state: State) -> Any:
     return lambda pair: pair.secc.state is state
 
 
+def in_step(step: Step) -> Any:
+    return lambda pair: pair.ev.step is step
+
+
 def after_loops(count: int) -> Any:
     return lambda pair: pair.ev.session.loops >= count
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.iso15118.din.dialect import DIN
+from protocols.iso15118.iso2 import types
 from protocols.iso15118.iso2.dialect import ISO2, Dialect
 from protocols.iso15118.iso2.schedules import (
-    DAY,
     LONGEST_S,
     MOST_PROFILE_ENTRIES,
     plan,
@@ -25,7 +25,7 @@ from protocols.iso15118.iso2.states import State, Step
 from protocols.iso15118.iso2.tolerances import STRICT
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.prices import PriceBlock, PriceLevels, Prices
-from protocols.iso15118.iso20.schedules import Block, ScheduleOffer, flat_offer
+from protocols.iso15118.iso20.schedules import DAY, Block, ScheduleOffer, flat_offer
 from protocols.iso15118.iso20.types import EVSENotification
 from tests.protocols.iso15118.engine_pair import EPOCH
 from tests.protocols.iso15118.iso2.iso2_pair import DIALECTS, OldPair, after_loops, in_loop, old_pair, stop
@@ -127,6 +127,8 @@ def test_prices_are_stated_as_costs() -> None:
     prices = Prices(currency="EUR", blocks=(DEAR, CHEAP))
     offer = replace(NIGHT, charge=(Block(1_200, 9_000.0),), prices=prices)
     (stated,) = ISO2.schedules((offer,), EPOCH).SAScheduleTuple
+    assert isinstance(stated, types.SAScheduleTuple)
+    assert stated.SalesTariff is not None
     first, second = stated.SalesTariff.SalesTariffEntry
     assert [(str(one.costKind), one.amount) for one in first.ConsumptionCost[0].Cost] == [
         ("relativePricePercentage", 100),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from protocols.iso15118.din.dialect import DIN, power_limit
 from protocols.iso15118.iso2.dialect import ISO2, Dialect
 from protocols.iso15118.iso2.secc import Secc
 from protocols.iso15118.iso2.states import State, Step
-from protocols.iso15118.iso2.tolerances import INTEROP, STRICT, Tolerance
+from protocols.iso15118.iso2.tolerances import INTEROP, STRICT, ChargerTolerance, Tolerance
 from protocols.iso15118.iso20 import events, orders
 from protocols.v2gtp import PayloadType, frame
 from tests.protocols.iso15118.iso2.iso2_pair import DIALECTS, secc_settings
@@ -163,6 +164,104 @@ def test_a_stop_where_the_table_has_none(dialect: Dialect, tolerance: Tolerance,
             assert car.secc.state is State.STOPPED
             assert car.step(Step.SESSION_STOP).ResponseCode == "OK"
         assert not car.secc.session.power_on or not accepted
+
+
+@GENERATIONS
+@pytest.mark.parametrize("at", [Step.PAYMENT_SELECTION, Step.AUTHORIZATION, Step.CHARGE_PARAMETERS])
+def test_a_stop_before_the_cable_check(dialect: Dialect, at: Step) -> None:
+    """BMW i3 after a fault of its connector lock."""
+    for tolerances, accepted in only(Tolerance.STOP_BEFORE_CABLE_CHECK):
+        car = RawCar(dialect, tolerances=tolerances)
+        car.go(at)
+        assert car.step(Step.POWER_STOP).ResponseCode == ("OK" if accepted else "FAILED_SequenceError")
+        if accepted:
+            assert car.step(Step.SESSION_STOP).ResponseCode == "OK"
+
+
+@GENERATIONS
+def test_an_error_of_the_car_in_its_parameters(dialect: Dialect) -> None:
+    """BMW i3: FAILED_ChargerConnectorLockFault, then PowerDelivery(stop) instead of the cable check."""
+    t = dialect.types
+    error = t.DC_EVStatus(EVReady=False, EVErrorCode=t.DC_EVErrorCode("FAILED_ChargerConnectorLockFault"), EVRESSSOC=50)
+    car = RawCar(dialect)
+    car.go(Step.CHARGE_PARAMETERS)
+    stated = replace(car.request(Step.CHARGE_PARAMETERS).EVChargeParameter, DC_EVStatus=error)
+    assert car.step(Step.CHARGE_PARAMETERS, EVChargeParameter=stated).ResponseCode == "OK"
+    assert car.step(Step.POWER_STOP).ResponseCode == "OK"
+    assert car.step(Step.SESSION_STOP).ResponseCode == "OK"
+
+
+@GENERATIONS
+@pytest.mark.parametrize("polls", [1, 18])
+def test_one_pre_charge_or_many(dialect: Dialect, polls: int) -> None:
+    """PSA: one, then 1.6 s until PowerDelivery; Ioniq 5, EV6: up to 18. Tesla Model Y requests 0 A."""
+    car = RawCar(dialect)
+    car.go(Step.PRE_CHARGE)
+    for _ in range(polls):
+        assert car.step(Step.PRE_CHARGE, EVTargetCurrent=car.quantity(0.0, "A")).ResponseCode == "OK"
+        car.wait(0.15)
+    car.wait(1.6)
+    assert car.step(Step.POWER_START).ResponseCode == "OK"
+
+
+@GENERATIONS
+def test_many_welding_detections(dialect: Dialect) -> None:
+    """Polestar 2: 14, Ioniq 5 and EV6: 12."""
+    car = RawCar(dialect)
+    car.go(Step.SESSION_STOP)
+    for _ in range(14):
+        assert car.step(Step.WELDING_DETECTION).ResponseCode == "OK"
+        car.wait(0.2)
+    assert car.step(Step.SESSION_STOP).ResponseCode == "OK"
+
+
+@GENERATIONS
+@pytest.mark.parametrize("period_s", [0.12, 0.46, 1.1])
+def test_the_pace_of_the_loop(dialect: Dialect, period_s: float) -> None:
+    """Tesla 0.12 s, BMW iX 0.46 s, Mercedes EQE with AC every second."""
+    car = RawCar(dialect)
+    car.go(Step.CHARGE_LOOP)
+    car.wait(2.2)  # Taycan: from PowerDeliveryRes to the first request of the loop
+    for _ in range(10):
+        assert car.step(Step.CHARGE_LOOP).ResponseCode == "OK"
+        car.wait(period_s)
+
+
+@GENERATIONS
+def test_a_negative_target_voltage_in_the_loop(dialect: Dialect) -> None:
+    """Skoda Enyaq."""
+    car = RawCar(dialect, evse={"voltage_v": 0.0})
+    car.go(Step.CHARGE_LOOP)
+    response = car.step(Step.CHARGE_LOOP, EVTargetVoltage=car.quantity(-20, "V"), EVTargetCurrent=car.quantity(9, "A"))
+    assert response.ResponseCode == "OK"
+    assert car.seen(events.ChargeLoopRequested)[-1].target.power_w == 0.0
+
+
+@GENERATIONS
+def test_several_messages_in_one_segment(dialect: Dialect) -> None:
+    """MG4, after a retransmission."""
+    car = RawCar(dialect)
+    car.go(Step.CHARGE_LOOP)
+    one = dialect.encode(car.session_id, car.request(Step.CHARGE_LOOP))
+    assert car.send_bytes(one + one + one[:5]).ResponseCode == "OK"
+    assert car.send_bytes(one[5:]).ResponseCode == "OK"
+    assert len(car.seen(events.ChargeLoopRequested)) == 3
+
+
+@pytest.mark.parametrize("ac", ["AC_single_phase_core", "AC_three_phase_core"])
+def test_session_stop_in_every_state_of_ac_before_power(ac: str) -> None:
+    """PSA, MG, BYD after service discovery, Ioniq 5 after authorization, Polestar 2 after the parameters."""
+    steps = (Step.SERVICE_DISCOVERY, Step.PAYMENT_SELECTION, Step.AUTHORIZATION, Step.CHARGE_PARAMETERS)
+    for step in (*steps, Step.POWER_START):
+        car = RawCar(ac=ac, tolerances=STRICT)
+        car.go(step)
+        assert car.step(Step.SESSION_STOP).ResponseCode == "OK"
+
+
+def test_every_tolerance_is_named_in_a_test() -> None:
+    """The tests above, `test_codes.py` (profiles), `test_control_pilot.py` and `test_chargers_in_the_field.py`."""
+    text = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert [one.name for one in (*Tolerance, *ChargerTolerance) if f"Tolerance.{one.name}" not in text] == []
 
 
 @pytest.mark.parametrize("ac", ["", "AC_three_phase_core"])
