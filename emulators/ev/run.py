@@ -27,7 +27,16 @@ from emulators.ev.report import (
     print_error,
 )
 from emulators.ev.session import EvSession, car_settings
-from emulators.ev.session_options import CONTROLS, OLDER, OptionError, known, protocols_of, tls_context, tls_version
+from emulators.ev.session_options import (
+    CONTROLS,
+    OLDER,
+    OptionError,
+    known,
+    protocols_of,
+    tls_context,
+    tls_version,
+    usable,
+)
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
@@ -95,15 +104,26 @@ async def run(options: EvOptions, out: TextIO | None = None) -> int:
     where = f"[{address[0]}]:{address[1]}" if address is not None else f"a charger on {options.interface}"
     reporter.write_text(f"connecting to {where}; battery at {car.soc_pct:.0f} %")
     try:
-        wire = await connect_to_secc(address, options.interface, clock, context)
+        plain_tcp = version is tls.TlsVersion.ALLOW
+        wire = await connect_to_secc(address, options.interface, clock, context, plain_tcp=plain_tcp)
+        offered = await _offered(protocols, wire)
     except OSError as error:
         print_error("v2x ev", f"{error}; not tried again")
         reporter.write_record("Summary", {"ok": False, "reason": str(error), "loops": 0})
         return 1
-    session = EvSession(car, clock, reporter, settings=settings, protocols=protocols, loops=options.loops)
+    session = EvSession(car, clock, reporter, settings=settings, protocols=offered, loops=options.loops)
     ended = await _until_ended(session, wire)
     _summarise(reporter, session, ended, clock.now() - started)
     return 0 if ended.ok else 1
+
+
+async def _offered(protocols: tuple[str, ...], wire: io.TcpWire) -> tuple[str, ...]:
+    """Return the protocols that may be offered on the connection. Raises ConnectionError if there are none."""
+    offered = usable(protocols, wire.tls_version)
+    if not offered:
+        await wire.close()
+        raise ConnectionError(f"none of the protocols {', '.join(protocols)} may be used on {wire.tls_version}")
+    return offered
 
 
 async def _until_ended(session: EvSession, wire: io.TcpWire) -> events.SessionEnded:
@@ -139,14 +159,21 @@ def _spec(profile: str, service: str, evccid: str | None) -> CarSpec:
 
 
 async def connect_to_secc(
-    address: tuple[str, int] | None, interface: str | None, clock: Clock, context: ssl.SSLContext | None
+    address: tuple[str, int] | None,
+    interface: str | None,
+    clock: Clock,
+    context: ssl.SSLContext | None,
+    *,
+    plain_tcp: bool = False,
 ) -> io.TcpWire:
     """Connect to the charger at an address, or to the one that responds to SDP on the interface.
 
-    Raises OSError without a response, or if the TLS certificate is not that of a charge point operator.
+    `plain_tcp`: a charger found by SDP that has no TLS is acceptable. Raises OSError without a response, or if the TLS
+    certificate is not that of a charge point operator.
     """
     if address is None:
-        address = await _discover(interface or "", clock, context is not None)
+        address, security = await _discover(interface or "", clock, context is not None, plain_tcp)
+        context = context if security is Security.TLS else None
     wire = await io.connect(address[0], address[1], context)
     if wire.peer_certificate is not None and domain_component(wire.peer_certificate) != "CPO":
         await wire.close()
@@ -154,14 +181,15 @@ async def connect_to_secc(
     return wire
 
 
-async def _discover(interface: str, clock: Clock, needs_tls: bool) -> tuple[str, int]:
-    security = Security.TLS if needs_tls else Security.NONE
-    found = await io.discover(interface, clock, security, required=needs_tls)
+async def _discover(interface: str, clock: Clock, tls: bool, plain_tcp: bool) -> tuple[tuple[str, int], Security]:
+    """Return address and security of the charger on the interface; `plain_tcp`: also without the requested TLS."""
+    security = Security.TLS if tls else Security.NONE
+    found = await io.discover(interface, clock, security, required=tls and not plain_tcp)
     if found is None:
         raise OSError(f"no charger responds on {interface}")
-    if found.security is not security:
+    if found.security is Security.TLS and not tls:
         raise OSError(f"the charger on {interface} requires TLS")
-    return found.address, found.port
+    return (found.address, found.port), found.security
 
 
 def _summarise(reporter: Reporter, session: EvSession, ended: events.SessionEnded, seconds: float) -> None:

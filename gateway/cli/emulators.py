@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.execution import check_choices, end, run_emulator
-from gateway.cli.options import Json, Tls, examples
+from gateway.cli.options import Json, examples
 
 app = typer.Typer()
 
@@ -24,6 +24,16 @@ class Ocpp(StrEnum):
     V16 = "1.6"
     V201 = "2.0.1"
     V21 = "2.1"
+
+
+class SessionTls(StrEnum):
+    """TLS between EV and SECC; the last two are 1.2 and 1.3, as the other side offers, `allow` also none."""
+
+    NONE = "none"
+    V12 = "1.2"
+    V13 = "1.3"
+    REQUIRE = "require"
+    ALLOW = "allow"
 
 
 class TlsProfile(StrEnum):
@@ -42,7 +52,8 @@ class ToleranceProfile(StrEnum):
 
 PROTOCOLS = ("iso20", "iso2", "din")
 TlsOption = Annotated[
-    Tls, typer.Option("--tls", help="ISO 15118-20 requires 1.3, ISO 15118-2 has 1.2; see docs/tls.md.")
+    SessionTls,
+    typer.Option("--tls", help="1.3 for ISO 15118-20, 1.2 for ISO 15118-2; require: either; allow: either or none."),
 ]
 ProfileOption = Annotated[
     TlsProfile, typer.Option("--tls-profile", help="strict: as the standard; interop: as peers in the field.")
@@ -104,7 +115,7 @@ def charger(
 def secc(
     listen: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address for EVs.")] = None,
     interface: Interface = None,
-    tls_version: TlsOption = Tls.NONE,
+    tls_version: TlsOption = SessionTls.NONE,
     tls_profile: ProfileOption = TlsProfile.INTEROP,
     pki_directory: Pki = None,
     services: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt.")] = "dc,dc_bpt",
@@ -143,7 +154,7 @@ def secc(
 def ev(
     connect: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address of the SECC.")] = None,
     interface: Interface = None,
-    tls_version: TlsOption = Tls.NONE,
+    tls_version: TlsOption = SessionTls.NONE,
     tls_profile: ProfileOption = TlsProfile.INTEROP,
     pki_directory: Pki = None,
     protocols: Protocols = "iso20",
@@ -170,9 +181,9 @@ def ev(
     end(run_emulator(run(EvOptions(**options))))
 
 
-def _openssl(version: Tls, profile: TlsProfile) -> None:
+def _openssl(version: SessionTls, profile: TlsProfile) -> None:
     """Start the process again with a configuration of OpenSSL that names the groups and suites of TLS 1.3."""
-    if version is Tls.V13:
+    if version is not SessionTls.NONE:
         from protocols.iso15118 import tls
 
-        tls.ensure_configuration(tls.TlsProfile(profile.value))
+        tls.ensure_configuration(tls.TlsProfile(profile.value), tls.TlsVersion(version.value))

@@ -1,7 +1,7 @@
 """Sockets of ISO 15118: TCP and TLS streams, and the SDP datagrams.
 
-Together with `tls.py` the only module of this package that uses sockets. No protocol rules; `pump.py` runs an engine
-over a stream.
+Together with `tls.py` and `one_port/` the only module of this package that uses sockets. No protocol rules; `pump.py`
+runs an engine over a stream.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from protocols.iso15118.one_port.io import HANDSHAKE_WITHIN, PortServer, listen_on
+from protocols.iso15118.tls import ServerContexts
 from protocols.ports import Clock
 from protocols.sdp import (
     LOWEST_PORT,
@@ -37,7 +39,6 @@ from protocols.sdp import (
 LOG = logging.getLogger(__name__)
 
 CONNECT_WITHIN = 5.0  # s
-HANDSHAKE_WITHIN = 10.0  # s, TLS
 WRITE_WITHIN = 5.0  # s, for a peer that does not read
 READ_AHEAD = 1 << 20  # bytes buffered before reading is paused
 HIGHEST_PORT = 65535
@@ -192,7 +193,7 @@ def endpoint(text: str) -> tuple[str, int]:
 class Listener:
     """A TCP server that runs `handler(wire)` in a task of its own for every connection."""
 
-    def __init__(self, server: asyncio.Server, tasks: set[asyncio.Task[None]]) -> None:
+    def __init__(self, server: asyncio.Server | PortServer, tasks: set[asyncio.Task[None]]) -> None:
         self._server = server
         self._tasks = tasks
 
@@ -210,7 +211,10 @@ class Listener:
 
 
 async def listen(
-    handler: Callable[[TcpWire], Awaitable[object]], host: str, port: int, tls: ssl.SSLContext | None = None
+    handler: Callable[[TcpWire], Awaitable[object]],
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | ServerContexts | None = None,
 ) -> Listener:
     """Listen on [host]:port (port 0: a free one). Raises OSError."""
     tasks: set[asyncio.Task[None]] = set()
@@ -228,6 +232,8 @@ async def listen(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
+    if isinstance(tls, ServerContexts):
+        return Listener(await listen_on(host, port, lambda: TcpWire(connected), tls), tasks)
     server = await asyncio.get_running_loop().create_server(
         lambda: TcpWire(connected), host, port, ssl=tls, ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None
     )
@@ -235,7 +241,7 @@ async def listen(
 
 
 async def listen_on_link(
-    handler: Callable[[TcpWire], Awaitable[object]], interface: str, tls: ssl.SSLContext | None = None
+    handler: Callable[[TcpWire], Awaitable[object]], interface: str, tls: ssl.SSLContext | ServerContexts | None = None
 ) -> Listener:
     """Listen on the link-local address of an interface, on a free port of the range that SDP may announce."""
     host = f"{link_local_address(interface)}%{interface}"

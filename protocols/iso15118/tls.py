@@ -2,10 +2,11 @@
 
 `strict` follows ISO 15118-20: TLS 1.3 only, mutual, P-521 certificates, secp521r1 and x448, two cipher suites.
 `interop` is for peers in the field: the same with P-256 in addition. ISO 15118-2 runs on TLS 1.2 with a server
-certificate only. Groups, TLS 1.3 suites and signature algorithms cannot be set through the standard library: they come
-from an OpenSSL configuration file, read when the process starts, so the commands re-execute themselves with it
-(`ensure_configuration`). `docs/tls.md` lists the remaining gaps of the standard library. Source: ISO 15118-20
-V2G20-1264, 2365, 2458, 2459, 1634, 1637, 2674; ISO 15118-2 TLS 1.2 profile.
+certificate only. One port can serve both (`ServerContexts`), as the ClientHello of the EV requires. Groups, TLS 1.3
+suites and signature algorithms cannot be set through the standard library: they come from an OpenSSL configuration
+file, read when the process starts, so the commands re-execute themselves with it (`ensure_configuration`).
+`docs/tls.md` lists the remaining gaps of the standard library. Source: ISO 15118-20 V2G20-1264, 2365, 2458, 2459, 1634,
+1637, 2674; ISO 15118-2 TLS 1.2 profile.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from protocols.errors import LocalProtocolError
+from protocols.frozen import frozen
+from protocols.iso15118.one_port.client_hello import offers_tls_1_3, starts_tls
 
 SUITES_1_2 = "ECDHE-ECDSA-AES128-SHA256"
 SUITES_1_3 = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
@@ -29,11 +32,16 @@ class TlsProfile(StrEnum):
 
 
 class TlsVersion(StrEnum):
-    """TLS versions by their names on the command line."""
+    """TLS versions by their names on the command line. The last two are both versions, as the other side offers."""
 
     NONE = "none"
     TLS_1_2 = "1.2"
     TLS_1_3 = "1.3"
+    REQUIRE = "require"
+    ALLOW = "allow"  # and plain TCP
+
+
+BOTH = frozenset({TlsVersion.REQUIRE, TlsVersion.ALLOW})
 
 
 _GROUPS = {TlsProfile.STRICT: "P-521:X448", TlsProfile.INTEROP: "P-521:X448:P-256"}
@@ -46,6 +54,27 @@ _CURVE = {TlsProfile.STRICT: "p521", TlsProfile.INTEROP: "p256"}
 
 class TlsSetupError(LocalProtocolError):
     """A certificate or key is missing or invalid; the text names the file."""
+
+
+class RefusedSecurity(Exception):
+    """The port does not serve a connection that begins like this."""
+
+
+@frozen(kw_only=True)
+class ServerContexts:
+    """Contexts of one port by TLS version; `plain`: connections without TLS are served as well."""
+
+    tls_1_2: ssl.SSLContext
+    tls_1_3: ssl.SSLContext
+    plain: bool
+
+    def choose(self, first: bytes) -> ssl.SSLContext | None:
+        """Return the context for the first bytes of a connection, None for plain TCP. Raises RefusedSecurity."""
+        if starts_tls(first):
+            return self.tls_1_3 if offers_tls_1_3(first) else self.tls_1_2
+        if not self.plain:
+            raise RefusedSecurity("this port requires TLS")
+        return None
 
 
 def certificate_set(pki: str | Path, version: TlsVersion, profile: TlsProfile) -> Path:
@@ -67,16 +96,30 @@ def server_context(
     return context
 
 
+def server_contexts(
+    pki: str | Path, version: TlsVersion = TlsVersion.REQUIRE, profile: TlsProfile = TlsProfile.STRICT
+) -> ServerContexts:
+    """Return the contexts of a SECC that serves both generations on one port."""
+    return ServerContexts(
+        tls_1_2=server_context(pki, TlsVersion.TLS_1_2, profile),
+        tls_1_3=server_context(pki, TlsVersion.TLS_1_3, profile),
+        plain=version is TlsVersion.ALLOW,
+    )
+
+
 def client_context(
     pki: str | Path, version: TlsVersion = TlsVersion.TLS_1_3, profile: TlsProfile = TlsProfile.STRICT
 ) -> ssl.SSLContext:
-    """Return an EVCC's context: the V2G root, and for -20 the vehicle certificate."""
+    """Return an EVCC's context: the V2G root, and for -20 the vehicle certificate. An EVCC of both versions trusts the
+    roots of both."""
     home = certificate_set(pki, version, profile)
     context = _context(ssl.PROTOCOL_TLS_CLIENT, version, profile)
     context.check_hostname = False  # a SECC has no host name; its identity is its chain and DC=CPO
     context.verify_mode = ssl.CERT_REQUIRED
     _load_roots(context, home, "v2g_root")
-    if version is TlsVersion.TLS_1_3:
+    if version in BOTH:
+        _load_roots(context, certificate_set(pki, TlsVersion.TLS_1_2, profile), "v2g_root")
+    if version is not TlsVersion.TLS_1_2:
         _load_chain(context, home, "vehicle")
     return context
 
@@ -91,12 +134,15 @@ def openssl_configuration(profile: TlsProfile) -> str:
     )
 
 
-def ensure_configuration(profile: TlsProfile) -> None:
+def ensure_configuration(profile: TlsProfile, version: TlsVersion = TlsVersion.TLS_1_3) -> None:
     """Return if this process runs with the profile's OpenSSL configuration; otherwise re-execute it with that.
 
-    Only for a program's entry point: it replaces the process, with the same arguments.
+    Only for a program's entry point: it replaces the process, with the same arguments. TLS 1.2 beside 1.3 requires
+    P-256, and so the settings of `interop`; TLS 1.2 alone requires none.
     """
-    text = openssl_configuration(profile)
+    if version in (TlsVersion.NONE, TlsVersion.TLS_1_2):
+        return
+    text = openssl_configuration(TlsProfile.INTEROP if version in BOTH else profile)
     with contextlib.suppress(OSError, ValueError):
         if Path(os.environ.get("OPENSSL_CONF", "")).read_text() == text:
             return
@@ -128,6 +174,9 @@ def _context(protocol: int, version: TlsVersion, profile: TlsProfile) -> ssl.SSL
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(SUITES_1_2)
         context.set_ecdh_curve("prime256v1")
+    elif version in BOTH:
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+        context.set_ciphers(SUITES_1_2)
     else:
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
         if profile is TlsProfile.STRICT:

@@ -10,13 +10,13 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from protocols.iso15118.tls import TlsProfile, ensure_configuration
+from protocols.iso15118.tls import TlsProfile, TlsVersion, ensure_configuration
 
 
 def main() -> int:
     role, options = sys.argv[1], json.loads(sys.argv[2])
-    if options.get("tls_version", "none") == "1.3":
-        ensure_configuration(TlsProfile(options.get("tls_profile", "interop")))
+    version = TlsVersion(options.get("tls_version", "none"))
+    ensure_configuration(TlsProfile(options.get("tls_profile", "interop")), version)
     if options.get("pki_directory"):
         options["pki_directory"] = Path(options["pki_directory"])
     if role == "ev":

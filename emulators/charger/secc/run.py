@@ -78,7 +78,7 @@ class _Endpoint:
 
     host: str
     port: int
-    context: ssl.SSLContext | None
+    context: ssl.SSLContext | tls.ServerContexts | None
     version: tls.TlsVersion
     services: list[ServiceId]
     controls: list[ControlMode]
@@ -132,7 +132,11 @@ def _endpoint(options: RunOptions) -> _Endpoint:
     controls = [known(CONTROLS, name, "control mode") for name in options.control.split(",")]
     protocols = protocols_of(options.protocols)
     version = tls_version(options.tls_version, protocols)
-    context = tls_context(tls.server_context, version, options.tls_profile, options.pki_directory)
+    context: ssl.SSLContext | tls.ServerContexts | None = (
+        tls_context(tls.server_contexts, version, options.tls_profile, options.pki_directory)
+        if version in tls.BOTH
+        else tls_context(tls.server_context, version, options.tls_profile, options.pki_directory)
+    )
     if (options.listen is None) is (options.interface is None):
         raise OptionError("give either an address to listen on or an interface for SDP")
     host, port = io.endpoint(options.listen) if options.listen is not None else ("", 0)
@@ -153,7 +157,7 @@ def _settings(options: RunOptions, endpoint: _Endpoint, stage: PowerStage) -> Se
         loop_timeout=options.loop_timeout_s,
     )
     strict = tls.TlsProfile(options.tls_profile) is tls.TlsProfile.STRICT
-    if endpoint.version is tls.TlsVersion.TLS_1_3 and strict:
+    if endpoint.version not in (tls.TlsVersion.NONE, tls.TlsVersion.TLS_1_2) and strict:
         settings = replace(settings, tls_required=True, identity_required=True)
     return settings
 
@@ -168,8 +172,10 @@ async def _answer_sdp(interface: str | None, endpoint: _Endpoint, port: int) -> 
     """Start to answer SDP requests on an interface; None without one."""
     if interface is None:
         return None
-    security = Security.NONE if endpoint.context is None else Security.TLS
-    responder = io.SdpResponder(interface, port, frozenset({security}))
+    offered = {Security.NONE if endpoint.context is None else Security.TLS}
+    if endpoint.version is tls.TlsVersion.ALLOW:
+        offered.add(Security.NONE)
+    responder = io.SdpResponder(interface, port, frozenset(offered))
     await responder.start()
     return responder
 

@@ -192,17 +192,20 @@ class EvseSecc:
             setpoint_w=self._setpoint.power_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING
         )
         epoch, engines = self._clock.wall() - now, list[Engine]()
+        tls_version = getattr(wire, "tls_version", None)
+        # no ISO 15118-20 on TLS 1.2 (V2G20-2356)
+        settings = replace(self.settings, tls_required=True) if tls_version == "TLSv1.2" else self.settings
         if "iso20" in self.protocols:
             certificate = getattr(wire, "peer_certificate", None)
             engines.append(
                 iso20.Secc(
-                    self.settings,
+                    settings,
                     now,
                     epoch=epoch,
                     paused=self._paused,
                     vehicle_certificate=certificate,
                     vehicle_name=None if certificate is None else common_name(certificate),
-                    tls=getattr(wire, "tls_version", None) == "TLSv1.3",
+                    tls=tls_version == "TLSv1.3",
                     evse=evse,
                 )
             )
