@@ -1,4 +1,4 @@
-"""Emulated car at Josev's charger, Josev's car at the emulated charger: all services, control modes, transports."""
+"""Emulated car at Josev's charger, Josev's car at the emulated charger: protocols, services, control modes, TLS."""
 
 from __future__ import annotations
 
@@ -10,43 +10,36 @@ from typing import Any
 import pytest
 
 from tests.interop import josev
-from tests.interop.veth_link import EV, SE, veth_link
+from tests.interop.josev_cases import (
+    AC,
+    CHARGE_W,
+    CHARGING,
+    DISCHARGE_W,
+    DISCHARGING,
+    NAMESPACES,
+    OUR_CARS,
+    RENEGOTIATED,
+    ROWS,
+    STOPPED,
+    THEIR_CARS,
+    TLS,
+    Case,
+    of_this_run,
+    params,
+)
+from tests.interop.veth_link import veth_link
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
-SERVICES = ("dc_bpt", "dc", "ac_bpt", "ac")
-CONTROLS = ("dynamic", "scheduled")
-CONTROL_MODES = {"scheduled": 1, "dynamic": 2}
-LOOPS = 6
-FIXED_PORT = 61234
-POWER_W = -3000
-
-OUR_CHARGER: dict[str, Any] = {
-    "interface": SE,
-    "power_w": POWER_W,
+CHARGER: dict[str, Any] = {
+    "tls_version": "allow",
     "cable_check_s": 0.2,
     "services": "dc,dc_bpt,ac,ac_bpt",
+    "modes": "DC_extended,DC_core,DC_combo_core,AC_three_phase_core,AC_single_phase_core",
     "loop_timeout_s": 5,  # the peer's codec is slow on a busy machine
 }
-
-OUR_CAR = [(service, control, "none", "SDP") for service in SERVICES for control in CONTROLS]
-OUR_CAR += [("dc_bpt", "dynamic", "TLS 1.3", "SDP"), ("ac_bpt", "scheduled", "TLS 1.3", "SDP")]
-THEIR_CAR = [(service, control, "none", "SDP") for service in SERVICES for control in CONTROLS]
-THEIR_CAR += [("dc_bpt", "dynamic", "none", "fixed address")]
-THEIR_TLS = [("dc_bpt", "dynamic", "TLS 1.3", "SDP"), ("ac", "dynamic", "TLS 1.3", "SDP")]
-
-
-def row(side: str, case: tuple[str, str, str, str]) -> str:
-    service, control, tls, found = case
-    security = "no TLS" if tls == "none" else tls
-    return f"{side}: {service.upper()}, {control}, {security}, {found}"
-
-
-OURS, THEIRS = "emulated car, Josev's charger", "Josev's car, emulated charger"
-POLLED = f"{OURS}: DC_BPT, authorization polls, Terminate notification, fixed address"
-NEGATIVE = f"{THEIRS}: DC_BPT, discharge limits stated as negative numbers"
-ROWS = [row(OURS, one) for one in OUR_CAR] + [POLLED]
-ROWS += [row(THEIRS, one) for one in (*THEIR_CAR, *THEIR_TLS)] + [NEGATIVE]
+STOPS_AFTER = 3  # loops
+Ended = tuple[dict[str, tuple[str, str]], dict[str, josev.Served]]
 
 
 @contextmanager
@@ -62,12 +55,6 @@ def lab(directory: Path) -> Iterator[josev.Programs]:
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[josev.Programs]:
-    with lab(tmp_path_factory.mktemp("josev")) as programs:
-        yield programs
-
-
-@pytest.fixture(scope="module")
 def matrix() -> Iterator[josev.Matrix]:
     matrix = josev.Matrix(ROWS)
     yield matrix
@@ -75,111 +62,78 @@ def matrix() -> Iterator[josev.Matrix]:
 
 
 @pytest.fixture(scope="module")
-def their_charger(programs: josev.Programs) -> None:
-    running = programs.their_charger(power_w=POWER_W)
-    josev.until(running.text, "READY", running)
-
-
-def name(case: tuple[str, str, str, str]) -> str:
-    return "-".join(case).replace(" ", "_")
-
-
-@pytest.mark.parametrize("case", OUR_CAR, ids=name)
-def test_this_ev_at_the_peers_charger(
-    case: tuple[str, str, str, str], programs: josev.Programs, their_charger: None, matrix: josev.Matrix
-) -> None:
-    service, control, tls, _ = case
-    options: dict[str, Any] = {"interface": EV, "service": service, "control": control, "loops": LOOPS}
-    if tls != "none":
-        options |= {"tls_version": "1.3", "tls_profile": "interop"}
-    ended = programs.our_car(**options)
-    assert ended["ok"], ended["events"][-3:]
-    assert ended["loops"] == LOOPS
-    outcome = "ended well"
-    if control == "dynamic" and "bpt" in service:
-        assert ended["energy_out_wh"] > 0
-        outcome = "discharged"
-    if control == "scheduled" and "dc" in service:  # AC: the peer states a target against its own schedule
-        assert ended["energy_in_wh"] > 0
-        outcome = "charged by schedule"
-    matrix.passed(row(OURS, case), outcome)
-
-
-def test_this_ev_follows_a_terminate_of_the_peer(programs: josev.Programs, matrix: josev.Matrix) -> None:
-    running = programs.their_charger(
-        power_w=POWER_W, port=FIXED_PORT, terminate_after=8, authorization_polls=3, interface=SE
-    )
-    text = josev.until(running.text, "READY", running)
-    address = text.partition("READY [")[2].partition("%")[0]
-    ended = programs.our_car(connect=f"[{address}%{EV}]:{FIXED_PORT}", trace=True)
-    assert ended["ok"], ended["events"][-3:]
-    assert any(one["event"] == "Notified" and one["notification"] == "Terminate" for one in ended["events"])
-    polls = [
-        one
-        for one in ended["events"]
-        if one["event"] == "MessageSent" and "SelectedAuthorizationService" in one["message"]
-    ]
-    assert len(polls) == 4
-    matrix.passed(POLLED, "four requests, ended as requested")
+def our_sessions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """All sessions of the emulated car at one charger of the peer."""
+    with lab(tmp_path_factory.mktemp("ours")) as programs:
+        return programs.our_cars_at_their_charger(
+            [{"name": case.name, **case.options} for case in of_this_run(OUR_CARS)]
+        )
 
 
 @pytest.fixture(scope="module")
-def their_sessions(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dict[str, tuple[float, float]]]:
-    """All sessions of their car without TLS, in one go."""
+def their_sessions(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """All sessions of the peer's car, at emulated chargers with different set-points and notifications."""
     with lab(tmp_path_factory.mktemp("theirs")) as programs:
-        charger, (address, port) = programs.our_charger(**OUR_CHARGER)
-        sessions = [_their(case) | ({"connect": [address, port]} if case[3] != "SDP" else {}) for case in THEIR_CAR]
-        sessions.append(_their(THEIR_CAR[0]) | {"name": "negative", "discharge_sign": -1})
-        running = programs.their_car(sessions)
-        running.wait(210)
-        return josev.results(running.text()), josev.powers(charger.text())
+        cars = programs.their_cars()
+        ended: dict[str, tuple[str, str]] = {}
+        served: dict[str, josev.Served] = {}
+        for options, cases in (
+            ({"power_w": DISCHARGE_W}, DISCHARGING),
+            ({"power_w": CHARGE_W}, CHARGING),
+            ({"power_w": CHARGE_W, "terminate_after_loops": STOPS_AFTER}, STOPPED),
+            ({"power_w": CHARGE_W, "renegotiate_after_loops": STOPS_AFTER}, RENEGOTIATED),
+        ):
+            charger = programs.our_charger(**CHARGER, **options)
+            address = {"connect": josev.listening(charger)}
+            ended |= cars.run(
+                [case.options | (address if "fixed" in case.title else {}) for case in of_this_run(cases)]
+            )
+            charger.stop()
+            served |= josev.served(charger.text())
+        return ended, served
 
 
-@pytest.fixture(scope="module")
-def their_tls_sessions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    with lab(tmp_path_factory.mktemp("tls")) as programs:
-        programs.our_charger(**OUR_CHARGER, tls_version="1.3", tls_profile="interop")
-        running = programs.their_car([_their(case) | {"tls": True} for case in THEIR_TLS])
-        running.wait(90)
-        return josev.results(running.text())
-
-
-def _their(case: tuple[str, str, str, str]) -> dict[str, Any]:
-    service, control, _, _ = case
-    return {"name": name(case), "service": service.upper(), "control": CONTROL_MODES[control], "loops": LOOPS}
-
-
-@pytest.mark.parametrize("case", THEIR_CAR, ids=name)
-def test_the_peers_ev_at_this_charger(
-    case: tuple[str, str, str, str],
-    their_sessions: tuple[dict[str, str], dict[str, tuple[float, float]]],
-    matrix: josev.Matrix,
+@pytest.mark.parametrize("case", params(OUR_CARS))
+def test_this_ev_at_the_peers_charger(
+    case: Case, our_sessions: dict[str, dict[str, Any]], matrix: josev.Matrix
 ) -> None:
-    ended, powers = their_sessions
-    assert ended.get(name(case)) == "ok", ended
-    discharges = "bpt" in case[0] and case[1] == "dynamic"
-    lowest, highest = powers[name(case)]
-    assert (lowest, highest) == ((POWER_W, 0) if discharges else (0, 0))
-    matrix.passed(row(THEIRS, case), "discharged" if discharges else "ended well")
+    ended = our_sessions[case.name]
+    assert ended["ok"], ended
+    assert ended["protocol"] == NAMESPACES[case.protocol]
+    assert ended["tls"] == TLS[case.options.get("tls", "none")]
+    assert {name: ended[name] for name in case.expects} == case.expects
+    assert ended["violations"] == []
+    if case.flow == "in":
+        assert ended["energy_in_wh"] > 0.1
+        assert ended["energy_out_wh"] == 0.0
+    if case.flow == "out":
+        assert ended["energy_out_wh"] > 0.1
+    if case.power_w is not None:
+        assert ended["mean_w"] == pytest.approx(case.power_w, rel=0.3)
+    matrix.passed(case.row, case.outcome)
 
 
-def test_the_peers_ev_states_negative_discharge_limits(
-    their_sessions: tuple[dict[str, str], dict[str, tuple[float, float]]], matrix: josev.Matrix
-) -> None:
-    ended, powers = their_sessions
-    assert ended.get("negative") == "ok", ended
-    assert powers["negative"][0] == POWER_W
-    matrix.passed(NEGATIVE, "discharged")
-
-
-@pytest.mark.parametrize("case", THEIR_TLS, ids=name)
-def test_the_peers_ev_at_this_charger_over_tls(
-    case: tuple[str, str, str, str], their_tls_sessions: dict[str, str], matrix: josev.Matrix
-) -> None:
-    assert their_tls_sessions.get(name(case)) == "ok", their_tls_sessions
-    matrix.passed(row(THEIRS, case), "ended well")
-
-
-def test_the_certificates_the_peer_gets_are_ours(programs: josev.Programs) -> None:
-    theirs: Path = programs.theirs / "iso15118_2" / "certs"
-    assert (theirs / "cpoCertChain.pem").read_bytes() == (programs.ours / "p256" / "secc.pem").read_bytes()
+@pytest.mark.parametrize("case", params(THEIR_CARS))
+def test_the_peers_ev_at_this_charger(case: Case, their_sessions: Ended, matrix: josev.Matrix) -> None:
+    ended, served = their_sessions
+    assert ended[case.name] == (case.protocol, "ok")
+    modern = case.protocol.startswith("ISO_15118_20")
+    session = served[case.name if modern else case.options["evccid"]]
+    lowest, highest = min(session.targets_w), max(session.targets_w)
+    if case.flow == "out":
+        assert (lowest, highest) == (DISCHARGE_W, DISCHARGE_W)
+        assert session.energy_wh < 0.0 or case.protocol == AC  # see the deviations of the peer
+        assert min(session.powers_w) >= 1.05 * DISCHARGE_W
+    elif case.flow == "in":
+        assert lowest >= 0.0
+        assert highest == pytest.approx(CHARGE_W, rel=0.02)
+        assert session.energy_wh > 0.0
+        assert 0.0 <= min(session.powers_w) <= max(session.powers_w) <= 1.05 * CHARGE_W
+    else:
+        assert (lowest, highest) == (0.0, 0.0)
+        assert session.energy_wh == 0.0
+        assert (session.refused > 0) is not modern
+    if case in STOPPED:
+        assert STOPS_AFTER <= len(session.targets_w) < case.options["loops"] / 2
+    assert {name: getattr(session, name) for name in case.expects} == case.expects
+    matrix.passed(case.row, case.outcome)

@@ -45,13 +45,16 @@ class Link:
             *(str(one) for one in argv),
         ]
 
-    def start(self, *argv: str | Path, log: Path, env: dict[str, str] | None = None, cwd: Path = ROOT) -> Running:
+    def start(
+        self, *argv: str | Path, log: Path, env: dict[str, str] | None = None, cwd: Path = ROOT, orders: bool = False
+    ) -> Running:
+        """Start a program; `orders`: its standard input is a pipe."""
         file = log.open("w")
         process = subprocess.Popen(
             self.command(*argv),
             stdout=file,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if orders else subprocess.DEVNULL,
             cwd=cwd,
             env={**os.environ, **(env or {})},
             start_new_session=True,
@@ -70,11 +73,19 @@ class Running:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
+    def order(self, line: str) -> None:
+        """Write a line to the standard input of the program."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
     def wait(self, within: float) -> int:
         return self.process.wait(within)
 
     def stop(self) -> None:
         """SIGINT, then SIGKILL, to what was started here only."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         for number, patience in ((2, 5.0), (9, 5.0)):
             if self.process.poll() is not None:
                 return

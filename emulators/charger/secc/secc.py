@@ -66,6 +66,7 @@ class EvseSecc:
         settings: SeccSettings | None = None,
         protocols: Sequence[str] = PROTOCOLS,
         tolerance: str = "interop",
+        modes: Sequence[str] | None = None,
         free_vend: bool = True,
         cable_check_s: float = 1.0,
         battery: Battery | None = None,
@@ -73,7 +74,7 @@ class EvseSecc:
     ) -> None:
         self.stage = stage
         self.settings = settings or stage_settings(stage)
-        self.protocols, self._tolerance = tuple(protocols), tolerance
+        self.protocols, self._tolerance, self._modes = tuple(protocols), tolerance, modes
         if trace is not None:
             self.settings = replace(self.settings, trace=True)
         self.hardware = EvseHardware(stage, clock, battery, cable_check_s)
@@ -212,7 +213,7 @@ class EvseSecc:
         if {"iso2", "din"} & set(self.protocols):
             from emulators.charger.secc import older_engine  # loaded only for these protocols
 
-            settings = older_engine.older_settings(self.settings, self._tolerance)
+            settings = older_engine.older_settings(self.settings, self._tolerance, self._modes)
             shared = evse if not engines else None
             engines.append(older_engine.build(settings, self.protocols, now, epoch, self._paused, shared))
         return engines
