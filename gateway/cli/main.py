@@ -105,7 +105,7 @@ class Bench(StrEnum):
 
     FIRST_LIGHT = "first-light"
     EXI = "exi"
-    ISO20 = "iso20"
+    ISO15118 = "iso15118"
     OCPP = "ocpp"
     MQTT = "mqtt"
     FLEET = "fleet"

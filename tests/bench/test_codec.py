@@ -1,4 +1,4 @@
-"""Our own figures over time (`make bench`); beside the peers is `v2x bench exi` and `v2x bench iso20`."""
+"""Our own figures over time (`make bench`); beside the peers is `v2x bench exi` and `v2x bench iso15118`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from gateway.bench.exi_loop import loop_request, loop_response
-from gateway.bench.iso20 import in_memory
+from gateway.bench.iso15118 import in_memory
 from protocols.iso15118.codecs import ISO20_DC
 
 pytestmark = pytest.mark.benchmark
