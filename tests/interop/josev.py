@@ -90,10 +90,16 @@ class Programs:
         options.write_text("{}")
         charger = self._start("charger", interpreter(), [HERE / "josev_secc.py", SE, options], environment(self.theirs))
         until(charger.text, "READY", charger)
-        work = {"interface": EV, "pki": str(self.ours), "charger": str(options), "sessions": sessions}
+        records = self.our_cars(sessions, options)
+        charger.stop()
+        return records
+
+    def our_cars(self, sessions: Sequence[dict[str, Any]], options: Path | None = None) -> dict[str, dict[str, Any]]:
+        """Run sessions of the emulated car at the charger on the link; see `our_cars.py`."""
+        file = options or self.directory / "unread.json"
+        work = {"interface": EV, "pki": str(self.ours), "charger": str(file), "sessions": sessions}
         cars = self._start("cars", sys.executable, ["-m", "tests.interop.our_cars", json.dumps(work)], {})
         cars.wait(SESSION_WITHIN * len(sessions))
-        charger.stop()
         lines = [json.loads(line) for line in cars.text().splitlines() if line.startswith("{")]
         assert len(lines) == len(sessions), cars.text()[-3000:]
         return {one["name"]: one for one in lines}

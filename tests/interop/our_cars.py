@@ -47,6 +47,7 @@ class Stay:
             resume=resume,
         )
         self._offered = options.get("protocols", "iso20").split(",")
+        self._plain_tcp = options.get("tls") == TlsVersion.ALLOW.value
         self._settings, self._loops = settings, options.get("loops", 6)
         self.session: EvSession | None = None
         self.seen: list[Any] = []
@@ -54,7 +55,7 @@ class Stay:
 
     async def run(self, interface: str, context: ssl.SSLContext | None) -> dict[str, Any]:
         """Run the session; return its record."""
-        wire = await connect_to_secc(None, interface, self._clock, context)
+        wire = await connect_to_secc(None, interface, self._clock, context, plain_tcp=self._plain_tcp)
         self.session = session = EvSession(
             self.car,
             self._clock,
