@@ -213,9 +213,9 @@ class EvseSecc:
         if {"iso2", "din"} & set(self.protocols):
             from emulators.charger.secc import older_engine  # loaded only for these protocols
 
-            settings = older_engine.older_settings(self.settings, self._tolerance, self._modes)
+            older = older_engine.older_settings(self.settings, self._tolerance, self._modes)
             shared = evse if not engines else None
-            engines.append(older_engine.build(settings, self.protocols, now, epoch, self._paused, shared))
+            engines.append(older_engine.build(older, self.protocols, now, epoch, self._paused, shared))
         return engines
 
     def _prepare(self, now: float) -> None:
