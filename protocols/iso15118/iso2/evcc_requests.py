@@ -13,7 +13,7 @@ from collections.abc import Callable
 from protocols.iso15118.iso2 import both
 from protocols.iso15118.iso2.dialect import PHASES
 from protocols.iso15118.iso2.evcc_session import EvccContext, EvSession
-from protocols.iso15118.iso2.schedules import power_at
+from protocols.iso15118.iso2.schedules import power_at, remaining
 from protocols.iso15118.iso2.states import Step
 from protocols.iso15118.iso20.common import ChargingSession
 from protocols.quantities import clamp
@@ -103,7 +103,8 @@ def _delivery(progress: str) -> Callable[[EvSession, EvccContext], both.Message]
             parameters = context.dialect.types.DC_EVPowerDeliveryParameter(
                 DC_EVStatus=_status(context), ChargingComplete=context.car.complete
             )
-        profile = session.profile if progress == "Start" else ()
+        elapsed = context.now - session.profile_since
+        profile = remaining(session.profile, -elapsed) if progress == "Start" else ()
         return context.dialect.delivery_request(progress, session.tuple_id, profile, parameters)
 
     return request

@@ -55,7 +55,7 @@ def spans(offer: ScheduleOffer, wall_s: float, most: int = MOST_ENTRIES) -> list
 
     Of too many entries the last one covers the rest with its lowest power.
     """
-    rest = _remaining(offer.charge, offer.anchor_s - wall_s) or [Block(1, 0.0)]
+    rest = remaining(offer.charge, offer.anchor_s - wall_s) or [Block(1, 0.0)]
     rest = [Block(min(one, DAY), block.power_w) for block in rest for one in _days(block.duration_s)]
     if len(rest) > max(1, most):
         kept, tail = rest[: max(1, most) - 1], rest[max(1, most) - 1 :]
@@ -74,8 +74,8 @@ def _days(duration_s: int) -> list[int]:
     return [DAY] * whole + ([rest] if rest else [])
 
 
-def _remaining(blocks: Sequence[Block], offset_s: float) -> list[Block]:
-    """Return what is left of blocks that began `offset_s` from now; a later begin counts as now."""
+def remaining(blocks: Sequence[Block], offset_s: float) -> list[Block]:
+    """Return what is left of blocks that begin `offset_s` from now (negative: past); a later begin counts as now."""
     begin, found = floor(offset_s), list[Block]()
     for block in blocks:
         end = begin + block.duration_s

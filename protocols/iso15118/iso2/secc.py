@@ -124,7 +124,7 @@ class Secc(SeccEngine):
     def expire(self, now: float) -> list[Event]:
         """Process the passage of time."""
         held = self._held
-        if held is not None and now >= held.poll_at and not self.ended:
+        if held is not None and now >= min(held.poll_at, held.by) and not self.ended:
             self._held = replace(held, poll_at=now + timers.HOLD_POLL)
             self._answer(held.name, held.request, held.session_id, now)
         return super().expire(now)
@@ -265,7 +265,7 @@ class Secc(SeccEngine):
         if offer is None or self.session.ending or self.evse.notification is not None or not self.supports(notice):
             return
         left = ends_in(offer, self._epoch + now)
-        if left < self.settings.renegotiate_before_s:
+        if 0 < left < self.settings.renegotiate_before_s:
             self.session = replace(self.session, ending=True)
             self._notify(orders.Notify(notice, max(0, int(left))), now)
 

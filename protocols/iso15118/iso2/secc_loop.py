@@ -37,6 +37,7 @@ from protocols.iso15118.iso20.setpoint import Target, decide
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.session import control_pilot
 
+SLACK_S = 2  # whole seconds in both messages
 _LEAVING = frozenset({EVSENotification.Terminate, EVSENotification.Pause, EVSENotification.ServiceRenegotiation})
 _RENEGOTIATING = frozenset({EVSENotification.ScheduleRenegotiation})
 
@@ -168,7 +169,8 @@ def profile_fault(delivery: Delivery, offer: ScheduleOffer, wall_s: float) -> st
     for start, power_w in delivery.profile:
         if power_w < 0:
             return "the charging profile has a negative power"
-        if power_w > offer.range_at(wall_s + start).high_w + SLACK_W:
+        near = [offer.range_at(wall_s + start + shift).high_w for shift in (-SLACK_S, 0, SLACK_S)]
+        if power_w > max(near) + SLACK_W:
             return f"the charging profile exceeds the schedule after {start} s"
     return None
 
