@@ -292,7 +292,6 @@ TestSessions = Sessions.TestCase
 TestSessions.settings = settings(
     max_examples=40,
     stateful_step_count=30,
-    phases=(Phase.generate,),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
