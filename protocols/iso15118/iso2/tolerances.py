@@ -53,6 +53,12 @@ _ROWS: dict[Tolerance, tuple[frozenset[State], dict[str, frozenset[State]]]] = {
 }
 
 
+def tolerated_rows(tolerance: Tolerance) -> list[tuple[frozenset[State], str]]:
+    """Return the states and requests that a tolerance adds; none for one of values."""
+    states, requests = _ROWS.get(tolerance, (frozenset[State](), {}))
+    return [(states, request) for request in requests]
+
+
 def tolerated(state: State, request: str, tolerances: Iterable[Tolerance]) -> frozenset[State] | None:
     """Return the next states of a request that only a tolerance permits in this state; None without one."""
     for one in tolerances:
