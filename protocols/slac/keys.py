@@ -1,0 +1,41 @@
+"""Keys of a HomePlug network: NMK (16 bytes) and the NID (7 bytes) that follows from it.
+
+Source: open-plc-utils; the tests verify it on the matchings of four chargers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from protocols.slac.frames import KEY_SIZE, RUN_ID_SIZE
+
+PASSWORD_SALT = bytes.fromhex("08856daf7cf58186")
+PASSWORD_ROUNDS = 1000
+_NID_ROUNDS = 5
+
+
+def new_nmk() -> bytes:
+    """Return a random NMK from the operating system."""
+    return secrets.token_bytes(KEY_SIZE)
+
+
+def new_run_id() -> bytes:
+    """Return a random identifier of a matching."""
+    return secrets.token_bytes(RUN_ID_SIZE)
+
+
+def nid_of(nmk: bytes) -> bytes:
+    """Return the NID of an NMK, at security level 0."""
+    digest = nmk
+    for _ in range(_NID_ROUNDS):
+        digest = hashlib.sha256(digest).digest()
+    return digest[:6] + bytes((digest[6] >> 4,))
+
+
+def nmk_of_password(password: str) -> bytes:
+    """Return the NMK of a network password: PBKDF1 with SHA-256."""
+    digest = password.encode() + PASSWORD_SALT
+    for _ in range(PASSWORD_ROUNDS):
+        digest = hashlib.sha256(digest).digest()
+    return digest[:KEY_SIZE]

@@ -1,0 +1,269 @@
+"""Messages between a host and its own modem, by vendor: version, reset, link status, members of the network.
+
+Qualcomm (QCA7000, 7005, 7006, 7420) uses version 0 of the header, Lumissil (CG5317) version 1. Sources: open-plc-utils
+and EVerest; offsets count from the start of the frame in `docs/slac.md`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from protocols.frozen import frozen
+from protocols.slac.frames import Message, SlacFrameError, need, register
+from protocols.slac.messages import GROUPS
+
+QUALCOMM_OUI, LUMISSIL_OUI = bytes.fromhex("00b052"), bytes.fromhex("0016e8")
+QUALCOMM_MODEM = bytes.fromhex("00b052000001")  # address to which every Qualcomm modem answers its own host
+LUMISSIL_HEADER = 19  # bytes after the OUI
+_LINK_UP = 1
+
+
+class ModemVendor(StrEnum):
+    """Whose messages a modem understands; `NONE`: only those of HomePlug."""
+
+    QUALCOMM = "qualcomm"
+    LUMISSIL = "lumissil"
+    NONE = "none"
+
+
+def _after(body: bytes, oui: bytes, size: int) -> bytes:
+    if need(body, 3) != oui:
+        raise SlacFrameError(f"the vendor {body[:3].hex()} instead of {oui.hex()}")
+    return need(body[3:], size) + body[3 + size :]
+
+
+class _QualcommRequest:
+    """A request of a host without parameters."""
+
+    mmtype: ClassVar[int] = 0
+    mmv: ClassVar[int] = 0
+
+    def pack(self) -> bytes:
+        return QUALCOMM_OUI
+
+
+@register
+@frozen
+class SoftwareVersionReq(_QualcommRequest):
+    """VS_SW_VER.REQ: which modem is there?"""
+
+    mmtype: ClassVar[int] = 0xA000
+
+    @classmethod
+    def unpack(cls, body: bytes) -> SoftwareVersionReq:
+        _after(body, QUALCOMM_OUI, 0)
+        return cls()
+
+
+@register
+@frozen
+class SoftwareVersionCnf:
+    """VS_SW_VER.CNF: status, device and version text."""
+
+    mmtype: ClassVar[int] = 0xA001
+    mmv: ClassVar[int] = 0
+    version: str
+    device: int = 0
+    status: int = 0
+
+    def pack(self) -> bytes:
+        text = self.version.encode("ascii", "replace")[:64]
+        return QUALCOMM_OUI + bytes((self.status, self.device, len(text))) + text
+
+    @classmethod
+    def unpack(cls, body: bytes) -> SoftwareVersionCnf:
+        data = _after(body, QUALCOMM_OUI, 3)
+        text = need(data, 3 + min(data[2], 64))[3:]
+        return cls(text.rstrip(b"\0").decode("ascii", "replace"), data[1], data[0])
+
+
+@register
+@frozen
+class ResetReq(_QualcommRequest):
+    """VS_RS_DEV.REQ: the modem restarts."""
+
+    mmtype: ClassVar[int] = 0xA01C
+
+    @classmethod
+    def unpack(cls, body: bytes) -> ResetReq:
+        _after(body, QUALCOMM_OUI, 0)
+        return cls()
+
+
+@register
+@frozen
+class ResetCnf:
+    """VS_RS_DEV.CNF."""
+
+    mmtype: ClassVar[int] = 0xA01D
+    mmv: ClassVar[int] = 0
+    status: int = 0
+
+    def pack(self) -> bytes:
+        return QUALCOMM_OUI + bytes((self.status,))
+
+    @classmethod
+    def unpack(cls, body: bytes) -> ResetCnf:
+        return cls(_after(body, QUALCOMM_OUI, 1)[0])
+
+
+@register
+@frozen
+class NetworkInfoReq(_QualcommRequest):
+    """VS_NW_INFO.REQ: members of the network; with fragment fields in captures."""
+
+    mmtype: ClassVar[int] = 0xA038
+    mmv: ClassVar[int] = 1
+
+    @classmethod
+    def unpack(cls, body: bytes) -> NetworkInfoReq:
+        _after(body, QUALCOMM_OUI, 0)
+        return cls()
+
+
+@register
+@frozen
+class AttributesReq:
+    """VS_OP_ATTRIBUTES.REQ: hardware and software names."""
+
+    mmtype: ClassVar[int] = 0xA068
+    mmv: ClassVar[int] = 0
+    cookie: bytes = bytes(4)
+    report: int = 0
+
+    def pack(self) -> bytes:
+        return QUALCOMM_OUI + self.cookie + bytes((self.report,))
+
+    @classmethod
+    def unpack(cls, body: bytes) -> AttributesReq:
+        data = _after(body, QUALCOMM_OUI, 5)
+        return cls(data[:4], data[4])
+
+
+@register
+@frozen
+class LinkStatusReq(_QualcommRequest):
+    """VS_PL_LINK_STATUS.REQ."""
+
+    mmtype: ClassVar[int] = 0xA0B8
+
+    @classmethod
+    def unpack(cls, body: bytes) -> LinkStatusReq:
+        _after(body, QUALCOMM_OUI, 0)
+        return cls()
+
+
+@register
+@frozen
+class LinkStatusCnf:
+    """VS_PL_LINK_STATUS.CNF: the modem has a link to another one of its network."""
+
+    mmtype: ClassVar[int] = 0xA0B9
+    mmv: ClassVar[int] = 0
+    up: bool
+
+    def pack(self) -> bytes:
+        return QUALCOMM_OUI + bytes((0, self.up))
+
+    @classmethod
+    def unpack(cls, body: bytes) -> LinkStatusCnf:
+        return cls(_after(body, QUALCOMM_OUI, 2)[1] == _LINK_UP)
+
+
+@register
+@frozen
+class AttenuationInd:
+    """VS_ATTENUATION_CHARACTERISTICS.IND: as CM_ATTEN_PROFILE.IND, from any Qualcomm modem that received the sound."""
+
+    mmtype: ClassVar[int] = 0xA14E
+    mmv: ClassVar[int] = 0
+    vehicle: bytes
+    groups: bytes
+
+    def pack(self) -> bytes:
+        return QUALCOMM_OUI + self.vehicle + bytes((len(self.groups), 0, 0x10)) + bytes(7) + self.groups
+
+    @classmethod
+    def unpack(cls, body: bytes) -> AttenuationInd:
+        data = _after(body, QUALCOMM_OUI, 9)
+        count = data[6]
+        if count > GROUPS:
+            raise SlacFrameError(f"{count} groups of at most {GROUPS}")
+        return cls(data[:6], need(data, 16 + count)[16:] if count else b"")
+
+
+class _LumissilMessage:
+    """A message of a Lumissil modem: OUI, header, contents."""
+
+    mmtype: ClassVar[int] = 0
+    mmv: ClassVar[int] = 1
+
+    def pack(self) -> bytes:
+        return LUMISSIL_OUI + bytes(LUMISSIL_HEADER)
+
+
+@register
+@frozen
+class LumissilVersionReq(_LumissilMessage):
+    """Version of a Lumissil modem."""
+
+    mmtype: ClassVar[int] = 0xAC6C
+
+    @classmethod
+    def unpack(cls, body: bytes) -> LumissilVersionReq:
+        _after(body, LUMISSIL_OUI, 0)
+        return cls()
+
+
+@register
+@frozen
+class LumissilResetReq(_LumissilMessage):
+    """Restart of a Lumissil modem, which it does not confirm."""
+
+    mmtype: ClassVar[int] = 0xAC70
+
+    @classmethod
+    def unpack(cls, body: bytes) -> LumissilResetReq:
+        _after(body, LUMISSIL_OUI, 0)
+        return cls()
+
+
+@register
+@frozen
+class LumissilLinkReq(_LumissilMessage):
+    """Link status of a Lumissil modem."""
+
+    mmtype: ClassVar[int] = 0xAC9C
+
+    @classmethod
+    def unpack(cls, body: bytes) -> LumissilLinkReq:
+        _after(body, LUMISSIL_OUI, 0)
+        return cls()
+
+
+@register
+@frozen
+class LumissilLinkCnf:
+    """Answer to `LumissilLinkReq`: 1 is up."""
+
+    mmtype: ClassVar[int] = 0xAC9D
+    mmv: ClassVar[int] = 1
+    up: bool
+
+    def pack(self) -> bytes:
+        return LUMISSIL_OUI + bytes(LUMISSIL_HEADER) + bytes((self.up,))
+
+    @classmethod
+    def unpack(cls, body: bytes) -> LumissilLinkCnf:
+        return cls(_after(body, LUMISSIL_OUI, LUMISSIL_HEADER + 1)[LUMISSIL_HEADER] == _LINK_UP)
+
+
+LINK_REQUEST: dict[ModemVendor, Message] = {
+    ModemVendor.QUALCOMM: LinkStatusReq(),
+    ModemVendor.LUMISSIL: LumissilLinkReq(),
+}
+RESET_REQUEST: dict[ModemVendor, Message] = {
+    ModemVendor.QUALCOMM: ResetReq(),
+    ModemVendor.LUMISSIL: LumissilResetReq(),
+}
