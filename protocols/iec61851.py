@@ -97,10 +97,13 @@ def diode_present(low_v: float) -> bool:
 
 
 def duty_of_current(current_a: float) -> float:
-    """Return the duty cycle (%) that offers a current. Raises LocalProtocolError outside 6 A to 80 A."""
+    """Return the duty cycle (%) that offers a current, never more. Raises LocalProtocolError outside 6 A to 80 A.
+
+    51 A to 52.5 A have no duty cycle of their own: 51 A is offered.
+    """
     if not LOWEST_CURRENT_A <= current_a <= HIGHEST_CURRENT_A:
         raise LocalProtocolError(f"a duty cycle offers 6 A to 80 A, not {current_a:g} A")
-    return current_a / 0.6 if current_a <= LINEAR_UNTIL_A else current_a / 2.5 + 64
+    return current_a / 0.6 if current_a <= LINEAR_UNTIL_A else max(85.0, current_a / 2.5 + 64)
 
 
 def current_of_duty(duty_pct: float) -> float:

@@ -220,10 +220,11 @@ class EvsePilot(_Plan):
         elif before not in CONNECTED and self._ordered != self.output and self.until is None:
             self._follow([(self._ordered, None)], now)
         if self.output == X1 and state in CONNECTED and before in CONNECTED:
+            counted = self._toggles.count
             self._toggles.observe(state, now)
             if self._toggles_by is None:
                 self._toggles_by = now + TOGGLES_WITHIN
-            if self._toggles.count:
+            if self._toggles.count > counted:
                 self._events.append(VehicleToggled(self._toggles.count))
 
 

@@ -76,7 +76,7 @@ def decode(data: bytes) -> Frame:
     if mmv > _HIGHEST_MMV:
         raise SlacFrameError(f"unknown version {mmv} of the message header")
     start = 17 if mmv == 0 else 19
-    if mmv and (data[17] or len(data) < start):
+    if mmv and (len(data) < start or data[17]):
         raise SlacFrameError("a fragmented message")
     candidates = _KNOWN.get(mmtype)
     if candidates is None:
