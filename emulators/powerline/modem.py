@@ -30,8 +30,8 @@ from protocols.slac.vendor import (
 
 BEACON_ETHERTYPE = 0x88B5
 BEACON_MARK = b"v2x beacon 1"
-BEACON_INTERVAL = 0.1  # s
-PEER_FORGOTTEN_AFTER = 1.0  # s without a beacon
+BEACON_INTERVAL = 0.25  # s
+PEER_FORGOTTEN_AFTER = 2.0  # s without a beacon
 MOST_PEERS = 64
 MOST_WAITING = 256  # frames in one direction
 _SHAPE = (2, 0, -2, 1, -1)  # dB of a group beside the mean

@@ -50,10 +50,11 @@ def add_cable(
     ev_modem: ModemProfile = MODEM_PROFILES["qca7000"],
     evse_entropy: Entropy,
     ev_entropy: Entropy,
+    digital: bool = True,
 ) -> Cable:
     """Add an EVSE and its vehicle, as stations `evse-NAME` and `ev-NAME`."""
     evse_plug = EvsePlug(evse, line.now, entropy=evse_entropy)
-    ev_plug = EvPlug(ev, line.now, entropy=ev_entropy)
+    ev_plug = EvPlug(ev, line.now, digital=digital, entropy=ev_entropy)
     evse_station = line.add(f"evse-{name}", evse_plug, evse_modem)
     ev_station = line.add(f"ev-{name}", ev_plug, ev_modem)
     line.attenuate(evse_station.name, ev_station.name, cable_db)

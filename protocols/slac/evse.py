@@ -249,7 +249,7 @@ class EvseSlac(SlacEngine):
 
     def _confirm(self, session: Session, now: float) -> None:
         """Give the key of the network to the vehicle of a session, or give it again."""
-        nid = self.settings.behaviour.fixed_nid or self.modem.nid
+        nid = self.modem.nid
         self._send(session.vehicle, SlacMatchCnf(session.vehicle, self.host, session.run_id, nid, self.modem.nmk))
         if session.phase is Phase.JOINING:
             return  # the confirmation was lost
@@ -344,7 +344,7 @@ class EvseSlac(SlacEngine):
         self._set_key(now)
 
     def _set_key(self, now: float) -> None:
-        self.modem.set_key(self._entropy(KEY_SIZE), now)
+        self.modem.set_key(self._entropy(KEY_SIZE), now, nid=self.settings.behaviour.fixed_nid)
 
     def _on_modem_event(self, event: Event, now: float) -> None:
         if isinstance(event, KeySet):

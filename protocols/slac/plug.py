@@ -134,9 +134,15 @@ class EvsePlug:
 
 
 class EvPlug:
-    """Pilot and SLAC of a vehicle. `state` is what its inlet shows; the output of the EVSE comes by `measured`."""
+    """Pilot and SLAC of a vehicle. `state` is what its inlet shows; the output of the EVSE comes by `measured`.
 
-    def __init__(self, settings: EvSettings, now: float, *, entropy: Entropy = secrets.token_bytes) -> None:
+    `digital` False: a vehicle for basic charging, which does not know SLAC.
+    """
+
+    def __init__(
+        self, settings: EvSettings, now: float, *, digital: bool = True, entropy: Entropy = secrets.token_bytes
+    ) -> None:
+        self._digital = digital
         self.pilot = VehiclePilot()
         self.slac = EvSlac(settings, now, entropy=entropy)
 
@@ -183,7 +189,7 @@ class EvPlug:
 
     def _on_output(self, output: PilotOutput, now: float) -> None:
         state = self.slac.state
-        if output.digital and state in (EvState.UNMATCHED, EvState.FAILED):
+        if output.digital and self._digital and state in (EvState.UNMATCHED, EvState.FAILED):
             self.slac.command(events.StartMatching(), now)
         elif output.kind in (OutputKind.E, OutputKind.F) and state is not EvState.UNMATCHED:
             self.slac.command(events.Leave("the EVSE signals a fault"), now)
