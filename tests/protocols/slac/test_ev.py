@@ -285,7 +285,7 @@ def test_a_validation_by_toggles() -> None:
     assert 2 * toggle.count * toggle.half_s < (step.timer + 1) * 0.1 <= timers.VALIDATION_TOGGLES
     bench.give(EVSE, m.ValidateCnf(toggle.count, m.ValidationResult.SUCCESS), EV)
     bench.run(0.01)
-    assert bench.sent[-1].message == m.SlacMatchReq(EV, EVSE, run_id(bench))
+    assert messages(bench.sent)[-1] == m.SlacMatchReq(EV, EVSE, run_id(bench))
 
 
 @pytest.mark.parametrize("wrong", ["count", "failure", "silence"])
