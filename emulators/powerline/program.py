@@ -145,7 +145,7 @@ def emulated_modem(host: bytes, profile: ModemProfile) -> EmulatedModem:
     return EmulatedModem(b"\x04\x65\x65" + host[3:], profile)
 
 
-async def bridge(host: str, line: str, *, profile: str = "qca7000", attenuation_db: int = 8) -> None:
+async def bridge(host: str, line: str, *, profile: str = "qca7000", attenuation_db: int = 8) -> int:
     """Run a modem between the interface of its host and that of the line until cancelled; a foreign host needs one."""
     async with contextlib.AsyncExitStack() as stack:
         host_port = io.PacketSocket(host, frozenset())

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import demo, emulators, exi, operator, sim, store
+from gateway.cli import demo, emulators, exi, operator, sim, slac, store
 from gateway.cli.execution import end, fail, report_error
 from gateway.cli.options import Json, examples
 
@@ -39,6 +39,7 @@ app.add_typer(exi.app, name="exi")
 app.add_typer(store.app, name="store")
 app.add_typer(operator.app)
 app.add_typer(emulators.app)
+app.add_typer(slac.app)
 app.add_typer(sim.app)
 app.add_typer(demo.app)
 
