@@ -14,11 +14,20 @@ import pytest
 from tests.deploy import test_compose
 from tests.fuzz import autobahn, test_admin_api_fuzz, test_ocpp_port_fuzz
 from tests.gateway.web.page import test_browser
-from tests.interop import josev, test_asyncapi, test_home_assistant, test_node_red, test_ocpp_rpc, test_ocpp_ws_cli
+from tests.interop import (
+    josev,
+    test_asyncapi,
+    test_home_assistant,
+    test_node_red,
+    test_ocpp_rpc,
+    test_ocpp_ws_cli,
+    test_pyslac,
+)
 
 AT_ONCE = 3  # most of the time passes in downloads
 INSTALLS: tuple[Callable[[], object], ...] = (
     josev.interpreter,
+    test_pyslac.interpreter,
     test_home_assistant.peer,
     test_ocpp_ws_cli.project,
     autobahn.wstest,

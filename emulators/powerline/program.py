@@ -145,7 +145,7 @@ def emulated_modem(host: bytes, profile: ModemProfile) -> EmulatedModem:
     return EmulatedModem(b"\x04\x65\x65" + host[3:], profile)
 
 
-async def bridge(host: str, line: str, *, profile: str = "qca7000", attenuation_db: int = 8) -> int:
+async def bridge(host: str, line: str, report: Report, *, profile: str = "qca7000", attenuation_db: int = 8) -> int:
     """Run a modem between the interface of its host and that of the line until cancelled; a foreign host needs one."""
     async with contextlib.AsyncExitStack() as stack:
         host_port = io.PacketSocket(host, frozenset())
@@ -155,6 +155,7 @@ async def bridge(host: str, line: str, *, profile: str = "qca7000", attenuation_
         modem = emulated_modem(line_port.mac, MODEM_PROFILES[profile])
         clock = RealClock()
         changed = asyncio.Event()
+        report(Listening("modem", line, modem.mac, f"emulated {profile}"))
 
         async def carry(port: io.PacketSocket, take: Callable[[bytes, float], None]) -> None:
             while True:

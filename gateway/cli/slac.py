@@ -13,7 +13,7 @@ from gateway.cli.execution import check_choices, end, fail, run_emulator
 from gateway.cli.options import Json, examples
 
 if TYPE_CHECKING:
-    from emulators.powerline.program import SlacOptions
+    from emulators.ev.report import Reporter
 
 app = typer.Typer()
 
@@ -58,7 +58,7 @@ def slac(
     Without a control pilot: an EVSE takes it that a vehicle is connected. Exit status 0: matched, 1: not.
     """
     from emulators.powerline.modem import MODEM_PROFILES
-    from emulators.powerline.program import SlacOptions, bridge
+    from emulators.powerline.program import SlacOptions, bridge, match
     from protocols.slac.behaviour import EV_PROFILES, EVSE_PROFILES
     from protocols.slac.frames import parse_mac
     from protocols.slac.vendor import ModemVendor
@@ -68,7 +68,8 @@ def slac(
     if role is Role.MODEM:
         if host is None:
             fail("slac", "--role modem needs --host")
-        end(_run(bridge(host, interface, profile=emulated, attenuation_db=attenuation_db)))
+        work = bridge(host, interface, _reporter(json), profile=emulated, attenuation_db=attenuation_db)
+        end(_run(work))
     check_choices("slac", "--profile", profile, EV_PROFILES if role is Role.EV else EVSE_PROFILES)
     try:
         address = None if modem == EMULATED else parse_mac(modem)
@@ -76,15 +77,14 @@ def slac(
         fail("slac", error)
     behaviour = (vendor, profile, emulated, attenuation_db)
     options = SlacOptions(interface, role.value, address, *behaviour, matchings, stay_s, timeout_s, trace)
-    end(_run(_match(options, json)))
+    end(_run(match(options, _reporter(json))))
 
 
-async def _match(options: SlacOptions, json: bool) -> int:
+def _reporter(json: bool) -> Reporter:
     from emulators.ev.report import Reporter
-    from emulators.powerline.program import match
     from emulators.powerline.texts import EVENTS, text_of
 
-    return await match(options, Reporter(sys.stdout, json, dict.fromkeys(EVENTS, text_of)))
+    return Reporter(sys.stdout, json, dict.fromkeys(EVENTS, text_of))
 
 
 def _run(work: Coroutine[object, None, int]) -> int:

@@ -134,7 +134,7 @@ class EvSlac(SlacEngine):
             self._repeat(self._request, now)
         if self._at is not None and now >= self._at:
             self._on_time(now)
-        if self._results_by is not None and now >= self._results_by and self.state is EvState.REPORTS:
+        if self._results_by is not None and now >= self._results_by:
             self._choose(now)
 
     def _on_time(self, now: float) -> None:
@@ -297,6 +297,7 @@ class EvSlac(SlacEngine):
     def _choose(self, now: float) -> None:
         """Choose the EVSE of the lowest mean attenuation."""
         self._results_by = None
+        self._batch.clear()
         usable = {evse: _mean(one) for evse, one in self.reports.items() if one.sounds and one.groups}
         ranked = sorted((mean, evse) for evse, mean in usable.items() if mean <= self.settings.highest_db)
         if not ranked:

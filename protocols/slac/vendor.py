@@ -68,14 +68,14 @@ class SoftwareVersionCnf:
     status: int = 0
 
     def pack(self) -> bytes:
-        text = self.version.encode("ascii", "replace")[:64]
+        text = self.version.encode("latin-1", "replace")[:64]
         return QUALCOMM_OUI + bytes((self.status, self.device, len(text))) + text
 
     @classmethod
     def unpack(cls, body: bytes) -> SoftwareVersionCnf:
         data = _after(body, QUALCOMM_OUI, 3)
         text = need(data, 3 + min(data[2], 64))[3:]
-        return cls(text.rstrip(b"\0").decode("ascii", "replace"), data[1], data[0])
+        return cls(text.rstrip(b"\0").decode("latin-1"), data[1], data[0])
 
 
 @register

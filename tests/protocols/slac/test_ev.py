@@ -105,6 +105,17 @@ def test_a_late_report_does_not_postpone_the_choice() -> None:
     assert len(engine(bench).reports) <= MOST_REPORTS
 
 
+def test_many_sounds_do_not_postpone_the_choice() -> None:
+    """An EVSE may request more sounds than there is time for; the vehicle chooses by what it has."""
+    bench = ev_bench(EvSettings(EV, behaviour=EV_PROFILES["vw-meb"]))
+    bench.give(EVSE, m.SlacParmCnf(run_id(bench), EV, sounds=50), EV)
+    bench.run(0.5)
+    report(bench, EVSE, 8)
+    bench.run(0.8)
+    assert bench.reported(EvseChosen)
+    assert not [one for one in bench.run(1.0) if isinstance(one.message, m.MnbcSoundInd)]
+
+
 def test_a_choice_as_soon_as_all_have_reported() -> None:
     bench = sounded(EvSettings(EV, choose_when_all_reported=True))
     report(bench, EVSE, 8)
