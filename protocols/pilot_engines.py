@@ -119,8 +119,7 @@ class EvsePilot(_Plan):
         elif isinstance(order, RetryDigital):
             self._retry(now)
         elif isinstance(order, SignalLinkError):
-            self._ordered = DIGITAL if order.again else X1
-            self._follow([(X1, STEP_X1), (self._error, STEP_EF), (self._ordered, None)], now)
+            self._link_error(order.again, now)
         elif isinstance(order, WakeVehicle) and order.by_fault:
             self._ordered = DIGITAL
             self._follow([(self._error, STEP_EF), (DIGITAL, None)], now)
@@ -179,6 +178,13 @@ class EvsePilot(_Plan):
         self.sequence_retries += 1
         self._ordered = DIGITAL
         self._follow([(self._error, STEP_EF), (DIGITAL, None)], now)
+
+    def _link_error(self, again: bool, now: float) -> None:
+        if self.output.kind is OutputKind.PWM and not self.output.digital:
+            return  # basic charging goes on (V2G3-M07-12)
+        first = [(X1, STEP_X1)] if self.output.digital else []  # in X1: V2G3-M07-04
+        self._ordered = DIGITAL if again else X1
+        self._follow([*first, (self._error, STEP_EF), (self._ordered, None)], now)
 
     def _follow(self, steps: Iterable[tuple[PilotOutput, float | None]], now: float) -> None:
         self._steps = deque(steps)

@@ -71,6 +71,7 @@ EV_PROFILES: dict[str, EvBehaviour] = {
     ),
     "vw-meb": EvBehaviour(batch_interval=0.04, match_after=0.005, discovery_after=3.0),
     "taycan": EvBehaviour(confirmation_within=0.06, attempt_pause=40.0),
+    "stellantis": EvBehaviour(attempt_pause=0.05),
     "big-name": EvBehaviour(strict_parameters=True),
 }
 EVSE_PROFILES: dict[str, EvseBehaviour] = {

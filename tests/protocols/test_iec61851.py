@@ -197,6 +197,19 @@ def test_a_nominal_duty_cycle_follows_x1_directly() -> None:
     assert pair.sequence() == [TEN_A]
 
 
+def test_a_link_error_in_x1_and_in_basic_charging() -> None:
+    pair = Pair()
+    pair.order(SignalLinkError())  # V2G3-M07-04
+    pair.run(10.0)
+    assert pair.sequence() == [ERROR, DIGITAL]
+    pair.order(OfferCurrent(10, matching=True))
+    pair.run(10.0)
+    pair.outputs.clear()
+    pair.order(SignalLinkError())  # V2G3-M07-12
+    pair.run(10.0)
+    assert pair.sequence() == []
+
+
 def test_after_two_retries_the_evse_gives_up() -> None:
     pair = Pair()
     pair.order(OfferDigital())
