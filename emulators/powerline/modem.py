@@ -11,7 +11,8 @@ import hashlib
 from collections import deque
 
 from protocols.frozen import frozen
-from protocols.slac.frames import BROADCAST, ETHERTYPE, Frame, Message, SlacFrameError, decode
+from protocols.slac.codec import decode
+from protocols.slac.frames import BROADCAST, ETHERTYPE, Frame, Message, SlacFrameError
 from protocols.slac.messages import GROUPS, AttenProfileInd, MnbcSoundInd, SetKeyCnf, SetKeyReq
 from protocols.slac.vendor import (
     QUALCOMM_MODEM,

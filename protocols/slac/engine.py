@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from protocols.errors import LocalProtocolError
 from protocols.slac import timers
+from protocols.slac.codec import decode
 from protocols.slac.events import AmplitudeMapAnswered, AmplitudeMapReceived, Event, FrameIgnored, SendAmplitudeMap
-from protocols.slac.frames import BROADCAST, Frame, Message, SlacFrameError, decode
+from protocols.slac.frames import BROADCAST, Frame, Message, SlacFrameError
 from protocols.slac.messages import AmpMapCnf, AmpMapReq
 from protocols.slac.modem import Modem, ModemSettings
 

@@ -1,14 +1,12 @@
 """Frames of HomePlug Green PHY: Ethernet header, management message header, and the parts that all messages share.
 
-The messages are in `messages.py` (SLAC and keys) and `vendor.py` (the modem). Numbers of a message are little-endian,
-the ethertype is not. A frame that is too short, too long, fragmented or unknown raises `SlacFrameError`; by
-V2G3-A09-47 it is ignored and never answered.
+The messages are in `messages.py` (SLAC and keys) and `vendor.py` (the modem), decoding is in `codec.py`. Numbers of a
+message are little-endian, the ethertype is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol
 
 from protocols.errors import RemoteProtocolError
 from protocols.frozen import frozen
@@ -18,9 +16,6 @@ BROADCAST = b"\xff" * 6
 SHORTEST_FRAME, LONGEST_FRAME = 60, 1518
 MAC_SIZE, RUN_ID_SIZE, STATION_ID_SIZE, KEY_SIZE, NID_SIZE = 6, 8, 17, 16, 7
 NO_ID = bytes(STATION_ID_SIZE)  # ids of stations are zero in practice
-_ETHERNET_SIZE = 14
-_HIGHEST_MMV = 2
-MessageT = TypeVar("MessageT", bound="Message")
 
 
 class SlacFrameError(RemoteProtocolError):
@@ -55,39 +50,6 @@ class Frame:
         if self.message.mmv:
             header += b"\0\0"  # not fragmented
         return (header + self.message.pack()).ljust(SHORTEST_FRAME, b"\0")
-
-
-_KNOWN: dict[int, list[Callable[[bytes], Message]]] = {}
-
-
-def register(cls: type[MessageT]) -> type[MessageT]:
-    """Class decorator of a message that `decode` returns; messages of one type are told apart by their contents."""
-    _KNOWN.setdefault(cls.mmtype, []).append(cls.unpack)
-    return cls
-
-
-def decode(data: bytes) -> Frame:
-    """Decode an Ethernet frame. Raises SlacFrameError."""
-    if not _ETHERNET_SIZE + 3 <= len(data) <= LONGEST_FRAME:
-        raise SlacFrameError(f"a frame of {len(data)} bytes")
-    if int.from_bytes(data[12:14], "big") != ETHERTYPE:
-        raise SlacFrameError("not a HomePlug frame")
-    mmv, mmtype = data[14], int.from_bytes(data[15:17], "little")
-    if mmv > _HIGHEST_MMV:
-        raise SlacFrameError(f"unknown version {mmv} of the message header")
-    start = 17 if mmv == 0 else 19
-    if mmv and (len(data) < start or data[17]):
-        raise SlacFrameError("a fragmented message")
-    candidates = _KNOWN.get(mmtype)
-    if candidates is None:
-        raise SlacFrameError(f"unknown message {mmtype:#06x}")
-    error = SlacFrameError("")
-    for unpack in candidates:
-        try:
-            return Frame(data[:6], data[6:12], unpack(data[start:]))
-        except SlacFrameError as reason:
-            error = reason
-    raise SlacFrameError(f"message {mmtype:#06x}: {error}")
 
 
 def need(body: bytes, size: int) -> bytes:

@@ -7,6 +7,7 @@ anything is indexed by them.
 from __future__ import annotations
 
 import struct
+from dataclasses import field
 from typing import ClassVar
 
 from protocols.frozen import frozen
@@ -15,7 +16,6 @@ from protocols.slac.frames import (
     NO_ID,
     SlacFrameError,
     need,
-    register,
 )
 
 SLAC_APPLICATION, NO_SECURITY = 0, 0
@@ -32,7 +32,6 @@ class ValidationResult:
     NOT_READY, READY, SUCCESS, FAILURE, NOT_REQUIRED = range(5)
 
 
-@register
 @frozen
 class SlacParmReq:
     """CM_SLAC_PARM.REQ: a vehicle starts to match."""
@@ -53,7 +52,6 @@ class SlacParmReq:
         return cls(run_id, application, security)
 
 
-@register
 @frozen
 class SlacParmCnf:
     """CM_SLAC_PARM.CNF: number of sounds, and the time for them in units of 100 ms."""
@@ -81,7 +79,6 @@ class SlacParmCnf:
         return cls(run_id, station, sounds, time_out, response, target, application, security)
 
 
-@register
 @frozen
 class StartAttenCharInd:
     """CM_START_ATTEN_CHAR.IND: the sounds follow."""
@@ -108,7 +105,6 @@ class StartAttenCharInd:
         return cls(run_id, station, sounds, time_out, response, application, security)
 
 
-@register
 @frozen
 class MnbcSoundInd:
     """CM_MNBC_SOUND.IND: one sound; `remaining` counts down to 0."""
@@ -133,7 +129,6 @@ class MnbcSoundInd:
         return cls(run_id, remaining, random, sender, application, security)
 
 
-@register
 @frozen
 class AttenProfileInd:
     """CM_ATTEN_PROFILE.IND: attenuation of one sound, dB per group, from the modem to its host; AR7420 sends none."""
@@ -152,7 +147,6 @@ class AttenProfileInd:
         return cls(body[:6], _groups(body, count, 8))
 
 
-@register
 @frozen
 class AttenCharInd:
     """CM_ATTEN_CHAR.IND: attenuation that an EVSE measured, the mean of each group over `sounds`."""
@@ -181,7 +175,6 @@ class AttenCharInd:
         return cls(vehicle, run_id, sounds, groups, source, responder, application, security)
 
 
-@register
 @frozen
 class AttenCharRsp:
     """CM_ATTEN_CHAR.RSP: the vehicle has received the attenuation."""
@@ -212,7 +205,6 @@ _MATCH = struct.Struct("<BBH17s6s17s6s8s8x")
 _MATCH_CNF = struct.Struct("<BBH17s6s17s6s8s8x7sx16s")
 
 
-@register
 @frozen
 class SlacMatchReq:
     """CM_SLAC_MATCH.REQ: the vehicle has chosen this EVSE. Addresses are those of the hosts."""
@@ -239,7 +231,6 @@ class SlacMatchReq:
         return cls(vehicle, evse, run_id, vehicle_id, evse_id, length, application, security)
 
 
-@register
 @frozen
 class SlacMatchCnf:
     """CM_SLAC_MATCH.CNF: the key of the network, to the vehicle that is matched."""
@@ -250,7 +241,7 @@ class SlacMatchCnf:
     evse: bytes
     run_id: bytes
     nid: bytes
-    nmk: bytes
+    nmk: bytes = field(repr=False)
     vehicle_id: bytes = NO_ID
     evse_id: bytes = NO_ID
     length: int = MATCH_CNF_LENGTH
@@ -268,7 +259,6 @@ class SlacMatchCnf:
         return cls(vehicle, evse, run_id, nid, nmk, vehicle_id, evse_id, length, application, security)
 
 
-@register
 @frozen
 class ValidateReq:
     """CM_VALIDATE.REQ: by toggles of the control pilot the EVSE recognises its vehicle. `timer` 0 is the first step."""
@@ -288,7 +278,6 @@ class ValidateReq:
         return cls(timer, result, signal)
 
 
-@register
 @frozen
 class ValidateCnf:
     """CM_VALIDATE.CNF: the number of toggles that the EVSE counted."""
@@ -308,7 +297,6 @@ class ValidateCnf:
         return cls(toggles, result, signal)
 
 
-@register
 @frozen
 class AmpMapReq:
     """CM_AMP_MAP.REQ: reduction of the sending amplitude, one value of 4 bits for each carrier."""
@@ -330,7 +318,6 @@ class AmpMapReq:
         return cls(tuple(values[:count]))
 
 
-@register
 @frozen
 class AmpMapCnf:
     """CM_AMP_MAP.CNF: 0 is success."""
@@ -347,7 +334,6 @@ class AmpMapCnf:
         return cls(need(body, 1)[0])
 
 
-@register
 @frozen
 class SetKeyReq:
     """CM_SET_KEY.REQ: a host gives its modem the key of a network."""
@@ -356,7 +342,7 @@ class SetKeyReq:
     mmv: ClassVar[int] = 1
     _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<B4s4sBHBB7sB16s")
     nid: bytes
-    nmk: bytes
+    nmk: bytes = field(repr=False)
     my_nonce: bytes = bytes(4)
     your_nonce: bytes = bytes(4)
     key_type: int = NMK_KEY_TYPE
@@ -377,7 +363,6 @@ class SetKeyReq:
         return cls(nid, nmk, my_nonce, your_nonce, key_type, protocol, run, message, coordinator, eks)
 
 
-@register
 @frozen
 class SetKeyCnf:
     """CM_SET_KEY.CNF: modems answer 1 when they have taken the key."""
@@ -400,6 +385,60 @@ class SetKeyCnf:
     @classmethod
     def unpack(cls, body: bytes) -> SetKeyCnf:
         return cls(*cls._LAYOUT.unpack(need(body, cls._LAYOUT.size)))
+
+
+@frozen
+class GetKeyReq:
+    """CM_GET_KEY.REQ: diagnosis of the key of a modem; layout as in captures."""
+
+    mmtype: ClassVar[int] = 0x600C
+    mmv: ClassVar[int] = 1
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BB7s4sBHB")
+    nid: bytes
+    my_nonce: bytes = bytes(4)
+    key_type: int = NMK_KEY_TYPE
+    request_type: int = 0
+    protocol: int = KEY_PROTOCOL
+    protocol_run: int = 0
+    protocol_message: int = 0
+
+    def pack(self) -> bytes:
+        head = (self.request_type, self.key_type, self.nid, self.my_nonce)
+        return self._LAYOUT.pack(*head, self.protocol, self.protocol_run, self.protocol_message)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> GetKeyReq:
+        request, key_type, nid, nonce, *rest = cls._LAYOUT.unpack(need(body, cls._LAYOUT.size))
+        return cls(nid, nonce, key_type, request, *rest)
+
+
+@frozen
+class GetKeyCnf:
+    """CM_GET_KEY.CNF: contains the key, which is for no log."""
+
+    mmtype: ClassVar[int] = 0x600D
+    mmv: ClassVar[int] = 1
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BB4s4s7sBBHB16s")
+    result: int
+    nid: bytes
+    nmk: bytes = field(repr=False)
+    my_nonce: bytes = bytes(4)
+    your_nonce: bytes = bytes(4)
+    key_type: int = NMK_KEY_TYPE
+    eks: int = 1
+    protocol: int = KEY_PROTOCOL
+    protocol_run: int = 0
+    protocol_message: int = 0xFF
+
+    def pack(self) -> bytes:
+        head = (self.result, self.key_type, self.my_nonce, self.your_nonce, self.nid, self.eks)
+        return self._LAYOUT.pack(*head, self.protocol, self.protocol_run, self.protocol_message, self.nmk)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> GetKeyCnf:
+        result, key_type, mine, yours, nid, eks, *rest = cls._LAYOUT.unpack(need(body, cls._LAYOUT.size))
+        protocol, run, message, nmk = rest
+        return cls(result, nid, nmk, mine, yours, key_type, eks, protocol, run, message)
 
 
 def _groups(body: bytes, count: int, start: int) -> bytes:

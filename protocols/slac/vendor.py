@@ -10,11 +10,12 @@ from enum import StrEnum
 from typing import ClassVar
 
 from protocols.frozen import frozen
-from protocols.slac.frames import Message, SlacFrameError, need, register
+from protocols.slac.frames import Message, SlacFrameError, need
 from protocols.slac.messages import GROUPS
 
 QUALCOMM_OUI, LUMISSIL_OUI = bytes.fromhex("00b052"), bytes.fromhex("0016e8")
 QUALCOMM_MODEM = bytes.fromhex("00b052000001")  # address to which every Qualcomm modem answers its own host
+NO_OUI = bytes(3)  # some QCA7000 send it instead of their own in VS_ATTENUATION_CHARACTERISTICS.IND
 LUMISSIL_HEADER = 19  # bytes after the OUI
 _LINK_UP = 1
 
@@ -30,7 +31,8 @@ class ModemVendor(StrEnum):
 def _after(body: bytes, oui: bytes, size: int) -> bytes:
     if need(body, 3) != oui:
         raise SlacFrameError(f"the vendor {body[:3].hex()} instead of {oui.hex()}")
-    return need(body[3:], size) + body[3 + size :]
+    need(body[3:], size)
+    return body[3:]
 
 
 class _QualcommRequest:
@@ -43,7 +45,6 @@ class _QualcommRequest:
         return QUALCOMM_OUI
 
 
-@register
 @frozen
 class SoftwareVersionReq(_QualcommRequest):
     """VS_SW_VER.REQ: which modem is there?"""
@@ -56,7 +57,6 @@ class SoftwareVersionReq(_QualcommRequest):
         return cls()
 
 
-@register
 @frozen
 class SoftwareVersionCnf:
     """VS_SW_VER.CNF: status, device and version text."""
@@ -78,7 +78,6 @@ class SoftwareVersionCnf:
         return cls(text.rstrip(b"\0").decode("latin-1"), data[1], data[0])
 
 
-@register
 @frozen
 class ResetReq(_QualcommRequest):
     """VS_RS_DEV.REQ: the modem restarts."""
@@ -91,7 +90,6 @@ class ResetReq(_QualcommRequest):
         return cls()
 
 
-@register
 @frozen
 class ResetCnf:
     """VS_RS_DEV.CNF."""
@@ -108,7 +106,6 @@ class ResetCnf:
         return cls(_after(body, QUALCOMM_OUI, 1)[0])
 
 
-@register
 @frozen
 class NetworkInfoReq(_QualcommRequest):
     """VS_NW_INFO.REQ: members of the network; with fragment fields in captures."""
@@ -122,7 +119,6 @@ class NetworkInfoReq(_QualcommRequest):
         return cls()
 
 
-@register
 @frozen
 class AttributesReq:
     """VS_OP_ATTRIBUTES.REQ: hardware and software names."""
@@ -141,7 +137,6 @@ class AttributesReq:
         return cls(data[:4], data[4])
 
 
-@register
 @frozen
 class LinkStatusReq(_QualcommRequest):
     """VS_PL_LINK_STATUS.REQ."""
@@ -154,7 +149,6 @@ class LinkStatusReq(_QualcommRequest):
         return cls()
 
 
-@register
 @frozen
 class LinkStatusCnf:
     """VS_PL_LINK_STATUS.CNF: the modem has a link to another one of its network."""
@@ -171,7 +165,6 @@ class LinkStatusCnf:
         return cls(_after(body, QUALCOMM_OUI, 2)[1] == _LINK_UP)
 
 
-@register
 @frozen
 class AttenuationInd:
     """VS_ATTENUATION_CHARACTERISTICS.IND: as CM_ATTEN_PROFILE.IND, from any Qualcomm modem that received the sound."""
@@ -186,7 +179,8 @@ class AttenuationInd:
 
     @classmethod
     def unpack(cls, body: bytes) -> AttenuationInd:
-        data = _after(body, QUALCOMM_OUI, 9)
+        oui = NO_OUI if body.startswith(NO_OUI) else QUALCOMM_OUI
+        data = _after(body, oui, 9)
         count = data[6]
         if count > GROUPS:
             raise SlacFrameError(f"{count} groups of at most {GROUPS}")
@@ -203,7 +197,6 @@ class _LumissilMessage:
         return LUMISSIL_OUI + bytes(LUMISSIL_HEADER)
 
 
-@register
 @frozen
 class LumissilVersionReq(_LumissilMessage):
     """Version of a Lumissil modem."""
@@ -216,7 +209,6 @@ class LumissilVersionReq(_LumissilMessage):
         return cls()
 
 
-@register
 @frozen
 class LumissilResetReq(_LumissilMessage):
     """Restart of a Lumissil modem, which it does not confirm."""
@@ -229,7 +221,6 @@ class LumissilResetReq(_LumissilMessage):
         return cls()
 
 
-@register
 @frozen
 class LumissilLinkReq(_LumissilMessage):
     """Link status of a Lumissil modem."""
@@ -242,7 +233,6 @@ class LumissilLinkReq(_LumissilMessage):
         return cls()
 
 
-@register
 @frozen
 class LumissilLinkCnf:
     """Answer to `LumissilLinkReq`: 1 is up."""

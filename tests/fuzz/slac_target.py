@@ -14,11 +14,12 @@ import atheris
 
 with atheris.instrument_imports(include=["protocols.slac"]):
     from protocols.iec61851 import PilotState
+    from protocols.slac.codec import decode
     from protocols.slac.engine import MOST_WAITING
     from protocols.slac.ev import MOST_REPORTS, EvSlac
     from protocols.slac.events import PilotChanged, StartMatching
     from protocols.slac.evse import EvseSlac
-    from protocols.slac.frames import Frame, SlacFrameError, decode
+    from protocols.slac.frames import Frame, SlacFrameError
     from protocols.slac.messages import SetKeyCnf, SlacMatchCnf
     from protocols.slac.settings import EvseSettings, EvSettings
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from emulators.powerline.medium import Powerline, random_disturbance
 from protocols.slac.behaviour import EV_PROFILES, EVSE_PROFILES
+from protocols.slac.codec import decode
 from protocols.slac.events import MatchConfirmed, Matched
-from protocols.slac.frames import decode
 from protocols.slac.messages import SlacMatchCnf
 from protocols.slac.settings import EvseState, EvState, EvValidation
 from tests.emulators.powerline.plugs import matched, site

@@ -7,10 +7,11 @@ from typing import TypeVar
 
 from protocols.iec61851 import PilotState
 from protocols.slac import messages as m
+from protocols.slac.codec import decode
 from protocols.slac.ev import EvSlac
 from protocols.slac.events import Event, PilotChanged, StartMatching
 from protocols.slac.evse import EvseSlac
-from protocols.slac.frames import BROADCAST, Frame, Message, decode
+from protocols.slac.frames import BROADCAST, Frame, Message
 from protocols.slac.settings import EvseSettings, EvSettings
 from protocols.slac.vendor import LinkStatusCnf, LinkStatusReq
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from protocols.slac import messages as m
 from protocols.slac import vendor as v
+from protocols.slac.codec import decode
 from protocols.slac.evse_session import Session
-from protocols.slac.frames import BROADCAST, Frame, Message, SlacFrameError, decode, mac_text, parse_mac
+from protocols.slac.frames import BROADCAST, Frame, Message, SlacFrameError, mac_text, parse_mac
 from protocols.slac.keys import nid_of, nmk_of_password
 
 IONIQ, ALPITRONIC = bytes.fromhex("e00ee1ffd3e2"), bytes.fromhex("52ad9207328b")
@@ -138,6 +139,8 @@ LENGTHS: list[tuple[Message, int, int]] = [
     (m.AttenProfileInd(MAC, b""), 0x6086, 60),
     (m.SetKeyReq(NID, NMK), 0x6008, 60),
     (m.SetKeyCnf(1), 0x6009, 60),
+    (m.GetKeyReq(NID), 0x600C, 60),
+    (m.GetKeyCnf(0, NID, NMK), 0x600D, 60),
     (m.AmpMapReq(tuple(number % 16 for number in range(917))), 0x601C, 19 + 2 + 459),
     (m.AmpMapCnf(), 0x601D, 60),
     (v.SoftwareVersionReq(), 0xA000, 60),
@@ -179,6 +182,17 @@ def test_no_truncated_frame_raises_anything_else(message: Message, mmtype: int, 
             decode(data[:size])
         except SlacFrameError:
             continue
+
+
+def test_a_qca7000_without_its_oui() -> None:
+    data = bytearray(Frame(MAC, MAC, v.AttenuationInd(MAC, GROUPS)).encode())
+    data[17:20] = bytes(3)
+    assert decode(bytes(data)).message == v.AttenuationInd(MAC, GROUPS)
+
+
+def test_keys_are_in_no_text() -> None:
+    for message in (m.SlacMatchCnf(MAC, MAC, RUN, NID, NMK), m.SetKeyReq(NID, NMK), m.GetKeyCnf(0, NID, NMK)):
+        assert repr(NMK) not in repr(message)
 
 
 def broken(position: int, value: int, length: int = 129) -> bytes:

@@ -13,11 +13,12 @@ from protocols.errors import LocalProtocolError
 from protocols.iec61851 import PilotState
 from protocols.slac import messages as m
 from protocols.slac import vendor as v
+from protocols.slac.codec import decode
 from protocols.slac.engine import MOST_WAITING
 from protocols.slac.ev import MOST_REPORTS, EvSlac
 from protocols.slac.events import Leave, PilotChanged, StartMatching
 from protocols.slac.evse import EvseSlac
-from protocols.slac.frames import BROADCAST, LONGEST_FRAME, Frame, Message, decode
+from protocols.slac.frames import BROADCAST, LONGEST_FRAME, Frame, Message
 from protocols.slac.settings import EvseSettings, EvSettings, EvValidation
 from tests.protocols.slac.bench import EV, EVSE, MODEM, OTHER_EV, OTHER_EVSE, OTHER_MODEM
 from tests.rounds import rounds
