@@ -22,6 +22,8 @@ from protocols.slac.vendor import (
     LumissilLinkCnf,
     LumissilLinkReq,
     LumissilResetReq,
+    LumissilVersionCnf,
+    LumissilVersionReq,
     ModemVendor,
     ResetCnf,
     ResetReq,
@@ -159,6 +161,8 @@ class EmulatedModem:
             self._later.append((now, SoftwareVersionCnf(self.profile.version)))
         elif isinstance(message, LinkStatusReq) and qualcomm:
             self._later.append((now, LinkStatusCnf(self.linked(now))))
+        elif isinstance(message, LumissilVersionReq) and not qualcomm:
+            self._later.append((now, LumissilVersionCnf((1, 0, 0, 0))))
         elif isinstance(message, LumissilLinkReq) and not qualcomm:
             self._later.append((now, LumissilLinkCnf(self.linked(now))))
         elif isinstance(message, ResetReq | LumissilResetReq):

@@ -300,6 +300,8 @@ class EvseSlac(SlacEngine):
             code = ValidationResult.SUCCESS if ok else ValidationResult.FAILURE
             self._send(vehicle, ValidateCnf(min(count, 255), code))
             self._events.append(ValidationEnded(vehicle, count, ok))
+            if ok and (session := self.sessions.get(vehicle)) is not None:
+                session.deadline = min(session.deadline, now + timers.MATCH_SEQUENCE)
         elif self._armed_repeats < timers.VALIDATION_REPEATS:
             self._armed_repeats += 1
             self._armed_at = now + timers.VALIDATION_REPEAT

@@ -18,11 +18,12 @@ from protocols.slac.vendor import (
     LINK_REQUEST,
     QUALCOMM_MODEM,
     RESET_REQUEST,
+    VERSION_REQUEST,
     LinkStatusCnf,
     LumissilLinkCnf,
+    LumissilVersionCnf,
     ModemVendor,
     SoftwareVersionCnf,
-    SoftwareVersionReq,
 )
 
 RESET_SETTLE = 5.0  # s after a reset until a modem answers
@@ -69,8 +70,9 @@ class Modem:
 
     def identify(self) -> None:
         """Request the firmware."""
-        if self._settings.vendor is ModemVendor.QUALCOMM:
-            self._send(self._settings.address, SoftwareVersionReq())
+        request = VERSION_REQUEST.get(self._settings.vendor)
+        if request is not None:
+            self._send(self._settings.address, request)
 
     def set_key(self, nmk: bytes, now: float, *, nid: bytes | None = None) -> None:
         """Give the modem a key, until it confirms; `nid` of a peer that does not derive it from the NMK."""
@@ -95,9 +97,11 @@ class Modem:
             if self.is_own(frame.source) and self._poll_every is not None:
                 self._failed_polls = 0 if message.up else self._failed_polls
                 self.link = self.link or message.up
-        elif isinstance(message, SoftwareVersionCnf):
+        elif isinstance(message, SoftwareVersionCnf | LumissilVersionCnf):
             if self.is_own(frame.source):
-                self.events.append(ModemIdentified(message.version))
+                version = message.version
+                text = version if isinstance(version, str) else ".".join(map(str, version))
+                self.events.append(ModemIdentified(text))
         else:
             return False
         return True

@@ -18,9 +18,11 @@ from protocols.iec61851 import (
     OutputKind,
     PilotOutput,
     PilotState,
+    RetriesExhausted,
     RetryDigital,
     SignalLinkError,
     Toggle,
+    TurnOff,
     VehicleOrder,
     VehicleToggled,
 )
@@ -40,6 +42,8 @@ class EvsePlug:
     """Pilot and SLAC of an EVSE. `output` is for the board; measured states come by `measured`.
 
     5 % is offered as soon as the modem has its key; `digital` False leaves that to orders (AC without communication).
+    `basic_a`: current that an AC EVSE offers by the duty cycle to a vehicle that does not begin to match after every
+    retry, once its user is authorized.
     """
 
     def __init__(
@@ -49,12 +53,15 @@ class EvsePlug:
         *,
         digital: bool = True,
         pwm_after: float = PWM_AFTER_KEY,
+        basic_a: float | None = None,
         entropy: Entropy = secrets.token_bytes,
     ) -> None:
         self.pilot = EvsePilot()
         self.slac = EvseSlac(settings, now, entropy=entropy)
-        self._digital = digital
+        self._offers_digital = digital
+        self._digital_due = digital  # after the next key
         self._pwm_after = pwm_after
+        self.basic_a = basic_a
         self._digital_at: float | None = None
         self._shown = PilotState.A  # the state that SLAC knows
         self._joining = False
@@ -86,7 +93,7 @@ class EvsePlug:
     def expire(self, now: float) -> list[PlugEvent]:
         """Process the passage of time."""
         if self._digital_at is not None and now >= self._digital_at:
-            self._digital_at, self._digital = None, False
+            self._digital_at, self._digital_due = None, False
             self.pilot.command(OfferDigital(), now)
         return self._settle([], now)
 
@@ -109,16 +116,25 @@ class EvsePlug:
         for event in found:
             if isinstance(event, VehicleToggled):
                 self.pilot.command(OfferDigital(), now)
+            elif isinstance(event, RetriesExhausted) and self.basic_a is not None:
+                self.pilot.command(OfferCurrent(self.basic_a), now)
         kind = self.pilot.output.kind
         shown = PilotState(kind.value) if kind in (OutputKind.E, OutputKind.F) else self.pilot.state
         if shown is not self._shown:
             self._shown = shown
             self.slac.command(events.PilotChanged(shown), now)
+            if shown is PilotState.A and self._offers_digital:
+                self._prepare_next(now)
         return list(found)
+
+    def _prepare_next(self, now: float) -> None:
+        """Offer 5 % to the next vehicle, whatever the last one had: with a key that the modem has taken."""
+        self._digital_due = self.slac.modem.key_pending
+        self.pilot.command(TurnOff() if self._digital_due else OfferDigital(), now)
 
     def _on_slac(self, found: list[events.Event], now: float) -> list[PlugEvent]:
         for event in found:
-            if isinstance(event, events.KeySet) and self._digital and self._digital_at is None:
+            if isinstance(event, events.KeySet) and self._digital_due and self._digital_at is None:
                 self._digital_at = now + self._pwm_after
             elif isinstance(event, events.MatchConfirmed):
                 self._joining = True

@@ -1,11 +1,12 @@
 """Messages between a host and its own modem, by vendor: version, reset, link status, members of the network.
 
-Qualcomm (QCA7000, 7005, 7006, 7420) uses version 0 of the header, Lumissil (CG5317) version 1. Sources: open-plc-utils
-and EVerest; offsets count from the start of the frame in `docs/slac.md`.
+Qualcomm (QCA7000, 7005, 7006, 7420) and Lumissil (CG5317) use version 0 of the message header; of Lumissil it is not
+certain. Sources: open-plc-utils and EVerest.
 """
 
 from __future__ import annotations
 
+import struct
 from enum import StrEnum
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ QUALCOMM_OUI, LUMISSIL_OUI = bytes.fromhex("00b052"), bytes.fromhex("0016e8")
 QUALCOMM_MODEM = bytes.fromhex("00b052000001")  # address to which every Qualcomm modem answers its own host
 NO_OUI = bytes(3)  # some QCA7000 send it instead of their own in VS_ATTENUATION_CHARACTERISTICS.IND
 LUMISSIL_HEADER = 19  # bytes after the OUI
+ATTRIBUTES_SIZE = 118  # that modems state; the fields known here are fewer
 _LINK_UP = 1
 
 
@@ -138,6 +140,41 @@ class AttributesReq:
 
 
 @frozen
+class AttributesCnf:
+    """VS_OP_ATTRIBUTES.CNF, binary: names and version of the modem, frequency of the mains (0: not detected)."""
+
+    mmtype: ClassVar[int] = 0xA069
+    mmv: ClassVar[int] = 0
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<H4sBH16s16sIIII4x8s12s2xB5x")
+    hardware: str
+    software: str
+    version: tuple[int, int, int, int]  # major, minor, parameters, build
+    cookie: bytes = bytes(4)
+    mains_hz: int = 0
+    build_date: str = ""
+    release: str = ""
+    status: int = 0
+
+    def pack(self) -> bytes:
+        mains = {50: 1, 60: 2}.get(self.mains_hz, 0)
+        names = (self.hardware.encode("latin-1", "replace"), self.software.encode("latin-1", "replace"))
+        build = (self.build_date.encode("latin-1", "replace"), self.release.encode("latin-1", "replace"))
+        head = (self.status, self.cookie, 0, ATTRIBUTES_SIZE)
+        return QUALCOMM_OUI + self._LAYOUT.pack(*head, *names, *self.version, *build, mains)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> AttributesCnf:
+        data = _after(body, QUALCOMM_OUI, cls._LAYOUT.size)
+        status, cookie, report, _, *rest = cls._LAYOUT.unpack(data[: cls._LAYOUT.size])
+        if report != 0:
+            raise SlacFrameError(f"a report of type {report}")
+        hardware, software, major, minor, parameters, build, date, release, mains = rest
+        texts = [one.rstrip(b"\0").decode("latin-1") for one in (hardware, software, date, release)]
+        version = (major, minor, parameters, build)
+        return cls(texts[0], texts[1], version, cookie, (0, 50, 60, 0)[mains & 3], texts[2], texts[3], status)
+
+
+@frozen
 class LinkStatusReq(_QualcommRequest):
     """VS_PL_LINK_STATUS.REQ."""
 
@@ -191,7 +228,7 @@ class _LumissilMessage:
     """A message of a Lumissil modem: OUI, header, contents."""
 
     mmtype: ClassVar[int] = 0
-    mmv: ClassVar[int] = 1
+    mmv: ClassVar[int] = 0
 
     def pack(self) -> bytes:
         return LUMISSIL_OUI + bytes(LUMISSIL_HEADER)
@@ -210,10 +247,32 @@ class LumissilVersionReq(_LumissilMessage):
 
 
 @frozen
+class LumissilVersionCnf:
+    """Version of a Lumissil modem: major, minor, patch, build."""
+
+    mmtype: ClassVar[int] = 0xAC6D
+    mmv: ClassVar[int] = 0
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<HHHH2x")
+    version: tuple[int, int, int, int]
+
+    def pack(self) -> bytes:
+        return LUMISSIL_OUI + bytes(LUMISSIL_HEADER) + self._LAYOUT.pack(*self.version)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> LumissilVersionCnf:
+        data = _after(body, LUMISSIL_OUI, LUMISSIL_HEADER + cls._LAYOUT.size)[LUMISSIL_HEADER:]
+        major, minor, patch, build = cls._LAYOUT.unpack(data[: cls._LAYOUT.size])
+        return cls((major, minor, patch, build))
+
+
+@frozen
 class LumissilResetReq(_LumissilMessage):
-    """Restart of a Lumissil modem, which it does not confirm."""
+    """Restart of a Lumissil modem, which it does not confirm; mode 0 is the normal one."""
 
     mmtype: ClassVar[int] = 0xAC70
+
+    def pack(self) -> bytes:
+        return LUMISSIL_OUI + bytes(LUMISSIL_HEADER + 1)
 
     @classmethod
     def unpack(cls, body: bytes) -> LumissilResetReq:
@@ -238,7 +297,7 @@ class LumissilLinkCnf:
     """Answer to `LumissilLinkReq`: 1 is up."""
 
     mmtype: ClassVar[int] = 0xAC9D
-    mmv: ClassVar[int] = 1
+    mmv: ClassVar[int] = 0
     up: bool
 
     def pack(self) -> bytes:
@@ -256,4 +315,8 @@ LINK_REQUEST: dict[ModemVendor, Message] = {
 RESET_REQUEST: dict[ModemVendor, Message] = {
     ModemVendor.QUALCOMM: ResetReq(),
     ModemVendor.LUMISSIL: LumissilResetReq(),
+}
+VERSION_REQUEST: dict[ModemVendor, Message] = {
+    ModemVendor.QUALCOMM: SoftwareVersionReq(),
+    ModemVendor.LUMISSIL: LumissilVersionReq(),
 }

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from emulators.powerline.medium import random_disturbance
-from protocols.iec61851 import DIGITAL, OfferCurrent, OutputChanged, OutputKind, PilotOutput, RetriesExhausted
+from protocols.iec61851 import (
+    DIGITAL,
+    OfferCurrent,
+    OutputChanged,
+    OutputKind,
+    PilotOutput,
+    PilotState,
+    RequestEnergy,
+    RetriesExhausted,
+)
 from protocols.slac.behaviour import EV_PROFILES, EVSE_PROFILES
 from protocols.slac.events import (
     EvseChosen,
@@ -111,6 +120,34 @@ def test_no_vehicle_that_speaks_slac_is_retried_and_left_at_x1() -> None:
     line.run(line.now + 200.0)
     assert len(cable.evse_station.reported(NoMatchingRequest)) >= 3
     assert cable.evse_station.reported(RetriesExhausted)
+
+
+def test_a_vehicle_without_slac_charges_by_the_duty_cycle() -> None:
+    line, (cable,) = site(silent={1})
+    cable.evse.basic_a = 16.0
+    cable.plug_in()
+    cable.ev.pilot.command(RequestEnergy(), line.now)
+    line.run(line.now + 200.0)
+    assert cable.evse.pilot.state is PilotState.C
+    assert cable.ev.pilot.current_limit_a == pytest.approx(16.0, abs=0.01)
+    cable.unplug()
+    line.run(line.now + 1.0)
+    cable.plug_in()
+    line.run(line.now + 1.0)
+    assert cable.evse.output == DIGITAL  # the next vehicle may know SLAC
+
+
+def test_the_next_vehicle_waits_for_the_next_key() -> None:
+    line, (cable,) = site(ev="tesla", evse_modem="slow")
+    cable.plug_in()
+    assert line.run(30.0, lambda: matched(cable))
+    cable.unplug()
+    line.run(line.now + 0.05)
+    cable.plug_in()
+    for station in line.stations:
+        station.events.clear()
+    assert line.run(line.now + 20.0, lambda: matched(cable))
+    assert not cable.ev_station.reported(MatchingFailed)
 
 
 def test_a_lost_link_leads_to_a_new_matching() -> None:

@@ -393,6 +393,18 @@ def test_a_validation_counts_toggles(count: int) -> None:
     assert sent == [m.ValidateCnf(count, code)]
 
 
+def test_after_a_validation_the_match_request_comes_at_once() -> None:
+    for pause, matched_then in ((0.3, True), (0.5, False)):
+        bench = validating(Validation.TOGGLES)
+        bench.give(EV, m.ValidateReq(0), EVSE)
+        bench.give(EV, m.ValidateReq(9), EVSE)
+        for state in (PilotState.C, PilotState.B):
+            engine(bench).command(PilotChanged(state), bench.now)
+            bench.run(0.3)
+        bench.run(0.4 + pause)
+        assert bool(bench.give(EV, m.SlacMatchReq(EV, EVSE, RUN), EVSE)) is matched_then
+
+
 def test_a_second_vehicle_is_not_ready_meanwhile() -> None:
     bench = validating(Validation.TOGGLES)
     bench.give(EV, m.ValidateReq(0), EVSE)

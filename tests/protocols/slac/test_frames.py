@@ -149,11 +149,13 @@ LENGTHS: list[tuple[Message, int, int]] = [
     (v.ResetCnf(), 0xA01D, 60),
     (v.NetworkInfoReq(), 0xA038, 60),
     (v.AttributesReq(), 0xA068, 60),
+    (v.AttributesCnf("QCA7420", "MAC", (1, 4, 0, 20), mains_hz=50), 0xA069, 109),
     (v.LinkStatusReq(), 0xA0B8, 60),
     (v.LinkStatusCnf(True), 0xA0B9, 60),
     (v.AttenuationInd(MAC, GROUPS), 0xA14E, 94),
     (v.AttenuationInd(MAC, b""), 0xA14E, 60),
     (v.LumissilVersionReq(), 0xAC6C, 60),
+    (v.LumissilVersionCnf((1, 2, 3, 4)), 0xAC6D, 60),
     (v.LumissilResetReq(), 0xAC70, 60),
     (v.LumissilLinkReq(), 0xAC9C, 60),
     (v.LumissilLinkCnf(True), 0xAC9D, 60),
@@ -182,6 +184,16 @@ def test_no_truncated_frame_raises_anything_else(message: Message, mmtype: int, 
             decode(data[:size])
         except SlacFrameError:
             continue
+
+
+def test_attributes_of_a_qca7420() -> None:
+    names = b"QCA7420".ljust(16, b"\0") + b"MAC".ljust(16, b"\0")
+    rest = "0100000004000000000000001400000000000000" + b"20171027CS".ljust(20, b"\0").hex() + "00" * 8
+    data = hexadecimal(MAC, MAC, "88e10069a000b0520000022000000076 00", names, rest, 40)
+    found = decode(data).message
+    assert isinstance(found, v.AttributesCnf)
+    assert (found.hardware, found.software, found.version) == ("QCA7420", "MAC", (1, 4, 0, 20))
+    assert (found.build_date, found.release, found.cookie.hex()) == ("20171027", "CS", "02200000")
 
 
 def test_a_qca7000_without_its_oui() -> None:
