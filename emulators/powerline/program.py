@@ -50,8 +50,8 @@ class Summary:
 class SlacOptions:
     """Options of `v2x slac`. `modem`: the address of a modem, None for an emulated one.
 
-    A vehicle ends `stay_s` after it has matched, an EVSE after `matchings` (None: when it is cancelled). There is no
-    control pilot: an EVSE takes it that a vehicle is connected, a vehicle that 5 % is offered.
+    A vehicle tries until `timeout_s` and ends `stay_s` after it has matched, an EVSE after `matchings` (None: when it is
+    cancelled). There is no control pilot: an EVSE takes it that a vehicle is connected, a vehicle that 5 % is offered.
     """
 
     interface: str
@@ -86,7 +86,6 @@ class _Matching:
         self._clock = RealClock()
         self._changed = asyncio.Event()
         self._matched = 0
-        self._failed = False
         now = self._clock.now()
         emulated = MODEM_PROFILES[options.emulated]
         vendor = emulated.vendor if options.modem is None else ModemVendor(options.vendor)
@@ -110,7 +109,7 @@ class _Matching:
         self._port.wake()
         try:
             async with asyncio.timeout(options.timeout_s if options.role == "ev" else None):
-                while not (self._failed or self._finished()):
+                while not self._finished():
                     await self._changed.wait()
                     self._changed.clear()
             if self._finished():
@@ -133,8 +132,9 @@ class _Matching:
     def _on_event(self, event: object) -> None:
         if isinstance(event, Matched):
             self._matched += 1
-        elif isinstance(event, MatchingFailed):
-            self._failed = self._slac.state is EvState.FAILED
+        elif isinstance(event, MatchingFailed) and self._slac.state is EvState.FAILED:
+            self._slac.command(StartMatching(), self._clock.now())  # as an EVSE repeats its 5 %
+            self._port.wake()
         if self._options.trace or not isinstance(event, FrameIgnored):
             self._report(event)
         self._changed.set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import field
+from enum import IntEnum
 from typing import ClassVar
 
 from protocols.frozen import frozen
@@ -26,10 +27,14 @@ KEY_PROTOCOL = 4  # PID of a key exchange by a host
 TAKEN_BY_MODEM, TAKEN_BY_TEXT = 1, 0  # results of CM_SET_KEY.CNF: what modems send, and what the text of HomePlug has
 
 
-class ValidationResult:
+class ValidationResult(IntEnum):
     """Result codes of CM_VALIDATE."""
 
-    NOT_READY, READY, SUCCESS, FAILURE, NOT_REQUIRED = range(5)
+    NOT_READY = 0
+    READY = 1
+    SUCCESS = 2
+    FAILURE = 3
+    NOT_REQUIRED = 4
 
 
 @frozen

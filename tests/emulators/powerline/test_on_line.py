@@ -15,7 +15,9 @@ from emulators.powerline.on_line import EvPilotEnd, EvsePilotEnd, OnLine
 from emulators.powerline.program import emulated_modem
 from emulators.powerline.texts import text_of
 from protocols.iec61851 import PilotState, PlugIn, Unplug
-from protocols.slac.events import Matched
+from protocols.slac.ev import EvSlac
+from protocols.slac.events import Matched, PilotChanged, StartMatching
+from protocols.slac.evse import EvseSlac
 from protocols.slac.plug import EvPlug, EvsePlug
 from protocols.slac.settings import EvseSettings, EvseState, EvSettings
 from tests.emulators.powerline.plugs import ev_mac, evse_mac
@@ -116,6 +118,28 @@ def test_a_foreign_modem_is_no_peer() -> None:
     assert not modem.linked(1.0)
     modem.from_line(b"\xff" * 6 + other.mac + b"\x88\xb5" + b"v2x beacon 1" + bytes(14), 1.0, 8)
     assert not modem.linked(1.0)
+
+
+def test_a_foreign_host_gets_a_modem() -> None:
+    """An EVSE that addresses the modem at its own interface, at the other end of the line."""
+    chance = random.Random(1)
+    evse = EvseSlac(EvseSettings(evse_mac(1)), 0.0, entropy=chance.randbytes)
+    evse.command(PilotChanged(PilotState.B), 0.0)
+    ev = EvSlac(EvSettings(ev_mac(1)), 0.0, entropy=chance.randbytes)
+    end = OnLine(ev, emulated_modem(ev_mac(1), MODEM_PROFILES["qca7000"]), 8)
+    events: list[object] = []
+    now, began = 0.0, False
+    while now < 20.0 and sum(isinstance(one, Matched) for one in events) < 2:
+        if now > 1.0 and not began:
+            ev.command(StartMatching(), now)
+            began = True
+        for engine, other in ((evse, end), (end, evse), (evse, end)):
+            events += engine.expire(now)
+            for data in engine.data_to_send():
+                events += other.receive(data, now)
+        now += 0.005
+    assert [type(one) for one in events if isinstance(one, Matched)] == [Matched, Matched]
+    assert evse.modem.nmk == ev.modem.nmk
 
 
 @pytest.mark.timeout(90)
