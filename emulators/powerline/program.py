@@ -50,8 +50,9 @@ class Summary:
 class SlacOptions:
     """Options of `v2x slac`. `modem`: the address of a modem, None for an emulated one.
 
-    A vehicle tries until `timeout_s` and ends `stay_s` after it has matched, an EVSE after `matchings` (None: when it is
-    cancelled). There is no control pilot: an EVSE takes it that a vehicle is connected, a vehicle that 5 % is offered.
+    A vehicle tries until `timeout_s` and ends `stay_s` after it has matched, an EVSE after `matchings` (None: when it
+    is cancelled). There is no control pilot: an EVSE takes it that a vehicle is connected, a vehicle that 5 % is
+    offered.
     """
 
     interface: str

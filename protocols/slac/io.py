@@ -60,7 +60,7 @@ class PacketSocket:
 
     def write(self, data: bytes) -> None:
         """Send a frame; one that the interface does not take at once is lost, as on the line."""
-        with contextlib.suppress(BlockingIOError, OSError):
+        with contextlib.suppress(OSError):
             self._socket.send(data)
 
     def wake(self) -> None:

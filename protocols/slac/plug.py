@@ -141,7 +141,7 @@ class EvsePlug:
             elif isinstance(event, events.Matched):
                 self._joining = False
                 self.pilot.sequence_retries = 0
-            elif isinstance(event, events.NoMatchingRequest):
+            elif isinstance(event, events.NoMatchingRequest) and self.pilot.output.digital:
                 self.pilot.command(RetryDigital(), now)
             elif isinstance(event, events.LinkLost) or (isinstance(event, events.MatchingFailed) and self._joining):
                 self._joining = False

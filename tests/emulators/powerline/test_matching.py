@@ -29,6 +29,7 @@ from protocols.slac.events import (
     ValidationEnded,
 )
 from protocols.slac.settings import EvseState, EvState, EvValidation, Validation
+from tests.docs.pages import all_blocks
 from tests.emulators.powerline.plugs import evse_mac, matched, site
 
 ERROR = PilotOutput(OutputKind.F)
@@ -117,9 +118,15 @@ def test_the_whole_life_of_a_plug() -> None:
 def test_no_vehicle_that_speaks_slac_is_retried_and_left_at_x1() -> None:
     line, (cable,) = site(silent={1})
     cable.plug_in()
-    line.run(line.now + 200.0)
+    line.run(line.now + 600.0)
     assert len(cable.evse_station.reported(NoMatchingRequest)) >= 3
-    assert cable.evse_station.reported(RetriesExhausted)
+    assert len(cable.evse_station.reported(RetriesExhausted)) == 1
+    assert cable.evse.output.kind is OutputKind.X1
+
+
+def test_the_example_of_the_documentation() -> None:
+    (block,) = [one for one in all_blocks("python") if one.page.name == "slac.md"]
+    exec(compile(block.code, str(block), "exec"), {})
 
 
 def test_a_vehicle_without_slac_charges_by_the_duty_cycle() -> None:
