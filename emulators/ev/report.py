@@ -85,15 +85,23 @@ def _differ(values: tuple[float, float], others: tuple[float, float], part: floa
 
 
 class Reporter:
-    """Prints events to `out` as JSON lines, or as text by the table `lines`, which omits other events."""
+    """Prints events to `out` as JSON lines, or as text by the table `lines`, which omits other events.
 
-    def __init__(self, out: TextIO, as_json: bool, lines: Lines) -> None:
+    `observe` gets each event, too.
+    """
+
+    def __init__(
+        self, out: TextIO, as_json: bool, lines: Lines, observe: Callable[[object], None] | None = None
+    ) -> None:
+        self._observe = observe
         self._out = out
         self._json = as_json
         self._lines = lines
         self._began = time.monotonic()
 
     def __call__(self, event: Any) -> None:
+        if self._observe is not None:
+            self._observe(event)
         if self._json:
             self.write_record(type(event).__name__, plain(event))
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,8 +78,8 @@ class EvOptions:
     json: bool = False
 
 
-async def run(options: EvOptions, out: TextIO | None = None) -> int:
-    """Run one vehicle; return the exit status."""
+async def run(options: EvOptions, out: TextIO | None = None, observe: Callable[[object], None] | None = None) -> int:
+    """Run one vehicle; return the exit status. `observe` gets each event."""
     try:
         car = Car(_spec(options.profile, options.service, options.evccid), soc_pct=options.soc_pct)
         settings = _settings(car, options)
@@ -91,7 +92,7 @@ async def run(options: EvOptions, out: TextIO | None = None) -> int:
     except (ValueError, profiles.ProfileError, LocalProtocolError) as error:
         print_error("v2x ev", f"{error}")
         return 2
-    reporter = Reporter(out or sys.stdout, options.json, _lines(car))
+    reporter = Reporter(out or sys.stdout, options.json, _lines(car), observe)
     if "iso20" in protocols:
         prepare_car(settings.services, settings.controls)
     if OLDER & set(protocols):

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from emulators.powerline.modem import MODEM_PROFILES
 from emulators.powerline.on_line import ETHERTYPES, EvPilotEnd, EvsePilotEnd, OnLine, PilotEnd
 from emulators.powerline.program import emulated_modem
-from protocols.iec61851 import EvseOrder, PlugIn, Unplug, VehicleOrder
+from protocols.iec61851 import EvseOrder, PlugIn, ReleaseEnergy, Unplug, VehicleOrder
 from protocols.ports import Clock
 from protocols.slac import io
 from protocols.slac.behaviour import EV_PROFILES, EvBehaviour
@@ -46,7 +46,7 @@ class _CableEnd(Generic[PlugT]):
     def _make(self, host: bytes, now: float) -> tuple[PlugT, PilotEnd]:
         raise NotImplementedError
 
-    async def __aenter__(self) -> _CableEnd[PlugT]:
+    async def __aenter__(self) -> Self:
         self._port = io.PacketSocket(self._interface, ETHERTYPES)
         self.plug, pilot = self._make(self._port.mac, self._clock.now())
         end = OnLine(self.plug, emulated_modem(self._port.mac, self._modem), CABLE_DB, pilot)
@@ -102,7 +102,10 @@ class EvCable(_CableEnd[EvPlug]):
         await self._clock.sleep(self._behaviour.discovery_after)
 
     async def unplug(self) -> None:
-        """Remove the plug."""
+        """End the request for energy, then remove the plug; without further reports."""
+        self._report = lambda _: None
+        self.order(ReleaseEnergy())
+        await self._clock.sleep(LEAVE_AFTER)
         self.order(Unplug())
         await self._clock.sleep(LEAVE_AFTER)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.cli.execution import check_choices, end, run_emulator
+from gateway.cli.execution import check_choices, end, fail, run_emulator
 from gateway.cli.options import Json, examples
 
 app = typer.Typer()
 
 Pki = Annotated[Path | None, typer.Option("--pki", help="Folder of certificates, as `v2x pki create` makes.")]
 Interface = Annotated[str | None, typer.Option(help="Network interface for SDP discovery.")]
+Slac = Annotated[bool, typer.Option("--slac", help="First control pilot and SLAC on --interface (emulated modem).")]
 Trace = Annotated[bool, typer.Option("--trace", help="Print every message, whole.")]
 
 
@@ -110,11 +112,13 @@ def charger(
         "v2x secc --listen [::1]:15118 --power-w=-5000",
         "v2x secc --interface eth1 --tls 1.3 --pki pki",
         "v2x secc --listen [::1]:15118 --protocols iso2,din --services dc,ac",
+        "v2x secc --interface veth0 --slac --sessions 1",
     )
 )
 def secc(
     listen: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address for EVs.")] = None,
     interface: Interface = None,
+    slac: Slac = False,
     tls_version: TlsOption = SessionTls.NONE,
     tls_profile: ProfileOption = TlsProfile.INTEROP,
     pki_directory: Pki = None,
@@ -137,11 +141,17 @@ def secc(
     It prints the requests of each EV and the power; with --trace every message.
     """
     options = locals()
+    del options["slac"]
     from emulators.charger.secc.run import RunOptions, run
 
     check_choices("secc", "--protocols", protocols, PROTOCOLS)
     _openssl(tls_version, tls_profile)
-    end(run_emulator(run(RunOptions(**options))))
+    work = partial(run, RunOptions(**options))
+    if slac:
+        from emulators.charger.secc.slac import run_on_cable
+
+        end(run_emulator(run_on_cable(_cable("secc", interface), json, work)))
+    end(run_emulator(work()))
 
 
 @app.command(
@@ -149,11 +159,13 @@ def secc(
         "v2x ev --connect [::1]:15118 --service dc_bpt --soc 80",
         "v2x ev --interface eth1 --tls 1.3 --pki pki --loops 100",
         "v2x ev --connect [::1]:15118 --protocols iso2,din --service dc",
+        "v2x ev --interface veth1 --slac --loops 10",
     )
 )
 def ev(
     connect: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address of the SECC.")] = None,
     interface: Interface = None,
+    slac: Slac = False,
     tls_version: TlsOption = SessionTls.NONE,
     tls_profile: ProfileOption = TlsProfile.INTEROP,
     pki_directory: Pki = None,
@@ -173,12 +185,23 @@ def ev(
     It prints its power and state of charge; with --trace every message. Exit status 0: the session ended well.
     """
     options = locals()
+    del options["slac"]
     from emulators.ev.run import EvOptions, run
 
     check_choices("ev", "--protocols", protocols, PROTOCOLS)
     check_choices("ev", "--auth", options.pop("auth"), ("eim",))
     _openssl(tls_version, tls_profile)
-    end(run_emulator(run(EvOptions(**options))))
+    work = partial(run, EvOptions(**options), None)
+    if slac:
+        from emulators.ev.slac import run_plugged_in
+
+        end(run_emulator(run_plugged_in(_cable("ev", interface), json, work)))
+    end(run_emulator(work()))
+
+
+def _cable(command: str, interface: str | None) -> str:
+    """Return the interface of a cable, or end the command without one."""
+    return interface if interface is not None else fail(command, "--slac needs --interface")
 
 
 def _openssl(version: SessionTls, profile: TlsProfile) -> None:

@@ -1,0 +1,43 @@
+"""`v2x ev --slac`: plug in, match with the charger at the other end of the cable, run the session, unplug.
+
+The control pilot follows the session: state C (or B) as ISO 15118 requires for DC and AC.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TextIO
+
+from emulators.ev.report import Reporter, print_error
+from emulators.powerline.cable import EvCable
+from emulators.powerline.texts import EVENTS, text_of
+from emulators.runtime.clock import RealClock
+from protocols.iec61851 import ReleaseEnergy, RequestEnergy
+from protocols.iso15118.iso20 import events
+
+Observer = Callable[[object], None]
+Session = Callable[[Observer], Coroutine[object, None, int]]
+
+
+async def run_plugged_in(interface: str, json: bool, session: Session, out: TextIO | None = None) -> int:
+    """Run a session on a cable; return its exit status, or 1 without a match."""
+    reporter = Reporter(out or sys.stdout, json, dict.fromkeys(EVENTS, text_of))
+    try:
+        async with EvCable(interface, RealClock(), reporter) as cable:
+
+            def follow(event: object) -> None:
+                if isinstance(event, events.SchedulesReceived | events.PowerStarted):
+                    cable.order(RequestEnergy())
+                elif isinstance(event, events.PowerStopped | events.SessionEnded):
+                    cable.order(ReleaseEnergy())
+
+            await cable.plug_in()
+            try:
+                return await session(follow)
+            finally:
+                await cable.unplug()
+    except OSError as error:
+        print_error("v2x ev", f"{error.strerror or error}")
+        reporter.write_record("Summary", {"ok": False, "reason": error.strerror or str(error), "loops": 0})
+        return 1

@@ -1,0 +1,58 @@
+"""`v2x secc --slac` and `v2x ev --slac` on a veth pair: control pilot, SLAC, SDP, session."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.main import app
+from tests.interop.veth_link import EV, SE, Running, veth_link
+
+V2X = (sys.executable, "-m", "gateway.cli")
+
+
+def events(running: Running) -> list[dict[str, object]]:
+    return [json.loads(line) for line in running.text().splitlines() if line.startswith("{")]
+
+
+@pytest.mark.timeout(120)
+def test_from_the_plug_to_the_session(tmp_path: Path) -> None:
+    with veth_link() as link:
+        secc = link.start(
+            *V2X, "secc", "--slac", "--interface", SE, "--power-w=-3000", "--json", log=tmp_path / "secc.log"
+        )
+        ev = link.start(*V2X, "ev", "--slac", "--interface", EV, "--loops", "4", "--json", log=tmp_path / "ev.log")
+        try:
+            assert ev.wait(90) == 0, ev.text() + secc.text()
+        finally:
+            for running in (ev, secc):
+                running.stop()
+    car, charger = events(ev), events(secc)
+    names = [one["event"] for one in car]
+    order = ["MatchingStarted", "EvseChosen", "Matched", "Searching", "SessionOpened", "PowerStarted", "Summary"]
+    assert [one for one in names if one in order] == order
+    assert names[-1] == "Summary"
+    states = [(one["state"], one["before"]) for one in charger if one["event"] == "StateChanged"]
+    assert states == [("B", "A"), ("C", "B"), ("B", "C"), ("A", "B")]
+    outputs = [one["output"] for one in charger if one["event"] == "OutputChanged"]
+    assert outputs == [{"kind": "pwm", "duty_pct": 5.0}, {"kind": "x1", "duty_pct": 0.0}]
+    at = {str(one["event"]): index for index, one in enumerate(charger)}
+    assert at["Matched"] < at["VehicleIdentified"] < at["ChargingStarted"] < at["NetworkLeft"]
+
+
+@pytest.mark.parametrize("command", ["ev", "secc"])
+def test_slac_needs_an_interface(command: str) -> None:
+    address = "--connect" if command == "ev" else "--listen"
+    result = CliRunner().invoke(app, [command, "--slac", address, "[::1]:15118"])
+    assert (result.exit_code, "--slac needs --interface" in result.output) == (2, True), result.output
+
+
+def test_without_a_charger_there_is_a_reason(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["ev", "--slac", "--interface", "v2xnone", "--json"])
+    assert result.exit_code == 1
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert (last["event"], last["ok"]) == ("Summary", False)
