@@ -1,0 +1,1 @@
+"""Cars and chargers without OCPP: EVSEs that the gateway controls itself."""
