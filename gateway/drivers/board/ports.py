@@ -6,8 +6,8 @@ isolation_monitor, powermeter, connector_lock); faults have its names, see `faul
 
 Commands are requests: they return at once, never block and never raise because of the hardware. A driver stores the
 last one, sends it within `COMMAND_WITHIN_S`, sends it again after the hardware was silent or restarted, and reports
-what happened as an event. Properties return the last known value, with the time at which it was measured; None means that
-none is known. Commands before `Board.run` and after its end have no effect on the hardware.
+what happened as an event. Properties return the last known value, with the time at which it was measured; None means
+that none is known. Commands before `Board.run` and after its end have no effect on the hardware.
 
 The gateway calls a board only through its `supervisor`, which holds these rules whatever a driver or engine does:
 
@@ -31,6 +31,7 @@ from protocols.frozen import frozen
 
 COMMAND_WITHIN_S = 0.1  # from a command to its transmission
 REAPPLY_S = 5.0  # longest time between two transmissions of an unchanged set-point; EVerest's interval
+HOLD_S = 2.0  # a set-point that the supervisor does not repeat within it ends: the driver transmits OFF
 OBSERVE_WITHIN_S = 0.25  # period of measurements of the power stage; 1 s is the longest that is accepted
 
 
@@ -140,6 +141,7 @@ class Capability:
     discharge: Range | None = None
     forming: bool = False
     tolerance_a: float = 1.0  # of the regulation
+    settle_s: float = 1.0  # within which 95 % of the largest change of a set-point is reached
     efficiency: float = 0.95  # one way, for estimates
 
 
@@ -172,11 +174,12 @@ class Output:
 class PowerStage(Protocol):
     """DC converter of one EVSE; a driver presents modules in parallel as one stage.
 
-    `set(OFF)` brings the current to 0 before the output switches off; 95 % of the change of a set-point is reached
-    within 1 s. `silence_s`: time without a command after which the hardware switches its output off by itself; None if
-    it has no such time-out. The driver sets it where the hardware lets it, transmits the set-point at least every
-    half of it (and every `REAPPLY_S`), but only while the supervisor repeats `set`: `set` is also the sign of life of
-    the process, and a driver stops transmitting `HOLD_S` after the last one.
+    `set(OFF)` brings the current to 0 before the output switches off.
+
+    `silence_s`: time without a command after which the hardware switches its output off by itself; None if that is not
+    known. The driver sets it where the hardware allows it, and transmits the set-point at least every half of it and
+    every `REAPPLY_S`, but only while the supervisor repeats `set`: that is the sign of life of the process, and
+    `HOLD_S` after the last one a driver transmits OFF.
     Never: output without a set-point of this run of the driver; a current of the opposite sign; more than the
     set-point by more than the tolerance.
     """
@@ -196,8 +199,6 @@ class PowerStage(Protocol):
     def reset(self) -> None:
         """Clear latched faults of the hardware, where it has a command for it. The output is off before."""
 
-
-HOLD_S = 2.0  # the supervisor repeats `set` at least this often; a driver without it lets the hardware time out
 
 # Isolation -----------------------------------------------------------------------------------------------------------
 
