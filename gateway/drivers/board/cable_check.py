@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 from gateway.drivers.board.faults import FaultName, Part
-from gateway.drivers.board.ports import OFF, Setpoint, StageMode
+from gateway.drivers.board.ports import OFF, Capability, Setpoint, StageMode
 
 TEST_CURRENT_A = 1.0  # limit of the output during the test; the load is the capacitance of the cable
 VOLTAGE_TOLERANCE_PCT = 5.0
@@ -36,6 +37,11 @@ TIME_OUT_FAULT = {
     Step.TEST: (Part.ISOLATION, FaultName.COMMUNICATION),
     Step.MEASURE: (Part.ISOLATION, FaultName.COMMUNICATION),
 }
+
+
+def required_ohm(capability: Capability | None) -> float:
+    """Return the lowest isolation resistance of an output; without a capability none is high enough."""
+    return inf if capability is None else MIN_OHM_PER_V * capability.charge.max_voltage_v
 
 
 @dataclass(slots=True)

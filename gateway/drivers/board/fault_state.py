@@ -36,6 +36,7 @@ class FaultState:
 
     def end(self, part: Part, name: FaultName, now: float) -> list[FaultCleared]:
         """Remove a fault; return its event, or nothing if it is not active."""
+        self.own.discard((part, name))
         if self.active.pop((part, name), None) is None:
             return []
         return [FaultCleared(part, name, now)]
@@ -49,7 +50,6 @@ class FaultState:
     def end_own(self, part: Part, name: FaultName, now: float) -> None:
         """End a fault that the supervisor detected."""
         if (part, name) in self.own:
-            self.own.discard((part, name))
             self._events += self.end(part, name, now)
 
     def detected(self) -> list[FaultRaised | FaultCleared]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.drivers.board.faults import FaultName
-from gateway.drivers.board.ports import OFF, Capability, MeterReading, Output, Setpoint, StageMode
+from gateway.drivers.board.ports import HOLD_S, OFF, Capability, MeterReading, Output, PowerStage, Setpoint, StageMode
 
 STAGE_SILENT_S = 2.0  # without a measurement of the power stage
 METER_RECENT_S = 3.0  # age of a reading that proves an absent current
@@ -14,6 +14,8 @@ DEVIATION_S = 0.5  # of a current outside of the set-point, after the time to se
 OPEN_BELOW_A = 1.0  # largest current at which contactors open
 OPEN_BELOW_W = 200.0  # the same at an AC meter: the standby power of a converter is no load
 DEFAULT_SETTLE_S = 1.0
+SILENCE_MARGIN_S = 1.0  # beyond the stage's own silence time-out, until a silent stage counts as off
+BLIND_S = 15.0  # the same for a stage without a known time-out; the longest known one is 10 s
 
 
 def stage_silent(output: Output | None, since: float, now: float) -> bool:
@@ -43,6 +45,12 @@ def meter_load(reading: MeterReading) -> bool:
     if reading.current_a is not None:
         return abs(reading.current_a) >= OPEN_BELOW_A
     return abs(reading.power_w) >= OPEN_BELOW_W
+
+
+def blind_s(stage: PowerStage | None) -> float:
+    """Return the time after a stop at which a stage without measurements is off by its own silence time-out."""
+    silence = None if stage is None else stage.silence_s
+    return HOLD_S + SILENCE_MARGIN_S + (BLIND_S if silence is None else silence)
 
 
 @dataclass(slots=True)

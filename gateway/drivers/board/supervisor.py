@@ -7,10 +7,8 @@ hardware.
 
 from __future__ import annotations
 
-from math import inf
-
 from gateway.drivers.board import orders, phases
-from gateway.drivers.board.cable_check import MIN_OHM_PER_V, CableCheck, Inputs, Step
+from gateway.drivers.board.cable_check import CableCheck, Inputs, Step, required_ohm
 from gateway.drivers.board.fault_state import FaultState, PilotWatch
 from gateway.drivers.board.faults import FaultName, Part, Reaction
 from gateway.drivers.board.orders import Deliver, Event, Order, OrderRefused, Precharge
@@ -38,6 +36,7 @@ from gateway.drivers.board.setpoint_limits import required, within
 from gateway.drivers.board.supervision import (
     DEFAULT_SETTLE_S,
     OutputWatch,
+    blind_s,
     load_of,
     meter_silent,
     stage_silent,
@@ -48,8 +47,6 @@ POLL_S = 0.25  # period of the supervision while the output is in use
 IDLE_POLL_S = 1.0
 ZERO_WITHIN_S = 1.0  # besides the time to settle: until the current is 0 A after a stop; then the pilot goes to F
 CONTACTORS_WITHIN_S = 2.0  # from the command to the confirmed position
-SILENCE_MARGIN_S = 1.0  # beyond the stage's own silence time-out, until a silent stage counts as off
-BLIND_S = 15.0  # the same for a stage without a known time-out; the longest known one is 10 s
 PILOT_SETTLE_S = 1.0  # from a new signal to the state that it causes
 
 
@@ -182,11 +179,7 @@ class Supervisor:
         self._pilot = state
         if self._pilot_watch.changed(now):
             self.faults.detect(Part.PILOT, FaultName.PILOT, "the pilot bounces", now)
-        if state not in PLUGGED:
-            self.isolation_passed = False
-        if self.phase in ENERGISED and state not in PLUGGED:
-            self._stop(f"pilot state {state}", now)
-        if self.phase is Phase.DELIVERY and state not in CHARGING:
+        if state not in (CHARGING if self.phase is Phase.DELIVERY else PLUGGED):
             self._stop(f"pilot state {state}", now)
 
     def _lock_changed(self, locked: bool, now: float) -> None:
@@ -266,6 +259,7 @@ class Supervisor:
     def _stop(self, reason: str, now: float) -> None:
         self._order = self._check = None
         self._delivering = False
+        self.isolation_passed = False
         if self.phase in ENERGISED:
             self.phase, self._stopped_at, self._stop_reason = Phase.STOPPING, now, reason
             if self._board.isolation is not None:
@@ -327,7 +321,8 @@ class Supervisor:
             stage = self._board.power
             output = None if stage is None else stage.output
             load = load_of(output, self._board.meter.reading, self._stopped_at, now)
-            if load is False or (load is None and now >= self._blind_at):
+            blind = load is None and now >= self._stopped_at + blind_s(stage)
+            if load is False or blind or self._board.contactors.closed is False:
                 self._overdue = False
                 self._open(now)
             elif now - self._stopped_at > ZERO_WITHIN_S + self._settle_s:
@@ -358,17 +353,7 @@ class Supervisor:
 
     @property
     def _required_ohm(self) -> float:
-        """Lowest isolation resistance; without a capability none is high enough."""
-        if self._min_ohm is not None:
-            return self._min_ohm
-        return inf if self._capability is None else MIN_OHM_PER_V * self._capability.charge.max_voltage_v
-
-    @property
-    def _blind_at(self) -> float:
-        """Time at which a stage without measurements counts as off: its own silence time-out has passed."""
-        stage = self._board.power
-        silence = None if stage is None else stage.silence_s
-        return self._stopped_at + HOLD_S + SILENCE_MARGIN_S + (BLIND_S if silence is None else silence)
+        return self._min_ohm if self._min_ohm is not None else required_ohm(self._capability)
 
     def _required(self) -> Setpoint:
         """Return the set-point of this phase, before the limits of the stage."""
