@@ -175,6 +175,11 @@ class PowerStage:
             if begins:
                 self._step(0.0)  # a grid-forming source supplies at once, not with the next step
 
+    def interrupt(self, now: float) -> None:
+        """Stop the power at once, without the ramp: a restart, or contactors that the vehicle opens under load."""
+        self._settle(now)
+        self._stop()
+
     def trip(self, fault: Fault, now: float) -> None:
         """Trip a protection: no power until `reset`."""
         self._settle(now)

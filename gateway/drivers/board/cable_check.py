@@ -15,6 +15,7 @@ from gateway.drivers.board.ports import OFF, Capability, Setpoint, StageMode
 
 TEST_CURRENT_A = 1.0  # limit of the output during the test; the load is the capacitance of the cable
 VOLTAGE_TOLERANCE_PCT = 5.0
+SAFE_V = 60.0  # limit of touchable voltages
 MIN_OHM_PER_V = 100.0  # of the largest output voltage, IEC 61851-23
 
 
@@ -23,16 +24,18 @@ class Step(StrEnum):
 
     LOCK = "lock"
     CLOSE = "close"
+    DEAD = "no voltage"  # a vehicle whose contactors are closed would be charged by the test voltage
     RAISE = "raise the voltage"
     TEST = "self-test"
     MEASURE = "measure"
 
 
-WITHIN_S = {Step.LOCK: 3.0, Step.CLOSE: 2.0, Step.RAISE: 10.0, Step.TEST: 10.0, Step.MEASURE: 3.0}
-FOLLOWING = {Step.LOCK: Step.CLOSE, Step.CLOSE: Step.RAISE, Step.RAISE: Step.TEST, Step.TEST: Step.MEASURE}
+WITHIN_S = {Step.LOCK: 3.0, Step.CLOSE: 2.0, Step.DEAD: 3.0, Step.RAISE: 10.0, Step.TEST: 10.0, Step.MEASURE: 3.0}
+ORDER = tuple(Step)
 TIME_OUT_FAULT = {
     Step.LOCK: (Part.LOCK, FaultName.LOCK_FAILED_LOCK),
     Step.CLOSE: (Part.CONTACTORS, FaultName.CONTACTOR),
+    Step.DEAD: (Part.CONTACTORS, FaultName.CONNECTOR_VOLTAGE),
     Step.RAISE: (Part.POWER, FaultName.UNDER_VOLTAGE_DC),
     Step.TEST: (Part.ISOLATION, FaultName.COMMUNICATION),
     Step.MEASURE: (Part.ISOLATION, FaultName.COMMUNICATION),
@@ -50,7 +53,7 @@ class Inputs:
 
     locked: bool
     closed: bool
-    voltage_v: float
+    voltage_v: float | None  # measured in this step
 
 
 @dataclass(slots=True)
@@ -75,7 +78,7 @@ class CableCheck:
     @property
     def setpoint(self) -> Setpoint:
         """Set-point of the stage in this step."""
-        if self.step in (Step.LOCK, Step.CLOSE):
+        if self.step in (Step.LOCK, Step.CLOSE, Step.DEAD):
             return OFF
         return Setpoint(StageMode.CHARGE, self.voltage_v, TEST_CURRENT_A)
 
@@ -90,7 +93,7 @@ class CableCheck:
             if self.step is Step.MEASURE:
                 self._judge()
                 return
-            self.step, self.since = FOLLOWING[self.step], now
+            self.step, self.since = ORDER[ORDER.index(self.step) + 1], now
         if not self.passed and self.failed is None and now >= self.deadline:
             self.failed = (*TIME_OUT_FAULT[self.step], f"cable check: no success of '{self.step}' in time")
 
@@ -101,7 +104,8 @@ class CableCheck:
         return {
             Step.LOCK: inputs.locked,
             Step.CLOSE: inputs.closed,
-            Step.RAISE: abs(inputs.voltage_v - self.voltage_v) <= self.voltage_v * VOLTAGE_TOLERANCE_PCT / 100,
+            Step.DEAD: inputs.voltage_v is not None and inputs.voltage_v < SAFE_V,
+            Step.RAISE: abs((inputs.voltage_v or 0.0) - self.voltage_v) <= self.voltage_v * VOLTAGE_TOLERANCE_PCT / 100,
             Step.TEST: self.tested is True,
             Step.MEASURE: self.resistance_ohm is not None,
         }[self.step]

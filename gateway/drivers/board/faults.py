@@ -154,7 +154,7 @@ RULES: tuple[FaultRule, ...] = (
     FaultRule(_N.CABLE_TEMPERATURE_STOP, _R.OPEN, ocpp16_error="HighTemperature", meaning="cable or plug too hot"),
     FaultRule(_N.PARTIAL_INSERTION, _R.OPEN, _UNCHANGED, "NoError", meaning="the plug is not fully inserted"),
     FaultRule(_N.PROXIMITY, _R.OPEN, ocpp16_error="EVCommunicationError", meaning="proximity circuit out of range"),
-    FaultRule(_N.CONNECTOR_VOLTAGE, _R.LATCH, ocpp16_error="OverVoltage", meaning="voltage at an idle connector"),
+    FaultRule(_N.CONNECTOR_VOLTAGE, _R.OPEN, ocpp16_error="OverVoltage", meaning="voltage at an idle connector"),
     FaultRule(_N.BROKEN_LATCH, _R.OPEN, ocpp16_error="ConnectorLockFailure", meaning="the latch of the plug is broken"),
     FaultRule(_N.CUT_CABLE, _R.LATCH, meaning="the cable is cut"),
     FaultRule(

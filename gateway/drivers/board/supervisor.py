@@ -285,7 +285,7 @@ class Supervisor:
         assert board.isolation is not None
         step = check.step
         output = board.power.output
-        voltage = output.voltage_v if output is not None and output.at > check.since else 0.0
+        voltage = output.voltage_v if output is not None and output.at > check.since else None
         locked = board.lock is None or board.lock.locked is True
         check.advance(Inputs(locked, self._allowed and board.contactors.closed is True, voltage), now)
         if check.close_required:
