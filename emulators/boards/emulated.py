@@ -32,6 +32,7 @@ from gateway.drivers.board.ports import (
     Output,
     PartRestarted,
     PilotChanged,
+    PilotLevel,
     PilotSignal,
     PilotState,
     PowerReason,
@@ -108,7 +109,7 @@ class EmulatedBoard:
         """Simulate up to now, transmit what is due, return what happened."""
         hardware = self.hardware
         hardware.advance(now)
-        self.power.transmit(now)
+        self._transmit(now)
         self._report_change("pilot", hardware.pilot_state, PilotChanged(PilotState(hardware.pilot_state), now))
         if Part.CONTACTORS not in self.silent:
             self._report_change("contactors", hardware.closed, ContactorsChanged(hardware.closed, now))
@@ -142,7 +143,6 @@ class EmulatedBoard:
     def start(self) -> None:
         """Begin to operate: commands take effect."""
         self.running = True
-        self.pilot.set(self.pilot.signal)
 
     async def _shut_down(self) -> None:
         """Output off, 0 A, contactors open, pilot F."""
@@ -156,6 +156,15 @@ class EmulatedBoard:
         self.hardware.advance(self.clock.now())
         self.hardware.pilot_signal = "F"
         self.running = False
+
+    def _transmit(self, now: float) -> None:
+        """Send the last commands: those that a silent part missed take effect when it answers again."""
+        self.power.transmit(now)
+        self.pilot.transmit()
+        self.contactors.transmit(now)
+        self.isolation.transmit()
+        if self.lock is not None:
+            self.lock.transmit(now)
 
     def _report_change(self, name: str, value: object, event: BoardEvent) -> None:
         if self._shown.get(name) != value:
@@ -215,20 +224,24 @@ class EmulatedPilot:
 
     def __init__(self, board: EmulatedBoard) -> None:
         self._board = board
-        self.signal: PilotSignal | None = None
+        self.signal: PilotSignal = PilotLevel.F
 
     @property
     def state(self) -> PilotState | None:
         return PilotState(self._board.hardware.pilot_state)
 
-    def set(self, signal: PilotSignal | None) -> None:
+    def set(self, signal: PilotSignal) -> None:
         """Output a signal."""
-        self.signal = signal
-        if signal is not None and self._board.connected(Part.PILOT):
-            shown = signal.percent if isinstance(signal, DutyCycle) else str(signal)
-            if shown != self._board.hardware.pilot_signal:
-                self._board.hardware.pilot_signal = shown
-                self._board.wake()
+        if signal != self.signal:
+            self.signal = signal
+            self.transmit()
+            self._board.wake()
+
+    def transmit(self) -> None:
+        """Send the signal."""
+        if self._board.connected(Part.PILOT):
+            signal = self.signal
+            self._board.hardware.pilot_signal = signal.percent if isinstance(signal, DutyCycle) else str(signal)
 
 
 class EmulatedContactors:
@@ -236,6 +249,7 @@ class EmulatedContactors:
 
     def __init__(self, board: EmulatedBoard) -> None:
         self._board = board
+        self._closed = False
 
     @property
     def closed(self) -> bool | None:
@@ -243,9 +257,14 @@ class EmulatedContactors:
 
     def allow(self, closed: bool, reason: PowerReason) -> None:
         """Command the contactors."""
+        self._closed = closed
+        self.transmit(self._board.clock.now())
+        self._board.wake()
+
+    def transmit(self, now: float) -> None:
+        """Send the command."""
         if self._board.connected(Part.CONTACTORS):
-            self._board.hardware.order_contactors(closed, self._board.clock.now())
-            self._board.wake()
+            self._board.hardware.order_contactors(self._closed, now)
 
 
 class EmulatedStage:
@@ -310,6 +329,7 @@ class EmulatedIsolation:
 
     def __init__(self, board: EmulatedBoard) -> None:
         self._board = board
+        self._measuring = False
 
     @property
     def resistance_ohm(self) -> float | None:
@@ -324,14 +344,17 @@ class EmulatedIsolation:
 
     def start(self) -> None:
         """Start measuring."""
-        if self._board.connected(Part.ISOLATION):
-            self._board.hardware.measuring = True
-            self._board.wake()
+        self._measuring = True
+        self._board.wake()
 
     def stop(self) -> None:
         """Stop measuring."""
+        self._measuring = False
+
+    def transmit(self) -> None:
+        """Send the command."""
         if self._board.connected(Part.ISOLATION):
-            self._board.hardware.measuring = False
+            self._board.hardware.measuring = self._measuring
 
 
 class EmulatedMeter:
@@ -356,6 +379,7 @@ class EmulatedLock:
 
     def __init__(self, board: EmulatedBoard) -> None:
         self._board = board
+        self._locked = False
 
     @property
     def locked(self) -> bool | None:
@@ -363,9 +387,13 @@ class EmulatedLock:
 
     def set(self, locked: bool) -> None:
         """Lock or unlock."""
+        self._locked = locked
+        self._board.wake()
+
+    def transmit(self, now: float) -> None:
+        """Send the command."""
         if self._board.connected(Part.LOCK):
-            self._board.hardware.order_lock(locked, self._board.clock.now())
-            self._board.wake()
+            self._board.hardware.order_lock(self._locked, now)
 
 
 class EmulatedBench:

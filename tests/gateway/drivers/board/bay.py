@@ -17,7 +17,7 @@ from gateway.drivers.board.orders import (
     Precharge,
     SetPilot,
 )
-from gateway.drivers.board.ports import DutyCycle
+from gateway.drivers.board.ports import BoardEvent, DutyCycle
 from gateway.drivers.board.supervisor import Supervisor
 from protocols.ports import Scope
 
@@ -57,6 +57,7 @@ class Bay:
         self.events: list[Event] = []
         self.tested = False  # a passed cable check since plug and last output
         self.frozen = False  # the process of the supervisor hangs
+        self._queued: list[BoardEvent] = []
         self.order_again: Order | None = None  # repeated as an engine does
         self.after_step: Callable[[], None] = lambda: None
 
@@ -78,13 +79,14 @@ class Bay:
 
     def _step(self) -> None:
         now, hardware = self.clock.at, self.hardware
-        reported = self.board.advance(now)
+        self._queued += self.board.advance(now)
         if hardware.closed and hardware.pilot_state == "C" and hardware.pilot_signal not in ("E", "F"):
             hardware.close_vehicle(now)
         if not hardware.closed:
             hardware.open_vehicle(now)
         if self.frozen:
             return
+        reported, self._queued = self._queued, []
         for event in reported:
             self._note(self.supervisor.receive(event, now))
         if now >= self.supervisor.deadline():
