@@ -25,6 +25,8 @@ time. A test that waits for something that can no longer happen fails with `Stal
 Tests driven by hypothesis share one loop among their examples: call `emulators.runtime.clock.run_virtual`
 in them instead.
 
+`pytest --v2x-board NAME` runs the conformance kit of hardware drivers (`board_kit.py`, docs/hardware.md).
+
 Modules of the emulators are imported when a fixture or the mark is used.
 """
 
@@ -74,6 +76,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="store transcript, figures and captures of each test in DIR",
     )
+    group.addoption(
+        "--v2x-board",
+        default=None,
+        metavar="NAME",
+        help="run the conformance kit on a board driver (entry point of v2x.board) instead of tests",
+    )
+    group.addoption(
+        "--v2x-board-settings", default=None, metavar="FILE", help="TOML file with the settings of the board"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -81,6 +92,10 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = config.getoption("--v2x-artifacts")
     if folder is not None and getattr(config.option, "xmlpath", "") is None:
         config.option.xmlpath = str(Path(folder) / "junit.xml")  # unless --junitxml is given
+    if config.getoption("--v2x-board") is not None:
+        if config.args_source is pytest.Config.ArgsSource.ARGS:
+            raise pytest.UsageError("--v2x-board runs the conformance kit only; leave out the paths of tests")
+        config.args = [str(Path(__file__).with_name("board_kit.py"))]
     config.addinivalue_line(
         "markers",
         "v2x(scenario=None, seed=None, chargers=1, ocpp='2.1', cars={'ev': 'ccs-63'}, soc_pct=80, site='home', "

@@ -14,6 +14,7 @@ from emulators.charger.hardware.power_stage import Contactors, PowerStage
 
 CONTACTOR_S = 0.05  # moving time of the contactors
 LOCK_S = 0.3
+RETRY_S = 0.5  # of a movement that is blocked
 SELF_TEST_S = 1.0
 VEHICLE_OPENS_WITHIN_S = 0.1  # a vehicle opens its contactors after the pilot goes to E or F
 EQUAL_V = 20.0  # largest difference of voltages at which a vehicle closes its contactors
@@ -117,13 +118,16 @@ class BoardHardware:
             self._move_contactors(moved_at)
         if now >= self._lock_at:
             self._lock_at = inf
-            if not self.lock_stuck:
+            if self.lock_stuck:
+                self._lock_at = now + RETRY_S
+            else:
                 self.locked = self.lock_ordered
         self._vehicle_reacts(now)
         self.output.advance(now)
 
     def _move_contactors(self, at: float) -> None:
         if self.contactors_stuck:
+            self._contactors_at = at + RETRY_S
             return
         if self.contactors_ordered:
             self.stage.close(at)

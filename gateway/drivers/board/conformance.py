@@ -1,0 +1,476 @@
+"""Conformance checks of a board driver: the rules of `ports.py`, one coroutine each.
+
+`pytest --v2x-board NAME` runs them; `run_check` runs one on a clock. A check that needs a part or a bench that is not
+there raises `NotApplicable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from gateway.drivers.board.bench import Bench
+from gateway.drivers.board.faults import FaultName, Part
+from gateway.drivers.board.ports import (
+    HOLD_S,
+    OFF,
+    BoardEvent,
+    Capability,
+    ContactorsChanged,
+    DutyCycle,
+    FaultCleared,
+    FaultRaised,
+    IsolationMeasured,
+    IsolationTested,
+    LockChanged,
+    Output,
+    PartRestarted,
+    PowerReason,
+    PowerStage,
+    Range,
+    Setpoint,
+    StageMode,
+)
+from gateway.drivers.board.registry import BoardDriver, BoardError, PartialBoard
+from gateway.drivers.board.setpoint_limits import largest_current_a
+from gateway.drivers.board.supervision import OPEN_BELOW_A
+from protocols.ports import Clock
+
+STARTED_WITHIN_S = 15.0  # capability and first measurements of a driver
+REPORTED_WITHIN_S = 20.0  # of a fault of the link, and of its end
+UNKNOWN_SILENCE_S = 15.0  # for a stage whose time-out is not known
+STEP_S = 0.1
+
+
+class NotConforming(AssertionError):
+    """The driver breaks a rule."""
+
+
+class NotApplicable(Exception):
+    """The check needs a part, or a bench, that is not there."""
+
+
+@dataclass
+class Lab:
+    """A driver in operation, with its bench if there is one."""
+
+    driver: BoardDriver
+    board: PartialBoard
+    bench: Bench | None
+    clock: Clock
+    voltage_v: float  # of the vehicle
+    events: list[BoardEvent] = field(default_factory=list)
+    setpoint: Setpoint = OFF
+    running: asyncio.Task[None] | None = None
+
+    @property
+    def stage(self) -> PowerStage:
+        """The power stage. Raises `NotApplicable`."""
+        if self.board.power is None:
+            raise NotApplicable("this driver has no power stage")
+        return self.board.power
+
+    @property
+    def capability(self) -> Capability:
+        """The published capability."""
+        capability = self.stage.capability
+        if capability is None:
+            raise NotConforming("no capability is published")
+        return capability
+
+    @property
+    def output(self) -> Output:
+        """The last measurement."""
+        output = self.stage.output
+        if output is None:
+            raise NotConforming("the output is not measured")
+        return output
+
+    @property
+    def current_a(self) -> float:
+        """Current by the bench, otherwise by the driver."""
+        return self.output.current_a if self.bench is None else self.bench.current_a
+
+    def equipped(self) -> Bench:
+        """Return the bench. Raises `NotApplicable`."""
+        if self.bench is None:
+            raise NotApplicable("needs a bench")
+        return self.bench
+
+    async def wait(self, seconds: float) -> None:
+        """Wait, repeating the set-point as the supervisor does."""
+        until = self.clock.now() + seconds
+        while self.clock.now() < until:
+            if self.board.power is not None:
+                self.board.power.set(self.setpoint)
+            await self.clock.sleep(STEP_S)
+
+    async def until(self, condition: Callable[[], bool], within_s: float, what: str) -> None:
+        """Wait for a condition. Raises `NotConforming`."""
+        deadline = self.clock.now() + within_s
+        while not condition():
+            if self.clock.now() >= deadline:
+                raise NotConforming(f"{what}: not within {within_s:g} s")
+            await self.wait(STEP_S)
+
+    async def hold(self, setpoint: Setpoint, seconds: float) -> None:
+        """Set the output and repeat it."""
+        self.setpoint = setpoint
+        await self.wait(seconds)
+
+    def range_of(self, mode: StageMode) -> Range:
+        """Return the range of a direction. Raises `NotApplicable`."""
+        found = self.capability.charge if mode is StageMode.CHARGE else self.capability.discharge
+        if found is None:
+            raise NotApplicable("this stage does not discharge")
+        return found
+
+    def setpoint_of(self, mode: StageMode, fraction: float = 0.3) -> Setpoint:
+        """Return a set-point for the vehicle of the bench, at a fraction of the largest current."""
+        limits = self.range_of(mode)
+        amps = fraction * largest_current_a(limits, self.voltage_v)
+        if mode is StageMode.CHARGE:
+            return Setpoint(mode, min(self.voltage_v * 1.15, limits.max_voltage_v), amps)
+        return Setpoint(mode, max(self.voltage_v * 0.85, limits.min_voltage_v), -amps)
+
+    async def energise(self) -> None:
+        """Close the contactors for the vehicle, as after a cable check."""
+        contactors = self.board.contactors
+        if self.board.pilot is not None:
+            self.board.pilot.set(DutyCycle(5.0))
+        if contactors is not None:
+            contactors.allow(True, PowerReason.PRECHARGE)
+            await self.until(lambda: contactors.closed is True, 2.0, "contactors closed")
+        await self.hold(Setpoint(StageMode.CHARGE, self.voltage_v, min(2.0, self.capability.charge.max_current_a)), 2.0)
+        if contactors is not None:
+            contactors.allow(True, PowerReason.FULL_POWER)
+
+    async def flow(self, mode: StageMode, fraction: float = 0.3) -> Setpoint:
+        """Energise and wait for the current of a set-point."""
+        await self.energise()
+        setpoint = self.setpoint_of(mode, fraction)
+        await self.hold(setpoint, self.capability.settle_s + 1.0)
+        near = max(2.0 * self.capability.tolerance_a, 0.1 * abs(setpoint.current_a))
+        if abs(self.current_a - setpoint.current_a) > near:
+            raise NotConforming(f"{self.current_a:.1f} A, set {setpoint.current_a:.1f} A")
+        return setpoint
+
+    def of(self, *kinds: type[BoardEvent]) -> list[BoardEvent]:
+        """Return the events of some kinds."""
+        return [event for event in self.events if isinstance(event, kinds)]
+
+    async def zero(self, within_s: float, what: str) -> None:
+        """Wait for 0 A without repeating the set-point. Raises `NotConforming`."""
+        deadline = self.clock.now() + within_s
+        while abs(self.current_a) >= OPEN_BELOW_A:
+            if self.clock.now() >= deadline:
+                raise NotConforming(f"{what}: {self.current_a:.1f} A after {within_s:g} s")
+            await self.clock.sleep(STEP_S)
+
+    async def stop(self) -> None:
+        """Cancel the driver."""
+        assert self.running is not None
+        self.running.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.running
+
+
+# Checks --------------------------------------------------------------------------------------------------------------
+
+
+async def unknown_settings_are_errors(lab: Lab) -> None:
+    """Unknown settings are refused."""
+    try:
+        lab.driver.build({"no_such_setting_of_any_driver": 1}, lab.clock)
+    except BoardError:
+        return
+    raise NotConforming("an unknown setting is accepted")
+
+
+async def the_capability_is_published(lab: Lab) -> None:
+    """Ranges are plausible and complete before any session."""
+    stage = lab.stage
+    for limits in (lab.capability.charge, lab.capability.discharge):
+        if limits is None:
+            continue
+        ordered = 0 <= limits.min_voltage_v < limits.max_voltage_v and 0 <= limits.min_current_a < limits.max_current_a
+        if not ordered or limits.max_power_w <= 0:
+            raise NotConforming(f"implausible range {limits}")
+    if not 0 < lab.capability.settle_s <= 30 or lab.capability.tolerance_a < 0:
+        raise NotConforming(f"implausible capability {lab.capability}")
+    if stage.silence_s is not None and stage.silence_s <= HOLD_S:
+        raise NotConforming(f"silence time-out {stage.silence_s} s, which is within HOLD_S")
+
+
+async def the_output_is_measured_in_time(lab: Lab) -> None:
+    """Measurements are at most 1 s apart, and not from the future."""
+    last = lab.output.at
+    for _ in range(50):
+        await lab.wait(STEP_S)
+        at, now = lab.output.at, lab.clock.now()
+        if now - at > 1.0 or at < last or at > now + 0.01:
+            raise NotConforming(f"measurement of {at:.2f} s at {now:.2f} s")
+        last = at
+
+
+async def limits_are_honoured(lab: Lab) -> None:
+    """More than the capability is refused or limited."""
+    for mode in (StageMode.CHARGE, StageMode.DISCHARGE):
+        if mode is StageMode.DISCHARGE and lab.capability.discharge is None:
+            continue
+        limits = lab.range_of(mode)
+        sign = 1 if mode is StageMode.CHARGE else -1
+        await lab.energise()
+        with suppress(ValueError):
+            beyond = Setpoint(mode, lab.setpoint_of(mode).voltage_v, sign * 2 * limits.max_current_a)
+            await lab.hold(beyond, lab.capability.settle_s + 1.0)
+        if abs(lab.current_a) > limits.max_current_a + lab.capability.tolerance_a:
+            raise NotConforming(f"{lab.current_a:.1f} A beyond {limits.max_current_a} A")
+        await lab.hold(OFF, lab.capability.settle_s + 1.0)
+
+
+async def signs_are_into_the_vehicle(lab: Lab) -> None:
+    """+ charges and − discharges, for the driver, the bench and the meter; a contradiction raises ValueError."""
+    for mode in (StageMode.CHARGE, StageMode.DISCHARGE):
+        if mode is StageMode.DISCHARGE and lab.capability.discharge is None:
+            continue
+        setpoint = await lab.flow(mode)
+        meter = lab.board.meter
+        if lab.output.current_a * setpoint.current_a <= 0 or lab.output.mode is not mode:
+            raise NotConforming(f"{lab.output} with {setpoint}")
+        if meter is not None:
+            await lab.wait(2.0)
+            if meter.reading is None or meter.reading.power_w * setpoint.current_a <= 0:
+                raise NotConforming(f"{meter.reading} with {setpoint}")
+        await lab.hold(OFF, lab.capability.settle_s + 1.0)
+    for wrong in (Setpoint(StageMode.CHARGE, 400.0, -5.0), Setpoint(StageMode.DISCHARGE, 300.0, 5.0)):
+        try:
+            lab.stage.set(wrong)
+        except ValueError:
+            continue
+        raise NotConforming(f"{wrong} is accepted")
+
+
+async def the_set_point_is_repeated(lab: Lab) -> None:
+    """A set-point that the supervisor repeats is not ended by the silence time-out of the hardware."""
+    setpoint = await lab.flow(StageMode.CHARGE)
+    await lab.hold(setpoint, 1.5 * (lab.stage.silence_s or UNKNOWN_SILENCE_S))
+    if abs(lab.current_a - setpoint.current_a) > max(2.0, 0.1 * abs(setpoint.current_a)):
+        raise NotConforming(f"{lab.current_a:.1f} A, set {setpoint.current_a:.1f} A")
+
+
+async def a_set_point_without_repetition_ends(lab: Lab) -> None:
+    """HOLD_S after the last `set` the driver switches off: the process above it does not live."""
+    await lab.flow(StageMode.CHARGE)
+    await lab.zero(HOLD_S + lab.capability.settle_s + 1.5, "set-point not repeated")
+
+
+async def the_hardware_ends_a_silent_link(lab: Lab) -> None:
+    """Without commands the hardware switches off by itself, in the time that the driver states; then it recovers."""
+    bench = lab.equipped()
+    if Part.POWER not in bench.parts:
+        raise NotApplicable("the bench cannot cut the power stage")
+    setpoint = await lab.flow(StageMode.CHARGE)
+    bench.cut(Part.POWER)
+    cut_at = lab.clock.now()
+    limit = (lab.stage.silence_s or UNKNOWN_SILENCE_S) + lab.capability.settle_s + 1.0
+    await lab.until(lambda: abs(bench.current_a) < OPEN_BELOW_A, limit, "silence time-out of the hardware")
+    left = REPORTED_WITHIN_S - (lab.clock.now() - cut_at)
+    await lab.until(lambda: bool(lab.of(FaultRaised)), left, "fault of a silent power stage")
+    name_it(lab, FaultName.COMMUNICATION)
+    lab.setpoint = OFF
+    bench.restore(Part.POWER)
+    await lab.until(lambda: bool(lab.of(FaultCleared)), REPORTED_WITHIN_S, "end of the fault")
+    await lab.flow(setpoint.mode)
+
+
+async def wrong_answers_are_a_fault(lab: Lab) -> None:
+    """Errors, wrong check sums and incomplete frames are a fault with a standard name, and are recovered from."""
+    bench = lab.equipped()
+    if Part.POWER not in bench.parts:
+        raise NotApplicable("the bench cannot disturb the power stage")
+    await lab.flow(StageMode.CHARGE)
+    bench.corrupt(Part.POWER)
+    await lab.until(lambda: bool(lab.of(FaultRaised)), REPORTED_WITHIN_S, "fault of wrong answers")
+    name_it(lab, FaultName.COMMUNICATION)
+    lab.setpoint = OFF
+    bench.restore(Part.POWER)
+    await lab.until(lambda: bool(lab.of(FaultCleared)), REPORTED_WITHIN_S, "end of the fault")
+    await lab.flow(StageMode.CHARGE)
+
+
+async def a_restart_is_reported(lab: Lab) -> None:
+    """Hardware that restarts is reported, does not continue unasked, and works again after OFF."""
+    bench = lab.equipped()
+    if Part.POWER not in bench.parts:
+        raise NotApplicable("the bench cannot restart the power stage")
+    await lab.flow(StageMode.CHARGE)
+    bench.restart(Part.POWER)
+    await lab.until(lambda: bool(lab.of(FaultRaised, PartRestarted)), REPORTED_WITHIN_S, "report of a restart")
+    await lab.hold(OFF, lab.capability.settle_s + 3.0)
+    if abs(lab.current_a) >= OPEN_BELOW_A:
+        raise NotConforming(f"{lab.current_a:.1f} A after a restart")
+    active = len(lab.of(FaultRaised)) - len(lab.of(FaultCleared))
+    if active:
+        await lab.until(
+            lambda: len(lab.of(FaultRaised)) == len(lab.of(FaultCleared)), REPORTED_WITHIN_S, "end of the fault"
+        )
+    await lab.flow(StageMode.CHARGE)
+
+
+async def the_output_is_off_before_the_contactors_open(lab: Lab) -> None:
+    """OFF brings the current to 0 first; the end of the driver too, then the contactors open."""
+    await lab.flow(StageMode.CHARGE)
+    lab.setpoint = OFF
+    until = lab.clock.now() + lab.capability.settle_s + 3.0
+    while lab.output.mode is not StageMode.OFF:
+        await lab.wait(STEP_S)
+        if lab.clock.now() > until:
+            raise NotConforming("the output does not switch off")
+    if abs(lab.current_a) >= OPEN_BELOW_A:
+        raise NotConforming(f"reported as off with {lab.current_a:.1f} A")
+    await lab.flow(StageMode.CHARGE)
+    await lab.stop()
+    bench = lab.bench
+    if bench is not None:
+        await lab.clock.sleep(0.5)
+        if abs(bench.current_a) >= OPEN_BELOW_A:
+            raise NotConforming(f"{bench.current_a:.1f} A after the end of the driver")
+        if lab.board.contactors is not None and not bench.opened_at_a:
+            raise NotConforming("the contactors are closed after the end of the driver")
+        if any(abs(amps) >= OPEN_BELOW_A for amps in bench.opened_at_a):
+            raise NotConforming(f"contactors opened at {bench.opened_at_a} A")
+
+
+async def contactors_confirm_their_position(lab: Lab) -> None:
+    """The position feedback follows the command within 2 s and is reported."""
+    contactors = lab.board.contactors
+    if contactors is None:
+        raise NotApplicable("this driver has no contactors")
+    for closed, reason in ((True, PowerReason.CABLE_CHECK), (False, PowerReason.POWER_OFF)):
+        contactors.allow(closed, reason)
+        await lab.until(lambda closed=closed: contactors.closed is closed, 2.0, f"contactors {closed}")  # type: ignore[misc]
+        await lab.wait(0.2)
+        changes = [event.closed for event in lab.events if isinstance(event, ContactorsChanged)]
+        if not changes or changes[-1] is not closed:
+            raise NotConforming(f"no event for contactors closed = {closed}")
+
+
+async def the_isolation_monitor_answers(lab: Lab) -> None:
+    """A self-test ends within 10 s; measurements come between start and stop only."""
+    isolation = lab.board.isolation
+    if isolation is None:
+        raise NotApplicable("this driver has no isolation monitor")
+    isolation.start()
+    isolation.self_test(500.0)
+    await lab.until(lambda: bool(lab.of(IsolationTested)), 10.0, "self-test")
+    await lab.until(lambda: bool(lab.of(IsolationMeasured)), 2.0, "measurement")
+    isolation.stop()
+    await lab.wait(1.5)
+    count = len(lab.of(IsolationMeasured))
+    await lab.wait(3.0)
+    if isolation.resistance_ohm is not None or len(lab.of(IsolationMeasured)) != count:
+        raise NotConforming("measurements after the stop")
+
+
+async def meter_registers_only_grow(lab: Lab) -> None:
+    """Readings are at most 2 s old; registers do not decrease in either direction."""
+    meter = lab.board.meter
+    if meter is None:
+        raise NotApplicable("this driver has no meter")
+    await lab.until(lambda: meter.reading is not None, STARTED_WITHIN_S, "reading")
+    last = meter.reading
+    modes = [StageMode.CHARGE, StageMode.DISCHARGE] if lab.board.power is not None else []
+    for mode in modes:
+        if mode is StageMode.DISCHARGE and lab.capability.discharge is None:
+            continue
+        await lab.flow(mode)
+        await lab.wait(5.0)
+        reading = meter.reading
+        assert last is not None
+        assert reading is not None
+        if lab.clock.now() - reading.at > 2.0:
+            raise NotConforming(f"reading of {reading.at:.1f} s at {lab.clock.now():.1f} s")
+        if reading.charged_wh < last.charged_wh or reading.discharged_wh < last.discharged_wh:
+            raise NotConforming(f"{reading} after {last}")
+        last = reading
+
+
+async def the_lock_confirms_its_position(lab: Lab) -> None:
+    """The lock reaches its position within 2 s and reports it."""
+    lock = lab.board.lock
+    if lock is None:
+        raise NotApplicable("this driver has no lock")
+    for locked in (True, False):
+        lock.set(locked)
+        await lab.until(lambda locked=locked: lock.locked is locked, 2.0, f"lock {locked}")  # type: ignore[misc]
+        await lab.wait(0.2)
+        changes = [event.locked for event in lab.events if isinstance(event, LockChanged)]
+        if not changes or changes[-1] is not locked:
+            raise NotConforming(f"no event for locked = {locked}")
+
+
+def name_it(lab: Lab, name: FaultName) -> None:
+    """Require a fault by its name."""
+    names = [event.name for event in lab.events if isinstance(event, FaultRaised)]
+    if name not in names:
+        raise NotConforming(f"faults {', '.join(names)} without {name}")
+
+
+Check = Callable[[Lab], Awaitable[None]]
+CHECKS: Mapping[str, Check] = {
+    check.__name__: check
+    for check in (
+        unknown_settings_are_errors,
+        the_capability_is_published,
+        the_output_is_measured_in_time,
+        limits_are_honoured,
+        signs_are_into_the_vehicle,
+        the_set_point_is_repeated,
+        a_set_point_without_repetition_ends,
+        the_hardware_ends_a_silent_link,
+        wrong_answers_are_a_fault,
+        a_restart_is_reported,
+        the_output_is_off_before_the_contactors_open,
+        contactors_confirm_their_position,
+        the_isolation_monitor_answers,
+        meter_registers_only_grow,
+        the_lock_confirms_its_position,
+    )
+}
+
+
+@asynccontextmanager
+async def lab_of(driver: BoardDriver, settings: Mapping[str, object], clock: Clock) -> AsyncIterator[Lab]:
+    """Operate a driver with its bench, a vehicle connected, until the end of the block."""
+    bench = driver.bench(settings, clock)
+    board = driver.build(settings, clock) if bench is None else bench.board
+    voltage = 400.0 if bench is None else bench.attach()
+    lab = Lab(driver, board, bench, clock, voltage)
+    equipment = None if bench is None else asyncio.create_task(bench.run())
+    lab.running = asyncio.create_task(board.run(lab.events.append))
+    try:
+        stage, meter = board.power, board.meter
+        if stage is not None:
+            await lab.until(
+                lambda: stage.capability is not None and stage.output is not None, STARTED_WITHIN_S, "first measurement"
+            )
+        if meter is not None:
+            await lab.until(lambda: meter.reading is not None, STARTED_WITHIN_S, "first reading")
+        yield lab
+    finally:
+        await lab.stop()
+        if equipment is not None:
+            equipment.cancel()
+            with suppress(asyncio.CancelledError):
+                await equipment
+
+
+async def run_check(
+    check: Check, driver: BoardDriver, clock: Clock, settings: Mapping[str, object] | None = None
+) -> None:
+    """Run one check. Raises `NotConforming` or `NotApplicable`."""
+    async with lab_of(driver, settings or {}, clock) as lab:
+        await check(lab)

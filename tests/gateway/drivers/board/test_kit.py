@@ -1,0 +1,28 @@
+"""`pytest --v2x-board`: the conformance kit as a vendor runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def kit(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "ignore", *options],
+        cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+
+def test_the_kit_runs_in_the_folder_of_a_vendor(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("lock = false\nmax_current_a = 20\n")
+    run = kit(tmp_path, "--v2x-board", "emulated", "--v2x-board-settings", "settings.toml", "-rs", "-v")
+    assert run.returncode == 0, run.stdout
+    assert "14 passed, 1 skipped" in run.stdout
+    assert "this driver has no lock" in run.stdout
+
+
+def test_an_unknown_driver_fails_with_the_installed_ones(tmp_path: Path) -> None:
+    run = kit(tmp_path, "--v2x-board", "no-such", "-x")
+    assert run.returncode == 1
+    assert "unknown board no-such; installed: combined, emulated," in run.stdout
