@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from pydantic import ConfigDict
 
+from emulators.boards import can_benches
 from emulators.boards.emulated import DRIVER, EmulatedBench, EmulatedBoard, EmulatedSettings, EmulatedStage
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.drivers.board import conformance
-from gateway.drivers.board.conformance import CHECKS, NotConforming
+from gateway.drivers.board.conformance import CHECKS, NotApplicable, NotConforming
 from gateway.drivers.board.ports import (
     OFF,
     Capability,
@@ -36,6 +38,13 @@ async def run(check: str, driver: BoardDriver) -> None:
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_emulated_board_conforms(check: str) -> None:
     run_virtual(run(check, DRIVER))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("driver", [can_benches.INFYPOWER_BEG, can_benches.INFYPOWER, can_benches.WINLINE])
+def test_the_drivers_of_dc_modules_conform(check: str, driver: BoardDriver) -> None:
+    with suppress(NotApplicable):
+        run_virtual(run(check, driver))
 
 
 class BrokenStage(EmulatedStage):

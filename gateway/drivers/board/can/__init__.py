@@ -1,0 +1,1 @@
+"""Power stages of DC modules on CAN."""
