@@ -26,6 +26,7 @@ from protocols.ports import Clock
 
 REOPEN_S = 1.0  # between two attempts to open the bus
 ZERO_WITHIN_S = 2.0  # of the current at the end of the driver
+SHORTEST_S = 0.001  # of a wait: a deadline may have passed by a rounding error
 ALARM_FAULTS: dict[Alarm, FaultName] = {
     Alarm.FAULT: FaultName.HARDWARE,
     Alarm.PROTECTION: FaultName.VENDOR_ERROR,
@@ -144,7 +145,7 @@ class CanStage:
             receiving.result()
         self._wake.clear()
         with suppress(TimeoutError):
-            async with self._clock.timeout_at(self._engine.deadline()):
+            async with self._clock.timeout_at(max(self._engine.deadline(), self._clock.now() + SHORTEST_S)):
                 await self._wake.wait()
 
     async def _receive(self, bus: CanBus) -> None:

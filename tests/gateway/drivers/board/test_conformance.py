@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from pydantic import ConfigDict
 
-from emulators.boards import can_benches
+from emulators.boards import can_benches, everest_bench
 from emulators.boards.emulated import DRIVER, EmulatedBench, EmulatedBoard, EmulatedSettings, EmulatedStage
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.drivers.board import conformance
@@ -30,6 +30,8 @@ from gateway.drivers.board.ports import (
 from gateway.drivers.board.registry import BoardDriver, Driver
 from protocols.ports import Clock
 
+DRIVERS = [can_benches.INFYPOWER_BEG, can_benches.INFYPOWER, can_benches.WINLINE, everest_bench.DRIVER]
+
 
 async def run(check: str, driver: BoardDriver) -> None:
     await conformance.run_check(CHECKS[check], driver, VirtualClock())
@@ -41,8 +43,8 @@ def test_the_emulated_board_conforms(check: str) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("driver", [can_benches.INFYPOWER_BEG, can_benches.INFYPOWER, can_benches.WINLINE])
-def test_the_drivers_of_dc_modules_conform(check: str, driver: BoardDriver) -> None:
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_drivers_of_hardware_conform(check: str, driver: BoardDriver) -> None:
     with suppress(NotApplicable):
         run_virtual(run(check, driver))
 

@@ -1,0 +1,1 @@
+"""Board of hardware programs that implement EVerest's MQTT API."""
