@@ -134,6 +134,7 @@ class Module:
     current_a: float | None = None  # magnitude
     measured: bool = False  # the current is new
     off: bool | None = None
+    on_seen: bool = False  # its status has shown that it is switched on
     alarms: frozenset[Alarm] = frozenset()
     rating: Rating | None = None
 
@@ -266,6 +267,8 @@ class Controller:
 
     def _switch(self, mode: Mode, now: float) -> None:
         self._mode, self._switched_at, self._ramping_since = mode, now, None
+        for module in self.modules.values():
+            module.on_seen, module.off = False, None
         if mode is not Mode.OFF:
             self._direction = mode
             self._urgent.extend(self._setpoint(self._voltage_v, self._share(self._order.current_a)))
@@ -276,8 +279,11 @@ class Controller:
         """Return the events of changed values."""
         events: list[Event] = []
         alive = self.alive
-        off = self.modules[address].off
-        if off and self._mode is not Mode.OFF and not self._blocked and now - self._switched_at >= GRACE_S:
+        module = self.modules[address]
+        if self._mode is not Mode.OFF and module.off is False:
+            module.on_seen = True
+        overdue = now - self._switched_at >= GRACE_S
+        if module.off and self._mode is not Mode.OFF and not self._blocked and (module.on_seen or overdue):
             self._blocked = True
             self._switch(Mode.OFF, now)
             self._urgent.extend(self._configuration())
@@ -297,9 +303,9 @@ class Controller:
             if rating != self._rating:
                 self._rating = rating
                 events.append(RatingReported(rating, now))
-        if not self.modules[address].measured:
+        if not module.measured:
             return events
-        self.modules[address].measured = False
+        module.measured = False
         volts = [module.voltage_v for module in alive if module.voltage_v is not None]
         if volts and all(module.current_a is not None for module in alive):
             flows = self._current_a() >= NO_CURRENT_A
@@ -315,12 +321,17 @@ class Controller:
         return current_a / max(1, len(self.alive))
 
     def _round(self) -> list[CanFrame]:
-        """Return the frames of one cycle: what is asked for, then the repetition of what was ordered."""
+        """Return the frames of one cycle: what is asked for, then the repetition of what was ordered.
+
+        "On" is repeated only until the status shows it: a module that restarted must not be switched on unasked.
+        """
         frames = self._polls()
         if self._mode is Mode.OFF:
             return frames + self._switching(Mode.OFF)
         amps = 0.0 if self._ramping_since is not None else self._share(self._order.current_a)
-        return frames + self._setpoint(self._voltage_v, amps) + self._switching(self._mode)
+        frames += self._setpoint(self._voltage_v, amps)
+        started = all(module.on_seen for module in self.alive)
+        return frames if started else frames + self._switching(self._mode)
 
     # frames of a make
 
