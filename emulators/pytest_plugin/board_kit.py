@@ -15,7 +15,8 @@ import pytest
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.clock import SystemClock
 from gateway.drivers.board import registry
-from gateway.drivers.board.conformance import CHECKS, NotApplicable, run_check
+from gateway.drivers.board.conformance import CHECKS, run_check
+from gateway.drivers.board.laboratory import NotApplicable
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -9,10 +9,12 @@ import pytest
 from pydantic import ConfigDict
 
 from emulators.boards import can_benches, everest_bench
-from emulators.boards.emulated import DRIVER, EmulatedBench, EmulatedBoard, EmulatedSettings, EmulatedStage
+from emulators.boards.emulated import DRIVER, EmulatedBoard, EmulatedSettings, EmulatedStage
+from emulators.boards.emulated_bench import EmulatedBench
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.drivers.board import conformance
-from gateway.drivers.board.conformance import CHECKS, NotApplicable, NotConforming
+from gateway.drivers.board.conformance import CHECKS
+from gateway.drivers.board.laboratory import NotApplicable, NotConforming
 from gateway.drivers.board.ports import (
     OFF,
     Capability,
