@@ -40,7 +40,7 @@ def test_every_dependency_is_pinned_in_the_constraints() -> None:
     extras = project["optional-dependencies"]
     wanted = [
         *project["dependencies"],
-        *(one for name in ("broker", "postgres", "fast", "dev") for one in extras[name]),
+        *(one for name in ("broker", "can", "postgres", "fast", "dev") for one in extras[name]),
     ]
     pinned = {
         line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()

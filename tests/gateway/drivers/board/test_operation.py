@@ -17,7 +17,6 @@ from gateway.drivers.board import registry
 from gateway.drivers.board.can.drivers import BegSettings, infypower_beg
 from gateway.drivers.board.combined import CombinedBoard, Member
 from gateway.drivers.board.faults import FaultName, Part
-from gateway.drivers.board.operation import SupervisedBoard
 from gateway.drivers.board.orders import (
     CheckCable,
     Deliver,
@@ -29,6 +28,7 @@ from gateway.drivers.board.orders import (
     SetPilot,
 )
 from gateway.drivers.board.ports import DutyCycle, FaultRaised
+from gateway.drivers.board.runner import BoardRunner
 from gateway.drivers.board.supervision import OPEN_BELOW_A
 from protocols.can import CanFrame
 
@@ -51,7 +51,7 @@ class CanBay:
         stage = infypower_beg(BegSettings(), self.clock, self.bus.port)
         combined = CombinedBoard([Member(self.io, IO_PORTS), Member(stage, frozenset({Part.POWER}))])
         self.events: list[Event] = []
-        self.board = SupervisedBoard(registry.whole(combined, "test"), self.clock, self.events.append)
+        self.board = BoardRunner(registry.whole(combined, "test"), self.clock, self.events.append)
         self.battery = Pack(soc_start_pct=50.0)
 
     @asynccontextmanager
