@@ -56,12 +56,12 @@ class EmulatedSettings(BoardSettings):
 
     max_charge_w: float = Field(default=10_000.0, gt=0, description="at the AC side")
     max_discharge_w: float = Field(default=10_000.0, ge=0, description="at the AC side; 0: charging only")
-    max_current_a: float = Field(default=30.0, gt=0)
-    min_voltage_v: float = Field(default=150.0, ge=0)
-    max_voltage_v: float = Field(default=500.0, gt=0)
+    max_current_a: float = Field(default=30.0, gt=0, description="at the connector")
+    min_voltage_v: float = Field(default=150.0, ge=0, description="of the output")
+    max_voltage_v: float = Field(default=500.0, gt=0, description="of the output")
     silence_s: float | None = Field(default=10.0, gt=0, description="silence time-out of the module")
     forming: bool = Field(default=False, description="capable of grid-forming")
-    isolation_ohm: float = Field(default=1_000_000.0, ge=0)
+    isolation_ohm: float = Field(default=1_000_000.0, ge=0, description="isolation resistance")
     lock: bool = Field(default=True, description="socket with a lock")
 
 

@@ -56,7 +56,7 @@ class MemberSettings(BoardSettings):
 class CombinedSettings(BoardSettings):
     """Settings of the board `combined`."""
 
-    members: Annotated[tuple[MemberSettings, ...], Field(min_length=1)]
+    members: Annotated[tuple[MemberSettings, ...], Field(min_length=1, description="drivers with ports and settings")]
 
 
 @dataclass

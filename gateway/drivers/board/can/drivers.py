@@ -30,7 +30,7 @@ class CanSettings(BoardSettings):
 class BegSettings(CanSettings):
     """Settings of one InfyPower BEG module."""
 
-    address: Address = 0
+    address: Address = Field(default=0, description="of the module")
     silence_s: float = Field(
         default=SILENCE_S, gt=2, description="silence time-out; not published for this series, 10 s is that of V1.13"
     )
@@ -39,16 +39,16 @@ class BegSettings(CanSettings):
 class InfySettings(CanSettings):
     """Settings of InfyPower modules of protocol V1.13 in parallel."""
 
-    addresses: Addresses = (0,)
+    addresses: Addresses = Field(default=(0,), description="of the modules, which share the current equally")
 
 
 class WinlineSettings(CanSettings):
     """Settings of Winline or Maxwell modules in parallel."""
 
-    addresses: Addresses = (0,)
+    addresses: Addresses = Field(default=(0,), description="of the modules, which share the current equally")
     max_voltage_v: float = Field(default=1000.0, gt=0, description="of the type plate")
     min_voltage_v: float = Field(default=200.0, ge=0, description="of the type plate")
-    altitude_m: int = Field(default=1000, ge=1000, le=5000)
+    altitude_m: int = Field(default=1000, ge=1000, le=5000, description="of the site; the modules derate by it")
     silence_s: float | None = Field(default=None, gt=2, description="silence time-out, if the manufacturer states it")
 
 

@@ -39,10 +39,10 @@ SHORTEST_S = 0.001  # of a wait: a deadline may have passed by a rounding error
 class EverestSettings(BoardSettings):
     """Settings of the board `everest`; the ids are those of the programs' topics."""
 
-    url: str = Field(default="mqtt://127.0.0.1:1883", pattern=r"^mqtts?://")
-    username: str | None = None
-    password_file: Path | None = None
-    client_id: str = "v2x-everest-board"
+    url: str = Field(default="mqtt://127.0.0.1:1883", pattern=r"^mqtts?://", description="broker of the programs")
+    username: str | None = Field(default=None, description="user at that broker")
+    password_file: Path | None = Field(default=None, description="file with the password")
+    client_id: str = Field(default="v2x-everest-board", description="client id; one for each board")
     board_support: str | None = Field(default=None, description="module id: pilot, contactors and lock")
     has_lock: bool = Field(default=False, description="the board has a socket with a lock")
     power_supply: str | None = Field(default=None, description="module id: power stage")
