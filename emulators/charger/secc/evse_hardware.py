@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import Bounds, PowerStage, Reading
+from emulators.charger.hardware.power_stage import Fault as StageFault
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.loop import Meter
-from protocols.iso15118.iso20.secc_session import SeccSettings, Verdict
+from protocols.iso15118.iso20.secc_session import Fault, SeccSettings, Verdict
 from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
 from protocols.iso15118.secc import Engine
 from protocols.ports import Clock
@@ -92,9 +93,22 @@ class EvseHardware:
             max_discharge_a=ANY_A,
         )
         engine.command(orders.LimitOutput(dc=live, ac=live), now)
+        if engine.states_faults:
+            self._report_faults(engine, now)
         if self._insulation_from is not None and now >= self._insulation_from + self._cable_check_s:
             self._insulation_from = None
             engine.command(orders.CableChecked(self._insulation()), now)
+
+    def _report_faults(self, engine: Engine, now: float) -> None:
+        """Report the faults of the stage; an interrupted grid only limits its power."""
+        faults = self.stage.faults
+        present = {
+            Fault.CONTACTOR: StageFault.WELD in faults,
+            Fault.OUTPUT: bool(faults - {StageFault.WELD, StageFault.GRID}),
+        }
+        for fault, exists in present.items():
+            if exists is not (fault in engine.evse.faults):
+                engine.command(orders.ReportFault(fault, exists), now)
 
     def _insulation(self) -> Verdict:
         return Verdict.YES if self.stage.insulation_good else Verdict.NO

@@ -15,7 +15,7 @@ from protocols.iso15118.iso20.secc_session import Evse, SeccSettings
 from protocols.iso15118.iso20.services import DC_SERVICES
 
 DIALECTS = {"iso2": ISO2, "din": DIN}
-OFFERED_DC = DC_MODES[:2]
+OFFERED_DC = DC_MODES[:3]  # extended, core, combo
 
 
 def build(

@@ -83,6 +83,7 @@ class Secc(SeccEngine):
     """SECC of one connection. `dialects`: offered generations. `epoch`, `paused`, `draw` as in ISO 15118-20."""
 
     limits_live = True
+    states_faults = True
 
     def __init__(
         self,

@@ -3,8 +3,9 @@
 A SECC state is named for the request that it waits for; a request that it does not list is a sequence error. DC and AC
 have separate tables, equal up to charge parameter discovery; the table of DIN is in `din/states.py`. Deviations of real
 cars are in `tolerances.py`; `docs/iso15118-states.md` is generated from all. Contract messages (PaymentDetails,
-CertificateInstallation, CertificateUpdate, MeteringReceipt) are in no table: Plug & Charge is not offered. Source: ISO 15118-2 V2G2-541, 543, 545, 548, 551, 565,
-568, 571, 573, 575, 576, 582, 584, 587, 590, 593, 597, 601, 621, 687, 688, 812, 813 (numbers as EVerest cites them).
+CertificateInstallation, CertificateUpdate, MeteringReceipt) are in no table: Plug & Charge is not offered. Source: ISO
+15118-2 V2G2-541, 543, 545, 548, 551, 565, 568, 571, 573, 575, 576, 582, 584, 587, 590, 593, 597, 601, 621, 687, 688,
+812, 813 (numbers as EVerest cites them).
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ class SeccEngine(Connection):
     """SECC of one connection; `setup` and `sequence` in s. `limits_live`: limits apply without new schedules."""
 
     limits_live = False
+    states_faults = False  # reported hardware faults end the power of a session
 
     def __init__(self, now: float, *, evse: Evse | None, trace: bool, setup: float, sequence: float) -> None:
         super().__init__(trace)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from emulators.charger.hardware.power_stage import Fault as StageFault
 from emulators.charger.hardware.power_stage import PowerStage
 from emulators.charger.secc import events as charger
 from emulators.charger.secc.evse_hardware import stage_settings
@@ -143,3 +145,62 @@ async def test_an_unplugged_car_gets_no_power() -> None:
 
     bay = Bay(("iso2",))
     await bay.run(orders)
+
+
+@pytest.mark.parametrize("protocol", ["iso2", "din"])
+async def test_a_faulty_charger_ends_the_session(protocol: str) -> None:
+    """The car follows EVSE_Malfunction; the session failed."""
+
+    async def orders(bay: Bay) -> None:
+        bay.secc.set_power(3_000)
+        await bay.clock.sleep(20)
+        bay.stage.trip(StageFault.INTERNAL, bay.clock.now())
+        await bay.clock.sleep(5)
+
+    bay = Bay((protocol,))
+    ended = await bay.run(orders)
+    assert not ended.ok
+    assert ended.termination_code == "EVSE_Malfunction"
+    assert bay.stage.current_a == 0.0
+
+
+@pytest.mark.parametrize("protocol", ["iso2", "din"])
+async def test_a_car_connects_again_without_a_new_plug(protocol: str) -> None:
+    """Audi Q4: a silent connection is dropped, the next one charges; also one that ended right after the handshake."""
+    bay = Bay((protocol,))
+    for _ in range(2):
+        ev_end, secc_end = wire_pair("ev", "secc")
+        serving = asyncio.create_task(bay.secc.serve(secc_end))
+        await bay.clock.sleep(3)
+        await ev_end.close()
+        await serving
+
+    async def orders(bay: Bay) -> None:
+        bay.secc.set_power(3_000)
+        await bay.clock.sleep(20)
+        assert bay.of(charger.Measured)[-1].power_w == pytest.approx(3_000, rel=0.05)
+        bay.session.stop()
+
+    assert (await bay.run(orders)).ok
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("protocol", "services"), [("iso2", (ServiceId.DC,)), ("din", (ServiceId.DC,)), ("iso2", AC)])
+async def test_no_set_point_leads_to_a_negative_current(
+    protocol: str, services: tuple[ServiceId, ...], seed: int
+) -> None:
+    choose = random.Random(seed)
+
+    async def orders(bay: Bay) -> None:
+        for _ in range(12):
+            bay.secc.set_power(choose.choice([None, choose.uniform(-30_000, 30_000)]))
+            await bay.clock.sleep(choose.uniform(0, 20))
+            assert bay.stage.current_a >= 0.0
+        bay.session.stop()
+
+    bay = Bay((protocol,), services=services)
+    await bay.run(orders)
+    assert min((one.power_w for one in bay.of(charger.Measured)), default=0.0) >= -50.0  # own consumption
+    assert bay.stage.meter.discharged_wh == 0.0
+    assert bay.car.energy_out_wh == 0.0
+    assert bay.car.violations == []
