@@ -48,11 +48,10 @@ def _check(session: ChargerSession, now: float) -> Step:
             Cause.BATTERY_INCOMPATIBLE,
             f"target voltage {status.target_voltage_v} V, available {settings.max_voltage_v} V",
         )
-    if limits.min_voltage_v > 0 and limits.max_voltage_v < settings.min_voltage_v:
-        return Stop(
-            Cause.BATTERY_INCOMPATIBLE,
-            f"battery up to {limits.max_voltage_v} V, charger from {settings.min_voltage_v} V",
-        )
+    stated = f"battery {limits.min_voltage_v} to {limits.max_voltage_v} V, charger from {settings.min_voltage_v} V"
+    too_low = 0 < limits.max_voltage_v < settings.min_voltage_v
+    if too_low or (settings.strict and 0 < limits.min_voltage_v < settings.min_voltage_v):
+        return Stop(Cause.BATTERY_INCOMPATIBLE, stated)
     session.lock = True
     return State.LOCK
 

@@ -1,4 +1,4 @@
-"""What both engines share: reception with a cache of the last content, the cycle of 100 ms, queues of events and frames.
+"""Shared by both engines: reception with a cache of the last contents, the cycle of 100 ms, and queues.
 
 A frame whose bytes repeat the last ones only renews its time. Frames of a wrong length and frames of this role from
 another device are counted and reported once each; unknown identifiers are counted.

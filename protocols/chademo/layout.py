@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, dataclass_transform
 
 from protocols.can import CanFrame
 from protocols.errors import LocalProtocolError, RemoteProtocolError
@@ -89,6 +89,7 @@ LAYOUTS: dict[int, Layout] = {}
 _BY_CLASS: dict[type[Message], Layout] = {}
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(dataclasses.field,))
 def frame(can_id: int) -> Callable[[type[M]], type[M]]:
     """Declare a class as the content of the frames with an identifier."""
 

@@ -42,6 +42,7 @@ class VehicleProfile:
     extension: bool = False  # 0x110
     sequence: int | None = None  # 0x201
     extras: tuple[Message, ...] = ()
+    first_soc_raw: tuple[int, int] | None = (3, 1)  # before and after a charger was seen, until values have settled
     # times, s
     levels_after: float = 0.7  # first frame of the charger to stable levels
     settled_after: float = 2.1  # the same to capacity and state of charge
@@ -138,6 +139,7 @@ PROFILES: dict[str, VehicleProfile] = {
             capacity_wh=40_000,
             first_capacity_wh=40_000,
             first_rate_constant=100,
+            first_soc_raw=None,
             min_level_pct=10,
             max_level_pct=100,
             extension=True,
