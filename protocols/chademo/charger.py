@@ -147,7 +147,7 @@ class Charger(Engine):
             return
         self._events.append(Stopping(stop))
         if not ending:
-            session.stopping_at = now
+            session.stopping_at, session.stopped_cycle = now, session.cycles
             session.offered_a, session.test_v = 0, 0.0
             self._set_zero()
             self._enter(State.STOPPING, now)

@@ -8,7 +8,6 @@ from protocols.chademo.states import ChargerState as State
 from protocols.chademo.stops import Cause, Stop
 
 _CLOSED_CIRCUIT = frozenset({State.READY, State.WAIT_REQUEST, State.POWER})
-_LOCKED = frozenset({State.INSULATION, *_CLOSED_CIRCUIT, State.STOPPING, State.WELD_CHECK})
 _PERMITTED = frozenset({State.CHECK, State.LOCK, State.INSULATION, *_CLOSED_CIRCUIT})
 _TALKING = frozenset({State.NEGOTIATE, *_PERMITTED})
 _ENDING = frozenset({State.STOPPING, State.WELD_CHECK, State.RELEASE})
@@ -38,7 +37,7 @@ def _hardware(session: ChargerSession) -> Stop | None:
         return Stop(Cause.PROTECTIVE_EARTH_LOST)
     if not inputs.plugged:
         return Stop(Cause.UNPLUGGED)
-    if session.state in _LOCKED and not inputs.locked:
+    if session.lock_bit and session.state is not State.RELEASE and not inputs.locked:
         return Stop(Cause.LOCK_LOST)
     if session.state is State.POWER and inputs.insulation_ohm is not None:
         required = timers.INSULATION_OHM_PER_V * max(inputs.voltage_v, timers.BATTERY_SEEN_V)

@@ -109,6 +109,8 @@ def _wait_request(session: ChargerSession, now: float) -> Step:
 
 
 def _stopping(session: ChargerSession, now: float) -> Step:
+    if session.power_bit and session.cycles == session.stopped_cycle:
+        return None  # 109.5.5 is set at least one frame before 109.5.0 is cleared
     if abs(session.inputs.current_a) <= timers.LOW_CURRENT_A or session.contactors_open:
         session.power_bit = False
         session.test_v = 0.0

@@ -24,7 +24,7 @@ D1_AFTER_D2 = 0.5  # d2 off to d1 off
 SILENT_AFTER_RELEASE = 0.5  # lock bit cleared to the last frame
 PE_LOSS = 10.0  # C: loss of protective earth to the stop; this charger stops at once
 SUSTAINED = 1.0  # a voltage out of range becomes an error after
-NO_CURRENT = 0.2  # T: voltage above the target without the requested current
+NO_CURRENT = 0.15  # T: voltage above the target without the requested current [0.2]
 KEEP_ALIVE = 60.0  # without current, between two reports of 1 A
 
 # vehicle

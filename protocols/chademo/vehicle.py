@@ -95,7 +95,7 @@ class Vehicle(Engine):
     def _start(self, now: float) -> None:
         before = self.session
         self.session = VehicleSession(self.profile, before.inputs, state=before.state, entered=now)
-        self.session.started_at = self.session.advanced_at = now
+        self.session.started_at = now
         self.forget()
         self._enter(State.STARTED, now)
         self._next_cycle = now
@@ -149,17 +149,15 @@ class Vehicle(Engine):
             else:
                 self._enter(outcome, now)
         if session.state is State.POWER:
-            self._request(now)
-        session.advanced_at = now
+            self._request(now, 0.0)
 
     def _status_age(self, now: float) -> float:
         return self.age(_STATUS_ID, now) if _STATUS_ID in self.seen else 0.0
 
-    def _request(self, now: float) -> None:
-        """Ramp the requests up, and follow lower limits at once."""
+    def _request(self, now: float, step: float) -> None:
+        """Ramp the requests up by a step, A, and follow lower limits at once."""
         session = self.session
         profile, charger, battery = session.profile, session.charger, session.inputs.battery
-        step = profile.ramp_a_per_s * (now - session.advanced_at)
         offered = charger.limits.available_a if charger.limits is not None else 0
         wanted = min(battery.max_charge_a, float(offered))
         if battery.soc_pct >= profile.max_level_pct and session.discharge_agreed:
@@ -183,8 +181,6 @@ class Vehicle(Engine):
         if state is State.NEGOTIATE and session.charger.status is not None:
             protocol = min(session.profile.protocol, session.charger.status.protocol)
             self._events.append(PeerSeen(protocol, session.discharge_agreed))
-        if state is State.POWER:
-            session.advanced_at = now - timers.CYCLE  # the first request is one step of the ramp
         if state in _OVER:
             self._events.append(SessionEnded(session.stop or Stop(Cause.STOP_ORDERED)))
             if not session.inputs.d1:
@@ -199,4 +195,6 @@ class Vehicle(Engine):
         if session.state in _AT_REST:
             self._next_cycle = None
             return
+        if session.state is State.POWER:
+            self._request(now, session.profile.ramp_a_per_s * timers.CYCLE)
         self._send(*of_cycle(session, now))

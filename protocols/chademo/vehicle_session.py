@@ -129,7 +129,6 @@ class VehicleSession:
     open_v: float = 0.0  # inlet voltage when the contactors opened
     open_reported: bool = False
     idle_since: float = 0.0
-    advanced_at: float = 0.0
     beyond_since: dict[str, float] = field(default_factory=dict)
 
     @property

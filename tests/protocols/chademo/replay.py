@@ -23,6 +23,7 @@ from protocols.chademo.vehicle_session import Battery, VehicleInputs
 from tests.protocols.chademo.traces import Timed, of_charger, of_vehicle
 
 STEP = 0.01
+DECAY = 0.6  # of the voltage in 0.1 s, as recorded
 GOOD_OHM = 1e6
 
 
@@ -58,6 +59,7 @@ class Host:
     start_at: float
     locked_at: float
     tested_at: float
+    opened_at: float = 1e9  # contactors of the vehicle, before it reports them
     end_at: float
     stop_at: float | None = None
     setpoints: tuple[tuple[float, float], ...] = ()  # time, A
@@ -78,7 +80,7 @@ def charger_against(name: str, host: Host, settings: ChargerSettings) -> Outcome
             frame = frames[position][1]
             message = decode(frame)
             if isinstance(message, VehicleStatus):
-                closed = message.enabled and not message.contactors_open if not closed else not message.contactors_open
+                closed = not message.contactors_open and (closed or message.enabled)
                 inputs = replace(inputs, k=message.enabled)
                 outcome.note(now, charger.command(inputs, now))
             outcome.note(now, charger.receive(frame, now))
@@ -91,7 +93,8 @@ def charger_against(name: str, host: Host, settings: ChargerSettings) -> Outcome
         if host.measured is not None:
             voltage, current = host.measured(now)
         else:
-            voltage = 375.0 if closed and charger.session.d2_at else outputs.test_v or voltage * 0.83 ** (STEP / 0.1)
+            connected = closed and charger.session.d2_at is not None and now < host.opened_at
+            voltage = 375.0 if connected else outputs.test_v or voltage * DECAY ** (STEP / 0.1)
             current = outputs.current_a
         changed = replace(
             inputs,
@@ -134,7 +137,7 @@ def vehicle_against(
             d1=now < d1_off and not unlocked,
             d2=now >= d2_at and not unlocked,
             contactors_closed=closed,
-            inlet_v=battery.voltage_v if closed else inputs.inlet_v * 0.83 ** (STEP / 0.1),
+            inlet_v=battery.voltage_v if closed else inputs.inlet_v * DECAY ** (STEP / 0.1),
             current_a=current if closed else 0.0,
         )
         if changed != inputs:
