@@ -57,9 +57,15 @@ def read(path: Path) -> Recording:
 
 
 def _content(path: Path) -> bytes:
-    opened = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
-    with opened(path, "rb") as file:
-        content: bytes = file.read(MOST_BYTES + 1)
+    with path.open("rb") as plain:
+        if path.suffix == ".xz":
+            with lzma.LZMAFile(plain) as packed:
+                content = packed.read(MOST_BYTES + 1)
+        elif path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=plain) as packed_gz:
+                content = packed_gz.read(MOST_BYTES + 1)
+        else:
+            content = plain.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise RecordingError(f"{path}: more than {MOST_BYTES >> 20} MiB")
     return content

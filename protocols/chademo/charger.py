@@ -25,7 +25,15 @@ from protocols.chademo.charger_session import (
 )
 from protocols.chademo.charger_states import STEPS
 from protocols.chademo.engine import Engine
-from protocols.chademo.events import Direction, DirectionChanged, Event, PeerSeen, SessionEnded, StateEntered, Stopping
+from protocols.chademo.events import (
+    Direction,
+    DirectionChanged,
+    Event,
+    ParametersAgreed,
+    SessionEnded,
+    StateEntered,
+    Stopping,
+)
 from protocols.chademo.frames import (
     FROM_CHARGER,
     FROM_VEHICLE,
@@ -218,7 +226,8 @@ class Charger(Engine):
         self._events.append(StateEntered(state, previous))
         if state is State.NEGOTIATE:
             self._next_cycle = now  # first frames at once
-            self._events.append(PeerSeen(session.protocol, session.discharge_agreed))
+        if state is State.CHECK:
+            self._events.append(ParametersAgreed(session.protocol, session.discharge_agreed))
         if state is State.POWER:
             session.advanced_at = now
         if state in _AT_REST:

@@ -52,10 +52,10 @@ def _vehicle(session: ChargerSession) -> Stop | None:
         return None
     if status.fault:
         return Stop(Cause.VEHICLE_FAULT, status.fault)
-    if session.state in _ENDING:
-        return None
     if status.not_in_park:
         return Stop(Cause.NOT_IN_PARK)
+    if session.state in _ENDING:
+        return None
     if status.stop_before_charge and not session.requested_current:
         return Stop(Cause.VEHICLE_STOP_BEFORE_CHARGE)
     if session.target_seen and status.target_voltage_v == 0:

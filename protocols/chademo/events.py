@@ -27,8 +27,8 @@ class StateEntered:
 
 
 @frozen
-class PeerSeen:
-    """The peer sent all frames that identify it."""
+class ParametersAgreed:
+    """The vehicle gave its permission; the parameters of both sides are final."""
 
     protocol: int  # agreed: the lower one of both
     discharge: bool  # both sides permit discharging
@@ -50,7 +50,7 @@ class Stopping:
 
 @frozen
 class SessionEnded:
-    """Contactors are open and the plug is released; `stop` is the first cause that is an error, or the first one."""
+    """Contactors are open and the plug is released; `stop` is the most severe one, of these the first."""
 
     stop: Stop
 
@@ -68,4 +68,4 @@ class FrameIgnored:
     reason: str
 
 
-Event: TypeAlias = StateEntered | PeerSeen | DirectionChanged | Stopping | SessionEnded | FrameIgnored
+Event: TypeAlias = StateEntered | ParametersAgreed | DirectionChanged | Stopping | SessionEnded | FrameIgnored

@@ -81,6 +81,8 @@ class Row:
 _N, _A, _S, _E = Severity.NORMAL, Severity.ALARM, Severity.NO_START, Severity.ERROR
 _B1, _B3, _B4 = "malfunction", "battery_incompatible", "system_fault"
 
+_RANK = {Severity.NORMAL: 0, Severity.ALARM: 1, Severity.NO_START: 1, Severity.ERROR: 2}
+
 MATRIX: dict[Cause, Row] = {
     Cause.STOP_ORDERED: Row(_N, "stop ordered"),
     Cause.TIME_UP: Row(_N, "the remaining time is over"),
@@ -134,6 +136,10 @@ class Stop:
     def severity(self) -> Severity:
         """Severity by the matrix."""
         return MATRIX[self.cause].severity
+
+    def outranks(self, other: Stop | None) -> bool:
+        """Return whether this stop replaces another: the first one counts, unless a more severe one follows."""
+        return other is None or _RANK[self.severity] > _RANK[other.severity]
 
     @property
     def error(self) -> bool:

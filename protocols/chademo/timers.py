@@ -28,7 +28,7 @@ NO_CURRENT = 0.15  # T: voltage above the target without the requested current [
 KEEP_ALIVE = 60.0  # without current, between two reports of 1 A
 
 # vehicle
-CHARGER_FRAMES = 10.0  # T: first frame to the first frame of the charger
+CHARGER_FRAMES = 5.0  # T: first frame to the first frame of the charger
 D2_AWAITED = 20.0  # T: permission to d2
 CABLE_WITHOUT_VOLTAGE = 4.0  # T: d2 to a cable below 20 V, before contactors close
 POWER_AWAITED = 4.0  # T: first request to 109.5.0 = 1 (C 0.5 s)

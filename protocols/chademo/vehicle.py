@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from protocols.chademo import timers
 from protocols.chademo.engine import Engine
-from protocols.chademo.events import Event, PeerSeen, SessionEnded, StateEntered, Stopping
+from protocols.chademo.events import Event, ParametersAgreed, SessionEnded, StateEntered, Stopping
 from protocols.chademo.frames import FROM_CHARGER, FROM_VEHICLE
 from protocols.chademo.layout import Message
 from protocols.chademo.profile import LEAF_40, VehicleProfile
@@ -178,9 +178,9 @@ class Vehicle(Engine):
             raise LocalProtocolError(f"no step from {previous} to {state}")
         session.state, session.entered = state, now
         self._events.append(StateEntered(state, previous))
-        if state is State.NEGOTIATE and session.charger.status is not None:
+        if state is State.PERMITTED and session.charger.status is not None:
             protocol = min(session.profile.protocol, session.charger.status.protocol)
-            self._events.append(PeerSeen(protocol, session.discharge_agreed))
+            self._events.append(ParametersAgreed(protocol, session.discharge_agreed))
         if state in _OVER:
             self._events.append(SessionEnded(session.stop or Stop(Cause.STOP_ORDERED)))
             if not session.inputs.d1:

@@ -156,8 +156,8 @@ class VehicleSession:
         return now - self.beyond_since.setdefault(name, now) >= seconds - 1e-9
 
     def adopt(self, stop: Stop) -> bool:
-        """Adopt a stop: the first one, or the first error after another; return whether it was adopted."""
-        if self.stop is not None and (self.stop.error or not stop.error):
+        """Adopt a stop if it outranks the present one; return whether it does."""
+        if not stop.outranks(self.stop):
             return False
         self.stop = stop
         return True

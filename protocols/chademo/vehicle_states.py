@@ -25,11 +25,10 @@ def _started(session: VehicleSession, now: float) -> Step:
 
 
 def _negotiate(session: VehicleSession, now: float) -> Step:
-    charger, seen = session.charger, session.charger_seen_at
-    if seen is None or charger.limits is None:
+    seen = session.charger_seen_at
+    if seen is None:
         return None
-    fits = charger.limits.available_voltage_v >= session.profile.target_voltage_v
-    if fits and now - session.started_at >= session.profile.permitted_after and now - seen >= timers.CYCLE:
+    if now - session.started_at >= session.profile.permitted_after and now - seen >= timers.CYCLE:
         session.k = True
         return State.PERMITTED
     return None
