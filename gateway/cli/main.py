@@ -114,6 +114,7 @@ class Bench(StrEnum):
     PLAN = "plan"
     SIM = "sim"
     HOSTILE = "hostile"
+    CHADEMO = "chademo"
 
 
 @app.command(epilog=examples("v2x bench ocpp"))

@@ -240,13 +240,37 @@ class Charger(Engine):
         session = self.session
         if session.vehicle.status is None or session.state is State.WAKE or session.state in _AT_REST:
             return
-        settings = session.settings
-        self._send(self._limits(), self._status(now))
-        if settings.protocol >= _FIRST_EXTENDED:
-            self._send(ChargerExtension(dynamic_control=settings.dynamic_control, high_current=settings.high_current))
-        if settings.v2h:
-            self._send(self._discharge(), self._sequence())
+        inputs = session.inputs
+        key = (
+            session.state,
+            session.power_bit,
+            session.lock_bit,
+            len(session.fault_bits),
+            session.offered_a,
+            session.max_charge_a,
+            session.max_discharge_a,
+            round(inputs.voltage_v),
+            round(inputs.current_a),
+            self._keep_alive(now),
+            self._remaining(now),
+            session.cycles == 0,
+            session.vehicle.limits,
+            session.vehicle.discharge,
+            session.stop is None,
+        )
+        self._send_cycle(key, self._cycle, now)
         session.cycles += 1
+
+    def _cycle(self, now: float) -> list[Message]:
+        """Return the frames of a cycle; 108 precedes 109."""
+        settings = self.settings
+        messages: list[Message] = [self._limits(), self._status(now)]
+        if settings.protocol >= _FIRST_EXTENDED:
+            extension = ChargerExtension(dynamic_control=settings.dynamic_control, high_current=settings.high_current)
+            messages.append(extension)
+        if settings.v2h:
+            messages += [self._discharge(), self._sequence()]
+        return messages
 
     def _limits(self) -> ChargerLimits:
         session = self.session

@@ -37,7 +37,15 @@ def discharge_limit_a(session: ChargerSession, fresh: bool) -> float:
 
 
 def update_blocks(session: ChargerSession) -> None:
-    """Update what levels and voltages forbid, with hysteresis."""
+    """Update what levels and voltages forbid, with hysteresis; nothing to do while all they depend on is the same."""
+    vehicle = session.vehicle
+    basis = (
+        session.inputs.voltage_v,
+        (vehicle.status, vehicle.limits, vehicle.discharge, vehicle.time, vehicle.sequence),
+    )
+    if basis == session.blocks_basis:
+        return
+    session.blocks_basis = basis
     soc, level = session.soc_pct, session.levels
     if soc is not None:
         session.charge_blocked = _above(soc, level.max_pct, session.charge_blocked)

@@ -190,6 +190,7 @@ class ChargerSession:
     charge_blocked: bool = False  # level 200.7
     discharge_blocked: bool = False  # level 200.6
     voltage_blocked: bool = False  # lower threshold
+    blocks_basis: tuple[object, ...] = ()  # of the three flags above
 
     @property
     def protocol(self) -> int:

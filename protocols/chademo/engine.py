@@ -7,7 +7,7 @@ another device are counted and reported once each; unknown identifiers are count
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from protocols.can import CanFrame
 from protocols.chademo import timers
@@ -30,6 +30,8 @@ class Engine:
         self._outgoing: list[CanFrame] = []
         self._events: list[Event] = []
         self._next_cycle: float | None = None
+        self._cycle_key: tuple[object, ...] = ()
+        self._cycle_frames: list[CanFrame] = []
 
     def receive(self, frame: CanFrame, now: float) -> Sequence[Event]:
         """Process one frame; returns what happened."""
@@ -93,8 +95,11 @@ class Engine:
         events, self._events = self._events, []
         return events
 
-    def _send(self, *messages: Message) -> None:
-        self._outgoing.extend(map(encode, messages))
+    def _send_cycle(self, key: tuple[object, ...], build: Callable[[float], Iterable[Message]], now: float) -> None:
+        """Send the frames of a cycle, which are those of the last one if all that they depend on is the same."""
+        if key != self._cycle_key:
+            self._cycle_key, self._cycle_frames = key, [encode(message) for message in build(now)]
+        self._outgoing.extend(self._cycle_frames)
 
     def _take(self, message: Message, now: float) -> None:
         raise NotImplementedError

@@ -7,6 +7,7 @@ Frames, orders and time in; frames, lines and events out. It sends from the time
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from protocols.chademo import timers
 from protocols.chademo.engine import Engine
@@ -17,7 +18,7 @@ from protocols.chademo.profile import LEAF_40, VehicleProfile
 from protocols.chademo.states import VEHICLE_FOLLOWS
 from protocols.chademo.states import VehicleState as State
 from protocols.chademo.stops import Cause, Stop
-from protocols.chademo.vehicle_frames import of_cycle
+from protocols.chademo.vehicle_frames import key_of_cycle, of_cycle
 from protocols.chademo.vehicle_rules import violated
 from protocols.chademo.vehicle_session import (
     ResetVehicle,
@@ -197,4 +198,4 @@ class Vehicle(Engine):
             return
         if session.state is State.POWER:
             self._request(now, session.profile.ramp_a_per_s * timers.CYCLE)
-        self._send(*of_cycle(session, now))
+        self._send_cycle(key_of_cycle(session, now), partial(of_cycle, session), now)

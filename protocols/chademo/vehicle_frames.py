@@ -25,6 +25,24 @@ _PERMITTING = frozenset({State.PERMITTED, State.CLOSING, State.CLOSED, State.POW
 _MOST_A = 0xFF
 
 
+def key_of_cycle(session: VehicleSession, now: float) -> tuple[object, ...]:
+    """Return all that the frames of a cycle depend on."""
+    profile, seen = session.profile, session.charger_seen_at
+    since = now - seen if seen is not None else -1.0
+    return (
+        session.state,
+        int(session.request_a),
+        int(session.ceiling_a),
+        session.stop,
+        session.inputs.battery.soc_pct,
+        session.inputs.contactors_closed,
+        session.opened_at,
+        session.open_reported,
+        session.reports_contactors,
+        (seen, since >= profile.levels_after, since >= profile.settled_after, since >= profile.time_after),
+    )
+
+
 def of_cycle(session: VehicleSession, now: float) -> list[Message]:
     """Return the frames in the order of LEAFs: 100, 101, 102, 200, 110, 201, others."""
     profile = session.profile

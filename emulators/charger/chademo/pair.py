@@ -6,7 +6,7 @@ A `carry` function can delay, repeat, damage or lose frames; overrides of the in
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -63,6 +63,7 @@ class Pair:
     _charger_inputs: ChargerInputs = field(default_factory=ChargerInputs)
     _vehicle_inputs: VehicleInputs = field(default_factory=VehicleInputs)
     _seen: tuple[object, ...] = ()
+    _state: Conditions = field(default_factory=Conditions)
 
     @classmethod
     def of(cls, charger: Charger, vehicle: Vehicle, pack: Pack) -> Pair:
@@ -121,8 +122,9 @@ class Pair:
             for late, arriving in carried:
                 heapq.heappush(self._in_flight, (self.now + delay + late, next(self._number), sender, arriving))
 
-    def _note(self, side: str, events: Iterable[Event]) -> None:
-        self.log.extend((self.now, side, event) for event in events)
+    def _note(self, side: str, events: Sequence[Event]) -> None:
+        if events:
+            self.log.extend((self.now, side, event) for event in events)
 
     def _sense(self) -> None:
         """Pass lines and measurements to both engines, if they have changed."""
@@ -132,9 +134,10 @@ class Pair:
             seen = (
                 (outputs.d1, outputs.d2, outputs.lock, lines, dc.locked, dc.closed, dc.measured_insulation_ohm),
                 (round(dc.voltage_v, 1), round(dc.current_a, 1), round(dc.pack.soc_pct, 1)),
-                replace(state),
             )
-            if seen == self._seen:
+            if state != self._state:
+                self._state = replace(state)
+            elif seen == self._seen:
                 return
             self._seen = seen
             self._sense_charger(lines.k)

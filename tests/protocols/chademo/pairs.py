@@ -10,11 +10,11 @@ from emulators.ev.profile import load
 from protocols.can import CanFrame
 from protocols.chademo.charger import Charger
 from protocols.chademo.charger_session import ChargerSettings, SetCurrent, Start
-from protocols.chademo.events import SessionEnded
+from protocols.chademo.events import SessionEnded, Stopping
 from protocols.chademo.layout import Message, decode, encode
 from protocols.chademo.profile import PROFILES, VehicleProfile
-from protocols.chademo.states import ChargerState
-from protocols.chademo.stops import Stop
+from protocols.chademo.states import ChargerState, VehicleState
+from protocols.chademo.stops import Cause, Stop
 from protocols.chademo.vehicle import Vehicle
 
 SETTINGS = ChargerSettings(max_charge_a=30, max_discharge_a=15)
@@ -53,9 +53,14 @@ def stop_of(made: Pair, side: str) -> Stop | None:
     return ended[-1] if ended else None
 
 
-def entered(made: Pair, side: str, state: str) -> float:
-    """Return the time at which a side entered a state last."""
-    return max(at for at, who, event in made.log if who == side and getattr(event, "state", None) == state)
+def states(made: Pair) -> tuple[ChargerState, VehicleState]:
+    """Return the present states."""
+    return made.charger.state, made.vehicle.state
+
+
+def causes(made: Pair) -> list[Cause]:
+    """Return the causes for which the charger stopped, in order."""
+    return [event.stop.cause for _, who, event in made.log if who == "charger" and isinstance(event, Stopping)]
 
 
 def changed(frame: CanFrame, message: type[Message], **values: int | bool) -> CanFrame:
