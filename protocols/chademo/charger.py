@@ -156,6 +156,8 @@ class Charger(Engine):
         self._events.append(Stopping(stop))
         if not ending:
             session.stopping_at, session.stopped_cycle = now, session.cycles
+            if session.power_cycle == session.cycles:
+                session.power_bit = False  # power was never reported
             session.offered_a, session.test_v = 0, 0.0
             self._set_zero()
             self._enter(State.STOPPING, now)
@@ -229,7 +231,7 @@ class Charger(Engine):
         if state is State.CHECK:
             self._events.append(ParametersAgreed(session.protocol, session.discharge_agreed))
         if state is State.POWER:
-            session.advanced_at = now
+            session.advanced_at, session.power_cycle = now, session.cycles
         if state in _AT_REST:
             self._next_cycle = None
             self._events.append(SessionEnded(session.stop or Stop(Cause.STOP_ORDERED)))

@@ -183,7 +183,8 @@ class ChargerSession:
     requested_current: bool = False  # the vehicle has requested current or permitted discharging
     target_seen: bool = False
     cycles: int = 0
-    stopped_cycle: int = 0  # number of cycles when the stop began
+    power_cycle: int = 0  # number of cycles when power began
+    stopped_cycle: int = 0  # the same when the stop began
     advanced_at: float = 0.0
     current_seen_at: float = 0.0
     keep_alive_until: float = 0.0

@@ -315,7 +315,8 @@ def test_a_welded_contactor_locks_the_vehicle_until_service() -> None:
     assert vehicle.cause is Cause.WELDED
     assert charger is not None
     assert charger.error
-    assert made.charger.outputs.lock, "the plug stays locked while the cable has a voltage"
+    held = made.charger.outputs.lock
+    assert held, "the plug stays locked while the cable has a voltage"
     made.dc.welded = False
     made.run(10)
     assert not made.charger.outputs.lock
