@@ -24,7 +24,7 @@ _LOG = re.compile(
     r"^\s*\((?P<time>[^)]+)\)\s+(?P<bus>\S+)\s+(?P<id>[0-9A-Fa-f]{1,8})#(?P<data>(?:[0-9A-Fa-f]{2})*)(?:\s|$)"
 )
 _CONSOLE = re.compile(
-    r"^\s*\((?P<time>[^)]+)\)\s+(?P<bus>\S+)\s+(?:[TR]X\s+\S+\s+)?(?P<id>[0-9A-Fa-f]{1,8})\s+\[\d+\]"
+    r"^\s*\((?P<time>[^)]+)\)\s+(?P<bus>\S+)\s+(?:[TR]X(?:\s+\S){2}\s+)?(?P<id>[0-9A-Fa-f]{1,8})\s+\[\d+\]"
     r"(?P<data>(?:\s+[0-9A-Fa-f]{2}(?![0-9A-Za-z]))*)"
 )
 _CSV_FIELDS = 6  # time, identifier, extended, direction, bus, length

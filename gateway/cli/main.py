@@ -16,13 +16,13 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import demo, emulators, exi, operator, sim, slac, store
+from gateway.cli import chademo, demo, emulators, exi, operator, sim, slac, store
 from gateway.cli.execution import end, fail, report_error
 from gateway.cli.options import Json, examples
 
 CLOSED_PIPE, WRONG = 1, 2
 COMPLETION = "_V2X_COMPLETE"  # set by the completion of a shell
-EXTRAS = {"asyncpg": "postgres", "amqtt": "broker", "uvloop": "fast"}  # by package
+EXTRAS = {"asyncpg": "postgres", "amqtt": "broker", "uvloop": "fast", "can": "can"}  # by package
 
 app = typer.Typer(
     name="v2x",
@@ -36,6 +36,7 @@ app = typer.Typer(
 pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_help=True)
 app.add_typer(pki, name="pki")
 app.add_typer(exi.app, name="exi")
+app.add_typer(chademo.app, name="chademo")
 app.add_typer(store.app, name="store")
 app.add_typer(operator.app)
 app.add_typer(emulators.app)

@@ -14,6 +14,7 @@ from protocols.quantities import clamp
 
 UP_A_PER_S, DOWN_A_PER_S = 100.0, 200.0
 DECAY = 0.7  # of the voltage of an open cable in 0.1 s: below 25 % after 1 s and below 10 V after 2 s
+RISE_V_PER_S = 1000.0  # of the output without load
 TEST_S = 1.4  # s of an insulation test
 LOCK_S = 0.5  # s that the lock needs
 BATTERY_STEP_S = 1.0
@@ -59,7 +60,8 @@ class DcSide:
             self._move(force=True)
             self.current_a = 0.0
             charged = max(outputs.test_v, outputs.max_v if outputs.current_a > 0 else 0.0)
-            self.voltage_v = charged or self.voltage_v * DECAY ** (seconds / 0.1)
+            decayed = self.voltage_v * DECAY ** (seconds / 0.1)
+            self.voltage_v = min(self.voltage_v + RISE_V_PER_S * seconds, charged) if charged else decayed
 
     def _conduct(self, outputs: ChargerOutputs, seconds: float) -> None:
         pack = self.pack

@@ -30,6 +30,7 @@ class Axes:
     above: str = ""
     below: str = ""
     shaded: Sequence[tuple[float, float, str]] = ()  # start, end, name
+    seconds: bool = False  # times in seconds at the axis, not of the day
 
 
 CHARGING = ("charging", "discharging")  # above and below zero, of every battery in every plot
@@ -45,7 +46,7 @@ def lines(times: Sequence[float], series: Mapping[str, Series], axes: Axes, titl
     body = [
         *_shades(times, axes),
         *_grid(low, high, step, unit),
-        *_hours(times, axes.start_h),
+        *_ticks(times, axes),
         *_signs(low, high, axes),
     ]
     for n, one in enumerate(series.values()):
@@ -66,7 +67,7 @@ def bands(times: Sequence[float], rows: Mapping[str, Sequence[str]], axes: Axes,
         return "<p>No data.</p>"
     labels = sorted({label for one in rows.values() for label in one if label})
     height = TOP + BOTTOM + ROW * len(rows)
-    body = [*_shades(times, axes, height), *_hours(times, axes.start_h, height)]
+    body = [*_shades(times, axes, height), *_ticks(times, axes, height)]
     for n, (name, one) in enumerate(rows.items()):
         y = TOP + ROW * n
         body.append(f'<text x="{LEFT}" y="{y + LABEL - 3}">{escape(name)}</text>')
@@ -159,17 +160,31 @@ def _grid(low: float, high: float, step: float, unit: str) -> list[str]:
     return body
 
 
+def _ticks(times: Sequence[float], axes: Axes, height: float = HEIGHT) -> list[str]:
+    if not axes.seconds:
+        return _hours(times, axes.start_h, height)
+    _, _, step = _range(times[0], times[-1])
+    first, last = ceil(times[0] / step), floor(times[-1] / step)
+    return [part for n in range(first, last + 1) for part in _tick(_x(n * step, times), f"{n * step:g} s", height)]
+
+
+def _tick(x: float, label: str, height: float) -> tuple[str, str]:
+    """Return the line and the label of a time."""
+    return (
+        f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - BOTTOM}" stroke="#eee"/>',
+        f'<text x="{x:.1f}" y="{height - 10}" text-anchor="middle">{label}</text>',
+    )
+
+
 def _hours(times: Sequence[float], start_h: float, height: float = HEIGHT) -> list[str]:
     span_h = max((times[-1] - times[0]) / 3600, 1e-6)
     step = next((step for step in (1 / 12, 0.25, 0.5, 1, 2, 3, 6, 12, 24) if span_h / step <= 13), 48)
-    body = []
+    body: list[str] = []
     n = ceil((start_h + times[0] / 3600) / step - 1e-9)
     while n * step <= start_h + times[-1] / 3600 + 1e-9:
         x = _x((n * step - start_h) * 3600, times)
         minutes = round(n * step * 60) % 1440
-        body.append(f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - BOTTOM}" stroke="#eee"/>')
-        label = f"{minutes // 60}:{minutes % 60:02d}"
-        body.append(f'<text x="{x:.1f}" y="{height - 10}" text-anchor="middle">{label}</text>')
+        body.extend(_tick(x, f"{minutes // 60}:{minutes % 60:02d}", height))
         n += 1
     return body
 
