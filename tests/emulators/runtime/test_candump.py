@@ -37,7 +37,8 @@ FRAMES = st.builds(
 def test_formats_that_are_read(text: str, at: float) -> None:
     found = candump.parse([text])
     ((found_at, frame),) = found.frames
-    assert (found_at, frame) == (pytest.approx(at), FRAME)
+    assert found_at == pytest.approx(at)
+    assert frame == FRAME
     assert found.skipped == 0
 
 
