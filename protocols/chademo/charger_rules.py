@@ -117,11 +117,12 @@ def session_minutes(session: ChargerSession) -> float | None:
 
 
 def _below_floor(session: ChargerSession) -> bool:
-    """Return whether the voltage is below the lower threshold although discharging has been blocked for it."""
-    limits = session.vehicle.limits
-    floor = min(session.floor_v, session.vehicle.discharge.min_voltage_v if session.vehicle.discharge else 0)
-    floor = max(floor, limits.min_voltage_v if limits is not None else 0)
-    return session.inputs.voltage_v <= floor
+    """Return whether the voltage is at the floor of the vehicle: of discharging, and of the battery in any case."""
+    vehicle, voltage = session.vehicle, session.inputs.voltage_v
+    if vehicle.limits is not None and voltage <= vehicle.limits.min_voltage_v:
+        return True
+    discharging = session.requested_a < 0 or session.inputs.current_a < -timers.DIRECTION_A
+    return discharging and vehicle.discharge is not None and voltage <= vehicle.discharge.min_voltage_v
 
 
 def _voltage_after_stop(session: ChargerSession, now: float) -> Stop | None:

@@ -20,6 +20,8 @@ from protocols.chademo.states import ChargerState
 from protocols.chademo.stops import MATRIX, Stop
 from protocols.frozen import frozen
 
+FLOOR_MARGIN = 1.02  # of the lower threshold above that of the vehicle
+
 
 @frozen(kw_only=True)
 class ChargerSettings:
@@ -239,7 +241,8 @@ class ChargerSession:
     def floor_v(self) -> int:
         """Lower threshold of discharging (208.6)."""
         vehicle_v = self.vehicle.discharge.min_voltage_v if self.vehicle.discharge is not None else 0
-        return max(vehicle_v, self.settings.discharge_floor_v or round(vehicle_v * 1.02))
+        own_v = self.settings.discharge_floor_v or round(vehicle_v * FLOOR_MARGIN)
+        return min(0xFFFF, max(vehicle_v, own_v))
 
     @property
     def levels(self) -> levels.Levels:

@@ -12,7 +12,7 @@ from protocols.can import CanFrame
 from protocols.chademo import timers
 from protocols.chademo.charger_session import ChargerInputs, ChargerSettings, Reset, SetCurrent, Start, StopSession
 from protocols.chademo.events import Event
-from protocols.chademo.frames import FROM_VEHICLE, ChargerStatus, VehicleStatus
+from protocols.chademo.frames import FROM_VEHICLE, ChargerStatus, DischargeLimits, VehicleStatus
 from protocols.chademo.layout import decode
 from protocols.chademo.profile import PROFILES
 from protocols.chademo.states import ChargerState, VehicleState
@@ -412,3 +412,21 @@ def test_orders_that_do_not_fit_the_state() -> None:
     assert idle.charger.command(ChargerInputs(), 0.0) == ()
     assert PROFILES.keys() == {"leaf-24", "leaf-30", "leaf-40", "leaf-62", "e-nv200", "outlander", "strict"}
     assert 0x110 in FROM_VEHICLE
+
+
+def test_an_absurd_discharge_voltage_of_the_vehicle_only_forbids_discharging() -> None:
+    made = pair()
+    made.carry = lambda sender, frame: [(0.0, changed(frame, DischargeLimits, min_voltage_v=0xFFFF))]
+    powered(made, -10.0)
+    made.run(0.8)
+    assert made.dc.current_a == 0
+    assert made.charger.session.floor_v == 0xFFFF
+
+
+def test_a_battery_below_its_discharge_voltage_can_be_charged() -> None:
+    made = flowing(pair(), 10.0)
+    made.conditions.charger_voltage_v = 245.0
+    made.run(3)
+    assert made.charger.state is ChargerState.POWER
+    assert made.dc.current_a == pytest.approx(10, abs=0.1)
+    assert made.charger.session.voltage_blocked
