@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,8 +20,7 @@ from gateway.model.command import Body, Channel, Schedule, Verb, client_and_id, 
 from gateway.model.evse import Evse
 from gateway.model.journal import ReplyTo
 from gateway.model.reason import Code, Reason, because
-
-EVSE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
+from gateway.model.station import EVSE_NUMBER, station_of
 
 
 class Stage(StrEnum):
@@ -306,7 +304,7 @@ class EvseRegistry:
         """Return the state of an EVSE, created where there is none."""
         found = self._states.get(evse)
         if found is None:
-            found = self._states[evse] = self._new(evse, station or evse.rpartition("-")[0])
+            found = self._states[evse] = self._new(evse, station or station_of(evse))
             self._created.put_nowait(found)
         return found
 
@@ -318,6 +316,8 @@ class EvseRegistry:
         if evse in self._states:
             return self._states[evse]
         station, _, number = evse.rpartition("-")
+        if evse in self._settings.evses:
+            return self._new(evse, evse)
         if station not in self._settings.stations or EVSE_NUMBER.fullmatch(number) is None:
             return None
         if any(state.evse.limits is not None for state in self.of_station(station)):
@@ -349,7 +349,7 @@ class EvseRegistry:
 
     def unreported(self, evse: str) -> EvseControlState:
         """Return the state of an EVSE before anything is reported; it is not kept."""
-        return self._new(evse, evse.rpartition("-")[0])
+        return self._new(evse, station_of(evse))
 
     def _new(self, evse: str, station: str) -> EvseControlState:
         one = self._settings

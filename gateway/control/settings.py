@@ -30,6 +30,7 @@ class ServiceSettings:
     policy: SitePolicy
     gateway_id: str = "gw1"
     stations: tuple[str, ...] = ()  # configured: their EVSEs are known even while they are offline
+    evses: tuple[str, ...] = ()  # hosted by the gateway itself
     valid_for_s: float = 15.0  # validity of a set-point: a station falls back to 0 W this long after the last message
     set_within_s: float = 10.0  # for a station's answer
     retry_s: float = 2.0  # pause after an order that was not accepted

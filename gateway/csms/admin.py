@@ -58,6 +58,8 @@ class Admin:
         """Register a station or change its settings, stored first. A null removes the setting."""
         if STATION_ID.fullmatch(name) is None:
             raise RequestRejected(422, "a station id has 1 to 48 of A-Z a-z 0-9 * - _ = + | @ .")
+        if name.casefold() in self.csms.settings.reserved:
+            raise RequestRejected(409, f"{name} is an EVSE that the gateway hosts itself (evses)")
         name = canonical(self.csms.stations, name)
         profile = changes.get("vendor_profile")
         if profile is not None:

@@ -22,7 +22,7 @@ from gateway.csms.rate_unit import Unit, volt_phases
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
-from gateway.model.station import Answer, Outcome, OutcomeCode
+from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
 from protocols.ocpp.enums import v21
 from protocols.ocpp.rpc import YIELD_WITHIN, Priority
 from protocols.ocpp.schema import Payload, Version
@@ -115,16 +115,10 @@ def refusal(station: Station, evse: Evse, power_w: float, valid_for_s: float) ->
         return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"{station.id} is not connected")
     if not station.accepted:
         return Outcome(Answer.REFUSED, OutcomeCode.NOT_ACCEPTED, f"{station.id} has not booted and been accepted")
-    if not (math.isfinite(power_w) and math.isfinite(valid_for_s)) or valid_for_s <= 0:
-        return Outcome(
-            Answer.REFUSED, OutcomeCode.INVALID_ORDER, "a set-point needs a finite power and a validity above 0 s"
-        )
-    if power_w < 0 and not evse.can_discharge:
-        return Outcome(Answer.REFUSED, OutcomeCode.CANNOT_DISCHARGE, evse.why_not or f"{evse.name} cannot discharge")
-    if power_w < 0 and evse.bidirectional is False:
-        return Outcome(
-            Answer.REFUSED, OutcomeCode.NOT_BIDIRECTIONAL, "the vehicle did not agree on a bidirectional transfer"
-        )
+    why_not = None if evse.can_discharge else evse.why_not or f"{evse.name} cannot discharge"
+    refused = setpoint_refusal(power_w, valid_for_s, why_not=why_not, bidirectional=evse.bidirectional)
+    if refused is not None:
+        return refused
     if power_w < 0 and evse.priority:
         return Outcome(Answer.REFUSED, OutcomeCode.PRIORITY_CHARGING, "the driver requested priority charging")
     return None

@@ -69,6 +69,7 @@ class CsmsSettings:
     path: str = "/ocpp"
     stations: tuple[StationSettings, ...] = ()
     unknown_stations: UnknownStations = UnknownStations.REJECT
+    reserved: frozenset[str] = frozenset()  # ids, without case, that no station has: EVSEs hosted by the gateway itself
     unknown_tokens: UnknownTokens = UnknownTokens.REJECT
     security_profile: int = 0  # 0 none, 1 basic, 2 TLS and basic, 3 mutual TLS
     tls_cert: Path | None = None

@@ -204,6 +204,8 @@ class WebSocketServer:
         if name is None:
             text = f"no such path: stations connect to {self.settings.path}/<station id>\n"
             return reject(HTTPStatus.NOT_FOUND, text)
+        if name.casefold() in self.settings.reserved:
+            return reject(HTTPStatus.NOT_FOUND, "this id is that of an EVSE which the gateway hosts itself\n")
         if not known and self.context.unknown_stations is UnknownStations.REJECT:
             return reject(HTTPStatus.NOT_FOUND, "unknown id: this station is not registered here\n")
         if not self._has_capacity(name, known):

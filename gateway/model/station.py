@@ -1,13 +1,18 @@
 """Interface to charging stations of any protocol, implemented by `csms` and the drivers.
 
-The name of an EVSE is `<station>-<number>`, such as `CP1-1`, in MQTT topics, the journal and the API.
+The name of an EVSE is `<station>-<number>`, such as `CP1-1`, in MQTT topics, the journal and the API. An EVSE that the
+gateway hosts itself has a name without a number, such as `BAY1`, and is its own station.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
+
+EVSE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
 
 class Answer(StrEnum):
@@ -76,3 +81,28 @@ class GridFormingStations(Protocol):
 def evse_name(station: str, number: int) -> str:
     """Return the gateway's name of an EVSE of a station."""
     return f"{station}-{number}"
+
+
+def station_of(evse: str) -> str:
+    """Return the station of an EVSE; an EVSE without a number is its own station."""
+    station, _, number = evse.rpartition("-")
+    return station if station and EVSE_NUMBER.fullmatch(number) else evse
+
+
+def setpoint_refusal(
+    power_w: float, valid_for_s: float, *, why_not: str | None, bidirectional: bool | None
+) -> Outcome | None:
+    """Return the reason why no EVSE may get a set-point, None where it may.
+
+    `why_not`: reason why the EVSE cannot discharge, None where it can. `bidirectional`: as the vehicle has agreed, None
+    before it has.
+    """
+    if not (math.isfinite(power_w) and math.isfinite(valid_for_s)) or valid_for_s <= 0:
+        text = "a set-point needs a finite power and a validity above 0 s"
+        return Outcome(Answer.REFUSED, OutcomeCode.INVALID_ORDER, text)
+    if power_w < 0 and why_not is not None:
+        return Outcome(Answer.REFUSED, OutcomeCode.CANNOT_DISCHARGE, why_not)
+    if power_w < 0 and bidirectional is False:
+        text = "the vehicle did not agree on a bidirectional transfer"
+        return Outcome(Answer.REFUSED, OutcomeCode.NOT_BIDIRECTIONAL, text)
+    return None
