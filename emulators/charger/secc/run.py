@@ -102,9 +102,9 @@ async def run(options: RunOptions, out: TextIO | None = None) -> int:
     if "iso20" in endpoint.protocols:
         prepare_charger(endpoint.services, endpoint.controls)
     if OLDER & set(endpoint.protocols):
-        from emulators.charger.secc import older_engine  # loaded only for these protocols
+        from protocols.iso15118 import older_secc  # loaded only for these protocols
 
-        older_engine.prepare(endpoint.protocols)
+        older_secc.prepare(endpoint.protocols)
     try:
         server = await _listen(options, endpoint, evse)
     except OSError as error:

@@ -37,8 +37,7 @@ from emulators.charger.secc.events import (
     VehicleIdentified,
 )
 from emulators.charger.secc.evse_hardware import PROTOCOLS, EvseHardware, is_dc, stage_settings
-from emulators.charger.secc.first_message import ReceivedFirst, first_message
-from emulators.charger.secc.setpoint import NOTICE_S, SeccSetpoint
+from protocols.iso15118.first_message import ReceivedFirst, first_message
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20 import secc as iso20
 from protocols.iso15118.iso20.limits import PowerRange
@@ -48,6 +47,7 @@ from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.pump import pump
 from protocols.iso15118.secc import Engine, Secc
+from protocols.iso15118.secc_setpoint import NOTICE_S, SeccSetpoint
 from protocols.iso15118.subject import common_name
 from protocols.ports import Clock, Wire
 
@@ -83,7 +83,7 @@ class EvseSecc:
         self._observe: Callable[[SeccEvent], object] = observe or (lambda event: None)
         self._trace = trace
         self._free_vend = free_vend
-        self._setpoint = SeccSetpoint(stage, clock)
+        self._setpoint = SeccSetpoint(stage.spec.max_charge_w, stage.spec.max_discharge_w, clock)
         self._paused: dict[bytes, events.Paused] = {}
         self._wire: Wire | None = None
         self._waiting: dict[Wire, None] = {}  # connections without a first message
@@ -211,11 +211,11 @@ class EvseSecc:
                 )
             )
         if {"iso2", "din"} & set(self.protocols):
-            from emulators.charger.secc import older_engine  # loaded only for these protocols
+            from protocols.iso15118 import older_secc  # loaded only for these protocols
 
-            older = older_engine.older_settings(self.settings, self._tolerance, self._modes)
+            older = older_secc.older_settings(self.settings, self._tolerance, self._modes)
             shared = evse if not engines else None
-            engines.append(older_engine.build(older, self.protocols, now, epoch, self._paused, shared))
+            engines.append(older_secc.build(older, self.protocols, now, epoch, self._paused, shared))
         return engines
 
     def _prepare(self, now: float) -> None:

@@ -1,8 +1,7 @@
-"""Set-point of an EVSE in an ISO 15118-20 session: live in dynamic control, a new schedule in scheduled control."""
+"""Set-point of an EVSE in a session: live in dynamic control, a new schedule by renegotiation in scheduled control."""
 
 from __future__ import annotations
 
-from emulators.charger.hardware.power_stage import PowerStage
 from protocols.iso15118.iso20 import orders
 from protocols.iso15118.iso20.schedules import ScheduleOffer, flat_offer
 from protocols.iso15118.iso20.types import EVSENotification
@@ -14,12 +13,13 @@ RENEGOTIATED_W = 100.0  # scheduled control: smaller changes only limit the powe
 
 
 class SeccSetpoint:
-    """Set-point of one EVSE, over all sessions. `power_w` is at the grid side; None: what the car requests."""
+    """Set-point of one EVSE, over all sessions; None: what the car requests. The ratings are magnitudes in W."""
 
-    def __init__(self, stage: PowerStage, clock: Clock) -> None:
+    def __init__(self, max_charge_w: float, max_discharge_w: float, clock: Clock) -> None:
+        self.max_charge_w, self.max_discharge_w = max_charge_w, max_discharge_w
         self.power_w: float | None = 0.0
         self._requested = False  # the next exchange follows a request of the SECC
-        self._stage, self._clock = stage, clock
+        self._clock = clock
         self._offered_w: float | None = None
         self._exchanged = False  # the car has requested schedules
         self._outdated = False  # the last offer came after the car had received its schedule
@@ -33,7 +33,7 @@ class SeccSetpoint:
         """Return the set-point; without one a dynamic session charges at rated power within the limits."""
         choice = None if engine is None else engine.session.choice
         if self.power_w is None and choice is not None and choice.is_dynamic:
-            return self._stage.spec.max_charge_w
+            return self.max_charge_w
         return self.power_w
 
     def send(self, engine: Engine, *, notify: bool = True) -> None:
@@ -73,9 +73,9 @@ class SeccSetpoint:
         engine.command(orders.Notify(notification, within_s), self._clock.now())
 
     def _schedules(self, bidirectional: bool) -> tuple[ScheduleOffer, ...]:
-        spec, setpoint = self._stage.spec, self.power_w
+        setpoint = self.power_w
         discharge: float | None = None
         if bidirectional:
-            discharge = spec.max_discharge_w if setpoint is None else min(max(-setpoint, 0.0), spec.max_discharge_w)
-        charge = spec.max_charge_w if setpoint is None else min(max(setpoint, 0.0), spec.max_charge_w)
+            discharge = self.max_discharge_w if setpoint is None else min(max(-setpoint, 0.0), self.max_discharge_w)
+        charge = self.max_charge_w if setpoint is None else min(max(setpoint, 0.0), self.max_charge_w)
         return (flat_offer(int(self._clock.wall()), charge, discharge),)

@@ -1,4 +1,7 @@
-"""SECC engine of an emulated charger for ISO 15118-2 and DIN 70121, which have charging only."""
+"""SECC engine of an EVSE for ISO 15118-2 and DIN 70121, which have charging only; settings follow from ISO 15118-20.
+
+Not imported where neither is offered.
+"""
 
 from __future__ import annotations
 
