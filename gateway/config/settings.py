@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -29,12 +30,21 @@ from gateway.csms.settings import Registration, UnknownStations, UnknownTokens
 from gateway.energy.settings import EnergySection
 from gateway.model.command import SiteMode
 from gateway.model.site import STALE_AT_MOST_S, InputKind
+from gateway.model.station import station_of
 
 log = logging.getLogger("v2x")
+
+
+def _without_number(evse: str) -> str:
+    if station_of(evse) != evse:
+        raise ValueError(f"{evse} would be an EVSE of a charging station; choose an id without a number at its end")
+    return evse
+
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@=*|-]{1,64}$")]
 EvseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,64}$")]
 StationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,48}$")]
+HostedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,48}$"), AfterValidator(_without_number)]
 Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -290,6 +300,58 @@ class StationEntry(Section):
     )
 
 
+class EvseEntry(Section):
+    """EVSE that the gateway hosts itself, without OCPP. docs/hosted-evse.md describes it."""
+
+    id: HostedName = Field(description="name of the EVSE in all topics; without a number at its end, as BAY1")
+    driver: Literal["secc"] = Field(description="secc: sessions of ISO 15118 and DIN 70121 over a board")
+    board: Name = Field(description="driver of the hardware: an entry point of the group v2x.board")
+    board_settings: dict[str, Any] = Field(default_factory=dict, description="settings of the board")
+    interface: Name | None = Field(
+        default=None, description="network interface of the vehicles, which find the EVSE by SDP"
+    )
+    listen: str | None = Field(default=None, description="address:port instead of interface, without SDP")
+    protocols: Annotated[list[Literal["din", "iso2", "iso20"]], Field(min_length=1)] = Field(
+        default=["iso20", "iso2", "din"], description="protocols offered to vehicles"
+    )
+    services: Annotated[list[Literal["dc", "dc_bpt"]], Field(min_length=1)] = Field(
+        default=["dc", "dc_bpt"], description="services offered to vehicles; bpt is bidirectional"
+    )
+    control: Annotated[list[Literal["dynamic", "scheduled"]], Field(min_length=1)] = Field(
+        default=["dynamic", "scheduled"],
+        description="control modes of ISO 15118-20; a vehicle in scheduled control renegotiates for another power",
+    )
+    tls: Literal["none", "1.2", "1.3"] = Field(
+        default="none", description="TLS to vehicles: 1.2 for ISO 15118-2, 1.3 for ISO 15118-20 (with iso2 on request)"
+    )
+    tls_profile: Literal["strict", "interop"] = Field(
+        default="interop", description="strict: mutual TLS 1.3 with P-521 only; interop: P-256 as well"
+    )
+    pki: Path | None = Field(default=None, description="folder with certificates, as of `v2x pki create`; with tls")
+    evse_id: Annotated[str, StringConstraints(min_length=7, max_length=37)] = Field(
+        default="ZZ00000", description="EVSEID that vehicles get"
+    )
+    max_charge_w: Watts | None = Field(default=None, description="below what the board reports, in W")
+    max_discharge_w: Watts | None = Field(default=None, description="below what the board reports, in W")
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, listen: str | None) -> str | None:
+        if listen is not None:
+            host_and_port(listen)
+        return listen
+
+    @model_validator(mode="after")
+    def _complete(self) -> EvseEntry:
+        if (self.interface is None) == (self.listen is None):
+            raise ValueError("set either interface or listen")
+        if (self.tls == "none") != (self.pki is None):
+            raise ValueError('tls and pki belong together; set both, or tls = "none" without pki')
+        if self.tls == "1.2" and "iso20" in self.protocols:
+            raise ValueError("tls 1.2 is for iso2; iso20 needs 1.3")
+        return self
+
+
 class AdminSection(Section):
     """Admin API."""
 
@@ -475,6 +537,7 @@ class Config(BaseSettings):
     mqtt: MqttSection = MqttSection()
     ocpp: OcppSection = OcppSection()
     stations: list[StationEntry] = Field(default_factory=list)
+    evses: list[EvseEntry] = Field(default_factory=list)
     admin: AdminSection = AdminSection()
     web: WebSection = WebSection()
     store: StoreSection = StoreSection()
@@ -520,11 +583,21 @@ class Config(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _unique_evses(self) -> Config:
+        known = {station.id.casefold(): "listed among the stations" for station in self.stations}
+        for number, evse in enumerate(self.evses):
+            if (taken := known.get(evse.id.casefold())) is not None:
+                raise ValueError(f"evses.{number}.id: {evse.id} is {taken}; choose another id")
+            known[evse.id.casefold()] = "listed twice"
+        return self
+
+    @model_validator(mode="after")
     def _distinct_ports(self) -> Config:
         listening = {
             "ocpp.listen": self.ocpp.listen,
             "admin.listen": self.admin.listen,
             "web.listen": self.web.listen,
+            **{f"evses.{number}.listen": evse.listen for number, evse in enumerate(self.evses)},
         }
         used = [(key, *host_and_port(listen)) for key, listen in listening.items() if listen is not None]
         anywhere = {"0.0.0.0", "::"}
