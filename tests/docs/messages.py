@@ -17,8 +17,8 @@ PLACEHOLDER = "…"
 RAISED = {
     "BadLine", "BlueSwitchError", "CaptureError", "ConfigError", "DemoError", "FaultError", "GatewayIdInUse",
     "HTTPException", "InvalidControl", "LookupError", "NotFound", "NotSigned", "OSError", "OptionError",
-    "ProfileError", "RecordingError", "RequestRejected", "RuntimeError", "ScenarioError", "Stalled", "StartError", "StoreError",
-    "SubscriptionRefused", "TimeoutError", "TlsSetupError", "ToolError", "UsageError", "ValueError",
+    "ProfileError", "RecordingError", "RequestRejected", "RuntimeError", "ScenarioError", "Stalled", "StartError",
+    "StoreError", "SubscriptionRefused", "TimeoutError", "TlsSetupError", "ToolError", "UsageError", "ValueError",
     "ConnectionError",
 }  # fmt: skip
 CALLED = {"fail", "reject", "respond", "report_error"}
@@ -28,7 +28,8 @@ INTERNAL = (
     "gateway/mqtt/quarantine.py", "gateway/store/journal.py", "gateway/csms/csms.py",
     "emulators/battery/", "emulators/charger/hardware/", "emulators/charger/station/csms_link/link.py",
     "emulators/charger/station/connector_sessions.py", "emulators/charger/station/maintenance/",
-    "emulators/runtime/memory_broker.py", "emulators/runtime/memory_can.py", "emulators/runtime/transports.py", "emulators/site/facility.py",
+    "emulators/runtime/memory_broker.py", "emulators/runtime/memory_can.py", "emulators/runtime/transports.py",
+    "emulators/site/facility.py",
     "emulators/world/network.py", "emulators/world/world.py", "emulators/world/parking_bay.py",
     "emulators/world/multi_site.py", "protocols/exi/", "protocols/frozen.py", "protocols/v2gtp.py",
     "protocols/iso15118/iso20/", "protocols/iso15118/iso2/", "protocols/iso15118/din/",
