@@ -13,7 +13,7 @@ from emulators.runtime.clock import RealClock
 
 
 async def run_on_cable(
-    interface: str, json: bool, secc: Coroutine[object, None, int], out: TextIO | None = None
+    interface: str, json: bool, secc: Callable[[], Coroutine[object, None, int]], out: TextIO | None = None
 ) -> int:
     """Run a SECC together with its end of the cable; return its exit status."""
     reporter = Reporter(out or sys.stdout, json, dict.fromkeys(EVENTS, text_of))
