@@ -13,6 +13,7 @@ from collections.abc import Callable
 from protocols.iso15118.iso2 import both
 from protocols.iso15118.iso2.dialect import PHASES
 from protocols.iso15118.iso2.evcc_session import EvccContext, EvSession
+from protocols.iso15118.iso2.power import requested_a
 from protocols.iso15118.iso2.schedules import power_at, remaining
 from protocols.iso15118.iso2.states import Step
 from protocols.iso15118.iso20.common import ChargingSession
@@ -29,12 +30,10 @@ def build(session: EvSession, context: EvccContext) -> both.Message:
 
 def demand_a(session: EvSession, context: EvccContext) -> float:
     """Return the current that the EV requests: within its own limits and those of the charger, never negative."""
-    car, evse = context.car, session.evse_limits
+    car = context.car
     if car.complete:
         return 0.0
-    voltage = max(car.voltage_v, 1.0)
-    power_w = min(car.limits.max_charge_w, evse.max_charge_w, _planned(session, context))
-    return max(0.0, min(car.limits.max_charge_a, evse.max_charge_a, power_w / voltage))
+    return requested_a(car.limits, session.evse_limits, car.voltage_v, _planned(session, context))
 
 
 def ac_power(session: EvSession, context: EvccContext) -> float:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from protocols.iso15118.iso2 import both, timers
 from protocols.iso15118.iso2.dialect import PHASES, Delivery
+from protocols.iso15118.iso2.power import ac_target, dc_demand, dc_target
 from protocols.iso15118.iso2.schedules import Span, read
 from protocols.iso15118.iso2.secc_energy import NO_ERRORS, phase_current
 from protocols.iso15118.iso2.secc_session import Answer, Hold, Refusal, RequestContext, Session
@@ -29,11 +30,11 @@ from protocols.iso15118.iso20.events import (
     Warned,
     WeldingChecked,
 )
-from protocols.iso15118.iso20.limits import Limits, PowerRange, allowed
+from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.loop import CarReport, Display
 from protocols.iso15118.iso20.schedules import SLACK_W, Profile, ScheduleOffer
 from protocols.iso15118.iso20.secc_session import Fault
-from protocols.iso15118.iso20.setpoint import Target, decide
+from protocols.iso15118.iso20.setpoint import Target
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.session import control_pilot
 
@@ -183,12 +184,9 @@ def answer_current_demand(request: both.CurrentDemandReq, session: Session, cont
     _check_pilot(context)
     evse, dialect, limits = context.evse, context.dialect, context.capped(session)
     car = _read_demand(request, session)
-    voltage = evse.voltage_v if evse.voltage_v > 0 else max(car.target_voltage_v or 0.0, 0.0)
-    permitted = allowed(car.limits, limits, voltage).without_discharge("protocol")
-    demand_w = max(car.target_current_a or 0.0, 0.0) * voltage
-    target = decide(demand_w, permitted)
-    if str(request.DC_EVStatus.EVErrorCode) not in NO_ERRORS:
-        target = Target(0.0, "ev_error")
+    demand_w, voltage = dc_demand(number(request.EVTargetCurrent), number(request.EVTargetVoltage), evse.voltage_v)
+    ev_error = str(request.DC_EVStatus.EVErrorCode) not in NO_ERRORS
+    target, permitted = dc_target(demand_w, voltage, car.limits, limits, ev_error=ev_error)
     limited = target.power_w < demand_w
     response = dialect.request(
         "CurrentDemandRes",
@@ -227,10 +225,7 @@ def answer_charging_status(request: both.ChargingStatusReq, session: Session, co
     """State the present limit; the EV does not report its power."""
     _check_pilot(context)
     dialect, limits = context.dialect, context.capped(session)
-    permitted = allowed(session.ev_limits, limits).without_discharge("protocol")
-    if session.ev_limits.min_charge_w > permitted.high_w:
-        permitted = replace(permitted, high_w=0.0)
-    target = decide(permitted.high_w, permitted)
+    target, permitted = ac_target(session.ev_limits, limits)
     current = phase_current(limits.max_charge_w, session, context)
     response = dialect.request(
         "ChargingStatusRes",

@@ -8,10 +8,10 @@ in the same way. A response (`secc_setup.py`, `secc_energy.py`, `secc_loop.py`) 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 
 from protocols.frozen import frozen
-from protocols.iso15118.iso2 import both, timers
+from protocols.iso15118.iso2 import both, power, timers
 from protocols.iso15118.iso2.dialect import Dialect
 from protocols.iso15118.iso2.schedules import MOST_ENTRIES, power_at
 from protocols.iso15118.iso2.services import ValueAddedService
@@ -115,13 +115,9 @@ class RequestContext:
 
     def capped(self, session: Session) -> Limits:
         """Return the charger's limits with set-point and schedule as the highest power; a fault leaves none."""
-        limits = self.limits(session)
-        caps = [] if self.evse.setpoint_w is None else [self.evse.setpoint_w]
-        if session.offer is not None:
-            caps.append(power_at(session.offer.charge, self.wall_s - session.offer.anchor_s))
-        if self.evse.faults:
-            caps.append(0.0)
-        return replace(limits, max_charge_w=max(0.0, min(limits.max_charge_w, *caps)) if caps else limits.max_charge_w)
+        offer = session.offer
+        schedule_w = None if offer is None else power_at(offer.charge, self.wall_s - offer.anchor_s)
+        return power.capped(self.limits(session), self.evse.setpoint_w, schedule_w, faulty=bool(self.evse.faults))
 
     def dc_status(self, code: str | None = None, *, reacted: bool = False) -> both.DC_EVSEStatus:
         """Return DC_EVSEStatus: the given code, or that of faults, of a stop by the charger, or EVSE_Ready.

@@ -6,20 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from protocols.iso15118.din.dialect import DIN
 from protocols.iso15118.iso2 import types
 from protocols.iso15118.iso2.dialect import ISO2, Dialect
 from protocols.iso15118.iso2.schedules import (
     LONGEST_S,
-    MOST_PROFILE_ENTRIES,
-    plan,
-    power_at,
-    selected,
-    spans,
-    tariff,
 )
 from protocols.iso15118.iso2.states import State, Step
 from protocols.iso15118.iso2.tolerances import STRICT
@@ -32,7 +24,6 @@ from tests.protocols.iso15118.iso2.iso2_pair import DIALECTS, OldPair, after_loo
 from tests.protocols.iso15118.iso2.raw_car import RawCar
 
 GENERATIONS = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
-BLOCKS = st.lists(st.builds(Block, st.integers(1, 2 * DAY), st.integers(0, 30_000).map(float)), min_size=1, max_size=12)
 DEAR = PriceBlock(duration_s=600, per_kwh=0.4, co2_g_per_kwh=200, renewable_pct=30)
 CHEAP = PriceBlock(duration_s=600, per_kwh=0.1)
 NIGHT = ScheduleOffer(
@@ -64,63 +55,6 @@ def offering(dialect: Dialect, *given_: ScheduleOffer, **arguments: Any) -> Offe
     pair = OfferingPair(made.ev, made.secc, soc_pct=made.soc_pct)
     pair.offers = given_
     return pair
-
-
-@given(blocks=BLOCKS, offset=st.integers(-3 * DAY, DAY), most=st.integers(1, 30))
-@settings(deadline=None)
-def test_the_entries_ascend_from_now_and_never_exceed_the_offer(blocks: list[Block], offset: int, most: int) -> None:
-    offer = ScheduleOffer(tuple_id=1, anchor_s=offset, charge=tuple(blocks))
-    found = spans(offer, 0.0, most)
-    assert 1 <= len(found) <= most
-    starts = [one.start_s for one in found]
-    assert starts == sorted(set(starts))
-    assert starts[0] == 0
-    assert [one.duration_s for one in found[:-1]] == [None] * (len(found) - 1)
-    assert 1 <= (found[-1].duration_s or 0) <= DAY
-    for one in found:
-        assert one.power_w <= power_at(blocks, max(one.start_s, offset) - offset)
-
-
-@given(
-    blocks=BLOCKS, need=st.floats(0, 200_000), own=st.floats(0, 50_000), levels=st.lists(st.integers(0, 3), min_size=1)
-)
-@settings(deadline=None)
-def test_a_plan_is_within_the_schedule_and_the_car(
-    blocks: list[Block], need: float, own: float, levels: list[int]
-) -> None:
-    entries = tuple((block.duration_s, level) for block, level in zip(blocks, levels, strict=False))
-    offer = ScheduleOffer(
-        tuple_id=1, anchor_s=0, charge=tuple(blocks), levels=PriceLevels(levels=max(levels) + 1, entries=entries)
-    )
-    planned = plan(offer, own, need, None)
-    assert 1 <= len(planned) <= MOST_PROFILE_ENTRIES
-    assert sum(one.duration_s for one in planned) == sum(one.duration_s for one in blocks)
-    at = 0
-    for one in planned:
-        for moment in (at, at + one.duration_s - 1):
-            assert 0.0 <= one.power_w <= min(own, power_at(blocks, moment))
-        at += one.duration_s
-
-
-def test_a_plan_uses_the_cheapest_levels_first() -> None:
-    assert plan(NIGHT, 11_000.0, 3_000.0, None) == (Block(3_600, 0.0), Block(3_600, 4_000.0))
-    assert plan(NIGHT, 11_000.0, 5_000.0, None) == (Block(3_600, 8_000.0), Block(3_600, 4_000.0))
-    assert plan(NIGHT, 11_000.0, 3_000.0, 3_600.0)[0] == Block(3_600, 8_000.0)  # it departs before the cheap hour
-    assert plan(NIGHT, 3_000.0, 0.0, None) == (Block(7_200, 3_000.0),)
-
-
-def test_the_selected_schedule_covers_the_need_then_costs_least() -> None:
-    dear = replace(NIGHT, tuple_id=2, levels=PriceLevels(levels=3, entries=((3_600, 2), (3_600, 2))))
-    small = flat_offer(0, 500.0, None, tuple_id=3)
-    assert selected([small, dear, NIGHT], 11_000.0, 3_000.0, 7_200.0).tuple_id == 1
-    assert selected([dear, small], 11_000.0, 9_000.0, 7_200.0).tuple_id == 2
-    assert selected([NIGHT, replace(NIGHT, tuple_id=7)], 11_000.0, 0.0, None).tuple_id == 1
-
-
-def test_a_tariff_is_stated_only_with_a_choice() -> None:
-    assert tariff(flat_offer(0, 1_000.0, None), 0.0) == []
-    assert [one.level for one in tariff(NIGHT, EPOCH)] == [2, 1]
-    assert [one.start_s for one in tariff(NIGHT, EPOCH + 3_600)] == [0]
 
 
 def test_prices_are_stated_as_costs() -> None:
