@@ -1,0 +1,151 @@
+"""Emulated SunSpec devices: a chain of models at a base address, with values of a meter, an inverter or a storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from emulators.modbus.device import EmulatedDevice, Place, Plant
+from emulators.site.storage import Storage
+from protocols.modbus.messages import Table
+from protocols.modbus.register import Meaning, Register
+from protocols.modbus.register_map import RegisterMap
+from protocols.modbus.sunspec.chain import BASES, MARK, Entry
+from protocols.modbus.sunspec.models import END, Model, tables
+from protocols.modbus.sunspec.resolve import resolve
+from protocols.ports import Clock
+
+NAMES = {Meaning.MANUFACTURER: "Emulated", Meaning.MODEL: "E1"}
+Measure = Callable[[float], float | None]  # of the time
+
+
+def chain_of(models: Mapping[int, int], base: int) -> list[Entry]:
+    """Return the chain of models (id: length) from a base address."""
+    address, chain = base + 2, []
+    for model, length in models.items():
+        chain.append(Entry(model, length, address))
+        address += 2 + length
+    return chain
+
+
+def sunspec_device(
+    product: RegisterMap,
+    models: list[int],
+    plant: Plant,
+    clock: Clock,
+    *,
+    base: int = BASES[0],
+    exponents: Mapping[str, int] | None = None,
+    lengths: Mapping[int, int] | None = None,
+) -> EmulatedDevice:
+    """Return a device with these models. `exponents`: scale factors by register name, such as m203_w_sf; 0 is the
+    default. `lengths`: of models that differ from the table."""
+    sized = {one: (lengths or {}).get(one, tables()[one].length if one in tables() else 20) for one in models}
+    chain = chain_of(sized, base)
+    resolved = resolve(product, chain)
+    assert resolved is not None, "the product uses none of these models"
+    scales = {one.name: 0 for one in resolved.registers if one.name.startswith("m") and one.name.endswith("_sf")}
+    fixed = _layout(product.unit, chain, base)
+    return EmulatedDevice(resolved, plant, clock, fixed, {**scales, **(exponents or {})})
+
+
+def _layout(unit: int, chain: list[Entry], base: int) -> dict[Place, int]:
+    """Return the words of headers and of all points that are not implemented."""
+    words = dict(enumerate(MARK, base))
+    for entry in chain:
+        words |= {entry.address: entry.id, entry.address + 1: entry.length}
+        words |= {entry.address + 2 + offset: 0xFFFF for offset in range(entry.length)}
+        if entry.id in tables():
+            words |= _absent(tables()[entry.id], entry)
+    end = chain[-1].address + 2 + chain[-1].length if chain else base + 2
+    words |= {end: END, end + 1: 0}
+    return {(unit, Table.HOLDING, address): word for address, word in words.items()}
+
+
+def _absent(model: Model, entry: Entry) -> dict[int, int]:
+    """Return the words of points of a model that is not implemented: 0x8000 for signed values, 0 for counters."""
+    found = {}
+    for point in model.points.values():
+        if point.kind in ("int16", "sunssf") and point.offset < entry.length + 2:
+            found[entry.address + point.offset] = 0x8000
+    return found
+
+
+@dataclass(slots=True)
+class Measurements:
+    """A meter or an inverter: measured values by meaning."""
+
+    measures: Mapping[Meaning, Measure]
+    names: Mapping[Meaning, str] = field(
+        default_factory=lambda: {Meaning.MANUFACTURER: "Emulated", Meaning.MODEL: "E1"}
+    )
+
+    def value(self, register: Register, now: float) -> float | str | None:
+        """Return a measured value."""
+        if register.meaning is None:
+            return None
+        if register.meaning in self.names:
+            return self.names[register.meaning]
+        measure = self.measures.get(register.meaning)
+        return None if measure is None else measure(now)
+
+    def written(self, register: Register, value: float | str, now: float) -> None:
+        """Ignore writes."""
+
+    def requested(self, now: float) -> None:
+        """Ignore the time of requests."""
+
+
+@dataclass(slots=True)
+class StoragePlant:
+    """A storage with model 704: a set-point, its reversion time, and the power after it."""
+
+    storage: Storage
+    setpoint_w: float = 0.0
+    revert_w: float = 0.0
+    revert_s: float = 0.0
+    enabled: bool = False
+    reverts_at: float | None = None
+    reversions: list[float] = field(default_factory=list)
+
+    def value(self, register: Register, now: float) -> float | str | None:
+        """Return what a register shows."""
+        self.requested(now)
+        stage = self.storage.stage
+        match register.meaning:
+            case Meaning.MANUFACTURER:
+                return "Emulated"
+            case Meaning.MODEL:
+                return "S1"
+            case Meaning.POWER_W:
+                return self.storage.power_w(now)
+            case Meaning.SOC_PCT:
+                return self.storage.soc_pct
+            case Meaning.MAX_CHARGE_W:
+                return stage.spec.max_charge_w
+            case Meaning.MAX_DISCHARGE_W:
+                return stage.spec.max_discharge_w
+        return None
+
+    def written(self, register: Register, value: float | str, now: float) -> None:
+        """Apply a point of model 704; the enable point starts the reversion time."""
+        number = value if isinstance(value, float) else 0.0
+        match register.name:
+            case "set_power":
+                self.setpoint_w = number
+            case "revert_w":
+                self.revert_w = number
+            case "revert_s":
+                self.revert_s = number
+            case "set_enable":
+                self.enabled = value == "start"
+                self.reverts_at = now + self.revert_s if self.enabled and self.revert_s else None
+        self.storage.command(self.setpoint_w if self.enabled else 0.0, now)
+
+    def requested(self, now: float) -> None:
+        """Let the reversion time expire."""
+        if self.reverts_at is not None and now >= self.reverts_at:
+            self.reversions.append(self.reverts_at)
+            self.setpoint_w, self.reverts_at = self.revert_w, None
+            self.storage.command(self.setpoint_w, now)
+        self.storage.stage.advance(now)

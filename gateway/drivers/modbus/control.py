@@ -1,0 +1,279 @@
+"""Orders of one device: sequences of writes, what the device may be running at, and its silence time-out. Pure.
+
+Dead-man: a power ends at its `valid_until`, by 0 W from here or by the device's own time-out, which never ends later.
+Where each request restarts that time-out, it is shortened towards the end, and a device that does not confirm 0 W gets
+no more requests until it has timed out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from gateway.drivers.modbus.events import Event, OrderEnded, PowerExpired
+from gateway.drivers.modbus.orders import Amounts, Exponent, ForbiddenWrite, PowerOrder, rounded, watchdog_s, writes
+from gateway.model.station import Answer as Result
+from gateway.model.station import Outcome, OutcomeCode
+from protocols.modbus.messages import Answer, ExceptionCode, NoAnswer, Refused, Write
+from protocols.modbus.register import DeviceState, Meaning
+from protocols.modbus.register_map import Control, RegisterMap, Step
+
+TRIES = 3  # of one write
+RETRY_S = 1.0
+HUSH_S = 1.0  # beyond the silence time-out
+BUSY = (ExceptionCode.ACKNOWLEDGE, ExceptionCode.DEVICE_BUSY)
+ACTS = (Meaning.ACTION, Meaning.WAKE_UP)  # the device acts on each write of them
+RUNNING = (DeviceState.CHARGING, DeviceState.DISCHARGING)
+
+
+class Purpose(Enum):
+    """Purpose of a sequence of writes."""
+
+    SET_UP = auto()
+    SET = auto()
+    ZERO = auto()
+    WATCHDOG = auto()
+
+
+@dataclass(slots=True)
+class Sequence:
+    """Writes that belong together; `order` gets the outcome."""
+
+    purpose: Purpose
+    writes: deque[Write]
+    order: PowerOrder | None = None
+    watchdog_s: int = 0
+    tries: int = 0
+
+
+@dataclass(slots=True)
+class Held:
+    """What the device may be running at, from the first write of a power until 0 W is confirmed."""
+
+    power_w: float = 0.0
+    until: float = math.inf
+    watchdog_s: int = 0  # as confirmed, 0: none
+
+
+@dataclass(slots=True)
+class DeviceControl:
+    """Control of one device, over its connections. `begin` is called on each."""
+
+    held: Held = field(default_factory=Held)
+    not_before: float = -math.inf  # of the next request of any kind
+    _product: RegisterMap | None = None
+    _control: Control | None = None
+    _exponent: Exponent = field(default=lambda _: None)
+    _sequence: Sequence | None = None
+    _next: PowerOrder | None = None
+    _kept: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)  # words written, by unit and address
+
+    def begin(self, product: RegisterMap, exponent: Exponent) -> None:
+        """Begin a connection with the writes that set the device up."""
+        self._product, self._exponent = product, exponent
+        self._control = product.control[0] if product.control else None
+        self._kept.clear()
+        self._sequence = None
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Write the settings of the device, as on a new connection."""
+        if self._control is not None and self._sequence is None:
+            self._kept.clear()
+            made = self._made(self._control.setup, Amounts(0.0))
+            self._sequence = Sequence(Purpose.SET_UP, made) if made else None
+
+    def lost(self, now: float) -> list[Event]:
+        """End the connection: the effect of orders that are not confirmed is unknown."""
+        orders = [one for one in (self._sequence.order if self._sequence else None, self._next) if one is not None]
+        self._sequence = self._next = self._control = None
+        return [_ended(order, now, Result.UNKNOWN, "", "the connection has ended") for order in orders]
+
+    @property
+    def setup(self) -> tuple[Step, ...]:
+        """Settings that the device has to keep."""
+        return self._control.setup if self._control is not None else ()
+
+    @property
+    def busy(self) -> bool:
+        """True while there is something to write."""
+        return self._sequence is not None or self._next is not None
+
+    # orders
+
+    def command(self, order: PowerOrder, values: Mapping[Meaning, float | str], now: float) -> list[Event]:
+        """Take an order. One that has not begun is superseded."""
+        control = self._control
+        if control is None:
+            text = "it takes no orders" if self._product is not None else "the device does not answer"
+            return [_ended(order, now, Result.REFUSED, OutcomeCode.NOT_CONNECTED, text)]
+        discharges = rounded(control, order.power_w) < 0
+        running = values.get(Meaning.STATE) == DeviceState.DISCHARGING and control.discharge == "running"
+        if discharges and control.discharge != "always" and not running:
+            return [_ended(order, now, Result.REFUSED, OutcomeCode.CANNOT_DISCHARGE, control.why_not)]
+        superseded, self._next = self._next, order
+        if self._sequence is not None and self._sequence.order is not None and order.power_w == 0:
+            self.not_before = min(self.not_before, now)  # 0 W does not wait for a retry
+        return [] if superseded is None else [_ended(superseded, now, Result.UNKNOWN, "", "superseded")]
+
+    def next(self, values: Mapping[Meaning, float | str], now: float) -> tuple[Write | None, list[Event]]:
+        """Return the write that is due."""
+        events = self._begin(values, now) if self._next is not None else []
+        events += self._supervise(now)
+        sequence = self._sequence
+        if sequence is None:
+            return None, events
+        if sequence.purpose is Purpose.SET and sequence.order is not None:
+            order, held = sequence.order, self.held
+            held.power_w = max(held.power_w, order.power_w, key=abs)
+            held.until = min(order.valid_until, held.until)
+        write = sequence.writes[0]
+        self._kept.pop((write.unit, write.address), None)  # without an answer, what it holds is not known
+        return write, events
+
+    def _begin(self, values: Mapping[Meaning, float | str], now: float) -> list[Event]:
+        """Replace the present sequence by the next order; setting up comes first."""
+        sequence, order = self._sequence, self._next
+        assert order is not None
+        if self._control is None or self._product is None:
+            return []
+        if sequence is not None and sequence.purpose is Purpose.SET_UP:
+            return []
+        self._next = None
+        before = sequence.order if sequence is not None else None
+        events: list[Event] = [] if before is None else [_ended(before, now, Result.UNKNOWN, "", "superseded")]
+        power_w = rounded(self._control, order.power_w)
+        seconds = watchdog_s(self._product, order.valid_until - now) if power_w else 0
+        if seconds is None:  # even the shortest time-out would outlive the power
+            power_w, seconds = 0.0, 0
+        running = values.get(Meaning.STATE) in RUNNING if Meaning.STATE in values else self.held.power_w != 0
+        amounts = Amounts(power_w, seconds, running, self.held.power_w)
+        try:
+            made = self._made(self._control.set if power_w else self._control.zero, amounts)
+        except ForbiddenWrite as error:
+            self._sequence = None
+            return [*events, _ended(order, now, Result.REFUSED, OutcomeCode.INVALID_ORDER, str(error))]
+        purpose = Purpose.SET if power_w else Purpose.ZERO
+        self._sequence = Sequence(purpose, made, order, seconds)
+        if not made:
+            events += self._completed(self._sequence, now)
+        return events
+
+    def _made(self, steps: tuple[Step, ...], amounts: Amounts) -> deque[Write]:
+        """Return the writes of steps, without values that the device holds already."""
+        product = self._product
+        assert product is not None
+        restarts = product.watchdog is not None and product.watchdog.restarts == "write"
+        made: deque[Write] = deque()
+        for one in writes(product, steps, amounts, self._exponent):
+            register = product.at(one)
+            if restarts or register.meaning in ACTS or self._kept.get((one.unit, one.address)) != one.words:
+                made.append(one)
+        return made
+
+    # dead-man
+
+    def _supervise(self, now: float) -> list[Event]:
+        """Begin 0 W, or a shorter silence time-out, before the power outlives its time."""
+        product, control, held, sequence = self._product, self._control, self.held, self._sequence
+        if product is None or control is None or not held.power_w or now < self.acts_at():
+            return []
+        if sequence is not None and sequence.purpose is not Purpose.SET_UP:
+            fresh = sequence.order is None or now < sequence.order.valid_until
+            if sequence.purpose is Purpose.ZERO or (fresh and now < held.until):
+                return []
+        left_s = held.until - now
+        seconds = watchdog_s(product, left_s) if left_s > 0 else None
+        ended = sequence.order if sequence is not None else None
+        events: list[Event] = [] if ended is None else [_ended(ended, now, Result.UNKNOWN, "", "it was not confirmed")]
+        if seconds and product.watchdog is not None and seconds < held.watchdog_s:
+            steps = (Step(register=product.watchdog.seconds, value="watchdog_s"),)
+            self._sequence = Sequence(Purpose.WATCHDOG, self._made(steps, Amounts(0.0, seconds)), None, seconds)
+            return events
+        self._sequence = Sequence(Purpose.ZERO, self._made(control.zero, Amounts(0.0, running=True)))
+        return [*events, PowerExpired(now)]
+
+    def acts_at(self) -> float:
+        """Return when the present power, or the silence time-out that every request restarts, has to be ended."""
+        held, product = self.held, self._product
+        if not held.power_w:
+            return math.inf
+        each = product is not None and product.watchdog is not None and product.watchdog.restarts == "request"
+        return held.until - held.watchdog_s if each else held.until
+
+    def wait_out(self, now: float) -> None:
+        """Send nothing until the device has timed out, where it cannot be written to and requests keep it on."""
+        held, product = self.held, self._product
+        if product is not None and product.watchdog is not None and product.watchdog.restarts == "request":
+            self.not_before = now + held.watchdog_s + HUSH_S
+            held.power_w, held.until = 0.0, math.inf
+
+    # answers
+
+    def written(self, answer: Answer, now: float) -> list[Event]:
+        """Apply the answer to the write that was due."""
+        sequence = self._sequence
+        if sequence is None:
+            return []
+        if isinstance(answer, NoAnswer) or (isinstance(answer, Refused) and answer.code in BUSY):
+            return self._repeat(sequence, str(answer) if isinstance(answer, Refused) else answer.reason, now)
+        if isinstance(answer, Refused):
+            return self._refused(sequence, str(answer), now)
+        write = sequence.writes.popleft()
+        self._kept[write.unit, write.address] = write.words
+        self._note_watchdog(write)
+        sequence.tries = 0
+        return self._completed(sequence, now) if not sequence.writes else []
+
+    def _note_watchdog(self, write: Write) -> None:
+        product = self._product
+        assert product is not None
+        register = product.at(write)
+        if product.watchdog is not None and register.name == product.watchdog.seconds:
+            self.held.watchdog_s = int(float(register.decode(write.words, self._exponent(register) or 0) or 0))
+
+    def _completed(self, sequence: Sequence, now: float) -> list[Event]:
+        self._sequence = None
+        order, held = sequence.order, self.held
+        if sequence.purpose is Purpose.ZERO:
+            held.power_w, held.until = 0.0, math.inf
+        elif sequence.purpose is Purpose.SET and order is not None:
+            held.power_w, held.until = order.power_w, order.valid_until
+        return [] if order is None else [_ended(order, now, Result.APPLIED)]
+
+    def _repeat(self, sequence: Sequence, reason: str, now: float) -> list[Event]:
+        """Write again after a pause; give up an order after `TRIES`, and 0 W never."""
+        sequence.tries += 1
+        self.not_before = now + RETRY_S
+        if sequence.tries < TRIES:
+            return []
+        sequence.tries = 0
+        order, sequence.order = sequence.order, None
+        if sequence.purpose is Purpose.ZERO:
+            if self.held.power_w and now >= self.held.until:
+                self.not_before = now + self.held.watchdog_s + HUSH_S
+        elif sequence.purpose is not Purpose.SET_UP:
+            self._sequence = None
+        return [] if order is None else [_ended(order, now, Result.UNKNOWN, "", reason)]
+
+    def _refused(self, sequence: Sequence, reason: str, now: float) -> list[Event]:
+        """End the order. A power that was partly written is ended, and 0 W is tried again."""
+        order, sequence.order = sequence.order, None
+        if sequence.purpose is Purpose.SET and self._control is not None:
+            self._sequence = Sequence(Purpose.ZERO, self._made(self._control.zero, Amounts(0.0, running=True)))
+        elif sequence.purpose is Purpose.ZERO:
+            return self._repeat_refused(sequence, order, reason, now)
+        else:
+            self._sequence = None
+        return [] if order is None else [_ended(order, now, Result.REFUSED, "DeviceRefused", reason)]
+
+    def _repeat_refused(self, sequence: Sequence, order: PowerOrder | None, reason: str, now: float) -> list[Event]:
+        self._repeat(sequence, reason, now)
+        return [] if order is None else [_ended(order, now, Result.REFUSED, "DeviceRefused", reason)]
+
+
+def _ended(order: PowerOrder, at: float, answer: Result, code: str = "", text: str = "") -> OrderEnded:
+    return OrderEnded(at, order.number, Outcome(answer, code, text))

@@ -1,0 +1,104 @@
+"""Reads of one device: its registers at their intervals, in complete rounds. Pure; time is an argument."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from gateway.drivers.modbus.events import Event, ReadRefused, ValuesRead
+from gateway.drivers.modbus.polling import Block, plan, raw_of, values_of
+from protocols.modbus.messages import Answer, ExceptionCode, NoAnswer, Read, Refused
+from protocols.modbus.register import Meaning, Poll, Register
+from protocols.modbus.register_map import RegisterMap
+
+TRIES = 3  # of reading registers that the device refuses to read
+
+
+@dataclass(slots=True)
+class Poller:
+    """Reader of one device on one connection; the first round reads everything."""
+
+    product: RegisterMap
+    values: dict[Meaning, float | str] = field(default_factory=dict)  # of the last complete round
+    complete: bool = False  # there was one
+    _raw: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _round: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of the fast registers, in this round
+    _blocks: deque[Block] = field(default_factory=deque)
+    _plan: dict[Poll, tuple[Block, ...]] = field(default_factory=dict)
+    _due: dict[Poll, float] = field(default_factory=dict)
+    _refusals: dict[Block, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._plan = {poll: plan(self.product, poll) for poll in (Poll.START, Poll.SLOW, Poll.FAST)}
+        self._blocks.extend(block for blocks in self._plan.values() for block in blocks)
+
+    def next(self, now: float) -> Read | None:
+        """Return the read that is due."""
+        if not self._blocks:
+            timing = self.product.timing
+            for poll, period in ((Poll.SLOW, timing.slow_s), (Poll.FAST, timing.fast_s)):
+                if now >= self._due.get(poll, now):
+                    self._due[poll] = now + period
+                    self._blocks.extend(self._plan[poll])
+        return self._blocks[0].read if self._blocks else None
+
+    def deadline(self) -> float:
+        """Return when `next` has a read."""
+        return min(self._due.values(), default=0.0) if not self._blocks else 0.0
+
+    def postpone(self, until: float) -> None:
+        """Read again only when what was written shows."""
+        if self._plan[Poll.FAST]:
+            self._due[Poll.FAST] = max(until, self._due.get(Poll.FAST, until))
+            self._blocks.clear()
+            self._round.clear()
+
+    def receive(self, answer: Answer, now: float) -> list[Event]:
+        """Apply the answer to the read that is due."""
+        block = self._blocks.popleft()
+        events: list[Event] = []
+        if isinstance(answer, NoAnswer):
+            self._blocks.clear()
+            self._round.clear()
+            return events
+        if isinstance(answer, Refused):
+            events += self._refused(block, answer, now)
+        else:
+            raw = raw_of(block, answer.words)
+            self._raw |= raw
+            self._round |= raw
+        if not self._blocks:
+            events += self._end_round(now)
+        return events
+
+    def _refused(self, block: Block, answer: Refused, now: float) -> list[Event]:
+        """Leave out registers that the device does not have, or refuses several times."""
+        self._refusals[block] = self._refusals.get(block, 0) + 1
+        if self._refusals[block] < TRIES and answer.code != ExceptionCode.ILLEGAL_ADDRESS:
+            return []
+        self._plan = {poll: tuple(one for one in blocks if one is not block) for poll, blocks in self._plan.items()}
+        return [ReadRefused(now, tuple(one.name for one in block.registers), str(answer))]
+
+    def _end_round(self, now: float) -> list[Event]:
+        fast = [one.name for block in self._plan[Poll.FAST] for one in block.registers]
+        read, self._round = self._round, {}
+        if not fast or not all(name in read for name in fast):
+            return []
+        others = {name: words for name, words in self._raw.items() if name not in fast}
+        self.values = values_of(self.product, others | read, self.exponent)
+        self.complete = True
+        return [ValuesRead(now, dict(self.values))]
+
+    # registers
+
+    def exponent(self, register: Register) -> int | None:
+        """Return the power of ten of a register, None where the device has not stated it."""
+        if not register.scale_register:
+            return 0
+        words = self._raw.get(register.scale_register)
+        value = None if words is None else self.product.by_name[register.scale_register].decode(words)
+        return int(value) if isinstance(value, float) else None
+
+    def words(self, name: str) -> tuple[int, ...] | None:
+        """Return the words of a register as they were read last."""
+        return self._raw.get(name)
