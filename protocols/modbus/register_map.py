@@ -204,7 +204,14 @@ class RegisterMap(Declared):
             else one.model_copy(update={"address": one.address + offset * getattr(far, one.table)})
             for one in self.registers
         )
-        return self.model_copy(update={"registers": moved, "unit": self.unit + offset * far.unit})
+        return self.changed(registers=moved, unit=self.unit + offset * far.unit)
+
+    def changed(self, **update: object) -> RegisterMap:
+        """Return a copy with other values; what is derived from the registers is derived anew."""
+        copy = self.model_copy(update=update)
+        for derived in ("by_name", "_writable_at"):
+            copy.__dict__.pop(derived, None)
+        return copy
 
 
 class BadMap(ValueError):

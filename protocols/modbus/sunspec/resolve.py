@@ -29,8 +29,7 @@ def resolve(product: RegisterMap, chain: Iterable[Entry]) -> RegisterMap | None:
         return None
     controls = tuple(one for one in product.control if _complete(one, found))
     watchdog = product.watchdog if product.watchdog is not None and product.watchdog.seconds in found else None
-    update = {"registers": tuple(found.values()), "control": controls, "watchdog": watchdog, "sunspec": False}
-    return product.model_copy(update=update)
+    return product.changed(registers=tuple(found.values()), control=controls, watchdog=watchdog, sunspec=False)
 
 
 def _complete(control: Control, found: dict[str, Register]) -> bool:

@@ -94,7 +94,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def connected(device: EmulatedDevice, product: RegisterMap, framing: Framing = Framing.TCP) -> AsyncIterator[Bench]:
+async def connected(
+    device: EmulatedDevice, product: RegisterMap, framing: Framing = Framing.TCP
+) -> AsyncIterator[Bench]:
     """Run the driver against an emulated device."""
     clock = device.clock
     cable = Cable(device, framing)
@@ -112,7 +114,9 @@ async def connected(device: EmulatedDevice, product: RegisterMap, framing: Frami
 def wallbox(product: RegisterMap, clock: Clock, soc_pct: float = 60.0) -> tuple[EmulatedDevice, Wallbox]:
     """Return an emulated wallbox with a vehicle connected."""
     spec = StageSpec(
-        max_charge_w=product.max_charge_w or 12_500.0, max_discharge_w=product.max_discharge_w or 12_500.0, ramp_w_per_s=20_000.0
+        max_charge_w=product.max_charge_w or 12_500.0,
+        max_discharge_w=product.max_discharge_w or 12_500.0,
+        ramp_w_per_s=20_000.0,
     )
     plant = Wallbox(product, PowerStage(spec))
     plant.connect(Pack(PackSpec("wallbox"), soc_pct), clock.now())
