@@ -93,6 +93,11 @@ class DeviceControl:
         return [_ended(order, now, Result.UNKNOWN, "", "the connection has ended") for order in orders]
 
     @property
+    def present(self) -> Control | None:
+        """Control that the device has, None before it was read and for one that takes no orders."""
+        return self._control
+
+    @property
     def setup(self) -> tuple[Step, ...]:
         """Settings that the device has to keep."""
         return self._control.setup if self._control is not None else ()

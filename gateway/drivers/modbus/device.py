@@ -30,9 +30,7 @@ class Client(Protocol):
 class ModbusDevice:
     """One device. `report` gets its events but those of orders."""
 
-    def __init__(
-        self, product: RegisterMap, client: Client, clock: Clock, report: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, product: RegisterMap, client: Client, clock: Clock, report: Callable[[Event], None]) -> None:
         self.engine = ModbusEngine(product)
         self._client, self._clock, self._report = client, clock, report
         self._orders: dict[int, asyncio.Future[Outcome]] = {}
@@ -59,7 +57,8 @@ class ModbusDevice:
     async def order(self, power_w: float, valid_for_s: float) -> Outcome:
         """Order a power, + into the vehicle or storage; return what the device answered."""
         number, now = next(self._numbers), self._clock.now()
-        outcome = self._orders[number] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._orders[number] = outcome
         try:
             self._handle(self.engine.command(PowerOrder(number, power_w, now + valid_for_s), now))
             self._wake.set()

@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from gateway.drivers.modbus.control import DeviceControl
+from gateway.drivers.modbus.control import RUNNING, DeviceControl
 from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, ValuesRead
 from gateway.drivers.modbus.orders import PowerOrder
 from gateway.drivers.modbus.poller import Poller
@@ -61,6 +61,11 @@ class ModbusEngine:
     def values(self) -> dict[Meaning, float | str]:
         """Values of the last complete round on this connection."""
         return self._poller.values if self._poller is not None else {}
+
+    @property
+    def running(self) -> bool:
+        """True where the device states that power flows or may flow."""
+        return self.values.get(Meaning.STATE) in RUNNING
 
     @property
     def ready(self) -> bool:

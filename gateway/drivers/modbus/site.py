@@ -1,0 +1,143 @@
+"""Meters, storage and photovoltaics over Modbus as inputs of the site, as if a facility controller published them.
+
+One input may come from several devices: powers add up. While one of them is silent the input is not sent, so that it
+becomes stale: a missing value is not zero. `inputs_of` is pure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.drivers.modbus.device import Client, ModbusDevice
+from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, ReadRefused, ValuesRead
+from gateway.model.reason import Reason
+from gateway.model.site import InputKind
+from gateway.model.station import Outcome
+from protocols.modbus.register import Meaning
+from protocols.modbus.register_map import RegisterMap
+from protocols.ports import Clock
+
+log = logging.getLogger("v2x.drivers")
+
+Values = Mapping[Meaning, float | str]
+Body = dict[str, object]
+SendInput = Callable[[str, bytes], Reason | None]  # `GatewayService.input`
+RETRY_S = 5.0
+
+
+@dataclass(slots=True)
+class SiteDevice:
+    """One device. `sign` -1: mounted the other way round. `values` is empty while it is silent."""
+
+    name: str
+    kind: InputKind
+    product: RegisterMap
+    connect: Callable[[], Client]
+    sign: int = 1
+    values: Values = field(default_factory=dict)
+    device: ModbusDevice | None = None
+
+    def number(self, meaning: Meaning) -> float | None:
+        """Return a value as a number."""
+        value = self.values.get(meaning)
+        return value if isinstance(value, float) else None
+
+    @property
+    def power_w(self) -> float | None:
+        """Power, with the sign of its mounting."""
+        power_w = self.number(Meaning.POWER_W)
+        return None if power_w is None else power_w * self.sign + 0.0
+
+
+def input_of(kind: InputKind, devices: Iterable[SiteDevice]) -> Body | None:
+    """Return the members of an input, None while a device has no power."""
+    devices = list(devices)
+    powers = [one.power_w for one in devices]
+    if not powers or any(one is None for one in powers):
+        return None
+    power_w = sum(one for one in powers if one is not None)
+    body: Body = {"power_w": power_w if kind in (InputKind.GRID, InputKind.STORAGE) else max(0.0, power_w)}
+    if kind is InputKind.GRID:
+        body["present"] = True  # a meter without voltage is recognised by its voltage
+        body |= _stated(devices[0], {"voltage_v": Meaning.VOLTAGE_V, "frequency_hz": Meaning.FREQUENCY_HZ})
+    elif kind is InputKind.STORAGE:
+        body |= _storage(devices)
+    return body
+
+
+def _stated(device: SiteDevice, wanted: Mapping[str, Meaning]) -> Body:
+    found = {name: device.number(meaning) for name, meaning in wanted.items()}
+    return {name: value for name, value in found.items() if value is not None and value >= 0}
+
+
+def _storage(devices: list[SiteDevice]) -> Body:
+    """Return the sums of storages, with the state of charge of all by their capacities; only what all of them state."""
+    body: Body = {}
+    capacities = [one.number(Meaning.CAPACITY_WH) for one in devices]
+    levels = [one.number(Meaning.SOC_PCT) for one in devices]
+    known = [one for one in capacities if one]
+    weights = known if len(known) == len(devices) else [1.0] * len(devices)
+    stated = [one for one in levels if one is not None and 0 <= one <= 100]
+    if len(stated) == len(devices):
+        body["soc_pct"] = sum(w * one for w, one in zip(weights, stated, strict=True)) / sum(weights)
+    if len(known) == len(devices):
+        body["capacity_wh"] = sum(known)
+    for name, meaning in (("max_charge_w", Meaning.MAX_CHARGE_W), ("max_discharge_w", Meaning.MAX_DISCHARGE_W)):
+        limits = [one.number(meaning) for one in devices]
+        if all(one is not None for one in limits):
+            body[name] = sum(abs(one) for one in limits if one is not None)
+    return body
+
+
+class SiteDevices:
+    """All meters, storages and photovoltaics of the gateway over Modbus."""
+
+    def __init__(self, devices: Iterable[SiteDevice], send: SendInput, clock: Clock) -> None:
+        self.devices = list(devices)
+        self._send, self._clock = send, clock
+
+    async def run(self) -> None:
+        """Read until cancelled; a device that fails starts again and stops no other."""
+        async with asyncio.TaskGroup() as tasks:
+            for device in self.devices:
+                tasks.create_task(self._serve(device), name=f"modbus {device.name}")
+
+    async def order_storage(self, power_w: float, valid_for_s: float) -> list[Outcome]:
+        """Order a power of all storages together, + charge, in equal shares."""
+        storages = [one for one in self.devices if one.kind is InputKind.STORAGE and one.device is not None]
+        shares = [one.device.order(power_w / len(storages), valid_for_s) for one in storages if one.device is not None]
+        return list(await asyncio.gather(*shares))
+
+    async def _serve(self, device: SiteDevice) -> None:
+        while True:
+            try:
+                device.device = ModbusDevice(
+                    device.product, device.connect(), self._clock, lambda event: self._handle(device, event)
+                )
+                await device.device.run()
+            except Exception:
+                log.exception("%s: the driver failed; it starts again in %.0f s", device.name, RETRY_S)
+            await self._clock.sleep(RETRY_S)
+
+    def _handle(self, device: SiteDevice, event: Event) -> None:
+        match event:
+            case DeviceReady():
+                log.info("%s: %s answers", device.name, event.values.get(Meaning.MODEL, device.product.title))
+            case DeviceSilent():
+                log.warning("%s: CommunicationFault: %s", device.name, event.reason)
+                device.values = {}
+            case ReadRefused():
+                log.warning("%s: no registers %s: %s", device.name, ", ".join(event.registers), event.reason)
+            case ValuesRead():
+                device.values = event.values
+                self._publish(device.kind)
+
+    def _publish(self, kind: InputKind) -> None:
+        body = input_of(kind, (one for one in self.devices if one.kind is kind))
+        if body is not None:
+            payload = json.dumps({"ts": self._clock.wall(), **body}).encode()
+            self._send(kind, payload)
