@@ -22,6 +22,7 @@ from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port
+from gateway.config.devices import ConnectModbus, site_devices
 from gateway.config.mapping import (
     broker_link,
     csms_settings,
@@ -33,6 +34,7 @@ from gateway.config.mapping import (
 from gateway.config.verification import read_agreements
 from gateway.control.components import ControlComponents
 from gateway.csms.csms import Csms
+from gateway.drivers.modbus.site import SiteDevices
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.model.event import Event, Report
@@ -77,6 +79,7 @@ class Parts:
     connect: Connect | None = None
     store: Store | None = None
     stations: Callable[[Report, Clock], Stations] | None = None  # instead of the CSMS
+    modbus: ConnectModbus | None = None  # instead of sockets to devices over Modbus
     listen: bool = True  # stations may connect over sockets; `Csms.attach` works without
     seed: int | None = None
 
@@ -95,6 +98,7 @@ class Gateway:
     clock: Clock
     energy_service: EnergyService
     lending_service: VehicleLendingService | None = None
+    site_devices: SiteDevices | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
     web_port: int | None = None
@@ -127,6 +131,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                 built.lending_service.restore(kept)
                 running.append(tasks.create_task(built.lending_service.run(), name="blue switch"))
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
+            if built.site_devices is not None:
+                running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
             if built.csms is not None:
                 built.csms.restore(kept)
             if built.csms is not None and parts.listen:
@@ -258,7 +264,9 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, beside, probe
     )
     metrics = Metrics(service, mqtt, lambda: [one.connected for one in csms.stations.values()] if csms else ())
-    return Gateway(config, service, control, csms, mqtt, metrics, journal, clock, energy, lending_service)
+    devices = site_devices(config, parts.modbus, clock)
+    measured = SiteDevices(devices, service.input, clock) if devices else None
+    return Gateway(config, service, control, csms, mqtt, metrics, journal, clock, energy, lending_service, measured)
 
 
 def _lending_service(

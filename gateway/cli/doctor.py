@@ -21,10 +21,14 @@ from pathlib import Path
 
 from cryptography import x509
 
+from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port, local_url, read_secret
+from gateway.config.devices import ModbusDeviceEntry, modbus_devices
 from gateway.config.lint import notes
 from gateway.config.mapping import broker_link, mqtt_topics
 from gateway.config.verification import addresses, verify
+from gateway.drivers.modbus.probe import probe
+from gateway.drivers.modbus.settings import connection_of
 from gateway.listener_limits import listen
 from gateway.mqtt.client import MqttBus
 from gateway.store.journal import PROBE
@@ -72,6 +76,7 @@ async def examine(config: Config) -> list[Finding]:
     found += [Finding("settings", Verdict.NOTE, note) for note in notes(config)]
     found.append(await _broker(config))
     found.append(await _store(config))
+    found += await _modbus(config)
     found += _disk(config)
     found += _certificates(config, time.time())
     found += [_port(key, address, running is not None) for key, address in addresses(config).items()]
@@ -144,6 +149,21 @@ async def _store(config: Config) -> Finding:
     finally:
         await store.close()
     return Finding("store", Verdict.OK, f"{where} can be read and written")
+
+
+async def _modbus(config: Config) -> list[Finding]:
+    """Read each device over Modbus once; nothing is written."""
+    return list(await asyncio.gather(*map(_modbus_device, modbus_devices(config))))
+
+
+async def _modbus_device(device: ModbusDeviceEntry) -> Finding:
+    clock = SystemClock()
+    client = connection_of(device.settings, device.product, clock)()
+    answers, found = await probe(device.product, client, clock, ANSWER_WITHIN_S)
+    text = f"{device.key}: {device.settings.address}: {found}"
+    if answers:
+        return Finding("modbus", Verdict.OK, text)
+    return Finding("modbus", Verdict.FAILED, text, "correct address, unit or product, or enable Modbus at the device")
 
 
 def _disk(config: Config) -> Iterator[Finding]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config import Config, admin_token, host_and_port
+from gateway.config.devices import modbus_devices
 from gateway.csms.settings import UnknownStations
+from protocols.modbus.register_map import Kind
 from protocols.ocpp import vendor
 
 
@@ -39,9 +41,20 @@ def _notes(config: Config) -> Iterator[str]:
             yield f"{key}: {file} can be read by other users; chmod 600 it"
     if config.admin.raw_calls:
         yield "admin.raw_calls: on; raw calls bypass every limit of the control hierarchy"
+    yield from _modbus_notes(config)
     url = urlsplit(config.mqtt.url)
     if url.scheme == "mqtt" and not _loopback(url.hostname or ""):
         yield "mqtt.url: commands cross the network unencrypted; use mqtts:// with a ca"
+
+
+def _modbus_notes(config: Config) -> Iterator[str]:
+    """Yield what a wallbox does with its power when the gateway fails."""
+    for one in modbus_devices(config):
+        if one.kind is Kind.EVSE and one.product.watchdog is None:
+            yield (
+                f"{one.key}.product: {one.settings.product} has no silence time-out; if this gateway fails under power, "
+                "the power continues"
+            )
 
 
 def _secret_files(config: Config) -> Iterator[tuple[str, Path]]:

@@ -31,13 +31,23 @@ def as_markdown() -> str:
 
 def _table(name: str, annotation: Any) -> list[str]:
     """Return heading and rows of a section, followed by those of the tables inside it."""
-    section, listed = _section(annotation)
-    if section is None:
-        return []
+    sections, listed = _sections(annotation)
     heading = f"`[[{name}]]`" if listed else f"`[{name}]`"
+    parts: list[str] = []
+    for section in sections:
+        kind = f" with `driver = {_drivers(section)}`" if len(sections) > 1 else ""
+        parts += _one_table(name, f"{heading}{kind}", section)
+    return parts
+
+
+def _drivers(section: type[BaseModel]) -> str:
+    return " or ".join(f'"{one}"' for one in get_args(section.model_fields["driver"].annotation))
+
+
+def _one_table(name: str, heading: str, section: type[BaseModel]) -> list[str]:
     about = (section.__doc__ or "").strip().splitlines()[0]
     parts = [f"\n## {heading}\n\n{about}"]
-    inner = {key: one for key, one in section.model_fields.items() if _section(one.annotation)[0] is not None}
+    inner = {key: one for key, one in section.model_fields.items() if _sections(one.annotation)[0]}
     rows = [_row(key, one) for key, one in section.model_fields.items() if key not in inner]
     if rows:
         parts.append("\n| key | type | default | meaning |\n|---|---|---|---|")
@@ -47,14 +57,16 @@ def _table(name: str, annotation: Any) -> list[str]:
     return parts
 
 
-def _section(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+def _sections(annotation: Any) -> tuple[list[type[BaseModel]], bool]:
+    """Return the tables of an annotation, several for a choice, and whether it is a list of them."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
+        return [annotation], False
+    found: list[type[BaseModel]] = []
+    listed = get_origin(annotation) in (list, tuple)
     for inner in get_args(annotation):
-        found, listed = _section(inner)
-        if found is not None:
-            return found, listed or get_origin(annotation) in (list, tuple)
-    return None, False
+        more, of_list = _sections(inner)
+        found, listed = found + more, listed or of_list
+    return found, listed and bool(found)
 
 
 def _row(key: str, field: FieldInfo) -> str:

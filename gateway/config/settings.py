@@ -352,6 +352,63 @@ class EvseEntry(Section):
         return self
 
 
+class ModbusLink(Section):
+    """A device over Modbus. docs/modbus.md describes the products."""
+
+    driver: Literal["modbus"] = Field(default="modbus", description="driver of the device")
+    product: str = Field(
+        min_length=1,
+        description='product, such as "quasar-1" or "sunspec", or the path of a register map (TOML file)',
+    )
+    address: str = Field(min_length=1, description="address[:port]; without a port, that of the product")
+    unit: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        default=None, description="unit id, if not that of the product"
+    )
+    framing: Literal["tcp", "rtu"] = Field(
+        default="tcp", description="tcp: Modbus TCP; rtu: RTU frames in a TCP connection, as of serial device servers"
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _host(cls, address: str) -> str:
+        host, _, port = address.rpartition(":") if "]" in address or address.count(":") == 1 else (address, "", "")
+        if port or "]" in host:
+            host_and_port(address if not address.endswith("]") else f"{address}:0")
+        return address
+
+
+class ModbusEvseEntry(ModbusLink):
+    """Bidirectional wallbox over Modbus, as an EVSE of this site. docs/modbus.md describes the products."""
+
+    id: HostedName = Field(description="name of the EVSE in all topics; without a number at its end, as BAY1")
+    driver: Literal["modbus"] = Field(description="modbus: a wallbox by its register map")
+    connector: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="connector of the product")
+    max_charge_w: Watts | None = Field(default=None, description="below what the product states, in W")
+    max_discharge_w: Watts | None = Field(default=None, description="below what the product states, in W")
+
+
+class MeterEntry(ModbusLink):
+    """Meter over Modbus, in the place of an input that a facility controller publishes."""
+
+    input: Literal["grid", "load"] = Field(default="grid", description="input that it measures")
+    reversed: bool = Field(
+        default=False, description="mounted the other way round: positive is export (grid) or generation"
+    )
+
+
+class StorageEntry(ModbusLink):
+    """Stationary storage over Modbus, as input `storage`; several add up."""
+
+    reversed: bool = Field(default=False, description="the device counts discharge as positive")
+
+
+class PvEntry(ModbusLink):
+    """Inverter of photovoltaics over Modbus, as input `pv`; several add up."""
+
+
+HostedEntry = Annotated[EvseEntry | ModbusEvseEntry, Field(discriminator="driver")]
+
+
 class AdminSection(Section):
     """Admin API."""
 
@@ -537,7 +594,10 @@ class Config(BaseSettings):
     mqtt: MqttSection = MqttSection()
     ocpp: OcppSection = OcppSection()
     stations: list[StationEntry] = Field(default_factory=list)
-    evses: list[EvseEntry] = Field(default_factory=list)
+    evses: list[HostedEntry] = Field(default_factory=list)
+    meters: list[MeterEntry] = Field(default_factory=list)
+    storages: list[StorageEntry] = Field(default_factory=list)
+    pvs: list[PvEntry] = Field(default_factory=list)
     admin: AdminSection = AdminSection()
     web: WebSection = WebSection()
     store: StoreSection = StoreSection()
@@ -560,6 +620,11 @@ class Config(BaseSettings):
         return env_settings, init_settings
 
     _folder: Path = PrivateAttr(default=Path())  # of the configuration file
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the configuration file."""
+        return self._folder
 
     @property
     def data_directory(self) -> Path:
@@ -597,7 +662,11 @@ class Config(BaseSettings):
             "ocpp.listen": self.ocpp.listen,
             "admin.listen": self.admin.listen,
             "web.listen": self.web.listen,
-            **{f"evses.{number}.listen": evse.listen for number, evse in enumerate(self.evses)},
+            **{
+                f"evses.{number}.listen": evse.listen
+                for number, evse in enumerate(self.evses)
+                if isinstance(evse, EvseEntry)
+            },
         }
         used = [(key, *host_and_port(listen)) for key, listen in listening.items() if listen is not None]
         anywhere = {"0.0.0.0", "::"}

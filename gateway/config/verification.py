@@ -17,6 +17,7 @@ from gateway.blue_switch.agreement_file import BlueSwitchError
 from gateway.blue_switch.agreement_file import load as load_agreements
 from gateway.blue_switch.coordinator import Coordinator
 from gateway.config import admin_token
+from gateway.config.devices import modbus_devices
 from gateway.config.load import read_secret
 from gateway.config.mapping import broker_link, csms_settings, mqtt_settings, service_settings
 from gateway.config.page import web_tokens
@@ -26,6 +27,7 @@ from gateway.csms.settings import CsmsSettings
 from gateway.csms.websocket_server import server_context
 from gateway.mqtt.client import tls_context
 
+MODBUS = "needs the package pymodbus; install it with pip install 'v2x-gateway[modbus]'"
 POSTGRES = "store.url: postgresql:// needs the package asyncpg; install it with pip install 'v2x-gateway[postgres]'"
 
 
@@ -43,6 +45,7 @@ def verify(config: Config) -> None:
         _verify_address(key, listen)
     _verify_token(config)
     _verify_page(config.web)
+    _verify_modbus(config)
     _verify_store(config)
 
 
@@ -131,6 +134,12 @@ def _verify_page(section: WebSection) -> None:
     if certificate is not None and key is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         _usable("web.cert and web.key", lambda: context.load_cert_chain(certificate, key))
+
+
+def _verify_modbus(config: Config) -> None:
+    devices = modbus_devices(config)
+    if devices and importlib.util.find_spec("pymodbus") is None:
+        raise ConfigError(f"{devices[0].key}: {MODBUS}")
 
 
 def _verify_store(config: Config) -> None:

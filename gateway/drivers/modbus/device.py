@@ -39,9 +39,13 @@ class ModbusDevice:
 
     async def run(self) -> None:
         """Read and write until cancelled."""
+        await self.run_until(lambda: False)
+
+    async def run_until(self, ended: Callable[[], bool]) -> None:
+        """Read and write until a condition holds after an answer."""
         engine, clock = self.engine, self._clock
         try:
-            while True:
+            while not ended():
                 self._wake.clear()
                 request = engine.request(clock.now())
                 self._handle(engine.taken())

@@ -28,7 +28,7 @@ class DeviceSilent:
 
 @dataclass(frozen=True, slots=True)
 class ValuesRead:
-    """Values of one complete round of reads; a value that the device does not state is left out."""
+    """Values of one round of reads, which began at `at`; a value that the device does not state is left out."""
 
     at: float
     values: Mapping[Meaning, float | str]

@@ -26,6 +26,7 @@ class Poller:
     _blocks: deque[Block] = field(default_factory=deque)
     _plan: dict[Poll, tuple[Block, ...]] = field(default_factory=dict)
     _due: dict[Poll, float] = field(default_factory=dict)
+    _asked_at: float | None = None  # when this round began
     _refusals: dict[Block, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -40,6 +41,8 @@ class Poller:
                 if now >= self._due.get(poll, now):
                     self._due[poll] = now + period
                     self._blocks.extend(self._plan[poll])
+        if self._blocks and self._asked_at is None:
+            self._asked_at = now
         return self._blocks[0].read if self._blocks else None
 
     def deadline(self) -> float:
@@ -50,16 +53,14 @@ class Poller:
         """Read again only when what was written shows."""
         if self._plan[Poll.FAST]:
             self._due[Poll.FAST] = max(until, self._due.get(Poll.FAST, until))
-            self._blocks.clear()
-            self._round.clear()
+            self._clear()
 
     def receive(self, answer: Answer, now: float) -> list[Event]:
         """Apply the answer to the read that is due."""
         block = self._blocks.popleft()
         events: list[Event] = []
         if isinstance(answer, NoAnswer):
-            self._blocks.clear()
-            self._round.clear()
+            self._clear()
             return events
         if isinstance(answer, Refused):
             events += self._refused(block, answer, now)
@@ -81,13 +82,19 @@ class Poller:
 
     def _end_round(self, now: float) -> list[Event]:
         fast = [one.name for block in self._plan[Poll.FAST] for one in block.registers]
-        read, self._round = self._round, {}
+        read, at, self._round = self._round, self._asked_at, {}
+        self._asked_at = None
         if not fast or not all(name in read for name in fast):
             return []
         others = {name: words for name, words in self._raw.items() if name not in fast}
         self.values = values_of(self.product, others | read, self.exponent)
         self.complete = True
-        return [ValuesRead(now, dict(self.values))]
+        return [ValuesRead(now if at is None else at, dict(self.values))]
+
+    def _clear(self) -> None:
+        self._blocks.clear()
+        self._round.clear()
+        self._asked_at = None
 
     # registers
 

@@ -39,6 +39,7 @@ class SiteDevice:
     connect: Callable[[], Client]
     sign: int = 1
     values: Values = field(default_factory=dict)
+    read_at: float = 0.0  # monotonic
     device: ModbusDevice | None = None
 
     def number(self, meaning: Meaning) -> float | None:
@@ -133,11 +134,12 @@ class SiteDevices:
             case ReadRefused():
                 log.warning("%s: no registers %s: %s", device.name, ", ".join(event.registers), event.reason)
             case ValuesRead():
-                device.values = event.values
+                device.values, device.read_at = event.values, event.at
                 self._publish(device.kind)
 
     def _publish(self, kind: InputKind) -> None:
-        body = input_of(kind, (one for one in self.devices if one.kind is kind))
+        devices = [one for one in self.devices if one.kind is kind]
+        body = input_of(kind, devices)
         if body is not None:
-            payload = json.dumps({"ts": self._clock.wall(), **body}).encode()
-            self._send(kind, payload)
+            age_s = self._clock.now() - min(one.read_at for one in devices)
+            self._send(kind, json.dumps({"ts": self._clock.wall() - age_s, **body}).encode())
