@@ -24,8 +24,13 @@ from protocols.modbus.register_map import Control, RegisterMap, Step
 TRIES = 3  # of one write
 RETRY_S = 1.0
 HUSH_S = 1.0  # beyond the silence time-out
+WRITES_S = 3.0  # for `TRIES` writes before the silence time-out has to run
+LEAD_S = 0.2  # for one write
+MARGIN_S = 0.5  # for the device to end its power
+YIELD_S = 0.1  # after an order, so that its renewal comes before its end is prepared
 BUSY = (ExceptionCode.ACKNOWLEDGE, ExceptionCode.DEVICE_BUSY)
 ACTS = (Meaning.ACTION, Meaning.WAKE_UP)  # the device acts on each write of them
+Values = Mapping[Meaning, float | str]
 RUNNING = (DeviceState.CHARGING, DeviceState.DISCHARGING)
 
 
@@ -47,6 +52,7 @@ class Sequence:
     order: PowerOrder | None = None
     watchdog_s: int = 0
     tries: int = 0
+    retry_at: float = -math.inf
 
 
 @dataclass(slots=True)
@@ -70,6 +76,7 @@ class DeviceControl:
     _sequence: Sequence | None = None
     _next: PowerOrder | None = None
     _kept: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)  # words written, by unit and address
+    _wrote_at: float = -math.inf  # the last sequence was complete
 
     def begin(self, product: RegisterMap, exponent: Exponent) -> None:
         """Begin a connection with the writes that set the device up."""
@@ -107,9 +114,15 @@ class DeviceControl:
         """True while there is something to write."""
         return self._sequence is not None or self._next is not None
 
+    def due_at(self) -> float:
+        """Return when there is something to write, as far as it is known now."""
+        if self._sequence is None or self._next is not None:
+            return -math.inf if self._next is not None else self.acts_at()
+        return self._sequence.retry_at
+
     # orders
 
-    def command(self, order: PowerOrder, values: Mapping[Meaning, float | str], now: float) -> list[Event]:
+    def command(self, order: PowerOrder, values: Values, now: float) -> list[Event]:
         """Take an order. One that has not begun is superseded."""
         control = self._control
         if control is None:
@@ -120,16 +133,18 @@ class DeviceControl:
         if discharges and control.discharge != "always" and not running:
             return [_ended(order, now, Result.REFUSED, OutcomeCode.CANNOT_DISCHARGE, control.why_not)]
         superseded, self._next = self._next, order
-        if self._sequence is not None and self._sequence.order is not None and order.power_w == 0:
-            self.not_before = min(self.not_before, now)  # 0 W does not wait for a retry
         return [] if superseded is None else [_ended(superseded, now, Result.UNKNOWN, "", "superseded")]
 
-    def next(self, values: Mapping[Meaning, float | str], now: float) -> tuple[Write | None, list[Event]]:
-        """Return the write that is due."""
-        events = self._begin(values, now) if self._next is not None else []
+    def next(self, values: Values, read_at: float, now: float) -> tuple[Write | None, list[Event]]:
+        """Return the write that is due. `values` were read at `read_at`."""
+        events = self._begin(values, read_at, now) if self._next is not None else []
         events += self._supervise(now)
         sequence = self._sequence
         if sequence is None:
+            return None, events
+        if now < sequence.retry_at:
+            if self._overruns(now):
+                self.not_before = now + self.held.watchdog_s + HUSH_S
             return None, events
         if sequence.purpose is Purpose.SET and sequence.order is not None:
             order, held = sequence.order, self.held
@@ -139,7 +154,7 @@ class DeviceControl:
         self._kept.pop((write.unit, write.address), None)  # without an answer, what it holds is not known
         return write, events
 
-    def _begin(self, values: Mapping[Meaning, float | str], now: float) -> list[Event]:
+    def _begin(self, values: Values, read_at: float, now: float) -> list[Event]:
         """Replace the present sequence by the next order; setting up comes first."""
         sequence, order = self._sequence, self._next
         assert order is not None
@@ -154,7 +169,8 @@ class DeviceControl:
         seconds = watchdog_s(self._product, order.valid_until - now) if power_w else 0
         if seconds is None:  # even the shortest time-out would outlive the power
             power_w, seconds = 0.0, 0
-        running = values.get(Meaning.STATE) in RUNNING if Meaning.STATE in values else self.held.power_w != 0
+        seen = Meaning.STATE in values and read_at >= self._wrote_at
+        running = values.get(Meaning.STATE) in RUNNING if seen else self.held.power_w != 0
         amounts = Amounts(power_w, seconds, running, self.held.power_w)
         try:
             made = self._made(self._control.set if power_w else self._control.zero, amounts)
@@ -204,17 +220,27 @@ class DeviceControl:
     def acts_at(self) -> float:
         """Return when the present power, or the silence time-out that every request restarts, has to be ended."""
         held, product = self.held, self._product
-        if not held.power_w:
+        if not held.power_w or product is None:
             return math.inf
-        each = product is not None and product.watchdog is not None and product.watchdog.restarts == "request"
-        return held.until - held.watchdog_s if each else held.until
+        lead_s = product.timing.pause_s + (WRITES_S if self._fed else LEAD_S)
+        return held.until - (held.watchdog_s if self._fed else 0) - lead_s
+
+    @property
+    def _fed(self) -> bool:
+        """True where every request restarts the silence time-out."""
+        watchdog = self._product.watchdog if self._product is not None else None
+        return watchdog is not None and watchdog.restarts == "request" and self.held.watchdog_s > 0
+
+    def _overruns(self, at: float) -> bool:
+        """Return whether a request at a time would let the device run on beyond the time of its power."""
+        held = self.held
+        return held.power_w != 0 and self._fed and at + held.watchdog_s + MARGIN_S > held.until
 
     def wait_out(self, now: float) -> None:
         """Send nothing until the device has timed out, where it cannot be written to and requests keep it on."""
-        held, product = self.held, self._product
-        if product is not None and product.watchdog is not None and product.watchdog.restarts == "request":
-            self.not_before = now + held.watchdog_s + HUSH_S
-            held.power_w, held.until = 0.0, math.inf
+        if self._fed:
+            self.not_before = now + self.held.watchdog_s + HUSH_S
+            self.held.power_w, self.held.until = 0.0, math.inf
 
     # answers
 
@@ -243,6 +269,9 @@ class DeviceControl:
     def _completed(self, sequence: Sequence, now: float) -> list[Event]:
         self._sequence = None
         order, held = sequence.order, self.held
+        self._wrote_at = now
+        if order is not None:
+            self.not_before = max(self.not_before, now + YIELD_S)
         if sequence.purpose is Purpose.ZERO:
             held.power_w, held.until = 0.0, math.inf
         elif sequence.purpose is Purpose.SET and order is not None:
@@ -250,33 +279,30 @@ class DeviceControl:
         return [] if order is None else [_ended(order, now, Result.APPLIED)]
 
     def _repeat(self, sequence: Sequence, reason: str, now: float) -> list[Event]:
-        """Write again after a pause; give up an order after `TRIES`, and 0 W never."""
+        """Write again after a pause; give up an order after `TRIES`, and 0 W never. A request that would let the device
+        run on beyond the power's time is not sent: it has to time out first."""
         sequence.tries += 1
-        self.not_before = now + RETRY_S
-        if sequence.tries < TRIES:
+        sequence.retry_at = now + RETRY_S
+        late = self._overruns(sequence.retry_at)
+        if late:
+            self.not_before = now + self.held.watchdog_s + HUSH_S
+        if sequence.tries < TRIES and not late:
             return []
         sequence.tries = 0
         order, sequence.order = sequence.order, None
-        if sequence.purpose is Purpose.ZERO:
-            if self.held.power_w and now >= self.held.until:
-                self.not_before = now + self.held.watchdog_s + HUSH_S
-        elif sequence.purpose is not Purpose.SET_UP:
+        if sequence.purpose in (Purpose.SET, Purpose.WATCHDOG):
             self._sequence = None
         return [] if order is None else [_ended(order, now, Result.UNKNOWN, "", reason)]
 
     def _refused(self, sequence: Sequence, reason: str, now: float) -> list[Event]:
-        """End the order. A power that was partly written is ended, and 0 W is tried again."""
+        """End the order. What was written of a power is ended by 0 W, which is tried again."""
         order, sequence.order = sequence.order, None
-        if sequence.purpose is Purpose.SET and self._control is not None:
-            self._sequence = Sequence(Purpose.ZERO, self._made(self._control.zero, Amounts(0.0, running=True)))
-        elif sequence.purpose is Purpose.ZERO:
-            return self._repeat_refused(sequence, order, reason, now)
-        else:
-            self._sequence = None
-        return [] if order is None else [_ended(order, now, Result.REFUSED, "DeviceRefused", reason)]
-
-    def _repeat_refused(self, sequence: Sequence, order: PowerOrder | None, reason: str, now: float) -> list[Event]:
-        self._repeat(sequence, reason, now)
+        if sequence.purpose in (Purpose.ZERO, Purpose.SET_UP):
+            self._repeat(sequence, reason, now)
+        elif self._control is not None:
+            zero = self._made(self._control.zero, Amounts(0.0, running=True))
+            self._sequence = Sequence(Purpose.ZERO, zero, tries=sequence.tries)
+            self._repeat(self._sequence, reason, now)
         return [] if order is None else [_ended(order, now, Result.REFUSED, "DeviceRefused", reason)]
 
 

@@ -19,8 +19,8 @@ from enum import Enum, auto
 from gateway.drivers.modbus.control import RUNNING, DeviceControl
 from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, ValuesRead
 from gateway.drivers.modbus.orders import PowerOrder
-from gateway.drivers.modbus.poller import Poller
-from protocols.modbus.messages import Answer, NoAnswer, Request, Write
+from gateway.drivers.modbus.poller import NOT_THERE, Poller
+from protocols.modbus.messages import Answer, NoAnswer, Refused, Request, Write
 from protocols.modbus.register import Meaning
 from protocols.modbus.register_map import RegisterMap
 from protocols.modbus.sunspec.chain import Walk
@@ -88,10 +88,9 @@ class ModbusEngine:
 
     def deadline(self, now: float) -> float:
         """Return when `request` has to be called again, without an order in between."""
-        if self._poller is None or self.control.busy or self.phase is not Phase.RUN:
-            due = now
-        else:
-            due = min(self._poller.deadline(), self.control.acts_at())
+        due = now if self._poller is None or self.phase is Phase.READ else self.control.due_at()
+        if self._poller is not None and self.phase is Phase.RUN:
+            due = min(due, self._poller.deadline())
         return max(now, due, self._not_before, self.control.not_before)
 
     def within_s(self, request: Request) -> float:
@@ -115,7 +114,7 @@ class ModbusEngine:
         elif isinstance(request, Write):
             self._events += self.control.written(answer, now)
             if self._poller is not None and self.product.timing.settle_s and not self.control.busy:
-                self._poller.postpone(now + self.product.timing.settle_s)
+                self._poller.settle(now + self.product.timing.settle_s)
         elif self._poller is not None:
             self._read(self._poller, answer, now)
         self._advance(now)
@@ -140,11 +139,11 @@ class ModbusEngine:
             return self._walk.request()
         assert self._poller is not None
         if self.phase is not Phase.READ:
-            write, events = self.control.next(self.values, now)
+            write, events = self.control.next(self.values, self._poller.read_at, now)
             self._events += events
             if write is not None:
                 return write
-            if self.phase is Phase.SET_UP:
+            if self.phase is Phase.SET_UP or now < self.control.not_before:
                 return None
         return self._poller.next(now)
 
@@ -159,8 +158,10 @@ class ModbusEngine:
     def _read(self, poller: Poller, answer: Answer, now: float) -> None:
         events = poller.receive(answer, now)
         self._events += events
-        if self.phase is Phase.READ and poller.deadline() > 0 and not poller.complete:
-            self._lost("it refuses to read registers that are always needed", now)
+        overdue = now - poller.read_at >= self.product.timing.silent_after_s
+        again = isinstance(answer, Refused) and answer.code not in NOT_THERE
+        if poller.empty or (again and overdue):
+            self._lost(f"it refuses to be read: {answer}", now)
         elif self.phase is Phase.RUN and any(isinstance(one, ValuesRead) for one in events):
             self._verify_setup(poller)
 

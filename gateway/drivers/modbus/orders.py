@@ -94,7 +94,7 @@ def watchdog_s(product: RegisterMap, valid_s: float) -> int | None:
     """Return the silence time-out for a power that is valid for so long: 0 where the device has none, None where even
     its shortest one would outlive the power.
 
-    Where each request restarts it, half of the time: it must end with the power although requests go on.
+    Where each request restarts it, a third of the time: it must end with the power although requests go on.
     """
     watchdog = product.watchdog
     if watchdog is None:
@@ -102,7 +102,7 @@ def watchdog_s(product: RegisterMap, valid_s: float) -> int | None:
     longest = int(min(valid_s, watchdog.most_s))
     if longest < watchdog.least_s:
         return None
-    return longest if watchdog.restarts == "write" else int(max(watchdog.least_s, longest // 2))
+    return longest if watchdog.restarts == "write" else int(max(watchdog.least_s, longest // 3))
 
 
 def rounded(control: Control, power_w: float) -> float:

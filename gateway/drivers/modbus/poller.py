@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from protocols.modbus.messages import Answer, ExceptionCode, NoAnswer, Read, Ref
 from protocols.modbus.register import Meaning, Poll, Register
 from protocols.modbus.register_map import RegisterMap
 
-TRIES = 3  # of reading registers that the device refuses to read
+NOT_THERE = (ExceptionCode.ILLEGAL_FUNCTION, ExceptionCode.ILLEGAL_ADDRESS)  # of registers that it does not have
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class Poller:
 
     product: RegisterMap
     values: dict[Meaning, float | str] = field(default_factory=dict)  # of the last complete round
+    read_at: float = -math.inf  # it began
     complete: bool = False  # there was one
     _raw: dict[str, tuple[int, ...]] = field(default_factory=dict)
     _round: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of the fast registers, in this round
@@ -27,7 +29,7 @@ class Poller:
     _plan: dict[Poll, tuple[Block, ...]] = field(default_factory=dict)
     _due: dict[Poll, float] = field(default_factory=dict)
     _asked_at: float | None = None  # when this round began
-    _refusals: dict[Block, int] = field(default_factory=dict)
+    _settles_at: float = -math.inf
 
     def __post_init__(self) -> None:
         self._plan = {poll: plan(self.product, poll) for poll in (Poll.START, Poll.SLOW, Poll.FAST)}
@@ -45,25 +47,31 @@ class Poller:
             self._asked_at = now
         return self._blocks[0].read if self._blocks else None
 
+    @property
+    def empty(self) -> bool:
+        """True where the device has none of the registers that are read each time."""
+        return not self._plan[Poll.FAST]
+
     def deadline(self) -> float:
         """Return when `next` has a read."""
         return min(self._due.values(), default=0.0) if not self._blocks else 0.0
 
-    def postpone(self, until: float) -> None:
-        """Read again only when what was written shows."""
-        if self._plan[Poll.FAST]:
-            self._due[Poll.FAST] = max(until, self._due.get(Poll.FAST, until))
-            self._clear()
+    def settle(self, until: float) -> None:
+        """Leave out readings that begin before what was written shows; reading goes on, as it keeps the device on."""
+        self._settles_at = until
+        self._clear()
 
     def receive(self, answer: Answer, now: float) -> list[Event]:
-        """Apply the answer to the read that is due."""
+        """Apply the answer to the read that is due. Registers that the device does not have are left out from then on;
+        after another exception the round is read again."""
         block = self._blocks.popleft()
         events: list[Event] = []
-        if isinstance(answer, NoAnswer):
+        if isinstance(answer, NoAnswer) or (isinstance(answer, Refused) and answer.code not in NOT_THERE):
             self._clear()
             return events
         if isinstance(answer, Refused):
-            events += self._refused(block, answer, now)
+            self._plan = {poll: tuple(one for one in blocks if one is not block) for poll, blocks in self._plan.items()}
+            events.append(ReadRefused(now, tuple(one.name for one in block.registers), str(answer)))
         else:
             raw = raw_of(block, answer.words)
             self._raw |= raw
@@ -72,24 +80,16 @@ class Poller:
             events += self._end_round(now)
         return events
 
-    def _refused(self, block: Block, answer: Refused, now: float) -> list[Event]:
-        """Leave out registers that the device does not have, or refuses several times."""
-        self._refusals[block] = self._refusals.get(block, 0) + 1
-        if self._refusals[block] < TRIES and answer.code != ExceptionCode.ILLEGAL_ADDRESS:
-            return []
-        self._plan = {poll: tuple(one for one in blocks if one is not block) for poll, blocks in self._plan.items()}
-        return [ReadRefused(now, tuple(one.name for one in block.registers), str(answer))]
-
     def _end_round(self, now: float) -> list[Event]:
         fast = [one.name for block in self._plan[Poll.FAST] for one in block.registers]
         read, at, self._round = self._round, self._asked_at, {}
         self._asked_at = None
-        if not fast or not all(name in read for name in fast):
+        if not fast or not all(name in read for name in fast) or (at is not None and at < self._settles_at):
             return []
         others = {name: words for name, words in self._raw.items() if name not in fast}
         self.values = values_of(self.product, others | read, self.exponent)
-        self.complete = True
-        return [ValuesRead(now if at is None else at, dict(self.values))]
+        self.complete, self.read_at = True, now if at is None else at
+        return [ValuesRead(self.read_at, dict(self.values))]
 
     def _clear(self) -> None:
         self._blocks.clear()
