@@ -22,7 +22,7 @@ from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port
-from gateway.config.devices import ConnectModbus, site_devices
+from gateway.config.devices import ConnectModbus, modbus_evses, site_devices
 from gateway.config.mapping import (
     broker_link,
     csms_settings,
@@ -33,7 +33,9 @@ from gateway.config.mapping import (
 )
 from gateway.config.verification import read_agreements
 from gateway.control.components import ControlComponents
+from gateway.control.station_backends import StationBackends
 from gateway.csms.csms import Csms
+from gateway.drivers.hosted import HostedEvses
 from gateway.drivers.modbus.site import SiteDevices
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
@@ -98,6 +100,7 @@ class Gateway:
     clock: Clock
     energy_service: EnergyService
     lending_service: VehicleLendingService | None = None
+    hosted: HostedEvses | None = None
     site_devices: SiteDevices | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
@@ -130,11 +133,15 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.lending_service is not None:
                 built.lending_service.restore(kept)
                 running.append(tasks.create_task(built.lending_service.run(), name="blue switch"))
+            if built.hosted is not None:
+                built.hosted.announce()
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
-            if built.site_devices is not None:
-                running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
             if built.csms is not None:
                 built.csms.restore(kept)
+            if built.hosted is not None:
+                running.append(tasks.create_task(built.hosted.run(), name="hosted EVSEs"))
+            if built.site_devices is not None:
+                running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
             if built.csms is not None and parts.listen:
                 await _start_servers(built, built.csms, tasks, running)
             built.ready.set()
@@ -144,6 +151,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                 built.stopping = True
                 with contextlib.suppress(TimeoutError):
                     await built.service.stop()
+                if built.hosted is not None:
+                    await built.hosted.close()
                 if built.csms is not None:
                     await built.csms.close()
                 await _drain(built)
@@ -241,6 +250,10 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         stations = parts.stations(report, clock)
     else:
         stations = csms = Csms(csms_settings(config), report, clock, journal)
+    hosted: HostedEvses | None = None
+    if evses := modbus_evses(config, parts.modbus, report, clock):
+        hosted = HostedEvses(evses, clock)
+        stations = StationBackends(stations, hosted.by_name)
     control = ControlComponents.create(settings, clock, journal)
     site, registry, publisher = control.site, control.registry, control.publisher
     energy = EnergyService(
@@ -263,10 +276,17 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     mqtt = MqttConnection(
         service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, beside, probe
     )
-    metrics = Metrics(service, mqtt, lambda: [one.connected for one in csms.stations.values()] if csms else ())
+
+    def links() -> list[bool]:
+        found = [one.connected for one in csms.stations.values()] if csms else []
+        return found + ([one.connected for one in hosted.by_name.values()] if hosted else [])
+
+    metrics = Metrics(service, mqtt, links)
     devices = site_devices(config, parts.modbus, clock)
-    measured = SiteDevices(devices, service.input, clock) if devices else None
-    return Gateway(config, service, control, csms, mqtt, metrics, journal, clock, energy, lending_service, measured)
+    site_inputs = SiteDevices(devices, service.input, clock) if devices else None
+    return Gateway(
+        config, service, control, csms, mqtt, metrics, journal, clock, energy, lending_service, hosted, site_inputs
+    )
 
 
 def _lending_service(

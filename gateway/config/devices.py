@@ -8,8 +8,11 @@ from typing import TypeAlias
 
 from gateway.config.settings import Config, ConfigError, MeterEntry, ModbusEvseEntry, ModbusLink, StorageEntry
 from gateway.drivers.modbus.device import Client
+from gateway.drivers.modbus.evse import ModbusEvse
+from gateway.drivers.modbus.session import WallboxSession
 from gateway.drivers.modbus.settings import ModbusError, ModbusSettings, connection_of, product_of
 from gateway.drivers.modbus.site import SiteDevice
+from gateway.model.event import Report
 from gateway.model.site import InputKind
 from protocols.modbus.register_map import Kind, RegisterMap
 from protocols.ports import Clock
@@ -70,3 +73,14 @@ def _input_of(device: ModbusDeviceEntry) -> InputKind:
     if isinstance(device.entry, MeterEntry):
         return InputKind(device.entry.input)
     return InputKind.STORAGE if device.kind is Kind.STORAGE else InputKind.PV
+
+
+def modbus_evses(config: Config, connect: ConnectModbus | None, report: Report, clock: Clock) -> list[ModbusEvse]:
+    """Return the wallboxes over Modbus."""
+    make = connect or connection_of
+    found = []
+    for one in modbus_devices(config):
+        if isinstance(one.entry, ModbusEvseEntry):
+            session = WallboxSession(one.entry.id, one.product, one.entry.max_charge_w, one.entry.max_discharge_w)
+            found.append(ModbusEvse(session, make(one.settings, one.product, clock), report, clock))
+    return found

@@ -52,8 +52,8 @@ def _modbus_notes(config: Config) -> Iterator[str]:
     for one in modbus_devices(config):
         if one.kind is Kind.EVSE and one.product.watchdog is None:
             yield (
-                f"{one.key}.product: {one.settings.product} has no silence time-out; if this gateway fails under power, "
-                "the power continues"
+                f"{one.key}.product: {one.settings.product} has no silence time-out; if this gateway fails under "
+                "power, the power continues"
             )
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,21 @@ def _sentences(error: ValidationError, where: str) -> list[str]:
         text = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "extra_forbidden":
             known = _known_keys(detail["loc"])
-            text = f"is not a key of the gateway{f'; known here are {known}' if known else ''}"
+            text = f"is not a key of the gateway{_known_text(str(detail['loc'][-1]), known)}"
         elif detail["type"] == "missing":
             text = "is missing"
         found.append(f"{where}: {key}: {text}" if key else f"{where}: {text}")
     return found
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> str:
+def _known_text(key: str, known: list[str]) -> str:
+    if not known:
+        return ""
+    similar = get_close_matches(key, known, n=1)
+    return f"; known here are {', '.join(known)}" + (f"; did you mean {similar[0]}?" if similar else "")
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     model: Any = Config
     for part in loc[:-1]:
         if isinstance(part, int):
@@ -87,8 +95,8 @@ def _known_keys(loc: tuple[int | str, ...]) -> str:
         annotation = field.annotation if field else None
         model = annotation if isinstance(annotation, type) else getattr(annotation, "__args__", (None,))[0]
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return ""
-    return ", ".join(model.model_fields)
+            return []
+    return list(model.model_fields)
 
 
 def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:

@@ -68,6 +68,7 @@ def service_settings(config: Config) -> ServiceSettings:
         policy=policy,
         gateway_id=config.mqtt.gateway_id,
         stations=tuple(station.id for station in config.stations),
+        evses=tuple(evse.id for evse in config.evses),
         stale_after_s=stale_after(config),
         meter_delay_s=config.energy.meter_delay_s,
         stale_at_most_s=site.stale_at_most_s,
@@ -115,6 +116,7 @@ def csms_settings(config: Config) -> CsmsSettings:
         port=port,
         tls_address=None if ocpp.tls_listen is None else host_and_port(ocpp.tls_listen),
         stations=tuple(stations),
+        reserved=frozenset(evse.id.casefold() for evse in config.evses),
     )
     try:
         revocation_lists(settings)

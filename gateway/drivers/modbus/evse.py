@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from gateway.drivers.modbus.device import Client, ModbusDevice
 from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, ValuesRead
 from gateway.drivers.modbus.session import WallboxSession
 from gateway.model.event import Report, StationLost
-from gateway.model.station import Answer, Outcome, OutcomeCode
+from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
 from protocols.modbus.register import Meaning
 from protocols.ports import Clock
 
@@ -60,9 +59,9 @@ class ModbusEvse:
         device = self._device
         if device is None or not device.engine.ready:
             return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the device of {self.name} does not answer")
-        if not (math.isfinite(power_w) and math.isfinite(valid_for_s)) or valid_for_s <= 0:
-            text = "a set-point needs a finite power and a validity above 0 s"
-            return Outcome(Answer.REFUSED, OutcomeCode.INVALID_ORDER, text)
+        refused = setpoint_refusal(power_w, valid_for_s, why_not=None, bidirectional=None)
+        if refused is not None:
+            return refused
         if power_w and self._session.session is None:
             return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no vehicle is ready at {self.name}")
         return await device.order(power_w, valid_for_s)

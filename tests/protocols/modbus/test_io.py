@@ -48,7 +48,7 @@ async def ask(*requests: Request, framing: Framing, tamper: Tamper[bytes] | None
 @pytest.mark.parametrize("framing", list(Framing))
 @pytest.mark.parametrize("chunk", [1, 5, 400])
 async def test_requests_and_answers(framing: Framing, chunk: int) -> None:
-    requests = [
+    requests: list[Request] = [
         HOLDING, Read(1, Table.INPUT, 5, 125), Write(1, 7, (9,), single=True), Write(1, 7, (1, 2, 3)),
         Read(1, Table.HOLDING, 2000, 1),
     ]  # fmt: skip
