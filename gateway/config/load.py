@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.config.settings import Config, ConfigError, Section
+from gateway.config.settings import HOSTED, Config, ConfigError, Section
 from gateway.model.site import STALE_AFTER_S, InputKind
 
 
@@ -68,7 +68,7 @@ def stale_after(config: Config) -> dict[InputKind, float]:
 def _sentences(error: ValidationError, where: str) -> list[str]:
     found = []
     for detail in error.errors(include_url=False, include_context=False):
-        key = ".".join(str(part) for part in detail["loc"] if part != "literal['all']")
+        key = ".".join(str(part) for part in _without_choices(detail["loc"]))
         text = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "extra_forbidden":
             known = _known_keys(detail["loc"])
@@ -88,8 +88,11 @@ def _known_text(key: str, known: list[str]) -> str:
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     model: Any = Config
-    for part in loc[:-1]:
+    for number, part in enumerate(loc[:-1]):
         if isinstance(part, int):
+            continue
+        if _is_driver(loc, number):
+            model = HOSTED[str(part)]
             continue
         field = model.model_fields.get(part)
         annotation = field.annotation if field else None
@@ -97,6 +100,15 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return []
     return list(model.model_fields)
+
+
+def _is_driver(loc: tuple[int | str, ...], number: int) -> bool:
+    """Return whether a part of the place of an error is the driver that chose the table of an EVSE, and no key."""
+    return number == 2 and loc[0] == "evses" and loc[number] in HOSTED
+
+
+def _without_choices(loc: tuple[int | str, ...]) -> list[int | str]:
+    return [part for number, part in enumerate(loc) if part != "literal['all']" and not _is_driver(loc, number)]
 
 
 def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:

@@ -17,9 +17,11 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     PrivateAttr,
     StringConstraints,
+    Tag,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -406,7 +408,19 @@ class PvEntry(ModbusLink):
     """Inverter of photovoltaics over Modbus, as input `pv`; several add up."""
 
 
-HostedEntry = Annotated[EvseEntry | ModbusEvseEntry, Field(discriminator="driver")]
+def _driver(values: Any) -> Any:
+    return values.get("driver") if isinstance(values, dict) else getattr(values, "driver", None)
+
+
+HOSTED: dict[str, type[Section]] = {"secc": EvseEntry, "modbus": ModbusEvseEntry}  # tables of [[evses]], by driver
+HostedEntry = Annotated[
+    Annotated[EvseEntry, Tag("secc")] | Annotated[ModbusEvseEntry, Tag("modbus")],
+    Discriminator(
+        _driver,
+        custom_error_type="unknown_driver",
+        custom_error_message=f"driver must be one of {', '.join(HOSTED)}",
+    ),
+]
 
 
 class AdminSection(Section):

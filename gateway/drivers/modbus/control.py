@@ -203,7 +203,8 @@ class DeviceControl:
         if product is None or control is None or not held.power_w or now < self.acts_at():
             return []
         if sequence is not None and sequence.purpose is not Purpose.SET_UP:
-            fresh = sequence.order is None or now < sequence.order.valid_until
+            ends = now + sequence.watchdog_s + MARGIN_S
+            fresh = sequence.order is None or ends < sequence.order.valid_until
             if sequence.purpose is Purpose.ZERO or (fresh and now < held.until):
                 return []
         left_s = held.until - now
