@@ -283,7 +283,11 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
 
     metrics = Metrics(service, mqtt, links)
     devices = site_devices(config, parts.modbus, clock)
-    site_inputs = SiteDevices(devices, service.input, clock) if devices else None
+
+    def storage_w() -> float | None:
+        return energy.state.storage_w if energy.state is not None else None
+
+    site_inputs = SiteDevices(devices, service.input, clock, storage_w) if devices else None
     return Gateway(
         config, service, control, csms, mqtt, metrics, journal, clock, energy, lending_service, hosted, site_inputs
     )

@@ -160,7 +160,9 @@ class ModbusEngine:
         self._events += events
         overdue = now - poller.read_at >= self.product.timing.silent_after_s
         again = isinstance(answer, Refused) and answer.code not in NOT_THERE
-        if poller.empty or (again and overdue):
+        if poller.empty:
+            self._lost(f"the device has none of the registers that {self.product.name} reads each time", now)
+        elif again and overdue:
             self._lost(f"it refuses to be read: {answer}", now)
         elif self.phase is Phase.RUN and any(isinstance(one, ValuesRead) for one in events):
             self._verify_setup(poller)

@@ -16,7 +16,7 @@ from gateway.drivers.modbus.device import Client, ModbusDevice
 from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, ReadRefused, ValuesRead
 from gateway.model.reason import Reason
 from gateway.model.site import InputKind
-from gateway.model.station import Outcome
+from gateway.model.station import Answer
 from protocols.modbus.register import Meaning
 from protocols.modbus.register_map import RegisterMap
 from protocols.ports import Clock
@@ -27,6 +27,8 @@ Values = Mapping[Meaning, float | str]
 Body = dict[str, object]
 SendInput = Callable[[str, bytes], Reason | None]  # `GatewayService.input`
 RETRY_S = 5.0
+FOLLOW_S = 1.0  # in which the set-point of the storages is read
+STORAGE_VALID_S = 15.0  # without renewal a storage goes to 0 W
 
 
 @dataclass(slots=True)
@@ -97,21 +99,40 @@ def _storage(devices: list[SiteDevice]) -> Body:
 class SiteDevices:
     """All meters, storages and photovoltaics of the gateway over Modbus."""
 
-    def __init__(self, devices: Iterable[SiteDevice], send: SendInput, clock: Clock) -> None:
+    def __init__(
+        self, devices: Iterable[SiteDevice], send: SendInput, clock: Clock, storage_w: Callable[[], float | None]
+    ) -> None:
+        """`storage_w` returns the set-point of all storages together, + charge; None leaves it to them."""
         self.devices = list(devices)
-        self._send, self._clock = send, clock
+        self._send, self._clock, self._storage_w = send, clock, storage_w
 
     async def run(self) -> None:
         """Read until cancelled; a device that fails starts again and stops no other."""
         async with asyncio.TaskGroup() as tasks:
             for device in self.devices:
                 tasks.create_task(self._serve(device), name=f"modbus {device.name}")
+                if device.kind is InputKind.STORAGE:
+                    tasks.create_task(self._follow(device), name=f"storage {device.name}")
 
-    async def order_storage(self, power_w: float, valid_for_s: float) -> list[Outcome]:
-        """Order a power of all storages together, + charge, in equal shares."""
-        storages = [one for one in self.devices if one.kind is InputKind.STORAGE and one.device is not None]
-        shares = [one.device.order(power_w / len(storages), valid_for_s) for one in storages if one.device is not None]
-        return list(await asyncio.gather(*shares))
+    async def _follow(self, storage: SiteDevice) -> None:
+        """Order the share of a storage in the set-point, when it changes and again before it ends."""
+        share = sum(one.kind is InputKind.STORAGE for one in self.devices)
+        ordered_w, refusal = 0.0, ""
+        ordered_at: float | None = None
+        while True:
+            await self._clock.sleep(FOLLOW_S)
+            power_w, device, now = self._storage_w(), storage.device, self._clock.now()
+            if power_w is None or device is None or not device.engine.ready:
+                ordered_at = None
+                continue
+            if power_w == ordered_w and ordered_at is not None and now < ordered_at + STORAGE_VALID_S / 3:
+                continue
+            ordered_w, ordered_at = power_w, now
+            outcome = await device.order(power_w / share, STORAGE_VALID_S)
+            text = "" if outcome.answer is Answer.APPLIED else outcome.text or outcome.code
+            if text and text != refusal:
+                log.warning("%s: a set-point of %.0f W is not applied: %s", storage.name, power_w / share, text)
+            refusal = text
 
     async def _serve(self, device: SiteDevice) -> None:
         while True:

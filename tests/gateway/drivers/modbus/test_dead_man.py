@@ -133,11 +133,8 @@ def test_no_register_that_is_never_written_is_written_whatever_a_device_answers(
             assert len(request.words) == written[0].count
             assert written[0].raw(request.words) not in written[0].never
         if request is not None:
-            value = answer
-            if isinstance(value, int):
-                count = request.count if isinstance(request, Read) else 0
-                value = Words((value,) * count)
-            events += engine.receive(value, now)
+            count = request.count if isinstance(request, Read) else 0
+            events += engine.receive(Words((answer,) * count) if isinstance(answer, int) else answer, now)
         assert engine.deadline(now) >= now
         ended += [event.number for event in events if isinstance(event, OrderEnded)]
     assert len(ended) == len(set(ended)) <= ordered  # each order has one outcome at most

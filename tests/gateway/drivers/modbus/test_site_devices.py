@@ -1,0 +1,147 @@
+"""Meters, inverters and storage: what becomes an input, and orders to a storage with model 704."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from emulators.battery.pack import Pack, PackSpec
+from emulators.modbus.sunspec import Measurements, StoragePlant, sunspec_device
+from emulators.runtime.clock import VirtualClock
+from emulators.site.storage import Storage
+from gateway.drivers.modbus.site import SiteDevice, SiteDevices, input_of
+from gateway.model.reason import Reason
+from gateway.model.site import InputKind
+from gateway.model.station import Answer
+from protocols.modbus.io import ModbusClient
+from protocols.modbus.register import Meaning
+from protocols.modbus.register_map import shipped
+from tests.gateway.drivers.modbus.bench import Cable, connected
+from tests.gateway.drivers.modbus.modbus_site import ModbusSite
+
+METER, PV, STORAGE = shipped("sunspec-meter"), shipped("sunspec-pv"), shipped("sunspec-storage")
+
+
+def device(kind: InputKind, values: dict[Meaning, float | str], sign: int = 1) -> SiteDevice:
+    def connect() -> Any:
+        raise AssertionError("not connected here")
+
+    return SiteDevice("x", kind, METER, connect, sign, values)
+
+
+def test_powers_add_up_and_a_missing_one_is_not_zero() -> None:
+    two = [device(InputKind.PV, {Meaning.POWER_W: 1000.0}), device(InputKind.PV, {Meaning.POWER_W: -20.0})]
+    assert input_of(InputKind.PV, two) == {"power_w": 980.0}
+    assert input_of(InputKind.PV, [*two, device(InputKind.PV, {})]) is None
+    assert input_of(InputKind.PV, []) is None
+    assert input_of(InputKind.PV, two[1:]) == {"power_w": 0.0}  # standby of an inverter at night
+
+
+def test_a_meter_mounted_the_other_way_round() -> None:
+    values: dict[Meaning, float | str] = {
+        Meaning.POWER_W: -500.0, Meaning.VOLTAGE_V: 231.0, Meaning.FREQUENCY_HZ: 50.01
+    }  # fmt: skip
+    body = input_of(InputKind.GRID, [device(InputKind.GRID, values, -1)])
+    assert body == {"power_w": 500.0, "present": True, "voltage_v": 231.0, "frequency_hz": 50.01}
+    assert input_of(InputKind.LOAD, [device(InputKind.LOAD, values, -1)]) == {"power_w": 500.0}
+
+
+def test_storages_are_one_storage_weighted_by_capacity() -> None:
+    large: dict[Meaning, float | str] = {
+        Meaning.POWER_W: -1000.0, Meaning.SOC_PCT: 80.0, Meaning.CAPACITY_WH: 30_000.0, Meaning.MAX_CHARGE_W: 5000.0
+    }  # fmt: skip
+    small: dict[Meaning, float | str] = {
+        Meaning.POWER_W: 200.0, Meaning.SOC_PCT: 40.0, Meaning.CAPACITY_WH: 10_000.0, Meaning.MAX_CHARGE_W: 3000.0
+    }  # fmt: skip
+    body = input_of(InputKind.STORAGE, [device(InputKind.STORAGE, large), device(InputKind.STORAGE, small)])
+    assert body == {"power_w": -800.0, "soc_pct": 70.0, "capacity_wh": 40_000.0, "max_charge_w": 8000.0}
+    del small[Meaning.SOC_PCT]
+    body = input_of(InputKind.STORAGE, [device(InputKind.STORAGE, large), device(InputKind.STORAGE, small)])
+    assert body is not None
+    assert "soc_pct" not in body
+
+
+@pytest.mark.virtual_time
+async def test_a_meter_that_answers_late_is_stamped_when_it_was_asked() -> None:
+    clock = VirtualClock()
+    sent: list[tuple[str, float, dict[str, float]]] = []
+    cable = Cable(sunspec_device(METER, [1, 203], Measurements({Meaning.POWER_W: lambda at: 1234.0}), clock))
+    cable.device.faults.delay_s = 2.0
+
+    def send(kind: str, payload: bytes) -> Reason | None:
+        sent.append((kind, clock.wall(), json.loads(payload)))
+        return None
+
+    meter = SiteDevice("meters.0", InputKind.GRID, METER, lambda: ModbusClient(cable.connect, clock))
+    running = asyncio.get_running_loop().create_task(SiteDevices([meter], send, clock, lambda: None).run())
+    await clock.sleep(60)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    kind, wall, body = sent[-1]
+    assert kind == "grid"
+    assert body["power_w"] == 1234.0
+    assert wall - body["ts"] >= 2.0
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("models", [[1, 103, 120, 802], [1, 701, 702, 713, 704], [64_001, 1, 113, 124]])
+async def test_a_storage_is_read_whichever_models_it_has(models: list[int]) -> None:
+    clock = VirtualClock()
+    plant = StoragePlant(Storage(Pack(PackSpec("storage"), 55.0)))
+    plant.storage.command(2000.0, 0.0)
+    emulated = sunspec_device(STORAGE, models, plant, clock, exponents={"m713_pct_sf": -1, "m802_soc_sf": -2})
+    async with connected(emulated, STORAGE) as bench:
+        await bench.until_ready()
+        await clock.sleep(5)
+        values = bench.rounds[-1].values
+        assert values[Meaning.POWER_W] == pytest.approx(2000, abs=2)
+        assert values[Meaning.SOC_PCT] == pytest.approx(55, abs=1)
+        assert values[Meaning.MODEL] == "S1"
+
+
+@pytest.mark.virtual_time
+async def test_a_storage_reverts_by_itself_when_the_gateway_is_gone() -> None:
+    clock = VirtualClock()
+    plant = StoragePlant(Storage(Pack(PackSpec("storage"), 55.0)))
+    emulated = sunspec_device(STORAGE, [1, 701, 702, 713, 704], plant, clock)
+    async with connected(emulated, STORAGE) as bench:
+        await bench.until_ready()
+        sent = clock.now()
+        assert (await bench.driver.order(-2500.0, 15.0)).answer is Answer.APPLIED
+        await clock.sleep(3)
+        assert plant.storage.power_w(clock.now()) == pytest.approx(-2500, abs=5)
+        bench.cable.cut()
+        await clock.sleep(sent + 15.5 - clock.now())
+        plant.requested(clock.now())
+        assert len(plant.reversions) == 1
+        assert plant.reversions[0] <= sent + 15.0
+        await clock.sleep(5)
+        assert plant.storage.power_w(clock.now()) == 0
+    assert emulated.violations == []
+
+
+@pytest.mark.virtual_time
+async def test_energy_management_controls_a_storage_without_a_facility() -> None:
+    """The storage takes the PV surplus: the site neither imports nor exports."""
+    site = ModbusSite(pv_w=4000.0)
+    energy = {"storage": {"controlled": True, "max_charge_w": 5000, "max_discharge_w": 5000, "capacity_wh": 60_000}}
+    async with site.gateway(
+        "meters", "pvs", "storages", site={"id": "home", "mode": "self_consumption"}, energy=energy
+    ):
+        await site.clock.sleep(120)
+        assert site.storage.storage.power_w(site.clock.now()) == pytest.approx(2500, abs=300)
+        assert abs(site.grid_w(site.clock.now())) < 300
+    assert site.cables["storage"].device.violations == []
+
+
+@pytest.mark.virtual_time
+async def test_a_device_with_other_models_is_named() -> None:
+    clock = VirtualClock()
+    emulated = sunspec_device(PV, [1, 103], Measurements({Meaning.POWER_W: lambda at: 1.0}), clock)
+    async with connected(emulated, METER) as bench:
+        await clock.sleep(5)
+        # model 1 alone is no meter
+        assert bench.silences == ["the device has none of the registers that sunspec-meter reads each time"]
