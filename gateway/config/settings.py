@@ -408,8 +408,9 @@ class PvEntry(ModbusLink):
     """Inverter of photovoltaics over Modbus, as input `pv`; several add up."""
 
 
-def _driver(values: Any) -> Any:
-    return values.get("driver") if isinstance(values, dict) else getattr(values, "driver", None)
+def _driver(values: object) -> str | None:
+    driver = values.get("driver") if isinstance(values, dict) else getattr(values, "driver", None)
+    return driver if isinstance(driver, str) else None
 
 
 HOSTED: dict[str, type[Section]] = {"secc": EvseEntry, "modbus": ModbusEvseEntry}  # tables of [[evses]], by driver
