@@ -13,11 +13,30 @@ from emulators.ev.report import Reporter, print_error
 from emulators.powerline.cable import EvCable
 from emulators.powerline.texts import EVENTS, text_of
 from emulators.runtime.clock import RealClock
-from protocols.iec61851 import ReleaseEnergy, RequestEnergy
+from protocols.iec61851 import ENERGY, ReleaseEnergy, RequestEnergy, VehicleOrder
 from protocols.iso15118.iso20 import events
 
 Observer = Callable[[object], None]
 Session = Callable[[Observer], Coroutine[object, None, int]]
+
+
+class PilotFollower:
+    """Sets the control pilot of a vehicle by the events of its session: state C before the cable check (DC) or with the
+    power (AC), state B after it."""
+
+    def __init__(self, order: Callable[[VehicleOrder], None]) -> None:
+        self._order = order
+        self._dc = False
+
+    def __call__(self, event: object) -> None:
+        if isinstance(event, events.ServiceAgreed):
+            self._dc = event.choice.is_dc
+        elif isinstance(event, events.PilotRequested):
+            self._order(RequestEnergy() if event.state in ENERGY else ReleaseEnergy())
+        elif isinstance(event, events.PowerStarted) or (isinstance(event, events.SchedulesReceived) and self._dc):
+            self._order(RequestEnergy())
+        elif isinstance(event, events.PowerStopped | events.SessionEnded):
+            self._order(ReleaseEnergy())
 
 
 async def run_plugged_in(interface: str, json: bool, session: Session, out: TextIO | None = None) -> int:
@@ -25,16 +44,9 @@ async def run_plugged_in(interface: str, json: bool, session: Session, out: Text
     reporter = Reporter(out or sys.stdout, json, dict.fromkeys(EVENTS, text_of))
     try:
         async with EvCable(interface, RealClock(), reporter) as cable:
-
-            def follow(event: object) -> None:
-                if isinstance(event, events.SchedulesReceived | events.PowerStarted):
-                    cable.order(RequestEnergy())
-                elif isinstance(event, events.PowerStopped | events.SessionEnded):
-                    cable.order(ReleaseEnergy())
-
             await cable.plug_in()
             try:
-                return await session(follow)
+                return await session(PilotFollower(cable.order))
             finally:
                 await cable.unplug()
     except OSError as error:

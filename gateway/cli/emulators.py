@@ -146,7 +146,7 @@ def secc(
 
     check_choices("secc", "--protocols", protocols, PROTOCOLS)
     _openssl(tls_version, tls_profile)
-    work = partial(run, RunOptions(**options))
+    work = partial(run, RunOptions(**options), None)
     if slac:
         from emulators.charger.secc.slac import run_on_cable
 

@@ -10,6 +10,7 @@ import asyncio
 import math
 import ssl
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,8 +90,8 @@ class _Endpoint:
     tolerance: str
 
 
-async def run(options: RunOptions, out: TextIO | None = None) -> int:
-    """Serve cars until their number is reached or until cancelled; return the exit status."""
+async def run(options: RunOptions, out: TextIO | None = None, started: Callable[[EvseSecc], None] | None = None) -> int:
+    """Serve cars until their number is reached or until cancelled; return the exit status. `started` gets the SECC."""
     reporter = Reporter(out or sys.stdout, options.json, _lines())
     try:
         endpoint = _endpoint(options)
@@ -99,6 +100,8 @@ async def run(options: RunOptions, out: TextIO | None = None) -> int:
         return 2
     evse = _Evse(reporter, options)
     evse.build(_settings(options, endpoint, evse.stage), endpoint)
+    if started is not None:
+        started(evse.secc)
     if "iso20" in endpoint.protocols:
         prepare_charger(endpoint.services, endpoint.controls)
     if OLDER & set(endpoint.protocols):

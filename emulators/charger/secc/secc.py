@@ -37,6 +37,7 @@ from emulators.charger.secc.events import (
     VehicleIdentified,
 )
 from emulators.charger.secc.evse_hardware import PROTOCOLS, EvseHardware, is_dc, stage_settings
+from protocols.iec61851 import PilotState
 from protocols.iso15118.first_message import ReceivedFirst, first_message
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20 import secc as iso20
@@ -89,6 +90,7 @@ class EvseSecc:
         self._waiting: dict[Wire, None] = {}  # connections without a first message
         self._pausing = False
         self._headroom: PowerRange | None = None  # power range of the last charge loop
+        self._pilot: PilotState | None = None  # None: not measured
 
     @property
     def engine(self) -> Engine | None:
@@ -117,6 +119,11 @@ class EvseSecc:
         immediate = choice is not None and choice.is_dc and choice.is_dynamic and engine.state is State.CHARGE_LOOP
         if immediate and allowed and setpoint is not None:
             self.stage.set_point(decide(setpoint, allowed).power_w, self._clock.now())
+
+    def set_pilot(self, state: PilotState) -> None:
+        """Report the state of the control pilot, which the sessions then verify."""
+        self._pilot = state
+        self._command(orders.ControlPilot(state))
 
     def connect_battery(self, battery: Battery | None) -> None:
         """Connect the battery of an emulated car; None uses the values of the session."""
@@ -190,7 +197,9 @@ class EvseSecc:
     def _engines(self, wire: Wire, now: float) -> list[Engine]:
         """Return the engines of a connection, one for ISO 15118-20 and one for the older generations."""
         evse = Evse(
-            setpoint_w=self._setpoint.power_w, authorization=Verdict.YES if self._free_vend else Verdict.WAITING
+            setpoint_w=self._setpoint.power_w,
+            authorization=Verdict.YES if self._free_vend else Verdict.WAITING,
+            pilot=self._pilot,
         )
         epoch, engines = self._clock.wall() - now, list[Engine]()
         tls_version = getattr(wire, "tls_version", None)

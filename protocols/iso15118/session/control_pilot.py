@@ -7,21 +7,12 @@ PowerDeliveryReq(Start)), V2G2-848 (state B within 0.25 s of the response to Sto
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import TypeAlias
 
+from protocols.iec61851 import ENERGY, PilotState
 
-class Pilot(StrEnum):
-    """State of the control pilot."""
-
-    A = "A"  # no vehicle
-    B = "B"  # connected
-    C = "C"  # charging
-    D = "D"  # charging with ventilation
-    E = "E"  # no voltage: the cable is open
-    F = "F"  # the charger is out of service
-
-
-POWER = frozenset({Pilot.C, Pilot.D})
+Pilot: TypeAlias = PilotState
+POWER = ENERGY
 UNPLUGGED = frozenset({Pilot.A, Pilot.E})
 EV_WITHIN = 0.25  # s, EV: from PowerDeliveryReq to state C, and from its response to state B
 SECC_WITHIN = 1.5  # s, SECC: detection of the change

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from tests.interop.veth_link import EV, SE, Running, veth_link
+from tests.rounds import some
 
 V2X = (sys.executable, "-m", "gateway.cli")
 
@@ -20,12 +21,17 @@ def events(running: Running) -> list[dict[str, object]]:
 
 
 @pytest.mark.timeout(120)
-def test_from_the_plug_to_the_session(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "service"),
+    some([("iso20", "dc_bpt"), ("iso2", "dc"), ("iso2", "ac"), ("din", "dc"), ("iso20", "ac_bpt")], every=5),
+)
+def test_from_the_plug_to_the_session(protocol: str, service: str, tmp_path: Path) -> None:
     with veth_link() as link:
         secc = link.start(
-            *V2X, "secc", "--slac", "--interface", SE, "--power-w=-3000", "--json", log=tmp_path / "secc.log"
+            *V2X, "secc", "--slac", "--interface", SE, "--services", service, "--json", log=tmp_path / "secc.log"
         )
-        ev = link.start(*V2X, "ev", "--slac", "--interface", EV, "--loops", "4", "--json", log=tmp_path / "ev.log")
+        session = ("--protocols", protocol, "--service", service, "--loops", "4", "--json")
+        ev = link.start(*V2X, "ev", "--slac", "--interface", EV, *session, log=tmp_path / "ev.log")
         try:
             assert ev.wait(90) == 0, ev.text() + secc.text()
         finally:
