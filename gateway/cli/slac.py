@@ -53,9 +53,10 @@ def slac(
     trace: Annotated[bool, typer.Option("--trace", help="Print ignored frames, too.")] = False,
     json: Json = False,
 ) -> None:
-    """Match an EV with an EVSE by SLAC (ISO 15118-3); Linux, CAP_NET_RAW.
+    """Match an EV with an EVSE by SLAC (ISO 15118-3).
 
-    Without a control pilot: an EVSE takes it that a vehicle is connected. Exit status 0: matched, 1: not.
+    Linux, CAP_NET_RAW. Without a control pilot: an EVSE takes it that a vehicle is connected. Exit status 0: matched,
+    1: not.
     """
     from emulators.powerline.modem import MODEM_PROFILES
     from emulators.powerline.program import SlacOptions, bridge, match
