@@ -98,6 +98,8 @@ class EvsePilot(_Plan):
         self._toggles = ToggleCounter()
         self._toggles_by: float | None = None
         self._wake_at: float | None = None
+        self._awake = False  # the vehicle has reacted, or was woken
+        self._error_since = 0.0
         self._open_at: float | None = None
         self._events: list[Event] = []
 
@@ -139,7 +141,7 @@ class EvsePilot(_Plan):
             self._toggles_by = None
             self._toggles.reset()
         if self._wake_at is not None and now >= self._wake_at:
-            self._wake_at = None
+            self._awake = True
             self._follow([(self._error, STEP_EF), (X1, WAKE_X1), (self._ordered, None)], now)
         if self._open_at is not None and now >= self._open_at:
             self._open_at = None
@@ -166,8 +168,6 @@ class EvsePilot(_Plan):
             self._follow([(X1, STEP_X1), (nominal, None)], now)
         else:
             self._follow([(self._error, STEP_EF), (nominal, None)], now)
-        if self.state is PilotState.B:
-            self._wake_at = now + WAKE_AFTER
 
     def _retry(self, now: float) -> None:
         if self.sequence_retries >= SEQUENCE_RETRIES:
@@ -189,6 +189,9 @@ class EvsePilot(_Plan):
     def _follow(self, steps: Iterable[tuple[PilotOutput, float | None]], now: float) -> None:
         self._steps = deque(steps)
         self._wake_at = None
+        rest = self._error_since + STEP_EF - now
+        if self._shows_error and rest > 0 and self._steps[0][0] != self.output:
+            self._steps.appendleft((self.output, rest))  # a vehicle is to notice it (V2G3-M06-09)
         if self.state in CONNECTED or self._ordered.kind in (OutputKind.E, OutputKind.F):
             self._step(now)
         else:
@@ -207,15 +210,28 @@ class EvsePilot(_Plan):
         if output == self.output:
             return
         self.output = output
+        if self._shows_error:
+            self._error_since = now
         self._open_at = now + OPEN_UNDER_LOAD_AFTER if output == X1 and self.state in ENERGY else None
         self._toggles.reset()
         self._toggles_by = None
         self._events.append(OutputChanged(output))
+        self._arm_wake(now)
+
+    @property
+    def _shows_error(self) -> bool:
+        return self.output.kind in (OutputKind.E, OutputKind.F)
+
+    def _arm_wake(self, now: float) -> None:
+        """A vehicle that stays in B with a nominal duty cycle is woken once."""
+        if self.state is PilotState.B and self.output.current_a > 0 and not self._awake:
+            self._wake_at = now + WAKE_AFTER
 
     def _change(self, state: PilotState, now: float) -> None:
         before, self.state = self.state, state
         self._events.append(StateChanged(state, before))
         self._wake_at = None
+        self._awake = (self._awake or state in ENERGY) and state is not PilotState.A
         if state not in ENERGY:
             self._open_at = None
         if state is PilotState.A:
@@ -225,6 +241,7 @@ class EvsePilot(_Plan):
                 self._set(X1, None, now)
         elif before not in CONNECTED and self._ordered != self.output and self.until is None:
             self._follow([(self._ordered, None)], now)
+        self._arm_wake(now)
         if self.output == X1 and state in CONNECTED and before in CONNECTED:
             counted = self._toggles.count
             self._toggles.observe(state, now)

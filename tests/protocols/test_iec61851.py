@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from protocols.errors import LocalProtocolError
 from protocols.iec61851 import (
+    CONNECTED,
     DIGITAL,
     OPEN_UNDER_LOAD_AFTER,
     STEP_EF,
@@ -269,6 +270,37 @@ def test_a_vehicle_that_sleeps_is_woken_once() -> None:
     assert pair.durations() == [WAKE_AFTER, STEP_EF, WAKE_X1]
 
 
+def test_a_vehicle_that_sleeps_when_it_is_plugged_in_is_woken_too() -> None:
+    pair = Pair(plugged=False)
+    pair.order(OfferCurrent(10))
+    pair.run(100.0)
+    pair.vehicle.command(PlugIn(), pair.now)
+    pair.run(WAKE_AFTER + 100)
+    assert pair.sequence() == [TEN_A, ERROR, X1, TEN_A]
+
+
+def test_a_vehicle_that_has_charged_is_not_woken() -> None:
+    pair = Pair()
+    pair.order(OfferCurrent(10))
+    pair.vehicle.command(RequestEnergy(), pair.now)
+    pair.run(10.0)
+    pair.vehicle.command(ReleaseEnergy(), pair.now)
+    pair.run(WAKE_AFTER + 100)
+    assert pair.sequence() == [TEN_A]
+
+
+@pytest.mark.parametrize("order", [OfferCurrent(10), OfferDigital(), TurnOff(), WakeVehicle()])
+def test_an_order_does_not_shorten_a_fault_that_a_vehicle_is_to_notice(order: EvseOrder) -> None:
+    pair = Pair()
+    pair.order(OfferDigital())
+    pair.run(1.0)
+    pair.order(RetryDigital())
+    pair.run(1.5)
+    pair.order(order)
+    pair.run(10.0)
+    assert pair.durations()[1] == STEP_EF
+
+
 def test_the_evse_wakes_a_vehicle_by_pwm() -> None:
     pair = Pair()
     pair.order(TurnOff())
@@ -324,23 +356,24 @@ def test_no_vehicle_no_pwm_and_every_fault_lasts(
     steps: list[tuple[Callable[[], EvseOrder] | PilotState, float]],
 ) -> None:
     """Whatever is ordered and measured: PWM only with a vehicle, and E or F of a sequence for T_step_EF."""
-    evse, now = EvsePilot(), 0.0
-    began: float | None = None
+    evse, now, began = EvsePilot(), 0.0, 0.0
+
+    def passed(act: Callable[[], object]) -> None:
+        nonlocal began
+        before, state = evse.output, evse.state
+        act()
+        if before == ERROR and evse.output != ERROR and state in CONNECTED and evse.state is state:
+            assert now - began >= STEP_EF - 1e-9
+        began = now if evse.output == ERROR and before != ERROR else began
+        assert evse.output.kind is not OutputKind.PWM or evse.state is not A
+
     for what, seconds in steps:
-        ordered = not isinstance(what, PilotState)
         until = now + seconds
         if isinstance(what, PilotState):
-            evse.receive(what, now)
+            passed(lambda: evse.receive(what, now))  # noqa: B023 - called at once
         else:
-            evse.command(what(), now)
-            evse.expire(now)
-            began = now if evse.output == ERROR else None
+            passed(lambda: evse.command(what(), now))  # noqa: B023 - called at once
         while (due := evse.deadline()) is not None and due <= until:
-            before, state = evse.output, evse.state
             now = max(now, due)
-            evse.expire(now)
-            if before == ERROR and evse.output != ERROR and began is not None and evse.state is state:
-                assert now - began >= STEP_EF - 1e-9, (ordered, began, now)
-            began = now if evse.output == ERROR and before != ERROR else began
+            passed(lambda: evse.expire(now))  # noqa: B023 - called at once
         now = until
-        assert evse.output.kind is not OutputKind.PWM or evse.state is not A
