@@ -164,7 +164,7 @@ class SignalLinkError:
 
 @frozen
 class WakeVehicle:
-    """Order to the EVSE: from X1 to 5 %, for a vehicle that sleeps; `by_fault` after one that did not react."""
+    """Order to the EVSE: from X1 to 5 %, for a vehicle in sleep mode; `by_fault` after one that did not react."""
 
     by_fault: bool = False
 

@@ -199,7 +199,7 @@ class Leave:
 
 @frozen
 class Pause:
-    """Order: the session pauses. The pair stays matched and keeps its key; the modem may sleep."""
+    """Order: the session pauses. The pair stays matched and keeps its key; the modem may be in sleep mode."""
 
 
 @frozen

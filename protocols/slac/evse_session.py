@@ -59,7 +59,7 @@ class Session:
             self.sums = [total + value for total, value in zip(self.sums, groups, strict=True)]
 
     def average(self, correction_db: int) -> bytes:
-        """Return the mean attenuation of each group, dB. A report of 0 dB everywhere would look like a defect."""
+        """Return the mean attenuation of each group, dB. A report of 0 dB everywhere would be taken as a defect."""
         if not self.profiles:
             return bytes((1,)) * GROUPS
         means = [min(255, max(0, total // self.profiles + correction_db)) for total in self.sums]

@@ -63,7 +63,7 @@ class EvsePlug:
         self._pwm_after = pwm_after
         self.basic_a = basic_a
         self._digital_at: float | None = None
-        self._shown = PilotState.A  # the state that SLAC knows
+        self._shown = PilotState.A  # the state that was reported to SLAC
         self._joining = False
 
     @property
@@ -152,7 +152,7 @@ class EvsePlug:
 class EvPlug:
     """Pilot and SLAC of a vehicle. `state` is what its inlet shows; the output of the EVSE comes by `measured`.
 
-    `digital` False: a vehicle for basic charging, which does not know SLAC.
+    `digital` False: a vehicle for basic charging, without SLAC.
     """
 
     def __init__(

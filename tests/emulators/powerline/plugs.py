@@ -43,7 +43,7 @@ def site(
 ) -> tuple[Powerline, list[Cable]]:
     """Return a powerline with `count` bays after `STARTED_AFTER`; no vehicle is plugged in.
 
-    Vehicles whose number is in `silent` do not know SLAC.
+    Vehicles whose number is in `silent` have no SLAC.
     """
     chance = random.Random(seed)
     line = Powerline(disturbance)

@@ -75,7 +75,7 @@ def test_a_neighbours_vehicle_takes_its_own_charger() -> None:
 
 
 def test_a_validation_separates_two_bays_that_are_as_close() -> None:
-    """The attenuation names the charger of a vehicle that does not know SLAC; the control pilot does not."""
+    """The attenuation names the charger of a vehicle without SLAC; the control pilot does not."""
     for policy, right in ((EvValidation.NEVER, False), (EvValidation.ALWAYS, True), (EvValidation.AMBIGUOUS, True)):
         line, cables = site(2, cable_db=(11,), cross_db=9, validation=policy, silent={2})
         for cable in cables:
@@ -141,7 +141,7 @@ def test_a_vehicle_without_slac_charges_by_the_duty_cycle() -> None:
     line.run(line.now + 1.0)
     cable.plug_in()
     line.run(line.now + 1.0)
-    assert cable.evse.output == DIGITAL  # the next vehicle may know SLAC
+    assert cable.evse.output == DIGITAL  # the next vehicle may have SLAC
 
 
 def test_the_next_vehicle_waits_for_the_next_key() -> None:
@@ -177,7 +177,7 @@ def test_a_pause_and_its_end() -> None:
     assert line.run(20.0, lambda: matched(cable))
     for plug in (cable.evse, cable.ev):
         plug.command(Pause(), line.now)
-    line.disturbance = lambda _: ()  # the vehicle's modem sleeps
+    line.disturbance = lambda _: ()  # the vehicle's modem is in sleep mode
     line.run(line.now + 600.0)
     line.disturbance = lambda _: (0.0,)
     line.run(line.now + 2.0)
