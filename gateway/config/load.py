@@ -88,11 +88,10 @@ def _known_text(key: str, known: list[str]) -> str:
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     model: Any = Config
-    for number, part in enumerate(loc[:-1]):
+    if len(loc) > 3 and _is_driver(loc, 2):
+        model, loc = HOSTED[str(loc[2])], loc[3:]
+    for part in loc[:-1]:
         if isinstance(part, int):
-            continue
-        if _is_driver(loc, number):
-            model = HOSTED[str(part)]
             continue
         field = model.model_fields.get(part)
         annotation = field.annotation if field else None

@@ -34,6 +34,7 @@ from protocols.ports import Clock, Wire
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # it logs every broken frame; here they are answers
 
 LONGEST_FRAME = 260  # bytes of MBAP; RTU has 256
+UNANSWERED = 2  # requests in a row, after which a connection is made anew
 _REQUESTS = {Table.HOLDING: ReadHoldingRegistersRequest, Table.INPUT: ReadInputRegistersRequest}
 _UNREADABLE = (ModbusException, ValueError, IndexError, struct.error)
 
@@ -60,16 +61,19 @@ class ModbusClient:
         self._framer = framing.framer(server=False)
         self._wire: Wire | None = None
         self._transaction = 0
+        self._unanswered = 0  # requests in a row
         self._buffer = b""
 
     async def ask(self, request: Request, within_s: float) -> Answer:
         """Return the device's answer. Never raises for what the device or the network does."""
         try:
             async with self._clock.timeout_at(self._clock.now() + within_s):
-                return await self._ask(request)
+                answer = await self._ask(request)
+                self._unanswered = 0
+                return answer
         except TimeoutError:
-            partial = bool(self._buffer)
-            if partial:  # the rest of this frame would be taken for the beginning of another
+            partial, self._unanswered = bool(self._buffer), self._unanswered + 1
+            if partial or self._unanswered >= UNANSWERED:  # one of both may be in the middle of a frame
                 await self.close()
             return NoAnswer(f"no {'complete ' * partial}answer within {within_s:g} s")
         except OSError as error:

@@ -116,9 +116,10 @@ class DeviceControl:
 
     def due_at(self) -> float:
         """Return when there is something to write, as far as it is known now."""
-        if self._sequence is None or self._next is not None:
-            return -math.inf if self._next is not None else self.acts_at()
-        return self._sequence.retry_at
+        sequence = self._sequence
+        if self._next is not None and (sequence is None or sequence.purpose is not Purpose.SET_UP):
+            return -math.inf
+        return self.acts_at() if sequence is None else sequence.retry_at
 
     # orders
 

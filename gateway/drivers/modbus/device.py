@@ -16,6 +16,8 @@ from protocols.modbus.messages import Answer, Request
 from protocols.modbus.register_map import RegisterMap
 from protocols.ports import Clock
 
+SHORTEST_S = 0.01  # wait
+
 
 class Client(Protocol):
     """A connection to a device."""
@@ -72,7 +74,7 @@ class ModbusDevice:
 
     async def _wait(self, until: float) -> None:
         try:
-            async with self._clock.timeout_at(until):
+            async with self._clock.timeout_at(max(until, self._clock.now() + SHORTEST_S)):
                 await self._wake.wait()
         except TimeoutError:
             return
