@@ -99,8 +99,8 @@ class Gateway:
     journal: Journal
     clock: Clock
     energy_service: EnergyService
+    hosted: HostedEvses
     lending_service: VehicleLendingService | None = None
-    hosted: HostedEvses | None = None
     site_devices: SiteDevices | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
@@ -133,13 +133,10 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.lending_service is not None:
                 built.lending_service.restore(kept)
                 running.append(tasks.create_task(built.lending_service.run(), name="blue switch"))
-            if built.hosted is not None:
-                built.hosted.announce()
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
             if built.csms is not None:
                 built.csms.restore(kept)
-            if built.hosted is not None:
-                running.append(tasks.create_task(built.hosted.run(), name="hosted EVSEs"))
+            running.append(tasks.create_task(built.hosted.run(), name="hosted EVSEs"))
             if built.site_devices is not None:
                 running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
             if built.csms is not None and parts.listen:
@@ -151,8 +148,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                 built.stopping = True
                 with contextlib.suppress(TimeoutError):
                     await built.service.stop()
-                if built.hosted is not None:
-                    await built.hosted.close()
+                await built.hosted.close()
                 if built.csms is not None:
                     await built.csms.close()
                 await _drain(built)
@@ -250,18 +246,16 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         stations = parts.stations(report, clock)
     else:
         stations = csms = Csms(csms_settings(config), report, clock, journal)
-    hosted: HostedEvses | None = None
-    if evses := modbus_evses(config, parts.modbus, report, clock):
-        hosted = HostedEvses(evses, clock)
-        stations = StationBackends(stations, hosted.by_name)
+    hosted = HostedEvses(modbus_evses(config, parts.modbus, report, clock), clock)
+    backends = StationBackends(stations, hosted.by_name)
     control = ControlComponents.create(settings, clock, journal)
     site, registry, publisher = control.site, control.registry, control.publisher
     energy = EnergyService(
-        site, registry, publisher, config.energy, clock, stations, EnergyPersistence(journal), control.meter
+        site, registry, publisher, config.energy, clock, backends, EnergyPersistence(journal), control.meter
     )
     lending_service = _lending_service(config, control, energy, clock, journal)
     handlers = lending_service.input_handlers if lending_service is not None else {}
-    service = GatewayService(settings, clock, stations, journal, control, energy, handlers)
+    service = GatewayService(settings, clock, backends, journal, control, energy, handlers)
     service.subscribe(EventLog())
     connector = Connector(broker_link(config)) if parts.connect is None else None
     connect = connector or parts.connect
@@ -278,8 +272,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     )
 
     def links() -> list[bool]:
-        found = [one.connected for one in csms.stations.values()] if csms else []
-        return found + ([one.connected for one in hosted.by_name.values()] if hosted else [])
+        return [*(one.connected for one in csms.stations.values()), *hosted.links()] if csms else hosted.links()
 
     metrics = Metrics(service, mqtt, links)
     devices = site_devices(config, parts.modbus, clock)
@@ -289,7 +282,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
 
     site_inputs = SiteDevices(devices, service.input, clock, storage_w) if devices else None
     return Gateway(
-        config, service, control, csms, mqtt, metrics, journal, clock, energy, lending_service, hosted, site_inputs
+        config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, lending_service, site_inputs
     )
 
 

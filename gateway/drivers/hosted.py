@@ -42,6 +42,12 @@ class HostedEvse(Stations, Protocol):
     async def form(self, evse: str, forms: bool) -> Outcome:
         """See `gateway.model.station.GridFormingStations`."""
 
+    async def end_session(self, evse: str) -> Outcome:
+        """Request the end of the vehicle's session."""
+
+    async def reset(self, evse: str) -> Outcome:
+        """Release latched faults that are cleared; by the operator."""
+
 
 class HostedEvses:
     """All EVSEs that a gateway hosts."""
@@ -50,13 +56,27 @@ class HostedEvses:
         self.by_name = {evse.name: evse for evse in evses}
         self._clock = clock
 
-    def announce(self) -> None:
-        """Report every EVSE, so that commands to it are answered from the start."""
-        for evse in self.by_name.values():
-            evse.announce()
+    async def end_session(self, evse: str) -> Outcome:
+        """Request the end of a vehicle's session; LookupError for an EVSE that is not hosted here."""
+        return await self._of(evse).end_session(evse)
+
+    async def reset(self, evse: str) -> Outcome:
+        """Release latched faults of an EVSE that are cleared; LookupError for one that is not hosted here."""
+        return await self._of(evse).reset(evse)
+
+    def _of(self, evse: str) -> HostedEvse:
+        if evse not in self.by_name:
+            raise LookupError(f"no EVSE {evse} is hosted by this gateway")
+        return self.by_name[evse]
+
+    def links(self) -> list[bool]:
+        """Return for each EVSE whether its hardware answers."""
+        return [one.connected for one in self.by_name.values()]
 
     async def run(self) -> None:
-        """Serve all of them until cancelled; one that fails starts again and stops no other."""
+        """Report and serve all of them until cancelled; one that fails starts again and stops no other."""
+        for evse in self.by_name.values():
+            evse.announce()  # first: commands to them are answered from the start
         async with asyncio.TaskGroup() as tasks:
             for evse in self.by_name.values():
                 tasks.create_task(self._serve(evse), name=f"evse {evse.name}")

@@ -83,6 +83,14 @@ class ModbusEvse:
         """Refuse: no product of the register maps has an order for grid-forming."""
         return Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, f"{self.name} has no order for grid-forming")
 
+    async def end_session(self, evse: str) -> Outcome:
+        """Stop the power; the session itself ends with the removal of the vehicle."""
+        return await self.set_power(evse, 0.0, ZERO_WITHIN_S)
+
+    async def reset(self, evse: str) -> Outcome:
+        """Refuse: nothing is latched here, and faults of the product are cleared at the product."""
+        return Outcome(Answer.REFUSED, "NotSupported", f"faults of {self.name} are cleared at the device")
+
     def _handle(self, event: Event) -> None:
         session, wall = self._session, self._clock.wall()
         match event:
