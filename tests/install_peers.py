@@ -22,6 +22,7 @@ from tests.interop import (
     test_ocpp_rpc,
     test_ocpp_ws_cli,
     test_pyslac,
+    test_pysunspec2,
 )
 
 AT_ONCE = 3  # most of the time passes in downloads
@@ -38,6 +39,7 @@ INSTALLS: tuple[Callable[[], object], ...] = (
     test_asyncapi.project,
     test_browser.axe,
     test_compose.parser,
+    test_pysunspec2.interpreter,
 )
 
 
