@@ -92,9 +92,11 @@ class Charger(Engine):
                 self._advance(now)
         elif isinstance(order, SetCurrent):
             session.requested_a = order.current_a
+            self._advance(now)
         elif isinstance(order, SetCapability):
             session.max_charge_a = min(order.max_charge_a, self.settings.max_charge_a)
             session.max_discharge_a = min(order.max_discharge_a, self.settings.max_discharge_a)
+            self._advance(now)
         elif isinstance(order, StopSession):
             if session.state not in _AT_REST:
                 self._stop(Stop(Cause.STOP_ORDERED, order.detail), now)

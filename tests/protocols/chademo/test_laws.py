@@ -52,6 +52,9 @@ class Watch:
         outputs = made.charger.outputs
         if outputs.current_a:
             assert charger.state is ChargerState.POWER
+        assert -charger.max_discharge_a <= outputs.current_a <= charger.max_charge_a
+        reverse = outputs.current_a * current < 0
+        assert not reverse or abs(current) <= timers.DIRECTION_A, "the direction changed under current"
         if abs(current) > 0.01:
             assert dc.closed, "current without contactors"
             assert charger.tested_at is not None, "current before the insulation test"
@@ -211,6 +214,8 @@ def test_a_leaf_discharges_and_the_energy_leaves_its_battery() -> None:
 
 def test_the_direction_changes_without_a_new_negotiation() -> None:
     made = flowing(pair(), -10.0)
+    made.on_step = Watch()
+    made.run(0.2)
     states = len([1 for _, _, event in made.log if isinstance(event, StateEntered)])
     for current in (8.0, -8.0, 20.0, -15.0):
         made.order(SetCurrent(current))
@@ -271,11 +276,31 @@ def test_no_discharge_without_the_permission_of_both_sides() -> None:
 def test_a_capability_of_the_site_limits_a_running_discharge_at_once() -> None:
     made = flowing(pair(), -15.0)
     made.order(SetCapability(30, 4))
+    assert made.charger.outputs.current_a == -4
     made.run(0.5)
     assert made.dc.current_a == pytest.approx(-4)
     made.conditions.max_discharge_a = 2.0
     made.run(0.5)
     assert made.dc.current_a == pytest.approx(-2)
+
+
+@pytest.mark.parametrize(("current_a", "limit_a"), [(20.0, 6.0), (-12.0, 5.0)])
+def test_the_vehicle_limits_the_current(current_a: float, limit_a: float) -> None:
+    made = pair()
+    made.conditions.max_charge_a = made.conditions.max_discharge_a = limit_a
+    made.on_step = Watch()
+    powered(made, current_a)
+    made.run(5)
+    assert abs(made.dc.current_a) == limit_a
+
+
+@pytest.mark.parametrize(("can_id", "current_a"), [(0x200, -10.0)])
+def test_limits_that_are_not_repeated_end_the_discharge(can_id: int, current_a: float) -> None:
+    made = flowing(pair(), current_a)
+    made.carry = lambda sender, frame: [] if frame.can_id == can_id else [(0.0, frame)]
+    made.run(1.3)
+    assert made.dc.current_a == 0
+    assert made.charger.state is ChargerState.POWER
 
 
 def test_the_current_rises_by_the_ramp_and_falls_at_once() -> None:
