@@ -41,6 +41,7 @@ from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.iso15118.iso20.services import NAMES, ControlMode, ServiceId
 from protocols.sdp import Security
 
+MAX_VOLTAGE_V = 1_000.0  # 400 V and 800 V batteries
 ENDS_WITHIN = 5.0  # s for the car to end its session after Ctrl-C
 
 
@@ -192,7 +193,11 @@ class _Evse:
     def __init__(self, reporter: Reporter, options: RunOptions) -> None:
         rated_w = options.rated_w
         self.reporter, self._options = reporter, options
-        self.stage = PowerStage(StageSpec(max_charge_w=rated_w, max_discharge_w=rated_w, max_current_a=rated_w / 200))
+        self.stage = PowerStage(
+            StageSpec(
+                max_charge_w=rated_w, max_discharge_w=rated_w, max_current_a=rated_w / 200, max_voltage_v=MAX_VOLTAGE_V
+            )
+        )
         self.done = asyncio.Event()
         self.all_well = True
         self._sessions = options.sessions

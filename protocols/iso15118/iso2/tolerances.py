@@ -20,6 +20,7 @@ class Tolerance(StrEnum):
     STOP_INSTEAD_OF_CABLE_CHECK = "stop_instead_of_cable_check"  # BMW i3: PowerDelivery(stop) after an own fault
     STOP_INSTEAD_OF_PRE_CHARGE = "stop_instead_of_pre_charge"  # Audi Q4: PowerDelivery(stop) after the cable check
     STOP_BEFORE_FIRST_LOOP = "stop_before_first_loop"  # VW id.4: no loop request, SessionStop after 8 s
+    REPEATED_REQUEST = "repeated_request"  # a request again after its response was Finished: the same response
     PROFILE_OUTSIDE_SCHEDULE = "profile_outside_schedule"  # wrong ChargingProfile: reported, not refused
     UNKNOWN_TUPLE_AT_STOP = "unknown_tuple_at_stop"  # the schedule matters only when power starts
     LOW_TARGET_VOLTAGE = "low_target_voltage"  # Skoda Enyaq: target voltages below the output's range, or negative
@@ -41,27 +42,39 @@ EV_INTEROP = frozenset(ChargerTolerance)
 STRICT: frozenset[Tolerance] = frozenset()
 NAMED = {"interop": INTEROP, "strict": STRICT}
 
+_Row = tuple[frozenset[State], dict[str, frozenset[State]]]
 _STOPS = {"PowerDeliveryReq": to(S.STOPPED)}
-_ROWS: dict[Tolerance, tuple[frozenset[State], dict[str, frozenset[State]]]] = {
+_AUTHORIZED = to(S.AUTHORIZATION, S.CHARGE_PARAMETERS)
+_ROWS: dict[Tolerance, tuple[_Row, ...]] = {
     Tolerance.STOP_BEFORE_CABLE_CHECK: (
-        frozenset({S.PAYMENT_SELECTION, S.AUTHORIZATION, S.CHARGE_PARAMETERS}),
-        _STOPS,
+        (frozenset({S.PAYMENT_SELECTION, S.AUTHORIZATION, S.CHARGE_PARAMETERS}), _STOPS),
     ),
-    Tolerance.STOP_INSTEAD_OF_CABLE_CHECK: (frozenset({S.CABLE_CHECK}), _STOPS),
-    Tolerance.STOP_INSTEAD_OF_PRE_CHARGE: (frozenset({S.PRE_CHARGE}), _STOPS),
-    Tolerance.STOP_BEFORE_FIRST_LOOP: (frozenset({S.LOOP_START}), {**_STOPS, "SessionStopReq": to()}),
+    Tolerance.STOP_INSTEAD_OF_CABLE_CHECK: ((frozenset({S.CABLE_CHECK}), _STOPS),),
+    Tolerance.STOP_INSTEAD_OF_PRE_CHARGE: ((frozenset({S.PRE_CHARGE}), _STOPS),),
+    Tolerance.STOP_BEFORE_FIRST_LOOP: ((frozenset({S.LOOP_START}), {**_STOPS, "SessionStopReq": to()}),),
+    Tolerance.REPEATED_REQUEST: (
+        (
+            frozenset({S.CHARGE_PARAMETERS}),
+            {"AuthorizationReq": _AUTHORIZED, "ContractAuthenticationReq": _AUTHORIZED},
+        ),
+        (
+            frozenset({S.CABLE_CHECK}),
+            {"ChargeParameterDiscoveryReq": to(S.CHARGE_PARAMETERS, S.CABLE_CHECK, S.NO_ENERGY)},
+        ),
+        (frozenset({S.PRE_CHARGE}), {"CableCheckReq": to(S.CABLE_CHECK, S.PRE_CHARGE)}),
+    ),
 }
 
 
 def tolerated_rows(tolerance: Tolerance) -> list[tuple[frozenset[State], str]]:
     """Return the states and requests that a tolerance adds; none for one of values."""
-    states, requests = _ROWS.get(tolerance, (frozenset[State](), {}))
-    return [(states, request) for request in requests]
+    return [(states, request) for states, requests in _ROWS.get(tolerance, ()) for request in requests]
 
 
 def tolerated(state: State, request: str, tolerances: Iterable[Tolerance]) -> frozenset[State] | None:
     """Return the next states of a request that only a tolerance permits in this state; None without one."""
     for one in tolerances:
-        if one in _ROWS and state in _ROWS[one][0] and request in _ROWS[one][1]:
-            return _ROWS[one][1][request]
+        for states, requests in _ROWS.get(one, ()):
+            if state in states and request in requests:
+                return requests[request]
     return None

@@ -101,6 +101,7 @@ def test_the_target_of_ac() -> None:
     [
         (400.0, 1e9, 50.0),
         (400.0, 4_000.0, 10.0),
+        (300.0, 1e9, 50.0),  # the charger's current, below its power
         (500.0, 1e9, 40.0),  # 20 kW of the charger
         (400.0, -4_000.0, 0.0),
         (400.0, 0.0, 0.0),

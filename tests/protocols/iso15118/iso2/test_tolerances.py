@@ -287,6 +287,28 @@ def test_session_stop_before_power(dialect: Dialect) -> None:
 
 
 @GENERATIONS
+@pytest.mark.parametrize("repeated", [Step.AUTHORIZATION, Step.CHARGE_PARAMETERS, Step.CABLE_CHECK])
+def test_a_request_again_after_its_response_was_finished(dialect: Dialect, repeated: Step) -> None:
+    """A car that polls once more than it has to; the session goes on where it was."""
+    after = {
+        Step.AUTHORIZATION: Step.CHARGE_PARAMETERS,
+        Step.CHARGE_PARAMETERS: Step.CABLE_CHECK,
+        Step.CABLE_CHECK: Step.PRE_CHARGE,
+    }[repeated]
+    for tolerances, accepted in only(Tolerance.REPEATED_REQUEST):
+        car = RawCar(dialect, tolerances=tolerances)
+        car.go(after)
+        state = car.secc.state
+        for _ in range(3 if accepted else 1):
+            response = car.step(repeated)
+            assert response.ResponseCode == ("OK" if accepted else "FAILED_SequenceError")
+            assert response.EVSEProcessing == "Finished"
+        if accepted:
+            assert car.secc.state is state
+            assert car.step(after).ResponseCode == "OK"
+
+
+@GENERATIONS
 def test_no_welding_detection(dialect: Dialect) -> None:
     """Tesla, PSA, BYD, Seres 3."""
     car = RawCar(dialect, tolerances=STRICT)
