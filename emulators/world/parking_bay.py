@@ -24,7 +24,7 @@ from emulators.runtime.pcap import Capture
 from emulators.runtime.transcript import Transcript
 from emulators.runtime.transports import Link
 from emulators.world.fast_forward import FastForward, WakeableClock
-from protocols.iso15118.iso20.events import ChargeLoopAnswered, Event, MessageReceived, MessageSent
+from protocols.iso15118.iso20.events import ChargeLoopAnswered, Event, MessageReceived, MessageSent, PilotRequested
 from protocols.ports import Clock, Wire
 
 RETRY_AFTER_S = 10.0  # after a session that failed
@@ -278,6 +278,8 @@ class ParkingBay:
 
     def _on_ev_event(self, event: Event) -> None:
         fast, car, session = self._fast, self.car, self.session
+        if isinstance(event, PilotRequested) and isinstance(self.power_path, _BayPowerPath):
+            self.power_path.secc.set_pilot(event.state)
         if fast is None or car is None or session is None or not isinstance(event, ChargeLoopAnswered):
             return
         if self.injection_points.impairs_vehicle_link(self.evse):

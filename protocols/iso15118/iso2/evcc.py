@@ -34,6 +34,13 @@ _ONGOING = {
     Step.PRE_CHARGE: timers.PRE_CHARGE,
 }
 _LEAVING = frozenset({Step.POWER_STOP, Step.WELDING_DETECTION, Step.SESSION_STOP, Step.ENDED})
+# State of the control pilot from the request of a step on: with DC before the insulation test, with AC for the power.
+_PILOT = {
+    Step.CABLE_CHECK: Pilot.C,
+    Step.POWER_START: Pilot.C,
+    Step.WELDING_DETECTION: Pilot.B,
+    Step.SESSION_STOP: Pilot.B,
+}
 _TOO_EARLY = frozenset({Step.APP_PROTOCOL, Step.SESSION_SETUP})
 _BEFORE_POWER = frozenset(Step) - _LEAVING - {Step.CHARGE_LOOP, Step.RENEGOTIATION}
 
@@ -62,6 +69,7 @@ class Evcc(EvccEngine):
         self._dialects = dialects
         self._ready_by: float | None = None
         self._renegotiate = False
+        self._pilot = Pilot.B
 
     def command(self, order: orders.EvccOrder, now: float) -> None:
         """Execute an order of the host (`iso20/orders.py`). Raises LocalProtocolError if it does not fit the state."""
@@ -107,10 +115,9 @@ class Evcc(EvccEngine):
 
     def _send_request(self, now: float) -> None:
         self.step = self._divert(self.step)
+        self._set_pilot(_PILOT.get(self.step, self._pilot))
         request = build(self.session, self._context(now))
         self._awaited = type(request).__name__
-        if self.step is Step.POWER_START and not self.session.agreed.is_dc:
-            self._events.append(PilotRequested(Pilot.C))
         limit = timers.message_timeout(self._awaited, din=self.dialect.is_din)
         self._answer_by = now + limit * self.settings.timeout_factor
         self._send(self.dialect.encode(self.session.session_id, request), request)
@@ -212,5 +219,11 @@ class Evcc(EvccEngine):
         self._ready_by = None
         self._go(self._divert(self.step), now)
 
+    def _set_pilot(self, state: Pilot) -> None:
+        if state is not self._pilot:
+            self._pilot = state
+            self._events.append(PilotRequested(state))
+
     def _finish(self) -> None:
         self.step = Step.ENDED
+        self._set_pilot(Pilot.B)

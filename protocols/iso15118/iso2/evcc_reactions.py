@@ -27,7 +27,6 @@ from protocols.iso15118.iso20.events import (
     LimitsStated,
     Notified,
     Paused,
-    PilotRequested,
     PowerStarted,
     PowerStopped,
     Renegotiated,
@@ -45,7 +44,6 @@ from protocols.iso15118.iso20.loop import Meter, StationReport
 from protocols.iso15118.iso20.orders import Stop
 from protocols.iso15118.iso20.schedules import ScheduleOffer
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
-from protocols.iso15118.session.control_pilot import Pilot
 from protocols.iso15118.session.evcc_engine import EndConnection
 from protocols.iso15118.session.guard import permitted_current
 
@@ -138,9 +136,7 @@ def on_charge_parameters(
     session = _planned(replace(session, evse_limits=limits, nominal_voltage_v=nominal), offers, context)
     event = LimitsStated(choice=session.agreed, ev=context.car.limits, evse=limits)
     found: tuple[Event, ...] = (event, SchedulesReceived(offers))
-    if dc:
-        return Reaction(Step.CABLE_CHECK, session, (*found, PilotRequested(Pilot.C)))
-    return Reaction(Step.POWER_START, session, found)
+    return Reaction(Step.CABLE_CHECK if dc else Step.POWER_START, session, found)
 
 
 def _planned(session: EvSession, offers: tuple[ScheduleOffer, ...], context: EvccContext) -> EvSession:
@@ -291,8 +287,7 @@ def on_renegotiation(response: both.PowerDeliveryRes, session: EvSession, contex
 def on_power_stop(response: both.PowerDeliveryRes, session: EvSession, context: EvccContext) -> Reaction:
     welding = session.agreed.is_dc and context.settings.welding_polls > 0
     stopped = replace(session, power_on=False, pause_offered=session.loops > 0, welding_done=0)
-    events = (PowerStopped(), PilotRequested(Pilot.B))
-    return Reaction(Step.WELDING_DETECTION if welding else Step.SESSION_STOP, stopped, events)
+    return Reaction(Step.WELDING_DETECTION if welding else Step.SESSION_STOP, stopped, (PowerStopped(),))
 
 
 def on_welding_detection(response: both.WeldingDetectionRes, session: EvSession, context: EvccContext) -> Reaction:

@@ -21,6 +21,7 @@ from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import wire_pair
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.services import ServiceId
+from protocols.iso15118.session.control_pilot import Pilot
 
 pytestmark = pytest.mark.virtual_time
 NAMESPACES = {
@@ -50,9 +51,13 @@ class Bay:
             settings=stage_settings(self.stage, services=services),
             protocols=secc,
         )
-        self.session = EvSession(
-            self.car, self.clock, self.seen.append, settings=car_settings(self.car, services=services)
-        )
+        self.session = EvSession(self.car, self.clock, self.pilot, settings=car_settings(self.car, services=services))
+
+    def pilot(self, event: Any) -> None:
+        """Connect the control pilot of the car with that of the charger."""
+        self.seen.append(event)
+        if isinstance(event, events.PilotRequested):
+            self.secc.set_pilot(event.state)
 
     async def run(self, orders: Callable[[Bay], Any]) -> events.SessionEnded:
         ev_end, secc_end = wire_pair("ev", "secc")
@@ -204,3 +209,26 @@ async def test_no_set_point_leads_to_a_negative_current(
     assert bay.stage.meter.discharged_wh == 0.0
     assert bay.car.energy_out_wh == 0.0
     assert bay.car.violations == []
+
+
+@pytest.mark.parametrize(("protocol", "services"), [("iso2", (ServiceId.DC,)), ("din", (ServiceId.DC,)), ("iso2", AC)])
+async def test_the_control_pilot_follows_the_session(protocol: str, services: tuple[ServiceId, ...]) -> None:
+    async def orders(bay: Bay) -> None:
+        await bay.clock.sleep(20)
+        bay.session.stop()
+
+    bay = Bay((protocol,), services=services)
+    bay.secc.set_pilot(Pilot.B)
+    assert (await bay.run(orders)).ok
+    assert [one.state for one in bay.of(events.PilotRequested)] == [Pilot.C, Pilot.B]
+
+
+async def test_a_car_that_does_not_change_the_control_pilot_gets_no_power() -> None:
+    async def orders(bay: Bay) -> None:
+        await bay.clock.sleep(60)
+
+    bay = Bay(("iso2",), services=AC)
+    bay.secc.set_pilot(Pilot.B)
+    bay.session = EvSession(bay.car, bay.clock, bay.seen.append, settings=car_settings(bay.car, services=AC))
+    assert not (await bay.run(orders)).ok
+    assert not bay.of(charger.ChargingStarted)

@@ -144,9 +144,9 @@ def test_a_request_during_a_held_response_takes_its_place() -> None:
 def test_the_car_states_when_it_changes_the_pilot(dialect: Dialect) -> None:
     """With DC state C begins before the insulation test, with AC at PowerDelivery(start)."""
     pair = old_pair(dialect)
-    pair.run(in_state(State.CABLE_CHECK))
-    pair.run(lambda pair: bool(pair.ev_seen(events.PilotRequested)))
+    pair.run(in_state(State.PRE_CHARGE))
     stop(pair)
+    assert [one.state for one in pair.ev_seen(events.PilotRequested)] == [Pilot.C, Pilot.B]
     pair = old_pair(dialect)
     pair.run(lambda pair: pair.ev.session.loops > 2)
     stop(pair)
