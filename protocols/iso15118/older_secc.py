@@ -39,19 +39,12 @@ def prepare(protocols: Sequence[str]) -> None:
     prepare_charger(DIALECTS[name] for name in protocols if name in DIALECTS)
 
 
-def older_settings(
-    settings: SeccSettings, tolerance: str = "interop", modes: Sequence[str] | None = None
-) -> OlderSettings:
-    """Return the settings for those of ISO 15118-20.
-
-    `tolerance`: strict or interop. `modes`: energy transfer modes of ISO 15118-2, None: those of the services.
-    """
+def older_settings(settings: SeccSettings, tolerance: str = "interop") -> OlderSettings:
+    """Return the settings for those of ISO 15118-20; `tolerance`: strict or interop."""
     offered = {one.service for one in settings.offers}
-    if modes is None:
-        modes = (*(OFFERED_DC if offered & set(DC_SERVICES) else ()), *(AC_MODES if offered - set(DC_SERVICES) else ()))
     return OlderSettings(
-        dc_modes=tuple(one for one in modes if one in DC_MODES),
-        ac_modes=tuple(one for one in modes if one in AC_MODES),
+        dc_modes=OFFERED_DC if offered & set(DC_SERVICES) else (),
+        ac_modes=AC_MODES if offered - set(DC_SERVICES) else (),
         dc=settings.dc.charge_only(),
         ac=settings.ac.charge_only(),
         evse_id=settings.evse_id,

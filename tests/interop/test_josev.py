@@ -35,7 +35,6 @@ CHARGER: dict[str, Any] = {
     "tls_version": "allow",
     "cable_check_s": 0.2,
     "services": "dc,dc_bpt,ac,ac_bpt",
-    "modes": "DC_extended,DC_core,DC_combo_core,AC_three_phase_core,AC_single_phase_core",
     "loop_timeout_s": 5,  # the peer's codec is slow on a busy machine
 }
 STOPS_AFTER = 3  # loops

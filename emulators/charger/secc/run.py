@@ -50,8 +50,7 @@ class RunOptions:
     """Options of `v2x secc`. Either `listen` ([ADDR]:PORT) or `interface`, on which the EVSE is found by SDP.
 
     `power_w`: set-point, signed, negative discharges; None charges as the car requests. `sessions`: number of cars,
-    None until cancelled. `customer_s`: duration of the authorization by the customer. `modes`: energy transfer modes of
-    ISO 15118-2 by their names there, None: those of the services.
+    None until cancelled. `customer_s`: duration of the authorization by the customer.
     """
 
     listen: str | None = None
@@ -71,7 +70,6 @@ class RunOptions:
     loop_timeout_s: float | None = None
     terminate_after_loops: int | None = None
     renegotiate_after_loops: int | None = None
-    modes: str | None = None
     customer_s: float = 0.0
     trace: bool = False
     json: bool = False
@@ -212,7 +210,6 @@ class _Evse:
             settings=settings,
             protocols=endpoint.protocols,
             tolerance=endpoint.tolerance,
-            modes=None if self._options.modes is None else self._options.modes.split(","),
             free_vend=self._options.customer_s <= 0,
             cable_check_s=self._options.cable_check_s,
             trace=self.reporter if self._options.trace else None,

@@ -67,7 +67,6 @@ class EvseSecc:
         settings: SeccSettings | None = None,
         protocols: Sequence[str] = PROTOCOLS,
         tolerance: str = "interop",
-        modes: Sequence[str] | None = None,
         free_vend: bool = True,
         cable_check_s: float = 1.0,
         battery: Battery | None = None,
@@ -75,7 +74,7 @@ class EvseSecc:
     ) -> None:
         self.stage = stage
         self.settings = settings or stage_settings(stage)
-        self.protocols, self._tolerance, self._modes = tuple(protocols), tolerance, modes
+        self.protocols, self._tolerance = tuple(protocols), tolerance
         if trace is not None:
             self.settings = replace(self.settings, trace=True)
         self.hardware = EvseHardware(stage, clock, battery, cable_check_s)
@@ -222,7 +221,7 @@ class EvseSecc:
         if {"iso2", "din"} & set(self.protocols):
             from protocols.iso15118 import older_secc  # loaded only for these protocols
 
-            older = older_secc.older_settings(self.settings, self._tolerance, self._modes)
+            older = older_secc.older_settings(self.settings, self._tolerance)
             shared = evse if not engines else None
             engines.append(older_secc.build(older, self.protocols, now, epoch, self._paused, shared))
         return engines
