@@ -203,12 +203,12 @@ class EvseSecc:
         epoch, engines = self._clock.wall() - now, list[Engine]()
         tls_version = getattr(wire, "tls_version", None)
         # no ISO 15118-20 on TLS 1.2 (V2G20-2356)
-        settings = replace(self.settings, tls_required=True) if tls_version == "TLSv1.2" else self.settings
+        modern = replace(self.settings, tls_required=True) if tls_version == "TLSv1.2" else self.settings
         if "iso20" in self.protocols:
             certificate = getattr(wire, "peer_certificate", None)
             engines.append(
                 iso20.Secc(
-                    settings,
+                    modern,
                     now,
                     epoch=epoch,
                     paused=self._paused,
