@@ -154,7 +154,7 @@ def test_the_benchmarks() -> None:
     assert [one.value for one in Bench] == [
         "first-light",
         "exi",
-        "iso20",
+        "iso15118",
         "ocpp",
         "mqtt",
         "fleet",
