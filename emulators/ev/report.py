@@ -50,11 +50,6 @@ def limits_text(max_charge_w: float, max_discharge_w: float) -> str:
     return f"charging up to {max_charge_w / 1000:.1f} kW, discharging up to {max_discharge_w / 1000:.1f} kW"
 
 
-def message_text(received: bool, message: object) -> str:
-    """Return a whole message as one line."""
-    return f"{'<-' if received else '->'} {type(message).__name__} {json.dumps(plain(message), ensure_ascii=False)}"
-
-
 class PowerChanges:
     """Selects the measurements that deserve a line: a steady power or target that differs from the one last shown, or a
     state of charge that has changed by `SOC_STEP_PCT`. At first there is no power and no target."""

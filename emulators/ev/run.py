@@ -7,9 +7,10 @@ one named `Summary`. Cancelling the coroutine (Ctrl-C) ends the session properly
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +18,13 @@ from typing import TextIO
 
 from emulators.ev import profile as profiles
 from emulators.ev.car import Car, CarSpec
+from emulators.ev.control_input import standard_input
+from emulators.ev.ordered_sessions import OrderedSessions
 from emulators.ev.report import (
     Lines,
     PowerChanges,
     Reporter,
     limits_text,
-    message_text,
     plain,
     power_text,
     print_error,
@@ -38,6 +40,7 @@ from emulators.ev.session_options import (
     tls_version,
     usable,
 )
+from emulators.ev.wire_tools import WireTools
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
@@ -45,10 +48,12 @@ from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.preparation import prepare_car
 from protocols.iso15118.iso20.services import NAMES
+from protocols.iso15118.sockets.io import OpenSocket
 from protocols.iso15118.subject import domain_component
-from protocols.ports import Clock
+from protocols.ports import Clock, Wire
 from protocols.sdp import Security
 
+OpenDatagrams = Callable[[str], OpenSocket]  # by interface
 END_WITHIN = 5.0  # s, to end the session after Ctrl-C
 
 
@@ -75,11 +80,23 @@ class EvOptions:
     evccid: str | None = None
     timeout_factor: float = 1.0
     trace: bool = False
+    keylog: Path | None = None
+    pcap: Path | None = None
+    control_stdin: bool = False
     json: bool = False
 
 
-async def run(options: EvOptions, out: TextIO | None = None, observe: Callable[[object], None] | None = None) -> int:
-    """Run one vehicle; return the exit status. `observe` gets each event."""
+async def run(
+    options: EvOptions,
+    out: TextIO | None = None,
+    observe: Callable[[object], None] | None = None,
+    wrap: Callable[[Wire], Wire] = lambda wire: wire,
+    orders: AsyncIterator[bytes] | None = None,
+) -> int:
+    """Run one vehicle; return the exit status of its last session.
+
+    `observe` gets each event. `wrap` changes what it sends, for negative tests; `orders` replaces standard input.
+    """
     try:
         car = Car(_spec(options.profile, options.service, options.evccid), soc_pct=options.soc_pct)
         settings = _settings(car, options)
@@ -105,15 +122,37 @@ async def run(options: EvOptions, out: TextIO | None = None, observe: Callable[[
     where = f"[{address[0]}]:{address[1]}" if address is not None else f"a charger on {options.interface}"
     reporter.write_text(f"connecting to {where}; battery at {car.soc_pct:.0f} %")
     try:
+        tools = WireTools(reporter, clock, context, trace=options.trace, keylog=options.keylog, pcap=options.pcap)
+    except OSError as error:
+        print_error("v2x ev", f"{error.filename}: {error.strerror or error}")
+        return 2
+    offered = protocols
+
+    def make(paused: events.Paused | None) -> EvSession:
+        resumed = replace(settings, resume=paused)
+        return EvSession(car, clock, reporter, settings=resumed, protocols=offered, loops=options.loops)
+
+    async def run_one(session: EvSession) -> events.SessionEnded:
         plain_tcp = version is tls.TlsVersion.ALLOW
-        wire = await connect_to_secc(address, options.interface, clock, context, plain_tcp=plain_tcp)
-        offered = await _offered(protocols, wire)
+        opening = tools.open_socket, tools.open_datagrams
+        wire = await connect_to_secc(address, options.interface, clock, context, *opening, plain_tcp=plain_tcp)
+        session.protocols = await _offered(protocols, wire)
+        return await _until_ended(session, wrap(tools.observed(wire)))
+
+    try:
+        if options.control_stdin:
+            sessions = OrderedSessions(make, run_one, reporter)
+            ended = await sessions.run(orders if orders is not None else standard_input())
+            session = sessions.session
+        else:
+            session = make(None)
+            ended = await run_one(session)
     except OSError as error:
         print_error("v2x ev", f"{error}; not tried again")
         reporter.write_record("Summary", {"ok": False, "reason": str(error), "loops": 0})
         return 1
-    session = EvSession(car, clock, reporter, settings=settings, protocols=offered, loops=options.loops)
-    ended = await _until_ended(session, wire)
+    finally:
+        tools.close()
     _summarise(reporter, session, ended, clock.now() - started)
     return 0 if ended.ok else 1
 
@@ -127,7 +166,7 @@ async def _offered(protocols: tuple[str, ...], wire: io.TcpWire) -> tuple[str, .
     return offered
 
 
-async def _until_ended(session: EvSession, wire: io.TcpWire) -> events.SessionEnded:
+async def _until_ended(session: EvSession, wire: Wire) -> events.SessionEnded:
     """Run the session to its end; end it properly if this coroutine is cancelled."""
     driving = asyncio.ensure_future(session.run(wire))
     try:
@@ -145,7 +184,6 @@ def _settings(car: Car, options: EvOptions) -> EvccSettings:
         car,
         controls=(known(CONTROLS, options.control, "control mode"),),
         tls=options.tls_version != "none",
-        trace=options.trace,
         timeout_factor=options.timeout_factor,
         **{name: interval for name, interval in intervals.items() if interval is not None},
     )
@@ -164,6 +202,8 @@ async def connect_to_secc(
     interface: str | None,
     clock: Clock,
     context: ssl.SSLContext | None,
+    open_socket: OpenSocket = socket.socket,
+    open_datagrams: OpenDatagrams = lambda interface: socket.socket,
     *,
     plain_tcp: bool = False,
 ) -> io.TcpWire:
@@ -173,19 +213,21 @@ async def connect_to_secc(
     certificate is not that of a charge point operator.
     """
     if address is None:
-        address, security = await _discover(interface or "", clock, context is not None, plain_tcp)
+        address, security = await _discover(interface or "", clock, context is not None, plain_tcp, open_datagrams)
         context = context if security is Security.TLS else None
-    wire = await io.connect(address[0], address[1], context)
+    wire = await io.connect(address[0], address[1], context, open_socket)
     if wire.peer_certificate is not None and domain_component(wire.peer_certificate) != "CPO":
         await wire.close()
         raise ConnectionError("the charger's certificate is not that of a charge point operator (DC=CPO)")
     return wire
 
 
-async def _discover(interface: str, clock: Clock, tls: bool, plain_tcp: bool) -> tuple[tuple[str, int], Security]:
+async def _discover(
+    interface: str, clock: Clock, tls: bool, plain_tcp: bool, open_datagrams: OpenDatagrams
+) -> tuple[tuple[str, int], Security]:
     """Return address and security of the charger on the interface; `plain_tcp`: also without the requested TLS."""
-    security = Security.TLS if tls else Security.NONE
-    found = await io.discover(interface, clock, security, required=tls and not plain_tcp)
+    security, opened = Security.TLS if tls else Security.NONE, open_datagrams(interface)
+    found = await io.discover(interface, clock, security, required=tls and not plain_tcp, open_socket=opened)
     if found is None:
         raise OSError(f"no charger responds on {interface}")
     if found.security is Security.TLS and not tls:
@@ -243,6 +285,4 @@ _LINES: Lines = {
     events.Notified: lambda e: f"the charger requests {e.notification.name} within {e.within_s} s",
     events.Warned: lambda e: f"warning: {e.message}: {e.code}",
     events.PowerStopped: lambda e: "power off",
-    events.MessageSent: lambda e: message_text(False, e.message),
-    events.MessageReceived: lambda e: message_text(True, e.message),
 }

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from emulators.ev.car import Car
+from emulators.ev.charger_check import REFUSED, ChargerCheck, ChargerOutput
 from protocols.iso15118.app_protocol import Protocol
 from protocols.iso15118.evcc import Engine, Evcc
 from protocols.iso15118.iso20 import evcc as iso20
@@ -87,6 +88,8 @@ class EvSession:
         self._flow_w = 0.0
         self._began = 0.0
         self._renegotiated_at = 0.0
+        self._check = ChargerCheck()
+        self.requested_power_w: float | None = None  # scheduled control: of the driver; None: by the schedule
 
     @property
     def engine(self) -> Engine | None:
@@ -98,6 +101,14 @@ class EvSession:
     def stop(self, explanation: str | None = None) -> None:
         """End the session."""
         self._command(orders.Stop(ChargingSession.Terminate, None, explanation))
+
+    def pause(self, explanation: str | None = None) -> None:
+        """Pause the session; `paused` then has what a later session resumes."""
+        self._command(orders.Stop(ChargingSession.Pause, None, explanation))
+
+    def standby(self, enter: bool = True) -> None:
+        """Enter or leave standby."""
+        self._command(orders.EnterStandby() if enter else orders.LeaveStandby())
 
     def renegotiate(self, *, services: bool = False, multiplexed: bool = True) -> None:
         self._command(
@@ -119,6 +130,7 @@ class EvSession:
         self.car.plug()
         self._wire, self._began, self._renegotiated_at = wire, now, now
         self._inlet_v = self._ac_power_w = 0.0
+        self._check = ChargerCheck()
         self._evcc = evcc = self._build(now)
         quirks = self.car.spec.quirks
         quirky = _QuirkyWire(wire, self._clock, quirks.late_frames_s, quirks.silent_after_s)
@@ -175,6 +187,7 @@ class EvSession:
             voltage_v=car.voltage_v,
             inlet_voltage_v=self._inlet_v,
             power_w=self._ac_power_w,
+            requested_power_w=self.requested_power_w,
             complete=car.reported_soc_pct >= spec.max_soc_pct,
             capacity_wh=car.pack.energy_between_wh(0.0, 100.0),
             display=self._display(),
@@ -243,14 +256,35 @@ class EvSession:
             self._flow_w = charger.present_current_a * car.voltage_v
             car.set_current(charger.present_current_a, now)
             car.check_current(charger.present_current_a)
+            self._check_charger(charger.present_current_a, charger.present_voltage_v, now)
         else:
-            limits = self._limits() if engine.session.agreed.is_bpt else self._limits().charge_only()
+            is_bpt = engine.session.agreed.is_bpt
+            wanted = min(charger.target_power_w or 0.0, charger.present_power_w or 0.0)
+            self._refuse(self._check.ac_refusal(wanted, discharge_agreed=is_bpt, now=now))
+            limits = self._limits() if is_bpt else self._limits().charge_only()
             target = _ac_target(engine, charger.target_power_w, now)
             self._ac_power_w = decide(target, allowed(limits, charger.limits)).power_w
             self._flow_w = self._ac_power_w
             car.set_current(self._ac_power_w / max(car.voltage_v, 1.0), now)
         if self._max_loops is not None and self.loops >= self._max_loops:
             self.stop()
+
+    def _check_charger(self, current_a: float, voltage_v: float | None, now: float) -> None:
+        """End the session if the charger does what is physically wrong."""
+        assert self.engine is not None
+        output = ChargerOutput(
+            current_a=current_a,
+            voltage_v=voltage_v,
+            battery_v=self.car.voltage_v,
+            contactors_closed=self.car.contactors_closed,
+            discharge_agreed=self.engine.session.agreed.is_bpt,
+            limits=self._limits(),
+        )
+        self._refuse(self._check.refusal(output, now))
+
+    def _refuse(self, reason: str | None) -> None:
+        if reason is not None:
+            self._command(orders.Stop(ChargingSession.Terminate, REFUSED, reason))
 
     def _open_contactors(self) -> None:
         self.car.set_current(0.0, self._clock.now())

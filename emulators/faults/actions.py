@@ -65,13 +65,15 @@ def _end_tampering(points: InjectionPoints, fault: Fault) -> None:
 
 
 def _set_tampering(points: InjectionPoints, fault: Fault, tamperings: list[tuple[Fault, Tampering]]) -> None:
-    if _tampering_key(fault) == "mqtt":
-        _broker(points, fault).tamper = chain(tamperings)
-    else:
-        links, name = _links(points, fault)
-        if name in links:
-            links[name].tamper = chain(tamperings)
     points.tamperings[_tampering_key(fault)] = tamperings
+    effect = chain([tampering for _, tampering in tamperings])
+    if _tampering_key(fault) == "mqtt":
+        _broker(points, fault).tamper = effect
+        return
+    links, name = _links(points, fault)
+    if name in links:
+        on_vehicle = fault.target.startswith("iso15118:")
+        links[name].tamper = points.vehicle_tampering(name) if on_vehicle else effect
 
 
 def _tampering_key(fault: Fault) -> str:

@@ -56,8 +56,10 @@ class InjectionPoints:
     restarts: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # by station, and "gateway"
     modems: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # resets, by station
     seed: int | str = 0
+    injections: dict[str, Callable[[Link[bytes]], Tampering]] = field(default_factory=dict)  # by EVSE
     tamperings: dict[str, list[tuple[Fault, Tampering]]] = field(default_factory=dict)  # active ones, by link
     active: Counter[tuple[str, str]] = field(default_factory=Counter)  # faults not yet ended, by kind and target
+    _injected: dict[str, list[Tampering]] = field(default_factory=dict)  # into the present link, by EVSE
     original_quirks: dict[tuple[str, str], object] = field(default_factory=dict)  # of vehicles, before their faults
 
     def add_process(self, name: str, clock: SkewedClock, restart: Callable[[], Awaitable[None]]) -> None:
@@ -67,12 +69,18 @@ class InjectionPoints:
     def attach_station(self, station: str, link: Link[str]) -> None:
         """Register the new OCPP link of a station; active faults of that link apply to it."""
         self.text_links[station] = link
-        link.tamper = chain(self.tamperings.get(f"ocpp:{station}", ()))
+        link.tamper = chain([tampering for _, tampering in self.tamperings.get(f"ocpp:{station}", ())])
 
     def attach_vehicle(self, evse: str, link: Link[bytes]) -> None:
         """Register the new ISO 15118 link at an EVSE; active faults of that link apply to it."""
         self.byte_links[evse] = link
-        link.tamper = chain(self.tamperings.get(f"iso15118:{evse}", ()))
+        self._injected[evse] = [self.injections[evse](link)] if evse in self.injections else []
+        link.tamper = self.vehicle_tampering(evse)
+
+    def vehicle_tampering(self, evse: str) -> Tampering | None:
+        """Return what acts on the present ISO 15118 link of an EVSE: its injections, then its faults."""
+        faults = [tampering for _, tampering in self.tamperings.get(f"iso15118:{evse}", ())]
+        return chain([*self._injected.get(evse, ()), *faults])
 
     def impairs_vehicle_link(self, evse: str) -> bool:
         """Return whether a fault acts on the messages between a vehicle and its charger."""

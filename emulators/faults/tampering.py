@@ -88,16 +88,16 @@ def tamper_bus(fault: Fault, seed: int | str) -> memory_broker.Tamper:
     return tamper
 
 
-def chain(tamperings: Sequence[tuple[Fault, Tampering]]) -> Tampering | None:
+def chain(tamperings: Sequence[Tampering]) -> Tampering | None:
     """Return the combined effect of several faults on one link: each message passes through all of them."""
     if not tamperings:
         return None
     if len(tamperings) == 1:
-        return tamperings[0][1]
+        return tamperings[0]
 
     def tamper(sender: str, message: Any) -> list[tuple[float, Any]]:
         deliveries = [(0.0, message)]
-        for _, each in tamperings:
+        for each in tamperings:
             deliveries = [(late + more, part) for late, whole in deliveries for more, part in each(sender, whole)]
         return deliveries
 

@@ -10,6 +10,9 @@
     @pytest.mark.v2x(cars={"leaf": "ariya-66"}, chargers=2, site="store", seed=7)
     async def test_outage(v2x_grid, v2x_site, v2x_clock): ...
 
+    @pytest.mark.v2x(inject=[{"message": "DC_PreChargeRes", "occurrence": 1, "response_code": "FAILED"}])
+    def test_a_failed_precharge(v2x_ev_factory): ...
+
     @pytest.mark.virtual_time
     async def test_renewal():
         await asyncio.sleep(4 * 3600)  # takes no time
@@ -99,8 +102,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "v2x(scenario=None, seed=None, chargers=1, ocpp='2.1', cars={'ev': 'ccs-63'}, soc_pct=80, site='home', "
-        "min_soc_pct=0, forming=False, telemetry_s=10, vehicle_link='iso15118-20', toml=''): the emulated world "
-        "of the v2x fixtures of this test; toml: tables of a scenario file that are merged into it",
+        "min_soc_pct=0, forming=False, telemetry_s=10, vehicle_link='iso15118-20', inject=[], toml=''): the emulated "
+        "world of the v2x fixtures of this test; toml: tables of a scenario file that are merged into it",
     )
     config.addinivalue_line(
         "markers",
@@ -335,6 +338,7 @@ def _plan(options: dict[str, Any]) -> Any:
         "telemetry": options.pop("telemetry_s", 10.0),
         "gateway": {"min_soc_pct": options.pop("min_soc_pct", 0.0)},
         "site": {"kind": options.pop("site", "home")},
+        "inject": options.pop("inject", []),
         "charger": [{"id": f"CP{n + 1}", **equipment} for n in range(chargers)],
         "car": [
             # absent until a test plugs it in

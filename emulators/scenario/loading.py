@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from emulators.faults.injection_file import LinkInjectPart
+from emulators.runtime.toml_lines import Key, line_of, lines_of
 from emulators.scenario import validation
 from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.scenario.tables import Strict
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_ERRORS = 20  # in one message
-Key = tuple[str | int, ...]
-
-_NAME = r'(?:[A-Za-z0-9_-]+|"[^"]*"|\'[^\']*\')'
-_NAMES = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
-_TABLE = re.compile(rf"\s*(\[\[?)\s*({_NAMES})\s*\]\]?")
-_KEY = re.compile(rf"\s*({_NAMES})\s*=")
 
 
 def shipped() -> list[str]:
@@ -105,42 +100,5 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _keys() -> set[str]:
-    tables: list[type[BaseModel]] = [*Strict.__subclasses__(), Scenario]
+    tables: list[type[BaseModel]] = [*Strict.__subclasses__(), LinkInjectPart, Scenario]
     return {name for table in tables for name in table.model_fields}
-
-
-def lines_of(text: str) -> dict[Key, int]:
-    """Return the line (from 1) of each table and key. Tables of an array are numbered from 0, as in pydantic errors."""
-    found: dict[Key, int] = {}
-    count: dict[Key, int] = {}  # tables of each array so far
-    table_key: Key = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if table := _TABLE.match(line):
-            table_key = _table(_split(table[2]), table[1] == "[[", count)
-            found.setdefault(table_key, number)
-        elif match := _KEY.match(line):
-            found.setdefault((*table_key, *_split(match[1])), number)
-    return found
-
-
-def line_of(found: Mapping[Key, int], key: Sequence[str | int]) -> int | None:
-    """Return the line of a key, or of the nearest table that contains it; None for the whole file."""
-    for length in range(len(key), 0, -1):
-        if (number := found.get(tuple(key[:length]))) is not None:
-            return number
-    return None
-
-
-def _table(names: list[str], in_array: bool, count: dict[Key, int]) -> Key:
-    table_key: Key = ()
-    for n, name in enumerate(names):
-        table_key = (*table_key, name)
-        if n == len(names) - 1 and in_array:
-            count[table_key] = count.get(table_key, 0) + 1
-        if table_key in count:
-            table_key = (*table_key, count[table_key] - 1)
-    return table_key
-
-
-def _split(names: str) -> list[str]:
-    return [name.strip("\"'") for name in re.findall(_NAME, names)]

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from emulators.faults.injection_file import LinkInjectPart
 from emulators.scenario.durations import Seconds
 from emulators.scenario.tables import (
     Bound,
@@ -55,6 +56,9 @@ class Scenario(Strict):
     input: list[InputPart] = Field(default_factory=list)
     ems: list[EmsPart] = Field(default_factory=list)
     fault: list[FaultPart] = Field(default_factory=list)
+    inject: list[LinkInjectPart] = Field(
+        default_factory=list, description="deviations in messages between EV and SECC, as in `v2x ev --inject`"
+    )
     chaos: ChaosPart | None = None
     town: MultiSitePart | None = Field(None, description="other sites, and vehicles deployed between them")
     expect: dict[str, Bound] = Field(default_factory=dict, description="bounds of figures of the result")

@@ -55,6 +55,7 @@ def problems(scenario: Scenario) -> list[Problem]:
         *_after_end(scenario),
         *(Problem(("command", n), text) for n, part in enumerate(scenario.command) for text in _command(part)),
         *_ems(scenario),
+        *_injections(scenario),
         *(Problem(("fault", n), text) for n, part in enumerate(scenario.fault) if (text := _fault(scenario, part))),
         *(
             Problem(("expect", name), text)
@@ -156,6 +157,13 @@ def _ems(scenario: Scenario) -> Iterator[Problem]:
             )
         elif part.evse > evses[part.station]:
             yield Problem(("ems", n, "evse"), f"{part.station} has no EVSE {part.evse}")
+
+
+def _injections(scenario: Scenario) -> Iterator[Problem]:
+    evses = scenario.evses()
+    for n, part in enumerate(scenario.inject):
+        if part.evse and part.evse not in evses:
+            yield Problem(("inject", n, "evse"), f"unknown EVSE {part.evse}; known: {', '.join(evses[:8])}")
 
 
 def _fault(scenario: Scenario, part: FaultPart) -> str:

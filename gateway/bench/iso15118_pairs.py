@@ -41,8 +41,7 @@ class Kind:
     protocol: str
     power_w: float
     theirs: dict[str, object]  # its configuration of the EV
-    loop: str  # its name of the loop's messages
-    field: str  # in our loop request only
+    loop: str  # name of the loop's messages
 
 
 SESSIONS = {
@@ -53,7 +52,6 @@ SESSIONS = {
         -3000,
         {"supportedProtocols": ["ISO_15118_20_DC"], "supportedEnergyServices": ["DC_BPT"]},
         "DC_ChargeLoop",
-        "CLReqControlMode",
     ),
     "iso2_dc": Kind(
         "ISO 15118-2 DC",
@@ -62,7 +60,6 @@ SESSIONS = {
         3000,
         {"supportedProtocols": ["ISO_15118_2"], "energyTransferMode": "DC_extended"},
         "CurrentDemand",
-        "EVMaximumPowerLimit",
     ),
 }
 
@@ -182,12 +179,11 @@ def _ours(module: str, options: Figures, call: str) -> list[str]:
 
 def _our_times(text: str, kind: Kind) -> tuple[float, list[float]]:
     """Return the time from the first SDP request to the first loop response, and each loop's round trip, s."""
-    marks, looping = [], False
+    marks = []
     for line in map(json.loads, (line for line in text.splitlines() if line.startswith("{"))):
-        looping = looping or line["event"] == "PowerStarted"
         if line["event"] == "Searching":
             marks.append((line["at"], SEARCHED))
-        elif looping and line["event"] == "MessageSent" and kind.field in line["message"]:
+        elif line["event"] == "MessageSent" and line["name"] == f"{kind.loop}Req":
             marks.append((line["at"], REQUESTED))
         elif line["event"] == "ChargeLoopAnswered":
             marks.append((line["at"], RESPONDED))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.execution import check_choices, end, fail, run_emulator
 from gateway.cli.options import Json, examples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protocols.ports import Wire
 
 app = typer.Typer()
 
@@ -18,6 +24,19 @@ Pki = Annotated[Path | None, typer.Option("--pki", help="Folder of certificates,
 Interface = Annotated[str | None, typer.Option(help="Network interface for SDP discovery.")]
 Slac = Annotated[bool, typer.Option("--slac", help="First control pilot and SLAC on --interface (emulated modem).")]
 Trace = Annotated[bool, typer.Option("--trace", help="Print every message, whole.")]
+Keylog = Annotated[
+    Path | None, typer.Option(dir_okay=False, help="Add the secrets of TLS to this file (as does SSLKEYLOGFILE).")
+]
+Pcap = Annotated[
+    Path | None, typer.Option(dir_okay=False, help="Write a capture (pcapng) with the secrets of TLS inside.")
+]
+Inject = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="Deviations in what it sends (TOML); schema: `v2x inject-schema`."),
+]
+ControlStdin = Annotated[
+    bool, typer.Option("--control-stdin", help='Take orders, one JSON object a line, such as {"order": "stop"}.')
+]
 
 
 class Ocpp(StrEnum):
@@ -110,7 +129,7 @@ def charger(
 @app.command(
     epilog=examples(
         "v2x secc --listen [::1]:15118 --power-w=-5000",
-        "v2x secc --interface eth1 --tls 1.3 --pki pki",
+        "v2x secc --interface eth1 --tls 1.3 --pki pki --pcap session.pcapng",
         "v2x secc --listen [::1]:15118 --protocols iso2,din --services dc,ac",
         "v2x secc --interface veth0 --slac --sessions 1",
     )
@@ -134,6 +153,13 @@ def secc(
     rated_w: Annotated[float, typer.Option(min=0, help="Rated power, W, both ways.")] = 11_000.0,
     sessions: Annotated[int | None, typer.Option(min=1, help="End after this number of sessions.")] = None,
     trace: Trace = False,
+    keylog: Keylog = None,
+    pcap: Pcap = None,
+    inject: Inject = None,
+    control_stdin: ControlStdin = False,
+    wait_authorisation: Annotated[
+        bool, typer.Option("--wait-authorisation", help="Cars wait for an order authorise.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run an emulated SECC: one EVSE that serves EVs.
@@ -145,13 +171,14 @@ def secc(
     from emulators.charger.secc.run import RunOptions, run
 
     check_choices("secc", "--protocols", protocols, PROTOCOLS)
-    _openssl(tls_version, tls_profile)
+    restart_with_openssl_settings(tls_version, tls_profile)
+    wrap = injections("secc", options.pop("inject"))
     work = partial(run, RunOptions(**options), None)
     if slac:
         from emulators.charger.secc.slac import run_on_cable
 
-        end(run_emulator(run_on_cable(_cable("secc", interface), json, work)))
-    end(run_emulator(work()))
+        end(run_emulator(run_on_cable(_cable("secc", interface), json, partial(work, wrap=wrap))))
+    end(run_emulator(work(wrap=wrap)))
 
 
 @app.command(
@@ -160,6 +187,7 @@ def secc(
         "v2x ev --interface eth1 --tls 1.3 --pki pki --loops 100",
         "v2x ev --connect [::1]:15118 --protocols iso2,din --service dc",
         "v2x ev --interface veth1 --slac --loops 10",
+        "v2x ev --connect [::1]:15118 --trace --inject faults.toml",
     )
 )
 def ev(
@@ -178,11 +206,16 @@ def ev(
     loops: Annotated[int | None, typer.Option(min=1, help="End the session after this number of charge loops.")] = None,
     evccid: Annotated[str | None, typer.Option(help="EVCCID of the EV.")] = None,
     trace: Trace = False,
+    keylog: Keylog = None,
+    pcap: Pcap = None,
+    inject: Inject = None,
+    control_stdin: ControlStdin = False,
     json: Json = False,
 ) -> None:
     """Run an emulated EV for one session with an SECC.
 
-    It prints its power and state of charge; with --trace every message. Exit status 0: the session ended well.
+    It prints its power and state of charge; with --trace every message and the time since its request.
+    Exit status 0: the session ended well.
     """
     options = locals()
     del options["slac"]
@@ -190,13 +223,14 @@ def ev(
 
     check_choices("ev", "--protocols", protocols, PROTOCOLS)
     check_choices("ev", "--auth", options.pop("auth"), ("eim",))
-    _openssl(tls_version, tls_profile)
+    restart_with_openssl_settings(tls_version, tls_profile)
+    wrap = injections("ev", options.pop("inject"))
     work = partial(run, EvOptions(**options), None)
     if slac:
         from emulators.ev.slac import run_plugged_in
 
-        end(run_emulator(run_plugged_in(_cable("ev", interface), json, work)))
-    end(run_emulator(work()))
+        end(run_emulator(run_plugged_in(_cable("ev", interface), json, partial(work, wrap=wrap))))
+    end(run_emulator(work(wrap=wrap)))
 
 
 def _cable(command: str, interface: str | None) -> str:
@@ -204,7 +238,28 @@ def _cable(command: str, interface: str | None) -> str:
     return interface if interface is not None else fail(command, "--slac needs --interface")
 
 
-def _openssl(version: SessionTls, profile: TlsProfile) -> None:
+@app.command("inject-schema", epilog=examples("v2x inject-schema > inject.schema.json"))
+def inject_schema() -> None:
+    """Print the JSON Schema of files for --inject."""
+    from emulators.faults.injection_file import json_schema
+
+    typer.echo(jsonlib.dumps(json_schema(), indent=2))
+
+
+def injections(command: str, path: Path | None) -> Callable[[Wire], Wire]:
+    """Return what changes the messages on a wire by a file of injections; an invalid file ends the command."""
+    if path is None:
+        return lambda wire: wire
+    from emulators.faults.injected_wire import from_file
+    from emulators.faults.injection_file import InjectionError, load
+
+    try:
+        return from_file(load(path), report=lambda text: typer.echo(f"{command}: {text}", err=True))
+    except InjectionError as error:
+        fail(command, error)
+
+
+def restart_with_openssl_settings(version: SessionTls, profile: TlsProfile) -> None:
     """Start the process again with a configuration of OpenSSL that names the groups and suites of TLS 1.3."""
     if version is not SessionTls.NONE:
         from protocols.iso15118 import tls

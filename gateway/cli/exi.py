@@ -8,12 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.execution import end, fail
 from gateway.cli.options import examples
+
+if TYPE_CHECKING:
+    from gateway.cli.exi_capture import Selection
 
 app = typer.Typer(help="EXI messages of ISO 15118 and DIN 70121.", no_args_is_help=True)
 
@@ -29,6 +32,7 @@ Schema = Annotated[str | None, typer.Option(help="Of lines that do not name one,
         "echo 80440400810182028303840cdbfe1b606220fe01e07f0a01f0 \\",
         "  | v2x exi decode --schema iso20-dc --explain",
         "v2x exi decode --pcap session.pcapng",
+        "v2x exi decode --pcap session.pcapng --message PreCharge --html session.html",
     )
 )
 def decode(
@@ -39,6 +43,17 @@ def decode(
     schema: Schema = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol of 0x8001 after SAP: iso2 or din.")] = None,
     pcap: Annotated[Path | None, typer.Option(help="Read a capture instead of lines.", dir_okay=False)] = None,
+    session: Annotated[str | None, typer.Option(help="With --pcap: only this session id (hexadecimal).")] = None,
+    message: Annotated[
+        list[str] | None, typer.Option(help="With --pcap: only this message; PreCharge is request and response.")
+    ] = None,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Decode values beyond their facets; list them.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="With --pcap: write a page with diagram and plots.")
+    ] = None,
+    keylog: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="With --pcap: secrets of TLS, besides those in a pcapng file.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="With --pcap: JSON lines instead of text.")] = False,
 ) -> None:
     """Bytes to JSON, from standard input or a capture.
@@ -46,14 +61,22 @@ def decode(
     Lines are `{"schema": .., "exi": ".."}`, or bytes with --schema or --v2gtp. Exit status 1: a line could not be
     decoded; it has an error instead.
     """
-    from gateway.cli.exi_conversion import decode_lines, transcript
+    from gateway.cli.exi_conversion import decode_lines
 
     if pcap is not None:
-        _print("decode", transcript(pcap, pretty=pretty, explained=explain, as_json=json, protocol=protocol))
+        from gateway.cli.exi_capture import Selection, transcript
+
+        chosen = Selection(session=session, messages=tuple(message or ())) if session or message else None
+        if html is not None:
+            _write_page(html, pcap, protocol=protocol, lenient=lenient, selection=chosen, keylog=keylog)
+            return
+        shown = {"pretty": pretty, "explained": explain, "as_json": json, "lenient": lenient}
+        _print("decode", transcript(pcap, protocol=protocol, selection=chosen, keylog=keylog, **shown))
         return
     how = {"pretty": pretty, "explained": explain, "v2gtp": v2gtp, "as_base64": base64}
     failed: list[str] = []
-    _print("decode", decode_lines(_lines(), **how, protocol=protocol, schema=schema, failed=failed))
+    lines = decode_lines(_lines(), **how, protocol=protocol, schema=schema, lenient=lenient, failed=failed)
+    _print("decode", lines)
     end(1 if failed else 0)
 
 
@@ -76,6 +99,24 @@ def encode(
     failed: list[str] = []
     _print("encode", encode_lines(_lines(), **how, schema=schema, peer=peer, failed=failed))
     end(1 if failed else 0)
+
+
+def _write_page(
+    file: Path, pcap: Path, *, protocol: str | None, lenient: bool, selection: Selection | None, keylog: Path | None
+) -> None:
+    """Write the page of a capture; an unreadable capture or file ends the command."""
+    from gateway.cli.exi_capture import entries
+    from gateway.cli.exi_conversion import BadLine
+    from gateway.cli.exi_page import page
+    from protocols import private_file
+    from protocols.capture import CaptureError
+
+    try:
+        found = list(entries(pcap, protocol=protocol, lenient=lenient, selection=selection, keylog=keylog))
+        with private_file.replacing(file) as out:
+            out.write(page(pcap.name, found))
+    except (CaptureError, OSError, BadLine) as error:
+        fail("exi decode", error, 1)
 
 
 def _lines() -> Iterable[str]:

@@ -1,9 +1,8 @@
-"""Conversion of `v2x exi decode` and `v2x exi encode`: lines, frames and captures; explanations.
+"""Conversion of `v2x exi decode` and `v2x exi encode`: lines, frames and explanations, not captures (`exi_capture.py`).
 
     decode_lines(sys.stdin)                   {"schema": "iso20-dc", "exi": "80.."} -> {"schema": .., "json": {..}}
     decode_lines(sys.stdin, v2gtp=True)       "01fe8004.." (a whole frame per line) -> the same
     encode_lines(sys.stdin)                   {"schema": .., "json": {..}} -> {"schema": .., "exi": "80.."}
-    transcript(Path("session.pcap"))          the messages of a capture, in the order of time
 
 A line with an error gives `{"error": ".."}` and does not stop the others. An `id` of a line is in its answer. All
 functions yield text without line ends.
@@ -15,17 +14,16 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from gateway.model import foreign_text
-from protocols.capture import payloads, read_capture
 from protocols.errors import ProtocolError
+from protocols.exi import lenient as facets
 from protocols.exi.codec import Codec
 from protocols.exi.explain import explain
 from protocols.iso15118.codecs import BY_NAME
 from protocols.iso15118.conversation import PAYLOAD_TYPES, Conversation
-from protocols.v2gtp import PayloadType, frame, parse
+from protocols.v2gtp import frame, parse
 
 LONGEST_LINE = 8 << 20  # characters
 PROTOCOLS = ("iso2", "din")
@@ -45,14 +43,16 @@ def decode_lines(
     as_base64: bool = False,
     protocol: str | None = None,
     schema: str | None = None,
+    lenient: bool = False,
     failed: list[str] | None = None,
 ) -> Iterator[str]:
     """Yield one answer for each line that is not blank. The errors of lines are appended to `failed`.
 
     A line is a JSON object with `schema` and `exi`, or bytes in hex or base64 if `schema` or `v2gtp` states what they
-    are. `explained` adds the decoding steps to each answer; with `pretty` they are a table before it.
+    are. `lenient` decodes values beyond their facets and lists them as `breaches`. `explained` adds the decoding steps
+    to each answer; with `pretty` they are a table before it.
     """
-    conversation = Conversation(_protocol(protocol))
+    conversation = Conversation(known_protocol(protocol))
     for line in filter(str.strip, lines):
         answer: dict[str, Any] = {}
         codec: Codec | None = None
@@ -66,11 +66,16 @@ def decode_lines(
                 data = framed.payload
                 codec = BY_NAME[conversation.schema(framed.payload_type, data)]
                 answer["schema"] = codec.name
-                codec, name, message = conversation.read(framed.payload_type, data)
+                if not lenient:
+                    codec, name, message = conversation.read(framed.payload_type, data)
             else:
                 codec = _codec(given.get("schema", schema))
                 answer["schema"] = codec.name
-                name, message = codec.decode_element(data)
+                if not lenient:
+                    name, message = codec.decode_element(data)
+            if lenient:
+                name, message, breaches = facets.decode(codec, data)
+                answer |= {"breaches": breaches} if breaches else {}
             answer["json"] = codec.to_plain(message, name)
         except (ProtocolError, BadLine) as error:
             answer = {**answer, "error": str(error)}
@@ -131,68 +136,6 @@ def explain_text(codec: Codec, data: bytes) -> Iterator[str]:
         yield foreign_text.line(f"{step.bit:6}  {bits:{BITS_COLUMN}}  {'  ' * step.depth}{step.text}")
 
 
-def transcript(
-    capture: Path, *, pretty: bool = False, explained: bool = False, as_json: bool = False, protocol: str | None = None
-) -> Iterator[str]:
-    """Yield the messages of a pcap or pcapng file: time, sender, schema, message.
-
-    `as_json` yields one object per line instead. CaptureError if the file cannot be read; a message that cannot be
-    read is a line with an error.
-    """
-    conversations: dict[frozenset[str], Conversation] = {}
-    packets = read_capture(capture.read_bytes())
-    first: float | None = None
-    for found in payloads(packets):
-        first = found.at if first is None else first
-        ends = frozenset((found.source, found.target))
-        conversation = conversations.setdefault(ends, Conversation(_protocol(protocol)))
-        entry: dict[str, Any] = {"at": round(found.at - first, 6), "from": found.source, "to": found.target}
-        codec: Codec | None = None
-        try:
-            if found.note:
-                entry["note"] = found.note
-            elif found.payload_type in (PayloadType.SDP_REQUEST, PayloadType.SDP_RESPONSE):
-                kind = "request" if found.payload_type == PayloadType.SDP_REQUEST else "response"
-                entry["note"] = f"SDP {kind} {found.payload.hex()}"
-            else:
-                codec = BY_NAME[conversation.schema(found.payload_type, found.payload)]
-                entry["schema"] = codec.name
-                codec, name, message = conversation.read(found.payload_type, found.payload)
-                entry["json"] = codec.to_plain(message, name)
-        except ProtocolError as error:
-            entry |= {"error": str(error), "exi": found.payload.hex()}
-        yield _json(entry, pretty=False) if as_json else _entry(entry, pretty)
-        if explained and codec is not None and not as_json:
-            yield from explain_text(codec, found.payload)
-
-
-def _entry(entry: dict[str, Any], pretty: bool) -> str:
-    head = f"{entry['at']:11.6f}  {entry['from']} -> {entry['to']}  {entry.get('schema', ''):8}"
-    if "error" in entry:
-        return foreign_text.line(f"{head}  can't be read: {entry['error']}  [{entry['exi']}]")
-    if "note" in entry:
-        return f"{head}  {entry['note']}"
-    ((name, inner),) = entry["json"].items()
-    if name == "V2G_Message" and inner.get("Body"):
-        ((name, inner),) = inner["Body"].items()
-    if pretty:
-        return f"{head}  {name}\n{_json(inner, pretty=True)}"
-    return foreign_text.line(f"{head}  {name} {_short(inner)}")
-
-
-def _short(plain: Any) -> str:
-    """Return a message on one line: names without quotes, no header, rational numbers as numbers."""
-    if isinstance(plain, dict):
-        if plain.keys() == {"Exponent", "Value"}:
-            return f"{plain['Value'] * 10.0 ** plain['Exponent']:g}"
-        if {"Multiplier", "Value"} <= plain.keys():
-            return f"{plain['Value'] * 10.0 ** plain['Multiplier']:g}{plain.get('Unit', '')}"
-        return "{" + ", ".join(f"{k}: {_short(v)}" for k, v in plain.items() if k != "Header") + "}"
-    if isinstance(plain, list):
-        return "[" + ", ".join(_short(item) for item in plain) + "]"
-    return str(plain)
-
-
 # ------------------------------------------------------------------------------------------------------ reading a line
 
 
@@ -233,7 +176,8 @@ def _codec(schema: Any) -> Codec:
     return BY_NAME[schema]
 
 
-def _protocol(given: str | None) -> str | None:
+def known_protocol(given: str | None) -> str | None:
+    """Return a protocol of payload type 0x8001. Raises BadLine."""
     if given is not None and given not in PROTOCOLS:
         raise BadLine(f"protocol {given!r} is none of {', '.join(PROTOCOLS)}")
     return given

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import chademo, demo, emulators, exi, operator, sim, slac, store
+from gateway.cli import chademo, demo, emulators, exi, operator, replay, sim, slac, store
 from gateway.cli.execution import end, fail, report_error
 from gateway.cli.options import Json, examples
 
@@ -31,7 +31,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: fast to import
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 80,
+        "default_map": {"help": False},  # a value that is bool already: None makes Typer import Pydantic
+    },
 )
 pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_help=True)
 app.add_typer(pki, name="pki")
@@ -41,6 +45,7 @@ app.add_typer(store.app, name="store")
 app.add_typer(operator.app)
 app.add_typer(emulators.app)
 app.add_typer(slac.app)
+app.add_typer(replay.app)
 app.add_typer(sim.app)
 app.add_typer(demo.app)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,6 +48,8 @@ def restore(
 
     The gateway is stopped. Postgres has pg_restore.
     """
+    import asyncio
+
     from gateway.store.store import StoreError
 
     database = _sqlite(read_config(config), "restore", "pg_restore")
@@ -71,6 +72,8 @@ def downgrade(
 
     The gateway is stopped. What the older one does not store is lost.
     """
+    import asyncio
+
     from gateway.store.store import StoreError
 
     settings = read_config(config)

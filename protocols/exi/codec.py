@@ -58,6 +58,7 @@ class Codec:
     ) -> None:
         self.name = name
         self.peers = peers or {}
+        self.end_bit = 0  # position after the last message that was decoded
         self._modules = modules
         self._encoders: dict[str | None, Encoder] = {}
         self._decoders: dict[tuple[str | None, bool], Decoder] = {}
@@ -187,7 +188,8 @@ class Codec:
         if member.cls is None or member.abstract:
             raise DecodeFault(8, f"{member.qname.local} cannot be a message")
         name = member.qname.local
-        return name, decoder.function(member.cls)(s, data, 8 + width)[0]
+        message, self.end_bit = decoder.function(member.cls)(s, data, 8 + width)
+        return name, message
 
     def _decoder(self, peer: str | None, tables: bool) -> Decoder:
         known = self._decoders.get((peer, tables))

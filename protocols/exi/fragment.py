@@ -111,6 +111,7 @@ class FragmentCodec(Codec):
             value, p = self._read_plain(root.types[-1], root, decoder, s, data, 8 + width)
         if s[p : p + width] != f"{len(roots) + 1:0{width}b}":
             raise DecodeFault(p, "the fragment does not end here" if len(s) >= p + width else "the fragment has no end")
+        self.end_bit = p + width
         return name, value
 
     def _read_plain(

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from protocols.iso15118.one_port.io import HANDSHAKE_WITHIN, PortServer, listen_on
+from protocols.iso15118.sockets.io import OpenSocket, bound, connected
 from protocols.iso15118.tls import ServerContexts
 from protocols.ports import Clock
 from protocols.sdp import (
@@ -159,15 +160,16 @@ class TcpWire(asyncio.Protocol):
         return None if self._transport is None else self._transport.get_extra_info(name)
 
 
-async def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> TcpWire:
+async def connect(
+    host: str, port: int, tls: ssl.SSLContext | None = None, open_socket: OpenSocket = socket.socket
+) -> TcpWire:
     """Connect to a SECC. A link-local `host` needs its scope (`fe80::1%eth0`). Raises ConnectionError."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_WITHIN + (HANDSHAKE_WITHIN if tls else 0)):
             _, wire = await loop.create_connection(
                 TcpWire,
-                host,
-                port,
+                sock=await connected(host, port, open_socket),
                 ssl=tls,
                 server_hostname="" if tls else None,
                 ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None,
@@ -215,6 +217,7 @@ async def listen(
     host: str,
     port: int,
     tls: ssl.SSLContext | ServerContexts | None = None,
+    open_socket: OpenSocket = socket.socket,
 ) -> Listener:
     """Listen on [host]:port (port 0: a free one). Raises OSError."""
     tasks: set[asyncio.Task[None]] = set()
@@ -227,32 +230,38 @@ async def listen(
         finally:
             await wire.close()
 
-    def connected(wire: TcpWire) -> None:
+    def accepted(wire: TcpWire) -> None:
         task = asyncio.get_running_loop().create_task(guarded(wire))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
     if isinstance(tls, ServerContexts):
-        return Listener(await listen_on(host, port, lambda: TcpWire(connected), tls), tasks)
+        return Listener(await listen_on(host, port, lambda: TcpWire(accepted), tls, open_socket), tasks)
     server = await asyncio.get_running_loop().create_server(
-        lambda: TcpWire(connected), host, port, ssl=tls, ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None
+        lambda: TcpWire(accepted),
+        sock=await bound(host, port, open_socket),
+        ssl=tls,
+        ssl_handshake_timeout=HANDSHAKE_WITHIN if tls else None,
     )
     return Listener(server, tasks)
 
 
 async def listen_on_link(
-    handler: Callable[[TcpWire], Awaitable[object]], interface: str, tls: ssl.SSLContext | ServerContexts | None = None
+    handler: Callable[[TcpWire], Awaitable[object]],
+    interface: str,
+    tls: ssl.SSLContext | ServerContexts | None = None,
+    open_socket: OpenSocket = socket.socket,
 ) -> Listener:
     """Listen on the link-local address of an interface, on a free port of the range that SDP may announce."""
     host = f"{link_local_address(interface)}%{interface}"
     ports = [secrets.randbelow(HIGHEST_PORT - LOWEST_PORT + 1) + LOWEST_PORT for _ in range(PORT_TRIES)]
     for port in ports[:-1]:
         try:
-            return await listen(handler, host, port, tls)
+            return await listen(handler, host, port, tls, open_socket)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-    return await listen(handler, host, ports[-1], tls)
+    return await listen(handler, host, ports[-1], tls, open_socket)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -268,11 +277,17 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 async def discover(
-    interface: str, clock: Clock, security: Security, *, required: bool = False, tries: int | None = None
+    interface: str,
+    clock: Clock,
+    security: Security,
+    *,
+    required: bool = False,
+    tries: int | None = None,
+    open_socket: OpenSocket = socket.socket,
 ) -> SdpResponse | None:
     """Discover the SECC on this link; None without a response. The address includes its scope id."""
     index = _index(interface)
-    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sock = open_socket(socket.AF_INET6, socket.SOCK_DGRAM)
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, IPV6_INTERFACE.pack(index))
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 1)
@@ -306,8 +321,11 @@ def _scoped(found: SeccFound, interface: str) -> SdpResponse:
 class SdpResponder:
     """Responder to SDP requests on one link, until closed."""
 
-    def __init__(self, interface: str, port: int, offered: frozenset[Security]) -> None:
+    def __init__(
+        self, interface: str, port: int, offered: frozenset[Security], open_socket: OpenSocket = socket.socket
+    ) -> None:
         self._interface = interface
+        self._open_socket = open_socket
         self._port = port
         self._offered = offered
         self._address = link_local_address(interface)
@@ -317,7 +335,7 @@ class SdpResponder:
 
     async def start(self) -> None:
         index = _index(self._interface)
-        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock = self._open_socket(socket.AF_INET6, socket.SOCK_DGRAM)
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -46,14 +46,12 @@ def test_a_session_in_memory_is_measured() -> None:
 
 @pytest.mark.parametrize("kind", SESSIONS.values(), ids=list(SESSIONS))
 def test_times_are_read_from_the_logs(kind: Kind) -> None:
-    loop: dict[str, object] = {kind.field: {}}
     lines = [
         {"event": "Searching", "at": 1.0},
-        {"event": "MessageSent", "at": 1.5, "message": loop},  # a field of an earlier request
-        {"event": "PowerStarted", "at": 1.9},
-        {"event": "MessageSent", "at": 2.0, "message": loop},
+        {"event": "MessageSent", "at": 1.5, "name": "PowerDeliveryReq"},
+        {"event": "MessageSent", "at": 2.0, "name": f"{kind.loop}Req"},
         {"event": "ChargeLoopAnswered", "at": 2.25},
-        {"event": "MessageSent", "at": 3.0, "message": loop},
+        {"event": "MessageSent", "at": 3.0, "name": f"{kind.loop}Req"},
         {"event": "ChargeLoopAnswered", "at": 3.5},
     ]
     assert _our_times("\n".join(map(json.dumps, lines)), kind) == (1.25, [0.25, 0.5])

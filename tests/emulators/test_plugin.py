@@ -6,9 +6,13 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from emulators.ev.profile import load as load_profile
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "vendor-ci"
 
@@ -280,3 +284,19 @@ def test_a_capture_can_be_read_back(tmp_path: Path) -> None:
     first = data[24 + 16 :]
     assert first[0] >> 4 == 6
     assert first[60:64] == b"\x01\xfe\x80\x01"
+
+
+@pytest.mark.v2x(inject=[{"message": "DC_PreChargeRes", "occurrence": 1, "response_code": "FAILED"}], cars={})
+def test_an_injection_into_each_session(v2x_charger: Any, v2x_ev_factory: Any) -> None:
+    with pytest.raises(TimeoutError, match="the car closed the connection"):
+        v2x_ev_factory("ccs-63")
+    assert len(v2x_charger.bay().session_ends) > 3
+
+
+@pytest.mark.parametrize("protocol", ["iso2", "din"])
+@pytest.mark.v2x(inject=[{"message": "PreChargeRes", "response_code": "FAILED"}], cars={})
+def test_an_injection_into_sessions_of_older_generations(protocol: str, v2x_charger: Any, v2x_ev_factory: Any) -> None:
+    car = replace(load_profile("ccs-63"), protocols=(protocol,), services=("dc",))
+    with pytest.raises(TimeoutError, match="the car closed the connection"):
+        v2x_ev_factory(car)
+    assert len(v2x_charger.bay().session_ends) > 3

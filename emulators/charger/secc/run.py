@@ -10,7 +10,7 @@ import asyncio
 import math
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc import events as charger
 from emulators.charger.secc.evse_hardware import stage_settings
 from emulators.charger.secc.secc import EvseSecc
-from emulators.ev.report import Lines, PowerChanges, Reporter, limits_text, message_text, power_text, print_error
+from emulators.ev.control_input import Handler, Order, OrderRefused, obey, standard_input
+from emulators.ev.report import Lines, PowerChanges, Reporter, limits_text, power_text, print_error
 from emulators.ev.session_options import (
     CONTROLS,
     OLDER,
@@ -31,17 +32,20 @@ from emulators.ev.session_options import (
     tls_context,
     tls_version,
 )
+from emulators.ev.wire_tools import WireTools
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
+from protocols.iso15118.app_protocol import NAMESPACE_DIN, NAMESPACE_ISO2
 from protocols.iso15118.io import TcpWire
-from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.preparation import prepare_charger
 from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.iso15118.iso20.services import NAMES, ControlMode, ServiceId
+from protocols.ports import Wire
 from protocols.sdp import Security
 
 MAX_VOLTAGE_V = 1_000.0  # 400 V and 800 V batteries
+Wrap = Callable[[Wire], Wire]
 ENDS_WITHIN = 5.0  # s for the car to end its session after Ctrl-C
 
 
@@ -50,7 +54,8 @@ class RunOptions:
     """Options of `v2x secc`. Either `listen` ([ADDR]:PORT) or `interface`, on which the EVSE is found by SDP.
 
     `power_w`: set-point, signed, negative discharges; None charges as the car requests. `sessions`: number of cars,
-    None until cancelled. `customer_s`: duration of the authorization by the customer.
+    None until cancelled. `customer_s`: duration of the authorization by the customer; `wait_authorisation` waits for an
+    order instead.
     """
 
     listen: str | None = None
@@ -72,6 +77,10 @@ class RunOptions:
     renegotiate_after_loops: int | None = None
     customer_s: float = 0.0
     trace: bool = False
+    keylog: Path | None = None
+    pcap: Path | None = None
+    control_stdin: bool = False
+    wait_authorisation: bool = False
     json: bool = False
 
 
@@ -89,15 +98,32 @@ class _Endpoint:
     tolerance: str
 
 
-async def run(options: RunOptions, out: TextIO | None = None, started: Callable[[EvseSecc], None] | None = None) -> int:
-    """Serve cars until their number is reached or until cancelled; return the exit status. `started` gets the SECC."""
+async def run(
+    options: RunOptions,
+    out: TextIO | None = None,
+    started: Callable[[EvseSecc], None] | None = None,
+    wrap: Wrap = lambda wire: wire,
+    orders: AsyncIterator[bytes] | None = None,
+) -> int:
+    """Serve cars until their number is reached or until cancelled; return the exit status.
+
+    `started` gets the SECC. `wrap` changes what the charger sends on a connection, for negative tests; `orders`
+    replaces standard input.
+    """
     reporter = Reporter(out or sys.stdout, options.json, _lines())
     try:
         endpoint = _endpoint(options)
     except (ValueError, LocalProtocolError, OSError) as error:
         print_error("v2x secc", f"{error}")
         return 2
-    evse = _Evse(reporter, options)
+    try:
+        tools = WireTools(
+            reporter, RealClock(), endpoint.context, trace=options.trace, keylog=options.keylog, pcap=options.pcap
+        )
+    except OSError as error:
+        print_error("v2x secc", f"{error.filename}: {error.strerror or error}")
+        return 2
+    evse = _Evse(reporter, options, tools, wrap)
     evse.build(_settings(options, endpoint, evse.stage), endpoint)
     if started is not None:
         started(evse.secc)
@@ -113,21 +139,29 @@ async def run(options: RunOptions, out: TextIO | None = None, started: Callable[
         print_error("v2x secc", f"can't listen on [{endpoint.host}]:{endpoint.port}: {error.strerror or error}")
         return 2
     try:
-        responder = await _answer_sdp(options.interface, endpoint, server.port)
+        responder = await _answer_sdp(options.interface, endpoint, server.port, tools)
     except OSError as error:
         print_error("v2x secc", f"can't answer SDP on {options.interface}: {error.strerror or error}")
         await server.close()
         return 2
     reporter.write_record("Listening", {"address": endpoint.host, "port": server.port, "tls": endpoint.version.value})
     reporter.write_text(f"listening on [{endpoint.host}]:{server.port}, TLS {endpoint.version.value}")
+    controls = None
+    if options.control_stdin:
+        lines = orders if orders is not None else standard_input()
+        controls = asyncio.ensure_future(obey(lines, evse.handlers(), reporter))
     try:
         await evse.done.wait()
     except asyncio.CancelledError:
         await evse.stop()
     finally:
+        if controls is not None:
+            controls.cancel()
+            await asyncio.gather(controls, return_exceptions=True)
         if responder is not None:
             await responder.close()
         await server.close()
+        tools.close()
     return 0 if evse.all_well else 1
 
 
@@ -169,18 +203,20 @@ def _settings(options: RunOptions, endpoint: _Endpoint, stage: PowerStage) -> Se
 
 async def _listen(options: RunOptions, endpoint: _Endpoint, evse: _Evse) -> io.Listener:
     if options.interface is not None:
-        return await io.listen_on_link(evse.serve, options.interface, endpoint.context)
-    return await io.listen(evse.serve, endpoint.host, endpoint.port, endpoint.context)
+        return await io.listen_on_link(evse.serve, options.interface, endpoint.context, evse.tools.open_socket)
+    return await io.listen(evse.serve, endpoint.host, endpoint.port, endpoint.context, evse.tools.open_socket)
 
 
-async def _answer_sdp(interface: str | None, endpoint: _Endpoint, port: int) -> io.SdpResponder | None:
+async def _answer_sdp(
+    interface: str | None, endpoint: _Endpoint, port: int, tools: WireTools
+) -> io.SdpResponder | None:
     """Start to answer SDP requests on an interface; None without one."""
     if interface is None:
         return None
     offered = {Security.NONE if endpoint.context is None else Security.TLS}
     if endpoint.version is tls.TlsVersion.ALLOW:
         offered.add(Security.NONE)
-    responder = io.SdpResponder(interface, port, frozenset(offered))
+    responder = io.SdpResponder(interface, port, frozenset(offered), tools.open_datagrams(interface))
     await responder.start()
     return responder
 
@@ -188,9 +224,9 @@ async def _answer_sdp(interface: str | None, endpoint: _Endpoint, port: int) -> 
 class _Evse:
     """One EVSE and the number of its sessions."""
 
-    def __init__(self, reporter: Reporter, options: RunOptions) -> None:
+    def __init__(self, reporter: Reporter, options: RunOptions, tools: WireTools, wrap: Wrap) -> None:
         rated_w = options.rated_w
-        self.reporter, self._options = reporter, options
+        self.reporter, self._options, self.tools, self._wrap = reporter, options, tools, wrap
         self.stage = PowerStage(
             StageSpec(
                 max_charge_w=rated_w, max_discharge_w=rated_w, max_current_a=rated_w / 200, max_voltage_v=MAX_VOLTAGE_V
@@ -200,6 +236,7 @@ class _Evse:
         self.all_well = True
         self._sessions = options.sessions
         self._loops = 0
+        self._unplugged = False
 
     def build(self, settings: SeccSettings, endpoint: _Endpoint) -> None:
         """Create the SECC."""
@@ -210,15 +247,14 @@ class _Evse:
             settings=settings,
             protocols=endpoint.protocols,
             tolerance=endpoint.tolerance,
-            free_vend=self._options.customer_s <= 0,
+            free_vend=self._options.customer_s <= 0 and not self._options.wait_authorisation,
             cable_check_s=self._options.cable_check_s,
-            trace=self.reporter if self._options.trace else None,
         )
         self.secc.set_power(self._options.power_w)
 
     async def serve(self, wire: TcpWire) -> None:
         """Serve one car; reject others meanwhile and after the last session."""
-        if self.done.is_set() or not await self.secc.serve(wire):
+        if self.done.is_set() or self._unplugged or not await self.secc.serve(self._wrap(self.tools.observed(wire))):
             return
         self._loops = 0
         if self._sessions is not None:
@@ -231,6 +267,8 @@ class _Evse:
         self.reporter(event)
         if isinstance(event, charger.AuthorizationRequested):
             self.secc.wait_for_customer()
+            if self._options.wait_authorisation:
+                return
             asyncio.get_running_loop().call_later(self._options.customer_s, self.secc.authorize, True)
         elif isinstance(event, charger.Measured):
             self._loops += 1
@@ -240,6 +278,57 @@ class _Evse:
                 self.secc.renegotiate()
         elif isinstance(event, charger.SessionEnded):
             self.all_well = self.all_well and event.ok
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the orders of standard input."""
+
+        def of_session(act: Callable[[Order], None]) -> Handler:
+            async def handle(order: Order) -> None:
+                if not self.secc.connected:
+                    raise OrderRefused(f"{order.order}: no car is connected")
+                act(order)
+
+            return handle
+
+        async def power(order: Order) -> None:
+            self.secc.set_power(order.power_w)
+
+        async def plug(order: Order) -> None:
+            self._unplugged = False
+
+        async def unplug(order: Order) -> None:
+            self._unplugged = True
+            await self.secc.unplug()
+
+        async def stop(order: Order) -> None:
+            await self.stop()
+            self.done.set()
+
+        return {
+            "power": power,
+            "terminate": of_session(lambda order: self.secc.terminate("order")),
+            "pause": of_session(lambda order: self.secc.pause()),
+            "renegotiate": of_session(self._renegotiate),
+            "standby": of_session(self._standby),
+            "authorise": of_session(lambda order: self.secc.authorize(order.accepted)),
+            "plug": plug,
+            "unplug": unplug,
+            "stop": stop,
+        }
+
+    def _renegotiate(self, order: Order) -> None:
+        engine = self.secc.engine
+        namespace = "" if engine is None else engine.session.namespace
+        if namespace == NAMESPACE_DIN:
+            raise OrderRefused("renegotiate: DIN 70121 has no renegotiation: limits apply at once")
+        if namespace == NAMESPACE_ISO2 and order.services:
+            raise OrderRefused("renegotiate: ISO 15118-2 has no renegotiation of services")
+        self.secc.renegotiate(services=order.services)
+
+    def _standby(self, order: Order) -> None:
+        if order.enter:
+            raise OrderRefused("standby: the car enters it; the charger can only end it with enter = false")
+        self.secc.exit_standby()
 
     async def stop(self) -> None:
         """Request the end of the car's session; disconnect a car that does not end it."""
@@ -286,6 +375,4 @@ _LINES: Lines = {
     charger.ChargingStopped: lambda e: "power off",
     charger.SetpointRefused: lambda e: f"set-point {e.power_w:+.0f} W refused: {e.reason}",
     charger.SessionEnded: lambda e: f"session {'ended' if e.ok else 'FAILED'}: {e.reason}",
-    events.MessageSent: lambda e: message_text(False, e.message),
-    events.MessageReceived: lambda e: message_text(True, e.message),
 }

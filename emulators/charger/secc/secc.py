@@ -148,6 +148,14 @@ class EvseSecc:
         if engine is not None and engine.supports(kind):
             self._notify(kind, within_s)
 
+    def pause(self, within_s: int = NOTICE_S) -> None:
+        """Request a pause of the session."""
+        self._notify(EVSENotification.Pause, within_s)
+
+    def exit_standby(self, within_s: int = NOTICE_S) -> None:
+        """Request the end of standby."""
+        self._notify(EVSENotification.ExitStandby, within_s)
+
     async def unplug(self) -> None:
         """Disconnect the cable (control pilot state A): power off, connection closed without a message."""
         now = self._clock.now()

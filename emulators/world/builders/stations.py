@@ -15,6 +15,7 @@ from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.network_profiles import Connect
 from emulators.ev import profile
 from emulators.ev.car import Car
+from emulators.faults.injected_wire import on_link
 from emulators.runtime.clock import SkewedClock
 from emulators.runtime.pcap import Capture
 from emulators.scenario.tables import CarPart, ChargerPart
@@ -69,6 +70,8 @@ def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> P
     connect = world.network.vehicle
     bay = ParkingBay(evse, stage, world.clock, world.transcript, world.injection_points, settings, connect, capture)
     world.add_bay(bay)
+    if any(one.evse in ("", evse) for one in scenario.inject):
+        world.injection_points.injections[evse] = on_link(scenario.inject, evse, world.seed)
     return bay
 
 

@@ -78,6 +78,8 @@ class Evcc(EvccEngine):
         elif isinstance(order, orders.Stop):
             if order.kind is ChargingSession.ServiceRenegotiation:
                 raise LocalProtocolError(f"{self.dialect.name} has no service renegotiation")
+            if order.kind is ChargingSession.Pause and self.dialect.is_din:
+                raise LocalProtocolError(f"{self.dialect.name} has no pause")
             if self.session.stop is None:
                 self.session = replace(self.session, stop=order)
         elif isinstance(order, orders.Abort):

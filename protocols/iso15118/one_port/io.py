@@ -15,6 +15,7 @@ import ssl
 from collections.abc import Callable
 
 from protocols.iso15118.one_port.client_hello import LARGEST_HELLO, is_complete
+from protocols.iso15118.sockets.io import OpenSocket, bound
 from protocols.iso15118.tls import RefusedSecurity, ServerContexts
 
 LOG = logging.getLogger(__name__)
@@ -96,18 +97,15 @@ async def _readable(connection: socket.socket) -> None:
 
 
 async def listen_on(
-    host: str, port: int, factory: Callable[[], asyncio.Protocol], contexts: ServerContexts
+    host: str,
+    port: int,
+    factory: Callable[[], asyncio.Protocol],
+    contexts: ServerContexts,
+    open_socket: OpenSocket = socket.socket,
 ) -> PortServer:
     """Listen on [host]:port (port 0: a free one). Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, proto, _, address = found[0]
-    sock = socket.socket(family, kind, proto)
+    sock = await bound(host, port, open_socket)
     try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
         sock.listen(BACKLOG)
     except OSError:
         sock.close()

@@ -12,7 +12,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from emulators.scenario import loading, scenario
+from emulators.runtime import toml_lines
+from emulators.scenario import scenario
 from emulators.scenario.durations import seconds
 from emulators.scenario.loading import load, parse, shipped
 from emulators.scenario.scenario import ScenarioError, json_schema
@@ -134,12 +135,12 @@ def test_all_errors_are_reported_at_once_with_their_lines() -> None:
 
 def test_lines_are_found_in_tables_of_tables() -> None:
     text = "a = 1\n[site]\n[[site.pv]]\npeak_w = 1\n[[site.pv]]\n tilt = 2\n[[x.y]]\n[[x.y.z]]\n'odd key'.b = 3\n"
-    found = loading.lines_of(text)
-    assert loading.line_of(found, ("site", "pv", 1, "tilt")) == 6
-    assert loading.line_of(found, ("site", "pv", 1, "azimuth")) == 5
-    assert loading.line_of(found, ("x", "y", 0, "z", 0, "odd key", "b")) == 9
-    assert loading.line_of(found, ("x", "y", 0, "z", 3)) == 7
-    assert loading.line_of(found, ()) is None
+    found = toml_lines.lines_of(text)
+    assert toml_lines.line_of(found, ("site", "pv", 1, "tilt")) == 6
+    assert toml_lines.line_of(found, ("site", "pv", 1, "azimuth")) == 5
+    assert toml_lines.line_of(found, ("x", "y", 0, "z", 0, "odd key", "b")) == 9
+    assert toml_lines.line_of(found, ("x", "y", 0, "z", 3)) == 7
+    assert toml_lines.line_of(found, ()) is None
 
 
 def test_a_profile_path_is_relative_to_the_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

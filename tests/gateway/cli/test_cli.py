@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from gateway import __version__
 from gateway.cli.main import Bench, app
 
+MOST_MODULES = 190  # of a help text, the standard library included
 HEAVY = (
     "sqlalchemy",
     "fastapi",
@@ -38,6 +39,19 @@ def test_help_imports_nothing_heavy() -> None:
     code = "import sys, gateway.cli; print([m for m in sys.argv[1:] if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ev", "--help"], ["secc", "--help"], ["--version"]])
+def test_help_imports_few_modules(arguments: list[str]) -> None:
+    code = (
+        "import atexit, sys; from gateway.cli import main; sys.argv = ['v2x', *sys.argv[1:]]; "
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    imported = set(done.stderr.split())
+    assert not imported & set(HEAVY)
+    assert len(imported) < MOST_MODULES, sorted(imported)
 
 
 def commands(group: Any, path: str = "v2x") -> list[tuple[str, Any]]:

@@ -13,8 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cli.exi_conversion import BadLine, decode_lines, encode_lines, transcript
+from gateway.cli.exi_capture import Selection, entries, transcript
+from gateway.cli.exi_conversion import BadLine, decode_lines, encode_lines
+from gateway.cli.exi_page import page
 from protocols.capture import CaptureError, payloads, read_capture
+from protocols.exi.lenient import relaxed
 from protocols.iso15118.codecs import DIN, ISO2, ISO20_COMMON, ISO20_DC, SAP
 from protocols.v2gtp import PayloadType, frame
 from tests.protocols.exi.vectors import NAMES, vectors
@@ -165,7 +168,8 @@ def tcp(source: int, target: int, sequence: int, data: bytes, flags: int = 0x18)
     """An Ethernet frame with IPv6 and TCP."""
     header = struct.pack("!HHIIBBHHH", source, target, sequence & 0xFFFFFFFF, 0, 5 << 4, flags, 1024, 0, 0)
     ends = bytes.fromhex("fe80" + "00" * 13 + "01"), bytes.fromhex("fe80" + "00" * 13 + "02")
-    ip = struct.pack("!IHBB", 6 << 28, 20 + len(data), 6, 64) + (ends[0] + ends[1])
+    first, second = ends if source < target else ends[::-1]
+    ip = struct.pack("!IHBB", 6 << 28, 20 + len(data), 6, 64) + first + second
     return bytes(12) + b"\x86\xdd" + ip + header + data
 
 
@@ -252,7 +256,7 @@ def test_a_tls_stream_is_skipped_with_a_note(tmp_path: Path) -> None:
     file = tmp_path / "tls.pcap"
     file.write_bytes(pcap([tcp(50_000, 61_341, 0, b"\x16\x03\x01\x00\xf8hello"), tcp(50_000, 61_341, 10, b"\x16\x03")]))
     (line,) = transcript(file)
-    assert "not V2GTP (TLS perhaps)" in line
+    assert "not V2GTP is skipped: this is TLS (a record with handshake)" in line
 
 
 def test_an_unreadable_frame_is_a_line_of_its_own(tmp_path: Path) -> None:
@@ -285,6 +289,75 @@ def test_a_damaged_capture_ends_early_without_an_error(data: st.DataObject) -> N
     for _ in range(data.draw(st.integers(0, 4))):
         changed[data.draw(st.integers(4, len(changed) - 1))] = data.draw(st.integers(0, 255))
     list(payloads(read_capture(bytes(changed))))
+
+
+def test_pairs_filters_and_findings(tmp_path: Path) -> None:
+    file = tmp_path / "session.pcap"
+    frames = session()
+    frames[-1] = frame(PayloadType.ISO20_DC, bytes.fromhex(LOOP) + b"\0\0")
+    file.write_bytes(pcap(segments(frames, 1400)))
+    found = [json.loads(line) for line in transcript(file, as_json=True)]
+    assert [entry.get("since_request_s") for entry in found] == [None, 1.0, None, 1.0, None]
+    assert "2 spare bytes" in found[-1]["findings"][0]
+    assert "after 1000.0 ms" in list(transcript(file))[1]
+    only = list(entries(file, selection=Selection(messages=("SessionSetup",))))
+    assert [entry.seen.name for entry in only] == ["SessionSetupReq", "SessionSetupRes"]
+    one = list(entries(file, selection=Selection(session=only[1].seen.session_id)))
+    assert {entry.seen.session_id for entry in one} == {only[1].seen.session_id}
+    text = page("a <capture>", list(entries(file)))
+    assert "a &lt;capture&gt;" in text
+    assert text.count("<title>") == len(found) + 1
+    assert "2 spare bytes after the message" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"GET / HTTP/1.1\r\n", "this is HTTP"),
+        (b"SSH-2.0-OpenSSH", "this is SSH"),
+        (b"\x80\x00\xf3\xab", "EXI without the V2GTP header"),
+        (b"\x02\xfd\x80\x01\0\0\0\x01\x80", "V2GTP version 0x02 instead of 0x01"),
+        (b"\x01\x01\x80\x01\0\0\0\x01\x80", "V2GTP inverse version 0x01 instead of 0xfe"),
+        (frame(0x1234, b"x"), "payload type 0x1234, which no standard defines"),
+        (
+            frame(PayloadType.ISO20_AC, bytes.fromhex(LOOP)),
+            "it would be DC_ChargeLoopReq of iso20-dc, payload type 0x8004",
+        ),
+    ],
+)
+def test_a_wrong_stream_is_named(data: bytes, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.pcap"
+    file.write_bytes(pcap(segments([data], 1400)))
+    (line,) = transcript(file)
+    assert words in line
+
+
+def test_slac_and_other_frames_are_noted(tmp_path: Path) -> None:
+    ethernet = bytes.fromhex("00b052000001" + "001122334455")
+    slac = ethernet + b"\x88\xe1\x01\x64\x60" + bytes(40)
+    file = tmp_path / "slac.pcap"
+    file.write_bytes(pcap([slac, ethernet + b"\x08\x06" + bytes(28), *segments(session()[:1], 1400)]))
+    first, second, last = transcript(file)
+    assert "00:11:22:33:44:55 -> 00:b0:52:00:00:01" in first
+    assert "SLAC CM_SLAC_PARAM.REQ" in first
+    assert "supportedAppProtocolReq" in second
+    assert "1 ARP" in last
+
+
+def test_lenient_decoding_lists_the_breached_facets(tmp_path: Path) -> None:
+    name, message = SAP.from_plain(json.loads(next(decode_lines([session()[0][8:].hex()], schema="sap")))["json"])
+    plain = SAP.to_plain(message, name)
+    plain[name]["AppProtocol"][0]["Priority"] = 27  # type: ignore[index]
+    wide = relaxed(SAP)
+    data = wide.encode(wide.from_plain(plain)[1])
+    assert "21" in one([data.hex()], schema="sap")["error"] or one([data.hex()], schema="sap")["error"]
+    answer = one([data.hex()], schema="sap", lenient=True)
+    assert answer["json"] == plain
+    assert "27 is more than the maximum 20" in answer["breaches"][0]
+    file = tmp_path / "x.pcap"
+    file.write_bytes(pcap(segments([frame(PayloadType.SUPPORTED_APP_PROTOCOL, data)], 1400)))
+    assert "can't be read" in next(transcript(file))
+    assert "! supportedAppProtocolReq/AppProtocol[0]/Priority: 27" in next(transcript(file, lenient=True))
 
 
 def test_the_codecs_of_the_sessions_agree_with_the_vectors() -> None:

@@ -1,0 +1,1 @@
+"""Replay of one side of a recorded session against a live peer (`v2x replay`)."""
