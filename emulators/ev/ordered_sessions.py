@@ -24,17 +24,22 @@ class OrderedSessions:
         self._make, self._run_one, self._reporter = make, run_one, reporter
         self._next: asyncio.Queue[Paused | None] = asyncio.Queue()
         self._stopping = asyncio.Event()
-        self._active = False
+        self._running = False
         self.session = make(None)
+
+    @property
+    def _active(self) -> bool:
+        """True during a session; its end counts from the event on, although the connection is still being closed."""
+        return self._running and self.session.ended is None
 
     async def run(self, lines: AsyncIterator[bytes]) -> SessionEnded:
         """Run all sessions; return how the last one ended."""
         orders = asyncio.ensure_future(obey(lines, self._handlers(), self._reporter))
         try:
             while True:
-                self._active = True
+                self._running = True
                 ended = await self._run_one(self.session)
-                self._active = False
+                self._running = False
                 task = asyncio.current_task()
                 if self._stopping.is_set() or (task is not None and task.cancelling()):
                     return ended

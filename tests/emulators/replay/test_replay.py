@@ -57,16 +57,22 @@ async def replayed_as_ev(recording: Path, secc: dict[str, Any], **options: Any) 
     return status, [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-async def replayed_as_secc(recording: Path, ev: dict[str, Any]) -> tuple[int, int, list[dict[str, Any]]]:
-    """Play the charger for an emulated EV; return its exit status first."""
-    ev_out, out = StringIO(), StringIO()
-    options = ReplayOptions(capture=recording, role="secc", listen="[::1]:0", pace=0.0, json=True)
-    secc = asyncio.ensure_future(run_replay(options, out))
+async def replayed_as_secc(
+    recording: Path, ev: dict[str, Any], script: Script | None = None
+) -> tuple[int, int, list[dict[str, Any]]]:
+    """Play the charger for an emulated EV, which may have orders; return its exit status first."""
+    out = StringIO()
+    orders: dict[str, Any] = {} if script is None else {"orders": script.orders()}
+    replayed = ReplayOptions(capture=recording, role="secc", listen="[::1]:0", pace=0.0, json=True)
+    secc = asyncio.ensure_future(run_replay(replayed, out))
     try:
         address = f"[::1]:{await port_of(out, secc)}"
-        car = await run_ev(EvOptions(connect=address, **(CAR | ev)), ev_out)
+        options = EvOptions(connect=address, control_stdin=script is not None, **(CAR | ev))
+        car = await run_ev(options, StringIO() if script is None else script, **orders)
         async with asyncio.timeout(10):
             status = await secc
+    except TimeoutError:
+        pytest.fail(f"{out.getvalue()[-1500:]}\nEV: {'' if script is None else script.left()}")
     finally:
         secc.cancel()
         await asyncio.gather(secc, return_exceptions=True)
@@ -143,11 +149,12 @@ async def test_a_transcript_of_exi_decode_is_played(tmp_path: Path) -> None:
 @pytest.mark.parametrize("generation", ["iso20-dc-dynamic", "iso2-dc"])
 async def test_a_paused_and_resumed_session_is_resumed_with_the_live_id(generation: str, tmp_path: Path) -> None:
     recording = tmp_path / "session.pcapng"
-    ev = Script(
+    steps = (
         ("ChargeLoopAnswered", '{"order": "pause"}'),
         ("SessionEnded", '{"order": "resume"}'),
         ("ChargeLoopAnswered", '{"order": "stop"}'),
     )
+    ev = Script(*steps)
     secc = Script(("SessionEnded", ""), ("SessionEnded", '{"order": "stop"}'))
     car, charger = GENERATIONS[generation]
     await both(ev, secc, car=car | {"pcap": recording}, **charger)
@@ -155,6 +162,10 @@ async def test_a_paused_and_resumed_session_is_resumed_with_the_live_id(generati
     status, lines = await replayed_as_ev(recording, charger | {"sessions": 2})
     assert (status, lines[-1]["reason"]) == (0, "as recorded"), lines[-5:]
     assert [line["event"] for line in lines].count("Playing") == 2
+    live = Script(*steps)
+    _, status, lines = await replayed_as_secc(recording, car | {"loops": None}, live)
+    assert [one["resumed"] for one in live.records() if one["event"] == "SessionOpened"] == [False, True], live.left()
+    assert (status, lines[-1]["reason"]) == (0, "as recorded"), lines[-5:]
 
 
 @pytest.mark.parametrize(
