@@ -9,7 +9,7 @@ more than one level or a price, because some cars fail at contents that they do 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import floor
 
 from protocols.frozen import frozen
@@ -80,7 +80,7 @@ def remaining(blocks: Sequence[Block], offset_s: float) -> list[Block]:
     for block in blocks:
         end = begin + block.duration_s
         if block.duration_s > 0 and end > 0:
-            start = max(begin, 0) if found else 0
+            start = begin if found else 0
             found.append(Block(end - start, block.power_w))
         begin = end
     return found
@@ -95,7 +95,7 @@ def tariff(offer: ScheduleOffer, wall_s: float) -> list[TariffSpan]:
     for duration_s, level, costs in entries:
         end = begin + duration_s
         if end > 0:
-            start = max(begin, 0) if found else 0
+            start = begin if found else 0
             found.append(TariffSpan(start, min(end - start, DAY), level, costs))
         begin = end
     return [TariffSpan(one.start_s, None, one.level, one.costs) for one in found[:-1]] + found[-1:]
@@ -107,7 +107,7 @@ def _levels(offer: ScheduleOffer) -> list[tuple[int, int, tuple[Cost, ...]]]:
         return [] if offer.levels is None else [(one, min(level + 1, 255), ()) for one, level in offer.levels.entries]
     blocks = offer.prices.blocks
     steps = sorted({one.per_kwh for one in blocks})
-    highest = max((abs(one) for one in steps), default=0.0) or 1.0
+    highest = max(map(abs, steps)) or 1.0
     found = list[tuple[int, int, tuple[Cost, ...]]]()
     for one in blocks:
         share = max(0, round(100 * one.per_kwh / highest))
@@ -133,8 +133,7 @@ def read(tuple_id: int, limits: Sequence[Span], levels: Sequence[TariffSpan], an
 
 def _durations(entries: Sequence[Span | TariffSpan]) -> list[int]:
     starts = [0] + [one.start_s for one in entries[1:]]
-    last = entries[-1].duration_s if entries else None
-    return [max(0, after - before) for before, after in pairwise(starts)] + ([last or DAY] if entries else [])
+    return [max(0, after - before) for before, after in pairwise(starts)] + [entries[-1].duration_s or DAY]
 
 
 def power_at(blocks: Sequence[Block], elapsed_s: float) -> float:
@@ -155,10 +154,10 @@ def selected(offers: Sequence[ScheduleOffer], own_w: float, need_wh: float, with
     """Return the schedule that an EV selects: most of its need, then the lowest price levels, then the first one."""
 
     def rank(offer: ScheduleOffer) -> tuple[float, float]:
-        blocks = plan(offer, own_w, need_wh, within_s)
-        energy = sum(_wh(block, start, within_s) for start, block in _started(blocks))
-        cost = sum(_wh(block, start, within_s) * _level(offer, start) for start, block in _started(blocks))
-        return (-round(min(energy, need_wh) if need_wh > 0 else energy), cost / max(energy, 1.0))
+        blocks = _started(plan(offer, own_w, need_wh, within_s))
+        energy = sum(_wh(block, start, within_s) for start, block in blocks)
+        cost = sum(_wh(block, start, within_s) * _level(offer, start) for start, block in blocks)
+        return (-round(min(energy, need_wh) if need_wh > 0 else energy), cost / energy if energy else 0.0)
 
     return min(offers, key=rank)
 
@@ -166,11 +165,12 @@ def selected(offers: Sequence[ScheduleOffer], own_w: float, need_wh: float, with
 def plan(offer: ScheduleOffer, own_w: float, need_wh: float, within_s: float | None) -> tuple[Block, ...]:
     """Return an EV's charging profile: the power that the schedule permits, and of several price levels the cheapest
     that cover the need before departure. At most 24 blocks."""
-    edges = sorted({0, *_edges([one.duration_s for one in offer.charge]), *_edges(_level_durations(offer))})
+    durations = [one.duration_s for one in offer.charge], [one for one, _ in _level_entries(offer)]
+    edges = sorted({0, *(edge for one in durations for edge in accumulate(one))})
     end = sum(one.duration_s for one in offer.charge)
     cut = [one for one in edges if one < end] + [end]
     blocks = [Block(b - a, min(own_w, power_at(offer.charge, a))) for a, b in pairwise(cut)] or [Block(DAY, 0.0)]
-    if need_wh > 0 and len(set(_level_values(offer))) > 1:
+    if need_wh > 0 and len({level for _, level in _level_entries(offer)}) > 1:
         used, missing = set[int](), need_wh
         for start, block in sorted(_started(blocks), key=lambda one: (_level(offer, one[0]), one[0])):
             if missing > 0:
@@ -208,24 +208,19 @@ def _started(blocks: Sequence[Block]) -> list[tuple[int, Block]]:
     return found
 
 
-def _edges(durations: Sequence[int]) -> list[int]:
-    return [sum(durations[: index + 1]) for index in range(len(durations))]
-
-
-def _level_durations(offer: ScheduleOffer) -> list[int]:
-    return [] if offer.levels is None else [duration for duration, _ in offer.levels.entries]
-
-
-def _level_values(offer: ScheduleOffer) -> list[int]:
-    return [] if offer.levels is None else [level for _, level in offer.levels.entries]
+def _level_entries(offer: ScheduleOffer) -> tuple[tuple[int, int], ...]:
+    return () if offer.levels is None else offer.levels.entries
 
 
 def _level(offer: ScheduleOffer, elapsed_s: float) -> int:
-    for duration, level in () if offer.levels is None else offer.levels.entries:
+    """Return the price level after `elapsed_s`; the last one holds, without any it is 0."""
+    found = 0
+    for duration, level in _level_entries(offer):
+        found = level
         elapsed_s -= duration
         if elapsed_s < 0:
-            return level
-    return _level_values(offer)[-1] if _level_values(offer) else 0
+            break
+    return found
 
 
 def _wh(block: Block, start_s: int, within_s: float | None) -> float:

@@ -214,3 +214,51 @@ def test_a_plan_of_several_levels_in_order_of_price_then_time() -> None:
     shorter = replace(four, levels=PriceLevels(levels=2, entries=((3_600, 1), (1_800, 0))))
     planned = plan(shorter, 2_000.0, 2_000.0, None)  # the last level holds
     assert [power_at(planned, hour * 3_600) for hour in range(4)] == [0.0, 1_000.0, 1_000.0, 1_000.0]
+
+
+def test_a_need_below_a_watt_hour_still_uses_the_cheapest() -> None:
+    assert plan(NIGHT, 11_000.0, 0.5, None) == (Block(3_600, 0.0), Block(3_600, 4_000.0))
+    assert plan(NIGHT, 11_000.0, 0.5, 0.0) == NIGHT.charge  # it departs at once: nothing covers the need
+
+
+def test_one_level_is_no_choice() -> None:
+    for levels in (None, PriceLevels(levels=1, entries=((60, 0), (7_000, 0)))):
+        assert plan(replace(NIGHT, levels=levels), 11_000.0, 100.0, None) == NIGHT.charge
+
+
+def test_the_selection_in_detail() -> None:
+    small = flat_offer(int(EPOCH), 4_000.0, None, tuple_id=2)
+    large = flat_offer(int(EPOCH), 8_000.0, None, tuple_id=3)
+    unpriced = replace(large, tuple_id=4, levels=None)
+    paid = replace(small, tuple_id=5, levels=PriceLevels(levels=2, entries=((DAY, 1),)))
+    assert selected([small, large], 1e9, 0.0, None).tuple_id == 3
+    assert selected([large, small], 1e9, 1_000.0, None).tuple_id == 3
+    assert selected([small, large], 1e9, 1_000.0, None).tuple_id == 2
+    assert selected([paid, small], 1e9, 0.6, None).tuple_id == 2
+    assert selected([paid, large], 1e9, 0.6, None).tuple_id == 3
+    assert selected([paid, unpriced], 1e9, 1_000.0, None).tuple_id == 4
+    costly = replace(large, tuple_id=6, levels=PriceLevels(levels=2, entries=((DAY, 1),)))
+    assert selected([costly, paid], 1e9, 1_000.0, None).tuple_id == 6
+    assert selected([small, large], 1e9, 1_000.0, 0.0).tuple_id == 2
+
+
+def test_the_price_level_before_departure_counts() -> None:
+    """The dear hour first, and the cheap one after departure: the schedule with one middle level costs less."""
+    late = ScheduleOffer(
+        tuple_id=1,
+        anchor_s=0,
+        charge=(Block(7_200, 4_000.0),),
+        levels=PriceLevels(levels=4, entries=((3_600, 3), (3_600, 0))),
+    )
+    middle = replace(late, tuple_id=2, levels=PriceLevels(levels=4, entries=((7_200, 2),)))
+    assert selected([late, middle], 1e9, 3_000.0, 3_600.0).tuple_id == 2
+    assert selected([late, middle], 1e9, 3_000.0, None).tuple_id == 1
+    three = PriceLevels(levels=4, entries=((60, 3), (60, 2), (60, 1)))
+    assert selected([replace(late, levels=three), middle], 1e9, 3_000.0, None).tuple_id == 1  # the last level holds
+
+
+def test_blocks_of_a_second_and_many_prices() -> None:
+    assert remaining((Block(1, 1.0), Block(20, 2.0)), 0.0) == [Block(1, 1.0), Block(20, 2.0)]
+    blocks = tuple(PriceBlock(duration_s=60, per_kwh=float(index)) for index in range(1, 301))
+    found = tariff(replace(NIGHT, prices=Prices(currency="EUR", blocks=blocks)), EPOCH)
+    assert (found[0].level, found[253].level, found[254].level, found[-1].level) == (1, 254, 255, 255)
