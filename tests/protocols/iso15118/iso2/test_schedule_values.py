@@ -240,6 +240,9 @@ def test_the_selection_in_detail() -> None:
     costly = replace(large, tuple_id=6, levels=PriceLevels(levels=2, entries=((DAY, 1),)))
     assert selected([costly, paid], 1e9, 1_000.0, None).tuple_id == 6
     assert selected([small, large], 1e9, 1_000.0, 0.0).tuple_id == 2
+    assert selected([costly, small], 1e9, 0.6, None).tuple_id == 2
+    zero, tiny = flat_offer(0, 0.0, None, tuple_id=7), flat_offer(0, 0.4, None, tuple_id=8, duration_s=3_600)
+    assert selected([zero, tiny], 1e9, 100.0, None).tuple_id == 7
 
 
 def test_the_price_level_before_departure_counts() -> None:
@@ -253,6 +256,10 @@ def test_the_price_level_before_departure_counts() -> None:
     middle = replace(late, tuple_id=2, levels=PriceLevels(levels=4, entries=((7_200, 2),)))
     assert selected([late, middle], 1e9, 3_000.0, 3_600.0).tuple_id == 2
     assert selected([late, middle], 1e9, 3_000.0, None).tuple_id == 1
+    dearer = replace(middle, levels=PriceLevels(levels=5, entries=((7_200, 4),)))
+    assert selected([dearer, late], 1e9, 3_000.0, 3_600.0).tuple_id == 1
+    falling = replace(late, levels=PriceLevels(levels=4, entries=((3_600, 2), (3_600, 1))))
+    assert selected([falling, middle], 1e9, 3_000.0, 3_600.0).tuple_id == 1
     three = PriceLevels(levels=4, entries=((60, 3), (60, 2), (60, 1)))
     assert selected([replace(late, levels=three), middle], 1e9, 3_000.0, None).tuple_id == 1  # the last level holds
 
