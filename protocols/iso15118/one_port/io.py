@@ -22,6 +22,7 @@ LOG = logging.getLogger(__name__)
 
 HANDSHAKE_WITHIN = 10.0  # s, for the first bytes and for the handshake
 REST_S = 0.01  # between two looks at an incomplete ClientHello
+ACCEPT_AGAIN_S = 1.0  # after a failure
 MAX_OPENING = 16  # connections without their first bytes; of more the oldest one is closed
 BACKLOG = 100
 
@@ -47,7 +48,11 @@ class PortServer:
         while True:
             try:
                 connection, _ = await loop.sock_accept(sock)
-            except ConnectionError:
+            except ConnectionError:  # the peer has closed it already
+                continue
+            except OSError as error:  # no descriptors left
+                LOG.warning("no connection accepted: %s", error)
+                await asyncio.sleep(ACCEPT_AGAIN_S)
                 continue
             task = loop.create_task(self._open(connection))
             self._opening[task] = None

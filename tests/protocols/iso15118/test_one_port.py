@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import resource
 import socket
 import ssl
 from pathlib import Path
@@ -146,3 +149,31 @@ async def test_an_occupied_port_is_reported(directory: Path) -> None:
         other.listen()
         with pytest.raises(OSError, match="in use"):
             await io.listen(echo, "::1", other.getsockname()[1], server_contexts(directory, TlsVersion.ALLOW, INTEROP))
+
+
+async def test_a_lack_of_descriptors_is_survived(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(one_port, "ACCEPT_AGAIN_S", 0.05)
+    listener = await io.listen(echo, "::1", 0, server_contexts(directory, TlsVersion.ALLOW, INTEROP))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connecting = socket.create_connection(("::1", listener.port))
+    used, held = max(map(int, os.listdir("/proc/self/fd"))), list[int]()
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(used, soft), hard))
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        await asyncio.sleep(0.2)
+        assert "no connection accepted: [Errno 24] Too many open files" in caplog.text
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        connecting.sendall(V2GTP)
+        connecting.settimeout(5)
+        answer = await asyncio.get_running_loop().run_in_executor(None, connecting.recv, 100)
+        assert answer == b"None False " + V2GTP
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for number in held:
+            os.close(number)
+        connecting.close()
+        await listener.close()
