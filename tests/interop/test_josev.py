@@ -28,8 +28,9 @@ from tests.interop.josev_cases import (
     params,
 )
 from tests.interop.veth_link import veth_link
+from tests.rounds import SOAK
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(1800 if SOAK else 300)]
 
 CHARGER: dict[str, Any] = {
     "tls_version": "allow",
