@@ -20,9 +20,3 @@ def test_the_kit_runs_in_the_folder_of_a_vendor(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout
     assert "14 passed, 1 skipped" in run.stdout
     assert "this driver has no lock" in run.stdout
-
-
-def test_an_unknown_driver_fails_with_the_installed_ones(tmp_path: Path) -> None:
-    run = kit(tmp_path, "--v2x-board", "no-such", "-x")
-    assert run.returncode == 1
-    assert "unknown board no-such; installed: combined, emulated," in run.stdout

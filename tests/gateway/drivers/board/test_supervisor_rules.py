@@ -17,6 +17,7 @@ from gateway.drivers.board.ports import OFF, DutyCycle, PilotLevel, Setpoint, St
 from gateway.drivers.board.setpoint_limits import within
 from gateway.drivers.board.supervision import OPEN_BELOW_A
 from tests.gateway.drivers.board.bay import Bay
+from tests.rounds import rounds
 
 CURRENTS = st.floats(-100.0, 100.0)
 VOLTAGES = st.floats(0.0, 900.0)
@@ -185,7 +186,7 @@ class Rules(RuleBasedStateMachine):
 
 TestRules = Rules.TestCase
 TestRules.settings = settings(
-    max_examples=40,
+    max_examples=rounds(20, 400),
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
