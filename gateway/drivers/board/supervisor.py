@@ -19,6 +19,7 @@ from gateway.drivers.board.ports import (
     Board,
     BoardEvent,
     Capability,
+    DutyCycle,
     FaultCleared,
     FaultRaised,
     IsolationMeasured,
@@ -91,7 +92,8 @@ class Supervisor:
                 self._pilot_changed(state, now)
             case LockChanged(locked):
                 found.append(event)
-                self._lock_changed(locked, now)
+                if not locked and self._lock_ordered and self.phase in ENERGISED:
+                    self.faults.detect(Part.LOCK, FaultName.LOCK_UNEXPECTED_OPEN, "opened while energised", now)
             case IsolationTested(passed) if self._check is not None and self._check.step is Step.TEST:
                 self._check.tested = passed
             case IsolationMeasured(ohm):
@@ -131,14 +133,18 @@ class Supervisor:
         found: list[Event] = []
         self._polled_at = now
         self._supervise(now)
-        if self.faults.at_least(Reaction.OPEN, forming=self._forming):
-            if self.phase in ENERGISED:
-                self._stop("fault", now)
-            elif self.phase is Phase.IDLE:
-                self.phase = Phase.FAULTED
+        ac = self._board.power is None  # without a set-point 0 A is reached by the end of the output only
+        if self.phase in ENERGISED and self.faults.at_least(
+            Reaction.ZERO if ac else Reaction.OPEN, forming=self._forming
+        ):
+            self._stop("fault", now)
+        elif self.phase is Phase.IDLE and self.faults.at_least(Reaction.OPEN):
+            self.phase = Phase.FAULTED
         if self._order is not None and now >= self._order_until:
             self._order = None
             found.append(orders.OrderExpired(now))
+            if ac:
+                self._stop("not ordered any more", now)
         found += self._step(now)
         self._output_pilot(now)
         self._set(self._required(), now)
@@ -181,10 +187,6 @@ class Supervisor:
             self.faults.detect(Part.PILOT, FaultName.PILOT, "the pilot bounces", now)
         if state not in (CHARGING if self.phase is Phase.DELIVERY else PLUGGED):
             self._stop(f"pilot state {state}", now)
-
-    def _lock_changed(self, locked: bool, now: float) -> None:
-        if not locked and self._lock_ordered and self.phase in ENERGISED:
-            self.faults.detect(Part.LOCK, FaultName.LOCK_UNEXPECTED_OPEN, "the lock opened while energised", now)
 
     def _isolation_measured(self, ohm: float, now: float) -> None:
         if self._check is not None:
@@ -246,9 +248,11 @@ class Supervisor:
 
     @property
     def _shown(self) -> PilotSignal:
-        """Signal of the pilot: F while the current does not fall or a latched fault is active."""
-        latched = self.faults.at_least(Reaction.LATCH, forming=self._forming)
-        return PilotLevel.F if latched or self._overdue else self._signal
+        """Signal of the pilot: F where the current does not end and after latched faults, X1 to stop an AC vehicle."""
+        if self._overdue or (not self._allowed and self.faults.at_least(Reaction.LATCH)):
+            return PilotLevel.F
+        stopping = self._board.power is None and self.phase is Phase.STOPPING
+        return PilotLevel.X1 if stopping and isinstance(self._signal, DutyCycle) else self._signal
 
     def _output_pilot(self, now: float) -> None:
         shown = self._shown

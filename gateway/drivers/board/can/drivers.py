@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.drivers.board.can.stage import CanStage
-from gateway.drivers.board.registry import BoardSettings, Driver
+from gateway.drivers.board.registry import BoardError, BoardSettings, Driver
 from protocols.dc_modules.bus import CanBus
 from protocols.dc_modules.infypower import SILENCE_S, BegController, V113Controller
 from protocols.dc_modules.winline import WinlineController
@@ -56,12 +56,11 @@ Opener = Callable[[], CanBus]
 
 
 def _opener(settings: CanSettings) -> Opener:
-    def opened() -> CanBus:
+    try:
         from protocols.dc_modules.io import open_bus  # python-can is an extra
-
-        return open_bus(settings.channel)
-
-    return opened
+    except ImportError as error:
+        raise BoardError(f"board of DC modules: {error}") from error
+    return lambda: open_bus(settings.channel)
 
 
 def infypower_beg(settings: BegSettings, clock: Clock, opener: Opener | None = None) -> CanStage:

@@ -21,10 +21,11 @@ from gateway.drivers.board.orders import (
     Recovered,
     Reset,
     SetLock,
+    SetPilot,
     Stop,
 )
 from gateway.drivers.board.phases import Phase
-from gateway.drivers.board.ports import FaultRaised
+from gateway.drivers.board.ports import DutyCycle, FaultRaised
 from gateway.drivers.board.registry import WholeBoard
 from gateway.drivers.board.supervision import OPEN_BELOW_A
 from gateway.drivers.board.supervisor import Supervisor
@@ -245,10 +246,44 @@ def test_an_ac_board_closes_for_delivery_and_opens_without_load() -> None:
     bay.order_again = None
     bay.hardware.stage.meter.power_w = 7000.0  # the vehicle does not end its current
     bay.hardware.stage.meter.stuck = True
+    bay.order(SetPilot(DutyCycle(50.0)))
     bay.order(Stop())
+    bay.run(0.2)
+    assert bay.hardware.pilot_signal == "X1"
     bay.run(6.0)
     assert bay.hardware.closed
     assert bay.hardware.pilot_signal == "F"
     bay.hardware.stage.meter.stuck, bay.hardware.stage.meter.power_w = False, 0.0
     bay.run(2.0)
     assert not bay.hardware.closed
+
+
+def test_an_ac_output_ends_with_its_order() -> None:
+    bay = Bay()
+    board = bay.board
+    bay.supervisor = Supervisor(
+        WholeBoard(board.pilot, board.contactors, None, None, board.meter, board.lock, board), 0
+    )
+    bay.hardware.plug(None)
+    bay.hardware.pilot_state = "C"
+    bay.run(0.5)
+    bay.deliver(0.0)
+    bay.run(2.0)
+    bay.order_again = None
+    bay.run(8.0)
+    assert not bay.hardware.closed
+    assert bay.supervisor.phase is Phase.IDLE
+
+
+def test_a_latched_fault_shows_f_after_the_current_has_ended(bay: Bay) -> None:
+    """F lets the vehicle open its contactors at once, which is under load before that."""
+    bay.plug()
+    bay.start(20.0)
+    shown: list[tuple[object, float]] = []
+    bay.after_step = lambda: shown.append((bay.hardware.pilot_signal, abs(bay.hardware.stage.current_a)))
+    bay.order_again = None
+    bay.board.raise_fault(Part.CONTACTORS, FaultName.TILT)
+    bay.run(4.0)
+    assert shown[-1][0] == "F"
+    assert max(amps for signal, amps in shown if signal == "F") < OPEN_BELOW_A
+    open_at_rest(bay)
