@@ -46,7 +46,6 @@ from protocols.ports import Clock
 
 MEASURE_S = 1.0  # period of the isolation monitor
 SILENT_S = 1.0  # after which the driver reports a silent part
-MOVE_WITHIN_S = 1.0  # of contactors
 ZERO_WITHIN_S = 2.0
 LATEST_S = 0.5  # longest time between two simulation steps
 
@@ -145,10 +144,15 @@ class EmulatedBoard:
         self.running = True
 
     async def _shut_down(self) -> None:
-        """Output off, 0 A, contactors open, pilot F."""
+        """Output off, 0 A, contactors open, pilot F; F first where the current does not end."""
         self.power.set(OFF)
         until = self.clock.now() + ZERO_WITHIN_S
-        while self.clock.now() < until and abs(self.hardware.stage.current_a) > 0.1:
+        while abs(self.hardware.stage.current_a) > 0.1:
+            if self.clock.now() >= until:
+                self.pilot.set(PilotLevel.F)  # the vehicle opens its contactors
+            if self.clock.now() >= until + ZERO_WITHIN_S:
+                self.running = False  # under load they stay closed; the module's silence time-out follows
+                return
             await self.clock.sleep(0.05)
             self.hardware.advance(self.clock.now())
         self.contactors.allow(False, PowerReason.POWER_OFF)

@@ -384,6 +384,6 @@ class Board(Protocol):
         """Exchange with the hardware until it is cancelled, and report events in order, on the loop's thread.
 
         The states at the start are reported as events. Lost connections are faults and are established again; an
-        error of the settings raises. On cancellation: output off, 0 A awaited for at most 2 s, contactors open, then
-        pilot F.
+        error of the settings raises. On cancellation: output off, 0 A, contactors open, then pilot F. Where the current
+        does not end within 2 s, F comes first, so that the vehicle opens its contactors; under load they stay closed.
         """

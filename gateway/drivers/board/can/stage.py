@@ -166,6 +166,7 @@ class CanStage:
             match event:
                 case controller.Measured(mode, volts, amps, at):
                     self._output = Output(at, StageMode(mode), volts, amps)
+                    self._clear(FaultName.COMMUNICATION)  # of a bus that was lost for less than the silence
                 case controller.RatingReported(rating):
                     self._rating = rating
                 case controller.AlarmsChanged(alarms):

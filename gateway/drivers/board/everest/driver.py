@@ -33,6 +33,7 @@ from protocols.ports import Bus, BusMessage, Clock
 
 RECONNECT_S = 1.0
 ZERO_WITHIN_S = 2.0
+VEHICLE_OPENS_WITHIN_S = 0.5  # after the pilot has gone to F
 SHORTEST_S = 0.001  # of a wait: a deadline may have passed by a rounding error
 
 
@@ -112,9 +113,11 @@ class EverestBoard:
                 if receiving.done():
                     receiving.result()
                     raise ConnectionError("the broker closed the connection")
-        finally:
+        except asyncio.CancelledError:
             with suppress(ConnectionError):
                 await self._shut_down(bus, report)
+            raise
+        finally:
             receiving.cancel()
             with suppress(asyncio.CancelledError, ConnectionError):
                 await receiving
@@ -142,17 +145,27 @@ class EverestBoard:
             self.wake.set()
 
     async def _shut_down(self, bus: Bus, report: Report) -> None:
-        """Output off, 0 A, contactors open, pilot F."""
-        if self.power is not None:
-            self.engine.set(OFF, self.clock.now())
-            until = self.clock.now() + ZERO_WITHIN_S
-            await self._turn(bus, report, self.clock.now() + 0.5)
-            while self.clock.now() < until and self.power.loaded:
-                await self._turn(bus, report, self.clock.now() + 0.1)
+        """Output off, 0 A, contactors open, pilot F; F first where the current does not end."""
+        self.engine.set(OFF, self.clock.now())
+        await self._turn_for(bus, report, 0.5)
+        until = self.clock.now() + ZERO_WITHIN_S
+        while self.clock.now() < until and self.power is not None and self.power.loaded:
+            await self._turn_for(bus, report, 0.1)
         if self.contactors is not None and self.pilot is not None:
-            self.contactors.allow(False, PowerReason.POWER_OFF)
+            if self.power is not None and self.power.loaded:
+                self.pilot.set(PilotLevel.F)
+                await self._turn_for(bus, report, VEHICLE_OPENS_WITHIN_S)
+            if self.power is None or not self.power.loaded:  # under load they stay closed
+                self.contactors.allow(False, PowerReason.POWER_OFF)
             self.pilot.set(PilotLevel.F)
-        await self._turn(bus, report, self.clock.now())
+        await self._turn_for(bus, report, 0.0)
+
+    async def _turn_for(self, bus: Bus, report: Report, seconds: float) -> None:
+        """Exchange for some time."""
+        until = self.clock.now() + seconds
+        await self._turn(bus, report, until)
+        while self.clock.now() < until:
+            await self._turn(bus, report, until)
 
 
 class EverestPort:

@@ -112,8 +112,15 @@ class EverestEngine:
             self._outgoing.append(message)
 
     def start(self) -> None:
-        """Enable the board and let the modules send their capabilities."""
+        """After connecting: enable the board, send the last commands, let the modules send their capabilities.
+
+        What could not be sent before is dropped: an old command must not follow a newer one.
+        """
+        self._outgoing.clear()
+        self._commands.pop((Kind.BOARD, "enable"), None)
+        last = list(self._commands.values())
         self.send(Kind.BOARD, "enable", True, keep="enable")
+        self._outgoing += last
         self._outgoing.append(("everest_api/ready_beacon", b"{}"))
 
     def set_pilot(self, signal: PilotSignal) -> None:

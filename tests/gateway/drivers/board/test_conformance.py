@@ -14,7 +14,8 @@ from emulators.boards.emulated_bench import EmulatedBench
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.drivers.board import conformance
 from gateway.drivers.board.conformance import CHECKS
-from gateway.drivers.board.laboratory import NotApplicable, NotConforming
+from gateway.drivers.board.everest.driver import EverestSettings
+from gateway.drivers.board.laboratory import NotApplicable, NotConforming, lab_of
 from gateway.drivers.board.ports import (
     OFF,
     Capability,
@@ -240,3 +241,25 @@ def test_settings_that_take_anything_fail() -> None:
 
 def test_every_check_has_a_broken_driver() -> None:
     assert {check for check, _, _ in BROKEN} | {"unknown_settings_are_errors"} == set(CHECKS)
+
+
+@pytest.mark.parametrize("make", [EmulatedBench, everest_bench.EverestBench])
+def test_the_end_of_a_driver_with_a_current_that_does_not_end(make: type[EmulatedBench]) -> None:
+    """The pilot goes to F, the vehicle opens, then the contactors open."""
+
+    async def main() -> None:
+        model = EmulatedSettings if make is EmulatedBench else EverestSettings
+        driver = Driver("stuck", model, EmulatedBoard, make, simulated=True)  # type: ignore[arg-type]
+        async with lab_of(driver, {}, VirtualClock()) as lab:
+            await lab.flow(StageMode.CHARGE)
+            bench = lab.equipped()
+            assert isinstance(bench, EmulatedBench | everest_bench.EverestBench)
+            hardware = bench.board.hardware if isinstance(bench, EmulatedBench) else bench.hardware
+            hardware.stage.follows_setpoint = False
+            await lab.stop()
+            await lab.clock.sleep(1.0)
+            hardware.advance(lab.clock.now())
+            assert not hardware.closed
+            assert max(map(abs, bench.opened_at_a)) < 1.0
+
+    run_virtual(main())

@@ -181,3 +181,19 @@ def test_energy_of_battery_and_meter_agree() -> None:
         assert at_meter == pytest.approx(in_battery + stage.loss_wh, rel=0.005)
 
     run_virtual(main())
+
+
+def test_a_bus_that_is_lost_for_a_moment_is_no_lasting_fault() -> None:
+    async def main() -> None:
+        bay = CanBay()
+        async with bay.running():
+            bay.bus.down = True
+            await asyncio.sleep(0.5)
+            bay.bus.down = False
+            await asyncio.sleep(8.0)
+            assert bay.names() == [FaultName.COMMUNICATION]
+            assert any(isinstance(event, Recovered) for event in bay.events)
+            await bay.session(10.0)
+            assert bay.hardware.stage.current_a == pytest.approx(10.0, abs=1.0)
+
+    run_virtual(main())
