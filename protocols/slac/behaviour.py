@@ -41,8 +41,8 @@ class EvseBehaviour:
 
     `restart_instead_of_fail`: a process that a vehicle aborts leads back to waiting. `time_out_required`: other values
     of TIME_OUT in CM_START_ATTEN_CHAR.IND are ignored. `report_after`: s from the last expected profile to the report;
-    `report_by_timer`: always after 600 ms. `one_db_without_profiles`: reports 1 dB where the modem gives no profile (a
-    bench with AR7420, one vehicle only: every vehicle in range would choose it). `vendor_profiles`: profiles of
+    `report_by_timer`: always after 600 ms. `one_db_without_profiles`: reports 1 dB where the modem gives no profile
+    (a bench with AR7420, one vehicle only: every vehicle in range would choose it). `vendor_profiles`: profiles of
     Qualcomm's own message count. `fixed_nid`: instead of the one of the NMK.
     """
 

@@ -12,7 +12,6 @@ import secrets
 
 from protocols.errors import LocalProtocolError
 from protocols.iec61851 import CONNECTED, PilotState
-from protocols.pilot_engines import ToggleCounter
 from protocols.slac import timers
 from protocols.slac.engine import Entropy, SlacEngine
 from protocols.slac.events import (
@@ -56,6 +55,7 @@ from protocols.slac.messages import (
     ValidationResult,
 )
 from protocols.slac.settings import EvseSettings, EvseState, Validation
+from protocols.slac.validation import ToggleValidation
 from protocols.slac.vendor import AttenuationInd
 
 
@@ -71,12 +71,7 @@ class EvseSlac(SlacEngine):
         self._owner: bytes | None = None  # vehicle that has the present key
         self._init_by: float | None = None
         self._paused = False
-        self._toggles = ToggleCounter()
-        self._armed: bytes | None = None  # vehicle whose validation is in progress
-        self._armed_at: float | None = (
-            None  # of the next repetition of the first confirmation, or the end of the window
-        )
-        self._armed_repeats: int | None = None  # None in the second step
+        self._validation = ToggleValidation()
         self.modem.identify()
         self._set_key(now)
 
@@ -135,7 +130,7 @@ class EvseSlac(SlacEngine):
         else:
             if self._owner == vehicle:
                 self.modem.watch(None, now)  # it starts again before there was a link
-            self._disarm(vehicle)
+            self._validation.end(vehicle)
             self.sessions[vehicle] = Session(vehicle, message.run_id, now + self.settings.behaviour.start_within)
             self._init_by = None
             self.state = EvseState.MATCHING
@@ -190,8 +185,9 @@ class EvseSlac(SlacEngine):
         for session in list(self.sessions.values()):
             if now >= session.deadline and self.sessions.get(session.vehicle) is session:
                 self._on_session_deadline(session, now)
-        if self._armed_at is not None and now >= self._armed_at:
-            self._on_validation_deadline(now)
+        validating, due = self._validation.vehicle, self._validation.deadline
+        if validating is not None and due is not None and now >= due:
+            self._on_validation_deadline(validating, now)
         if self._init_by is not None and now >= self._init_by:
             self._init_by = None
             self._events.append(NoMatchingRequest())
@@ -199,7 +195,7 @@ class EvseSlac(SlacEngine):
 
     def _deadline(self) -> float | None:
         times = [session.deadline for session in self.sessions.values() if session.deadline < math.inf]
-        times += [when for when in (self._armed_at, self._init_by) if when is not None]
+        times += [when for when in (self._validation.deadline, self._init_by) if when is not None]
         return min(times, default=None)
 
     def _on_session_deadline(self, session: Session, now: float) -> None:
@@ -227,7 +223,7 @@ class EvseSlac(SlacEngine):
 
     def _end_session(self, session: Session, reason: str, now: float) -> None:
         del self.sessions[session.vehicle]
-        self._disarm(session.vehicle)
+        self._validation.end(session.vehicle)
         self._events.append(SessionEnded(session.vehicle, session.run_id, reason))
         if self._owner == session.vehicle:
             self._leave(reason, now)
@@ -254,7 +250,7 @@ class EvseSlac(SlacEngine):
         if session.phase is Phase.JOINING:
             return  # the confirmation was lost
         self._owner = session.vehicle
-        self._disarm(self._armed)
+        self._validation.end(self._validation.vehicle)
         for other in [one for one in self.sessions.values() if one is not session]:
             del self.sessions[other.vehicle]
             self._events.append(SessionEnded(other.vehicle, other.run_id, "another vehicle was matched"))
@@ -273,51 +269,27 @@ class EvseSlac(SlacEngine):
             refused = self.settings.validation is Validation.REFUSED
             code = ValidationResult.FAILURE if refused else ValidationResult.NOT_REQUIRED
             self._send(frame.source, ValidateCnf(0, code))
-        elif self._armed not in (None, frame.source):
-            self._send(frame.source, ValidateCnf(0, ValidationResult.NOT_READY))
-        elif self._armed is not None and self._armed_repeats is None:
-            self._ignore(frame, "the toggles are being counted")
-        elif message.timer == 0:
-            self._armed, self._armed_repeats = frame.source, 0
-            self._armed_at = now + timers.VALIDATION_REPEAT
-            self._send(frame.source, ValidateCnf(0, ValidationResult.READY))
-        elif self._armed is None:
-            self._ignore(frame, "the first step of the validation is missing")
-        elif message.result != ValidationResult.READY:
-            self._disarm(frame.source)
         else:
-            self._toggles.reset()
-            self._armed_repeats = None
-            self._armed_at = now + min((message.timer + 1) * 0.1, timers.VALIDATION_TOGGLES)
+            confirmation = self._validation.take(frame.source, message, now)
+            if confirmation is not None:
+                self._send(frame.source, confirmation)
 
-    def _on_validation_deadline(self, now: float) -> None:
-        vehicle = self._armed
-        assert vehicle is not None
-        if self._armed_repeats is None:
-            count = self._toggles.count
-            ok = count > 0
-            self._disarm(vehicle)
-            code = ValidationResult.SUCCESS if ok else ValidationResult.FAILURE
-            self._send(vehicle, ValidateCnf(min(count, 255), code))
-            self._events.append(ValidationEnded(vehicle, count, ok))
+    def _on_validation_deadline(self, vehicle: bytes, now: float) -> None:
+        confirmation = self._validation.expire(now)
+        if confirmation is None:
+            return
+        self._send(vehicle, confirmation)
+        if confirmation.result != ValidationResult.READY:
+            ok = confirmation.result == ValidationResult.SUCCESS
+            self._events.append(ValidationEnded(vehicle, confirmation.toggles, ok))
             if ok and (session := self.sessions.get(vehicle)) is not None:
                 session.deadline = min(session.deadline, now + timers.MATCH_SEQUENCE)
-        elif self._armed_repeats < timers.VALIDATION_REPEATS:
-            self._armed_repeats += 1
-            self._armed_at = now + timers.VALIDATION_REPEAT
-            self._send(vehicle, ValidateCnf(0, ValidationResult.READY))
-        else:
-            self._disarm(vehicle)
-
-    def _disarm(self, vehicle: bytes | None) -> None:
-        if vehicle is not None and vehicle == self._armed:
-            self._armed = self._armed_at = self._armed_repeats = None
 
     # pilot, modem, link
 
     def _on_pilot(self, state: PilotState, now: float) -> None:
         before, self.pilot = self.pilot, state
-        self._toggles.observe(state, now)
+        self._validation.observe(state, now)
         if state in CONNECTED:
             if before not in CONNECTED:
                 self._start_waiting(now)
@@ -331,7 +303,7 @@ class EvseSlac(SlacEngine):
                 self.state = EvseState.UNMATCHED
 
     def _drop_sessions(self, reason: str) -> None:
-        self._disarm(self._armed)
+        self._validation.end(self._validation.vehicle)
         unmatched = [one for one in self.sessions.values() if one.deadline < math.inf]
         self._events.extend(SessionEnded(one.vehicle, one.run_id, reason) for one in unmatched)
         self.sessions.clear()
