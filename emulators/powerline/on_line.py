@@ -7,10 +7,11 @@ ethertype for experiments.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
-from emulators.powerline.medium import Host
+from emulators.powerline.medium import SILENT_DB, Host
 from emulators.powerline.modem import BEACON_ETHERTYPE, EmulatedModem
 from protocols.iec61851 import X1, OutputKind, PilotOutput, PilotState
 from protocols.slac.frames import BROADCAST, ETHERTYPE
@@ -70,13 +71,24 @@ class EvPilotEnd:
 
 
 class OnLine:
-    """A host behind an emulated modem, as one engine whose frames are those of the line."""
+    """A host behind an emulated modem, as one engine whose frames are those of the line.
 
-    def __init__(self, host: Host, modem: EmulatedModem, mean_db: int, pilot: PilotEnd | None = None) -> None:
+    `mean_db`: attenuation that its modem measures, or another one for the hosts in `neighbours`, by address.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        modem: EmulatedModem,
+        mean_db: int,
+        pilot: PilotEnd | None = None,
+        neighbours: Mapping[bytes, int] = MappingProxyType({}),
+    ) -> None:
         self.host = host
         self.modem = modem
         self.foreign: EmulatedModem | None = None  # of the foreign host at the other end
         self._mean_db = mean_db
+        self._neighbours = neighbours
         self._pilot = pilot
         self._pilot_at: float | None = None if pilot is None else 0.0
         self._shown = b""
@@ -91,8 +103,8 @@ class OnLine:
             events += self._pilot.seen(data[14 + len(PILOT_MARK) :][:3], now)
         elif (foreign := self._modem_of(data)) is not None:
             foreign.from_host(data, now)
-        else:
-            self.modem.from_line(data, now, self._mean_db)
+        elif (mean_db := self._neighbours.get(data[6:12], self._mean_db)) < SILENT_DB:
+            self.modem.from_line(data, now, mean_db)
         return events + self._settle(now)
 
     def expire(self, now: float) -> list[object]:

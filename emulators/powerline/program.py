@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from emulators.powerline.modem import MODEM_PROFILES, EmulatedModem, ModemProfile
 from emulators.powerline.on_line import ETHERTYPES, OnLine
@@ -48,7 +48,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class SlacOptions:
-    """Options of `v2x slac`. `modem`: the address of a modem, None for an emulated one.
+    """Options of `v2x slac`.
+
+    `modem`: the address of a modem, None for an emulated one, whose attenuation is that of its cable or by neighbour.
 
     A vehicle tries until `timeout_s` and ends `stay_s` after it has matched, an EVSE after `matchings` (None: when it
     is cancelled). There is no control pilot: an EVSE takes it that a vehicle is connected, a vehicle that 5 % is
@@ -62,6 +64,7 @@ class SlacOptions:
     profile: str = "standard"
     emulated: str = "qca7000"
     attenuation_db: int = 8
+    neighbours: Mapping[bytes, int] = field(default_factory=dict)
     matchings: int | None = None
     stay_s: float = 2.0
     timeout_s: float = 60.0
@@ -98,7 +101,8 @@ class _Matching:
             self._slac = EvseSlac(EvseSettings(port.mac, settings, EVSE_PROFILES[options.profile]), now)
         self._engine: io.FrameEngine = self._slac
         if options.modem is None:
-            self._engine = OnLine(self._slac, emulated_modem(port.mac, emulated), options.attenuation_db)
+            own = emulated_modem(port.mac, emulated)
+            self._engine = OnLine(self._slac, own, options.attenuation_db, None, options.neighbours)
 
     async def run(self) -> int:
         options = self._options

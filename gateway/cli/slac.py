@@ -46,6 +46,9 @@ def slac(
     profile: Annotated[str, typer.Option(help="Behaviour of a make, see docs/slac.md.")] = "standard",
     emulated: Annotated[str, typer.Option("--emulate", help="Model of the emulated modem.")] = "qca7000",
     attenuation_db: Annotated[int, typer.Option(min=0, max=255, help="That an emulated modem measures, dB.")] = 8,
+    neighbour: Annotated[
+        list[str] | None, typer.Option(metavar="MAC=DB", help="Attenuation of another host on the line, dB.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Role modem: interface of the host.")] = None,
     matchings: Annotated[int | None, typer.Option(min=1, help="EVSE: end after this number of matchings.")] = None,
     stay_s: Annotated[float, typer.Option(min=0, help="Stay matched for this time before the end, s.")] = 2.0,
@@ -74,11 +77,22 @@ def slac(
     check_choices("slac", "--profile", profile, EV_PROFILES if role is Role.EV else EVSE_PROFILES)
     try:
         address = None if modem == EMULATED else parse_mac(modem)
+        neighbours = dict(_attenuation(one) for one in neighbour or ())
     except ValueError as error:
         fail("slac", error)
-    behaviour = (vendor, profile, emulated, attenuation_db)
+    behaviour = (vendor, profile, emulated, attenuation_db, neighbours)
     options = SlacOptions(interface, role.value, address, *behaviour, matchings, stay_s, timeout_s, trace)
     end(_run(match(options, _reporter(json))))
+
+
+def _attenuation(text: str) -> tuple[bytes, int]:
+    """Return address and attenuation of a neighbour. Raises ValueError."""
+    from protocols.slac.frames import parse_mac
+
+    mac, _, decibel = text.partition("=")
+    if not decibel.isdecimal() or int(decibel) > 255:
+        raise ValueError(f"--neighbour is an address and an attenuation such as 02:00:00:00:00:01=40, not {text!r}")
+    return parse_mac(mac), int(decibel)
 
 
 def _reporter(json: bool) -> Reporter:

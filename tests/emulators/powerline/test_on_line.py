@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,35 @@ def test_a_foreign_host_gets_a_modem() -> None:
     assert evse.modem.nmk == ev.modem.nmk
 
 
+@pytest.mark.timeout(120)
+def test_a_neighbours_vehicle_on_a_bridge(tmp_path: Path) -> None:
+    """Two bays on one line: each vehicle is received by both EVSEs and takes the one at its cable."""
+    hosts = {"evse1": evse_mac(1), "evse2": evse_mac(2), "ev1": ev_mac(1), "ev2": ev_mac(2)}
+    script = "ip link add br0 type bridge; ip link set br0 up;"
+    for name, mac in hosts.items():
+        script += f"ip link add {name} address {mac.hex(':')} type veth peer name {name}b;"
+        script += f"ip link set {name}b master br0; ip link set {name} up; ip link set {name}b up;"
+    with veth_link() as link:
+        subprocess.run(link.command("sh", "-ec", script), check=True)
+        running = {}
+        for name in hosts:
+            role, bay = name[:-1], name[-1]
+            other = (ev_mac if role == "evse" else evse_mac)(3 - int(bay))
+            options = ("--interface", name, "--role", role, "--modem", "emulated", "--stay-s", "1")
+            options += ("--matchings", "1") if role == "evse" else ()
+            near = ("--neighbour", f"{other.hex(':')}=40", "--json")
+            running[name] = link.start(*V2X, *options, *near, log=tmp_path / f"{name}.log")
+        try:
+            assert [one.wait(60) for one in running.values()] == [0] * 4, [one.text() for one in running.values()]
+        finally:
+            for one in running.values():
+                one.stop()
+    for number in (1, 2):
+        events = [json.loads(line) for line in running[f"ev{number}"].text().splitlines()]
+        assert {one["evse"] for one in events if one["event"] == "Matched"} == {evse_mac(number).hex().upper()}
+
+
+@pytest.mark.soak
 @pytest.mark.timeout(90)
 def test_both_roles_on_a_veth_pair(tmp_path: Path) -> None:
     with veth_link() as link:

@@ -16,6 +16,8 @@ from gateway.cli.main import app
         (["--interface", "none", "--role", "evse", "--profile", "ioniq"], "--profile 'ioniq' is not supported"),
         (["--interface", "none", "--role", "evse", "--vendor", "x"], "--vendor 'x' is not supported"),
         (["--interface", "none", "--role", "evse", "--emulate", "x"], "--emulate 'x' is not supported"),
+        (["--interface", "none", "--role", "evse", "--neighbour", "02:00=40"], "not a MAC address"),
+        (["--interface", "none", "--role", "evse", "--neighbour", "02:00:00:00:00:01"], "--neighbour is an address"),
         (["--interface", "none", "--role", "modem"], "--role modem needs --host"),
     ],
 )
