@@ -157,7 +157,7 @@ def test_a_neighbours_vehicle_on_a_bridge(tmp_path: Path) -> None:
         for name in hosts:
             role, bay = name[:-1], name[-1]
             other = (ev_mac if role == "evse" else evse_mac)(3 - int(bay))
-            options = ("--interface", name, "--role", role, "--modem", "emulated", "--stay-s", "1")
+            options: tuple[str, ...] = ("--interface", name, "--role", role, "--modem", "emulated", "--stay-s", "1")
             options += ("--matchings", "1") if role == "evse" else ()
             near = ("--neighbour", f"{other.hex(':')}=40", "--json")
             running[name] = link.start(*V2X, *options, *near, log=tmp_path / f"{name}.log")
