@@ -41,9 +41,9 @@ class EvseBehaviour:
 
     `restart_instead_of_fail`: a process that a vehicle aborts leads back to waiting. `time_out_required`: other values
     of TIME_OUT in CM_START_ATTEN_CHAR.IND are ignored. `report_after`: s from the last expected profile to the report;
-    `report_by_timer`: always after 600 ms. `one_db_without_profiles`: reports 1 dB where the modem gives no profile
-    (a bench with AR7420, one vehicle only: every vehicle in range would choose it). `vendor_profiles`: profiles of
-    Qualcomm's own message count. `fixed_nid`: instead of the one of the NMK.
+    with `report_by_timer` from each profile, whatever their number. `one_db_without_profiles`: reports 1 dB where the
+    modem gives no profile (a bench with AR7420, one vehicle only: every vehicle in range would choose it).
+    `vendor_profiles`: profiles of Qualcomm's own message count. `fixed_nid`: instead of the one of the NMK.
     """
 
     restart_instead_of_fail: bool = True
@@ -77,7 +77,7 @@ EV_PROFILES: dict[str, EvBehaviour] = {
 EVSE_PROFILES: dict[str, EvseBehaviour] = {
     "standard": EvseBehaviour(),
     "alpitronic": EvseBehaviour(start_within=1.0, report_after=0.02),
-    "abb": EvseBehaviour(start_within=1.0, report_by_timer=True),
+    "abb": EvseBehaviour(start_within=1.0, report_by_timer=True, report_after=0.6),
     "compleo": EvseBehaviour(time_out_required=timers.SOUND_TIME, start_within=0.25, report_after=0.2),
     "supercharger": EvseBehaviour(start_within=0.25, report_minus_db=1),
     "pyplc": EvseBehaviour(one_db_without_profiles=True, fixed_nid=bytes(range(1, 8))),

@@ -175,8 +175,10 @@ class EvseSlac(SlacEngine):
         elif session is None or session.phase is not Phase.SOUNDS:
             self._ignore(frame, "no sounds are expected from this vehicle")
         else:
-            session.add_profile(message.groups)
-            if session.profiles >= session.expected and not behaviour.report_by_timer:
+            added = session.add_profile(message.groups)
+            if added and behaviour.report_by_timer:
+                session.deadline = now + behaviour.report_after
+            elif session.profiles >= session.expected:
                 session.deadline = min(session.deadline, now + behaviour.report_after)
 
     # sessions

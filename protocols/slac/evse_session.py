@@ -52,11 +52,13 @@ class Session:
         confirmed_at = self.deadline - timers.MATCH_JOIN
         return self.phase is Phase.JOINING and run_id == self.run_id and now < confirmed_at + LATE_COPY
 
-    def add_profile(self, groups: bytes) -> None:
-        """Add the attenuation of one sound; a profile of another size than that of the standard does not count."""
-        if len(groups) == GROUPS and self.profiles < self.expected:
-            self.profiles += 1
-            self.sums = [total + value for total, value in zip(self.sums, groups, strict=True)]
+    def add_profile(self, groups: bytes) -> bool:
+        """Add the attenuation of one sound; return False for one too many, or of another size than the standard's."""
+        if len(groups) != GROUPS or self.profiles >= self.expected:
+            return False
+        self.profiles += 1
+        self.sums = [total + value for total, value in zip(self.sums, groups, strict=True)]
+        return True
 
     def average(self, correction_db: int) -> bytes:
         """Return the mean attenuation of each group, dB. A report of 0 dB everywhere would be taken as a defect."""

@@ -358,6 +358,18 @@ def test_a_late_start_that_some_chargers_do_not_accept() -> None:
         assert any(isinstance(one, m.AttenCharInd) for one in messages(bench.sent)) is answered, name
 
 
+@pytest.mark.parametrize(("name", "after"), [("alpitronic", 0.02), ("standard", 0.045), ("compleo", 0.2), ("abb", 0.6)])
+def test_chargers_report_at_their_own_time(name: str, after: float) -> None:
+    bench = evse_bench(EvseSettings(EVSE, behaviour=EVSE_PROFILES[name]))
+    bench.give(EV, m.SlacParmReq(RUN))
+    bench.give(EV, m.StartAttenCharInd(RUN, EV))
+    for _ in range(10):
+        bench.run(0.02)
+        bench.give(MODEM, m.AttenProfileInd(EV, b"\5" * 58))
+    assert bench.run(after - 0.001) == []
+    assert [type(one) for one in messages(bench.run(0.002))] == [m.AttenCharInd]
+
+
 def validating(policy: Validation) -> Bench:
     bench = evse_bench(EvseSettings(EVSE, validation=policy))
     for vehicle, run_id in ((EV, RUN), (OTHER_EV, OTHER_RUN)):
