@@ -73,7 +73,7 @@ def _stopping(session: VehicleSession, now: float) -> Step:
     if not session.contactors:
         return State.OPENING
     measured = abs(session.inputs.current_a) <= timers.LOW_CURRENT_A
-    silent = session.stop is not None and session.stop.cause is Cause.CHARGER_SILENT
+    silent = session.stop is not None and session.stop.cause in (Cause.CHARGER_SILENT, Cause.UNPLUGGED)
     reported = silent or (not session.charger.power and session.charger.current_a <= timers.LOW_CURRENT_A)
     if measured and reported:
         return State.OPENING

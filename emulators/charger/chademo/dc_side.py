@@ -7,8 +7,8 @@ its voltage limits (constant voltage); the battery moves in steps of a second.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-from emulators.battery.pack import Pack
 from protocols.chademo.charger_session import ChargerOutputs
 from protocols.quantities import clamp
 
@@ -20,11 +20,24 @@ LOCK_S = 0.5  # s that the lock needs
 BATTERY_STEP_S = 1.0
 
 
+class Source(Protocol):
+    """Battery behind the contactors of the vehicle."""
+
+    @property
+    def rest_v(self) -> float: ...
+    @property
+    def resistance_ohm(self) -> float: ...
+    def flow(self, current_a: float, seconds: float) -> float: ...
+
+
+S = TypeVar("S", bound=Source)
+
+
 @dataclass(slots=True)
-class DcSide:
+class DcSide(Generic[S]):
     """State of the cable. Faults: `welded` contactors stay closed, `stuck_lock` does not lock."""
 
-    pack: Pack
+    pack: S
     insulation_ohm: float = 1e6
     welded: bool = False
     stuck_lock: bool = False

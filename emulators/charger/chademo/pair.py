@@ -51,7 +51,7 @@ class Pair:
 
     charger: Charger
     vehicle: Vehicle
-    dc: DcSide
+    dc: DcSide[Pack]
     carry: Carry | None = None
     conditions: Conditions = field(default_factory=Conditions)
     now: float = 0.0

@@ -329,3 +329,16 @@ def test_a_single_lost_frame_and_frames_each_225_ms_do_not_end_a_session() -> No
     made.run(5)
     assert not lost
     assert made.dc.current_a == pytest.approx(-10, abs=0.1)
+
+
+@pytest.mark.parametrize("current_a", [10.0, -10.0])
+def test_the_direction_does_not_change_while_current_flows(current_a: float) -> None:
+    made = flowing(pair(), current_a)
+    made.dc.stuck_current = True
+    made.order(SetCurrent(-current_a))
+    made.run(3)
+    assert made.charger.state is ChargerState.POWER
+    assert made.charger.outputs.current_a == 0
+    made.dc.stuck_current = False
+    made.run(2)
+    assert made.dc.current_a == -current_a

@@ -1,0 +1,111 @@
+"""An emulated charger with CHAdeMO on a CAN bus: the charger engine over the DC side.
+
+The vehicle is on the same bus, with the lines of its plug (`emulators/runtime/plug_lines.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from emulators.charger.chademo.dc_side import DcSide
+from emulators.runtime.plug_lines import GONE_S, REPEAT_S, ChargerLines, LineBus, Lines, VehicleLines, encode
+from protocols.chademo.charger import Charger
+from protocols.chademo.charger_session import ChargerInputs, ChargerOrder, ChargerSettings
+from protocols.chademo.events import Event
+from protocols.chademo.io import Connection
+from protocols.dc_modules.bus import CanBus
+from protocols.ports import Clock
+
+LINES_S = 0.05  # between two updates of lines and DC side
+
+
+@dataclass(slots=True)
+class RemoteBattery:
+    """Battery of a vehicle in another process, as its lines state it."""
+
+    rest_v: float = 0.0
+    resistance_ohm: float = 0.1
+
+    def flow(self, current_a: float, seconds: float) -> float:
+        """Return the energy at the terminals, Wh; the vehicle accounts its own."""
+        return current_a * (self.rest_v + current_a * self.resistance_ohm) * seconds / 3600
+
+
+class ChademoPost:
+    """One charger with one plug."""
+
+    def __init__(
+        self,
+        bus: CanBus,
+        clock: Clock,
+        settings: ChargerSettings | None = None,
+        report: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.engine = Charger(settings)
+        self.dc: DcSide[RemoteBattery] = DcSide(RemoteBattery())
+        self.vehicle = VehicleLines()
+        self._clock = clock
+        self._report = report
+        self._bus = LineBus(bus, self._received)
+        self._vehicle_at = float("-inf")
+        self._at = clock.now()
+        self._sent: tuple[ChargerLines, float] | None = None
+        self._connection: Connection[ChargerOrder] = Connection(self.engine, self._bus, clock, self._handle)
+
+    async def run(self) -> None:
+        """Run until it is cancelled or the bus is lost (ConnectionError)."""
+        connection = asyncio.ensure_future(self._connection.run())
+        try:
+            while not connection.done():
+                await self._update()
+                await self._clock.sleep(LINES_S)
+            await connection
+        finally:
+            connection.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError):
+                await connection
+
+    def order(self, order: ChargerOrder) -> None:
+        """Pass an order to the engine. Raises LocalProtocolError if it does not fit the state."""
+        self._connection.command(order)
+
+    @property
+    def plugged(self) -> bool:
+        """A vehicle is at the plug."""
+        return self._clock.now() - self._vehicle_at < GONE_S
+
+    async def _update(self) -> None:
+        """Move the DC side, pass lines and measurements to the engine, send the own lines."""
+        now = self._clock.now()
+        vehicle = self.vehicle if self.plugged else VehicleLines()
+        self.dc.pack.rest_v, self.dc.pack.resistance_ohm = vehicle.rest_v, vehicle.resistance_ohm
+        self.dc.advance(self.engine.outputs, vehicle.closed, now - self._at)
+        self._at = now
+        self._connection.command(
+            ChargerInputs(
+                plugged=self.plugged,
+                k=vehicle.k,
+                locked=self.dc.locked,
+                voltage_v=round(self.dc.voltage_v, 1),
+                current_a=round(self.dc.current_a, 1),
+                insulation_ohm=self.dc.measured_insulation_ohm,
+            )
+        )
+        outputs = self.engine.outputs
+        lines = ChargerLines(outputs.d1, outputs.d2, round(self.dc.voltage_v, 1), round(self.dc.current_a, 1))
+        if self._sent is None or self._sent[0] != lines or now - self._sent[1] >= REPEAT_S:
+            self._sent = lines, now
+            with suppress(ConnectionError):  # the connection reports it
+                await self._bus.send(encode(lines))
+
+    def _received(self, lines: Lines) -> None:
+        if isinstance(lines, VehicleLines):
+            self.vehicle, self._vehicle_at = lines, self._clock.now()
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        if self._report is not None:
+            for event in events:
+                self._report(event)

@@ -1,0 +1,131 @@
+"""An emulated vehicle with CHAdeMO on a CAN bus: the vehicle engine over a `Car` with its battery.
+
+The lines of the plug come from the emulated charger on the same bus (`emulators/runtime/plug_lines.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from emulators.ev.car import Car
+from emulators.runtime.plug_lines import GONE_S, REPEAT_S, ChargerLines, LineBus, Lines, VehicleLines, encode
+from protocols.chademo.events import Event, SessionEnded
+from protocols.chademo.io import Connection
+from protocols.chademo.profile import PROFILES, VehicleProfile
+from protocols.chademo.stops import Stop
+from protocols.chademo.vehicle import Vehicle
+from protocols.chademo.vehicle_session import Battery, StopVehicle, VehicleInputs, VehicleOrder
+from protocols.dc_modules.bus import CanBus
+from protocols.ports import Clock
+
+LINES_S = 0.05  # between two updates of lines and battery
+_MODELS = {"outlander-20": "outlander"}
+_CAPACITY_STEP_WH = 100
+
+
+def profile_of(car: Car) -> VehicleProfile:
+    """Return the CHAdeMO profile of a vehicle model, with the capacity and voltages of its pack; else `strict`."""
+    name = car.spec.name
+    found = PROFILES.get(_MODELS.get(name, name), PROFILES["strict"])
+    capacity = round(car.spec.pack.usable_wh / _CAPACITY_STEP_WH) * _CAPACITY_STEP_WH
+    return replace(found, name=name, capacity_wh=capacity)
+
+
+class ChademoEv:
+    """One vehicle at a plug. `ended` is the stop of its last session."""
+
+    def __init__(
+        self,
+        car: Car,
+        bus: CanBus,
+        clock: Clock,
+        *,
+        profile: VehicleProfile | None = None,
+        report: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.car = car
+        self.profile = profile or profile_of(car)
+        self.engine = Vehicle(self.profile)
+        self.charger = ChargerLines()
+        self.plugged = True
+        self.ended: Stop | None = None
+        self._clock = clock
+        self._report = report
+        self._bus = LineBus(bus, self._received)
+        self._charger_at = float("-inf")
+        self._sent: tuple[VehicleLines, float] | None = None
+        self._connection: Connection[VehicleOrder] = Connection(
+            self.engine, self._bus, clock, self._handle, spacing=self.profile.spacing
+        )
+
+    async def run(self) -> None:
+        """Run until it is cancelled or the bus is lost (ConnectionError)."""
+        connection = asyncio.ensure_future(self._connection.run())
+        try:
+            while not connection.done():
+                await self._update()
+                await self._clock.sleep(LINES_S)
+            await connection
+        finally:
+            connection.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError):
+                await connection
+
+    def stop(self, detail: str = "") -> None:
+        """End the session, as the driver does."""
+        self._connection.command(StopVehicle(detail))
+
+    @property
+    def lines(self) -> VehicleLines:
+        """Lines of the vehicle now."""
+        pack, outputs = self.car.pack, self.engine.outputs
+        return VehicleLines(outputs.k, outputs.contactors, round(pack.rest_v, 1), round(pack.resistance_ohm, 3))
+
+    async def _update(self) -> None:
+        """Move the battery, pass lines and measurements to the engine, send the own lines."""
+        now = self._clock.now()
+        self.car.advance(now)
+        self._connection.command(self._inputs(now))
+        lines = self.lines
+        if self.plugged and (self._sent is None or self._sent[0] != lines or now - self._sent[1] >= REPEAT_S):
+            self._sent = lines, now
+            with suppress(ConnectionError):  # the connection reports it
+                await self._bus.send(encode(lines))
+
+    def _inputs(self, now: float) -> VehicleInputs:
+        car, closed = self.car, self.engine.outputs.contactors
+        present = self.plugged and now - self._charger_at < GONE_S
+        charger = self.charger if present else ChargerLines()
+        current = charger.current_a if closed else 0.0
+        car.contactors_closed = closed
+        car.set_current(current, now)
+        limits = car.limits()
+        battery = Battery(
+            voltage_v=round(car.voltage_v, 1),
+            soc_pct=round(car.reported_soc_pct, 1),
+            max_charge_a=limits.max_charge_a,
+            max_discharge_a=limits.max_discharge_a,
+        )
+        return VehicleInputs(
+            plugged=present,
+            d1=charger.d1,
+            d2=charger.d2,
+            inlet_v=battery.voltage_v if closed else charger.voltage_v,
+            current_a=current,
+            contactors_closed=closed,
+            battery=battery,
+        )
+
+    def _received(self, lines: Lines) -> None:
+        if isinstance(lines, ChargerLines):
+            self.charger, self._charger_at = lines, self._clock.now()
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, SessionEnded):
+                self.ended = event.stop
+            if self._report is not None:
+                self._report(event)
