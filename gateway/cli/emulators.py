@@ -14,7 +14,7 @@ from gateway.cli.execution import check_choices, end, fail, run_emulator
 from gateway.cli.options import Json, examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from protocols.ports import Wire
 
@@ -188,11 +188,15 @@ def secc(
         "v2x ev --connect [::1]:15118 --protocols iso2,din --service dc",
         "v2x ev --interface veth1 --slac --loops 10",
         "v2x ev --connect [::1]:15118 --trace --inject faults.toml",
+        "v2x ev --chademo udp:239.74.163.2 --profile leaf-40 --soc 60",
     )
 )
 def ev(
     connect: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address of the SECC.")] = None,
     interface: Interface = None,
+    chademo: Annotated[
+        str | None, typer.Option(metavar="CHANNEL", help="Over CAN instead: can0, udp:GROUP or memory:NAME.")
+    ] = None,
     slac: Slac = False,
     tls_version: TlsOption = SessionTls.NONE,
     tls_profile: ProfileOption = TlsProfile.INTEROP,
@@ -201,7 +205,10 @@ def ev(
     service: Annotated[str, typer.Option(help="Of dc, dc_bpt, ac, ac_bpt; several in order of preference.")] = "dc_bpt",
     control: Annotated[str, typer.Option(help="dynamic or scheduled.")] = "dynamic",
     auth: Annotated[str, typer.Option(help="eim: external identification at the charging station.")] = "eim",
-    profile: Annotated[str, typer.Option(help="Vehicle profile: a name, or a TOML file.")] = "ccs-63",
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Vehicle profile: a name, or a TOML file. [default: ccs-63; over CAN leaf-40]"),
+    ] = None,
     soc_pct: Annotated[float, typer.Option("--soc", min=0, max=100, help="State of charge on arrival, %.")] = 80.0,
     loops: Annotated[int | None, typer.Option(min=1, help="End the session after this number of charge loops.")] = None,
     evccid: Annotated[str | None, typer.Option(help="EVCCID of the EV.")] = None,
@@ -212,13 +219,15 @@ def ev(
     control_stdin: ControlStdin = False,
     json: Json = False,
 ) -> None:
-    """Run an emulated EV for one session with an SECC.
+    """Run an emulated EV for one session with an SECC, or with a charger over CHAdeMO.
 
     It prints its power and state of charge; with --trace every message and the time since its request.
     Exit status 0: the session ended well.
     """
-    options = locals()
-    del options["slac"]
+    if chademo is not None:
+        end(run_emulator(_chademo(chademo, profile or "leaf-40", soc_pct, loops, json)))
+    options = locals() | {"profile": profile or "ccs-63"}
+    del options["slac"], options["chademo"]
     from emulators.ev.run import EvOptions, run
 
     check_choices("ev", "--protocols", protocols, PROTOCOLS)
@@ -231,6 +240,12 @@ def ev(
 
         end(run_emulator(run_plugged_in(_cable("ev", interface), json, partial(work, wrap=wrap))))
     end(run_emulator(work(wrap=wrap)))
+
+
+def _chademo(channel: str, profile: str, soc_pct: float, loops: int | None, json: bool) -> Coroutine[object, None, int]:
+    from emulators.ev.chademo_run import ChademoOptions, run
+
+    return run(ChademoOptions(channel, profile, soc_pct, loops, json))
 
 
 def _cable(command: str, interface: str | None) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,14 +13,17 @@ import pytest
 from emulators.charger.chademo.post import ChademoPost
 from emulators.ev.car import Car
 from emulators.ev.chademo import ChademoEv, profile_of
+from emulators.ev.chademo_run import ChademoOptions, run_on
 from emulators.ev.profile import load
-from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.ev.report import Reporter
+from emulators.runtime.clock import RealClock, VirtualClock, run_virtual
 from emulators.runtime.memory_can import MemoryCan
 from emulators.runtime.plug_lines import ChargerLines, VehicleLines, decode, encode
 from protocols.can import CanFrame
 from protocols.chademo.charger_session import ChargerSettings, SetCurrent, Start, StopSession
 from protocols.chademo.states import ChargerState, VehicleState
 from protocols.chademo.stops import Cause
+from tests.rounds import some
 
 Scene = Callable[[ChademoEv, ChademoPost, VirtualClock, MemoryCan], Awaitable[None]]
 
@@ -39,17 +45,17 @@ def together(scene: Scene, model: str = "leaf-40", soc_pct: float = 60.0) -> Non
     run_virtual(main())
 
 
-@pytest.mark.parametrize("model", ["leaf-40", "leaf-62", "outlander-20"])
+@pytest.mark.parametrize("model", some(["leaf-40", "leaf-62", "outlander-20"], 3))
 def test_a_vehicle_discharges_and_charges(model: str) -> None:
     async def scene(ev: ChademoEv, post: ChademoPost, clock: VirtualClock, bus: MemoryCan) -> None:
         stored = ev.car.pack.stored_wh
         post.order(SetCurrent(-10.0))
         post.order(Start())
-        await clock.sleep(20)
+        await clock.sleep(14)
         assert (post.engine.state, ev.engine.state) == (ChargerState.POWER, VehicleState.POWER)
         assert post.dc.current_a == -10
-        await clock.sleep(60)
-        assert ev.car.energy_out_wh > 40
+        await clock.sleep(15)
+        assert ev.car.energy_out_wh > 12
         assert stored - ev.car.pack.stored_wh == pytest.approx(ev.car.energy_out_wh, rel=0.1)
         post.order(SetCurrent(10.0))
         await clock.sleep(5)
@@ -69,7 +75,7 @@ def test_the_driver_ends_the_session_and_leaves() -> None:
     async def scene(ev: ChademoEv, post: ChademoPost, clock: VirtualClock, bus: MemoryCan) -> None:
         post.order(SetCurrent(-10.0))
         post.order(Start())
-        await clock.sleep(20)
+        await clock.sleep(12)
         ev.stop("done")
         await clock.sleep(8)
         assert ev.ended is not None
@@ -87,7 +93,7 @@ def test_a_charger_that_disappears_opens_the_contactors() -> None:
     async def scene(ev: ChademoEv, post: ChademoPost, clock: VirtualClock, bus: MemoryCan) -> None:
         post.order(SetCurrent(-10.0))
         post.order(Start())
-        await clock.sleep(20)
+        await clock.sleep(12)
         bus.tamper = lambda frame: None
         await clock.sleep(1.5)
         assert not ev.car.contactors_closed
@@ -112,3 +118,75 @@ def test_lines_pass_the_bus(lines: ChargerLines | VehicleLines) -> None:
     assert decode(encode(lines)) == lines
     assert decode(CanFrame(0x102, bytes(7))) is None
     assert decode(encode(lines)._replace(data=b"")) is None
+
+
+def test_the_session_of_the_command_ends_with_a_summary() -> None:
+    out = io.StringIO()
+
+    async def main() -> int:
+        clock, bus = VirtualClock(), MemoryCan()
+        post = ChademoPost(bus.port(), clock, ChargerSettings(max_charge_a=30, max_discharge_a=15))
+        running = asyncio.ensure_future(post.run())
+        options = ChademoOptions("memory", soc_pct=60.0, loops=20)
+        ev = run_on(bus.port(), Car(load("leaf-40"), 60.0), options, Reporter(out, True, {}), clock)
+        driving = asyncio.ensure_future(ev)
+        await clock.sleep(0.5)
+        post.order(SetCurrent(-10.0))
+        post.order(Start())
+        status = await driving
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return status
+
+    assert run_virtual(main()) == 0
+    records = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert records[-1]["reason"] == "stop ordered: 20 cycles"
+    assert records[-1]["ok"]
+    assert records[-1]["energy_out_wh"] > 0
+    assert "power" in [record.get("state") for record in records]
+
+
+async def command(channel: str, *options: str) -> asyncio.subprocess.Process:
+    """Start `v2x ev --chademo`."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli", "ev", "--chademo", channel, *options),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@pytest.mark.soak
+async def test_the_command_runs_a_session_with_a_charger_in_another_process() -> None:
+    pytest.importorskip("can")
+    from protocols.dc_modules.io import open_bus
+
+    channel = "udp:239.74.163.59"
+    try:
+        bus = open_bus(channel)
+    except ConnectionError as error:
+        pytest.skip(str(error))
+    clock = RealClock()
+    post = ChademoPost(bus, clock, ChargerSettings(max_charge_a=30, max_discharge_a=15))
+    running = asyncio.ensure_future(post.run())
+    process = await command(channel, "--soc", "60", "--loops", "10", "--json")
+    async with asyncio.timeout(60):
+        while not post.plugged:
+            await clock.sleep(0.1)
+        post.order(SetCurrent(-10.0))
+        post.order(Start())
+        output, errors = await process.communicate()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    records = [json.loads(line) for line in output.decode().splitlines()]
+    assert process.returncode == 0, errors.decode()
+    assert records[-1]["event"] == "Summary"
+    assert records[-1]["reason"] == "stop ordered: 10 cycles"
+    assert records[-1]["energy_out_wh"] > 0
+    assert "power" in [record.get("state") for record in records]
+
+
+async def test_the_command_names_a_profile_that_does_not_exist() -> None:
+    process = await command("memory:x", "--profile", "no-such-car")
+    _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert "unknown car profile 'no-such-car'" in errors.decode()

@@ -430,3 +430,13 @@ def test_a_battery_below_its_discharge_voltage_can_be_charged() -> None:
     assert made.charger.state is ChargerState.POWER
     assert made.dc.current_a == pytest.approx(10, abs=0.1)
     assert made.charger.session.voltage_blocked
+
+
+def test_no_insulation_test_on_a_cable_with_a_voltage() -> None:
+    made = pair()
+    made.conditions.charger_voltage_v = 60.0
+    started(made, -10.0)
+    made.run(22)
+    assert made.charger.session.test_v == 0
+    assert made.charger.session.tested_at is None
+    assert causes(made) == [Cause.NO_POWER_START]
