@@ -70,6 +70,7 @@ class ChademoPost:
 
     def order(self, order: ChargerOrder) -> None:
         """Pass an order to the engine. Raises LocalProtocolError if it does not fit the state."""
+        self._connection.command(self._inputs())
         self._connection.command(order)
 
     @property
@@ -84,22 +85,24 @@ class ChademoPost:
         self.dc.pack.rest_v, self.dc.pack.resistance_ohm = vehicle.rest_v, vehicle.resistance_ohm
         self.dc.advance(self.engine.outputs, vehicle.closed, now - self._at)
         self._at = now
-        self._connection.command(
-            ChargerInputs(
-                plugged=self.plugged,
-                k=vehicle.k,
-                locked=self.dc.locked,
-                voltage_v=round(self.dc.voltage_v, 1),
-                current_a=round(self.dc.current_a, 1),
-                insulation_ohm=self.dc.measured_insulation_ohm,
-            )
-        )
+        self._connection.command(self._inputs())
         outputs = self.engine.outputs
         lines = ChargerLines(outputs.d1, outputs.d2, round(self.dc.voltage_v, 1), round(self.dc.current_a, 1))
         if self._sent is None or self._sent[0] != lines or now - self._sent[1] >= REPEAT_S:
             self._sent = lines, now
             with suppress(ConnectionError):  # the connection reports it
                 await self._bus.send(encode(lines))
+
+    def _inputs(self) -> ChargerInputs:
+        dc, plugged = self.dc, self.plugged
+        return ChargerInputs(
+            plugged=plugged,
+            k=plugged and self.vehicle.k,
+            locked=dc.locked,
+            voltage_v=round(dc.voltage_v, 1),
+            current_a=round(dc.current_a, 1),
+            insulation_ohm=dc.measured_insulation_ohm,
+        )
 
     def _received(self, lines: Lines) -> None:
         if isinstance(lines, VehicleLines):
