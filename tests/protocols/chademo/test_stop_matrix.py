@@ -301,7 +301,7 @@ def test_the_keep_alive_prevents_it_without_current() -> None:
 
 def test_a_vehicle_without_the_quirk_keeps_the_session() -> None:
     made = powered(pair("strict", settings=replace(SETTINGS, keep_alive=None)))
-    made.run(400)
+    made.run(370)
     assert made.charger.state is ChargerState.POWER
 
 
@@ -436,7 +436,7 @@ def test_no_insulation_test_on_a_cable_with_a_voltage() -> None:
     made = pair()
     made.conditions.charger_voltage_v = 60.0
     started(made, -10.0)
-    made.run(22)
+    made.run(25)
     assert made.charger.session.test_v == 0
     assert made.charger.session.tested_at is None
     assert causes(made) == [Cause.NO_POWER_START]
