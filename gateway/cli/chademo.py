@@ -21,7 +21,6 @@ def group() -> None:
 
 @app.command(
     epilog=examples(
-        "candump -L can0 > session.log",
         "v2x chademo decode session.log --html session.html",
         "v2x chademo decode session.log --json",
     )

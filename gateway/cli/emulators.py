@@ -219,8 +219,9 @@ def ev(
     control_stdin: ControlStdin = False,
     json: Json = False,
 ) -> None:
-    """Run an emulated EV for one session with an SECC, or with a charger over CHAdeMO.
+    """Run an emulated EV for one session.
 
+    It connects to a SECC, or to a charger over CHAdeMO.
     It prints its power and state of charge; with --trace every message and the time since its request.
     Exit status 0: the session ended well.
     """

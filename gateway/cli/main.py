@@ -124,7 +124,10 @@ class Bench(StrEnum):
 
 
 @app.command(epilog=examples("v2x bench ocpp"))
-def bench(name: Bench, json: Json = False) -> None:
+def bench(
+    name: Annotated[Bench, typer.Argument(show_choices=False, metavar="NAME", help=f"One of {', '.join(Bench)}.")],
+    json: Json = False,
+) -> None:
     """Run a benchmark, beside its peer in one run."""
     import asyncio
     import inspect

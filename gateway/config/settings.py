@@ -308,7 +308,7 @@ class EvseEntry(Section):
     id: HostedName = Field(description="name of the EVSE in all topics; without a number at its end, as BAY1")
     driver: Literal["secc"] = Field(description="secc: sessions of ISO 15118 and DIN 70121 over a board")
     board: Name = Field(description="driver of the hardware: an entry point of the group v2x.board")
-    board_settings: dict[str, Any] = Field(default_factory=dict, description="settings of the board")
+    board_settings: dict[str, object] = Field(default_factory=dict, description="settings of the board")
     interface: Name | None = Field(
         default=None, description="network interface of the vehicles, which find the EVSE by SDP"
     )

@@ -69,6 +69,7 @@ INTERNAL = (
     "gateway/csms/csms.py",
     "gateway/drivers/board/can/",
     "gateway/drivers/board/everest/",
+    "gateway/drivers/hosted.py",
     "gateway/energy/forecast.py",
     "gateway/energy/planning/",
     "gateway/energy/price.py",
