@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from protocols.iso15118 import pki
 from protocols.tls_cipher import TlsError
-from protocols.tls_decryption import TlsConnection
+from protocols.tls_decryption import RETRY, TlsConnection
 from protocols.tls_key_log import KeyLog
 
 NO_ENCRYPT_THEN_MAC = 1 << 19  # SSL_OP_NO_ENCRYPT_THEN_MAC of OpenSSL
@@ -97,6 +99,15 @@ def test_what_openssl_sends_is_decrypted(suite: str, options: int, certificates:
     assert decrypted(data, keys, size=7) == expected
 
 
+def test_a_handshake_with_a_retry_is_decrypted(certificates: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    client, server = contexts(certificates, log, "", 0)
+    server.set_ecdh_curve("secp521r1")  # another group than the key share of the client
+    data = recorded(client, server)
+    assert b"".join(sent for _, sent in data).find(RETRY) > 0
+    assert decrypted(data, KeyLog(log.read_text())) == {name: b"".join(texts) for name, texts in SENT.items()}
+
+
 def test_what_cannot_be_decrypted_is_an_error(certificates: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     data = recorded(*contexts(certificates, log, "ECDHE-ECDSA-AES128-SHA256", 0))
@@ -119,3 +130,17 @@ def test_a_key_log_ignores_what_is_none() -> None:
     assert dict(keys.secrets(b"\1\2")) == {"CLIENT_RANDOM": b"\3\4"}
     assert not keys.secrets(b"\3")
     assert not KeyLog("hello")
+
+
+@pytest.mark.parametrize("suite", ["", "ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"])
+def test_changed_bytes_give_no_other_error(suite: str, certificates: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    data = recorded(*contexts(certificates, log, suite, 0))
+    keys, draw = KeyLog(log.read_text()), random.Random(16)
+    for _ in range(300):
+        changed = [(name, bytearray(sent)) for name, sent in data]
+        for _ in range(draw.randrange(1, 4)):
+            sent = draw.choice(changed)[1]
+            sent[draw.randrange(min(len(sent), 300))] = draw.randrange(256)
+        with suppress(TlsError):
+            decrypted([(name, bytes(sent)) for name, sent in changed], keys)
