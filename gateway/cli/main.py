@@ -140,12 +140,23 @@ def bench(
     end(0 if found.get("ok", True) else 1)
 
 
+def _omit_other_groups(command: str = "") -> None:
+    """Leave only the group of files that has the command: Typer builds all commands, which takes time."""
+    for group in app.registered_groups:
+        found = group.typer_instance.registered_commands if group.typer_instance is not None else []
+        names = {one.name or (one.callback.__name__.replace("_", "-") if one.callback else "") for one in found}
+        if not isinstance(group.name, str) and command in names:
+            app.registered_groups, app.registered_commands = [group], []
+            return
+
+
 def main() -> None:
     """Run the command line (entry point of the distribution). Ends quietly when the reader of its output has ended."""
     if COMPLETION in os.environ:
         from typer._completion_classes import completion_init
 
         completion_init()
+    _omit_other_groups(*sys.argv[1:2])
     try:
         app(prog_name="v2x")
     except ModuleNotFoundError as error:
