@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.iso15118 import app_protocol
@@ -51,7 +50,7 @@ from protocols.iso15118.iso20.types import V2GResponse
 from protocols.iso15118.session.evcc_engine import EndConnection, EvccEngine
 from protocols.v2gtp import Frame, PayloadType
 
-_REACTIONS: dict[str, Callable[[Any, EvSession, EvccContext], Reaction]] = {
+_REACTIONS: dict[str, Callable[..., Reaction]] = {
     "SessionSetupRes": on_session_setup,
     "AuthorizationSetupRes": on_authorization_setup,
     "AuthorizationRes": on_authorization,
@@ -68,7 +67,7 @@ _REACTIONS: dict[str, Callable[[Any, EvSession, EvccContext], Reaction]] = {
     "DC_WeldingDetectionRes": on_welding_detection,
     "SessionStopRes": on_session_stop,
 }
-_POWER_REACTIONS: dict[Step, Callable[[Any, EvSession, EvccContext], Reaction]] = {
+_POWER_REACTIONS: dict[Step, Callable[..., Reaction]] = {
     Step.POWER_START: on_power_start,
     Step.RENEGOTIATION: on_renegotiation,
     Step.POWER_STANDBY: on_standby,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.iso15118 import app_protocol
@@ -52,7 +51,7 @@ from protocols.iso15118.iso20.types import EVSENotification, ResponseCode, V2GRe
 from protocols.iso15118.session.secc_engine import SeccEngine
 from protocols.v2gtp import Frame, PayloadType
 
-_ANSWERS: dict[str, Callable[[Any, Session, RequestContext], Answer]] = {
+_ANSWERS: dict[str, Callable[..., Answer]] = {
     "SessionSetupReq": answer_session_setup,
     "AuthorizationSetupReq": answer_authorization_setup,
     "AuthorizationReq": answer_authorization,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from protocols.errors import LocalProtocolError
 from protocols.iso15118.iso20 import orders
@@ -64,7 +63,7 @@ def _contactor(evse: Evse, order: orders.ContactorMoved) -> None:
     evse.contactor_closed = order.closed
 
 
-_WRITERS: dict[type[Any], Callable[[Evse, Any], None]] = {
+_WRITERS: dict[type[object], Callable[..., None]] = {
     orders.Measure: _measure,
     orders.SetPower: _set_power,
     orders.LimitOutput: _limit,

@@ -259,7 +259,8 @@ def test_the_price_level_before_departure_counts() -> None:
     dearer = replace(middle, levels=PriceLevels(levels=5, entries=((7_200, 4),)))
     assert selected([dearer, late], 1e9, 3_000.0, 3_600.0).tuple_id == 1
     falling = replace(late, levels=PriceLevels(levels=4, entries=((3_600, 2), (3_600, 1))))
-    assert selected([falling, middle], 1e9, 3_000.0, 3_600.0).tuple_id == 1
+    hour = replace(middle, charge=(Block(3_600, 4_000.0),))
+    assert selected([falling, hour], 1e9, 3_000.0, 3_600.0).tuple_id == 1
     three = PriceLevels(levels=4, entries=((60, 3), (60, 2), (60, 1)))
     assert selected([replace(late, levels=three), middle], 1e9, 3_000.0, None).tuple_id == 1  # the last level holds
 
