@@ -9,8 +9,9 @@ import pytest
 from pydantic import ConfigDict
 
 from emulators.boards import can_benches, everest_bench
-from emulators.boards.emulated import DRIVER, EmulatedBoard, EmulatedSettings, EmulatedStage
+from emulators.boards.emulated import DRIVER, EmulatedBoard, EmulatedSettings
 from emulators.boards.emulated_bench import EmulatedBench
+from emulators.boards.emulated_ports import EmulatedStage
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.drivers.board import conformance
 from gateway.drivers.board.conformance import CHECKS
