@@ -100,8 +100,8 @@ class Gateway:
     clock: Clock
     energy_service: EnergyService
     hosted: HostedEvses
+    site_devices: SiteDevices
     lending_service: VehicleLendingService | None = None
-    site_devices: SiteDevices | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
     web_port: int | None = None
@@ -137,8 +137,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.csms is not None:
                 built.csms.restore(kept)
             running.append(tasks.create_task(built.hosted.run(), name="hosted EVSEs"))
-            if built.site_devices is not None:
-                running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
+            running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
             if built.csms is not None and parts.listen:
                 await _start_servers(built, built.csms, tasks, running)
             built.ready.set()
@@ -276,22 +275,14 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
 
     metrics = Metrics(service, mqtt, links)
     devices = site_devices(config, parts.modbus, clock)
-
-    def storage_w() -> float | None:
-        return energy.state.storage_w if energy.state is not None else None
-
-    site_inputs = SiteDevices(devices, service.input, clock, storage_w) if devices else None
+    site_inputs = SiteDevices(devices, service.input, clock, lambda: energy.storage_w)
     return Gateway(
-        config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, lending_service, site_inputs
+        config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, lending_service
     )
 
 
 def _lending_service(
-    config: Config,
-    control: ControlComponents,
-    energy: EnergyService,
-    clock: Clock,
-    journal: Journal,
+    config: Config, control: ControlComponents, energy: EnergyService, clock: Clock, journal: Journal
 ) -> VehicleLendingService | None:
     """Return the vehicle lending service where an agreement file is configured; ConfigError where it is wrong."""
     agreements = read_agreements(config)

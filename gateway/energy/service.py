@@ -313,6 +313,11 @@ class EnergyService:
             self._order(state, EvseOrders(), None)
         self._publisher.changed(None)
 
+    @property
+    def storage_w(self) -> float | None:
+        """Set-point of the storage, + charge; None leaves it to the facility."""
+        return self.state.storage_w if self.state is not None else None
+
     # for vehicle lending --------------------------------------------------------------------------------------------
 
     @property
