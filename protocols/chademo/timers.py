@@ -29,7 +29,7 @@ KEEP_ALIVE = 60.0  # without current, between two reports of 1 A
 
 # vehicle
 CHARGER_FRAMES = 5.0  # T: first frame to the first frame of the charger
-D2_AWAITED = 20.0  # T: permission to d2
+D2_AWAITED = 22.0  # T: permission to d2 (C of the charger and a margin, assumed)
 CABLE_WITHOUT_VOLTAGE = 4.0  # T: d2 to a cable below 20 V, before contactors close
 POWER_AWAITED = 4.0  # T: first request to 109.5.0 = 1 (C 0.5 s)
 CHARGER_OFF = 2.5  # T: stop to at most 5 A and 109.5.0 = 0
