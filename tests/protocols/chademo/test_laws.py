@@ -137,7 +137,7 @@ def act(made: Pair, action: str, value: int | str) -> None:
         conditions.faults = frozenset({Cause.BATTERY_OVERTEMPERATURE})
 
 
-@settings(max_examples=rounds(20, 500), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(12, 500), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(sorted(PROFILES)), st.floats(5, 99), st.integers(-40, 40), st.floats(0, 20), PLANS, LINKS,
     st.booleans(),
@@ -178,7 +178,7 @@ def test_laws(
     check_sequences(made)
 
 
-@settings(max_examples=rounds(15, 300), deadline=None)
+@settings(max_examples=rounds(10, 300), deadline=None)
 @given(
     st.sampled_from(["malfunction", "earth_fault", "unplugged", "battery", "stop", "driver"]),
     st.sampled_from([-15.0, -3.0, 0.0, 5.0, 30.0]),
