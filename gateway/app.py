@@ -12,7 +12,7 @@ import contextlib
 import errno
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +27,7 @@ from gateway.config.mapping import (
     broker_link,
     csms_settings,
     database_lock,
+    hosted_settings,
     make_store,
     mqtt_settings,
     service_settings,
@@ -35,6 +36,8 @@ from gateway.config.verification import read_agreements
 from gateway.control.components import ControlComponents
 from gateway.control.station_backends import StationBackends
 from gateway.csms.csms import Csms
+from gateway.drivers.board.ports import Board
+from gateway.drivers.build import secc_evses
 from gateway.drivers.hosted import HostedEvses
 from gateway.drivers.modbus.site import SiteDevices
 from gateway.energy.persistence import EnergyPersistence
@@ -82,6 +85,7 @@ class Parts:
     store: Store | None = None
     stations: Callable[[Report, Clock], Stations] | None = None  # instead of the CSMS
     modbus: ConnectModbus | None = None  # instead of sockets to devices over Modbus
+    boards: Mapping[str, Callable[[Clock], Board]] = field(default_factory=dict)  # by hosted EVSE
     listen: bool = True  # stations may connect over sockets; `Csms.attach` works without
     seed: int | None = None
 
@@ -133,6 +137,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.lending_service is not None:
                 built.lending_service.restore(kept)
                 running.append(tasks.create_task(built.lending_service.run(), name="blue switch"))
+            built.hosted.announce()
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
             if built.csms is not None:
                 built.csms.restore(kept)
@@ -245,7 +250,13 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         stations = parts.stations(report, clock)
     else:
         stations = csms = Csms(csms_settings(config), report, clock, journal)
-    hosted = HostedEvses(modbus_evses(config, parts.modbus, report, clock), clock)
+    hosted = HostedEvses(
+        [
+            *secc_evses(hosted_settings(config), parts.boards, report, clock, listen=parts.listen),
+            *modbus_evses(config, parts.modbus, report, clock),
+        ],
+        clock,
+    )
     backends = StationBackends(stations, hosted.by_name)
     control = ControlComponents.create(settings, clock, journal)
     site, registry, publisher = control.site, control.registry, control.publisher
@@ -336,7 +347,7 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
         serving.set()
 
     raw, lending_service, wall = section.raw_calls, built.lending_service, built.clock.wall
-    app = api.build(Admin(csms), built.service, raw_calls=raw, lending=lending_service, now=wall)
+    app = api.build(Admin(csms), built.service, raw_calls=raw, lending=lending_service, hosted=built.hosted, now=wall)
     app.router.routes.append(endpoint.route(built.metrics))
     guarded = guard.Guard(app, access, built.service.security, built.clock.now)
     try:

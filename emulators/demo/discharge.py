@@ -21,6 +21,7 @@ import aiomqtt
 from rich.console import Console
 
 from emulators.charger.hardware.meter import Meter, MeterSpec
+from emulators.charger.hardware.power_stage import PowerStage
 from emulators.charger.station import run as charger_run
 from emulators.charger.station.run import Charger
 from emulators.charger.station.secc_power_path import SeccPowerPath
@@ -55,8 +56,8 @@ class DemoError(Exception):
 class Facility:
     """Facility: publishes commands and keeps the received messages."""
 
-    def __init__(self, client: aiomqtt.Client, observer: Observer) -> None:
-        self._client, self._observer = client, observer
+    def __init__(self, client: aiomqtt.Client, observer: Observer, evse: str = EVSE) -> None:
+        self._client, self._observer, self._evse = client, observer, evse
         self.state: Body = {}
         self.telemetry: Body = {}
         self.results: list[Body] = []
@@ -65,21 +66,21 @@ class Facility:
     async def listen(self) -> None:
         """Receive messages until cancelled."""
         for topic in SUBSCRIBED:
-            await self._client.subscribe(f"{ROOT}/evse/{EVSE}/{topic}", qos=1)
+            await self._client.subscribe(f"{ROOT}/evse/{self._evse}/{topic}", qos=1)
         counts = self._observer.figures.messages
         async for message in self._client.messages:
             counts["mqtt"] += 1
             topic, body = message.topic.value.removeprefix(ROOT + "/"), json.loads(bytes(message.payload or b"null"))
-            if topic == f"evse/{EVSE}/state":
+            if topic == f"evse/{self._evse}/state":
                 before, self.state = _state_in_words(self.state), body
                 if (words := _state_in_words(body)) != before:
                     self._print(words)
-            elif topic == f"evse/{EVSE}/telemetry":
+            elif topic == f"evse/{self._evse}/telemetry":
                 self.telemetry = body
-            elif topic == f"evse/{EVSE}/result":
+            elif topic == f"evse/{self._evse}/result":
                 self.results.append(body)
                 self._print(f"result of {body['id']}: {body['status']}, {in_words(body['effective_w'])}")
-            elif topic == f"evse/{EVSE}/event":
+            elif topic == f"evse/{self._evse}/event":
                 self.events.append(body)
                 words, text = body["event"].replace("_", " "), (body["reason"] or {}).get("text") or body["text"]
                 self._print(f"{words}: {text}" if text else words)
@@ -92,7 +93,7 @@ class Facility:
         """Publish one command, never retained."""
         self._observer.figures.messages["mqtt"] += 1
         self._observer.line("facility → gateway", f"command {verb} {json.dumps(fields)}")
-        await self._client.publish(f"{ROOT}/evse/{EVSE}/cmd/{verb}", json.dumps(fields), qos=1)
+        await self._client.publish(f"{ROOT}/evse/{self._evse}/cmd/{verb}", json.dumps(fields), qos=1)
 
     async def until(self, what: str, reached: Any, within: float = STEP_WITHIN_S) -> Any:
         """Wait until `reached()` returns a true value; DemoError names `what` was missing."""
@@ -153,9 +154,14 @@ class Parts:
         return self.session.car
 
     @property
+    def stage(self) -> PowerStage:
+        """Power stage of the charger."""
+        return _secc(self.charger).stage
+
+    @property
     def metered_wh(self) -> float:
         """Discharge register of the charger's meter."""
-        return _secc(self.charger).stage.meter.discharged_wh
+        return self.stage.meter.discharged_wh
 
 
 @asynccontextmanager

@@ -92,7 +92,7 @@ class Scenario(Strict):
 
     def evses(self) -> list[str]:
         """Return the names of all EVSEs, in order."""
-        return [f"{id_}-{n + 1}" for part in self.charger for id_ in part.ids() for n in range(part.evses)]
+        return [name for part in self.charger for name in part.evse_names()]
 
     def cars(self) -> list[tuple[str, str]]:
         """Return each car and the EVSE that it uses."""

@@ -116,6 +116,10 @@ class ChargerPart(Strict):
     id: Name
     count: int = Field(1, ge=1, le=2000)
     evses: int = Field(1, ge=1, le=8)
+    hosted: bool = Field(
+        False,
+        description="hosted by the gateway itself over the ports of its hardware, without OCPP; its EVSE has its id",
+    )
     ocpp: Literal["1.6", "2.0.1", "2.1"] = "2.1"
     vehicle_link: Literal["iso15118-20", "none"] = Field(
         "iso15118-20", description="communication with the car; none: car and power stage without messages between them"
@@ -153,6 +157,20 @@ class ChargerPart(Strict):
         if self.min_voltage_v >= self.max_voltage_v:
             raise ValueError("min_voltage_v must be less than max_voltage_v")
         return self
+
+    @model_validator(mode="after")
+    def _hosted(self) -> Self:
+        given = {"evses", "ocpp", "vendor_profile", "supply_w", "clock_drift_ppm"} & self.model_fields_set
+        if self.hosted and (given or self.vehicle_link == "none"):
+            named = ", ".join(sorted(given)) or 'vehicle_link = "none"'
+            raise ValueError(f"a charger with hosted = true is one EVSE without a station: it has no {named}")
+        return self
+
+    def evse_names(self) -> list[str]:
+        """Return the names of the EVSEs, in order."""
+        if self.hosted:
+            return self.ids()
+        return [f"{name}-{number + 1}" for name in self.ids() for number in range(self.evses)]
 
     def ids(self) -> list[str]:
         return [self.id] if self.count == 1 else [f"{self.id}{n}" for n in range(1, self.count + 1)]

@@ -105,7 +105,7 @@ def _cars(scenario: Scenario) -> Iterator[Problem]:
 
 def _chargers(scenario: Scenario) -> dict[str, ChargerPart]:
     """Return the table of each EVSE's station."""
-    return {f"{name}-{k + 1}": part for part in scenario.charger for name in part.ids() for k in range(part.evses)}
+    return {name: part for part in scenario.charger for name in part.evse_names()}
 
 
 def missing_iso20(spec: CarSpec) -> str:
@@ -149,7 +149,7 @@ def _command(part: CommandPart) -> Iterator[str]:
 
 
 def _ems(scenario: Scenario) -> Iterator[Problem]:
-    evses = {name: part.evses for part in scenario.charger for name in part.ids()}
+    evses = {name: part.evses for part in scenario.charger if not part.hosted for name in part.ids()}
     for n, part in enumerate(scenario.ems):
         if part.station not in evses:
             yield Problem(
@@ -171,7 +171,7 @@ def _fault(scenario: Scenario, part: FaultPart) -> str:
         fault = Fault(part.kind, part.target, part.at, part.duration, part.rate, part.value)
     except FaultError as error:
         return str(error)
-    stations = [name for charger in scenario.charger for name in charger.ids()]
+    stations = [name for charger in scenario.charger if not charger.hosted for name in charger.ids()]
     iso15118_evses = sorted(evse for evse, charger in _chargers(scenario).items() if charger.vehicle_link != "none")
     targets = Targets(stations, scenario.evses(), iso15118_evses, [name for name, _ in scenario.cars()])
     return targets.error(fault)

@@ -6,12 +6,13 @@ Once killed it sends and stores nothing more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from emulators.world.network import Network
 from gateway.app import Gateway, Parts, gateway
 from gateway.config import Config
+from gateway.drivers.board.ports import Board
 from gateway.model.journal import Record
 from gateway.store.store import MemoryStore, Store
 from protocols.ports import Clock
@@ -22,11 +23,21 @@ STOP_ATTEMPTS = 20  # cancellations of the gateway's task before the world gives
 class GatewayProcess:
     """One run of the gateway. Once `killed`, its connections are refused and its writes are discarded."""
 
-    def __init__(self, config: Config, clock: Clock, network: Network, store: MemoryStore, seed: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        network: Network,
+        store: MemoryStore,
+        seed: int,
+        boards: Mapping[str, Callable[[Clock], Board]],
+    ) -> None:
+        """`boards`: drivers of the hardware of hosted EVSEs."""
         self.killed = False
         self._config, self._network = config, network
         guarded = cast("Store", _GuardedStore(self, store))
-        self._parts = Parts(clock, network.gateway(lambda: not self.killed), guarded, listen=network.listens, seed=seed)
+        connect = network.gateway(lambda: not self.killed)
+        self._parts = Parts(clock, connect, guarded, boards=boards, listen=network.listens, seed=seed)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> Gateway:

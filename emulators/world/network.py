@@ -17,6 +17,7 @@ from emulators.faults.injection_points import FaultableBroker
 from emulators.runtime.memory_broker import MemoryBroker
 from emulators.runtime.transports import Link, text_wire_pair, wire_pair
 from gateway.app import Gateway
+from gateway.drivers.secc.evse import SeccEvse
 from gateway.mqtt.client import Connect
 from protocols.ocpp.schema import Version
 from protocols.ports import Bus, BusMessage, TextWire, Wire
@@ -65,6 +66,9 @@ class Network(Protocol):
     async def vehicle(self, evse: str, secc: EvseSecc, link: Link[bytes], tasks: asyncio.TaskGroup) -> Wire:
         """Connect a vehicle to an SECC, which serves it as one of the tasks; return the vehicle's end of the stream."""
 
+    async def hosted(self, evse: str, running: Gateway, link: Link[bytes]) -> Wire:
+        """Connect a vehicle to the gateway that hosts the EVSE; return the vehicle's end of the stream."""
+
     def disconnect_gateway(self) -> None:
         """Cut the connections of a killed gateway process."""
 
@@ -79,7 +83,7 @@ class MemoryNetwork:
         self.broker = broker
         self._gateway_settings: ConnectionSettings = {}
         self._gateway, self._facility = prefix + GATEWAY_ID, prefix + FACILITY_ID
-        self._attached: set[asyncio.Task[None]] = set()
+        self._attached: set[asyncio.Task[object]] = set()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -122,7 +126,22 @@ class MemoryNetwork:
         tasks.create_task(secc.serve(secc_end))
         return ev_end
 
+    async def hosted(self, evse: str, running: Gateway, link: Link[bytes]) -> Wire:
+        ev_end, secc_end = wire_pair("ev", "secc", link=link)
+        task = asyncio.get_running_loop().create_task(hosted_evse(running, evse).serve(secc_end))
+        self._attached.add(task)
+        task.add_done_callback(self._attached.discard)
+        return ev_end
+
     def disconnect_gateway(self) -> None:
         self.broker.cut(self._gateway)
         for task in list(self._attached):
             task.cancel()
+
+
+def hosted_evse(running: Gateway, evse: str) -> SeccEvse:
+    """Return an EVSE that the gateway hosts. Raises ConnectionError while it does not."""
+    found = running.hosted.by_name.get(evse)
+    if not isinstance(found, SeccEvse) or not found.connected:
+        raise ConnectionRefusedError(f"{evse} is not in operation")
+    return found

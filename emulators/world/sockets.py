@@ -25,7 +25,7 @@ from emulators.runtime.memory_broker import Tamper
 from emulators.runtime.tcp_relay import Relay, forward, forward_text
 from emulators.runtime.transports import Link, text_wire_pair, wire_pair
 from emulators.scenario.scenario import Scenario, ScenarioError
-from emulators.world.network import FACILITY_ID, GATEWAY_ID, ConnectionSettings, OnPublished
+from emulators.world.network import FACILITY_ID, GATEWAY_ID, ConnectionSettings, OnPublished, hosted_evse
 from gateway.app import Gateway
 from gateway.mqtt.client import BrokerLink, Connect, Connector, MqttBus
 from protocols.iso15118 import io, pki
@@ -172,6 +172,13 @@ class SocketNetwork:
             far = await connect_to_secc(address, self.options.interface, self._clock, self._client_tls)
         self.vehicle_transports[evse] = far.tls_version or "TCP"
         tasks.create_task(secc.serve(await port.accept()))
+        near, middle = wire_pair("ev", "secc", link=link)
+        self._forward(forward(middle, far))
+        return near
+
+    async def hosted(self, evse: str, running: Gateway, link: Link[bytes]) -> Wire:
+        far = await io.connect(LOOPBACK, hosted_evse(running, evse).port)
+        self.vehicle_transports[evse] = far.tls_version or "TCP"
         near, middle = wire_pair("ev", "secc", link=link)
         self._forward(forward(middle, far))
         return near

@@ -19,14 +19,15 @@ from emulators.runtime.transports import Link
 from emulators.scenario.scenario import Scenario
 from emulators.world import timeline
 from emulators.world.builders.gateway import check_gateway, gateway_config
-from emulators.world.builders.stations import add_cars, add_stations
+from emulators.world.builders.stations import add_cars, add_hosted, add_stations
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.gateway_process import GatewayProcess
+from emulators.world.hosted_bay import HostedBay
 from emulators.world.network import MemoryNetwork, Network
 from emulators.world.sockets import SocketNetwork, Sockets
 from gateway.app import Gateway
 from gateway.store.store import MemoryStore
-from protocols.ports import BusMessage, TextWire
+from protocols.ports import BusMessage, TextWire, Wire
 
 
 class World(EmulatedSite):
@@ -76,7 +77,10 @@ class World(EmulatedSite):
         self._gateway_clock = SkewedClock(self.clock)
         self.injection_points.add_process("gateway", self._gateway_clock, self.restart_gateway)
         for charger in scenario.charger:
-            add_stations(self, charger, self._station_connect)
+            if charger.hosted:
+                add_hosted(self, charger, self._connect_hosted)
+            else:
+                add_stations(self, charger, self._station_connect)
         for car in scenario.car:
             add_cars(self, car)
 
@@ -138,7 +142,8 @@ class World(EmulatedSite):
     async def start_gateway(self) -> None:
         """Start the gateway with the present content of its store."""
         config = gateway_config(self.scenario, self.network.settings())
-        self._process = GatewayProcess(config, self._gateway_clock, self.network, self._store, self.seed)
+        boards = {bay.evse: bay.board for bay in self.bays.values() if isinstance(bay, HostedBay)}
+        self._process = GatewayProcess(config, self._gateway_clock, self.network, self._store, self.seed, boards)
         self.gateway = await self._process.start()
 
     async def _stop_gateway(self, *, graceful: bool = False) -> None:
@@ -148,6 +153,9 @@ class World(EmulatedSite):
             await process.stop()
         if process is not None:
             process.killed = True
+        for bay in self.bays.values():
+            if isinstance(bay, HostedBay):
+                bay.kill_driver()
         for link in self.injection_points.text_links.values():
             link.cut()
         self.network.disconnect_gateway()
@@ -176,6 +184,12 @@ class World(EmulatedSite):
             return await self.network.station(name, target.version, self.gateway, link)
 
         return connect
+
+    async def _connect_hosted(self, evse: str, link: Link[bytes]) -> Wire:
+        """Connect a vehicle to the gateway, which hosts the EVSE."""
+        if self.gateway is None:
+            raise ConnectionRefusedError("the gateway is not running")
+        return await self.network.hosted(evse, self.gateway, link)
 
     # Live faults
 

@@ -34,6 +34,7 @@ from gateway.mqtt.client import MqttBus
 from gateway.store.journal import PROBE
 from gateway.store.sql import SqlStore
 from gateway.store.store import StoreError
+from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
 
 ANSWER_WITHIN_S = 5.0
 SOON_DAYS, LOW_DISK_BYTES = 30, 500_000_000
@@ -71,6 +72,7 @@ async def examine(config: Config) -> list[Finding]:
     except ConfigError as error:
         return [Finding("settings", Verdict.FAILED, str(error), "correct it; docs/configuration.md has every key")]
     about = f"site {config.site.id}, {len(config.stations)} stations"
+    about += f", {len(config.evses)} hosted EVSEs" if config.evses else ""
     found = [Finding("settings", Verdict.OK, about)]
     running = await asyncio.to_thread(running_gateway, config)
     found += [Finding("settings", Verdict.NOTE, note) for note in notes(config)]
@@ -188,6 +190,7 @@ def _certificates(config: Config, now: float) -> Iterator[Finding]:
         "mqtt.cert": config.mqtt.cert,
         "web.cert": config.web.cert,
     }
+    files |= _certificates_of_evses(config)
     for key, file in files.items():
         if file is not None:
             yield _certificate(key, file, now)
@@ -198,6 +201,15 @@ def _certificates(config: Config, now: float) -> Iterator[Finding]:
         until = min((one.next_update_utc.timestamp() for one in lists if one.next_update_utc), default=now)
         if until < now:
             yield Finding("certificates", Verdict.FAILED, f"ocpp.tls_crl: {crl} is out of date", "get a new list")
+
+
+def _certificates_of_evses(config: Config) -> dict[str, Path | None]:
+    """Return the certificate of each hosted EVSE, by key."""
+    return {
+        f"{key}.pki": certificate_set(evse.pki, TlsVersion(evse.tls), TlsProfile(evse.tls_profile)) / "secc.pem"
+        for key, evse in config.secc_evses()
+        if evse.pki is not None
+    }
 
 
 def _certificate(key: str, file: Path, now: float) -> Finding:

@@ -115,6 +115,7 @@ class Bench(StrEnum):
     ISO15118 = "iso15118"
     OCPP = "ocpp"
     MQTT = "mqtt"
+    HOSTED = "hosted"
     FLEET = "fleet"
     DISPATCH = "dispatch"
     PLAN = "plan"

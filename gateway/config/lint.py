@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from gateway.config import Config, admin_token, host_and_port
 from gateway.config.devices import modbus_devices
 from gateway.csms.settings import UnknownStations
+from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
 from protocols.modbus.register_map import Kind
 from protocols.ocpp import vendor
 
@@ -20,14 +21,8 @@ def notes(config: Config) -> list[str]:
 
 
 def _notes(config: Config) -> Iterator[str]:
-    for number, entry in enumerate(config.stations):
-        if entry.vendor_profile is None:
-            continue
-        if not vendor.find(entry.vendor_profile, config.ocpp.vendor_profiles).setpoint.watchdog:
-            yield (
-                f"stations.{number}.vendor_profile: {entry.id} does not fall back to 0 W by itself "
-                f"({entry.vendor_profile} has no watchdog); if this gateway fails under power, the power continues"
-            )
+    yield from _station_notes(config)
+    yield from _evse_notes(config)
     ocpp = config.ocpp
     if not _loopback(host_and_port(ocpp.listen)[0]):
         if ocpp.security_profile == 0:
@@ -57,6 +52,27 @@ def _modbus_notes(config: Config) -> Iterator[str]:
             )
 
 
+def _station_notes(config: Config) -> Iterator[str]:
+    for number, entry in enumerate(config.stations):
+        if entry.vendor_profile is None:
+            continue
+        if not vendor.find(entry.vendor_profile, config.ocpp.vendor_profiles).setpoint.watchdog:
+            yield (
+                f"stations.{number}.vendor_profile: {entry.id} does not fall back to 0 W by itself "
+                f"({entry.vendor_profile} has no watchdog); if this gateway fails under power, the power continues"
+            )
+
+
+def _evse_notes(config: Config) -> Iterator[str]:
+    for key, evse in config.secc_evses():
+        local = evse.listen is not None and _loopback(host_and_port(evse.listen)[0])
+        if evse.tls == "none" and "iso20" in evse.protocols and not local:
+            yield (
+                f"{key}.tls: none; vehicles at {evse.id} are served without TLS, which ISO 15118-20 permits "
+                "for tests only"
+            )
+
+
 def _secret_files(config: Config) -> Iterator[tuple[str, Path]]:
     """Return each file with a secret or with the journal, and the key that names it."""
     named = {
@@ -70,6 +86,10 @@ def _secret_files(config: Config) -> Iterator[tuple[str, Path]]:
         "web.viewer_token_file": config.web.viewer_token_file,
         **{f"stations.{number}.password_file": one.password_file for number, one in enumerate(config.stations)},
     }
+    for key, evse in config.secc_evses():
+        if evse.pki is not None:
+            home = certificate_set(evse.pki, TlsVersion(evse.tls), TlsProfile(evse.tls_profile))
+            named[f"{key}.pki"] = home / "secc.key"
     if config.store.url.startswith("sqlite:///"):
         named["store.url"] = Path(config.store.url.removeprefix("sqlite:///"))
     yield from ((key, file) for key, file in named.items() if file is not None)

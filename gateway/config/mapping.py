@@ -26,6 +26,8 @@ from protocols.ports import Clock
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from gateway.drivers.secc.settings import SeccEvseSettings
+
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
@@ -141,6 +143,32 @@ def _check_profiles(config: Config) -> None:
             raise ConfigError(
                 f"stations.{number}.vendor_profile: there is no {entry.vendor_profile!r}; known are {known}"
             )
+
+
+def hosted_settings(config: Config) -> tuple[SeccEvseSettings, ...]:
+    """Return the settings of the EVSEs that the gateway hosts itself."""
+    entries = [entry for _, entry in config.secc_evses()]
+    if not entries:
+        return ()
+    from gateway.drivers.secc.settings import SeccEvseSettings  # on demand: the messages of ISO 15118 take time
+    from protocols.iso15118.iso20.services import NAMES, ControlMode
+    from protocols.iso15118.tls import TlsProfile, TlsVersion
+
+    found = []
+    for entry in entries:
+        found.append(
+            _settings(
+                SeccEvseSettings,
+                entry,
+                address=None if entry.listen is None else host_and_port(entry.listen),
+                protocols=tuple(entry.protocols),
+                services=tuple(NAMES[name] for name in entry.services),
+                controls=tuple(ControlMode[name.upper()] for name in entry.control),
+                tls=TlsVersion(entry.tls),
+                tls_profile=TlsProfile(entry.tls_profile),
+            )
+        )
+    return tuple(found)
 
 
 def broker_link(config: Config) -> BrokerLink:

@@ -57,7 +57,8 @@ def _section(prefix: str, section: object, variable: str, environment: set[str])
         origin = "default"
         if key in section.model_fields_set:
             origin = "environment" if {name, variable} & environment else "file"
-        yield f"{prefix}.{key}", _shown(value), origin
+        shown = ", ".join(value) if key == "board_settings" else _shown(value)  # they may have a password
+        yield f"{prefix}.{key}", shown, origin
 
 
 def _shown(value: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -646,6 +647,12 @@ class Config(BaseSettings):
         """Folder of the SQLite database, otherwise that of the configuration file."""
         url = self.store.url
         return Path(url.removeprefix("sqlite:///")).parent if url.startswith("sqlite:///") else self._folder
+
+    def secc_evses(self) -> Iterator[tuple[str, EvseEntry]]:
+        """Yield each EVSE whose vehicle communication is hosted here, with its place such as `evses.0`."""
+        for number, entry in enumerate(self.evses):
+            if isinstance(entry, EvseEntry):
+                yield f"evses.{number}", entry
 
     def in_folder(self, folder: Path) -> Config:
         """Return a copy that was read from this folder."""

@@ -16,10 +16,11 @@ from pathlib import Path
 from gateway.blue_switch.agreement_file import BlueSwitchError
 from gateway.blue_switch.agreement_file import load as load_agreements
 from gateway.blue_switch.coordinator import Coordinator
+from gateway.clock import SystemClock
 from gateway.config import admin_token
 from gateway.config.devices import modbus_devices
 from gateway.config.load import read_secret
-from gateway.config.mapping import broker_link, csms_settings, mqtt_settings, service_settings
+from gateway.config.mapping import broker_link, csms_settings, hosted_settings, mqtt_settings, service_settings
 from gateway.config.page import web_tokens
 from gateway.config.settings import Config, ConfigError, WebSection, host_and_port
 from gateway.csms import certificates
@@ -43,6 +44,7 @@ def verify(config: Config) -> None:
     read_agreements(config)
     for key, listen in addresses(config).items():
         _verify_address(key, listen)
+    _verify_evses(config)
     _verify_token(config)
     _verify_page(config.web)
     _verify_modbus(config)
@@ -56,6 +58,7 @@ def addresses(config: Config) -> dict[str, str]:
         "ocpp.tls_listen": config.ocpp.tls_listen,
         "admin.listen": config.admin.listen,
         "web.listen": config.web.listen,
+        **{f"{key}.listen": evse.listen for key, evse in config.secc_evses()},
     }
     return {key: listen for key, listen in named.items() if listen is not None}
 
@@ -119,6 +122,32 @@ def _verify_address(key: str, listen: str) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise ConfigError(f"{key}: {host} is not an address of this machine: {reason}") from None
+
+
+def _verify_evses(config: Config) -> None:
+    """Verify boards, interfaces and certificates of the EVSEs that the gateway hosts."""
+    settings = hosted_settings(config)
+    if not settings:
+        return
+    from gateway.drivers.board import registry  # on demand, as in `hosted_settings`
+    from gateway.drivers.secc import endpoint
+    from protocols.errors import LocalProtocolError
+    from protocols.iso15118.io import link_local_address
+
+    for number, one in enumerate(settings):
+        try:
+            registry.build(one.board, one.board_settings, SystemClock())
+        except registry.BoardError as error:
+            raise ConfigError(f"evses.{number}.board: {error}") from None
+        try:
+            endpoint.tls_context(one)
+        except LocalProtocolError as error:
+            raise ConfigError(f"evses.{number}.pki: {error}") from None
+        try:
+            if one.interface is not None:
+                link_local_address(one.interface)
+        except OSError as error:
+            raise ConfigError(f"evses.{number}.interface: {one.interface}: {error.strerror or error}") from None
 
 
 def _verify_token(config: Config) -> None:

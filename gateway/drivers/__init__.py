@@ -1,1 +1,1 @@
-"""Cars and chargers without OCPP: EVSEs that the gateway controls itself."""
+"""EVSEs that the gateway hosts without OCPP: hardware ports of a board, and the sessions with the vehicle."""

@@ -69,14 +69,17 @@ class HostedEvses:
             raise LookupError(f"no EVSE {evse} is hosted by this gateway")
         return self.by_name[evse]
 
+    def announce(self) -> None:
+        """Report every EVSE, so that commands to it are answered from the start."""
+        for evse in self.by_name.values():
+            evse.announce()
+
     def links(self) -> list[bool]:
         """Return for each EVSE whether its hardware answers."""
         return [one.connected for one in self.by_name.values()]
 
     async def run(self) -> None:
-        """Report and serve all of them until cancelled; one that fails starts again and stops no other."""
-        for evse in self.by_name.values():
-            evse.announce()  # first: commands to them are answered from the start
+        """Serve all of them until cancelled; one that fails starts again and stops no other."""
         async with asyncio.TaskGroup() as tasks:
             for evse in self.by_name.values():
                 tasks.create_task(self._serve(evse), name=f"evse {evse.name}")

@@ -21,8 +21,9 @@ from gateway import __version__
 from gateway.model import foreign_text
 from gateway.model.command import EVSE_VERBS, MAX_BYTES, Channel, Submission
 from gateway.service import GatewayService
-from gateway.web import blue_switch, station_operations
+from gateway.web import blue_switch, hosted_operations, station_operations
 from gateway.web.answers import CONFLICT, EVERY_ROUTE, STATION_CALL
+from gateway.web.hosted_operations import HostedOperations
 from gateway.web.ports import Limit, Row, StationAdmin, VehicleLending
 from gateway.web.request_models import CallBody, RegistrationBody, StationBody, TokenBody
 
@@ -51,6 +52,7 @@ def build(
     *,
     raw_calls: bool = False,
     lending: VehicleLending | None = None,
+    hosted: HostedOperations | None = None,
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the application, which is open to every client; `raw_calls` enables the raw OCPP route."""
@@ -72,6 +74,7 @@ def build(
     _tokens_and_messages(router, stations)
     if commands is not None:
         _commands(router, commands)
+    hosted_operations.add(router, hosted, commands)
     lending_routes = APIRouter(responses=CONFLICT)
     blue_switch.add(lending_routes, lending, now)
     router.include_router(lending_routes)

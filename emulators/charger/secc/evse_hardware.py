@@ -20,7 +20,6 @@ from protocols.iso15118.secc import Engine
 from protocols.ports import Clock
 
 ANY_A = float("inf")
-PROTOCOLS = ("iso20", "iso2", "din")
 
 
 def is_dc(engine: Engine | None) -> bool:

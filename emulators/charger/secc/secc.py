@@ -36,11 +36,10 @@ from emulators.charger.secc.events import (
     StandbyEntered,
     VehicleIdentified,
 )
-from emulators.charger.secc.evse_hardware import PROTOCOLS, EvseHardware, is_dc, stage_settings
+from emulators.charger.secc.evse_hardware import EvseHardware, is_dc, stage_settings
 from protocols.iec61851 import PilotState
-from protocols.iso15118.first_message import ReceivedFirst, first_message
+from protocols.iso15118.first_message import ReceivedFirst, WaitingConnections
 from protocols.iso15118.iso20 import events, orders
-from protocols.iso15118.iso20 import secc as iso20
 from protocols.iso15118.iso20.limits import PowerRange
 from protocols.iso15118.iso20.secc_session import Evse, SeccSettings, Verdict
 from protocols.iso15118.iso20.setpoint import decide
@@ -48,11 +47,9 @@ from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.pump import pump
 from protocols.iso15118.secc import Engine, Secc
+from protocols.iso15118.secc_engines import PROTOCOLS, engines
 from protocols.iso15118.secc_setpoint import NOTICE_S, SeccSetpoint
-from protocols.iso15118.subject import common_name
 from protocols.ports import Clock, Wire
-
-MAX_WAITING = 16  # connections without a first message
 
 
 class EvseSecc:
@@ -86,7 +83,7 @@ class EvseSecc:
         self._setpoint = SeccSetpoint(stage.spec.max_charge_w, stage.spec.max_discharge_w, clock)
         self._paused: dict[bytes, events.Paused] = {}
         self._wire: Wire | None = None
-        self._waiting: dict[Wire, None] = {}  # connections without a first message
+        self._waiting = WaitingConnections()
         self._pausing = False
         self._headroom: PowerRange | None = None  # power range of the last charge loop
         self._pilot: PilotState | None = None  # None: not measured
@@ -164,30 +161,22 @@ class EvseSecc:
             self.engine.command(orders.Abort("the plug was pulled", silent=True), now)
         if self._wire is not None:
             await self._wire.close()
-        for waiting in list(self._waiting):
-            await waiting.close()
+        await self._waiting.close()
 
     # one connection
 
     async def serve(self, wire: Wire) -> bool:
         """Serve one car until its session ends; return False for a connection beside the session of another one.
 
-        Connections wait for their first message beside each other: the first one to send it is the car. Of too many the
-        oldest one is closed.
+        Connections wait for their first message beside each other: the first one to send it is the car.
         """
-        now, first = self._clock.now(), b""
+        now, first = self._clock.now(), None
         if self.engine is None:
-            self._waiting[wire] = None
-            if len(self._waiting) > MAX_WAITING:
-                await next(iter(self._waiting)).close()
-            try:
-                first = await first_message(wire, self._clock, now + self.settings.setup_timeout)
-            finally:
-                self._waiting.pop(wire, None)
-        if self.engine is not None or (not first and self._waiting):
+            first = await self._waiting.first(wire, self._clock, now + self.settings.setup_timeout)
+        if self.engine is not None or first is None:
             await wire.close()
             return False
-        port = Secc(self._engines(wire, now))
+        port = Secc(self._engines(wire))
         self._port, self._wire, self._pausing = port, wire, False
         self.hardware.begin()
         self._setpoint.begin()
@@ -201,38 +190,14 @@ class EvseSecc:
                 self._observe(SessionEnded("the charger aborted the session", ok=False))
         return bool(first)
 
-    def _engines(self, wire: Wire, now: float) -> list[Engine]:
+    def _engines(self, wire: Wire) -> list[Engine]:
         """Return the engines of a connection, one for ISO 15118-20 and one for the older generations."""
-        evse = Evse(
-            setpoint_w=self._setpoint.power_w,
-            authorization=Verdict.YES if self._free_vend else Verdict.WAITING,
-            pilot=self._pilot,
+        verdict = Verdict.YES if self._free_vend else Verdict.WAITING
+        evse = Evse(setpoint_w=self._setpoint.power_w, authorization=verdict, pilot=self._pilot)
+        protocols, tolerance = self.protocols, self._tolerance
+        return engines(
+            wire, self.settings, evse, self._clock, protocols=protocols, paused=self._paused, tolerance=tolerance
         )
-        epoch, engines = self._clock.wall() - now, list[Engine]()
-        tls_version = getattr(wire, "tls_version", None)
-        # no ISO 15118-20 on TLS 1.2 (V2G20-2356)
-        modern = replace(self.settings, tls_required=True) if tls_version == "TLSv1.2" else self.settings
-        if "iso20" in self.protocols:
-            certificate = getattr(wire, "peer_certificate", None)
-            engines.append(
-                iso20.Secc(
-                    modern,
-                    now,
-                    epoch=epoch,
-                    paused=self._paused,
-                    vehicle_certificate=certificate,
-                    vehicle_name=None if certificate is None else common_name(certificate),
-                    tls=tls_version == "TLSv1.3",
-                    evse=evse,
-                )
-            )
-        if {"iso2", "din"} & set(self.protocols):
-            from protocols.iso15118 import older_secc  # loaded only for these protocols
-
-            older = older_secc.older_settings(self.settings, self._tolerance)
-            shared = evse if not engines else None
-            engines.append(older_secc.build(older, self.protocols, now, epoch, self._paused, shared))
-        return engines
 
     def _prepare(self, now: float) -> None:
         if self.engine is not None:

@@ -52,7 +52,8 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
     site: dict[str, Any] = part.model_dump(
         include={"import_limit_w", "export_limit_w", "min_soc_pct"}, exclude_none=True
     )
-    stations = [_station(charger, name) for charger in scenario.charger for name in charger.ids()]
+    stations = [_station(part, name) for part in scenario.charger if not part.hosted for name in part.ids()]
+    evses = [_evse(part, name) for part in scenario.charger if part.hosted for name in part.ids()]
     mqtt = {"gateway_id": GATEWAY_ID, "telemetry_s": scenario.telemetry, "homeassistant": "off"}
     return from_table(
         {
@@ -62,11 +63,18 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
             "commands": part.commands,
             "store": {"url": "memory:"},
             "stations": stations,
+            "evses": [one | connection.get("evses", {}) for one in evses],
             "energy": {"nominal_hz": scenario.grid.nominal_hz, **part.energy},
             "blue_switch": connection.get("blue_switch", {}),
             "web": connection.get("web", {}),
         }
     )
+
+
+def _evse(charger: ChargerPart, name: str) -> dict[str, object]:
+    """Return the table of an EVSE that the gateway hosts."""
+    rated = {"max_charge_w": charger.max_charge_w, "max_discharge_w": charger.max_discharge_w}
+    return {"id": name, "driver": "secc", "board": "emulated", "listen": "127.0.0.1:0", **rated}
 
 
 def _station(charger: ChargerPart, name: str) -> dict[str, object]:

@@ -20,6 +20,7 @@ from emulators.runtime.clock import SkewedClock
 from emulators.runtime.pcap import Capture
 from emulators.scenario.tables import CarPart, ChargerPart
 from emulators.world.emulated_site import EmulatedSite
+from emulators.world.hosted_bay import ConnectHosted, HostedBay
 from emulators.world.parking_bay import BaySettings, ParkingBay
 from protocols.ocpp.schema import Version
 
@@ -53,8 +54,27 @@ def add_stations(world: EmulatedSite, part: ChargerPart, connect: Callable[[str]
         world.injection_points.modems[name] = station.link.modem_reset
 
 
+def add_hosted(world: EmulatedSite, part: ChargerPart, connect: ConnectHosted) -> None:
+    """Add the EVSEs of one table of the scenario that the gateway hosts itself, with their parking bays, to a world."""
+    for name in part.evse_names():
+        stage, settings, capture = _equipment(world, part, name)
+        bay = HostedBay(name, stage, world.clock, world.transcript, world.injection_points, settings, capture=capture)
+        bay.connect_gateway = connect
+        _add(world, bay, name)
+
+
 def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> ParkingBay:
-    scenario, evse = world.scenario, f"{station}-{number}"
+    evse = f"{station}-{number}"
+    stage, settings, capture = _equipment(world, part, evse)
+    connect = world.network.vehicle
+    bay = ParkingBay(evse, stage, world.clock, world.transcript, world.injection_points, settings, connect, capture)
+    _add(world, bay, evse)
+    return bay
+
+
+def _equipment(world: EmulatedSite, part: ChargerPart, evse: str) -> tuple[PowerStage, BaySettings, Capture | None]:
+    """Return power stage, settings of the vehicle communication and capture of an EVSE."""
+    scenario = world.scenario
     shared = {field.name for field in fields(StageSpec)} & ChargerPart.model_fields.keys() - {"efficiency"}
     spec = StageSpec(**part.model_dump(include=shared), efficiency=tuple(part.efficiency) or EFFICIENCY)
     seed = random.Random(f"meter-{world.seed}-{evse}").randrange(1 << 30)
@@ -66,13 +86,14 @@ def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> P
         tls=world.tls,
         fast_forward=world.fast_forward,
     )
-    capture = Capture() if world.transcript.keep else None
-    connect = world.network.vehicle
-    bay = ParkingBay(evse, stage, world.clock, world.transcript, world.injection_points, settings, connect, capture)
+    return stage, settings, Capture() if world.transcript.keep else None
+
+
+def _add(world: EmulatedSite, bay: ParkingBay | HostedBay, evse: str) -> None:
+    """Add a bay to a world, with the deviations that the scenario injects into its messages."""
     world.add_bay(bay)
-    if any(one.evse in ("", evse) for one in scenario.inject):
-        world.injection_points.injections[evse] = on_link(scenario.inject, evse, world.seed)
-    return bay
+    if any(one.evse in ("", evse) for one in world.scenario.inject):
+        world.injection_points.injections[evse] = on_link(world.scenario.inject, evse, world.seed)
 
 
 def add_cars(world: EmulatedSite, part: CarPart) -> None:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from gateway.cli import operator_actions
 from gateway.config import Config, ConfigError, from_table, load
-from gateway.config.mapping import broker_link, csms_settings, mqtt_settings, service_settings
+from gateway.config.lint import notes
+from gateway.config.mapping import broker_link, csms_settings, hosted_settings, mqtt_settings, service_settings
+from gateway.config.page import settings_rows
 from gateway.config.reference import HEAD, as_markdown
 from gateway.model.reason import Code
 from gateway.model.result import Layer
@@ -54,6 +56,9 @@ def test_every_layer_and_code_is_in_the_documentation() -> None:
     assert [code for code in Code if f"`{code.value}`" not in mqtt.read_text()] == []
 
 
+EVSE = "[[evses]]\nid = 'BAY1'\ndriver = 'secc'\nboard = 'emulated'\n"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -86,6 +91,19 @@ def test_every_layer_and_code_is_in_the_documentation() -> None:
         ('[store]\nurl = "sqlite://"', "store.url: names no file"),
         ("[commands]\ntolerance_w = 100000", "commands.tolerance_w: Input should be less than or equal to 1000"),
         ('[admin]\nlisten = "127.0.0.1:9000"', "admin.listen: port 9000 is that of ocpp.listen"),
+        ("[site]\nimport_limit = 3", "; did you mean import_limit_w?"),
+        (f"{EVSE}lisen = '127.0.0.1:1'", "evses.0.lisen: is not a key of the gateway"),
+        (f"{EVSE}lisen = '127.0.0.1:1'", "did you mean listen?"),
+        (EVSE, "evses.0: set either interface or listen"),
+        (f"{EVSE}listen = '127.0.0.1:1'\ninterface = 'eth1'", "evses.0: set either interface or listen"),
+        (f"{EVSE}listen = '15118'", "evses.0.listen: '15118' is not address:port"),
+        (f"{EVSE}interface = 'eth1'\ntls = '1.3'", "evses.0: tls and pki belong together"),
+        (f"{EVSE}interface = 'eth1'\ntls = '1.2'\npki = 'pki'", "evses.0: tls 1.2 is for iso2"),
+        (f"{EVSE}interface = 'eth1'\nservices = []", "evses.0.services: "),
+        (f"{EVSE}interface = 'eth1'\n" * 2, "evses.1.id: BAY1 is listed twice"),
+        (f"{EVSE}interface = 'eth1'\n[[stations]]\nid = 'bay1'", "evses.0.id: BAY1 is listed among the stations"),
+        (f"{EVSE}listen = '127.0.0.1:9000'", "evses.0.listen: port 9000 is that of ocpp.listen"),
+        ("[[evses]]\nid = 'BAY-1'", "evses.0.id: BAY-1 would be an EVSE of a charging station"),
         ("a = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ],
 )
@@ -173,3 +191,50 @@ def test_a_renamed_key_beside_its_new_name_is_an_error() -> None:
 def test_a_renamed_key_loads_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("V2X_COMMANDS__HOLD_S", "20")
     assert from_table({}).commands.valid_for_s == 20
+
+
+def hosted(folder: Path, **keys: object) -> Config:
+    """Return a configuration with one hosted EVSE."""
+    evse = {"id": "BAY1", "driver": "secc", "board": "emulated", "listen": "127.0.0.1:0", **keys}
+    return from_table({"ocpp": {"security_profile": 0}, "store": {"url": "memory:"}, "evses": [evse]}, folder)
+
+
+def test_the_settings_of_a_hosted_evse(tmp_path: Path) -> None:
+    config = hosted(tmp_path, protocols=["iso20"], services=["dc_bpt"], control=["scheduled"], max_charge_w=6000)
+    operator_actions.check(config)
+    (one,) = hosted_settings(config)
+    assert (one.address, one.protocols) == (("127.0.0.1", 0), ("iso20",))
+    assert [service.name for service in one.services] == ["DC_BPT"]
+    assert (one.bidirectional, one.max_charge_w, one.max_discharge_w) == (True, 6000, None)
+    assert not hosted_settings(hosted(tmp_path, protocols=["iso2", "din"]))[0].bidirectional
+    assert service_settings(config).evses == ("BAY1",)
+    assert csms_settings(config).reserved == {"bay1"}
+    assert any(row[:2] == ("evses.0.board", "emulated") for row in settings_rows(config))
+
+
+def test_the_settings_of_a_board_are_not_shown_on_the_page(tmp_path: Path) -> None:
+    config = hosted(tmp_path, board_settings={"password": "secret"})
+    assert not any("secret" in value for _, value, _ in settings_rows(config))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"board": "none"}, r"evses\.0\.board: unknown board none; installed: .*emulated"),
+        ({"board_settings": {"max_charge": 3}}, r"evses\.0\.board: board emulated: board_settings\.max_charge"),
+        ({"tls": "1.3", "pki": "none"}, r"evses\.0\.pki: .*none.* is missing; `v2x pki create`"),
+        ({"listen": None, "interface": "none0"}, r"evses\.0\.interface: none0: "),
+        ({"listen": "192.0.2.1:15118"}, r"evses\.0\.listen: 192\.0\.2\.1 is not an address of this machine"),
+    ],
+)
+def test_what_a_hosted_evse_needs_is_verified_before_the_start(
+    keys: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        operator_actions.check(hosted(tmp_path, **keys))
+
+
+def test_a_hosted_evse_without_tls_on_a_network_is_noted(tmp_path: Path) -> None:
+    assert not any("evses" in note for note in notes(hosted(tmp_path)))
+    assert any("evses.0.tls: none" in note for note in notes(hosted(tmp_path, listen="0.0.0.0:0")))
+    assert not any("evses" in note for note in notes(hosted(tmp_path, listen="0.0.0.0:0", protocols=["iso2", "din"])))

@@ -171,6 +171,7 @@ def test_the_benchmarks() -> None:
         "iso15118",
         "ocpp",
         "mqtt",
+        "hosted",
         "fleet",
         "dispatch",
         "plan",

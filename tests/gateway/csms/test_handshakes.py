@@ -15,9 +15,11 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from emulators.runtime.clock import RealClock
 from gateway.csms import passwords
+from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
+from gateway.csms.errors import RequestRejected
 from gateway.csms.handshakes import HandshakeReports
-from gateway.csms.settings import CsmsSettings, StationSettings
+from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.model.event import Event, StationRejected
 from tests.gateway.csms.test_security import PASSWORD, Authority, basic
 from tests.interop.ocpp_sockets import until
@@ -123,3 +125,17 @@ def test_a_flood_of_rejections_is_rated_and_counted() -> None:
     assert isinstance(last, StationRejected)
     assert "more were not reported" in last.reason
     assert all(isinstance(one, StationRejected) and len(one.path) <= 100 for one in events)
+
+
+async def test_the_id_of_an_evse_that_the_gateway_hosts_is_no_station() -> None:
+    events: list[Event] = []
+    reserved = {"reserved": frozenset({"bay1"}), "unknown_stations": UnknownStations.ACCEPT}
+    async with serving(events, security_profile=0, **reserved) as port:
+        await attempt(f"ws://127.0.0.1:{port}/ocpp/Bay1")
+        await until(lambda: events != [])
+    (event,) = events
+    assert isinstance(event, StationRejected)
+    assert event.reason == "this id is that of an EVSE which the gateway hosts itself (HTTP 404)"
+    made = Csms(CsmsSettings(reserved=frozenset({"bay1"})), events.append, RealClock())
+    with pytest.raises(RequestRejected, match="BAY1 is an EVSE that the gateway hosts itself"):
+        await Admin(made).put_station("BAY1", {})

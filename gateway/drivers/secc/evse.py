@@ -1,0 +1,387 @@
+"""One EVSE whose sessions the gateway hosts itself: its board, its vehicles, its events and the orders to it.
+
+To the rest of the gateway it is an EVSE as any of a charging station; no OCPP is between a command and the current.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from gateway.drivers.board import orders as board_orders
+from gateway.drivers.board.faults import Reaction, rule_of
+from gateway.drivers.board.orders import Event, SetLock, SetPilot
+from gateway.drivers.board.ports import (
+    Board,
+    DutyCycle,
+    FaultCleared,
+    FaultRaised,
+    PilotChanged,
+    PilotLevel,
+    PilotState,
+    StopRequested,
+)
+from gateway.drivers.board.runner import BoardRunner
+from gateway.drivers.secc import endpoint
+from gateway.drivers.secc.output import EvseOutput
+from gateway.drivers.secc.plug import PLUGGED, plug_state
+from gateway.drivers.secc.session import VehicleSession
+from gateway.drivers.secc.settings import SeccEvseSettings, engine_settings
+from gateway.drivers.secc.vehicle import metered
+from gateway.model import event as model
+from gateway.model.event import PlugState, Report
+from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
+from protocols.iso15118.first_message import ReceivedFirst, WaitingConnections
+from protocols.iso15118.iso20 import events
+from protocols.iso15118.iso20.secc_session import Evse, Verdict
+from protocols.iso15118.pump import pump
+from protocols.iso15118.secc import Engine, Secc
+from protocols.iso15118.secc_engines import engines
+from protocols.iso15118.secc_setpoint import SeccSetpoint
+from protocols.ports import Clock, Wire
+
+log = logging.getLogger("v2x.drivers")
+
+PROTOCOL = "iso15118"
+DIGITAL = DutyCycle(5.0)  # digital communication is required (IEC 61851-1)
+METER_S, METER_IDLE_S = 1.0, 10.0  # period of measured values, with a vehicle and without
+METER_MOVING_S, MOVING_S = 0.2, 3.0  # period after a changed set-point, and for how long
+READING_VALID_S = 5.0
+RENEWAL_LATE_S = 0.1  # of a renewal that is due at the end of the validity
+CAPABILITY_S = 0.1  # period in which a board without a known capability is read
+ENDS_WITHIN_S = 3.0  # for the vehicle to end its session when the gateway stops
+WAKE_S = 1.0  # duration of X1, which wakes a vehicle
+
+
+class SeccEvse:
+    """EVSE with the driver `secc`. `board` makes the board anew for each run."""
+
+    def __init__(self, settings: SeccEvseSettings, board: Callable[[], Board], report: Report, clock: Clock) -> None:
+        self.settings, self.name = settings, settings.id
+        self.port = 0  # of the server, while it listens
+        self._board, self._report, self._clock = board, report, clock
+        self._operated: BoardRunner | None = None
+        self._output: EvseOutput | None = None
+        self._session: VehicleSession | None = None
+        self._wire: Wire | None = None
+        self._waiting = WaitingConnections()
+        self._paused: dict[bytes, events.Paused] = {}
+        self._paused_session: str | None = None  # known to the gateway, and paused by the vehicle
+        self._setpoint_w, self._until = 0.0, 0.0  # in force, and the end of its validity
+        self._moved_at = -MOVING_S
+        self._described: tuple[model.PowerLimits, str] | None = None
+        self._pilot: PilotState | None = None
+        self._plug: PlugState | None = None
+        self._wake = asyncio.Event()
+        self.connected = False
+
+    # `gateway.drivers.hosted.HostedEvse`
+
+    def announce(self) -> None:
+        """Report the EVSE, before its hardware answers."""
+        self._describe(model.PowerLimits(self.settings.max_charge_w or 0.0), "the board has not answered yet")
+
+    async def run(self) -> None:
+        """Serve vehicles until cancelled."""
+        board = self._operated = BoardRunner(self._board(), self._clock, self._on_board)
+        self._output = EvseOutput(self.settings, board)
+        reason = "the driver of the board failed"
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(board.run(), name=f"board {self.name}")
+                await self._connect(self._output)
+                async with endpoint.listening(self.settings, self.serve) as port:
+                    self.port = port
+                    await self._tend(self._output)
+        except asyncio.CancelledError:
+            reason = "the gateway stops"
+            raise
+        finally:
+            self._disconnect(reason)
+            await self._close_wire()
+
+    async def close(self) -> None:
+        """Request the end of the vehicle's session and wait for it; then disconnect it."""
+        session = self._session
+        if session is None:
+            return
+        session.terminate(within_s=2)
+        try:
+            async with self._clock.timeout_at(self._clock.now() + ENDS_WITHIN_S):
+                while self._session is session:
+                    await self._clock.sleep(0.05)
+        except TimeoutError:
+            session.abort("the gateway stops", silent=True)
+            await self._close_wire()
+
+    # `gateway.model.station.Stations` and `GridFormingStations`
+
+    def reaches(self, evse: str) -> bool:
+        """Return True while the hardware answers."""
+        return self.connected
+
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
+        """Apply a set-point at once; it ends by itself after `valid_for_s`."""
+        refused = self._refusal(power_w, valid_for_s)
+        if refused is not None:
+            return refused
+        if power_w != self._setpoint_w:
+            self._moved_at = self._clock.now()
+        self._setpoint_w, self._until = power_w, self._clock.now() + valid_for_s + RENEWAL_LATE_S
+        if self._session is not None:
+            self._session.set_power(power_w)
+        self._wake.set()
+        return Outcome(Answer.APPLIED)
+
+    async def reconcile(self, evse: str) -> float | None:
+        """Return the set-point in force."""
+        return self._setpoint_w if self.connected else None
+
+    async def form(self, evse: str, forms: bool) -> Outcome:
+        """Set to grid-forming or grid-following, where the power stage has a command for it."""
+        output = self._output
+        if output is None or not self.connected:
+            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the board of {self.name} does not answer")
+        if output.capability is None or not output.capability.forming:
+            text = f"the power stage of {self.name} has no command to form a grid"
+            return Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, text)
+        if forms and (self._session is None or not self._session.bidirectional or not output.delivering):
+            text = f"no vehicle at {self.name} can supply an island now"
+            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, text)
+        output.forms = forms
+        if self._session is not None:
+            self._session.reapply()
+        return Outcome(Answer.APPLIED)
+
+    async def end_session(self, evse: str) -> Outcome:
+        """Request the end of the vehicle's session."""
+        session = self._session
+        if session is None or session.id is None:
+            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no session is active on {self.name}")
+        session.terminate()
+        return Outcome(Answer.APPLIED)
+
+    async def reset(self, evse: str) -> Outcome:
+        """Release latched faults that are cleared."""
+        if self._operated is None or not self.connected:
+            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the board of {self.name} does not answer")
+        self._operated.command(board_orders.Reset())
+        self._report_plug()
+        latched = ", ".join(sorted(name for _, name in self._operated.supervisor.faults.latched))
+        return Outcome(Answer.REFUSED, "Faulted", f"still active: {latched}") if latched else Outcome(Answer.APPLIED)
+
+    def _refusal(self, power_w: float, valid_for_s: float) -> Outcome | None:
+        """Return the reason why a set-point is not applied, or None."""
+        board, output, session = self._operated, self._output, self._session
+        if board is None or output is None or not self.connected:
+            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the board of {self.name} does not answer")
+        bidirectional = None if session is None else session.bidirectional
+        refused = setpoint_refusal(power_w, valid_for_s, why_not=output.why_not or None, bidirectional=bidirectional)
+        if refused is not None:
+            return refused
+        if session is None or session.id is None:
+            paused = self._paused_session if session is None else session.paused_id
+            if power_w and paused is not None:
+                self._wake_vehicle()
+                text = "the vehicle has paused the session and is woken"
+                return Outcome(Answer.UNKNOWN, OutcomeCode.TX_NOT_FOUND, text)
+            if paused is None:
+                return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no session is active on {self.name}")
+        elif power_w < 0 and bidirectional is None:
+            text = "the vehicle has not stated its charging needs"
+            return Outcome(Answer.REFUSED, OutcomeCode.NEEDS_NOT_STATED, text)
+        if power_w and not output.available:
+            names = ", ".join(name for _, name in board.supervisor.faults.active) or "a latched fault"
+            return Outcome(Answer.REFUSED, "Faulted", f"the hardware is in fault: {names}")
+        return None
+
+    # the hardware
+
+    async def _connect(self, output: EvseOutput) -> None:
+        """Wait for the capability of the board, then report the EVSE as connected."""
+        self._command(SetPilot(PilotLevel.X1))
+        while output.capability is None:
+            await self._clock.sleep(CAPABILITY_S)
+        self.connected = True
+        self._describe(output.power_limits, output.why_not)
+        now = self._clock.now()
+        self._report(model.StationConnected(self.name, now, PROTOCOL, vendor=self.settings.board))
+        self._report_plug()
+        self._prepare_pilot()
+
+    def _disconnect(self, reason: str) -> None:
+        """Report the loss of the hardware; a session over it has ended."""
+        self._operated = self._output = self._pilot = None
+        self._setpoint_w = 0.0
+        session, self._session = self._session, None
+        if session is not None:
+            session.end(reason)
+        self._end_paused(reason)
+        if self.connected:
+            self.connected = False
+            self._report(model.StationLost(self.name, self._clock.now(), reason))
+
+    def _command(self, order: board_orders.Order) -> None:
+        if self._operated is not None:
+            self._operated.command(order)
+
+    def _on_board(self, event: Event) -> None:
+        """React to an event of the supervisor."""
+        if self._operated is None:
+            return
+        session = self._session
+        match event:
+            case PilotChanged(state):
+                self._pilot_changed(state)
+            case FaultRaised() | FaultCleared():
+                self._fault_changed(event)
+            case board_orders.CableChecked(passed) if session is not None:
+                session.cable_checked(passed)
+            case board_orders.OrderRefused(board_orders.CheckCable(), reason) if session is not None:
+                log.warning("%s: no cable check: %s", self.name, reason)
+                session.cable_checked(False)
+            case board_orders.OutputStopped(reason):
+                if session is not None:
+                    session.output_stopped(reason)
+                self._command(SetLock(False))
+            case StopRequested() if session is not None:
+                session.terminate()
+            case board_orders.Recovered():
+                self._report_plug()
+                self._wake_vehicle()
+
+    def _pilot_changed(self, state: PilotState) -> None:
+        plugged, self._pilot = self._pilot in PLUGGED, state
+        if not self.connected:
+            return
+        if (state in PLUGGED) != plugged:
+            self._prepare_pilot()
+        if state is PilotState.DISCONNECTED and plugged:
+            asyncio.get_running_loop().create_task(self._unplugged(), name=f"unplugged {self.name}")
+        self._report_plug()
+
+    def _prepare_pilot(self) -> None:
+        """Require digital communication of a plugged vehicle; without one, signal that the EVSE is not ready."""
+        self._command(SetPilot(DIGITAL if self._pilot in PLUGGED else PilotLevel.X1))
+
+    def _wake_vehicle(self) -> None:
+        """Wake a vehicle whose session is paused or failed: X1, then digital communication again."""
+        if self._pilot not in PLUGGED or (self._session is not None and self._session.id is not None):
+            return
+        self._command(SetPilot(PilotLevel.X1))
+        asyncio.get_running_loop().call_later(WAKE_S, self._prepare_pilot)
+
+    async def _unplugged(self) -> None:
+        """End the session of a vehicle whose cable is disconnected."""
+        if self._session is not None:
+            self._session.abort("the plug was pulled", silent=True)
+        await self._close_wire()
+        await self._waiting.close()
+        self._end_paused("the plug was pulled")
+
+    def _end_paused(self, reason: str) -> None:
+        session, self._paused_session = self._paused_session, None
+        self._paused.clear()
+        if session is not None:
+            self._report(model.SessionEnded(self.name, self._clock.now(), session, reason))
+
+    def _fault_changed(self, event: FaultRaised | FaultCleared) -> None:
+        board, now = self._operated, self._clock.now()
+        assert board is not None
+        if isinstance(event, FaultRaised):
+            reaction = rule_of(event.name, event.part).reaction
+            if reaction is not Reaction.NOTE:
+                self._report(model.FaultRaised(self.name, now, event.name, event.detail))
+            if reaction in (Reaction.OPEN, Reaction.LATCH) and self._session is not None:
+                self._session.abort(f"{event.name}: {event.detail}")
+        elif not any(name == event.name for _, name in board.supervisor.faults.active):
+            self._report_plug()  # first: a faulted plug is a fault by itself
+            self._report(model.FaultCleared(self.name, now, event.name))
+        self._report_plug()
+
+    def _report_plug(self) -> None:
+        plug = plug_state(self._pilot, None if self._operated is None else self._operated.supervisor.faults)
+        if plug is not self._plug and self.connected:
+            self._plug = plug
+            self._report(model.PlugChanged(self.name, self._clock.now(), plug))
+
+    def _describe(self, limits: model.PowerLimits, why_not: str) -> None:
+        if (limits, why_not) != self._described:
+            self._described = limits, why_not
+            now = self._clock.now()
+            self._report(model.EvseDescribed(self.name, self.name, now, limits, not why_not, why_not))
+
+    # measured values and the end of a set-point
+
+    async def _tend(self, output: EvseOutput) -> None:
+        """Report measured values, and end a set-point that is not renewed."""
+        clock, metered_at = self._clock, self._clock.now()
+        while True:
+            self._wake.clear()
+            now = clock.now()
+            if self._setpoint_w and now >= self._until:
+                log.warning("%s: the set-point of %.0f W was not renewed: 0 W", self.name, self._setpoint_w)
+                self._setpoint_w = 0.0
+                if self._session is not None:
+                    self._session.set_power(0.0)
+            period = METER_S if self._pilot in PLUGGED else METER_IDLE_S
+            if now - self._moved_at < MOVING_S:
+                period = METER_MOVING_S
+            if now - metered_at >= period - 1e-6:
+                metered_at = now
+                self._report_measured(output, now)
+            deadline = metered_at + period
+            if self._setpoint_w:
+                deadline = min(deadline, self._until)
+            try:
+                async with clock.timeout_at(deadline):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def _report_measured(self, output: EvseOutput, now: float) -> None:
+        if output.capability is not None:
+            self._describe(output.power_limits, output.why_not)
+        reading, session = output.reading, self._session
+        if reading is None or now - reading.at > READING_VALID_S:
+            return
+        car = None if session is None else session.car
+        self._report(metered(self.name, now, self._clock.wall(), reading, output.measured, car))
+
+    # vehicles
+
+    async def serve(self, wire: Wire) -> bool:
+        """Serve one vehicle until its session ends; return False for a connection beside the session of another one."""
+        output, now, first = self._output, self._clock.now(), None
+        limits = None if output is None else output.limits()
+        if output is not None and limits is not None and self._session is None and self.connected:
+            settings = engine_settings(self.settings, limits)
+            first = await self._waiting.first(wire, self._clock, now + settings.setup_timeout)
+        if first is None or self._session is not None or output is not self._output or output is None:
+            await wire.close()
+            return False
+        evse = Evse(authorization=Verdict.YES)
+        found = engines(wire, settings, evse, self._clock, protocols=self.settings.protocols, paused=self._paused)
+        await self._serve(ReceivedFirst(wire, first), found, output)
+        return bool(first)
+
+    async def _serve(self, wire: Wire, engines: list[Engine], output: EvseOutput) -> None:
+        board, limits = self._operated, output.limits()
+        assert board is not None
+        port = Secc(engines)
+        setpoint = SeccSetpoint(limits.max_charge_w, limits.max_discharge_w, self._clock)
+        session = VehicleSession(self.name, port, output, board, setpoint, self._paused, self._report, self._clock)
+        self._session, self._wire, self._setpoint_w = session, wire, 0.0
+        try:
+            await pump(port, wire, self._clock, session.report, session.prepare)
+        finally:
+            session.end("the connection was aborted")
+            if self._session is session:
+                self._session = self._wire = None
+                self._setpoint_w, output.forms = 0.0, False
+                self._paused_session = session.paused_id
+
+    async def _close_wire(self) -> None:
+        if self._wire is not None:
+            await self._wire.close()
