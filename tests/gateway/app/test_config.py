@@ -103,7 +103,7 @@ EVSE = "[[evses]]\nid = 'BAY1'\ndriver = 'secc'\nboard = 'emulated'\n"
         (f"{EVSE}interface = 'eth1'\n" * 2, "evses.1.id: BAY1 is listed twice"),
         (f"{EVSE}interface = 'eth1'\n[[stations]]\nid = 'bay1'", "evses.0.id: BAY1 is listed among the stations"),
         (f"{EVSE}listen = '127.0.0.1:9000'", "evses.0.listen: port 9000 is that of ocpp.listen"),
-        ("[[evses]]\nid = 'BAY-1'", "evses.0.id: BAY-1 would be an EVSE of a charging station"),
+        ("[[evses]]\ndriver = 'secc'\nid = 'BAY-1'", "evses.0.id: BAY-1 would be an EVSE of a charging station"),
         ("a = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
     ],
 )
