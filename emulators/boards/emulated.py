@@ -6,7 +6,6 @@ commands and gives no measurements, while its hardware works on.
 
 from __future__ import annotations
 
-import asyncio
 from math import inf
 
 from pydantic import Field
@@ -14,6 +13,7 @@ from pydantic import Field
 from emulators.boards.emulated_ports import (
     EmulatedContactors,
     EmulatedIsolation,
+    EmulatedLink,
     EmulatedLock,
     EmulatedMeter,
     EmulatedPilot,
@@ -21,7 +21,6 @@ from emulators.boards.emulated_ports import (
 )
 from emulators.charger.hardware.board_hardware import BoardHardware
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
-from gateway.drivers.board.bench import Bench
 from gateway.drivers.board.faults import FaultName, Part
 from gateway.drivers.board.ports import (
     OFF,
@@ -39,7 +38,7 @@ from gateway.drivers.board.ports import (
     PowerReason,
     Report,
 )
-from gateway.drivers.board.registry import BoardSettings, Driver
+from gateway.drivers.board.registry import BoardSettings
 from protocols.ports import Clock
 
 MEASURE_S = 1.0  # period of the isolation monitor
@@ -62,11 +61,10 @@ class EmulatedSettings(BoardSettings):
     lock: bool = Field(default=True, description="socket with a lock")
 
 
-class EmulatedBoard:
+class EmulatedBoard(EmulatedLink):
     """Driver and hardware of one EVSE. `hardware` is public: the vehicle and tests act on it."""
 
     def __init__(self, settings: EmulatedSettings, clock: Clock) -> None:
-        self.settings, self.clock = settings, clock
         spec = StageSpec(
             max_charge_w=settings.max_charge_w,
             max_discharge_w=settings.max_discharge_w,
@@ -75,30 +73,18 @@ class EmulatedBoard:
             max_voltage_v=settings.max_voltage_v,
             forming=settings.forming,
         )
-        now = clock.now()
-        self.hardware = BoardHardware(PowerStage(spec, step_s=0.02), now, settings.silence_s)
+        super().__init__(BoardHardware(PowerStage(spec, step_s=0.02), clock.now(), settings.silence_s), clock)
         self.hardware.isolation_ohm = settings.isolation_ohm
-        self.silent: set[Part] = set()
         self.restarted: set[Part] = set()
-        self.running = False
         self.pilot, self.contactors = EmulatedPilot(self), EmulatedContactors(self)
         self.power, self.isolation = EmulatedStage(self), EmulatedIsolation(self)
         self.meter = EmulatedMeter(self)
         self.lock = EmulatedLock(self) if settings.lock else None
-        self._wake = asyncio.Event()
         self._events: list[BoardEvent] = []
         self._shown: dict[str, object] = {}
         self._measure_at = inf
         self._silent_since: dict[Part, float] = {}
         self._faults: set[tuple[Part, FaultName]] = set()
-
-    def connected(self, part: Part) -> bool:
-        """Return True if commands reach a part."""
-        return self.running and part not in self.silent
-
-    def wake(self) -> None:
-        """Simulate and report at once, after a change from outside."""
-        self._wake.set()
 
     # the driver's cycle
 
@@ -219,12 +205,3 @@ class EmulatedBoard:
         """Report the end of a fault."""
         self._clear(part, name, self.clock.now())
         self.wake()
-
-
-def _bench(settings: EmulatedSettings, clock: Clock) -> Bench:
-    from emulators.boards.emulated_bench import EmulatedBench
-
-    return EmulatedBench(settings, clock)
-
-
-DRIVER = Driver("emulated", EmulatedSettings, EmulatedBoard, _bench, simulated=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from emulators.battery.pack import Battery, Pack
 from emulators.boards.emulated import EmulatedBoard, EmulatedSettings
 from gateway.drivers.board.faults import Part
+from gateway.drivers.board.registry import Driver
 from protocols.ports import Clock
 
 
@@ -67,3 +68,6 @@ class EmulatedBench:
             self.board.hardware.output.restart(self._clock.now())
         self.board.restarted.add(part)
         self.board.wake()
+
+
+DRIVER = Driver("emulated", EmulatedSettings, EmulatedBoard, EmulatedBench, simulated=True)

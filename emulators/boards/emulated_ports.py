@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from math import inf
-from typing import TYPE_CHECKING
 
+from emulators.charger.hardware.board_hardware import BoardHardware
 from emulators.charger.hardware.dc_output import OutputMode
 from gateway.drivers.board.faults import Part
 from gateway.drivers.board.ports import (
@@ -22,15 +23,31 @@ from gateway.drivers.board.ports import (
     Setpoint,
     StageMode,
 )
+from protocols.ports import Clock
 
-if TYPE_CHECKING:
-    from emulators.boards.emulated import EmulatedBoard
+
+class EmulatedLink:
+    """Link between the driver and its hardware. A `silent` part takes no commands and gives no measurements."""
+
+    def __init__(self, hardware: BoardHardware, clock: Clock) -> None:
+        self.hardware, self.clock = hardware, clock
+        self.silent: set[Part] = set()
+        self.running = False
+        self._wake = asyncio.Event()
+
+    def connected(self, part: Part) -> bool:
+        """Return True if commands reach a part."""
+        return self.running and part not in self.silent
+
+    def wake(self) -> None:
+        """Simulate and report at once, after a change from outside."""
+        self._wake.set()
 
 
 class EmulatedPilot:
     """Port of the pilot."""
 
-    def __init__(self, board: EmulatedBoard) -> None:
+    def __init__(self, board: EmulatedLink) -> None:
         self._board = board
         self.signal: PilotSignal = PilotLevel.F
 
@@ -55,7 +72,7 @@ class EmulatedPilot:
 class EmulatedContactors:
     """Port of the contactors."""
 
-    def __init__(self, board: EmulatedBoard) -> None:
+    def __init__(self, board: EmulatedLink) -> None:
         self._board = board
         self._closed = False
 
@@ -78,7 +95,7 @@ class EmulatedContactors:
 class EmulatedStage:
     """Port of the power stage."""
 
-    def __init__(self, board: EmulatedBoard) -> None:
+    def __init__(self, board: EmulatedLink) -> None:
         self._board = board
         self._setpoint, self._set_at, self._sent_at = OFF, -inf, -inf
         self._last: Output | None = None
@@ -89,11 +106,11 @@ class EmulatedStage:
 
     @property
     def capability(self) -> Capability | None:
-        spec, rated = self._board.hardware.stage.spec, self._board.settings
+        spec = self._board.hardware.stage.spec
         charge = Range(spec.min_voltage_v, spec.max_voltage_v, spec.max_current_a, spec.max_charge_w)
         discharge = Range(spec.min_voltage_v, spec.max_voltage_v, spec.max_current_a, spec.max_discharge_w)
         settle = (spec.max_charge_w + spec.max_discharge_w) / spec.ramp_w_per_s + 0.5
-        return Capability(charge, discharge if rated.max_discharge_w else None, spec.forming, settle_s=settle)
+        return Capability(charge, discharge if spec.max_discharge_w else None, spec.forming, settle_s=settle)
 
     @property
     def output(self) -> Output | None:
@@ -135,7 +152,7 @@ class EmulatedStage:
 class EmulatedIsolation:
     """Port of the isolation monitor."""
 
-    def __init__(self, board: EmulatedBoard) -> None:
+    def __init__(self, board: EmulatedLink) -> None:
         self._board = board
         self._measuring = False
 
@@ -168,7 +185,7 @@ class EmulatedIsolation:
 class EmulatedMeter:
     """Port of the meter, at the AC side."""
 
-    def __init__(self, board: EmulatedBoard) -> None:
+    def __init__(self, board: EmulatedLink) -> None:
         self._board = board
         self._last: MeterReading | None = None
 
@@ -185,7 +202,7 @@ class EmulatedMeter:
 class EmulatedLock:
     """Port of the lock."""
 
-    def __init__(self, board: EmulatedBoard) -> None:
+    def __init__(self, board: EmulatedLink) -> None:
         self._board = board
         self._locked = False
 

@@ -15,7 +15,8 @@ from emulators.charger.hardware.board_hardware import BoardHardware
 from emulators.charger.hardware.dc_output import OutputMode
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.runtime.memory_broker import MemoryBroker
-from gateway.drivers.board.everest.driver import EverestBoard, EverestSettings
+from gateway.drivers.board.everest.driver import EverestBoard
+from gateway.drivers.board.everest.settings import EverestSettings
 from gateway.drivers.board.faults import Part
 from gateway.drivers.board.registry import Driver
 from protocols.everest_api import READY_BEACON, Address, Kind, decode, encode, members, number, parse

@@ -6,12 +6,10 @@ nothing but the driver, and skips the others by name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gateway.drivers.board.faults import Part
-
-if TYPE_CHECKING:
-    from gateway.drivers.board.registry import PartialBoard
+from gateway.drivers.board.ports import PartialBoard
 
 
 class Bench(Protocol):

@@ -35,13 +35,14 @@ from gateway.drivers.board.ports import (
     Lock,
     LockChanged,
     Meter,
+    PartialBoard,
     PartRestarted,
     Pilot,
     PilotChanged,
     PowerStage,
     Report,
 )
-from gateway.drivers.board.registry import BoardError, BoardSettings, Driver, PartialBoard
+from gateway.drivers.board.registry import BoardError, BoardSettings, Driver
 from protocols.ports import Clock
 
 

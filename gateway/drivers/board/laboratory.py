@@ -14,13 +14,14 @@ from gateway.drivers.board.ports import (
     Capability,
     DutyCycle,
     Output,
+    PartialBoard,
     PowerReason,
     PowerStage,
     Range,
     Setpoint,
     StageMode,
 )
-from gateway.drivers.board.registry import BoardDriver, PartialBoard
+from gateway.drivers.board.registry import BoardDriver
 from gateway.drivers.board.setpoint_limits import largest_current_a
 from gateway.drivers.board.supervision import OPEN_BELOW_A
 from protocols.ports import Clock

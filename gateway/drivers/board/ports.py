@@ -387,3 +387,27 @@ class Board(Protocol):
         error of the settings raises. On cancellation: output off, 0 A, contactors open, then pilot F. Where the current
         does not end within 2 s, F comes first, so that the vehicle opens its contactors; under load they stay closed.
         """
+
+
+class PartialBoard(Protocol):
+    """A board of which a driver implements some ports; the others are None. Otherwise as `Board`."""
+
+    @property
+    def pilot(self) -> Pilot | None: ...
+
+    @property
+    def contactors(self) -> Contactors | None: ...
+
+    @property
+    def power(self) -> PowerStage | None: ...
+
+    @property
+    def isolation(self) -> Isolation | None: ...
+
+    @property
+    def meter(self) -> Meter | None: ...
+
+    @property
+    def lock(self) -> Lock | None: ...
+
+    async def run(self, report: Report) -> None: ...

@@ -19,7 +19,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.drivers.board.bench import Bench
 from gateway.drivers.board.faults import Part
-from gateway.drivers.board.ports import Board, Contactors, Isolation, Lock, Meter, Pilot, PowerStage, Report
+from gateway.drivers.board.ports import (
+    Board,
+    Contactors,
+    Isolation,
+    Lock,
+    Meter,
+    PartialBoard,
+    Pilot,
+    PowerStage,
+    Report,
+)
 from protocols.ports import Clock
 
 GROUP = "v2x.board"
@@ -33,30 +43,6 @@ class BoardSettings(BaseModel):
     """Base of the settings of a driver: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PartialBoard(Protocol):
-    """A board of which a driver implements some ports; the others are None. Otherwise as `ports.Board`."""
-
-    @property
-    def pilot(self) -> Pilot | None: ...
-
-    @property
-    def contactors(self) -> Contactors | None: ...
-
-    @property
-    def power(self) -> PowerStage | None: ...
-
-    @property
-    def isolation(self) -> Isolation | None: ...
-
-    @property
-    def meter(self) -> Meter | None: ...
-
-    @property
-    def lock(self) -> Lock | None: ...
-
-    async def run(self, report: Report) -> None: ...
 
 
 class BoardDriver(Protocol):

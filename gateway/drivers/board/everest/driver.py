@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from pathlib import Path
-
-from pydantic import Field
 
 from gateway.drivers.board.everest.engine import EverestEngine
+from gateway.drivers.board.everest.io import connect
+from gateway.drivers.board.everest.settings import EverestSettings
 from gateway.drivers.board.faults import FaultName, Part
 from gateway.drivers.board.ports import (
     OFF,
@@ -26,7 +25,7 @@ from gateway.drivers.board.ports import (
     Setpoint,
     StageMode,
 )
-from gateway.drivers.board.registry import BoardSettings, Driver
+from gateway.drivers.board.registry import Driver
 from protocols import everest_api
 from protocols.everest_api import Kind
 from protocols.ports import Bus, BusMessage, Clock
@@ -35,35 +34,6 @@ RECONNECT_S = 1.0
 ZERO_WITHIN_S = 2.0
 VEHICLE_OPENS_WITHIN_S = 0.5  # after the pilot has gone to F
 SHORTEST_S = 0.001  # of a wait: a deadline may have passed by a rounding error
-
-
-class EverestSettings(BoardSettings):
-    """Settings of the board `everest`; the ids are those of the programs' topics."""
-
-    url: str = Field(default="mqtt://127.0.0.1:1883", pattern=r"^mqtts?://", description="broker of the programs")
-    username: str | None = Field(default=None, description="user at that broker")
-    password_file: Path | None = Field(default=None, description="file with the password")
-    client_id: str = Field(default="v2x-everest-board", description="client id; one for each board")
-    board_support: str | None = Field(default=None, description="module id: pilot, contactors and lock")
-    has_lock: bool = Field(default=False, description="the board has a socket with a lock")
-    power_supply: str | None = Field(default=None, description="module id: power stage")
-    isolation_monitor: str | None = Field(default=None, description="module id: isolation monitor")
-    powermeter: str | None = Field(default=None, description="module id: meter")
-    silence_s: float | None = Field(
-        default=None, gt=2, description="time after which the program switches off without heartbeat, if it is known"
-    )
-    settle_s: float = Field(default=5.0, gt=0, le=30, description="time of the largest change of the current")
-
-    @property
-    def modules(self) -> dict[Kind, str]:
-        """Ids by kind."""
-        found = {
-            Kind.BOARD: self.board_support,
-            Kind.POWER: self.power_supply,
-            Kind.ISOLATION: self.isolation_monitor,
-            Kind.METER: self.powermeter,
-        }
-        return {kind: one for kind, one in found.items() if one is not None}
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Bus]]
@@ -281,8 +251,6 @@ class EverestLock(EverestPort):
 
 def make(settings: EverestSettings, clock: Clock) -> EverestBoard:
     """Return the board over a broker."""
-    from gateway.drivers.board.everest.io import connect
-
     return EverestBoard(settings, clock, lambda: connect(settings))
 
 

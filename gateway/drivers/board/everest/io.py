@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING
 
+from gateway.drivers.board.everest.settings import EverestSettings
 from gateway.mqtt.client import BrokerLink, MqttBus
 from protocols.ports import Bus
-
-if TYPE_CHECKING:
-    from gateway.drivers.board.everest.driver import EverestSettings
 
 
 def connect(settings: EverestSettings) -> AbstractAsyncContextManager[Bus]:

@@ -9,13 +9,13 @@ import pytest
 from pydantic import ConfigDict
 
 from emulators.boards import can_benches, everest_bench
-from emulators.boards.emulated import DRIVER, EmulatedBoard, EmulatedSettings
-from emulators.boards.emulated_bench import EmulatedBench
+from emulators.boards.emulated import EmulatedBoard, EmulatedSettings
+from emulators.boards.emulated_bench import DRIVER, EmulatedBench
 from emulators.boards.emulated_ports import EmulatedStage
 from emulators.runtime.clock import VirtualClock, run_virtual
 from gateway.drivers.board import conformance
 from gateway.drivers.board.conformance import CHECKS
-from gateway.drivers.board.everest.driver import EverestSettings
+from gateway.drivers.board.everest.settings import EverestSettings
 from gateway.drivers.board.laboratory import NotApplicable, NotConforming, lab_of
 from gateway.drivers.board.ports import (
     OFF,
