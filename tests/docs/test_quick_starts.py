@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from emulators.scenario import loading
+from gateway.drivers.board import registry
 from tests.docs.pages import LINES_OF_SIM, blocks
 from tests.docs.programs import commands, programs
 from tests.gateway.mqtt.facility import free_port
@@ -25,7 +26,9 @@ def test_a_hardware_vendor(tmp_path: Path) -> None:
     page = START / "hardware-vendor.md"
     program("curl", "curl")
     gateway, charger, *rest = commands(page)
-    requests, (secc, ev, decode) = rest[:3], rest[3:]
+    requests, (secc, ev, decode, kit) = rest[:3], rest[3:]
+    assert kit.split()[:2] == ["pytest", "--v2x-board"]  # tests/gateway/drivers/board runs the kit on this driver
+    assert kit.split()[2] in registry.names()
     (toml,) = blocks(page, "toml")
     with programs(tmp_path, {"9000": free_port(), "9001": free_port(), "15118": free_port()}) as started:
         (tmp_path / "gateway.toml").write_text(started.line(toml.code))
