@@ -21,8 +21,9 @@ from protocols.dc_modules.io import open_bus
 NUMBERS = itertools.count()
 
 
-async def test_a_driver_measures_over_python_can() -> None:
-    clock, channel = SystemClock(), f"memory:dc-{next(NUMBERS)}"
+@pytest.mark.parametrize("channel", ["memory:dc-driver", "udp:239.74.163.77"])
+async def test_a_driver_measures_over_python_can(channel: str) -> None:
+    clock = SystemClock()
     module = EmulatedBeg(DcOutput(PowerStage(SPEC), clock.now()))
     bus = open_bus(channel)
     board = registry.driver("infypower-beg").build({"channel": channel}, clock)
