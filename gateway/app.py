@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gateway import garbage_collection
 from gateway.blue_switch.persistence import BlueSwitchPersistence
@@ -39,7 +40,6 @@ from gateway.csms.csms import Csms
 from gateway.drivers.board.ports import Board
 from gateway.drivers.build import secc_evses
 from gateway.drivers.hosted import HostedEvses
-from gateway.drivers.modbus.site import SiteDevices
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.model.event import Event, Report
@@ -57,6 +57,9 @@ from gateway.store.lock import locked
 from gateway.store.store import Store, StoreError, StoreFull
 from gateway.store.unavailable import StoreReturned, UnavailableStore, wait_for_space
 from protocols.ports import Clock
+
+if TYPE_CHECKING:
+    from gateway.drivers.modbus.site import SiteDevices
 
 log = logging.getLogger("v2x")
 
@@ -104,7 +107,7 @@ class Gateway:
     clock: Clock
     energy_service: EnergyService
     hosted: HostedEvses
-    site_devices: SiteDevices
+    site_devices: SiteDevices | None
     lending_service: VehicleLendingService | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
@@ -142,7 +145,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.csms is not None:
                 built.csms.restore(kept)
             running.append(tasks.create_task(built.hosted.run(), name="hosted EVSEs"))
-            running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
+            if built.site_devices is not None:
+                running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
             if built.csms is not None and parts.listen:
                 await _start_servers(built, built.csms, tasks, running)
             built.ready.set()
@@ -285,8 +289,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         return [*(one.connected for one in csms.stations.values()), *hosted.links()] if csms else hosted.links()
 
     metrics = Metrics(service, mqtt, links)
-    devices = site_devices(config, parts.modbus, clock)
-    site_inputs = SiteDevices(devices, service.input, clock, lambda: energy.storage_w)
+    site_inputs = site_devices(config, parts.modbus, clock, service.input, lambda: energy.storage_w)
     return Gateway(
         config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, lending_service
     )

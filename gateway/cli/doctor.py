@@ -27,8 +27,6 @@ from gateway.config.devices import ModbusDeviceEntry, modbus_devices
 from gateway.config.lint import notes
 from gateway.config.mapping import broker_link, mqtt_topics
 from gateway.config.verification import addresses, verify
-from gateway.drivers.modbus.probe import probe
-from gateway.drivers.modbus.settings import connection_of
 from gateway.listener_limits import listen
 from gateway.mqtt.client import MqttBus
 from gateway.store.journal import PROBE
@@ -159,6 +157,9 @@ async def _modbus(config: Config) -> list[Finding]:
 
 
 async def _modbus_device(device: ModbusDeviceEntry) -> Finding:
+    from gateway.drivers.modbus.probe import probe  # on demand, as in `modbus_devices`
+    from gateway.drivers.modbus.settings import connection_of
+
     clock = SystemClock()
     client = connection_of(device.settings, device.product, clock)()
     answers, found = await probe(device.product, client, clock, ANSWER_WITHIN_S)

@@ -1,23 +1,28 @@
-"""Devices over Modbus that the configuration names: their register maps, and what they are at the site."""
+"""Devices over Modbus that the configuration names: their register maps, and what they are at the site.
+
+The driver is imported where a device is configured: a gateway without one starts sooner.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.config.settings import Config, ConfigError, MeterEntry, ModbusEvseEntry, ModbusLink, StorageEntry
-from gateway.drivers.modbus.device import Client
-from gateway.drivers.modbus.evse import ModbusEvse
-from gateway.drivers.modbus.session import WallboxSession
-from gateway.drivers.modbus.settings import ModbusError, ModbusSettings, connection_of, product_of
-from gateway.drivers.modbus.site import SiteDevice
 from gateway.model.event import Report
+from gateway.model.reason import Reason
 from gateway.model.site import InputKind
-from protocols.modbus.register_map import Kind, RegisterMap
 from protocols.ports import Clock
 
-ConnectModbus: TypeAlias = Callable[[ModbusSettings, RegisterMap, Clock], Callable[[], Client]]
+if TYPE_CHECKING:
+    from gateway.drivers.modbus.device import Client
+    from gateway.drivers.modbus.evse import ModbusEvse
+    from gateway.drivers.modbus.settings import ModbusSettings
+    from gateway.drivers.modbus.site import SiteDevices
+    from protocols.modbus.register_map import Kind, RegisterMap
+
+ConnectModbus: TypeAlias = "Callable[[ModbusSettings, RegisterMap, Clock], Callable[[], Client]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,54 +38,68 @@ class ModbusDeviceEntry:
 
 def modbus_devices(config: Config) -> list[ModbusDeviceEntry]:
     """Return all devices over Modbus; ConfigError where a register map cannot be used."""
-    listed = (
-        (Kind.EVSE, "evses", config.evses),
-        (Kind.METER, "meters", config.meters),
-        (Kind.STORAGE, "storages", config.storages),
-        (Kind.PV, "pvs", config.pvs),
-    )
-    found = []
-    for kind, section, entries in listed:
-        for number, entry in enumerate(entries):
-            if isinstance(entry, ModbusLink):
-                key = f"{section}.{number}"
-                found.append(ModbusDeviceEntry(key, kind, entry, *_settings_of(key, kind, entry, config)))
-    return found
+    listed: dict[str, Sequence[object]] = {
+        "evses": config.evses, "meters": config.meters, "storages": config.storages, "pvs": config.pvs
+    }  # fmt: skip
+    return [
+        _device(section, number, entry, config)
+        for section, entries in listed.items()
+        for number, entry in enumerate(entries)
+        if isinstance(entry, ModbusLink)
+    ]
 
 
-def _settings_of(key: str, kind: Kind, entry: ModbusLink, config: Config) -> tuple[ModbusSettings, RegisterMap]:
+def _device(section: str, number: int, entry: ModbusLink, config: Config) -> ModbusDeviceEntry:
+    from gateway.drivers.modbus.settings import ModbusError, ModbusSettings, product_of
+    from protocols.modbus.register_map import Kind
+
+    key, kind = f"{section}.{number}", Kind(section.removesuffix("s"))
     connector = entry.connector if isinstance(entry, ModbusEvseEntry) else 1
     settings = ModbusSettings(entry.product, entry.address, entry.unit, connector, entry.framing)
     try:
-        return settings, product_of(settings, kind, config.folder)
+        return ModbusDeviceEntry(key, kind, entry, settings, product_of(settings, kind, config.folder))
     except ModbusError as error:
         raise ConfigError(f"{key}.product: {error}") from None
 
 
-def site_devices(config: Config, connect: ConnectModbus | None, clock: Clock) -> list[SiteDevice]:
-    """Return meters, storages and photovoltaics."""
-    make = connect or connection_of
+def site_devices(
+    config: Config,
+    connect: ConnectModbus | None,
+    clock: Clock,
+    send: Callable[[str, bytes], Reason | None],
+    storage_w: Callable[[], float | None],
+) -> SiteDevices | None:
+    """Return meters, storages and photovoltaics, None without any."""
+    entries = [one for one in modbus_devices(config) if not isinstance(one.entry, ModbusEvseEntry)]
+    if not entries:
+        return None
+    from gateway.drivers.modbus.settings import connection_of
+    from gateway.drivers.modbus.site import SiteDevice, SiteDevices
+
     found = []
-    for one in modbus_devices(config):
-        if one.kind is not Kind.EVSE:
-            turned = isinstance(one.entry, MeterEntry | StorageEntry) and one.entry.reversed
-            connection = make(one.settings, one.product, clock)
-            found.append(SiteDevice(one.key, _input_of(one), one.product, connection, -1 if turned else 1))
-    return found
+    for one in entries:
+        turned = isinstance(one.entry, MeterEntry | StorageEntry) and one.entry.reversed
+        connection = (connect or connection_of)(one.settings, one.product, clock)
+        found.append(SiteDevice(one.key, _input_of(one.entry), one.product, connection, -1 if turned else 1))
+    return SiteDevices(found, send, clock, storage_w)
 
 
-def _input_of(device: ModbusDeviceEntry) -> InputKind:
-    if isinstance(device.entry, MeterEntry):
-        return InputKind(device.entry.input)
-    return InputKind.STORAGE if device.kind is Kind.STORAGE else InputKind.PV
+def _input_of(entry: ModbusLink) -> InputKind:
+    if isinstance(entry, MeterEntry):
+        return InputKind(entry.input)
+    return InputKind.STORAGE if isinstance(entry, StorageEntry) else InputKind.PV
 
 
 def modbus_evses(config: Config, connect: ConnectModbus | None, report: Report, clock: Clock) -> list[ModbusEvse]:
     """Return the wallboxes over Modbus."""
-    make = connect or connection_of
     found = []
     for one in modbus_devices(config):
         if isinstance(one.entry, ModbusEvseEntry):
+            from gateway.drivers.modbus.evse import ModbusEvse
+            from gateway.drivers.modbus.session import WallboxSession
+            from gateway.drivers.modbus.settings import connection_of
+
             session = WallboxSession(one.entry.id, one.product, one.entry.max_charge_w, one.entry.max_discharge_w)
-            found.append(ModbusEvse(session, make(one.settings, one.product, clock), report, clock))
+            connection = (connect or connection_of)(one.settings, one.product, clock)
+            found.append(ModbusEvse(session, connection, report, clock))
     return found

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from gateway.config import Config, admin_token, host_and_port
 from gateway.config.devices import modbus_devices
+from gateway.config.settings import ModbusEvseEntry
 from gateway.csms.settings import UnknownStations
 from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
-from protocols.modbus.register_map import Kind
 from protocols.ocpp import vendor
 
 
@@ -45,7 +45,7 @@ def _notes(config: Config) -> Iterator[str]:
 def _modbus_notes(config: Config) -> Iterator[str]:
     """Yield what a wallbox does with its power when the gateway fails."""
     for one in modbus_devices(config):
-        if one.kind is Kind.EVSE and one.product.watchdog is None:
+        if isinstance(one.entry, ModbusEvseEntry) and one.product.watchdog is None:
             yield (
                 f"{one.key}.product: {one.settings.product} has no silence time-out; if this gateway fails under "
                 "power, the power continues"

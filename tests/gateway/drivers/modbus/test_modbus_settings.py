@@ -100,8 +100,11 @@ def test_what_the_devices_are_at_the_site() -> None:
         ),
         None,
         RealClock(),
+        lambda kind, payload: None,
+        lambda: None,
     )
-    kinds = [(one.name, one.kind, one.sign) for one in found]
+    assert found is not None
+    kinds = [(one.name, one.kind, one.sign) for one in found.devices]
     assert kinds == [
         ("meters.0", InputKind.GRID, 1), ("meters.1", InputKind.LOAD, -1), ("storages.0", InputKind.STORAGE, 1),
         ("pvs.0", InputKind.PV, 1),
