@@ -21,6 +21,7 @@ def group() -> None:
 
 @app.command(
     epilog=examples(
+        "v2x chademo decode session.log",
         "v2x chademo decode session.log --html session.html",
         "v2x chademo decode session.log --json",
     )
