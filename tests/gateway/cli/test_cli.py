@@ -145,7 +145,7 @@ CONTRACT = {
     "migrate": "-c",
     "charger": "--csms --id --ocpp --evses --secc",
     "secc": "--listen --interface --tls --pki --services --protocols --control --power-w --sessions --json",
-    "ev": "--connect --interface --chademo --tls --pki --protocols --service --control --auth --profile --soc --loops --json",
+    "ev": "--connect --interface --tls --pki --protocols --service --control --auth --profile --soc --loops --json",
     "chademo decode": "--html --json",
     "exi decode": "--pretty --explain --v2gtp --protocol --base64 --pcap",
     "exi encode": "--pretty --v2gtp --base64",
