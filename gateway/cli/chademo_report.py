@@ -86,7 +86,7 @@ def _levels(session: SessionRecord) -> Json | None:
 def text(name: str, recording: Recording, observer: Observer) -> Iterator[str]:
     """Yield the lines for people."""
     skipped = f", {recording.skipped} other lines" if recording.skipped else ""
-    yield f"{name}: {len(recording.frames)} frames{skipped}, {len(observer.sessions)} sessions"
+    yield f"{name}: {len(recording.frames)} frames{skipped}, {_sessions(observer)}"
     for number, session in enumerate(observer.sessions, 1):
         yield f"session {number} at {session.started_at:.3f} s: {session.outcome}"
         yield f"  {'; '.join(_summary(session))}"
@@ -98,6 +98,11 @@ def text(name: str, recording: Recording, observer: Observer) -> Iterator[str]:
     if observer.ignored:
         others = ", ".join(f"{can_id:#05x} ({number})" for can_id, number in sorted(observer.ignored.items()))
         yield f"frames outside of sessions: {others}"
+
+
+def _sessions(observer: Observer) -> str:
+    number = len(observer.sessions)
+    return f"{number} session{'' if number == 1 else 's'}"
 
 
 def _summary(session: SessionRecord) -> Iterator[str]:
@@ -121,7 +126,7 @@ def page(name: str, recording: Recording, observer: Observer) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
-        f"<h1>{escape(title)}</h1><p>{len(recording.frames)} frames, {len(observer.sessions)} sessions</p>"
+        f"<h1>{escape(title)}</h1><p>{len(recording.frames)} frames, {_sessions(observer)}</p>"
         f"{body}</body></html>\n"
     )
 

@@ -23,7 +23,7 @@ def test_text() -> None:
     status, output = run(str(DATA / LEAF_24))
     assert status == 0
     lines = output.splitlines()
-    assert lines[0] == f"{LEAF_24}: 4072 frames, 1 other lines, 1 sessions"
+    assert lines[0] == f"{LEAF_24}: 4072 frames, 1 other lines, 1 session"
     assert lines[1] == "session 1 at 0.000 s: the charger stopped"
     assert "discharge agreed; state of charge 73 %; 32 Wh into the vehicle" in lines[2]
     assert "     19.564    state    power" in lines
