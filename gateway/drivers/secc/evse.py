@@ -51,6 +51,7 @@ READING_VALID_S = 5.0
 RENEWAL_LATE_S = 0.1  # of a renewal that is due at the end of the validity
 CAPABILITY_S = 0.1  # period in which a board without a known capability is read
 ENDS_WITHIN_S = 3.0  # for the vehicle to end its session when the gateway stops
+PLUG_WITHIN_S = 0.5  # from the first message of a vehicle to the report of its plug
 WAKE_S = 1.0  # duration of X1, which wakes a vehicle
 
 
@@ -74,6 +75,7 @@ class SeccEvse:
         self._pilot: PilotState | None = None
         self._plug: PlugState | None = None
         self._wake = asyncio.Event()
+        self._unplugging: asyncio.Task[None] | None = None
         self.connected = False
 
     # `gateway.drivers.hosted.HostedEvse`
@@ -258,7 +260,7 @@ class SeccEvse:
         if (state in PLUGGED) != plugged:
             self._prepare_pilot()
         if state is PilotState.DISCONNECTED and plugged:
-            asyncio.get_running_loop().create_task(self._unplugged(), name=f"unplugged {self.name}")
+            self._unplugging = asyncio.get_running_loop().create_task(self._unplugged(), name=f"unplugged {self.name}")
         self._report_plug()
 
     def _prepare_pilot(self) -> None:
@@ -358,6 +360,10 @@ class SeccEvse:
         if output is not None and limits is not None and self._session is None and self.connected:
             settings = engine_settings(self.settings, limits)
             first = await self._waiting.first(wire, self._clock, now + settings.setup_timeout)
+            if self._pilot not in PLUGGED:
+                await self._clock.sleep(PLUG_WITHIN_S)
+            if self._pilot not in PLUGGED:
+                first = None  # no vehicle is plugged in: somebody else is on this link
         if first is None or self._session is not None or output is not self._output or output is None:
             await wire.close()
             return False

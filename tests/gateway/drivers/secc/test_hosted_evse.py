@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +11,8 @@ import pytest
 
 from emulators.boards.emulated import EmulatedBoard
 from emulators.ev.car import Car
+from emulators.ev.session import EvSession
+from emulators.runtime.transports import wire_pair
 from emulators.scenario.loading import parse
 from emulators.world import World
 from emulators.world.hosted_bay import HostedBay
@@ -287,3 +290,16 @@ async def test_an_operator_resets_a_latched_fault_and_ends_a_session() -> None:
         assert (await hosted.end_session(EVSE)).code == OutcomeCode.TX_NOT_FOUND
         with pytest.raises(LookupError, match="no EVSE BAY9"):
             await hosted.reset("BAY9")
+
+
+async def test_a_client_without_a_plug_gets_no_session() -> None:
+    async with scene() as one:
+        near, far = wire_pair("stranger", "secc")
+        serving = asyncio.create_task(one.evse.serve(far))
+        session = EvSession(Car(), one.world.clock)
+        ended = await session.run(near)
+        assert not ended.ok
+        assert await serving is False
+        assert one.state.session is None
+        assert "session_started" not in one.events()
+        await one.plug()
