@@ -638,6 +638,11 @@ class Config(BaseSettings):
     _folder: Path = PrivateAttr(default=Path())  # of the configuration file
 
     @property
+    def secc_evses(self) -> list[tuple[int, EvseEntry]]:
+        """EVSEs with sessions of ISO 15118, with their numbers in `[[evses]]`."""
+        return [(number, one) for number, one in enumerate(self.evses) if isinstance(one, EvseEntry)]
+
+    @property
     def folder(self) -> Path:
         """Folder of the configuration file."""
         return self._folder
@@ -684,11 +689,7 @@ class Config(BaseSettings):
             "ocpp.listen": self.ocpp.listen,
             "admin.listen": self.admin.listen,
             "web.listen": self.web.listen,
-            **{
-                f"evses.{number}.listen": evse.listen
-                for number, evse in enumerate(self.evses)
-                if isinstance(evse, EvseEntry)
-            },
+            **{f"evses.{number}.listen": evse.listen for number, evse in self.secc_evses},
         }
         used = [(key, *host_and_port(listen)) for key, listen in listening.items() if listen is not None]
         anywhere = {"0.0.0.0", "::"}
