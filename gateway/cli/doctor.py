@@ -208,7 +208,7 @@ def _certificates_of_evses(config: Config) -> dict[str, Path | None]:
     """Return the certificate of each hosted EVSE, by key."""
     return {
         f"{key}.pki": certificate_set(evse.pki, TlsVersion(evse.tls), TlsProfile(evse.tls_profile)) / "secc.pem"
-        for key, evse in config.secc_evses()
+        for key, evse in config.secc_evses
         if evse.pki is not None
     }
 

@@ -64,7 +64,7 @@ def _station_notes(config: Config) -> Iterator[str]:
 
 
 def _evse_notes(config: Config) -> Iterator[str]:
-    for key, evse in config.secc_evses():
+    for key, evse in config.secc_evses:
         local = evse.listen is not None and _loopback(host_and_port(evse.listen)[0])
         if evse.tls == "none" and "iso20" in evse.protocols and not local:
             yield (
@@ -86,7 +86,7 @@ def _secret_files(config: Config) -> Iterator[tuple[str, Path]]:
         "web.viewer_token_file": config.web.viewer_token_file,
         **{f"stations.{number}.password_file": one.password_file for number, one in enumerate(config.stations)},
     }
-    for key, evse in config.secc_evses():
+    for key, evse in config.secc_evses:
         if evse.pki is not None:
             home = certificate_set(evse.pki, TlsVersion(evse.tls), TlsProfile(evse.tls_profile))
             named[f"{key}.pki"] = home / "secc.key"

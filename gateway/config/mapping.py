@@ -147,7 +147,7 @@ def _check_profiles(config: Config) -> None:
 
 def hosted_settings(config: Config) -> tuple[SeccEvseSettings, ...]:
     """Return the settings of the EVSEs that the gateway hosts itself."""
-    entries = [entry for _, entry in config.secc_evses()]
+    entries = [entry for _, entry in config.secc_evses]
     if not entries:
         return ()
     from gateway.drivers.secc.settings import SeccEvseSettings  # on demand: the messages of ISO 15118 take time

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -638,9 +637,9 @@ class Config(BaseSettings):
     _folder: Path = PrivateAttr(default=Path())  # of the configuration file
 
     @property
-    def secc_evses(self) -> list[tuple[int, EvseEntry]]:
-        """EVSEs with sessions of ISO 15118, with their numbers in `[[evses]]`."""
-        return [(number, one) for number, one in enumerate(self.evses) if isinstance(one, EvseEntry)]
+    def secc_evses(self) -> list[tuple[str, EvseEntry]]:
+        """EVSEs with sessions of ISO 15118, each with its place such as `evses.0`."""
+        return [(f"evses.{number}", one) for number, one in enumerate(self.evses) if isinstance(one, EvseEntry)]
 
     @property
     def folder(self) -> Path:
@@ -652,12 +651,6 @@ class Config(BaseSettings):
         """Folder of the SQLite database, otherwise that of the configuration file."""
         url = self.store.url
         return Path(url.removeprefix("sqlite:///")).parent if url.startswith("sqlite:///") else self._folder
-
-    def secc_evses(self) -> Iterator[tuple[str, EvseEntry]]:
-        """Yield each EVSE whose vehicle communication is hosted here, with its place such as `evses.0`."""
-        for number, entry in enumerate(self.evses):
-            if isinstance(entry, EvseEntry):
-                yield f"evses.{number}", entry
 
     def in_folder(self, folder: Path) -> Config:
         """Return a copy that was read from this folder."""
@@ -689,7 +682,7 @@ class Config(BaseSettings):
             "ocpp.listen": self.ocpp.listen,
             "admin.listen": self.admin.listen,
             "web.listen": self.web.listen,
-            **{f"evses.{number}.listen": evse.listen for number, evse in self.secc_evses},
+            **{f"{key}.listen": evse.listen for key, evse in self.secc_evses},
         }
         used = [(key, *host_and_port(listen)) for key, listen in listening.items() if listen is not None]
         anywhere = {"0.0.0.0", "::"}

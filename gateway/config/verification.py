@@ -58,7 +58,7 @@ def addresses(config: Config) -> dict[str, str]:
         "ocpp.tls_listen": config.ocpp.tls_listen,
         "admin.listen": config.admin.listen,
         "web.listen": config.web.listen,
-        **{f"{key}.listen": evse.listen for key, evse in config.secc_evses()},
+        **{f"{key}.listen": evse.listen for key, evse in config.secc_evses},
     }
     return {key: listen for key, listen in named.items() if listen is not None}
 
@@ -134,20 +134,20 @@ def _verify_evses(config: Config) -> None:
     from protocols.errors import LocalProtocolError
     from protocols.iso15118.io import link_local_address
 
-    for number, one in enumerate(settings):
+    for (key, _), one in zip(config.secc_evses, settings, strict=True):
         try:
             registry.build(one.board, one.board_settings, SystemClock())
         except registry.BoardError as error:
-            raise ConfigError(f"evses.{number}.board: {error}") from None
+            raise ConfigError(f"{key}.board: {error}") from None
         try:
             endpoint.tls_context(one)
         except LocalProtocolError as error:
-            raise ConfigError(f"evses.{number}.pki: {error}") from None
+            raise ConfigError(f"{key}.pki: {error}") from None
         try:
             if one.interface is not None:
                 link_local_address(one.interface)
         except OSError as error:
-            raise ConfigError(f"evses.{number}.interface: {one.interface}: {error.strerror or error}") from None
+            raise ConfigError(f"{key}.interface: {one.interface}: {error.strerror or error}") from None
 
 
 def _verify_token(config: Config) -> None:
