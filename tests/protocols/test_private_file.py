@@ -64,12 +64,11 @@ def written(tree: ast.AST) -> Iterator[int]:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
             continue
         name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-        receiver = (
-            node.func.value.id if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) else ""
-        )
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        receiver = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
         modes = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
         writes = any(set(mode) & set("wax+") and set(mode) <= set("wabxt+r") for mode in modes)
-        text = name in ("write_text", "write_bytes") and receiver != "reporter"
+        text = name in ("write_text", "write_bytes") and receiver.strip("_") != "reporter"
         if text or (name == "open" and (receiver == "os" or writes)):
             yield node.lineno
 

@@ -15,7 +15,7 @@ def needs_of(event: NeedsStated, own: PowerLimits, wall: float, car: CarReport |
     """Return the needs of the vehicle within the limits of the EVSE; `car`: its last charge loop."""
     ev, choice, display = event.ev, event.choice, None if car is None else car.display
     bidirectional = choice.is_bpt
-    needs = event.needs
+    needs, transfer = event.needs, choice.service
     return VehicleNeeds(
         limits=PowerLimits(
             max_charge_w=_within(ev.max_charge_w, own.max_charge_w),
@@ -24,7 +24,7 @@ def needs_of(event: NeedsStated, own: PowerLimits, wall: float, car: CarReport |
             min_discharge_w=ev.min_discharge_w if bidirectional else 0.0,
         ),
         bidirectional=bidirectional,
-        energy_transfer=choice.service.name,
+        energy_transfer=transfer.name,
         control_mode="dynamic" if choice.is_dynamic else "scheduled",
         target_energy_wh=None if needs is None else needs.target_wh,
         min_energy_wh=None if needs is None else needs.minimum_wh,

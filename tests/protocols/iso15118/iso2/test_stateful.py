@@ -36,7 +36,7 @@ POWERS = st.floats(min_value=-120_000, max_value=120_000)
 MAGNITUDES = st.floats(min_value=0, max_value=50_000)
 TYPES = [0x8001, 0x8002, 0x9999]
 KINDS = [(DIN, ""), (ISO2, ""), *((ISO2, mode) for mode in AC_MODES)]
-OFFERS = st.lists(
+OFFERS = st.lists(  # longer than the way to PowerDelivery: a schedule that is over permits no power
     st.builds(
         lambda blocks, levels: ScheduleOffer(
             tuple_id=1,
@@ -44,7 +44,7 @@ OFFERS = st.lists(
             charge=tuple(blocks),
             levels=PriceLevels(levels=4, entries=tuple((one.duration_s, level) for one, level in zip(blocks, levels))),  # noqa: B905
         ),
-        st.lists(st.builds(Block, st.integers(1, 90_000), MAGNITUDES), min_size=1, max_size=5),
+        st.lists(st.builds(Block, st.integers(60, 90_000), MAGNITUDES), min_size=1, max_size=5),
         st.lists(st.integers(0, 3), min_size=5, max_size=5),
     ),
     max_size=3,
