@@ -1,7 +1,7 @@
 """Physical checks of a vehicle on its charger in the charge loop; the vehicle ends the session with the reason.
 
-For all protocols: it works on currents, voltages and powers, + into the vehicle. The engine of ISO 15118-20 has a guard
-of the limits of its own, which is faster than this one.
+For all protocols: it works on currents, voltages and powers, + into the vehicle. The engines have a guard of
+the limits of their own, which is faster than this one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ NO_CURRENT_A = 2.0  # a measurement below counts as none
 NO_POWER_W = 100.0
 TOLERANCE = 1.05  # of limits
 PRE_CHARGE_V = 20.0  # permitted difference of output and battery when current begins to flow
-DIRECTION_WITHIN_S = 0.5  # a charger may take so long to react
+DIRECTION_WITHIN_S = 0.5  # an AC charger may take so long to react
 LIMITS_WITHIN_S = 4.0
 REFUSED = "charger refused"  # termination code
 
@@ -58,7 +58,7 @@ class ChargerCheck:
                 f"current flows before pre-charge is reached: {output.voltage_v:.0f} V at the output, "
                 f"{output.battery_v:.0f} V at the battery"
             )
-        if self._lasts("direction", current < 0 and not output.discharge_agreed, DIRECTION_WITHIN_S, now):
+        if current < 0 and not output.discharge_agreed:
             return f"the charger discharges with {-current:.1f} A, which was not negotiated"
         limit = output.limits.max_charge_a if current > 0 else output.limits.max_discharge_a
         if self._lasts("limits", abs(current) > limit * TOLERANCE + NO_CURRENT_A, LIMITS_WITHIN_S, now):

@@ -45,7 +45,7 @@ from protocols.iso15118.iso20.orders import Stop
 from protocols.iso15118.iso20.schedules import ScheduleOffer
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode
 from protocols.iso15118.session.evcc_engine import EndConnection
-from protocols.iso15118.session.guard import permitted_current
+from protocols.iso15118.session.guard import judge
 
 FAULT_CODES = frozenset({"EVSE_EmergencyShutdown", "EVSE_Malfunction"})
 STOPPING_CODES = FAULT_CODES | {"EVSE_Shutdown", "EVSE_UtilityInterruptEvent"}
@@ -267,15 +267,12 @@ def _notified(
 
 
 def _guarded(current_a: float, session: EvSession, context: EvccContext) -> EvSession:
-    """Terminate when the current has been outside the EV's limits for longer than the settings allow."""
-    low, high = permitted_current(context.car.limits.charge_only(), context.car.voltage_v)
-    if low <= current_a <= high:
-        return session if session.outside_since is None else replace(session, outside_since=None)
-    if session.outside_since is None:
-        return replace(session, outside_since=context.now)
-    if context.now - session.outside_since < context.settings.guard_s:
-        return session
-    return terminate(session, "current outside limits", f"{current_a:.1f} A, the EV permits {low:.1f} to {high:.1f} A")
+    """Terminate when the current flows in reverse, or has been beyond the EV's limits for too long."""
+    car, since, for_s = context.car, session.outside_since, context.settings.guard_s
+    found = judge(current_a, car.limits, car.voltage_v, discharges=False, since=since, now=context.now, for_s=for_s)
+    if found.outside_since != since:
+        session = replace(session, outside_since=found.outside_since)
+    return session if found.refusal is None else terminate(session, "current outside limits", found.refusal)
 
 
 def on_renegotiation(response: both.PowerDeliveryRes, session: EvSession, context: EvccContext) -> Reaction:

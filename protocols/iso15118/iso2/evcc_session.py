@@ -31,7 +31,7 @@ class EvccSettings:
     welding_polls: int = 1  # 0: no welding detection
     safe_voltage_v: float = 60.0
     timeout_factor: float = 1.0  # factor of the message timers; more than 1 only for a peer known to be slow
-    guard_s: float = 3.0  # permitted time of current outside the EV's limits
+    guard_s: float = 3.0  # permitted time of current beyond the EV's limits; none in reverse
     resume: Paused | None = None
     ignores: frozenset[EVSENotification] = frozenset()  # notifications that this EV ignores
     services: tuple[str, ...] = ()  # categories of value-added services that the EV selects (ISO 15118-2)

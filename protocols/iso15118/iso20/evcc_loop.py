@@ -1,7 +1,7 @@
 """The EVCC's reactions to charge loop, welding detection and session stop responses, as pure functions.
 
-The EVCC terminates the session if the current stays outside the EV's limits for some seconds. Source: ISO 15118-20,
-ChargeLoop, EVSENotification, WeldingDetection, SessionStop; V2G20-1477.
+The EVCC terminates the session if the current stays outside the EV's limits for some seconds, and at once if it flows
+in reverse without BPT. Source: ISO 15118-20, ChargeLoop, EVSENotification, WeldingDetection, SessionStop; V2G20-1477.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from protocols.iso15118.iso20.orders import Stop
 from protocols.iso15118.iso20.rational import number
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import EVSENotification, EVSEStatus, ResponseCode
-from protocols.iso15118.session.guard import permitted_current
+from protocols.iso15118.session.guard import judge
 
 _STOPS = {
     EVSENotification.Terminate: ChargingSession.Terminate,
@@ -85,17 +85,13 @@ def _notified(
 
 
 def _guard(report: StationReport, session: EvSession, context: EvccContext) -> EvSession:
-    """Terminate when the current has been outside the EV's limits for longer than the settings allow."""
-    current = report.present_current_a or 0.0
-    limits = context.car.limits if session.agreed.is_bpt else context.car.limits.charge_only()
-    low, high = permitted_current(limits, context.car.voltage_v)
-    if low <= current <= high:
-        return session if session.outside_since is None else replace(session, outside_since=None)
-    if session.outside_since is None:
-        return replace(session, outside_since=context.now)
-    if context.now - session.outside_since < context.settings.guard_s:
-        return session
-    return terminate(session, "current outside limits", f"{current:.1f} A, the EV permits {low:.1f} to {high:.1f} A")
+    """Terminate when the current flows in reverse without BPT, or has been beyond the EV's limits for too long."""
+    current, car, since = report.present_current_a or 0.0, context.car, session.outside_since
+    bpt, for_s = session.agreed.is_bpt, context.settings.guard_s
+    found = judge(current, car.limits, car.voltage_v, discharges=bpt, since=since, now=context.now, for_s=for_s)
+    if found.outside_since != since:
+        session = replace(session, outside_since=found.outside_since)
+    return session if found.refusal is None else terminate(session, "current outside limits", found.refusal)
 
 
 def on_welding_detection(response: DC_WeldingDetectionRes, session: EvSession, context: EvccContext) -> Reaction:

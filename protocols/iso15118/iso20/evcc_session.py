@@ -39,7 +39,7 @@ class EvccSettings:
     safe_voltage_v: float = 60.0  # welding detection continues until below, at most `welding_polls` times
     discharge_first: bool = False  # scheduled control: if a schedule allows both
     timeout_factor: float = 1.0  # factor of the message timers; more than 1 only for a peer known to be slow
-    guard_s: float = 3.0  # permitted time of current outside the EV's limits
+    guard_s: float = 3.0  # permitted time of current beyond the EV's limits; none in reverse
     meter_every: int = 1  # request the meter in every n-th loop; 0 never
     tls: bool = False
     resume: Paused | None = None

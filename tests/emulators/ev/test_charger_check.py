@@ -42,7 +42,7 @@ def first_refusal(changes: dict[str, Any], seconds: float = 10.0) -> str | None:
         ({"current_a": 0.5, "contactors_closed": False}, None),
         ({"contactors_closed": False}, "0 s: the charger supplies 20.0 A while the contactors"),
         ({"voltage_v": 350.0}, "0 s: current flows before pre-charge is reached: 350 V"),
-        ({"current_a": -20.0, "discharge_agreed": False}, "0.5 s: the charger discharges with 20.0 A"),
+        ({"current_a": -20.0, "discharge_agreed": False}, "0 s: the charger discharges with 20.0 A"),
         ({"current_a": 60.0}, "4 s: the charger's current of 60.0 A is beyond the limit of 50.0 A"),
         ({"current_a": -40.0}, "4 s: the charger's current of -40.0 A is beyond the limit of 30.0 A"),
     ],

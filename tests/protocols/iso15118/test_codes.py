@@ -22,7 +22,17 @@ from protocols.iso15118.iso20.services import ControlMode, ServiceId
 from protocols.iso15118.iso20.states import State, Step
 from protocols.iso15118.iso20.types import MessageHeader, Processing, ResponseCode
 from protocols.v2gtp import HEADER_SIZE, Framer, PayloadType, frame
-from tests.protocols.iso15118.engine_pair import EPOCH, EV_AC, EV_DC, Pair, car_state, loops, pair, secc_settings
+from tests.protocols.iso15118.engine_pair import (
+    EPOCH,
+    EV_AC,
+    EV_DC,
+    Pair,
+    car_state,
+    looping,
+    loops,
+    pair,
+    secc_settings,
+)
 
 SCHEDULED = {"controls": (ControlMode.SCHEDULED,)}
 
@@ -609,3 +619,17 @@ def test_the_ev_ends_a_session_with_current_outside_its_limits() -> None:
     ended = session.ev_seen(events.SessionEnded)[0]
     assert ended.termination_code == "current outside limits"
     assert session.seen(events.SessionEnded)[0].ok
+
+
+@pytest.mark.parametrize(("current_a", "ok"), [(-1.5, True), (-2.5, False), (-10.0, False)])
+def test_reverse_current_without_bpt_ends_the_session_with_the_first_response(current_a: float, ok: bool) -> None:
+    session = pair(setpoint_w=0, ev={"services": (ServiceId.DC,)})
+    session.run(until=loops(3))
+    session.ideal = False
+    session.current_a, session.voltage_v = current_a, 400.0
+    session.run(until=loops(100))
+    assert looping(session) is ok
+    if not ok:
+        reason = f"the charger discharges with {-current_a:.1f} A, which was not negotiated"
+        assert session.ev_seen(events.SessionEnded)[0].reason == reason
+        assert session.ev.session.loops <= 5

@@ -242,3 +242,21 @@ def test_the_car_states_what_chargers_require(dialect: Dialect) -> None:
         assert getattr(parameters, name) is not None
     for name in ("EVMaximumVoltageLimit", "EVMaximumCurrentLimit", "EVMaximumPowerLimit"):
         assert getattr(received["CurrentDemandReq"], name) is not None
+
+
+@GENERATIONS
+@pytest.mark.parametrize(("current_a", "refused"), [(-1.5, False), (-2.5, True), (-10.0, True)])
+def test_reverse_current_ends_the_session_with_the_first_response(
+    dialect: Dialect, current_a: float, refused: bool
+) -> None:
+    """A measuring error of 2 A is tolerated, also for longer."""
+    pair = old_pair(dialect)
+    pair.run(after_loops(3))
+    loops, wrong = pair.ev.session.loops, dialect.quantity(current_a, "A")
+    alter(pair, "CurrentDemandRes", lambda response: replace(response, EVSEPresentCurrent=wrong))
+    pair.run(lambda pair: pair.ev.session.loops > loops + 100)
+    assert in_loop(pair) is not refused
+    if refused:
+        reason = f"the charger discharges with {-current_a:.1f} A, which was not negotiated"
+        assert (ev_end(pair).reason, ev_end(pair).ok) == (reason, False)
+        assert pair.ev.session.loops <= loops + 2
