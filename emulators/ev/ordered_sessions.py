@@ -67,10 +67,13 @@ class OrderedSessions:
             return handle
 
         def power(order: Order) -> None:
-            engine = self.session.engine
-            if engine is not None and engine.session.agreed.is_dynamic:
+            session, power_w = self.session, order.power_w or 0.0
+            choice = None if session.engine is None else session.engine.session.choice
+            if choice is not None and choice.is_dynamic:
                 raise OrderRefused("power: in dynamic control the charger sets the power")
-            self.session.requested_power_w = order.power_w
+            if power_w < 0 and not (choice.is_bpt if choice is not None else "iso20" in session.protocols):
+                raise OrderRefused("power: no discharge without a bidirectional service of ISO 15118-20")
+            session.requested_power_w = order.power_w
 
         return {
             "power": in_session(power),

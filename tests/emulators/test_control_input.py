@@ -161,6 +161,7 @@ async def test_a_car_of_din_70121_refuses_what_its_protocol_does_not_have() -> N
         ("ChargeLoopAnswered", '{"order": "pause"}'),
         ("OrderRefused", '{"order": "renegotiate"}'),
         ("OrderRefused", '{"order": "standby"}'),
+        ("OrderRefused", '{"order": "power", "power_w": -1000}'),
         ("OrderRefused", '{"order": "unplug"}'),
         ("SessionEnded", '{"order": "plug"}'),
         ("ChargeLoopAnswered", '{"order": "terminate"}'),
@@ -170,7 +171,25 @@ async def test_a_car_of_din_70121_refuses_what_its_protocol_does_not_have() -> N
     status, _ = await both(ev, secc, car=DIN, power_w=3000.0)
     assert status == 0, ev.left()
     refused = [one["error"] for one in ev.records() if one["event"] == "OrderRefused"]
-    assert refused == [f"DIN 70121 has no {what}" for what in ("pause", "Renegotiate", "EnterStandby")]
+    assert refused == [
+        *(f"DIN 70121 has no {what}" for what in ("pause", "Renegotiate", "EnterStandby")),
+        "power: no discharge without a bidirectional service of ISO 15118-20",
+    ]
+
+
+@pytest.mark.parametrize(
+    "car", [{"service": "dc_bpt", "control": "scheduled"}, ISO2, DIN], ids=["iso20", "iso2", "din"]
+)
+async def test_a_power_that_is_ordered_before_the_service_is_agreed(car: dict[str, Any]) -> None:
+    """No later order is lost."""
+    ev = Script(
+        ("SessionOpened", '{"order": "power", "power_w": 2000}'),
+        ("OrderTaken", '{"order": "power", "power_w": -2000}'),
+        ("ChargeLoopAnswered", '{"order": "stop"}'),
+    )
+    secc = Script(("SessionEnded", '{"order": "stop"}'))
+    status, _ = await both(ev, secc, car=car, power_w=None)
+    assert status == 0, ev.left()
 
 
 @pytest.mark.parametrize("car", [ISO2, DIN], ids=["iso2", "din"])
