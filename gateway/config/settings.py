@@ -313,6 +313,9 @@ class EvseEntry(Section):
         default=None, description="network interface of the vehicles, which find the EVSE by SDP"
     )
     listen: str | None = Field(default=None, description="address:port instead of interface, without SDP")
+    slac: bool = Field(
+        default=False, description="vehicles are matched by SLAC over a Qualcomm modem on interface; with CAP_NET_RAW"
+    )
     protocols: Annotated[list[Literal["din", "iso2", "iso20"]], Field(min_length=1)] = Field(
         default=["iso20", "iso2", "din"], description="protocols offered to vehicles"
     )
@@ -347,6 +350,8 @@ class EvseEntry(Section):
     def _complete(self) -> EvseEntry:
         if (self.interface is None) == (self.listen is None):
             raise ValueError("set either interface or listen")
+        if self.slac and self.interface is None:
+            raise ValueError("slac needs interface, on which the modem is")
         if (self.tls == "none") != (self.pki is None):
             raise ValueError('tls and pki belong together; set both, or tls = "none" without pki')
         if self.tls == "1.2" and "iso20" in self.protocols:

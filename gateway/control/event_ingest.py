@@ -180,7 +180,8 @@ class EventIngest:
     def _session_started(self, state: EvseControlState, event: SessionStarted) -> None:
         state.setpoint.reset()
         state.floor_reached = False
-        self._publisher.happened(Happened.SESSION_STARTED, state.name, session=event.session)
+        text = f"MAC address {event.mac}" if event.mac else ""
+        self._publisher.happened(Happened.SESSION_STARTED, state.name, text=text, session=event.session)
         restored = self._needs.take(state.name, event.session)
         if restored is not None and state.evse.needs is None:
             needs, state.floor_reached = restored

@@ -35,7 +35,7 @@ def secc_evses(
 
     found = []
     for configured in evses:
-        one = configured if listen else replace(configured, interface=None, address=None)
+        one = configured if listen else replace(configured, interface=None, address=None, slac=False)
         made = boards.get(one.id) or partial(registry.build, one.board, one.board_settings)
         found.append(SeccEvse(one, partial(made, clock), report, clock))
     return found

@@ -148,6 +148,7 @@ class PlugChanged(EvseEvent):
 class SessionStarted(EvseEvent):
     session: str  # transaction id
     vehicle: str | None = None  # EVCCID or another identity of the vehicle
+    mac: str | None = None  # address of the vehicle, where it was matched by SLAC
 
 
 @dataclass(frozen=True, slots=True)

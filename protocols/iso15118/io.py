@@ -322,9 +322,15 @@ class SdpResponder:
     """Responder to SDP requests on one link, until closed."""
 
     def __init__(
-        self, interface: str, port: int, offered: frozenset[Security], open_socket: OpenSocket = socket.socket
+        self,
+        interface: str,
+        port: int,
+        offered: frozenset[Security],
+        open_socket: OpenSocket = socket.socket,
+        answers: Callable[[], bool] = lambda: True,
     ) -> None:
         self._interface = interface
+        self._answers = answers  # False: requests are ignored now
         self._open_socket = open_socket
         self._port = port
         self._offered = offered
@@ -351,6 +357,8 @@ class SdpResponder:
             data, sender = await datagrams.queue.get()
             if len(sender) == 4 and sender[3] not in (0, index):
                 continue  # received on another link
+            if not self._answers():
+                continue
             try:
                 request = decode_request(data)
             except SdpError as error:

@@ -33,6 +33,22 @@ class FrameEngine(Protocol):
     def deadline(self) -> float | None: ...
 
 
+class FramePort(Protocol):
+    """Network interface of a host for Ethernet frames."""
+
+    @property
+    def mac(self) -> bytes: ...
+
+    async def read(self) -> bytes:
+        """Return the next frame, or b"" after `wake`."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class PacketSocket:
     """Frames of some ethertypes (all of them if empty) on one interface. Raises OSError where it cannot be opened."""
 
@@ -86,7 +102,7 @@ class PacketSocket:
                     self._frames.put_nowait(data)
 
 
-async def pump(engine: FrameEngine, port: PacketSocket, clock: Clock, report: Callable[[object], None]) -> None:
+async def pump(engine: FrameEngine, port: FramePort, clock: Clock, report: Callable[[object], None]) -> None:
     """Run an engine on a socket until cancelled. After an order to the engine call `wake` of the socket."""
     while True:
         for data in engine.data_to_send():

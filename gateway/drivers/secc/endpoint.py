@@ -20,9 +20,14 @@ def tls_context(settings: SeccEvseSettings) -> ssl.SSLContext | None:
 
 
 @asynccontextmanager
-async def listening(settings: SeccEvseSettings, serve: Callable[[TcpWire], Awaitable[object]]) -> AsyncIterator[int]:
+async def listening(
+    settings: SeccEvseSettings,
+    serve: Callable[[TcpWire], Awaitable[object]],
+    matched: Callable[[], bool] = lambda: True,
+) -> AsyncIterator[int]:
     """Listen while the context is entered and yield the port; 0 where vehicles are connected in memory.
 
+    SDP answers while a vehicle is `matched`.
     Raises OSError where the address or the interface cannot be used.
     """
     context = tls_context(settings)
@@ -37,7 +42,7 @@ async def listening(settings: SeccEvseSettings, serve: Callable[[TcpWire], Await
     try:
         if settings.interface is not None:
             security = Security.NONE if context is None else Security.TLS
-            responder = io.SdpResponder(settings.interface, listener.port, frozenset({security}))
+            responder = io.SdpResponder(settings.interface, listener.port, frozenset({security}), answers=matched)
             await responder.start()
         yield listener.port
     finally:

@@ -10,20 +10,13 @@ import logging
 from collections.abc import Callable
 
 from gateway.drivers.board import orders as board_orders
+from gateway.drivers.board import ports
 from gateway.drivers.board.faults import Reaction, rule_of
 from gateway.drivers.board.orders import Event, SetLock, SetPilot
-from gateway.drivers.board.ports import (
-    Board,
-    DutyCycle,
-    FaultCleared,
-    FaultRaised,
-    PilotChanged,
-    PilotLevel,
-    PilotState,
-    StopRequested,
-)
+from gateway.drivers.board.ports import Board, PilotLevel, PilotSignal, PilotState
 from gateway.drivers.board.runner import BoardRunner
-from gateway.drivers.secc import endpoint
+from gateway.drivers.secc import endpoint, matching
+from gateway.drivers.secc.matching import PlugControl
 from gateway.drivers.secc.output import EvseOutput
 from gateway.drivers.secc.plug import PLUGGED, plug_state
 from gateway.drivers.secc.session import VehicleSession
@@ -44,7 +37,6 @@ from protocols.ports import Clock, Wire
 log = logging.getLogger("v2x.drivers")
 
 PROTOCOL = "iso15118"
-DIGITAL = DutyCycle(5.0)  # digital communication is required (IEC 61851-1)
 METER_S, METER_IDLE_S = 1.0, 10.0  # period of measured values, with a vehicle and without
 METER_MOVING_S, MOVING_S = 0.2, 3.0  # period after a changed set-point, and for how long
 READING_VALID_S = 5.0
@@ -52,18 +44,25 @@ RENEWAL_LATE_S = 0.1  # of a renewal that is due at the end of the validity
 CAPABILITY_S = 0.1  # period in which a board without a known capability is read
 ENDS_WITHIN_S = 3.0  # for the vehicle to end its session when the gateway stops
 PLUG_WITHIN_S = 0.5  # from the first message of a vehicle to the report of its plug
-WAKE_S = 1.0  # duration of X1, which wakes a vehicle
 
 
 class SeccEvse:
-    """EVSE with the driver `secc`. `board` makes the board anew for each run."""
+    """EVSE with the driver `secc`. `board` makes the board anew for each run, `frames` opens another powerline."""
 
-    def __init__(self, settings: SeccEvseSettings, board: Callable[[], Board], report: Report, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: SeccEvseSettings,
+        board: Callable[[], Board],
+        report: Report,
+        clock: Clock,
+        frames: matching.Frames | None = None,
+    ) -> None:
         self.settings, self.name = settings, settings.id
         self.port = 0  # of the server, while it listens
-        self._board, self._report, self._clock = board, report, clock
+        self._board, self._report, self._clock, self._frames = board, report, clock, frames
         self._operated: BoardRunner | None = None
         self._output: EvseOutput | None = None
+        self._control: PlugControl = matching.DigitalPilot(self._signal)
         self._session: VehicleSession | None = None
         self._wire: Wire | None = None
         self._waiting = WaitingConnections()
@@ -75,7 +74,7 @@ class SeccEvse:
         self._pilot: PilotState | None = None
         self._plug: PlugState | None = None
         self._wake = asyncio.Event()
-        self._unplugging: asyncio.Task[None] | None = None
+        self._disconnecting: asyncio.Task[None] | None = None
         self.connected = False
 
     # `gateway.drivers.hosted.HostedEvse`
@@ -90,10 +89,12 @@ class SeccEvse:
         self._output = EvseOutput(self.settings, board)
         reason = "the driver of the board failed"
         try:
-            async with asyncio.TaskGroup() as tasks:
+            control = matching.plug_control(self.settings, self._frames, self._clock, self._signal, self._abort)
+            async with control as self._control, asyncio.TaskGroup() as tasks:
                 tasks.create_task(board.run(), name=f"board {self.name}")
+                tasks.create_task(self._control.run(), name=f"plug {self.name}")
                 await self._connect(self._output)
-                async with endpoint.listening(self.settings, self.serve) as port:
+                async with endpoint.listening(self.settings, self.serve, lambda: self._control.ready) as port:
                     self.port = port
                     await self._tend(self._output)
         except asyncio.CancelledError:
@@ -202,7 +203,7 @@ class SeccEvse:
 
     async def _connect(self, output: EvseOutput) -> None:
         """Wait for the capability of the board, then report the EVSE as connected."""
-        self._command(SetPilot(PilotLevel.X1))
+        self._signal(PilotLevel.X1)
         while output.capability is None:
             await self._clock.sleep(CAPABILITY_S)
         self.connected = True
@@ -210,7 +211,8 @@ class SeccEvse:
         now = self._clock.now()
         self._report(model.StationConnected(self.name, now, PROTOCOL, vendor=self.settings.board))
         self._report_plug()
-        self._prepare_pilot()
+        if self._pilot is not None:
+            self._control.pilot_changed(self._pilot)
 
     def _disconnect(self, reason: str) -> None:
         """Report the loss of the hardware; a session over it has ended."""
@@ -228,15 +230,18 @@ class SeccEvse:
         if self._operated is not None:
             self._operated.command(order)
 
+    def _signal(self, signal: PilotSignal) -> None:
+        self._command(SetPilot(signal))
+
     def _on_board(self, event: Event) -> None:
         """React to an event of the supervisor."""
         if self._operated is None:
             return
         session = self._session
         match event:
-            case PilotChanged(state):
+            case ports.PilotChanged(state):
                 self._pilot_changed(state)
-            case FaultRaised() | FaultCleared():
+            case ports.FaultRaised() | ports.FaultCleared():
                 self._fault_changed(event)
             case board_orders.CableChecked(passed) if session is not None:
                 session.cable_checked(passed)
@@ -247,7 +252,7 @@ class SeccEvse:
                 if session is not None:
                     session.output_stopped(reason)
                 self._command(SetLock(False))
-            case StopRequested() if session is not None:
+            case ports.StopRequested() if session is not None:
                 session.terminate()
             case board_orders.Recovered():
                 self._report_plug()
@@ -257,30 +262,27 @@ class SeccEvse:
         plugged, self._pilot = self._pilot in PLUGGED, state
         if not self.connected:
             return
-        if (state in PLUGGED) != plugged:
-            self._prepare_pilot()
+        self._control.pilot_changed(state)
         if state is PilotState.DISCONNECTED and plugged:
-            self._unplugging = asyncio.get_running_loop().create_task(self._unplugged(), name=f"unplugged {self.name}")
+            self._abort("the plug was pulled")
         self._report_plug()
-
-    def _prepare_pilot(self) -> None:
-        """Require digital communication of a plugged vehicle; without one, signal that the EVSE is not ready."""
-        self._command(SetPilot(DIGITAL if self._pilot in PLUGGED else PilotLevel.X1))
 
     def _wake_vehicle(self) -> None:
         """Wake a vehicle whose session is paused or failed: X1, then digital communication again."""
         if self._pilot not in PLUGGED or (self._session is not None and self._session.id is not None):
             return
-        self._command(SetPilot(PilotLevel.X1))
-        asyncio.get_running_loop().call_later(WAKE_S, self._prepare_pilot)
+        self._control.wake()
 
-    async def _unplugged(self) -> None:
-        """End the session of a vehicle whose cable is disconnected."""
+    def _abort(self, reason: str) -> None:
+        """End the session of a vehicle whose cable is disconnected or whose powerline link is lost."""
         if self._session is not None:
-            self._session.abort("the plug was pulled", silent=True)
+            self._session.abort(reason, silent=True)
+        self._disconnecting = asyncio.get_running_loop().create_task(self._vehicle_left(reason), name=reason)
+
+    async def _vehicle_left(self, reason: str) -> None:
         await self._close_wire()
         await self._waiting.close()
-        self._end_paused("the plug was pulled")
+        self._end_paused(reason)
 
     def _end_paused(self, reason: str) -> None:
         session, self._paused_session = self._paused_session, None
@@ -288,10 +290,10 @@ class SeccEvse:
         if session is not None:
             self._report(model.SessionEnded(self.name, self._clock.now(), session, reason))
 
-    def _fault_changed(self, event: FaultRaised | FaultCleared) -> None:
+    def _fault_changed(self, event: ports.FaultRaised | ports.FaultCleared) -> None:
         board, now = self._operated, self._clock.now()
         assert board is not None
-        if isinstance(event, FaultRaised):
+        if isinstance(event, ports.FaultRaised):
             reaction = rule_of(event.name, event.part).reaction
             if reaction is not Reaction.NOTE:
                 self._report(model.FaultRaised(self.name, now, event.name, event.detail))
@@ -362,8 +364,8 @@ class SeccEvse:
             first = await self._waiting.first(wire, self._clock, now + settings.setup_timeout)
             if self._pilot not in PLUGGED:
                 await self._clock.sleep(PLUG_WITHIN_S)
-            if self._pilot not in PLUGGED:
-                first = None  # no vehicle is plugged in: somebody else is on this link
+            if self._pilot not in PLUGGED or not self._control.ready:
+                first = None  # no vehicle is plugged in and matched: another host is on this link
         if first is None or self._session is not None or output is not self._output or output is None:
             await wire.close()
             return False
@@ -378,6 +380,8 @@ class SeccEvse:
         port = Secc(engines)
         setpoint = SeccSetpoint(limits.max_charge_w, limits.max_discharge_w, self._clock)
         session = VehicleSession(self.name, port, output, board, setpoint, self._paused, self._report, self._clock)
+        session.mac = self._control.mac
+        self._control.resume()
         self._session, self._wire, self._setpoint_w = session, wire, 0.0
         try:
             await pump(port, wire, self._clock, session.report, session.prepare)
@@ -387,6 +391,8 @@ class SeccEvse:
                 self._session = self._wire = None
                 self._setpoint_w, output.forms = 0.0, False
                 self._paused_session = session.paused_id
+                if session.paused_id is not None:
+                    self._control.pause()
 
     async def _close_wire(self) -> None:
         if self._wire is not None:

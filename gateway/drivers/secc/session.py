@@ -43,6 +43,7 @@ class VehicleSession:
     ) -> None:
         self._evse, self._port, self._output, self._board = evse, port, output, board
         self._setpoint, self._paused, self._report_event, self._clock = setpoint, paused, report, clock
+        self.mac: str | None = None  # of the vehicle, where it was matched by SLAC
         self.id: str | None = None  # once the vehicle has opened the session
         self.bidirectional: bool | None = None  # as agreed; None before
         self.car: CarReport | None = None  # of the last charge loop
@@ -165,7 +166,7 @@ class VehicleSession:
     def _opened(self, event: events.SessionOpened) -> None:
         self._paused.pop(event.session_id, None)
         self.id = event.session_id.hex()
-        self._report_event(SessionStarted(self._evse, self._clock.now(), self.id, event.evccid))
+        self._report_event(SessionStarted(self._evse, self._clock.now(), self.id, event.evccid or self.mac, self.mac))
 
     def _limits_stated(self, event: events.LimitsStated) -> None:
         self._output.vehicle = event.ev

@@ -21,6 +21,7 @@ class SeccEvseSettings:
     board_settings: Mapping[str, object] = field(default_factory=dict)
     interface: str | None = None
     address: tuple[str, int] | None = None
+    slac: bool = False  # on `interface`, before SDP
     protocols: tuple[str, ...] = ("iso20", "iso2", "din")
     services: tuple[ServiceId, ...] = (ServiceId.DC, ServiceId.DC_BPT)
     controls: tuple[ControlMode, ...] = (ControlMode.DYNAMIC, ControlMode.SCHEDULED)

@@ -95,6 +95,7 @@ EVSE = "[[evses]]\nid = 'BAY1'\ndriver = 'secc'\nboard = 'emulated'\n"
         (f"{EVSE}lisen = '127.0.0.1:1'", "evses.0.lisen: is not a key of the gateway"),
         (f"{EVSE}lisen = '127.0.0.1:1'", "did you mean listen?"),
         (EVSE, "evses.0: set either interface or listen"),
+        (f"{EVSE}listen = '127.0.0.1:1'\nslac = true", "evses.0: slac needs interface, on which the modem is"),
         (f"{EVSE}listen = '127.0.0.1:1'\ninterface = 'eth1'", "evses.0: set either interface or listen"),
         (f"{EVSE}listen = '15118'", "evses.0.listen: '15118' is not address:port"),
         (f"{EVSE}interface = 'eth1'\ntls = '1.3'", "evses.0: tls and pki belong together"),

@@ -1,0 +1,188 @@
+"""Control pilot of a hosted EVSE, with SLAC or without, and which vehicle may connect.
+
+With SLAC the engine of the plug, between the board and the powerline modem, decides the signal of the pilot, and only a
+vehicle that it has matched may connect. Without it, a modem that works by itself is expected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+from gateway.drivers.board.ports import DutyCycle, PilotLevel, PilotSignal, PilotState
+from gateway.drivers.secc.plug import PLUGGED
+from gateway.drivers.secc.settings import SeccEvseSettings
+from protocols import iec61851
+from protocols.errors import LocalProtocolError
+from protocols.iec61851 import EvseOrder, OfferDigital, OutputChanged, OutputKind, PilotOutput, TurnOff
+from protocols.ports import Clock
+from protocols.slac import io
+from protocols.slac.events import KeyRefused, LinkLost, Matched, MatchingFailed, NetworkLeft, Order, Pause, Resume
+from protocols.slac.plug import EvsePlug
+from protocols.slac.settings import EvseSettings
+
+DIGITAL = DutyCycle(5.0)  # digital communication is required (IEC 61851-1)
+log = logging.getLogger("v2x.drivers")
+
+WAKE_S = 1.0  # duration of X1, which wakes a vehicle
+LEVELS = {OutputKind.X1: PilotLevel.X1, OutputKind.E: PilotLevel.E, OutputKind.F: PilotLevel.F}
+SIGNALLED = frozenset({PilotState.ERROR, PilotState.UNAVAILABLE})  # a board measures its own E and F
+
+
+def signal_of(output: PilotOutput) -> PilotSignal:
+    """Return an output of the engine as a signal of the board."""
+    return DutyCycle(output.duty_pct) if output.kind is OutputKind.PWM else LEVELS[output.kind]
+
+
+Signal = Callable[[PilotSignal], None]
+Lost = Callable[[str], None]
+Frames = Callable[[], io.FramePort]
+
+
+class PlugControl(Protocol):
+    """Control pilot of one EVSE. `mac`: address of the vehicle that SLAC matched."""
+
+    mac: str | None
+
+    @property
+    def ready(self) -> bool:
+        """Return True while a vehicle may connect."""
+
+    async def run(self) -> None: ...
+
+    def pilot_changed(self, state: PilotState) -> None:
+        """Process a state that the board measured."""
+
+    def wake(self) -> None:
+        """Wake a plugged vehicle: X1, then digital communication again."""
+
+    def pause(self) -> None:
+        """Process that the vehicle paused its session: its modem may be off."""
+
+    def resume(self) -> None:
+        """Process that a session begins or goes on."""
+
+
+@asynccontextmanager
+async def plug_control(
+    settings: SeccEvseSettings, frames: Frames | None, clock: Clock, signal: Signal, lost: Lost
+) -> AsyncIterator[PlugControl]:
+    """Yield the control of the plug. Raises OSError where the interface of the modem cannot be used.
+
+    `frames` opens a powerline other than the configured interface.
+    """
+    if frames is None and not (settings.slac and settings.interface is not None):
+        yield DigitalPilot(signal)
+        return
+    port = io.PacketSocket(settings.interface or "") if frames is None else frames()
+    try:
+        yield Matching(settings.id, port, clock, signal, lost)
+    finally:
+        port.close()
+
+
+class DigitalPilot:
+    """Control pilot without SLAC: a plugged vehicle is required to communicate, at once."""
+
+    mac: str | None = None
+    ready = True
+
+    def __init__(self, signal: Signal) -> None:
+        self._signal = signal
+        self._plugged = False
+
+    async def run(self) -> None:
+        """Return: nothing is to be done."""
+
+    def pilot_changed(self, state: PilotState) -> None:
+        if (state in PLUGGED) != self._plugged:
+            self._plugged = state in PLUGGED
+            self._offer()
+
+    def wake(self) -> None:
+        self._signal(PilotLevel.X1)
+        asyncio.get_running_loop().call_later(WAKE_S, self._offer)
+
+    def _offer(self) -> None:
+        self._signal(DIGITAL if self._plugged else PilotLevel.X1)
+
+    def pause(self) -> None:
+        """Keep the signal: the vehicle may come back at any time."""
+
+    def resume(self) -> None:
+        """Keep the signal."""
+
+
+class Matching:
+    """Control pilot and SLAC of one EVSE. `signal` sets the pilot; `lost` is called at the end of a link."""
+
+    def __init__(
+        self,
+        evse: str,
+        port: io.FramePort,
+        clock: Clock,
+        signal: Signal,
+        lost: Lost,
+    ) -> None:
+        self._evse, self._port, self._clock = evse, port, clock
+        self._signal, self._lost = signal, lost
+        self._plug = EvsePlug(EvseSettings(port.mac), clock.now())
+        self.mac: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.mac is not None
+
+    async def run(self) -> None:
+        """Exchange frames with the modem until cancelled."""
+        await io.pump(self._plug, self._port, self._clock, self._observe)
+
+    def pilot_changed(self, state: PilotState) -> None:
+        if state in SIGNALLED and self._plug.output.kind in (OutputKind.E, OutputKind.F):
+            return
+        self._process(self._plug.measured(iec61851.PilotState(state.value), self._clock.now()))
+
+    def pause(self) -> None:
+        self._order(Pause())
+
+    def resume(self) -> None:
+        self._order(Resume())
+
+    def wake(self) -> None:
+        self.resume()
+        self._order(TurnOff())
+        asyncio.get_running_loop().call_later(WAKE_S, self._order, OfferDigital())
+
+    def _order(self, order: EvseOrder | Order) -> None:
+        with suppress(LocalProtocolError):  # pause and resume without a match
+            self._process(self._plug.command(order, self._clock.now()))
+
+    def _process(self, events: Sequence[object]) -> None:
+        for event in events:
+            self._observe(event)
+        self._port.wake()
+
+    def _observe(self, event: object) -> None:
+        match event:
+            case OutputChanged():
+                self._signal(signal_of(self._plug.output))
+            case Matched(vehicle):
+                self.mac = vehicle.hex(":")
+                log.info("%s: vehicle %s matched by SLAC", self._evse, self.mac)
+            case MatchingFailed(reason):
+                self._end(f"the matching failed: {reason}")
+            case LinkLost():
+                self._end("the powerline link was lost")
+            case NetworkLeft(reason):
+                self._end(reason)
+            case KeyRefused(attempts):
+                log.warning("%s: the modem took no key in %d attempts", self._evse, attempts)
+
+    def _end(self, reason: str) -> None:
+        matched, self.mac = self.ready, None
+        log.info("%s: no powerline link: %s", self._evse, reason)
+        if matched:
+            self._lost(reason)

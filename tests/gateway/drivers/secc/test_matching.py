@@ -1,0 +1,178 @@
+"""A hosted EVSE with SLAC: control pilot, matching, then the session, over a powerline in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from emulators.boards.emulated import EmulatedBoard, EmulatedSettings
+from emulators.boards.vehicle import VehicleAtBoard
+from emulators.ev.car import Car, CarSpec
+from emulators.ev.session import EvSession, car_settings
+from emulators.powerline.medium import Powerline
+from emulators.runtime.clock import RealClock
+from emulators.runtime.transports import wire_pair
+from gateway.drivers.secc.evse import SeccEvse
+from gateway.drivers.secc.settings import SeccEvseSettings
+from gateway.model import event as model
+from protocols.iec61851 import OutputKind, PilotOutput, PlugIn, Unplug
+from protocols.slac.plug import EvPlug
+from protocols.slac.settings import EvSettings
+
+pytestmark = pytest.mark.virtual_time
+
+EVSE_MAC, EV_MAC = bytes.fromhex("020000000001"), bytes.fromhex("020000000011")
+STEP_S = 0.01
+
+
+class LinePort:
+    """Frame port of the gateway, and its host on a `Powerline`."""
+
+    mac = EVSE_MAC
+
+    def __init__(self) -> None:
+        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._written: list[bytes] = []
+        self.closed = False
+
+    async def read(self) -> bytes:
+        return await self._frames.get()
+
+    def write(self, data: bytes) -> None:
+        self._written.append(data)
+
+    def wake(self) -> None:
+        self._frames.put_nowait(b"")
+
+    def close(self) -> None:
+        self.closed = True
+
+    def receive(self, data: bytes, now: float) -> list[object]:
+        self._frames.put_nowait(data)
+        return []
+
+    def expire(self, now: float) -> list[object]:
+        return []
+
+    def data_to_send(self) -> list[bytes]:
+        written, self._written = self._written, []
+        return written
+
+    def deadline(self) -> float | None:
+        return None
+
+
+class Site:
+    """A hosted EVSE on an emulated board, a car in front of it, and the powerline between their modems."""
+
+    def __init__(self) -> None:
+        self.clock = RealClock()
+        self.port = LinePort()
+        self.reports: list[object] = []
+        self.board = EmulatedBoard(EmulatedSettings(), self.clock)
+        self.evse = SeccEvse(
+            SeccEvseSettings("BAY1", "emulated"), lambda: self.board, self.reports.append, self.clock, lambda: self.port
+        )
+        self.line = Powerline()
+        self.plug = EvPlug(EvSettings(EV_MAC), 0.0, entropy=random.Random(7).randbytes)
+        evse, ev = self.line.add("evse", self.port), self.line.add("ev", self.plug)
+        self.line.attenuate(evse.name, ev.name, 8)
+        self.line.couple.append(self._couple)
+        self.car = Car(CarSpec(), soc_pct=60)
+        self.vehicle = VehicleAtBoard(self.board.hardware, self.clock, self.board.wake)
+
+    @property
+    def matched(self) -> bool:
+        return self.evse._control.ready
+
+    @property
+    def signal(self) -> str | float:
+        return self.board.hardware.pilot_signal
+
+    def _couple(self, now: float) -> None:
+        signal = self.board.hardware.pilot_signal
+        kinds = {"X1": OutputKind.X1, "E": OutputKind.E, "F": OutputKind.F}
+        pwm = PilotOutput(OutputKind.PWM, signal) if isinstance(signal, float) else PilotOutput(kinds[signal])
+        self.plug.measured(pwm, now)
+
+    async def run_line(self) -> None:
+        began = self.clock.now()
+        while True:
+            self.line.run(self.clock.now() - began)
+            await self.clock.sleep(STEP_S)
+
+    def unplug(self) -> None:
+        self.vehicle.unplug()
+        self.plug.command(Unplug(), self.line.now)
+
+    def plug_in(self) -> None:
+        self.vehicle.plug(self.car)
+        self.plug.command(PlugIn(), self.line.now)
+
+    async def until(self, condition: Callable[[], object], within_s: float = 60.0) -> None:
+        for _ in range(int(within_s / STEP_S)):
+            if condition():
+                return
+            await self.clock.sleep(STEP_S)
+        raise AssertionError(self.reports)
+
+    async def session(self) -> bool:
+        """Connect the car once; return False where the gateway closes the connection before a session."""
+        gateway, vehicle = wire_pair()
+        serving = asyncio.ensure_future(self.evse.serve(gateway))
+        session = EvSession(self.car, self.clock, self.vehicle.observe, settings=car_settings(self.car), loops=4)
+        ended = await session.run(vehicle)
+        await serving
+        return ended.ok
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Site]:
+    site = Site()
+    tasks = [asyncio.ensure_future(one) for one in (site.evse.run(), site.run_line())]
+    try:
+        yield site
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert site.port.closed
+
+
+async def test_a_vehicle_connects_after_its_match_and_the_session_names_its_mac_address() -> None:
+    async with running() as site:
+        await site.until(lambda: site.evse.connected)
+        site.plug_in()
+        assert not await site.session(), "no session before the match"
+        await site.until(lambda: site.matched)
+        assert site.signal == 5.0
+        assert await site.session()
+        started = [one for one in site.reports if isinstance(one, model.SessionStarted)]
+        assert [one.mac for one in started] == [EV_MAC.hex(":")]
+        site.unplug()
+        await site.until(lambda: not site.matched)
+        assert site.signal == "X1"
+
+
+async def test_a_lost_link_ends_the_session_before_the_pilot_changes() -> None:
+    async with running() as site:
+        await site.until(lambda: site.evse.connected)
+        site.plug_in()
+        await site.until(lambda: site.matched)
+        gateway, vehicle = wire_pair()
+        serving = asyncio.ensure_future(site.evse.serve(gateway))
+        session = EvSession(site.car, site.clock, site.vehicle.observe, settings=car_settings(site.car))
+        driving = asyncio.ensure_future(session.run(vehicle))
+        await site.until(lambda: site.car.contactors_closed)
+        site.line.attenuate("evse", "ev", 99)
+        await site.until(lambda: not site.matched, 30)
+        await site.until(lambda: site.signal == "F", 10)
+        assert not (await driving).ok
+        await serving
+        ended = [one for one in site.reports if isinstance(one, model.SessionEnded)]
+        assert [one.reason for one in ended] == ["the powerline link was lost"]
+        assert not site.board.hardware.closed
