@@ -90,7 +90,7 @@ class Site:
         return self.evse._control.ready
 
     @property
-    def signal(self) -> str | float:
+    def signal(self) -> object:
         return self.board.hardware.pilot_signal
 
     def _couple(self, now: float) -> None:
@@ -149,7 +149,7 @@ async def test_a_vehicle_connects_after_its_match_and_the_session_names_its_mac_
         site.plug_in()
         assert not await site.session(), "no session before the match"
         await site.until(lambda: site.matched)
-        assert site.signal == 5.0
+        assert site.signal == pytest.approx(5.0)
         assert await site.session()
         started = [one for one in site.reports if isinstance(one, model.SessionStarted)]
         assert [one.mac for one in started] == [EV_MAC.hex(":")]
