@@ -236,7 +236,7 @@ async def _run_until(
             service_manager.notify(service_manager.READY)
             await stop.wait()
             service_manager.notify(service_manager.STOPPING)
-            log.info("stopping: power goes to 0 W, sessions stay")
+            log.info("stopping: power goes to 0 W, sessions at charging stations stay")
         finally:
             for task in beside:
                 task.cancel()

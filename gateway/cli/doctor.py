@@ -69,9 +69,7 @@ async def examine(config: Config) -> list[Finding]:
         verify(config)
     except ConfigError as error:
         return [Finding("settings", Verdict.FAILED, str(error), "correct it; docs/configuration.md has every key")]
-    about = f"site {config.site.id}, {len(config.stations)} stations"
-    about += f", {len(config.evses)} hosted EVSEs" if config.evses else ""
-    found = [Finding("settings", Verdict.OK, about)]
+    found = [Finding("settings", Verdict.OK, config.contents)]
     running = await asyncio.to_thread(running_gateway, config)
     found += [Finding("settings", Verdict.NOTE, note) for note in notes(config)]
     found.append(await _broker(config))

@@ -91,7 +91,7 @@ def check_config(config: ConfigFile, json: Json = False) -> None:
     if json:
         print_lines(without_passwords(settings.model_dump_json(indent=2)))
     else:
-        print_lines(f"{config}: valid (site {settings.site.id}, {len(settings.stations)} stations)")
+        print_lines(f"{config}: valid ({settings.contents})")
 
 
 @app.command(epilog=examples("v2x doctor -c gateway.toml", "v2x doctor -c gateway.toml --json"))

@@ -642,6 +642,12 @@ class Config(BaseSettings):
     _folder: Path = PrivateAttr(default=Path())  # of the configuration file
 
     @property
+    def contents(self) -> str:
+        """Return the site and the number of its stations and hosted EVSEs."""
+        hosted = f", {len(self.evses)} hosted EVSEs" if self.evses else ""
+        return f"site {self.site.id}, {len(self.stations)} stations{hosted}"
+
+    @property
     def secc_evses(self) -> list[tuple[str, EvseEntry]]:
         """EVSEs with sessions of ISO 15118, each with its place such as `evses.0`."""
         return [(f"evses.{number}", one) for number, one in enumerate(self.evses) if isinstance(one, EvseEntry)]

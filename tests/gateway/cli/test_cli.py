@@ -134,6 +134,23 @@ def test_the_shell_is_completed_by_the_program() -> None:
     assert done.stderr == ""
 
 
+def test_check_config_counts_the_hosted_evses(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text(
+        """
+[site]
+id = "bench"
+[[evses]]
+id = "BAY1"
+driver = "secc"
+board = "emulated-parked"
+listen = "127.0.0.1:15118"
+""".lstrip()
+    )
+    result = CliRunner().invoke(app, ["check-config", "-c", str(config)])
+    assert "valid (site bench, 0 stations, 1 hosted EVSEs)" in result.output
+
+
 # What other tools rely on: every command, and the options that the contract names.
 CONTRACT = {
     "demo": "--seconds --stay --json",
