@@ -269,6 +269,11 @@ def _at_zero(facility: Facility) -> bool:
     return facility.state["effective_w"] == 0 and power is not None and abs(power) <= ZERO_W
 
 
+def causes(group: BaseExceptionGroup[BaseException]) -> str:
+    """Return the texts of the errors in a group and in the groups within it."""
+    return "; ".join(causes(one) if isinstance(one, BaseExceptionGroup) else str(one) for one in group.exceptions)
+
+
 async def run(*, seconds: float = 10.0, json_output: bool = False, broker_url: str | None = None) -> int:
     """Run the demo once. Exit status 0 if the discharge was achieved, else 1."""
     timeline = make_timeline(json_output)
@@ -281,7 +286,7 @@ async def run(*, seconds: float = 10.0, json_output: bool = False, broker_url: s
             timeline.page(parts.gateway.web_port)
             await run_steps(parts, seconds)
     except* DemoError as group:
-        problem = "; ".join(str(error) for error in group.exceptions)
+        problem = causes(group)
     figures = observer.figures
     if problem is not None:
         figures.achieved = False

@@ -43,7 +43,15 @@ CAR = replace(CCS_63, loop_s=first_light.LOOP_S)
 
 
 async def figures(commands: int = COMMANDS) -> Figures:
-    """Return the times over `commands` discharges, each from 0 W, in both ways."""
+    """Return the times over `commands` discharges, each from 0 W, in both ways; `ok` False where a session ended."""
+    try:
+        return await _measured(commands)
+    except* discharge.DemoError as group:
+        failed = discharge.causes(group)
+    return {"ok": False, "error": failed}
+
+
+async def _measured(commands: int) -> Figures:
     hosted, behind = Times(), Times()
     async with running() as (facility, observer, stage):
         await measure(facility, observer, stage, commands, hosted)
