@@ -115,7 +115,9 @@ def _rules(line: str, aliases: dict[str, str]) -> list[Rule]:
         Rule(
             epc,
             name.replace("#", str(epc - low + 1)),
-            *access,
+            access[0],
+            access[1],
+            access[2],
             since,
             until or _ANY,
             kind,

@@ -1,8 +1,9 @@
 """Types of property values: bytes to a value and back, as the tables declare them.
 
 Notation: `u16 0..32766 x0.1 A` is an unsigned number of two bytes in tenths of an ampere (`*C2`: times the value of the
-property C2), `code1 41=permitted` names codes, `map1 01=0.1` gives them a number, `raw 1..17` is bytes, `date`, `time2`,
-`date-time` and `date-time6` are texts, `{a TYPE; b TYPE}` is a structure, `[TYPE]1..10` a list, `A | B` a choice.
+property C2), `code1 41=permitted` names codes, `map1 01=0.1` gives them a number, `raw 1..17` is bytes, `date`,
+`time2`, `date-time` and `date-time6` are texts, `{a TYPE; b TYPE}` is a structure, `[TYPE]1..10` a list, `A | B` a
+choice.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Kind(Protocol):
 
 @frozen
 class Number:
-    """An integer times `step`. The codes for overflow and underflow are values where the range does not contain them."""
+    """An integer times `step`. Codes outside of its range that mean overflow and underflow are values too."""
 
     size: int
     signed: bool

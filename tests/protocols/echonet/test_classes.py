@@ -111,7 +111,11 @@ def test_the_properties_of_real_devices_are_declared_or_the_makers_own() -> None
         ("instantaneousElectricPower", "7FFFFFFF", "overflow"),
         ("instantaneousCurrent", "FF9C", -10.0),
         ("minimumAndMaximumDischargingCurrent", "000A012C", {"minimumCurrent": 1.0, "maximumCurrent": 30.0}),
-        ("minimumAndMaximumChargingElectricPower", "0000000000001770", {"minimumElectricPower": 0, "maximumElectricPower": 6000}),
+        (
+            "minimumAndMaximumChargingElectricPower",
+            "0000000000001770",
+            {"minimumElectricPower": 0, "maximumElectricPower": 6000},
+        ),
         ("cumulativeDischargingElectricEnergy", "0001E240", 123.456),
         ("vehicleId", "03414243", {"dataSize": 3, "id": b"ABC"}),
         ("chargeDischargeStatus", "FF", "undefined"),
@@ -193,7 +197,7 @@ def test_access_of_the_charger_discharger() -> None:
 
 @pytest.mark.parametrize("text", ["u64", "{a u8", "[raw 1..2]0..3", "[u8]", "u8 u16 }"])
 def test_a_wrong_notation_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="type|closed|elements|after"):
+    with pytest.raises(ValueError, match=r"type|closed|elements|after"):
         parse(text)
 
 
