@@ -34,6 +34,7 @@ from protocols.echonet.objects import (
     version,
 )
 from protocols.echonet.requests import Requester, RequestSettings
+from protocols.echonet.values import Value
 from protocols.errors import LocalProtocolError
 from protocols.frozen import frozen
 
@@ -56,7 +57,7 @@ class NodeSettings:
 
 def controller_object() -> LocalObject:
     """Return the object of a node without devices."""
-    values = {0x80: True, 0x81: b"\x00", VERSION: version("R"), 0x88: False, 0x8A: UNKNOWN_MAKER}
+    values: dict[int, Value] = {0x80: True, 0x81: b"\x00", VERSION: version("R"), 0x88: False, 0x8A: UNKNOWN_MAKER}
     return LocalObject(CONTROLLER, FixedValues(values), values)
 
 

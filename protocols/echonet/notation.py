@@ -81,7 +81,8 @@ def _code(word: str, numeric: bool) -> tuple[int, int, bool | float | str]:
 def _number(first: str, words: list[str]) -> Number:
     size, signed = SIZES[first], first[0] == "s"
     low, high = (-(1 << 8 * size - 1), (1 << 8 * size - 1) - 1) if signed else (0, (1 << 8 * size) - 1)
-    step, unit, times = 1.0, "", ()
+    step, unit = 1.0, ""
+    times: tuple[int, ...] = ()
     for word in words:
         if bounds := re.fullmatch(r"(-?\d+)\.\.(-?\d+)", word):
             low, high = int(bounds[1]), int(bounds[2])
