@@ -17,10 +17,12 @@ from tests.gateway.web.page import test_browser
 from tests.interop import (
     josev,
     test_asyncapi,
+    test_echonet_lite_npm,
     test_home_assistant,
     test_node_red,
     test_ocpp_rpc,
     test_ocpp_ws_cli,
+    test_pychonet,
     test_pyslac,
     test_pysunspec2,
 )
@@ -40,6 +42,8 @@ INSTALLS: tuple[Callable[[], object], ...] = (
     test_browser.axe,
     test_compose.parser,
     test_pysunspec2.interpreter,
+    test_pychonet.interpreter,
+    test_echonet_lite_npm.project,
 )
 
 

@@ -67,6 +67,13 @@ async def running(node: Node, settings: UdpSettings) -> AsyncIterator[tuple[UdpN
         udp.close()
 
 
+def free_port() -> int:
+    """Return a port that nothing uses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((BOX, 0))
+        return int(probe.getsockname()[1])
+
+
 async def until(events: list[Event], kind: type) -> Event:
     async with asyncio.timeout(WITHIN_S):
         while True:
@@ -90,18 +97,21 @@ async def discover(box: UdpSettings, hems: UdpSettings) -> None:
 
 
 async def test_discovery_and_a_request_on_one_machine() -> None:
-    await discover(UdpSettings(BOX, "lo"), UdpSettings(HEMS, "lo"))
+    port = free_port()
+    await discover(UdpSettings(BOX, "lo", port), UdpSettings(HEMS, "lo", port))
 
 
 async def test_an_announcement_reaches_the_controller() -> None:
-    async with running(Node(), UdpSettings(HEMS, "lo")) as (_, events):  # noqa: SIM117
-        async with running(Node([v2h(Values(VALUES))]), UdpSettings(BOX, "lo")) as (udp, _):
+    port = free_port()
+    async with running(Node(), UdpSettings(HEMS, "lo", port)) as (_, events):  # noqa: SIM117
+        async with running(Node([v2h(Values(VALUES))]), UdpSettings(BOX, "lo", port)) as (udp, _):
             udp.command(Announce())
             assert await until(events, NodeFound) == NodeFound(BOX, (V2H,))
 
 
 async def test_unicast_without_multicast() -> None:
-    box, hems = UdpSettings(BOX, multicast=False), UdpSettings(HEMS, multicast=False)
+    port = free_port()
+    box, hems = (UdpSettings(address, port=port, multicast=False) for address in (BOX, HEMS))
     async with running(Node([v2h(Values(VALUES))]), box), running(Node(), hems) as (udp, events):
         udp.command(Discover())
         udp.command(Request(BOX, V2H, Esv.GET, (Property(0xE4),)))
@@ -112,7 +122,7 @@ async def test_unicast_without_multicast() -> None:
 
 
 async def test_unicast_over_ipv6() -> None:
-    settings = UdpSettings("::1", multicast=False)
+    settings = UdpSettings("::1", port=free_port(), multicast=False)
     with socket.socket(socket.AF_INET6) as probe:
         try:
             probe.bind(("::1", 0))
