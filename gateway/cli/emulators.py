@@ -1,4 +1,4 @@
-"""`v2x charger`, `v2x secc`, `v2x ev`: emulated charging stations, SECCs and EVs as processes."""
+"""`v2x charger`, `v2x secc`, `v2x ev`, `v2x v2h-box`: emulated charging stations, SECCs, EVs and V2H boxes."""
 
 from __future__ import annotations
 
@@ -252,6 +252,34 @@ def _chademo(channel: str, profile: str, soc_pct: float, loops: int | None, json
 def _cable(command: str, interface: str | None) -> str:
     """Return the interface of a cable, or end the command without one."""
     return interface if interface is not None else fail(command, "--slac needs --interface")
+
+
+@app.command(
+    "v2h-box",
+    epilog=examples(
+        "v2x v2h-box --interface eth0",
+        "v2x v2h-box --address 192.0.2.10 --car leaf-40 --soc 60 --release Q",
+        "v2x v2h-box --car '' --json",
+    ),
+)
+def v2h_box(
+    address: Annotated[str, typer.Option(help="Own address, IPv4 or IPv6; link-local needs --interface.")] = "0.0.0.0",
+    interface: Annotated[str, typer.Option(help="Network interface for multicast.")] = "",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="UDP port, of all nodes.")] = 3610,
+    car: Annotated[str, typer.Option(help="Profile of the connected vehicle; empty: none.")] = "leaf-40",
+    soc_pct: Annotated[float, typer.Option("--soc", min=0, max=100, help="Its state of charge, %.")] = 80.0,
+    release: Annotated[str, typer.Option(help="Release of the standard, D to R.")] = "R",
+    power_w: Annotated[float, typer.Option(min=500, max=100_000, help="Rated power, W.")] = 6000.0,
+    house_w: Annotated[float, typer.Option(help="Power of the house without the box, + from the grid, W.")] = 500.0,
+    json: Json = False,
+) -> None:
+    """Run an emulated V2H box of ECHONET Lite (object 0x027E) until it is stopped.
+
+    It prints what a controller sets, its power and the state of charge of its vehicle.
+    """
+    from emulators.charger.echonet.run import BoxOptions, run
+
+    end(run_emulator(run(BoxOptions(address, interface, port, car, soc_pct, release, power_w, house_w, json))))
 
 
 @app.command("inject-schema", epilog=examples("v2x inject-schema > inject.schema.json"))
