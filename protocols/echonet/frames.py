@@ -58,14 +58,6 @@ class Eoj:
     instance: int = 1
 
     @classmethod
-    def parse(cls, text: str) -> Eoj:
-        """Return the object of six hexadecimal digits, such as 027E01. Raises ValueError."""
-        data = bytes.fromhex(text)
-        if len(data) != 3:
-            raise ValueError(f"not an object of six hexadecimal digits such as 027E01: {text!r}")
-        return cls(*data)
-
-    @classmethod
     def unpack(cls, data: bytes) -> Eoj:
         """Return the object of three bytes."""
         group, code, instance = data

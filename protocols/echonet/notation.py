@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from protocols.echonet.values import MOMENTS, SIZES, Array, Choice, Codes, Kind, Moment, Number, Raw, Struct
+from protocols.errors import LocalProtocolError
 
 
 def parse(text: str) -> Kind:
-    """Return the type of a text. Raises ValueError."""
+    """Return the type of a text. Raises LocalProtocolError."""
     kind, rest = _choice(text.strip())
     if rest:
-        raise ValueError(f"{rest!r} after the type")
+        raise LocalProtocolError(f"{rest!r} after the type")
     return kind
 
 
@@ -46,14 +47,14 @@ def _struct(text: str) -> tuple[Kind, str]:
         if closing == "}":
             return Struct(tuple(elements)), text
         if closing != ";":
-            raise ValueError(f"a structure is not closed after {name}")
+            raise LocalProtocolError(f"a structure is not closed after {name}")
 
 
 def _array(text: str) -> tuple[Kind, str]:
     kind, text = _choice(text)
     bounds = re.match(r"\](\d*)\.\.(\d+)", text)
     if bounds is None or kind.shortest != kind.longest:
-        raise ValueError("a list needs elements of a fixed size and a number of them")
+        raise LocalProtocolError("a list needs elements of a fixed size and a number of them")
     return Array(kind, int(bounds[1] or 0), int(bounds[2])), text[bounds.end() :]
 
 
@@ -68,7 +69,7 @@ def _plain(words: list[str]) -> Kind:
         return Raw(int(low), int(high or low))
     if match := re.fullmatch(r"(code|map)(\d)", first):
         return Codes(int(match[2]), tuple(_code(word, match[1] == "map") for word in rest))
-    raise ValueError(f"unknown type {first!r}")
+    raise LocalProtocolError(f"unknown type {first!r}")
 
 
 def _code(word: str, numeric: bool) -> tuple[int, int, bool | float | str]:

@@ -197,7 +197,7 @@ def test_access_of_the_charger_discharger() -> None:
 
 @pytest.mark.parametrize("text", ["u64", "{a u8", "[raw 1..2]0..3", "[u8]", "u8 u16 }"])
 def test_a_wrong_notation_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"type|closed|elements|after"):
+    with pytest.raises(LocalProtocolError, match=r"type|closed|elements|after"):
         parse(text)
 
 

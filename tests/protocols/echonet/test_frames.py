@@ -103,8 +103,5 @@ def test_a_frame_that_cannot_be_encoded_is_a_local_error() -> None:
 
 
 def test_the_text_of_an_object() -> None:
-    assert Eoj.parse("027E01") == Eoj(2, 0x7E)
     assert str(Eoj(2, 0x7E)) == "027E01"
     assert Eoj(2, 0x7E).class_code == 0x027E
-    with pytest.raises(ValueError, match="six hexadecimal digits"):
-        Eoj.parse("027E")
