@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -147,7 +148,7 @@ def multicast_socket(settings: UdpSettings) -> socket.socket:
     found = _bound(settings, settings.group)
     if settings.ipv6:
         index = socket.if_nametoindex(settings.interface) if settings.interface else 0
-        group = socket.inet_pton(socket.AF_INET6, settings.group) + index.to_bytes(4, "little")
+        group = socket.inet_pton(socket.AF_INET6, settings.group) + index.to_bytes(4, sys.byteorder)
         found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
     else:
         found.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, _membership(settings))
@@ -167,7 +168,7 @@ def own_address(settings: UdpSettings) -> str:
 def _membership(settings: UdpSettings) -> bytes:
     """Return `struct ip_mreqn`: group, own address, interface."""
     index = socket.if_nametoindex(settings.interface) if settings.interface else 0
-    return socket.inet_aton(settings.group) + socket.inet_aton(settings.address) + index.to_bytes(4, "little")
+    return socket.inet_aton(settings.group) + socket.inet_aton(settings.address) + index.to_bytes(4, sys.byteorder)
 
 
 def _bound(settings: UdpSettings, address: str) -> socket.socket:

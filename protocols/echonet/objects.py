@@ -74,12 +74,17 @@ class LocalObject:
         return self.value(epc, now)
 
     def value(self, epc: int, now: float) -> bytes | None:
-        """Return the bytes of a property, also of one that is only announced."""
+        """Return the bytes of a property, also of one that is only announced; None for a value outside of its type."""
         if epc in _OWN:
             return encode_map({INF_MAP: self.inf, SET_MAP: self.set, GET_MAP: self.get}[epc])
         rule = self._rules.get(epc)
         value = None if rule is None else self._plant.read(epc, now)
-        return None if rule is None or value is None else rule.kind.encode(value)
+        if rule is None or value is None:
+            return None
+        try:
+            return rule.kind.encode(value)
+        except LocalProtocolError:
+            return None
 
     def write(self, epc: int, data: bytes, now: float) -> Value | None:
         """Set a property; return the value, None if it is refused."""

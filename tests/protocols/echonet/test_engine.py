@@ -51,7 +51,8 @@ def test_get_of_several_properties() -> None:
 
 
 def test_get_of_a_property_without_value_answers_the_others() -> None:
-    [(_, answer)] = ask(device(), frame(Esv.GET, Property(MODE), Property(0xE2), Property(0xCD)))
+    out_of_range = Values({**VALUES, 0xE2: 10**9})
+    [(_, answer)] = ask(device(out_of_range), frame(Esv.GET, Property(MODE), Property(0xE2), Property(0xCD)))
     assert answer.esv is Esv.GET_SNA
     assert answer.properties == (Property(MODE, b"\x44"), Property(0xE2), Property(0xCD))
 
