@@ -266,7 +266,7 @@ def v2h_box(
     address: Annotated[str, typer.Option(help="Own address, IPv4 or IPv6; link-local needs --interface.")] = "0.0.0.0",
     interface: Annotated[str, typer.Option(help="Network interface for multicast.")] = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="UDP port, of all nodes.")] = 3610,
-    car: Annotated[str, typer.Option(help="Profile of the connected vehicle; empty: none.")] = "leaf-40",
+    car: Annotated[str, typer.Option(help="Profile of the vehicle; empty: none.")] = "leaf-40",
     soc_pct: Annotated[float, typer.Option("--soc", min=0, max=100, help="Its state of charge, %.")] = 80.0,
     release: Annotated[str, typer.Option(help="Release of the standard, D to R.")] = "R",
     power_w: Annotated[float, typer.Option(min=500, max=100_000, help="Rated power, W.")] = 6000.0,
@@ -275,7 +275,7 @@ def v2h_box(
 ) -> None:
     """Run an emulated V2H box of ECHONET Lite (object 0x027E) until it is stopped.
 
-    It prints what a controller sets, its power and the state of charge of its vehicle.
+    It prints what a controller sets, its power and the state of charge of its vehicle. A LEAF is connected over CHAdeMO.
     """
     from emulators.charger.echonet.run import BoxOptions, run
 

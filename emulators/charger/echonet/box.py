@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from emulators.battery.pack import Pack
+from emulators.battery.pack import Battery, Pack
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from protocols.echonet.classes import EV_CHARGER_DISCHARGER, object_class
 from protocols.echonet.frames import Eoj
@@ -68,10 +68,10 @@ class V2hBox:
 
     # environment
 
-    def connect(self, pack: Pack, now: float) -> None:
-        """Connect a vehicle."""
+    def connect(self, pack: Pack, now: float, link: Battery | None = None) -> None:
+        """Connect a vehicle, over a link such as `ChademoLink`, or its battery itself."""
         self._pack = pack
-        self.stage.connect(pack)
+        self.stage.connect(link or pack)
         self.stage.close(now)
 
     def disconnect(self, now: float) -> None:

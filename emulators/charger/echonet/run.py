@@ -13,10 +13,12 @@ from typing import TextIO
 
 from emulators.battery.pack import Pack
 from emulators.charger.echonet.box import Ratings, V2hBox, box_object
+from emulators.charger.echonet.chademo_link import ChademoLink
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.ev import profile as profiles
 from emulators.ev.report import Lines, PowerChanges, Reporter, power_text, print_error
 from emulators.runtime.clock import RealClock
+from protocols.chademo.profile import PROFILES as CHADEMO_PROFILES
 from protocols.echonet import events
 from protocols.echonet.classes import EV_CHARGER_DISCHARGER, object_class
 from protocols.echonet.engine import Node
@@ -44,7 +46,9 @@ _LINES: Lines = {
 
 @dataclass(frozen=True, slots=True)
 class BoxOptions:
-    """Options of `v2x v2h-box`. `car` is the profile of the connected vehicle, "" for none."""
+    """Options of `v2x v2h-box`. `car` is the profile of the connected vehicle, "" for none; a LEAF is
+    connected over CHAdeMO, any other by its battery.
+    """
 
     address: str = "0.0.0.0"
     interface: str = ""
@@ -91,7 +95,8 @@ def create(options: BoxOptions, now: float) -> V2hBox:
     spec = StageSpec(max_charge_w=options.power_w, max_discharge_w=options.power_w, forming=True)
     box = V2hBox(Ratings(release=options.release), PowerStage(spec), options.house_w)
     if options.car:
-        box.connect(Pack(profiles.load(options.car).pack, options.soc_pct), now)
+        pack = Pack(profiles.load(options.car).pack, options.soc_pct)
+        box.connect(pack, now, ChademoLink(pack, options.car) if options.car in CHADEMO_PROFILES else None)
     return box
 
 

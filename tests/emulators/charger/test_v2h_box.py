@@ -6,6 +6,9 @@ import pytest
 
 from emulators.battery.pack import Pack
 from emulators.charger.echonet.box import BOX_EOJ, Ratings, V2hBox, box_object
+from emulators.charger.echonet.chademo_link import ChademoLink
+from emulators.ev.profile import load
+from protocols.chademo.states import ChargerState
 from protocols.echonet.classes import EV_CHARGER_DISCHARGER, object_class
 from protocols.echonet.engine import Node
 from protocols.echonet.events import Announce, ObjectDescribed, Request, RequestAnswered
@@ -156,3 +159,28 @@ def test_a_fault_ends_the_power() -> None:
     assert bench.power() == 0
     assert bench.get("faultStatus") is True
     assert not bench.set("operationMode", "discharge")
+
+
+def test_a_leaf_over_chademo_discharges_under_control_of_the_hems() -> None:
+    box = V2hBox()
+    pack = Pack(load("leaf-40").pack, 60.0)
+    link = ChademoLink(pack)
+    box.connect(pack, 0.0, link)
+    bench = Bench(box, connected=False)
+    assert link.pair.charger.state is ChargerState.IDLE
+    assert bench.set("dischargingMethod", "designatedElectricPower")
+    assert bench.set("dischargingElectricPower", 3000)
+    assert bench.set("operationMode", "discharge")
+    assert bench.get("actualOperationMode") == "standby"  # the session begins
+    bench.network.run(40)
+    assert link.pair.charger.state is ChargerState.POWER
+    assert bench.power() == pytest.approx(-3000, rel=0.05)
+    assert link.pair.dc.current_a < -5
+    assert bench.get("actualOperationMode") == "discharge"
+    assert bench.set("operationMode", "standby")
+    bench.network.run(120)
+    assert link.pair.charger.state is ChargerState.IDLE
+    delivered = bench.get("cumulativeDischargingElectricEnergy")
+    assert isinstance(delivered, float)
+    assert 0.75 * link.pair.dc.energy_out_wh < delivered * 1000 < link.pair.dc.energy_out_wh
+    assert pack.soc_pct < 60

@@ -9,7 +9,8 @@ import json
 import pytest
 
 from emulators.charger.echonet.box import BOX_EOJ
-from emulators.charger.echonet.run import BoxOptions, run
+from emulators.charger.echonet.chademo_link import ChademoLink
+from emulators.charger.echonet.run import BoxOptions, create, run
 from emulators.runtime.clock import RealClock
 from protocols.echonet.engine import Node
 from protocols.echonet.events import Discover, Request
@@ -23,7 +24,7 @@ BOX, HEMS = "127.0.0.75", "127.0.0.76"
 @pytest.mark.parametrize("as_json", [False, True])
 async def test_a_controller_commands_the_program(as_json: bool) -> None:
     port, out = free_port(), io.StringIO()
-    options = BoxOptions(BOX, "lo", port, soc_pct=60.0, release="Q", json=as_json)
+    options = BoxOptions(BOX, "lo", port, car="ccs-63", soc_pct=60.0, release="Q", json=as_json)
     box = asyncio.create_task(run(options, out))
     await asyncio.sleep(0.1)
     controller = UdpNode(Node(), UdpSettings(HEMS, "lo", port), RealClock(), lambda events: None)
@@ -50,6 +51,11 @@ async def test_a_controller_commands_the_program(as_json: bool) -> None:
             f"{HEMS} sets operationMode to discharge",
             f"{HEMS} tried to set remainingCapacity3: refused",
         ]
+
+
+def test_a_leaf_is_connected_over_chademo() -> None:
+    assert isinstance(create(BoxOptions(car="leaf-62"), 0.0).stage.battery, ChademoLink)
+    assert create(BoxOptions(car=""), 0.0).stage.battery is None
 
 
 @pytest.mark.parametrize(
