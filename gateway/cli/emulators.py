@@ -275,7 +275,8 @@ def v2h_box(
 ) -> None:
     """Run an emulated V2H box of ECHONET Lite (object 0x027E) until it is stopped.
 
-    It prints what a controller sets, its power and the state of charge of its vehicle. A LEAF is connected over CHAdeMO.
+    It prints what a controller sets, its power and the state of charge of its vehicle.
+    A LEAF is connected over CHAdeMO.
     """
     from emulators.charger.echonet.run import BoxOptions, run
 

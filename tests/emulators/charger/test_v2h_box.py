@@ -161,25 +161,29 @@ def test_a_fault_ends_the_power() -> None:
     assert not bench.set("operationMode", "discharge")
 
 
+def state(link: ChademoLink) -> ChargerState:
+    return link.pair.charger.state
+
+
 def test_a_leaf_over_chademo_discharges_under_control_of_the_hems() -> None:
     box = V2hBox()
     pack = Pack(load("leaf-40").pack, 60.0)
     link = ChademoLink(pack)
     box.connect(pack, 0.0, link)
     bench = Bench(box, connected=False)
-    assert link.pair.charger.state is ChargerState.IDLE
+    assert state(link) is ChargerState.IDLE
     assert bench.set("dischargingMethod", "designatedElectricPower")
     assert bench.set("dischargingElectricPower", 3000)
     assert bench.set("operationMode", "discharge")
     assert bench.get("actualOperationMode") == "standby"  # the session begins
     bench.network.run(40)
-    assert link.pair.charger.state is ChargerState.POWER
+    assert state(link) is ChargerState.POWER
     assert bench.power() == pytest.approx(-3000, rel=0.05)
     assert link.pair.dc.current_a < -5
     assert bench.get("actualOperationMode") == "discharge"
     assert bench.set("operationMode", "standby")
     bench.network.run(120)
-    assert link.pair.charger.state is ChargerState.IDLE
+    assert state(link) is ChargerState.IDLE
     delivered = bench.get("cumulativeDischargingElectricEnergy")
     assert isinstance(delivered, float)
     assert 0.75 * link.pair.dc.energy_out_wh < delivered * 1000 < link.pair.dc.energy_out_wh
