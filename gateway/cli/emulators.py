@@ -273,9 +273,9 @@ def v2h_box(
     house_w: Annotated[float, typer.Option(help="Power of the house without the box, + from the grid, W.")] = 500.0,
     json: Json = False,
 ) -> None:
-    """Run an emulated V2H box of ECHONET Lite (object 0x027E) until it is stopped.
+    """Run an emulated V2H box of ECHONET Lite.
 
-    It prints what a controller sets, its power and the state of charge of its vehicle.
+    It prints what a controller sets, its power and the state of charge of its vehicle, until it is stopped.
     A LEAF is connected over CHAdeMO.
     """
     from emulators.charger.echonet.run import BoxOptions, run
