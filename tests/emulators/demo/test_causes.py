@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from emulators.demo import discharge
 from emulators.demo.discharge import DemoError, causes
 from gateway.bench import hosted
 
@@ -14,7 +15,7 @@ def test_the_errors_of_nested_groups_are_named() -> None:
 
 
 async def test_the_benchmark_of_a_hosted_evse_reports_a_session_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosted.discharge, "STEP_WITHIN_S", 0.0)
+    monkeypatch.setattr(discharge, "STEP_WITHIN_S", 0.0)
     found = await hosted.figures(1)
     assert found["ok"] is False
     assert "timeout" in str(found["error"])
