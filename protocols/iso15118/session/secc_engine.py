@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from protocols.errors import RemoteProtocolError
-from protocols.iso15118 import app_protocol
+from protocols.iso15118 import app_protocol, diagnosis
 from protocols.iso15118.app_protocol import Agreement, Protocol
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq
 from protocols.iso15118.iso20 import orders
@@ -100,7 +100,7 @@ class SeccEngine(Connection):
         try:
             frames = self._framer.feed(data)
         except FramingError as error:
-            self._end(str(error), ok=False)
+            self._end(diagnosis.stream_start(data) or str(error), ok=False)
             return self._take_events()
         for received in frames:
             if self.ended or self._stopped:

@@ -102,6 +102,13 @@ def test_6_a_second_handshake_changes_nothing(step: Step) -> None:
     assert not [one for one in session.seen(events.ProtocolAgreed) if "15118:-20" not in one.namespace]
 
 
+def test_7_a_client_of_another_protocol_is_named() -> None:
+    session = pair()
+    seen = session.secc.receive(b"GET / HTTP/1.1\r\n\r\n", session.now)
+    (ended,) = (one for one in seen if isinstance(one, events.SessionEnded))
+    assert ended.reason == "this is HTTP"
+
+
 @pytest.mark.parametrize("payload", [b"", b"\x80", b"\x80\xff\xff", b"GET / HTTP/1.1\r\n\r\n"])
 def test_7_a_bad_frame_closes_the_engine(payload: bytes) -> None:
     session = reach(Step.CHARGE_LOOP)
