@@ -162,3 +162,13 @@ def test_live_commands_are_not_read_from_a_file(tmp_path: Path) -> None:
 def test_live_commands_need_a_limited_speed() -> None:
     with open(os.devnull) as nothing, pytest.raises(ScenarioError, match="need a limited speed"):
         simulate(load("evening-at-home"), live_commands=LiveCommands(nothing))
+
+
+@pytest.mark.timeout(120)
+def test_a_hosted_evse_over_sockets() -> None:
+    """The vehicle connects to the port of the gateway itself."""
+    text = QUICK.replace('id = "CP1"', 'id = "BAY1"\nhosted = true').replace("CP1-1", "BAY1")
+    outcome = simulate(parse(text, "test"), speed=PACE, sockets=Sockets())
+    assert outcome.figures["commands_accepted"] >= 1
+    assert outcome.figures["car.car.discharged_wh"] > 20
+    assert outcome.figures["car_violations"] == 0
