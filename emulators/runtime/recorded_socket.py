@@ -33,19 +33,19 @@ class RecordedSocket(socket.socket):
         """Receive and report."""
         data = super().recv(size, flags)
         if not flags & socket.MSG_PEEK:
-            self._tell(False, data)
+            self._record(False, data)
         return data
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         """Receive and report."""
         count = super().recv_into(buffer, nbytes, flags)
-        self._tell(False, bytes(memoryview(buffer)[:count]))
+        self._record(False, bytes(memoryview(buffer)[:count]))
         return count
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         """Send and report what was accepted."""
         count = super().send(data, flags)
-        self._tell(True, bytes(memoryview(data)[:count]))
+        self._record(True, bytes(memoryview(data)[:count]))
         return count
 
     def sendmsg(
@@ -59,16 +59,16 @@ class RecordedSocket(socket.socket):
         """Send and report what was accepted."""
         parts = list(buffers)
         count = super().sendmsg(parts, ancdata, flags, address)
-        self._tell(True, b"".join(map(bytes, parts))[:count])
+        self._record(True, b"".join(map(bytes, parts))[:count])
         return count
 
     def close(self) -> None:
         """Close and report the end."""
         if self.ends is not None:
-            self._tell(False, b"")
+            self._record(False, b"")
         super().close()
 
-    def _tell(self, sent: bool, data: bytes) -> None:
+    def _record(self, sent: bool, data: bytes) -> None:
         if self._ended:
             return
         if self.ends is None:

@@ -241,7 +241,7 @@ def _port(key: str, address: str, running: bool) -> Finding:
 
 
 def synchronised() -> bool | None:
-    """Return whether the kernel's clock is synchronised, None where it does not tell."""
+    """Return whether the kernel's clock is synchronised, None where it does not state it."""
     try:
         state = int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)))  # no mode is set: only read
     except (OSError, AttributeError):

@@ -132,8 +132,8 @@ def _points(entries: Sequence[Entry], names: Sequence[str]) -> list[Point]:
 def _plot(name: str, points: Sequence[Point]) -> str:
     first, last = points[0][0], points[-1][0]
     low, high = min(v for _, v in points), max(v for _, v in points)
-    room = max((high - low) * 0.05, 0.5)
-    low, high = low - room, high + room
+    margin = max((high - low) * 0.05, 0.5)
+    low, high = low - margin, high + margin
     across, down = WIDTH - MARGIN - 10, PLOT_HEIGHT - 34
 
     def place(point: Point) -> str:

@@ -159,10 +159,10 @@ class Node:
 
     def _answer(self, target: LocalObject, frame: Frame, sender: str, now: float) -> list[Event]:
         events: list[Event] = []
-        room = LONGEST_ANSWER
+        space = LONGEST_ANSWER
         match frame.esv:
             case Esv.GET | Esv.INF_REQ:
-                found, complete = _read(target, frame.properties, now, room)
+                found, complete = _read(target, frame.properties, now, space)
                 if frame.esv is Esv.GET:
                     self._reply(target, frame, Esv.GET_RES if complete else Esv.GET_SNA, found, sender)
                 else:
@@ -175,7 +175,7 @@ class Node:
                     self._reply(target, frame, Esv.SET_RES, found, sender)
             case Esv.SETGET:
                 written, events = self._write(target, frame.properties, sender, now)
-                read, complete = _read(target, frame.read, now, room)
+                read, complete = _read(target, frame.read, now, space)
                 complete = complete and not any(isinstance(one, WriteRefused) for one in events)
                 esv = Esv.SETGET_RES if complete else Esv.SETGET_SNA
                 self._reply(target, frame, esv, written, sender, read)
@@ -272,15 +272,15 @@ class Node:
 
 
 def _read(
-    target: LocalObject, properties: tuple[Property, ...], now: float, room: int
+    target: LocalObject, properties: tuple[Property, ...], now: float, space: int
 ) -> tuple[tuple[Property, ...], bool]:
     """Return the values that can be read, of all the bytes that an answer may have, and whether these are all."""
     found, complete = [], True
-    room -= 2 * len(properties)
+    space -= 2 * len(properties)
     for one in properties:
         value = target.read(one.epc, now)
-        if value is None or len(value) > room:
+        if value is None or len(value) > space:
             value, complete = b"", False
-        room -= len(value)
+        space -= len(value)
         found.append(Property(one.epc, value))
     return tuple(found), complete
