@@ -17,6 +17,7 @@ from protocols.ports import Wire
 from protocols.v2gtp import PayloadType, frame
 from tests.emulators.session_programs import one_session
 from tests.protocols.exi.vectors import vectors
+from tests.rounds import some
 
 
 def message(name: str, part: str) -> bytes:
@@ -139,15 +140,17 @@ SESSIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 LOOPS = {"iso20": "DC_ChargeLoop", "iso2": "CurrentDemand", "iso2-ac": "ChargingStatus", "din": "CurrentDemand"}
 
 
-@pytest.mark.parametrize("role", ["ev", "secc"])
-@pytest.mark.parametrize("generation", SESSIONS)
+ENDING: list[dict[str, Any]] = [{"session_id": "00000000000000AB"}, {"truncate": 3}, {"close": "before"}]
+
+
 @pytest.mark.parametrize(
-    "words",
-    [{"session_id": "00000000000000AB"}, {"truncate": 3}, {"close": "before"}],
-    ids=lambda words: next(iter(words)),
+    ("words", "generation", "role"),
+    some(
+        [(words, generation, role) for words in ENDING for generation in SESSIONS for role in ("ev", "secc")], every=5
+    ),
 )
 async def test_injections_of_both_roles_end_the_session_in_all_generations(
-    generation: str, role: str, words: dict[str, Any]
+    words: dict[str, Any], generation: str, role: str
 ) -> None:
     message = f"{LOOPS[generation]}{'Req' if role == 'ev' else 'Res'}"
     injection = Injection([Rule(message=message, occurrence=2, **words)])

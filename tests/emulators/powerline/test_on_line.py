@@ -143,6 +143,7 @@ def test_a_foreign_host_gets_a_modem() -> None:
     assert evse.modem.nmk == ev.modem.nmk
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(120)
 def test_a_neighbours_vehicle_on_a_bridge(tmp_path: Path) -> None:
     """Two bays on one line: each vehicle is received by both EVSEs and takes the one at its cable."""

@@ -20,6 +20,7 @@ def events(running: Running) -> list[dict[str, object]]:
     return [json.loads(line) for line in running.text().splitlines() if line.startswith("{")]
 
 
+@pytest.mark.peer
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("protocol", "service"),
