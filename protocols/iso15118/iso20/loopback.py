@@ -29,13 +29,14 @@ NEEDS = EnergyRequests(target_wh=0, maximum_wh=10_000, minimum_wh=-30_000, maxim
 def session(service: ServiceId, control: ControlMode, loops: int) -> int:
     """Run a session of `loops` charge loops and return their number. Raises RuntimeError unless it ends regularly."""
     settings = EvccSettings(evccid="LOOPBACK", services=(service,), controls=(control,), loop_interval=0.0)
+    direction = -1.0 if service in (ServiceId.DC_BPT, ServiceId.AC_BPT) else 1.0
     evse = Evse(
-        setpoint_w=-5_000.0,
+        setpoint_w=direction * 5_000.0,
         authorization=Verdict.YES,
         schedules=(),
         insulation=Verdict.YES,
         voltage_v=VOLTAGE_V,
-        current_a=-12.5,
+        current_a=direction * 12.5,
     )
     ev = Evcc(settings, _car(0), 0.0, epoch=1.7e9)
     secc = Secc(SeccSettings(offers=(offer(service),), dc=LIMITS, ac=LIMITS), 0.0, epoch=1.7e9, evse=evse)
