@@ -79,7 +79,8 @@ def figures(rounds: int = ROUNDS) -> Figures:
     found: Figures = {"benchmark": "exi", "unit": "us per call, median", "rounds": rounds}
     peer: JsonProcess | None = None
     try:
-        peer = JsonProcess([str(peer_python()), str(SCRIPT)])
+        # -P: `iso15118` is the package, not the file beside the script
+        peer = JsonProcess([str(peer_python()), "-P", str(SCRIPT)])
     except PeerAbsent as error:
         found["absent"] = str(error)
     except RuntimeError as error:
