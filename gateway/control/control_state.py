@@ -341,6 +341,12 @@ class EvseRegistry:
         for state in self._states.values():
             state.wake.set()
 
+    @staticmethod
+    def wake(states: Iterable[EvseControlState]) -> None:
+        """Let some set-point controllers decide again."""
+        for state in states:
+            state.wake.set()
+
     def wake_active(self) -> None:
         """Let those decide again whose decision can be another: without station or session it is 0 W in any case."""
         for state in self._states.values():

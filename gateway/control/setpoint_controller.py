@@ -204,7 +204,7 @@ class SetpointController:
             self._publisher.decision_changed(state.name)
             self._report_clamp(before, decision)
             if self._decision.limited and (before is None or abs(before.power_w - decision.power_w) > MARGIN_W):
-                self._decision.wake_limited(besides=state)
+                self._registry.wake(one for one in self._decision.outdated() if one is not state)
         return self._fail_without_power(decision)
 
     def _report_clamp(self, before: Decision | None, decision: Decision) -> None:

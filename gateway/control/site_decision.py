@@ -5,6 +5,7 @@ The answer to a command and the set-point that is sent later come from the same 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gateway.authority.grid_limits import SUPPLIES_W, island_total_bound
@@ -155,14 +156,14 @@ class SiteDecision:
         """Return the decision for what is in force now. `floor`: as `floor_now` has returned it, where it is known."""
         return self._decide(state, self.request(state), self._site_bounds(state, None), floor)
 
-    def wake_limited(self, besides: EvseControlState | None = None) -> None:
-        """Let those EVSEs decide again whose decision the connection may have changed."""
+    def outdated(self) -> Iterator[EvseControlState]:
+        """Yield the EVSEs whose decision the site's connection may have changed."""
         shared = self.shared()
         for state in self._registry:
-            if state is besides or state.idle:
+            if state.idle:
                 continue
             if state.decision is None or not still_holds(state.decision, self._site_bounds(state, shared)):
-                state.wake.set()
+                yield state
 
     def request(self, state: EvseControlState) -> PowerRequest | None:
         """Return what the command in force requests of an EVSE."""

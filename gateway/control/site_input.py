@@ -73,7 +73,7 @@ class SiteInputs:
         if changed:
             self._registry.wake_active()
         elif self._decision.limited and (name is InputKind.GRID or not metered(site, now)):
-            self._decision.wake_limited()  # what a limit leaves is another
+            self._registry.wake(self._decision.outdated())  # what a limit leaves is another
         return None
 
     def _keep_grid(self, grid: Grid, wall: float) -> None:
