@@ -5,13 +5,21 @@ The lines of the plug come from the emulated charger on the same bus (`emulators
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from emulators.ev.car import Car
-from emulators.runtime.plug_lines import GONE_S, REPEAT_S, ChargerLines, LineBus, Lines, VehicleLines, encode
+from emulators.runtime.plug_lines import (
+    GONE_S,
+    REPEAT_S,
+    ChargerLines,
+    LineBus,
+    Lines,
+    VehicleLines,
+    encode,
+    run_with_lines,
+)
 from protocols.chademo.events import Event, SessionEnded
 from protocols.chademo.io import Connection
 from protocols.chademo.profile import PROFILES, VehicleProfile
@@ -21,7 +29,6 @@ from protocols.chademo.vehicle_session import Battery, StopVehicle, VehicleInput
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
-LINES_S = 0.05  # between two updates of lines and battery
 _MODELS = {"outlander-20": "outlander"}
 _CAPACITY_STEP_WH = 100
 
@@ -63,16 +70,7 @@ class ChademoEv:
 
     async def run(self) -> None:
         """Run until it is cancelled or the bus is lost (ConnectionError)."""
-        connection = asyncio.ensure_future(self._connection.run())
-        try:
-            while not connection.done():
-                await self._update()
-                await self._clock.sleep(LINES_S)
-            await connection
-        finally:
-            connection.cancel()
-            with suppress(asyncio.CancelledError, ConnectionError):
-                await connection
+        await run_with_lines(self._connection.run(), self._update, self._clock)
 
     def stop(self, detail: str = "") -> None:
         """End the session, as the driver does."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine
 from typing import TextIO
 
 from emulators.ev.report import Reporter, print_error
+from emulators.ev.slac_lines import LINES
 from emulators.powerline.cable import EvCable
-from emulators.powerline.texts import EVENTS, text_of
 from emulators.runtime.clock import RealClock
 from protocols.iec61851 import ENERGY, ReleaseEnergy, RequestEnergy, VehicleOrder
 from protocols.iso15118.iso20 import events
@@ -41,7 +41,7 @@ class PilotFollower:
 
 async def run_plugged_in(interface: str, json: bool, session: Session, out: TextIO | None = None) -> int:
     """Run a session on a cable; return its exit status, or 1 without a match."""
-    reporter = Reporter(out or sys.stdout, json, dict.fromkeys(EVENTS, text_of))
+    reporter = Reporter(out or sys.stdout, json, LINES)
     try:
         async with EvCable(interface, RealClock(), reporter) as cable:
             await cable.plug_in()

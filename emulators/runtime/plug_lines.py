@@ -6,16 +6,20 @@ least each 100 ms; a side that has not sent for a second has left the plug.
 
 from __future__ import annotations
 
+import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import TypeAlias
 
 from protocols.can import CanFrame
 from protocols.dc_modules.bus import CanBus
 from protocols.frozen import frozen
+from protocols.ports import Clock
 
 CHARGER_ID, VEHICLE_ID = 0x1CADE001, 0x1CADE002
 REPEAT_S, GONE_S = 0.1, 1.0
+LINES_S = 0.05  # between two updates of the lines and of the power behind them
 _FORM = struct.Struct("<BHhH")  # switches, voltage 0.1 V, current 0.1 A, resistance mohm
 
 
@@ -85,3 +89,19 @@ class LineBus:
     async def close(self) -> None:
         """Close the bus; idempotent."""
         await self._bus.close()
+
+
+async def run_with_lines(
+    connection: Coroutine[object, object, None], update: Callable[[], Awaitable[None]], clock: Clock
+) -> None:
+    """Run one side of a plug until it is cancelled or the bus is lost (ConnectionError); `update` sends its lines."""
+    running = asyncio.ensure_future(connection)
+    try:
+        while not running.done():
+            await update()
+            await clock.sleep(LINES_S)
+        await running
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError, ConnectionError):
+            await running

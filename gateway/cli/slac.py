@@ -97,9 +97,9 @@ def _attenuation(text: str) -> tuple[bytes, int]:
 
 def _reporter(json: bool) -> Reporter:
     from emulators.ev.report import Reporter
-    from emulators.powerline.texts import EVENTS, text_of
+    from emulators.ev.slac_lines import LINES
 
-    return Reporter(sys.stdout, json, dict.fromkeys(EVENTS, text_of))
+    return Reporter(sys.stdout, json, LINES)
 
 
 def _run(work: Coroutine[object, None, int]) -> int:

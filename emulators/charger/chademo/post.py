@@ -5,21 +5,27 @@ The vehicle is on the same bus, with the lines of its plug (`emulators/runtime/p
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from emulators.charger.chademo.dc_side import DcSide
-from emulators.runtime.plug_lines import GONE_S, REPEAT_S, ChargerLines, LineBus, Lines, VehicleLines, encode
+from emulators.runtime.plug_lines import (
+    GONE_S,
+    REPEAT_S,
+    ChargerLines,
+    LineBus,
+    Lines,
+    VehicleLines,
+    encode,
+    run_with_lines,
+)
 from protocols.chademo.charger import Charger
 from protocols.chademo.charger_session import ChargerInputs, ChargerOrder, ChargerSettings
 from protocols.chademo.events import Event
 from protocols.chademo.io import Connection
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
-
-LINES_S = 0.05  # between two updates of lines and DC side
 
 
 @dataclass(slots=True)
@@ -57,16 +63,7 @@ class ChademoPost:
 
     async def run(self) -> None:
         """Run until it is cancelled or the bus is lost (ConnectionError)."""
-        connection = asyncio.ensure_future(self._connection.run())
-        try:
-            while not connection.done():
-                await self._update()
-                await self._clock.sleep(LINES_S)
-            await connection
-        finally:
-            connection.cancel()
-            with suppress(asyncio.CancelledError, ConnectionError):
-                await connection
+        await run_with_lines(self._connection.run(), self._update, self._clock)
 
     def order(self, order: ChargerOrder) -> None:
         """Pass an order to the engine. Raises LocalProtocolError if it does not fit the state."""

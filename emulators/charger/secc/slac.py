@@ -8,8 +8,8 @@ from typing import TextIO
 
 from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.report import Reporter, print_error
+from emulators.ev.slac_lines import LINES
 from emulators.powerline.cable import EvseCable
-from emulators.powerline.texts import EVENTS, text_of
 from emulators.runtime.clock import RealClock
 from protocols.iec61851 import StateChanged
 
@@ -18,7 +18,7 @@ Program = Callable[[Callable[[EvseSecc], None]], Coroutine[object, None, int]]
 
 async def run_on_cable(interface: str, json: bool, program: Program, out: TextIO | None = None) -> int:
     """Run a SECC together with its end of the cable; return its exit status."""
-    reporter = Reporter(out or sys.stdout, json, dict.fromkeys(EVENTS, text_of))
+    reporter = Reporter(out or sys.stdout, json, LINES)
     started: list[EvseSecc] = []
 
     def observe(event: object) -> None:

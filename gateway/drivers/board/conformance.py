@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
+from gateway.drivers.board.bench import Bench
 from gateway.drivers.board.faults import FaultName, Part
 from gateway.drivers.board.laboratory import (
     STARTED_WITHIN_S,
@@ -141,11 +142,7 @@ async def the_hardware_ends_a_silent_link(lab: Lab) -> None:
     limit = (lab.stage.silence_s or UNKNOWN_SILENCE_S) + lab.capability.settle_s + 1.0
     await lab.until(lambda: abs(bench.current_a) < OPEN_BELOW_A, limit, "silence time-out of the hardware")
     left = REPORTED_WITHIN_S - (lab.clock.now() - cut_at)
-    await lab.until(lambda: bool(lab.of(FaultRaised)), left, "fault of a silent power stage")
-    name_it(lab, FaultName.COMMUNICATION)
-    lab.setpoint = OFF
-    bench.restore(Part.POWER)
-    await lab.until(lambda: bool(lab.of(FaultCleared)), REPORTED_WITHIN_S, "end of the fault")
+    await reported_and_recovered(lab, bench, left, "fault of a silent power stage")
     await lab.flow(setpoint.mode)
 
 
@@ -156,11 +153,7 @@ async def wrong_answers_are_a_fault(lab: Lab) -> None:
         raise NotApplicable("the bench cannot disturb the power stage")
     await lab.flow(StageMode.CHARGE)
     bench.corrupt(Part.POWER)
-    await lab.until(lambda: bool(lab.of(FaultRaised)), REPORTED_WITHIN_S, "fault of wrong answers")
-    name_it(lab, FaultName.COMMUNICATION)
-    lab.setpoint = OFF
-    bench.restore(Part.POWER)
-    await lab.until(lambda: bool(lab.of(FaultCleared)), REPORTED_WITHIN_S, "end of the fault")
+    await reported_and_recovered(lab, bench, REPORTED_WITHIN_S, "fault of wrong answers")
     await lab.flow(StageMode.CHARGE)
 
 
@@ -273,6 +266,15 @@ async def the_lock_confirms_its_position(lab: Lab) -> None:
         changes = [event.locked for event in lab.events if isinstance(event, LockChanged)]
         if not changes or changes[-1] is not locked:
             raise NotConforming(f"no event for locked = {locked}")
+
+
+async def reported_and_recovered(lab: Lab, bench: Bench, within_s: float, what: str) -> None:
+    """Require a fault of the communication in time, and its end after OFF with the power stage restored."""
+    await lab.until(lambda: bool(lab.of(FaultRaised)), within_s, what)
+    name_it(lab, FaultName.COMMUNICATION)
+    lab.setpoint = OFF
+    bench.restore(Part.POWER)
+    await lab.until(lambda: bool(lab.of(FaultCleared)), REPORTED_WITHIN_S, "end of the fault")
 
 
 def name_it(lab: Lab, name: FaultName) -> None:

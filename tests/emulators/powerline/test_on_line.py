@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from emulators.ev.slac_lines import LINES
 from emulators.powerline.modem import MODEM_PROFILES, EmulatedModem
 from emulators.powerline.on_line import EvPilotEnd, EvsePilotEnd, OnLine
 from emulators.powerline.program import emulated_modem
-from emulators.powerline.texts import text_of
 from protocols.iec61851 import PilotState, PlugIn, Unplug
 from protocols.slac.ev import EvSlac
 from protocols.slac.events import Matched, PilotChanged, StartMatching
@@ -72,7 +72,7 @@ def test_a_plug_over_a_line() -> None:
     cable.ev.command(PlugIn(), cable.now)
     assert cable.run(20.0, cable.matched)
     assert cable.evse.slac.modem.nmk == cable.ev.slac.modem.nmk
-    assert [text for one in cable.events if (text := text_of(one))]
+    assert [LINES[type(one)](one) for one in cable.events if type(one) in LINES]
     cable.ev.command(Unplug(), cable.now)
     cable.run(2.0)
     assert cable.evse.pilot.state is PilotState.A
