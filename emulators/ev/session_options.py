@@ -28,7 +28,7 @@ def tls_version(name: str, protocols: Collection[str]) -> tls.TlsVersion:
     if version is not tls.TlsVersion.NONE and set(protocols) == {"din"}:
         raise OptionError("DIN 70121 is without TLS: give --tls none")
     if version is tls.TlsVersion.TLS_1_2 and "iso20" in protocols:
-        raise OptionError("TLS 1.2 is for ISO 15118-2; ISO 15118-20 needs --tls 1.3 (or none, for tests)")
+        raise OptionError("TLS 1.2 is for --protocols iso2; ISO 15118-20 needs --tls 1.3 (or none, for tests)")
     return version
 
 
