@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from emulators.ev.car import Car
 from emulators.ev.charger_check import REFUSED, ChargerCheck, ChargerOutput
+from emulators.runtime.wrapped_wire import WrappedWire
 from protocols.iso15118.app_protocol import Protocol
 from protocols.iso15118.evcc import Engine, Evcc
 from protocols.iso15118.iso20 import evcc as iso20
@@ -304,12 +305,12 @@ def _ac_target(engine: Engine, target_w: float | None, now: float) -> float:
     return planned if target_w is None else clamp(planned, min(target_w, 0.0), max(target_w, 0.0))
 
 
-class _QuirkyWire:
+class _QuirkyWire(WrappedWire):
     """Wire of a vehicle with the quirks `late_frames_s` and `silent_after_s`."""
 
     def __init__(self, wire: Wire, clock: Clock, late_s: float, silent_after_s: float | None) -> None:
-        self._wire, self._clock, self._late_s = wire, clock, late_s
-        self.peer, self.read, self.close = wire.peer, wire.read, wire.close
+        super().__init__(wire)
+        self._clock, self._late_s = clock, late_s
         self._silent_from = None if silent_after_s is None else clock.now() + silent_after_s
 
     async def write(self, data: bytes) -> None:

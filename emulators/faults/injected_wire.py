@@ -8,29 +8,18 @@ from emulators.faults.injection_file import InjectionFile, LinkInjectPart
 from emulators.faults.message_injection import Applied, Injection, Rule
 from emulators.runtime.clock import RealClock
 from emulators.runtime.transports import Link, Tamper
+from emulators.runtime.wrapped_wire import WrappedWire
 from protocols.ports import Clock, Wire
 
 Report = Callable[[Applied], None]
 
 
-class InjectedWire:
-    """A wire whose written messages are changed. Attributes beyond `Wire` are those of the wire."""
+class InjectedWire(WrappedWire):
+    """A wire whose written messages are changed."""
 
     def __init__(self, wire: Wire, clock: Clock, injection: Injection, report: Report = lambda applied: None) -> None:
-        self._wire, self._clock, self._injection, self._report = wire, clock, injection, report
-
-    def __getattr__(self, name: str) -> object:
-        found: object = getattr(self._wire, name)
-        return found
-
-    @property
-    def peer(self) -> str:
-        """See `Wire`."""
-        return self._wire.peer
-
-    async def read(self) -> bytes:
-        """See `Wire`."""
-        return await self._wire.read()
+        super().__init__(wire)
+        self._clock, self._injection, self._report = clock, injection, report
 
     async def write(self, data: bytes) -> None:
         """See `Wire`."""
@@ -46,10 +35,6 @@ class InjectedWire:
             if delivery.close:
                 await self._wire.close()
                 return
-
-    async def close(self) -> None:
-        """See `Wire`."""
-        await self._wire.close()
 
 
 def from_file(file: InjectionFile, report: Callable[[str], None]) -> Callable[[Wire], Wire]:

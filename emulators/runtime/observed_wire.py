@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from emulators.runtime.wrapped_wire import WrappedWire
 from protocols.ports import Wire
 
 Observe = Callable[[bool, bytes], None]  # True for sent bytes; b"" is the end of the stream
 
 
-class ObservedWire:
-    """A wire with an observer. Attributes beyond `Wire`, such as the peer's certificate, are those of the wire."""
+class ObservedWire(WrappedWire):
+    """A wire with an observer."""
 
     def __init__(self, wire: Wire, observe: Observe) -> None:
-        self._wire, self._observe = wire, observe
-
-    def __getattr__(self, name: str) -> object:
-        found: object = getattr(self._wire, name)
-        return found
-
-    @property
-    def peer(self) -> str:
-        """See `Wire`."""
-        return self._wire.peer
+        super().__init__(wire)
+        self._observe = observe
 
     async def read(self) -> bytes:
         """See `Wire`."""
@@ -34,7 +27,3 @@ class ObservedWire:
         """See `Wire`."""
         self._observe(True, data)
         await self._wire.write(data)
-
-    async def close(self) -> None:
-        """See `Wire`."""
-        await self._wire.close()

@@ -80,7 +80,7 @@ def steer(session: ChargerSession, now: float, seconds: float, fresh: bool) -> N
     if wanted > 0 and (session.current_a < 0 or measured < -timers.DIRECTION_A):
         wanted = 0.0
     requests = session.request_a > timers.DIRECTION_A
-    waits = not session.lasts("asked to stop requesting", session.requested_a < 0, now, DIRECTION_WAIT)
+    waits = not session.durations.lasts("asked to stop requesting", session.requested_a < 0, now, DIRECTION_WAIT)
     if wanted < 0 and (session.current_a > 0 or measured > timers.DIRECTION_A or (requests and waits)):
         wanted = 0.0
     step = timers.RAMP_A_PER_S * seconds

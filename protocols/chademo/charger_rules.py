@@ -79,7 +79,7 @@ def _withdrawn(session: ChargerSession, now: float) -> Stop | None:
             return None
         return Stop(Cause.VEHICLE_STOP, "102.5.0" if session.inputs.k else "k")
     inconsistent = status.enabled != session.inputs.k
-    if session.lasts("permission", inconsistent, now, timers.PERMISSION_SKEW):
+    if session.durations.lasts("permission", inconsistent, now, timers.PERMISSION_SKEW):
         return Stop(Cause.PERMISSION_INCONSISTENT, f"k {session.inputs.k}, 102.5.0 {status.enabled}")
     return None
 
@@ -91,12 +91,12 @@ def _power(session: ChargerSession, now: float) -> Stop | None:
     status = session.vehicle.status
     target = status.target_voltage_v if status is not None else 0
     starved = voltage > target and session.current_a > 2.0 and session.inputs.current_a < session.current_a / 2
-    if session.lasts("no current", starved, now, timers.NO_CURRENT):
+    if session.durations.lasts("no current", starved, now, timers.NO_CURRENT):
         return Stop(Cause.NO_CURRENT, f"{voltage:.0f} V, target {target} V, {session.inputs.current_a:.0f} A")
-    if session.lasts("undervoltage", _below_floor(session), now, timers.SUSTAINED):
+    if session.durations.lasts("undervoltage", _below_floor(session), now, timers.SUSTAINED):
         return Stop(Cause.UNDERVOLTAGE, f"{voltage:.0f} V, threshold {session.floor_v} V")
     too_much = settings.strict and session.request_a > session.offered_a
-    if session.lasts("request", too_much, now, timers.SUSTAINED):
+    if session.durations.lasts("request", too_much, now, timers.SUSTAINED):
         return Stop(Cause.REQUEST_TOO_HIGH, f"{session.request_a} A of {session.offered_a} A")
     if settings.session_min is not None or not session.discharge_agreed:
         limit = session_minutes(session)
@@ -133,10 +133,10 @@ def _voltage_after_stop(session: ChargerSession, now: float) -> Stop | None:
     voltage = session.inputs.voltage_v
     if stop.cause is Cause.OVERVOLTAGE:
         high = voltage > session.threshold_v
-        if session.lasts("overvoltage after stop", high, now, timers.SUSTAINED):
+        if session.durations.lasts("overvoltage after stop", high, now, timers.SUSTAINED):
             return Stop(Cause.OVERVOLTAGE_SUSTAINED, f"{voltage:.0f} V")
     if stop.cause is Cause.UNDERVOLTAGE:
         low = _below_floor(session) and voltage > timers.BATTERY_SEEN_V
-        if session.lasts("undervoltage after stop", low, now, timers.SUSTAINED):
+        if session.durations.lasts("undervoltage after stop", low, now, timers.SUSTAINED):
             return Stop(Cause.UNDERVOLTAGE_SUSTAINED, f"{voltage:.0f} V")
     return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from protocols.chademo import levels, timers
+from protocols.chademo.durations import Durations
 from protocols.chademo.events import Direction
 from protocols.chademo.frames import (
     BatteryLimits,
@@ -181,7 +182,7 @@ class ChargerSession:
     stopping_at: float | None = None
     released_at: float | None = None
     inconsistent_since: float | None = None
-    beyond_since: dict[str, float] = field(default_factory=dict)  # conditions that must last
+    durations: Durations = field(default_factory=Durations)
     requested_current: bool = False  # the vehicle has requested current or permitted discharging
     target_seen: bool = False
     cycles: int = 0
@@ -257,13 +258,6 @@ class ChargerSession:
         """State of charge of the vehicle."""
         vehicle = self.vehicle
         return None if vehicle.status is None else levels.soc_pct(vehicle.status, vehicle.limits)
-
-    def lasts(self, name: str, condition: bool, now: float, seconds: float) -> bool:
-        """Return whether a condition has lasted for so long."""
-        if not condition:
-            self.beyond_since.pop(name, None)
-            return False
-        return now - self.beyond_since.setdefault(name, now) >= seconds - 1e-9
 
     def adopt(self, stop: Stop) -> bool:
         """Adopt a stop if it outranks the present one; return whether it does."""

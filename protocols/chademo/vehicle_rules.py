@@ -80,17 +80,17 @@ def _power(session: VehicleSession, now: float) -> Stop | None:
     since = now - session.power_seen_at
     battery_v = session.inputs.battery.voltage_v
     off = abs(status.voltage_v - battery_v) > max(_VOLTAGE_V, battery_v * _VOLTAGE_PART)
-    if since >= timers.DEVIATION_GRACE and session.lasts("voltage", off, now, timers.VOLTAGE_DEVIATION):
+    if since >= timers.DEVIATION_GRACE and session.durations.lasts("voltage", off, now, timers.VOLTAGE_DEVIATION):
         return Stop(Cause.VOLTAGE_DEVIATION, f"charger {status.voltage_v} V, battery {battery_v:.0f} V")
     request = session.request_a
     off = abs(status.charge_a - request) > max(profile.deviation_a, request * profile.deviation_part)
-    if session.lasts("current", off, now, timers.DEVIATION):
+    if session.durations.lasts("current", off, now, timers.DEVIATION):
         return Stop(Cause.CURRENT_DEVIATION, f"{status.charge_a} A of {request:.0f} A requested")
     discharge_a = max(-session.inputs.current_a, 0.0)
     if session.charger.discharge is not None:
         discharge_a = max(discharge_a, session.charger.discharge.discharge_a)
     beyond = discharge_a >= session.ceiling_a + profile.discharge_excess_a
-    if session.lasts("discharge", beyond, now, timers.DEVIATION):
+    if session.durations.lasts("discharge", beyond, now, timers.DEVIATION):
         return Stop(Cause.CURRENT_DEVIATION, f"discharging {discharge_a:.0f} A, limit {session.ceiling_a:.0f} A")
     if session.charger.current_a >= timers.DIRECTION_A:
         session.idle_since = now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from protocols.chademo.durations import Durations
 from protocols.chademo.frames import (
     ChargerExtension,
     ChargerLimits,
@@ -129,7 +130,7 @@ class VehicleSession:
     open_v: float = 0.0  # inlet voltage when the contactors opened
     open_reported: bool = False
     idle_since: float = 0.0
-    beyond_since: dict[str, float] = field(default_factory=dict)
+    durations: Durations = field(default_factory=Durations)
 
     @property
     def reports_contactors(self) -> bool:
@@ -147,13 +148,6 @@ class VehicleSession:
             and charger.status.discharge_compatible
             and charger.discharge is not None
         )
-
-    def lasts(self, name: str, condition: bool, now: float, seconds: float) -> bool:
-        """Return whether a condition has lasted for so long."""
-        if not condition:
-            self.beyond_since.pop(name, None)
-            return False
-        return now - self.beyond_since.setdefault(name, now) >= seconds - 1e-9
 
     def adopt(self, stop: Stop) -> bool:
         """Adopt a stop if it outranks the present one; return whether it does."""
