@@ -46,7 +46,7 @@ class InjectPart(BaseModel):
         default_factory=dict, description="values by path, such as EVSEPresentVoltage or Header.TimeStamp; new ones too"
     )
     omit: list[str] = Field(default_factory=list, description="optional fields to omit, by path")
-    session_id: str | None = Field(None, pattern=r"^([0-9A-Fa-f]{2}){1,8}$", description="another id, hexadecimal")
+    session_id: str | None = Field(None, pattern=r"^([0-9A-Fa-f]{2}){0,8}$", description="another id, hexadecimal")
     payload_type: int | None = Field(None, ge=0, le=0xFFFF, description="another V2GTP payload type")
     version: int | None = Field(None, ge=0, le=255, description="another V2GTP version")
     truncate: int | None = Field(None, ge=0, description="bytes of the EXI that remain")

@@ -60,7 +60,7 @@ class Rule:
     @property
     def edits(self) -> bool:
         """Return whether the rule changes the content of the message."""
-        return bool(self.response_code or self.set or self.omit or self.session_id)
+        return bool(self.response_code or self.set or self.omit) or self.session_id is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,16 @@ def test_values_codes_and_session_ids_in_all_generations(vector: str, name: str)
     assert seen.name == name
 
 
+@pytest.mark.parametrize("vector", ["iso2", "din"])
+@pytest.mark.parametrize("session_id", ["", "00", "000000000000"])
+def test_the_session_ids_of_cars_in_the_field(vector: str, session_id: str) -> None:
+    """Subaru Solterra: empty; most: one byte; Seres 3: six."""
+    part = check({"inject": [{"message": "SessionSetupReq", "session_id": session_id}]}, "x").inject[0]
+    delivered = Injection([part.rule()]).apply(message(vector, "SessionSetupReq"))
+    (seen,) = read(b"".join(one.data for one in delivered))
+    assert seen.session_id == session_id
+
+
 def test_occurrence_and_count() -> None:
     whole = message("iso20_dc", "DC_PreChargeRes")
     injection = Injection([Rule(message="DC_PreChargeRes", occurrence=2, count=2, drop=True)])
