@@ -23,6 +23,7 @@ from protocols.exi.codec import Codec
 from protocols.exi.explain import explain
 from protocols.iso15118.codecs import BY_NAME
 from protocols.iso15118.conversation import PAYLOAD_TYPES, Conversation
+from protocols.iso15118.diagnosis import stream_start
 from protocols.v2gtp import frame, parse
 
 LONGEST_LINE = 8 << 20  # characters
@@ -62,6 +63,8 @@ def decode_lines(
             answer |= _identifier(given)
             data = _bytes(given["exi"], as_base64)
             if v2gtp:
+                if wrong := stream_start(data):
+                    raise BadLine(wrong)
                 framed = parse(data)
                 data = framed.payload
                 codec = BY_NAME[conversation.schema(framed.payload_type, data)]

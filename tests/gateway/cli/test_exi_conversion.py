@@ -157,6 +157,8 @@ def test_frames_of_iso_15118_20_and_others() -> None:
     assert "0x8006" in one([frame(0x8006, b"\x80").hex()], v2gtp=True)["error"]
     assert "0x1234" in one([frame(0x1234, b"\x80").hex()], v2gtp=True)["error"]
     assert "shorter than the V2GTP header" in one(["01fe"], v2gtp=True)["error"]
+    assert one([b"GET / HTTP/1.1\r\n\r\n".hex()], v2gtp=True)["error"] == "this is HTTP"
+    assert one(["02fd800100000001ff"], v2gtp=True)["error"] == "V2GTP version 0x02 instead of 0x01"
     with pytest.raises(BadLine, match="protocol 'iso3' is none of iso2, din"):
         list(decode_lines([LOOP], protocol="iso3"))
 
