@@ -45,20 +45,21 @@ def test_1_a_service_renegotiation_before_a_selection_does_not_lead_to_charging(
 
 @pytest.mark.parametrize("verdict", [Verdict.WAITING, Verdict.WAITING_FOR_CUSTOMER])
 def test_1_no_service_without_authorization(verdict: Verdict) -> None:
-    session = pair()
-    session.ideal = False
-    session.secc.command(orders.Authorize(verdict), 0.0)
-    session.run(until=lambda p: p.now > 5)
-    assert session.secc.state is State.AUTHORIZATION
-    for request in (
-        common.ServiceDiscoveryReq(Header=header(session)),
-        common.PowerDeliveryReq(
-            Header=header(session), EVProcessing=Processing.Finished, ChargeProgress=ChargeProgress.Start
-        ),
-    ):
+    for sent in ("services", "power"):
+        session = pair()
+        session.ideal = False
+        session.secc.command(orders.Authorize(verdict), 0.0)
+        session.run(until=lambda p: p.now > 5)
+        assert session.secc.state is State.AUTHORIZATION
+        request = (
+            common.ServiceDiscoveryReq(Header=header(session))
+            if sent == "services"
+            else common.PowerDeliveryReq(
+                Header=header(session), EVProcessing=Processing.Finished, ChargeProgress=ChargeProgress.Start
+            )
+        )
         assert exchange(session, request).ResponseCode == "FAILED_SequenceError"
-        break
-    assert not session.seen(events.PowerStarted)
+        assert not session.seen(events.PowerStarted)
 
 
 @pytest.mark.parametrize("step", [Step.CABLE_CHECK, Step.PRE_CHARGE, Step.CHARGE_LOOP])

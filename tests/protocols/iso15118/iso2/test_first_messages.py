@@ -26,6 +26,7 @@ DIN_NS, ISO2_NS, TESLA = "urn:din:70121:2012:MsgDef", "urn:iso:15118:2:2013:MsgD
         ([(DIN_NS, 2, 0, 1, 1)], DIN_NS),  # EQC, Kona, Ampera-e, Ioniq 28
         ([(DIN_NS, 2, 0, 1, 1), (ISO2_NS, 2, 0, 2, 2)], DIN_NS),  # Ioniq 5, EV6
         ([(DIN_NS, 2, 0, 10, 1), (ISO2_NS, 2, 0, 20, 2)], DIN_NS),  # Seres 3
+        ([(DIN_NS, 2, 0, 2, 1), (ISO2_NS, 2, 0, 10, 2)], DIN_NS),  # MG4
         ([(DIN_NS, 2, 0, 1, 1), (ISO2_NS, 2, 0, 3, 5)], DIN_NS),  # BYD Atto 3, XPENG P7: a gap between priorities
         ([(DIN_NS, 2, 0, 0, 1), (ISO2_NS, 2, 0, 1, 2)], DIN_NS),  # Zoe: schema id 0
         ([(DIN_NS, 2, 0, 1, 2), (TESLA, 0, 7, 2, 1)], DIN_NS),  # Tesla Model 3, Y: an unknown protocol first
