@@ -6,6 +6,8 @@ Not applicable here: service renegotiation before a selection (1), CertificateIn
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from protocols.iso15118 import app_protocol
@@ -63,15 +65,20 @@ def test_3_the_budgets_of_the_station_are_shorter_than_those_of_the_car() -> Non
     assert timers.message_timeout("PowerDeliveryReq", din=True) == 2.0
 
 
+def _last_of(draws: list[bytes], size: int) -> bytes:
+    return draws.pop()
+
+
 @GENERATIONS
 def test_4_an_all_zero_session_id_is_neither_assigned_nor_matched(dialect: Dialect) -> None:
     zero = bytes(8)
     kept = events.Paused(zero, "", None, None, dialect.protocol.namespace)
-    car = RawCar(dialect, paused={zero: kept})
-    draws = iter([zero, bytes(7) + b"\x01"])
-    car.secc._draw = lambda size: next(draws)
-    assert car.send(car.request(Step.SESSION_SETUP), zero).ResponseCode == "OK_NewSessionEstablished"
-    assert car.session_id == bytes(7) + b"\x01"
+    for paused in ({zero: kept}, {}):
+        car = RawCar(dialect, paused=paused)
+        draws = [bytes(7) + b"\x01", zero]
+        car.secc._draw = partial(_last_of, draws)
+        assert car.send(car.request(Step.SESSION_SETUP), zero).ResponseCode == "OK_NewSessionEstablished"
+        assert car.session_id == bytes(7) + b"\x01"
 
 
 @GENERATIONS
