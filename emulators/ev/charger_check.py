@@ -58,6 +58,9 @@ class ChargerCheck:
                 f"current flows before pre-charge is reached: {output.voltage_v:.0f} V at the output, "
                 f"{output.battery_v:.0f} V at the battery"
             )
+        if output.voltage_v is not None and output.voltage_v > output.limits.max_voltage_v * TOLERANCE:
+            limit_v = output.limits.max_voltage_v
+            return f"the charger's voltage of {output.voltage_v:.0f} V is beyond the limit of {limit_v:.0f} V"
         if current < 0 and not output.discharge_agreed:
             return f"the charger discharges with {-current:.1f} A, which was not negotiated"
         limit = output.limits.max_charge_a if current > 0 else output.limits.max_discharge_a

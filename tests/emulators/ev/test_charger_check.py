@@ -21,7 +21,7 @@ GOOD = ChargerOutput(
     battery_v=401.0,
     contactors_closed=True,
     discharge_agreed=True,
-    limits=Limits(max_charge_w=1e5, max_discharge_w=1e5, max_charge_a=50.0, max_discharge_a=30.0),
+    limits=Limits(max_charge_w=1e5, max_discharge_w=1e5, max_charge_a=50.0, max_discharge_a=30.0, max_voltage_v=420.0),
 )
 
 
@@ -43,6 +43,8 @@ def first_refusal(changes: dict[str, Any], seconds: float = 10.0) -> str | None:
         ({"contactors_closed": False}, "0 s: the charger supplies 20.0 A while the contactors"),
         ({"voltage_v": 350.0}, "0 s: current flows before pre-charge is reached: 350 V"),
         ({"current_a": -20.0, "discharge_agreed": False}, "0 s: the charger discharges with 20.0 A"),
+        ({"voltage_v": 440.0, "battery_v": 430.0}, None),  # within the error of a measurement
+        ({"voltage_v": 445.0, "battery_v": 430.0}, "0 s: the charger's voltage of 445 V is beyond the limit of 420 V"),
         ({"current_a": 60.0}, "4 s: the charger's current of 60.0 A is beyond the limit of 50.0 A"),
         ({"current_a": -40.0}, "4 s: the charger's current of -40.0 A is beyond the limit of 30.0 A"),
     ],
