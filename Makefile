@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test check soak mutants bench test-newest-websockets peers docs site dist release-requirements clean
+.PHONY: help demo test check soak mutants bench bench-peers test-newest-websockets peers docs site dist release-requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -48,6 +48,9 @@ mutants: $(VENV)/.dev ## mutation tests of what decides a power; ARGS='share lim
 
 bench: $(VENV)/.dev ## pytest-benchmark; the comparisons with peers are `v2x bench NAME`
 	$(PYTEST) -m benchmark tests/bench $(ARGS)
+
+bench-peers: $(VENV)/.dev ## install the foreign implementations that `v2x bench` measures beside
+	$(BIN)/python -m tests.install_peers --bench
 
 # The newest release precedes the pinned one on the path, for the tests that open a WebSocket.
 test-newest-websockets: $(VENV)/.dev ## tests of WebSockets once more on the newest websockets (the embedded broker pins an older one)

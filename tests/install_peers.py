@@ -5,6 +5,7 @@ What cannot be installed is reported and left to its test, which tries once more
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,11 +46,27 @@ INSTALLS: tuple[Callable[[], object], ...] = (
     test_pychonet.interpreter,
     test_echonet_lite_npm.project,
 )
+OF_BENCHMARKS: tuple[Callable[[], object], ...] = (
+    josev.interpreter,  # exi, iso15118
+    test_ocpp_rpc.project,  # ocpp
+    test_pychonet.interpreter,  # echonet
+)
+PROGRAMS = {  # of the distribution: command that installs each
+    "java": "apt-get install default-jre-headless",
+    "mosquitto": "apt-get install mosquitto",
+    "node": "apt-get install nodejs npm",
+}
 
 
 def main() -> None:
+    """Install all of them, or with `--bench` those of `v2x bench`."""
+    of_benchmarks = "--bench" in sys.argv[1:]
+    if of_benchmarks:
+        for program, command in PROGRAMS.items():
+            if shutil.which(program) is None and shutil.which(program, path="/usr/sbin:/usr/local/sbin") is None:
+                sys.stderr.write(f"{program} is not installed; install it with: {command}\n")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for done in [pool.submit(_attempt, install) for install in INSTALLS]:
+        for done in [pool.submit(_attempt, install) for install in (OF_BENCHMARKS if of_benchmarks else INSTALLS)]:
             if reason := done.result():
                 sys.stderr.write(f"{reason}\n")
 

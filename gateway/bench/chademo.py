@@ -13,7 +13,7 @@ from dataclasses import replace
 from emulators.battery.pack import Pack
 from emulators.charger.chademo.pair import Pair
 from emulators.ev.profile import load
-from gateway.bench.measuring import Figures
+from gateway.bench.measuring import Figures, progress
 from protocols.chademo.charger import Charger
 from protocols.chademo.charger_session import ChargerInputs, ChargerSettings, SetCurrent, Start
 from protocols.chademo.layout import decode, encode
@@ -30,6 +30,7 @@ CODEC_ROUNDS = 20_000
 
 def figures(seconds: float = HOUR_S) -> Figures:
     """Return all figures; the processor times are scaled to one hour."""
+    progress("both engines, then a pair with its converter")
     engines, frames = _engines(seconds)
     return {
         "bench": "chademo",

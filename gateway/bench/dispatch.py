@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from gateway.authority.soc_floors import Floor
-from gateway.bench.measuring import Figures, quantile, timed_ms
+from gateway.bench.measuring import Figures, progress, quantile, timed_ms
 from gateway.energy.controller import SiteController
 from gateway.energy.dispatch import share
 from gateway.energy.resource import Resource
@@ -45,6 +45,7 @@ def text(found: Figures) -> Iterator[str]:
 
 def measure(size: int) -> Figures:
     """Return the figures for a number of vehicles, in ms."""
+    progress(f"{size} vehicles")
     rng = random.Random(size)
     fleet = [resource(number, rng) for number in range(size)]
     targets = [rng.uniform(-5000.0, 5000.0) * size for _ in range(ROUNDS)]

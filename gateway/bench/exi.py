@@ -20,7 +20,7 @@ from typing import Any
 
 from gateway.bench.exi_loop import loop_request
 from gateway.bench.exi_messages import Case, cases
-from gateway.bench.measuring import Figures, JsonProcess, resident_kib
+from gateway.bench.measuring import Figures, JsonProcess, progress, resident_kib
 from protocols.iso15118.codecs import ISO20_DC
 
 PEER = "iso15118==0.31.2"
@@ -78,16 +78,19 @@ def figures(rounds: int = ROUNDS) -> Figures:
     """Return all figures; those of the peer are null, with the reason, if it is not available."""
     found: Figures = {"benchmark": "exi", "unit": "us per call, median", "rounds": rounds}
     peer: JsonProcess | None = None
+    progress("the start of the peer; it is installed if it is absent")
     try:
         # -P: `iso15118` is the package, not the file beside the script
         peer = JsonProcess([str(peer_python()), "-P", str(SCRIPT)])
     except PeerAbsent as error:
         found["absent"] = str(error)
     except RuntimeError as error:
-        found["absent"] = f"{error}; is Java installed?"
+        found["absent"] = f"{error}; its codec needs Java: apt-get install default-jre-headless"
     try:
         found["messages"] = [_measure(case, peer, rounds) for case in cases()]
+        progress("messages whose numbers are all new")
         found["every number new"] = _varied(rounds)
+        progress("the cold start")
         wall, cpu = _cold(LOOP_PAIR, rounds)
         session_wall, session_cpu = _cold(WHOLE_SESSION, rounds)
         found["cold_start_ms"] = {
@@ -106,6 +109,7 @@ def figures(rounds: int = ROUNDS) -> Figures:
 
 
 def _measure(case: Case, peer: JsonProcess | None, rounds: int) -> Figures:
+    progress(case.name)
     codec, message = case.codec, case.message
     data = codec.encode(message)
     assert codec.decode(data) == message

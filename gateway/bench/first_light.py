@@ -18,7 +18,7 @@ from emulators.demo import discharge
 from emulators.demo.observer import NEGATIVE_A, Observer
 from emulators.demo.timeline import Timeline
 from emulators.ev.car import CCS_63
-from gateway.bench.measuring import Figures, p50_p99
+from gateway.bench.measuring import Figures, p50_p99, progress
 
 COMMANDS = 200
 POWER_W = 1_000.0
@@ -31,6 +31,7 @@ async def figures(commands: int = COMMANDS) -> Figures:
     observer = Observer(Timeline(Console(quiet=True)))
     car = replace(CCS_63, loop_s=LOOP_S)
     accepted, set_point, current = [], [], []
+    progress(f"{commands} discharges")
     async with discharge.running_parts(observer, car=car, commands_per_s=1000.0) as parts:
         facility, observed = parts.facility, observer.figures
         await facility.until("a session that can discharge", lambda: discharge.ready(facility.state))
@@ -46,6 +47,7 @@ async def figures(commands: int = COMMANDS) -> Figures:
             current.append(observed.first_negative_current_ms or 0.0)
             await facility.command("stop", id=f"{name}-stop")
             await facility.until("no current", lambda: observer.current_a > NEGATIVE_A)
+        progress("the echo of the broker")
         echo = await _echo(parts.gateway.config.mqtt.url, commands)
     return {
         "commands": commands,

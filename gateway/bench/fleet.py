@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 
-from gateway.bench.measuring import Figures, resident_kib
+from gateway.bench.measuring import Figures, progress, resident_kib
 
 STATIONS = 1000
 WARM_S, MEASURED_S = 60.0, 300.0
@@ -36,6 +36,7 @@ def text(found: Figures) -> Iterator[str]:
 
 def fleet(stations: int, measured_s: float = MEASURED_S) -> Figures:
     """Return the figures of one run."""
+    progress(f"{stations} stations")
     from emulators.runtime.clock import run_virtual
 
     return run_virtual(_live(stations, measured_s))

@@ -28,7 +28,7 @@ from emulators.runtime.clock import RealClock
 from emulators.runtime.embedded_broker import EmbeddedBroker
 from gateway.app import Gateway, Parts, gateway
 from gateway.bench import first_light
-from gateway.bench.measuring import Figures, p50_p99, quantile
+from gateway.bench.measuring import Figures, p50_p99, progress, quantile
 from gateway.config import Config
 from gateway.drivers.secc.evse import SeccEvse
 from protocols.iso15118 import io
@@ -53,8 +53,10 @@ async def figures(commands: int = COMMANDS) -> Figures:
 
 async def _measured(commands: int) -> Figures:
     hosted, behind = Times(), Times()
+    progress("a hosted EVSE")
     async with running() as (facility, observer, stage):
         await measure(facility, observer, stage, commands, hosted)
+    progress("an EVSE behind OCPP")
     observer = Observer(Timeline(Console(quiet=True)))
     async with discharge.running_parts(observer, car=CAR, commands_per_s=1000.0) as parts:
         parts.stage.step_s = STEP_S

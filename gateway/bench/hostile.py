@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.bench.hostile_attacks import ATTACKERS, ATTACKS, BOOT_STORM, PASSWORD, STORM, TLS
-from gateway.bench.measuring import Figures, p50_p99, resident_kib
+from gateway.bench.measuring import Figures, p50_p99, progress, resident_kib
 from protocols.iso15118 import pki
 
 SECONDS, PAUSE_S = 8.0, 0.05
@@ -60,9 +60,11 @@ async def figures(
             if BOOT_STORM in attacks:
                 await asyncio.to_thread(_register, admin, stations)
             await asyncio.to_thread(_command_until_accepted, admin)
+            progress("without an attack")
             calm = await asyncio.to_thread(_commands, admin, seconds)
             rows = []
             for name in attacks:
+                progress(name)
                 before = resident_kib(pid) or 0
                 row = await _attacked(name, tls if name == TLS else ocpp, admin, seconds, stations)
                 grown_mb = ((resident_kib(pid) or 0) - before) / 1024

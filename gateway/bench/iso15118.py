@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from gateway.bench.exi import PEER, PeerAbsent, peer_python
 from gateway.bench.iso15118_pairs import SESSIONS
-from gateway.bench.measuring import Figures
+from gateway.bench.measuring import Figures, progress
 from protocols.iso15118.iso20.loopback import session
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 
@@ -53,6 +53,7 @@ def in_memory(loops: int = LOOPS) -> float:
 
 def figures() -> Figures:
     """Return all figures; those of the peer are absent, with the reason, if it is not available."""
+    progress("a session in memory")
     in_memory(20)
     found: Figures = {
         "in_memory": {"loops": LOOPS, "cpu_s": round(min(in_memory() for _ in range(ROUNDS)), 4), "aim_s": 0.2}
@@ -98,7 +99,7 @@ def _progress(line: Figures) -> Figures:
     """Show what is measured next; return other figures."""
     step = line.pop("progress", None)
     if step is not None:
-        sys.stderr.write(f"measuring {step}\n")
+        progress(step)
     return line
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 Figures: TypeAlias = dict[str, Any]  # what a benchmark prints as JSON
+
+
+def progress(step: str) -> None:
+    """State on the error output what is measured now; the figures come at the end, minutes later for some."""
+    sys.stderr.write(f"measuring {step}\n")
+    sys.stderr.flush()
 
 
 def timed_ms(work: Callable[..., Any], *given: Any) -> tuple[Any, float, float]:

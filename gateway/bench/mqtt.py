@@ -23,7 +23,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from gateway.bench.measuring import Figures, p50_p99, timed_ms
+from gateway.bench.measuring import Figures, p50_p99, progress, timed_ms
 from gateway.bench.mqtt_peers import SITE, evse, make_client
 
 EVSES = 50
@@ -51,6 +51,7 @@ async def figures(commands: int = 1000) -> Figures:
     logging.getLogger("mqtt").setLevel(logging.ERROR)
     found: Figures = {"benchmark": "mqtt", "commands": commands}
     for name, broker, five in (("mosquitto", _mosquitto, True), ("amqtt", _amqtt, False)):
+        progress(f"{commands} commands over {name}")
         try:
             async with broker() as port:
                 found[name] = await _measure(port, five, commands)
@@ -179,7 +180,7 @@ async def _peer(*arguments: object) -> AsyncIterator[None]:
 async def _mosquitto() -> AsyncIterator[int]:
     path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if path is None:
-        raise FileNotFoundError("mosquitto is not installed")
+        raise FileNotFoundError("mosquitto is not installed; install it with: apt-get install mosquitto")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.bench import ocpp_load
-from gateway.bench.measuring import Figures, JsonProcess
+from gateway.bench.measuring import Figures, JsonProcess, progress
 
 SECONDS = 4.0
 STATIONS = (100, 1000)
@@ -34,9 +34,12 @@ def _node() -> tuple[list[str], dict[str, str]] | str:
     places = [os.environ.get("V2X_OCPP_RPC", ""), str(Path.cwd() / ".peers" / "ocpp-rpc" / "node_modules")]
     home = next((place for place in places if place and (Path(place) / "ocpp-rpc").is_dir()), None)
     if program is None:
-        return "node is not installed"
+        return "node is not installed; install it with: apt-get install nodejs npm"
     if home is None:
-        return "ocpp-rpc is not installed; set V2X_OCPP_RPC to a node_modules folder that holds it"
+        return (
+            "ocpp-rpc is not installed; install it with: npm install --prefix .peers/ocpp-rpc ocpp-rpc"
+            " (or set V2X_OCPP_RPC to a node_modules folder that holds it)"
+        )
     return [program, str(NODE_SCRIPT)], {"NODE_PATH": home}
 
 
@@ -58,6 +61,7 @@ async def figures(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS
     for name, (command, environment) in kinds.items():
         rows = []
         for count in stations:
+            progress(f"{name}, {count} stations")
             server = await asyncio.to_thread(JsonProcess, command, environment)
             try:
                 rows.append(await ocpp_load.measure(server, count, seconds))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from gateway.bench.measuring import Figures, timed_ms
+from gateway.bench.measuring import Figures, progress, timed_ms
 from gateway.energy.planning.planner import aggregate
 from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
 from gateway.energy.planning.rules import rule_plan
@@ -47,6 +47,7 @@ def text(found: Figures) -> Iterator[str]:
 
 def measure(size: int) -> Figures:
     """Return the figures for a number of vehicles."""
+    progress(f"{size} vehicles")
     now = problem(size, START)
     solved = partial(solve, within_s=60.0)
     (plan, basis), cold_ms, _ = timed_ms(lambda: solved(aggregate(now)))

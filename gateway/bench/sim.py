@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway import garbage_collection
-from gateway.bench.measuring import Figures
+from gateway.bench.measuring import Figures, progress
 
 HOUR = 3600.0
 DISCHARGE: Figures = {
@@ -101,6 +101,8 @@ def run(scenario: str | Figures, *, fast_forward: bool, until_s: float | None = 
     from emulators.scenario.loading import check, load
 
     plan = load(scenario) if isinstance(scenario, str) else check(scenario, "the bench")
+    of = f", its first {until_s:.0f} s" if until_s is not None else ""
+    progress(f"{plan.name}{of}, {'fast-forwarded' if fast_forward else 'in full'}")
     if until_s is not None:
         plan = plan.model_copy(update={"duration": min(plan.duration, until_s), "expect": {}})
     return run_virtual(_live(plan, fast_forward))
