@@ -56,6 +56,16 @@ def test_without_a_grid_nothing_is_fed_in_and_a_confirmed_loss_leaves_no_power(
     assert loss_of_mains(site, now) == []
 
 
+def test_a_dead_grid_of_the_past_is_named_as_one_that_was_lost() -> None:
+    dead_before = Site(SitePolicy("home"), grid_before=GridReport(False, WALL, dead=True))
+    assert "has not been reported since" in loss_of_mains(dead_before, 0.0)[0].text
+    for voltage_v, text in ((0.0, "without voltage"), (None, "not in island operation")):
+        site = Site(SitePolicy("home"))
+        grid = Grid(ts=WALL, present=voltage_v is not None, voltage_v=voltage_v)
+        site.inputs.put(InputKind.GRID, grid, 0.0, WALL)
+        assert text in loss_of_mains(site, 0.0)[0].text
+
+
 def in_island(bound: Bound) -> tuple[float, float]:
     """Return the interval of a bound of an island."""
     assert (bound.layer, bound.code) == (Layer.ISLAND, Code.ISLAND)

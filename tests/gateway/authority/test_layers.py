@@ -17,9 +17,11 @@ from gateway.authority.layers import (
     charges_in_s,
     dead_band,
     hardware_power,
+    idle_bound,
     layers,
     nothing_left,
     own_needs,
+    stated_discharge_w,
 )
 from gateway.authority.priority import Bound, Decision, decide
 from gateway.authority.soc_floors import Floor, Reserve, ReserveInForce, floor_in_force, floors_of
@@ -195,6 +197,43 @@ def test_every_layer_in_its_order() -> None:
         (Layer.COMMAND, -5000.0, -5000.0, Code.GRANTED),
     ]
     assert found[10:] == [optimiser]
+
+
+@pytest.mark.parametrize("stop", ["x", None])
+def test_a_held_supply_is_named_as_a_released_emergency_stop(stop: str | None) -> None:
+    found, _ = layers(Situation(an_evse(), a_site(emergency_stop=stop, supply_held=True), 0.0))
+    [bound] = [one for one in found if one.layer is Layer.EMERGENCY_STOP]
+    assert (bound.low_w, bound.high_w, bound.code) == (0.0, 0.0, Code.EMERGENCY_STOP)
+    assert ("was released without a grid" in bound.text) is (stop is None)
+
+
+@pytest.mark.parametrize(("idle_w", "charged_w"), [(0.0, None), (1.0, 1.0), (3000.0, 3000.0)])
+def test_without_a_command_a_vehicle_charges_with_the_power_of_the_policy(
+    idle_w: float, charged_w: float | None
+) -> None:
+    policy = SitePolicy("home", idle_power_w=idle_w)
+    expected = [] if charged_w is None else [(Layer.OPTIMISER, charged_w, charged_w, Code.IDLE)]
+    assert rows(an_evse(), a_site(policy=policy))[3:] == expected
+    found = idle_bound(policy)
+    assert (found is None) is (charged_w is None)
+    assert found is None or f"{idle_w:.0f} W" in found.text
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (None, 0.0),
+        (PowerLimits(11_000.0, 10_000.0), 10_000.0),
+        (PowerLimits(11_000.0, 0.0), 11_000.0),  # it states no discharge power
+        (PowerLimits(0.0, 0.0), 0.0),
+        (PowerLimits(-1.0, 0.0), 0.0),
+        (PowerLimits(0.5, 0.0), 0.5),
+    ],
+)
+def test_the_discharge_power_by_the_ratings(limits: PowerLimits | None, expected: float) -> None:
+    evse = an_evse()
+    evse.limits = limits
+    assert stated_discharge_w(evse) == expected
 
 
 def test_without_a_grid_nothing_flows_but_in_an_island() -> None:
