@@ -13,16 +13,17 @@ from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.resilience.autonomy import Hours, autonomy
 from gateway.energy.resilience.collapse import CollapseWatch
+from gateway.energy.resilience.drawn_power import drawn_w
 from gateway.energy.resilience.island_balance import IslandShares, commanded_limits, fill_storage, share_island
 from gateway.energy.resilience.phase import Phase
 from gateway.energy.resilience.pv_curtailment import PvCurtailment
 from gateway.energy.resilience.rotation import Rotation, RotationStep, called_away
 from gateway.energy.resilience.tiers import Tiers
-from gateway.energy.resource import STORAGE, Resource, free_capacity_wh, usable_wh
+from gateway.energy.resource import Resource, free_capacity_wh, usable_wh
 from gateway.energy.settings import SITE, EnergySection
 from gateway.energy.view import View
 from gateway.model.energy_state import AutonomyHours
-from gateway.model.site import Arrival, Forecast, Grid, Load, Pv, Storage, Switch
+from gateway.model.site import Arrival, Forecast, Load, Pv
 
 EVERY_S = 60.0
 OUTLOOK_STEP_S = 1800.0
@@ -143,7 +144,7 @@ class OffGrid:
 
     def measure(self, view: View, off: bool) -> None:
         """Measure what the load tiers draw; on the grid all of them are on."""
-        load_w = self._drawn_w(view, self._forming if off else None)
+        load_w = drawn_w(view, self._forming if off else None, self._formed_at)
         if load_w is not None and (not off or not self.collapse.dark):
             self.collapse.draw(load_w, self.tiers.expected_w)
 
@@ -160,36 +161,11 @@ class OffGrid:
         supplied: tuple[float, ...] = ()
         if source is not None and source.power_w is not None and source.metered_at is not None:
             supplied = -source.power_w, source.metered_at
-        load_w = self._drawn_w(view, forming)
+        load_w = drawn_w(view, forming, self._formed_at)
         change = watch.update(view.now, load_w, expected_w, *supplied)
         if change is True:
             return [Decided(view.now, "source_back", "The island has a voltage again.", forming or "")]
         return self._collapse_events(view.now, forming) if change is False else []
-
-    def _drawn_w(self, view: View, forming: str | None) -> float | None:
-        """Return what the loads draw, by the load meter, else by those of the sources since `forming` forms the island.
-
-        None where neither has shown it. While the facility reports nothing at all, a source at rest shows no collapse:
-        the switchgear may have reconnected the site to the grid.
-        """
-        load = view.inputs.fresh(Load, view.now)
-        if load is not None:
-            return load.power_w
-        if view.inputs.fresh(Grid, view.now) is None and view.inputs.fresh(Switch, view.now) is None:
-            return None
-        pv, storage = view.inputs.fresh(Pv, view.now), view.inputs.fresh(Storage, view.now)
-        cars_w = sum(car.present_w for car in view.cars)
-        storage_w = storage.power_w if storage is not None else 0.0
-        if forming == STORAGE:
-            source_w = storage.power_w if storage is not None else None
-        else:
-            source = next((car for car in view.cars if car.evse == forming), None)
-            shown = source is not None and source.metered_at is not None and source.metered_at > self._formed_at
-            source_w = source.power_w if source is not None and shown else None
-        if source_w is None:
-            return None
-        drawn_w = (pv.power_w if pv is not None else 0.0) - cars_w - storage_w
-        return max(drawn_w, abs(source_w))
 
     def attempt_failed(self, now: float, source: str) -> list[Decided]:
         """Count an attempt after a collapse that brought no voltage back; return the event for the operator."""
@@ -218,7 +194,7 @@ class OffGrid:
         hours = {name: one.low for name, one in self.hours.items()}
         unknown = any(one.soc_pct is None and one.max_discharge_w > 0 for one in resources)
         empty = not unknown and not any(usable_wh(one) > 0 for one in resources) and pv_w <= 0
-        measured_w = self._drawn_w(view, forming)
+        measured_w = drawn_w(view, forming, self._formed_at)
         factor = self.collapse.factor(view.now, trial=not any(self.tiers.on.values()))
         events = self.tiers.step(view.now, supply_w, measured_w, hours, empty, factor)
         net_w = load_w + held_w - pv_w

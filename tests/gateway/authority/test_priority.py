@@ -260,3 +260,32 @@ def test_an_invalid_interval_is_rejected(low: float, high: float) -> None:
 )
 def test_only_hardware_and_an_emergency_stop_end_the_supply_of_an_island(several: list[Bound], ends: bool) -> None:
     assert ends_supply(decide(several)) is ends
+
+
+@pytest.mark.parametrize(
+    ("above", "holds"),
+    [
+        ((0.0, 5000.0), True),
+        ((-5000.0, 0.0), True),
+        ((0.5, 5000.0), False),  # 0 W is excluded, so the dead band may have no other power
+        ((-5000.0, -0.5), False),
+    ],
+)
+def test_a_decision_may_change_where_the_layers_above_exclude_0_w(above: tuple[float, float], holds: bool) -> None:
+    power_w = 2000.0 if above[1] > 0 else -2000.0
+    decision = decide([Bound(Layer.STATION, *above), Bound(Layer.COMMAND, power_w, power_w)])
+    assert decision.power_w == power_w
+    assert still_holds(decision, [Bound(Layer.SITE, -3000.0, 3000.0)]) is holds
+
+
+def test_a_decision_at_a_limit_of_the_connection_may_change() -> None:
+    free = decide([Bound(Layer.COMMAND, 2000.0, 2000.0)])
+    for at_limit in (Bound(Layer.SITE, high_w=2000.0), Bound(Layer.SITE, low_w=2000.0)):
+        assert not still_holds(free, [at_limit])
+        assert not still_holds(decide([at_limit, Bound(Layer.COMMAND, 2000.0, 2000.0)]), [])
+
+
+def test_a_decision_by_the_dead_band_may_change() -> None:
+    decision = decide([Bound(Layer.COMMAND, 500.0, 500.0)], DeadBand(0.0, 1000.0))
+    assert (decision.power_w, decision.code) == (0.0, Code.DEAD_BAND)
+    assert not still_holds(decision, [Bound(Layer.SITE, -3000.0, 3000.0)])

@@ -16,6 +16,7 @@ from gateway.authority.site_limits import Base
 from gateway.authority.soc_floors import Reserve, ReserveInForce
 from gateway.control.control_state import Allocation, EvseControlState
 from gateway.control.site_decision import SharedLimits
+from gateway.model.command import Verb
 from gateway.model.event import PowerLimits
 from gateway.model.reason import Code
 from gateway.model.result import Layer
@@ -322,3 +323,46 @@ def test_load_and_storage_are_added_up_without_a_grid_meter() -> None:
     parts.put(InputKind.LOAD, Load(ts=START + 100.0, power_w=4000.0))
     parts.put(InputKind.STORAGE, Storage(ts=START + 100.0, power_w=500.0))
     assert parts.decision.shared().base == Base(4500.0)
+
+
+def test_only_decisions_that_the_connection_may_have_changed_are_outdated() -> None:
+    parts = SiteParts(SitePolicy("home", import_limit_w=8_000.0, export_limit_w=8_000.0))
+    parts.evse("CP0-1", session=None)  # idle: nothing to decide
+    far, limited, new = (parts.evse(f"CP{number}-1") for number in (1, 2, 3))
+    for state, power_w in ((far, 2000.0), (limited, 4000.0)):
+        state.assign(a_command(evse=state.name, power_w=power_w), power_w, 100.0)
+        state.decision = parts.decision.current(state)
+        state.setpoint.sent_w = state.evse.power_w = state.decision.power_w
+        state.evse.metered_at = 100.0
+    assert [state.name for state in parts.decision.outdated()] == [new.name]
+    parts.put(InputKind.LOAD, Load(ts=START + 100.0, power_w=2500.0))  # 3500 W are left for CP2-1, 1500 W for CP1-1
+    assert [state.name for state in parts.decision.outdated()] == [far.name, limited.name, new.name]
+    parts.put(InputKind.LOAD, Load(ts=START + 100.0, power_w=1500.0))  # 4500 W and 2500 W
+    assert [state.name for state in parts.decision.outdated()] == [new.name]
+    parts.put(InputKind.LOAD, Load(ts=START + 100.0, power_w=0.0))
+    far.decision = replace(far.decision, power_w=6000.0) if far.decision else None
+    parts.registry.ensure("CP2-1").evse.connected = False
+    assert [state.name for state in parts.decision.outdated()] == [far.name, new.name]
+    assert parts.decision.current(new, parts.decision.floor_now(new)) == parts.decision.current(new)
+
+
+def test_the_decision_in_force_counts_what_the_other_evses_take() -> None:
+    parts = SiteParts(SitePolicy("home", import_limit_w=8_000.0))
+    parts.evse("CP1-1", sent_w=6000.0, power_w=6000.0, metered_at=100.0)
+    state = parts.evse("CP2-1")
+    state.assign(a_command(Verb.CHARGE, evse="CP2-1", power_w=6000.0), 6000.0, 100.0)
+    parts.put(InputKind.LOAD, Load(ts=START + 100.0, power_w=0.0))
+    assert parts.decision.current(state).power_w == 2000.0
+
+
+@pytest.mark.parametrize(
+    ("power_w", "carried", "carries"),
+    [(None, False, False), (-100.0, False, False), (-100.5, False, True), (None, True, True), (0.0, True, True)],
+)
+def test_a_charger_that_cannot_be_ordered_supplies_an_island_where_its_meter_shows_it(
+    power_w: float | None, carried: bool, carries: bool
+) -> None:
+    parts = SiteParts()
+    state = parts.evse(can_discharge=False, power_w=power_w)
+    parts.site.restore_grid(GridReport(False, START))
+    assert parts.decision.may_carry(state, carried) is carries
