@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from gateway.control.publisher import EventPublisher
 from gateway.control.setpoint_controller import SetpointController
 from gateway.control.settings import ServiceSettings
 from gateway.model.command import Verb
-from gateway.model.journal import Step
+from gateway.model.journal import Kept, Record, Step
 from gateway.model.reason import Reason
 from gateway.model.result import Status
 from gateway.model.site import SitePolicy
@@ -71,6 +72,18 @@ class SlowStations(PlainStations):
         return await super().set_power(evse, power_w, valid_for_s)
 
 
+class WrittenJournal(Journal):
+    """A journal that remembers what is written later."""
+
+    def __init__(self, store: MemoryStore, clock: VirtualClock) -> None:
+        super().__init__(store, clock)
+        self.written: list[object] = []
+
+    def later(self, *records: Record) -> None:
+        self.written += records
+        super().later(*records)
+
+
 class ControllerRig:
     """A controller of CP1-1, with other EVSEs beside it on demand; the time begins at 100 s."""
 
@@ -83,6 +96,7 @@ class ControllerRig:
         self.published = Published()
         self.publisher = NotingPublisher(self.clock)
         self.publisher.subscribe(self.published)
+        self.journal = WrittenJournal(MemoryStore(), self.clock)
         self.state = self.parts.evse("CP1-1")
         self.setpoint = self.state.setpoint
         self.ends = Ends(self.state)
@@ -93,7 +107,7 @@ class ControllerRig:
             self.publisher,
             self.ends,
             self.stations,
-            VehicleNeedsPersistence(Journal(MemoryStore(), self.clock)),
+            VehicleNeedsPersistence(self.journal),
             self.clock,
             self.settings,
         )
@@ -124,6 +138,11 @@ class ControllerRig:
     def events(self) -> list[tuple[str, str | None, str | None, str | None]]:
         """Events so far: kind, EVSE, reason code, command."""
         return [_event(one) for one in self.published.events]
+
+    def kept_needs(self) -> list[tuple[float, bool]]:
+        """Return the records of the vehicle's needs so far: time, floor reached."""
+        rows = [one for one in self.journal.written if isinstance(one, Kept)]
+        return [(one.wall, json.loads(one.body).get("floor_reached", False)) for one in rows]
 
     def command(
         self, power_w: float = -5000.0, *, id: str = "c", lease_s: float | None = 30.0, **body: Any

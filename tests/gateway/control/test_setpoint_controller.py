@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from dataclasses import replace
 from typing import Any
@@ -19,7 +20,7 @@ from gateway.model.event import PlugState
 from gateway.model.journal import Step
 from gateway.model.reason import Code
 from gateway.model.result import Layer, Status
-from gateway.model.site import Grid, InputKind, Load
+from gateway.model.site import Grid, GridReport, InputKind, Load
 from gateway.model.station import Answer, Outcome
 from tests.gateway.control.controller_rig import ControllerRig
 from tests.gateway.control.site_parts import VEHICLE, a_command
@@ -731,6 +732,53 @@ async def test_energy_is_counted_from_the_first_step_with_a_power_in_a_session()
     rig.state.evse.session = "tx"
     await rig.step()
     assert (rig.state.estimated_until, rig.state.evse.soc_pct) == (100.0, 60.0)
+
+
+async def test_a_charger_without_orders_carries_until_the_grid_is_back() -> None:
+    rig = await ControllerRig.begin()
+    rig.state.evse.can_discharge = False
+    rig.parts.site.restore_grid(GridReport(False, START))
+    rig.state.evse.power_w, rig.state.evse.metered_at = -3000.0, 100.0
+    await rig.step()
+    assert rig.setpoint.carried_at == 100.0
+    for at in (101.0, 102.0, 103.0):  # the load of the island is small now
+        rig.state.evse.power_w = -20.0
+        await rig.step(1.0)
+        assert rig.setpoint.carried_at == at
+    rig.parts.site.restore_grid(GridReport(True, START))
+    await rig.step(1.0)
+    assert rig.setpoint.carried_at == 104.0  # once more: its end was not measured
+    await rig.step(1.0)
+    assert rig.setpoint.carried_at == 104.0
+
+
+async def test_the_memory_of_the_floor_is_kept_where_it_changes() -> None:
+    rig = await ControllerRig.begin(min_soc_pct=30.0)
+    await rig.step()
+    assert rig.kept_needs() == []
+    rig.state.evse.soc_pct = 29.0
+    await rig.step(1.0)
+    rig.state.evse.soc_pct = 28.0
+    await rig.step(1.0)
+    rig.state.evse.soc_pct = 80.0
+    await rig.step(1.0)
+    assert rig.kept_needs() == [(START + 101.0, True), (START + 103.0, False)]
+
+
+async def test_a_confirmed_set_point_is_logged_by_name_but_for_steps_of_a_ramp(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "v2x.setpoint")
+    rig = await ControllerRig.begin()
+    rig.command(-5000.0)
+    await rig.step()
+    assert [record.getMessage() for record in caplog.records] == ["CP1-1: set-point -5000 W (limit: command)"]
+    caplog.clear()
+    rig.state.command = None
+    rig.state.ramp = Ramp(-5000.0, 101.0)
+    await rig.step(1.0)
+    assert rig.ramps
+    assert caplog.records == []
 
 
 # the next step --------------------------------------------------------------------------------------------------------

@@ -21,7 +21,18 @@ from gateway.energy.resource import Kind, Resource
 from gateway.energy.settings import SITE, EnergySection, TierTable
 from gateway.energy.view import Car, View
 from gateway.model.energy_state import AutonomyHours
-from gateway.model.site import AnyInput, Arrival, ArrivingCar, Forecast, ForecastPeriod, InputKind, Inputs, Load, Pv
+from gateway.model.site import (
+    AnyInput,
+    Arrival,
+    ArrivingCar,
+    Forecast,
+    ForecastPeriod,
+    InputKind,
+    Inputs,
+    Load,
+    Pv,
+    Switch,
+)
 from tests.gateway.energy.cars import car
 
 WALL = 1_800_000_000.0 - 1_800_000_000.0 % 86_400 + 600.0  # ten minutes into a half hour
@@ -457,6 +468,55 @@ def test_a_load_that_a_source_supplies_has_not_collapsed() -> None:
         outage = Outage()
         collapse(outage, one)
         assert dark(outage)
+
+
+def open_switch(outage: Outage) -> None:
+    outage.put(InputKind.SWITCH, Switch(ts=outage.wall, open=True))
+
+
+def test_without_a_load_meter_the_forming_evse_shows_a_collapse() -> None:
+    outage = Outage()
+    for power_w in (-3000.0, -3000.0, 0.0, 0.0, 0.0, 0.0):
+        outage.now += 1
+        open_switch(outage)
+        outage.off_grid.watch(outage.view(at("A", power_w=power_w, metered_at=outage.now)), Phase.ISLAND, "A")
+    assert dark(outage)
+
+
+def test_without_a_load_meter_the_forming_evse_shows_what_the_tiers_draw() -> None:
+    outage = Outage()
+    open_switch(outage)
+    outage.off_grid.watch(outage.view(), Phase.ISLAND, "A")  # it forms the island since now
+    supplying = outage.view(at("A", power_w=-6000.0, metered_at=outage.now + 0.5))
+    outage.off_grid.measure(supplying, False)
+    assert outage.off_grid.collapse.draws == 1.0
+    outage.off_grid.measure(outage.view(at("A", power_w=-6000.0, metered_at=outage.now)), True)
+    assert outage.off_grid.collapse.draws == 1.0
+    outage.off_grid.measure(supplying, True)
+    assert outage.off_grid.collapse.draws == 1.5
+
+
+@pytest.mark.parametrize(("discharge_w", "serves"), [(6000.0, True), (0.5, True), (0.0, False)])
+def test_a_battery_of_unknown_charge_counts_as_one_that_can_supply(discharge_w: float, serves: bool) -> None:
+    outage = Outage()
+    outage.load(0.0)
+    fleet = [car("A", soc_pct=None, max_discharge_w=discharge_w), car("B", soc_pct=0.0, max_discharge_w=6000.0)]
+    _, events = outage.off_grid.step(outage.view(at("A"), at("B")), fleet, "A")
+    assert len(events) == (0 if serves else 3)  # all tiers are shed where every battery is at its floor
+
+
+def test_the_draw_of_the_island_sheds_by_the_forming_evse_alone() -> None:
+    outage = Outage()
+    open_switch(outage)
+    outage.off_grid.watch(outage.view(), Phase.ISLAND, "A")
+    outage.now += 1
+    for metered_at, shed in ((outage.now - 1, False), (outage.now, True)):
+        supplying = outage.view(at("A", power_w=-6000.0, metered_at=metered_at))
+        for _ in range(30):
+            _, events = outage.off_grid.step(supplying, [car("A", max_discharge_w=5000.0)], "A")
+            if events:
+                break
+        assert bool(events) is shed, events
 
 
 def test_with_the_tiers_off_no_load_is_no_collapse() -> None:

@@ -242,6 +242,13 @@ def test_the_storage_keeps_its_set_point_within_the_limits(
     assert (shares.total_w, shares.short_w) == (expected_w + 10.0, target_w - expected_w)
 
 
+@pytest.mark.parametrize(("low_w", "high_w"), [(-990.0, INF), (-INF, -990.0)])
+def test_the_storage_keeps_its_set_point_at_a_limit(low_w: float, high_w: float) -> None:
+    shares = Shares({STORAGE: -1010.0, "A": 10.0}, -1000.0, 0.0)
+    storage = car(STORAGE, setpoint_w=-1000.0)
+    assert _without_small_steps(shares, [storage], Headroom(low_w, high_w)).total_w == -990.0
+
+
 def test_the_power_of_the_storage_is_recorded_where_it_is_controlled() -> None:
     site = Site()
     present = site.on_grid.meter_model.history.present
