@@ -46,10 +46,10 @@ MEANINGS = {
     "input-silent": "The facility does not publish the input",
 }
 TARGET_PREFIXES: dict[str, tuple[str, ...]] = {  # a byte stream keeps its order, a text message is never split
-    "split": ("iso15118:",),
+    "split": ("iso15118:", "modbus:"),
     "reorder": ("ocpp:", "mqtt"),
-    "half-open": ("ocpp:", "iso15118:"),
-    "cut": ("ocpp:", "iso15118:", "mqtt:"),
+    "half-open": ("ocpp:", "iso15118:", "modbus:"),
+    "cut": ("ocpp:", "iso15118:", "modbus:", "mqtt:"),
 }
 INPUTS = ("grid", "switch", "load", "pv", "storage", "meter")
 
@@ -95,15 +95,16 @@ class Targets:
     evses: Sequence[str]
     iso15118_evses: Sequence[str]  # EVSEs that communicate with their vehicles
     cars: Sequence[str]
+    modbus_evses: Sequence[str] = ()  # EVSEs that the gateway reaches over Modbus
     clients: Sequence[str] = ("gw1", "facility")  # of the broker
 
     def of(self, kind: str) -> list[str]:
         """Return the valid targets of a kind; [""] for a kind without targets."""
         ocpp, iso = [f"ocpp:{name}" for name in self.stations], [f"iso15118:{name}" for name in self.iso15118_evses]
-        mqtt = [f"mqtt:{name}" for name in self.clients]
+        mqtt, modbus = [f"mqtt:{name}" for name in self.clients], [f"modbus:{name}" for name in self.modbus_evses]
         if kind in (*MESSAGE_KINDS, *LINK_KINDS):
             prefixes = TARGET_PREFIXES.get(kind, ("",))
-            return [name for name in ["", "mqtt", *mqtt, *ocpp, *iso] if (name or "mqtt").startswith(prefixes)]
+            return [name for name in ["", "mqtt", *mqtt, *ocpp, *iso, *modbus] if (name or "mqtt").startswith(prefixes)]
         if kind in (*BROKER_KINDS, "switch-stuck"):
             return [""]
         if kind == "modem-reset":

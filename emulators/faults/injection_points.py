@@ -56,6 +56,8 @@ class InjectionPoints:
     restarts: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # by station, and "gateway"
     modems: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # resets, by station
     seed: int | str = 0
+    device_links: dict[str, Link[bytes]] = field(default_factory=dict)  # Modbus, by EVSE
+    devices: set[str] = field(default_factory=set)  # EVSEs over Modbus
     injections: dict[str, Callable[[Link[bytes]], Tampering]] = field(default_factory=dict)  # by EVSE
     tamperings: dict[str, list[tuple[Fault, Tampering]]] = field(default_factory=dict)  # active ones, by link
     active: Counter[tuple[str, str]] = field(default_factory=Counter)  # faults not yet ended, by kind and target
@@ -70,6 +72,11 @@ class InjectionPoints:
         """Register the new OCPP link of a station; active faults of that link apply to it."""
         self.text_links[station] = link
         link.tamper = chain([tampering for _, tampering in self.tamperings.get(f"ocpp:{station}", ())])
+
+    def attach_device(self, evse: str, link: Link[bytes]) -> None:
+        """Register the new Modbus link of an EVSE; active faults of that link apply to it."""
+        self.device_links[evse] = link
+        link.tamper = chain([tampering for _, tampering in self.tamperings.get(f"modbus:{evse}", ())])
 
     def attach_vehicle(self, evse: str, link: Link[bytes]) -> None:
         """Register the new ISO 15118 link at an EVSE; active faults of that link apply to it."""

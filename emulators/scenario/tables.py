@@ -120,6 +120,10 @@ class ChargerPart(Strict):
         False,
         description="hosted by the gateway itself over the ports of its hardware, without OCPP; its EVSE has its id",
     )
+    driver: Literal["secc", "modbus"] = Field(
+        "secc", description="of a hosted EVSE; modbus: a wallbox with its own vehicle communication"
+    )
+    product: str = Field("bidipro-10", description="register map of a wallbox with the driver modbus")
     ocpp: Literal["1.6", "2.0.1", "2.1"] = "2.1"
     vehicle_link: Literal["iso15118-20", "none"] = Field(
         "iso15118-20", description="communication with the car; none: car and power stage without messages between them"
@@ -164,7 +168,16 @@ class ChargerPart(Strict):
         if self.hosted and (given or self.vehicle_link == "none"):
             named = ", ".join(sorted(given)) or 'vehicle_link = "none"'
             raise ValueError(f"a charger with hosted = true is one EVSE without a station: it has no {named}")
+        if not self.hosted and {"driver", "product"} & self.model_fields_set:
+            raise ValueError("driver and product are those of a charger with hosted = true")
+        if self.driver == "modbus" and self.forming:
+            raise ValueError("a wallbox over Modbus has no order for grid-forming: it has no forming")
         return self
+
+    @property
+    def vehicle_messages(self) -> bool:
+        """True where vehicle and charger exchange messages in the emulation."""
+        return self.vehicle_link != "none" and self.driver == "secc"
 
     def evse_names(self) -> list[str]:
         """Return the names of the EVSEs, in order."""

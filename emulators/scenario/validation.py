@@ -16,6 +16,7 @@ from emulators.ev.profile import load as load_profile
 from emulators.faults.fault import Fault, FaultError, Targets
 from emulators.scenario.scenario import Scenario
 from emulators.scenario.tables import Bound, ChargerPart, CommandPart, FaultPart
+from protocols.modbus.register_map import BadMap, shipped
 
 LEASED = ("discharge", "charge", "setpoint")
 REQUIRED = {  # by verb: the member without which the gateway refuses the command
@@ -51,6 +52,7 @@ def problems(scenario: Scenario) -> list[Problem]:
     """Return all errors, in the order of the tables."""
     return [
         *_grid(scenario),
+        *_products(scenario),
         *_cars(scenario),
         *_after_end(scenario),
         *(Problem(("command", n), text) for n, part in enumerate(scenario.command) for text in _command(part)),
@@ -77,6 +79,15 @@ def _grid(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(("grid", "events", n, "value"), text)
 
 
+def _products(scenario: Scenario) -> Iterator[Problem]:
+    for n, part in enumerate(scenario.charger):
+        if part.driver == "modbus":
+            try:
+                shipped(part.product)
+            except BadMap as error:
+                yield Problem(("charger", n, "product"), str(error))
+
+
 def _cars(scenario: Scenario) -> Iterator[Problem]:
     chargers = _chargers(scenario)
     evses = dict(scenario.cars())
@@ -88,7 +99,7 @@ def _cars(scenario: Scenario) -> Iterator[Problem]:
             continue
         for name in part.names():
             charger = chargers[evses[name]]
-            if charger.vehicle_link != "none" and (text := missing_iso20(spec)):
+            if charger.vehicle_messages and (text := missing_iso20(spec)):
                 yield Problem(
                     ("car", n, "profile"), f'{text}, which {evses[name]} needs: set vehicle_link = "none" there'
                 )
@@ -172,8 +183,10 @@ def _fault(scenario: Scenario, part: FaultPart) -> str:
     except FaultError as error:
         return str(error)
     stations = [name for charger in scenario.charger if not charger.hosted for name in charger.ids()]
-    iso15118_evses = sorted(evse for evse, charger in _chargers(scenario).items() if charger.vehicle_link != "none")
-    targets = Targets(stations, scenario.evses(), iso15118_evses, [name for name, _ in scenario.cars()])
+    iso15118_evses = sorted(evse for evse, charger in _chargers(scenario).items() if charger.vehicle_messages)
+    modbus_evses = [name for one in scenario.charger if one.driver == "modbus" for name in one.ids()]
+    cars = [name for name, _ in scenario.cars()]
+    targets = Targets(stations, scenario.evses(), iso15118_evses, cars, modbus_evses)
     return targets.error(fault)
 
 

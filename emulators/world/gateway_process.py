@@ -6,16 +6,19 @@ Once killed it sends and stores nothing more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from emulators.world.network import Network
 from gateway.app import Gateway, Parts, gateway
 from gateway.config import Config
 from gateway.drivers.board.ports import Board
+from gateway.drivers.modbus.device import Client
+from gateway.drivers.modbus.settings import ModbusSettings
 from gateway.model.journal import Record
 from gateway.store.store import MemoryStore, Store
-from protocols.ports import Clock
+from protocols.modbus.register_map import RegisterMap
+from protocols.ports import Clock, Wire
 
 STOP_ATTEMPTS = 20  # cancellations of the gateway's task before the world gives up
 
@@ -31,14 +34,28 @@ class GatewayProcess:
         store: MemoryStore,
         seed: int,
         boards: Mapping[str, Callable[[Clock], Board]],
+        open_device: Callable[[str], Awaitable[Wire]],
     ) -> None:
-        """`boards`: drivers of the hardware of hosted EVSEs."""
+        """`boards`: drivers of the hardware of hosted EVSEs; `open_device`: connects to a wallbox over Modbus."""
         self.killed = False
-        self._config, self._network = config, network
+        self._config, self._network, self._open_device = config, network, open_device
         guarded = cast("Store", _GuardedStore(self, store))
         connect = network.gateway(lambda: not self.killed)
-        self._parts = Parts(clock, connect, guarded, boards=boards, listen=network.listens, seed=seed)
+        self._parts = Parts(
+            clock, connect, guarded, modbus=self._modbus, boards=boards, listen=network.listens, seed=seed
+        )
         self._task: asyncio.Task[None] | None = None
+
+    def _modbus(self, settings: ModbusSettings, product: RegisterMap, clock: Clock) -> Callable[[], Client]:
+        """Return how the gateway connects to the wallbox that an address names."""
+        from protocols.modbus.io import ModbusClient  # pymodbus is an extra, and only loaded where it is used
+
+        async def open_wire() -> Wire:
+            if self.killed:
+                raise ConnectionRefusedError("this gateway process was killed")
+            return await self._open_device(settings.address)
+
+        return lambda: ModbusClient(open_wire, clock)
 
     async def start(self) -> Gateway:
         """Return the gateway when it is ready; raise the error that prevents its start."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from emulators.charger.secc.secc import EvseSecc
 from emulators.faults.injection_points import FaultableBroker
+from emulators.modbus.device import EmulatedDevice
 from emulators.runtime.memory_broker import MemoryBroker
 from emulators.runtime.transports import Link, text_wire_pair, wire_pair
 from gateway.app import Gateway
@@ -68,6 +69,9 @@ class Network(Protocol):
 
     async def hosted(self, evse: str, running: Gateway, link: Link[bytes]) -> Wire:
         """Connect a vehicle to the gateway that hosts the EVSE; return the vehicle's end of the stream."""
+
+    async def modbus(self, evse: str, device: EmulatedDevice, link: Link[bytes]) -> Wire:
+        """Connect the gateway to a wallbox; return the gateway's end of the stream."""
 
     def disconnect_gateway(self) -> None:
         """Cut the connections of a killed gateway process."""
@@ -132,6 +136,15 @@ class MemoryNetwork:
         self._attached.add(task)
         task.add_done_callback(self._attached.discard)
         return ev_end
+
+    async def modbus(self, evse: str, device: EmulatedDevice, link: Link[bytes]) -> Wire:
+        from protocols.modbus.io import serve  # pymodbus is an extra, and only loaded where it is used
+
+        near, far = wire_pair(GATEWAY_ID, evse, link=link)
+        task = asyncio.get_running_loop().create_task(serve(far, device.handle))
+        self._attached.add(task)
+        task.add_done_callback(self._attached.discard)
+        return near
 
     def disconnect_gateway(self) -> None:
         self.broker.cut(self._gateway)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.run import connect_to_secc
 from emulators.faults.fault import MESSAGE_KINDS, FaultError
+from emulators.modbus.device import EmulatedDevice
 from emulators.runtime.clock import LoopClock
 from emulators.runtime.embedded_broker import BrokerThread
 from emulators.runtime.memory_broker import Tamper
@@ -64,7 +65,7 @@ class Sockets:
                 f"would be {2000 / speed:.0f} ms"
             )
         for fault in scenario.fault:
-            if fault.kind in MEMORY_ONLY and not fault.target.startswith(("ocpp:", "iso15118:")):
+            if fault.kind in MEMORY_ONLY and not fault.target.startswith(("ocpp:", "iso15118:", "modbus:")):
                 raise ScenarioError(f"the MQTT fault {fault.kind} at {fault.at:g} s needs --transports memory")
         if scenario.chaos is not None and (
             not scenario.chaos.kinds or set(scenario.chaos.kinds) & {"delay", "duplicate"}
@@ -88,6 +89,7 @@ class SocketNetwork:
         self._clock = LoopClock()
         self._version: str | None = None  # of MQTT, as negotiated with the broker
         self._ports: dict[str, ChargingPort] = {}
+        self._devices: dict[str, io.Listener] = {}  # wallboxes over Modbus, by EVSE
         self.vehicle_transports: dict[str, str] = {}  # by EVSE, of its last session: "TLSv1.3" or "TCP"
         self._forwarding: set[asyncio.Task[None]] = set()
         self._resources: contextlib.AsyncExitStack
@@ -115,6 +117,8 @@ class SocketNetwork:
                 await asyncio.gather(*self._forwarding, return_exceptions=True)
                 for charging_port in self._ports.values():
                     await charging_port.close()
+                for device in self._devices.values():
+                    await device.close()
 
     async def _broker_address(self) -> tuple[str, int]:
         if self.options.broker is None:
@@ -180,6 +184,16 @@ class SocketNetwork:
         far = await io.connect(LOOPBACK, hosted_evse(running, evse).port)
         self.vehicle_transports[evse] = far.tls_version or "TCP"
         near, middle = wire_pair("ev", "secc", link=link)
+        self._forward(forward(middle, far))
+        return near
+
+    async def modbus(self, evse: str, device: EmulatedDevice, link: Link[bytes]) -> Wire:
+        from protocols.modbus.io import listen  # pymodbus is an extra, and only loaded where it is used
+
+        if evse not in self._devices:
+            self._devices[evse] = await listen(device.handle, LOOPBACK, 0)
+        far = await io.connect(LOOPBACK, self._devices[evse].port)
+        near, middle = wire_pair(GATEWAY_ID, evse, link=link)
         self._forward(forward(middle, far))
         return near
 

@@ -132,10 +132,12 @@ def random_fault_targets(world: EmulatedSite, kinds: Sequence[str]) -> dict[str,
     """Return the kinds of fault that a seed may draw, with their targets: those after which the world recovers."""
     ocpp = [f"ocpp:{name}" for name in world.stations]
     iso = [f"iso15118:{name}" for name, bay in world.bays.items() if bay.settings.iso15118]
-    links, evses = ["mqtt", *ocpp, *iso], list(world.bays)
+    modbus = [f"modbus:{name}" for name in sorted(world.injection_points.devices)]
+    links, streams, evses = ["mqtt", *ocpp, *iso], [*ocpp, *modbus], list(world.bays)
     all_kinds: dict[str, list[str]] = {
         **dict.fromkeys(("delay", "duplicate"), links),
-        **dict.fromkeys(("loss", "reorder", "corruption", "half-open", "cut"), ocpp),
+        **dict.fromkeys(("loss", "reorder", "corruption"), ocpp),
+        **dict.fromkeys(("half-open", "cut"), streams),
         **dict.fromkeys(("meter-stuck", "deaf", "insulation"), evses),
         "broker-stop": [""],
         "broker-freeze": [""],

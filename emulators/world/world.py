@@ -23,6 +23,7 @@ from emulators.world.builders.stations import add_cars, add_hosted, add_stations
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.gateway_process import GatewayProcess
 from emulators.world.hosted_bay import HostedBay
+from emulators.world.modbus_bay import ModbusBay
 from emulators.world.network import MemoryNetwork, Network
 from emulators.world.sockets import SocketNetwork, Sockets
 from gateway.app import Gateway
@@ -143,7 +144,9 @@ class World(EmulatedSite):
         """Start the gateway with the present content of its store."""
         config = gateway_config(self.scenario, self.network.settings())
         boards = {bay.evse: bay.board for bay in self.bays.values() if isinstance(bay, HostedBay)}
-        self._process = GatewayProcess(config, self._gateway_clock, self.network, self._store, self.seed, boards)
+        self._process = GatewayProcess(
+            config, self._gateway_clock, self.network, self._store, self.seed, boards, self._open_device
+        )
         self.gateway = await self._process.start()
 
     async def _stop_gateway(self, *, graceful: bool = False) -> None:
@@ -158,6 +161,8 @@ class World(EmulatedSite):
                 bay.kill_driver()
         for link in self.injection_points.text_links.values():
             link.cut()
+        for device_link in self.injection_points.device_links.values():
+            device_link.cut()
         self.network.disconnect_gateway()
         if process is not None:
             await process.stop()
@@ -190,6 +195,14 @@ class World(EmulatedSite):
         if self.gateway is None:
             raise ConnectionRefusedError("the gateway is not running")
         return await self.network.hosted(evse, self.gateway, link)
+
+    async def _open_device(self, evse: str) -> Wire:
+        """Connect the gateway to a wallbox over Modbus."""
+        bay = self.bays[evse]
+        assert isinstance(bay, ModbusBay)
+        link: Link[bytes] = Link()
+        self.injection_points.attach_device(evse, link)
+        return await self.network.modbus(evse, bay.device, link)
 
     # Live faults
 

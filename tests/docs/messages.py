@@ -59,6 +59,7 @@ INTERNAL = (
     "emulators/runtime/transports.py",
     "emulators/site/facility.py",
     "emulators/world/hosted_bay.py",
+    "emulators/world/modbus_bay.py",
     "emulators/world/multi_site.py",
     "emulators/world/network.py",
     "emulators/world/parking_bay.py",

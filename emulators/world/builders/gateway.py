@@ -74,6 +74,8 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
 def _evse(charger: ChargerPart, name: str) -> dict[str, object]:
     """Return the table of an EVSE that the gateway hosts."""
     rated = {"max_charge_w": charger.max_charge_w, "max_discharge_w": charger.max_discharge_w}
+    if charger.driver == "modbus":
+        return {"id": name, "driver": "modbus", "product": charger.product, "address": name, **rated}
     return {"id": name, "driver": "secc", "board": "emulated", "listen": "127.0.0.1:0", **rated}
 
 

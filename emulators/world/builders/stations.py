@@ -21,7 +21,9 @@ from emulators.runtime.pcap import Capture
 from emulators.scenario.tables import CarPart, ChargerPart
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.hosted_bay import ConnectHosted, HostedBay
+from emulators.world.modbus_bay import ModbusBay
 from emulators.world.parking_bay import BaySettings, ParkingBay
+from protocols.modbus.register_map import shipped
 from protocols.ocpp.schema import Version
 
 VERSIONS = {"1.6": Version.V16, "2.0.1": Version.V201, "2.1": Version.V21}
@@ -58,6 +60,12 @@ def add_hosted(world: EmulatedSite, part: ChargerPart, connect: ConnectHosted) -
     """Add the EVSEs of one table of the scenario that the gateway hosts itself, with their parking bays, to a world."""
     for name in part.evse_names():
         stage, settings, capture = _equipment(world, part, name)
+        if part.driver == "modbus":
+            product = shipped(part.product)
+            points = world.injection_points
+            points.devices.add(name)
+            _add(world, ModbusBay(name, stage, world.clock, world.transcript, points, settings, product=product), name)
+            continue
         bay = HostedBay(name, stage, world.clock, world.transcript, world.injection_points, settings, capture=capture)
         bay.connect_gateway = connect
         _add(world, bay, name)
@@ -82,14 +90,14 @@ def _equipment(world: EmulatedSite, part: ChargerPart, evse: str) -> tuple[Power
     stage = PowerStage(spec, Meter(meter, seed), scenario.step)
     settings = BaySettings(
         loop_interval_s=min(MAX_LOOP_INTERVAL_S, scenario.loop),
-        iso15118=part.vehicle_link != "none",
+        iso15118=part.vehicle_messages,
         tls=world.tls,
         fast_forward=world.fast_forward,
     )
     return stage, settings, Capture() if world.transcript.keep else None
 
 
-def _add(world: EmulatedSite, bay: ParkingBay | HostedBay, evse: str) -> None:
+def _add(world: EmulatedSite, bay: ParkingBay, evse: str) -> None:
     """Add a bay to a world, with the deviations that the scenario injects into its messages."""
     world.add_bay(bay)
     if any(one.evse in ("", evse) for one in world.scenario.inject):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.drivers.modbus.control import RUNNING
+from gateway.drivers.modbus.energy import EnergyIntegral
 from gateway.drivers.modbus.soc import SocFilter
 from gateway.model import event as model
 from gateway.model.event import PlugState, PowerLimits
@@ -34,6 +35,8 @@ class WallboxSession:
     session: str | None = None
     control: Control | None = None
     _soc: SocFilter = field(init=False)
+    _energy: EnergyIntegral = field(default_factory=EnergyIntegral)
+    _counts: bool = field(init=False)  # the product has no energy registers: its power is integrated
     _plug: PlugState | None = None
     _faults: dict[str, str] = field(default_factory=dict)
     _described: model.EvseDescribed | None = None
@@ -41,6 +44,8 @@ class WallboxSession:
 
     def __post_init__(self) -> None:
         self._soc = SocFilter(self.product.glitches)
+        registers = (Meaning.ENERGY_CHARGED_WH, Meaning.ENERGY_DISCHARGED_WH)
+        self._counts = not any(one.meaning in registers for one in self.product.registers)
         self.control = self.product.control[0] if self.product.control else None
 
     def connected(self, values: Values, at: float, wall: float) -> list[model.Event]:
@@ -148,13 +153,16 @@ class WallboxSession:
         )
 
     def _metered(self, values: Values, state: DeviceState, at: float, wall: float) -> model.Metered:
+        power_w, energy = _number(values, Meaning.POWER_W), self._energy
+        energy.add(power_w, at)
+        counts = self._counts
         return model.Metered(
             self.name,
             at,
             wall=wall,
-            power_w=_number(values, Meaning.POWER_W),
-            energy_charged_wh=_number(values, Meaning.ENERGY_CHARGED_WH),
-            energy_discharged_wh=_number(values, Meaning.ENERGY_DISCHARGED_WH),
+            power_w=power_w,
+            energy_charged_wh=energy.charged_wh if counts else _number(values, Meaning.ENERGY_CHARGED_WH),
+            energy_discharged_wh=energy.discharged_wh if counts else _number(values, Meaning.ENERGY_DISCHARGED_WH),
             soc_pct=self._soc.read(_number(values, Meaning.SOC_PCT), state in RUNNING),
             voltage_v=_number(values, Meaning.VOLTAGE_V),
             current_a=_number(values, Meaning.CURRENT_A),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gateway.drivers.modbus.session import WallboxSession
 from gateway.drivers.modbus.soc import SocFilter
 from gateway.model import event as model
@@ -40,6 +42,26 @@ def test_a_session_from_the_plug_to_its_removal() -> None:
     gone = session.read(values("available"), 5.0, 1004.0)
     assert kinds(gone) == ["PlugChanged", "SessionEnded", "Metered"]
     assert session.session is None
+
+
+def test_energy_of_a_product_without_registers_is_the_integral_of_its_power() -> None:
+    session = WallboxSession("BAY", shipped("quasar-1"))
+    session.connected(values("ready"), 0.0, 1000.0)
+    for second in range(1, 3601):
+        power_w = -3600.0 if second <= 1800 else 7200.0
+        found = session.read(values("charging", soc_pct=60.0, power_w=power_w), float(second), 1000.0 + second)
+    metered = found[-1]
+    assert isinstance(metered, model.Metered)
+    assert metered.energy_discharged_wh == pytest.approx(1800, abs=1.0)
+    assert metered.energy_charged_wh == pytest.approx(3600, abs=1.5)
+    session.silent("no answer", 3601.0)
+    late = session.connected(values("charging", soc_pct=60.0, power_w=7200.0), 5000.0, 6000.0)[-1]
+    assert isinstance(late, model.Metered)
+    assert late.energy_charged_wh == metered.energy_charged_wh  # what flowed meanwhile is not known
+    counted = WallboxSession("BAY", shipped("ambibox"))
+    read = counted.connected(values("charging", connected=1.0, energy_charged_wh=500.0), 1.0, 1001.0)[-1]
+    assert isinstance(read, model.Metered)
+    assert (read.energy_charged_wh, read.energy_discharged_wh) == (500.0, None)
 
 
 def test_a_silent_device_continues_its_session() -> None:
