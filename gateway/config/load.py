@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.config.settings import HOSTED, Config, ConfigError, Section
+from gateway.config.settings import DRIVERS, Config, ConfigError, Section
 from gateway.model.site import STALE_AFTER_S, InputKind
 
 
@@ -89,7 +89,7 @@ def _known_text(key: str, known: list[str]) -> str:
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     model: Any = Config
     if len(loc) > 3 and _is_driver(loc, 2):
-        model, loc = HOSTED[str(loc[2])], loc[3:]
+        model, loc = DRIVERS[str(loc[0])][str(loc[2])], loc[3:]
     for part in loc[:-1]:
         if isinstance(part, int):
             continue
@@ -102,8 +102,8 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _is_driver(loc: tuple[int | str, ...], number: int) -> bool:
-    """Return whether a part of the place of an error is the driver that chose the table of an EVSE, and no key."""
-    return number == 2 and loc[0] == "evses" and loc[number] in HOSTED
+    """Return whether a part of the place of an error is the driver that chose the table of an entry, and no key."""
+    return number == 2 and loc[number] in DRIVERS.get(str(loc[0]), {})
 
 
 def _without_choices(loc: tuple[int | str, ...]) -> list[int | str]:

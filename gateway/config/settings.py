@@ -6,8 +6,10 @@ the environment; a renamed key loads with a warning. `load.py` reads the file.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections import Counter
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -394,8 +396,8 @@ class ModbusEvseEntry(ModbusLink):
     max_discharge_w: Watts | None = Field(default=None, description="below what the product states, in W")
 
 
-class MeterEntry(ModbusLink):
-    """Meter over Modbus, in the place of an input that a facility controller publishes."""
+class MeterPlace(Section):
+    """Place of a meter at the site."""
 
     input: Literal["grid", "load"] = Field(default="grid", description="input that it measures")
     reversed: bool = Field(
@@ -403,14 +405,108 @@ class MeterEntry(ModbusLink):
     )
 
 
-class StorageEntry(ModbusLink):
-    """Stationary storage over Modbus, as input `storage`; several add up."""
+class StoragePlace(Section):
+    """Stationary storage at the site."""
 
     reversed: bool = Field(default=False, description="the device counts discharge as positive")
 
 
+class MeterEntry(MeterPlace, ModbusLink):
+    """Meter over Modbus, in the place of an input that a facility controller publishes."""
+
+
+class StorageEntry(StoragePlace, ModbusLink):
+    """Stationary storage over Modbus, as input `storage`; several add up."""
+
+
 class PvEntry(ModbusLink):
     """Inverter of photovoltaics over Modbus, as input `pv`; several add up."""
+
+
+class EchonetLink(Section):
+    """An object of a device over ECHONET Lite. docs/echonet.md describes the classes of objects."""
+
+    driver: Literal["echonet"] = Field(description="echonet: an object of a device in the network of [echonet]")
+    address: str = Field(
+        default="discover",
+        description='IP address of the device; "discover": the device that is found and has the object, also after '
+        "its address has changed",
+    )
+    eoj: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{6}$")] | None = Field(
+        default=None, description='object, such as "027E01"; absent: the first one of the device that fits'
+    )
+    node_id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{34}$")] | None = Field(
+        default=None, description="identification number (property 83) that the device must state"
+    )
+    maker: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{6}$")] | None = Field(
+        default=None, description="manufacturer code (property 8A) that the device must state"
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, address: str) -> str:
+        return address if address == "discover" else _ip_address(address)
+
+
+class EchonetEvseEntry(EchonetLink):
+    """V2H box over ECHONET Lite (class 0x027E), as an EVSE of this site."""
+
+    id: HostedName = Field(description="name of the EVSE in all topics; without a number at its end, as BAY1")
+    profile: str = Field(
+        default="generic", min_length=1, description='properties of the product: "generic", "nichicon" or a TOML file'
+    )
+    max_charge_w: Watts | None = Field(default=None, description="below what the box states, in W")
+    max_discharge_w: Watts | None = Field(default=None, description="below what the box states, in W")
+    grid_evidence: bool = Field(
+        default=True, description="the interconnection status of the box (property DB) counts as evidence of the grid"
+    )
+
+
+class EchonetMeterEntry(MeterPlace, EchonetLink):
+    """Distribution board, smart meter or multiple-input PCS over ECHONET Lite, in the place of an input."""
+
+
+class EchonetStorageEntry(StoragePlace, EchonetLink):
+    """Storage battery over ECHONET Lite (class 0x027D), as input `storage`; several add up."""
+
+
+class EchonetPvEntry(EchonetLink):
+    """Household solar power generation over ECHONET Lite (class 0x0279), as input `pv`; several add up."""
+
+
+class EchonetSection(Section):
+    """Network of ECHONET Lite, used where a device over it is configured. docs/echonet.md describes it."""
+
+    address: str = Field(
+        default="0.0.0.0", description='own IP address; an IPv6 address, such as "::", for ECHONET Lite over IPv6'
+    )
+    interface: Name | None = Field(default=None, description="network interface; required for IPv6")
+    port: Annotated[int, Field(ge=1, le=65_535)] = Field(
+        default=3610, description="UDP port of this and of all other nodes"
+    )
+    multicast: bool = Field(default=True, description="discover devices, and receive their announcements")
+    discover_s: Annotated[float, Field(ge=10, le=86_400)] = Field(
+        default=300, description="seconds between discoveries"
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, address: str) -> str:
+        return _ip_address(address)
+
+    @model_validator(mode="after")
+    def _complete(self) -> EchonetSection:
+        if ":" in self.address and self.interface is None:
+            raise ValueError("set interface for an IPv6 address")
+        return self
+
+
+def _ip_address(address: str) -> str:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise ValueError(f"{address!r} is no IP address, such as 192.0.2.10") from None
+    return address
 
 
 def _driver(values: object) -> str | None:
@@ -418,14 +514,38 @@ def _driver(values: object) -> str | None:
     return driver if isinstance(driver, str) else None
 
 
-HOSTED: dict[str, type[Section]] = {"secc": EvseEntry, "modbus": ModbusEvseEntry}  # tables of [[evses]], by driver
+def _driver_or_modbus(values: object) -> str | None:
+    return "modbus" if isinstance(values, dict) and "driver" not in values else _driver(values)
+
+
+def _by_driver(choose: Callable[[object], str | None], *drivers: str) -> Discriminator:
+    message = f"driver must be one of {', '.join(drivers)}"
+    return Discriminator(choose, custom_error_type="unknown_driver", custom_error_message=message)
+
+
+DRIVERS: dict[str, dict[str, type[Section]]] = {  # tables of the sections whose entries have a driver
+    "evses": {"secc": EvseEntry, "modbus": ModbusEvseEntry, "echonet": EchonetEvseEntry},
+    "meters": {"modbus": MeterEntry, "echonet": EchonetMeterEntry},
+    "storages": {"modbus": StorageEntry, "echonet": EchonetStorageEntry},
+    "pvs": {"modbus": PvEntry, "echonet": EchonetPvEntry},
+}
 HostedEntry = Annotated[
-    Annotated[EvseEntry, Tag("secc")] | Annotated[ModbusEvseEntry, Tag("modbus")],
-    Discriminator(
-        _driver,
-        custom_error_type="unknown_driver",
-        custom_error_message=f"driver must be one of {', '.join(HOSTED)}",
-    ),
+    Annotated[EvseEntry, Tag("secc")]
+    | Annotated[ModbusEvseEntry, Tag("modbus")]
+    | Annotated[EchonetEvseEntry, Tag("echonet")],
+    _by_driver(_driver, *DRIVERS["evses"]),
+]
+AnyMeterEntry = Annotated[
+    Annotated[MeterEntry, Tag("modbus")] | Annotated[EchonetMeterEntry, Tag("echonet")],
+    _by_driver(_driver_or_modbus, *DRIVERS["meters"]),
+]
+AnyStorageEntry = Annotated[
+    Annotated[StorageEntry, Tag("modbus")] | Annotated[EchonetStorageEntry, Tag("echonet")],
+    _by_driver(_driver_or_modbus, *DRIVERS["storages"]),
+]
+AnyPvEntry = Annotated[
+    Annotated[PvEntry, Tag("modbus")] | Annotated[EchonetPvEntry, Tag("echonet")],
+    _by_driver(_driver_or_modbus, *DRIVERS["pvs"]),
 ]
 
 
@@ -615,9 +735,10 @@ class Config(BaseSettings):
     ocpp: OcppSection = OcppSection()
     stations: list[StationEntry] = Field(default_factory=list)
     evses: list[HostedEntry] = Field(default_factory=list)
-    meters: list[MeterEntry] = Field(default_factory=list)
-    storages: list[StorageEntry] = Field(default_factory=list)
-    pvs: list[PvEntry] = Field(default_factory=list)
+    meters: list[AnyMeterEntry] = Field(default_factory=list)
+    storages: list[AnyStorageEntry] = Field(default_factory=list)
+    pvs: list[AnyPvEntry] = Field(default_factory=list)
+    echonet: EchonetSection = EchonetSection()
     admin: AdminSection = AdminSection()
     web: WebSection = WebSection()
     store: StoreSection = StoreSection()
