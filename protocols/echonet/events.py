@@ -19,13 +19,18 @@ class Datagram:
 
 @frozen
 class Request:
-    """A request to an object of another node. `read` is the second list of SetGet."""
+    """A request to an object of another node. `read` is the second list of SetGet.
+
+    `within_s` and `tries` are those of the node's settings unless they are given.
+    """
 
     node: str
     eoj: Eoj
     esv: Esv
     properties: tuple[Property, ...]
     read: tuple[Property, ...] = ()
+    within_s: float | None = None
+    tries: int | None = None
 
 
 @frozen

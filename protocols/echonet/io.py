@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from protocols.echonet.engine import Node
-from protocols.echonet.events import Event, Order
+from protocols.echonet.events import Datagram, Event, Order
 from protocols.echonet.frames import GROUP_V4, GROUP_V6, LONGEST_FRAME, PORT
 from protocols.frozen import frozen
 from protocols.ports import Clock
@@ -41,21 +41,63 @@ class UdpSettings:
         return GROUP_V6 if self.ipv6 else GROUP_V4
 
 
-class UdpNode:
-    """Runs the engine of a node on UDP until it is cancelled. `report(events)` is called after each change.
+class NodeRunner:
+    """Runs the engine of a node over a transport, which calls `received` and implements `transmit`.
 
-    `unsent` counts datagrams that the network did not take.
+    `report(events)` is called after each change.
     """
 
-    def __init__(
-        self, node: Node, settings: UdpSettings, clock: Clock, report: Callable[[Sequence[Event]], None]
-    ) -> None:
+    def __init__(self, node: Node, clock: Clock, report: Callable[[Sequence[Event]], None]) -> None:
         self._node = node
-        self._settings = settings
         self._clock = clock
         self._report = report
         self._waiting: deque[tuple[bytes, str]] = deque(maxlen=MOST_WAITING)
         self._changed = asyncio.Event()
+
+    def command(self, order: Order) -> None:
+        """Pass an order to the engine now. Raises LocalProtocolError."""
+        self._report(self._node.command(order, self._clock.now()))
+        self._changed.set()
+
+    def received(self, data: bytes, sender: str) -> None:
+        """Queue a datagram for the engine."""
+        self._waiting.append((data, sender))
+        self._changed.set()
+
+    def transmit(self, datagram: Datagram) -> None:
+        """Send a datagram."""
+        raise NotImplementedError
+
+    async def run(self) -> None:
+        """Run until it is cancelled."""
+        while True:
+            self._send()
+            self._changed.clear()
+            while self._waiting:
+                data, sender = self._waiting.popleft()
+                self._report(self._node.receive(data, sender, self._clock.now()))
+            now, deadline = self._clock.now(), self._node.deadline()
+            if deadline is not None and deadline <= now:
+                self._report(self._node.expire(now))
+                continue
+            self._send()
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout_at(deadline):
+                    await self._changed.wait()
+
+    def _send(self) -> None:
+        for one in self._node.data_to_send():
+            self.transmit(one)
+
+
+class UdpNode(NodeRunner):
+    """Runs the engine of a node on UDP. `unsent` counts datagrams that the network did not take."""
+
+    def __init__(
+        self, node: Node, settings: UdpSettings, clock: Clock, report: Callable[[Sequence[Event]], None]
+    ) -> None:
+        super().__init__(node, clock, report)
+        self._settings = settings
         self._sockets: list[socket.socket] = []
         self._own = settings.address
         self.unsent = 0
@@ -77,57 +119,38 @@ class UdpNode:
             one.close()
         self._sockets.clear()
 
-    def command(self, order: Order) -> None:
-        """Pass an order to the engine now. Raises LocalProtocolError."""
-        self._report(self._node.command(order, self._clock.now()))
-        self._changed.set()
-
     async def run(self) -> None:
-        """Run until it is cancelled; opens the sockets unless they are, and closes them."""
+        """Run until it is cancelled; opens the sockets unless they are, and closes them. Raises OSError."""
         if not self._sockets:
             self.open()
         loop = asyncio.get_running_loop()
         for one in self._sockets:
             loop.add_reader(one.fileno(), self._read, one)
         try:
-            while True:
-                self._send()
-                self._changed.clear()
-                while self._waiting:
-                    data, sender = self._waiting.popleft()
-                    self._report(self._node.receive(data, sender, self._clock.now()))
-                now, deadline = self._clock.now(), self._node.deadline()
-                if deadline is not None and deadline <= now:
-                    self._report(self._node.expire(now))
-                    continue
-                self._send()
-                with contextlib.suppress(TimeoutError):
-                    async with self._clock.timeout_at(deadline):
-                        await self._changed.wait()
+            await super().run()
         finally:
             for one in self._sockets:
                 loop.remove_reader(one.fileno())
             self.close()
 
+    def transmit(self, datagram: Datagram) -> None:
+        """Send a datagram to its node or to the multicast group."""
+        destination = self._settings.group if datagram.destination is None else datagram.destination
+        if datagram.destination is None:
+            if not self._settings.multicast:
+                return
+            if self._settings.ipv6:
+                destination = f"{destination}%{self._settings.interface}"
+        try:
+            self._sockets[0].sendto(datagram.data, (destination, self._settings.port))
+        except OSError:
+            self.unsent += 1
+
     def _read(self, source: socket.socket) -> None:
         with contextlib.suppress(OSError):  # an ICMP error of an earlier datagram, or nothing to read
             data, (sender, port, *_) = source.recvfrom(LONGEST_FRAME)
             if (sender.partition("%")[0], port) != (self._own, self._settings.port):  # not own multicast
-                self._waiting.append((data, sender))
-                self._changed.set()
-
-    def _send(self) -> None:
-        for one in self._node.data_to_send():
-            destination = self._settings.group if one.destination is None else one.destination
-            if one.destination is None:
-                if not self._settings.multicast:
-                    continue
-                if self._settings.ipv6:
-                    destination = f"{destination}%{self._settings.interface}"
-            try:
-                self._sockets[0].sendto(one.data, (destination, self._settings.port))
-            except OSError:
-                self.unsent += 1
+                self.received(data, sender)
 
 
 def unicast_socket(settings: UdpSettings) -> socket.socket:

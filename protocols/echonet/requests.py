@@ -122,11 +122,13 @@ class Requester:
                 continue
             if pending.request.esv is Esv.SETI:
                 events.append(RequestAnswered(pending.request, None, frozenset()))
-            elif pending.tries < self._settings.tries:
+            elif pending.tries < (pending.request.tries or self._settings.tries):
                 self._send(node, pending, now)
                 continue
             else:
-                reason = f"no answer to {pending.tries} requests within {self._settings.answer_within_s:g} s each"
+                requests = "1 request" if pending.tries == 1 else f"{pending.tries} requests"
+                each = " each" if pending.tries > 1 else ""
+                reason = f"no answer to {requests} within {self._within_s(pending.request):g} s{each}"
                 events.append(RequestFailed(pending.request, reason))
                 if pending.request.properties is _DESCRIPTION:
                     peer.instances = ()  # the next list of instances starts again
@@ -137,6 +139,9 @@ class Requester:
     def deadline(self) -> float | None:
         """Return the time at which `expire` is due."""
         return min((one.pending.due for one in self._peers.values() if one.pending is not None), default=None)
+
+    def _within_s(self, request: Request) -> float:
+        return request.within_s or self._settings.answer_within_s
 
     def _peer(self, node: str) -> _Peer | None:
         """Return the state of a node. A node that has never answered gives way to a new one."""
@@ -164,7 +169,7 @@ class Requester:
 
     def _send(self, node: str, pending: _Pending, now: float) -> None:
         pending.tries += 1
-        pending.due = now + self._settings.answer_within_s
+        pending.due = now + self._within_s(pending.request)
         one = pending.request
         frame = Frame(pending.tid, self._source, one.eoj, one.esv, one.properties, one.read)
         self.outgoing.append(Datagram(frame.encode(), node))
