@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from gateway.drivers.modbus.events import Event, OrderEnded, PowerExpired
-from gateway.drivers.modbus.orders import Amounts, Exponent, ForbiddenWrite, PowerOrder, rounded, watchdog_s, writes
+from gateway.drivers.device_session import RUNNING
+from gateway.drivers.modbus.events import Event
+from gateway.drivers.modbus.orders import Amounts, Exponent, ForbiddenWrite, rounded, watchdog_s, writes
+from gateway.drivers.power_order import OrderEnded, PowerExpired, PowerOrder
 from gateway.model.station import Answer as Result
 from gateway.model.station import Outcome, OutcomeCode
 from protocols.modbus.messages import Answer, ExceptionCode, NoAnswer, Refused, Write
@@ -31,7 +33,6 @@ YIELD_S = 0.1  # after an order, so that its renewal comes before its end is pre
 BUSY = (ExceptionCode.ACKNOWLEDGE, ExceptionCode.DEVICE_BUSY)
 ACTS = (Meaning.ACTION, Meaning.WAKE_UP)  # the device acts on each write of them
 Values = Mapping[Meaning, float | str]
-RUNNING = (DeviceState.CHARGING, DeviceState.DISCHARGING)
 
 
 class Purpose(Enum):

@@ -16,10 +16,11 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from gateway.drivers.modbus.control import RUNNING, DeviceControl
+from gateway.drivers.device_session import RUNNING
+from gateway.drivers.modbus.control import DeviceControl
 from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, ValuesRead
-from gateway.drivers.modbus.orders import PowerOrder
 from gateway.drivers.modbus.poller import NOT_THERE, Poller
+from gateway.drivers.power_order import PowerOrder
 from protocols.modbus.messages import Answer, NoAnswer, Refused, Request, Write
 from protocols.modbus.register import Meaning
 from protocols.modbus.register_map import RegisterMap

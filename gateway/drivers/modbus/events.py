@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.model.station import Outcome
+from gateway.drivers.power_order import OrderEnded, PowerExpired
 from protocols.modbus.register import Meaning
 
 
@@ -32,22 +32,6 @@ class ValuesRead:
 
     at: float
     values: Mapping[Meaning, float | str]
-
-
-@dataclass(frozen=True, slots=True)
-class OrderEnded:
-    """An order was confirmed, refused, or its effect is not known."""
-
-    at: float
-    number: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class PowerExpired:
-    """A power was not renewed in time: 0 W is being written."""
-
-    at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,6 @@ class ForbiddenWrite(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class PowerOrder:
-    """A power for a time; `number` identifies the order. Times are monotonic."""
-
-    number: int
-    power_w: float  # + into the vehicle or storage
-    valid_until: float
-
-
-@dataclass(frozen=True, slots=True)
 class Amounts:
     """Values that the steps of an order take."""
 

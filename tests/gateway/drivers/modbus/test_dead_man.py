@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.drivers.modbus.engine import ModbusEngine
-from gateway.drivers.modbus.events import OrderEnded
-from gateway.drivers.modbus.orders import PowerOrder, watchdog_s
+from gateway.drivers.modbus.orders import watchdog_s
+from gateway.drivers.power_order import OrderEnded, PowerOrder
 from gateway.model.station import Answer as Result
 from protocols.modbus.messages import ExceptionCode, NoAnswer, Read, Refused, Words, Write
 from protocols.modbus.register import Access

@@ -11,7 +11,8 @@ import pytest
 from emulators.modbus.device import EmulatedDevice
 from emulators.modbus.wallbox import Wallbox
 from emulators.runtime.clock import VirtualClock
-from gateway.drivers.modbus.events import DeviceReady, PowerExpired, ReadRefused
+from gateway.drivers.modbus.events import DeviceReady, ReadRefused
+from gateway.drivers.power_order import PowerExpired
 from gateway.model.station import Answer, OutcomeCode
 from protocols.modbus.io import Framing
 from protocols.modbus.messages import ExceptionCode, Write
