@@ -25,6 +25,7 @@ from gateway.model.state import (
     Connection,
     EvseState,
     Explanation,
+    FailSafeState,
     Floors,
     InputState,
     LayerState,
@@ -152,6 +153,7 @@ class StateViews:
             vehicle_limits=_limits(evse.needs.limits if evse.needs else None),
             available=self.available(state, shared),
             fault=evse.fault,
+            fail_safe=_fail_safe(evse, state.setpoint.valid_for_s),
             ts=wall,
         )
 
@@ -347,6 +349,14 @@ def _total(values: Iterable[float | None]) -> float | None:
     """Return the sum of the known values, None without any."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
+
+
+def _fail_safe(evse: Evse, valid_for_s: float) -> FailSafeState | None:
+    one = evse.fail_safe
+    if one is None:
+        return None
+    within_s = one.within_s if not one.expires else min(valid_for_s, one.within_s or valid_for_s)
+    return FailSafeState(within_s=within_s, text=one.text)
 
 
 def _limits(limits: PowerLimits | None) -> Limits | None:

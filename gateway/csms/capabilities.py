@@ -7,11 +7,13 @@ from dataclasses import replace
 from gateway.csms import setpoint
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
-from gateway.model.event import EvseDescribed, NeedsStated, OperationMode, PowerLimits, VehicleNeeds
+from gateway.model.event import EvseDescribed, FailSafe, NeedsStated, OperationMode, PowerLimits, VehicleNeeds
 from gateway.model.evse import UNSTATED_W
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel
 
+EXPIRES = FailSafe("The station by itself ends a set-point that is not renewed.", expires=True)
+CONTINUES = FailSafe("The station has no time-out of set-points: power continues until it is ended at the station.")
 REPORTED_AFTER = 3  # failures in a row to install the fallback profile; then the EVSE cannot discharge
 
 
@@ -23,7 +25,8 @@ def describe(station: Station, evse: Evse) -> None:
     if (limits, can, text) != (evse.limits, evse.can_discharge, evse.why_not):
         evse.limits, evse.can_discharge, evse.why_not = limits, can, text
         now = station.context.clock.now()
-        station.context.report(EvseDescribed(evse.name, station.id, now, limits, can, evse.why_not))
+        fail_safe = EXPIRES if station.vendor_profile.setpoint.watchdog else CONTINUES
+        station.context.report(EvseDescribed(evse.name, station.id, now, limits, can, evse.why_not, fail_safe))
         report_needs(station, evse)
     if can:
         _install_fallback(station, evse)

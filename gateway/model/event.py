@@ -120,6 +120,19 @@ class RebootRequired:
 
 
 @dataclass(frozen=True, slots=True)
+class FailSafe:
+    """End of the power by itself when this gateway fails, with a sentence.
+
+    `expires`: with the validity of the set-point, at the latest after `within_s` where that is less. Otherwise
+    `within_s` after the failure; None where the power continues.
+    """
+
+    text: str
+    within_s: float | None = None
+    expires: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EvseDescribed:
     """An EVSE was reported with the limits of its hardware."""
 
@@ -129,6 +142,7 @@ class EvseDescribed:
     limits: PowerLimits
     can_discharge: bool
     why_not: str = ""  # a sentence, where it cannot discharge
+    fail_safe: FailSafe | None = None  # None while it is not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from gateway.model import battery
 from gateway.model.event import (
     Event,
     EvseDescribed,
+    FailSafe,
     FaultCleared,
     FaultRaised,
     Metered,
@@ -54,6 +55,7 @@ class Evse:
     limits: PowerLimits | None = None
     can_discharge: bool = False
     why_not: str = ""
+    fail_safe: FailSafe | None = None
     plug: PlugState = PlugState.UNAVAILABLE
     session: str | None = None
     vehicle: str | None = None
@@ -194,6 +196,7 @@ def _apply_station(evse: Evse, event: StationConnected | StationLost | EvseDescr
         case EvseDescribed():
             evse.limits = event.limits
             evse.can_discharge, evse.why_not = event.can_discharge, event.why_not
+            evse.fail_safe = event.fail_safe or evse.fail_safe
         case PlugChanged():
             evse.plug = event.state
 

@@ -66,6 +66,13 @@ class Floors(Message):
     reached: bool = False
 
 
+class FailSafeState(Message):
+    """What happens to the power of an EVSE if this gateway fails."""
+
+    within_s: float | None = Field(description="the power is 0 W after this time; null: it continues")
+    text: str
+
+
 class VehicleState(Message):
     """The vehicle in session."""
 
@@ -120,6 +127,9 @@ class EvseState(Message):
     vehicle_limits: Limits | None = None
     available: Limits = Field(description="power available to a command now")
     fault: str | None = None
+    fail_safe: FailSafeState | None = Field(
+        default=None, description="end of the power by itself if this gateway fails; null while unknown"
+    )
     ts: Stamp
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gateway.drivers.device_session import DeviceSession, Values, least, number
 from gateway.model import event as model
-from gateway.model.event import PowerLimits
+from gateway.model.event import FailSafe, PowerLimits
 from protocols.modbus.register import DeviceState, Meaning
 from protocols.modbus.register_map import Control, RegisterMap
 
+CONTINUES = FailSafe("The device has no silence time-out: power continues until it is ended at the device.")
 NOT_BIDIRECTIONAL = "the register map of this product has no order for a discharge"
 
 
@@ -45,4 +46,10 @@ class WallboxSession(DeviceSession):
         least_w = control.least_w if control is not None else 0.0
         able = not why_not
         limits = PowerLimits(charge_w, discharge_w if able else 0.0, least_w, least_w if able else 0.0)
-        return model.EvseDescribed(self.name, self.name, at, limits, able, why_not)
+        return model.EvseDescribed(self.name, self.name, at, limits, able, why_not, self._fail_safe())
+
+    def _fail_safe(self) -> FailSafe:
+        watchdog = self.product.watchdog
+        if watchdog is None:
+            return CONTINUES
+        return FailSafe("The device ends its power by its silence time-out.", float(watchdog.most_s), expires=True)
