@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from emulators.battery.pack import Battery, Pack
+from emulators.charger.echonet.chademo_link import ChademoLink
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from protocols.echonet.classes import EV_CHARGER_DISCHARGER, object_class
 from protocols.echonet.frames import Eoj
@@ -19,12 +20,14 @@ from protocols.quantities import clamp
 
 BOX_EOJ = Eoj(0x02, 0x7E)
 MODE, METHOD_CHARGE, METHOD_DISCHARGE, PURCHASE, PERMISSION, SIGNED_POWER = 0xDA, 0xDC, 0xDD, 0xDE, 0xDF, 0xE0
-TARGET_CHARGE, TARGET_DISCHARGE = 0xE7, 0xEA
+TARGET_CHARGE, TARGET_CHARGE_AH, TARGET_DISCHARGE = 0xE7, 0xE9, 0xEA
 CHARGE_POWER, DISCHARGE_POWER, CHARGE_CURRENT, DISCHARGE_CURRENT = 0xEB, 0xEC, 0xED, 0xEE
+_TARGETS_OF_CHARGE = {TARGET_CHARGE: TARGET_CHARGE_AH, TARGET_CHARGE_AH: TARGET_CHARGE}
 NO_TARGET = 0
 RUNNING_W = 50.0  # less than this is standby
 ISLAND_V = 100
-_CHARGING, _DISCHARGING = ("charge", "chargingDischarging"), ("discharge", "chargingDischarging")
+_CHARGING = ("charge", "chargingDischarging", "automatic")
+_DISCHARGING = ("discharge", "chargingDischarging", "automatic")
 
 
 @dataclass(slots=True)
@@ -42,8 +45,9 @@ def default_settings() -> dict[int, Value]:
     """Return the settings of a box at its first start."""
     return {
         MODE: "standby", METHOD_CHARGE: "maximumChargingElectricPower", METHOD_DISCHARGE: "loadFollowing", PURCHASE: 0,
-        PERMISSION: "permitted", SIGNED_POWER: 0, TARGET_CHARGE: NO_TARGET, TARGET_DISCHARGE: NO_TARGET,
-        CHARGE_POWER: 3000, DISCHARGE_POWER: 3000, CHARGE_CURRENT: 10.0, DISCHARGE_CURRENT: 10.0, 0x81: b"\x00",
+        PERMISSION: "permitted", SIGNED_POWER: 0, TARGET_CHARGE: NO_TARGET, TARGET_CHARGE_AH: 0.0,
+        TARGET_DISCHARGE: NO_TARGET, CHARGE_POWER: 3000, DISCHARGE_POWER: 3000, CHARGE_CURRENT: 10.0,
+        DISCHARGE_CURRENT: 10.0, 0x81: b"\x00",
     }  # fmt: skip
 
 
@@ -60,6 +64,7 @@ class V2hBox:
     vehicle_id: bytes = b"EMULATED-1"
     fault: bool = False
     _pack: Pack | None = None
+    _link: ChademoLink | None = None
     _islanded: bool = False
     _charged_from_wh: float = 0.0  # meter readings at the last order
     _discharged_from_wh: float = 0.0
@@ -71,13 +76,14 @@ class V2hBox:
     def connect(self, pack: Pack, now: float, link: Battery | None = None) -> None:
         """Connect a vehicle, over a link such as `ChademoLink`, or its battery itself."""
         self._pack = pack
+        self._link = link if isinstance(link, ChademoLink) else None
         self.stage.connect(link or pack)
         self.stage.close(now)
 
     def disconnect(self, now: float) -> None:
         """Disconnect the vehicle, which ends the mode."""
         self.advance(now)
-        self._pack = None
+        self._pack = self._link = None
         self.stage.disconnect()
         self.settings[MODE] = "standby"
 
@@ -96,6 +102,8 @@ class V2hBox:
             self._islanded = False
         if self._target_reached():
             self.settings[MODE] = "standby"
+        if self.settings[MODE] == "preparation" and self._link is not None:
+            self._link.prepare()
         if self._islanded:
             supplies = self.settings[MODE] in _DISCHARGING
             self.stage.set_point(0.0, now)
@@ -127,6 +135,8 @@ class V2hBox:
             self._discharged_from_wh = self.stage.meter.true_discharged_wh
         if epc in self.settings:
             self.settings[epc] = value
+            if epc in _TARGETS_OF_CHARGE:  # the later one counts
+                self.settings[_TARGETS_OF_CHARGE[epc]] = NO_TARGET
         elif epc == 0xD7:
             self._reset_discharged_wh = self.stage.meter.true_discharged_wh
         elif epc == 0xD9:
@@ -140,7 +150,7 @@ class V2hBox:
         """Return whether the box can enter a mode. What it cannot do at all is refused."""
         if mode in ("standby", "idle"):
             return True
-        return mode in (*_CHARGING, *_DISCHARGING) and self._pack is not None and not self.fault
+        return mode in (*_CHARGING, *_DISCHARGING, "preparation") and self._pack is not None and not self.fault
 
     # values
 
@@ -193,7 +203,8 @@ class V2hBox:
     def _actual_mode(self, power_w: float) -> str:
         if abs(power_w) >= RUNNING_W:
             return "charge" if power_w > 0 else "discharge"
-        return "idle" if self.settings[MODE] == "idle" else "standby"
+        mode = self.settings[MODE]
+        return str(mode) if mode in ("idle", "preparation") else "standby"
 
     def _of_vehicle(self, epc: int) -> Value | None:
         pack = self._pack
@@ -212,6 +223,10 @@ class V2hBox:
                 return max(0, round(whole - left))
             case 0xD2:
                 return round(pack.spec.nominal_v)
+            case 0xC1 | 0xD1:
+                return round(whole / pack.spec.nominal_v, 1)
+            case 0xC3 | 0xE3:
+                return round(max(0.0, left) / pack.spec.nominal_v, 1)
             case 0xE6:
                 return {"dataSize": len(self.vehicle_id), "id": self.vehicle_id}
         return None
@@ -229,6 +244,8 @@ class V2hBox:
             return 0.0
         if mode == "chargingDischarging" and "v2G" in (self.settings[METHOD_CHARGE], self.settings[METHOD_DISCHARGE]):
             return clamp(self._number(SIGNED_POWER), -spec.max_discharge_w, spec.max_charge_w)
+        if mode == "automatic":  # follows the house in both directions
+            return clamp(-self.house_w, -spec.max_discharge_w, spec.max_charge_w)
         discharge_w = self._discharge_w() if mode in _DISCHARGING else 0.0
         charge_w = self._charge_w() if mode in _CHARGING and not discharge_w else 0.0
         return clamp(charge_w - discharge_w, -spec.max_discharge_w, spec.max_charge_w)
@@ -268,16 +285,19 @@ class V2hBox:
     def _target_reached(self) -> bool:
         """Return whether the energy set for the present mode has been charged or discharged."""
         mode, meter = self.settings[MODE], self.stage.meter
-        if mode == "charge" and (target := self._number(TARGET_CHARGE)):
+        nominal_v = 0.0 if self._pack is None else self._pack.spec.nominal_v
+        target = self._number(TARGET_CHARGE) or self._number(TARGET_CHARGE_AH) * nominal_v
+        if mode == "charge" and target:
             return meter.true_charged_wh - self._charged_from_wh >= target
         if mode == "discharge" and (target := self._number(TARGET_DISCHARGE)):
             return meter.true_discharged_wh - self._discharged_from_wh >= target
         return False
 
 
-_SUPPORTED = frozenset(
-    {*default_settings(), 0x80, 0x82, 0x88, 0x89, 0x8A, 0x8C, *range(0xC4, 0xD1), 0xC0, 0xC2, *range(0xD2, 0xDC)}
-) | {0xE1, 0xE2, 0xE4, 0xE5, 0xE6, 0xEF}
+_SUPPORTED = frozenset({*default_settings(), 0x80, 0x82, 0x88, 0x89, 0x8A, 0x8C, *range(0xC0, 0xDC)}) | {
+    *range(0xE1, 0xE7),
+    0xEF,
+}
 
 
 def box_object(box: V2hBox) -> LocalObject:

@@ -46,11 +46,15 @@ class ChademoLink:
         """Return the discharging current that the session permits."""
         return self._permitted(self._pack.max_discharge_a, self._settings.max_discharge_a)
 
-    def current_for(self, power_w: float) -> float:
-        """Return the current of a power, which starts a session."""
+    def prepare(self) -> None:
+        """Start a session, or keep it without power."""
         self._wanted_s = 0.0
         if self.pair.charger.state is ChargerState.IDLE:
             self._order(Start())
+
+    def current_for(self, power_w: float) -> float:
+        """Return the current of a power, which starts a session."""
+        self.prepare()
         return self._pack.current_for(power_w)
 
     def flow(self, current_a: float, seconds: float) -> float:

@@ -89,6 +89,9 @@ def test_a_discharge_by_method_power_and_mode() -> None:
         ("chargingDischarging", {"dischargingMethod": "v2G", "chargingMethod": "v2G",
                                  "chargingDischargingElectricPower": -1234}, 0, -1234),
         ("idle", {}, 2000, 0),
+        ("automatic", {}, 1700, -1700),
+        ("automatic", {}, -2100, 2100),
+        ("preparation", {}, 1700, 0),
     ],
 )  # fmt: skip
 def test_modes_and_methods(mode: str, settings: dict[str, Value], house_w: float, power_w: float) -> None:
@@ -128,6 +131,26 @@ def test_the_target_energy_ends_the_mode() -> None:
     assert bench.get("cumulativeDischargingElectricEnergy") == pytest.approx(0.0, abs=0.01)
 
 
+def test_a_target_of_charge_in_ampere_hours_replaces_that_in_watt_hours() -> None:
+    bench = Bench()
+    bench.pack.soc_pct = 40.0
+    nominal_v, energy = bench.pack.spec.nominal_v, bench.get("remainingCapacity1")
+    assert isinstance(energy, int)
+    assert bench.get("remainingCapacity2") == pytest.approx(energy / nominal_v, abs=0.1)
+    assert bench.set("targetChargingElectricEnergy1", 9000)
+    assert bench.set("targetChargingElectricEnergy2", 3.0)
+    assert bench.get("targetChargingElectricEnergy1") == 0
+    assert bench.set("operationMode", "charge")
+    bench.network.run(3600)
+    assert bench.get("operationMode") == "standby"
+    assert bench.get("cumulativeChargingElectricEnergy") == pytest.approx(3.0 * nominal_v / 1000, rel=0.1)
+
+
+def test_a_box_without_omissions_has_every_property_of_the_sheet() -> None:
+    own = box_object(V2hBox())
+    assert {epc for epc in CLASS.properties() if epc >= 0xC0} <= own.get | own.set
+
+
 def test_an_outage_and_the_permission_to_reconnect() -> None:
     bench = Bench()
     bench.box.house_w = 1200
@@ -150,6 +173,26 @@ def test_a_box_of_every_release_describes_itself(release: str) -> None:
     assert (described.release, described.get <= set(rules), 0xEC in described.set) == (release, True, False)
     required = {epc for epc, rule in rules.items() if rule.get == "R"}
     assert required <= described.get
+
+
+def test_preparation_starts_the_session_of_a_leaf_without_power() -> None:
+    box, pack = V2hBox(), Pack(load("leaf-40").pack, 60.0)
+    link = ChademoLink(pack)
+    box.connect(pack, 0.0, link)
+    bench = Bench(box, connected=False)
+    assert bench.set("operationMode", "preparation")
+    assert bench.get("actualOperationMode") == "preparation"
+    bench.network.run(150)
+    assert (state(link), bench.power()) == (ChargerState.POWER, 0)
+    assert bench.set("operationMode", "standby")
+    bench.network.run(120)
+    assert state(link) is ChargerState.IDLE
+
+
+def test_there_is_no_preparation_before_release_p() -> None:
+    bench = Bench(V2hBox(Ratings(release="N")))
+    assert not bench.set("operationMode", "preparation")
+    assert not bench.set("operationMode", "automatic")
 
 
 def test_a_fault_ends_the_power() -> None:
