@@ -34,6 +34,7 @@ from protocols.echonet.objects import (
     version,
 )
 from protocols.echonet.requests import Requester, RequestSettings
+from protocols.echonet.senders import Senders
 from protocols.echonet.values import Value
 from protocols.errors import LocalProtocolError
 from protocols.frozen import frozen
@@ -48,11 +49,13 @@ _REFUSALS = {Esv.SETC: Esv.SETC_SNA, Esv.SETI: Esv.SETI_SNA}
 
 @frozen
 class NodeSettings:
-    """Times of a node. None switches the repetition off."""
+    """Times and limits of a node. None switches the repetition, or the limit, off."""
 
     requests: RequestSettings = RequestSettings()
     watch_every_s: float | None = 1.0  # comparison of the values that are announced on change
     discover_every_s: float | None = None
+    requests_per_s: float | None = None  # of each node to own objects
+    controllers: frozenset[str] = frozenset()  # nodes that may set properties; empty: all
 
 
 def controller_object() -> LocalObject:
@@ -77,6 +80,7 @@ class Node:
         self._settings = settings or NodeSettings()
         self._objects = {one.eoj: one for one in (*own, node_profile(own, maker, node_id))}
         self._requester = Requester(self._settings.requests, own[0].eoj, first_tid)
+        self._senders = Senders(self._settings.requests_per_s)
         self._outgoing: deque[Datagram] = deque(maxlen=MOST_WAITING)
         self._announced: dict[tuple[Eoj, int], bytes | None] = {}
         self._watch_at: float | None = None
@@ -92,6 +96,8 @@ class Node:
         except EchonetFrameError as error:
             return [self._ignore(sender, "no valid frame", str(error))]
         if frame.esv in _REQUESTS:
+            if not self._senders.permit(sender, now):
+                return [self._ignore(sender, "too many requests", f"more than {self._settings.requests_per_s:g} per s")]
             return self._requested(frame, sender, now)
         events: list[Event] = []
         if frame.esv is Esv.INF:
@@ -141,6 +147,10 @@ class Node:
         self._requester.outgoing.clear()
         return found
 
+    def last_request(self, sender: str) -> float | None:
+        """Return when a node sent its last request to an own object, with a limit of requests; None if unknown."""
+        return self._senders.last_request(sender)
+
     # own objects
 
     def _requested(self, frame: Frame, sender: str, now: float) -> list[Event]:
@@ -153,6 +163,7 @@ class Node:
             targets = [one for eoj, one in self._objects.items() if eoj.class_code == wanted.class_code]
         if not targets:
             return [*events, self._ignore(sender, "for an object that this node does not have", str(wanted))]
+        self._senders.requested(sender, now)
         for target in targets:
             events += self._answer(target, frame, sender, now)
         return events
@@ -193,8 +204,11 @@ class Node:
         """Set properties in their order; what is refused keeps its value in the answer."""
         answer: list[Property] = []
         events: list[Event] = []
+        allowed = not self._settings.controllers or sender.partition("%")[0] in self._settings.controllers
+        if not allowed:
+            self._ignore(sender, "an order of a node that is no controller", str(target.eoj))
         for one in properties:
-            value = target.write(one.epc, one.data, now)
+            value = target.write(one.epc, one.data, now) if allowed else None
             answer.append(one if value is None else Property(one.epc))
             if value is None:
                 events.append(WriteRefused(sender, target.eoj, one.epc))
