@@ -23,7 +23,7 @@ from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port
-from gateway.config.devices import ConnectModbus, modbus_evses, site_devices
+from gateway.config.devices import ConnectModbus, hems_device, modbus_evses, site_devices
 from gateway.config.mapping import (
     broker_link,
     csms_settings,
@@ -60,6 +60,7 @@ from protocols.ports import Clock
 
 if TYPE_CHECKING:
     from gateway.drivers.modbus.site import SiteDevices
+    from gateway.hems.device import HemsDevice
 
 log = logging.getLogger("v2x")
 
@@ -109,6 +110,7 @@ class Gateway:
     hosted: HostedEvses
     site_devices: SiteDevices | None
     lending_service: VehicleLendingService | None = None
+    hems: HemsDevice | None = None
     ocpp_port: int | None = None
     admin_port: int | None = None
     web_port: int | None = None
@@ -147,6 +149,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             running.append(tasks.create_task(built.hosted.run(), name="hosted EVSEs"))
             if built.site_devices is not None:
                 running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
+            if built.hems is not None:
+                running.append(tasks.create_task(built.hems.run(network=parts.listen), name="hems"))
             if built.csms is not None and parts.listen:
                 await _start_servers(built, built.csms, tasks, running)
             built.ready.set()
@@ -291,8 +295,9 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     metrics = Metrics(service, mqtt, links)
     site_inputs = site_devices(config, parts.modbus, clock, service.input, lambda: energy.storage_w)
     return Gateway(
-        config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, lending_service
-    )
+        config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, lending_service,
+        hems_device(config, service, clock),
+    )  # fmt: skip
 
 
 def _lending_service(

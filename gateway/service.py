@@ -42,7 +42,7 @@ from gateway.model.state import EvseState, Explanation, Happened, SiteState, Sit
 from gateway.model.station import Stations
 from gateway.store.journal import IdempotencyCache, Journal
 from gateway.store.store import Sample
-from gateway.views import EvseReading, PowerFlow, SiteSummary, StateViews
+from gateway.views import EvseReading, PowerFlow, SiteReading, SiteSummary, StateViews, reading
 from protocols.ports import Clock
 
 FLUSH_S = 2.0  # for the journal when the gateway stops
@@ -265,6 +265,15 @@ class GatewayService:
     def readings(self) -> list[EvseReading]:
         """Return power, energy and state of charge of each EVSE, by name."""
         return self._views.readings()
+
+    def reading(self, evse: str) -> EvseReading | None:
+        """Return the measurements of one EVSE."""
+        state = self._registry.get(evse)
+        return reading(state) if state else None
+
+    def site_reading(self) -> SiteReading:
+        """Return the mode of the site and the fresh inputs of its meters."""
+        return self._views.site_reading()
 
     def site_state(self) -> SiteState:
         """Return the site as one group."""

@@ -60,6 +60,20 @@ class EvseReading:
     soc_pct: float | None
     charged_wh: float | None
     discharged_wh: float | None
+    voltage_v: float | None
+    current_a: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteReading:
+    """Mode of a site and the fresh inputs of its meters, None where there is none. `exports`: it may export."""
+
+    mode: SiteMode
+    islanded: bool
+    exports: bool
+    grid: Grid | None
+    pv: Pv | None
+    storage: Storage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,18 +284,13 @@ class StateViews:
 
     def readings(self) -> list[EvseReading]:
         """Return the power, the energy and the state of charge of each EVSE, by name."""
-        return [
-            EvseReading(
-                evse=state.name,
-                connected=state.evse.connected,
-                effective_w=state.effective_w,
-                power_w=state.evse.power_w,
-                soc_pct=state.evse.soc_pct,
-                charged_wh=state.evse.charged.total_wh,
-                discharged_wh=state.evse.discharged.total_wh,
-            )
-            for state in sorted(self._registry, key=lambda one: one.name)
-        ]
+        return [reading(state) for state in sorted(self._registry, key=lambda one: one.name)]
+
+    def site_reading(self) -> SiteReading:
+        """Return the mode of the site and the fresh inputs of its meters."""
+        site, inputs, now = self._site, self._site.inputs, self._clock.now()
+        grid, pv, storage = inputs.fresh(Grid, now), inputs.fresh(Pv, now), inputs.fresh(Storage, now)
+        return SiteReading(site.mode, site.islanded, site.policy.export_limit_w != 0, grid, pv, storage)
 
     def explain(self, state: EvseControlState) -> Explanation:
         """Return the decision layer by layer."""
@@ -319,6 +328,22 @@ class StateViews:
             in_force_pct=self._decision.floor(state).pct or None,
             reached=state.floor_reached,
         )
+
+
+def reading(state: EvseControlState) -> EvseReading:
+    """Return the measurements of one EVSE."""
+    evse = state.evse
+    return EvseReading(
+        evse=state.name,
+        connected=evse.connected,
+        effective_w=state.effective_w,
+        power_w=evse.power_w,
+        soc_pct=evse.soc_pct,
+        charged_wh=evse.charged.total_wh,
+        discharged_wh=evse.discharged.total_wh,
+        voltage_v=evse.voltage_v,
+        current_a=evse.current_a,
+    )
 
 
 def _command(command: ActiveCommand | None, wall: float) -> CommandState | None:

@@ -11,6 +11,7 @@ from gateway.config import Config, admin_token, host_and_port
 from gateway.config.devices import modbus_devices
 from gateway.config.settings import ModbusEvseEntry
 from gateway.csms.settings import UnknownStations
+from gateway.model.station import station_of
 from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
 from protocols.ocpp import vendor
 
@@ -37,6 +38,7 @@ def _notes(config: Config) -> Iterator[str]:
     if config.admin.raw_calls:
         yield "admin.raw_calls: on; raw calls bypass every limit of the control hierarchy"
     yield from _modbus_notes(config)
+    yield from _hems_notes(config)
     url = urlsplit(config.mqtt.url)
     if url.scheme == "mqtt" and not _loopback(url.hostname or ""):
         yield "mqtt.url: commands cross the network unencrypted; use mqtts:// with a ca"
@@ -50,6 +52,18 @@ def _modbus_notes(config: Config) -> Iterator[str]:
                 f"{one.key}.product: {one.settings.product} has no silence time-out; if this gateway fails under "
                 "power, the power continues"
             )
+
+
+def _hems_notes(config: Config) -> Iterator[str]:
+    device = config.echonet.device
+    if device is None:
+        return
+    if not device.controllers:
+        yield "echonet.device.controllers: empty; any node of the network can order vehicles to charge and discharge"
+    known = {evse.id for evse in config.evses} | {station.id for station in config.stations}
+    for evse in device.evses:
+        if station_of(evse) not in known:
+            yield f"echonet.device.evses: {evse} is no configured EVSE; its object has no values until it connects"
 
 
 def _station_notes(config: Config) -> Iterator[str]:

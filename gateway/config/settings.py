@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.csms.settings import Registration, UnknownStations, UnknownTokens
 from gateway.energy.settings import EnergySection
+from gateway.hems.settings import Plug, SiteObject
 from gateway.model.command import SiteMode
 from gateway.model.site import STALE_AT_MOST_S, InputKind
 from gateway.model.station import station_of
@@ -474,6 +475,44 @@ class EchonetPvEntry(EchonetLink):
     """Household solar power generation over ECHONET Lite (class 0x0279), as input `pv`; several add up."""
 
 
+class EchonetDeviceSection(Section):
+    """The gateway as a device of ECHONET Lite, which a HEMS reads and orders. docs/echonet.md describes it."""
+
+    evses: Annotated[list[EvseName], Field(min_length=1, max_length=64)] = Field(
+        description="EVSEs that are shown as objects 027E01, 027E02 ..., in this order"
+    )
+    site: list[SiteObject] = Field(
+        default_factory=list, description="inputs of the site that are shown: objects 027D01, 027901 and 028701"
+    )
+    controllers: list[str] = Field(
+        default_factory=list, description="IP addresses of the HEMS that may order; empty: every node of the network"
+    )
+    lease_s: Annotated[float, Field(ge=30, le=3600)] = Field(
+        default=180, description="an order ends this long after the last request of the HEMS that gave it, in s"
+    )
+    priority: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=50, description="priority of its commands; a lower one cannot replace a higher one"
+    )
+    requests_per_s: Annotated[float, Field(ge=1, le=1000)] = Field(
+        default=50, description="requests of each node per second; more are not answered"
+    )
+    plug: Plug | None = Field(
+        default=None, description="vehicle connection of the EVSEs (property CC); absent: chademo where it is known"
+    )
+
+    @field_validator("controllers")
+    @classmethod
+    def _addresses(cls, controllers: list[str]) -> list[str]:
+        return [_ip_address(one) for one in controllers]
+
+    @field_validator("evses", "site")
+    @classmethod
+    def _different(cls, named: list[str]) -> list[str]:
+        if len(set(named)) != len(named):
+            raise ValueError("must not be listed twice")
+        return named
+
+
 class EchonetSection(Section):
     """Network of ECHONET Lite, used where a device over it is configured. docs/echonet.md describes it."""
 
@@ -488,6 +527,7 @@ class EchonetSection(Section):
     discover_s: Annotated[float, Field(ge=10, le=86_400)] = Field(
         default=300, description="seconds between discoveries"
     )
+    device: EchonetDeviceSection | None = Field(default=None, description="absent: the gateway is no device")
 
     @field_validator("address")
     @classmethod

@@ -12,7 +12,7 @@ from gateway.blue_switch.service import VehicleLendingService
 from gateway.service import GatewayService
 
 ROOT = Path(gateway.__file__).parent
-OUTSIDE = ("mqtt", "web", "observability", "csms", "drivers", "cli", "bench")
+OUTSIDE = ("mqtt", "web", "hems", "observability", "csms", "drivers", "cli", "bench")
 FILES = sorted(
     [ROOT / "app.py", *(path for package in OUTSIDE for path in (ROOT / package).rglob("*.py"))],
     key=lambda path: str(path),

@@ -239,3 +239,18 @@ def test_a_hosted_evse_without_tls_on_a_network_is_noted(tmp_path: Path) -> None
     assert not any("evses" in note for note in notes(hosted(tmp_path)))
     assert any("evses.0.tls: none" in note for note in notes(hosted(tmp_path, listen="0.0.0.0:0")))
     assert not any("evses" in note for note in notes(hosted(tmp_path, listen="0.0.0.0:0", protocols=["iso2", "din"])))
+
+
+@pytest.mark.parametrize(
+    ("device", "text"),
+    [
+        ({"evses": []}, "evses"),
+        ({"evses": ["CP1-1", "CP1-1"]}, "must not be listed twice"),
+        ({"evses": ["CP1-1"], "controllers": ["hems"]}, "is no IP address"),
+        ({"evses": ["CP1-1"], "site": ["fridge"]}, "'storage', 'pv' or 'board'"),
+        ({"evses": ["CP1-1"], "lease": 5}, "lease_s"),
+    ],
+)
+def test_wrong_settings_of_the_gateway_as_a_device(device: dict[str, object], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        from_table({"echonet": {"device": device}})

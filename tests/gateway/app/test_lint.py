@@ -47,3 +47,13 @@ def test_a_secret_that_other_users_can_read_is_noted(key: str, tmp_path: Path) -
     file = tmp_path / FILES[key]
     file.chmod(0o640)
     assert notes(config) == [f"{key}: {file} can be read by other users; chmod 600 it"]
+
+
+def test_the_gateway_as_a_device_is_noted() -> None:
+    device: dict[str, object] = {"evses": ["CP1-1", "CP9-1"]}
+    table = {"store": {"url": "memory:"}, "stations": [{"id": "CP1"}], "ocpp": {"security_profile": 0}}
+    open_to_all = [one for one in notes(from_table({**table, "echonet": {"device": device}})) if "echonet" in one]
+    assert [one.partition(":")[0] for one in open_to_all] == ["echonet.device.controllers", "echonet.device.evses"]
+    assert "CP9-1 is no configured EVSE" in open_to_all[1]
+    restricted = {"evses": ["CP1-1"], "controllers": ["192.0.2.20"]}
+    assert not [one for one in notes(from_table({**table, "echonet": {"device": restricted}})) if "echonet" in one]

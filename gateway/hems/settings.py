@@ -1,0 +1,42 @@
+"""Settings of the gateway as a device of ECHONET Lite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from protocols.echonet.io import UdpSettings
+
+
+class SiteObject(StrEnum):
+    """Objects of the site, from its inputs."""
+
+    STORAGE = "storage"
+    PV = "pv"
+    BOARD = "board"
+
+
+class Plug(StrEnum):
+    """Vehicle connection, as property CC states it."""
+
+    AC = "ac"
+    CHADEMO = "chademo"
+    CCS1 = "ccs1"
+    CCS2 = "ccs2"
+
+
+@dataclass(frozen=True, slots=True)
+class HemsSettings:
+    """`evses` in the order of their instances. `controllers`: addresses that may order; empty: every node."""
+
+    udp: UdpSettings
+    evses: tuple[str, ...]
+    site_objects: tuple[SiteObject, ...] = ()
+    controllers: frozenset[str] = frozenset()
+    lease_s: float = 180.0
+    priority: int = 50
+    requests_per_s: float = 50.0
+    plug: Plug | None = None
+    node_id: bytes = b"\x01"
