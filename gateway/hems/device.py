@@ -15,8 +15,10 @@ from gateway.hems.settings import HemsSettings
 from gateway.hems.snapshot import Snapshots
 from gateway.model.foreign_text import line
 from gateway.service import GatewayService
-from protocols.echonet.engine import Node, NodeSettings
+from protocols.echonet.classes import object_class
+from protocols.echonet.engine import Node, NodeSettings, controller_object
 from protocols.echonet.events import Announce, DatagramIgnored, Event, PropertyWritten, WriteRefused
+from protocols.echonet.frames import Eoj
 from protocols.echonet.io import UdpNode
 from protocols.ports import Clock
 
@@ -26,20 +28,25 @@ RETRY_S = 5.0  # until the network has the address
 
 
 class HemsDevice:
-    """Objects of the EVSEs and of the site at one node."""
+    """Objects of the EVSEs and of the site at one node. `node` may be that of drivers too, which then run it."""
 
-    def __init__(self, service: GatewayService, settings: HemsSettings, clock: Clock) -> None:
+    def __init__(
+        self, service: GatewayService, settings: HemsSettings, clock: Clock, *, controls: bool = False
+    ) -> None:
+        """`controls`: the node also orders other devices, as controller object 05FF01."""
         self._settings, self._clock = settings, clock
         self.orders: dict[str, EvseOrders] = {}
-        objects = []
+        objects = [controller_object()] if controls else []
+        self._evse_of: dict[Eoj, str] = {}
         for instance, evse in enumerate(settings.evses, 1):
             snapshots = Snapshots(service, evse)
             orders = EvseOrders(evse, service, snapshots, settings, clock, self._last_request)
             self.orders[evse] = orders
-            objects.append(evse_object(instance, orders, snapshots, settings.plug, settings.node_id))
+            one = evse_object(instance, orders, snapshots, settings.plug, settings.node_id)
+            self._evse_of[one.eoj] = evse
+            objects.append(one)
         objects += [site_object(kind, service, settings.node_id) for kind in settings.site_objects]
-        self._evse_of = dict(zip((one.eoj for one in objects), settings.evses, strict=False))
-        limits = NodeSettings(requests_per_s=settings.requests_per_s, controllers=settings.controllers)
+        limits = NodeSettings(finds=controls, requests_per_s=settings.requests_per_s, controllers=settings.controllers)
         self.node = Node(objects, limits, node_id=settings.node_id)
 
     def _last_request(self, sender: str) -> float | None:
@@ -49,13 +56,19 @@ class HemsDevice:
         """Process events of the node."""
         for one in events:
             match one:
-                case PropertyWritten() if one.eoj in self._evse_of:
-                    self.orders[self._evse_of[one.eoj]].ordered_by(one.node)
-                    log.info("HEMS %s sets %s of %s to %s", line(one.node), f"{one.epc:02X}", one.eoj, one.value)
-                case WriteRefused():
-                    log.warning("HEMS %s: property %s of %s is not set", line(one.node), f"{one.epc:02X}", one.eoj)
+                case PropertyWritten() if (evse := self._evse_of.get(one.eoj)) is not None:
+                    self.orders[evse].ordered_by(one.node)
+                    log.info("%s: HEMS %s sets %s to %s", evse, line(one.node), _name(one.eoj, one.epc), one.value)
+                case WriteRefused() if (evse := self._evse_of.get(one.eoj)) is not None:
+                    why = self._why_refused(one, evse)
+                    log.warning("%s: %s of HEMS %s refused: %s", evse, _name(one.eoj, one.epc), line(one.node), why)
                 case DatagramIgnored():
                     log.warning("datagram of %s without effect: %s", line(one.node), one.reason)
+
+    def _why_refused(self, event: WriteRefused, evse: str) -> str:
+        if not self.node.may_order(event.node):
+            return "the node is none of echonet.device.controllers"
+        return self.orders[evse].take_refusal(event.epc) or "its value is not permitted"
 
     async def run(self, *, network: bool = True) -> None:
         """Serve until cancelled, without `network` only orders. An address that does not exist yet is tried again."""
@@ -73,3 +86,8 @@ class HemsDevice:
                     continue
                 udp.command(Announce())
                 await udp.run()
+
+
+def _name(eoj: Eoj, epc: int) -> str:
+    rule = object_class(eoj.class_code).properties().get(epc)
+    return f"{epc:02X}" if rule is None else rule.name

@@ -28,6 +28,7 @@ log = logging.getLogger("v2x.hems")
 MODE, CHARGE_METHOD, DISCHARGE_METHOD, SIGNED_POWER = 0xDA, 0xDC, 0xDD, 0xE0
 CHARGE_POWER, DISCHARGE_POWER, CHARGE_CURRENT, DISCHARGE_CURRENT = 0xEB, 0xEC, 0xED, 0xEE
 SETTLE_S = 0.3  # for the other properties of an order
+NO_COMMAND = "the gateway has no command for this mode with the present method and power"
 CHECKS = 8  # of the HEMS's activity in a lease
 POWER, CURRENT, V2G = "designatedElectricPower", "designatedElectricCurrent", "v2G"
 _MOST = {CHARGE_METHOD: "maximumChargingElectricPower", DISCHARGE_METHOD: "maximumDischargingElectricPower"}
@@ -67,6 +68,8 @@ class EvseOrders:
         self._order: Order | None = None
         self._changed = asyncio.Event()
         self._sequence = 0
+        self._written = MODE
+        self._refusals: dict[int, str] = {}
         self.refused: Counter[str] = Counter()
 
     # properties -----------------------------------------------------------------------------------------------------
@@ -100,10 +103,11 @@ class EvseOrders:
 
     def write(self, epc: int, value: Value, now: float) -> bool:
         """Apply what a HEMS writes; False where the gateway would refuse the command."""
+        self._written = epc
         if epc == MODE:
             return self._enter(str(value), now)
         if epc in _MOST and value not in (POWER, CURRENT, V2G, _MOST[epc]):
-            return self._refuse("method")
+            return self._refuse("method", "the gateway has no command for this method")
         order, before = self._in_force(now), dict(self._values)
         command = None if order is None else self._command(order.mode, now)
         self._values[epc] = value
@@ -150,14 +154,19 @@ class EvseOrders:
     def _granted(self, mode: str, now: float) -> bool:
         command = self._command(mode, now)
         if command is None:
-            return self._refuse("mode")
+            return self._refuse("mode", NO_COMMAND)
         self._snapshots.expire()
         decision = self._service.preview(self._submission(*command, self._settings.lease_s, ""))
-        return decision.status is not Status.REFUSED or self._refuse(decision.reason.code.value)
+        return decision.status is not Status.REFUSED or self._refuse(decision.reason.code.value, decision.reason.text)
 
-    def _refuse(self, code: str) -> bool:
+    def _refuse(self, code: str, text: str) -> bool:
         self.refused[code] += 1
+        self._refusals[self._written] = text
         return False
+
+    def take_refusal(self, epc: int) -> str | None:
+        """Return why a property was not set, once."""
+        return self._refusals.pop(epc, None)
 
     def _command(self, mode: str, now: float) -> tuple[Verb, float | None] | None:
         """Return verb and power of a mode with the present settings, None where the gateway has no command for it."""
@@ -244,13 +253,13 @@ class EvseOrders:
         command = self._command(order.mode, now)
         if command is None:
             self._order = None
-            self._refuse("mode")
+            self.refused["mode"] += 1
             return
         order.leased, order.at, order.command = command[0] in LEASED, now, None
         result = await self._service.submit(self._submission(*command, lease_s, order.sender))
         self._snapshots.expire()
         if result.status is Status.REFUSED:
-            self._refuse(result.reason.code.value)
+            self.refused[result.reason.code.value] += 1
             log.warning("%s: %s of HEMS %s refused: %s", self._evse, order.mode, line(order.sender), result.reason.text)
             if self._order is order and order.due is None:
                 self._order = None

@@ -54,6 +54,7 @@ class NodeSettings:
     requests: RequestSettings = RequestSettings()
     watch_every_s: float | None = 1.0  # comparison of the values that are announced on change
     discover_every_s: float | None = None
+    finds: bool = True  # nodes that announce themselves are found and described
     requests_per_s: float | None = None  # of each node to own objects
     controllers: frozenset[str] = frozenset()  # nodes that may set properties; empty: all
 
@@ -151,6 +152,10 @@ class Node:
         """Return when a node sent its last request to an own object, with a limit of requests; None if unknown."""
         return self._senders.last_request(sender)
 
+    def may_order(self, sender: str) -> bool:
+        """Return whether a node may set properties."""
+        return not self._settings.controllers or sender.partition("%")[0] in self._settings.controllers
+
     # own objects
 
     def _requested(self, frame: Frame, sender: str, now: float) -> list[Event]:
@@ -204,7 +209,7 @@ class Node:
         """Set properties in their order; what is refused keeps its value in the answer."""
         answer: list[Property] = []
         events: list[Event] = []
-        allowed = not self._settings.controllers or sender.partition("%")[0] in self._settings.controllers
+        allowed = self.may_order(sender)
         if not allowed:
             self._ignore(sender, "an order of a node that is no controller", str(target.eoj))
         for one in properties:
@@ -268,7 +273,7 @@ class Node:
 
     def _instances(self, frame: Frame, sender: str, now: float) -> list[Event]:
         """Process the list of instances of a node."""
-        for one in frame.properties:
+        for one in frame.properties if self._settings.finds else ():
             if one.epc not in (INSTANCE_NOTIFICATION, INSTANCE_LIST) or not one.data:
                 continue
             count, listed = one.data[0], one.data[1:]

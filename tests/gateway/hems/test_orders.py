@@ -100,6 +100,20 @@ async def test_a_refused_order_keeps_its_value_in_the_answer() -> None:
         assert bench.set("operationMode", "charge")
 
 
+async def test_the_log_states_why_an_order_is_not_set(caplog: pytest.LogCaptureFixture) -> None:
+    async with hems_bench(policy=SitePolicy("home", min_soc_pct=90), controllers=frozenset({HEMS})) as bench:
+        caplog.clear()
+        frame = Frame(5, CONTROLLER, OBJECT, Esv.SETC, (Property(0xDD, b"\2"), Property(0xDA, b"\x43")))
+        bench.ask(frame)
+        bench.ask(Frame(5, CONTROLLER, OBJECT, Esv.SETC, (Property(0xDA, b"\x99"),)))
+        bench.ask(frame, OTHER)
+    method, mode, unknown, *foreign = [one.getMessage() for one in caplog.records if one.name == "v2x.hems"]
+    assert method.startswith(f"{EVSE}: dischargingMethod of HEMS {HEMS} refused: the gateway has no command")
+    assert mode.startswith(f"{EVSE}: operationMode of HEMS {HEMS} refused: The battery is at 80")
+    assert unknown.endswith("refused: its value is not permitted")
+    assert [one.partition("refused: the node is")[2] for one in foreign] == [" none of echonet.device.controllers"] * 2
+
+
 async def test_a_clamped_order_is_accepted_and_shows_what_flows() -> None:
     async with hems_bench(policy=SitePolicy("home", export_limit_w=1000)) as bench:
         await bench.rig.wait(1)
