@@ -260,6 +260,7 @@ def _cable(command: str, interface: str | None) -> str:
         "v2x v2h-box --interface eth0",
         "v2x v2h-box --address 192.0.2.10 --car leaf-40 --soc 60 --release Q",
         "v2x v2h-box --car '' --json",
+        "v2x v2h-box --beside storage,pv,board,meter,pcs --pv-w 4000 --storage-wh 9800",
     ),
 )
 def v2h_box(
@@ -271,6 +272,9 @@ def v2h_box(
     release: Annotated[str, typer.Option(help="Release of the standard, D to R.")] = "R",
     power_w: Annotated[float, typer.Option(min=500, max=100_000, help="Rated power, W.")] = 6000.0,
     house_w: Annotated[float, typer.Option(help="Power of the house without the box, + from the grid, W.")] = 500.0,
+    beside: Annotated[str, typer.Option(help="Other devices of the home: storage, pv, board, meter, pcs.")] = "",
+    pv_w: Annotated[float, typer.Option(min=100, max=65_000, help="Peak power of the PV, W.")] = 5000.0,
+    storage_wh: Annotated[float, typer.Option(min=500, max=1e6, help="Energy of the storage battery, Wh.")] = 10_000.0,
     json: Json = False,
 ) -> None:
     """Run an emulated V2H box of ECHONET Lite.
@@ -278,9 +282,13 @@ def v2h_box(
     It prints what a controller sets, its power and the state of charge of its vehicle, until it is stopped.
     A LEAF is connected over CHAdeMO.
     """
-    from emulators.charger.echonet.run import BoxOptions, run
+    from emulators.echonet.run import BoxOptions, run
 
-    end(run_emulator(run(BoxOptions(address, interface, port, car, soc_pct, release, power_w, house_w, json))))
+    others = tuple(name.strip() for name in beside.split(",") if name.strip())
+    options = BoxOptions(
+        address, interface, port, car, soc_pct, release, power_w, house_w, others, pv_w, storage_wh, json
+    )
+    end(run_emulator(run(options)))
 
 
 @app.command("inject-schema", epilog=examples("v2x inject-schema > inject.schema.json"))

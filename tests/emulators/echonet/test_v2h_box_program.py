@@ -10,7 +10,7 @@ import pytest
 
 from emulators.charger.echonet.box import BOX_EOJ
 from emulators.charger.echonet.chademo_link import ChademoLink
-from emulators.charger.echonet.run import BoxOptions, create, run
+from emulators.echonet.run import BoxOptions, create, run
 from emulators.runtime.clock import RealClock
 from protocols.echonet.engine import Node
 from protocols.echonet.events import Discover, Request
