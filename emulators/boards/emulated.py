@@ -13,6 +13,7 @@ from pydantic import Field
 from emulators.boards.emulated_ports import (
     EmulatedContactors,
     EmulatedIsolation,
+    EmulatedLines,
     EmulatedLink,
     EmulatedLock,
     EmulatedMeter,
@@ -44,6 +45,7 @@ from protocols.ports import Clock
 MEASURE_S = 1.0  # period of the isolation monitor
 SILENT_S = 1.0  # after which the driver reports a silent part
 ZERO_WITHIN_S = 2.0
+STEP_S = 0.02  # of the converter
 LATEST_S = 0.5  # longest time between two simulation steps
 
 
@@ -61,22 +63,33 @@ class EmulatedSettings(BoardSettings):
     lock: bool = Field(default=True, description="socket with a lock")
 
 
+def stage_of(settings: EmulatedSettings) -> PowerStage:
+    """Return the converter of a board."""
+    spec = StageSpec(
+        max_charge_w=settings.max_charge_w,
+        max_discharge_w=settings.max_discharge_w,
+        max_current_a=settings.max_current_a,
+        min_voltage_v=settings.min_voltage_v,
+        max_voltage_v=settings.max_voltage_v,
+        forming=settings.forming,
+    )
+    return PowerStage(spec, step_s=STEP_S)
+
+
 class EmulatedBoard(EmulatedLink):
     """Driver and hardware of one EVSE. `hardware` is public: the vehicle and tests act on it."""
 
-    def __init__(self, settings: EmulatedSettings, clock: Clock) -> None:
-        spec = StageSpec(
-            max_charge_w=settings.max_charge_w,
-            max_discharge_w=settings.max_discharge_w,
-            max_current_a=settings.max_current_a,
-            min_voltage_v=settings.min_voltage_v,
-            max_voltage_v=settings.max_voltage_v,
-            forming=settings.forming,
-        )
-        super().__init__(BoardHardware(PowerStage(spec, step_s=0.02), clock.now(), settings.silence_s), clock)
-        self.hardware.isolation_ohm = settings.isolation_ohm
+    pilot: EmulatedPilot | None
+    lines: EmulatedLines | None
+
+    def __init__(self, settings: EmulatedSettings, clock: Clock, hardware: BoardHardware | None = None) -> None:
+        """`hardware`: instead of new hardware with these settings."""
+        if hardware is None:
+            hardware = BoardHardware(stage_of(settings), clock.now(), settings.silence_s)
+            hardware.isolation_ohm = settings.isolation_ohm
+        super().__init__(hardware, clock)
         self.restarted: set[Part] = set()
-        self.pilot, self.contactors = EmulatedPilot(self), EmulatedContactors(self)
+        self.pilot, self.lines, self.contactors = EmulatedPilot(self), None, EmulatedContactors(self)
         self.power, self.isolation = EmulatedStage(self), EmulatedIsolation(self)
         self.meter = EmulatedMeter(self)
         self.lock = EmulatedLock(self) if settings.lock else None
@@ -93,7 +106,7 @@ class EmulatedBoard(EmulatedLink):
         hardware = self.hardware
         hardware.advance(now)
         self._transmit(now)
-        self._report_change("pilot", hardware.pilot_state, PilotChanged(PilotState(hardware.pilot_state), now))
+        self._report_plug(now)
         if Part.CONTACTORS not in self.silent:
             self._report_change("contactors", hardware.closed, ContactorsChanged(hardware.closed, now))
         if self.lock is not None:
@@ -102,6 +115,10 @@ class EmulatedBoard(EmulatedLink):
         self._watch_parts(now)
         events, self._events = self._events, []
         return events
+
+    def _report_plug(self, now: float) -> None:
+        state = self.hardware.pilot_state
+        self._report_change("pilot", state, PilotChanged(PilotState(state), now))
 
     def deadline(self) -> float:
         """Time of the next `advance` at the latest."""
@@ -133,7 +150,7 @@ class EmulatedBoard(EmulatedLink):
         until = self.clock.now() + ZERO_WITHIN_S
         while abs(self.hardware.stage.current_a) > 0.1:
             if self.clock.now() >= until:
-                self.pilot.set(PilotLevel.F)  # the vehicle opens its contactors
+                self._withdraw()  # the vehicle opens its contactors
             if self.clock.now() >= until + ZERO_WITHIN_S:
                 self.running = False  # under load they stay closed; the module's silence time-out follows
                 return
@@ -142,13 +159,22 @@ class EmulatedBoard(EmulatedLink):
         self.contactors.allow(False, PowerReason.POWER_OFF)
         await self.clock.sleep(0.1)
         self.hardware.advance(self.clock.now())
+        self._withdraw()
         self.hardware.pilot_signal = "F"
         self.running = False
+
+    def _withdraw(self) -> None:
+        """Output the signals of the plug with which a vehicle opens its contactors."""
+        if self.pilot is not None:
+            self.pilot.set(PilotLevel.F)
 
     def _transmit(self, now: float) -> None:
         """Send the last commands: those that a silent part missed take effect when it answers again."""
         self.power.transmit(now)
-        self.pilot.transmit()
+        if self.pilot is not None:
+            self.pilot.transmit()
+        if self.lines is not None:
+            self.lines.transmit()
         self.contactors.transmit(now)
         self.isolation.transmit()
         if self.lock is not None:

@@ -6,6 +6,7 @@ import asyncio
 from math import inf
 
 from emulators.charger.hardware.board_hardware import BoardHardware
+from emulators.charger.hardware.chademo_hardware import ChademoHardware
 from emulators.charger.hardware.dc_output import OutputMode
 from gateway.drivers.board.faults import Part
 from gateway.drivers.board.ports import (
@@ -67,6 +68,34 @@ class EmulatedPilot:
         if self._board.connected(Part.PILOT):
             signal = self.signal
             self._board.hardware.pilot_signal = signal.percent if isinstance(signal, DutyCycle) else str(signal)
+
+
+class EmulatedLines:
+    """Port of the lines of a CHAdeMO plug."""
+
+    def __init__(self, board: EmulatedLink, hardware: ChademoHardware) -> None:
+        self._board, self._hardware = board, hardware
+        self._switches = (False, False)
+
+    @property
+    def plugged(self) -> bool | None:
+        return None if Part.LINES in self._board.silent else self._hardware.plugged_in
+
+    @property
+    def k(self) -> bool | None:
+        return None if Part.LINES in self._board.silent else self._hardware.k
+
+    def set(self, d1: bool, d2: bool) -> None:
+        """Close or open the switches."""
+        if (d1, d2) != self._switches:
+            self._switches = d1, d2
+            self.transmit()
+            self._board.wake()
+
+    def transmit(self) -> None:
+        """Send the command."""
+        if self._board.connected(Part.LINES):
+            self._hardware.d1, self._hardware.d2 = self._switches
 
 
 class EmulatedContactors:

@@ -1,6 +1,7 @@
 """An emulated vehicle with CHAdeMO on a CAN bus: the vehicle engine over a `Car` with its battery.
 
-The lines of the plug come from the emulated charger on the same bus (`emulators/runtime/plug_lines.py`).
+The lines of the plug come from an emulated charger, on the same bus (`emulators/runtime/plug_lines.py`) or in the same
+process (`emulators/boards/chademo_vehicle.py`).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Protocol
 
 from emulators.ev.car import Car
 from emulators.runtime.plug_lines import (
@@ -41,8 +43,44 @@ def profile_of(car: Car) -> VehicleProfile:
     return replace(found, name=name, capacity_wh=capacity)
 
 
+class Plug(Protocol):
+    """Wires of the plug besides the bus."""
+
+    def charger(self, now: float) -> ChargerLines | None:
+        """Return the lines of the charger; None without one."""
+
+    async def update(self, lines: VehicleLines, now: float) -> None:
+        """Pass on the lines of the vehicle."""
+
+
+class RemotePlug:
+    """Plug at a charger in another process: its lines are frames on the bus."""
+
+    def __init__(self, bus: CanBus, clock: Clock) -> None:
+        self.bus = LineBus(bus, self._received)
+        self._clock = clock
+        self._charger = ChargerLines()
+        self._charger_at = float("-inf")
+        self._sent: tuple[VehicleLines, float] | None = None
+
+    def charger(self, now: float) -> ChargerLines | None:
+        """Return the last lines of the charger; None after a silence."""
+        return self._charger if now - self._charger_at < GONE_S else None
+
+    async def update(self, lines: VehicleLines, now: float) -> None:
+        """Send the lines of the vehicle when they change, and repeat them."""
+        if self._sent is None or self._sent[0] != lines or now - self._sent[1] >= REPEAT_S:
+            self._sent = lines, now
+            with suppress(ConnectionError):  # the connection of the engine reports it
+                await self.bus.send(encode(lines))
+
+    def _received(self, lines: Lines) -> None:
+        if isinstance(lines, ChargerLines):
+            self._charger, self._charger_at = lines, self._clock.now()
+
+
 class ChademoEv:
-    """One vehicle at a plug. `ended` is the stop of its last session."""
+    """One vehicle at a plug, by default at a remote one. `ended` is the stop of its last session."""
 
     def __init__(
         self,
@@ -52,6 +90,7 @@ class ChademoEv:
         *,
         profile: VehicleProfile | None = None,
         report: Callable[[Event], None] | None = None,
+        plug: Plug | None = None,
     ) -> None:
         self.car = car
         self.profile = profile or profile_of(car)
@@ -61,11 +100,12 @@ class ChademoEv:
         self.ended: Stop | None = None
         self._clock = clock
         self._report = report
-        self._bus = LineBus(bus, self._received)
-        self._charger_at = float("-inf")
-        self._sent: tuple[VehicleLines, float] | None = None
+        if plug is None:
+            plug = remote = RemotePlug(bus, clock)
+            bus = remote.bus
+        self._plug: Plug = plug
         self._connection: Connection[VehicleOrder] = Connection(
-            self.engine, self._bus, clock, self._handle, spacing=self.profile.spacing
+            self.engine, bus, clock, self._handle, spacing=self.profile.spacing
         )
 
     async def run(self) -> None:
@@ -87,16 +127,14 @@ class ChademoEv:
         now = self._clock.now()
         self.car.advance(now)
         self._connection.command(self._inputs(now))
-        lines = self.lines
-        if self.plugged and (self._sent is None or self._sent[0] != lines or now - self._sent[1] >= REPEAT_S):
-            self._sent = lines, now
-            with suppress(ConnectionError):  # the connection reports it
-                await self._bus.send(encode(lines))
+        if self.plugged:
+            await self._plug.update(self.lines, now)
 
     def _inputs(self, now: float) -> VehicleInputs:
         car, closed = self.car, self.engine.outputs.contactors
-        present = self.plugged and now - self._charger_at < GONE_S
-        charger = self.charger if present else ChargerLines()
+        found = self._plug.charger(now) if self.plugged else None
+        present, charger = found is not None, found or ChargerLines()
+        self.charger = charger
         current = charger.current_a if closed else 0.0
         car.contactors_closed = closed
         car.set_current(current, now)
@@ -116,10 +154,6 @@ class ChademoEv:
             contactors_closed=closed,
             battery=battery,
         )
-
-    def _received(self, lines: Lines) -> None:
-        if isinstance(lines, ChargerLines):
-            self.charger, self._charger_at = lines, self._clock.now()
 
     def _handle(self, events: Sequence[Event]) -> None:
         for event in events:

@@ -63,10 +63,13 @@ class BoardHardware:
         """Close the vehicle's contactors if the voltages are equal; return True if they are closed."""
         self.advance(now)
         if self._vehicle is not None and not self.vehicle_closed:
-            if abs(self.stage.voltage_v - self._vehicle.voltage_v) > EQUAL_V:
+            if not self._may_close(self._vehicle):
                 return False
             self.stage.connect(self._vehicle)
         return self.vehicle_closed
+
+    def _may_close(self, vehicle: Battery) -> bool:
+        return abs(self.stage.voltage_v - vehicle.voltage_v) <= EQUAL_V
 
     def open_vehicle(self, now: float) -> None:
         """Open the vehicle's contactors, which interrupts a current."""
@@ -136,10 +139,15 @@ class BoardHardware:
             self.stage.open(at)
 
     def _vehicle_reacts(self, now: float) -> None:
-        """A vehicle whose pilot shows E or F opens its contactors (IEC 61851-23)."""
-        if self.pilot_signal not in ("E", "F") or not self.vehicle_closed:
+        """A vehicle whose plug withdraws the permission opens its contactors."""
+        if self._permitted or not self.vehicle_closed:
             self._pilot_low_since = None
         elif self._pilot_low_since is None:
             self._pilot_low_since = now
         elif now - self._pilot_low_since >= VEHICLE_OPENS_WITHIN_S:
             self.open_vehicle(now)
+
+    @property
+    def _permitted(self) -> bool:
+        """Return False while the pilot shows E or F (IEC 61851-23)."""
+        return self.pilot_signal not in ("E", "F")

@@ -32,6 +32,8 @@ from gateway.drivers.board.ports import (
     Isolation,
     IsolationMeasured,
     IsolationTested,
+    Lines,
+    LinesChanged,
     Lock,
     LockChanged,
     Meter,
@@ -41,6 +43,7 @@ from gateway.drivers.board.ports import (
     PilotChanged,
     PowerStage,
     Report,
+    lines_of,
 )
 from gateway.drivers.board.registry import BoardError, BoardSettings, Driver
 from protocols.ports import Clock
@@ -75,6 +78,8 @@ def part_of(event: BoardEvent) -> Part | None:
             return part
         case PilotChanged():
             return Part.PILOT
+        case LinesChanged():
+            return Part.LINES
         case ContactorsChanged():
             return Part.CONTACTORS
         case IsolationTested() | IsolationMeasured():
@@ -92,6 +97,7 @@ class CombinedBoard:
         self._members = members
         owner = {part: member.board for member in members for part in member.ports}
         self.pilot: Pilot | None = owner[Part.PILOT].pilot if Part.PILOT in owner else None
+        self.lines: Lines | None = lines_of(owner[Part.LINES]) if Part.LINES in owner else None
         self.contactors: Contactors | None = owner[Part.CONTACTORS].contactors if Part.CONTACTORS in owner else None
         self.power: PowerStage | None = owner[Part.POWER].power if Part.POWER in owner else None
         self.isolation: Isolation | None = owner[Part.ISOLATION].isolation if Part.ISOLATION in owner else None
@@ -128,7 +134,7 @@ def make(settings: CombinedSettings, clock: Clock) -> CombinedBoard:
     for member in settings.members:
         board = registry.driver(member.driver).build(member.settings, clock)
         for part in member.ports:
-            if getattr(board, part) is None:
+            if getattr(board, part, None) is None:
                 raise BoardError(f"board combined: {member.driver} has no {part}")
             if part in used:
                 raise BoardError(f"board combined: {part} is given twice")

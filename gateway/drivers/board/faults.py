@@ -15,14 +15,16 @@ from protocols.frozen import frozen
 
 
 class Part(StrEnum):
-    """The ports of a board."""
+    """The ports of a board, and the vehicle where its own report is a fault."""
 
     PILOT = "pilot"
+    LINES = "lines"
     CONTACTORS = "contactors"
     POWER = "power"
     ISOLATION = "isolation"
     METER = "meter"
     LOCK = "lock"
+    VEHICLE = "vehicle"
 
 
 class FaultName(StrEnum):
@@ -51,6 +53,7 @@ class FaultName(StrEnum):
     INVALID_MODE = "MREC10InvalidVehicleMode"
     PILOT = "MREC14PilotFault"
     POWER_LOSS = "MREC15PowerLoss"
+    EV_CONTACTOR = "MREC16EVContactorFault"
     CONTACTOR = "MREC17EVSEContactorFault"
     CABLE_TEMPERATURE_DERATE = "MREC18CableOverTempDerate"
     CABLE_TEMPERATURE_STOP = "MREC19CableOverTempStop"

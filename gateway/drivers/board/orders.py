@@ -20,6 +20,17 @@ class SetPilot:
 
 
 @frozen
+class SetLines:
+    """Close or open the switches of a CHAdeMO plug.
+
+    d2 closes only after a passed cable check. Neither opens under load; both are open while a latched fault is active.
+    """
+
+    d1: bool
+    d2: bool
+
+
+@frozen
 class CheckCable:
     """Lock the plug, close the contactors, test the isolation with this voltage (DC)."""
 
@@ -50,6 +61,11 @@ class Deliver:
 
 
 @frozen
+class SwitchOff:
+    """0 A, then off; contactors stay closed, so that the voltage shows whether the vehicle's contactors open."""
+
+
+@frozen
 class Stop:
     """End the output: 0 A, off, contactors open."""
 
@@ -66,7 +82,7 @@ class Reset:
     """Release latched faults that are cleared; by the operator."""
 
 
-Order: TypeAlias = SetPilot | CheckCable | Precharge | Deliver | Stop | SetLock | Reset
+Order: TypeAlias = SetPilot | SetLines | CheckCable | Precharge | Deliver | SwitchOff | Stop | SetLock | Reset
 
 # Events --------------------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from gateway.drivers.board.faults import FaultName, Part
 from protocols.frozen import frozen
@@ -267,6 +267,29 @@ class Lock(Protocol):
         """Lock or unlock the plug."""
 
 
+# Lines of CHAdeMO ----------------------------------------------------------------------------------------------------
+
+
+class Lines(Protocol):
+    """Analogue lines of a CHAdeMO plug, in the place of the control pilot. The CAN bus is not one of them.
+
+    Outputs: charge sequence signals 1 (d1, pin 2) and 2 (d2, pin 10), with which the EVSE wakes the vehicle and permits
+    its contactors. Inputs: `plugged` is the connection check (pin 7, or the switch of the holder), `k` the charge
+    permission of the vehicle (pin 4); None while they are unknown, which counts as off. Reports `LinesChanged` within
+    0.05 s, debounced (no state shorter than 0.02 s).
+    Never: d1 or d2 on without a command; on after the end of `Board.run`.
+    """
+
+    @property
+    def plugged(self) -> bool | None: ...
+
+    @property
+    def k(self) -> bool | None: ...
+
+    def set(self, d1: bool, d2: bool) -> None:
+        """Close or open the switches d1 and d2. The driver starts with both open."""
+
+
 # Events --------------------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +298,15 @@ class PilotChanged:
     """The pilot has a new state."""
 
     state: PilotState
+    at: float
+
+
+@frozen
+class LinesChanged:
+    """The inputs of the CHAdeMO plug changed."""
+
+    plugged: bool
+    k: bool
     at: float
 
 
@@ -347,6 +379,7 @@ class StopRequested:
 
 BoardEvent: TypeAlias = (
     PilotChanged
+    | LinesChanged
     | ContactorsChanged
     | IsolationTested
     | IsolationMeasured
@@ -360,10 +393,16 @@ Report: TypeAlias = Callable[[BoardEvent], None]
 
 
 class Board(Protocol):
-    """Hardware of one EVSE. `power` and `isolation` are None for AC, `lock` where the plug is locked by the vehicle."""
+    """Hardware of one EVSE. `power` and `isolation` are None for AC, `lock` where the plug is locked by the vehicle.
+
+    Either `pilot` or `lines` is None: the plug has a control pilot (IEC 61851-1) or the lines of CHAdeMO.
+    """
 
     @property
-    def pilot(self) -> Pilot: ...
+    def pilot(self) -> Pilot | None: ...
+
+    @property
+    def lines(self) -> Lines | None: ...
 
     @property
     def contactors(self) -> Contactors: ...
@@ -386,11 +425,15 @@ class Board(Protocol):
         The states at the start are reported as events. Lost connections are faults and are established again; an
         error of the settings raises. On cancellation: output off, 0 A, contactors open, then pilot F. Where the current
         does not end within 2 s, F comes first, so that the vehicle opens its contactors; under load they stay closed.
+        With `lines` it is d2 and d1 off instead of F.
         """
 
 
 class PartialBoard(Protocol):
-    """A board of which a driver implements some ports; the others are None. Otherwise as `Board`."""
+    """A board of which a driver implements some ports; the others are None. Otherwise as `Board`.
+
+    `lines` may be absent: `lines_of` returns them.
+    """
 
     @property
     def pilot(self) -> Pilot | None: ...
@@ -411,3 +454,16 @@ class PartialBoard(Protocol):
     def lock(self) -> Lock | None: ...
 
     async def run(self, report: Report) -> None: ...
+
+
+@runtime_checkable
+class BoardWithLines(Protocol):
+    """A board with an attribute for the lines of CHAdeMO, which drivers of other plugs do not need."""
+
+    @property
+    def lines(self) -> Lines | None: ...
+
+
+def lines_of(board: PartialBoard) -> Lines | None:
+    """Return the lines of a board, None where it has none."""
+    return board.lines if isinstance(board, BoardWithLines) else None

@@ -23,12 +23,14 @@ from gateway.drivers.board.ports import (
     Board,
     Contactors,
     Isolation,
+    Lines,
     Lock,
     Meter,
     PartialBoard,
     Pilot,
     PowerStage,
     Report,
+    lines_of,
 )
 from protocols.ports import Clock
 
@@ -128,13 +130,14 @@ def driver(name: str) -> BoardDriver:
 class WholeBoard:
     """A board whose required ports exist."""
 
-    pilot: Pilot
+    pilot: Pilot | None
     contactors: Contactors
     power: PowerStage | None
     isolation: Isolation | None
     meter: Meter
     lock: Lock | None
     part: PartialBoard
+    lines: Lines | None = None
 
     async def run(self, report: Report) -> None:
         """Exchange with the hardware; see `ports.Board`."""
@@ -143,15 +146,21 @@ class WholeBoard:
 
 def whole(board: PartialBoard, name: str) -> Board:
     """Return a partial board as a board. Raises `BoardError` with the ports that are missing."""
+    lines = lines_of(board)
     missing = [part for part in (Part.PILOT, Part.CONTACTORS, Part.METER) if getattr(board, part) is None]
+    if lines is not None and board.pilot is None:
+        missing.remove(Part.PILOT)
     if (board.power is None) != (board.isolation is None):
         missing.append(Part.ISOLATION if board.isolation is None else Part.POWER)
     if missing:
         raise BoardError(f"board {name} has no {', '.join(missing)}; the board combined assembles several drivers")
-    assert board.pilot is not None
+    if lines is not None and board.pilot is not None:
+        raise BoardError(f"board {name} has a pilot and lines; a plug has one of them")
     assert board.contactors is not None
     assert board.meter is not None
-    return WholeBoard(board.pilot, board.contactors, board.power, board.isolation, board.meter, board.lock, board)
+    return WholeBoard(
+        board.pilot, board.contactors, board.power, board.isolation, board.meter, board.lock, board, lines
+    )
 
 
 def build(name: str, settings: Mapping[str, object], clock: Clock) -> Board:

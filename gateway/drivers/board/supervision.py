@@ -40,6 +40,14 @@ def load_of(output: Output | None, reading: MeterReading | None, since: float, n
     return None
 
 
+def may_carry_load(stage: PowerStage | None, reading: MeterReading | None, now: float) -> bool:
+    """Return True if current flows through closed contactors, or if no recent measurement shows that none does."""
+    output = None if stage is None else stage.output
+    if output is not None and now - output.at <= STAGE_SILENT_S:
+        return abs(output.current_a) >= OPEN_BELOW_A
+    return reading is None or now - reading.at > METER_RECENT_S or meter_load(reading)
+
+
 def meter_load(reading: MeterReading) -> bool:
     """Return True if the meter shows a load."""
     if reading.current_a is not None:

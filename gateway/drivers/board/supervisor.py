@@ -9,26 +9,25 @@ from __future__ import annotations
 
 from gateway.drivers.board import orders, phases
 from gateway.drivers.board.cable_check import CableCheck, Inputs, Step, required_ohm
-from gateway.drivers.board.fault_state import FaultState, PilotWatch
+from gateway.drivers.board.fault_state import FaultState
 from gateway.drivers.board.faults import FaultName, Part, Reaction
 from gateway.drivers.board.orders import Deliver, Event, Order, OrderRefused, Precharge
 from gateway.drivers.board.phases import CHARGING, ENERGISED, PLUGGED, Phase
+from gateway.drivers.board.plug_output import PlugOutput, state_of
 from gateway.drivers.board.ports import (
     HOLD_S,
     OFF,
     Board,
     BoardEvent,
     Capability,
-    DutyCycle,
     FaultCleared,
     FaultRaised,
     IsolationMeasured,
     IsolationTested,
+    LinesChanged,
     LockChanged,
     PartRestarted,
     PilotChanged,
-    PilotLevel,
-    PilotSignal,
     PilotState,
     PowerReason,
     Setpoint,
@@ -39,6 +38,7 @@ from gateway.drivers.board.supervision import (
     OutputWatch,
     blind_s,
     load_of,
+    may_carry_load,
     meter_silent,
     stage_silent,
 )
@@ -48,7 +48,6 @@ POLL_S = 0.25  # period of the supervision while the output is in use
 IDLE_POLL_S = 1.0
 ZERO_WITHIN_S = 1.0  # besides the time to settle: until the current is 0 A after a stop; then the pilot goes to F
 CONTACTORS_WITHIN_S = 2.0  # from the command to the confirmed position
-PILOT_SETTLE_S = 1.0  # from a new signal to the state that it causes
 
 
 class Supervisor:
@@ -59,9 +58,8 @@ class Supervisor:
         self.phase = Phase.IDLE
         self.faults = FaultState()
         self.isolation_passed = False  # since the plug was inserted
-        self._watch, self._pilot_watch = OutputWatch(), PilotWatch()
-        self._pilot: PilotState | None = None
-        self._signal: PilotSignal = PilotLevel.F
+        self._watch, self._plug = OutputWatch(), PlugOutput(board, now)
+        self._pilot: PilotState | None = None  # with lines: the state that corresponds to them
         self._check: CableCheck | None = None
         self._order: Precharge | Deliver | None = None
         self._order_until = 0.0
@@ -74,8 +72,7 @@ class Supervisor:
         self._delivering = False
         self._lock_ordered: bool | None = None
         self._overdue = False  # the current has not fallen to 0 A in time
-        self._output_signal: PilotSignal | None = None
-        self._signal_at = self._polled_at = now
+        self._polled_at = now
 
     # engine contract
 
@@ -90,6 +87,9 @@ class Supervisor:
             case PilotChanged(state):
                 found.append(event)
                 self._pilot_changed(state, now)
+            case LinesChanged():
+                found.append(event)
+                self._pilot_changed(state_of(event), now)
             case LockChanged(locked):
                 found.append(event)
                 if not locked and self._lock_ordered and self.phase in ENERGISED:
@@ -113,13 +113,16 @@ class Supervisor:
             return [OrderRefused(order, refusal, now), *self.expire(now)]
         match order:
             case orders.SetPilot(signal):
-                self._signal = signal
-                self._output_pilot(now)
+                self._plug.signal = signal
+            case orders.SetLines(d1, d2):
+                self._plug.lines = d1, d2
             case orders.CheckCable(voltage):
                 self._start_check(voltage, now)
             case Precharge() | Deliver():
                 self.phase = Phase.PRECHARGE if isinstance(order, Precharge) else Phase.DELIVERY
                 self._order, self._order_until = order, now + order.valid_for_s
+            case orders.SwitchOff():
+                self._order = None
             case orders.Stop():
                 self._stop("ordered", now)
             case orders.SetLock(locked):
@@ -146,8 +149,8 @@ class Supervisor:
             if ac:
                 self._stop("not ordered any more", now)
         found += self._step(now)
-        self._output_pilot(now)
         self._set(self._required(), now)
+        self._output_plug(now)
         return [*self.faults.detected(), *found]
 
     def deadline(self) -> float:
@@ -183,9 +186,10 @@ class Supervisor:
 
     def _pilot_changed(self, state: PilotState, now: float) -> None:
         self._pilot = state
-        if self._pilot_watch.changed(now):
-            self.faults.detect(Part.PILOT, FaultName.PILOT, "the pilot bounces", now)
-        if state not in (CHARGING if self.phase is Phase.DELIVERY else PLUGGED):
+        self._plug.changed(self.faults, now)
+        # a CHAdeMO vehicle withdraws its permission before it opens its contactors: off, and they are watched
+        delivers = self.phase is Phase.DELIVERY and self._board.lines is None
+        if state not in (CHARGING if delivers else PLUGGED):
             self._stop(f"pilot state {state}", now)
 
     def _isolation_measured(self, ohm: float, now: float) -> None:
@@ -214,17 +218,8 @@ class Supervisor:
                 found = self._watch.deviation(output, stage.capability, now)
                 if found is not None:
                     self.faults.detect(Part.POWER, *found, now)
-        self._supervise_pilot(now)
+        self._plug.supervise(self._pilot, self.faults, now)
         self._supervise_contactors(now)
-
-    def _supervise_pilot(self, now: float) -> None:
-        """States E and F that this board does not signal are faults: a cut wire, a vehicle without diode."""
-        odd = self._pilot in (PilotState.ERROR, PilotState.UNAVAILABLE)
-        signalled = self._shown in (PilotLevel.E, PilotLevel.F) or now - self._signal_at < PILOT_SETTLE_S
-        if odd and not signalled:
-            self.faults.detect(Part.PILOT, FaultName.PILOT, f"state {self._pilot}", now)
-        elif not odd and self._pilot_watch.steady(now):
-            self.faults.end_own(Part.PILOT, FaultName.PILOT, now)
 
     def _supervise_contactors(self, now: float) -> None:
         """Compare position and command; with open contactors the faults of the last output end."""
@@ -235,7 +230,7 @@ class Supervisor:
             return
         if closed is False:
             for part, name in list(self.faults.own):
-                if part is not Part.PILOT and name is not FaultName.COMMUNICATION:
+                if part is not self._plug.part and name is not FaultName.COMMUNICATION:
                     self.faults.end_own(part, name, now)
         elif closed and moved:
             self.faults.detect(Part.CONTACTORS, FaultName.CONTACTOR, "closed without a command", now)
@@ -246,19 +241,16 @@ class Supervisor:
     def _forming(self) -> bool:
         return isinstance(self._order, Deliver) and self._order.forming
 
-    @property
-    def _shown(self) -> PilotSignal:
-        """Signal of the pilot: F where the current does not end and after latched faults, X1 to stop an AC vehicle."""
-        if self._overdue or (not self._allowed and self.faults.at_least(Reaction.LATCH)):
-            return PilotLevel.F
-        stopping = self._board.power is None and self.phase is Phase.STOPPING
-        return PilotLevel.X1 if stopping and isinstance(self._signal, DutyCycle) else self._signal
-
-    def _output_pilot(self, now: float) -> None:
-        shown = self._shown
-        if shown != self._output_signal:
-            self._output_signal, self._signal_at = shown, now
-        self._board.pilot.set(shown)
+    def _output_plug(self, now: float) -> None:
+        """Output the signals of the plug; withdrawn where the current does not end and after latched faults."""
+        board = self._board
+        self._plug.output(
+            now,
+            withdrawn=self._overdue or (not self._allowed and self.faults.at_least(Reaction.LATCH)),
+            stopping_ac=board.power is None and self.phase is Phase.STOPPING,
+            tested=self.isolation_passed,
+            loaded=self._allowed and may_carry_load(board.power, board.meter.reading, now),
+        )
 
     def _stop(self, reason: str, now: float) -> None:
         self._order = self._check = None

@@ -11,19 +11,19 @@ from collections.abc import Callable
 
 from gateway.drivers.board import orders as board_orders
 from gateway.drivers.board import ports
-from gateway.drivers.board.faults import Reaction, rule_of
+from gateway.drivers.board.evse import BoardEvse
 from gateway.drivers.board.orders import Event, SetLock, SetPilot
-from gateway.drivers.board.ports import Board, PilotLevel, PilotSignal, PilotState
+from gateway.drivers.board.plug import PLUGGED
+from gateway.drivers.board.ports import Board, MeterReading, PilotLevel, PilotSignal, PilotState
 from gateway.drivers.board.runner import BoardRunner
 from gateway.drivers.secc import endpoint, matching
 from gateway.drivers.secc.matching import PlugControl
 from gateway.drivers.secc.output import EvseOutput
-from gateway.drivers.secc.plug import PLUGGED, plug_state
 from gateway.drivers.secc.session import VehicleSession
 from gateway.drivers.secc.settings import SeccEvseSettings, engine_settings
 from gateway.drivers.secc.vehicle import metered
 from gateway.model import event as model
-from gateway.model.event import PlugState, Report
+from gateway.model.event import Report
 from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
 from protocols.iso15118.first_message import ReceivedFirst, WaitingConnections
 from protocols.iso15118.iso20 import events
@@ -36,18 +36,14 @@ from protocols.ports import Clock, Wire
 
 log = logging.getLogger("v2x.drivers")
 
-PROTOCOL = "iso15118"
-METER_S, METER_IDLE_S = 1.0, 10.0  # period of measured values, with a vehicle and without
-METER_MOVING_S, MOVING_S = 0.2, 3.0  # period after a changed set-point, and for how long
-READING_VALID_S = 5.0
-RENEWAL_LATE_S = 0.1  # of a renewal that is due at the end of the validity
-CAPABILITY_S = 0.1  # period in which a board without a known capability is read
 ENDS_WITHIN_S = 3.0  # for the vehicle to end its session when the gateway stops
 PLUG_WITHIN_S = 0.5  # from the first message of a vehicle to the report of its plug
 
 
-class SeccEvse:
+class SeccEvse(BoardEvse[EvseOutput]):
     """EVSE with the driver `secc`. `board` makes the board anew for each run, `frames` opens another powerline."""
+
+    protocol = "iso15118"
 
     def __init__(
         self,
@@ -57,31 +53,19 @@ class SeccEvse:
         clock: Clock,
         frames: matching.Frames | None = None,
     ) -> None:
-        self.settings, self.name = settings, settings.id
+        super().__init__(settings, board, report, clock)
+        self.settings = settings
         self.port = 0  # of the server, while it listens
-        self._board, self._report, self._clock, self._frames = board, report, clock, frames
-        self._operated: BoardRunner | None = None
-        self._output: EvseOutput | None = None
+        self._frames = frames
         self._control: PlugControl = matching.DigitalPilot(self._signal)
         self._session: VehicleSession | None = None
         self._wire: Wire | None = None
         self._waiting = WaitingConnections()
         self._paused: dict[bytes, events.Paused] = {}
         self._paused_session: str | None = None  # known to the gateway, and paused by the vehicle
-        self._setpoint_w, self._until = 0.0, 0.0  # in force, and the end of its validity
-        self._moved_at = -MOVING_S
-        self._described: tuple[model.PowerLimits, str] | None = None
-        self._pilot: PilotState | None = None
-        self._plug: PlugState | None = None
-        self._wake = asyncio.Event()
         self._disconnecting: asyncio.Task[None] | None = None
-        self.connected = False
 
     # `gateway.drivers.hosted.HostedEvse`
-
-    def announce(self) -> None:
-        """Report the EVSE, before its hardware answers."""
-        self._describe(model.PowerLimits(self.settings.max_charge_w or 0.0), "the board has not answered yet")
 
     async def run(self) -> None:
         """Serve vehicles until cancelled."""
@@ -118,45 +102,6 @@ class SeccEvse:
             session.abort("the gateway stops", silent=True)
             await self._close_wire()
 
-    # `gateway.model.station.Stations` and `GridFormingStations`
-
-    def reaches(self, evse: str) -> bool:
-        """Return True while the hardware answers."""
-        return self.connected
-
-    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
-        """Apply a set-point at once; it ends by itself after `valid_for_s`."""
-        refused = self._refusal(power_w, valid_for_s)
-        if refused is not None:
-            return refused
-        if power_w != self._setpoint_w:
-            self._moved_at = self._clock.now()
-        self._setpoint_w, self._until = power_w, self._clock.now() + valid_for_s + RENEWAL_LATE_S
-        if self._session is not None:
-            self._session.set_power(power_w)
-        self._wake.set()
-        return Outcome(Answer.APPLIED)
-
-    async def reconcile(self, evse: str) -> float | None:
-        """Return the set-point in force."""
-        return self._setpoint_w if self.connected else None
-
-    async def form(self, evse: str, forms: bool) -> Outcome:
-        """Set to grid-forming or grid-following, where the power stage has a command for it."""
-        output = self._output
-        if output is None or not self.connected:
-            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the board of {self.name} does not answer")
-        if output.capability is None or not output.capability.forming:
-            text = f"the power stage of {self.name} has no command to form a grid"
-            return Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, text)
-        if forms and (self._session is None or not self._session.bidirectional or not output.delivering):
-            text = f"no vehicle at {self.name} can supply an island now"
-            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, text)
-        output.forms = forms
-        if self._session is not None:
-            self._session.reapply()
-        return Outcome(Answer.APPLIED)
-
     async def end_session(self, evse: str) -> Outcome:
         """Request the end of the vehicle's session."""
         session = self._session
@@ -165,20 +110,11 @@ class SeccEvse:
         session.terminate()
         return Outcome(Answer.APPLIED)
 
-    async def reset(self, evse: str) -> Outcome:
-        """Release latched faults that are cleared."""
-        if self._operated is None or not self.connected:
-            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the board of {self.name} does not answer")
-        self._operated.command(board_orders.Reset())
-        self._report_plug()
-        latched = ", ".join(sorted(name for _, name in self._operated.supervisor.faults.latched))
-        return Outcome(Answer.REFUSED, "Faulted", f"still active: {latched}") if latched else Outcome(Answer.APPLIED)
-
     def _refusal(self, power_w: float, valid_for_s: float) -> Outcome | None:
         """Return the reason why a set-point is not applied, or None."""
         board, output, session = self._operated, self._output, self._session
         if board is None or output is None or not self.connected:
-            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the board of {self.name} does not answer")
+            return self._silent()
         bidirectional = None if session is None else session.bidirectional
         refused = setpoint_refusal(power_w, valid_for_s, why_not=output.why_not or None, bidirectional=bidirectional)
         if refused is not None:
@@ -202,33 +138,19 @@ class SeccEvse:
     # the hardware
 
     async def _connect(self, output: EvseOutput) -> None:
-        """Wait for the capability of the board, then report the EVSE as connected."""
         self._signal(PilotLevel.X1)
-        while output.capability is None:
-            await self._clock.sleep(CAPABILITY_S)
-        self.connected = True
-        self._describe(output.power_limits, output.why_not)
-        now = self._clock.now()
-        self._report(model.StationConnected(self.name, now, PROTOCOL, vendor=self.settings.board))
-        self._report_plug()
+        await super()._connect(output)
         if self._pilot is not None:
             self._control.pilot_changed(self._pilot)
 
     def _disconnect(self, reason: str) -> None:
         """Report the loss of the hardware; a session over it has ended."""
         self._operated = self._output = self._pilot = None
-        self._setpoint_w = 0.0
         session, self._session = self._session, None
         if session is not None:
             session.end(reason)
         self._end_paused(reason)
-        if self.connected:
-            self.connected = False
-            self._report(model.StationLost(self.name, self._clock.now(), reason))
-
-    def _command(self, order: board_orders.Order) -> None:
-        if self._operated is not None:
-            self._operated.command(order)
+        self._lose(reason)
 
     def _signal(self, signal: PilotSignal) -> None:
         self._command(SetPilot(signal))
@@ -290,68 +212,23 @@ class SeccEvse:
         if session is not None:
             self._report(model.SessionEnded(self.name, self._clock.now(), session, reason))
 
-    def _fault_changed(self, event: ports.FaultRaised | ports.FaultCleared) -> None:
-        board, now = self._operated, self._clock.now()
-        assert board is not None
-        if isinstance(event, ports.FaultRaised):
-            reaction = rule_of(event.name, event.part).reaction
-            if reaction is not Reaction.NOTE:
-                self._report(model.FaultRaised(self.name, now, event.name, event.detail))
-            if reaction in (Reaction.OPEN, Reaction.LATCH) and self._session is not None:
-                self._session.abort(f"{event.name}: {event.detail}")
-        elif not any(name == event.name for _, name in board.supervisor.faults.active):
-            self._report_plug()  # first: a faulted plug is a fault by itself
-            self._report(model.FaultCleared(self.name, now, event.name))
-        self._report_plug()
+    # what `BoardEvse` needs of the session
 
-    def _report_plug(self) -> None:
-        plug = plug_state(self._pilot, None if self._operated is None else self._operated.supervisor.faults)
-        if plug is not self._plug and self.connected:
-            self._plug = plug
-            self._report(model.PlugChanged(self.name, self._clock.now(), plug))
+    def _apply(self, power_w: float) -> None:
+        if self._session is not None:
+            self._session.set_power(power_w)
 
-    def _describe(self, limits: model.PowerLimits, why_not: str) -> None:
-        if (limits, why_not) != self._described:
-            self._described = limits, why_not
-            now = self._clock.now()
-            self._report(model.EvseDescribed(self.name, self.name, now, limits, not why_not, why_not))
+    def _fail(self, reason: str) -> None:
+        if self._session is not None:
+            self._session.abort(reason)
 
-    # measured values and the end of a set-point
+    def _forming_refused(self, output: EvseOutput) -> str:
+        ready = self._session is not None and self._session.bidirectional and output.delivering
+        return "" if ready else f"no vehicle at {self.name} can supply an island now"
 
-    async def _tend(self, output: EvseOutput) -> None:
-        """Report measured values, and end a set-point that is not renewed."""
-        clock, metered_at = self._clock, self._clock.now()
-        while True:
-            self._wake.clear()
-            now = clock.now()
-            if self._setpoint_w and now >= self._until:
-                log.warning("%s: the set-point of %.0f W was not renewed: 0 W", self.name, self._setpoint_w)
-                self._setpoint_w = 0.0
-                if self._session is not None:
-                    self._session.set_power(0.0)
-            period = METER_S if self._pilot in PLUGGED else METER_IDLE_S
-            if now - self._moved_at < MOVING_S:
-                period = METER_MOVING_S
-            if now - metered_at >= period - 1e-6:
-                metered_at = now
-                self._report_measured(output, now)
-            deadline = metered_at + period
-            if self._setpoint_w:
-                deadline = min(deadline, self._until)
-            try:
-                async with clock.timeout_at(deadline):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-
-    def _report_measured(self, output: EvseOutput, now: float) -> None:
-        if output.capability is not None:
-            self._describe(output.power_limits, output.why_not)
-        reading, session = output.reading, self._session
-        if reading is None or now - reading.at > READING_VALID_S:
-            return
-        car = None if session is None else session.car
-        self._report(metered(self.name, now, self._clock.wall(), reading, output.measured, car))
+    def _metered(self, reading: MeterReading, output: EvseOutput) -> model.Metered:
+        car = None if self._session is None else self._session.car
+        return metered(self.name, self._clock.now(), self._clock.wall(), reading, output.measured, car)
 
     # vehicles
 

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
+from gateway.drivers.board.plug import PLUGGED
 from gateway.drivers.board.ports import DutyCycle, PilotLevel, PilotSignal, PilotState
-from gateway.drivers.secc.plug import PLUGGED
 from gateway.drivers.secc.settings import SeccEvseSettings
 from protocols import iec61851
 from protocols.errors import LocalProtocolError

@@ -73,10 +73,6 @@ class VehicleSession:
         elif power_w == 0.0 or self._output.forms:
             self._output.deliver(0.0, now)
 
-    def reapply(self) -> None:
-        """Apply the set-point again, after the EVSE was set to grid-forming or back."""
-        self.set_power(self._power_w)
-
     def terminate(self, within_s: int = NOTICE_S) -> None:
         """Request the end of the session; without one the power is switched off after `within_s`."""
         self._setpoint.notify(self.engine, EVSENotification.Terminate, within_s)
