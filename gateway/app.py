@@ -26,6 +26,7 @@ from gateway.config import Config, ConfigError, admin_token, host_and_port
 from gateway.config.devices import ConnectModbus, hems_device, modbus_evses, site_devices
 from gateway.config.mapping import (
     broker_link,
+    chademo_settings,
     csms_settings,
     database_lock,
     hosted_settings,
@@ -38,7 +39,7 @@ from gateway.control.components import ControlComponents
 from gateway.control.station_backends import StationBackends
 from gateway.csms.csms import Csms
 from gateway.drivers.board.ports import Board
-from gateway.drivers.build import secc_evses
+from gateway.drivers.build import chademo_evses, secc_evses
 from gateway.drivers.hosted import HostedEvses
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
@@ -56,6 +57,7 @@ from gateway.store.journal import Journal
 from gateway.store.lock import locked
 from gateway.store.store import Store, StoreError, StoreFull
 from gateway.store.unavailable import StoreReturned, UnavailableStore, wait_for_space
+from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class Parts:
     stations: Callable[[Report, Clock], Stations] | None = None  # instead of the CSMS
     modbus: ConnectModbus | None = None  # instead of sockets to devices over Modbus
     boards: Mapping[str, Callable[[Clock], Board]] = field(default_factory=dict)  # by hosted EVSE
+    buses: Mapping[str, Callable[[], CanBus]] = field(default_factory=dict)  # CAN of vehicles, by hosted EVSE
     listen: bool = True  # stations may connect over sockets; `Csms.attach` works without
     seed: int | None = None
 
@@ -261,6 +264,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     hosted = HostedEvses(
         [
             *secc_evses(hosted_settings(config), parts.boards, report, clock, listen=parts.listen),
+            *chademo_evses(chademo_settings(config), parts.boards, parts.buses, report, clock),
             *modbus_evses(config, parts.modbus, report, clock),
         ],
         clock,

@@ -45,7 +45,7 @@ class MemoryCanPort:
 
     def __init__(self, bus: MemoryCan) -> None:
         self._bus = bus
-        self.frames: asyncio.Queue[CanFrame] = asyncio.Queue()
+        self.frames: asyncio.Queue[CanFrame | None] = asyncio.Queue()  # None: closed
 
     async def send(self, frame: CanFrame) -> None:
         """Send a frame. Raises ConnectionError while the bus is down."""
@@ -54,9 +54,13 @@ class MemoryCanPort:
         self._bus.deliver(self, frame)
 
     async def receive(self) -> CanFrame:
-        """Return the next frame."""
-        return await self.frames.get()
+        """Return the next frame. Raises ConnectionError after `close`."""
+        frame = await self.frames.get()
+        if frame is None:
+            raise ConnectionError("the bus is closed")
+        return frame
 
     async def close(self) -> None:
         """Leave the bus."""
         self._bus.remove(self)
+        self.frames.put_nowait(None)

@@ -26,7 +26,11 @@ from protocols.ports import Clock
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from gateway.drivers.chademo.settings import ChademoEvseSettings
     from gateway.drivers.secc.settings import SeccEvseSettings
+
+CHADEMO = {"0.9": 1, "1.x": 2, "2.0": 3}  # protocol numbers
+V2H = {"none": None, "1.0": 0, "2.0a": 1, "2.0b": 2}  # sequence numbers of 0x209
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
@@ -169,6 +173,25 @@ def hosted_settings(config: Config) -> tuple[SeccEvseSettings, ...]:
             )
         )
     return tuple(found)
+
+
+def chademo_settings(config: Config) -> tuple[ChademoEvseSettings, ...]:
+    """Return the settings of the CHAdeMO EVSEs that the gateway hosts itself."""
+    entries = [entry for _, entry in config.chademo_evses]
+    if not entries:
+        return ()
+    from gateway.drivers.chademo.settings import ChademoEvseSettings  # on demand, as in `hosted_settings`
+
+    return tuple(
+        _settings(
+            ChademoEvseSettings,
+            entry,
+            protocol=CHADEMO[entry.protocol],
+            v2h=V2H[entry.v2h],
+            keep_alive_s=entry.keep_alive_s or None,
+        )
+        for entry in entries
+    )
 
 
 def broker_link(config: Config) -> BrokerLink:

@@ -397,6 +397,32 @@ class ModbusEvseEntry(ModbusLink):
     max_discharge_w: Watts | None = Field(default=None, description="below what the product states, in W")
 
 
+class ChademoEvseEntry(Section):
+    """EVSE with CHAdeMO that the gateway hosts itself. docs/chademo.md describes it."""
+
+    id: HostedName = Field(description="name of the EVSE in all topics; without a number at its end, as BAY1")
+    driver: Literal["chademo"] = Field(description="chademo: sessions of CHAdeMO and of the V2H guideline over a board")
+    board: Name = Field(description="driver of the hardware with the lines of the plug: an entry point of v2x.board")
+    board_settings: dict[str, object] = Field(default_factory=dict, description="settings of the board")
+    can: str = Field(
+        min_length=1, description="CAN bus of the vehicle: can0 or vcan0 (SocketCAN), udp:GROUP, or memory:NAME"
+    )
+    protocol: Literal["0.9", "1.x", "2.0"] = Field(default="1.x", description="highest version of CHAdeMO")
+    v2h: Literal["none", "1.0", "2.0a", "2.0b"] = Field(
+        default="2.0b", description="V2H guideline, appendix A or B from 2.0 on; none: charging only"
+    )
+    keep_alive_s: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = Field(
+        default=60,
+        description="without current, report 1 A so often for a moment: LEAFs end a session after six minutes without "
+        "current; 0: never, in s",
+    )
+    strict: bool = Field(
+        default=False, description="end the session of a vehicle that requests more than is offered; false: limit it"
+    )
+    max_charge_w: Watts | None = Field(default=None, description="below what the board reports, in W")
+    max_discharge_w: Watts | None = Field(default=None, description="below what the board reports, in W")
+
+
 class MeterPlace(Section):
     """Place of a meter at the site."""
 
@@ -564,13 +590,19 @@ def _by_driver(choose: Callable[[object], str | None], *drivers: str) -> Discrim
 
 
 DRIVERS: dict[str, dict[str, type[Section]]] = {  # tables of the sections whose entries have a driver
-    "evses": {"secc": EvseEntry, "modbus": ModbusEvseEntry, "echonet": EchonetEvseEntry},
+    "evses": {
+        "secc": EvseEntry,
+        "chademo": ChademoEvseEntry,
+        "modbus": ModbusEvseEntry,
+        "echonet": EchonetEvseEntry,
+    },
     "meters": {"modbus": MeterEntry, "echonet": EchonetMeterEntry},
     "storages": {"modbus": StorageEntry, "echonet": EchonetStorageEntry},
     "pvs": {"modbus": PvEntry, "echonet": EchonetPvEntry},
 }
 HostedEntry = Annotated[
     Annotated[EvseEntry, Tag("secc")]
+    | Annotated[ChademoEvseEntry, Tag("chademo")]
     | Annotated[ModbusEvseEntry, Tag("modbus")]
     | Annotated[EchonetEvseEntry, Tag("echonet")],
     _by_driver(_driver, *DRIVERS["evses"]),
@@ -812,6 +844,11 @@ class Config(BaseSettings):
     def secc_evses(self) -> list[tuple[str, EvseEntry]]:
         """EVSEs with sessions of ISO 15118, each with its place such as `evses.0`."""
         return [(f"evses.{number}", one) for number, one in enumerate(self.evses) if isinstance(one, EvseEntry)]
+
+    @property
+    def chademo_evses(self) -> list[tuple[str, ChademoEvseEntry]]:
+        """EVSEs with sessions of CHAdeMO, each with its place such as `evses.0`."""
+        return [(f"evses.{number}", one) for number, one in enumerate(self.evses) if isinstance(one, ChademoEvseEntry)]
 
     @property
     def folder(self) -> Path:

@@ -20,7 +20,14 @@ from gateway.clock import SystemClock
 from gateway.config import admin_token
 from gateway.config.devices import modbus_devices
 from gateway.config.load import read_secret
-from gateway.config.mapping import broker_link, csms_settings, hosted_settings, mqtt_settings, service_settings
+from gateway.config.mapping import (
+    broker_link,
+    chademo_settings,
+    csms_settings,
+    hosted_settings,
+    mqtt_settings,
+    service_settings,
+)
 from gateway.config.page import web_tokens
 from gateway.config.settings import Config, ConfigError, WebSection, host_and_port
 from gateway.csms import certificates
@@ -28,6 +35,7 @@ from gateway.csms.settings import CsmsSettings
 from gateway.csms.websocket_server import server_context
 from gateway.mqtt.client import tls_context
 
+CAN = "CAN needs the package python-can; install it with pip install 'v2x-gateway[can]'"
 MODBUS = "needs the package pymodbus; install it with pip install 'v2x-gateway[modbus]'"
 POSTGRES = "store.url: postgresql:// needs the package asyncpg; install it with pip install 'v2x-gateway[postgres]'"
 
@@ -45,6 +53,7 @@ def verify(config: Config) -> None:
     for key, listen in addresses(config).items():
         _verify_address(key, listen)
     _verify_evses(config)
+    _verify_chademo(config)
     _verify_token(config)
     _verify_page(config.web)
     _verify_modbus(config)
@@ -148,6 +157,26 @@ def _verify_evses(config: Config) -> None:
                 link_local_address(one.interface)
         except OSError as error:
             raise ConfigError(f"{key}.interface: {one.interface}: {error.strerror or error}") from None
+
+
+def _verify_chademo(config: Config) -> None:
+    """Verify boards and CAN interfaces of the CHAdeMO EVSEs that the gateway hosts."""
+    settings = chademo_settings(config)
+    if not settings:
+        return
+    from gateway.drivers.board import registry  # on demand, as in `hosted_settings`
+
+    for (key, _), one in zip(config.chademo_evses, settings, strict=True):
+        try:
+            board = registry.build(one.board, one.board_settings, SystemClock())
+        except registry.BoardError as error:
+            raise ConfigError(f"{key}.board: {error}") from None
+        if board.lines is None:
+            raise ConfigError(f"{key}.board: board {one.board} has no lines of a CHAdeMO plug (d1, d2, k)")
+        if importlib.util.find_spec("can") is None:
+            raise ConfigError(f"{key}.can: {CAN}")
+        if ":" not in one.can and not Path("/sys/class/net", one.can).exists():
+            raise ConfigError(f"{key}.can: this machine has no interface {one.can}")
 
 
 def _verify_token(config: Config) -> None:

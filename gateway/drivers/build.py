@@ -12,8 +12,11 @@ from gateway.model.event import Report
 from protocols.ports import Clock
 
 if TYPE_CHECKING:
+    from gateway.drivers.chademo.evse import ChademoEvse
+    from gateway.drivers.chademo.settings import ChademoEvseSettings
     from gateway.drivers.secc.evse import SeccEvse
     from gateway.drivers.secc.settings import SeccEvseSettings
+    from protocols.dc_modules.bus import CanBus
 
 
 def secc_evses(
@@ -39,3 +42,31 @@ def secc_evses(
         made = boards.get(one.id) or partial(registry.build, one.board, one.board_settings)
         found.append(SeccEvse(one, partial(made, clock), report, clock))
     return found
+
+
+def chademo_evses(
+    evses: Sequence[ChademoEvseSettings],
+    boards: Mapping[str, Callable[[Clock], Board]],
+    buses: Mapping[str, Callable[[], CanBus]],
+    report: Report,
+    clock: Clock,
+) -> list[ChademoEvse]:
+    """Return the EVSEs; `boards` and `buses` make the hardware and open the CAN bus of some by EVSE, instead of what is
+    configured."""
+    if not evses:
+        return []
+    from gateway.drivers.board import registry  # on demand, as above
+    from gateway.drivers.chademo.evse import ChademoEvse
+
+    found = []
+    for one in evses:
+        made = boards.get(one.id) or partial(registry.build, one.board, one.board_settings)
+        opened = buses.get(one.id) or partial(_open_bus, one.can)
+        found.append(ChademoEvse(one, partial(made, clock), opened, report, clock))
+    return found
+
+
+def _open_bus(channel: str) -> CanBus:
+    from protocols.dc_modules.io import open_bus  # python-can is an extra
+
+    return open_bus(channel)

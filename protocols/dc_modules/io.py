@@ -20,19 +20,51 @@ LONGEST_QUEUE = 1000  # frames received and not processed
 
 
 class PythonCanBus:
-    """An open bus on the running loop."""
+    """An open bus on the running loop. `malformed` counts datagrams of udp_multicast that are no frames."""
 
     def __init__(self, bus: can.BusABC) -> None:
         self._bus = bus
-        self._frames: asyncio.Queue[CanFrame] = asyncio.Queue(LONGEST_QUEUE)
+        self._frames: asyncio.Queue[CanFrame | None] = asyncio.Queue(LONGEST_QUEUE)  # None: the bus is lost
+        self._lost = ""
         self._closed = False
-        self._notifier = can.Notifier(bus, [self._received], loop=asyncio.get_running_loop())
+        self.malformed = 0
+        self._loop = asyncio.get_running_loop()
+        self._notifier: can.Notifier | None = None
+        self._descriptor = _descriptor(bus)
+        if self._descriptor < 0:
+            self._notifier = can.Notifier(bus, [self._received], loop=self._loop)
+        else:
+            self._loop.add_reader(self._descriptor, self._readable)
+
+    def _readable(self) -> None:
+        try:
+            message = self._bus.recv(0)
+        except (can.CanError, OSError) as error:
+            if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+                self._lose(str(error))
+            else:
+                self.malformed += 1
+            return
+        if message is not None:
+            self._received(message)
 
     def _received(self, message: can.Message) -> None:
         if message.is_error_frame or message.is_remote_frame or not message.is_rx:
             return
         with suppress(asyncio.QueueFull):
             self._frames.put_nowait(CanFrame(message.arbitration_id, bytes(message.data), message.is_extended_id))
+
+    def _lose(self, reason: str) -> None:
+        """Wake the reader of a bus that is lost or closed."""
+        self._lost = self._lost or reason or "the bus is lost"
+        self._stop()
+        if self._frames.full():
+            self._frames.get_nowait()
+        self._frames.put_nowait(None)
+
+    def _stop(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
 
     async def send(self, frame: CanFrame) -> None:
         """Send a frame. Raises ConnectionError."""
@@ -43,17 +75,30 @@ class PythonCanBus:
             raise ConnectionError(str(error)) from error
 
     async def receive(self) -> CanFrame:
-        """Return the next frame."""
-        if (failed := self._notifier.exception) is not None:
+        """Return the next frame. Raises ConnectionError."""
+        if self._notifier is not None and (failed := self._notifier.exception) is not None:
             raise ConnectionError(str(failed)) from failed
-        return await self._frames.get()
+        frame = None if self._lost and self._frames.empty() else await self._frames.get()
+        if frame is None:
+            raise ConnectionError(self._lost)
+        return frame
 
     async def close(self) -> None:
         """Close; idempotent."""
         if not self._closed:
             self._closed = True
-            self._notifier.stop(timeout=0.5)
+            self._lose("the bus is closed")
+            if self._notifier is not None:
+                self._notifier.stop(timeout=0.5)
             self._bus.shutdown()
+
+
+def _descriptor(bus: can.BusABC) -> int:
+    """Return the file descriptor of a bus, -1 of one without."""
+    try:
+        return int(bus.fileno())
+    except NotImplementedError:
+        return -1
 
 
 def open_bus(channel: str) -> PythonCanBus:
