@@ -7,6 +7,10 @@ SocketCAN takes the bit rate from the interface: `ip link set can0 up type can b
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import sys
+from collections import deque
 from contextlib import suppress
 
 from protocols.can import CanFrame
@@ -17,13 +21,19 @@ except ImportError as error:  # pragma: no cover
     raise ImportError("CAN needs python-can: pip install 'v2x-gateway[can]'") from error
 
 LONGEST_QUEUE = 1000  # frames received and not processed
+MOST_ECHOES = 64  # frames sent to a multicast group that have not come back
+_MULTICAST_ALL = {socket.AF_INET: (socket.IPPROTO_IP, 49), socket.AF_INET6: (socket.IPPROTO_IPV6, 29)}  # Linux
 
 
 class PythonCanBus:
-    """An open bus on the running loop. `malformed` counts datagrams of udp_multicast that are no frames."""
+    """An open bus on the running loop. `malformed` counts datagrams of udp_multicast that are no frames.
 
-    def __init__(self, bus: can.BusABC) -> None:
+    `echoes`: the interface delivers the frames that this participant sent, which are not passed on.
+    """
+
+    def __init__(self, bus: can.BusABC, *, echoes: bool = False) -> None:
         self._bus = bus
+        self._echoes: deque[CanFrame] | None = deque(maxlen=MOST_ECHOES) if echoes else None
         self._frames: asyncio.Queue[CanFrame | None] = asyncio.Queue(LONGEST_QUEUE)  # None: the bus is lost
         self._lost = ""
         self._closed = False
@@ -51,8 +61,12 @@ class PythonCanBus:
     def _received(self, message: can.Message) -> None:
         if message.is_error_frame or message.is_remote_frame or not message.is_rx:
             return
+        frame = CanFrame(message.arbitration_id, bytes(message.data), message.is_extended_id)
+        if self._echoes and frame in self._echoes:
+            self._echoes.remove(frame)
+            return
         with suppress(asyncio.QueueFull):
-            self._frames.put_nowait(CanFrame(message.arbitration_id, bytes(message.data), message.is_extended_id))
+            self._frames.put_nowait(frame)
 
     def _lose(self, reason: str) -> None:
         """Wake the reader of a bus that is lost or closed."""
@@ -70,6 +84,8 @@ class PythonCanBus:
         """Send a frame. Raises ConnectionError."""
         message = can.Message(arbitration_id=frame.can_id, data=frame.data, is_extended_id=frame.extended)
         try:
+            if self._echoes is not None:
+                self._echoes.append(frame)
             self._bus.send(message)
         except (can.CanError, OSError) as error:
             raise ConnectionError(str(error)) from error
@@ -101,6 +117,14 @@ def _descriptor(bus: can.BusABC) -> int:
         return -1
 
 
+def _receive_own_group_only(descriptor: int) -> None:
+    """Keep datagrams of other groups, which any process of this machine has joined, away from a socket."""
+    if sys.platform != "linux":
+        return
+    with socket.socket(fileno=os.dup(descriptor)) as same:
+        same.setsockopt(*_MULTICAST_ALL[same.family], 0)
+
+
 def open_bus(channel: str) -> PythonCanBus:
     """Open a bus. Raises ConnectionError."""
     kind, _, name = channel.rpartition(":")
@@ -108,10 +132,11 @@ def open_bus(channel: str) -> PythonCanBus:
         match kind:
             case "udp":
                 bus = can.Bus(interface="udp_multicast", channel=name)
+                _receive_own_group_only(bus.fileno())
             case "memory":
                 bus = can.Bus(interface="virtual", channel=name)
             case _:
                 bus = can.Bus(interface="socketcan", channel=channel)
     except (can.CanError, OSError) as error:
         raise ConnectionError(f"CAN {channel}: {error}") from error
-    return PythonCanBus(bus)
+    return PythonCanBus(bus, echoes=kind == "udp")

@@ -15,7 +15,7 @@ from gateway.drivers.board.phases import Phase
 from gateway.drivers.board.runner import BoardRunner
 from gateway.drivers.chademo.faults import fault_of
 from gateway.drivers.chademo.output import ChademoOutput
-from gateway.drivers.chademo.vehicle import needs_of
+from gateway.drivers.chademo.vehicle import SETTLED_S, needs_of
 from gateway.model import event as model
 from gateway.model.event import PlugState, Report
 from protocols.chademo import events, stops
@@ -29,6 +29,7 @@ from protocols.chademo.charger_session import (
     Start,
     StopSession,
 )
+from protocols.chademo.durations import Durations
 from protocols.chademo.io import Connection
 from protocols.chademo.states import ChargerState
 from protocols.dc_modules.bus import CanBus
@@ -72,6 +73,7 @@ class ChademoSession:
         self._lines, self._locked = (False, False), False
         self._stated: tuple[model.PowerLimits, bool] | None = None  # of the needs, and when
         self._stated_at = 0.0
+        self._durations = Durations()
         self._state: ChargerState | None = None
 
     # tasks
@@ -310,8 +312,9 @@ class ChademoSession:
     def _state_needs(self, now: float) -> None:
         """Report needs and limits of the vehicle when they change, and the end of a fault: power can flow again."""
         self._clear_fault()
-        voltage, limits = round(self._output.voltage_v), self._output.power_limits
-        needs = needs_of(self.session, limits, voltage, now)
+        session, limits, voltage = self.session, self._output.power_limits, round(self._output.voltage_v)
+        less = self._durations.lasts("less", session.offered_a > session.request_a, now, SETTLED_S)
+        needs = needs_of(session, limits, voltage, now, requests_less=less)
         key = needs.limits, needs.bidirectional
         if key != self._stated:
             self._stated = key

@@ -7,17 +7,22 @@ from gateway.model.event import Metered, PowerLimits, VehicleNeeds
 from protocols.chademo.charger_session import ChargerSession
 from protocols.chademo.states import ChargerState
 
-SETTLED_S = 3.0  # in power, until the limits of the vehicle have been ramped up
+SETTLED_S = 3.0  # until a vehicle has ramped up its limits or its request
 LIMIT_STEP_W = 100.0  # in which limits are reported
 
 
-def needs_of(session: ChargerSession, own: PowerLimits, voltage_v: float, now: float) -> VehicleNeeds:
-    """Return the needs of the vehicle within the limits of the EVSE."""
+def needs_of(
+    session: ChargerSession, own: PowerLimits, voltage_v: float, now: float, *, requests_less: bool
+) -> VehicleNeeds:
+    """Return the needs of the vehicle within the limits of the EVSE.
+
+    `requests_less`: it has requested less than was offered for so long that its request is its limit.
+    """
     bidirectional = session.discharge_agreed
     low, high = v2x_energies_wh(session)
     return VehicleNeeds(
         limits=PowerLimits(
-            max_charge_w=min(_charge_w(session, voltage_v, now), own.max_charge_w),
+            max_charge_w=min(_charge_w(session, voltage_v, requests_less), own.max_charge_w),
             max_discharge_w=min(_discharge_w(session, voltage_v, now), own.max_discharge_w) if bidirectional else 0.0,
         ),
         bidirectional=bidirectional,
@@ -67,11 +72,11 @@ def v2x_energies_wh(session: ChargerSession) -> tuple[float | None, float | None
     return low, high
 
 
-def _charge_w(session: ChargerSession, voltage_v: float, now: float) -> float:
-    """Return the charging power that the vehicle permits: its request, while it is offered to charge."""
+def _charge_w(session: ChargerSession, voltage_v: float, requests_less: bool) -> float:
+    """Return the charging power that the vehicle permits: its request, where it is less than what is offered."""
     stated = session.vehicle.limits.max_charge_a if session.vehicle.limits is not None else 0
     most = float(stated or session.settings.max_charge_a)
-    if _settled(session, now) and session.offered_a > session.request_a:
+    if requests_less:
         most = min(most, float(session.request_a))
     return _stepped(most * voltage_v)
 

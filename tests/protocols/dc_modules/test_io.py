@@ -76,3 +76,25 @@ async def test_an_interface_that_does_not_exist_is_a_fault_of_the_link() -> None
     with suppress(asyncio.CancelledError):
         await task
     assert [type(event) for event in events] == [FaultRaised]
+
+
+async def test_a_group_has_its_own_frames_only_and_no_echo() -> None:
+    try:
+        first, second, other = (
+            open_bus(one) for one in ("udp:239.74.163.91", "udp:239.74.163.91", "udp:239.74.163.92")
+        )
+    except ConnectionError as error:
+        pytest.skip(str(error))
+    sent = [CanFrame(0x100 + number, bytes(8)) for number in range(5)]
+    for frame in sent:
+        await other.send(CanFrame(0x7FF, b""))
+        await first.send(frame)
+    async with asyncio.timeout(5):
+        assert [await second.receive() for _ in sent] == sent
+    await second.send(sent[0])
+    async with asyncio.timeout(5):
+        assert await first.receive() == sent[0], "the answer, and none of its own frames"
+    for bus in (first, second, other):
+        await bus.close()
+    with pytest.raises(ConnectionError, match="closed"):
+        await first.receive()
