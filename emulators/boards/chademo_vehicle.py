@@ -32,6 +32,10 @@ class HardwarePlug:
             return None
         return ChargerLines(hardware.d1, hardware.d2, hardware.inlet_v, hardware.stage.current_a)
 
+    def closed(self, ordered: bool) -> bool:
+        """Return the position feedback."""
+        return self._hardware.vehicle_closed
+
     async def update(self, lines: VehicleLines, now: float) -> None:
         """Set k and the contactors of the vehicle."""
         hardware = self._hardware
@@ -86,6 +90,10 @@ class ChademoVehicle:
         self.car.decouple()
         self.car.contactors_closed = False
         self._changed()
+
+    def reset(self) -> None:
+        """Release the fault state of the vehicle, by service."""
+        self.ev.reset()
 
     async def run(self) -> None:
         """Run the vehicle until it is cancelled or its bus is lost (ConnectionError)."""

@@ -25,9 +25,9 @@ from emulators.runtime.plug_lines import (
 from protocols.chademo.events import Event, SessionEnded
 from protocols.chademo.io import Connection
 from protocols.chademo.profile import PROFILES, VehicleProfile
-from protocols.chademo.stops import Stop
+from protocols.chademo.stops import Cause, Stop
 from protocols.chademo.vehicle import Vehicle
-from protocols.chademo.vehicle_session import Battery, StopVehicle, VehicleInputs, VehicleOrder
+from protocols.chademo.vehicle_session import Battery, ResetVehicle, StopVehicle, VehicleInputs, VehicleOrder
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
@@ -52,6 +52,9 @@ class Plug(Protocol):
     async def update(self, lines: VehicleLines, now: float) -> None:
         """Pass on the lines of the vehicle."""
 
+    def closed(self, ordered: bool) -> bool:
+        """Return the position of the vehicle's contactors."""
+
 
 class RemotePlug:
     """Plug at a charger in another process: its lines are frames on the bus."""
@@ -66,6 +69,10 @@ class RemotePlug:
     def charger(self, now: float) -> ChargerLines | None:
         """Return the last lines of the charger; None after a silence."""
         return self._charger if now - self._charger_at < GONE_S else None
+
+    def closed(self, ordered: bool) -> bool:
+        """Return the position as ordered: a remote charger has no model of these contactors."""
+        return ordered
 
     async def update(self, lines: VehicleLines, now: float) -> None:
         """Send the lines of the vehicle when they change, and repeat them."""
@@ -98,6 +105,7 @@ class ChademoEv:
         self.charger = ChargerLines()
         self.plugged = True
         self.ended: Stop | None = None
+        self.battery_faults: frozenset[Cause] = frozenset()
         self._clock = clock
         self._report = report
         if plug is None:
@@ -116,6 +124,10 @@ class ChademoEv:
         """End the session, as the driver does."""
         self._connection.command(StopVehicle(detail))
 
+    def reset(self) -> None:
+        """Leave the fault state, by service."""
+        self._connection.command(ResetVehicle())
+
     @property
     def lines(self) -> VehicleLines:
         """Lines of the vehicle now."""
@@ -131,7 +143,7 @@ class ChademoEv:
             await self._plug.update(self.lines, now)
 
     def _inputs(self, now: float) -> VehicleInputs:
-        car, closed = self.car, self.engine.outputs.contactors
+        car, closed = self.car, self._plug.closed(self.engine.outputs.contactors)
         found = self._plug.charger(now) if self.plugged else None
         present, charger = found is not None, found or ChargerLines()
         self.charger = charger
@@ -144,6 +156,7 @@ class ChademoEv:
             soc_pct=round(car.reported_soc_pct, 1),
             max_charge_a=limits.max_charge_a,
             max_discharge_a=limits.max_discharge_a,
+            faults=self.battery_faults,
         )
         return VehicleInputs(
             plugged=present,

@@ -75,7 +75,7 @@ async def run_on(bus: CanBus, car: Car, options: ChademoOptions, reporter: Repor
         ev.stop("stopped by the driver")
         with suppress(TimeoutError):
             async with asyncio.timeout(END_WITHIN):
-                while ev.ended is None and not running.done():
+                while (ev.ended is None or ev.charger.d1) and not running.done():  # locked until d1 is off
                     await clock.sleep(WATCH_S)
     finally:
         running.cancel()

@@ -128,7 +128,21 @@ RULES: tuple[FaultRule, ...] = (
         "the meter is silent, or answers with errors or incomplete frames",
         Part.METER,
     ),
+    FaultRule(
+        _N.COMMUNICATION,
+        _R.OPEN,
+        ocpp16_error="EVCommunicationError",
+        meaning="CHAdeMO: the vehicle sends no frames, or gives no permission in time",
+        part=Part.VEHICLE,
+    ),
     FaultRule(_N.VENDOR_ERROR, _R.OPEN, meaning="error of the product, see the detail"),
+    FaultRule(
+        _N.VENDOR_ERROR,
+        _R.OPEN,
+        ocpp16_error="EVCommunicationError",
+        meaning="CHAdeMO: the vehicle reports a fault of its charging system, see the detail",
+        part=Part.VEHICLE,
+    ),
     FaultRule(_N.VENDOR_WARNING, _R.NOTE, _UNCHANGED, "NoError", Code.IDLE, "warning of the product, see the detail"),
     FaultRule(
         _N.DIODE, _R.OPEN, ocpp16_error="EVCommunicationError", meaning="no diode in the vehicle's pilot circuit"
@@ -143,6 +157,34 @@ RULES: tuple[FaultRule, ...] = (
     FaultRule(_N.LOCK_FAILURE, _R.OPEN, ocpp16_error="ConnectorLockFailure", meaning="the connector lock failed"),
     FaultRule(_N.GROUND, _R.LATCH, ocpp16_error="GroundFailure", meaning="earth fault or isolation too low"),
     FaultRule(_N.HIGH_TEMPERATURE, _R.OPEN, ocpp16_error="HighTemperature", meaning="the charger is too hot"),
+    FaultRule(
+        _N.HIGH_TEMPERATURE,
+        _R.OPEN,
+        ocpp16_error="HighTemperature",
+        meaning="CHAdeMO: the battery of the vehicle is too hot",
+        part=Part.VEHICLE,
+    ),
+    FaultRule(
+        _N.OVER_CURRENT,
+        _R.OPEN,
+        ocpp16_error="OverCurrentFailure",
+        meaning="CHAdeMO: the current differs from what the vehicle requests or permits",
+        part=Part.VEHICLE,
+    ),
+    FaultRule(
+        _N.OVER_VOLTAGE,
+        _R.OPEN,
+        ocpp16_error="OverVoltage",
+        meaning="CHAdeMO: the voltage of the battery is too high",
+        part=Part.VEHICLE,
+    ),
+    FaultRule(
+        _N.UNDER_VOLTAGE,
+        _R.OPEN,
+        ocpp16_error="UnderVoltage",
+        meaning="CHAdeMO: the voltage of the battery is too low",
+        part=Part.VEHICLE,
+    ),
     FaultRule(_N.OVER_CURRENT, _R.OPEN, ocpp16_error="OverCurrentFailure", meaning="output current too high"),
     FaultRule(_N.OVER_VOLTAGE, _R.OPEN, ocpp16_error="OverVoltage", meaning="output or supply voltage too high"),
     FaultRule(_N.UNDER_VOLTAGE, _R.OPEN, ocpp16_error="UnderVoltage", meaning="output or supply voltage too low"),
@@ -150,6 +192,12 @@ RULES: tuple[FaultRule, ...] = (
     FaultRule(_N.INVALID_MODE, _R.OPEN, _UNCHANGED, "EVCommunicationError", meaning="state of the vehicle not allowed"),
     FaultRule(_N.PILOT, _R.OPEN, ocpp16_error="EVCommunicationError", meaning="pilot out of range or not steady"),
     FaultRule(_N.POWER_LOSS, _R.ZERO, ocpp16_error="UnderVoltage", reason=Code.GRID_LOST, meaning="no supply"),
+    FaultRule(
+        _N.EV_CONTACTOR,
+        _R.LATCH,
+        ocpp16_error="PowerSwitchFailure",
+        meaning="CHAdeMO: a contactor of the vehicle is welded or does not close",
+    ),
     FaultRule(_N.CONTACTOR, _R.LATCH, ocpp16_error="PowerSwitchFailure", meaning="contactor welded or does not move"),
     FaultRule(
         _N.CABLE_TEMPERATURE_DERATE, _R.NOTE, _UNCHANGED, "NoError", Code.STATION_LIMIT, "cable hot, capability reduced"

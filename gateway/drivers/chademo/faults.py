@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.drivers.board.faults import FaultName, Part
-from protocols.chademo.frames import VehicleStatus
+from protocols.chademo.charger_session import ChargerSession
 from protocols.chademo.stops import Cause, Severity, Stop
 
 _N, _P = FaultName, Part
@@ -38,10 +38,13 @@ _BITS = {  # of 102.4
 }
 
 
-def fault_of(stop: Stop, status: VehicleStatus | None) -> tuple[FaultName, Part] | None:
-    """Return the fault of a stop; None for a normal one and for what the board reports."""
+def fault_of(stop: Stop, session: ChargerSession) -> tuple[FaultName, Part] | None:
+    """Return the fault of a stop; None for a normal one, for what the board reports, and for a plug that was free."""
     if stop.severity is Severity.NORMAL or stop.cause in OF_BOARD:
         return None
+    if stop.cause is Cause.UNPLUGGED and not session.lock_bit:
+        return None
+    status = session.vehicle.status
     if stop.cause is Cause.VEHICLE_FAULT and status is not None:
         for bit, name in _BITS.items():
             if getattr(status, bit):

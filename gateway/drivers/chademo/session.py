@@ -32,6 +32,7 @@ from protocols.chademo.charger_session import (
 from protocols.chademo.durations import Durations
 from protocols.chademo.io import Connection
 from protocols.chademo.states import ChargerState
+from protocols.chademo.timers import SAFE_V
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
@@ -75,6 +76,8 @@ class ChademoSession:
         self._stated_at = 0.0
         self._durations = Durations()
         self._state: ChargerState | None = None
+        self._stop: stops.Stop | None = None  # of the present or last session, as reported
+        self._released = False  # the contactors were ordered open
 
     # tasks
 
@@ -150,6 +153,7 @@ class ChademoSession:
         if self._may_start():
             log.info("%s: a CHAdeMO session begins", self._evse)
             self._insulation_ohm, self._checking = None, False
+            self._stop, self._released = None, False
             self._command(Start())
         if self.active:
             self._steer()
@@ -246,8 +250,6 @@ class ChademoSession:
             match event:
                 case events.ParametersAgreed():
                     self._opened()
-                case events.Stopping(stop):
-                    self._stopping(stop)
                 case events.SessionEnded(stop):
                     self._ended(stop)
                 case events.FrameIgnored(can_id, reason):
@@ -259,9 +261,11 @@ class ChademoSession:
         self.id, self._stated = f"{self._evse}-{wall:.0f}", None
         self._report_event(model.SessionStarted(self._evse, now, self.id))
 
-    def _stopping(self, stop: stops.Stop) -> None:
+    def _note_stop(self, stop: stops.Stop) -> None:
+        """Report the fault of a stop; a more severe one may follow."""
+        self._stop = stop
         log.info("%s: the CHAdeMO session stops: %s", self._evse, stop.text)
-        fault = fault_of(stop, self.session.vehicle.status)
+        fault = fault_of(stop, self.session)
         active = {name for _, name in self._board.supervisor.faults.active}
         if fault is None or fault == self.fault or fault[0] in active:
             return
@@ -281,32 +285,40 @@ class ChademoSession:
 
     def _synchronise(self) -> None:
         """Carry out the outputs of the engine."""
-        outputs, state, board, now = self.engine.outputs, self.engine.state, self._board, self._clock.now()
-        before, self._state = self._state, state
+        outputs, board = self.engine.outputs, self._board
+        stop = self.session.stop
+        if stop is not None and stop != self._stop:
+            self._note_stop(stop)
         if outputs.lock is not self._locked:
             self._locked = outputs.lock
-            if board.board.lock is not None:
-                board.command(SetLock(outputs.lock))
+            board.command(SetLock(outputs.lock))
         if (outputs.d1, outputs.d2) != self._lines:
             self._lines = outputs.d1, outputs.d2
             board.command(SetLines(*self._lines))
+        before, self._state = self._state, self.engine.state
+        self._operate(self._state, before, self._clock.now())
+
+    def _operate(self, state: ChargerState, before: ChargerState | None, now: float) -> None:
+        """Operate the output as a state of the engine requires."""
+        outputs, board, output = self.engine.outputs, self._board, self._output
         match state:
             case ChargerState.INSULATION:
                 if outputs.test_v and not self._checking and board.supervisor.phase is Phase.IDLE:
                     self._checking = True
                     board.command(CheckCable(outputs.test_v))
             case ChargerState.WAIT_REQUEST:
-                self._output.match(now)
+                output.match(now)
             case ChargerState.POWER:
                 if board.supervisor.phase is Phase.CHECKED:
-                    self._output.match(now)
-                self._output.deliver(outputs, now)
+                    output.match(now)
+                output.deliver(outputs, now)
                 if now - self._stated_at >= NEEDS_S or before is not state:
                     self._stated_at = now
                     self._state_needs(now)
             case ChargerState.STOPPING if before is not state:
-                self._output.switch_off()
-            case ChargerState.RELEASE if before is not state:
+                output.switch_off()
+            case ChargerState.RELEASE if not self._released and output.voltage_v <= SAFE_V:
+                self._released = True  # before, the closed contactors show the voltage of a welded contactor
                 board.command(Stop())
 
     def _state_needs(self, now: float) -> None:

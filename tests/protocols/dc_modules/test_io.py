@@ -80,9 +80,7 @@ async def test_an_interface_that_does_not_exist_is_a_fault_of_the_link() -> None
 
 async def test_a_group_has_its_own_frames_only_and_no_echo() -> None:
     try:
-        first, second, other = (
-            open_bus(one) for one in ("udp:239.74.163.91", "udp:239.74.163.91", "udp:239.74.163.92")
-        )
+        first, second, other = (open_bus(f"udp:239.74.163.{last}") for last in (91, 91, 92))
     except ConnectionError as error:
         pytest.skip(str(error))
     sent = [CanFrame(0x100 + number, bytes(8)) for number in range(5)]

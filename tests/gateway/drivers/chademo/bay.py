@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from emulators.boards.chademo import ChademoBoard
 from emulators.boards.chademo_vehicle import ChademoVehicle
@@ -21,6 +22,7 @@ from gateway.model import event as model
 from protocols.chademo.profile import PROFILES
 from protocols.dc_modules.bus import CanBus
 
+E = TypeVar("E")
 EVSE = "LEAF1"
 SETTINGS = ChademoEvseSettings(EVSE, "emulated-chademo", "memory:test")
 BOARD = EmulatedSettings(max_charge_w=6000, max_discharge_w=6000, forming=True)
@@ -48,7 +50,7 @@ class Bay:
         self.bus_fails = False
         self.vehicle = self._new_vehicle()
         self.evse = ChademoEvse(settings, self._new_board, self._open, self.events.append, self.clock)
-        self._tasks: list[asyncio.Future[None]] = []
+        self.tasks: list[asyncio.Future[None]] = []
 
     def _new_board(self) -> ChademoBoard:
         """Return a driver of the hardware, which stays."""
@@ -70,9 +72,9 @@ class Bay:
         self.board.plug.advance(self.clock.now())
         return self.board.plug.stage.current_a
 
-    def of(self, *kinds: type[model.Event]) -> list[model.Event]:
-        """Return the events of some kinds."""
-        return [event for event in self.events if isinstance(event, kinds)]
+    def of(self, kind: type[E]) -> list[E]:
+        """Return the events of a kind."""
+        return [event for event in self.events if isinstance(event, kind)]
 
     def faults(self) -> list[str]:
         """Return the active faults, as the model has them."""
@@ -104,6 +106,20 @@ class Bay:
         """Wait until power can flow."""
         await self.until("power", lambda: self.evse._session is not None and self.evse._session.powered, within_s)
 
+    async def restart_vehicle(self) -> None:
+        """Run the car anew, after its bus was lost."""
+        self.tasks[1].cancel()
+        await asyncio.gather(self.tasks[1], return_exceptions=True)
+        self.vehicle = self._new_vehicle()
+        self.tasks[1] = asyncio.ensure_future(self.vehicle.run())
+
+    async def restart_gateway(self) -> None:
+        """End the driver and run it anew."""
+        self.tasks[0].cancel()
+        await asyncio.gather(self.tasks[0], return_exceptions=True)
+        self.evse = ChademoEvse(self.settings, self._new_board, self._open, self.events.append, self.clock)
+        self.tasks[0] = asyncio.ensure_future(self.evse.run())
+
     async def order(self, power_w: float, valid_for_s: float = 600.0) -> None:
         """Order a power."""
         outcome = await self.evse.set_power(EVSE, power_w, valid_for_s)
@@ -119,7 +135,7 @@ class Bay:
 @asynccontextmanager
 async def running(bay: Bay) -> AsyncIterator[Bay]:
     """Run EVSE and vehicle."""
-    tasks = [asyncio.ensure_future(one) for one in (bay.evse.run(), bay.vehicle.run())]
+    tasks = bay.tasks = [asyncio.ensure_future(one) for one in (bay.evse.run(), bay.vehicle.run())]
     try:
         await bay.until("the EVSE", lambda: bay.evse.connected)
         yield bay
