@@ -36,16 +36,16 @@ class VehicleAtBoard:
             car.decouple()
             car.contactors_closed = False
 
-    def observe(self, event: events.Event) -> None:
-        """Operate pilot and contactors as the session requires."""
+    def observe(self, event: events.Event, power_w: float = 0.0) -> None:
+        """Operate pilot and contactors as the session requires; the power is that of the charger."""
         if isinstance(event, events.LimitsStated):
             self._set_pilot("C")
         elif isinstance(event, events.VoltageMatched):
             self._hardware.close_vehicle(self._clock.now())
         elif isinstance(event, events.PowerStopped | events.SessionEnded):
-            self.open_contactors()
+            self.end_session()
 
-    def open_contactors(self) -> None:
+    def end_session(self) -> None:
         """Open the vehicle's contactors and go back to state B."""
         self._hardware.open_vehicle(self._clock.now())
         if self.car is not None:

@@ -41,7 +41,9 @@ class CarSpec:
     pack: PackSpec = GENERIC_63
     evcc_id: str = "WMIV1234567890ABCDEX"
     connector: str = "ccs2"  # ccs1 | ccs2 | chademo | type2
-    protocols: tuple[str, ...] = ("iso20",)  # iso20 | iso2 | din | chademo, in order of preference
+    protocols: tuple[str, ...] = (
+        "iso20",
+    )  # iso20 | iso2 | din | chademo, in order of preference; basic: duty cycle only
     services: tuple[str, ...] = ("dc_bpt", "dc")
     max_charge_w: float = 100_000.0
     max_discharge_w: float = 20_000.0

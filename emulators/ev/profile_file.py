@@ -56,7 +56,7 @@ class ProfileFile(_Strict):
     source: str = Field(min_length=1, description="source of the figures, and which are estimates")
     evcc_id: str = Field("WMIV1234567890ABCDEX", min_length=1, max_length=255)
     connector: Literal["ccs1", "ccs2", "chademo", "type2"] = "ccs2"
-    protocols: list[Literal["iso20", "iso2", "din", "chademo"]] = Field(min_length=1)
+    protocols: list[Literal["iso20", "iso2", "din", "chademo", "basic"]] = Field(min_length=1)
     services: list[Literal["dc", "dc_bpt", "ac", "ac_bpt"]] = Field(default_factory=list)
     max_charge_w: float = Field(gt=0)
     max_discharge_w: float = Field(ge=0, description="0: no discharge")

@@ -228,6 +228,11 @@ class EvSession:
         )
 
     @property
+    def ac_power_w(self) -> float:
+        """Power of the vehicle's own converter, as the last charge loop decided it."""
+        return self._ac_power_w
+
+    @property
     def _is_dc(self) -> bool:
         choice = self.engine.session.choice if self.engine is not None else None
         return self.settings.services[0].name.startswith("DC") if choice is None else choice.is_dc

@@ -123,6 +123,9 @@ class ChargerPart(Strict):
     driver: Literal["secc", "modbus"] = Field(
         "secc", description="of a hosted EVSE; modbus: a wallbox with its own vehicle communication"
     )
+    board: Literal["dc", "ac"] = Field(
+        "dc", description="of the driver secc; ac: contactors only, with the converter in the vehicle"
+    )
     product: str = Field("bidipro-10", description="register map of a wallbox with the driver modbus")
     ocpp: Literal["1.6", "2.0.1", "2.1"] = "2.1"
     vehicle_link: Literal["iso15118-20", "none"] = Field(
@@ -168,10 +171,10 @@ class ChargerPart(Strict):
         if self.hosted and (given or self.vehicle_link == "none"):
             named = ", ".join(sorted(given)) or 'vehicle_link = "none"'
             raise ValueError(f"a charger with hosted = true is one EVSE without a station: it has no {named}")
-        if not self.hosted and {"driver", "product"} & self.model_fields_set:
-            raise ValueError("driver and product are those of a charger with hosted = true")
-        if self.driver == "modbus" and self.forming:
-            raise ValueError("a wallbox over Modbus has no order for grid-forming: it has no forming")
+        if not self.hosted and {"driver", "board", "product"} & self.model_fields_set:
+            raise ValueError("driver, board and product are those of a charger with hosted = true")
+        if self.forming and (self.driver == "modbus" or self.board == "ac"):
+            raise ValueError("a wallbox over Modbus and an AC board have no order for grid-forming: no forming there")
         return self
 
     @property

@@ -99,7 +99,7 @@ def _cars(scenario: Scenario) -> Iterator[Problem]:
             continue
         for name in part.names():
             charger = chargers[evses[name]]
-            if charger.vehicle_messages and (text := missing_iso20(spec)):
+            if charger.vehicle_messages and charger.board == "dc" and (text := missing_iso20(spec)):
                 yield Problem(
                     ("car", n, "profile"), f'{text}, which {evses[name]} needs: set vehicle_link = "none" there'
                 )

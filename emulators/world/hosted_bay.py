@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from emulators.boards.ac import EmulatedAcBoard, EmulatedAcSettings, ac_hardware
+from emulators.boards.ac_vehicle import AcVehicle
 from emulators.boards.emulated import EmulatedBoard, EmulatedSettings
 from emulators.boards.vehicle import VehicleAtBoard
 from emulators.charger.hardware.board_hardware import BoardHardware
@@ -18,11 +20,13 @@ from emulators.charger.hardware.dc_output import OutputMode
 from emulators.charger.hardware.power_stage import Fault
 from emulators.charger.station.power_path import CarPowerPath
 from emulators.ev.car import Car
-from emulators.ev.session import EvSession, car_settings
+from emulators.ev.session import PROTOCOLS, EvSession, car_settings
 from emulators.runtime.transports import Link
 from emulators.world.parking_bay import MAX_SESSIONS, RETRY_AFTER_S, ParkingBay
 from gateway.drivers.board.faults import FaultName, Part
+from gateway.drivers.board.ports import Board
 from protocols.iso15118.iso20 import events
+from protocols.iso15118.iso20.services import ServiceId
 from protocols.ports import Clock, Wire
 
 X1 = "X1"  # steady pilot: the EVSE is not ready
@@ -31,6 +35,7 @@ FAULTS = {  # of the converter, as its driver reports them
     Fault.OVERVOLTAGE: (Part.POWER, FaultName.OVER_VOLTAGE_DC),
     Fault.INTERNAL: (Part.POWER, FaultName.HARDWARE),
 }
+AC_OF = {ServiceId.DC: ServiceId.AC, ServiceId.DC_BPT: ServiceId.AC_BPT}  # of a vehicle at an AC board
 SILENCE_S = 10.0  # after which the module switches off without commands
 
 # Connects a vehicle at an EVSE to the gateway that hosts it; returns the vehicle's end of the stream
@@ -42,21 +47,30 @@ class HostedBay(ParkingBay):
     """One EVSE that the gateway hosts. `plug` and `unplug` may be called at any time."""
 
     connect_gateway: ConnectHosted | None = None
+    ac: bool = False  # contactors only, with the converter in the vehicle
     hardware: BoardHardware = field(init=False)
-    vehicle: VehicleAtBoard = field(init=False)
+    vehicle: VehicleAtBoard | AcVehicle = field(init=False)
     _boards: list[EmulatedBoard] = field(default_factory=list)  # drivers over the hardware, the last one in operation
     _signal: str | float = "F"  # of the pilot, as the vehicle has seen it
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.power_path = CarPowerPath(self.stage)
-        self.hardware = BoardHardware(self.stage, self.clock.now(), SILENCE_S)
-        self.vehicle = VehicleAtBoard(self.hardware, self.clock, self._notify_board)
+        if self.ac:
+            self.hardware = ac_hardware(self.stage, self.clock.now())
+            self.vehicle = AcVehicle(self.hardware, self.clock, self._notify_board)
+        else:
+            self.hardware = BoardHardware(self.stage, self.clock.now(), SILENCE_S)
+            self.vehicle = VehicleAtBoard(self.hardware, self.clock, self._notify_board)
 
-    def board(self, clock: Clock) -> EmulatedBoard:
+    def board(self, clock: Clock) -> Board:
         """Return a driver of the hardware for a new run of the gateway; that of the run before ends."""
         self.kill_driver()
         spec = self.stage.spec
+        if self.ac:
+            made = EmulatedAcBoard(EmulatedAcSettings(), clock, self.hardware)
+            self._boards = [made.driver]
+            return made
         board = EmulatedBoard(EmulatedSettings(max_discharge_w=spec.max_discharge_w, forming=spec.forming), clock)
         board.hardware = self.hardware
         self._boards = [board]
@@ -66,6 +80,8 @@ class HostedBay(ParkingBay):
         """End the driver with the process of the gateway: the hardware gets no more commands."""
         for board in self._boards:
             board.running = False
+        if self.ac:
+            self.hardware.pilot_signal = "F"  # the pilot generator's own reaction to a silent controller
 
     # the vehicle
 
@@ -74,6 +90,8 @@ class HostedBay(ParkingBay):
         if self.car is not None:
             raise ValueError(f"{self.evse} is occupied by {self.car.name}")
         self.car = car
+        if isinstance(self.vehicle, AcVehicle):
+            self.vehicle.basic = not set(car.spec.protocols) & set(PROTOCOLS)
         self.vehicle.plug(car)
         self._sessions = asyncio.get_running_loop().create_task(self._run_vehicle(car))
 
@@ -93,6 +111,8 @@ class HostedBay(ParkingBay):
                 await sessions
 
     async def _run_vehicle(self, car: Car) -> None:
+        if isinstance(self.vehicle, AcVehicle) and self.vehicle.basic:
+            return
         for _ in range(MAX_SESSIONS):
             ok = await self._run_one(car)
             if ok:
@@ -109,6 +129,10 @@ class HostedBay(ParkingBay):
         link: Link[bytes] = Link(on_write=None if self.capture is None else self._capture_packet)
         self.injection_points.attach_vehicle(self.evse, link)
         settings = car_settings(car, loop_interval=self.settings.loop_interval_s, tls=self.settings.tls)
+        if self.ac:
+            settings = replace(
+                settings, services=tuple(dict.fromkeys(AC_OF.get(one, one) for one in settings.services))
+            )
         self.session = EvSession(car, self.clock, self._on_ev_event, settings=settings)
         try:
             wire = await self.connect_gateway(self.evse, link)
@@ -118,13 +142,13 @@ class HostedBay(ParkingBay):
         try:
             ended = await self.session.run(wire)
         finally:
-            self.vehicle.open_contactors()
+            self.vehicle.end_session()
         self.session_ends.append(ended.reason)
         self.transcript.add(self.clock.now(), f"iso15118:{self.evse}", "session", f"ended: {ended.reason}")
         return ended.ok
 
     def _on_ev_event(self, event: events.Event) -> None:
-        self.vehicle.observe(event)
+        self.vehicle.observe(event, 0.0 if self.session is None else self.session.ac_power_w)
 
     def _notify_board(self) -> None:
         for board in self._boards:
@@ -137,6 +161,8 @@ class HostedBay(ParkingBay):
 
     def update(self, now: float) -> None:
         """Apply what changed since the last step of the site."""
+        if isinstance(self.vehicle, AcVehicle):
+            self.vehicle.update()
         hardware, stage = self.hardware, self.stage
         stage.grid_forming_ordered = hardware.output.ordered is OutputMode.FORM
         hardware.isolation_ohm = stage.insulation_ohm

@@ -166,7 +166,7 @@ def hosted_settings(config: Config) -> tuple[SeccEvseSettings, ...]:
                 entry,
                 address=None if entry.listen is None else host_and_port(entry.listen),
                 protocols=tuple(entry.protocols),
-                services=tuple(NAMES[name] for name in entry.services),
+                services=None if entry.services is None else tuple(NAMES[name] for name in entry.services),
                 controls=tuple(ControlMode[name.upper()] for name in entry.control),
                 tls=TlsVersion(entry.tls),
                 tls_profile=TlsProfile(entry.tls_profile),

@@ -322,8 +322,21 @@ class EvseEntry(Section):
     protocols: Annotated[list[Literal["din", "iso2", "iso20"]], Field(min_length=1)] = Field(
         default=["iso20", "iso2", "din"], description="protocols offered to vehicles"
     )
-    services: Annotated[list[Literal["dc", "dc_bpt"]], Field(min_length=1)] = Field(
-        default=["dc", "dc_bpt"], description="services offered to vehicles; bpt is bidirectional"
+    services: Annotated[list[Literal["dc", "dc_bpt", "ac", "ac_bpt"]], Field(min_length=1)] | None = Field(
+        default=None,
+        description="services offered to vehicles; bpt is bidirectional. Absent: dc and dc_bpt with a power stage; "
+        "else ac, and ac_bpt where max_discharge_w is set",
+    )
+    phases: Literal[1, 3] = Field(default=3, description="AC board: phases of the connector")
+    voltage_v: Annotated[float, Field(ge=100, le=280)] = Field(
+        default=230, description="AC board: voltage of a phase, in V"
+    )
+    max_current_a: Annotated[float, Field(ge=6, le=80)] = Field(
+        default=16, description="AC board: rating of contactors, cable and fuse in each phase, in A"
+    )
+    digital_within_s: Annotated[float, Field(ge=0, le=300)] = Field(
+        default=40,
+        description="AC board: time for a vehicle to begin a session; then it charges by the duty cycle, in s",
     )
     control: Annotated[list[Literal["dynamic", "scheduled"]], Field(min_length=1)] = Field(
         default=["dynamic", "scheduled"],

@@ -140,14 +140,19 @@ def _verify_evses(config: Config) -> None:
         return
     from gateway.drivers.board import registry  # on demand, as in `hosted_settings`
     from gateway.drivers.secc import endpoint
+    from gateway.drivers.secc.settings import services_of
     from protocols.errors import LocalProtocolError
     from protocols.iso15118.io import link_local_address
 
     for (key, _), one in zip(config.secc_evses, settings, strict=True):
         try:
-            registry.build(one.board, one.board_settings, SystemClock())
+            board = registry.build(one.board, one.board_settings, SystemClock())
         except registry.BoardError as error:
             raise ConfigError(f"{key}.board: {error}") from None
+        ac = board.power is None
+        if set(one.services or ()) - set(services_of(one, ac=ac)):
+            kind, usable = ("no power stage", "ac and ac_bpt") if ac else ("a power stage", "dc and dc_bpt")
+            raise ConfigError(f"{key}.services: the board {one.board} has {kind}: its services are {usable}")
         try:
             endpoint.tls_context(one)
         except LocalProtocolError as error:

@@ -44,7 +44,8 @@ def older_settings(settings: SeccSettings, tolerance: str = "interop") -> OlderS
     offered = {one.service for one in settings.offers}
     return OlderSettings(
         dc_modes=OFFERED_DC if offered & set(DC_SERVICES) else (),
-        ac_modes=AC_MODES if offered - set(DC_SERVICES) else (),
+        ac_modes=AC_MODES[0 if settings.ac_phases > 1 else 1 :] if offered - set(DC_SERVICES) else (),
+        nominal_voltage_v=settings.nominal_voltage_v,
         dc=settings.dc.charge_only(),
         ac=settings.ac.charge_only(),
         evse_id=settings.evse_id,

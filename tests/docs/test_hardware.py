@@ -39,7 +39,8 @@ def times() -> str:
         ("set-point transmitted at the latest (`REAPPLY_S`)", f"{ports.REAPPLY_S:g} s"),
         ("order ends without repetition by the protocol", f"{orders.ORDER_VALID_S:g} s"),
         ("period of the supervision", f"{supervisor.POLL_S:g} s"),
-        ("current 0 A after a stop, besides the time to settle", f"{supervisor.ZERO_WITHIN_S:g} s"),
+        ("current 0 A after a stop, besides the time to settle", f"{supervision.ZERO_WITHIN_S:g} s"),
+        ("current 0 A after a stop of an AC output (X1)", f"{supervision.AC_ZERO_WITHIN_S:g} s"),
         ("contactors open below", f"{supervision.OPEN_BELOW_A:g} A"),
         ("contactors confirm their position", f"{supervisor.CONTACTORS_WITHIN_S:g} s"),
         ("power stage counts as silent", f"{supervision.STAGE_SILENT_S:g} s"),
@@ -71,7 +72,7 @@ def settings(name: str) -> str:
     return f"### {name}\n\n" + table(["setting", "default", ""], rows)
 
 
-HARDWARE = ["infypower-beg", "infypower", "winline", "everest", "emulated", "combined"]
+HARDWARE = ["infypower-beg", "infypower", "winline", "everest", "emulated", "emulated-ac", "combined"]
 
 
 def test_the_hardware_page() -> None:

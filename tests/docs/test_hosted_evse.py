@@ -29,7 +29,7 @@ PAGE = ROOT / "docs" / "hosted-evse.md"
 
 @pytest.mark.virtual_time
 async def test_the_configuration_of_the_page_discharges_a_vehicle() -> None:
-    (toml,) = blocks(PAGE, "toml")
+    toml, _ = blocks(PAGE, "toml")
     config, clock, broker = from_table(tomllib.loads(toml.code)), VirtualClock(), MemoryBroker()
     parts = Parts(clock=clock, connect=lambda will: broker.client("gw", will=will), listen=False)
     async with gateway(config, parts) as running:
@@ -54,11 +54,28 @@ async def test_the_configuration_of_the_page_discharges_a_vehicle() -> None:
         assert serving.done()
 
 
+@pytest.mark.virtual_time
+async def test_the_ac_charger_of_the_page_charges_a_vehicle_without_communication() -> None:
+    _, toml = blocks(PAGE, "toml")
+    clock, broker = VirtualClock(), MemoryBroker()
+    config = from_table({**tomllib.loads(toml.code), "store": {"url": "memory:"}, "ocpp": {"security_profile": 0}})
+    parts = Parts(clock=clock, connect=lambda will: broker.client("gw", will=will), listen=False)
+    async with gateway(config, parts) as running:
+        await clock.sleep(45)
+        body = json.dumps({"id": "c1", "power_w": 6900, "lease_s": 60}).encode()
+        result = await running.service.submit(Submission("GARAGE", "charge", body, Channel.API))
+        assert (result.status, result.effective_w) == ("accepted", 6900)
+        await clock.sleep(10)
+        state = running.service.state("GARAGE")
+        assert state is not None
+        assert state.power_w == pytest.approx(6900, abs=100)
+
+
 @pytest.mark.soak
 def test_the_programs_of_the_page(tmp_path: Path) -> None:
     program("curl", "curl")
     check, serve, vehicle, discharge, explain = commands(PAGE)
-    (toml,) = blocks(PAGE, "toml")
+    toml, _ = blocks(PAGE, "toml")
     with programs(tmp_path, {"9001": free_port(), "15118": free_port()}) as started:
         extra = f'[ocpp]\nlisten = "127.0.0.1:{free_port()}"\nsecurity_profile = 0\n'
         (started.folder / "gateway.toml").write_text(started.line(toml.code) + extra)

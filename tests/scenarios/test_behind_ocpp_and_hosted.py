@@ -81,6 +81,10 @@ class Way:
 
 
 HOSTED = "hosted = true"
+HOSTED_AC = """
+hosted = true
+board = "ac"
+"""
 MODBUS = """
 hosted = true
 driver = "modbus"
@@ -89,6 +93,7 @@ product = "bidipro-10"
 WAYS = {
     "behind OCPP": Way("CP1", "CP1-1", forming='vendor_profile = "vendor-island"'),
     "hosted": Way("BAY1", "BAY1", HOSTED, forming=HOSTED),
+    "hosted, AC": Way("BAY1", "BAY1", HOSTED_AC),
     "over Modbus": Way("BOX1", "BOX1", MODBUS, charges_first=True),
 }
 FORMING = {name: way for name, way in WAYS.items() if way.forming is not None}

@@ -76,7 +76,8 @@ def _evse(charger: ChargerPart, name: str) -> dict[str, object]:
     rated = {"max_charge_w": charger.max_charge_w, "max_discharge_w": charger.max_discharge_w}
     if charger.driver == "modbus":
         return {"id": name, "driver": "modbus", "product": charger.product, "address": name, **rated}
-    return {"id": name, "driver": "secc", "board": "emulated", "listen": "127.0.0.1:0", **rated}
+    board = "emulated" if charger.board == "dc" else "emulated-ac"
+    return {"id": name, "driver": "secc", "board": board, "listen": "127.0.0.1:0", **rated}
 
 
 def _station(charger: ChargerPart, name: str) -> dict[str, object]:

@@ -66,7 +66,16 @@ def add_hosted(world: EmulatedSite, part: ChargerPart, connect: ConnectHosted) -
             points.devices.add(name)
             _add(world, ModbusBay(name, stage, world.clock, world.transcript, points, settings, product=product), name)
             continue
-        bay = HostedBay(name, stage, world.clock, world.transcript, world.injection_points, settings, capture=capture)
+        bay = HostedBay(
+            name,
+            stage,
+            world.clock,
+            world.transcript,
+            world.injection_points,
+            settings,
+            capture=capture,
+            ac=part.board == "ac",
+        )
         bay.connect_gateway = connect
         _add(world, bay, name)
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from gateway.drivers.board import orders, ports
-from gateway.drivers.board.dc_output import DcOutput, OutputSettings
 from gateway.drivers.board.faults import Reaction, rule_of
+from gateway.drivers.board.output import HostedOutput, OutputSettings
 from gateway.drivers.board.plug import PLUGGED, plug_state
 from gateway.drivers.board.ports import Board, MeterReading, PilotState
 from gateway.drivers.board.runner import BoardRunner
@@ -41,7 +41,7 @@ class EvseSettings(OutputSettings, Protocol):
     def board(self) -> str: ...
 
 
-Out = TypeVar("Out", bound=DcOutput)
+Out = TypeVar("Out", bound=HostedOutput)
 
 
 class BoardEvse(ABC, Generic[Out]):
@@ -118,7 +118,7 @@ class BoardEvse(ABC, Generic[Out]):
         output = self._output
         if output is None or not self.connected:
             return self._silent()
-        if output.capability is None or not output.capability.forming:
+        if not output.forming:
             text = f"the power stage of {self.name} has no command to form a grid"
             return Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, text)
         if forms and (refused := self._forming_refused(output)):
@@ -143,7 +143,7 @@ class BoardEvse(ABC, Generic[Out]):
 
     async def _connect(self, output: Out) -> None:
         """Wait for the capability of the board, then report the EVSE as connected."""
-        while output.capability is None:
+        while not output.ready:
             await self._clock.sleep(CAPABILITY_S)
         self.connected = True
         self._describe(output.power_limits, output.why_not)
@@ -225,7 +225,7 @@ class BoardEvse(ABC, Generic[Out]):
         return self._pilot in PLUGGED
 
     def _report_measured(self, output: Out, now: float) -> None:
-        if output.capability is not None:
+        if output.ready:
             self._describe(output.power_limits, output.why_not)
         reading = output.reading
         if reading is not None and now - reading.at <= READING_VALID_S:

@@ -14,6 +14,8 @@ DEVIATION_S = 0.5  # of a current outside of the set-point, after the time to se
 OPEN_BELOW_A = 1.0  # largest current at which contactors open
 OPEN_BELOW_W = 200.0  # the same at an AC meter: the standby power of a converter is no load
 DEFAULT_SETTLE_S = 1.0
+ZERO_WITHIN_S = 1.0  # besides the time to settle: until the current is 0 A after a stop; then the pilot goes to F
+AC_ZERO_WITHIN_S = 6.0  # the same for AC: a vehicle ends its current within 3 s after X1 (IEC 61851-1)
 SILENCE_MARGIN_S = 1.0  # beyond the stage's own silence time-out, until a silent stage counts as off
 BLIND_S = 15.0  # the same for a stage without a known time-out; the longest known one is 10 s
 
@@ -59,6 +61,13 @@ def blind_s(stage: PowerStage | None) -> float:
     """Return the time after a stop at which a stage without measurements is off by its own silence time-out."""
     silence = None if stage is None else stage.silence_s
     return HOLD_S + SILENCE_MARGIN_S + (BLIND_S if silence is None else silence)
+
+
+def zero_within_s(stage: PowerStage | None) -> float:
+    """Return the time after a stop within which the current has to be 0 A; `stage` None: AC."""
+    if stage is None:
+        return AC_ZERO_WITHIN_S
+    return ZERO_WITHIN_S + (DEFAULT_SETTLE_S if stage.capability is None else stage.capability.settle_s)
 
 
 @dataclass(slots=True)

@@ -34,19 +34,18 @@ from gateway.drivers.board.ports import (
 )
 from gateway.drivers.board.setpoint_limits import required, within
 from gateway.drivers.board.supervision import (
-    DEFAULT_SETTLE_S,
     OutputWatch,
     blind_s,
     load_of,
     may_carry_load,
     meter_silent,
     stage_silent,
+    zero_within_s,
 )
 
 FEED_S = HOLD_S / 2 - 0.25  # period in which the set-point is repeated to the driver
 POLL_S = 0.25  # period of the supervision while the output is in use
 IDLE_POLL_S = 1.0
-ZERO_WITHIN_S = 1.0  # besides the time to settle: until the current is 0 A after a stop; then the pilot goes to F
 CONTACTORS_WITHIN_S = 2.0  # from the command to the confirmed position
 
 
@@ -321,10 +320,11 @@ class Supervisor:
             if load is False or blind or self._board.contactors.closed is False:
                 self._overdue = False
                 self._open(now)
-            elif now - self._stopped_at > ZERO_WITHIN_S + self._settle_s:
+            elif now - self._stopped_at > zero_within_s(stage):
                 self._overdue = True
                 if load:
-                    self.faults.detect(Part.POWER, FaultName.OVER_CURRENT_DC, "the current does not end", now)
+                    name = FaultName.OVER_CURRENT_AC if stage is None else FaultName.OVER_CURRENT_DC
+                    self.faults.detect(Part.POWER, name, "the current does not end", now)
             return []
         if self._board.contactors.closed is False:
             self.phase = Phase.FAULTED if self.faults.at_least(Reaction.OPEN) else Phase.IDLE
@@ -342,10 +342,6 @@ class Supervisor:
     @property
     def _capability(self) -> Capability | None:
         return None if self._board.power is None else self._board.power.capability
-
-    @property
-    def _settle_s(self) -> float:
-        return DEFAULT_SETTLE_S if self._capability is None else self._capability.settle_s
 
     @property
     def _required_ohm(self) -> float:

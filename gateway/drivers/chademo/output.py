@@ -6,6 +6,8 @@ from math import floor
 
 from gateway.drivers.board.dc_output import DcOutput
 from gateway.drivers.board.orders import Deliver, Precharge, SwitchOff
+from gateway.drivers.board.runner import BoardRunner
+from gateway.drivers.chademo.settings import ChademoEvseSettings
 from protocols.chademo.charger_session import ChargerOutputs, ChargerSettings, SetCapability
 from protocols.chademo.timers import BATTERY_SEEN_V
 
@@ -17,7 +19,15 @@ class ChademoOutput(DcOutput):
     """DC output of one EVSE."""
 
     not_configured = 'no discharging is configured (v2h = "none")'
-    _sent: tuple[Deliver | Precharge, float] | None = None
+
+    def __init__(self, settings: ChademoEvseSettings, board: BoardRunner) -> None:
+        super().__init__(settings, board)
+        self._sent: tuple[Deliver | Precharge, float] | None = None
+        self._v2h = settings.bidirectional
+
+    @property
+    def bidirectional(self) -> bool:
+        return self._v2h
 
     @property
     def voltage_v(self) -> float:

@@ -17,14 +17,18 @@ from gateway.drivers.board.plug import PLUGGED
 from gateway.drivers.board.ports import Board, MeterReading, PilotLevel, PilotSignal, PilotState
 from gateway.drivers.board.runner import BoardRunner
 from gateway.drivers.secc import endpoint, matching
+from gateway.drivers.secc.ac_output import AcOutput
+from gateway.drivers.secc.basic import BasicSession
+from gateway.drivers.secc.dc_output import DcEvseOutput
 from gateway.drivers.secc.matching import PlugControl
 from gateway.drivers.secc.output import EvseOutput
+from gateway.drivers.secc.refusal import refusal
 from gateway.drivers.secc.session import VehicleSession
-from gateway.drivers.secc.settings import SeccEvseSettings, engine_settings
+from gateway.drivers.secc.settings import SeccEvseSettings, engine_settings, protocols_of
 from gateway.drivers.secc.vehicle import metered
 from gateway.model import event as model
 from gateway.model.event import Report
-from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
+from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.iso15118.first_message import ReceivedFirst, WaitingConnections
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.secc_session import Evse, Verdict
@@ -58,7 +62,7 @@ class SeccEvse(BoardEvse[EvseOutput]):
         self.port = 0  # of the server, while it listens
         self._frames = frames
         self._control: PlugControl = matching.DigitalPilot(self._signal)
-        self._session: VehicleSession | None = None
+        self._session: VehicleSession | BasicSession | None = None
         self._wire: Wire | None = None
         self._waiting = WaitingConnections()
         self._paused: dict[bytes, events.Paused] = {}
@@ -70,10 +74,12 @@ class SeccEvse(BoardEvse[EvseOutput]):
     async def run(self) -> None:
         """Serve vehicles until cancelled."""
         board = self._operated = BoardRunner(self._board(), self._clock, self._on_board)
-        self._output = EvseOutput(self.settings, board)
-        reason = "the driver of the board failed"
+        kind = AcOutput if board.board.power is None else DcEvseOutput
+        self._output, reason = kind(self.settings, board), "the driver of the board failed"
         try:
-            control = matching.plug_control(self.settings, self._frames, self._clock, self._signal, self._abort)
+            control = matching.plug_control(
+                self.settings, self._frames, self._clock, self._signal, self._abort, ac=kind.ac
+            )
             async with control as self._control, asyncio.TaskGroup() as tasks:
                 tasks.create_task(board.run(), name=f"board {self.name}")
                 tasks.create_task(self._control.run(), name=f"plug {self.name}")
@@ -91,7 +97,8 @@ class SeccEvse(BoardEvse[EvseOutput]):
     async def close(self) -> None:
         """Request the end of the vehicle's session and wait for it; then disconnect it."""
         session = self._session
-        if session is None:
+        if session is None or isinstance(session, BasicSession):
+            self._end_basic("the gateway stops")
             return
         session.terminate(within_s=2)
         try:
@@ -111,29 +118,15 @@ class SeccEvse(BoardEvse[EvseOutput]):
         return Outcome(Answer.APPLIED)
 
     def _refusal(self, power_w: float, valid_for_s: float) -> Outcome | None:
-        """Return the reason why a set-point is not applied, or None."""
+        """Return the reason why a set-point is not applied, or None. A vehicle that has paused is woken."""
         board, output, session = self._operated, self._output, self._session
         if board is None or output is None or not self.connected:
             return self._silent()
-        bidirectional = None if session is None else session.bidirectional
-        refused = setpoint_refusal(power_w, valid_for_s, why_not=output.why_not or None, bidirectional=bidirectional)
-        if refused is not None:
-            return refused
-        if session is None or session.id is None:
-            paused = self._paused_session if session is None else session.paused_id
-            if power_w and paused is not None:
-                self._wake_vehicle()
-                text = "the vehicle has paused the session and is woken"
-                return Outcome(Answer.UNKNOWN, OutcomeCode.TX_NOT_FOUND, text)
-            if paused is None:
-                return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no session is active on {self.name}")
-        elif power_w < 0 and bidirectional is None:
-            text = "the vehicle has not stated its charging needs"
-            return Outcome(Answer.REFUSED, OutcomeCode.NEEDS_NOT_STATED, text)
-        if power_w and not output.available:
-            names = ", ".join(name for _, name in board.supervisor.faults.active) or "a latched fault"
-            return Outcome(Answer.REFUSED, "Faulted", f"the hardware is in fault: {names}")
-        return None
+        paused = self._paused_session if session is None else session.paused_id
+        found = refusal(self.name, power_w, valid_for_s, output, session, paused, board.supervisor.faults)
+        if found is not None and found.answer is Answer.UNKNOWN:
+            self._wake_vehicle()
+        return found
 
     # the hardware
 
@@ -165,6 +158,8 @@ class SeccEvse(BoardEvse[EvseOutput]):
                 self._pilot_changed(state)
             case ports.FaultRaised() | ports.FaultCleared():
                 self._fault_changed(event)
+            case board_orders.DeliveryStarted() if session is not None:
+                session.contactors_moved(closed=True)
             case board_orders.CableChecked(passed) if session is not None:
                 session.cable_checked(passed)
             case board_orders.OrderRefused(board_orders.CheckCable(), reason) if session is not None:
@@ -185,7 +180,10 @@ class SeccEvse(BoardEvse[EvseOutput]):
         if not self.connected:
             return
         self._control.pilot_changed(state)
+        if isinstance(self._session, BasicSession):
+            self._session.pilot_changed(state)
         if state is PilotState.DISCONNECTED and plugged:
+            self._end_basic("the plug was pulled")
             self._abort("the plug was pulled")
         self._report_plug()
 
@@ -230,24 +228,48 @@ class SeccEvse(BoardEvse[EvseOutput]):
         car = None if self._session is None else self._session.car
         return metered(self.name, self._clock.now(), self._clock.wall(), reading, output.measured, car)
 
+    def _report_measured(self, output: EvseOutput, now: float) -> None:
+        super()._report_measured(output, now)
+        self._tend_basic(output)
+
+    def _tend_basic(self, output: EvseOutput) -> None:
+        """Begin the charging by duty cycle of a vehicle that does not communicate, and keep its contactors closed."""
+        board, control = self._operated, self._control
+        if control.basic and self._session is None and isinstance(output, AcOutput) and board is not None:
+            self._session = BasicSession(self.name, output, board, control, self._report, self._clock)
+            self._setpoint_w = 0.0
+            if self._pilot is not None:
+                self._session.pilot_changed(self._pilot)
+        if isinstance(self._session, BasicSession):
+            self._session.tend()
+
+    def _end_basic(self, reason: str) -> None:
+        if isinstance(self._session, BasicSession):
+            session, self._session, self._setpoint_w = self._session, None, 0.0
+            session.end(reason)
+
     # vehicles
 
     async def serve(self, wire: Wire) -> bool:
         """Serve one vehicle until its session ends; return False for a connection beside the session of another one."""
         output, now, first = self._output, self._clock.now(), None
         limits = None if output is None else output.limits()
-        if output is not None and limits is not None and self._session is None and self.connected:
-            settings = engine_settings(self.settings, limits)
+        waits = self._session is None or isinstance(self._session, BasicSession)
+        if output is not None and limits is not None and waits and self.connected:
+            settings = engine_settings(self.settings, limits, ac=output.ac)
             first = await self._waiting.first(wire, self._clock, now + settings.setup_timeout)
             if self._pilot not in PLUGGED:
                 await self._clock.sleep(PLUG_WITHIN_S)
             if self._pilot not in PLUGGED or not self._control.ready:
                 first = None  # no vehicle is plugged in and matched: another host is on this link
+        if first:
+            self._end_basic("the vehicle communicates")
         if first is None or self._session is not None or output is not self._output or output is None:
             await wire.close()
             return False
-        evse = Evse(authorization=Verdict.YES)
-        found = engines(wire, settings, evse, self._clock, protocols=self.settings.protocols, paused=self._paused)
+        evse = Evse(authorization=Verdict.YES, contactor_closed=False if output.ac else None)
+        protocols = protocols_of(self.settings, ac=output.ac)
+        found = engines(wire, settings, evse, self._clock, protocols=protocols, paused=self._paused)
         await self._serve(ReceivedFirst(wire, first), found, output)
         return bool(first)
 

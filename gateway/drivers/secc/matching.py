@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
-from gateway.drivers.board.plug import PLUGGED
+from gateway.drivers.board.plug import PLUGGED, signal_of, signalled_by
 from gateway.drivers.board.ports import DutyCycle, PilotLevel, PilotSignal, PilotState
+from gateway.drivers.secc.ac_pilot import AcPilot
 from gateway.drivers.secc.settings import SeccEvseSettings
 from protocols import iec61851
 from protocols.errors import LocalProtocolError
-from protocols.iec61851 import EvseOrder, OfferDigital, OutputChanged, OutputKind, PilotOutput, TurnOff
+from protocols.iec61851 import EvseOrder, OfferCurrent, OfferDigital, OutputChanged, RetriesExhausted, TurnOff
 from protocols.ports import Clock
 from protocols.slac import io
 from protocols.slac.events import KeyRefused, LinkLost, Matched, MatchingFailed, NetworkLeft, Order, Pause, Resume
@@ -28,14 +29,6 @@ DIGITAL = DutyCycle(5.0)  # digital communication is required (IEC 61851-1)
 log = logging.getLogger("v2x.drivers")
 
 WAKE_S = 1.0  # duration of X1, which wakes a vehicle
-LEVELS = {OutputKind.X1: PilotLevel.X1, OutputKind.E: PilotLevel.E, OutputKind.F: PilotLevel.F}
-SIGNALLED = frozenset({PilotState.ERROR, PilotState.UNAVAILABLE})  # a board measures its own E and F
-
-
-def signal_of(output: PilotOutput) -> PilotSignal:
-    """Return an output of the engine as a signal of the board."""
-    return DutyCycle(output.duty_pct) if output.kind is OutputKind.PWM else LEVELS[output.kind]
-
 
 Signal = Callable[[PilotSignal], None]
 Lost = Callable[[str], None]
@@ -43,9 +36,13 @@ Frames = Callable[[], io.FramePort]
 
 
 class PlugControl(Protocol):
-    """Control pilot of one EVSE. `mac`: address of the vehicle that SLAC matched."""
+    """Control pilot of one EVSE. `mac`: address of the vehicle that SLAC matched.
+
+    `basic`: the plugged vehicle does not communicate, and charges by the duty cycle (AC).
+    """
 
     mac: str | None
+    basic: bool
 
     @property
     def ready(self) -> bool:
@@ -65,21 +62,24 @@ class PlugControl(Protocol):
     def resume(self) -> None:
         """Process that a session begins or goes on."""
 
+    def offer_current(self, current_a: float) -> None:
+        """Offer a current to a `basic` vehicle by the duty cycle, 0 A by X1."""
+
 
 @asynccontextmanager
 async def plug_control(
-    settings: SeccEvseSettings, frames: Frames | None, clock: Clock, signal: Signal, lost: Lost
+    settings: SeccEvseSettings, frames: Frames | None, clock: Clock, signal: Signal, lost: Lost, *, ac: bool
 ) -> AsyncIterator[PlugControl]:
     """Yield the control of the plug. Raises OSError where the interface of the modem cannot be used.
 
     `frames` opens a powerline other than the configured interface.
     """
     if frames is None and not (settings.slac and settings.interface is not None):
-        yield DigitalPilot(signal)
+        yield AcPilot(signal, clock, settings.digital_within_s) if ac else DigitalPilot(signal)
         return
     port = io.PacketSocket(settings.interface or "") if frames is None else frames()
     try:
-        yield Matching(settings.id, port, clock, signal, lost)
+        yield Matching(settings.id, port, clock, signal, lost, ac=ac)
     finally:
         port.close()
 
@@ -89,6 +89,7 @@ class DigitalPilot:
 
     mac: str | None = None
     ready = True
+    basic = False
 
     def __init__(self, signal: Signal) -> None:
         self._signal = signal
@@ -115,6 +116,9 @@ class DigitalPilot:
     def resume(self) -> None:
         """Keep the signal."""
 
+    def offer_current(self, current_a: float) -> None:
+        """Offer nothing: a DC vehicle communicates."""
+
 
 class Matching:
     """Control pilot and SLAC of one EVSE. `signal` sets the pilot; `lost` is called at the end of a link."""
@@ -126,7 +130,10 @@ class Matching:
         clock: Clock,
         signal: Signal,
         lost: Lost,
+        *,
+        ac: bool,
     ) -> None:
+        self.basic, self._ac, self._offered_a = False, ac, 0.0
         self._evse, self._port, self._clock = evse, port, clock
         self._signal, self._lost = signal, lost
         self._plug = EvsePlug(EvseSettings(port.mac), clock.now())
@@ -141,8 +148,9 @@ class Matching:
         await io.pump(self._plug, self._port, self._clock, self._observe)
 
     def pilot_changed(self, state: PilotState) -> None:
-        if state in SIGNALLED and self._plug.output.kind in (OutputKind.E, OutputKind.F):
+        if signalled_by(self._plug.output, state):
             return
+        self.basic = self.basic and state in PLUGGED
         self._process(self._plug.measured(iec61851.PilotState(state.value), self._clock.now()))
 
     def pause(self) -> None:
@@ -150,6 +158,11 @@ class Matching:
 
     def resume(self) -> None:
         self._order(Resume())
+
+    def offer_current(self, current_a: float) -> None:
+        if self.basic and current_a != self._offered_a:
+            self._offered_a = current_a
+            self._order(OfferCurrent(current_a) if current_a else TurnOff())
 
     def wake(self) -> None:
         self.resume()
@@ -169,8 +182,10 @@ class Matching:
         match event:
             case OutputChanged():
                 self._signal(signal_of(self._plug.output))
+            case RetriesExhausted():
+                self.basic, self._offered_a = self._ac, 0.0
             case Matched(vehicle):
-                self.mac = vehicle.hex(":")
+                self.mac, self.basic = vehicle.hex(":"), False
                 log.info("%s: vehicle %s matched by SLAC", self._evse, self.mac)
             case MatchingFailed(reason):
                 self._end(f"the matching failed: {reason}")

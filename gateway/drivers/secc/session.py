@@ -51,6 +51,7 @@ class VehicleSession:
         self.paused_id: str | None = None  # after its end, where the vehicle paused it
         self._power_w = 0.0
         self._failure = ""  # why the hardware ended it
+        self._closed = False  # AC: contactors, in this session
         output.begin()
         setpoint.begin()
 
@@ -88,8 +89,17 @@ class VehicleSession:
         """Answer the vehicle that waits for the cable check."""
         self.engine.command(orders.CableChecked(Verdict.YES if passed else Verdict.NO), self._clock.now())
 
+    def contactors_moved(self, *, closed: bool) -> None:
+        """Report the position of the contactors, which an AC vehicle waits for."""
+        if self._output.ac:
+            self._closed = closed
+            self.engine.command(orders.ContactorMoved(closed), self._clock.now())
+
     def output_stopped(self, reason: str) -> None:
         """Fail a session whose output was switched off by the hardware or its supervisor."""
+        if self._output.ac and not self._closed:
+            return  # it was the output of the session before
+        self.contactors_moved(closed=False)
         expected = not self._output.delivering
         self._output.delivering = False
         if not expected:
@@ -113,7 +123,8 @@ class VehicleSession:
             ),
             now,
         )
-        engine.command(orders.LimitOutput(dc=output.limits()), now)
+        limits = output.limits()
+        engine.command(orders.LimitOutput(ac=limits) if output.ac else orders.LimitOutput(dc=limits), now)
         self._setpoint.power_w = output.to_connector(self._power_w)
         engine.command(orders.SetPower(self._setpoint.power_w), now)
 

@@ -57,6 +57,8 @@ class SeccSettings:
     ac: Limits = NOTHING
     evse_id: str = "ZZ00000"
     frequency_hz: float = 50.0
+    nominal_voltage_v: float = 230.0  # AC, of a phase
+    ac_phases: int = 3
     ramp_pct_per_min: float | None = None
     service_renegotiation: bool = True
     pause: bool = True

@@ -17,6 +17,7 @@ from gateway.config.lint import notes
 from gateway.config.mapping import broker_link, csms_settings, hosted_settings, mqtt_settings, service_settings
 from gateway.config.page import settings_rows
 from gateway.config.reference import HEAD, as_markdown
+from gateway.drivers.secc.settings import bidirectional
 from gateway.model.reason import Code
 from gateway.model.result import Layer
 from tests.peers import ROOT
@@ -205,9 +206,9 @@ def test_the_settings_of_a_hosted_evse(tmp_path: Path) -> None:
     operator_actions.check(config)
     (one,) = hosted_settings(config)
     assert (one.address, one.protocols) == (("127.0.0.1", 0), ("iso20",))
-    assert [service.name for service in one.services] == ["DC_BPT"]
-    assert (one.bidirectional, one.max_charge_w, one.max_discharge_w) == (True, 6000, None)
-    assert not hosted_settings(hosted(tmp_path, protocols=["iso2", "din"]))[0].bidirectional
+    assert [service.name for service in one.services or ()] == ["DC_BPT"]
+    assert (bidirectional(one, ac=False), one.max_charge_w, one.max_discharge_w) == (True, 6000, None)
+    assert not bidirectional(hosted_settings(hosted(tmp_path, protocols=["iso2", "din"]))[0], ac=False)
     assert service_settings(config).evses == ("BAY1",)
     assert csms_settings(config).reserved == {"bay1"}
     assert any(row[:2] == ("evses.0.board", "emulated") for row in settings_rows(config))

@@ -250,7 +250,9 @@ def test_an_ac_board_closes_for_delivery_and_opens_without_load() -> None:
     bay.order(Stop())
     bay.run(0.2)
     assert bay.hardware.pilot_signal == "X1"
-    bay.run(6.0)
+    bay.run(5.0)
+    assert bay.hardware.pilot_signal == "X1"  # a vehicle has 3 s to end its current
+    bay.run(2.0)
     assert bay.hardware.closed
     assert bay.hardware.pilot_signal == "F"
     bay.hardware.stage.meter.stuck, bay.hardware.stage.meter.power_w = False, 0.0
