@@ -20,6 +20,7 @@ class Flight:
     sender: str
     receiver: str
     data: bytes
+    multicast: bool = False
 
 
 Tamper = Callable[[Flight], Iterable[tuple[float, bytes]]]  # delays and contents with which it arrives
@@ -49,7 +50,7 @@ class MemoryLan:
         """Send a datagram."""
         others = [address for address in self.nodes if address != sender]
         for receiver in others if datagram.destination is None else [datagram.destination]:
-            flight = Flight(self.clock.now(), sender, receiver, datagram.data)
+            flight = Flight(self.clock.now(), sender, receiver, datagram.data, datagram.destination is None)
             self.trace.append(flight)
             if not self.cut & {sender, receiver}:
                 arrivals = [(self.delay_s, flight.data)] if self.tamper is None else self.tamper(flight)

@@ -11,7 +11,8 @@ from protocols.echonet.frames import NODE_PROFILE, Eoj, Esv, Property
 from protocols.echonet.objects import INSTANCE_LIST
 
 ID, MAKER = 0x83, 0x8A
-AGAIN_S = 5.0  # between two searches
+FOUND_S = 1.0  # for the answer to the discovery
+AGAIN_S = 5.0  # for objects of a node to be described
 DISCOVER = "discover"
 
 
@@ -44,7 +45,9 @@ class NotFound(Exception):
 
 async def find(network: EchonetNetwork, link: ObjectLink) -> ObjectDescribed:
     """Return the object. Raises NotFound after one search."""
-    if link.address != DISCOVER:
+    if link.address != DISCOVER and link.address not in network.instances:
+        await network.wait(FOUND_S)
+    if link.address != DISCOVER and link.address not in network.instances:
         known = Request(link.address, NODE_PROFILE, Esv.GET, (Property(INSTANCE_LIST),))
         answered = await network.ask(known)
         if not isinstance(answered, RequestAnswered):

@@ -1,0 +1,213 @@
+"""One V2H box over ECHONET Lite as an EVSE of the gateway: its events, and the orders to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.drivers.device_runner import DeviceRunner
+from gateway.drivers.echonet.control import Answered, BoxControl
+from gateway.drivers.echonet.engine import BoxEngine, BoxRead, BoxReady, BoxSilent, Event
+from gateway.drivers.echonet.finding import DISCOVER, ID, NotFound, ObjectLink, find
+from gateway.drivers.echonet.network import EchonetNetwork
+from gateway.drivers.echonet.orders import DISCHARGE, GRID, INDEPENDENT, MODE, PERMISSION, PROHIBITED, held_w
+from gateway.drivers.echonet.profile import BoxProfile
+from gateway.drivers.echonet.session import BoxSession
+from gateway.model.event import Report, StationLost
+from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
+from protocols.echonet.events import Discover, ObjectDescribed, PropertiesNotified, Request, RequestAnswered
+from protocols.echonet.frames import NODE_PROFILE, Esv, Property
+from protocols.ports import Clock
+
+log = logging.getLogger("v2x.drivers")
+
+ZERO_WITHIN_S = 8.0  # for standby to be confirmed when the gateway stops
+MOVED_S = 30.0  # of silence, until a box that is discovered is searched at another address
+
+
+class EchonetDevice(DeviceRunner[Request, Answered, Event]):
+    """Runner of one box. `report` gets its events but those of orders."""
+
+    def __init__(
+        self, engine: BoxEngine, network: EchonetNetwork, clock: Clock, report: Callable[[Event], None]
+    ) -> None:
+        self.engine, self._network = engine, network
+        super().__init__(engine, clock, report)
+
+    async def _ask(self, request: Request) -> Answered:
+        return await self._network.ask(request)
+
+    def notified(self, event: PropertiesNotified) -> None:
+        """Apply what the box announces."""
+        self.engine.notified(event.properties, self._clock.now())
+        self.wake()
+
+    async def form(self, forms: bool, *, withhold: bool) -> Outcome:
+        """Order to supply an island or to follow a grid; return what the box answered."""
+        return await self.send(lambda number, now: self.engine.form(number, forms, now, withhold=withhold))
+
+
+class EchonetEvse:
+    """EVSE with the driver `echonet`. `grid_reported` returns whether the grid is reported by others than this box."""
+
+    def __init__(
+        self,
+        session: BoxSession,
+        link: ObjectLink,
+        profile: BoxProfile,
+        network: EchonetNetwork,
+        report: Report,
+        clock: Clock,
+        grid_reported: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.name, self._session = session.name, session
+        self._link, self._network, self._report, self._clock = link, network, report, clock
+        self._grid_reported = grid_reported
+        self.control = BoxControl(profile)
+        self._device: EchonetDevice | None = None
+        self._silent_at: float | None = None
+
+    # an EVSE that the gateway hosts
+
+    @property
+    def connected(self) -> bool:
+        """True while the box answers and was read."""
+        return self._device is not None and self._device.engine.ready
+
+    def announce(self) -> None:
+        """Report the EVSE, before its box answers."""
+        self._report(self._session.announce(self._clock.now()))
+
+    async def run(self) -> None:
+        """Read and order until cancelled."""
+        described: ObjectDescribed | None = None
+        try:
+            while True:
+                described = await self._find(described)
+                await self._serve(described)
+        finally:
+            self._device = None
+            self._report(StationLost(self.name, self._clock.now(), "the gateway stops"))
+
+    async def close(self) -> None:
+        """Order standby, and wait until the box confirms it. A box that supplies an island continues."""
+        device = self._device
+        if device is None or not device.engine.ready:
+            return
+        if self.control.forms or device.engine.values.get(GRID) == INDEPENDENT:
+            self.control.permit()
+            device.wake()
+            await self._clock.sleep(1.0)
+        else:
+            await device.order(0.0, ZERO_WITHIN_S)
+
+    # `gateway.model.station.Stations` and `GridFormingStations`
+
+    def reaches(self, evse: str) -> bool:
+        """Return True while the box answers."""
+        return self.connected
+
+    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
+        """Run at a power; it ends by order of this driver after `valid_for_s`."""
+        device = self._device
+        if device is None or not device.engine.ready:
+            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the box of {self.name} does not answer")
+        refused = setpoint_refusal(power_w, valid_for_s, why_not=None, bidirectional=None)
+        if refused is not None:
+            return refused
+        if power_w and self._session.session is None:
+            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no vehicle is ready at {self.name}")
+        return await device.order(power_w, valid_for_s)
+
+    async def reconcile(self, evse: str) -> float | None:
+        """Return the power that the box holds, None where it is not known."""
+        device = self._device
+        if device is None or not device.engine.ready:
+            return None
+        return self.control.held.power_w or held_w(device.engine.reader)
+
+    async def form(self, evse: str, forms: bool) -> Outcome:
+        """Supply an island, or rest and permit the re-connection to the grid."""
+        device = self._device
+        if device is None or not device.engine.ready:
+            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the box of {self.name} does not answer")
+        box = device.engine.reader
+        if not box.has(GRID) or not box.accepts(MODE, DISCHARGE):
+            text = f"the box of {self.name} has no interconnection status (property DB), or no mode for discharging"
+            return Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, text)
+        if forms and self._session.session is None:
+            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no vehicle is ready at {self.name}")
+        independent = box.values.get(GRID) == INDEPENDENT
+        if not forms and not (self.control.forms or independent or box.values.get(PERMISSION) == PROHIBITED):
+            return Outcome(Answer.APPLIED)
+        return await device.form(forms, withhold=self._grid_reported())
+
+    async def end_session(self, evse: str) -> Outcome:
+        """Stop the power; the session itself ends with the removal of the vehicle."""
+        return await self.set_power(evse, 0.0, ZERO_WITHIN_S)
+
+    async def reset(self, evse: str) -> Outcome:
+        """Refuse: nothing is latched here, and faults of the box are cleared at the box."""
+        return Outcome(Answer.REFUSED, "NotSupported", f"faults of {self.name} are cleared at the box")
+
+    # the box
+
+    async def _find(self, before: ObjectDescribed | None) -> ObjectDescribed:
+        """Return the object of the box; a box that was found before is searched once, and then used as before."""
+        reported = ""
+        while True:
+            try:
+                return await find(self._network, self._link)
+            except NotFound as error:
+                if before is not None:
+                    return before
+                if str(error) != reported:
+                    reported = str(error)
+                    log.warning("%s: %s", self.name, error)
+            if self._link.address == DISCOVER:
+                self._network.command(Discover())
+            await self._network.wait(MOVED_S)
+
+    async def _serve(self, described: ObjectDescribed) -> None:
+        """Read and order, until the box is silent and may be found at another address."""
+        await self._learn_identity(described)
+        silent = self._silent_at is not None
+        self._silent_at = self._clock.now() if silent else None
+        engine = BoxEngine(described, self.control, silent=silent)
+        device = self._device = EchonetDevice(engine, self._network, self._clock, self._handle)
+        with self._network.following(described.node, described.eoj, device.notified):
+            await device.run_until(self._may_have_moved)
+        self._device = None
+
+    async def _learn_identity(self, described: ObjectDescribed) -> None:
+        """Learn the identification number of a node that is discovered, to find it again."""
+        if self._link.address != DISCOVER or self._link.node_id:
+            return
+        asked = Request(described.node, NODE_PROFILE, Esv.GET, (Property(ID),))
+        stated = await self._network.ask(asked)
+        if isinstance(stated, RequestAnswered) and stated.answer is not None and stated.answer.properties:
+            self._link = replace(self._link, node_id=stated.answer.properties[0].data.hex(), eoj=described.eoj)
+
+    def _may_have_moved(self) -> bool:
+        silent_at = self._silent_at
+        return self._link.address == DISCOVER and silent_at is not None and self._clock.now() - silent_at >= MOVED_S
+
+    def _handle(self, event: Event) -> None:
+        session, wall, device = self._session, self._clock.wall(), self._device
+        assert device is not None
+        session.use(device.engine.reader)
+        match event:
+            case BoxReady():
+                self._silent_at = None
+                found = session.connected(session.values(), event.at, wall)
+            case BoxSilent():
+                self._silent_at = event.at
+                found = session.silent(event.reason, event.at)
+            case BoxRead():
+                found = session.read(session.values(), event.at, wall)
+            case _:
+                log.warning("%s: a power was not renewed in time: the box is ordered to standby", self.name)
+                found = []
+        for one in found:
+            self._report(one)
