@@ -24,6 +24,7 @@ from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port
 from gateway.config.devices import ConnectModbus, hems_device, modbus_evses, site_devices
+from gateway.config.echonet import echonet_evses, echonet_network
 from gateway.config.mapping import (
     broker_link,
     chademo_settings,
@@ -44,6 +45,7 @@ from gateway.drivers.hosted import HostedEvses
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.model.event import Event, Report
+from gateway.model.site import Grid
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
 from gateway.mqtt.connection import MqttConnection, first_error
@@ -61,6 +63,7 @@ from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
 if TYPE_CHECKING:
+    from gateway.drivers.echonet.network import EchonetNetwork, OpenNode
     from gateway.drivers.modbus.site import SiteDevices
     from gateway.hems.device import HemsDevice
 
@@ -91,6 +94,7 @@ class Parts:
     store: Store | None = None
     stations: Callable[[Report, Clock], Stations] | None = None  # instead of the CSMS
     modbus: ConnectModbus | None = None  # instead of sockets to devices over Modbus
+    echonet: OpenNode | None = None  # instead of sockets to the network of ECHONET Lite
     boards: Mapping[str, Callable[[Clock], Board]] = field(default_factory=dict)  # by hosted EVSE
     buses: Mapping[str, Callable[[], CanBus]] = field(default_factory=dict)  # CAN of vehicles, by hosted EVSE
     listen: bool = True  # stations may connect over sockets; `Csms.attach` works without
@@ -112,6 +116,7 @@ class Gateway:
     energy_service: EnergyService
     hosted: HostedEvses
     site_devices: SiteDevices | None
+    echonet: EchonetNetwork | None
     lending_service: VehicleLendingService | None = None
     hems: HemsDevice | None = None
     ocpp_port: int | None = None
@@ -149,6 +154,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
             if built.csms is not None:
                 built.csms.restore(kept)
+            if built.echonet is not None:
+                running.append(tasks.create_task(built.echonet.run(), name="echonet"))
             running.append(tasks.create_task(built.hosted.run(), name="hosted EVSEs"))
             if built.site_devices is not None:
                 running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
@@ -261,11 +268,17 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         stations = parts.stations(report, clock)
     else:
         stations = csms = Csms(csms_settings(config), report, clock, journal)
+    network = echonet_network(config, parts.echonet, clock)
+
+    def grid_reported() -> bool:
+        return control.site.inputs.fresh(Grid, clock.now()) is not None
+
     hosted = HostedEvses(
         [
             *secc_evses(hosted_settings(config), parts.boards, report, clock, listen=parts.listen),
             *chademo_evses(chademo_settings(config), parts.boards, parts.buses, report, clock),
             *modbus_evses(config, parts.modbus, report, clock),
+            *echonet_evses(config, network, report, clock, grid_reported),
         ],
         clock,
     )
@@ -299,8 +312,8 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     metrics = Metrics(service, mqtt, links)
     site_inputs = site_devices(config, parts.modbus, clock, service.input, lambda: energy.storage_w)
     return Gateway(
-        config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, lending_service,
-        hems_device(config, service, clock),
+        config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, network,
+        lending_service, hems_device(config, service, clock),
     )  # fmt: skip
 
 

@@ -1,0 +1,102 @@
+"""Devices over ECHONET Lite that the configuration names, and the network that they share.
+
+The driver is imported where a device is configured: a gateway without one starts sooner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from gateway.config.settings import (
+    Config,
+    ConfigError,
+    EchonetEvseEntry,
+    EchonetLink,
+    EchonetMeterEntry,
+    EchonetSection,
+    EchonetStorageEntry,
+)
+from gateway.model.event import Report
+from protocols.ports import Clock
+
+if TYPE_CHECKING:
+    from gateway.drivers.echonet.evse import EchonetEvse
+    from gateway.drivers.echonet.finding import ObjectLink
+    from gateway.drivers.echonet.network import EchonetNetwork, OpenNode
+    from gateway.drivers.echonet.profile import BoxProfile
+    from protocols.echonet.io import UdpSettings
+
+
+def echonet_entries(config: Config) -> Iterator[tuple[str, EchonetLink]]:
+    """Yield all entries with the driver, each with its place such as `evses.0`."""
+    for section in ("evses", "meters", "storages", "pvs"):
+        for number, entry in enumerate(getattr(config, section)):
+            if isinstance(entry, EchonetLink):
+                yield f"{section}.{number}", entry
+
+
+def echonet_network(config: Config, open_node: OpenNode | None, clock: Clock) -> EchonetNetwork | None:
+    """Return the network, None where no device is configured. `open_node`: instead of sockets."""
+    if not any(True for _ in echonet_entries(config)):
+        return None
+    from gateway.drivers.echonet.network import EchonetNetwork
+    from protocols.echonet.engine import Node, NodeSettings
+    from protocols.echonet.io import UdpNode
+
+    node = Node(settings=NodeSettings(discover_every_s=config.echonet.discover_s))
+    udp = udp_settings(config.echonet)
+    return EchonetNetwork(node, open_node or (lambda node, clock, report: UdpNode(node, udp, clock, report)), clock)
+
+
+def udp_settings(section: EchonetSection) -> UdpSettings:
+    """Return where the node is on the network."""
+    from protocols.echonet.io import UdpSettings
+
+    return UdpSettings(section.address, section.interface or "", section.port, section.multicast)
+
+
+def link_of(entry: EchonetLink) -> ObjectLink:
+    """Return what identifies the object of an entry."""
+    from gateway.drivers.echonet.finding import ObjectLink
+    from protocols.echonet import classes
+    from protocols.echonet.frames import Eoj
+
+    if isinstance(entry, EchonetEvseEntry):
+        wanted = [classes.EV_CHARGER_DISCHARGER]
+    elif isinstance(entry, EchonetMeterEntry):
+        wanted = [classes.DISTRIBUTION_BOARD, classes.SMART_METER, classes.MULTIPLE_INPUT_PCS]
+    else:
+        wanted = [classes.STORAGE_BATTERY if isinstance(entry, EchonetStorageEntry) else classes.SOLAR]
+    eoj = None if entry.eoj is None else Eoj.unpack(bytes.fromhex(entry.eoj))
+    return ObjectLink(wanted, entry.address, eoj, entry.node_id or "", entry.maker or "")
+
+
+def profile_of(key: str, entry: EchonetEvseEntry, config: Config) -> BoxProfile:
+    """Return the profile of a box; ConfigError where it cannot be used."""
+    from gateway.drivers.echonet.profile import BadProfile, load
+
+    try:
+        return load(entry.profile, config.folder)
+    except BadProfile as error:
+        raise ConfigError(f"{key}.profile: {error}") from None
+
+
+def echonet_evses(
+    config: Config,
+    network: EchonetNetwork | None,
+    report: Report,
+    clock: Clock,
+    grid_reported: Callable[[], bool],
+) -> list[EchonetEvse]:
+    """Return the V2H boxes. `grid_reported`: whether an input states the grid."""
+    found = []
+    for key, entry in echonet_entries(config):
+        if isinstance(entry, EchonetEvseEntry) and network is not None:
+            from gateway.drivers.echonet.evse import EchonetEvse
+            from gateway.drivers.echonet.session import BoxSession
+
+            profile = profile_of(key, entry, config)
+            session = BoxSession(entry.id, profile.title, entry.max_charge_w, entry.max_discharge_w)
+            found.append(EchonetEvse(session, link_of(entry), profile, network, report, clock, grid_reported))
+    return found
