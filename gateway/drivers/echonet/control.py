@@ -103,6 +103,8 @@ class BoxControl:
         """Use another connection."""
         self._reader = reader
         self.through_standby = self.through_standby or self.profile.through_standby
+        if self._sequence is not None:
+            self._sequence.retry_at = -math.inf
 
     def adopt(self, now: float) -> None:
         """Hold a box that runs without an order, as after a restart of the gateway: if none follows it is stopped."""

@@ -25,9 +25,9 @@ RECONNECT_S = (1.0, 2.0, 5.0, 10.0)  # pauses after requests without an answer i
 CONFIRM_S = 60.0  # between two requests to detect the vehicle
 CONFIRM, CONNECTION = 0xCD, 0xC7
 CHARGEABLE = ("chargeable", "dischargeable", "chargeableDischargeable")
-FAST = (0x88, CONNECTION, MODE, ACTUAL_MODE, 0xD3, 0xD4, 0xD5, 0xD6, 0xD8, GRID, 0xE4)
+FAST = (0x88, 0x89, CONNECTION, MODE, ACTUAL_MODE, 0xD3, 0xD4, 0xD5, 0xD6, 0xD8, GRID, 0xE4)
 SLOW = (
-    0x83, 0x89, 0x8A, 0x8C, 0xC0, 0xC5, 0xC6, 0xC8, 0xC9, 0xCC, 0xD0, 0xDC, 0xDD, PERMISSION, 0xE0, 0xE5, 0xE6, 0xEB,
+    0x83, 0x8A, 0x8C, 0xC0, 0xC5, 0xC6, 0xC8, 0xC9, 0xCC, 0xD0, 0xDC, 0xDD, PERMISSION, 0xE0, 0xE5, 0xE6, 0xEB,
     0xEC, 0xEF,
 )  # fmt: skip
 AT_ONCE = frozenset({0x88, CONNECTION, MODE, ACTUAL_MODE, GRID})  # announced: the values are read at once
@@ -71,7 +71,8 @@ class BoxEngine:
         self._asked_at = self._not_before = self._rest_until = -math.inf
         self._answered_at: float | None = None
         self._answer_s = 0.0  # how long the last answer took
-        self._began_at = self._confirmed_at = -math.inf
+        self._began_at: float | None = None  # first request since the last silence
+        self._confirmed_at = -math.inf
         self._unanswered = 0  # requests in a row
         self._connection: Value | None = None  # state of the vehicle's connection, as reported
         self._events: list[Event | OrderEnded] = []
@@ -103,6 +104,7 @@ class BoxEngine:
         if asked is None:
             return None
         self._asked_at = now
+        self._began_at = now if self._began_at is None else self._began_at
         self._pending = Request(
             self.described.node, self.described.eoj, *asked, within_s=self.profile.answer_within_s, tries=1
         )
@@ -197,11 +199,10 @@ class BoxEngine:
 
     def _judge(self, answer: Answered, now: float) -> None:
         """Report a box once that has not answered, or not stated values, for too long."""
-        if self._answered_at is None:
-            self._answered_at = self._asked_at
-            self._began_at = self._asked_at
-        late = now - self._answered_at >= self.profile.silent_after_s
-        empty = now - max(self.reader.read_at, self._began_at) >= 1.5 * self.profile.silent_after_s
+        began_at = self._asked_at if self._began_at is None else self._began_at
+        answered_at = began_at if self._answered_at is None else max(began_at, self._answered_at)
+        late = now - answered_at >= self.profile.silent_after_s
+        empty = now - max(self.reader.read_at, began_at) >= 1.5 * self.profile.silent_after_s
         if self.silent or not (late or empty):
             return
         reason = answer.reason if not isinstance(answer, RequestAnswered) else "it does not state its values"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from gateway.drivers.device_runner import DeviceRunner
 from gateway.drivers.echonet.control import Answered, BoxControl
 from gateway.drivers.echonet.engine import BoxEngine, BoxRead, BoxReady, BoxSilent, Event
-from gateway.drivers.echonet.finding import DISCOVER, ID, NotFound, ObjectLink, find
+from gateway.drivers.echonet.finding import AGAIN_S, DISCOVER, ID, NotFound, ObjectLink, find
 from gateway.drivers.echonet.network import EchonetNetwork
 from gateway.drivers.echonet.orders import DISCHARGE, GRID, INDEPENDENT, MODE, PERMISSION, PROHIBITED, held_w
 from gateway.drivers.echonet.profile import BoxProfile
@@ -157,6 +157,9 @@ class EchonetEvse:
         """Return the object of the box; a box that was found before is searched once, and then used as before."""
         reported = ""
         while True:
+            if before is not None:
+                self._network.command(Discover())
+                await self._network.wait(AGAIN_S)
             try:
                 return await find(self._network, self._link)
             except NotFound as error:
