@@ -9,7 +9,6 @@ the user's cache.
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 
 from gateway.bench.exi_loop import loop_request
 from gateway.bench.exi_messages import Case, cases
-from gateway.bench.measuring import Figures, JsonProcess, progress, resident_kib
+from gateway.bench.measuring import Figures, JsonProcess, PeerAbsent, progress, python_with, resident_kib
 from protocols.iso15118.codecs import ISO20_DC
 
 PEER = "iso15118==0.31.2"
@@ -31,7 +30,6 @@ SLICES = 15
 SLICE_S = 0.0005
 THEIR_CALLS = 12
 WARM_UP = 40
-INSTALL_WITHIN = 600  # s
 COLD = """
 import time
 wall, cpu = time.perf_counter(), time.process_time()
@@ -51,27 +49,9 @@ prepare_car([ServiceId.DC_BPT], [ControlMode.DYNAMIC])
 """
 
 
-class PeerAbsent(RuntimeError):
-    """The peer is not available; the text states why."""
-
-
 def peer_python(imports: str = "iso15118") -> Path:
     """Return an interpreter that has the peer; PeerAbsent if there is none and none can be installed."""
-    configured = os.environ.get("V2X_JOSEV_PYTHON")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "v2x-gateway" / "josev"
-    places = [Path(".peers/josev-sessions"), cache]
-    for python in [Path(configured)] if configured else [place / "bin/python" for place in places]:
-        if python.exists() and not subprocess.run([python, "-c", f"import {imports}"], capture_output=True).returncode:
-            return python.absolute()
-    if configured:
-        raise PeerAbsent(f"V2X_JOSEV_PYTHON={configured} cannot import {imports}")
-    try:
-        install = [str(cache / "bin/pip"), "install", "--quiet", PEER, "aiofile"]
-        for command in ([sys.executable, "-m", "venv", str(cache)], install):
-            subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_WITHIN)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise PeerAbsent(f"{PEER} can't be installed: {error}") from None
-    return cache / "bin" / "python"
+    return python_with(imports, "V2X_JOSEV_PYTHON", "josev-sessions", PEER, "aiofile")
 
 
 def figures(rounds: int = ROUNDS) -> Figures:

@@ -17,9 +17,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-from gateway.bench.exi import PEER, PeerAbsent, peer_python
+from gateway.bench.exi import PEER, peer_python
 from gateway.bench.iso15118_pairs import SESSIONS
-from gateway.bench.measuring import Figures, progress
+from gateway.bench.measuring import Figures, PeerAbsent, progress
 from protocols.iso15118.iso20.loopback import session
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+INSTALL_WITHIN = 600  # s
 Figures: TypeAlias = dict[str, Any]  # what a benchmark prints as JSON
 
 
@@ -44,6 +45,33 @@ def resident_kib(pid: int | str = "self") -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")), None)
+
+
+class PeerAbsent(RuntimeError):
+    """The peer is not available; the text states why."""
+
+
+def python_with(imports: str, variable: str, place: str, *requirements: str) -> Path:
+    """Return an interpreter that can import a package; PeerAbsent if there is none and none can be installed.
+
+    It is the one that the environment variable names, or that of `.peers/<place>` in a checkout, or of an environment
+    in the user's cache, which is made where it is missing.
+    """
+    configured = os.environ.get(variable)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "v2x-gateway" / place
+    places = [Path(".peers") / place, cache]
+    for python in [Path(configured)] if configured else [one / "bin/python" for one in places]:
+        if python.exists() and not subprocess.run([python, "-c", f"import {imports}"], capture_output=True).returncode:
+            return python.absolute()
+    if configured:
+        raise PeerAbsent(f"{variable}={configured} cannot import {imports}")
+    try:
+        install = [str(cache / "bin/pip"), "install", "--quiet", *requirements]
+        for command in ([sys.executable, "-m", "venv", str(cache)], install):
+            subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_WITHIN)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PeerAbsent(f"{requirements[0]} can't be installed: {error}") from None
+    return cache / "bin" / "python"
 
 
 class JsonProcess:

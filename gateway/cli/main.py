@@ -122,6 +122,7 @@ class Bench(StrEnum):
     SIM = "sim"
     HOSTILE = "hostile"
     CHADEMO = "chademo"
+    ECHONET = "echonet"
 
 
 @app.command(epilog=examples("v2x bench ocpp"))

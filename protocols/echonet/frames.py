@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.frozen import frozen
@@ -18,6 +20,7 @@ LONGEST_FRAME = 65_507  # bytes of a UDP datagram over IPv4
 MOST_PROPERTIES = 255  # of one list
 LONGEST_DATA = 255  # bytes of one property
 _FIXED = 12  # bytes before the first property
+_CACHED, _CACHED_BYTES = 512, 256  # bodies, and the longest of them
 _FIRST_EPC, _BITMAP_FROM, _BITMAP_SIZE = 0x80, 16, 16
 
 
@@ -47,10 +50,11 @@ class Esv(IntEnum):
 
 
 WITH_TWO_LISTS = frozenset({Esv.SETGET, Esv.SETGET_RES, Esv.SETGET_SNA})
+_new = tuple.__new__  # of a named tuple, without its own function for the arguments
+_ESVS = {int(esv): esv for esv in Esv}
 
 
-@frozen
-class Eoj:
+class Eoj(NamedTuple):
     """Identifier of an object: class group, class, instance. Instance 0 of a request addresses all instances."""
 
     group: int
@@ -60,11 +64,10 @@ class Eoj:
     @classmethod
     def unpack(cls, data: bytes) -> Eoj:
         """Return the object of three bytes."""
-        group, code, instance = data
-        return cls(group, code, instance)
+        return _new(cls, data)
 
     def pack(self) -> bytes:
-        return bytes((self.group, self.code, self.instance))
+        return bytes(self)
 
     @property
     def class_code(self) -> int:
@@ -79,8 +82,7 @@ NODE_PROFILE = Eoj(0x0E, 0xF0, 1)
 CONTROLLER = Eoj(0x05, 0xFF, 1)
 
 
-@frozen
-class Property:
+class Property(NamedTuple):
     """A property of a frame. `data` is empty in a request to read and in an acknowledgement."""
 
     epc: int
@@ -102,16 +104,18 @@ class Frame:
         """Return the datagram. Raises LocalProtocolError if a number does not fit."""
         if self.read and self.esv not in WITH_TWO_LISTS:
             raise LocalProtocolError(f"{self.esv.name} has one list of properties")
+        data = bytearray(HEADER)
         try:
-            data = HEADER + self.tid.to_bytes(2, "big") + self.source.pack() + self.destination.pack()
-            data += bytes((self.esv,)) + _pack_list(self.properties)
+            data += self.tid.to_bytes(2, "big")
+            data += bytes((*self.source, *self.destination, self.esv))
+            _pack_list(data, self.properties)
             if self.esv in WITH_TWO_LISTS:
-                data += _pack_list(self.read)
+                _pack_list(data, self.read)
         except (ValueError, OverflowError) as error:
             raise LocalProtocolError(f"a number or a length of the frame is out of range: {error}") from error
         if len(data) > LONGEST_FRAME:
             raise LocalProtocolError(f"a frame of {len(data)} bytes does not fit a datagram")
-        return data
+        return bytes(data)
 
     @classmethod
     def decode(cls, data: bytes) -> Frame:
@@ -120,24 +124,36 @@ class Frame:
             raise EchonetFrameError(f"{len(data)} bytes, a frame has at least {_FIXED}")
         if data[:2] != HEADER:
             raise EchonetFrameError(f"header {data[:2].hex()}, expected {HEADER.hex()}")
-        try:
-            esv = Esv(data[10])
-        except ValueError:
-            raise EchonetFrameError(f"unknown service 0x{data[10]:02X}") from None
-        properties, position = _unpack_list(data, 11)
-        read: tuple[Property, ...] = ()
-        if esv in WITH_TWO_LISTS:
-            read, position = _unpack_list(data, position)
-        if position != len(data):
-            raise EchonetFrameError(f"{len(data) - position} bytes after the last property")
-        tid = int.from_bytes(data[2:4], "big")
-        return cls(tid, Eoj.unpack(data[4:7]), Eoj.unpack(data[7:10]), esv, properties, read)
+        body = data[4:]
+        return cls(data[2] << 8 | data[3], *(_unpack_again(body) if len(body) <= _CACHED_BYTES else _unpack(body)))
 
 
-def _pack_list(properties: tuple[Property, ...]) -> bytes:
-    parts = [bytes((len(properties),))]
-    parts += [bytes((one.epc, len(one.data))) + one.data for one in properties]
-    return b"".join(parts)
+_Body: TypeAlias = tuple[Eoj, Eoj, Esv, tuple[Property, ...], tuple[Property, ...]]
+
+
+def _unpack(body: bytes) -> _Body:
+    """Return the members of a frame after its transaction."""
+    esv = _ESVS.get(body[6])
+    if esv is None:
+        raise EchonetFrameError(f"unknown service 0x{body[6]:02X}")
+    properties, position = _unpack_list(body, 7)
+    read: tuple[Property, ...] = ()
+    if esv in WITH_TWO_LISTS:
+        read, position = _unpack_list(body, position)
+    if position != len(body):
+        raise EchonetFrameError(f"{len(body) - position} bytes after the last property")
+    return Eoj.unpack(body[:3]), Eoj.unpack(body[3:6]), esv, properties, read
+
+
+_unpack_again = lru_cache(_CACHED)(_unpack)  # requests and answers of a poll differ in their transaction only
+
+
+def _pack_list(data: bytearray, properties: tuple[Property, ...]) -> None:
+    data.append(len(properties))
+    for epc, value in properties:
+        data.append(epc)
+        data.append(len(value))
+        data += value
 
 
 def _unpack_list(data: bytes, position: int) -> tuple[tuple[Property, ...], int]:
@@ -145,13 +161,16 @@ def _unpack_list(data: bytes, position: int) -> tuple[tuple[Property, ...], int]
     if position >= len(data):
         raise EchonetFrameError("the frame ends before the number of properties")
     count, position = data[position], position + 1
-    found = []
-    for number in range(count):
-        end = position + 2
-        if end > len(data) or (end := end + data[position + 1]) > len(data):
-            raise EchonetFrameError(f"the frame ends in property {number + 1} of {count}")
-        found.append(Property(data[position], data[position + 2 : end]))
-        position = end
+    found: list[Property] = []
+    try:
+        for _ in range(count):
+            end = position + 2 + data[position + 1]
+            found.append(_new(Property, (data[position], data[position + 2 : end])))
+            position = end
+    except IndexError:
+        raise EchonetFrameError(f"the frame ends in property {len(found) + 1} of {count}") from None
+    if position > len(data):
+        raise EchonetFrameError(f"the frame ends in property {count} of {count}")
     return tuple(found), position
 
 
