@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from emulators.conformance.result import CaseResult, from_json, to_json
+from protocols import private_file
 from protocols.json_values import items, members
 
 STATE = "state.jsonl"
@@ -29,7 +30,7 @@ class RunState:
     def __init__(self, path: Path, results: dict[str, CaseResult], begun: Counter[str]) -> None:
         self.results = results
         self._begun = begun
-        self._out: TextIO = path.open("a", encoding="utf-8")
+        self._out: TextIO = path.open("a", encoding="utf-8") if path.exists() else private_file.create(path)
 
     @classmethod
     def start(cls, directory: Path, role: str, target: str, cases: list[str]) -> RunState:

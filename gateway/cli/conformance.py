@@ -25,7 +25,7 @@ app = typer.Typer(
 
 CaseOption = Annotated[list[str] | None, typer.Option("--case", metavar="ID", help="Only this case; repeatable.")]
 TagOption = Annotated[
-    list[str] | None, typer.Option("--tag", help="Only cases with this tag; several: with all of them.")
+    list[str] | None, typer.Option("--tag", metavar="TAG", help="Only cases with this tag; several: with all of them.")
 ]
 ListOption = Annotated[bool, typer.Option("--list", help="List the cases with their requirements, and end.")]
 CapabilitiesOption = Annotated[

@@ -16,7 +16,19 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import chademo, demo, emulators, exi, operator, replay, sim, slac, store
+from gateway.cli import (
+    chademo,
+    conformance,
+    conformance_iso15118,
+    demo,
+    emulators,
+    exi,
+    operator,
+    replay,
+    sim,
+    slac,
+    store,
+)
 from gateway.cli.execution import end, fail, report_error
 from gateway.cli.options import Json, examples
 
@@ -41,6 +53,8 @@ pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_
 app.add_typer(pki, name="pki")
 app.add_typer(exi.app, name="exi")
 app.add_typer(chademo.app, name="chademo")
+conformance.app.add_typer(conformance_iso15118.app)
+app.add_typer(conformance.app, name="conformance")
 app.add_typer(store.app, name="store")
 app.add_typer(operator.app)
 app.add_typer(emulators.app)

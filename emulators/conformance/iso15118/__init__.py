@@ -1,7 +1,7 @@
 """Catalogue of ISO 15118-20, ISO 15118-2 and DIN SPEC 70121, for SECC and EV.
 
-The tester sends and receives messages in their JSON form, so that a case can deviate in any field. It uses the codecs of
-`protocols.iso15118` and none of its engines: what they regard as correct is not what judges a device.
+The tester sends and receives messages in their JSON form, so that a case can deviate in any field. It uses the codecs
+of `protocols.iso15118` and none of its engines: what they regard as correct is not what judges a device.
 
     profiles.py       combinations of protocol, service and control mode, with the order of their requests
     requests.py       requests of an ordinary vehicle; responses.py: responses of an ordinary charging station

@@ -39,8 +39,11 @@ class Mutant:
     raw: bytes | None = None  # instead of the message
     received: str = ""  # name of a received message that is rewritten before the device reads it
     received_rewrite: Rewrite | None = None
+    reply: bytes | None = None  # to the received message, which the device then does not read
     receive: Callable[[bytes], bytes | None] | None = None  # of what arrives; None closes the connection
+    reply_when: Callable[[bytes], bool] | None = None  # received bytes to which `reply` is sent
     stays_open: bool = False  # the device does not close its connections
+    from_connection: int = 1  # the first affected connection of a case
 
 
 def alters(message: str, changes: Mapping[str, object] | None = None, **more: object) -> Mutant:
@@ -103,35 +106,41 @@ class MutantWire(WrappedWire):
 
     async def read(self) -> bytes:
         """See `Wire`."""
-        data = await self._wire.read()
-        if self._mutant.receive is not None and data:
-            filtered = self._mutant.receive(data)
-            if filtered is None:
-                await self._wire.close()
-                return b""
-            data = filtered
-        return b"".join(self._incoming(data)) if data else data
+        while True:
+            data = await self._wire.read()
+            if self._mutant.receive is not None and data:
+                filtered = self._mutant.receive(data)
+                if filtered is None:
+                    await self._wire.close()
+                    return b""
+                data = filtered
+            if self._mutant.reply_when is not None and self._mutant.reply_when(data) and self._mutant.reply is not None:
+                await self._wire.write(self._mutant.reply)
+                continue
+            passed = await self._incoming(data)
+            if passed or not data:
+                return passed
 
-    def _incoming(self, data: bytes) -> list[bytes]:
-        """Return the frames to read; what cannot be decoded passes unchanged."""
+    async def _incoming(self, data: bytes) -> bytes:
+        """Return the bytes to read; what cannot be decoded passes unchanged."""
         if self._in.pending or data[:2] != b"\x01\xfe":
-            return [data]
-        try:
-            frames = self._in.feed(data)
-        except ProtocolError:
-            return [data]
-        found: list[bytes] = []
-        for one in frames:
+            return data
+        found = b""
+        for one in self._in.feed(data):
             raw = frame(one.payload_type, one.payload)
             try:
                 codec, _, message = self._conversation.read(one.payload_type, one.payload)
             except ProtocolError:
-                return [data]
+                return data
             plain = codec.to_plain(message)
-            if body(plain)[0] == self._mutant.received and self._mutant.received_rewrite is not None:
+            name = body(plain)[0]
+            if name == self._mutant.received and self._mutant.reply is not None and self._affected():
+                await self._wire.write(self._mutant.reply)
+                continue
+            if name == self._mutant.received and self._mutant.received_rewrite is not None:
                 raw = encoded(codec.name, _rewritten(plain, self._mutant.received_rewrite), one.payload_type)
-            found.append(raw)
-        return found or [data]
+            found += raw
+        return found
 
     async def write(self, data: bytes) -> None:
         """See `Wire`."""
@@ -143,7 +152,8 @@ class MutantWire(WrappedWire):
         plain = codec.to_plain(message)
         name, fields = body(plain)
         mutant = self._mutant
-        if mutant.message not in ("", name) or not mutant.when(fields) or not self._affected():
+        passes = mutant.message not in ("", name) or mutant.reply is not None or not mutant.when(fields)
+        if passes or not self._affected():
             await self._wire.write(frame(payload_type, payload))
             return
         self._done = True

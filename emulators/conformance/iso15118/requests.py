@@ -57,8 +57,12 @@ def _parameter_set(fields: Plain, control: int) -> int:
     for one in items(find(fields, "ServiceParameterList.ParameterSet")):
         values = {str(members(p).get("Name")): members(p).get("intValue") for p in items(members(one).get("Parameter"))}
         if values.get("ControlMode") == control:
-            found.setdefault(1 if values.get("MobilityNeedsMode", 1) == 1 else 2, int(number(find(one, "ParameterSetID"))))
-    return found[min(found)] if found else int(number(find(fields, "ServiceParameterList.ParameterSet.0.ParameterSetID")))
+            found.setdefault(
+                1 if values.get("MobilityNeedsMode", 1) == 1 else 2, int(number(find(one, "ParameterSetID")))
+            )
+    return (
+        found[min(found)] if found else int(number(find(fields, "ServiceParameterList.ParameterSet.0.ParameterSetID")))
+    )
 
 
 def rational(value: float) -> Plain:

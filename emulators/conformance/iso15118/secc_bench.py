@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc.evse_hardware import stage_settings
@@ -17,9 +18,12 @@ from emulators.conformance.iso15118.mutation import Mutant, MutantWire
 from emulators.conformance.iso15118.profiles import Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
 from emulators.conformance.iso15118.secc_discovery import discover
+from emulators.ev.session_options import OptionError, tls_context
+from emulators.runtime.clock import RealClock
 from emulators.runtime.transports import wire_pair
-from protocols.iso15118 import io
+from protocols.iso15118 import io, tls
 from protocols.iso15118.iso20.services import ServiceId
+from protocols.iso15118.tls import TlsVersion
 from protocols.ports import Clock, Wire
 from protocols.sdp import Security
 
@@ -61,6 +65,17 @@ class SocketSeccBench:
         return await io.connect(str(found.address), found.port, self._tls)
 
 
+def socket_bench(target: str, tls_version: str, tls_profile: str, pki_directory: Path | None) -> SocketSeccBench:
+    """Return the bench of a device; `target` is `[ADDR]:PORT` or an interface. Raises ValueError."""
+    version = TlsVersion(tls_version)
+    if version in (TlsVersion.REQUIRE, TlsVersion.ALLOW):
+        raise OptionError("--tls is none, 1.2 or 1.3 here")
+    context = tls_context(tls.client_context, version, tls_profile, pki_directory)
+    if ":" in target:
+        io.endpoint(target)
+    return SocketSeccBench(target, RealClock(), context, interface=":" not in target)
+
+
 class MemorySeccBench:
     """The emulated SECC in memory, correct or with a mutant."""
 
@@ -70,6 +85,7 @@ class MemorySeccBench:
         self._clock, self._mutant = clock, mutant
         self._tasks: set[asyncio.Task[bool]] = set()
         self._secc = self._built()
+        self._connections = 0
 
     def _built(self) -> EvseSecc:
         stage = PowerStage(
@@ -80,7 +96,8 @@ class MemorySeccBench:
                 max_voltage_v=MAX_VOLTAGE_V,
             )
         )
-        return EvseSecc(stage, self._clock, settings=stage_settings(stage, evse_id="DE8AAE00001", services=SERVICES))
+        settings = stage_settings(stage, evse_id="DE8AAE00001", services=SERVICES)
+        return EvseSecc(stage, self._clock, settings=settings, tolerance="strict")
 
     async def discover(self, evidence: Evidence) -> Discovery:
         """See `Bench`."""
@@ -89,7 +106,7 @@ class MemorySeccBench:
     @asynccontextmanager
     async def access(self, case: str, evidence: Evidence, capabilities: Capabilities) -> AsyncIterator[SeccAccess]:
         """See `Bench`."""
-        self._secc = self._built()
+        self._secc, self._connections = self._built(), 0
         access = SeccAccess(self._connect, self._clock, evidence, capabilities)
         try:
             yield access
@@ -106,6 +123,9 @@ class MemorySeccBench:
             raise ConnectionError("the emulated SECC serves another connection")
         self._secc.set_power(DISCHARGE_W if profile.bpt and profile.dynamic else None)
         ours, device = wire_pair("tester", "secc")
-        wire: Wire = device if self._mutant is None else MutantWire(device, self._clock, self._mutant)
+        self._connections += 1
+        mutant = self._mutant
+        affected = mutant is not None and self._connections >= mutant.from_connection
+        wire: Wire = MutantWire(device, self._clock, mutant) if mutant is not None and affected else device
         self._tasks.add(asyncio.ensure_future(self._secc.serve(wire)))
         return ours

@@ -60,7 +60,9 @@ async def _iso20(access: SeccAccess, profile: Profile, found: dict[str, bool]) -
         await vehicle.run_to("ServiceDetailReq")
         offered = vehicle.history["ServiceDiscoveryReq"].fields
         found["iso20.service_renegotiation"] = offered.get("ServiceRenegotiationSupported") is True
-        services = [int(number(find(one, "ServiceID"))) for one in items(find(offered, "EnergyTransferServiceList.Service"))]
+        services = [
+            int(number(find(one, "ServiceID"))) for one in items(find(offered, "EnergyTransferServiceList.Service"))
+        ]
         for service in services:
             if service in SERVICES:
                 found[SERVICES[service]] = True

@@ -46,7 +46,11 @@ class Vehicle:
         self.state.timestamp = int(self._clock.wall())
         name, fields = build(step, self.state)
         return with_header(
-            self.profile.protocol, name, changed(fields, changes or {}), self._id(name, session_id), self.state.timestamp
+            self.profile.protocol,
+            name,
+            changed(fields, changes or {}),
+            self._id(name, session_id),
+            self.state.timestamp,
         )
 
     def _id(self, name: str, session_id: str | None) -> str:

@@ -1,0 +1,16 @@
+"""Catalogue of cases for a SECC."""
+
+from __future__ import annotations
+
+from emulators.conformance.catalogue import Catalogue
+from emulators.conformance.iso15118 import secc_transport
+from emulators.conformance.iso15118.mutation import Mutant
+from emulators.conformance.iso15118.secc_access import SeccAccess
+from emulators.conformance.iso15118.secc_discovery import CAPABILITIES
+
+SECC: Catalogue[SeccAccess, Mutant] = Catalogue(
+    role="secc",
+    title="Conformance of a SECC: ISO 15118-20, ISO 15118-2, DIN SPEC 70121",
+    cases=(*secc_transport.CASES,),
+    capabilities=CAPABILITIES,
+)
