@@ -35,6 +35,7 @@ class Mutant:
     drop: bool = False
     delay_s: float = 0.0
     close: bool = False  # instead of the message
+    close_after: bool = False  # with the message
     payload_type: int | None = None
     raw: bytes | None = None  # instead of the message
     received: str = ""  # name of a received message that is rewritten before the device reads it
@@ -44,6 +45,11 @@ class Mutant:
     reply_when: Callable[[bytes], bool] | None = None  # received bytes to which `reply` is sent
     stays_open: bool = False  # the device does not close its connections
     from_connection: int = 1  # the first affected connection of a case
+
+    @property
+    def message_is_untouched(self) -> bool:
+        """True where only what the device receives is affected."""
+        return not self.message and (self.reply is not None or self.receive is not None or self.stays_open)
 
 
 def alters(message: str, changes: Mapping[str, object] | None = None, **more: object) -> Mutant:
@@ -152,7 +158,7 @@ class MutantWire(WrappedWire):
         plain = codec.to_plain(message)
         name, fields = body(plain)
         mutant = self._mutant
-        passes = mutant.message not in ("", name) or mutant.reply is not None or not mutant.when(fields)
+        passes = mutant.message not in ("", name) or not mutant.when(fields) or mutant.message_is_untouched
         if passes or not self._affected():
             await self._wire.write(frame(payload_type, payload))
             return
@@ -172,6 +178,8 @@ class MutantWire(WrappedWire):
         if mutant.header:
             plain = _with_header(plain, mutant.header)
         await self._wire.write(encoded(codec.name, plain, mutant.payload_type or payload_type))
+        if mutant.close_after:
+            await self._wire.close()
 
     def _affected(self) -> bool:
         self._count += 1

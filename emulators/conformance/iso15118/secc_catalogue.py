@@ -8,6 +8,7 @@ from emulators.conformance.iso15118 import (
     secc_iso20_power,
     secc_iso20_sequence,
     secc_iso20_setup,
+    secc_iso20_stop,
     secc_transport,
 )
 from emulators.conformance.iso15118.mutation import Mutant
@@ -23,6 +24,7 @@ SECC: Catalogue[SeccAccess, Mutant] = Catalogue(
         *secc_iso20_sequence.CASES,
         *secc_iso20_energy.CASES,
         *secc_iso20_power.CASES,
+        *secc_iso20_stop.CASES,
     ),
     capabilities=CAPABILITIES,
 )
