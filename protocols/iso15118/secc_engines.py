@@ -25,10 +25,14 @@ def engines(
     protocols: Collection[str] = PROTOCOLS,
     paused: dict[bytes, Paused],
     tolerance: str = "interop",
+    connected_at: float | None = None,
 ) -> list[Engine]:
-    """Return the engines; the first has the state of the hardware. `tolerance` of the older ones: strict or interop."""
-    now, found = clock.now(), list[Engine]()
-    epoch, tls_version = clock.wall() - now, getattr(wire, "tls_version", None)
+    """Return the engines; the first has the state of the hardware. `tolerance` of the older ones: strict or interop.
+
+    The communication setup timer starts at `connected_at`, monotonic time; None: now.
+    """
+    now, found = clock.now() if connected_at is None else connected_at, list[Engine]()
+    epoch, tls_version = clock.wall() - clock.now(), getattr(wire, "tls_version", None)
     if "iso20" in protocols:
         # no ISO 15118-20 on TLS 1.2 (V2G20-2356)
         modern = replace(settings, tls_required=True) if tls_version == "TLSv1.2" else settings

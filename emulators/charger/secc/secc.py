@@ -176,7 +176,7 @@ class EvseSecc:
         if self.engine is not None or first is None:
             await wire.close()
             return False
-        port = Secc(self._engines(wire))
+        port = Secc(self._engines(wire, now))
         self._port, self._wire, self._pausing = port, wire, False
         self.hardware.begin()
         self._setpoint.begin()
@@ -190,13 +190,20 @@ class EvseSecc:
                 self._observe(SessionEnded("the charger aborted the session", ok=False))
         return bool(first)
 
-    def _engines(self, wire: Wire) -> list[Engine]:
+    def _engines(self, wire: Wire, connected_at: float) -> list[Engine]:
         """Return the engines of a connection, one for ISO 15118-20 and one for the older generations."""
         verdict = Verdict.YES if self._free_vend else Verdict.WAITING
         evse = Evse(setpoint_w=self._setpoint.power_w, authorization=verdict, pilot=self._pilot)
         protocols, tolerance = self.protocols, self._tolerance
         return engines(
-            wire, self.settings, evse, self._clock, protocols=protocols, paused=self._paused, tolerance=tolerance
+            wire,
+            self.settings,
+            evse,
+            self._clock,
+            protocols=protocols,
+            paused=self._paused,
+            tolerance=tolerance,
+            connected_at=connected_at,
         )
 
     def _prepare(self, now: float) -> None:

@@ -268,8 +268,8 @@ class SeccEvse(BoardEvse[EvseOutput]):
             await wire.close()
             return False
         evse = Evse(authorization=Verdict.YES, contactor_closed=False if output.ac else None)
-        protocols = protocols_of(self.settings, ac=output.ac)
-        found = engines(wire, settings, evse, self._clock, protocols=protocols, paused=self._paused)
+        protocols, paused = protocols_of(self.settings, ac=output.ac), self._paused
+        found = engines(wire, settings, evse, self._clock, protocols=protocols, paused=paused, connected_at=now)
         await self._serve(ReceivedFirst(wire, first), found, output)
         return bool(first)
 

@@ -219,6 +219,15 @@ async def test_a_second_car_is_rejected() -> None:
     assert events[-1] == SessionEnded("ended by the car", ok=True)
 
 
+async def test_a_connection_without_a_message_ends_by_the_communication_setup_timer() -> None:
+    clock, _, secc, events = bay()
+    _, silent = wire_pair("ev", "secc")
+    began = clock.now()
+    await secc.serve(silent)
+    assert clock.now() - began == pytest.approx(secc.settings.setup_timeout)
+    assert events[-1] == SessionEnded("the car did not set up a session in time", ok=False)
+
+
 async def test_an_insulation_fault_prevents_power_transfer() -> None:
     clock, stage, secc, events = bay()
     stage.insulation_ohm = 1_000.0
