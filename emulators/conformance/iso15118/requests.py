@@ -13,6 +13,7 @@ EVCCID_20, EVCCID_MAC = "WMIV1234567890ABCDEX", "02BE6259A18E"
 ZERO_20, ZERO = "0000000000000000", "00"
 DAY_S = 86_400
 BATTERY_WH = 60_000
+RENEGOTIATE = "Renegotiate"  # step of ISO 15118-2
 
 
 @dataclass(slots=True)
@@ -38,15 +39,15 @@ class VehicleState:
 
     def learn(self, name: str, fields: Plain) -> None:
         """Take over what later requests refer to."""
-        if name == "ServiceDetailRes":
+        if name == "ServiceDetailRes" and self.profile.protocol == "iso20":
             self.parameter_set = _parameter_set(fields, 2 if self.profile.dynamic else 1)
         elif name == "ScheduleExchangeRes":
             first = find(fields, "Scheduled_SEResControlMode.ScheduleTuple.0")
-            self.tuple_id = int(number(members(first).get("ScheduleTupleID", 1)))
+            self.tuple_id = integer(members(first).get("ScheduleTupleID"), 1)
             entry = find(first, "ChargingSchedule.PowerSchedule.PowerScheduleEntries.PowerScheduleEntry.0.Power")
             self.tuple_power_w = number(entry) if entry is not None else 0.0
         elif name == "ChargeParameterDiscoveryRes":
-            self.tuple_id = int(number(find(fields, "SAScheduleList.SAScheduleTuple.0.SAScheduleTupleID") or 1))
+            self.tuple_id = integer(find(fields, "SAScheduleList.SAScheduleTuple.0.SAScheduleTupleID"), 1)
         elif name in ("DC_PreChargeRes", "PreChargeRes"):
             self.inlet_v = number(fields.get("EVSEPresentVoltage"))
 
@@ -58,11 +59,16 @@ def _parameter_set(fields: Plain, control: int) -> int:
         values = {str(members(p).get("Name")): members(p).get("intValue") for p in items(members(one).get("Parameter"))}
         if values.get("ControlMode") == control:
             found.setdefault(
-                1 if values.get("MobilityNeedsMode", 1) == 1 else 2, int(number(find(one, "ParameterSetID")))
+                1 if values.get("MobilityNeedsMode", 1) == 1 else 2, integer(find(one, "ParameterSetID"), 1)
             )
     return (
-        found[min(found)] if found else int(number(find(fields, "ServiceParameterList.ParameterSet.0.ParameterSetID")))
+        found[min(found)] if found else integer(find(fields, "ServiceParameterList.ParameterSet.0.ParameterSetID"), 1)
     )
+
+
+def integer(value: object, default: int) -> int:
+    """Return a value of the device as an integer; the default for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
 def rational(value: float) -> Plain:
@@ -85,7 +91,7 @@ def physical(value: float, unit: str) -> Plain:
 
 def build(step: str, state: VehicleState) -> tuple[str, Plain]:
     """Return name and fields of the request of a step."""
-    name = "PowerDeliveryReq" if step == STOP else step
+    name = "PowerDeliveryReq" if step in (STOP, RENEGOTIATE) else step
     table = _ISO20 if state.profile.protocol == "iso20" else _OLDER
     make = table.get(step)
     return name, make(state) if make is not None else {}
@@ -296,7 +302,7 @@ _OLDER: dict[str, Callable[[VehicleState], Plain]] = {
     "PowerDeliveryReq": _delivery("Start"),
     "CurrentDemandReq": _demand,
     STOP: _delivery("Stop"),
-    "Renegotiate": _delivery("Renegotiate"),
+    RENEGOTIATE: _delivery("Renegotiate"),
     "WeldingDetectionReq": lambda s: {"DC_EVStatus": _status(s)},
     "SessionStopReq": lambda s: {} if s.profile.protocol == "din" else {"ChargingSession": "Terminate"},
 }

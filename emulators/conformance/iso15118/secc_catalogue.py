@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulators.conformance.catalogue import Catalogue
 from emulators.conformance.iso15118 import (
+    secc_iso2_sequence,
     secc_iso20_energy,
     secc_iso20_power,
     secc_iso20_sequence,
@@ -25,6 +26,7 @@ SECC: Catalogue[SeccAccess, Mutant] = Catalogue(
         *secc_iso20_energy.CASES,
         *secc_iso20_power.CASES,
         *secc_iso20_stop.CASES,
+        *secc_iso2_sequence.CASES,
     ),
     capabilities=CAPABILITIES,
 )

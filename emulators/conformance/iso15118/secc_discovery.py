@@ -7,8 +7,9 @@ from emulators.conformance.capabilities import Capabilities, Capability, DeviceI
 from emulators.conformance.case import CaseEnd, Failed
 from emulators.conformance.evidence import Evidence
 from emulators.conformance.iso15118 import profiles
-from emulators.conformance.iso15118.plain import find, number
+from emulators.conformance.iso15118.plain import find
 from emulators.conformance.iso15118.profiles import Profile
+from emulators.conformance.iso15118.requests import integer
 from emulators.conformance.iso15118.secc_access import Connect, SeccAccess
 from emulators.conformance.iso15118.vehicle import Vehicle
 from protocols.json_values import items
@@ -61,7 +62,7 @@ async def _iso20(access: SeccAccess, profile: Profile, found: dict[str, bool]) -
         offered = vehicle.history["ServiceDiscoveryReq"].fields
         found["iso20.service_renegotiation"] = offered.get("ServiceRenegotiationSupported") is True
         services = [
-            int(number(find(one, "ServiceID"))) for one in items(find(offered, "EnergyTransferServiceList.Service"))
+            integer(find(one, "ServiceID"), 0) for one in items(find(offered, "EnergyTransferServiceList.Service"))
         ]
         for service in services:
             if service in SERVICES:
@@ -82,7 +83,7 @@ async def _modes(vehicle: Vehicle, service: int, found: dict[str, bool]) -> None
         for parameter_set in items(find(detail, "ServiceParameterList.ParameterSet"))
         for one in items(find(parameter_set, "Parameter"))
     ]
-    values = {int(number(find(one, "intValue"))) for one in parameters if find(one, "Name") == "ControlMode"}
+    values = {integer(find(one, "intValue"), 0) for one in parameters if find(one, "Name") == "ControlMode"}
     for mode, name in MODES.items():
         found[name] = found.get(name, True) and mode in values
 

@@ -8,7 +8,7 @@ from emulators.conformance.case import NotApplicable, Requirement, expect
 from emulators.conformance.iso15118.mutation import Mutant, accepts, alters
 from emulators.conformance.iso15118.plain import ABSENT, Plain, find, number
 from emulators.conformance.iso15118.profiles import AC_BPT, DC_BPT, Profile
-from emulators.conformance.iso15118.requests import ZERO_20
+from emulators.conformance.iso15118.requests import ZERO_20, integer
 from emulators.conformance.iso15118.secc_access import SeccAccess
 from emulators.conformance.iso15118.secc_procedures import (
     ISO20,
@@ -355,7 +355,7 @@ AUTHORIZATION_CASES = (
 
 
 def _ids(fields: Plain, path: str = ENERGY_SERVICES) -> list[int]:
-    return [int(number(find(one, "ServiceID"))) for one in items(find(fields, path))]
+    return [integer(find(one, "ServiceID"), 0) for one in items(find(fields, path))]
 
 
 def _of_namespace(fields: Plain) -> str:

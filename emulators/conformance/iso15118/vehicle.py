@@ -9,7 +9,7 @@ from emulators.conformance.evidence import Evidence
 from emulators.conformance.iso15118.connection import Connection, Received
 from emulators.conformance.iso15118.plain import Plain, changed, number, with_header
 from emulators.conformance.iso15118.profiles import STOP, Profile
-from emulators.conformance.iso15118.requests import ZERO, ZERO_20, VehicleState, build
+from emulators.conformance.iso15118.requests import RENEGOTIATE, ZERO, ZERO_20, VehicleState, build
 from protocols.json_values import members
 from protocols.ports import Clock
 
@@ -66,7 +66,7 @@ class Vehicle:
     ) -> Received:
         """Send the request of a step and return its response. Raises Failed without one, or with another one."""
         plain = self.message(step, changes, session_id)
-        name = "PowerDeliveryReq" if step in (STOP, "Renegotiate") else step
+        name = "PowerDeliveryReq" if step in (STOP, RENEGOTIATE) else step
         response = await self.exchange(name, plain)
         if response.name == "SessionSetupRes":
             self.state.session_id = response.session_id
