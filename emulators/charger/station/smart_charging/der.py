@@ -176,19 +176,26 @@ class Grid:
 def bound(
     controls: DerControls, grid: Grid, power_w: float, max_charge_w: float, max_discharge_w: float
 ) -> tuple[float, str | None, str | None]:
-    """Return `power_w` within the controls, and the type and grid fault that limited it, if any."""
+    """Return `power_w` within the controls, and the type and grid fault that limited it, if any.
+
+    Of several controls that limit the discharge the strictest applies.
+    """
+    caps: list[tuple[float, str | None, str | None]] = []
     limit = controls.in_force("LimitMaxDischarge")
     if limit is not None and power_w < 0:
         share = limit.body.get("pctMaxDischargePower")
         floor = -max_discharge_w * (100.0 if share is None else share) / 100.0
         if power_w < floor:
-            return floor, "LimitMaxDischarge", None
+            caps.append((floor, "LimitMaxDischarge", None))
     found = _curve(controls, "VoltWatt", grid.voltage_v / grid.nominal_v * 100.0, power_w, max_discharge_w)
     if found is not None:
-        return found, "VoltWatt", "OverVoltage" if grid.voltage_v > grid.nominal_v else "UnderVoltage"
+        caps.append((found, "VoltWatt", "OverVoltage" if grid.voltage_v > grid.nominal_v else "UnderVoltage"))
     found = _curve(controls, "FreqWatt", grid.frequency_hz, power_w, max_discharge_w)
     if found is not None:
-        return found, "FreqWatt", "OverFrequency" if grid.frequency_hz > grid.nominal_hz else "UnderFrequency"
+        fault = "OverFrequency" if grid.frequency_hz > grid.nominal_hz else "UnderFrequency"
+        caps.append((found, "FreqWatt", fault))
+    if caps:
+        return max(caps, key=lambda cap: cap[0])
     droop = controls.in_force("FreqDroop")
     if droop is not None:
         return _droop(droop.body, grid, power_w, max_charge_w, max_discharge_w)

@@ -11,7 +11,7 @@ from gateway.model.event import EvseDescribed, FaultCleared, FaultRaised
 from protocols.ocpp.times import stamp
 from tests.emulators.charger.requirements.admin_api import admin, request
 from tests.emulators.charger.requirements.test_k28_k29 import near
-from tests.emulators.charger.station_rig import Rig
+from tests.emulators.charger.station_rig import Rig, dynamic
 from tests.requirements import requirement
 
 pytestmark = pytest.mark.virtual_time
@@ -249,6 +249,28 @@ async def test_a_grid_event_takes_over_and_one_control_follows_another() -> None
             ("FreqWatt", "OverFrequency", False),  # no end of the first is reported
             ("FreqWatt", "OverFrequency", True),
         ]
+
+
+async def test_the_strictest_of_several_controls_limits_the_power() -> None:
+    async with Rig() as rig:
+        await set_control(rig, limit(50))
+        points = [{"x": 50.2, "y": 100.0}, {"x": 51.0, "y": 0.0}]
+        body = {"priority": 1, "yUnit": "PctMaxW", "curveData": points}
+        await set_control(rig, curve("fw", kind="FreqWatt") | {"curve": body})
+        await rig.charging()
+        await rig.request("SetChargingProfile", {"evseId": 1, "chargingProfile": _discharging(rig)})
+        await rig.sleep(5)
+        assert rig.evse().reading.power_w == near(-5000)
+        rig.station.measure_grid(frequency_hz=50.8)
+        await rig.sleep(5)
+        assert rig.evse().reading.power_w == near(-2500)
+        assert rig.calls("NotifyDERAlarm")[-1]["controlType"] == "FreqWatt"
+
+
+def _discharging(rig: Rig) -> dict[str, Any]:
+    transaction = rig.evse().transaction
+    assert transaction is not None
+    return dynamic(-8000.0, None, transactionId=transaction.id)
 
 
 @requirement("R04.FR.12", "R04.FR.14", "R04.FR.16")
