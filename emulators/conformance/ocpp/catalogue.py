@@ -1,0 +1,65 @@
+"""Catalogue of OCPP cases for charging stations (`v2x conformance charger`)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from emulators.conformance.capabilities import Capability
+from emulators.conformance.catalogue import Catalogue
+from emulators.conformance.ocpp.declarations import VERSION_CAPABILITIES
+from emulators.conformance.ocpp.mutants import Mutant
+from emulators.conformance.ocpp.station_under_test import StationUnderTest
+from emulators.conformance.ocpp.stations import (
+    bidirectional,
+    der,
+    ocpp16,
+    provisioning,
+    smart_charging,
+    state,
+    transactions,
+)
+
+STATION_CAPABILITIES = {
+    **VERSION_CAPABILITIES,
+    "lab.plug": Capability("the laboratory can connect a vehicle, or one is connected", False),
+    "lab.unplug": Capability("the laboratory can disconnect the vehicle", False),
+    "lab.reader": Capability("the laboratory can present a token", False),
+    "lab.external": Capability("the laboratory can control the station as an external system (EMS)", False),
+    "lab.grid": Capability("the laboratory can set the grid frequency and the load at the upstream meter", False),
+    "station.power": Capability("active power is in the meter values, and the vehicle takes up to 10 kW"),
+    "station.two-evses": Capability("two EVSEs (1.6: connectors) or more"),
+    "station.dc": Capability("DC charging", False),
+    "station.soc": Capability("the state of charge of the vehicle is known, and above 5 %", False),
+    "station.lock": Capability("the connector has a lock"),
+    "station.reservation": Capability("reservation"),
+    "station.local-list": Capability("local authorization list"),
+    "station.trigger": Capability("remote trigger (1.6)"),
+    "station.smart-charging": Capability("smart charging"),
+    "station.priority-charging": Capability("purpose PriorityCharging (2.1)", False),
+    "station.dynamic": Capability("Dynamic charging profiles (2.1)", False),
+    "station.certificates": Capability("certificate of the station by SignCertificate"),
+    "station.security": Capability("security whitepaper (1.6)"),
+    "station.security-1": Capability("connection with HTTP Basic authentication", False),
+    "station.no-manufacturer-root": Capability("no root certificate of the manufacturer is installed"),
+    "station.iso15118": Capability("ISO 15118 between station and vehicle", False),
+    "station.v2x": Capability("bidirectional charging (2.1)", False),
+    "station.bpt-vehicle": Capability("the vehicle can discharge", False),
+    "station.renegotiation": Capability("renegotiation of the service with the vehicle (2.1)", False),
+    "station.local-frequency": Capability("operation mode LocalFrequency (2.1)", False),
+    "station.load-balancing": Capability("operation mode LocalLoadBalancing (2.1)", False),
+    "station.without-load-balancing": Capability("no operation mode LocalLoadBalancing (2.1)", False),
+    "station.idle": Capability("operation mode Idle (2.1)", False),
+    "station.evse-sleep": Capability("evseSleep (2.1)", False),
+    "station.without-evse-sleep": Capability("no evseSleep (2.1)", False),
+    "station.der": Capability("DER control (2.1)", False),
+    "station.some-der-types": Capability("not every type of DER control (2.1)", False),
+}
+
+
+@cache
+def stations() -> Catalogue[StationUnderTest, Mutant]:
+    """Return the cases for charging stations, in the order of a run."""
+    groups = (provisioning, transactions, state, smart_charging, bidirectional, der)
+    cases = [case for group in groups for case in group.DECLARED.cases]
+    cases += [case for declared in ocpp16.DECLARED for case in declared.cases]
+    return Catalogue("charger", "OCPP charging station", tuple(cases), STATION_CAPABILITIES)

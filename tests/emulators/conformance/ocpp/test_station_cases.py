@@ -1,0 +1,57 @@
+"""Every case for stations passes on the emulated station and fails on its mutant, in each version."""
+
+from __future__ import annotations
+
+import pytest
+
+from emulators.conformance.case import Verdict
+from emulators.conformance.ocpp.catalogue import stations
+from emulators.conformance.ocpp.emulated_station import EmulatedBench
+from emulators.runtime.clock import VirtualClock
+from protocols.ocpp.schema import Version
+from tests.emulators.conformance.ocpp.judging import check, verdict, versions
+from tests.requirement_catalogue import REQUIREMENTS
+from tests.rounds import some
+
+pytestmark = pytest.mark.virtual_time
+
+CATALOGUE = stations()
+PAIRS = [(case.id, version) for case in CATALOGUE.cases for version in versions(case)]
+
+# Requirements of K28, K29, Q and R on a station that no case judges, with the reason.
+NOT_JUDGED = {
+    "R02.FR.01": "needs an EV with AC_BPT_DER",
+    "R02.FR.02": "as R01.FR.03, with AC_BPT_DER",
+    "R02.FR.03": "visible to the EV only",
+    "R03.FR.01": "needs an EV with AC_BPT_DER",
+    "R03.FR.02": "as R01.FR.03, with AC_BPT_DER",
+    "R03.FR.03": "needs a station that emulates controls of an AC EV",
+    "R03.FR.04": "visible to the EV only",
+    "R03.FR.05": "visible to the EV only",
+    "R03.FR.06": "visible to the EV only",
+}
+
+
+@pytest.mark.parametrize(("case", "version"), some(PAIRS, 4))
+async def test_a_case_passes_on_the_emulated_station_and_fails_on_its_mutant(case: str, version: Version) -> None:
+    (found,) = CATALOGUE.select([case])
+    check(await verdict(EmulatedBench(VirtualClock(), version), CATALOGUE, found), Verdict.PASS)
+    for mutant in found.mutants:
+        check(await verdict(EmulatedBench(VirtualClock(), version, mutant), CATALOGUE, found), Verdict.FAIL)
+
+
+def test_each_case_has_a_requirement_of_its_own_and_a_mutant() -> None:
+    references = [(case.requirement.standard, case.requirement.reference) for case in CATALOGUE.cases]
+    assert len(references) == len(set(references)) >= 380
+    assert all(case.mutants for case in CATALOGUE.cases)
+
+
+def test_every_requirement_of_bidirectional_charging_on_a_station_is_judged() -> None:
+    families = ("K28", "K29", "Q", "R0", "V2X", "K01.FR.1")
+    required = {
+        number
+        for number, (actor, _) in REQUIREMENTS.items()
+        if number.startswith(families) and actor in ("station", "both")
+    }
+    judged = {case.requirement.reference for case in CATALOGUE.cases}
+    assert required - judged == set(NOT_JUDGED)
