@@ -38,6 +38,7 @@ def _links(points: InjectionPoints, fault: Fault) -> tuple[Mapping[str, Link[Any
     by_kind: dict[str, tuple[Mapping[str, Link[Any]], set[str]]] = {
         "ocpp": (points.text_links, set(points.text_links) | set(points.clocks) - {"gateway"}),
         "iso15118": (points.byte_links, set(points.byte_links) | set(points.stages)),
+        "chademo": (points.can_links, set(points.can_links) | set(points.stages)),
         "modbus": (points.device_links, points.devices),
     }
     links, known = by_kind.get(kind, ({}, set()))

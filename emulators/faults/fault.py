@@ -48,8 +48,8 @@ MEANINGS = {
 TARGET_PREFIXES: dict[str, tuple[str, ...]] = {  # a byte stream keeps its order, a text message is never split
     "split": ("iso15118:", "modbus:"),
     "reorder": ("ocpp:", "mqtt"),
-    "half-open": ("ocpp:", "iso15118:", "modbus:"),
-    "cut": ("ocpp:", "iso15118:", "modbus:", "mqtt:"),
+    "half-open": ("ocpp:", "iso15118:", "chademo:", "modbus:"),
+    "cut": ("ocpp:", "iso15118:", "chademo:", "modbus:", "mqtt:"),
 }
 INPUTS = ("grid", "switch", "load", "pv", "storage", "meter")
 
@@ -93,18 +93,22 @@ class Targets:
 
     stations: Sequence[str]
     evses: Sequence[str]
-    iso15118_evses: Sequence[str]  # EVSEs that communicate with their vehicles
+    iso15118_evses: Sequence[str]  # EVSEs that communicate with their vehicles by ISO 15118
     cars: Sequence[str]
     modbus_evses: Sequence[str] = ()  # EVSEs that the gateway reaches over Modbus
     clients: Sequence[str] = ("gw1", "facility")  # of the broker
+    chademo_evses: Sequence[str] = ()
 
     def of(self, kind: str) -> list[str]:
         """Return the valid targets of a kind; [""] for a kind without targets."""
-        ocpp, iso = [f"ocpp:{name}" for name in self.stations], [f"iso15118:{name}" for name in self.iso15118_evses]
+        ocpp = [f"ocpp:{name}" for name in self.stations]
+        vehicles = [f"iso15118:{name}" for name in self.iso15118_evses]
+        vehicles += [f"chademo:{name}" for name in self.chademo_evses]
         mqtt, modbus = [f"mqtt:{name}" for name in self.clients], [f"modbus:{name}" for name in self.modbus_evses]
         if kind in (*MESSAGE_KINDS, *LINK_KINDS):
             prefixes = TARGET_PREFIXES.get(kind, ("",))
-            return [name for name in ["", "mqtt", *mqtt, *ocpp, *iso, *modbus] if (name or "mqtt").startswith(prefixes)]
+            links = ["", "mqtt", *mqtt, *ocpp, *vehicles, *modbus]
+            return [name for name in links if (name or "mqtt").startswith(prefixes)]
         if kind in (*BROKER_KINDS, "switch-stuck"):
             return [""]
         if kind == "modem-reset":

@@ -11,6 +11,7 @@ from emulators.charger.hardware.power_stage import PowerStage
 from emulators.ev.car import Car
 from emulators.faults.fault import Fault
 from emulators.faults.tampering import Tampering, chain
+from emulators.runtime.can_link import CanLink
 from emulators.runtime.clock import SkewedClock
 from emulators.runtime.memory_broker import Tamper
 from emulators.runtime.transports import Link
@@ -63,6 +64,7 @@ class InjectionPoints:
     active: Counter[tuple[str, str]] = field(default_factory=Counter)  # faults not yet ended, by kind and target
     _injected: dict[str, list[Tampering]] = field(default_factory=dict)  # into the present link, by EVSE
     original_quirks: dict[tuple[str, str], object] = field(default_factory=dict)  # of vehicles, before their faults
+    can_links: dict[str, CanLink] = field(default_factory=dict)  # CHAdeMO, by EVSE
 
     def add_process(self, name: str, clock: SkewedClock, restart: Callable[[], Awaitable[None]]) -> None:
         """Add a station or the gateway, with its clock and the function that restarts it."""
@@ -83,6 +85,16 @@ class InjectionPoints:
         self.byte_links[evse] = link
         self._injected[evse] = [self.injections[evse](link)] if evse in self.injections else []
         link.tamper = self.vehicle_tampering(evse)
+
+    def attach_can(self, evse: str, link: CanLink) -> None:
+        """Register the new CHAdeMO link at an EVSE; active faults of that link apply to it."""
+        self.can_links[evse] = link
+        link.tamper = chain([tampering for _, tampering in self.tamperings.get(f"chademo:{evse}", ())])
+
+    def impairs_can(self, evse: str) -> bool:
+        """Return whether a fault acts on the frames between a vehicle and its charger."""
+        link = self.can_links.get(evse)
+        return link is not None and (link.tamper is not None or bool(link.silent) or link.broken)
 
     def vehicle_tampering(self, evse: str) -> Tampering | None:
         """Return what acts on the present ISO 15118 link of an EVSE: its injections, then its faults."""

@@ -257,8 +257,9 @@ def v2x_ev_factory(v2x_world: World, v2x_clock: WorldClock, request: pytest.Fixt
         else:
             spec = profile if isinstance(profile, CarSpec) else load(profile)
             car = Car(spec, soc_pct, name=f"{spec.name}-{len(world.cars) + 1}")
-        if world.bays[evse].settings.iso15118 and (missing := validation.missing_iso20(car.spec)):
-            raise ValueError(f"{missing}, which {evse} needs: mark the test with v2x(vehicle_link='none')")
+        if missing := validation.missing_protocol(car.spec, world.bays[evse].settings.vehicle_link):
+            links = validation.other_link(car.spec)
+            raise ValueError(f"{missing}, which {evse} needs: mark the test v2x with vehicle_link = {links}")
         if plugged and running.in_a_coroutine:
             raise RuntimeError("in a coroutine create the car with plugged=False, then await its plug()")
         world.add_car(car)
@@ -373,4 +374,4 @@ def _store_artifacts(world: World, folder: Path, test: str) -> None:
         out.write(json.dumps(figures, indent=2) + "\n")
     for evse, capture in world.captures.items():
         if len(capture):
-            capture.write(folder / f"{name}.{evse}.pcap")
+            capture.write(folder / f"{name}.{evse}{capture.suffix}")

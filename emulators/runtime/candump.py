@@ -19,6 +19,7 @@ from typing import TextIO
 from protocols import private_file
 from protocols.can import CanFrame
 
+MOST_FRAMES = 200_000  # of a recording that is written
 MOST_BYTES = 1 << 28  # of an uncompressed file
 _LOG = re.compile(
     r"^\s*\((?P<time>[^)]+)\)\s+(?P<bus>\S+)\s+(?P<id>[0-9A-Fa-f]{1,8})#(?P<data>(?:[0-9A-Fa-f]{2})*)(?:\s|$)"
@@ -42,6 +43,27 @@ class Recording:
 
     frames: list[tuple[float, CanFrame]] = field(default_factory=list)
     skipped: int = 0
+
+
+class CanRecording:
+    """Frames to be written. The first ones up to a limit are kept."""
+
+    suffix = ".candump"
+
+    def __init__(self) -> None:
+        self._frames: list[tuple[float, CanFrame]] = []
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def add(self, at: float, frame: CanFrame) -> None:
+        """Add a frame at a Unix time."""
+        if len(self._frames) < MOST_FRAMES:
+            self._frames.append((at, frame))
+
+    def write(self, path: Path) -> None:
+        """Write the file, which only its owner can read."""
+        write(path, self._frames)
 
 
 def read(path: Path) -> Recording:

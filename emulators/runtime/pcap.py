@@ -19,6 +19,8 @@ _ENDS = {"ev": ("fe80::ff:fe00:e001", EV_PORT), "secc": ("fe80::ff:fe00:ecc1", S
 class Capture:
     """Packets of one connection. The senders are `ev` and `secc`."""
 
+    suffix = ".pcap"
+
     def __init__(self) -> None:
         self._packets: list[tuple[float, bytes]] = []
         self._sent = {"ev": 1, "secc": 1}

@@ -7,7 +7,7 @@ Each table checks its own keys. References between tables are checked in `scenar
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -110,6 +110,9 @@ class GridPart(Strict):
     events: list[GridEventPart] = Field(default_factory=list)
 
 
+VehicleLink: TypeAlias = Literal["iso15118-20", "chademo", "none"]
+
+
 class ChargerPart(Strict):
     """Charging stations; with `count`, the ids are numbered."""
 
@@ -128,7 +131,7 @@ class ChargerPart(Strict):
     )
     product: str = Field("bidipro-10", description="register map of a wallbox with the driver modbus")
     ocpp: Literal["1.6", "2.0.1", "2.1"] = "2.1"
-    vehicle_link: Literal["iso15118-20", "none"] = Field(
+    vehicle_link: VehicleLink = Field(
         "iso15118-20", description="communication with the car; none: car and power stage without messages between them"
     )
     max_charge_w: float = Field(10_000.0, gt=0)
@@ -168,8 +171,8 @@ class ChargerPart(Strict):
     @model_validator(mode="after")
     def _hosted(self) -> Self:
         given = {"evses", "ocpp", "vendor_profile", "supply_w", "clock_drift_ppm"} & self.model_fields_set
-        if self.hosted and (given or self.vehicle_link == "none"):
-            named = ", ".join(sorted(given)) or 'vehicle_link = "none"'
+        if self.hosted and (given or self.vehicle_link != "iso15118-20"):
+            named = ", ".join(sorted(given)) or f'vehicle_link = "{self.vehicle_link}"'
             raise ValueError(f"a charger with hosted = true is one EVSE without a station: it has no {named}")
         if not self.hosted and {"driver", "board", "product"} & self.model_fields_set:
             raise ValueError("driver, board and product are those of a charger with hosted = true")
@@ -178,9 +181,9 @@ class ChargerPart(Strict):
         return self
 
     @property
-    def vehicle_messages(self) -> bool:
-        """True where vehicle and charger exchange messages in the emulation."""
-        return self.vehicle_link != "none" and self.driver == "secc"
+    def messages_link(self) -> VehicleLink:
+        """Link over which vehicle and charger exchange messages; none behind a wallbox over Modbus."""
+        return self.vehicle_link if self.driver == "secc" else "none"
 
     def evse_names(self) -> list[str]:
         """Return the names of the EVSEs, in order."""

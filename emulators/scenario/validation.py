@@ -99,10 +99,8 @@ def _cars(scenario: Scenario) -> Iterator[Problem]:
             continue
         for name in part.names():
             charger = chargers[evses[name]]
-            if charger.vehicle_messages and charger.board == "dc" and (text := missing_iso20(spec)):
-                yield Problem(
-                    ("car", n, "profile"), f'{text}, which {evses[name]} needs: set vehicle_link = "none" there'
-                )
+            if charger.board == "dc" and (text := missing_protocol(spec, charger.messages_link)):
+                yield Problem(("car", n, "profile"), f"{text}: set vehicle_link = {other_link(spec)} at {evses[name]}")
                 break
         before = 0.0
         for k, visit in enumerate(part.visits):
@@ -119,11 +117,19 @@ def _chargers(scenario: Scenario) -> dict[str, ChargerPart]:
     return {name: part for part in scenario.charger for name in part.evse_names()}
 
 
-def missing_iso20(spec: CarSpec) -> str:
-    """Return an error if a car supports neither ISO 15118 nor DIN 70121, "" if it does."""
-    if {"iso20", "iso2", "din"} & set(spec.protocols):
+def missing_protocol(spec: CarSpec, link: str) -> str:
+    """Return an error if a car cannot communicate over a vehicle link, "" if it can."""
+    needed = {"iso15118-20": {"iso20", "iso2", "din"}, "chademo": {"chademo"}}.get(link, set(spec.protocols))
+    if needed & set(spec.protocols):
         return ""
-    return f"{spec.name} supports {', '.join(spec.protocols)} but not ISO 15118-20"
+    return (
+        f"{spec.name} supports {', '.join(spec.protocols)} but not {'CHAdeMO' if link == 'chademo' else 'ISO 15118-20'}"
+    )
+
+
+def other_link(spec: CarSpec) -> str:
+    """Return the vehicle links that fit a car besides the one that does not, as text."""
+    return '"chademo" or "none"' if "chademo" in spec.protocols else '"iso15118-20" or "none"'
 
 
 def _after_end(scenario: Scenario) -> Iterator[Problem]:
@@ -172,9 +178,12 @@ def _ems(scenario: Scenario) -> Iterator[Problem]:
 
 def _injections(scenario: Scenario) -> Iterator[Problem]:
     evses = scenario.evses()
+    links = _chargers(scenario)
     for n, part in enumerate(scenario.inject):
         if part.evse and part.evse not in evses:
             yield Problem(("inject", n, "evse"), f"unknown EVSE {part.evse}; known: {', '.join(evses[:8])}")
+        elif part.evse and links[part.evse].vehicle_link == "chademo":
+            yield Problem(("inject", n, "evse"), f"{part.evse} has CHAdeMO: use faults of chademo:{part.evse}")
 
 
 def _fault(scenario: Scenario, part: FaultPart) -> str:
@@ -183,10 +192,11 @@ def _fault(scenario: Scenario, part: FaultPart) -> str:
     except FaultError as error:
         return str(error)
     stations = [name for charger in scenario.charger if not charger.hosted for name in charger.ids()]
-    iso15118_evses = sorted(evse for evse, charger in _chargers(scenario).items() if charger.vehicle_messages)
-    modbus_evses = [name for one in scenario.charger if one.driver == "modbus" for name in one.ids()]
+    links = {evse: charger.messages_link for evse, charger in _chargers(scenario).items()}
+    iso15118, chademo = (sorted(e for e, link in links.items() if link == name) for name in ("iso15118-20", "chademo"))
+    modbus = [name for one in scenario.charger if one.driver == "modbus" for name in one.ids()]
     cars = [name for name, _ in scenario.cars()]
-    targets = Targets(stations, scenario.evses(), iso15118_evses, cars, modbus_evses)
+    targets = Targets(stations, scenario.evses(), iso15118, cars, modbus, chademo_evses=chademo)
     return targets.error(fault)
 
 

@@ -10,6 +10,7 @@ from emulators.charger.station.station import Station
 from emulators.ev.car import Car
 from emulators.faults.fault import Fault
 from emulators.faults.injection_points import InjectionPoints
+from emulators.runtime.candump import CanRecording
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.pcap import Capture
 from emulators.runtime.transcript import Transcript
@@ -64,9 +65,10 @@ class EmulatedSite:
         )
 
     @property
-    def captures(self) -> dict[str, Capture]:
+    def captures(self) -> dict[str, Capture | CanRecording]:
         """Captures of the sessions of each EVSE, with a transcript."""
-        return {evse: bay.capture for evse, bay in self.bays.items() if bay.capture is not None}
+        found = {evse: bay.recorded for evse, bay in self.bays.items()}
+        return {evse: capture for evse, capture in found.items() if capture is not None}
 
     def add_bay(self, bay: ParkingBay) -> None:
         """Add a parking bay with its power stage."""

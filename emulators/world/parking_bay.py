@@ -2,7 +2,7 @@
 
 With ISO 15118-20 the EVCC and SECC engines communicate over the network of the world. While the car stays, a session
 that fails is retried, and one that has ended begins again at the charger's request. Without a vehicle link the car is
-connected to the power stage directly.
+connected to the power stage directly. With CHAdeMO it is a `ChademoBay`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from dataclasses import dataclass, field
 from emulators.charger.hardware.power_stage import Contactors, Fault, PowerStage
 from emulators.charger.secc.events import Measured, NeedsStated, SeccEvent, SessionEnded
 from emulators.charger.secc.secc import EvseSecc
+from emulators.charger.station.chademo_power_path import ChademoPowerPath
 from emulators.charger.station.power_path import CarPowerPath, Reading
 from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
 from emulators.faults.injection_points import InjectionPoints
+from emulators.runtime.candump import CanRecording
 from emulators.runtime.pcap import Capture
 from emulators.runtime.transcript import Transcript
 from emulators.runtime.transports import Link
+from emulators.scenario.tables import VehicleLink
 from emulators.world.fast_forward import FastForward, WakeableClock
 from protocols.iso15118.iso20.events import ChargeLoopAnswered, Event, MessageReceived, MessageSent, PilotRequested
 from protocols.ports import Clock, Wire
@@ -113,12 +116,15 @@ class _BayPowerPath(SeccPowerPath):
         )
 
 
+ISO15118: VehicleLink = "iso15118-20"
+
+
 @dataclass(frozen=True, slots=True)
 class BaySettings:
     """Vehicle communication of one parking bay."""
 
     loop_interval_s: float = 0.25
-    iso15118: bool = True  # ISO 15118-20 between car and charger
+    vehicle_link: VehicleLink = ISO15118
     tls: bool = False
     fast_forward: bool = False  # skip charge loops that only repeat the one before
 
@@ -138,7 +144,7 @@ class ParkingBay:
     car: Car | None = None
     session: EvSession | None = None
     session_ends: list[str] = field(default_factory=list)  # reasons of ended sessions
-    power_path: SeccPowerPath | CarPowerPath = field(init=False)
+    power_path: SeccPowerPath | ChademoPowerPath | CarPowerPath = field(init=False)
     _fast: FastForward | None = None
     _skipped: int = 0  # charge loops of ended sessions
     _secc_clock: WakeableClock | None = None
@@ -148,19 +154,22 @@ class ParkingBay:
     _sessions: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
-        if self.settings.iso15118:
+        if self.settings.vehicle_link == ISO15118:
             trace = self._record_message if self.transcript.keep else None
             self._secc_clock = WakeableClock(self.clock)
             self.power_path = _BayPowerPath(self.stage, self._secc_clock, self._record_secc_event, self.wake, trace)
         else:
             self.power_path = CarPowerPath(self.stage)
 
+    @property
+    def recorded(self) -> Capture | CanRecording | None:
+        """Recording of the communication with the vehicles, if it is kept."""
+        return self.capture
+
     def requested_w(self) -> float:
         """Return the magnitude of the power that the station requests of this EVSE, before limits."""
-        requested_w = (
-            self.power_path.requested_w if isinstance(self.power_path, SeccPowerPath) else self.stage.setpoint_w
-        )
-        return abs(requested_w or 0.0)
+        path = self.power_path
+        return abs((self.stage.setpoint_w if isinstance(path, CarPowerPath) else path.requested_w) or 0.0)
 
     async def plug(self, car: Car) -> None:
         """Plug a car in; ValueError if another one is plugged in."""
@@ -270,10 +279,9 @@ class ParkingBay:
     def _detect_weld(self, now: float) -> None:
         """Trip on contactors that stay closed, which the voltage shows once no vehicle is served."""
         stage, power_path = self.stage, self.power_path
-        serving = isinstance(power_path, SeccPowerPath) and power_path.secc.connected
         if stage.contactors is not Contactors.WELDED:
             stage.reset(Fault.WELD, now)
-        elif not serving and (self.car is None or isinstance(power_path, SeccPowerPath)):
+        elif self.car is None if isinstance(power_path, CarPowerPath) else not power_path.connected:
             stage.trip(Fault.WELD, now)
 
     def _on_ev_event(self, event: Event) -> None:

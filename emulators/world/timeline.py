@@ -11,7 +11,7 @@ from emulators.faults.fault import Fault
 from emulators.scenario.tables import CarPart, CommandPart, EmsPart, InputPart
 from emulators.site.facility import LEASED
 from emulators.world.emulated_site import EmulatedSite
-from emulators.world.parking_bay import ParkingBay
+from emulators.world.parking_bay import ISO15118, ParkingBay
 
 OCCUPIED_RETRY_S = 10.0  # a car that finds its EVSE occupied checks it again
 POLICY_AFTER_S = 2.0  # from the start of the world until the facility sets mode and peak limit
@@ -131,7 +131,7 @@ async def _policy(world: EmulatedSite) -> None:
 def random_fault_targets(world: EmulatedSite, kinds: Sequence[str]) -> dict[str, list[str]]:
     """Return the kinds of fault that a seed may draw, with their targets: those after which the world recovers."""
     ocpp = [f"ocpp:{name}" for name in world.stations]
-    iso = [f"iso15118:{name}" for name, bay in world.bays.items() if bay.settings.iso15118]
+    iso = [f"iso15118:{name}" for name, bay in world.bays.items() if bay.settings.vehicle_link == ISO15118]
     modbus = [f"modbus:{name}" for name in sorted(world.injection_points.devices)]
     links, streams, evses = ["mqtt", *ocpp, *iso], [*ocpp, *modbus], list(world.bays)
     all_kinds: dict[str, list[str]] = {

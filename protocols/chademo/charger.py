@@ -127,6 +127,10 @@ class Charger(Engine):
             max_v=float(min(session.threshold_v, status.target_voltage_v if status else 0)),
         )
 
+    def skip(self, seconds: float) -> None:
+        super().skip(seconds)
+        self.session.advanced_at += seconds  # the ramp of the current does not run ahead
+
     # start and end
 
     def _start(self, now: float) -> None:

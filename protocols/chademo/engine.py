@@ -73,6 +73,12 @@ class Engine:
         """Return the time of the next cycle; None while the engine waits for a command."""
         return self._next_cycle
 
+    def skip(self, seconds: float) -> None:
+        """Move the next cycle, as if both sides had repeated their frames until then. For emulation only."""
+        if self._next_cycle is not None:
+            self._next_cycle += seconds
+        self.seen = {can_id: at + seconds for can_id, at in self.seen.items()}
+
     def age(self, can_id: int, now: float) -> float:
         """Return the seconds since the last frame with an identifier; infinite without one."""
         return now - self.seen.get(can_id, float("-inf"))

@@ -113,7 +113,7 @@ MESSAGES = (
     "the mark v2x takes names, such as scenario='peak-cut'",
     "the mark v2x of this test has no cars: set cars=",
     "the mark v2x: its toml is not TOML",
-    "leaf-40 supports chademo but not ISO 15118-20, which CP1-1 needs: mark the test with v2x(vehicle_link='none')",
+    "leaf-40 supports chademo but not ISO 15118-20, which CP1-1 needs: mark the test v2x with vehicle_link =",
     "unknown EVSE CP9-1; known: CP1-1",
     "v2x_clock.sleep(seconds) instead of advance()",
     "create the car with plugged=False, then await its plug()",

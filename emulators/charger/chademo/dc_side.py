@@ -1,7 +1,8 @@
 """DC side of a CHAdeMO connection: cable voltage, contactors of the vehicle, current, insulation test, lock.
 
-Time is an argument. The current follows the set-point of the charger at the slew rate of its stage and is limited by
-its voltage limits (constant voltage); the battery moves in steps of a second.
+Time is an argument. In `DcSide` the current follows the set-point of the charger at the slew rate of its stage and is
+limited by its voltage limits (constant voltage); the battery moves in steps of a second. With the converter of a
+station it is `StageSide` (`stage_side.py`).
 """
 
 from __future__ import annotations
@@ -33,24 +34,17 @@ class Source(Protocol):
 S = TypeVar("S", bound=Source)
 
 
-@dataclass(slots=True)
-class DcSide(Generic[S]):
-    """State of the cable. Faults: `welded` contactors stay closed, `stuck_lock` does not lock."""
+@dataclass(slots=True, kw_only=True)
+class Cable:
+    """Cable with its lock and insulation monitor. Fault: a `stuck_lock` does not lock."""
 
-    pack: S
     insulation_ohm: float = 1e6
-    welded: bool = False
     stuck_lock: bool = False
-    open_path: bool = False  # contactors report closed, but nothing is connected
-    stuck_current: bool = False  # the stage keeps its current
-    closed: bool = False
+    closed: bool = False  # contactors of the vehicle
     voltage_v: float = 0.0
     current_a: float = 0.0
-    energy_in_wh: float = 0.0
-    energy_out_wh: float = 0.0
     _tested_s: float = 0.0
     _locking_s: float = 0.0
-    _unmoved_s: float = 0.0
 
     @property
     def locked(self) -> bool:
@@ -62,19 +56,40 @@ class DcSide(Generic[S]):
         """Result of the insulation test; None before it."""
         return self.insulation_ohm if self._tested_s >= TEST_S else None
 
-    def advance(self, outputs: ChargerOutputs, contactors: bool, seconds: float) -> None:
-        """Simulate some time with constant orders of both sides."""
+    def operate(self, outputs: ChargerOutputs, seconds: float) -> None:
+        """Operate lock and insulation monitor for some time."""
         self._tested_s = self._tested_s + seconds if outputs.test_v else (self._tested_s if outputs.d1 else 0.0)
         self._locking_s = self._locking_s + seconds if outputs.lock else 0.0
+
+    def stay_open(self, outputs: ChargerOutputs, seconds: float) -> None:
+        """Charge or discharge the cable without a battery for some time."""
+        self.current_a = 0.0
+        charged = max(outputs.test_v, outputs.max_v if outputs.current_a > 0 else 0.0)
+        decayed = self.voltage_v * DECAY ** (seconds / 0.1)
+        self.voltage_v = min(self.voltage_v + RISE_V_PER_S * seconds, charged) if charged else decayed
+
+
+@dataclass(slots=True)
+class DcSide(Cable, Generic[S]):
+    """Cable with the battery behind it. Fault: `welded` contactors stay closed."""
+
+    pack: S
+    welded: bool = False
+    open_path: bool = False  # contactors report closed, but nothing is connected
+    stuck_current: bool = False  # the stage keeps its current
+    energy_in_wh: float = 0.0
+    energy_out_wh: float = 0.0
+    _unmoved_s: float = 0.0
+
+    def advance(self, outputs: ChargerOutputs, contactors: bool, seconds: float) -> None:
+        """Simulate some time with constant orders of both sides."""
+        self.operate(outputs, seconds)
         self.closed = contactors or (self.welded and self.closed)
         if self.closed and not self.open_path:
             self._conduct(outputs, seconds)
         else:
             self._move(force=True)
-            self.current_a = 0.0
-            charged = max(outputs.test_v, outputs.max_v if outputs.current_a > 0 else 0.0)
-            decayed = self.voltage_v * DECAY ** (seconds / 0.1)
-            self.voltage_v = min(self.voltage_v + RISE_V_PER_S * seconds, charged) if charged else decayed
+            self.stay_open(outputs, seconds)
 
     def _conduct(self, outputs: ChargerOutputs, seconds: float) -> None:
         pack = self.pack

@@ -43,6 +43,7 @@ class Conditions:
     faults: frozenset[Cause] = frozenset()
     vehicle_voltage_v: float | None = None  # what the vehicle measures
     charger_voltage_v: float | None = None  # what the charger measures
+    soc_pct: float | None = None  # what the vehicle reports
 
 
 @dataclass
@@ -69,8 +70,12 @@ class Pair:
     def of(cls, charger: Charger, vehicle: Vehicle, pack: Pack) -> Pair:
         """Return a pair with a plug and lines at rest."""
         pair = cls(charger, vehicle, DcSide(pack))
-        pair._sense()
+        pair.refresh()
         return pair
+
+    def refresh(self) -> None:
+        """Pass lines and measurements to both engines now, if they have changed."""
+        self._sense()
 
     def order(self, order: ChargerOrder) -> None:
         """Pass an order to the charger now."""
@@ -90,6 +95,14 @@ class Pair:
                 return True
             self._step(end)
         return until is not None and until(self)
+
+    def skip_to(self, now: float) -> None:
+        """Continue at a later time, as if both sides had repeated their last frames until then."""
+        for engine in (self.charger, self.vehicle):
+            engine.skip(now - self.now)
+        self._in_flight.clear()  # they repeat what has arrived
+        self.now = now
+        self._sense()
 
     def _step(self, end: float) -> None:
         times = [end, self.now + TICK]
@@ -174,7 +187,7 @@ class Pair:
             parked=state.parked,
             battery=Battery(
                 voltage_v=round(voltage, 1),
-                soc_pct=round(pack.soc_pct, 1),
+                soc_pct=round(pack.soc_pct if state.soc_pct is None else state.soc_pct, 1),
                 max_charge_a=min(state.max_charge_a, pack.max_charge_a()),
                 max_discharge_a=min(state.max_discharge_a, pack.max_discharge_a()),
                 faults=state.faults,

@@ -251,6 +251,12 @@ class PowerStage:
     def _supplied(self) -> bool:
         return self.grid_present or self.spec.forming
 
+    @property
+    def wanted_a(self) -> float:
+        """Current that the set-point requires within faults and supply, without ramp and limits of the vehicle."""
+        battery, target_w = self.battery, self._target()
+        return 0.0 if battery is None else battery.current_for(self._dc_for(target_w)) if target_w else 0.0
+
     def reading(self, now: float) -> Reading:
         """Return the measurements."""
         self.advance(now)

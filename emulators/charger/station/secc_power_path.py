@@ -57,6 +57,11 @@ class SeccPowerPath(PowerPath):
         self._measured: Measured | None = None
         self.requested_w: float | None = None
 
+    @property
+    def connected(self) -> bool:
+        """A session is running."""
+        return self.secc.connected
+
     # PowerPath
 
     def set_power(self, power_w: float, now: float) -> None:

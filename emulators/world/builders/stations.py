@@ -16,9 +16,11 @@ from emulators.charger.station.csms_link.network_profiles import Connect
 from emulators.ev import profile
 from emulators.ev.car import Car
 from emulators.faults.injected_wire import on_link
+from emulators.runtime.candump import CanRecording
 from emulators.runtime.clock import SkewedClock
 from emulators.runtime.pcap import Capture
 from emulators.scenario.tables import CarPart, ChargerPart
+from emulators.world.chademo_bay import ChademoBay
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.hosted_bay import ConnectHosted, HostedBay
 from emulators.world.modbus_bay import ModbusBay
@@ -83,8 +85,13 @@ def add_hosted(world: EmulatedSite, part: ChargerPart, connect: ConnectHosted) -
 def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> ParkingBay:
     evse = f"{station}-{number}"
     stage, settings, capture = _equipment(world, part, evse)
-    connect = world.network.vehicle
-    bay = ParkingBay(evse, stage, world.clock, world.transcript, world.injection_points, settings, connect, capture)
+    shared = (evse, stage, world.clock, world.transcript, world.injection_points, settings)
+    if part.vehicle_link == "chademo":
+        recording = CanRecording() if world.transcript.keep else None
+        bay: ParkingBay = ChademoBay(*shared, recording=recording)
+        world.add_bay(bay)
+        return bay
+    bay = ParkingBay(*shared, world.network.vehicle, capture)
     _add(world, bay, evse)
     return bay
 
@@ -99,7 +106,7 @@ def _equipment(world: EmulatedSite, part: ChargerPart, evse: str) -> tuple[Power
     stage = PowerStage(spec, Meter(meter, seed), scenario.step)
     settings = BaySettings(
         loop_interval_s=min(MAX_LOOP_INTERVAL_S, scenario.loop),
-        iso15118=part.vehicle_messages,
+        vehicle_link=part.messages_link,
         tls=world.tls,
         fast_forward=world.fast_forward,
     )

@@ -11,6 +11,7 @@ from emulators.ev.profile import SHIPPED, ProfileError, load, names, parse
 
 USABLE_WH = {
     "ccs-63": 63_000,
+    "leaf-24": 22_200,
     "leaf-40": 39_000,
     "leaf-62": 59_000,
     "ariya-66": 63_000,

@@ -106,7 +106,7 @@ WITHOUT_EFFECT = [
     ('verb = "discharge"', 'verb = "stop"\nhold = 60', "stop has no lease, so hold is not allowed"),
     ('verb = "discharge"', 'verb = "mode"\nmode = "crazy"', "command.0.mode: Input should be 'self_consumption'"),
     ('"ccs-63"', '"css-63"', "here:12: car.0.profile: unknown car profile 'css-63'; shipped: "),
-    ('"ccs-63"', '"leaf-40"', 'not ISO 15118-20, which CP1-1 needs: set vehicle_link = "none" there'),
+    ('"ccs-63"', '"leaf-40"', 'not ISO 15118-20: set vehicle_link = "chademo" or "none" at CP1-1'),
     ('leave = "1h"', "leave = 0", "the departure after the arrival"),
     (
         "count = 3",
