@@ -184,12 +184,12 @@ class Pack:
         rest, ohm = self.rest_v, self.resistance_ohm
         derated = chemistry.discharge_derating(self.temperature_c)
         headroom = (rest - spec.series * chemistry.min_v) / ohm
-        by_power = -_current(-spec.max_discharge_w * derated, rest, ohm)
+        by_power = -current_of(-spec.max_discharge_w * derated, rest, ohm)
         return max(0.0, min(spec.max_discharge_a * derated, by_power, headroom))
 
     def current_for(self, power_w: float) -> float:
         """Return the current of a power at the terminals, up to the physical limit of the cells."""
-        return _current(power_w, self.rest_v, self.resistance_ohm)
+        return current_of(power_w, self.rest_v, self.resistance_ohm)
 
     # Energy flow
 
@@ -252,8 +252,8 @@ class Pack:
             self.loss_wh += held * (capacity - self.capacity_ah)
 
 
-def _current(power_w: float, rest_v: float, ohm: float) -> float:
-    """Solve power = (rest + I·ohm)·I for the branch near 0; without a solution return the maximum of the source."""
+def current_of(power_w: float, rest_v: float, ohm: float) -> float:
+    """Return the current of a power: power = (rest + I·ohm)·I, the branch near 0; the most of the source beyond."""
     root = rest_v * rest_v + 4 * ohm * power_w
     if root <= 0:
         return -rest_v / (2 * ohm)

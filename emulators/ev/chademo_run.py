@@ -10,14 +10,16 @@ import asyncio
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from emulators.ev import profile as profiles
 from emulators.ev.car import Car
 from emulators.ev.chademo import ChademoEv
-from emulators.ev.report import Lines, PowerChanges, Reporter, power_text, print_error
+from emulators.ev.chademo_report import LINES
+from emulators.ev.report import PowerChanges, Reporter, power_text, print_error
 from emulators.runtime.clock import RealClock
-from protocols.chademo import events
+from emulators.runtime.recorded_can import FrameTools
 from protocols.chademo.states import VehicleState
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
@@ -25,14 +27,6 @@ from protocols.ports import Clock
 WATCH_S = 0.2  # between two looks at the power
 END_WITHIN = 8.0  # s, to end the session after Ctrl-C
 CYCLES_PER_S = 10
-_LINES: Lines = {
-    events.StateEntered: lambda e: f"state {e.state}",
-    events.ParametersAgreed: lambda e: (
-        f"protocol {e.protocol}, discharging {'agreed' if e.discharge else 'not agreed'}"
-    ),
-    events.Stopping: lambda e: f"stop: {e.stop.text}",
-    events.FrameIgnored: lambda e: f"frame {e.can_id:#05x} ignored: {e.reason}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +38,8 @@ class ChademoOptions:
     soc_pct: float = 80.0
     loops: int | None = None
     json: bool = False
+    trace: bool = False  # print every frame
+    candump: Path | None = None  # log of the frames
 
 
 async def run(options: ChademoOptions, out: TextIO | None = None) -> int:
@@ -55,13 +51,21 @@ async def run(options: ChademoOptions, out: TextIO | None = None) -> int:
     except (ValueError, profiles.ProfileError) as error:
         print_error("v2x ev", f"{error}")
         return 2
-    reporter = Reporter(out or sys.stdout, options.json, _LINES)
+    reporter = Reporter(out or sys.stdout, options.json, LINES)
+    clock = RealClock()
     try:
-        bus = open_bus(options.channel)
+        tools = FrameTools(options.candump, reporter.write_text if options.trace else None)
+        bus = tools.wrap(open_bus(options.channel), clock.wall)
     except ConnectionError as error:
         print_error("v2x ev", f"{error}")
         return 1
-    return await run_on(bus, car, options, reporter, RealClock())
+    except OSError as error:
+        print_error("v2x ev", f"--candump: {error}")
+        return 2
+    try:
+        return await run_on(bus, car, options, reporter, clock)
+    finally:
+        tools.close()
 
 
 async def run_on(bus: CanBus, car: Car, options: ChademoOptions, reporter: Reporter, clock: Clock) -> int:

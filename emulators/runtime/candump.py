@@ -20,6 +20,7 @@ from protocols import private_file
 from protocols.can import CanFrame
 
 MOST_FRAMES = 200_000  # of a recording that is written
+REPEAT_S, REPEATED = 0.1, 64  # of skipped cycles: seconds between repetitions, number of frames before
 MOST_BYTES = 1 << 28  # of an uncompressed file
 _LOG = re.compile(
     r"^\s*\((?P<time>[^)]+)\)\s+(?P<bus>\S+)\s+(?P<id>[0-9A-Fa-f]{1,8})#(?P<data>(?:[0-9A-Fa-f]{2})*)(?:\s|$)"
@@ -60,6 +61,17 @@ class CanRecording:
         """Add a frame at a Unix time."""
         if len(self._frames) < MOST_FRAMES:
             self._frames.append((at, frame))
+
+    def repeat(self, until: float) -> None:
+        """Repeat the last frames of both sides for cycles that a simulation skipped."""
+        if not self._frames:
+            return
+        last_at = self._frames[-1][0]
+        last = {frame.can_id: frame for at, frame in self._frames[-REPEATED:] if at > last_at - REPEAT_S / 2}
+        steps = int((until - last_at) / REPEAT_S)
+        for at in (last_at + REPEAT_S * number for number in range(1, steps + 1)):
+            for frame in last.values():
+                self.add(at, frame)
 
     def write(self, path: Path) -> None:
         """Write the file, which only its owner can read."""

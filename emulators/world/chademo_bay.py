@@ -71,7 +71,7 @@ class ChademoBay(ParkingBay):
         self.car = car
         car.plug()
         car.couple(self.stage.advance)
-        self.stage.connect(car)
+        self._path.plugged_in(car)
         side: StageSide[Pack] = StageSide(
             car.pack, stage=self.stage, clock=self.clock, on_contactors=self._contactors_moved
         )
@@ -102,9 +102,7 @@ class ChademoBay(ParkingBay):
                 await sessions
         self._finish(pair)
         self.pair = self._path.order = None
-        if self._path.station is not None:
-            self._path.station.unplug(self._path.number)
-        self.stage.disconnect()
+        self._path.unplugged(self.clock.now())
         leaving.decouple()
         leaving.contactors_closed = False
 
@@ -202,6 +200,8 @@ class ChademoBay(ParkingBay):
         if pair is not None and now > pair.now:
             self.skipped_s += now - pair.now
             pair.skip_to(now)
+            if self.recording is not None and not _at_rest(pair):
+                self.recording.repeat(self.clock.wall())
 
     def wake(self) -> None:
         """Exchange the next cycles: something about this bay changed."""

@@ -14,7 +14,7 @@ from gateway.cli.execution import check_choices, end, fail, run_emulator
 from gateway.cli.options import Json, examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from protocols.ports import Wire
 
@@ -34,6 +34,10 @@ Inject = Annotated[
     Path | None,
     typer.Option(dir_okay=False, help="Deviations in what it sends (TOML); schema: `v2x inject-schema`."),
 ]
+Chademo = Annotated[
+    str | None, typer.Option("--chademo", metavar="CHANNEL", help="CAN instead: can0, udp:GROUP or memory:NAME.")
+]
+Candump = Annotated[Path | None, typer.Option(dir_okay=False, help="With --chademo: write frames as candump -L does.")]
 ControlStdin = Annotated[
     bool, typer.Option("--control-stdin", help='Take orders, one JSON object a line, such as {"order": "stop"}.')
 ]
@@ -86,6 +90,7 @@ Protocols = Annotated[str, typer.Option(help="Of iso20, iso2, din; a car prefers
     epilog=examples(
         "v2x charger --csms ws://127.0.0.1:9000/ocpp --id CP1 --car ccs-63",
         "v2x charger --csms ws://127.0.0.1:9000/ocpp --secc [::1]:15119",
+        "v2x charger --csms ws://127.0.0.1:9000/ocpp --chademo udp:239.74.163.2",
         "v2x charger --csms wss://gw:9000/ocpp --ca ca.pem --password-file pw",
     )
 )
@@ -95,6 +100,11 @@ def charger(
     ocpp: Annotated[Ocpp, typer.Option(help="OCPP version.")] = Ocpp.V21,
     evses: Annotated[int, typer.Option(min=1, max=64, help="Number of EVSEs.")] = 1,
     secc: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address for EVs over ISO 15118.")] = None,
+    chademo: Annotated[
+        str | None,
+        typer.Option(metavar="CHANNEL", help="CAN bus for an EV over CHAdeMO: can0, udp:GROUP, memory:NAME."),
+    ] = None,
+    candump: Candump = None,
     charge_w: Annotated[float, typer.Option(min=0, help="Rated charging power, W.")] = 10_000.0,
     discharge_w: Annotated[float, typer.Option(min=0, help="Rated discharging power, W.")] = 10_000.0,
     meter_class_pct: Annotated[float, typer.Option(min=0, max=10, help="Accuracy class of the meter.")] = 0.0,
@@ -188,15 +198,14 @@ def secc(
         "v2x ev --connect [::1]:15118 --protocols iso2,din --service dc",
         "v2x ev --interface veth1 --slac --loops 10",
         "v2x ev --connect [::1]:15118 --trace --inject faults.toml",
-        "v2x ev --chademo udp:239.74.163.2 --profile leaf-40 --soc 60",
+        "v2x ev --chademo udp:239.74.163.2 --profile leaf-40 --candump leaf.log",
     )
 )
 def ev(
     connect: Annotated[str | None, typer.Option(metavar="[ADDR]:PORT", help="Address of the SECC.")] = None,
     interface: Interface = None,
-    chademo: Annotated[
-        str | None, typer.Option(metavar="CHANNEL", help="Over CAN instead: can0, udp:GROUP or memory:NAME.")
-    ] = None,
+    chademo: Chademo = None,
+    candump: Candump = None,
     slac: Slac = False,
     tls_version: TlsOption = SessionTls.NONE,
     tls_profile: ProfileOption = TlsProfile.INTEROP,
@@ -226,9 +235,18 @@ def ev(
     Exit status 0: the session ended well.
     """
     if chademo is not None:
-        end(run_emulator(_chademo(chademo, profile or "leaf-40", soc_pct, loops, json)))
+        from emulators.ev.chademo_run import ChademoOptions
+        from emulators.ev.chademo_run import run as run_chademo
+
+        end(
+            run_emulator(
+                run_chademo(ChademoOptions(chademo, profile or "leaf-40", soc_pct, loops, json, trace, candump))
+            )
+        )
+    if candump is not None:
+        fail("ev", "--candump needs --chademo")
     options = locals() | {"profile": profile or "ccs-63"}
-    del options["slac"], options["chademo"]
+    del options["slac"], options["chademo"], options["candump"]
     from emulators.ev.run import EvOptions, run
 
     check_choices("ev", "--protocols", protocols, PROTOCOLS)
@@ -241,12 +259,6 @@ def ev(
 
         end(run_emulator(run_plugged_in(_cable("ev", interface), json, partial(work, wrap=wrap))))
     end(run_emulator(work(wrap=wrap)))
-
-
-def _chademo(channel: str, profile: str, soc_pct: float, loops: int | None, json: bool) -> Coroutine[object, None, int]:
-    from emulators.ev.chademo_run import ChademoOptions, run
-
-    return run(ChademoOptions(channel, profile, soc_pct, loops, json))
 
 
 def _cable(command: str, interface: str | None) -> str:

@@ -44,7 +44,7 @@ def test_tables_of_a_scenario(v2x_ev, v2x_facility, v2x_clock):
     result = v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=5000, lease_s=60))
     assert (result["status"], result["effective_w"]) == ("clamped", -2000)
 
-@pytest.mark.v2x(cars={"leaf": "leaf-40"}, vehicle_link="none")
+@pytest.mark.v2x(cars={"leaf": "leaf-40"}, vehicle_link="chademo")
 def test_a_leaf_discharges(v2x_ev, v2x_facility, v2x_clock):
     v2x_clock.run(v2x_facility.command("CP1-1", "discharge", power_w=4000, lease_s=60))
     v2x_clock.advance(20)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 
+from emulators.battery.pack import current_of
 from emulators.charger.chademo.dc_side import DcSide
 from emulators.runtime.plug_lines import (
     GONE_S,
@@ -30,18 +32,36 @@ from protocols.ports import Clock
 
 @dataclass(slots=True)
 class RemoteBattery:
-    """Battery of a vehicle in another process, as its lines state it."""
+    """Battery of a vehicle in another process, as its lines state it. Its limits are in the frames of the vehicle."""
 
     rest_v: float = 0.0
     resistance_ohm: float = 0.1
+    soc_pct: float = 50.0
+    current_a: float = 0.0  # of the last flow
+
+    @property
+    def voltage_v(self) -> float:
+        """Voltage at the terminals with the last current."""
+        return self.rest_v + self.current_a * self.resistance_ohm
+
+    def max_charge_a(self) -> float:
+        return inf
+
+    def max_discharge_a(self) -> float:
+        return inf
+
+    def current_for(self, power_w: float) -> float:
+        """Return the current of a power at the terminals."""
+        return current_of(power_w, self.rest_v, self.resistance_ohm) if self.rest_v else 0.0
 
     def flow(self, current_a: float, seconds: float) -> float:
         """Return the energy at the terminals, Wh; the vehicle accounts its own."""
-        return current_a * (self.rest_v + current_a * self.resistance_ohm) * seconds / 3600
+        self.current_a = current_a
+        return current_a * self.voltage_v * seconds / 3600
 
 
 class ChademoPost:
-    """One charger with one plug."""
+    """One charger with one plug. `engine` and `dc` are by default new ones without a station."""
 
     def __init__(
         self,
@@ -49,9 +69,12 @@ class ChademoPost:
         clock: Clock,
         settings: ChargerSettings | None = None,
         report: Callable[[Event], None] | None = None,
+        *,
+        engine: Charger | None = None,
+        dc: DcSide[RemoteBattery] | None = None,
     ) -> None:
-        self.engine = Charger(settings)
-        self.dc: DcSide[RemoteBattery] = DcSide(RemoteBattery())
+        self.engine = engine or Charger(settings)
+        self.dc: DcSide[RemoteBattery] = dc or DcSide(RemoteBattery())
         self.vehicle = VehicleLines()
         self._clock = clock
         self._report = report

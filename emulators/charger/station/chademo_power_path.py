@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from math import ceil, copysign
 
+from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import Bounds, PowerStage, StageSpec
 from emulators.charger.station.power_path import Needs, PowerPath, Reading, Transfer
 from protocols.chademo.charger import Charger
@@ -59,6 +60,7 @@ class ChademoPowerPath(PowerPath):
         self.wake: Callable[[], None] = lambda: None  # called before a change, for who runs the engine
         self.requested_w: float | None = None
         self._observe = observe
+        self._plugged = False
 
     @property
     def session(self) -> ChargerSession:
@@ -67,7 +69,7 @@ class ChademoPowerPath(PowerPath):
 
     @property
     def plugged(self) -> bool:
-        return self.session.inputs.plugged
+        return self._plugged
 
     @property
     def connected(self) -> bool:
@@ -115,8 +117,20 @@ class ChademoPowerPath(PowerPath):
         """Begin a session of a vehicle that is plugged in."""
         if self.engine.state is State.FAULT:
             self._pass(Reset())
-        if self.engine.state is State.IDLE and self.plugged:
-            self._pass(Start())
+        if self.engine.state is State.IDLE:
+            self._pass(Start())  # refused without a plug
+
+    def plugged_in(self, battery: Battery) -> None:
+        """A vehicle has been plugged in."""
+        self._plugged = True
+        self.stage.connect(battery)
+
+    def unplugged(self, now: float) -> None:
+        """The vehicle has been unplugged."""
+        self._plugged = False
+        if self.station is not None:
+            self.station.unplug(self.number)
+        self.stage.disconnect()
 
     # the engine
 
@@ -172,7 +186,7 @@ class ChademoPowerPath(PowerPath):
         """Report an event of the engine to the station."""
         if self._observe is not None:
             self._observe(event)
-        station = self.station
+        station, session = self.station, self.session
         if station is None:
             return
         if isinstance(event, ParametersAgreed):
@@ -186,7 +200,7 @@ class ChademoPowerPath(PowerPath):
             station.wake()
         elif isinstance(event, SessionEnded):
             self.requested_w = None
-            self.stage.set_point(0.0, self.engine.session.advanced_at)
+            self.stage.set_point(0.0, session.advanced_at)
             station.leave(self.number, event.ok)
 
     # what the vehicle states

@@ -9,7 +9,9 @@ from typing import TextIO
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.power_path import Needs
 from emulators.charger.station.station import Station
-from emulators.ev.report import PowerChanges, limits_text, power_text
+from emulators.ev.chademo_report import LINES
+from emulators.ev.report import PowerChanges, limits_text, plain, power_text
+from protocols.chademo import events as chademo
 from protocols.ocpp.schema import Payload
 from protocols.ports import Clock, TextWire
 
@@ -78,6 +80,19 @@ class Console:
         arrow = "->" if direction == "out" else "<-"
         shown = jsonlib.dumps(message, ensure_ascii=False)
         self._write("Ocpp", f"{arrow} {shown}", way=direction, message=message)
+
+    def chademo(self, event: chademo.Event) -> None:
+        """Print an event of the CHAdeMO session."""
+        line = LINES.get(type(event))
+        text = None if line is None else line(event)
+        if self._json:
+            self._write(type(event).__name__, "", **plain(event))
+        elif text is not None:
+            self._write(type(event).__name__, f"CHAdeMO: {text}")
+
+    def frame(self, line: str) -> None:
+        """Print a frame of the CAN bus."""
+        self._write("Frame", line, frame=line)
 
     def _without_secrets(self, message: object) -> object:
         if isinstance(message, list) and len(message) == CALL_LENGTH and message[0] == CALL:

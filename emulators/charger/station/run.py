@@ -21,6 +21,8 @@ from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.secc.events import SeccEvent
 from emulators.charger.station.build import build
+from emulators.charger.station.chademo_post import StationPost
+from emulators.charger.station.chademo_power_path import ChademoPowerPath
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.console import Console, Redact, Spy, TappedWire
 from emulators.charger.station.csms_link.connection_failure import without_user
@@ -33,6 +35,9 @@ from emulators.charger.station.store import Store
 from emulators.ev import profile as profiles
 from emulators.ev.car import Car, CarSpec
 from emulators.runtime.clock import RealClock
+from emulators.runtime.recorded_can import FrameTools
+from protocols.chademo import events as chademo
+from protocols.dc_modules.bus import CanBus
 from protocols.iso15118 import io as iso15118_io
 from protocols.iso15118.iso20.events import MessageReceived, MessageSent
 from protocols.ocpp.schema import Version
@@ -52,6 +57,8 @@ class Options:
     ocpp: str = "2.1"
     evses: int = 1
     secc: str | None = None
+    chademo: str | None = None  # CAN channel of the vehicle, of a station with one EVSE
+    candump: Path | None = None  # log of its frames
     charge_w: float = 10_000.0
     discharge_w: float = 10_000.0
     meter_class_pct: float = 0.0
@@ -77,10 +84,22 @@ class Charger:
     power_paths: list[PowerPath]
     ports: list[int] = field(default_factory=list)
     listeners: list[iso15118_io.Listener] = field(default_factory=list)
+    post: StationPost | None = None  # plug on a CAN bus
 
     async def run(self) -> None:
-        """Operate until `stop`."""
-        await self.station.run()
+        """Operate until `stop`. Raises ConnectionError if the CAN bus is lost."""
+        if self.post is None:
+            await self.station.run()
+            return
+        tasks = [asyncio.ensure_future(one) for one in (self.station.run(), self.post.run())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in reversed(tasks):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stop(self) -> None:
         """End the transactions, then close the listeners."""
@@ -95,22 +114,35 @@ async def make(
     *,
     on_ocpp: Spy | None = None,
     on_secc: Callable[[int, SeccEvent], None] | None = None,
+    on_chademo: Callable[[chademo.Event], None] | None = None,
     trace: Trace | None = None,
     on_retry: Callable[[str, float], None] | None = None,
+    bus: CanBus | None = None,
 ) -> Charger:
-    """Build a station and open the ports of its SECCs. Raises ValueError, BadProfile or OSError."""
+    """Build a station and open the ports of its SECCs, or its plug on a CAN bus.
+
+    Raises ValueError, BadProfile or OSError.
+    """
     clock = clock or RealClock()
     version = Version.of(options.ocpp)
     if not 1 <= options.evses <= 64:
         raise ValueError(f"a station has 1 to 64 EVSEs, not {options.evses}")
+    if options.chademo is not None and (options.evses > 1 or options.secc or options.car):
+        raise ValueError("--chademo is for one EVSE with one vehicle on the bus: without --evses, --secc and --car")
+    if options.candump is not None and options.chademo is None:
+        raise ValueError("--candump needs --chademo")
     own = _verify(options)
     spec = StageSpec(max_charge_w=options.charge_w, max_discharge_w=options.discharge_w)
     power_paths: list[PowerPath] = []
     for number in range(1, options.evses + 1):
         stage = PowerStage(spec, Meter(MeterSpec(class_pct=options.meter_class_pct), options.seed + number))
-        observe = None if on_secc is None else partial(on_secc, number)
-        has_secc = options.secc is not None
-        power_paths.append(SeccPowerPath(stage, clock, observe, trace=trace) if has_secc else CarPowerPath(stage))
+        if options.secc is not None:
+            observe = None if on_secc is None else partial(on_secc, number)
+            power_paths.append(SeccPowerPath(stage, clock, observe, trace=trace))
+        elif bus is not None:
+            power_paths.append(ChademoPowerPath(stage, on_chademo))
+        else:
+            power_paths.append(CarPowerPath(stage))
     config = StationConfig(
         id=options.id,
         version=version,
@@ -132,6 +164,8 @@ async def make(
     station = build(config, power_paths, clock, connect, store, on_retry)
     charger = Charger(station, power_paths)
     for number, power_path in enumerate(power_paths, 1):
+        if isinstance(power_path, ChademoPowerPath) and bus is not None:
+            charger.post = StationPost(power_path, bus, clock)
         if isinstance(power_path, SeccPowerPath):
             host, port = iso15118_io.endpoint(options.secc or "")
             try:
@@ -193,7 +227,13 @@ async def run(
         if password_file is not None:
             options = replace(options, password=_secret(password_file))
         spec = None if options.car is None else profiles.load(options.car)
-        charger = await make(options, on_ocpp=console.ocpp, on_retry=console.retry)
+        tools = FrameTools(options.candump, console.frame if trace and options.chademo else None)
+        bus = None
+        if options.chademo is not None:
+            from protocols.dc_modules.io import open_bus  # python-can is an extra
+
+            bus = tools.wrap(open_bus(options.chademo), RealClock().wall)
+        charger = await make(options, on_ocpp=console.ocpp, on_chademo=console.chademo, on_retry=console.retry, bus=bus)
     except (ValueError, BadProfile, OSError, profiles.ProfileError) as error:
         sys.stderr.write(f"v2x charger: {error}\n")
         return 2
@@ -204,8 +244,14 @@ async def run(
     if spec is not None:
         plug_in_cars(charger, spec, options.soc_pct)
     watching = asyncio.ensure_future(console.watch(station, station.clock))
-    await _run_until_cancelled(charger)
-    watching.cancel()
+    try:
+        await _run_until_cancelled(charger)
+    except ConnectionError as error:
+        sys.stderr.write(f"v2x charger: CAN {options.chademo}: {error}\n")
+        return 1
+    finally:
+        watching.cancel()
+        tools.close()
     return 0 if station.link.booted else 1
 
 

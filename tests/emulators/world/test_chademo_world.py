@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulators.faults.fault import Fault
+from emulators.runtime import candump
 from emulators.scenario.loading import parse
 from emulators.scenario.scenario import ScenarioError
 from emulators.world import World
 from emulators.world.chademo_bay import ChademoBay
+from gateway.cli.chademo_report import observed
 from gateway.model.state import EvseState
 from protocols.chademo.states import ChargerState
 
@@ -102,7 +105,9 @@ async def moved_wh(world: World) -> tuple[float, float, float, float]:
 
 
 @pytest.mark.parametrize("profile", ["leaf-24", "leaf-40"])
-async def test_a_leaf_is_discharged_and_charged_and_fast_forward_moves_the_same_energy(profile: str) -> None:
+async def test_a_leaf_is_discharged_and_charged_and_fast_forward_moves_the_same_energy(
+    profile: str, tmp_path: Path
+) -> None:
     full, fast = world_of(profile), world_of(profile, fast_forward=True)
     moved = out_wh, in_wh, discharged_wh, charged_wh = await moved_wh(full)
     assert 102 < out_wh < 115
@@ -111,6 +116,11 @@ async def test_a_leaf_is_discharged_and_charged_and_fast_forward_moves_the_same_
     assert await moved_wh(fast) == pytest.approx(moved, rel=0.004)
     assert Parked(fast).bay.skipped_s > 120
     assert Parked(full).bay.skipped_s < 1
+    for number, world in enumerate((full, fast)):
+        path = tmp_path / f"{number}.candump"
+        world.captures["CP1-1"].write(path)
+        (session,) = observed(candump.read(path)).sessions
+        assert (session.energy_out_wh, session.energy_in_wh) == pytest.approx((out_wh, in_wh), rel=0.05)
 
 
 async def test_an_idle_leaf_keeps_its_session_and_states_whole_percents() -> None:
