@@ -17,9 +17,13 @@ from protocols.chademo.profile import VehicleProfile
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
+PERIOD_S = 0.1  # in which the vehicle reads its inlet
+
 
 class HardwarePlug:
     """Wires between a vehicle and hardware. `changed` is called after a change of k, so that a driver reads it."""
+
+    period_s = PERIOD_S
 
     def __init__(self, hardware: ChademoHardware, car: Car, changed: Callable[[], None]) -> None:
         self._hardware, self._car, self._changed = hardware, car, changed

@@ -14,6 +14,7 @@ from typing import Protocol
 from emulators.ev.car import Car
 from emulators.runtime.plug_lines import (
     GONE_S,
+    LINES_S,
     REPEAT_S,
     ChargerLines,
     LineBus,
@@ -44,7 +45,9 @@ def profile_of(car: Car) -> VehicleProfile:
 
 
 class Plug(Protocol):
-    """Wires of the plug besides the bus."""
+    """Wires of the plug besides the bus. `period_s`: between two updates."""
+
+    period_s: float
 
     def charger(self, now: float) -> ChargerLines | None:
         """Return the lines of the charger; None without one."""
@@ -58,6 +61,8 @@ class Plug(Protocol):
 
 class RemotePlug:
     """Plug at a charger in another process: its lines are frames on the bus."""
+
+    period_s = LINES_S
 
     def __init__(self, bus: CanBus, clock: Clock) -> None:
         self.bus = LineBus(bus, self._received)
@@ -118,7 +123,7 @@ class ChademoEv:
 
     async def run(self) -> None:
         """Run until it is cancelled or the bus is lost (ConnectionError)."""
-        await run_with_lines(self._connection.run(), self._update, self._clock)
+        await run_with_lines(self._connection.run(), self._update, self._clock, self._plug.period_s)
 
     def stop(self, detail: str = "") -> None:
         """End the session, as the driver does."""

@@ -92,14 +92,17 @@ class LineBus:
 
 
 async def run_with_lines(
-    connection: Coroutine[object, object, None], update: Callable[[], Awaitable[None]], clock: Clock
+    connection: Coroutine[object, object, None],
+    update: Callable[[], Awaitable[None]],
+    clock: Clock,
+    period_s: float = LINES_S,
 ) -> None:
     """Run one side of a plug until it is cancelled or the bus is lost (ConnectionError); `update` sends its lines."""
     running = asyncio.ensure_future(connection)
     try:
         while not running.done():
             await update()
-            await clock.sleep(LINES_S)
+            await clock.sleep(period_s)
         await running
     finally:
         running.cancel()

@@ -205,7 +205,9 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
         self._report_plug()
 
     def _report_of_session(self, event: model.Event) -> None:
-        """Report an event of the session; the state of the plug follows its faults."""
+        """Report an event of the session; its set-point ends with it, and the state of the plug follows its faults."""
+        if isinstance(event, model.SessionEnded):
+            self._setpoint_w = 0.0
         if isinstance(event, model.FaultCleared):
             self._report_plug()  # first: a faulted plug is a fault by itself
         self._report(event)

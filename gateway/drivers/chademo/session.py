@@ -38,7 +38,7 @@ from protocols.ports import Clock
 
 log = logging.getLogger("v2x.drivers")
 
-SENSE_S, IDLE_S = 0.05, 0.5  # period in which the hardware is read, in a session and without
+SENSE_S, IDLE_S = 0.1, 0.5  # period in which the hardware is read, in a session and without
 RESTARTS_S = (60.0, 60.0, 60.0, 600.0)  # from the end of a session to the next attempt, by failures in a row
 AT_REST = frozenset({ChargerState.IDLE, ChargerState.FAULT})
 NEEDS_S = 1.0  # period in which the limits of the vehicle are compared
@@ -142,7 +142,6 @@ class ChademoSession:
         """Pass lines and measurements to the engine."""
         if not self.plugged:
             self._held, self._failures, self._restart_at = False, 0, 0.0
-        self._output.learn(self._clock.now())
         inputs = self._inputs()
         removed = self.engine.state is ChargerState.FAULT and not self.plugged
         if inputs != self.session.inputs or removed:
@@ -246,6 +245,8 @@ class ChademoSession:
             self._command(SetCurrent(current_a))
 
     def _handle(self, happened: Sequence[events.Event]) -> None:
+        if not happened:
+            return  # a changed current is passed on by the next `sense`
         for event in happened:
             match event:
                 case events.ParametersAgreed():
@@ -277,7 +278,7 @@ class ChademoSession:
     def _ended(self, stop: stops.Stop) -> None:
         now = self._clock.now()
         self.end(stop.text)
-        self._output.forms = False
+        self._output.forms, self._power_w = False, 0.0
         failed = self.session.power_at is None
         self._failures = self._failures + 1 if failed else 0
         self._restart_at = now + RESTARTS_S[min(self._failures, len(RESTARTS_S) - 1)]
@@ -314,6 +315,7 @@ class ChademoSession:
                 output.deliver(outputs, now)
                 if now - self._stated_at >= NEEDS_S or before is not state:
                     self._stated_at = now
+                    output.learn(now)
                     self._state_needs(now)
             case ChargerState.STOPPING if before is not state:
                 output.switch_off()

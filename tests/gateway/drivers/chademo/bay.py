@@ -16,6 +16,7 @@ from emulators.ev.car import Car
 from emulators.ev.profile import load
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.memory_can import MemoryCan
+from gateway.drivers.chademo.bus import ReopeningBus
 from gateway.drivers.chademo.evse import ChademoEvse
 from gateway.drivers.chademo.settings import ChademoEvseSettings
 from gateway.model import event as model
@@ -60,7 +61,8 @@ class Bay:
 
     def _new_vehicle(self) -> ChademoVehicle:
         wake: Callable[[], None] = lambda: self.board.wake()  # noqa: E731
-        return ChademoVehicle(self.board.plug, self.car, self.can.port(), self.clock, wake, profile=self.profile)
+        port = ReopeningBus(self.can.port, self.clock, lambda reason: None)  # no bus ends a car
+        return ChademoVehicle(self.board.plug, self.car, port, self.clock, wake, profile=self.profile)
 
     def _open(self) -> CanBus:
         if self.bus_fails:
@@ -105,13 +107,6 @@ class Bay:
     async def powered(self, within_s: float = 90.0) -> None:
         """Wait until power can flow."""
         await self.until("power", lambda: self.evse._session is not None and self.evse._session.powered, within_s)
-
-    async def restart_vehicle(self) -> None:
-        """Run the car anew, after its bus was lost."""
-        self.tasks[1].cancel()
-        await asyncio.gather(self.tasks[1], return_exceptions=True)
-        self.vehicle = self._new_vehicle()
-        self.tasks[1] = asyncio.ensure_future(self.vehicle.run())
 
     async def restart_gateway(self) -> None:
         """End the driver and run it anew."""

@@ -206,10 +206,8 @@ async def test_a_can_bus_that_fails_and_returns() -> None:
         await bay.clock.sleep(30)
         assert bay.faults() == ["CommunicationFault"]
         bay.can.down = bay.bus_fails = False
-        bay.vehicle.unplug()
-        await bay.clock.sleep(3)
-        await bay.restart_vehicle()
-        await bay.plug()
+        bay.vehicle.reset()
+        await bay.powered(90)
         assert bay.faults() == []
         await bay.flowing(-3000.0)
 
@@ -237,6 +235,18 @@ async def test_a_set_point_that_nobody_renews_ends() -> None:
         assert bay.current_a == 0
         assert await bay.evse.reconcile(EVSE) == 0.0
         assert bay.of(model.SessionEnded) == [], "the session stays"
+
+
+async def test_a_set_point_does_not_outlive_its_session() -> None:
+    async with running(Bay()) as bay:
+        await bay.plug()
+        await bay.flowing(-3000.0)
+        bay.vehicle.ev.stop("the driver")
+        await bay.until("the end", lambda: bay.of(model.SessionEnded), 15)
+        assert await bay.evse.reconcile(EVSE) == 0.0
+        await bay.powered(90)
+        await bay.clock.sleep(5)
+        assert bay.current_a == 0, "nothing resumes"
 
 
 async def test_a_restart_of_the_gateway_ends_the_session_and_begins_another() -> None:
