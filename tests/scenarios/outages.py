@@ -54,7 +54,8 @@ def outage(seed: int) -> dict[str, Any]:
     floor_pct = draw.choice((10, 20, 30))
     off_grid_pct = draw.choice((10, 15, 20, 30))
     power_w = draw.choice((3000.0, 6000.0, 6000.0, 10_000.0))
-    evses = [f"CP{number}-1" for number in range(1, count + 1)] if count > 1 else ["CP-1"]
+    ways = _ways(seed, count)
+    evses = [_evse(way, number if count > 1 else None) for number, way in enumerate(ways, 1)]
     table: dict[str, Any] = {
         "name": f"outage {seed}",
         "seed": seed,
@@ -67,9 +68,11 @@ def outage(seed: int) -> dict[str, Any]:
         "gateway": _gateway(draw, kind, evses, floor_pct, off_grid_pct),
         "site": _site(draw, kind, power_w),
         "grid": {"events": _disturbances(draw, duration)},
-        "charger": [_charger(draw, count, power_w)],
+        "charger": _chargers(draw, ways, power_w),
         "car": _cars(draw, evses, max(floor_pct, off_grid_pct), duration),
     }
+    forming = [evse for evse, way in zip(evses, ways, strict=True) if way != "modbus"]
+    table["gateway"]["energy"]["forming"] = forming
     table["fault"] = _faults(draw, table, duration)
     table["command"] = _commands(draw, [*evses, "site"], duration)
     return table
@@ -126,12 +129,29 @@ def _disturbances(draw: random.Random, duration: float) -> list[dict[str, Any]]:
     return found
 
 
-def _charger(draw: random.Random, count: int, power_w: float) -> dict[str, Any]:
+def _ways(seed: int, count: int) -> list[str]:
+    """Return how the gateway reaches each EVSE; a wallbox over Modbus forms no island and is never the first one."""
+    draw = random.Random(f"ways {seed}")
+    return [draw.choice(("ocpp", "ocpp", "hosted", *(("modbus",) * (number > 0)))) for number in range(count)]
+
+
+def _evse(way: str, number: int | None) -> str:
+    digits = "" if number is None else str(number)
+    return {"ocpp": f"CP{digits}-1", "hosted": f"BAY{digits}", "modbus": f"BOX{digits}"}[way]
+
+
+def _chargers(draw: random.Random, ways: list[str], power_w: float) -> list[dict[str, Any]]:
     ocpp, profile, link = draw.choice(PRODUCTS)
-    charger: dict[str, Any] = {"id": "CP", "count": count, "forming": True, "ocpp": ocpp, "vehicle_link": link}
-    charger |= {"max_charge_w": power_w, "max_discharge_w": power_w}
-    charger["ramp_w_per_s"] = draw.choice((300.0, 1000.0, 5000.0, 20_000.0))
-    return charger if profile is None else charger | {"vendor_profile": profile}
+    rated: dict[str, Any] = {"max_charge_w": power_w, "max_discharge_w": power_w}
+    rated["ramp_w_per_s"] = draw.choice((300.0, 1000.0, 5000.0, 20_000.0))
+    station = {"forming": True, "ocpp": ocpp, "vehicle_link": link, **rated}
+    tables = {
+        "ocpp": station if profile is None else station | {"vendor_profile": profile},
+        "hosted": {"hosted": True, "forming": True, **rated},
+        "modbus": {"hosted": True, "driver": "modbus", **rated},
+    }
+    names = [_evse(way, number if len(ways) > 1 else None) for number, way in enumerate(ways, 1)]
+    return [{"id": name.removesuffix("-1"), **tables[way]} for name, way in zip(names, ways, strict=True)]
 
 
 def _cars(draw: random.Random, evses: list[str], least_pct: float, duration: float) -> list[dict[str, Any]]:
@@ -148,7 +168,10 @@ def _cars(draw: random.Random, evses: list[str], least_pct: float, duration: flo
 
 
 def _faults(draw: random.Random, table: dict[str, Any], duration: float) -> list[dict[str, Any]]:
-    stations = sorted({car["evse"].rpartition("-")[0] for car in table["car"]})
+    chargers = table["charger"]
+    stations = sorted(one["id"] for one in chargers if not one.get("hosted"))
+    links = [f"ocpp:{name}" for name in stations]
+    links += [f"modbus:{one['id']}" for one in chargers if one.get("driver") == "modbus"]
     found = []
     for _ in range(draw.choice((0, 0, 1, 1, 2))):
         at, lasts = draw.uniform(60.0, duration - 200.0), draw.choice((10.0, 60.0, 200.0))
@@ -160,7 +183,7 @@ def _faults(draw: random.Random, table: dict[str, Any], duration: float) -> list
             case "restart":
                 fault |= {"target": "gateway", "duration": draw.choice((2.0, 10.0, 60.0))}
             case "reboot":
-                fault |= {"kind": "restart", "target": draw.choice(stations), "duration": None}
+                fault |= {"kind": "restart", "target": draw.choice(stations or ["gateway"]), "duration": None}
             case "input-silent":
                 fault |= {"target": draw.choice(("grid", "load", "pv", "meter", "switch"))}
             case "delay":
@@ -168,7 +191,7 @@ def _faults(draw: random.Random, table: dict[str, Any], duration: float) -> list
             case "frozen-soc":
                 fault |= {"target": draw.choice(table["car"])["name"]}
             case "cut":
-                target = draw.choice((f"ocpp:{draw.choice(stations)}", "mqtt:gw1"))
+                target = draw.choice((draw.choice(links or ["mqtt:gw1"]), "mqtt:gw1"))
                 fault |= {"target": target, "duration": draw.choice((5.0, 30.0, 90.0))}
         found.append(fault)
     return found
@@ -229,7 +252,7 @@ class Run:
             if car is None or now - self._plugged_at[name] < SETTLED_S or stage.contactors is Contactors.OPEN:
                 continue
             floor_pct = max(required.island_pct, car.v2x_min_soc_pct, site.spec.island_floor_pct)
-            if car.soc_pct > floor_pct + SPARE_PCT and stage.deliverable_w > 1.1 * need_w:
+            if stage.spec.forming and car.soc_pct > floor_pct + SPARE_PCT and stage.deliverable_w > 1.1 * need_w:
                 return True
         return any(
             storage.soc_pct > max(site.spec.island_floor_pct, required.storage_island_pct) + SPARE_PCT
