@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulators.conformance.catalogue import Catalogue
 from emulators.conformance.iso15118 import (
+    secc_din,
     secc_iso2,
     secc_iso2_sequence,
     secc_iso20_energy,
@@ -29,6 +30,7 @@ SECC: Catalogue[SeccAccess, Mutant] = Catalogue(
         *secc_iso20_stop.CASES,
         *secc_iso2_sequence.CASES,
         *secc_iso2.CASES,
+        *secc_din.CASES,
     ),
     capabilities=CAPABILITIES,
 )

@@ -155,6 +155,21 @@ def silent_connection(profile: Profile, within_s: float) -> Procedure:
     return procedure
 
 
+def no_overshoot(profile: Profile, for_s: float = 3.0) -> Procedure:
+    """Expect the output never far above the target voltage during pre-charge."""
+
+    async def procedure(device: SeccAccess) -> None:
+        vehicle = await device.reach(profile, "PreChargeReq")
+        end = vehicle.connection.now + for_s
+        while vehicle.connection.now < end:
+            response = await vehicle.request("PreChargeReq")
+            wrong = voltage_below(vehicle.state.voltage_v, 20.0)(response.fields)
+            expect(not wrong, wrong)
+            await vehicle.wait(0.1)
+
+    return procedure
+
+
 def off_after_stop(profile: Profile) -> Procedure:
     """Expect no voltage at the output after PowerDelivery with stop."""
 
