@@ -364,6 +364,7 @@ def _vehicle(evse: Evse, capacity: Capacity) -> VehicleState:
     names = ("bidirectional", "energy_transfer", "control_mode", "departure", "target_soc_pct")
     return VehicleState(
         id=evse.vehicle,
+        link=evse.vehicle_link,
         capacity_wh=capacity.energy_wh,
         capacity_assumed=capacity.assumed,
         **{name: getattr(needs, name) for name in names if needs is not None},

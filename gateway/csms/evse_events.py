@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.csms import capabilities, faults, metering
+from gateway.csms import capabilities, connected_ev, faults, metering
 from gateway.csms.evse import Evse
 from gateway.csms.reservations import ReservationStatus
 from gateway.csms.station import Station
@@ -19,7 +19,7 @@ from gateway.model.event import (
     SessionStarted,
 )
 from protocols.ocpp.enums import v21
-from protocols.ocpp.schema import Payload
+from protocols.ocpp.schema import Payload, Version
 
 JOIN_WITHIN_S = 5.0  # between messages with values of one time stamp
 FAULTED = v21.ConnectorStatusEnumType.faulted.value
@@ -74,6 +74,8 @@ def session_started(station: Station, transaction: Transaction, vehicle: str | N
         evse.meter.volt_phases = None
         context.report(SessionStarted(evse.name, context.clock.now(), transaction.id, vehicle))
         capabilities.report_needs(station, evse)
+        if station.version is Version.V21:
+            connected_ev.read_later(station, evse)
 
 
 def session_moved(station: Station, transaction: Transaction, evse: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import der, device_model, event_streams, faults, negotiated_profile, setpoint, v201
+from gateway.csms import connected_ev, der, device_model, event_streams, faults, negotiated_profile, setpoint, v201
 from gateway.csms.charging_needs import BIDIRECTIONAL, vehicle_needs
 from gateway.csms.evse import Evse
 from gateway.csms.station import Handlers, Station
@@ -47,6 +47,7 @@ def notify_ev_charging_needs(station: Station, payload: Payload) -> Payload:
         return {"status": Needs.rejected, "statusInfo": {"reasonCode": "NotAllowed"}}
     evse.bidirectional = requested in BIDIRECTIONAL
     station.context.report(NeedsStated(evse.name, station.context.clock.now(), vehicle_needs(needs)))
+    connected_ev.read_now(station, evse)
     transaction = station.context.transactions.active_at(station.id, evse.number)
     if transaction is None:
         return {"status": Needs.no_charging_profile}

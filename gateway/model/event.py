@@ -171,6 +171,14 @@ class VehicleIdentified(EvseEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class VehicleDescribed(EvseEvent):
+    """Link between vehicle and EVSE (chademo, iso15118-20, iso15118-2, din70121), and the capacity of its battery."""
+
+    link: str
+    capacity_wh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NeedsStated(EvseEvent):
     needs: VehicleNeeds
 
@@ -230,6 +238,7 @@ Event: TypeAlias = (
     | PlugChanged
     | SessionStarted
     | VehicleIdentified
+    | VehicleDescribed
     | NeedsStated
     | SessionEnded
     | Metered

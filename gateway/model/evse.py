@@ -27,6 +27,7 @@ from gateway.model.event import (
     SessionStarted,
     StationConnected,
     StationLost,
+    VehicleDescribed,
     VehicleIdentified,
     VehicleNeeds,
 )
@@ -59,6 +60,8 @@ class Evse:
     plug: PlugState = PlugState.UNAVAILABLE
     session: str | None = None
     vehicle: str | None = None
+    vehicle_link: str | None = None  # chademo | iso15118-20 | iso15118-2 | din70121
+    described_capacity_wh: float | None = None  # outside of its needs
     needs: VehicleNeeds | None = None
     mode: OperationMode | None = None
     power_w: float | None = None
@@ -89,6 +92,8 @@ class Evse:
                 _apply_metered(self, event)
             case StationConnected() | StationLost() | EvseDescribed() | PlugChanged():
                 _apply_station(self, event)
+            case VehicleDescribed():
+                self.vehicle_link, self.described_capacity_wh = event.link, event.capacity_wh
             case SessionStarted() | VehicleIdentified() | NeedsStated() | SessionEnded():
                 _apply_session(self, event)
             case ModeChanged():
@@ -116,6 +121,8 @@ class Evse:
         needs = self.needs
         if needs is not None and needs.battery_capacity_wh:
             return needs.battery_capacity_wh
+        if self.described_capacity_wh is not None:
+            return self.described_capacity_wh
         if needs is not None and needs.max_energy_wh is not None and needs.soc_pct is not None and needs.soc_pct <= 95:
             capacity_wh = needs.max_energy_wh / (1 - needs.soc_pct / 100)
             if 5_000 <= capacity_wh <= 250_000:
@@ -273,6 +280,6 @@ def _within_rating(evse: Evse, at: float, in_wh: float, most_in_w: float) -> flo
 
 
 def _clear_vehicle(evse: Evse) -> None:
-    evse.vehicle = evse.needs = evse.mode = None
+    evse.vehicle = evse.needs = evse.mode = evse.vehicle_link = evse.described_capacity_wh = None
     evse.soc_pct = evse.target_energy_wh = evse.min_energy_wh = evse.min_v2x_energy_wh = evse.max_v2x_energy_wh = None
     evse.power_w = evse.current_a = evse.metered_at = evse.counted_at = None

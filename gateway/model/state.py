@@ -77,6 +77,9 @@ class VehicleState(Message):
     """The vehicle in session."""
 
     id: str | None = None
+    link: str | None = Field(
+        default=None, description="chademo, iso15118-20, iso15118-2 or din70121; null: the charger does not state it"
+    )
     bidirectional: bool | None = None
     energy_transfer: str | None = None
     control_mode: str | None = None

@@ -13,7 +13,7 @@ from math import ceil, copysign
 
 from emulators.battery.pack import Battery
 from emulators.charger.hardware.power_stage import Bounds, PowerStage, StageSpec
-from emulators.charger.station.power_path import Needs, PowerPath, Reading, Transfer
+from emulators.charger.station.power_path import ConnectedEv, Needs, PowerPath, Reading, Transfer
 from protocols.chademo.charger import Charger
 from protocols.chademo.charger_power import charge_limit_a, discharge_limit_a
 from protocols.chademo.charger_session import (
@@ -26,6 +26,7 @@ from protocols.chademo.charger_session import (
     StopSession,
 )
 from protocols.chademo.events import Event, ParametersAgreed, SessionEnded, StateEntered
+from protocols.chademo.frames import NOT_USED
 from protocols.chademo.states import ChargerState as State
 from protocols.errors import LocalProtocolError
 from protocols.quantities import clamp
@@ -223,6 +224,7 @@ class ChademoPowerPath(PowerPath):
             min_v2x_energy_wh=low,
             max_v2x_energy_wh=high,
             capacity_wh=None if vehicle.time is None else float(vehicle.time.capacity_wh) or None,
+            connected_ev=connected_ev(session),
         )
 
     def _window_wh(self) -> tuple[float | None, float | None]:
@@ -235,3 +237,27 @@ class ChademoPowerPath(PowerPath):
             return ((otherwise if level is None else level) - soc) / 100 * time.capacity_wh
 
         return between(levels.min_pct, 0), between(levels.max_pct, 100)
+
+
+def connected_ev(session: ChargerSession) -> ConnectedEv:
+    """Return what the frames of a vehicle state, as the appendix of OCPP 2.1 maps them to ConnectedEV."""
+    vehicle = session.vehicle
+    status, limits, time, extension = vehicle.status, vehicle.limits, vehicle.time, vehicle.extension
+    values: list[tuple[str, str, float]] = []
+    if status is not None:
+        high = extension is not None and extension.high_current
+        request = extension.charge_request_a if extension is not None and high else status.charge_request_a
+        values += [("DCVoltage", "Target", status.target_voltage_v), ("DCCurrent", "Target", request)]
+    if limits is not None:
+        values += [
+            ("DCCurrent", "MinSet", limits.min_charge_a),
+            ("DCVoltage", "MinSet", limits.min_voltage_v),
+            ("DCVoltage", "MaxSet", limits.max_voltage_v),
+            ("StateOfCharge", "MaxSet", limits.rate_constant),
+        ]
+    if time is not None:
+        values.append(("EnergyImport", "MaxSet", time.capacity_wh))
+        if time.max_time_min not in (0, NOT_USED):
+            values.append(("RemainingTimeFull", "MaxSet", time.max_time_min * 60))
+    supported = () if status is None else (f"CHAdeMO,{status.protocol}",)
+    return ConnectedEv(f"CHAdeMO,{session.protocol}", supported, tuple(values))

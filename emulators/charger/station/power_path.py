@@ -17,6 +17,18 @@ Transfer = v21.EnergyTransferModeEnumType
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectedEv:
+    """What a vehicle states of itself, for the component ConnectedEV of OCPP 2.1.
+
+    `values` has further variables: name, attribute (Actual, Target, MinSet, MaxSet) and value in the unit of OCPP.
+    """
+
+    agreed: str = "urn:iso:std:iso:15118:-20:DC,1,0"  # ProtocolAgreed
+    supported: tuple[str, ...] = ()  # ProtocolSupportedByEV
+    values: tuple[tuple[str, str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """Charging needs of a vehicle within the limits of the EVSE. Powers are magnitudes in W, energies signed Wh."""
 
@@ -41,6 +53,7 @@ class Needs:
     target_soc_pct: float | None = None
     capacity_wh: float | None = None
     departure_in_s: float | None = None
+    connected_ev: ConnectedEv = ConnectedEv()
 
     @property
     def bidirectional(self) -> bool:
@@ -171,6 +184,7 @@ class CarPowerPath(PowerPath):
             soc_pct=car.reported_soc_pct,
             target_soc_pct=car.target_soc_pct,
             departure_in_s=car.departure_in_s(now),
+            connected_ev=ConnectedEv("CHAdeMO,2") if car.spec.protocols[0] == "chademo" else ConnectedEv(),
             **energies(car.energy()),
         )
 

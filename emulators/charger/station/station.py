@@ -22,6 +22,7 @@ from emulators.charger.station.csms_link.network_profiles import Connect, Networ
 from emulators.charger.station.csms_link.station_clock import StationClock
 from emulators.charger.station.device_model.model import DeviceModel
 from emulators.charger.station.device_model.settings import Settings
+from emulators.charger.station.device_model.variables_v2x import set_connected_ev
 from emulators.charger.station.display_messages import DisplayMessages
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.local_list import LocalList
@@ -311,6 +312,7 @@ class Station:
     def leave(self, number: int, in_order: bool) -> None:
         """End the vehicle's session and its transaction. `in_order` is False after a communication error."""
         self.sessions.leave(self.evses[number], in_order)
+        set_connected_ev(self.device_model, number, None)
 
     def plug_in(self, number: int, needs: Needs, token: str | None = None) -> None:
         """Connect a vehicle with its charging needs; with a token or free charging its transaction begins.
@@ -323,6 +325,7 @@ class Station:
     def unplug(self, number: int) -> None:
         """Disconnect the vehicle; a running transaction ends."""
         self.sessions.unplug(self.evses[number])
+        set_connected_ev(self.device_model, number, None)
 
     async def present(self, number: int, token: str, token_type: str = "ISO14443") -> str:
         """Present a token at an EVSE, before or after the vehicle; return `started`, `stopped` or `refused`."""

@@ -22,7 +22,14 @@ from emulators.runtime.memory_can import MemoryCan
 from emulators.runtime.recorded_can import FrameTools
 from gateway.cli.chademo_report import observed
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
-from gateway.model.event import NeedsStated, PlugChanged, PlugState, SessionEnded, SessionStarted
+from gateway.model.event import (
+    NeedsStated,
+    PlugChanged,
+    PlugState,
+    SessionEnded,
+    SessionStarted,
+    VehicleDescribed,
+)
 from gateway.model.station import Answer
 from protocols.chademo.states import ChargerState
 from tests.emulators.charger.station_rig import Rig
@@ -106,6 +113,48 @@ async def test_a_discharge_from_the_gateway_to_the_leaf(tmp_path: Path) -> None:
     (session,) = observed(candump.read(log)).sessions
     assert session.ended
     assert session.energy_out_wh > 35
+
+
+async def test_connected_ev_states_the_vehicle_and_the_gateway_reads_it() -> None:
+    async with rig_with_leaf() as leaf:
+        rig = leaf.rig
+        leaf.plug()
+        await in_power(leaf)
+        await rig.sleep(10)
+        (described,) = rig.of(VehicleDescribed)
+        assert (described.link, described.capacity_wh) == ("chademo", 38_800)
+        assert await connected_ev(leaf) == {
+            ("Available", "Actual"): "true",
+            ("ProtocolAgreed", "Actual"): "CHAdeMO,2",
+            ("VehicleId", "Actual"): "",
+            ("DCVoltage", "Target"): "410",
+            ("DCVoltage", "MaxSet"): "435",
+            ("DCCurrent", "MinSet"): "6",
+            ("EnergyImport", "MaxSet"): "38800",
+            ("StateOfCharge", "MaxSet"): "100",
+            ("StateOfCharge", "Actual"): "60",
+        }
+        await leaf.unplug()
+        await rig.until(lambda: rig.of(PlugChanged)[-1].state is PlugState.AVAILABLE)
+        after = await connected_ev(leaf)
+        assert (after["Available", "Actual"], after["ProtocolAgreed", "Actual"]) == ("false", "")
+        assert after["EnergyImport", "MaxSet"] is None
+
+
+async def connected_ev(leaf: Leaf) -> dict[tuple[str, str], str | None]:
+    """Return variables of ConnectedEV by name and attribute, None where the station refuses them."""
+    wanted = [
+        *(("Available", "Actual"), ("ProtocolAgreed", "Actual"), ("VehicleId", "Actual"), ("DCVoltage", "Target")),
+        *(("DCVoltage", "MaxSet"), ("DCCurrent", "MinSet"), ("EnergyImport", "MaxSet")),
+        *(("StateOfCharge", "MaxSet"), ("StateOfCharge", "Actual")),
+    ]
+    component = {"name": "ConnectedEV", "evse": {"id": 1}}
+    data = [{"component": component, "variable": {"name": name}, "attributeType": kind} for name, kind in wanted]
+    answer = await leaf.rig.request("GetVariables", {"getVariableData": data})
+    return {
+        (one["variable"]["name"], one["attributeType"]): one.get("attributeValue")
+        for one in answer["getVariableResult"]
+    }
 
 
 async def test_a_leaf_that_leaves_ends_the_transaction_and_the_next_one_begins() -> None:

@@ -6,7 +6,7 @@ Reading and writing by the CSMS follows B05 and B06; reports are in `report.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import TypedDict, Unpack
 
@@ -15,6 +15,7 @@ from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
 Name = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
+ACTUAL = "Actual"  # type of attribute
 CONNECTOR = "Connector"  # each EVSE has one: number 1
 
 
@@ -44,6 +45,7 @@ class Variable:
     values: tuple[str, ...] = ()
     persistent: bool = True
     live: Callable[[], object] | None = None
+    attributes: dict[str, str] = field(default_factory=dict)  # values of attributes besides Actual, by type
 
     @property
     def value(self) -> str:
@@ -133,6 +135,10 @@ class DeviceModel:
         result, found = self._find(data)
         if found is None:
             return result
+        kind = data.get("attributeType", ACTUAL)
+        if kind != ACTUAL:
+            value = found.attributes[kind]
+            return result | {"attributeStatus": v21.GetVariableStatusEnumType.accepted, "attributeValue": value}
         if found.secret:
             return result | {"attributeStatus": v21.GetVariableStatusEnumType.rejected}
         return result | {"attributeStatus": v21.GetVariableStatusEnumType.accepted, "attributeValue": found.value}
@@ -142,7 +148,7 @@ class DeviceModel:
         result, found = self._find(data)
         if found is None:
             return result
-        if not found.mutable or not fits(found, data["attributeValue"]):
+        if data.get("attributeType", ACTUAL) != ACTUAL or not found.mutable or not fits(found, data["attributeValue"]):
             return result | {"attributeStatus": v21.SetVariableStatusEnumType.rejected}
         found.stored = data["attributeValue"]
         return result | {"attributeStatus": v21.SetVariableStatusEnumType.accepted}
@@ -159,7 +165,7 @@ class DeviceModel:
             return result | {
                 "attributeStatus": statuses.unknown_variable if known else statuses.unknown_component
             }, None
-        if data.get("attributeType", "Actual") != "Actual":
+        if data.get("attributeType", ACTUAL) not in (ACTUAL, *found.attributes):
             return result | {"attributeStatus": v21.SetVariableStatusEnumType.not_supported_attribute_type}, None
         return result, found
 

@@ -61,6 +61,10 @@ def entry(name: Name, variable: Variable) -> Payload:
     }
     if not variable.secret:
         attribute["value"] = variable.value
+    others: list[Payload] = [
+        {"type": kind, "value": value, "mutability": "ReadOnly", "persistent": False}
+        for kind, value in variable.attributes.items()
+    ]
     about: Payload = {"dataType": variable.type, "supportsMonitoring": True}
     for key, value in (("unit", variable.unit), ("minLimit", variable.low), ("maxLimit", variable.high)):
         if value is not None:
@@ -70,6 +74,6 @@ def entry(name: Name, variable: Variable) -> Payload:
     return {
         "component": component_of(name[0], name[1]),
         "variable": variable_of(name[2], name[3]),
-        "variableAttribute": [attribute],
+        "variableAttribute": [attribute, *others],
         "variableCharacteristics": about,
     }

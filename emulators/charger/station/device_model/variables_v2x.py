@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Unpack
 
 from emulators.charger.station.config import StationConfig
-from emulators.charger.station.device_model.model import Characteristics, DeviceModel
+from emulators.charger.station.device_model.model import Characteristics, DeviceModel, as_text
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.measurands import MEASURANDS
 from emulators.charger.station.ocpp_enums import ProfilePurpose
+from emulators.charger.station.power_path import Needs
 from emulators.charger.station.smart_charging.der import BODIES
 from emulators.charger.station.smart_charging.external_control import IDS_FROM
 from emulators.charger.station.smart_charging.operation_modes import LocalConditions
@@ -25,6 +26,7 @@ V2X_MEASURANDS = (
     "Power.Active.Setpoint", "Power.Active.Residual", "EnergyRequest.Minimum", "EnergyRequest.Target",
     "EnergyRequest.Maximum", "EnergyRequest.Minimum.V2X", "EnergyRequest.Maximum.V2X", "Frequency",
 )  # fmt: skip
+CONNECTED_EV = "ConnectedEV"
 TRANSFERS = ("DC", "DC_BPT")
 TRANSFERS_AC = ("AC_single_phase", "AC_three_phase", "AC_BPT")
 
@@ -85,10 +87,14 @@ def add_variables(device_model: DeviceModel, config: StationConfig, evse: EvseSt
     add("ISO15118Ctrlr", "ServiceRenegotiationSupport", config.service_renegotiation, type="boolean")
     add("ISO15118Ctrlr", "SeccId", "EMU", mutable=True)
     for name, value in (("Available", False), ("VehicleId", ""), ("VehicleCertificate", ""), ("ProtocolAgreed", "")):
-        add("ConnectedEV", name, value, type="boolean" if name == "Available" else "string")
-    add("ConnectedEV", "ProtocolSupportedByEV", "", instance="1")
+        add(CONNECTED_EV, name, value, type="boolean" if name == "Available" else "string")
+    add(CONNECTED_EV, "ProtocolSupportedByEV", "", instance="1")
+    add(CONNECTED_EV, "DCCurrent", lambda: evse.reading.current_a or 0.0, type="decimal", unit="A")
+    add(CONNECTED_EV, "DCVoltage", lambda: evse.reading.voltage_v or 0.0, type="decimal", unit="V")
+    for name, unit in (("EnergyImport", "Wh"), ("RemainingTimeFull", "s")):
+        add(CONNECTED_EV, name, 0.0, type="decimal", unit=unit)
     percent: Characteristics = {"type": "decimal", "unit": "Percent", "low": 0.0, "high": 100.0}
-    add("ConnectedEV", "StateOfCharge", lambda: evse.reading.soc_pct or 0.0, **percent)
+    add(CONNECTED_EV, "StateOfCharge", lambda: evse.reading.soc_pct or 0.0, **percent)
     if dc:
         nameplate = {
             "MaxW": high, "MaxVA": high, "MaxVar": 0.0, "MaxVarNeg": 0.0, "MaxChargeRateW": power_path.max_charge_w,
@@ -102,6 +108,25 @@ def add_variables(device_model: DeviceModel, config: StationConfig, evse: EvseSt
         labels = {"Manufacturer": "v2x-gateway", "Model": "emulator", "SerialNumber": "EMU-1", "SwVersion": "1"}
         for label, text in labels.items():
             add("DCDERCtrlr", f"Inverter{label}", text)
+
+
+def set_connected_ev(device_model: DeviceModel, number: int, vehicle: Needs | None) -> None:
+    """Set the variables of ConnectedEV at one EVSE by a vehicle, or for none (Q01.FR.36)."""
+    if device_model.get(CONNECTED_EV, "Available", number) is None:
+        return
+    about = None if vehicle is None else vehicle.connected_ev
+    device_model.put(CONNECTED_EV, "Available", vehicle is not None, number)
+    device_model.put(CONNECTED_EV, "VehicleId", (vehicle.vehicle if vehicle is not None else None) or "", number)
+    device_model.put(CONNECTED_EV, "ProtocolAgreed", about.agreed if about is not None else "", number)
+    supported = about.supported if about is not None else ()
+    device_model.put(CONNECTED_EV, "ProtocolSupportedByEV", supported[0] if supported else "", number, "1")
+    for (component, evse, _, _), variable in device_model.items():
+        if (component, evse) == (CONNECTED_EV, number):
+            variable.attributes.clear()
+    for name, attribute, value in () if about is None else about.values:
+        found = device_model.find((CONNECTED_EV, number, name, ""))
+        if found is not None:
+            found.attributes[attribute] = as_text(value)
 
 
 def load_thresholds(device_model: DeviceModel, evses: Iterable[EvseState]) -> None:

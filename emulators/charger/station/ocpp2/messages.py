@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from emulators.charger.station import measurands
 from emulators.charger.station.csms_link.message_queue import Message
+from emulators.charger.station.device_model.variables_v2x import set_connected_ev
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.ocpp2.charging_needs import charging_needs, charging_needs_201, unidirectional
 from emulators.charger.station.ocpp_enums import OperationMode, StopReason, TriggerReason
@@ -229,7 +230,7 @@ class Messages2:
         chosen = self.transfer(evse, vehicle)
         if chosen != vehicle.energy_transfer:
             vehicle = evse.vehicle = unidirectional(vehicle, chosen)
-        self.set_connected_ev(evse, vehicle)
+        set_connected_ev(self._station.device_model, evse.number, vehicle)
         if await self._agreed(evse, vehicle):
             return
         # Q01.FR.05: one renegotiation to plain charging, then Q01.FR.06.
@@ -258,15 +259,6 @@ class Messages2:
         if evse.allowed_transfers is None or vehicle.energy_transfer in evse.allowed_transfers:
             return vehicle.energy_transfer
         return next((mode for mode in vehicle.available if mode in evse.allowed_transfers), vehicle.energy_transfer)
-
-    def set_connected_ev(self, evse: EvseState, vehicle: Needs) -> None:
-        """Set the ConnectedEV variables (Q01.FR.36)."""
-        device_model = self._station.device_model
-        if device_model.get("ConnectedEV", "Available", evse.number) is None:
-            return
-        device_model.put("ConnectedEV", "Available", True, evse.number)
-        device_model.put("ConnectedEV", "VehicleId", vehicle.vehicle or "", evse.number)
-        device_model.put("ConnectedEV", "ProtocolAgreed", "urn:iso:std:iso:15118:-20:DC,1,0", evse.number)
 
 
 def id_token(token: str, token_type: str, vehicle: str | None) -> Payload:
