@@ -49,7 +49,7 @@ def read_later(station: Station, evse: Evse) -> None:
 async def _read_without_needs(station: Station, evse: Evse) -> None:
     """Read the variables; a CHAdeMO vehicle needs no service for discharging, so that the limits are the station's."""
     await station.context.clock.sleep(NEEDS_WITHIN_S)
-    if evse.bidirectional is not None or await _read(station, evse) != CHADEMO:
+    if evse.described_in is not None or await _read(station, evse) != CHADEMO:
         return
     transaction = station.context.transactions.active_at(station.id, evse.number)
     if transaction is None or evse.bidirectional is not None or not evse.can_discharge or evse.limits is None:
@@ -67,10 +67,12 @@ async def _read(station: Station, evse: Evse) -> str | None:
     data = [{"component": component, "variable": {"name": name}, "attributeType": kind} for name, kind in READ]
     answer = await station.request("GetVariables", {"getVariableData": data}) or {}
     values = dict(_accepted(one) for one in answer.get("getVariableResult", ()))
-    if station.context.transactions.active_at(station.id, evse.number) is None:
+    transaction = station.context.transactions.active_at(station.id, evse.number)
+    if transaction is None:
         return None  # the session has ended meanwhile
     now, link = station.context.clock.now(), link_of(values.get(AGREED, ""))
     if link is not None:
+        evse.described_in = transaction.id
         capacity_wh = _capacity_wh(values.get(ENERGY, "")) if link == CHADEMO else None  # of 0x101; else what it lacks
         station.context.report(VehicleDescribed(evse.name, now, link, capacity_wh))
     if (vehicle := values.get(ID)) and link == CHADEMO:  # of ISO 15118 the transaction names it

@@ -77,6 +77,7 @@ class Evse:
     name: str
     connectors: dict[int, str] = field(default_factory=dict)  # OCPP status by connector
     plug: PlugState | None = None
+    described_in: str | None = None  # transaction in which ConnectedEV was read
     faults: Faults = field(default_factory=dict)  # its own, without those of the station
     reported_faults: dict[str, str] = field(default_factory=dict)  # text by code, as last reported to the gateway
     mode: OperationMode | None = None

@@ -74,6 +74,7 @@ def session_started(station: Station, transaction: Transaction, vehicle: str | N
         evse.meter.volt_phases = None
         context.report(SessionStarted(evse.name, context.clock.now(), transaction.id, vehicle))
         capabilities.report_needs(station, evse)
+        evse.described_in = None
         if station.version is Version.V21:
             connected_ev.read_later(station, evse)
 

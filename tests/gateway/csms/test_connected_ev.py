@@ -109,6 +109,24 @@ async def test_a_vehicle_of_iso_15118_without_needs_is_only_charged() -> None:
         assert raw.csms.stations["CP1"].evse(1).bidirectional is None
 
 
+async def test_it_is_read_once_with_the_needs_and_again_in_the_next_session() -> None:
+    async with Raw() as raw:
+        await started(raw)
+        vehicle = answer(ProtocolAgreed="CHAdeMO,2", VehicleId="", EnergyImport="38800")
+        for number, transaction in enumerate(("t1", "t2")):
+            if number:
+                await raw.event("Started", 0, transaction)
+            needs = {"requestedEnergyTransfer": "DC_BPT", "v2xChargingParameters": {"maxChargePower": 10_000}}
+            assert (await raw.ok("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": needs}))[
+                "status"
+            ] == "Accepted"
+            await raw.next_call("GetVariables", vehicle)
+            await raw.clock.sleep(10)
+            assert "GetVariables" not in [call[2] for call in raw.csms_calls]
+            assert len(of(raw, VehicleDescribed)) == number + 1
+            await raw.event("Ended", 1, transaction)
+
+
 async def test_a_station_without_the_component_is_not_asked() -> None:
     async with Raw() as raw:
         await started(raw, component=False)
