@@ -15,8 +15,11 @@ class EmulatedBench:
     parts = frozenset({Part.POWER, Part.METER, Part.CONTACTORS, Part.ISOLATION})
 
     def __init__(self, settings: EmulatedSettings, clock: Clock) -> None:
-        self.board = EmulatedBoard(settings, clock)
+        self.board = self._new_board(settings, clock)
         self._clock = clock
+
+    def _new_board(self, settings: EmulatedSettings, clock: Clock) -> EmulatedBoard:
+        return EmulatedBoard(settings, clock)
 
     @property
     def current_a(self) -> float:
@@ -34,9 +37,13 @@ class EmulatedBench:
     async def run(self) -> None:
         """The vehicle: its contactors close as soon as the voltages are equal."""
         while True:
-            if self.board.hardware.closed and self.board.hardware.pilot_state == "C":
+            if self.board.hardware.closed and self._vehicle_ready:
                 self.board.hardware.close_vehicle(self._clock.now())
             await self._clock.sleep(0.1)
+
+    @property
+    def _vehicle_ready(self) -> bool:
+        return self.board.hardware.pilot_state == "C"
 
     def attach(self) -> float:
         """Connect a vehicle; return its voltage."""

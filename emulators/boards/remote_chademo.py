@@ -25,7 +25,7 @@ from emulators.runtime.plug_lines import (
 )
 from gateway.drivers.board.faults import FaultName, Part
 from gateway.drivers.board.ports import Report
-from gateway.drivers.board.registry import BoardError, Driver
+from gateway.drivers.board.registry import BoardError
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 from protocols.quantities import clamp
@@ -167,6 +167,3 @@ def make(settings: RemoteChademoSettings, clock: Clock) -> ChademoBoard:
     except ImportError as error:
         raise BoardError(f"board emulated-chademo: {error}") from error
     return RemoteChademoBoard(settings, clock, lambda: open_bus(channel))
-
-
-DRIVER = Driver("emulated-chademo", RemoteChademoSettings, make, simulated=True)

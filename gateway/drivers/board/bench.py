@@ -6,7 +6,7 @@ nothing but the driver, and skips the others by name.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.drivers.board.faults import Part
 from gateway.drivers.board.ports import PartialBoard
@@ -39,7 +39,8 @@ class Bench(Protocol):
         """Operate simulated hardware until it is cancelled; returns at once for real equipment."""
 
     def attach(self) -> float:
-        """Connect a vehicle that can be charged and discharged, with a pilot: in state C; return its voltage."""
+        """Connect a vehicle that can be charged and discharged, with a pilot: in state C, with lines: k closed; return
+        its voltage."""
 
     def detach(self) -> None:
         """Disconnect the vehicle; with a pilot: state A."""
@@ -55,3 +56,12 @@ class Bench(Protocol):
 
     def restart(self, part: Part) -> None:
         """Interrupt the supply of a part for a moment; it forgets its set-points."""
+
+
+@runtime_checkable
+class BenchWithLines(Protocol):
+    """A bench that measures the switches of a CHAdeMO plug."""
+
+    @property
+    def switches(self) -> tuple[bool, bool]:
+        """d1 and d2 at the plug."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
-from gateway.drivers.board.bench import Bench
+from gateway.drivers.board.bench import Bench, BenchWithLines
 from gateway.drivers.board.faults import FaultName, Part
 from gateway.drivers.board.laboratory import (
     STARTED_WITHIN_S,
@@ -27,11 +27,13 @@ from gateway.drivers.board.ports import (
     FaultRaised,
     IsolationMeasured,
     IsolationTested,
+    LinesChanged,
     LockChanged,
     PartRestarted,
     PowerReason,
     Setpoint,
     StageMode,
+    lines_of,
 )
 from gateway.drivers.board.registry import BoardDriver, BoardError
 from gateway.drivers.board.supervision import OPEN_BELOW_A
@@ -268,6 +270,31 @@ async def the_lock_confirms_its_position(lab: Lab) -> None:
             raise NotConforming(f"no event for locked = {locked}")
 
 
+async def the_lines_follow_plug_and_commands(lab: Lab) -> None:
+    """d1 and d2 are open at the start and at the end, and follow each command; plug and k are reported."""
+    lines = lines_of(lab.board)
+    if lines is None:
+        raise NotApplicable("this driver has no lines of CHAdeMO")
+    bench = lab.equipped()
+    if not isinstance(bench, BenchWithLines):
+        raise NotApplicable("the bench does not measure the switches")
+    await lab.until(lambda: lines.plugged is True and lines.k is True, 2.0, "inputs of a plugged vehicle")
+    for d1, d2 in ((False, False), (True, False), (True, True), (True, False), (False, False), (True, True)):
+        lines.set(d1, d2)
+        await lab.wait(2 * STEP_S)
+        if bench.switches != (d1, d2):
+            raise NotConforming(f"d1, d2 {bench.switches}, commanded {(d1, d2)}")
+    bench.detach()
+    await lab.until(lambda: lines.plugged is False, 2.0, "inputs without a vehicle")
+    await lab.wait(2 * STEP_S)
+    reported = [(event.plugged, event.k) for event in lab.events if isinstance(event, LinesChanged)]
+    if (True, True) not in reported or reported[-1] != (False, False):
+        raise NotConforming(f"reported plug and k: {reported}")
+    await lab.stop()
+    if bench.switches != (False, False):
+        raise NotConforming(f"d1, d2 {bench.switches} after the end of the driver")
+
+
 async def reported_and_recovered(lab: Lab, bench: Bench, within_s: float, what: str) -> None:
     """Require a fault of the communication in time, and its end after OFF with the power stage restored."""
     await lab.until(lambda: bool(lab.of(FaultRaised)), within_s, what)
@@ -303,6 +330,7 @@ CHECKS: Mapping[str, Check] = {
         the_isolation_monitor_answers,
         meter_registers_only_grow,
         the_lock_confirms_its_position,
+        the_lines_follow_plug_and_commands,
     )
 }
 

@@ -20,6 +20,7 @@ from gateway.drivers.board.ports import (
     Range,
     Setpoint,
     StageMode,
+    lines_of,
 )
 from gateway.drivers.board.registry import BoardDriver
 from gateway.drivers.board.setpoint_limits import largest_current_a
@@ -28,6 +29,7 @@ from protocols.ports import Clock
 
 STARTED_WITHIN_S = 15.0  # capability and first measurements of a driver
 STEP_S = 0.1
+CLOSES_S = 0.5  # for a CHAdeMO vehicle, whose contactors close onto an output without voltage
 
 
 class NotConforming(AssertionError):
@@ -123,12 +125,16 @@ class Lab:
 
     async def energise(self) -> None:
         """Close the contactors for the vehicle, as after a cable check."""
-        contactors = self.board.contactors
+        contactors, lines = self.board.contactors, lines_of(self.board)
+        if lines is not None:
+            lines.set(True, True)
         if self.board.pilot is not None:
             self.board.pilot.set(DutyCycle(5.0))
         if contactors is not None:
             contactors.allow(True, PowerReason.PRECHARGE)
             await self.until(lambda: contactors.closed is True, 2.0, "contactors closed")
+        if lines is not None:
+            await self.hold(OFF, CLOSES_S)
         await self.hold(Setpoint(StageMode.CHARGE, self.voltage_v, min(2.0, self.capability.charge.max_current_a)), 2.0)
         if contactors is not None:
             contactors.allow(True, PowerReason.FULL_POWER)

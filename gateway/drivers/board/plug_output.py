@@ -58,7 +58,7 @@ class PlugOutput:
         if withdrawn:
             return False, False
         (d1, d2), (before_1, before_2) = self.lines, self._shown_lines
-        d2 = (before_2 and (d2 or loaded)) or (d2 and tested and not loaded)
+        d2 = (before_2 and (d2 or loaded)) or (d1 and d2 and tested and not loaded)
         return d1 or (before_1 and (loaded or d2)), d2
 
     def changed(self, faults: FaultState, now: float) -> None:

@@ -8,7 +8,8 @@ from contextlib import suppress
 import pytest
 from pydantic import ConfigDict
 
-from emulators.boards import can_benches, everest_bench
+from emulators.boards import can_benches, chademo_bench, everest_bench
+from emulators.boards.chademo import ChademoBoard
 from emulators.boards.emulated import EmulatedBoard, EmulatedSettings
 from emulators.boards.emulated_bench import DRIVER, EmulatedBench
 from emulators.boards.emulated_ports import EmulatedStage
@@ -23,6 +24,7 @@ from gateway.drivers.board.ports import (
     ContactorsChanged,
     FaultRaised,
     IsolationTested,
+    LinesChanged,
     LockChanged,
     MeterReading,
     Output,
@@ -34,6 +36,7 @@ from gateway.drivers.board.ports import (
 from gateway.drivers.board.registry import BoardDriver, Driver
 from protocols.ports import Clock
 
+LINES = "the_lines_follow_plug_and_commands"
 DRIVERS = [can_benches.INFYPOWER_BEG, can_benches.INFYPOWER, can_benches.WINLINE, everest_bench.DRIVER]
 
 
@@ -41,9 +44,14 @@ async def run(check: str, driver: BoardDriver) -> None:
     await conformance.run_check(CHECKS[check], driver, VirtualClock())
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", [check for check in CHECKS if check != LINES])
 def test_the_emulated_board_conforms(check: str) -> None:
     run_virtual(run(check, DRIVER))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_emulated_chademo_board_conforms(check: str) -> None:
+    run_virtual(run(check, chademo_bench.DRIVER))
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -241,7 +249,24 @@ def test_settings_that_take_anything_fail() -> None:
 
 
 def test_every_check_has_a_broken_driver() -> None:
-    assert {check for check, _, _ in BROKEN} | {"unknown_settings_are_errors"} == set(CHECKS)
+    assert {check for check, _, _ in BROKEN} | {"unknown_settings_are_errors", LINES} == set(CHECKS)
+
+
+def test_lines_that_do_not_switch_or_are_not_reported_fail() -> None:
+    class Stuck(chademo_bench.ChademoBench):
+        @property
+        def switches(self) -> tuple[bool, bool]:
+            return self.board.plug.d1, True
+
+    class Unreported(chademo_bench.ChademoBench):
+        def __init__(self, settings: EmulatedSettings, clock: Clock) -> None:
+            super().__init__(settings, clock)
+            without(self.board, LinesChanged)
+
+    for bench, reason in ((Stuck, "commanded"), (Unreported, "reported plug and k")):
+        driver = Driver("broken", EmulatedSettings, ChademoBoard, bench, simulated=True)
+        with pytest.raises(NotConforming, match=reason):
+            run_virtual(run(LINES, driver))
 
 
 @pytest.mark.parametrize("make", [EmulatedBench, everest_bench.EverestBench])
