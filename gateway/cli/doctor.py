@@ -75,6 +75,7 @@ async def examine(config: Config) -> list[Finding]:
     found.append(await _broker(config))
     found.append(await _store(config))
     found += await _modbus(config)
+    found += [await _can(f"{key}.can", evse.can) for key, evse in config.chademo_evses]
     found += _disk(config)
     found += _certificates(config, time.time())
     found += [_port(key, address, running is not None) for key, address in addresses(config).items()]
@@ -165,6 +166,17 @@ async def _modbus_device(device: ModbusDeviceEntry) -> Finding:
     if answers:
         return Finding("modbus", Verdict.OK, text)
     return Finding("modbus", Verdict.FAILED, text, "correct address, unit or product, or enable Modbus at the device")
+
+
+async def _can(key: str, channel: str) -> Finding:
+    from protocols.dc_modules.io import open_bus  # python-can is an extra, which `verify` has found
+
+    try:
+        await open_bus(channel).close()
+    except ConnectionError as error:
+        remedy = "ip link set can0 up type can bitrate 500000, with the name of the interface"
+        return Finding("CAN", Verdict.FAILED, f"{key}: {error}", remedy)
+    return Finding("CAN", Verdict.OK, f"{key}: {channel} can be opened")
 
 
 def _disk(config: Config) -> Iterator[Finding]:

@@ -78,6 +78,9 @@ def _station_notes(config: Config) -> Iterator[str]:
 
 
 def _evse_notes(config: Config) -> Iterator[str]:
+    for key, vehicle in config.chademo_evses:
+        if vehicle.can.startswith("udp:"):
+            yield f"{key}.can: {vehicle.can} is for tests; any process of this network can state limits of a vehicle"
     for key, evse in config.secc_evses:
         local = evse.listen is not None and _loopback(host_and_port(evse.listen)[0])
         if evse.tls == "none" and "iso20" in evse.protocols and not local:
