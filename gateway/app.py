@@ -23,8 +23,8 @@ from gateway.blue_switch.persistence import BlueSwitchPersistence
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port
-from gateway.config.devices import ConnectModbus, hems_device, modbus_evses, site_devices
-from gateway.config.echonet import echonet_evses, echonet_network
+from gateway.config.devices import ConnectModbus, modbus_evses, site_devices
+from gateway.config.echonet import echonet_evses, echonet_network, hems_device
 from gateway.config.mapping import (
     broker_link,
     chademo_settings,
@@ -160,7 +160,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.site_devices is not None:
                 running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
             if built.hems is not None:
-                running.append(tasks.create_task(built.hems.run(network=parts.listen), name="hems"))
+                running.append(tasks.create_task(built.hems.run(), name="hems"))
             if built.csms is not None and parts.listen:
                 await _start_servers(built, built.csms, tasks, running)
             built.ready.set()
@@ -313,7 +313,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     site_inputs = site_devices(config, parts.modbus, clock, service.input, lambda: energy.storage_w)
     return Gateway(
         config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, network,
-        lending_service, hems_device(config, service, clock),
+        lending_service, hems_device(config, service, clock, network),
     )  # fmt: skip
 
 

@@ -1,11 +1,10 @@
-"""Devices that the configuration names, over Modbus with what they are at the site, and the gateway itself as one.
+"""Devices over Modbus that the configuration names: their register maps, and what they are at the site.
 
 The driver is imported where a device is configured: a gateway without one starts sooner.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,7 +13,6 @@ from gateway.config.settings import Config, ConfigError, MeterEntry, ModbusEvseE
 from gateway.model.event import Report
 from gateway.model.reason import Reason
 from gateway.model.site import InputKind
-from gateway.service import GatewayService
 from protocols.ports import Clock
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from gateway.drivers.modbus.evse import ModbusEvse
     from gateway.drivers.modbus.settings import ModbusSettings
     from gateway.drivers.modbus.site import SiteDevices
-    from gateway.hems.device import HemsDevice
     from protocols.modbus.register_map import Kind, RegisterMap
 
 ConnectModbus: TypeAlias = "Callable[[ModbusSettings, RegisterMap, Clock], Callable[[], Client]]"
@@ -106,27 +103,3 @@ def modbus_evses(config: Config, connect: ConnectModbus | None, report: Report, 
             connection = (connect or connection_of)(one.settings, one.product, clock)
             found.append(ModbusEvse(session, connection, report, clock))
     return found
-
-
-def hems_device(config: Config, service: GatewayService, clock: Clock) -> HemsDevice | None:
-    """Return the gateway as a device of ECHONET Lite, None where it is none."""
-    network, device = config.echonet, config.echonet.device
-    if device is None:
-        return None
-    from gateway.hems.device import HemsDevice
-    from gateway.hems.settings import HemsSettings
-    from protocols.echonet.io import UdpSettings
-
-    node = hashlib.sha256(f"{config.site.id} {config.mqtt.gateway_id}".encode()).digest()
-    settings = HemsSettings(
-        udp=UdpSettings(network.address, network.interface or "", network.port, network.multicast),
-        evses=tuple(device.evses),
-        site_objects=tuple(device.site),
-        controllers=frozenset(device.controllers),
-        lease_s=device.lease_s,
-        priority=device.priority,
-        requests_per_s=device.requests_per_s,
-        plug=device.plug,
-        node_id=node[:13],
-    )
-    return HemsDevice(service, settings, clock)

@@ -1,10 +1,11 @@
-"""Devices over ECHONET Lite that the configuration names, and the network that they share.
+"""Devices over ECHONET Lite that the configuration names, the network that they share, and the gateway as a device.
 
 The driver is imported where a device is configured: a gateway without one starts sooner.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from gateway.config.settings import (
     EchonetStorageEntry,
 )
 from gateway.model.event import Report
+from gateway.service import GatewayService
 from protocols.ports import Clock
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.drivers.echonet.finding import ObjectLink
     from gateway.drivers.echonet.network import EchonetNetwork, OpenNode
     from gateway.drivers.echonet.profile import BoxProfile
+    from gateway.hems.device import HemsDevice
     from protocols.echonet.io import UdpSettings
 
 
@@ -37,16 +40,48 @@ def echonet_entries(config: Config) -> Iterator[tuple[str, EchonetLink]]:
 
 
 def echonet_network(config: Config, open_node: OpenNode | None, clock: Clock) -> EchonetNetwork | None:
-    """Return the network, None where no device is configured. `open_node`: instead of sockets."""
-    if not any(True for _ in echonet_entries(config)):
+    """Return the network, None where neither a device is configured nor the gateway as one.
+
+    `open_node`: instead of sockets.
+    """
+    section, device = config.echonet, config.echonet.device
+    controls = any(True for _ in echonet_entries(config))
+    if not controls and device is None:
         return None
     from gateway.drivers.echonet.network import EchonetNetwork
     from protocols.echonet.engine import Node, NodeSettings
     from protocols.echonet.io import UdpNode
 
-    node = Node(settings=NodeSettings(discover_every_s=config.echonet.discover_s))
-    udp = udp_settings(config.echonet)
+    settings = NodeSettings(
+        discover_every_s=section.discover_s if controls else None,
+        finds=controls,
+        requests_per_s=None if device is None else device.requests_per_s,
+        controllers=frozenset() if device is None else frozenset(device.controllers),
+    )
+    node, udp = Node(settings=settings, node_id=_node_id(config)), udp_settings(section)
     return EchonetNetwork(node, open_node or (lambda node, clock, report: UdpNode(node, udp, clock, report)), clock)
+
+
+def _node_id(config: Config) -> bytes:
+    return hashlib.sha256(f"{config.site.id} {config.mqtt.gateway_id}".encode()).digest()[:13]
+
+
+def hems_device(
+    config: Config, service: GatewayService, clock: Clock, network: EchonetNetwork | None
+) -> HemsDevice | None:
+    """Return the gateway as a device at the node of the network, None where it is none."""
+    device = config.echonet.device
+    if device is None or network is None:
+        return None
+    from gateway.hems.device import HemsDevice
+    from gateway.hems.settings import HemsSettings
+
+    settings = HemsSettings(
+        tuple(device.evses), tuple(device.site), device.lease_s, device.priority, device.plug, _node_id(config)
+    )
+    hems = HemsDevice(service, settings, clock, network.node)
+    network.listeners.append(hems.report)
+    return hems
 
 
 def udp_settings(section: EchonetSection) -> UdpSettings:

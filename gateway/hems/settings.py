@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from protocols.echonet.io import UdpSettings
 
 
 class SiteObject(StrEnum):
@@ -29,14 +25,11 @@ class Plug(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HemsSettings:
-    """`evses` in the order of their instances. `controllers`: addresses that may order; empty: every node."""
+    """`evses` in the order of their instances. `lease_s`: of an order, from the last request of its HEMS."""
 
-    udp: UdpSettings
     evses: tuple[str, ...]
     site_objects: tuple[SiteObject, ...] = ()
-    controllers: frozenset[str] = frozenset()
     lease_s: float = 180.0
     priority: int = 50
-    requests_per_s: float = 50.0
     plug: Plug | None = None
     node_id: bytes = b"\x01"

@@ -77,16 +77,24 @@ class Node:
         node_id: bytes = b"\x01",
         first_tid: int = 1,
     ) -> None:
-        own = tuple(objects) or (controller_object(),)
+        self._own = tuple(objects) or (controller_object(),)
+        self._maker, self._node_id = maker, node_id
         self._settings = settings or NodeSettings()
-        self._objects = {one.eoj: one for one in (*own, node_profile(own, maker, node_id))}
-        self._requester = Requester(self._settings.requests, own[0].eoj, first_tid)
+        self._objects: dict[Eoj, LocalObject] = {}
+        self.add(())
+        self._requester = Requester(self._settings.requests, self._own[0].eoj, first_tid)
         self._senders = Senders(self._settings.requests_per_s)
         self._outgoing: deque[Datagram] = deque(maxlen=MOST_WAITING)
         self._announced: dict[tuple[Eoj, int], bytes | None] = {}
         self._watch_at: float | None = None
         self._discover_at: float | None = None
         self.ignored: Counter[str] = Counter()
+
+    def add(self, objects: Collection[LocalObject]) -> None:
+        """Add own objects, before the node announces itself. Raises LocalProtocolError for one that it has."""
+        self._own = (*self._own, *objects)
+        profile = node_profile(self._own, self._maker, self._node_id)
+        self._objects = {one.eoj: one for one in (*self._own, profile)}
 
     # the engine contract
 

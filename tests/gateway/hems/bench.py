@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.hems.device import HemsDevice
 from gateway.hems.settings import HemsSettings, Plug, SiteObject
 from gateway.model.site import SitePolicy
 from protocols.echonet.classes import EV_CHARGER_DISCHARGER, object_class
+from protocols.echonet.engine import Node, NodeSettings
 from protocols.echonet.events import Announce
 from protocols.echonet.frames import CONTROLLER, Eoj, Esv, Frame, Property
-from protocols.echonet.io import UdpSettings
 from protocols.echonet.values import Value
 from tests.gateway.commands.rig import POLICY, ServiceRig, service_rig
 
@@ -36,7 +35,8 @@ class HemsBench:
     def ask(self, frame: Frame, sender: str = HEMS) -> Frame | None:
         """Return the answer to a frame, None without any."""
         events = self.device.node.receive(frame.encode(), sender, self.rig.clock.now())
-        self.device.report(events)
+        for one in events:
+            self.device.report(one)
         found = self.collect()
         return next((one for to, one in found if to == sender), None)
 
@@ -71,7 +71,8 @@ class HemsBench:
         end = self.rig.clock.now() + seconds
         while self.rig.clock.now() < end:
             await self.rig.clock.sleep(min(0.5, end - self.rig.clock.now()))
-            self.device.report(self.device.node.expire(self.rig.clock.now()))
+            for one in self.device.node.expire(self.rig.clock.now()):
+                self.device.report(one)
             self.collect()
 
     def announced(self, name: str) -> list[Value]:
@@ -92,13 +93,19 @@ class HemsBench:
 
 @asynccontextmanager
 async def hems_bench(
-    *, policy: SitePolicy = POLICY, plugged: bool = True, rig: dict[str, Any] | None = None, **settings: Any
+    *,
+    policy: SitePolicy = POLICY,
+    plugged: bool = True,
+    lease_s: float = 180.0,
+    controllers: frozenset[str] = frozenset(),
+    requests_per_s: float = 50.0,
 ) -> AsyncIterator[HemsBench]:
     """Run a service with one EVSE that is object 027E01."""
-    async with service_rig(EVSE, policy=policy, plugged=plugged, **(rig or {})) as running:
-        chosen = HemsSettings(UdpSettings(), (EVSE,), SITE, plug=Plug.CHADEMO, **settings)
-        device = HemsDevice(running.service, chosen, running.clock)
-        task = asyncio.create_task(device.run(network=False))
+    async with service_rig(EVSE, policy=policy, plugged=plugged) as running:
+        node = Node(settings=NodeSettings(finds=False, requests_per_s=requests_per_s, controllers=controllers))
+        chosen = HemsSettings((EVSE,), SITE, lease_s, plug=Plug.CHADEMO)
+        device = HemsDevice(running.service, chosen, running.clock, node)
+        task = asyncio.create_task(device.run())
         bench = HemsBench(running, device)
         await bench.wait(1.5)  # values are known before the first comparison
         device.node.command(Announce(), running.clock.now())

@@ -39,7 +39,9 @@ async def test_property_maps_and_instances() -> None:
     async with hems_bench() as bench:
         answer = bench.ask(Frame(1, CONTROLLER, NODE_PROFILE, Esv.GET, (Property(0xD6), Property(0x83))))
         assert answer is not None
-        assert answer.properties[0].data == bytes((4, *OBJECT.pack(), *STORAGE.pack(), *PV.pack(), *BOARD.pack()))
+        assert answer.properties[0].data == bytes(
+            (5, *CONTROLLER.pack(), *OBJECT.pack(), *STORAGE.pack(), *PV.pack(), *BOARD.pack())
+        )
         own = answer.properties[1].data
         maps = bench.ask(Frame(1, CONTROLLER, OBJECT, Esv.GET, (Property(0x9F), Property(0x9E), Property(0x9D))))
         assert maps is not None
