@@ -15,19 +15,22 @@ from tests.peers import absent
 from tests.protocols.echonet.captured import BATTERY_ANSWER
 
 HERE = Path(__file__).resolve().parent
-SECONDS, SOAK_SECONDS = 2, int(os.environ.get("V2X_SOAK_SECONDS", "600"))
+SECONDS, SOAK_SECONDS = 5, int(os.environ.get("V2X_SOAK_SECONDS", "600"))
 START_WITHIN = 60  # s, for imports under instrumentation
-BOX = Eoj(2, 0x7E)
+BOX, BATTERY = Eoj(2, 0x7E), Eoj(2, 0x7D)
+OTHERS = (BATTERY, Eoj(2, 0x79), Eoj(2, 0x87), Eoj(2, 0x88), Eoj(2, 0xA5))
 
 
 def seeds() -> list[bytes]:
     """Return sequences of datagrams as inputs."""
     frames = [Frame(1, CONTROLLER, BOX, esv, (Property(0xDA, b"\x43"), Property(0xE4))) for esv in Esv]
+    frames += [Frame(4, CONTROLLER, eoj, Esv.GET, tuple(map(Property, range(0x80, 0xF0)))) for eoj in (*OTHERS, BOX)]
+    frames += [Frame(5, CONTROLLER, BATTERY, Esv.SETC, (Property(0xDA, bytes((mode,))),)) for mode in range(0x41, 0x4A)]
     frames.append(Frame(2, NODE_PROFILE, NODE_PROFILE, Esv.INF, (Property(0xD5, b"\1\2\x7d\2"),)))
     frames.append(Frame(3, CONTROLLER, BOX, Esv.SETGET, (Property(0xEC, bytes(4)),), (Property(0xD3), Property(0x9F))))
     datagrams = [BATTERY_ANSWER, *(one.encode() for one in frames)]
     one_each = [bytes((len(one), 1)) + one + bytes(2) for one in datagrams]
-    return [*one_each, b"".join(one_each)]
+    return [bytes((limited,)) + one for limited in (0, 1) for one in (*one_each, b"".join(one_each))]
 
 
 def fuzz(seconds: int, home: Path) -> None:
