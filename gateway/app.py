@@ -309,11 +309,13 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     def links() -> list[bool]:
         return [*(one.connected for one in csms.stations.values()), *hosted.links()] if csms else hosted.links()
 
-    metrics = Metrics(service, mqtt, links)
+    hems = hems_device(config, service, clock, network)
+    ignored = (lambda: network.ignored) if network is not None else dict
+    metrics = Metrics(service, mqtt, links, ignored, hems.refused if hems is not None else dict)
     site_inputs = site_devices(config, parts.modbus, clock, service.input, lambda: energy.storage_w)
     return Gateway(
         config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, network,
-        lending_service, hems_device(config, service, clock, network),
+        lending_service, hems,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 
 from gateway.hems.evse_orders import EvseOrders
 from gateway.hems.objects import evse_object, site_object
@@ -54,6 +55,10 @@ class HemsDevice:
                 log.warning("%s: %s of HEMS %s refused: %s", evse, name, line(event.node), why)
             case DatagramIgnored():
                 log.warning("datagram of %s without effect: %s", line(event.node), event.reason)
+
+    def refused(self) -> Counter[str]:
+        """Return the number of refused orders by reason code."""
+        return sum((one.refused for one in self.orders.values()), Counter[str]())
 
     async def run(self) -> None:
         """Submit the orders of all EVSEs until cancelled."""

@@ -77,6 +77,8 @@ OUTCOMES = ("defects", "dropped_qos_0", "for_another_gateway", "ignored", "malfo
 MESSAGES = _counter("mqtt_messages", "MQTT messages without effect, and defects, by outcome.", "outcome")
 JOURNAL_OK = _gauge("journal_ok", "1 if the journal can be written.")
 DROPPED = _counter("journal_dropped", "Records lost because the journal failed for too long.")
+ECHONET = _counter("echonet_ignored", "Datagrams and orders over ECHONET Lite without effect, by reason.", "reason")
+HEMS = _counter("hems_refused", "Orders of a HEMS that were refused, by reason code.", "reason")
 
 DEFINITIONS = (
     BUILD_INFO,
@@ -100,4 +102,6 @@ DEFINITIONS = (
     MESSAGES,
     JOURNAL_OK,
     DROPPED,
+    ECHONET,
+    HEMS,
 )  # in the order of the output

@@ -21,14 +21,20 @@ from gateway.service import GatewayService
 class Metrics(Collector):
     """Metrics of one gateway, and the subscriber that counts its events.
 
-    `connections` returns for each charging station whether it is connected.
+    `connections` returns for each charging station whether it is connected. `ignored` and `refused` return what had no
+    effect over ECHONET Lite, and the refused orders of HEMS, by reason.
     """
 
     def __init__(
-        self, service: GatewayService, mqtt: MqttConnection, connections: Callable[[], Iterable[bool]] = lambda: ()
+        self,
+        service: GatewayService,
+        mqtt: MqttConnection,
+        connections: Callable[[], Iterable[bool]] = lambda: (),
+        ignored: Callable[[], Mapping[str, int]] = dict,
+        refused: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._service, self._mqtt = service, mqtt
-        self._connections = connections
+        self._connections, self._ignored, self._refused = connections, ignored, refused
         self._events: Counter[str] = Counter()
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -112,6 +118,8 @@ class Metrics(Collector):
         yield _counted(defined.MESSAGES, dict.fromkeys(defined.OUTCOMES, 0) | outcomes)
         yield defined.JOURNAL_OK.family(float(service.journal_trouble() is None))
         yield defined.DROPPED.family(service.journal_dropped())
+        yield _counted(defined.ECHONET, self._ignored())
+        yield _counted(defined.HEMS, self._refused())
 
 
 def _counted(definition: defined.Definition, counts: Mapping[str, float]) -> Metric:

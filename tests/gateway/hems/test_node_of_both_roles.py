@@ -98,6 +98,8 @@ async def test_an_order_of_a_hems_reaches_the_box_and_ends_with_its_lease() -> N
         assert await one.get("chargeDischargeStatus") == "chargeableDischargeable"
         assert await one.set("dischargingElectricPower", 1800)
         assert await one.set("operationMode", "discharge")
+        assert not await one.set("operationMode", "automatic")
+        assert 'v2x_hems_refused_total{reason="mode"} 1.0' in running.metrics.render().decode()
         await one.clock.sleep(20)
         assert one.power_w() == pytest.approx(-1800, abs=30)
         assert await one.get("instantaneousElectricPower") == pytest.approx(-1800, abs=30)
