@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 
-from gateway.hems.evse_orders import EvseOrders
+from gateway.hems.evse_orders import SETTABLE, EvseOrders
 from gateway.hems.objects import evse_object, site_object
 from gateway.hems.settings import HemsSettings
 from gateway.hems.snapshot import Snapshots
@@ -47,7 +47,8 @@ class HemsDevice:
         """Process an event of the node."""
         match event:
             case PropertyWritten() if (evse := self._evse_of.get(event.eoj)) is not None:
-                self.orders[evse].ordered_by(event.node)
+                if event.epc in SETTABLE:
+                    self.orders[evse].ordered_by(event.node)
                 name = _name(event.eoj, event.epc)
                 log.info("%s: HEMS %s sets %s to %s", evse, line(event.node), name, event.value)
             case WriteRefused() if (evse := self._evse_of.get(event.eoj)) is not None:

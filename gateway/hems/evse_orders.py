@@ -104,6 +104,7 @@ class EvseOrders:
     def write(self, epc: int, value: Value, now: float) -> bool:
         """Apply what a HEMS writes; False where the gateway would refuse the command."""
         self._written = epc
+        self._snapshots.expire()
         if epc == MODE:
             return self._enter(str(value), now)
         if epc in _MOST and value not in (POWER, CURRENT, V2G, _MOST[epc]):

@@ -83,7 +83,7 @@ class Node:
         self._objects: dict[Eoj, LocalObject] = {}
         self.add(())
         self._requester = Requester(self._settings.requests, self._own[0].eoj, first_tid)
-        self._senders = Senders(self._settings.requests_per_s)
+        self._senders = Senders(self._settings.requests_per_s, self._settings.controllers)
         self._outgoing: deque[Datagram] = deque(maxlen=MOST_WAITING)
         self._announced: dict[tuple[Eoj, int], bytes | None] = {}
         self._watch_at: float | None = None

@@ -155,6 +155,21 @@ async def test_requests_of_another_node_do_not_renew_the_lease() -> None:
         assert bench.power_w == 0
 
 
+async def test_what_another_node_sets_beside_the_order_does_not_make_it_the_owner() -> None:
+    async with hems_bench(lease_s=60.0) as bench:
+        bench.order(TWO_KW, DISCHARGE)
+        assert bench.set("installationLocation", b"\x08", sender=OTHER)
+        for _ in range(4):
+            await bench.wait(30)
+            assert bench.get("operationMode") == "discharge"
+        assert bench.power_w == -2000
+        assert bench.set("dischargingElectricPower", 2500, sender=OTHER)  # from now on its order
+        for _ in range(4):
+            await bench.wait(30)
+            bench.get("operationMode")
+        assert bench.power_w == 0
+
+
 async def test_only_listed_controllers_order() -> None:
     async with hems_bench(controllers=frozenset({HEMS})) as bench:
         assert not bench.set("operationMode", "discharge", sender=OTHER)
