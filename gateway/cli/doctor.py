@@ -33,6 +33,7 @@ from gateway.store.journal import PROBE
 from gateway.store.sql import SqlStore
 from gateway.store.store import StoreError
 from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
+from protocols.slac.io import check_capability
 
 ANSWER_WITHIN_S = 5.0
 SOON_DAYS, LOW_DISK_BYTES = 30, 500_000_000
@@ -76,6 +77,7 @@ async def examine(config: Config) -> list[Finding]:
     found.append(await _store(config))
     found += await _modbus(config)
     found += [await _can(f"{key}.can", evse.can) for key, evse in config.chademo_evses]
+    found += _slac(config)
     found += _disk(config)
     found += _certificates(config, time.time())
     found += [_port(key, address, running is not None) for key, address in addresses(config).items()]
@@ -177,6 +179,23 @@ async def _can(key: str, channel: str) -> Finding:
         remedy = "ip link set can0 up type can bitrate 500000, with the name of the interface"
         return Finding("CAN", Verdict.FAILED, f"{key}: {error}", remedy)
     return Finding("CAN", Verdict.OK, f"{key}: {channel} can be opened")
+
+
+def _slac(config: Config) -> Iterator[Finding]:
+    """Check the interfaces of EVSEs that match vehicles by SLAC; nothing is sent."""
+    for key, evse in config.secc_evses:
+        if not evse.slac or evse.interface is None:
+            continue
+        try:
+            check_capability()
+            state = Path("/sys/class/net", evse.interface, "operstate").read_text().strip()
+        except OSError as error:
+            text = f"{key}.slac: {evse.interface}: {error.strerror or error}"
+            remedy = "give the service CAP_NET_RAW (AmbientCapabilities of systemd), or name an interface that exists"
+            yield Finding("slac", Verdict.FAILED, text, remedy)
+            continue
+        verdict, remedy = (Verdict.OK, "") if state != "down" else (Verdict.NOTE, "bring it up, or connect the modem")
+        yield Finding("slac", verdict, f"{key}.slac: frames can be sent on {evse.interface}, which is {state}", remedy)
 
 
 def _disk(config: Config) -> Iterator[Finding]:

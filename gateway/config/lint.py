@@ -14,6 +14,7 @@ from gateway.csms.settings import UnknownStations
 from gateway.model.station import station_of
 from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
 from protocols.ocpp import vendor
+from protocols.slac.io import check_capability
 
 
 def notes(config: Config) -> list[str]:
@@ -82,12 +83,23 @@ def _evse_notes(config: Config) -> Iterator[str]:
         if vehicle.can.startswith("udp:"):
             yield f"{key}.can: {vehicle.can} is for tests; any process of this network can state limits of a vehicle"
     for key, evse in config.secc_evses:
+        if evse.slac and (missing := _no_frames()):
+            yield f"{key}.slac: {missing}; this user may lack what the gateway's own user has (v2x doctor as that user)"
         local = evse.listen is not None and _loopback(host_and_port(evse.listen)[0])
         if evse.tls == "none" and "iso20" in evse.protocols and not local:
             yield (
                 f"{key}.tls: none; vehicles at {evse.id} are served without TLS, which ISO 15118-20 permits "
                 "for tests only"
             )
+
+
+def _no_frames() -> str:
+    """Return why this process cannot send the frames of SLAC, or nothing."""
+    try:
+        check_capability()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _secret_files(config: Config) -> Iterator[tuple[str, Path]]:

@@ -157,6 +157,9 @@ def hosted_settings(config: Config) -> tuple[SeccEvseSettings, ...]:
     from gateway.drivers.secc.settings import SeccEvseSettings  # on demand: the messages of ISO 15118 take time
     from protocols.iso15118.iso20.services import NAMES, ControlMode
     from protocols.iso15118.tls import TlsProfile, TlsVersion
+    from protocols.slac.frames import parse_mac
+    from protocols.slac.modem import ModemSettings
+    from protocols.slac.vendor import ModemVendor
 
     found = []
     for entry in entries:
@@ -168,6 +171,7 @@ def hosted_settings(config: Config) -> tuple[SeccEvseSettings, ...]:
                 protocols=tuple(entry.protocols),
                 services=None if entry.services is None else tuple(NAMES[name] for name in entry.services),
                 controls=tuple(ControlMode[name.upper()] for name in entry.control),
+                modem=ModemSettings(parse_mac(entry.modem_address), ModemVendor(entry.modem)),
                 tls=TlsVersion(entry.tls),
                 tls_profile=TlsProfile(entry.tls_profile),
             )

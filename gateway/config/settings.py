@@ -50,6 +50,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@=*|-]{1,64}$")]
 EvseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,64}$")]
 StationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,48}$")]
 HostedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*\-_=+|@.]{1,48}$"), AfterValidator(_without_number)]
+MacAddress = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}$")]
 Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -317,8 +318,12 @@ class EvseEntry(Section):
     )
     listen: str | None = Field(default=None, description="address:port instead of interface, without SDP")
     slac: bool = Field(
-        default=False, description="vehicles are matched by SLAC over a Qualcomm modem on interface; with CAP_NET_RAW"
+        default=False, description="vehicles are matched by SLAC over the modem on interface; with CAP_NET_RAW"
     )
+    modem: Literal["qualcomm", "lumissil", "none"] = Field(
+        default="qualcomm", description="slac: whose messages the modem understands; none: only those of HomePlug"
+    )
+    modem_address: MacAddress = Field(default="00:b0:52:00:00:01", description="slac: MAC address of the modem")
     protocols: Annotated[list[Literal["din", "iso2", "iso20"]], Field(min_length=1)] = Field(
         default=["iso20", "iso2", "din"], description="protocols offered to vehicles"
     )

@@ -102,6 +102,16 @@ class PacketSocket:
                     self._frames.put_nowait(data)
 
 
+def check_capability() -> None:
+    """Raise OSError where this process may not send Ethernet frames."""
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except PermissionError:
+        raise OSError(errno.EPERM, _PERMISSION) from None
+    except AttributeError:
+        raise OSError(errno.ENOSYS, "raw Ethernet frames need Linux") from None
+
+
 async def pump(engine: FrameEngine, port: FramePort, clock: Clock, report: Callable[[object], None]) -> None:
     """Run an engine on a socket until cancelled. After an order to the engine call `wake` of the socket."""
     while True:

@@ -79,7 +79,7 @@ async def plug_control(
         return
     port = io.PacketSocket(settings.interface or "") if frames is None else frames()
     try:
-        yield Matching(settings.id, port, clock, signal, lost, ac=ac)
+        yield Matching(settings.id, EvseSettings(port.mac, settings.modem), port, clock, signal, lost, ac=ac)
     finally:
         port.close()
 
@@ -126,6 +126,7 @@ class Matching:
     def __init__(
         self,
         evse: str,
+        settings: EvseSettings,
         port: io.FramePort,
         clock: Clock,
         signal: Signal,
@@ -136,7 +137,7 @@ class Matching:
         self.basic, self._ac, self._offered_a = False, ac, 0.0
         self._evse, self._port, self._clock = evse, port, clock
         self._signal, self._lost = signal, lost
-        self._plug = EvsePlug(EvseSettings(port.mac), clock.now())
+        self._plug = EvsePlug(settings, clock.now())
         self.mac: str | None = None
 
     @property

@@ -10,6 +10,7 @@ from protocols.iso15118.iso20.limits import NOTHING, Limits
 from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.iso15118.iso20.services import BPT_SERVICES, DC_SERVICES, ControlMode, ServiceId, offer
 from protocols.iso15118.tls import TlsProfile, TlsVersion
+from protocols.slac.modem import ModemSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class SeccEvseSettings:
     interface: str | None = None
     address: tuple[str, int] | None = None
     slac: bool = False  # on `interface`, before SDP
+    modem: ModemSettings = field(default_factory=ModemSettings)  # of SLAC
     protocols: tuple[str, ...] = ("iso20", "iso2", "din")
     services: tuple[ServiceId, ...] | None = None  # None: those of the board, see `services_of`
     controls: tuple[ControlMode, ...] = (ControlMode.DYNAMIC, ControlMode.SCHEDULED)

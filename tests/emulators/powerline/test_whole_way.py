@@ -51,6 +51,44 @@ def test_from_the_plug_to_the_session(protocol: str, service: str, tmp_path: Pat
     assert at["Matched"] < at["VehicleIdentified"] < at["ChargingStarted"] < at["NetworkLeft"]
 
 
+GATEWAY = """
+[mqtt]
+url = "mqtt://127.0.0.1:1"
+[ocpp]
+listen = "127.0.0.1:0"
+security_profile = 0
+[store]
+url = "memory:"
+[[evses]]
+id = "BAY1"
+driver = "secc"
+board = "emulated-cable"
+interface = "{interface}"
+slac = true
+board_settings = {{ interface = "{interface}" }}
+"""
+
+
+@pytest.mark.peer
+@pytest.mark.soak
+@pytest.mark.timeout(120)
+def test_a_vehicle_with_slac_is_served_by_the_gateway(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text(GATEWAY.format(interface=SE))
+    with veth_link() as link:
+        gateway = link.start(*V2X, "gateway", "-c", tmp_path / "gateway.toml", log=tmp_path / "gateway.log")
+        ev = link.start(*V2X, "ev", "--slac", "--interface", EV, "--loops", "4", "--json", log=tmp_path / "ev.log")
+        try:
+            assert ev.wait(90) == 0, ev.text() + gateway.text()
+        finally:
+            for running in (ev, gateway):
+                running.stop()
+    text = gateway.text()
+    steps = ("vehicle connected", "matched by SLAC", "session started", "vehicle negotiated: DC_BPT", "session ended")
+    places = [text.find(step) for step in steps]
+    assert places == sorted(places)
+    assert -1 not in places, text
+
+
 @pytest.mark.parametrize("command", ["ev", "secc"])
 def test_slac_needs_an_interface(command: str) -> None:
     address = "--connect" if command == "ev" else "--listen"

@@ -209,6 +209,8 @@ def test_the_settings_of_a_hosted_evse(tmp_path: Path) -> None:
     assert [service.name for service in one.services or ()] == ["DC_BPT"]
     assert (bidirectional(one, ac=False), one.max_charge_w, one.max_discharge_w) == (True, 6000, None)
     assert not bidirectional(hosted_settings(hosted(tmp_path, protocols=["iso2", "din"]))[0], ac=False)
+    lumissil = hosted_settings(hosted(tmp_path, modem="lumissil", modem_address="00:16:e8:00:00:01"))[0].modem
+    assert (lumissil.vendor, lumissil.address.hex()) == ("lumissil", "0016e8000001")
     assert service_settings(config).evses == ("BAY1",)
     assert csms_settings(config).reserved == {"bay1"}
     assert any(row[:2] == ("evses.0.board", "emulated") for row in settings_rows(config))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import os
 import socket
@@ -17,6 +18,7 @@ from gateway.cli import doctor
 from gateway.cli.doctor import Finding, Verdict, examine
 from gateway.cli.main import app
 from gateway.config import from_table
+from gateway.config.lint import notes
 from tests.gateway.csms.test_security import Authority
 from tests.gateway.mqtt.facility import free_port
 
@@ -119,3 +121,23 @@ def test_the_exit_status_and_the_lines(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert len(done.output.splitlines()) == 2
     assert "site.min_soc_pct" in done.output
+
+
+def test_the_interface_of_slac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evse = {"id": "BAY", "driver": "secc", "board": "emulated", "slac": True, "interface": "lo"}
+    config = from_table(table(tmp_path, "mqtt://127.0.0.1:1", evses=[evse]), tmp_path)
+    gone = from_table(table(tmp_path, "mqtt://127.0.0.1:1", evses=[{**evse, "interface": "v2xnone"}]), tmp_path)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("protocols.slac.io.socket.socket", refused)
+    (finding,) = doctor._slac(config)
+    assert finding.verdict is Verdict.FAILED
+    assert "CAP_NET_RAW" in finding.text
+    assert any(note.startswith("evses.0.slac: ") for note in notes(config))
+    monkeypatch.setattr("protocols.slac.io.socket.socket", lambda *_: io.BytesIO())
+    (finding,) = doctor._slac(config)
+    assert (finding.verdict, "lo, which is" in finding.text) == (Verdict.OK, True)
+    (finding,) = doctor._slac(gone)
+    assert (finding.verdict, "No such file" in finding.text) == (Verdict.FAILED, True)
