@@ -130,10 +130,6 @@ async def test_at_a_box_that_is_reached_no_power_outlives_its_time(
         await asyncio.wait_for(asyncio.gather(*pending), 1)
 
 
-def frames() -> st.SearchStrategy[bytes]:
-    return st.binary(max_size=60)
-
-
 @settings(max_examples=rounds(15, 200))
 @given(st.lists(st.tuples(st.binary(max_size=40), st.floats(0, 5)), max_size=60), st.integers(0, 255))
 @virtual_examples
