@@ -123,8 +123,8 @@ class ChargerPart(Strict):
         False,
         description="hosted by the gateway itself over the ports of its hardware, without OCPP; its EVSE has its id",
     )
-    driver: Literal["secc", "modbus"] = Field(
-        "secc", description="of a hosted EVSE; modbus: a wallbox with its own vehicle communication"
+    driver: Literal["secc", "modbus", "echonet"] = Field(
+        "secc", description="of a hosted EVSE; modbus, echonet: a box with its own vehicle communication"
     )
     board: Literal["dc", "ac"] = Field(
         "dc", description="of the driver secc; ac: contactors only, with the converter in the vehicle"
@@ -182,7 +182,7 @@ class ChargerPart(Strict):
 
     @property
     def messages_link(self) -> VehicleLink:
-        """Link over which vehicle and charger exchange messages; none behind a wallbox over Modbus."""
+        """Link over which vehicle and charger exchange messages; none behind a box with its own communication."""
         return self.vehicle_link if self.driver == "secc" else "none"
 
     def evse_names(self) -> list[str]:

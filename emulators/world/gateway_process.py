@@ -13,6 +13,7 @@ from emulators.world.network import Network
 from gateway.app import Gateway, Parts, gateway
 from gateway.config import Config
 from gateway.drivers.board.ports import Board
+from gateway.drivers.echonet.network import OpenNode
 from gateway.drivers.modbus.device import Client
 from gateway.drivers.modbus.settings import ModbusSettings
 from gateway.model.journal import Record
@@ -35,14 +36,23 @@ class GatewayProcess:
         seed: int,
         boards: Mapping[str, Callable[[Clock], Board]],
         open_device: Callable[[str], Awaitable[Wire]],
+        open_node: OpenNode,
     ) -> None:
-        """`boards`: drivers of the hardware of hosted EVSEs; `open_device`: connects to a wallbox over Modbus."""
+        """`boards`: drivers of the hardware of hosted EVSEs; `open_device`: connects to a wallbox over Modbus;
+        `open_node`: joins the network of ECHONET Lite."""
         self.killed = False
         self._config, self._network, self._open_device = config, network, open_device
         guarded = cast("Store", _GuardedStore(self, store))
         connect = network.gateway(lambda: not self.killed)
         self._parts = Parts(
-            clock, connect, guarded, modbus=self._modbus, boards=boards, listen=network.listens, seed=seed
+            clock,
+            connect,
+            guarded,
+            modbus=self._modbus,
+            echonet=open_node,
+            boards=boards,
+            listen=network.listens,
+            seed=seed,
         )
         self._task: asyncio.Task[None] | None = None
 

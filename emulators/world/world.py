@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from emulators.charger.station.csms_link.network_profiles import Connect, NetworkProfile
 from emulators.faults import injector
 from emulators.faults.fault import Fault
 from emulators.runtime.clock import SkewedClock, VirtualClock
 from emulators.runtime.memory_broker import MemoryBroker
+from emulators.runtime.memory_echonet import MemoryLan, MemoryNode
 from emulators.runtime.transcript import Transcript
 from emulators.runtime.transports import Link
 from emulators.scenario.scenario import Scenario
 from emulators.world import timeline
 from emulators.world.builders.gateway import check_gateway, gateway_config
 from emulators.world.builders.stations import add_cars, add_hosted, add_stations
+from emulators.world.echonet_bay import GATEWAY_ADDRESS, EchonetBay, box_addresses
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.gateway_process import GatewayProcess
 from emulators.world.hosted_bay import HostedBay
@@ -28,7 +30,9 @@ from emulators.world.network import MemoryNetwork, Network
 from emulators.world.sockets import SocketNetwork, Sockets
 from gateway.app import Gateway
 from gateway.store.store import MemoryStore
-from protocols.ports import BusMessage, TextWire, Wire
+from protocols.echonet.engine import Node
+from protocols.echonet.events import Event
+from protocols.ports import BusMessage, Clock, TextWire, Wire
 
 
 class World(EmulatedSite):
@@ -72,6 +76,7 @@ class World(EmulatedSite):
         )
         self.transports = "memory" if sockets is None else "sockets"
         self.gateway: Gateway | None = None
+        self.lan = MemoryLan(self.clock)  # of V2H boxes over ECHONET Lite
         self._progress = progress
         self._store = MemoryStore()
         self._process: GatewayProcess | None = None
@@ -145,7 +150,14 @@ class World(EmulatedSite):
         config = gateway_config(self.scenario, self.network.settings())
         boards = {bay.evse: bay.board for bay in self.bays.values() if isinstance(bay, HostedBay)}
         self._process = GatewayProcess(
-            config, self._gateway_clock, self.network, self._store, self.seed, boards, self._open_device
+            config,
+            self._gateway_clock,
+            self.network,
+            self._store,
+            self.seed,
+            boards,
+            self._open_device,
+            self._open_node,
         )
         self.gateway = await self._process.start()
 
@@ -163,6 +175,7 @@ class World(EmulatedSite):
             link.cut()
         for device_link in self.injection_points.device_links.values():
             device_link.cut()
+        self.lan.cut.add(GATEWAY_ADDRESS)
         self.network.disconnect_gateway()
         if process is not None:
             await process.stop()
@@ -203,6 +216,16 @@ class World(EmulatedSite):
         link: Link[bytes] = Link()
         self.injection_points.attach_device(evse, link)
         return await self.network.modbus(evse, bay.device, link)
+
+    def _open_node(self, node: Node, clock: Clock, report: Callable[[Sequence[Event]], None]) -> MemoryNode:
+        """Join the gateway to the network of the V2H boxes, which are switched on with it."""
+        for evse, address in box_addresses(self.scenario).items():
+            bay = self.bays[evse]
+            if address not in self.lan.nodes and isinstance(bay, EchonetBay):
+                box = self.lan.node(address, bay.node)
+                self.tasks.add(asyncio.get_running_loop().create_task(box.run(), name=f"echonet {evse}"))
+        self.lan.cut.discard(GATEWAY_ADDRESS)
+        return self.lan.node(GATEWAY_ADDRESS, node, report)
 
     # Live faults
 

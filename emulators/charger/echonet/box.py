@@ -63,6 +63,8 @@ class V2hBox:
     settings: dict[int, Value] = field(default_factory=default_settings)
     vehicle_id: bytes = b"EMULATED-1"
     fault: bool = False
+    in_site: bool = False  # the model of the site computes the power of an island
+    _grid: bool = True
     _pack: Pack | None = None
     _link: ChademoLink | None = None
     _islanded: bool = False
@@ -89,8 +91,12 @@ class V2hBox:
 
     def set_grid(self, present: bool, now: float) -> None:
         """Lose or restore the grid. The box stays independent until re-connection is permitted."""
+        if present is self._grid:
+            return
         self.advance(now)
-        self.stage.grid_present = present
+        self._grid = present
+        if not self.in_site:
+            self.stage.grid_present = present
         if not present:
             self._islanded = True
         self.advance(now)
@@ -98,19 +104,18 @@ class V2hBox:
     def advance(self, now: float) -> None:
         """Run the converter up to now with the present settings."""
         self.stage.advance(now)
-        if self._islanded and self.stage.grid_present and self.settings[PERMISSION] == "permitted":
+        if self._islanded and self._grid and self.settings[PERMISSION] == "permitted":
             self._islanded = False
         if self._target_reached():
             self.settings[MODE] = "standby"
         if self.settings[MODE] == "preparation" and self._link is not None:
             self._link.prepare()
-        if self._islanded:
-            supplies = self.settings[MODE] in _DISCHARGING
-            self.stage.set_point(0.0, now)
-            self.stage.form(-max(0.0, self.house_w) if supplies and self._pack is not None else None, now)
+        supplies = self._islanded and self.settings[MODE] in _DISCHARGING and self._pack is not None
+        if self.in_site:
+            self.stage.grid_forming_ordered = supplies
         else:
-            self.stage.form(None, now)
-            self.stage.set_point(self._ordered_w(), now)
+            self.stage.form(-max(0.0, self.house_w) if supplies else None, now)
+        self.stage.set_point(0.0 if self._islanded else self._ordered_w(), now)
 
     # plant of the object
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, get_args
 
 from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.scenario.tables import ChargerPart
+from emulators.world.echonet_bay import box_addresses
 from emulators.world.network import GATEWAY_ID, ConnectionSettings
 from gateway.blue_switch.arrivals import ArrivalCode
 from gateway.config import Config, ConfigError, from_table
@@ -53,7 +55,8 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
         include={"import_limit_w", "export_limit_w", "min_soc_pct"}, exclude_none=True
     )
     stations = [_station(part, name) for part in scenario.charger if not part.hosted for name in part.ids()]
-    evses = [_evse(part, name) for part in scenario.charger if part.hosted for name in part.ids()]
+    boxes = box_addresses(scenario)
+    evses = [_evse(part, name, boxes) for part in scenario.charger if part.hosted for name in part.ids()]
     mqtt = {"gateway_id": GATEWAY_ID, "telemetry_s": scenario.telemetry, "homeassistant": "off"}
     return from_table(
         {
@@ -71,11 +74,13 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
     )
 
 
-def _evse(charger: ChargerPart, name: str) -> dict[str, object]:
-    """Return the table of an EVSE that the gateway hosts."""
+def _evse(charger: ChargerPart, name: str, boxes: Mapping[str, str]) -> dict[str, object]:
+    """Return the table of an EVSE that the gateway hosts; `boxes`: addresses of V2H boxes."""
     rated = {"max_charge_w": charger.max_charge_w, "max_discharge_w": charger.max_discharge_w}
     if charger.driver == "modbus":
         return {"id": name, "driver": "modbus", "product": charger.product, "address": name, **rated}
+    if charger.driver == "echonet":
+        return {"id": name, "driver": "echonet", "address": boxes[name], **rated}
     board = "emulated" if charger.board == "dc" else "emulated-ac"
     return {"id": name, "driver": "secc", "board": board, "listen": "127.0.0.1:0", **rated}
 

@@ -21,6 +21,7 @@ from emulators.runtime.clock import SkewedClock
 from emulators.runtime.pcap import Capture
 from emulators.scenario.tables import CarPart, ChargerPart
 from emulators.world.chademo_bay import ChademoBay
+from emulators.world.echonet_bay import EchonetBay
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.hosted_bay import ConnectHosted, HostedBay
 from emulators.world.modbus_bay import ModbusBay
@@ -67,6 +68,11 @@ def add_hosted(world: EmulatedSite, part: ChargerPart, connect: ConnectHosted) -
             points = world.injection_points
             points.devices.add(name)
             _add(world, ModbusBay(name, stage, world.clock, world.transcript, points, settings, product=product), name)
+            continue
+        if part.driver == "echonet":
+            box = EchonetBay(name, stage, world.clock, world.transcript, world.injection_points, settings)
+            box.site = world.site
+            _add(world, box, name)
             continue
         bay = HostedBay(
             name,

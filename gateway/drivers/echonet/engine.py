@@ -23,6 +23,7 @@ from protocols.echonet.values import Value
 
 RECONNECT_S = (1.0, 2.0, 5.0, 10.0)  # pauses after requests without an answer in a row
 CONFIRM_S = 60.0  # between two requests to detect the vehicle
+MOVES_S = 10.0  # after an order, with measured values as often as under power
 CONFIRM, CONNECTION = 0xCD, 0xC7
 CHARGEABLE = ("chargeable", "dischargeable", "chargeableDischargeable")
 FAST = (0x88, 0x89, CONNECTION, MODE, ACTUAL_MODE, 0xD3, 0xD4, 0xD5, 0xD6, 0xD8, GRID, 0xE4)
@@ -70,6 +71,7 @@ class BoxEngine:
         self._reads: tuple[int, ...] = ()  # properties of the pending request, where it is one of the reader
         self._asked_at = self._not_before = self._rest_until = -math.inf
         self._answered_at: float | None = None
+        self._moves_until = -math.inf  # since an order the power changes
         self._answer_s = 0.0  # how long the last answer took
         self._began_at: float | None = None  # first request since the last silence
         self._confirmed_at = -math.inf
@@ -140,7 +142,7 @@ class BoxEngine:
         elif request.properties[0].epc != CONFIRM:
             self.control.answered(answer, now)
             if not self.control.busy:
-                self.reader.due_at = min(self.reader.due_at, now)
+                self.reader.due_at, self._moves_until = min(self.reader.due_at, now), now + MOVES_S
         self._judge(answer, now)
         return self.taken()
 
@@ -183,7 +185,7 @@ class BoxEngine:
         found = None
         if isinstance(answer, RequestAnswered) and answer.answer is not None:
             found = answer.answer.properties
-        runs = self.control.held.power_w or self.values.get(MODE) not in RESTING
+        runs = self.control.held.power_w or self.values.get(MODE) not in RESTING or now < self._moves_until
         period_s = self.profile.poll_s if runs else self.profile.idle_poll_s
         if not self.reader.receive(found, now, period_s):
             return
