@@ -45,6 +45,7 @@ from gateway.drivers.hosted import HostedEvses
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.model.event import Event, Report
+from gateway.model.reason import Reason
 from gateway.model.site import Grid
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
@@ -268,17 +269,20 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         stations = parts.stations(report, clock)
     else:
         stations = csms = Csms(csms_settings(config), report, clock, journal)
-    network = echonet_network(config, parts.echonet, clock)
+
+    def send(kind: str, payload: bytes) -> Reason | None:  # an input of the site
+        return service.input(kind, payload)
 
     def grid_reported() -> bool:
         return control.site.inputs.fresh(Grid, clock.now()) is not None
 
+    network = echonet_network(config, parts.echonet, clock)
     hosted = HostedEvses(
         [
             *secc_evses(hosted_settings(config), parts.boards, report, clock, listen=parts.listen),
             *chademo_evses(chademo_settings(config), parts.boards, parts.buses, report, clock),
             *modbus_evses(config, parts.modbus, report, clock),
-            *echonet_evses(config, network, report, clock, grid_reported),
+            *echonet_evses(config, network, report, clock, grid_reported, send),
         ],
         clock,
     )

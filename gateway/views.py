@@ -167,6 +167,7 @@ class StateViews:
             vehicle_limits=_limits(evse.needs.limits if evse.needs else None),
             available=self.available(state, shared),
             fault=evse.fault,
+            independent=evse.independent,
             fail_safe=_fail_safe(evse, state.setpoint.valid_for_s),
             ts=wall,
         )

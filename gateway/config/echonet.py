@@ -6,6 +6,7 @@ The driver is imported where a device is configured: a gateway without one start
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from gateway.config.settings import (
     EchonetStorageEntry,
 )
 from gateway.model.event import Report
+from gateway.model.reason import Reason
+from gateway.model.site import InputKind
 from gateway.service import GatewayService
 from protocols.ports import Clock
 
@@ -123,15 +126,29 @@ def echonet_evses(
     report: Report,
     clock: Clock,
     grid_reported: Callable[[], bool],
+    send: Callable[[str, bytes], Reason | None],
 ) -> list[EchonetEvse]:
-    """Return the V2H boxes. `grid_reported`: whether an input states the grid."""
+    """Return the V2H boxes. `grid_reported`: whether an input states the grid; `send` takes inputs of the site."""
     found = []
     for key, entry in echonet_entries(config):
         if isinstance(entry, EchonetEvseEntry) and network is not None:
             from gateway.drivers.echonet.evse import EchonetEvse
+            from gateway.drivers.echonet.outage import OutageRole
             from gateway.drivers.echonet.session import BoxSession
 
             profile = profile_of(key, entry, config)
             session = BoxSession(entry.id, profile.title, entry.max_charge_w, entry.max_discharge_w)
-            found.append(EchonetEvse(session, link_of(entry), profile, network, report, clock, grid_reported))
+            outage = OutageRole(grid_reported, entry.grid_evidence)
+            if entry.main_switch:
+                outage.report_switch = _switch(send, clock)
+            found.append(EchonetEvse(session, link_of(entry), profile, network, report, clock, outage))
     return found
+
+
+def _switch(send: Callable[[str, bytes], Reason | None], clock: Clock) -> Callable[[bool], None]:
+    """Return what publishes the position of the main switch."""
+
+    def report(is_open: bool) -> None:
+        send(InputKind.SWITCH, json.dumps({"ts": clock.wall(), "open": is_open}).encode())
+
+    return report

@@ -505,6 +505,10 @@ class EchonetEvseEntry(EchonetLink):
     grid_evidence: bool = Field(
         default=True, description="the interconnection status of the box (property DB) counts as evidence of the grid"
     )
+    main_switch: bool = Field(
+        default=False,
+        description="in an outage the box disconnects the whole site: property DB is the position of the main switch",
+    )
 
 
 class EchonetMeterEntry(MeterPlace, EchonetLink):

@@ -18,6 +18,7 @@ from gateway.model.event import (
     EvseDescribed,
     FaultCleared,
     FaultRaised,
+    InterconnectionReported,
     Metered,
     ModeChanged,
     NeedsStated,
@@ -156,6 +157,8 @@ class EventIngest:
             case ModeChanged():
                 mode, session = event.mode.value, state.evse.session
                 self._publisher.happened(Happened.MODE_CHANGED, state.name, text=mode, session=session)
+            case InterconnectionReported():
+                self._interconnected(state, event)
             case FaultRaised() | FaultCleared():
                 self._fault_changed(state, before)
 
@@ -167,6 +170,7 @@ class EventIngest:
     def _lost(self, state: EvseControlState, event: StationLost) -> None:
         state.setpoint.reset()
         state.ramp = None
+        self._interconnected(state, None)
         reason = because(Code.OFFLINE, event.reason or f"The link to the station of {state.name} broke.")
         self._publisher.happened(Happened.STATION_LOST, state.name, reason)
         self._withdraw_leased(state, reason)
@@ -220,6 +224,20 @@ class EventIngest:
         reason = because(Code.FAULT, f"{state.name} is in fault: {fault}.")
         self._publisher.happened(Happened.FAULT, state.name, reason)
         self._withdraw_leased(state, reason)
+
+    def _interconnected(self, state: EvseControlState, event: InterconnectionReported | None) -> None:
+        """Apply the interconnection of a charger as a source of loss-of-mains detection; None: it states none."""
+        site, before = self._site, self._site.last_grid
+        present = None if event is None else event.grid_present
+        site.report_interconnection(state.name, present, self._clock.wall())
+        report, was = site.last_grid, before is None or before.present
+        if (report is None or report.present) is was:
+            return
+        happened = Happened.GRID_LOST if was else Happened.GRID_RETURNED
+        text = f"{state.name} {'operates independently of' if was else 'is connected to'} the grid."
+        self._publisher.happened(happened, None, text=text)
+        self._publisher.changed(None)
+        self._registry.wake_active()
 
     def _withdraw_leased(self, state: EvseControlState, reason: Reason) -> None:
         if state.command is not None and state.command.lease_until is not None:

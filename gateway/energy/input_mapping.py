@@ -19,9 +19,11 @@ def grid_reading(view: View, closed_else: bool) -> GridReading:
     """Return the grid's readings; `closed_else`: assumed position of the main switch while its input is stale."""
     grid, switch = view.inputs.fresh(Grid, view.now), view.inputs.fresh(Switch, view.now)
     closed, reported_open = not switch.open if switch is not None else closed_else, switch is not None and switch.open
+    chargers = ", ".join(view.independent), view.interconnected
     if grid is None:
-        return GridReading(closed=closed, open=reported_open)
-    return GridReading(grid.present, grid.voltage_v, grid.frequency_hz, grid.power_w, closed, reported_open)
+        return GridReading(None, None, None, None, closed, reported_open, *chargers)
+    measured = grid.voltage_v, grid.frequency_hz, grid.power_w
+    return GridReading(grid.present, *measured, closed, reported_open, *chargers)
 
 
 def island_inputs(

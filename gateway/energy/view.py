@@ -66,7 +66,8 @@ class View:
 
     `backup`: island operation is commanded. `called`: vehicles requested at another site; `due`: those that should have
     left. `unable`: EVSEs that did not accept the order to form a grid. `supply_held`: no island is formed before a
-    command.
+    command. `independent`: EVSEs that operate independently of a grid to which they would connect; `interconnected`:
+    another one is connected to the grid.
     """
 
     now: float
@@ -87,6 +88,8 @@ class View:
     discharge_without_soc: bool = False
     connection_w: float | None = None
     supply_held: bool = False
+    independent: tuple[str, ...] = ()
+    interconnected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,26 @@ class ModeChanged(EvseEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class InterconnectionReported(EvseEvent):
+    """The charger is connected to the grid, or operates independently of it; None while it does not state it.
+
+    `may_reconnect`: it connects to the grid again by itself, so that independent operation shows a missing grid.
+    `evidence`: the statement counts as a source of loss-of-mains detection.
+    """
+
+    independent: bool | None
+    may_reconnect: bool = True
+    evidence: bool = True
+
+    @property
+    def grid_present(self) -> bool | None:
+        """Return what it shows about the grid, None for nothing."""
+        if self.independent is None or not self.evidence or (self.independent and not self.may_reconnect):
+            return None
+        return not self.independent
+
+
+@dataclass(frozen=True, slots=True)
 class FaultRaised(EvseEvent):
     code: str
     text: str = ""
@@ -243,6 +263,7 @@ Event: TypeAlias = (
     | SessionEnded
     | Metered
     | ModeChanged
+    | InterconnectionReported
     | FaultRaised
     | FaultCleared
 )

@@ -16,6 +16,7 @@ from gateway.model.event import (
     FailSafe,
     FaultCleared,
     FaultRaised,
+    InterconnectionReported,
     Metered,
     ModeChanged,
     NeedsStated,
@@ -57,6 +58,7 @@ class Evse:
     can_discharge: bool = False
     why_not: str = ""
     fail_safe: FailSafe | None = None
+    independent: bool | None = None  # operates independently of the grid
     plug: PlugState = PlugState.UNAVAILABLE
     session: str | None = None
     vehicle: str | None = None
@@ -98,6 +100,8 @@ class Evse:
                 _apply_session(self, event)
             case ModeChanged():
                 self.mode = event.mode
+            case InterconnectionReported():
+                self.independent = event.independent
             case FaultRaised():
                 self.faults[event.code] = event.text
             case FaultCleared(code=""):
@@ -198,7 +202,7 @@ def _apply_station(evse: Evse, event: StationConnected | StationLost | EvseDescr
             evse.protocol = event.protocol
             evse.vendor, evse.model = event.vendor, event.model
         case StationLost():
-            evse.connected = False
+            evse.connected, evse.independent = False, None
             evse.power_w = evse.current_a = evse.metered_at = evse.counted_at = None
         case EvseDescribed():
             evse.limits = event.limits

@@ -130,6 +130,9 @@ class EvseState(Message):
     vehicle_limits: Limits | None = None
     available: Limits = Field(description="power available to a command now")
     fault: str | None = None
+    independent: bool | None = Field(
+        default=None, description="the charger operates independently of the grid; null where it does not state it"
+    )
     fail_safe: FailSafeState | None = Field(
         default=None, description="end of the power by itself if this gateway fails; null while unknown"
     )

@@ -12,6 +12,7 @@ from gateway.drivers.echonet.engine import BoxEngine, BoxRead, BoxReady, BoxSile
 from gateway.drivers.echonet.finding import AGAIN_S, DISCOVER, ID, NotFound, ObjectLink, find
 from gateway.drivers.echonet.network import EchonetNetwork
 from gateway.drivers.echonet.orders import DISCHARGE, GRID, INDEPENDENT, MODE, PERMISSION, PROHIBITED, held_w
+from gateway.drivers.echonet.outage import OutageRole
 from gateway.drivers.echonet.profile import BoxProfile
 from gateway.drivers.echonet.session import BoxSession
 from gateway.model.event import Report, StationLost
@@ -49,7 +50,7 @@ class EchonetDevice(DeviceRunner[Request, Answered, Event]):
 
 
 class EchonetEvse:
-    """EVSE with the driver `echonet`. `grid_reported` returns whether the grid is reported by others than this box."""
+    """EVSE with the driver `echonet`."""
 
     def __init__(
         self,
@@ -59,11 +60,11 @@ class EchonetEvse:
         network: EchonetNetwork,
         report: Report,
         clock: Clock,
-        grid_reported: Callable[[], bool] = lambda: False,
+        outage: OutageRole | None = None,
     ) -> None:
         self.name, self._session = session.name, session
         self._link, self._network, self._report, self._clock = link, network, report, clock
-        self._grid_reported = grid_reported
+        self._outage = outage or OutageRole()
         self.control = BoxControl(profile)
         self._device: EchonetDevice | None = None
         self._silent_at: float | None = None
@@ -141,7 +142,7 @@ class EchonetEvse:
         independent = box.values.get(GRID) == INDEPENDENT
         if not forms and not (self.control.forms or independent or box.values.get(PERMISSION) == PROHIBITED):
             return Outcome(Answer.APPLIED)
-        return await device.form(forms, withhold=self._grid_reported())
+        return await device.form(forms, withhold=self._outage.grid_reported())
 
     async def end_session(self, evse: str) -> Outcome:
         """Stop the power; the session itself ends with the removal of the vehicle."""
@@ -203,6 +204,7 @@ class EchonetEvse:
         match event:
             case BoxReady():
                 self._silent_at = None
+                self._outage.connected()
                 found = session.connected(session.values(), event.at, wall)
             case BoxSilent():
                 self._silent_at = event.at
@@ -212,5 +214,10 @@ class EchonetEvse:
             case _:
                 log.warning("%s: a power was not renewed in time: the box is ordered to standby", self.name)
                 found = []
+        if isinstance(event, BoxReady | BoxRead):
+            found += self._outage.read(self.name, device.engine.reader, event.at)
+            if self._outage.may_decide(device.engine.reader, event.at):
+                log.warning("%s: nobody reports the grid: the box may re-connect by itself", self.name)
+                self.control.permit()
         for one in found:
             self._report(one)

@@ -41,7 +41,8 @@ class GridReading:
 
     `present`: reported by the facility. `voltage_v`, `frequency_hz`: at the grid's side of the main switch. `power_w`:
     through the connection (+ import), of meaning while the main switch is closed only. `open`: the main switch is
-    reported as open now.
+    reported as open now. `independent`: chargers that operate independently of a grid to which they would connect;
+    `interconnected`: a charger states that it is connected to the grid.
     """
 
     present: bool | None = None
@@ -50,6 +51,8 @@ class GridReading:
     power_w: float | None = None
     closed: bool = True
     open: bool = False
+    independent: str = ""
+    interconnected: bool = False
 
 
 @dataclass(slots=True)
@@ -228,6 +231,24 @@ def _reported_absent(reading: GridReading, limits: GridLimits) -> Judgement | No
     return Judgement(True, "the facility reports it", limits.confirm_s)
 
 
+def _independent(reading: GridReading, limits: GridLimits) -> Judgement | None:
+    if not reading.independent:
+        return None
+    why = f"{reading.independent} operates independently of it"
+    if _power_flows(reading) and reading.voltage_v is not None:
+        contradiction = f"The grid is missing for {reading.independent}, but there is voltage and power flows."
+        return Judgement(False, "there is voltage and power flows", 0.0, contradiction)
+    contradiction = f"The facility reports the grid as present, but {why}." if reading.present else ""
+    return Judgement(True, why, limits.confirm_s, contradiction)
+
+
+def _interconnected(reading: GridReading, limits: GridLimits) -> Judgement | None:
+    reported = reading.present is not None or reading.voltage_v is not None
+    if not reading.interconnected or reported or reading.open:
+        return None
+    return Judgement(False, "a charger is connected to it")
+
+
 def _no_report(reading: GridReading, limits: GridLimits) -> Judgement | None:
     if reading.present is not None or reading.voltage_v is not None or _power_flows(reading):
         return None
@@ -241,5 +262,7 @@ RULES: tuple[Rule, ...] = (
     _voltage_off_limits,
     _frequency_off_limits,
     _reported_absent,
+    _independent,
+    _interconnected,
     _no_report,
 )
