@@ -37,6 +37,7 @@ class Mutant:
     close: bool = False  # instead of the message
     close_after: bool = False  # with the message
     payload_type: int | None = None
+    raw_name: str = ""  # another message in its place, with the rewritten fields
     raw: bytes | None = None  # instead of the message
     received: str = ""  # name of a received message that is rewritten before the device reads it
     received_rewrite: Rewrite | None = None
@@ -174,7 +175,7 @@ class MutantWire(WrappedWire):
             await self._wire.write(mutant.raw)
             return
         if mutant.rewrite is not None:
-            plain = _rewritten(plain, mutant.rewrite)
+            plain = _rewritten(plain, mutant.rewrite, mutant.raw_name)
         if mutant.header:
             plain = _with_header(plain, mutant.header)
         await self._wire.write(encoded(codec.name, plain, mutant.payload_type or payload_type))
@@ -191,10 +192,10 @@ class MutantWire(WrappedWire):
             await self._wire.close()
 
 
-def _rewritten(plain: Plain, rewrite: Rewrite) -> Plain:
-    name, _ = body(plain)
+def _rewritten(plain: Plain, rewrite: Rewrite, other_name: str = "") -> Plain:
+    name = other_name or body(plain)[0]
     if "V2G_Message" in plain:
-        return changed(plain, {f"V2G_Message.Body.{name}": rewrite(fields_of(plain))})
+        return changed(plain, {"V2G_Message.Body": {name: rewrite(fields_of(plain))}})
     return {name: rewrite(fields_of(plain))}
 
 

@@ -65,12 +65,17 @@ class SocketSeccBench:
         return await io.connect(str(found.address), found.port, self._tls)
 
 
+def one_version(name: str) -> TlsVersion:
+    """Return the TLS version of an option. Raises OptionError for an option with several versions."""
+    version = TlsVersion(name)
+    if version in tls.BOTH:
+        raise OptionError("--tls is none, 1.2 or 1.3 here")
+    return version
+
+
 def socket_bench(target: str, tls_version: str, tls_profile: str, pki_directory: Path | None) -> SocketSeccBench:
     """Return the bench of a device; `target` is `[ADDR]:PORT` or an interface. Raises ValueError."""
-    version = TlsVersion(tls_version)
-    if version in (TlsVersion.REQUIRE, TlsVersion.ALLOW):
-        raise OptionError("--tls is none, 1.2 or 1.3 here")
-    context = tls_context(tls.client_context, version, tls_profile, pki_directory)
+    context = tls_context(tls.client_context, one_version(tls_version), tls_profile, pki_directory)
     if ":" in target:
         io.endpoint(target)
     return SocketSeccBench(target, RealClock(), context, interface=":" not in target)

@@ -15,7 +15,7 @@ from tests.rounds import some
 
 pytestmark = pytest.mark.virtual_time
 CLOCK = LoopClock(1.77e9)
-EVERY = 4  # case of `make test`; all in soak
+EVERY = 10  # case of `make test`; all in soak
 
 
 @pytest.mark.parametrize("case", some(SECC.cases, EVERY), ids=lambda case: case.id)
