@@ -184,8 +184,9 @@ def _loop(state: VehicleState) -> Plain:
         mode |= _needs(state, v2x=False)
     if state.profile.dc:
         if not state.profile.dynamic:
+            offered_a = max(state.tuple_power_w, 0.0) / state.voltage_v
             mode |= {
-                "EVTargetCurrent": rational(state.target_current_a),
+                "EVTargetCurrent": rational(min(state.target_current_a, offered_a)),
                 "EVTargetVoltage": rational(state.max_voltage_v),
             }
         mode |= _dc_limits(state, loop=True)

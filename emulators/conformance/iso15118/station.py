@@ -14,6 +14,7 @@ from protocols.json_values import items, members
 from protocols.ports import Clock
 from protocols.v2gtp import PayloadType
 
+MOST_REQUESTS = 100  # of the end of a session
 REQUEST_WITHIN_S = 60.0  # a vehicle may take its time outside the loop
 SESSION_ID_20, SESSION_ID_2 = "A1B2C3D4E5F60718", "A1B2C3D4E5F60718"
 STREAMS = (int(PayloadType.ISO20_SCHEDULE_STREAM), int(PayloadType.ISO20_METERING_STREAM))
@@ -141,13 +142,20 @@ class Station:
             self._evidence.sample(current_a=self.state.current_a)
 
     async def finish(self) -> None:
-        """Answer the rest of a session as an ordinary station, until the EV ends it."""
-        if self.due is not None:
-            await self.answer(self.due)
-        for _ in range(200):
-            request = await self.receive(5.0)
+        """Answer the rest of a session, and request its end in the loop, until the EV ends it."""
+        request = self.due or await self.receive(5.0)
+        for _ in range(MOST_REQUESTS):
             if request is None:
                 return
-            await self.answer(request)
+            await self.answer(request, self._stop() if request.name == self.profile.loop else None)
             if request.name == "SessionStopReq":
                 return
+            request = await self.receive(5.0)
+
+    def _stop(self) -> Mapping[str, object]:
+        """Return the changes of a loop response that request the end of the session."""
+        if self.profile.protocol == "iso20":
+            return {"EVSEStatus": {"NotificationMaxDelay": 5, "EVSENotification": "Terminate"}}
+        if not self.profile.dc:
+            return {"AC_EVSEStatus.EVSENotification": "StopCharging"}
+        return {"DC_EVSEStatus.EVSENotification": "StopCharging", "DC_EVSEStatus.EVSEStatusCode": "EVSE_Shutdown"}
