@@ -20,6 +20,7 @@ from gateway.cli import (
     chademo,
     conformance,
     conformance_iso15118,
+    conformance_ocpp,
     demo,
     emulators,
     exi,
@@ -54,6 +55,7 @@ app.add_typer(pki, name="pki")
 app.add_typer(exi.app, name="exi")
 app.add_typer(chademo.app, name="chademo")
 conformance.app.add_typer(conformance_iso15118.app)
+conformance.app.add_typer(conformance_ocpp.app)
 app.add_typer(conformance.app, name="conformance")
 app.add_typer(store.app, name="store")
 app.add_typer(operator.app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from emulators.conformance.case import Failed, Inconclusive, NotApplicable
 from emulators.conformance.ocpp import meter, pattern
@@ -322,20 +323,21 @@ class StationUnderTest:
         self.csms.answers.clear()
         self.csms.refuses = False
         await self.csms.connected()
+        if not await self.recorded.wait_for(lambda: self.csms.accepted, BOOT_WITHIN):
+            raise Inconclusive("the station does not boot again")
+        sent = {m.action for m in self.recorded.messages if not m.from_device}
         for evse in sorted(self._plugged | {1}):
             await self.stop(evse)
         for evse in sorted(self._plugged):
-            try:
-                await self.unplug(evse)
-            except NotApplicable:
-                continue
-        await self.call("ClearChargingProfile", {} if self.early else {"chargingProfileCriteria": {"stackLevel": 0}})
+            with suppress(NotApplicable):
+                await self.environment.unplug(evse)
+        if "SendLocalList" in sent:
+            number = "listVersion" if self.early else "versionNumber"
+            await self.call("SendLocalList", {number: 1, "updateType": "Full"})
         for key, value in self._keys.items():
             await self.call("ChangeConfiguration", {"key": key, "value": value})
         for name, value in self._variables.items():
             await self._write(name, value)
-        self._keys.clear()
-        self._variables.clear()
 
 
 def _name(component: str, variable: str, instance: str, evse: int) -> Payload:

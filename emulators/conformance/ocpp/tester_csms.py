@@ -65,6 +65,7 @@ class TesterCsms:
         self.version = Version.V21
         self.answers: dict[str, Answer] = {}
         self.handshakes: list[tuple[float, Handshake]] = []
+        self.accepted = True  # as the last response to BootNotification
         self.refuses = False  # refuses connections: the station is offline
         self.peer: Peer | None = None
         self._transactions = 0
@@ -121,7 +122,10 @@ class TesterCsms:
             answer = answer(call.payload)
         if isinstance(answer, Silence):
             raise NoAnswer
-        return self.default(call.action, call.payload) if answer is None else answer
+        found = self.default(call.action, call.payload) if answer is None else answer
+        if call.action == "BootNotification" and isinstance(found, dict):
+            self.accepted = found.get("status") == "Accepted"
+        return found
 
     def token_status(self, token: str) -> str:
         """Return the authorisation status of a token."""

@@ -1,0 +1,122 @@
+"""`v2x conformance charger` and `v2x conformance csms`: the catalogues of OCPP 1.6, 2.0.1 and 2.1."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import conformance
+from gateway.cli.conformance import (
+    CapabilitiesOption,
+    CaseOption,
+    ListOption,
+    ReportOption,
+    ResumeOption,
+    TagOption,
+)
+from gateway.cli.emulators import Ocpp
+from gateway.cli.execution import end, fail, report_error, run_emulator
+from gateway.cli.options import Json, examples
+
+if TYPE_CHECKING:
+    from emulators.conformance.bench import Bench
+    from emulators.conformance.case import Device, Mutant
+    from emulators.conformance.catalogue import Catalogue
+    from emulators.conformance.execution import Selection
+    from emulators.conformance.ocpp.station_under_test import StationUnderTest
+
+app = typer.Typer()
+
+PasswordFile = Annotated[
+    Path | None, typer.Option(dir_okay=False, help="Password of HTTP Basic authentication, in a file.")
+]
+LabOption = Annotated[
+    Path | None,
+    typer.Option("--lab", dir_okay=False, help="Means of the laboratory (TOML): plug, unplug, present, ..."),
+]
+
+
+@app.command(
+    epilog=examples(
+        "v2x conformance charger --list --tag smart-charging",
+        "v2x conformance charger 0.0.0.0:9000 --report out",
+        "v2x conformance charger 0.0.0.0:9000 --id CP1 --ocpp 2.1 --lab lab.toml --report out --resume",
+        "v2x conformance charger 0.0.0.0:9000 --case OCPP2-CS-B01-FR-01",
+    )
+)
+def charger(
+    listen: Annotated[str | None, typer.Argument(metavar="[ADDR]:PORT", help="Where the station connects.")] = None,
+    station: Annotated[str | None, typer.Option("--id", help="Id of the station; default: the first.")] = None,
+    ocpp: Annotated[Ocpp | None, typer.Option(help="Only this version; default: the newest it offers.")] = None,
+    lab: LabOption = None,
+    password_file: PasswordFile = None,
+    within_s: Annotated[float, typer.Option("--within", min=1, help="Seconds until it has to connect.")] = 120.0,
+    case: CaseOption = None,
+    tag: TagOption = None,
+    list_: ListOption = False,
+    capabilities: CapabilitiesOption = None,
+    report: ReportOption = None,
+    resume: ResumeOption = False,
+    json: Json = False,
+) -> None:
+    """Test an OCPP charging station: the tester is the CSMS.
+
+    The station connects to the tester, at ws://ADDR:PORT/ocpp/ID. Exit status 0: no case failed or was inconclusive.
+    """
+    from emulators.conformance.ocpp.catalogue import stations
+    from emulators.conformance.ocpp.station_bench import Laboratory, LaboratoryError, laboratory
+    from protocols.iso15118.io import endpoint
+
+    chosen = conformance.selection(case, tag, capabilities, report, resume, json)
+    if list_:
+        conformance.list_cases(stations(), chosen)
+    if listen is None:
+        fail("conformance charger", "name the address at which the station connects, such as 0.0.0.0:9000")
+    try:
+        host, port = endpoint(listen)
+        password = None if password_file is None else password_file.read_text("utf-8").strip()
+        means = Laboratory() if lab is None else laboratory(lab)
+    except (ValueError, OSError, LaboratoryError) as error:
+        fail("conformance charger", error)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Bench[StationUnderTest]]:
+        from emulators.conformance.ocpp.listener import NEWEST_FIRST, Listener
+        from emulators.conformance.ocpp.station_bench import StationBench
+        from emulators.conformance.ocpp.tester_csms import TesterCsms
+        from emulators.runtime.clock import RealClock
+        from protocols.ocpp.schema import Version
+
+        versions = NEWEST_FIRST if ocpp is None else (Version.of(ocpp.value),)
+        csms = TesterCsms(RealClock())
+        async with Listener(csms, host, port, station=station, versions=versions, password=password) as listener:
+            if not json:
+                typer.echo(f"listening at {listener.url}/{station or 'ID'}")
+            yield StationBench(listener, means, within_s)
+
+    _run(stations(), opened(), chosen)
+
+
+def _run(
+    catalogue: Catalogue[Device, Mutant], opened: AbstractAsyncContextManager[Bench[Device]], chosen: Selection
+) -> None:
+    """Run the selected cases at a bench that is open meanwhile, and end the command."""
+    from emulators.conformance.execution import DeviceUnreachable, RunError, execute
+
+    command = f"conformance {catalogue.role}"
+
+    async def work() -> int:
+        try:
+            async with opened as bench:
+                try:
+                    return await execute(catalogue, bench, chosen)
+                except DeviceUnreachable as error:
+                    return report_error(command, f"no device at {bench.target}: {error}", 1)
+        except (RunError, OSError) as error:
+            return report_error(command, error)
+
+    end(run_emulator(work()))
