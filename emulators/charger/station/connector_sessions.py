@@ -273,6 +273,7 @@ class ConnectorSessions:
         transaction.state = ChargingState.idle if vehicle_left or evse.vehicle is None else ChargingState.ev_connected
         self._tariffs.update(evse)
         evse.transaction = None
+        evse.vehicle = evse.initial_needs or evse.vehicle  # the next transaction negotiates anew
         self._profiles.end_transaction(transaction.name)
         context.messages.ended(evse, transaction, trigger)
         self._tariffs.end(evse)

@@ -11,6 +11,8 @@ from emulators.ev.car import CCS_63
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.event import NeedsStated, SessionEnded
 from gateway.model.station import Answer
+from protocols.ocpp.schema import Version
+from tests.emulators.charger.csms_rig import CsmsRig
 from tests.emulators.charger.requirements.admin_api import admin
 from tests.emulators.charger.requirements.test_k28_k29 import near
 from tests.emulators.charger.station_rig import Rig
@@ -64,6 +66,21 @@ async def test_a_transfer_that_is_not_allowed_is_rejected_and_negotiated_again()
         assert second["chargingNeeds"]["requestedEnergyTransfer"] == "DC"
         assert [a["status"] for a in rig.answers("NotifyEVChargingNeeds")] == ["Rejected", "Accepted"]
         assert rig.evse().transaction is not None
+
+
+async def test_the_next_transaction_of_a_plugged_in_vehicle_requests_its_own_transfer_again() -> None:
+    async with CsmsRig(Version.V21) as csms:
+        answers = [{"status": "Rejected"}]
+        csms.answers["NotifyEVChargingNeeds"] = lambda _: answers.pop() if answers else None
+        await csms.charging()
+        transaction = csms.calls("TransactionEvent")[0]["transactionInfo"]["transactionId"]
+        await csms.call("RequestStopTransaction", {"transactionId": transaction})
+        await csms.sleep(2)
+        token = {"idToken": "CARD-1", "type": "ISO14443"}
+        await csms.call("RequestStartTransaction", {"idToken": token, "remoteStartId": 1, "evseId": 1})
+        await csms.sleep(5)
+        requested = [c["chargingNeeds"]["requestedEnergyTransfer"] for c in csms.calls("NotifyEVChargingNeeds")]
+        assert requested == ["DC_BPT", "DC", "DC_BPT"]
 
 
 @requirement("Q01.FR.06")
