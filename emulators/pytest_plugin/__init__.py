@@ -28,6 +28,9 @@ time. A test that waits for something that can no longer happen fails with `Stal
 Tests driven by hypothesis share one loop among their examples: call `emulators.runtime.clock.run_virtual`
 in them instead.
 
+`v2x_dut_charger` and `v2x_dut_csms` are devices under test: a station that dials in, a CSMS at a URL
+(`ocpp_devices.py`).
+
 `pytest --v2x-board NAME` runs the conformance kit of hardware drivers (`board_kit.py`, docs/hardware.md).
 
 Modules of the emulators are imported when a fixture or the mark is used.
@@ -47,7 +50,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from emulators.pytest_plugin import ocpp_devices
 from emulators.pytest_plugin.handles import FOREVER_S, Charger, Ev, GridHandle, RunningWorld, WorldClock
+from emulators.pytest_plugin.ocpp_devices import v2x_dut_charger, v2x_dut_csms
 from protocols import private_file
 
 if TYPE_CHECKING:
@@ -64,6 +69,8 @@ READY_WITHIN_S = 60.0
 INVENTORY_S = 3.0  # in which the gateway requests what a station can do
 _AWAY = {"arrive": FOREVER_S - 2, "leave": FOREVER_S - 1}
 _WORLD = pytest.StashKey[RunningWorld]()
+
+__all__ = ["v2x_dut_charger", "v2x_dut_csms"]  # fixtures of other modules
 
 LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 
@@ -88,6 +95,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--v2x-board-settings", default=None, metavar="FILE", help="TOML file with the settings of the board"
     )
+    ocpp_devices.add_options(group)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -105,11 +113,16 @@ def pytest_configure(config: pytest.Config) -> None:
         "min_soc_pct=0, forming=False, telemetry_s=10, vehicle_link='iso15118-20', inject=[], toml=''): the emulated "
         "world of the v2x fixtures of this test; toml: tables of a scenario file that are merged into it",
     )
+    config.addinivalue_line("markers", ocpp_devices.MARK)
     config.addinivalue_line(
         "markers",
         "virtual_time(speed=None): run the coroutine test on a loop whose clock jumps to the next timer (by "
         "pytest-asyncio); speed limits it to that many virtual seconds per real second",
     )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    ocpp_devices.close_devices(config)
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)

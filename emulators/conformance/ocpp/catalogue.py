@@ -21,7 +21,9 @@ from emulators.conformance.ocpp.stations import (
 
 STATION_CAPABILITIES = {
     **VERSION_CAPABILITIES,
-    "lab.plug": Capability("the laboratory can connect a vehicle, or one is connected", False),
+    "lab.vehicle": Capability("a vehicle is connected to EVSE 1, or the laboratory can connect one", False),
+    "lab.plug": Capability("the laboratory can connect a vehicle", False),
+    "lab.vacant": Capability("no vehicle is connected to EVSE 1 at the start of a case"),
     "lab.unplug": Capability("the laboratory can disconnect the vehicle", False),
     "lab.reader": Capability("the laboratory can present a token", False),
     "lab.external": Capability("the laboratory can control the station as an external system (EMS)", False),

@@ -125,6 +125,12 @@ class EmulatedStation:
         if load_w is not None:
             self.station.measure_load(load_w)
 
+    async def reset(self) -> None:
+        """Remove external values, and set the grid to its nominal values."""
+        for evse in (0, *self.station.evses):
+            self.station.external_control.clear(evse)
+        self.station.measure_grid(voltage_v=230.0, frequency_hz=50.0)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Operate the station."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from emulators.conformance.case import NotApplicable
 
-ORDERS = ("plug", "unplug", "present", "power_cycle", "external", "grid")
+ORDERS = ("plug", "unplug", "present", "power_cycle", "external", "grid", "reset")
 ORDER_WITHIN = 120.0  # s for a command of the laboratory
 
 
@@ -43,6 +43,9 @@ class Environment(Protocol):
 
     async def grid(self, *, frequency_hz: float | None = None, load_w: float | None = None) -> None:
         """Set the frequency of the grid, or the reading of the upstream meter."""
+
+    async def reset(self) -> None:
+        """Remove external values, and set the grid to its nominal values."""
 
 
 class Commands:
@@ -93,6 +96,10 @@ class Commands:
     async def grid(self, *, frequency_hz: float | None = None, load_w: float | None = None) -> None:
         """Set the frequency of the grid, or the reading of the upstream meter."""
         await self._run("grid", **_texts(FREQUENCY_HZ=frequency_hz, LOAD_W=load_w))
+
+    async def reset(self) -> None:
+        """Remove external values, and set the grid to its nominal values."""
+        await self._run("reset")
 
     async def _run(self, order: str, **values: str) -> None:
         command = self._commands.get(order)

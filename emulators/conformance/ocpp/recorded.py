@@ -31,6 +31,11 @@ class Recorded:
             self.on_message(message)
         self._changed.set()
 
+    def forget(self) -> None:
+        """Remove all messages, between two cases without a transaction."""
+        self.messages.clear()
+        self.mark = 0
+
     def stimulus(self) -> None:
         """Start a new stimulus: `expect` considers later messages only."""
         self.mark = len(self.messages)

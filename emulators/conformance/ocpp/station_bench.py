@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from emulators.conformance.bench import DeviceUnreachable, Discovery
 from emulators.conformance.capabilities import Capabilities
@@ -15,8 +16,8 @@ from emulators.conformance.evidence import Evidence
 from emulators.conformance.ocpp import discovery
 from emulators.conformance.ocpp.environment import ORDERS, Commands
 from emulators.conformance.ocpp.evidence import recorder
-from emulators.conformance.ocpp.listener import Listener
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
+from emulators.conformance.ocpp.tester_csms import TesterCsms
 
 CONNECTS_WITHIN = 120.0  # s until a station has to connect
 BOOTS_WITHIN = 10.0  # s after which a connected station is one that has booted before
@@ -47,7 +48,7 @@ class Laboratory:
     def capabilities(self) -> dict[str, bool]:
         """Capabilities of the laboratory."""
         found = {name: order in self.commands for order, name in _CAPABILITIES.items()}
-        return found | {"lab.plug": found["lab.plug"] or self.connected}
+        return found | {"lab.vehicle": found["lab.plug"] or self.connected, "lab.vacant": not self.connected}
 
     def environment(self) -> Commands:
         """Return the means that cases use."""
@@ -70,10 +71,21 @@ def laboratory(path: Path) -> Laboratory:
     return Laboratory(connected, commands)
 
 
-class StationBench:
-    """One station at a listener that is open."""
+class Port(Protocol):
+    """Where the station connects: a `Listener` that is open. `rejected` names those that were not accepted."""
 
-    def __init__(self, listener: Listener, lab: Laboratory | None = None, within: float = CONNECTS_WITHIN) -> None:
+    csms: TesterCsms
+    station: str | None
+    rejected: list[str]
+
+    @property
+    def url(self) -> str: ...
+
+
+class StationBench:
+    """One station at a port."""
+
+    def __init__(self, listener: Port, lab: Laboratory | None = None, within: float = CONNECTS_WITHIN) -> None:
         self.listener, self._lab, self._within = listener, lab or Laboratory(), within
 
     @property
@@ -113,9 +125,9 @@ class StationBench:
         station = await self.connected()
         with suppress(CaseEnd):
             await station.stop()
+        await station.quiet()
         recorded = station.recorded
-        recorded.messages.clear()
-        recorded.stimulus()
+        recorded.forget()
         recorded.on_message = recorder(evidence)
         try:
             yield station

@@ -11,7 +11,8 @@ from emulators.conformance.ocpp import meter, pattern
 from emulators.conformance.ocpp.environment import Environment
 from emulators.conformance.ocpp.peer import Peer
 from emulators.conformance.ocpp.tester_csms import TOKENS, Answer, TesterCsms
-from protocols.ocpp.events import Answered, Refused, Reply, TimedOut
+from emulators.conformance.ocpp.tester_station import check_refused, text
+from protocols.ocpp.events import Answered, Reply
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 
 BOOT_WITHIN = 180.0  # s from a reset to BootNotification
@@ -20,12 +21,6 @@ SAMPLE_S = 2  # interval of meter values in cases that measure power
 POWER_TOLERANCE = 0.03  # of the expected power
 POWER_FLOOR_W = 60.0
 _MISSING = object()
-
-
-def _reply_text(reply: Reply) -> str:
-    if isinstance(reply, Refused):
-        return f"CALLERROR {reply.code} ({reply.description})"
-    return "no response" if isinstance(reply, TimedOut) else str(reply)
 
 
 class StationUnderTest:
@@ -72,7 +67,7 @@ class StationUnderTest:
         """Send a request and return its response. Raises Failed for an error, a broken schema or another content."""
         reply = await self.call(action, payload, within)
         if not isinstance(reply, Answered):
-            raise Failed(f"{action}: {_reply_text(reply)} instead of a response")
+            raise Failed(f"{action}: {text(reply)} instead of a response")
         if reply.violation is not None:
             raise Failed(f"{action}: the response breaks its schema: {reply.violation.text}")
         if not pattern.matches(reply.payload, expected):
@@ -88,13 +83,7 @@ class StationUnderTest:
 
     async def refused(self, action: str, payload: Payload, *codes: ErrorCode, within: float = 30.0) -> None:
         """Send a request that has to be answered by a CALLERROR with one of these codes."""
-        self.check_refused(action, await self.call(action, payload, within), *codes)
-
-    def check_refused(self, what: str, reply: Reply, *codes: ErrorCode) -> None:
-        """Raise Failed unless a reply is a CALLERROR with one of these codes."""
-        if not isinstance(reply, Refused) or reply.code not in codes:
-            wanted = " or ".join(codes)
-            raise Failed(f"{what}: expected CALLERROR {wanted}, received {_reply_text(reply)}")
+        check_refused(action, await self.call(action, payload, within), *codes)
 
     async def peer(self) -> Peer:
         """Return the present connection."""
@@ -148,13 +137,20 @@ class StationUnderTest:
     # boots and connections
 
     async def boot(self, *responses: Payload, within: float = BOOT_WITHIN) -> Payload:
-        """Reset the station and return its next BootNotification; `responses` answer its first ones."""
+        """Reset the station and return its BootNotification, after which `expect` begins.
+
+        `responses` answer the first ones.
+        """
         remaining = list(responses)
         if responses:
             self.answer("BootNotification", lambda _: self._boot_answer(remaining))
         body = {"type": "Hard" if self.early else "Immediate"}
         await self.prepare("Reset", body, {"status": "Accepted"})
-        return await self.expect("BootNotification", within=within)
+        since = self.recorded.mark
+        payload = await self.expect("BootNotification", within=within)
+        boot = self.find("BootNotification", since=since)[0]
+        self.recorded.mark = self.recorded.messages.index(boot) + 1  # what follows is after the boot
+        return payload
 
     def _boot_answer(self, remaining: list[Payload]) -> Payload | None:
         default = self.csms.default("BootNotification", {})
@@ -219,13 +215,15 @@ class StationUnderTest:
     def _running_16(self, evse: int) -> str | None:
         started: dict[str, int] = {}
         answers = {
-            m.id: m.payload for m in self.recorded.messages if not m.from_device and m.action == "StartTransaction"
+            m.id: str(m.payload["transactionId"])
+            for m in self.recorded.messages
+            if not m.from_device and m.action == "StartTransaction" and "transactionId" in m.payload
         }
         for message in self.recorded.messages:
             if not message.from_device:
                 continue
             if message.action == "StartTransaction" and message.id in answers:
-                started[str(answers[message.id].get("transactionId"))] = message.payload.get("connectorId", 0)
+                started[answers[message.id]] = message.payload.get("connectorId", 0)
             elif message.action == "StopTransaction":
                 started.pop(str(message.payload.get("transactionId")), None)
         return next((number for number, place in started.items() if place == evse), None)
@@ -256,13 +254,13 @@ class StationUnderTest:
         }
         return await self.prepare("RequestStartTransaction", body, {"status": "Accepted"})
 
-    async def until_running(self, evse: int = 1, within: float = START_WITHIN) -> str:
-        """Wait until a transaction runs and, with a vehicle, energy may flow; return its id."""
+    async def until_running(self, evse: int = 1, within: float = START_WITHIN, settles: float = 5.0) -> str:
+        """Wait until a transaction runs and, after `settles` s, energy may flow; return its id."""
         if not await self.recorded.wait_for(lambda: self.running(evse) is not None, within):
             raise Inconclusive(f"no transaction began at EVSE {evse} within {within:g} s")
         running = self.running(evse)
         assert running is not None
-        await self.sleep(5.0)
+        await self.sleep(settles)
         return running
 
     async def stop(self, evse: int = 1) -> None:
@@ -285,9 +283,9 @@ class StationUnderTest:
         else:
             await self.write("SampledDataCtrlr", "TxUpdatedInterval", seconds)
 
-    def power(self, evse: int = 1) -> float | None:
-        """Return the power in W of the latest meter values since the last stimulus."""
-        for message in reversed(self.recorded.messages[self.recorded.mark :]):
+    def power(self, evse: int = 1, since: int | None = None) -> float | None:
+        """Return the power in W of the latest meter values since the last stimulus, or from an index."""
+        for message in reversed(self.recorded.messages[self.recorded.mark if since is None else since :]):
             if message.from_device and (found := meter.in_payload(message.action, message.payload)) is not None:
                 number, power = found
                 if number in (None, evse):
@@ -316,7 +314,15 @@ class StationUnderTest:
         if await self.recorded.wait_for(left, during):
             raise Failed(f"the power did not stay at {watts:.0f} W: {self.power(evse)} W")
 
-    # end of a case
+    # begin and end of a case
+
+    async def quiet(self) -> None:
+        """Wait until the station has sent nothing for a second, such as the rest of a report."""
+        for _ in range(10):
+            seen = len(self.recorded.messages)
+            await self.sleep(1.0)
+            if len(self.recorded.messages) == seen:
+                return
 
     async def restore(self) -> None:
         """Bring the station back to the state before the case, as far as it permits."""
@@ -326,6 +332,8 @@ class StationUnderTest:
         if not await self.recorded.wait_for(lambda: self.csms.accepted, BOOT_WITHIN):
             raise Inconclusive("the station does not boot again")
         sent = {m.action for m in self.recorded.messages if not m.from_device}
+        with suppress(NotApplicable):
+            await self.environment.reset()
         for evse in sorted(self._plugged | {1}):
             await self.stop(evse)
         for evse in sorted(self._plugged):

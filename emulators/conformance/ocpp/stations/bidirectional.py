@@ -34,7 +34,7 @@ from protocols.ocpp.times import parse
 DECLARED: Declared[Station] = Declared("CS")
 case, add = DECLARED.case, DECLARED.add
 SET, UPDATE, EVENT = "SetChargingProfile", "UpdateDynamicSchedule", "TransactionEvent"
-V2X, PLUG, POWER, EXTERNAL, GRID = "station.v2x", "lab.plug", "station.power", "lab.external", "lab.grid"
+V2X, VEHICLE, POWER, EXTERNAL, GRID = "station.v2x", "lab.vehicle", "station.power", "lab.external", "lab.grid"
 DYNAMIC = "station.dynamic"
 OTHER = PROFILE + 1
 IGNORES = Pretends(SET, ACCEPTED)
@@ -90,7 +90,7 @@ def _rejected(reference: str, stimulus: str, make: Callable[[Station], Payload],
         finally:
             await clear(station)
 
-    add(V21, reference, stimulus, "Rejected", ACCEPTS, procedure, PLUG, *needs)
+    add(V21, reference, stimulus, "Rejected", ACCEPTS, procedure, VEHICLE, *needs)
 
 
 def _two_schedules(_: Station) -> Payload:
@@ -147,7 +147,7 @@ def _reports_time(value: str | None) -> Sends:
     "it is set to the present time",
     _reports_time("2020-01-01T00:00:00Z"),
     DYNAMIC,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -167,7 +167,7 @@ async def _update(station: Station, expected: object = ACCEPTED, number: int = P
     "Accepted, and the power follows at once",
     Pretends(UPDATE, ACCEPTED),
     DYNAMIC,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -185,7 +185,7 @@ async def _(station: Station) -> None:
     "the power follows it",
     Misreads("PullDynamicScheduleUpdate", {"scheduleUpdate": {"setpoint": 4000.0}}, response=True),
     DYNAMIC,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -204,7 +204,7 @@ async def _(station: Station) -> None:
     "dynUpdateTime is the present time",
     Pretends(UPDATE, ACCEPTED),
     DYNAMIC,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -222,7 +222,7 @@ async def _(station: Station) -> None:
     "PullDynamicScheduleUpdate every 5 s",
     Omits("PullDynamicScheduleUpdate", response={"status": "Accepted"}),
     DYNAMIC,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -265,7 +265,7 @@ async def _lapsing(station: Station, duration: int = 15) -> None:
     "the next profile is in force",
     Misreads(SET, _schedule(duration=None)),
     DYNAMIC,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -284,7 +284,7 @@ async def _(station: Station) -> None:
     "it is in force again",
     Pretends(UPDATE, ACCEPTED),
     DYNAMIC,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -304,7 +304,7 @@ async def _(station: Station) -> None:
     "it does not lapse",
     Pretends(UPDATE, ACCEPTED),
     DYNAMIC,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -362,7 +362,7 @@ def _begins_late(charging: Payload) -> Payload:
     "its profile has one schedule of one period",
     _reports(_twice),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -371,7 +371,7 @@ async def _(station: Station) -> None:
     expect(len(found["chargingSchedule"]) == len(periods) == 1, f"{len(periods)} periods")
 
 
-@case(V21, "K29.FR.02", "an external limit", "its period starts at 0", _reports(_begins_late), EXTERNAL, PLUG)
+@case(V21, "K29.FR.02", "an external limit", "its period starts at 0", _reports(_begins_late), EXTERNAL, VEHICLE)
 async def _(station: Station) -> None:
     await _charging(station)
     found = await _external(station, limit_w=4000.0)
@@ -386,7 +386,7 @@ async def _(station: Station) -> None:
     "the granted profile has the value",
     IGNORES,
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -404,7 +404,7 @@ async def _(station: Station) -> None:
     "a Dynamic profile ChargingStationExternalConstraints",
     _reports(lambda p: {**p, "chargingProfileKind": "Absolute"}),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -428,7 +428,7 @@ async def _(station: Station) -> None:
         }
     ),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -445,7 +445,7 @@ async def _(station: Station) -> None:
     "dynUpdateTime is the present time",
     _reports_time("2020-01-01T00:00:00Z"),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -485,7 +485,7 @@ async def _granted_lapses(station: Station) -> None:
     "the next profile is in force",
     Misreads(SET, _schedule(duration=None)),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -504,7 +504,7 @@ async def _(station: Station) -> None:
     "it is in force again",
     _reading(6000.0, 2000.0),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -525,7 +525,7 @@ async def _(station: Station) -> None:
     "the power follows it",
     Misreads(SET, _periods(operationMode="CentralSetpoint", setpoint=0.0)),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -544,7 +544,7 @@ async def _(station: Station) -> None:
     "the power keeps to it",
     Misreads(SET, _periods(operationMode="ChargingOnly", limit=9000.0)),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -563,7 +563,7 @@ async def _(station: Station) -> None:
     "the power follows the second",
     _reading(2500.0, 1500.0),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -582,7 +582,7 @@ async def _(station: Station) -> None:
     "the power keeps to the second",
     _reading(3000.0, 1500.0),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -611,7 +611,7 @@ async def _granted_time(station: Station, mode: str, **values: float) -> None:
     "dynUpdateTime is set",
     _reports_time("2020-01-01T00:00:00Z"),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _granted_time(station, "ExternalSetpoint", setpoint_w=2500.0)
@@ -624,7 +624,7 @@ async def _(station: Station) -> None:
     "dynUpdateTime is set",
     _reports_time(None),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _granted_time(station, "ExternalLimits", limit_w=2500.0)
@@ -650,7 +650,7 @@ async def _(station: Station) -> None:
         }
     ),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -666,7 +666,7 @@ async def _(station: Station) -> None:
     "a Dynamic profile with the mode ExternalSetpoint",
     _reports(lambda p: {**p, "chargingProfileKind": "Absolute"}),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -701,7 +701,7 @@ ABSOLUTE = _reports(lambda p: {**p, "chargingProfileKind": "Dynamic"})
     "an Absolute profile with the mode ExternalLimits",
     ABSOLUTE,
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     found = await _external_schedule(station, "limit")
@@ -717,7 +717,7 @@ async def _(station: Station) -> None:
     "an Absolute profile with the mode ExternalSetpoint",
     ABSOLUTE,
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     found = await _external_schedule(station, "setpoint")
@@ -733,7 +733,7 @@ async def _(station: Station) -> None:
     "NotifyChargingLimit with the schedule",
     Omits("NotifyChargingLimit"),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -750,7 +750,7 @@ async def _(station: Station) -> None:
     "the power keeps to it",
     _reading(9000.0, 3000.0),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -767,7 +767,7 @@ async def _(station: Station) -> None:
     "the power follows it",
     _reading(9000.0, 1500.0),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -784,7 +784,7 @@ async def _(station: Station) -> None:
     "dynUpdateTime is the present time",
     _reports_time("2020-01-01T00:00:00Z"),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -809,7 +809,7 @@ async def _(station: Station) -> None:
         },
     ),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -826,7 +826,7 @@ async def _(station: Station) -> None:
     "NotifyChargingLimit with the source EMS",
     Omits("NotifyChargingLimit"),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -866,7 +866,7 @@ def _priority(value: str) -> Misreads:
         {"setVariableData": lambda d: "SetpointPriority" in str(d)},
     ),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -882,7 +882,7 @@ async def _(station: Station) -> None:
     "the external set-point is used",
     _priority("CSMS"),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -896,7 +896,7 @@ async def _(station: Station) -> None:
     "the set-point of the TxProfile is used",
     _priority("ExternalControl"),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -910,7 +910,7 @@ async def _(station: Station) -> None:
     "the total power keeps to it",
     _reading(9000.0, 3000.0),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -927,7 +927,7 @@ async def _(station: Station) -> None:
     "the total power matches it",
     _reading(9000.0, 2000.0),
     EXTERNAL,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -958,7 +958,7 @@ def _lapse(reference: str, mutant: Sends, revived: bool, stimulus: str, expectat
         finally:
             await clear(station, OTHER)
 
-    add(V21, reference, stimulus, expectation, mutant, procedure, EXTERNAL, PLUG, POWER)
+    add(V21, reference, stimulus, expectation, mutant, procedure, EXTERNAL, VEHICLE, POWER)
 
 
 _lapse("Q06.FR.40", _reading(2000.0, 5000.0), False, "no external limit for its duration", "it lapses")
@@ -988,7 +988,7 @@ _lapse(
     "the power is 3 kW",
     Pretends(SET, ACCEPTED, {"evseId": 0}),
     V2X,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -1009,7 +1009,7 @@ async def _(station: Station) -> None:
     "the power is not below -4 kW",
     Misreads(SET, _periods(setpoint=-8000.0, dischargeLimit=-8000.0)),
     V2X,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -1054,7 +1054,7 @@ ISO, BPT = "station.iso15118", "station.bpt-vehicle"
         {"idToken": ANY},
     ),
     ISO,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -1070,7 +1070,7 @@ async def _(station: Station) -> None:
     Sends(NEEDS, {"chargingNeeds": {"requestedEnergyTransfer": "AC_single_phase"}}),
     ISO,
     BPT,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -1092,7 +1092,7 @@ def _first_rejected(station: Station) -> None:
     Sends(NEEDS, {"chargingNeeds": {"requestedEnergyTransfer": "DC_BPT"}}),
     ISO,
     BPT,
-    PLUG,
+    VEHICLE,
     "station.renegotiation",
 )
 async def _(station: Station) -> None:
@@ -1113,7 +1113,7 @@ async def _(station: Station) -> None:
     "the end has ReqEnergyTransferRejected",
     Sends(EVENT, {"transactionInfo": {"stoppedReason": "Local"}}, {"eventType": "Ended"}),
     ISO,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     station.answer(NEEDS, {"status": "Rejected"})
@@ -1132,7 +1132,7 @@ async def _(station: Station) -> None:
     Misreads("Authorize", {"allowedEnergyTransfer": ["DC", "DC_BPT", "AC_BPT", "AC_three_phase"]}, response=True),
     ISO,
     BPT,
-    PLUG,
+    VEHICLE,
     "lab.reader",
 )
 async def _(station: Station) -> None:
@@ -1152,7 +1152,7 @@ async def _(station: Station) -> None:
     Sends(NEEDS, {"chargingNeeds": {"availableEnergyTransfer": ["DC"]}}),
     ISO,
     BPT,
-    PLUG,
+    VEHICLE,
     "lab.reader",
 )
 async def _(station: Station) -> None:
@@ -1178,7 +1178,15 @@ async def _late_permission(station: Station) -> None:
 
 
 @case(
-    V21, "Q02.FR.06", "NotifyAllowedEnergyTransfer", "Accepted", Answers(ALLOW, REJECTED), ISO, BPT, PLUG, "lab.reader"
+    V21,
+    "Q02.FR.06",
+    "NotifyAllowedEnergyTransfer",
+    "Accepted",
+    Answers(ALLOW, REJECTED),
+    ISO,
+    BPT,
+    VEHICLE,
+    "lab.reader",
 )
 async def _(station: Station) -> None:
     await _late_permission(station)
@@ -1192,7 +1200,7 @@ async def _(station: Station) -> None:
     Pretends(ALLOW, ACCEPTED),
     ISO,
     BPT,
-    PLUG,
+    VEHICLE,
     "lab.reader",
     "station.renegotiation",
 )
@@ -1307,7 +1315,14 @@ def _measurands(reference: str, part: str, stimulus: str, where: Payload) -> Non
 
     mutant = Sends(EVENT, without, where | {"meterValue": ANY})
     add(
-        V21, reference, stimulus, f"the measurands of V2XChargingCtrlr.Tx{part}Measurands", mutant, procedure, V2X, PLUG
+        V21,
+        reference,
+        stimulus,
+        f"the measurands of V2XChargingCtrlr.Tx{part}Measurands",
+        mutant,
+        procedure,
+        V2X,
+        VEHICLE,
     )
 
 
@@ -1327,7 +1342,7 @@ def _setpoint_case(reference: str, mode: str, watts: float, stimulus: str, *need
         await station.power_stays(watts, during=6)
 
     mutant = Misreads(SET, _periods(setpoint=-watts))
-    add(V21, reference, stimulus, f"the power is {watts:g} W", mutant, procedure, V2X, PLUG, POWER, *needs)
+    add(V21, reference, stimulus, f"the power is {watts:g} W", mutant, procedure, V2X, VEHICLE, POWER, *needs)
 
 
 _setpoint_case("Q03.FR.01", "CentralSetpoint", -5000.0, "a CentralSetpoint of -5 kW", BPT)
@@ -1371,7 +1386,7 @@ _rejected(
     "the power is baseline plus curve",
     Misreads(SET, _periods(v2xBaseline=3000.0)),
     FREQUENCY,
-    PLUG,
+    VEHICLE,
     POWER,
     GRID,
 )
@@ -1389,7 +1404,7 @@ async def _(station: Station) -> None:
     "the power follows the curve",
     Misreads(SET, _periods(v2xFreqWattCurve=[{"frequency": 49.0, "power": 0.0}, {"frequency": 51.0, "power": 0.0}])),
     FREQUENCY,
-    PLUG,
+    VEHICLE,
     POWER,
     GRID,
 )
@@ -1417,7 +1432,7 @@ AFRR = "AFRRSignal"
     "its power is added at its time",
     Pretends(AFRR, ACCEPTED),
     FREQUENCY,
-    PLUG,
+    VEHICLE,
     POWER,
     GRID,
 )
@@ -1457,7 +1472,7 @@ def _balancing(station: Station, **more: object) -> Payload:
     "LocalLoadBalancing without its support",
     "Rejected",
     ACCEPTS,
-    PLUG,
+    VEHICLE,
     "station.without-load-balancing",
 )
 async def _(station: Station) -> None:
@@ -1468,7 +1483,7 @@ async def _(station: Station) -> None:
     await install(station, _balancing(station), expected=REJECTED)
 
 
-@case(V21, "Q09.FR.02", "LocalLoadBalancing with inverted thresholds", "Rejected", ACCEPTS, BALANCING, PLUG)
+@case(V21, "Q09.FR.02", "LocalLoadBalancing with inverted thresholds", "Rejected", ACCEPTS, BALANCING, VEHICLE)
 async def _(station: Station) -> None:
     await _charging(station)
     await _thresholds(station, UpperThreshold=1000, LowerThreshold=2000, UpperOffset=0, LowerOffset=0)
@@ -1501,7 +1516,7 @@ def _no_thresholds(value: str) -> Misreads:
     "the set-point changes",
     _no_thresholds("99000"),
     BALANCING,
-    PLUG,
+    VEHICLE,
     POWER,
     GRID,
 )
@@ -1520,7 +1535,7 @@ async def _(station: Station) -> None:
     "the power rises by the difference",
     _no_thresholds("500"),
     BALANCING,
-    PLUG,
+    VEHICLE,
     POWER,
     GRID,
 )
@@ -1536,7 +1551,7 @@ async def _(station: Station) -> None:
     "the set-point is capped",
     Misreads(SET, _periods(limit=None)),
     BALANCING,
-    PLUG,
+    VEHICLE,
     POWER,
     GRID,
 )
@@ -1560,7 +1575,7 @@ def _idle(station: Station, **more: object) -> Payload:
     "no power flows",
     Misreads(SET, _periods(operationMode="ChargingOnly", limit=5000.0)),
     IDLE,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -1580,7 +1595,7 @@ _rejected("Q10.FR.02", "a limit in an Idle period", lambda s: _idle(s, limit=0.0
     "TransactionEvent with evseSleep = true",
     Sends(EVENT, {"evseSleep": None}),
     IDLE,
-    PLUG,
+    VEHICLE,
     "station.evse-sleep",
 )
 async def _(station: Station) -> None:
@@ -1596,7 +1611,7 @@ async def _(station: Station) -> None:
     "no TransactionEvent with evseSleep = true",
     Sends(EVENT, {"evseSleep": True}),
     IDLE,
-    PLUG,
+    VEHICLE,
     "station.without-evse-sleep",
 )
 async def _(station: Station) -> None:
@@ -1612,7 +1627,7 @@ async def _(station: Station) -> None:
     "it wakes",
     Pretends("ClearChargingProfile", ACCEPTED),
     IDLE,
-    PLUG,
+    VEHICLE,
     POWER,
     "station.evse-sleep",
 )

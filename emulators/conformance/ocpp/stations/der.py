@@ -340,7 +340,7 @@ async def _discharging(station: Station) -> None:
     "LimitMaxDischarge of 50 % as a default",
     "the discharging power falls",
     Pretends(SET, ACCEPTED),
-    "lab.plug",
+    "lab.vehicle",
     "station.power",
     "station.bpt-vehicle",
 )
@@ -541,7 +541,7 @@ async def _limited(station: Station) -> None:
     await _set(station, _limit(50.0))
 
 
-ALARMS = ("lab.plug", "station.power", "station.bpt-vehicle")
+ALARMS = ("lab.vehicle", "station.power", "station.bpt-vehicle")
 
 
 @_der("R05.FR.01", "a control limits the power", "one NotifyDERAlarm with its type", Omits(ALARM), *ALARMS)

@@ -9,7 +9,7 @@ from emulators.conformance.case import Failed, expect
 from emulators.conformance.ocpp.declarations import V16, Declared
 from emulators.conformance.ocpp.mutants import Answers, Errors, Intrudes, Misreads, Mutant, Omits, Pretends, Sends
 from emulators.conformance.ocpp.pattern import ABSENT, ANY
-from emulators.conformance.ocpp.peer import ErrorAnswer
+from emulators.conformance.ocpp.peer import ErrorAnswer, Message
 from emulators.conformance.ocpp.stations.procedures import (
     ACCEPTED,
     REJECTED,
@@ -28,7 +28,7 @@ SMART: Declared[Station] = Declared("CS", "Smart charging 1.6")
 LISTS: Declared[Station] = Declared("CS", "Local list and reservation 1.6")
 TRIGGERS: Declared[Station] = Declared("CS", "Remote trigger 1.6")
 SECURITY: Declared[Station] = Declared("CS", "Security 1.6")
-PLUG, READER = "lab.plug", "lab.reader"
+VEHICLE, READER = "lab.vehicle", "lab.reader"
 STATUS, START, STOP = "StatusNotification", "StartTransaction", "StopTransaction"
 TAG = TOKENS[0]
 Declaring = Callable[[StationProcedure], StationProcedure]
@@ -159,7 +159,7 @@ async def _(station: Station) -> None:
     "boot accepted with the present time",
     "timestamps agree with it",
     Misreads("BootNotification", {"currentTime": "2025-01-01T00:00:00Z"}, response=True),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.boot()
@@ -195,7 +195,7 @@ async def _(station: Station) -> None:
     await station.expect(STATUS, {"errorCode": "NoError"}, within=30)
 
 
-@core("4.9 Preparing", "a vehicle is connected", "Preparing", Sends(STATUS, {"status": "Available"}), PLUG)
+@core("4.9 Preparing", "a vehicle is connected", "Preparing", Sends(STATUS, {"status": "Available"}), "lab.plug")
 async def _(station: Station) -> None:
     await station.plug()
     await station.expect(STATUS, _is("Preparing"), within=20)
@@ -206,7 +206,7 @@ async def _(station: Station) -> None:
     "a transaction",
     "Charging or suspended",
     Omits(STATUS, {"status": {"Charging", "SuspendedEV", "SuspendedEVSE"}}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -219,7 +219,7 @@ async def _(station: Station) -> None:
     "a transaction is stopped with the vehicle connected",
     "Finishing",
     Omits(STATUS, {"status": "Finishing"}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -254,7 +254,7 @@ async def _(station: Station) -> None:
     "Authorize answered Blocked",
     "no transaction",
     Misreads("Authorize", {"idTagInfo": {"status": "Accepted"}}, response=True),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -270,7 +270,7 @@ async def _(station: Station) -> None:
     "a vehicle and an accepted token",
     "StartTransaction",
     Omits(START, response={"transactionId": 1, "idTagInfo": {"status": "Accepted"}}),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -285,7 +285,7 @@ async def _(station: Station) -> None:
     "a transaction starts",
     "meterStart is the reading of the meter, an integer in Wh",
     Sends(START, {"meterStart": -1}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -298,9 +298,10 @@ async def _(station: Station) -> None:
     "the reserved token starts a transaction",
     "StartTransaction with reservationId",
     Sends(START, {"reservationId": None}),
-    PLUG,
+    VEHICLE,
     READER,
     "station.reservation",
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -315,7 +316,7 @@ async def _(station: Station) -> None:
     "StartTransaction answered Invalid, StopTransactionOnInvalidId",
     "StopTransaction DeAuthorized",
     Misreads(START, {"idTagInfo": {"status": "Accepted"}}, response=True),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.configure("StopTransactionOnInvalidId", "true")
@@ -331,7 +332,7 @@ async def _(station: Station) -> None:
     "the token is presented again",
     "StopTransaction with the transaction's id",
     Sends(STOP, {"transactionId": 0}),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -346,7 +347,7 @@ async def _(station: Station) -> None:
     "the token is presented again",
     "no Authorize before StopTransaction",
     Intrudes("Authorize", {"idTag": TAG}, after=STOP),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -356,7 +357,9 @@ async def _(station: Station) -> None:
     await station.expect_none("Authorize", during=2)
 
 
-@core("4.10 meterStop", "a transaction ends", "meterStop is at least meterStart", Sends(STOP, {"meterStop": -5}), PLUG)
+@core(
+    "4.10 meterStop", "a transaction ends", "meterStop is at least meterStart", Sends(STOP, {"meterStop": -5}), VEHICLE
+)
 async def _(station: Station) -> None:
     await station.transaction()
     started = await station.expect(START, since=0)
@@ -383,7 +386,7 @@ async def _(station: Station) -> None:
     "the token is presented again",
     "reason Local or none",
     Sends(STOP, {"reason": "Remote"}),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -398,7 +401,7 @@ async def _(station: Station) -> None:
     "another token of the parent",
     "StopTransaction",
     Misreads("Authorize", {"idTagInfo": {"parentIdTag": None}}, response=True),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -419,7 +422,8 @@ async def _(station: Station) -> None:
     "StartTransaction answered with an error",
     "it is sent again",
     Misreads("ChangeConfiguration", {"value": "1"}, {"key": "TransactionMessageAttempts"}),
-    PLUG,
+    VEHICLE,
+    "lab.unplug",
 )
 async def _(station: Station) -> None:
     await _attempts(station, 3)
@@ -432,13 +436,21 @@ async def _(station: Station) -> None:
     "StartTransaction answered with errors",
     "the wait grows with each attempt",
     Misreads("ChangeConfiguration", {"value": "0"}, {"key": "TransactionMessageRetryInterval"}),
-    PLUG,
+    VEHICLE,
+    "lab.unplug",
 )
 async def _(station: Station) -> None:
     await _attempts(station, 3)
-    await station.recorded.wait_for(lambda: len(station.find(START)) >= 3, 60)
-    waits = [b.at - a.at for a, b in pairwise(station.find(START))]
+    await station.recorded.wait_for(lambda: len(_same_starts(station)) >= 3, 60)
+    sent = _same_starts(station)
+    waits = [b.at - a.at for a, b in pairwise(sent)]
     expect(len(waits) >= 2 and waits[0] > 4 and waits[1] > 9, f"waits {[round(w) for w in waits]} s")
+
+
+def _same_starts(station: Station) -> list[Message]:
+    """Return the transmissions of the latest StartTransaction."""
+    sent = station.find(START)
+    return [message for message in sent if message.payload == sent[-1].payload]
 
 
 async def _attempts(station: Station, attempts: int) -> None:
@@ -456,7 +468,7 @@ async def _attempts(station: Station, attempts: int) -> None:
     "the token is presented offline, then the connection returns",
     "StopTransaction",
     Omits(STOP),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -470,7 +482,7 @@ async def _(station: Station) -> None:
     "a transaction ends offline",
     "StopTransaction has the time of the end",
     Sends(STOP, {"timestamp": "2020-01-01T00:00:00Z"}),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -486,7 +498,7 @@ async def _(station: Station) -> None:
     "MeterValueSampleInterval of 3 s in a transaction",
     "MeterValues every 3 s",
     Omits("MeterValues"),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set_key("MeterValueSampleInterval", 3)
@@ -501,7 +513,7 @@ async def _(station: Station) -> None:
     "MeterValues in a transaction",
     "with its transactionId",
     Sends("MeterValues", {"transactionId": None}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set_key("MeterValueSampleInterval", 3)
@@ -522,7 +534,7 @@ async def _(station: Station) -> None:
     "MeterValuesSampledData of one measurand",
     "only it",
     Misreads("ChangeConfiguration", {"value": "Power.Active.Import"}, {"key": "MeterValuesSampledData"}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set_key("MeterValuesSampledData", "Energy.Active.Import.Register")
@@ -572,6 +584,7 @@ LISTS.add(
     "Accepted, and the connector is Available",
     Pretends("CancelReservation", ACCEPTED),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -586,6 +599,7 @@ async def _(station: Station) -> None:
     "Accepted, and Reserved is sent",
     Omits(STATUS, {"status": "Reserved"}),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -601,6 +615,7 @@ async def _(station: Station) -> None:
     "it is replaced",
     Answers("ReserveNow", {"status": "Occupied"}, {"idTag": TOKENS[1]}),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -616,7 +631,7 @@ async def _(station: Station) -> None:
     "Occupied",
     Answers("ReserveNow", ACCEPTED),
     RESERVATION,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -629,6 +644,7 @@ async def _(station: Station) -> None:
     "Unavailable",
     Answers("ReserveNow", ACCEPTED),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.prepare("ChangeAvailability", {"connectorId": 1, "type": "Inoperative"}, ACCEPTED)
@@ -644,8 +660,9 @@ async def _(station: Station) -> None:
     "no transaction",
     Pretends("ReserveNow", ACCEPTED),
     RESERVATION,
-    PLUG,
+    VEHICLE,
     READER,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -664,6 +681,7 @@ async def _(station: Station) -> None:
     "the connector is Available",
     Omits(STATUS, {"status": "Available"}),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station, expiryDate=in_future(station, 6))
@@ -680,6 +698,7 @@ ON: Payload = {"connectorId": 1, "type": "Operative"}
     "ChangeAvailability Inoperative",
     "Accepted, and Unavailable is sent",
     Pretends("ChangeAvailability", ACCEPTED),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.request("ChangeAvailability", OFF, ACCEPTED)
@@ -699,7 +718,7 @@ async def _(station: Station) -> None:
     "ChangeAvailability Inoperative in a transaction",
     "Scheduled",
     Answers("ChangeAvailability", ACCEPTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -715,6 +734,7 @@ async def _(station: Station) -> None:
     "every connector is Unavailable",
     Misreads("ChangeAvailability", {"connectorId": 1}),
     "station.two-evses",
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.request("ChangeAvailability", OFF | {"connectorId": 0}, ACCEPTED)
@@ -730,6 +750,7 @@ async def _(station: Station) -> None:
     "an Inoperative connector, reset",
     "it stays Unavailable",
     Sends(STATUS, {"status": "Available"}, _is("Unavailable")),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.prepare("ChangeAvailability", OFF, ACCEPTED)
@@ -901,7 +922,7 @@ CORE.add(
     "RemoteStartTransaction without AuthorizeRemoteTxRequests",
     "StartTransaction without Authorize",
     Intrudes("Authorize", {"idTag": TAG}, after=START),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.configure("AuthorizeRemoteTxRequests", "false")
@@ -917,7 +938,7 @@ async def _(station: Station) -> None:
     "RemoteStartTransaction with AuthorizeRemoteTxRequests",
     "Authorize",
     Omits("Authorize", {"idTag": TAG}, {"idTagInfo": {"status": "Accepted"}}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set_key("AuthorizeRemoteTxRequests", "true")
@@ -932,7 +953,7 @@ async def _(station: Station) -> None:
     "RemoteStartTransaction in a transaction",
     "Rejected",
     Answers("RemoteStartTransaction", ACCEPTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -958,6 +979,7 @@ async def _(station: Station) -> None:
     "no vehicle within ConnectionTimeOut",
     "Available again, no transaction",
     Misreads("ChangeConfiguration", {"value": "900"}, {"key": "ConnectionTimeOut"}),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.set_key("ConnectionTimeOut", 8)
@@ -984,7 +1006,7 @@ def _profile_16(limit: float, purpose: str = "TxProfile", number: int = 900_001,
     "RemoteStartTransaction with a TxProfile of 3 kW",
     "the power is 3 kW",
     Misreads("RemoteStartTransaction", {"chargingProfile": None}),
-    PLUG,
+    VEHICLE,
     "station.power",
 )
 async def _(station: Station) -> None:
@@ -1008,7 +1030,11 @@ CORE.add(
 
 
 @core(
-    "5.12 reason", "RemoteStopTransaction", "StopTransaction with reason Remote", Sends(STOP, {"reason": "Local"}), PLUG
+    "5.12 reason",
+    "RemoteStopTransaction",
+    "StopTransaction with reason Remote",
+    Sends(STOP, {"reason": "Local"}),
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -1024,7 +1050,7 @@ async def _(station: Station) -> None:
     "Reset Soft in a transaction",
     "StopTransaction SoftReset, then BootNotification",
     Sends(STOP, {"reason": "Local"}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -1057,7 +1083,7 @@ CORE.add(
     "UnlockConnector in a transaction",
     "it ends first, UnlockCommand",
     Sends(STOP, {"reason": "Remote"}),
-    PLUG,
+    VEHICLE,
     "station.lock",
 )
 async def _(station: Station) -> None:
@@ -1212,7 +1238,7 @@ async def _(station: Station) -> None:
     "a transaction starts",
     Omits(START),
     LIST,
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -1229,7 +1255,7 @@ async def _(station: Station) -> None:
     "no transaction",
     Misreads("SendLocalList", {"localAuthorizationList": [_entry("V2XLIST3")]}),
     LIST,
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -1310,7 +1336,7 @@ IGNORES = Pretends(SET, ACCEPTED)
 ACCEPTS = Answers(SET, ACCEPTED)
 
 
-@smart("5.16 TxProfile", "TxProfile of 4 kW in a transaction", "the power is 4 kW", IGNORES, PLUG, "station.power")
+@smart("5.16 TxProfile", "TxProfile of 4 kW in a transaction", "the power is 4 kW", IGNORES, VEHICLE, "station.power")
 async def _(station: Station) -> None:
     await station.transaction(sampled=True)
     await _install(station, _profile_16(4000.0))
@@ -1329,7 +1355,7 @@ SMART.add(
 )
 
 
-@smart("5.16.2 other transaction", "TxProfile with the id of another transaction", "Rejected", ACCEPTS, PLUG)
+@smart("5.16.2 other transaction", "TxProfile with the id of another transaction", "Rejected", ACCEPTS, VEHICLE)
 async def _(station: Station) -> None:
     await station.transaction()
     await _install(station, _profile_16(4000.0, transactionId=987_654), expected=REJECTED)
@@ -1514,7 +1540,7 @@ SMART.add(
             },
         },
     ),
-    PLUG,
+    VEHICLE,
     "station.power",
 )
 async def _(station: Station) -> None:
@@ -1545,7 +1571,7 @@ async def _(station: Station) -> None:
         after="MeterValues",
         where={"transactionId": lambda number: number > 1},
     ),
-    PLUG,
+    VEHICLE,
     "station.power",
 )
 async def _(station: Station) -> None:

@@ -45,8 +45,8 @@ def profile(
     }
 
 
-def absolute(station: Station, *periods: Payload, begins: float = 0.0, **more: object) -> Payload:
-    """Return a profile with a schedule that starts now, or `begins` s later."""
+def absolute(station: Station, *periods: Payload, begins: float = -2.0, **more: object) -> Payload:
+    """Return a profile with a schedule that starts now, by any clock of the station, or `begins` s later."""
     schedule = {"startSchedule": stamp(station.clock.wall() + begins), **_mapping(more.pop("schedule", None))}
     return profile(*periods, kind="Absolute", schedule=schedule, **more)  # type: ignore[arg-type]
 

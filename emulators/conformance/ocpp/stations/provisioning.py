@@ -112,6 +112,7 @@ async def _(station: Station) -> None:
     "EVSE 1 set Inoperative, then reset",
     "EVSE 1 is Unavailable after the boot",
     Sends("StatusNotification", {"connectorStatus": "Available"}),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     body: Payload = {"operationalStatus": "Inoperative", "evse": {"id": 1}}
@@ -152,6 +153,7 @@ async def _(station: Station) -> None:
     "EVSE 1 is Reserved after the boot",
     Sends("StatusNotification", {"connectorStatus": "Available"}),
     "station.reservation",
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     body: Payload = {
@@ -906,7 +908,7 @@ add(
     "Reset OnIdle during a transaction",
     "Scheduled, and the transaction goes on",
     Misreads("Reset", {"type": "Immediate"}),
-    "lab.plug",
+    "lab.vehicle",
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -923,7 +925,7 @@ async def _(station: Station) -> None:
     "Reset Immediate during a transaction",
     "it ends with ImmediateReset",
     Sends("TransactionEvent", {"transactionInfo": {"stoppedReason": "Local"}}, {"eventType": "Ended"}),
-    "lab.plug",
+    "lab.vehicle",
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -940,7 +942,7 @@ async def _(station: Station) -> None:
     "Reset Immediate of EVSE 1 during its transaction",
     "it ends; the station does not boot",
     Misreads("Reset", lambda p: {k: v for k, v in p.items() if k != "evseId"}),
-    "lab.plug",
+    "lab.vehicle",
 )
 async def _(station: Station) -> None:
     await station.transaction()

@@ -24,7 +24,7 @@ from protocols.ocpp.schema import Payload
 
 DECLARED: Declared[Station] = Declared("CS")
 case, add = DECLARED.case, DECLARED.add
-SMART, PLUG, POWER = "station.smart-charging", "lab.plug", "station.power"
+SMART, VEHICLE, POWER = "station.smart-charging", "lab.vehicle", "station.power"
 SET, EVENT = "SetChargingProfile", "TransactionEvent"
 OTHER = PROFILE + 1
 IGNORES = Pretends(SET, ACCEPTED)
@@ -58,7 +58,7 @@ async def _starts_with(station: Station, watts: float, evse: int = 1) -> None:
 # K01: setting profiles
 
 
-@case(V2, "K01.FR.04", "SetChargingProfile TxProfile of 4 kW", "the power is 4 kW", IGNORES, SMART, PLUG, POWER)
+@case(V2, "K01.FR.04", "SetChargingProfile TxProfile of 4 kW", "the power is 4 kW", IGNORES, SMART, VEHICLE, POWER)
 async def _(station: Station) -> None:
     await _charging(station)
     await install(station, profile(period(limit=4000.0), purpose="TxProfile"))
@@ -92,7 +92,7 @@ async def _(station: Station) -> None:
     "the composite schedule follows it at once",
     _limit(9000.0),
     SMART,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -230,7 +230,7 @@ async def _(station: Station) -> None:
         await clear(station)
 
 
-@case(V2, "K01.FR.16", "TxProfile for EVSE 0", "Rejected", ACCEPTS, SMART, PLUG)
+@case(V2, "K01.FR.16", "TxProfile for EVSE 0", "Rejected", ACCEPTS, SMART, VEHICLE)
 async def _(station: Station) -> None:
     number = await _charging(station)
     await install(station, profile(period(limit=4000.0), purpose="TxProfile", transactionId=number), 0, REJECTED)
@@ -324,7 +324,7 @@ async def _(station: Station) -> None:
     "the transaction follows it",
     IGNORES,
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -336,7 +336,7 @@ async def _(station: Station) -> None:
         await clear(station)
 
 
-@case(V2, "K01.FR.33", "TxProfile with the id of another transaction", "Rejected", ACCEPTS, SMART, PLUG)
+@case(V2, "K01.FR.33", "TxProfile with the id of another transaction", "Rejected", ACCEPTS, SMART, VEHICLE)
 async def _(station: Station) -> None:
     await _charging(station)
     body = profile(period(limit=4000.0), purpose="TxProfile", transactionId="v2x-unknown")
@@ -470,7 +470,7 @@ async def _(station: Station) -> None:
         },
     ),
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
     "station.soc",
 )
@@ -488,7 +488,7 @@ async def _(station: Station) -> None:
     "TransactionEvent OperationModeChanged",
     Omits(EVENT, {"triggerReason": "OperationModeChanged"}),
     SMART,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -531,7 +531,7 @@ async def _lasting(station: Station, **more: object) -> None:
     "the next profile is in force",
     Misreads(SET, {"chargingProfile": {"maxOfflineDuration": None}}),
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -550,7 +550,7 @@ async def _(station: Station) -> None:
     "the profile is in force again",
     Misreads(SET, {"chargingProfile": {"invalidAfterOfflineDuration": True}}, {"chargingProfile": {"id": OTHER}}),
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -571,7 +571,7 @@ async def _(station: Station) -> None:
     "the profile stays in force",
     Misreads(SET, {"chargingProfile": {"maxOfflineDuration": 5}}, {"chargingProfile": {"id": OTHER}}),
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -593,7 +593,7 @@ async def _(station: Station) -> None:
     "the TxProfile is in force",
     Misreads(SET, {"chargingProfile": {"validTo": "2020-01-01T00:00:00Z"}}, {"chargingProfile": {"id": OTHER}}),
     SMART,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -612,7 +612,7 @@ async def _(station: Station) -> None:
     "the profile is deleted",
     Answers("GetChargingProfiles", ACCEPTED),
     SMART,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -641,7 +641,7 @@ async def _(station: Station) -> None:
         },
     ),
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -672,7 +672,7 @@ async def _(station: Station) -> None:
     "the power is at most 4 kW",
     IGNORES,
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -700,7 +700,7 @@ async def _(station: Station) -> None:
         },
     ),
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -786,7 +786,7 @@ async def _(station: Station) -> None:
     "the composite set-point is capped",
     Pretends(SET, ACCEPTED, {"evseId": 0}),
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -915,7 +915,7 @@ async def _(station: Station) -> None:
     "the power follows the rest",
     Pretends(CLEAR, ACCEPTED),
     SMART,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -937,7 +937,7 @@ async def _(station: Station) -> None:
     "the transaction goes on without it",
     Pretends(CLEAR, ACCEPTED),
     SMART,
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -958,7 +958,7 @@ async def _(station: Station) -> None:
     "a vehicle states its charging needs",
     "NotifyEVChargingNeeds",
     Omits("NotifyEVChargingNeeds", response=ACCEPTED),
-    PLUG,
+    VEHICLE,
     "station.iso15118",
 )
 async def _(station: Station) -> None:
@@ -982,7 +982,13 @@ async def _with_priority(station: Station) -> None:
 
 
 @case(
-    V21, "K21.FR.01", "UsePriorityCharging without such a profile", "NoProfile", Answers(USE, ACCEPTED), PRIORITY, PLUG
+    V21,
+    "K21.FR.01",
+    "UsePriorityCharging without such a profile",
+    "NoProfile",
+    Answers(USE, ACCEPTED),
+    PRIORITY,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _charging(station)
@@ -1007,7 +1013,7 @@ add(
     "Accepted",
     Answers(USE, REJECTED),
     PRIORITY,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -1025,7 +1031,7 @@ async def _(station: Station) -> None:
     "its profile is in force",
     Pretends(USE, ACCEPTED),
     PRIORITY,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -1044,7 +1050,7 @@ async def _(station: Station) -> None:
     "NotifyPriorityCharging activated",
     Omits("NotifyPriorityCharging"),
     PRIORITY,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -1063,7 +1069,7 @@ async def _(station: Station) -> None:
     "Accepted",
     Answers(USE, REJECTED, {"activate": False}),
     PRIORITY,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -1082,7 +1088,7 @@ async def _(station: Station) -> None:
     "the former profile is in force again",
     Pretends(USE, ACCEPTED, {"activate": False}),
     PRIORITY,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:
@@ -1103,7 +1109,7 @@ async def _(station: Station) -> None:
     "NotifyPriorityCharging not activated",
     Omits("NotifyPriorityCharging", {"activated": False}),
     PRIORITY,
-    PLUG,
+    VEHICLE,
     POWER,
 )
 async def _(station: Station) -> None:

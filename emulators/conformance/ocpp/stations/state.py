@@ -23,7 +23,7 @@ from protocols.ocpp.times import parse
 DECLARED: Declared[Station] = Declared("CS")
 case, add = DECLARED.case, DECLARED.add
 STATUS, EVENT = "StatusNotification", "TransactionEvent"
-PLUG, READER = "lab.plug", "lab.reader"
+VEHICLE, READER = "lab.vehicle", "lab.reader"
 INOPERATIVE: Payload = {"operationalStatus": "Inoperative", "evse": {"id": 1}}
 OPERATIVE: Payload = {"operationalStatus": "Operative", "evse": {"id": 1}}
 STATION_OFF: Payload = {"operationalStatus": "Inoperative"}
@@ -37,7 +37,9 @@ def _is(status: str, evse: int = 1) -> Payload:
 # G: availability
 
 
-@case(V2, "G01.FR.03", "a vehicle is connected to an Available connector", "Occupied is sent", Omits(STATUS), PLUG)
+@case(
+    V2, "G01.FR.03", "a vehicle is connected to an Available connector", "Occupied is sent", Omits(STATUS), "lab.plug"
+)
 async def _(station: Station) -> None:
     await station.plug()
     await station.expect(STATUS, _is("Occupied"), within=20)
@@ -150,6 +152,7 @@ async def _(station: Station) -> None:
     "ChangeAvailability Inoperative of an EVSE",
     "Unavailable is sent",
     Pretends("ChangeAvailability", ACCEPTED),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _inoperative(station)
@@ -165,7 +168,7 @@ async def _(station: Station) -> None:
     "ChangeAvailability Inoperative during a transaction",
     "Scheduled",
     Answers("ChangeAvailability", ACCEPTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -181,6 +184,7 @@ async def _(station: Station) -> None:
     "ChangeAvailability Operative of an Unavailable EVSE",
     "Available is sent",
     Pretends("ChangeAvailability", ACCEPTED, {"operationalStatus": "Operative"}),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _inoperative(station)
@@ -195,6 +199,7 @@ async def _(station: Station) -> None:
     "an Inoperative EVSE, reset",
     "it stays Unavailable",
     Sends(STATUS, {"connectorStatus": "Available"}, _is("Unavailable")),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _inoperative(station)
@@ -212,6 +217,7 @@ async def _(station: Station) -> None:
     "every EVSE is Unavailable",
     Misreads("ChangeAvailability", {"evse": {"id": 1}}),
     "station.two-evses",
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _inoperative(station, STATION_OFF)
@@ -239,6 +245,7 @@ async def _(station: Station) -> None:
     "ChangeAvailability Inoperative of the station",
     "the status of connectors is sent",
     Omits(STATUS, {"connectorStatus": "Unavailable"}),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _inoperative(station, STATION_OFF)
@@ -254,7 +261,7 @@ async def _(station: Station) -> None:
     "ChangeAvailability of the station during a transaction",
     "Scheduled",
     Answers("ChangeAvailability", ACCEPTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -270,6 +277,7 @@ async def _(station: Station) -> None:
     "ChangeAvailability Operative of the station",
     "its connectors are Available",
     Pretends("ChangeAvailability", ACCEPTED, {"operationalStatus": "Operative"}),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _inoperative(station, STATION_OFF)
@@ -315,6 +323,7 @@ async def _(station: Station) -> None:
     "it is replaced",
     Answers("ReserveNow", {"status": "Occupied"}, when={"idToken": {"idToken": TOKENS[1]}}),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -324,7 +333,15 @@ async def _(station: Station) -> None:
         await _cancel(station)
 
 
-@case(V2, "H01.FR.04", "ReserveNow without an EVSE", "Accepted", Answers("ReserveNow", REJECTED), RESERVATION)
+@case(
+    V2,
+    "H01.FR.04",
+    "ReserveNow without an EVSE",
+    "Accepted",
+    Answers("ReserveNow", REJECTED),
+    RESERVATION,
+    "lab.vacant",
+)
 async def _(station: Station) -> None:
     try:
         await _reserve(station, evseId=None)
@@ -339,6 +356,7 @@ async def _(station: Station) -> None:
     "Occupied",
     Answers("ReserveNow", ACCEPTED, when={"id": 82}),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -348,7 +366,15 @@ async def _(station: Station) -> None:
         await _cancel(station)
 
 
-@case(V2, "H01.FR.14", "ReserveNow of an Unavailable EVSE", "Unavailable", Answers("ReserveNow", ACCEPTED), RESERVATION)
+@case(
+    V2,
+    "H01.FR.14",
+    "ReserveNow of an Unavailable EVSE",
+    "Unavailable",
+    Answers("ReserveNow", ACCEPTED),
+    RESERVATION,
+    "lab.vacant",
+)
 async def _(station: Station) -> None:
     await _inoperative(station)
     try:
@@ -364,8 +390,9 @@ async def _(station: Station) -> None:
     "TransactionEvent with reservationId",
     Sends(EVENT, {"reservationId": None}),
     RESERVATION,
-    PLUG,
+    VEHICLE,
     READER,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -382,6 +409,7 @@ async def _(station: Station) -> None:
     "ReservationStatusUpdate Removed",
     Omits("ReservationStatusUpdate"),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -400,6 +428,7 @@ async def _(station: Station) -> None:
     "Accepted, and Reserved is sent",
     Omits(STATUS, {"connectorStatus": "Reserved"}),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -427,6 +456,7 @@ add(
     "Accepted, and the EVSE is Available",
     Pretends("CancelReservation", ACCEPTED),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -436,7 +466,15 @@ async def _(station: Station) -> None:
 
 
 @case(
-    V2, "H03.FR.01", "the reserved token is presented", "a transaction starts", Omits(EVENT), RESERVATION, PLUG, READER
+    V2,
+    "H03.FR.01",
+    "the reserved token is presented",
+    "a transaction starts",
+    Omits(EVENT),
+    RESERVATION,
+    VEHICLE,
+    READER,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -453,8 +491,9 @@ async def _(station: Station) -> None:
     "a transaction starts",
     Misreads("Authorize", {"idTokenInfo": {"groupIdToken": None}}, response=True),
     RESERVATION,
-    PLUG,
+    VEHICLE,
     READER,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(
@@ -475,8 +514,9 @@ async def _(station: Station) -> None:
     "no transaction",
     Pretends("ReserveNow", ACCEPTED),
     RESERVATION,
-    PLUG,
+    VEHICLE,
     READER,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station)
@@ -496,6 +536,7 @@ async def _(station: Station) -> None:
     "ReservationStatusUpdate Expired",
     Omits("ReservationStatusUpdate"),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station, expiryDateTime=in_future(station, 6))
@@ -510,6 +551,7 @@ async def _(station: Station) -> None:
     "Available is sent",
     Omits(STATUS, {"connectorStatus": "Available"}),
     RESERVATION,
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await _reserve(station, expiryDateTime=in_future(station, 6))
@@ -572,7 +614,7 @@ async def _(station: Station) -> None:
     "AlignedDataCtrlr.Interval of 5 s during a transaction",
     "clock-aligned values of the EVSE",
     Omits(EVENT, {"triggerReason": "MeterValueClock"}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -602,7 +644,7 @@ async def _(station: Station) -> None:
         },
         after="Heartbeat",
     ),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set("AlignedDataCtrlr", "SendDuringIdle", "true")
@@ -619,7 +661,7 @@ async def _(station: Station) -> None:
     "SampledDataCtrlr.TxUpdatedInterval of 3 s",
     "MeterValuePeriodic every 3 s",
     Omits(EVENT, {"triggerReason": "MeterValuePeriodic"}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set("SampledDataCtrlr", "TxUpdatedInterval", 3)
@@ -651,7 +693,7 @@ async def _(station: Station) -> None:
         },
         {"meterValue": ANY},
     ),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction(sampled=True)
@@ -673,7 +715,7 @@ async def _(station: Station) -> None:
     "sampled values of a transaction",
     "context Sample.Periodic",
     Sends(EVENT, _without("context"), {"triggerReason": "MeterValuePeriodic"}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction(sampled=True)

@@ -37,7 +37,7 @@ EVENT = "TransactionEvent"
 STARTED: Payload = {"eventType": "Started"}
 UPDATED: Payload = {"eventType": "Updated"}
 ENDED: Payload = {"eventType": "Ended"}
-PLUG, READER = "lab.plug", "lab.reader"
+VEHICLE, READER = "lab.vehicle", "lab.reader"
 UNKNOWN = "V2XUNKNOWN"
 NO_LIST = ("AuthCtrlr", "LocalPreAuthorize")
 
@@ -81,7 +81,7 @@ async def _started(station: Station, within: float = 60.0) -> Payload:
         after="StatusNotification",
         where={"connectorStatus": "Occupied"},
     ),
-    PLUG,
+    "lab.plug",
 )
 async def _(station: Station) -> None:
     await station.plug()
@@ -94,7 +94,7 @@ async def _(station: Station) -> None:
     "a token that is not in the local list",
     "Authorize",
     Omits("Authorize", {"idToken": {"idToken": TOKENS[0]}}, {"idTokenInfo": {"status": "Accepted"}}),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -110,7 +110,7 @@ async def _(station: Station) -> None:
     "the token of the running transaction is presented again",
     "it ends without Authorize",
     Intrudes("Authorize", {"idToken": TOKEN}, after=EVENT, where=ENDED),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -130,7 +130,7 @@ async def _(station: Station) -> None:
     "Authorize answered Blocked",
     "no energy is offered",
     Misreads("Authorize", {"idTokenInfo": {"status": "Accepted"}}, response=True),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -147,7 +147,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction with a token of type Central",
     "no Authorize",
     Intrudes("Authorize", {"idToken": TOKEN}, after=EVENT, where=STARTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.write("AuthCtrlr", "AuthorizeRemoteStart", "true")
@@ -164,7 +164,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction",
     "its remoteStartId is in a TransactionEvent",
     Sends(EVENT, {"transactionInfo": {"remoteStartId": None}}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _started(station)
@@ -177,7 +177,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction",
     "its token is in the first TransactionEvent",
     Sends(EVENT, {"idToken": None}, STARTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     sent = await _started(station)
@@ -190,7 +190,7 @@ async def _(station: Station) -> None:
     "another token of the group during a transaction",
     "the transaction ends",
     Misreads("Authorize", {"idTokenInfo": {"groupIdToken": None}}, response=True),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -209,7 +209,7 @@ async def _(station: Station) -> None:
     "another token during a transaction",
     "Authorize",
     Omits("Authorize", {"idToken": {"idToken": TOKENS[2]}}, {"idTokenInfo": {"status": "Invalid"}}),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -228,7 +228,7 @@ async def _(station: Station) -> None:
     "a token of the group that is Blocked",
     "the transaction goes on",
     Misreads("Authorize", {"idTokenInfo": {"status": "Accepted"}}, response=True),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -431,7 +431,7 @@ async def _(station: Station) -> None:
     "it is not authorised",
     Misreads("SendLocalList", lambda p: {**p, "localAuthorizationList": [_entry("V2XLIST3")]}),
     "station.local-list",
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -449,7 +449,7 @@ async def _(station: Station) -> None:
     "charging without Authorize",
     Intrudes("Authorize", {"idToken": TOKEN}, after=EVENT, where=STARTED),
     "station.local-list",
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -493,7 +493,7 @@ async def _offline_unknown(station: Station, stop_invalid: str = "true") -> None
     "offline, an unknown token, OfflineTxForUnknownIdEnabled",
     "a transaction starts",
     Omits(EVENT),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -507,7 +507,7 @@ async def _(station: Station) -> None:
     "online after a transaction started offline",
     "its TransactionEvent",
     Omits(EVENT, STARTED),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -521,7 +521,7 @@ async def _(station: Station) -> None:
     "the token of a transaction started offline is Invalid",
     "it ends, Deauthorized",
     Misreads(EVENT, {"idTokenInfo": {"status": "Accepted"}}, response=True),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -538,7 +538,7 @@ async def _(station: Station) -> None:
     "a token is presented with a vehicle connected",
     "TransactionEvent Started",
     Omits(EVENT, STARTED, {"idTokenInfo": {"status": "Accepted"}}),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -554,7 +554,7 @@ async def _(station: Station) -> None:
     "a transaction",
     "seqNo counts from 0",
     Sends(EVENT, lambda p: {**p, "seqNo": 2 * p["seqNo"]}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     number = await station.transaction(sampled=True)
@@ -570,6 +570,7 @@ async def _(station: Station) -> None:
     "two transactions",
     "two transaction ids",
     Sends(EVENT, {"transactionInfo": {"transactionId": "same"}}),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.set("TxCtrlr", "EVConnectionTimeOut", 5)
@@ -588,7 +589,7 @@ async def _(station: Station) -> None:
     "a transaction starts",
     "the measurands of TxStartedMeasurands",
     Sends(EVENT, {"meterValue": None}, STARTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set("SampledDataCtrlr", "TxStartedMeasurands", "Energy.Active.Import.Register")
@@ -602,7 +603,7 @@ async def _(station: Station) -> None:
     "a transaction is authorised",
     "a TransactionEvent has its token",
     Sends(EVENT, {"idToken": None}),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -618,8 +619,9 @@ async def _(station: Station) -> None:
     "the transaction of a reservation",
     "a TransactionEvent has reservationId",
     Sends(EVENT, {"reservationId": None}),
-    PLUG,
+    VEHICLE,
     "station.reservation",
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     body: Payload = {"id": 72, "expiryDateTime": in_future(station, 3600), "idToken": TOKEN, "evseId": 1}
@@ -636,7 +638,7 @@ async def _(station: Station) -> None:
     "a token is presented",
     "triggerReason of the start is Authorized",
     Sends(EVENT, {"triggerReason": "Trigger"}, STARTED),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -654,7 +656,7 @@ async def _(station: Station) -> None:
     "a transaction with a vehicle",
     "TransactionEvent with evse.id and connectorId",
     Sends(EVENT, {"evse": None}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _started(station)
@@ -667,7 +669,7 @@ async def _(station: Station) -> None:
     "energy transfer begins",
     "TransactionEvent with chargingState Charging",
     Sends(EVENT, {"transactionInfo": {"chargingState": "EVConnected"}}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _started(station)
@@ -680,7 +682,7 @@ async def _(station: Station) -> None:
     "a vehicle is connected",
     "the connector is Occupied",
     Sends("StatusNotification", {"connectorStatus": "Available"}),
-    PLUG,
+    "lab.plug",
 )
 async def _(station: Station) -> None:
     await station.plug()
@@ -693,7 +695,7 @@ async def _(station: Station) -> None:
     "a running transaction",
     "the measurands of TxUpdatedMeasurands",
     Sends(EVENT, {"meterValue": None}, UPDATED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set("SampledDataCtrlr", "TxUpdatedMeasurands", "Energy.Active.Import.Register")
@@ -709,7 +711,7 @@ async def _(station: Station) -> None:
     "a vehicle is connected after the token",
     "TransactionEvent CablePluggedIn",
     Omits(EVENT, {"triggerReason": "CablePluggedIn"}),
-    PLUG,
+    "lab.plug",
 )
 async def _(station: Station) -> None:
     await station.start()
@@ -724,6 +726,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction without a vehicle",
     "TransactionEvent with the token",
     Sends(EVENT, {"idToken": None}),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.start()
@@ -736,6 +739,7 @@ async def _(station: Station) -> None:
     "no vehicle within EVConnectionTimeOut",
     "the transaction ends, EVConnectTimeout",
     Omits(EVENT, ENDED),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.set("TxCtrlr", "EVConnectionTimeOut", 8)
@@ -749,6 +753,7 @@ async def _(station: Station) -> None:
     "a transaction without a vehicle",
     "seqNo of its first event is 0",
     Sends(EVENT, {"seqNo": 1}, STARTED),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.start()
@@ -772,7 +777,7 @@ async def _start_offline(station: Station) -> None:
     "a transaction starts offline, then the connection returns",
     "its events are sent",
     Omits(EVENT),
-    PLUG,
+    VEHICLE,
     READER,
     "station.local-list",
 )
@@ -787,7 +792,7 @@ async def _(station: Station) -> None:
     "a transaction starts offline",
     "its start has offline = true",
     Sends(EVENT, {"offline": None}),
-    PLUG,
+    VEHICLE,
     READER,
     "station.local-list",
 )
@@ -803,7 +808,7 @@ async def _(station: Station) -> None:
     "a transaction starts offline",
     "seqNo counts from 0 without a gap",
     Sends(EVENT, lambda p: {**p, "seqNo": p["seqNo"] + 3}),
-    PLUG,
+    VEHICLE,
     READER,
     "station.local-list",
 )
@@ -825,7 +830,7 @@ def _invalid(station: Station) -> None:
     "TransactionEvent answered Invalid, StopTxOnInvalidId",
     "the transaction ends, Deauthorized",
     Misreads(EVENT, {"idTokenInfo": {"status": "Accepted"}}, response=True),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.write("TxCtrlr", "StopTxOnInvalidId", "true")
@@ -842,7 +847,7 @@ async def _(station: Station) -> None:
     "TransactionEvent answered Invalid, StopTxOnInvalidId false",
     "no energy flows",
     Misreads(EVENT, {"idTokenInfo": {"status": "Accepted"}}, response=True),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set("TxCtrlr", "StopTxOnInvalidId", "false")
@@ -879,7 +884,7 @@ async def _(station: Station) -> None:
     "the token is presented again, TxStopPoint Authorized",
     "the transaction ends",
     Omits(EVENT, ENDED),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -910,7 +915,7 @@ async def _(station: Station) -> None:
     "a transaction ends",
     "the measurands of TxEndedMeasurands",
     Sends(EVENT, {"meterValue": None}, ENDED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set("SampledDataCtrlr", "TxEndedMeasurands", "Energy.Active.Import.Register")
@@ -926,7 +931,7 @@ async def _(station: Station) -> None:
     "a transaction ends",
     "seqNo of the end follows that of the event before",
     Sends(EVENT, lambda p: {**p, "seqNo": p["seqNo"] + 5}, ENDED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     number = await station.transaction()
@@ -958,7 +963,7 @@ async def _(station: Station) -> None:
     "the token is presented again",
     "triggerReason StopAuthorized",
     Sends(EVENT, {"triggerReason": "Trigger"}, ENDED),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -973,7 +978,7 @@ async def _(station: Station) -> None:
     "the token is presented again",
     "stoppedReason Local or none",
     Sends(EVENT, {"transactionInfo": {"stoppedReason": "Remote"}}, ENDED),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -997,7 +1002,7 @@ async def _stop_offline(station: Station) -> Payload:
     "the token is presented offline, then the connection returns",
     "the end is sent",
     Omits(EVENT, ENDED),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -1010,7 +1015,7 @@ async def _(station: Station) -> None:
     "a transaction ends offline",
     "its end has offline = true",
     Sends(EVENT, {"offline": None}, ENDED),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -1024,7 +1029,7 @@ async def _(station: Station) -> None:
     "a transaction ends offline",
     "seqNo has no gap",
     Sends(EVENT, lambda p: {**p, "seqNo": p["seqNo"] + 5}, ENDED),
-    PLUG,
+    VEHICLE,
     READER,
 )
 async def _(station: Station) -> None:
@@ -1039,7 +1044,7 @@ async def _(station: Station) -> None:
     "offline during a transaction",
     "its meter values are sent later, with offline = true",
     Sends(EVENT, {"offline": None}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction(sampled=True)
@@ -1089,7 +1094,7 @@ def _starts(station: Station) -> list[float]:
             ]
         },
     ),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _attempts(station, 3, 3)
@@ -1111,7 +1116,7 @@ async def _(station: Station) -> None:
             ]
         },
     ),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _attempts(station, 3, 5)
@@ -1135,7 +1140,7 @@ async def _(station: Station) -> None:
             ]
         },
     ),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.sample()
@@ -1161,7 +1166,7 @@ add(
     "GetTransactionStatus of the running transaction",
     "ongoingIndicator true",
     Answers("GetTransactionStatus", {"ongoingIndicator": False}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     body = {"transactionId": await station.transaction()}
@@ -1174,7 +1179,7 @@ async def _(station: Station) -> None:
     "GetTransactionStatus of a transaction that has ended",
     "ongoingIndicator false",
     Answers("GetTransactionStatus", {"ongoingIndicator": True}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     number = await station.transaction()
@@ -1189,7 +1194,7 @@ async def _(station: Station) -> None:
     "GetTransactionStatus with all messages delivered",
     "messagesInQueue false",
     Answers("GetTransactionStatus", {"messagesInQueue": True}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     body = {"transactionId": await station.transaction()}
@@ -1212,7 +1217,7 @@ add(
     "GetTransactionStatus while a TransactionEvent waits",
     "messagesInQueue true",
     Answers("GetTransactionStatus", {"messagesInQueue": False}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await _attempts(station, 5, 30)
@@ -1237,7 +1242,7 @@ add(
     "RequestStartTransaction with AuthorizeRemoteStart",
     "Authorize",
     Omits("Authorize", {"idToken": {"idToken": TOKENS[0]}}, {"idTokenInfo": {"status": "Accepted"}}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.set("AuthCtrlr", "AuthorizeRemoteStart", "true")
@@ -1253,7 +1258,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction without AuthorizeRemoteStart",
     "no Authorize",
     Intrudes("Authorize", {"idToken": TOKEN}, after=EVENT, where=STARTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.write("AuthCtrlr", "AuthorizeRemoteStart", "false")
@@ -1270,7 +1275,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction",
     "its token is that of the transaction",
     Misreads("RequestStartTransaction", {"idToken": {"idToken": "OTHER"}}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.plug()
@@ -1297,7 +1302,7 @@ def _start_profile(limit: float, purpose: str = "TxProfile") -> Payload:
     "RequestStartTransaction with a TxProfile of 3 kW",
     "the power is 3 kW",
     Misreads("RequestStartTransaction", {"chargingProfile": None}),
-    PLUG,
+    VEHICLE,
     "station.power",
 )
 async def _(station: Station) -> None:
@@ -1316,7 +1321,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction with a vehicle",
     "the next event has triggerReason RemoteStart",
     Sends(EVENT, {"triggerReason": "Authorized"}, STARTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     sent = await _started(station)
@@ -1330,6 +1335,7 @@ async def _(station: Station) -> None:
     "Rejected",
     Answers("RequestStartTransaction", ACCEPTED),
     "station.reservation",
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     other = {"idToken": TOKENS[2], "type": "ISO14443"}
@@ -1365,7 +1371,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction for an EVSE with an authorised transaction",
     "Rejected",
     Answers("RequestStartTransaction", ACCEPTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -1396,6 +1402,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction without a vehicle",
     "the first event has remoteStartId",
     Sends(EVENT, {"transactionInfo": {"remoteStartId": None}}, STARTED),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.start()
@@ -1409,6 +1416,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction without a vehicle",
     "triggerReason RemoteStart",
     Sends(EVENT, {"triggerReason": "Authorized"}, STARTED),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.start()
@@ -1422,6 +1430,7 @@ async def _(station: Station) -> None:
     "no vehicle after RequestStartTransaction",
     "the end has stoppedReason Timeout",
     Sends(EVENT, {"transactionInfo": {"stoppedReason": "Local"}}, ENDED),
+    "lab.vacant",
 )
 async def _(station: Station) -> None:
     await station.set("TxCtrlr", "EVConnectionTimeOut", 8)
@@ -1435,7 +1444,7 @@ async def _(station: Station) -> None:
     "RequestStopTransaction",
     "the end has RemoteStop and Remote",
     Sends(EVENT, {"triggerReason": "StopAuthorized"}, ENDED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     number = await station.transaction()
@@ -1450,7 +1459,7 @@ async def _(station: Station) -> None:
     "RequestStopTransaction of the running transaction",
     "Accepted",
     Answers("RequestStopTransaction", REJECTED),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     number = await station.transaction()
@@ -1483,7 +1492,7 @@ add(
     "UnlockConnector during a transaction",
     "OngoingAuthorizedTransaction",
     Answers("UnlockConnector", {"status": "Unlocked"}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()
@@ -1540,7 +1549,7 @@ add(
     "TriggerMessage TransactionEvent during a transaction",
     "TransactionEvent Trigger",
     Omits(EVENT, {"triggerReason": "Trigger"}),
-    PLUG,
+    VEHICLE,
 )
 async def _(station: Station) -> None:
     await station.transaction()

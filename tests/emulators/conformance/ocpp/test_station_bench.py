@@ -1,0 +1,65 @@
+"""The bench of the command over one connection: every case leaves the station as it found it."""
+
+from __future__ import annotations
+
+import pytest
+
+from emulators.conformance import runner
+from emulators.conformance.capabilities import Capabilities
+from emulators.conformance.case import Verdict
+from emulators.conformance.evidence import Evidence
+from emulators.conformance.ocpp.catalogue import STATION_CAPABILITIES, stations
+from emulators.conformance.ocpp.emulated_station import EmulatedStation
+from emulators.conformance.ocpp.station_bench import Laboratory, StationBench
+from emulators.conformance.ocpp.station_under_test import StationUnderTest
+from emulators.conformance.ocpp.tester_csms import TesterCsms
+from emulators.runtime.clock import VirtualClock
+from protocols.ocpp.schema import Version
+
+pytestmark = pytest.mark.virtual_time
+
+
+class Memory:
+    """Where the station connects in memory."""
+
+    url = "memory:"
+
+    def __init__(self, csms: TesterCsms) -> None:
+        self.csms = csms
+        self.station: str | None = "CP1"
+        self.rejected: list[str] = []
+
+
+class Bench(StationBench):
+    """The bench of the command, with the laboratory of the emulated station."""
+
+    def __init__(self, station: EmulatedStation, connected: bool) -> None:
+        super().__init__(Memory(station.csms), Laboratory(connected))
+        self._emulated = None if connected else station
+
+    async def connected(self) -> StationUnderTest:
+        found = await super().connected()
+        found.environment = self._emulated or found.environment
+        return found
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("version", list(Version))
+async def test_all_cases_pass_one_after_the_other_on_one_station(version: Version, connected: bool) -> None:
+    clock = VirtualClock()
+    station = EmulatedStation(TesterCsms(clock), version)
+    async with station.running():
+        await clock.sleep(3.0)
+        if connected:
+            await station.plug(1)
+        bench = Bench(station, connected)
+        found = await bench.discover(Evidence(clock.now))
+        assert found.device.vendor == "v2x-gateway"
+        laboratory = {} if connected else dict.fromkeys([n for n in STATION_CAPABILITIES if n.startswith("lab.")], True)
+        declared = laboratory | {"station.soc": True, "station.bpt-vehicle": True}
+        capabilities = Capabilities(STATION_CAPABILITIES, declared, found.capabilities)
+        results = await runner.run(stations().cases, bench, capabilities, clock)
+    wrong = [f"{r.id}: {r.reason}" for r in results if r.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)]
+    assert wrong == []
+    assert sum(r.verdict is Verdict.PASS for r in results) >= 85
