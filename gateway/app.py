@@ -14,7 +14,8 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from gateway.drivers.echonet.network import EchonetNetwork, OpenNode
     from gateway.drivers.modbus.site import SiteDevices
     from gateway.hems.device import HemsDevice
@@ -99,7 +102,17 @@ class Parts:
     boards: Mapping[str, Callable[[Clock], Board]] = field(default_factory=dict)  # by hosted EVSE
     buses: Mapping[str, Callable[[], CanBus]] = field(default_factory=dict)  # CAN of vehicles, by hosted EVSE
     listen: bool = True  # stations may connect over sockets; `Csms.attach` works without
+    connector: Connector | None = None  # instead of one that opens links to the configured broker at any time
+    takes_over: bool = False  # another process has controlled the site so far: its leased commands stay in force
     seed: int | None = None
+
+
+class Ending(Enum):
+    """How a gateway ends."""
+
+    STOP = auto()  # leased commands end, power goes to 0 W
+    HAND_OVER = auto()  # another process goes on with what is in force
+    ABANDON = auto()  # another process may have taken over already
 
 
 @dataclass
@@ -125,11 +138,14 @@ class Gateway:
     web_port: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may connect
     stopping: bool = False
+    ending: Ending = Ending.STOP
 
 
 @asynccontextmanager
 async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[Gateway]:
     """Run a gateway; leaving the context stops it in order: power to 0 W, results published, links closed.
+
+    With another `ending` than STOP it leaves everything as it is for the process that takes over.
 
     Raises StartError if it cannot start. A part that fails later ends the context with an ExceptionGroup.
     """
@@ -169,14 +185,27 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                 yield built
             finally:
                 built.stopping = True
-                with contextlib.suppress(TimeoutError):
-                    await built.service.stop()
-                await built.hosted.close()
-                if built.csms is not None:
-                    await built.csms.close()
-                await _drain(built)
+                await _end(built)
                 for task in reversed(running):
                     task.cancel()
+
+
+async def _end(built: Gateway) -> None:
+    """End what runs, in order."""
+    stops = built.ending is Ending.STOP
+    if stops:
+        with contextlib.suppress(TimeoutError):
+            await built.service.stop()
+        await built.hosted.close()
+    else:
+        built.mqtt.hands_over = True
+        built.service.suspend()
+    if built.csms is not None:
+        await built.csms.close()
+    if built.ending is Ending.HAND_OVER:
+        await built.service.flush()
+    if built.ending is not Ending.ABANDON:
+        await _drain(built)
 
 
 @asynccontextmanager
@@ -259,7 +288,7 @@ async def _run_until(
 
 def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
-    settings = service_settings(config)
+    settings = replace(service_settings(config), takes_over=parts.takes_over)
 
     def report(event: Event) -> None:  # first called by a connected station, which needs the service below
         service.report(event)
@@ -296,7 +325,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     handlers = lending_service.input_handlers if lending_service is not None else {}
     service = GatewayService(settings, clock, backends, journal, control, energy, handlers)
     service.subscribe(EventLog())
-    connector = Connector(broker_link(config)) if parts.connect is None else None
+    connector = parts.connector or (Connector(broker_link(config)) if parts.connect is None else None)
     connect = connector or parts.connect
     assert connect is not None
     beside = connector.beside if connector is not None and config.mqtt.stop_connection else None
@@ -305,7 +334,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     def may_exist(evse: str) -> bool:
         return service.may_exist(evse) or (csms is not None and csms.find(evse) is not None)
 
-    probe = connector.probe if connector is not None else None
+    probe = connector.probe if connector is not None and not parts.takes_over else None  # it has the same id
     mqtt = MqttConnection(
         service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, beside, probe
     )
@@ -360,38 +389,49 @@ async def _listen(csms: Csms, built: Gateway) -> None:
     try:
         await csms.serve(ready)
     except OSError as error:
-        raise _not_listening("ocpp.listen", built.config.ocpp.listen, error) from error
+        raise not_listening("ocpp.listen", built.config.ocpp.listen, error) from error
+
+
+def admin_app(built: Gateway, csms: Csms) -> ASGIApp:
+    """Return the admin API as an ASGI application, with the metrics and its guard."""
+    from gateway.csms.admin import Admin
+    from gateway.observability import endpoint
+    from gateway.web import api, guard
+
+    section = built.config.admin
+    assert section.listen is not None
+    host, _ = host_and_port(section.listen)
+    access = guard.Access(admin_token.read_or_create(built.config), frozenset({host, *section.hosts}))
+    raw, lending_service, wall = section.raw_calls, built.lending_service, built.clock.wall
+    app = api.build(Admin(csms), built.service, raw_calls=raw, lending=lending_service, hosted=built.hosted, now=wall)
+    app.router.routes.append(endpoint.route(built.metrics))
+    return guard.Guard(app, access, built.service.security, built.clock.now)
 
 
 async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
-    from gateway.csms.admin import Admin
-    from gateway.observability import endpoint, health
-    from gateway.web import api, guard, server  # FastAPI takes half a second to import: only where it is used
+    from gateway.observability import health
+    from gateway.web import server  # FastAPI takes half a second to import: only where it is used
 
     section = built.config.admin
     assert section.listen is not None
     host, port = host_and_port(section.listen)
-    access = guard.Access(admin_token.read_or_create(built.config), frozenset({host, *section.hosts}))
 
     def ready(taken: int) -> None:
         built.admin_port = taken
         serving.set()
 
-    raw, lending_service, wall = section.raw_calls, built.lending_service, built.clock.wall
-    app = api.build(Admin(csms), built.service, raw_calls=raw, lending=lending_service, hosted=built.hosted, now=wall)
-    app.router.routes.append(endpoint.route(built.metrics))
-    guarded = guard.Guard(app, access, built.service.security, built.clock.now)
     try:
-        await server.serve(health.HealthRoutes(guarded, _checks(built)), host, port, ready=ready)
+        await server.serve(health.HealthRoutes(admin_app(built, csms), _checks(built)), host, port, ready=ready)
     except OSError as error:
-        raise _not_listening("admin.listen", section.listen, error) from error
+        raise not_listening("admin.listen", section.listen, error) from error
 
 
 def _checks(built: Gateway) -> Health:
     return Health(built.journal, built.clock, stopping=lambda: built.stopping, broker=built.mqtt.connected.is_set)
 
 
-def _not_listening(key: str, listen: str, error: OSError) -> StartError:
+def not_listening(key: str, listen: str, error: OSError) -> StartError:
+    """Return the error of an address that cannot be listened on."""
     remedy = "; another process uses this port: stop it, or choose another port" * (error.errno == errno.EADDRINUSE)
     return StartError(f"{key}: cannot listen on {listen}: {error.strerror or error}{remedy}", may_pass=True)
 
@@ -401,32 +441,42 @@ async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> None
 
     A gateway that listens does it by itself; an emulation without sockets of stations calls it.
     """
-    from gateway.config.page import settings_rows, web_tokens
-    from gateway.csms.admin import Admin
     from gateway.web import server
-    from gateway.web.page import access, application, readouts
 
     section = built.config.web
     assert section.listen is not None
     host, port = host_and_port(section.listen)
-    service, now = built.service, built.clock.now
-    rows, wall = settings_rows(built.config), built.clock.wall
-    sources = readouts.Sources(service, Admin(csms), _checks(built).ready, rows, wall)
-    sessions = access.Sessions(web_tokens(section), now)
-    page = application.Page(sources, sessions, list(section.languages), service.security, now)
-    guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)
-    app = access.SecurityHeaders(guarded, tls=section.login_required)
 
     def ready(taken: int) -> None:
         built.web_port = taken
         serving.set()
 
     tls = (str(section.cert), str(section.key)) if section.cert is not None else None
+    async with page_app(built, csms) as (app, stopping):
+        try:
+            await server.serve(app, host, port, tls=tls, ready=ready, stopping=stopping)
+        except OSError as error:
+            raise not_listening("web.listen", section.listen, error) from error
+
+
+@asynccontextmanager
+async def page_app(built: Gateway, csms: Csms) -> AsyncIterator[tuple[ASGIApp, Callable[[], None]]]:
+    """Return the page as an ASGI application, and what ends its streams."""
+    from gateway.config.page import settings_rows, web_tokens
+    from gateway.csms.admin import Admin
+    from gateway.web.page import access, application, readouts
+
+    section, service, now = built.config.web, built.service, built.clock.now
+    assert section.listen is not None
+    host, _ = host_and_port(section.listen)
+    rows, wall = settings_rows(built.config), built.clock.wall
+    sources = readouts.Sources(service, Admin(csms), _checks(built).ready, rows, wall)
+    sessions = access.Sessions(web_tokens(section), now)
+    page = application.Page(sources, sessions, list(section.languages), service.security, now)
+    guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)
     following = asyncio.get_running_loop().create_task(sources.follow(), name="page")
     try:
-        await server.serve(app, host, port, tls=tls, ready=ready, stopping=page.streams.close)
-    except OSError as error:
-        raise _not_listening("web.listen", section.listen, error) from error
+        yield access.SecurityHeaders(guarded, tls=section.login_required), page.streams.close
     finally:
         following.cancel()
 

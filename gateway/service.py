@@ -93,7 +93,9 @@ class GatewayService:
             last_grid,
             self._background,
             clock,
+            settings.takes_over,
         )
+        self._suspended = False
         self._ingest = EventIngest(site, registry, decision, publisher, self._lifecycle, needs, clock)
         self._inputs = SiteInputs(
             site, registry, decision, publisher, clock, settings.clock_skew_s, input_handlers, last_grid
@@ -153,6 +155,8 @@ class GatewayService:
 
     def report(self, event: Event) -> None:
         """Apply one event of a station or an EVSE."""
+        if self._suspended:
+            return
         if isinstance(event, StationRemoved):
             self.forget(event.station)
         elif isinstance(event, SecurityNoticed):
@@ -346,6 +350,16 @@ class GatewayService:
                 await asyncio.shield(self._background.finish())
                 writing.cancel()
 
+    def suspend(self) -> None:
+        """Leave everything as it is for another process, which takes over: what happens from now on has no effect."""
+        self._suspended = True
+
+    async def flush(self) -> None:
+        """Write the journal, within a time."""
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout_at(self._clock.now() + FLUSH_S):
+                await self._journal.flush()
+
     async def stop(self, within_s: float = 10.0) -> None:
         """End all leased commands and ramp to 0 W before the gateway stops; sessions stay."""
         reason = because(Code.GATEWAY_STOPPED, "The gateway is being stopped.")
@@ -355,9 +369,7 @@ class GatewayService:
         while self._clock.now() < deadline and any(_powered(state) for state in self._registry):
             await self._clock.sleep(0.1)
         await self._background.finish()
-        with contextlib.suppress(TimeoutError):
-            async with self._clock.timeout_at(self._clock.now() + FLUSH_S):
-                await self._journal.flush()
+        await self.flush()
 
     async def _report_journal(self) -> None:
         """Publish that the journal cannot be written, or is written again."""

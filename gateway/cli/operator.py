@@ -14,6 +14,7 @@ from gateway.cli.options import ConfigFile, ConfigFiles, Json, Moment, OptionalC
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
+    from gateway.clustered import Instance
 
 app = typer.Typer()
 T = TypeVar("T")
@@ -40,12 +41,23 @@ def gateway(config: ConfigFile) -> None:
 
     async def serve() -> int:
         try:
-            await product.run(settings, ready=_print_ready)
+            if settings.cluster.servers:
+                from gateway import clustered
+
+                await clustered.run(settings, ready=_print_instance)
+            else:
+                await product.run(settings, ready=_print_ready)
         except product.StartError as error:
             return report_error("gateway", error, 1 if error.may_pass else 2)
         return 0
 
     end(run_until_done(serve()))
+
+
+def _print_instance(running: Instance) -> None:
+    ports = {f"{name}_port": port for name, port in running.ports.items()}
+    ready = {"event": "ready", "site": running.site, "instance": running.config.cluster.instance, **ports}
+    typer.echo(jsonlib.dumps(ready), err=True)
 
 
 def _print_ready(running: Gateway) -> None:

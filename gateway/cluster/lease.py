@@ -189,6 +189,10 @@ class SiteLease:
         """Note that the outcome of the pending write is unknown: the next one decides by what it finds."""
         return replace(self, pending=None)
 
+    def abandoned(self) -> SiteLease:
+        """Stop using a lease, which then runs out; for a holder that cannot control the site."""
+        return replace(self, held=None)
+
     def expired(self, now: float) -> SiteLease:
         """Give up a lease that has run out by this instance's clock."""
         return self if self.held is None or self.may_act(now) else replace(self, held=None)

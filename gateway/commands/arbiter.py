@@ -224,6 +224,14 @@ class CommandArbiter:
         else:
             self.apply_standing(command)
 
+    def resume(self, command: ActiveCommand) -> None:
+        """Put a leased command in force again that another process has carried out so far; nothing is published."""
+        if command.evse is not None:
+            power_w = command.requested_w(self._clock.wall())
+            self._lifecycle.allocate(command, self._registry.ensure(command.evse), power_w)
+        else:  # its EVSEs are allocated as they report
+            self._site_state.command, self._site_state.sequence = command, command.sequence
+
     def _overtaken(self, command: ActiveCommand, powers: dict[str, float]) -> Reason | None:
         """Return why a command that waited for the journal must not act any more; EVSEs it has lost leave `powers`."""
         verb = command.verb

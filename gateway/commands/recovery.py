@@ -56,7 +56,9 @@ class Recovery:
         last_grid: LastGridPersistence,
         background: BackgroundTasks,
         clock: Clock,
+        takes_over: bool = False,
     ) -> None:
+        """`takes_over`: another process has carried out the leased commands until now; they stay in force."""
         self._site = site
         self._registry = registry
         self._arbiter = arbiter
@@ -68,6 +70,7 @@ class Recovery:
         self._last_grid = last_grid
         self._background = background
         self._clock = clock
+        self._takes_over = takes_over
 
     async def run(self, known_ids: int) -> None:
         """Read the store and act on it; StoreError if it cannot be read (then the gateway does not start)."""
@@ -119,6 +122,11 @@ class Recovery:
             if command.lease_wall is not None and command.lease_wall <= wall:
                 reason = because(Code.LEASE_EXPIRED, "The lease ended while the gateway was down.")
                 settle(command, Status.LEASE_EXPIRED, reason, ended=True)
+            elif self._takes_over and command.lease_wall is not None:
+                command.lease_until = self._clock.now() + command.lease_wall - wall
+                command.resumed = True
+                self._arbiter.resume(command)
+                self._publisher.note(Step.EVENT, "resumed", stored.id, stored.evse, verb=verb.value)
             else:
                 text = "The gateway was restarted; power goes to 0 W until a fresh command."
                 settle(command, Status.FAILED, because(Code.GATEWAY_RESTARTED, text), ended=True)

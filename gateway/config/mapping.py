@@ -26,6 +26,7 @@ from protocols.ports import Clock
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from gateway.cluster.settings import ClusterSettings
     from gateway.drivers.chademo.settings import ChademoEvseSettings
     from gateway.drivers.secc.settings import SeccEvseSettings
 
@@ -35,13 +36,13 @@ V2H = {"none": None, "1.0": 0, "2.0a": 1, "2.0b": 2}  # sequence numbers of 0x20
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
-def make_store(config: Config) -> Store:
-    """Return the store that the configuration names."""
+def make_store(config: Config, term: int | None = None) -> Store:
+    """Return the store that the configuration names; with a term, the one of a holder of the site (Postgres)."""
     if config.store.url == "memory:":
         return MemoryStore()
     from gateway.store.sql import SqlStore  # import on demand: SQLAlchemy costs about a second
 
-    return SqlStore(config.store.url, config.mqtt.gateway_id, config.store.synchronous)
+    return SqlStore(config.store.url, config.mqtt.gateway_id, config.store.synchronous, term)
 
 
 def database_lock(config: Config, clock: Clock) -> DatabaseLock | None:
@@ -227,6 +228,17 @@ def mqtt_settings(config: Config) -> MqttSettings:
         homeassistant=mqtt.homeassistant,
         tiers=LoadTiers(tuple(tier.name for tier in config.energy.tiers), config.energy.autonomy_tier),
     )
+
+
+def cluster_settings(config: Config) -> ClusterSettings:
+    """Return the settings of the cluster."""
+    from gateway.cluster.settings import ClusterSettings
+
+    for key in ("credentials_file", "ca", "cert", "key"):
+        path = getattr(config.cluster, key)
+        if path is not None and not path.is_file():
+            raise ConfigError(f"cluster.{key}: {path} does not exist")
+    return _settings(ClusterSettings, config.cluster, servers=tuple(config.cluster.servers))
 
 
 def _settings(kind: type[Settings], *sections: Section, **own: Any) -> Settings:

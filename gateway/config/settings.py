@@ -819,6 +819,47 @@ class BlueSwitchSection(Section):
     )
 
 
+class ClusterSection(Section):
+    """Several gateways that serve one site together, over NATS and one Postgres. docs/scale.md describes it."""
+
+    servers: list[str] = Field(
+        default_factory=list, description="servers of NATS with JetStream, such as nats://nats1:4222; empty: no cluster"
+    )
+    instance: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,32}$")] = Field(
+        default="", description="name of this gateway in the cluster, unique in it; required with servers"
+    )
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = Field(
+        default="v2x", description="name of the cluster: prefix of its subjects and buckets"
+    )
+    credentials_file: Path | None = Field(default=None, description="credentials of the user at NATS (.creds)")
+    ca: Path | None = Field(default=None, description="CA certificates that verify NATS; default: the system's")
+    cert: Path | None = Field(default=None, description="client certificate (PEM)")
+    key: Path | None = Field(default=None, description="its key (PEM)")
+    replicas: Annotated[int, Field(ge=1, le=5)] = Field(
+        default=1, description="copies of the records at NATS: 3 with three servers"
+    )
+    lease_s: Annotated[float, Field(ge=2, le=60)] = Field(
+        default=6, description="another instance takes over the site this long after the last sign of its holder, in s"
+    )
+    drain_per_s: Annotated[float, Field(gt=0, le=10_000)] = Field(
+        default=50, description="connections of stations that are closed per second when an instance stops"
+    )
+    rebalance_over_pct: Annotated[float, Field(ge=1, le=1000)] = Field(
+        default=20, description="an instance with so many more connections than the mean closes some, in percent"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> ClusterSection:
+        if self.servers and not self.instance:
+            raise ValueError("instance is required with servers")
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together")
+        for server in self.servers:
+            if urlsplit(server).scheme not in ("nats", "tls") or not urlsplit(server).hostname:
+                raise ValueError(f"servers: {server!r} is not nats://host[:port] or tls://host[:port]")
+        return self
+
+
 class Config(BaseSettings):
     """The whole configuration."""
 
@@ -841,6 +882,7 @@ class Config(BaseSettings):
     log: LogSection = LogSection()
     energy: EnergySection = EnergySection()
     blue_switch: BlueSwitchSection = BlueSwitchSection()
+    cluster: ClusterSection = ClusterSection()
 
     @classmethod
     def settings_customise_sources(
@@ -905,6 +947,20 @@ class Config(BaseSettings):
             if (taken := known.get(evse.id.casefold())) is not None:
                 raise ValueError(f"evses.{number}.id: {evse.id} is {taken}; choose another id")
             known[evse.id.casefold()] = "listed twice"
+        return self
+
+    @model_validator(mode="after")
+    def _fit_for_cluster(self) -> Config:
+        if not self.cluster.servers:
+            return self
+        if not self.store.url.startswith("postgresql:"):
+            raise ValueError("cluster: the instances need one database; set store.url to postgresql://...")
+        if self.evses or self.meters or self.storages or self.pvs:
+            raise ValueError(
+                "cluster: evses, meters, storages and pvs are wired to one machine; use a gateway for them"
+            )
+        if self.admin.listen is not None and self.admin.token and self.admin.token_file is None:
+            raise ValueError("cluster: admin.token_file is required, the same at every instance")
         return self
 
     @model_validator(mode="after")

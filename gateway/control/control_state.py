@@ -123,6 +123,7 @@ class ActiveCommand:
     channel: Channel
     lease_until: float | None = None  # monotonic
     lease_wall: float | None = None
+    resumed: bool = False  # carried out by another process before: its station may not be connected yet
     reply: ReplyTo | None = None
     allocations: dict[str, Allocation] = field(default_factory=dict)
     settled: bool = False  # its final result has been given

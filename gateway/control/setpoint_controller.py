@@ -154,7 +154,9 @@ class SetpointController:
             reason = because(Code.SCHEDULE_ENDED, "The last period of the schedule has ended.")
             self._commands.end(command, Status.ACHIEVED, reason)
         elif not command.settled:
-            blocked = cannot_reach(state.evse, command.verb) if command.lease_until is not None else None
+            awaited = command.resumed and not state.evse.connected
+            leased = command.lease_until is not None
+            blocked = cannot_reach(state.evse, command.verb) if leased and not awaited else None
             if blocked is not None:
                 self._commands.withdraw(state, blocked, failed=True)
             elif state.allocation is not None and self._verify_by() <= now:

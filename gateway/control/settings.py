@@ -42,6 +42,7 @@ class ServiceSettings:
     burst_s: float = 4.0  # a token bucket holds this much of its rate
     clock_skew_s: float = 5.0
     max_age_s: float = 30.0  # of a command that acts
+    takes_over: bool = False  # the leased commands of another process stay in force
     known_ids: int = 100_000  # ids held in memory; older ones are read from the store
     command_days: float = 7.0
     journal_days: float = 730.0

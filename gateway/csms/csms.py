@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gateway.csms import (
     composite_schedule,
@@ -87,6 +88,13 @@ class Csms:
             station.settings, station.vendor = settings, None
         station.registered = True
         return station
+
+    def promote_security_profile(self, station: Station, level: int) -> None:
+        """Require the security profile that was set at a station from its first use on (A05)."""
+        pending = station.settings.next_security_profile
+        if pending is not None and level >= pending:
+            station.settings = replace(station.settings, security_profile=pending, next_security_profile=None)
+            station.save()
 
     async def remove(self, name: str) -> None:
         """Remove a station and close its connection."""
@@ -179,8 +187,10 @@ class Csms:
 
     # connections
 
-    async def attach(self, wire: TextWire, station_id: str, security_profile: int = 0) -> None:
-        """Serve one authenticated connection until it ends."""
+    async def attach(
+        self, wire: TextWire, station_id: str, security_profile: int = 0, *, resumes: bool = False
+    ) -> None:
+        """Serve one authenticated connection until it ends. `resumes`: another process has served it so far."""
         try:
             version = Version(wire.subprotocol)
         except ValueError:
@@ -190,7 +200,7 @@ class Csms:
         if station is None:
             station = self.stations[station_id] = self.create(station_id)
         before = station.link
-        link = station.connect(wire, version, HANDLERS[version], security_profile)
+        link = station.connect(wire, version, HANDLERS[version], security_profile, resumes=resumes)
         if before is not None:
             log.warning("%s connected again from %s; the former connection is closed", station_id, wire.peer)
             closing = asyncio.get_running_loop().create_task(before.close(1000, "replaced by a newer connection"))

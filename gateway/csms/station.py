@@ -123,8 +123,13 @@ class Station(BackgroundTasks, ReportedVariables):
         """True if it can be commanded: it is connected, accepted, and not about to boot."""
         return self.link is not None and self.accepted and self._reported
 
-    def connect(self, wire: TextWire, version: Version, handlers: Handlers, security_profile: int) -> Link:
-        """Use a new connection; the caller runs its link and closes the one before it."""
+    def connect(
+        self, wire: TextWire, version: Version, handlers: Handlers, security_profile: int, *, resumes: bool = False
+    ) -> Link:
+        """Use a new connection; the caller runs its link and closes the one before it.
+
+        `resumes`: another process has served it so far, so that its station does not boot.
+        """
         settings = self.context.settings
         self.version, self.handlers, self.security_profile = version, handlers, security_profile
         within_s, length = settings.answer_within_s, settings.max_message
@@ -136,7 +141,9 @@ class Station(BackgroundTasks, ReportedVariables):
         for evse in self.evses.values():
             evse.reset_profiles()
         self._reported = False  # a connection that replaces another one is reported again
-        if self.accepted:
+        if self.accepted and resumes:
+            self._resume()
+        elif self.accepted:
             self.spawn(self._resume_without_messages())
         return self.link
 

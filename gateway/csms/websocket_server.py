@@ -61,10 +61,13 @@ class WebSocketServer:
         credentials: Credentials,
         attach: Callable[[WebSocketWire, str, int], Awaitable[None]],
         forget: Callable[[str], object],
+        refresh: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        """`refresh` updates the settings of a station, which another process changes, before its handshake."""
         self.settings, self.context, self.stations, self.credentials = context.settings, context, stations, credentials
         self._attach = attach
         self._forget = forget
+        self._refresh = refresh
         self._reports = HandshakeReports(context.report, context.clock)
         self._addresses = Addresses(context.settings, self._reports.tls_at_plain_port)
         self._limits = HandshakeLimits(context.settings, context.security)
@@ -204,6 +207,10 @@ class WebSocketServer:
         if name is None:
             text = f"no such path: stations connect to {self.settings.path}/<station id>\n"
             return reject(HTTPStatus.NOT_FOUND, text)
+        if self._refresh is not None:
+            await self._refresh(name)
+            station = self.stations.get(name)
+            known = station is not None and station.registered
         if name.casefold() in self.settings.reserved:
             return reject(HTTPStatus.NOT_FOUND, "this id is that of an EVSE which the gateway hosts itself\n")
         if not known and self.context.unknown_stations is UnknownStations.REJECT:

@@ -61,6 +61,7 @@ class MqttConnection:
         self._was_linked = False
         self.trouble: str | None = None  # why there is no link, as last published
         self.connected = asyncio.Event()
+        self.hands_over = False  # at the end another process goes on with this id: nothing is published
         self.counts: Counter[str] = Counter()  # messages without effect, and defects, for the metrics
         may_exist = may_exist or service.may_exist
         publisher = self._publisher = Publisher(service, settings, clock, self.counts, may_exist, self._since)
@@ -182,6 +183,8 @@ class MqttConnection:
                 # waited for here and not in the group's exit, where Python 3.11 leaves its own cancellation counted
                 await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
+            if self.hands_over:
+                raise
             last = [self._publisher.will(), *self._publisher.ended_states()]  # a clean end suppresses the broker's will
             with contextlib.suppress(ConnectionError, TimeoutError):
                 async with asyncio.timeout(GOODBYE_S):

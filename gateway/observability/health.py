@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Protocol
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -61,10 +62,17 @@ class Health:
         return self._store
 
 
+class Checks(Protocol):
+    """What is verified for `READY`."""
+
+    async def ready(self) -> dict[str, str]:
+        """Return what is wrong, by check; empty for what is in order."""
+
+
 class HealthRoutes:
     """ASGI application in front of another one that answers the two routes."""
 
-    def __init__(self, app: ASGIApp, health: Health) -> None:
+    def __init__(self, app: ASGIApp, health: Checks) -> None:
         self._app, self._health = app, health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from gateway.store.store import StoreError
 
@@ -30,6 +30,12 @@ def newest() -> str:
     return head
 
 
+def lock(connection: Connection) -> None:
+    """Wait until no other process creates or migrates the tables (Postgres), until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('v2x-gateway schema'))"))
+
+
 def present(connection: Connection) -> str | None:
     """Return the version of a database; None for an empty one."""
     return MigrationContext.configure(connection).get_current_revision()
@@ -37,6 +43,7 @@ def present(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection, to: str = "head") -> tuple[str | None, str]:
     """Migrate; return the version before and after. StoreError for a foreign or newer database."""
+    lock(connection)
     before = present(connection)
     _check_ours(connection, before)
     command.upgrade(_alembic(connection), to)
@@ -57,6 +64,7 @@ def downgrade(connection: Connection, to: str) -> tuple[str | None, str]:
 
 def check(connection: Connection) -> None:
     """Create the tables of a new database; StoreError for an older, newer or foreign one."""
+    lock(connection)
     before = present(connection)
     _check_ours(connection, before)
     if before is None:

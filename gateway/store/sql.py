@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
+from gateway.store.fence import TermFence
 from gateway.store.rows import Rows, command_of, entry_of, in_bulk, samples_of
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, make_private, preparation
 from gateway.store.store import RecordRefused, Sample, StoreError, StoreFull
@@ -28,15 +29,20 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
 class SqlStore:
-    """Implements `gateway.store.store.Store`. `gateway` names the gateway whose commands are recovered."""
+    """Implements `gateway.store.store.Store`. `gateway` names the gateway whose commands are recovered.
 
-    def __init__(self, url: str, gateway: str = "", synchronous: str = "full") -> None:
+    With a `term` the store of the present holder of a lease (Postgres): once it is opened with a later term, what is
+    written with an earlier one is refused.
+    """
+
+    def __init__(self, url: str, gateway: str = "", synchronous: str = "full", term: int | None = None) -> None:
         self._url = with_driver(url)
         self._gateway = gateway
         self._rows = Rows(gateway, self._url.partition(":")[0].partition("+")[0])
         self._synchronous = synchronous
         self._engine: AsyncEngine | None = None
         self._sqlite: SqliteWriter | None = None
+        self._fence = None if term is None else TermFence(gateway, term)
 
     async def open(self) -> None:
         """Connect; create the tables of a new database, refuse an old one."""
@@ -44,6 +50,8 @@ class SqlStore:
         try:
             async with translated_errors(), self._engine.begin() as connection:
                 await connection.run_sync(schema.check)
+                if self._fence is not None:
+                    await self._fence.raise_to(connection)
         except StoreError:
             await self.close()
             raise
@@ -79,6 +87,8 @@ class SqlStore:
                 await self._sqlite.write(statements)
                 return
             async with asyncio.timeout(ANSWER_WITHIN_S), self._open_engine().begin() as connection:
+                if self._fence is not None:
+                    await self._fence.verify(connection)
                 for statement, rows in statements:
                     await connection.execute(statement, rows)
 
@@ -90,6 +100,8 @@ class SqlStore:
         dialect = "sqlite" if self._sqlite is not None else ""
         statement, values = in_bulk(insert(TELEMETRY), TELEMETRY, list(rows.values()), dialect)
         async with translated_errors(), self._open_engine().begin() as connection:
+            if self._fence is not None:
+                await self._fence.verify(connection)
             await connection.execute(statement, values)
 
     async def samples(
@@ -161,6 +173,14 @@ class SqlStore:
         rows = [*lasting, *await self._read(newest)]
         found = [Kept(row.kind, row.key, row.body, row.wall, row.ended) for row in rows]
         return sorted(found, key=lambda one: one.wall)
+
+    async def kept_one(self, kind: str, key: str) -> Kept | None:
+        """Return one stored record."""
+        column = KEPT.c
+        names = (column.kind, column.key, column.body, column.wall, column.ended)
+        where = (column.gateway == self._gateway, column.kind == kind, column.key == key)
+        rows = await self._read(select(*names).where(*where))
+        return None if not rows else Kept(kind, key, rows[0].body, rows[0].wall, rows[0].ended)
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Delete older rows that have ended; return their number."""

@@ -1,0 +1,265 @@
+"""Connections of stations at one instance: their messages go to the holder of the site, and its messages to them.
+
+What the holder sends passes the fence when it is written to the connection, not when it arrives. While a site has no
+holder the messages of its stations wait, within limits; a station does not notice a change of the holder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gateway.cluster.fence import Fence, Refusal
+from gateway.cluster.io import Absent, ClusterError, Records, key_of
+from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Up
+from protocols.ports import Clock, TextWire
+
+log = logging.getLogger("v2x.cluster")
+
+RETRY_S = 0.5  # of an attachment that found no holder
+ATTACH_WITHIN_S = 10.0  # of a holder that is just starting
+MAX_WAITING, MAX_WAITING_CHARACTERS = 100, 512 * 1024  # messages of one station while its site has no holder
+MAX_ATTACHING = 50  # connections that are attached at the same time
+BEAT_EVERY_S = 1.0
+TRY_AGAIN_LATER, SERVICE_RESTART = 1013, 1012  # WebSocket close codes
+
+
+class Bus(Protocol):
+    """Messages to other instances: `gateway.cluster.routing.Routing`."""
+
+    def send(self, to: str, message: Message) -> None: ...
+    async def request(self, to: str, message: Message, within_s: float = ...) -> Message: ...
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One connection of a station."""
+
+    wire: TextWire
+    station: str
+    epoch: int
+    security_profile: int
+    password: str | None
+    attached: bool = False
+    attached_before: bool = False
+    waiting: deque[str] = field(default_factory=deque)  # messages of the station
+    characters: int = 0
+    outgoing: deque[Down | Close] = field(default_factory=deque)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: bool = False
+
+
+class SiteConnections:
+    """Connections of the stations of one site at this instance."""
+
+    def __init__(self, site: str, instance: str, bus: Bus, owners: Records, valid_s: float, clock: Clock) -> None:
+        self.site, self._instance, self._bus, self._owners, self._clock = site, instance, bus, owners, clock
+        self.fence = Fence(valid_s)
+        self.by_station: dict[str, Connection] = {}
+        self.holder: str | None = None  # instance
+        self.refused: Counter[Refusal] = Counter()
+        self._slots = asyncio.Semaphore(MAX_ATTACHING)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._beat_at = float("-inf")
+
+    # the holder
+
+    def held_by(self, instance: str, term: int) -> None:
+        """Note the holder of a term; connections are attached to a new one."""
+        if term <= self.fence.term and instance == self.holder:
+            return
+        if term < self.fence.term:
+            return
+        self.fence, self.holder = self.fence.raised(term), instance
+        self.attach_all()
+
+    def attach_all(self) -> None:
+        """Attach all connections to the present holder."""
+        self.beat()
+        for connection in self.by_station.values():
+            connection.attached = False
+            self._spawn(connection)
+
+    def beat(self) -> None:
+        """Send the regular message to the holder."""
+        if self.holder is not None:
+            now = self._beat_at = self._clock.now()
+            attached = [one.epoch for one in self.by_station.values() if one.attached]
+            self._bus.send(self.holder, Beat(self.site, self._instance, now, len(attached), sum(attached)))
+
+    def links(self) -> None:
+        """Send the list of all connections, and attach them again."""
+        if self.holder is not None:
+            epochs = {one.station: one.epoch for one in self.by_station.values()}
+            self._bus.send(self.holder, Links(self.site, self._instance, epochs))
+            self.attach_all()
+
+    def deliver(self, message: Down | Close) -> None:
+        """Queue a message of the holder for the connection that it names."""
+        connection = self.by_station.get(message.station)
+        if connection is None or connection.epoch != message.epoch:
+            self.refused[Refusal.EARLIER_CONNECTION] += 1
+            return
+        connection.outgoing.append(message)
+        connection.wake.set()
+
+    # a connection
+
+    async def serve(self, wire: TextWire, station: str, security_profile: int, password: str | None = None) -> None:
+        """Serve one authenticated connection until it ends."""
+        try:
+            epoch = await self._owners.put(key_of(station), self._instance.encode())
+        except ClusterError as error:
+            log.warning("%s is not connected: %s", station, error)
+            await wire.close(TRY_AGAIN_LATER, "try again later")
+            return
+        connection = Connection(wire, station, epoch, security_profile, password)
+        before = self.by_station.get(station)
+        if before is not None and before.epoch > epoch:
+            await wire.close(1000, "replaced by a newer connection")
+            return
+        self.by_station[station] = connection
+        if before is not None:
+            await self._close(before, 1000, "replaced by a newer connection")
+        self._spawn(connection)
+        writing = asyncio.get_running_loop().create_task(self._write(connection), name=f"to {station}")
+        try:
+            await self._read(connection)
+        finally:
+            connection.closed = True
+            writing.cancel()
+            await wire.close()
+            await self._ended(connection)
+
+    async def _ended(self, connection: Connection) -> None:
+        if self.by_station.get(connection.station) is connection:
+            del self.by_station[connection.station]
+        if self.holder is not None and connection.attached_before:
+            self._bus.send(self.holder, Gone(self.site, self._instance, connection.station, connection.epoch))
+        try:
+            await self._owners.delete(key_of(connection.station), connection.epoch)
+        except ClusterError as error:
+            log.info("the owner of %s is not deleted: %s", connection.station, error)
+
+    async def _read(self, connection: Connection) -> None:
+        push_to: Callable[[Callable[[str], list[str]]], None] | None = getattr(connection.wire, "push_to", None)
+        if push_to is not None:
+            push_to(lambda text: self._received(connection, text))
+        try:
+            while (text := await connection.wire.receive()) is not None:
+                self._received(connection, text)
+        except ConnectionError:
+            pass
+
+    def _received(self, connection: Connection, text: str) -> list[str]:
+        if connection.attached and self.holder is not None:
+            self._bus.send(self.holder, Up(self.site, self._instance, connection.station, connection.epoch, text))
+            return []
+        connection.waiting.append(text)
+        connection.characters += len(text)
+        if len(connection.waiting) > MAX_WAITING or connection.characters > MAX_WAITING_CHARACTERS:
+            connection.waiting.clear()
+            connection.characters = 0
+            self._start(self._close(connection, TRY_AGAIN_LATER, "the site is not served at present; try again later"))
+        return []
+
+    async def _write(self, connection: Connection) -> None:
+        """Write what passes the fence at the moment of writing."""
+        try:
+            while True:
+                await connection.wake.wait()
+                connection.wake.clear()
+                while connection.outgoing:
+                    message = connection.outgoing.popleft()
+                    self.fence, refusal = self.fence.admit(message.term, message.proof, self._clock.now())
+                    if refusal is not None:
+                        self.refused[refusal] += 1
+                    elif isinstance(message, Close):
+                        await connection.wire.close(message.code, message.reason)
+                    else:
+                        await connection.wire.send(message.text)
+        except ConnectionError:
+            await connection.wire.close()
+
+    # attachment
+
+    def _spawn(self, connection: Connection) -> None:
+        self._start(self._attach(connection))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _attach(self, connection: Connection) -> None:
+        """Attach a connection to the holder; tried again while there is none, until another task has done it."""
+        async with self._slots:
+            while not connection.closed and not connection.attached:
+                holder, term = self.holder, self.fence.term
+                if holder is None:
+                    await self._clock.sleep(RETRY_S)
+                    continue
+                if self._clock.now() - self._beat_at > BEAT_EVERY_S:
+                    self.beat()
+                try:
+                    answer = await self._bus.request(holder, self._message(connection), ATTACH_WITHIN_S)
+                except Absent:
+                    await self._clock.sleep(RETRY_S)
+                    continue
+                except ClusterError as error:
+                    log.info("%s is not attached yet: %s", connection.station, error)
+                    await self._clock.sleep(RETRY_S * random.uniform(0.5, 1.5))
+                    continue
+                if self.holder != holder or self.fence.term != term:
+                    continue
+                if not isinstance(answer, Attached):
+                    await self._clock.sleep(RETRY_S)
+                elif answer.refusal:
+                    await self._close(connection, 1008, answer.refusal)
+                    return
+                else:
+                    self._complete(connection, holder)
+
+    def _message(self, connection: Connection) -> Attach:
+        return Attach(
+            self.site,
+            self._instance,
+            connection.station,
+            connection.epoch,
+            connection.wire.subprotocol,
+            connection.security_profile,
+            connection.wire.peer,
+            connection.attached_before,
+            connection.password,
+        )
+
+    def _complete(self, connection: Connection, holder: str) -> None:
+        connection.attached = connection.attached_before = True
+        while connection.waiting:
+            text = connection.waiting.popleft()
+            self._bus.send(holder, Up(self.site, self._instance, connection.station, connection.epoch, text))
+        connection.characters = 0
+
+    async def _close(self, connection: Connection, code: int, reason: str) -> None:
+        connection.closed = True
+        await connection.wire.close(code, reason)
+
+    # the end
+
+    async def drain(self, per_s: float) -> None:
+        """Close all connections, spread over time, so that their stations connect to other instances."""
+        order = list(self.by_station.values())
+        random.shuffle(order)
+        for connection in order:
+            self._start(self._close(connection, SERVICE_RESTART, "this gateway is being restarted; connect again"))
+            await self._clock.sleep(random.uniform(0.0, 2.0 / per_s))
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        for task in self._tasks:
+            task.cancel()

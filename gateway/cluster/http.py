@@ -1,0 +1,217 @@
+"""Requests to the admin API and the page at any instance, served by the holder of the site.
+
+A request travels whole, a response in parts, so that streams of events work. Where no holder is known the answer is
+503 at once, with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from gateway.cluster.connections import Bus
+from gateway.cluster.io import ClusterError
+from gateway.cluster.messages import MAX_BYTES, Done, Failed, HttpEnded, HttpPart, HttpRequest, Message
+
+Asgi: TypeAlias = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
+MAX_BODY = MAX_BYTES // 2
+PART_BYTES = 64 * 1024
+QUIET_S = 60.0  # without a part of a response; an event stream sends a comment before
+
+
+class HttpForwarding:
+    """ASGI application of one listener at one instance: serves here, or at the holder of the site."""
+
+    def __init__(self, app: str, site: str, instance: str, bus: Bus) -> None:
+        self._app, self._site, self._instance, self._bus = app, site, instance, bus
+        self.local: Asgi | None = None
+        self.holder: str | None = None
+        self._parts: dict[str, asyncio.Queue[HttpPart]] = {}
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Implement ASGI."""
+        if scope["type"] == "lifespan":
+            while (await receive())["type"] != "lifespan.shutdown":
+                await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+        elif self.local is not None:
+            await self.local(scope, receive, send)
+        elif self.holder is None:
+            await _refuse(send, f"no gateway of the cluster serves site {self._site} at present")
+        else:
+            await self._forward(scope, receive, send, self.holder)
+
+    def part(self, message: HttpPart) -> None:
+        """Take a part of a response."""
+        queue = self._parts.get(message.request)
+        if queue is not None:
+            queue.put_nowait(message)
+
+    async def _forward(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+        holder: str,
+    ) -> None:
+        body = bytearray()
+        while True:
+            event = await receive()
+            if event["type"] != "http.request":
+                return
+            body += event.get("body", b"")
+            if len(body) > MAX_BODY:
+                await _refuse(send, "the body of the request is too long", 413)
+                return
+            if not event.get("more_body", False):
+                break
+        request = secrets.token_hex(8)
+        client = scope.get("client") or ("", 0)
+        message = HttpRequest(
+            self._site,
+            self._app,
+            request,
+            self._instance,
+            scope["method"],
+            scope["path"],
+            scope.get("query_string", b""),
+            [(bytes(key), bytes(value)) for key, value in scope["headers"]],
+            bytes(body),
+            str(client[0]),
+        )
+        parts: asyncio.Queue[HttpPart] = asyncio.Queue()
+        self._parts[request] = parts
+        began = False
+        try:
+            answer = await self._bus.request(holder, message)
+            if not isinstance(answer, Done):
+                await _refuse(send, answer.reason if isinstance(answer, Failed) else "no answer")
+                return
+            leaving = asyncio.ensure_future(_disconnected(receive))
+            try:
+                while True:
+                    taking = asyncio.ensure_future(parts.get())
+                    await asyncio.wait({taking, leaving}, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED)
+                    if not taking.done():
+                        taking.cancel()
+                        break
+                    part = taking.result()
+                    if not began:
+                        began = True
+                        start = {"type": "http.response.start", "status": part.status, "headers": part.headers}
+                        await send(start)
+                    await send({"type": "http.response.body", "body": part.body, "more_body": part.more})
+                    if not part.more:
+                        return
+            finally:
+                leaving.cancel()
+            self._bus.send(holder, HttpEnded(self._site, request))
+            if not began:
+                await _refuse(send, f"instance {holder} did not answer", 504)
+        except ClusterError as error:
+            await _refuse(send, str(error))
+        finally:
+            del self._parts[request]
+
+
+class HttpServing:
+    """Requests from other instances, served by the applications of this holder."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._left: dict[str, asyncio.Event] = {}
+
+    def serve(self, app: Asgi, message: HttpRequest) -> Message:
+        """Start serving a request; the response follows in parts."""
+        left = self._left[message.request] = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(self._run(app, message, left), name="forwarded request")
+        self._running[message.request] = task
+        task.add_done_callback(lambda _: self._ended(message.request))
+        return Done(message.site)
+
+    def ended(self, message: HttpEnded) -> None:
+        """Note that a client has closed its connection."""
+        left = self._left.get(message.request)
+        if left is not None:
+            left.set()
+
+    def close(self) -> None:
+        """End all requests."""
+        for task in self._running.values():
+            task.cancel()
+
+    def _ended(self, request: str) -> None:
+        self._running.pop(request, None)
+        self._left.pop(request, None)
+
+    async def _run(self, app: Asgi, message: HttpRequest, left: asyncio.Event) -> None:
+        status, headers, given = 500, list[tuple[bytes, bytes]](), False
+
+        def part(body: bytes, more: bool) -> None:
+            self._bus.send(message.instance, HttpPart(message.site, message.request, status, headers, body, more))
+
+        async def receive() -> MutableMapping[str, Any]:
+            nonlocal given
+            if not given:
+                given = True
+                return {"type": "http.request", "body": message.body, "more_body": False}
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(event: MutableMapping[str, Any]) -> None:
+            nonlocal status, headers
+            if event["type"] == "http.response.start":
+                status = event["status"]
+                headers = [(bytes(key), bytes(value)) for key, value in event.get("headers", [])]
+            elif event["type"] == "http.response.body":
+                body, more = event.get("body", b""), event.get("more_body", False)
+                while len(body) > PART_BYTES:
+                    part(body[:PART_BYTES], True)
+                    body = body[PART_BYTES:]
+                part(body, more)
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": message.method,
+            "scheme": "http",
+            "path": message.path,
+            "raw_path": message.path.encode(),
+            "query_string": message.query,
+            "root_path": "",
+            "headers": message.headers,
+            "client": (message.client, 0),
+            "server": None,
+        }
+        await app(scope, receive, send)
+
+
+async def _disconnected(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refuse(send: Callable[[MutableMapping[str, Any]], Awaitable[None]], reason: str, status: int = 503) -> None:
+    body = json.dumps({"detail": reason}).encode()
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

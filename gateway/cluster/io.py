@@ -1,0 +1,330 @@
+"""The cluster over NATS: messages between instances, and the records of leases, owners and instances in JetStream.
+
+The only file that uses nats-py. Each instance has one subscription, to all subjects that begin with its name; a request
+to an instance that is absent fails at once, since NATS reports that nobody has subscribed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig, StorageType
+from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue
+
+from gateway.cluster import messages
+from gateway.cluster.messages import MAX_BYTES, Message
+from gateway.cluster.settings import ClusterSettings
+
+log = logging.getLogger("v2x.cluster")
+
+ANSWER_WITHIN_S = 2.0  # of NATS, for a write
+CONNECT_WITHIN_S = 5
+RETRY_S = 0.25
+REVISIONS = 1_000_000_000  # of one bucket
+PING_EVERY_S = 2  # two without an answer: another server is tried
+UNSENT_BYTES = 8 * 2**20  # while no server is connected; beyond them messages are dropped
+Handler: TypeAlias = Callable[[Message], Awaitable[Message | None]]
+
+
+class ClusterError(Exception):
+    """NATS or an instance cannot be reached, or did not answer in time."""
+
+
+class Absent(ClusterError):
+    """No such instance is connected."""
+
+
+class WrongRevision(ClusterError):
+    """A record has another revision than the one that was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record with its revision. `value` is None where it was deleted."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+class Records:
+    """Records of one kind, in a JetStream bucket.
+
+    Revisions begin with the time at which the bucket was created, so that those of a bucket that was lost with its
+    server and created anew are higher.
+    """
+
+    def __init__(self, bucket: KeyValue, created: datetime) -> None:
+        self._bucket = bucket
+        self._base = int(created.timestamp()) * REVISIONS
+
+    async def put(self, key: str, value: bytes) -> int:
+        """Write a record and return its revision."""
+        async with _translated():
+            return self._base + await self._bucket.put(key, value)
+
+    async def update(self, key: str, value: bytes, last: int) -> int:
+        """Write a record that has the revision `last` (0: none yet); WrongRevision where it has another."""
+        async with _translated():
+            try:
+                return self._base + await self._bucket.update(key, value, max(0, last - self._base))
+            except KeyWrongLastSequenceError as error:
+                raise WrongRevision(key) from error
+
+    async def get(self, key: str) -> Record | None:
+        """Return a record, None where there is none."""
+        async with _translated():
+            try:
+                found = await self._bucket.get(key)
+            except KeyNotFoundError:
+                return None
+            return Record(key, found.value, self._base + (found.revision or 0))
+
+    async def delete(self, key: str, last: int) -> None:
+        """Delete a record that has the revision `last`; one that has another stays."""
+        async with _translated():
+            with contextlib.suppress(Exception):
+                await self._bucket.delete(key, last - self._base)
+
+    async def all(self) -> list[Record]:
+        """Return all records."""
+        found: list[Record] = []
+        async with _translated():
+            watcher = await self._bucket.watchall(ignore_deletes=True)
+            try:
+                async for entry in watcher:
+                    if entry is None:
+                        break
+                    found.append(Record(entry.key, entry.value, self._base + (entry.revision or 0)))
+            finally:
+                await watcher.stop()  # type: ignore[no-untyped-call]
+        return found
+
+    async def watch(self, quiet_s: float) -> AsyncIterator[Record]:
+        """Yield all records and every change of them; ends after `quiet_s` without any. ClusterError if NATS fails."""
+        async with _translated(None):
+            watcher = await self._bucket.watchall()
+            try:
+                while True:
+                    async with asyncio.timeout(quiet_s):
+                        entry = await anext(aiter(watcher))
+                    if entry is not None:
+                        deleted = entry.operation is not None
+                        revision = self._base + (entry.revision or 0)
+                        yield Record(entry.key, None if deleted else entry.value, revision)
+            except TimeoutError:
+                return
+            finally:
+                with contextlib.suppress(Exception):
+                    await watcher.stop()  # type: ignore[no-untyped-call]
+
+
+class ClusterBus:
+    """Connection of one instance. `handle` receives every message to it, and returns the answer to a request."""
+
+    def __init__(self, settings: ClusterSettings, handle: Handler | None = None) -> None:
+        self.settings, self.instance = settings, settings.instance
+        self._handle = handle
+        self._client: Client | None = None
+        self._unsent: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        self._serving: set[asyncio.Task[None]] = set()
+        self.dropped = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether a server is connected."""
+        return self._client is not None and self._client.is_connected
+
+    def subject(self, instance: str) -> str:
+        """Return the subject of an instance."""
+        return f"{self.settings.name}.gw.{instance}.m"
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[ClusterBus]:
+        """Connect while the context is entered. ClusterError where no server can be used."""
+        client = Client()
+        try:
+            await self._open(client)
+            self._client = client
+            if self._handle is not None:
+                await client.subscribe(f"{self.settings.name}.gw.{self.instance}.>", cb=self._received)
+                await client.subscribe(f"{self.settings.name}.all.>", cb=self._received)
+            sending = asyncio.get_running_loop().create_task(self._send(client), name="cluster messages")
+            try:
+                yield self
+            finally:
+                await self._flush(client)
+                sending.cancel()
+        finally:
+            for task in self._serving:
+                task.cancel()
+            self._client = None
+            with contextlib.suppress(Exception):
+                await client.close()
+
+    async def _open(self, client: Client) -> None:
+        settings = self.settings
+        tls: ssl.SSLContext | None = None
+        if settings.ca is not None or settings.cert is not None:
+            tls = ssl.create_default_context(cafile=settings.ca)
+            if settings.cert is not None:
+                tls.load_cert_chain(settings.cert, settings.key)
+        errors: list[Exception] = []
+
+        async def failed(error: Exception) -> None:
+            errors.append(error)
+            log.debug("NATS: %s", error)
+
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN_S):
+                await client.connect(
+                    list(settings.servers),
+                    name=f"{settings.name} {settings.instance}",
+                    error_cb=failed,
+                    disconnected_cb=_disconnected,
+                    reconnected_cb=_reconnected,
+                    connect_timeout=2,
+                    reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]  # a float is possible
+                    max_reconnect_attempts=-1,
+                    ping_interval=PING_EVERY_S,
+                    pending_size=UNSENT_BYTES,
+                    tls=tls,
+                    user_credentials=None if settings.credentials_file is None else str(settings.credentials_file),
+                )
+        except (NatsError, OSError, TimeoutError) as error:
+            reason = errors[-1] if errors else error
+            raise ClusterError(f"NATS cannot be used: {reason or type(reason).__name__}") from error
+
+    async def records(self, kind: str) -> Records:
+        """Return the records of a kind; their bucket is created where it does not exist."""
+        client = self._linked()
+        js: JetStreamContext = client.jetstream(timeout=ANSWER_WITHIN_S)
+        name = f"{self.settings.name}-{kind}"
+        async with _translated(None):
+            try:
+                bucket = await js.key_value(name)
+            except BucketNotFoundError:
+                config = KeyValueConfig(bucket=name, replicas=self.settings.replicas, storage=StorageType.FILE)
+                bucket = await js.create_key_value(config)
+            created = (await bucket.status()).stream_info.created
+        if created is None:
+            raise ClusterError(f"NATS does not state when bucket {name} was created")
+        return Records(bucket, created)
+
+    def send(self, to: str, message: Message) -> None:
+        """Send a message to an instance, at most once."""
+        self._queue(self.subject(to), message)
+
+    def broadcast(self, message: Message) -> None:
+        """Send a message to all instances, this one included."""
+        self._queue(f"{self.settings.name}.all.m", message)
+
+    async def request(self, to: str, message: Message, within_s: float = ANSWER_WITHIN_S) -> Message:
+        """Return the answer of an instance. Absent where it is not connected, ClusterError where it does not answer."""
+        client = self._linked()
+        try:
+            reply = await client.request(self.subject(to), messages.encode(message), timeout=within_s)
+        except NoRespondersError as error:
+            raise Absent(f"instance {to} is not connected") from error
+        except (NatsError, OSError, TimeoutError) as error:
+            raise ClusterError(f"instance {to} did not answer: {error or type(error).__name__}") from error
+        answer = messages.decode(reply.data)
+        if answer is None:
+            raise ClusterError(f"instance {to} sent an answer that is not known")
+        return answer
+
+    async def flushed(self) -> None:
+        """Return when all messages so far have been handed to the server."""
+        await self._flush(self._linked())
+
+    async def _flush(self, client: Client) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await self._unsent.join()
+                await client.flush(2)
+
+    def _queue(self, subject: str, message: Message) -> None:
+        data = messages.encode(message)
+        if len(data) > MAX_BYTES:
+            self.dropped += 1
+            log.warning("a message of %d bytes is too long for the cluster and is dropped", len(data))
+            return
+        self._unsent.put_nowait((subject, data))
+
+    async def _send(self, client: Client) -> None:
+        while True:
+            subject, data = await self._unsent.get()
+            try:
+                await client.publish(subject, data)
+            except (NatsError, OSError):  # too many messages while no server is connected
+                self.dropped += 1
+            finally:
+                self._unsent.task_done()
+
+    async def _received(self, received: Msg) -> None:
+        message = messages.decode(received.data)
+        if message is None or self._handle is None:
+            return
+        if not received.reply:
+            await self._handle(message)
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(received, message))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, received: Msg, message: Message) -> None:
+        assert self._handle is not None
+        answer = await self._handle(message)
+        if answer is not None:
+            with contextlib.suppress(NatsError, OSError):
+                await received.respond(messages.encode(answer))
+
+    def _linked(self) -> Client:
+        if self._client is None:
+            raise ClusterError("NATS is not connected")
+        return self._client
+
+
+@asynccontextmanager
+async def _translated(within_s: float | None = ANSWER_WITHIN_S) -> AsyncIterator[None]:
+    """Raise ClusterError for what fails in NATS."""
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except ClusterError:
+        raise
+    except (NatsError, OSError, TimeoutError) as error:
+        raise ClusterError(f"NATS did not answer: {error or type(error).__name__}") from error
+
+
+async def _disconnected() -> None:
+    log.warning("NATS is disconnected; another server is tried")
+
+
+async def _reconnected() -> None:
+    log.info("NATS is connected again")
+
+
+def key_of(name: str) -> str:
+    """Return the key of a record for any name: characters that keys must not have are written as =XX."""
+    return "".join(one if one.isascii() and (one.isalnum() or one in "-_") else f"={ord(one):02X}" for one in name)
+
+
+def name_of(key: str) -> str:
+    """Return the name of which `key_of` made a key."""
+    first, *rest = key.split("=")
+    return first + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest)

@@ -1,0 +1,257 @@
+"""One instance of a cluster: its sites, the routing of messages between instances, and its record of presence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.cluster import placement
+from gateway.cluster.connections import BEAT_EVERY_S
+from gateway.cluster.io import ClusterBus, ClusterError, Record, Records, key_of, name_of
+from gateway.cluster.lease import Timing
+from gateway.cluster.messages import Close, Done, Down, Failed, HttpPart, Message, Resync
+from gateway.cluster.settings import ClusterSettings
+from gateway.cluster.site import SiteNode, Start
+from protocols.ports import Clock
+
+log = logging.getLogger("v2x.cluster")
+
+PRESENCE_EVERY_S = 2.0
+ABSENT_AFTER_S = 7.0  # of a record of presence that does not change
+RETRY_S = 1.0
+REBALANCE_EVERY_S = 30.0
+LEASES, OWNERS, INSTANCES = "leases", "owners", "instances"
+
+
+class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Record of one instance."""
+
+    instance: str
+    run: str
+    version: str
+    since: float
+    at: float  # Unix time
+    connections: int = 0
+    sites: list[str] = []
+    draining: bool = False
+
+
+@dataclass(slots=True)
+class _Known:
+    presence: Presence
+    revision: int
+    seen_at: float
+
+
+class Node:
+    """One instance. `starts` has for each site what runs its control."""
+
+    def __init__(self, settings: ClusterSettings, starts: dict[str, Start], version: str, clock: Clock) -> None:
+        self.settings, self._clock, self._version = settings, clock, version
+        self._starts = starts
+        self.bus = ClusterBus(settings, self._received)
+        self.sites: dict[str, SiteNode] = {}
+        self._known: dict[str, _Known] = {}
+        self._presence: Records | None = None
+        self._since = clock.wall()
+        self.draining = False
+        self._local: set[asyncio.Task[None]] = set()
+
+    # `gateway.cluster.connections.Bus`
+
+    def send(self, to: str, message: Message) -> None:
+        """Send a message to an instance; to this one without NATS."""
+        if to == self.settings.instance:
+            asyncio.get_running_loop().call_soon(self._here, message)
+        else:
+            self.bus.send(to, message)
+
+    async def request(self, to: str, message: Message, within_s: float = 2.0) -> Message:
+        """Return the answer of an instance."""
+        if to != self.settings.instance:
+            return await self.bus.request(to, message, within_s)
+        answer = await self._received(message)
+        return answer if answer is not None else Done(message.site)
+
+    def _here(self, message: Message) -> None:
+        if not self._at_once(message):
+            task = asyncio.get_running_loop().create_task(self._discard(message))
+            self._local.add(task)
+            task.add_done_callback(self._local.discard)
+
+    async def _discard(self, message: Message) -> None:
+        await self._received(message)
+
+    def _at_once(self, message: Message) -> bool:
+        """Process a message to the connections of this instance; False for one to a holder."""
+        site = self.sites.get(message.site)
+        if site is None:
+            return True
+        match message:
+            case Down() | Close():
+                site.connections.deliver(message)
+            case Resync():
+                site.connections.links()
+            case HttpPart():
+                for forwarding in site.forwarding.values():
+                    forwarding.part(message)
+            case _:
+                return False
+        return True
+
+    async def _received(self, message: Message) -> Message | None:
+        if self._at_once(message):
+            return Failed(message.site, "this site is not served here") if message.site not in self.sites else None
+        return await self.sites[message.site].handle(message)
+
+    # running
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Take part in the cluster until cancelled; ClusterError where NATS cannot be used at the start."""
+        async with self.bus.connect():
+            leases, owners = await self._bucket(LEASES), await self._bucket(OWNERS)
+            self._presence = await self._bucket(INSTANCES)
+            timing, clock = Timing.of(self.settings.lease_s), self._clock
+            for site, start in self._starts.items():
+                self.sites[site] = SiteNode(
+                    site, self.settings.instance, self, leases, owners, timing, start, self.bus.broadcast, clock
+                )
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._watch_leases(leases), name="leases")
+                tasks.create_task(self._watch_instances(self._presence), name="instances")
+                tasks.create_task(self._be_present(self._presence), name="presence")
+                tasks.create_task(self._beat(), name="beats")
+                tasks.create_task(self._rebalance(), name="balance")
+                for one in self.sites.values():
+                    tasks.create_task(one.hold(), name=f"lease of {one.site}")
+                ready()
+
+    async def _bucket(self, kind: str) -> Records:
+        """Return the records of a kind; NATS may need several attempts to create them when a server is missing."""
+        for attempt in range(5):
+            try:
+                return await self.bus.records(kind)
+            except ClusterError as error:
+                if attempt == 4:
+                    raise
+                log.warning("NATS: %s; it is tried again", error)
+                await self._clock.sleep(RETRY_S)
+        raise AssertionError
+
+    async def _watch_leases(self, leases: Records) -> None:
+        """Pass on every change of a lease; a watch that shows nothing for a lease's time is begun again."""
+        while True:
+            try:
+                for one in self.sites.values():
+                    one.observed(await leases.get(key_of(one.site)))
+                async for record in leases.watch(self.settings.lease_s):
+                    site = self.sites.get(name_of(record.key))
+                    if site is not None:
+                        site.observed(record)
+            except ClusterError as error:
+                log.info("the leases cannot be watched: %s", error)
+                await self._clock.sleep(RETRY_S)
+
+    async def _watch_instances(self, records: Records) -> None:
+        while True:
+            try:
+                async for record in records.watch(self.settings.lease_s):
+                    self._note(record)
+            except ClusterError as error:
+                log.info("the instances cannot be watched: %s", error)
+                await self._clock.sleep(RETRY_S)
+
+    def _note(self, record: Record) -> None:
+        name = name_of(record.key)
+        known = self._known.get(name)
+        if record.value is None:
+            self._known.pop(name, None)
+        elif known is None or record.revision > known.revision:
+            with contextlib.suppress(msgspec.MsgspecError):
+                presence = msgspec.json.decode(record.value, type=Presence)
+                self._known[name] = _Known(presence, record.revision, self._clock.now())
+
+    async def _be_present(self, records: Records) -> None:
+        while True:
+            await self._write_presence(records)
+            await self._clock.sleep(PRESENCE_EVERY_S)
+
+    async def _write_presence(self, records: Records) -> None:
+        with contextlib.suppress(ClusterError):
+            await records.put(key_of(self.settings.instance), msgspec.json.encode(self.presence()))
+
+    def presence(self) -> Presence:
+        """Return the record of this instance."""
+        sites = [one.site for one in self.sites.values() if one.control is not None]
+        run = next((one.run for one in self.sites.values()), self.settings.instance)
+        now, version = self._clock.wall(), self._version
+        return Presence(
+            self.settings.instance, run, version, self._since, now, self.connections(), sites, self.draining
+        )
+
+    def connections(self) -> int:
+        """Return the number of stations that are connected to this instance."""
+        return sum(len(one.connections.by_station) for one in self.sites.values())
+
+    async def _beat(self) -> None:
+        while True:
+            for one in self.sites.values():
+                one.connections.beat()
+                one.check_presence()
+            await self._clock.sleep(BEAT_EVERY_S)
+
+    # other instances
+
+    def others(self) -> list[Presence]:
+        """Return the other instances that are present and not draining."""
+        return [
+            one.presence
+            for name, one in self._known.items()
+            if name != self.settings.instance
+            and not one.presence.draining
+            and self._clock.now() - one.seen_at < ABSENT_AFTER_S
+        ]
+
+    def ready(self) -> dict[str, str]:
+        """Return what is wrong, by check; empty for what is in order."""
+        waiting = [one.site for one in self.sites.values() if one.connections.holder is None]
+        return {
+            "gateway": "the gateway is being stopped" if self.draining else "",
+            "cluster": "" if self.bus.connected else "NATS is not connected",
+            "sites": f"no instance controls {', '.join(waiting)}" if waiting else "",
+        }
+
+    async def drain(self) -> None:
+        """Hand all sites over, then close all connections in batches; for the end of this instance."""
+        self.draining = True
+        if self._presence is not None:
+            await self._write_presence(self._presence)
+        others = bool(self.others())
+        for one in self.sites.values():
+            await one.hand_over(others)
+        for one in self.sites.values():
+            await one.connections.drain(self.settings.drain_per_s)
+        if self._presence is not None:
+            with contextlib.suppress(ClusterError):
+                found = await self._presence.get(key_of(self.settings.instance))
+                if found is not None:
+                    await self._presence.delete(found.key, found.revision)
+
+    async def _rebalance(self) -> None:
+        """Close connections of instances that have more than their share, at sites that are controlled here."""
+        while True:
+            await self._clock.sleep(REBALANCE_EVERY_S)
+            present = [self.presence(), *self.others()]
+            for one in self.sites.values():
+                if one.stations is None or one.control is None or self.draining:
+                    continue
+                for instance in present:
+                    counts = [other.connections for other in present if other is not instance]
+                    number = placement.excess(instance.connections, counts, self.settings.rebalance_over_pct)
+                    most = min(number, int(self.settings.drain_per_s * REBALANCE_EVERY_S))
+                    await one.stations.shed(instance.instance, most, one.control.busy)

@@ -1,0 +1,251 @@
+"""Stations of a site at its holder, whose connections are at other instances.
+
+Each connection is a `TextWire`, so that the CSMS serves it as one of its own. What it sends carries the term and the
+proof of the lease; a holder whose lease has run out sends nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.cluster.fence import Connections, Refusal
+from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Resync, Up
+from protocols.ports import Clock, TextWire
+
+log = logging.getLogger("v2x.cluster")
+
+ABSENT_AFTER_S = 5.0  # without a regular message of an instance its connections count as lost
+DIFFERS_AT_MOST = 3  # regular messages in a row that count other connections
+
+
+class Lease(Protocol):
+    """Lease of the holder: `gateway.cluster.site.SiteNode`."""
+
+    @property
+    def term(self) -> int: ...
+    def may_act(self) -> bool: ...
+    def proof(self, instance: str) -> float | None: ...
+
+
+class Send(Protocol):
+    """See `gateway.cluster.connections.Bus`."""
+
+    def __call__(self, to: str, message: Message) -> None: ...
+
+
+Serve = Callable[[TextWire, Attach], Awaitable[None]]
+
+
+class RemoteWire:
+    """The connection of a station at another instance."""
+
+    def __init__(self, attached: Attach, lease: Lease, send: Send) -> None:
+        self._attached, self._lease, self._send = attached, lease, send
+        self._received: asyncio.Queue[str | None] = asyncio.Queue()
+        self._sink: Callable[[str], list[str]] | None = None
+        self.ended = False
+        self.lost = False  # its instance is absent
+
+    @property
+    def instance(self) -> str:
+        """Instance that has the connection."""
+        return self._attached.instance
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the connection."""
+        return self._attached.epoch
+
+    @property
+    def peer(self) -> str:
+        """See `TextWire`."""
+        return self._attached.peer
+
+    @property
+    def subprotocol(self) -> str:
+        """See `TextWire`."""
+        return self._attached.subprotocol
+
+    def push_to(self, sink: Callable[[str], list[str]]) -> None:
+        """Pass messages to `sink`, which returns the messages to send, instead of to `receive`."""
+        self._sink = sink
+        while not self._received.empty():
+            if (text := self._received.get_nowait()) is not None:
+                self._push(text)
+            else:
+                self._received.put_nowait(None)
+                break
+
+    def push(self, text: str) -> None:
+        """Take a message of the station."""
+        if self._sink is None:
+            self._received.put_nowait(text)
+        elif not self.ended:
+            self._push(text)
+
+    def _push(self, text: str) -> None:
+        assert self._sink is not None
+        for out in self._sink(text):
+            self._down(out)
+
+    def end(self) -> None:
+        """End the stream from the side of the station."""
+        if not self.ended:
+            self.ended = True
+            self._received.put_nowait(None)
+
+    async def receive(self) -> str | None:
+        """See `TextWire`."""
+        return await self._received.get()
+
+    async def send(self, text: str) -> None:
+        """See `TextWire`."""
+        if self.ended or not self._lease.may_act():
+            raise ConnectionError("the connection has ended, or the lease of the site")
+        self._down(text)
+
+    def _down(self, text: str) -> None:
+        if self.ended or not self._lease.may_act():
+            return
+        one, lease = self._attached, self._lease
+        self._send(one.instance, Down(one.site, lease.term, lease.proof(one.instance), one.station, one.epoch, text))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """See `TextWire`."""
+        if self.ended:
+            return
+        self.end()
+        one, lease = self._attached, self._lease
+        if lease.may_act():
+            proof = lease.proof(one.instance)
+            self._send(one.instance, Close(one.site, lease.term, proof, one.station, one.epoch, code, reason))
+
+
+@dataclass(slots=True)
+class _Instance:
+    beat_at: float
+    differs: int = 0
+    wires: dict[str, RemoteWire] = field(default_factory=dict)  # by station
+
+
+class RemoteStations:
+    """All connections of the stations of a site. `serve` runs one until it ends."""
+
+    def __init__(self, site: str, lease: Lease, send: Send, serve: Serve, clock: Clock) -> None:
+        self._site, self._lease, self._send, self._serve, self._clock = site, lease, send, serve, clock
+        self._instances: dict[str, _Instance] = {}
+        self._connections = Connections()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.refused: Counter[Refusal] = Counter()
+        self.closing = False
+
+    def attach(self, message: Attach) -> Attached:
+        """Take a connection; refused where a later one of the station is known."""
+        term = self._lease.term
+        known = self._instance(message.instance)
+        present = known.wires.get(message.station)
+        if present is not None and present.epoch == message.epoch and not present.ended:
+            return Attached(self._site, term)
+        if self._connections.opened(message.station, message.epoch) is not None:
+            self.refused[Refusal.EARLIER_CONNECTION] += 1
+            return Attached(self._site, term, "replaced by a newer connection")
+        if present is not None:
+            present.end()
+        wire = known.wires[message.station] = RemoteWire(message, self._lease, self._send)
+        task = asyncio.get_running_loop().create_task(self._run(wire, message), name=f"station {message.station}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return Attached(self._site, term)
+
+    async def _run(self, wire: RemoteWire, message: Attach) -> None:
+        try:
+            await self._serve(wire, message)
+        finally:
+            if not self.closing:
+                await wire.close()
+            self._forget(message.instance, message.station, wire)
+
+    def up(self, message: Up) -> None:
+        """Pass a message of a station to its connection."""
+        wire = self._instance(message.instance).wires.get(message.station)
+        refusal = self._connections.admit(message.station, message.epoch)
+        if refusal is not None or wire is None or wire.epoch != message.epoch:
+            self.refused[Refusal.EARLIER_CONNECTION] += 1
+            return
+        wire.push(message.text)
+
+    def gone(self, message: Gone) -> None:
+        """End a connection."""
+        wire = self._instance(message.instance).wires.get(message.station)
+        if wire is not None and wire.epoch == message.epoch:
+            self._forget(message.instance, message.station, wire)
+            wire.end()
+
+    def beat(self, message: Beat) -> None:
+        """Note that an instance is present; one whose connections differ is asked for them."""
+        known = self._instance(message.instance)
+        known.beat_at = self._clock.now()
+        same = (message.connections, message.epochs) == (len(known.wires), sum(w.epoch for w in known.wires.values()))
+        known.differs = 0 if same else known.differs + 1
+        if known.differs > DIFFERS_AT_MOST:
+            known.differs = 0
+            self._send(message.instance, Resync(self._site, self._lease.term))
+
+    def links(self, message: Links) -> None:
+        """End the connections that an instance does not have."""
+        for station, wire in list(self._instance(message.instance).wires.items()):
+            if message.epochs.get(station) != wire.epoch:
+                self._forget(message.instance, station, wire)
+                wire.end()
+
+    def check_presence(self) -> list[str]:
+        """End the connections of instances that are silent; return their names."""
+        now = self._clock.now()
+        absent = [name for name, one in self._instances.items() if now - one.beat_at > ABSENT_AFTER_S]
+        for name in absent:
+            wires = self._instances.pop(name).wires
+            if wires:
+                log.warning("instance %s is absent, with connections of %d stations", name, len(wires))
+            for wire in wires.values():
+                wire.lost = True  # it may be attached again
+                wire.end()
+        return absent
+
+    async def shed(self, instance: str, number: int, busy: Callable[[str], bool]) -> None:
+        """Close some connections of an instance whose stations are not busy, so that they connect elsewhere."""
+        known = self._instances.get(instance)
+        free = [] if known is None else [(name, wire) for name, wire in known.wires.items() if not busy(name)]
+        for _, wire in free[:number]:
+            await wire.close(1012, "connections are being balanced; connect again")
+
+    def instances(self) -> list[str]:
+        """Return the instances that are present."""
+        return list(self._instances)
+
+    def instance_of(self, station: str) -> str | None:
+        """Return the instance that has the connection of a station."""
+        return next((name for name, one in self._instances.items() if station in one.wires), None)
+
+    def close(self) -> None:
+        """Stop serving; the connections stay, for the next holder."""
+        self.closing = True
+        for task in self._tasks:
+            task.cancel()
+
+    def _instance(self, name: str) -> _Instance:
+        found = self._instances.get(name)
+        if found is None:
+            found = self._instances[name] = _Instance(self._clock.now())
+        return found
+
+    def _forget(self, instance: str, station: str, wire: RemoteWire) -> None:
+        known = self._instances.get(instance)
+        if known is not None and known.wires.get(station) is wire:
+            del known.wires[station]
+        if not wire.lost:
+            self._connections.closed(station, wire.epoch)
