@@ -83,7 +83,7 @@ def steer(session: ChargerSession, now: float, seconds: float, fresh: bool) -> N
     waits = not session.durations.lasts("asked to stop requesting", session.requested_a < 0, now, DIRECTION_WAIT)
     if wanted < 0 and (session.current_a > 0 or measured > timers.DIRECTION_A or (requests and waits)):
         wanted = 0.0
-    step = timers.RAMP_A_PER_S * seconds
+    step = timers.RAMP_A_PER_S * (seconds if session.current_a else timers.CYCLE)  # from 0 A: that of a cycle
     if wanted > 0:
         session.current_a = min(wanted, max(session.current_a, 0.0) + step)
     else:

@@ -8,6 +8,7 @@ from gateway.drivers.board.dc_output import DcOutput
 from gateway.drivers.board.orders import Deliver, Precharge, SwitchOff
 from gateway.drivers.board.runner import BoardRunner
 from gateway.drivers.chademo.settings import ChademoEvseSettings
+from protocols.chademo.charger import Charger
 from protocols.chademo.charger_session import ChargerOutputs, ChargerSettings, SetCapability
 from protocols.chademo.timers import BATTERY_SEEN_V
 
@@ -67,6 +68,11 @@ class ChademoOutput(DcOutput):
             self._changed_at = now
         self.delivering = True
         self._order(order, now)
+
+    def follow(self, current_a: float, engine: Charger, now: float) -> None:
+        """Order the current of the engine between two readings of the hardware, while it ramps."""
+        if self.delivering and self._moved(current_a):
+            self.deliver(engine.outputs, now)
 
     def match(self, now: float) -> None:
         """Bring the output to the voltage of the vehicle, without current, after it closed its contactors."""

@@ -246,7 +246,9 @@ class ChademoSession:
 
     def _handle(self, happened: Sequence[events.Event]) -> None:
         if not happened:
-            return  # a changed current is passed on by the next `sense`
+            if self.powered:
+                self._output.follow(self.engine.session.current_a, self.engine, self._clock.now())
+            return
         for event in happened:
             match event:
                 case events.ParametersAgreed():
