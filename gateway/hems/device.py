@@ -37,7 +37,7 @@ class HemsDevice:
             snapshots = Snapshots(service, evse)
             orders = EvseOrders(evse, service, snapshots, settings, clock, node.last_request)
             self.orders[evse] = orders
-            one = evse_object(instance, orders, snapshots, settings.plug, settings.node_id)
+            one = evse_object(evse, instance, orders, snapshots, settings.plug, settings.node_id)
             self._evse_of[one.eoj] = evse
             objects.append(one)
         objects += [site_object(kind, service, settings.node_id) for kind in settings.site_objects]

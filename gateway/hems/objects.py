@@ -14,7 +14,7 @@ from protocols.echonet.frames import Eoj
 from protocols.echonet.objects import LocalObject
 from protocols.echonet.values import Value
 
-LOCATION, ID, CONFIRMATION, EQUIPMENT, ACTUAL_MODE = 0x81, 0x83, 0xCD, 0xCC, 0xE1
+LOCATION, ID, SERIAL, CONFIRMATION, EQUIPMENT, ACTUAL_MODE = 0x81, 0x83, 0x8D, 0xCD, 0xCC, 0xE1
 _SITE: Mapping[SiteObject, tuple[int, Mapping[int, OfSite]]] = {
     SiteObject.STORAGE: (STORAGE_BATTERY, STORAGE),
     SiteObject.PV: (SOLAR, PV),
@@ -28,11 +28,14 @@ def eoj_of(class_code: int, instance: int = 1) -> Eoj:
 
 
 class _Identity:
-    """Properties that every object has; the installation location can be set."""
+    """Properties that every object has; the installation location can be set. The serial number is a name."""
 
-    def __init__(self, eoj: Eoj, node_id: bytes) -> None:
+    def __init__(self, eoj: Eoj, node_id: bytes, name: str) -> None:
         number = (node_id[:10] + eoj.pack()).rjust(13, b"\0")
-        self._values: dict[int, Value] = {**IDENTITY, LOCATION: b"\x00", ID: b"\xfe" + MAKER + number}
+        serial = name.encode("ascii")[:12].ljust(12, b"\0")
+        self._values: dict[int, Value] = {
+            **IDENTITY, LOCATION: b"\x00", ID: b"\xfe" + MAKER + number, SERIAL: serial
+        }  # fmt: skip
 
     def read(self, epc: int) -> Value | None:
         return self._values.get(epc)
@@ -86,12 +89,12 @@ class SiteInputs:
 
 
 def evse_object(
-    instance: int, orders: EvseOrders, snapshots: Snapshots, plug: Plug | None, node_id: bytes
+    name: str, instance: int, orders: EvseOrders, snapshots: Snapshots, plug: Plug | None, node_id: bytes
 ) -> LocalObject:
-    """Return the object of an EVSE."""
+    """Return the object of an EVSE, which has its name as serial number."""
     eoj = eoj_of(EV_CHARGER_DISCHARGER, instance)
-    epcs = {*IDENTITY, LOCATION, ID, *EVSE, *SETTABLE, CONFIRMATION, EQUIPMENT, ACTUAL_MODE}
-    plant = EvseObject(_Identity(eoj, node_id), orders, snapshots, plug)
+    epcs = {*IDENTITY, LOCATION, ID, SERIAL, *EVSE, *SETTABLE, CONFIRMATION, EQUIPMENT, ACTUAL_MODE}
+    plant = EvseObject(_Identity(eoj, node_id, name), orders, snapshots, plug)
     return LocalObject(eoj, plant, epcs, settable=SETTABLE | {LOCATION, CONFIRMATION})
 
 
@@ -99,5 +102,5 @@ def site_object(kind: SiteObject, service: GatewayService, node_id: bytes) -> Lo
     """Return an object of the site."""
     code, values = _SITE[kind]
     eoj = eoj_of(code)
-    plant = SiteInputs(_Identity(eoj, node_id), service, values)
-    return LocalObject(eoj, plant, {*IDENTITY, LOCATION, ID, *values}, settable={LOCATION})
+    plant = SiteInputs(_Identity(eoj, node_id, kind.value), service, values)
+    return LocalObject(eoj, plant, {*IDENTITY, LOCATION, ID, SERIAL, *values}, settable={LOCATION})

@@ -19,7 +19,8 @@ async def test_the_values_of_an_evse() -> None:
     async with hems_bench(policy=SitePolicy("home", min_soc_pct=30)) as bench:
         found = {rule.name: bench.get(rule.name) for rule in CLASS.properties().values() if rule.get != "-"}
         expected: dict[str, Value] = {
-            "operationStatus": True, "faultStatus": False, "faultDescription": "noFault",
+            "serialNumber": b"CP1-1".ljust(12, b"\0"), "operationStatus": True, "faultStatus": False,
+            "faultDescription": "noFault",
             "chargeDischargeStatus": "chargeableDischargeable", "equipmentType": "dc_aa_chargedischarge",
             "dischargeableCapacity1": 44_100, "remainingDischargeableCapacity1": 31_500,
             "remainingDischargeableCapacity3": 50, "ratedChargeElectricPower": 11_000,
