@@ -345,7 +345,9 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     hems = hems_device(config, service, clock, network)
     ignored = (lambda: network.ignored) if network is not None else dict
     metrics = Metrics(service, mqtt, links, ignored, hems.refused if hems is not None else dict)
-    site_inputs = site_devices(config, parts.modbus, clock, service.input, lambda: energy.storage_w)
+    site_inputs = site_devices(
+        config, parts.modbus, clock, service.input, lambda: energy.storage_w, lambda: energy.pv_limit_w
+    )
     return Gateway(
         config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, network,
         lending_service, hems,

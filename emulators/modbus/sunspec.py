@@ -97,16 +97,46 @@ class Measurements:
 
 
 @dataclass(slots=True)
+class Reversion:
+    """Reversion time of a control: what was set ends by itself."""
+
+    seconds: float = 0.0
+    ends_at: float | None = None
+    ended: list[float] = field(default_factory=list)  # when it ended a control
+
+    def start(self, now: float) -> None:
+        """Start it, as the last write of a control does."""
+        self.ends_at = now + self.seconds if self.seconds else None
+
+    def stop(self) -> None:
+        """Stop it."""
+        self.ends_at = None
+
+    def expired(self, now: float) -> bool:
+        """Return True once, when the time has passed."""
+        if self.ends_at is None or now < self.ends_at:
+            return False
+        self.ended.append(self.ends_at)
+        self.ends_at = None
+        return True
+
+
+@dataclass(slots=True)
 class StoragePlant:
-    """A storage with model 704: a set-point, its reversion time, and the power after it."""
+    """A storage with model 704 or 124: a set-point, its reversion time, and the power after it."""
 
     storage: Storage
     setpoint_w: float = 0.0
     revert_w: float = 0.0
-    revert_s: float = 0.0
     enabled: bool = False
-    reverts_at: float | None = None
-    reversions: list[float] = field(default_factory=list)
+    reversion: Reversion = field(default_factory=Reversion)
+    _charge_pct: float = 0.0  # model 124
+    _discharge_pct: float = 0.0
+
+    @property
+    def reversions(self) -> list[float]:
+        """When a set-point ended by itself."""
+        return self.reversion.ended
 
     def value(self, register: Register, now: float) -> float | str | None:
         """Return what a register shows."""
@@ -128,24 +158,85 @@ class StoragePlant:
         return None
 
     def written(self, register: Register, value: float | str, now: float) -> None:
-        """Apply a point of model 704; the enable point starts the reversion time."""
+        """Apply a point of model 704 or 124; the last one of a control starts the reversion time."""
         number = value if isinstance(value, float) else 0.0
         match register.name:
             case "set_power":
                 self.setpoint_w = number
             case "revert_w":
                 self.revert_w = number
-            case "revert_s":
-                self.revert_s = number
-            case "set_enable":
-                self.enabled = value == "start"
-                self.reverts_at = now + self.revert_s if self.enabled and self.revert_s else None
+            case "revert_s" | "basic_revert_s":
+                self.reversion.seconds = number
+            case "basic_charge":
+                self._charge_pct = number
+            case "basic_discharge":
+                self._discharge_pct = number
+            case "set_enable" | "basic_mode":
+                self._enable(value in ("start", "both"), basic=register.name == "basic_mode", now=now)
         self.storage.command(self.setpoint_w if self.enabled else 0.0, now)
+
+    def _enable(self, enabled: bool, *, basic: bool, now: float) -> None:
+        self.enabled = enabled
+        if basic:
+            spec = self.storage.stage.spec
+            charge_w = self._charge_pct / 100 * spec.max_charge_w
+            discharge_w = self._discharge_pct / 100 * spec.max_discharge_w
+            self.setpoint_w = max(charge_w, 0.0) if self._discharge_pct < 0 else -max(discharge_w, 0.0)
+        if enabled:
+            self.reversion.start(now)
+        else:
+            self.reversion.stop()
 
     def requested(self, now: float) -> None:
         """Let the reversion time expire."""
-        if self.reverts_at is not None and now >= self.reverts_at:
-            self.reversions.append(self.reverts_at)
-            self.setpoint_w, self.reverts_at = self.revert_w, None
-            self.storage.command(self.setpoint_w, now)
+        if self.reversion.expired(now):
+            self.setpoint_w = self.revert_w
+            self.storage.command(self.setpoint_w, self.reversion.ended[-1])
         self.storage.stage.advance(now)
+
+
+@dataclass(slots=True)
+class PvPlant:
+    """An inverter with model 704 or 123: a limit in per cent of its rating, and its reversion time."""
+
+    available_w: Measure
+    rated_w: float = 5000.0
+    limit_pct: float | None = None  # in force
+    reversion: Reversion = field(default_factory=Reversion)
+    _set_pct: float = 100.0
+
+    def power_w(self, now: float) -> float:
+        """Return what it generates."""
+        self.requested(now)
+        most_w = self.rated_w if self.limit_pct is None else self.rated_w * self.limit_pct / 100
+        return min(self.available_w(now) or 0.0, most_w)
+
+    def value(self, register: Register, now: float) -> float | str | None:
+        """Return what a register shows."""
+        match register.meaning:
+            case Meaning.MANUFACTURER | Meaning.MODEL:
+                return NAMES[register.meaning]
+            case Meaning.POWER_W:
+                return self.power_w(now)
+            case Meaning.RATED_W:
+                return self.rated_w
+        return None
+
+    def written(self, register: Register, value: float | str, now: float) -> None:
+        """Apply a point; the enable point starts the reversion time."""
+        number = value if isinstance(value, float) else 0.0
+        if register.name in ("limit", "basic_limit"):
+            self._set_pct = number
+        elif register.name in ("limit_revert_s", "basic_revert_s"):
+            self.reversion.seconds = number
+        elif register.meaning is Meaning.ACTION:
+            self.limit_pct = self._set_pct if value == "start" else None
+            if value == "start":
+                self.reversion.start(now)
+            else:
+                self.reversion.stop()
+
+    def requested(self, now: float) -> None:
+        """Let the reversion time expire."""
+        if self.reversion.expired(now):
+            self.limit_pct = None

@@ -68,6 +68,7 @@ def site_devices(
     clock: Clock,
     send: Callable[[str, bytes], Reason | None],
     storage_w: Callable[[], float | None],
+    pv_limit_w: Callable[[], float | None],
 ) -> SiteDevices | None:
     """Return meters, storages and photovoltaics, None without any."""
     entries = [one for one in modbus_devices(config) if not isinstance(one.entry, ModbusEvseEntry)]
@@ -81,7 +82,7 @@ def site_devices(
         turned = isinstance(one.entry, MeterEntry | StorageEntry) and one.entry.reversed
         connection = (connect or connection_of)(one.settings, one.product, clock)
         found.append(SiteDevice(one.key, _input_of(one.entry), one.product, connection, -1 if turned else 1))
-    return SiteDevices(found, send, clock, storage_w)
+    return SiteDevices(found, send, clock, storage_w, pv_limit_w)
 
 
 def _input_of(entry: ModbusLink) -> InputKind:

@@ -320,6 +320,11 @@ class EnergyService:
         """Set-point of the storage, + charge; None leaves it to the facility."""
         return self.state.storage_w if self.state is not None else None
 
+    @property
+    def pv_limit_w(self) -> float | None:
+        """What the photovoltaics may generate; None is no limit."""
+        return self.state.pv_limit_w if self.state is not None else None
+
     # for vehicle lending --------------------------------------------------------------------------------------------
 
     @property

@@ -63,6 +63,7 @@ class Meaning(StrEnum):
     MAX_CHARGE_W = "max_charge_w"
     MAX_DISCHARGE_W = "max_discharge_w"
     MIN_CHARGE_W = "min_charge_w"
+    RATED_W = "rated_w"  # largest active power of an inverter, to which its limits in per cent refer
     STATE = "state"
     CONNECTED = "connected"  # not 0: a vehicle is connected
     REPLUG = "replug"  # not 0: the vehicle must be connected anew

@@ -49,6 +49,9 @@ class Quantity(StrEnum):
     POWER_W = "power_w"  # signed
     CHARGE_W = "charge_w"  # magnitude, 0 while discharging
     DISCHARGE_W = "discharge_w"
+    CHARGE_PCT = "charge_pct"  # signed power in per cent of the largest charging power, + charge
+    DISCHARGE_PCT = "discharge_pct"  # signed power in per cent of the largest discharging power, + discharge
+    LIMIT_PCT = "limit_pct"  # what an inverter may generate in per cent of its rating; the order is what it may not
     WATCHDOG_S = "watchdog_s"
 
 
@@ -73,6 +76,7 @@ class Control(Declared):
     set: tuple[Step, ...] = ()
     zero: tuple[Step, ...] = ()
     discharge: Literal["always", "running", "never"] = "always"  # running: only while it discharges already
+    watchdog: str = ""  # register of the silence time-out, where it is another one than that of `[watchdog]`
     least_w: float = Field(default=0.0, ge=0)  # smaller powers are 0 W
     why_not: str = ""  # shown where it cannot discharge
 
@@ -349,8 +353,9 @@ def _watchdog_faults(product: RegisterMap, watchdog: Watchdog, known: list[str])
     if watchdog.most_s < watchdog.least_s:
         yield "watchdog: most_s is below least_s"
     for number, control in enumerate(product.control):
-        if not any(step.register_ == watchdog.seconds for step in control.set):
-            yield f"control.{number}.set: {watchdog.seconds} must be written before a power (value = 'watchdog_s')"
+        seconds = control.watchdog or watchdog.seconds
+        if not any(step.register_ == seconds for step in control.set):
+            yield f"control.{number}.set: {seconds} must be written before a power (value = 'watchdog_s')"
 
 
 def _overlaps(product: RegisterMap) -> Iterator[str]:

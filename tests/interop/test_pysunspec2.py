@@ -100,4 +100,4 @@ async def test_the_library_commands_our_storage() -> None:
     await listener.close()
     assert plant.enabled
     assert plant.setpoint_w == -2000  # model 704 counts discharge as positive
-    assert plant.revert_s == 60
+    assert plant.reversion.seconds == 60

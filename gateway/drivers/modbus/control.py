@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -20,8 +20,8 @@ from gateway.drivers.power_order import OrderEnded, PowerExpired, PowerOrder
 from gateway.model.station import Answer as Result
 from gateway.model.station import Outcome, OutcomeCode
 from protocols.modbus.messages import Answer, ExceptionCode, NoAnswer, Refused, Write
-from protocols.modbus.register import DeviceState, Meaning
-from protocols.modbus.register_map import Control, RegisterMap, Step
+from protocols.modbus.register import DeviceState, Meaning, Poll
+from protocols.modbus.register_map import Control, Quantity, RegisterMap, Step
 
 TRIES = 3  # of one write
 RETRY_S = 1.0
@@ -110,6 +110,23 @@ class DeviceControl:
         """Settings that the device has to keep."""
         return self._control.setup if self._control is not None else ()
 
+    def altered(self, words: Callable[[str], tuple[int, ...] | None], read_at: float) -> tuple[str, ...]:
+        """Return the registers of an order in force that hold other words than written, of those that are read each
+        time; they are written again with the next order. `words` were read from `read_at` on."""
+        product, control = self._product, self._control
+        if product is None or control is None or self.busy or not self.held.power_w or read_at < self._wrote_at:
+            return ()
+        found = []
+        for step in control.set:
+            register = product.by_name[step.register_]
+            place = product.unit_of(register), register.address or 0
+            kept, held = self._kept.get(place), words(register.name)
+            checked = register.poll is Poll.FAST and step.quantity is not Quantity.WATCHDOG_S
+            if checked and kept is not None and held is not None and kept != held:
+                found.append(register.name)
+                self._kept.pop(place)
+        return tuple(found)
+
     @property
     def busy(self) -> bool:
         """True while there is something to write."""
@@ -173,7 +190,7 @@ class DeviceControl:
             power_w, seconds = 0.0, 0
         seen = Meaning.STATE in values and read_at >= self._wrote_at
         running = values.get(Meaning.STATE) in RUNNING if seen else self.held.power_w != 0
-        amounts = Amounts(power_w, seconds, running, self.held.power_w)
+        amounts = Amounts(power_w, seconds, running, self.held.power_w, values)
         try:
             made = self._made(self._control.set if power_w else self._control.zero, amounts)
         except ForbiddenWrite as error:

@@ -18,7 +18,7 @@ from enum import Enum, auto
 
 from gateway.drivers.device_session import RUNNING
 from gateway.drivers.modbus.control import DeviceControl
-from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, ValuesRead
+from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, OrderAltered, ValuesRead
 from gateway.drivers.modbus.poller import NOT_THERE, Poller
 from gateway.drivers.power_order import PowerOrder
 from protocols.modbus.messages import Answer, NoAnswer, Refused, Request, Write
@@ -167,6 +167,9 @@ class ModbusEngine:
             self._lost(f"it refuses to be read: {answer}", now)
         elif self.phase is Phase.RUN and any(isinstance(one, ValuesRead) for one in events):
             self._verify_setup(poller)
+            altered = self.control.altered(poller.words, poller.read_at)
+            if altered:
+                self._events.append(OrderAltered(now, altered))
 
     def _verify_setup(self, poller: Poller) -> None:
         """Set up again a device that has lost its settings: a person took control, or it restarted unnoticed."""

@@ -43,4 +43,12 @@ class ReadRefused:
     reason: str
 
 
-Event: TypeAlias = DeviceReady | DeviceSilent | ValuesRead | OrderEnded | PowerExpired | ReadRefused
+@dataclass(frozen=True, slots=True)
+class OrderAltered:
+    """Registers hold another value than the one that was ordered: a person or another program has changed them."""
+
+    at: float
+    registers: tuple[str, ...]
+
+
+Event: TypeAlias = DeviceReady | DeviceSilent | ValuesRead | OrderEnded | PowerExpired | ReadRefused | OrderAltered

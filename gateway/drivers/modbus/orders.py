@@ -5,11 +5,11 @@ A write that the map forbids raises `ForbiddenWrite` and is never sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from protocols.modbus.messages import Write
-from protocols.modbus.register import Register
+from protocols.modbus.register import Meaning, Register
 from protocols.modbus.register_map import Control, Quantity, RegisterMap, Step, When
 from protocols.quantities import clamp
 
@@ -26,9 +26,10 @@ class Amounts:
     watchdog_s: int = 0
     running: bool = False
     running_w: float = 0.0  # power that it was set to before
+    values: Mapping[Meaning, float | str] = field(default_factory=dict)  # as read, for what refers to a rating
 
     def of(self, quantity: Quantity) -> float:
-        """Return one of them."""
+        """Return one of them. Raises ForbiddenWrite where the device does not state its rating."""
         match quantity:
             case Quantity.POWER_W:
                 return self.power_w
@@ -36,7 +37,23 @@ class Amounts:
                 return max(0.0, self.power_w)
             case Quantity.DISCHARGE_W:
                 return max(0.0, -self.power_w)
+            case Quantity.CHARGE_PCT:
+                return self._pct(self.power_w, Meaning.MAX_CHARGE_W)
+            case Quantity.DISCHARGE_PCT:
+                return self._pct(-self.power_w, Meaning.MAX_DISCHARGE_W, Meaning.MAX_CHARGE_W)
+            case Quantity.LIMIT_PCT:
+                return clamp(100.0 + self._pct(self.power_w, Meaning.RATED_W), 0.0, 100.0)
         return float(self.watchdog_s)
+
+    def _pct(self, power_w: float, *ratings: Meaning) -> float:
+        """Return a power in per cent of the first rating that the device states."""
+        for meaning in ratings if power_w else ():
+            rating = self.values.get(meaning)
+            if isinstance(rating, float) and rating > 0:
+                return clamp(power_w / rating * 100.0, -100.0, 100.0)
+        if power_w:
+            raise ForbiddenWrite(f"the device does not state {ratings[0]}, to which its orders refer")
+        return 0.0
 
     def applies(self, when: When) -> bool:
         """Return whether a step is written for this order."""

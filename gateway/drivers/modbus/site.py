@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.drivers.modbus.device import Client, ModbusDevice
-from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, ReadRefused, ValuesRead
+from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, OrderAltered, ReadRefused, ValuesRead
 from gateway.model.reason import Reason
 from gateway.model.site import InputKind
 from gateway.model.station import Answer
@@ -27,8 +27,8 @@ Values = Mapping[Meaning, float | str]
 Body = dict[str, object]
 SendInput = Callable[[str, bytes], Reason | None]  # `GatewayService.input`
 RETRY_S = 5.0
-FOLLOW_S = 1.0  # in which the set-point of the storages is read
-STORAGE_VALID_S = 15.0  # without renewal a storage goes to 0 W
+FOLLOW_S = 1.0  # in which the orders of energy management are read
+VALID_S = 15.0  # of an order: without renewal a storage goes to 0 W, and a limit of photovoltaics ends
 
 
 @dataclass(slots=True)
@@ -43,6 +43,8 @@ class SiteDevice:
     values: Values = field(default_factory=dict)
     read_at: float = 0.0  # monotonic
     device: ModbusDevice | None = None
+    ordered_w: float = 0.0  # as ordered last
+    altered: bool = False  # the device holds another order than the last one
 
     def number(self, meaning: Meaning) -> float | None:
         """Return a value as a number."""
@@ -100,38 +102,58 @@ class SiteDevices:
     """All meters, storages and photovoltaics of the gateway over Modbus."""
 
     def __init__(
-        self, devices: Iterable[SiteDevice], send: SendInput, clock: Clock, storage_w: Callable[[], float | None]
+        self,
+        devices: Iterable[SiteDevice],
+        send: SendInput,
+        clock: Clock,
+        storage_w: Callable[[], float | None],
+        pv_limit_w: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`storage_w` returns the set-point of all storages together, + charge; None leaves it to them."""
+        """`storage_w` returns the set-point of all storages together, + charge; None leaves it to them. `pv_limit_w`
+        returns what all photovoltaics together may generate; None is no limit."""
         self.devices = list(devices)
-        self._send, self._clock, self._storage_w = send, clock, storage_w
+        self._send, self._clock, self._storage_w, self._pv_limit_w = send, clock, storage_w, pv_limit_w
 
     async def run(self) -> None:
         """Read until cancelled; a device that fails starts again and stops no other."""
         async with asyncio.TaskGroup() as tasks:
             for device in self.devices:
                 tasks.create_task(self._serve(device), name=f"modbus {device.name}")
-                if device.kind is InputKind.STORAGE:
-                    tasks.create_task(self._follow(device), name=f"storage {device.name}")
+                if device.kind in (InputKind.STORAGE, InputKind.PV):
+                    tasks.create_task(self._follow(device), name=f"{device.kind} {device.name}")
 
-    async def _follow(self, storage: SiteDevice) -> None:
-        """Order the share of a storage in the set-point, when it changes and again before it ends."""
-        share = sum(one.kind is InputKind.STORAGE for one in self.devices)
-        ordered_w, refusal = 0.0, ""
+    def _share_w(self, device: SiteDevice) -> float | None:
+        """Return what a device is ordered: the power of a storage, or what photovoltaics may not generate (≤ 0); None:
+        no order."""
+        alike = [one for one in self.devices if one.kind is device.kind]
+        if device.kind is InputKind.STORAGE:
+            power_w = self._storage_w()
+            return None if power_w is None else power_w / len(alike)
+        limit_w, rated_w = self._pv_limit_w(), device.number(Meaning.RATED_W)
+        ratings = [one.number(Meaning.RATED_W) for one in alike]
+        if limit_w is None or not rated_w:
+            return 0.0 if device.ordered_w else None  # a limit is released once
+        total_w = sum(one for one in ratings if one is not None)
+        return min(0.0, limit_w * rated_w / total_w - rated_w)
+
+    async def _follow(self, device: SiteDevice) -> None:
+        """Order the share of a device when it changes, again before it ends, and when the device holds another one."""
+        refusal = ""
         ordered_at: float | None = None
         while True:
             await self._clock.sleep(FOLLOW_S)
-            power_w, device, now = self._storage_w(), storage.device, self._clock.now()
-            if power_w is None or device is None or not device.engine.ready:
+            power_w, driver, now = self._share_w(device), device.device, self._clock.now()
+            if power_w is None or driver is None or not driver.engine.ready or driver.engine.control.present is None:
                 ordered_at = None
                 continue
-            if power_w == ordered_w and ordered_at is not None and now < ordered_at + STORAGE_VALID_S / 3:
+            held = power_w == device.ordered_w and not device.altered
+            if held and ordered_at is not None and now < ordered_at + VALID_S / 3:
                 continue
-            ordered_w, ordered_at = power_w, now
-            outcome = await device.order(power_w / share, STORAGE_VALID_S)
+            device.ordered_w, ordered_at, device.altered = power_w, now, False
+            outcome = await driver.order(power_w, VALID_S)
             text = "" if outcome.answer is Answer.APPLIED else outcome.text or outcome.code
             if text and text != refusal:
-                log.warning("%s: a set-point of %.0f W is not applied: %s", storage.name, power_w / share, text)
+                log.warning("%s: an order of %.0f W is not applied: %s", device.name, power_w, text)
             refusal = text
 
     async def _serve(self, device: SiteDevice) -> None:
@@ -152,6 +174,11 @@ class SiteDevices:
             case DeviceSilent():
                 log.warning("%s: CommunicationFault: %s", device.name, event.reason)
                 device.values = {}
+            case OrderAltered():
+                log.warning(
+                    "%s: changed at the device: %s; it is ordered again", device.name, ", ".join(event.registers)
+                )
+                device.altered = True
             case ReadRefused():
                 log.warning("%s: no registers %s: %s", device.name, ", ".join(event.registers), event.reason)
             case ValuesRead():

@@ -28,7 +28,11 @@ def resolve(product: RegisterMap, chain: Iterable[Entry]) -> RegisterMap | None:
     if not found:
         return None
     controls = tuple(one for one in product.control if _complete(one, found))
-    watchdog = product.watchdog if product.watchdog is not None and product.watchdog.seconds in found else None
+    watchdog = product.watchdog
+    if watchdog is not None and controls and controls[0].watchdog:
+        watchdog = watchdog.model_copy(update={"seconds": controls[0].watchdog})
+    if watchdog is not None and watchdog.seconds not in found:
+        watchdog = None
     return product.changed(registers=tuple(found.values()), control=controls, watchdog=watchdog, sunspec=False)
 
 

@@ -90,8 +90,9 @@ def test_points_that_an_old_device_does_not_have_are_left_out() -> None:
     assert "capacity" in short.by_name
     assert short.by_name["soc"].address == 40_073
     assert "set_power" not in short.by_name
-    assert short.control == ()
-    assert short.watchdog is None
+    assert [one.requires for one in short.control] == [("basic_charge",)]
+    assert short.watchdog is not None
+    assert short.watchdog.seconds == "basic_revert_s"
 
 
 def test_lengths_and_mandatory_models() -> None:

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulators.battery.pack import Pack, PackSpec
+from emulators.modbus.sunspec import PvPlant, StoragePlant, sunspec_device
+from emulators.runtime.clock import VirtualClock
+from emulators.site.storage import Storage
 from gateway.drivers.modbus.engine import ModbusEngine
 from gateway.drivers.modbus.orders import watchdog_s
 from gateway.drivers.power_order import OrderEnded, PowerOrder
@@ -15,7 +19,7 @@ from gateway.model.station import Answer as Result
 from protocols.modbus.messages import ExceptionCode, NoAnswer, Read, Refused, Words, Write
 from protocols.modbus.register import Access
 from protocols.modbus.register_map import names, shipped
-from tests.gateway.drivers.modbus.bench import WALLBOXES, Bench, wallbox_bench
+from tests.gateway.drivers.modbus.bench import WALLBOXES, Bench, connected, wallbox_bench
 from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
 
@@ -86,6 +90,47 @@ async def test_no_power_outlives_its_time_whatever_fails(
             assert plant.stage.reading(clock.now()).ac_power_w == 0
             await clock.sleep(0.7)
         assert bench.device.violations == []
+        for one in pending:
+            one.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+
+SITE_MODELS = {
+    "sunspec-storage": ([1, 701, 702, 713, 704], [1, 103, 120, 124]),
+    "sunspec-pv": ([1, 701, 702, 704], [1, 103, 120, 123]),
+}
+
+
+@settings(max_examples=rounds(15, 200))
+@given(st.sampled_from(list(SITE_MODELS)), st.booleans(), STEPS, st.sampled_from(FAULTS), st.floats(0.0, 25.0))
+@virtual_examples
+async def test_no_order_to_a_storage_or_to_photovoltaics_outlives_its_time(
+    name: str, old: bool, steps: list[tuple[int, float, float]], fault: Callable[[Bench], None], fails_after_s: float
+) -> None:
+    clock, product = VirtualClock(), shipped(name)
+    storage = StoragePlant(Storage(Pack(PackSpec("storage"), 55.0)))
+    inverter = PvPlant(lambda at: 5000.0)
+    pv = name == "sunspec-pv"
+    device = sunspec_device(product, SITE_MODELS[name][old], inverter if pv else storage, clock)
+    async with connected(device, product) as bench:
+        await bench.until_ready()
+        log, fails_at, pending = Log(), clock.now() + fails_after_s, []
+        for watts, valid_s, pause_s in steps:
+            order_w = -float(abs(watts) % 5000) if pv else float(watts)
+            pending.append(asyncio.ensure_future(log.order(bench, order_w, valid_s)))
+            await clock.sleep(pause_s)
+            if clock.now() >= fails_at:
+                fault(bench)
+        fault(bench)
+        await clock.sleep(max(0.0, log.until + 2 * RAMP_S - clock.now()))
+        for _ in range(40):
+            if pv:
+                assert inverter.power_w(clock.now()) == 5000
+            else:
+                storage.requested(clock.now())
+                assert abs(storage.storage.power_w(clock.now())) <= 30  # its standby consumption
+            await clock.sleep(0.7)
+        assert device.violations == []
         for one in pending:
             one.cancel()
         await asyncio.gather(*pending, return_exceptions=True)

@@ -102,6 +102,7 @@ def test_what_the_devices_are_at_the_site() -> None:
         RealClock(),
         lambda kind, payload: None,
         lambda: None,
+        lambda: None,
     )
     assert found is not None
     kinds = [(one.name, one.kind, one.sign) for one in found.devices]

@@ -1,15 +1,16 @@
-"""Meters, inverters and storage: what becomes an input, and orders to a storage with model 704."""
+"""Meters, inverters and storage: what becomes an input, and orders to storage and photovoltaics."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
 from emulators.battery.pack import Pack, PackSpec
-from emulators.modbus.sunspec import Measurements, StoragePlant, sunspec_device
+from emulators.modbus.sunspec import Measurements, PvPlant, StoragePlant, sunspec_device
 from emulators.runtime.clock import VirtualClock
 from emulators.site.storage import Storage
 from gateway.drivers.modbus.site import SiteDevice, SiteDevices, input_of
@@ -145,3 +146,76 @@ async def test_a_device_with_other_models_is_named() -> None:
         await clock.sleep(5)
         # model 1 alone is no meter
         assert bench.silences == ["the device has none of the registers that sunspec-meter reads each time"]
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("models", [[1, 103, 120, 124], [1, 701, 702, 713, 704], [1, 103, 124]])
+async def test_a_storage_is_ordered_whichever_models_it_has(models: list[int]) -> None:
+    clock = VirtualClock()
+    plant = StoragePlant(Storage(Pack(PackSpec("storage"), 55.0)))
+    emulated = sunspec_device(STORAGE, models, plant, clock, exponents={"m124_inoutwrte_sf": -2})
+    async with connected(emulated, STORAGE) as bench:
+        await bench.until_ready()
+        for power_w in (2000.0, -2500.0, 0.0, 1500.0):
+            assert (await bench.driver.order(power_w, 15.0)).answer is Answer.APPLIED
+            await clock.sleep(5)
+            assert plant.storage.power_w(clock.now()) == pytest.approx(power_w or 30, abs=30)
+        sent = clock.now() - 5
+        bench.cable.cut()
+        await clock.sleep(20)
+        plant.requested(clock.now())
+        assert plant.reversions[-1] <= sent + 15.0
+    assert emulated.violations == []
+
+
+@pytest.mark.virtual_time
+async def test_an_order_that_is_changed_at_the_device_is_given_again(caplog: pytest.LogCaptureFixture) -> None:
+    site = ModbusSite(pv_w=4000.0)
+    energy = {"storage": {"controlled": True, "max_charge_w": 5000, "max_discharge_w": 5000, "capacity_wh": 60_000}}
+    async with site.gateway(
+        "meters", "pvs", "storages", site={"id": "home", "mode": "self_consumption"}, energy=energy
+    ):
+        await site.clock.sleep(120)
+        device = site.cables["storage"].device
+        setpoint = device.product.by_name["set_power"]
+        device._stored["set_power"] = -100.0
+        site.storage.written(setpoint, -100.0, site.clock.now())
+        await site.clock.sleep(40)
+        assert site.storage.storage.power_w(site.clock.now()) == pytest.approx(2500, abs=300)
+    assert "changed at the device: set_power" in caplog.text
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("models", [[1, 103, 120, 123], [1, 701, 702, 704], [1, 103, 121, 123]])
+async def test_photovoltaics_are_limited_and_the_limit_ends_by_itself(models: list[int]) -> None:
+    clock = VirtualClock()
+    plants = [PvPlant(lambda at: 4500.0), PvPlant(lambda at: 4500.0, rated_w=10_000.0)]
+    scales = {"m123_wmaxlimpct_sf": -1, "m704_wmaxlimpct_sf": -1}
+    cables = [Cable(sunspec_device(PV, models, plant, clock, exponents=scales)) for plant in plants]
+    limit: list[float | None] = [None]
+
+    def client(cable: Cable) -> ModbusClient:
+        return ModbusClient(cable.connect, clock)
+
+    def send(kind: str, payload: bytes) -> Reason | None:
+        return None
+
+    devices = [
+        SiteDevice(f"pvs.{number}", InputKind.PV, PV, partial(client, cable)) for number, cable in enumerate(cables)
+    ]
+    site = SiteDevices(devices, send, clock, lambda: None, lambda: limit[0])
+    running = asyncio.get_running_loop().create_task(site.run())
+
+    def total_w() -> float:
+        return sum(plant.power_w(clock.now()) for plant in plants)
+
+    await clock.sleep(15)
+    assert total_w() == 9000
+    for limit[0], expected_w in ((6000.0, 6000), (3000.0, 3000), (0.0, 0), (None, 9000), (1500.0, 1500)):
+        await clock.sleep(20)
+        assert total_w() == pytest.approx(expected_w, abs=10)
+    running.cancel()  # the gateway is gone: an inverter without an order generates again
+    await asyncio.gather(running, return_exceptions=True)
+    await clock.sleep(16)
+    assert total_w() == 9000
+    assert [cable.device.violations for cable in cables] == [[], []]
