@@ -41,7 +41,7 @@ def config(**tables: Any) -> Any:
         ({"evses": [{**BOX, "product": "missing.toml"}]}, "missing.toml cannot be read"),
         ({"meters": [{"product": "quasar-1", "address": "a"}]}, "meters.0.product: quasar-1 is no meter but evse"),
         ({"evses": [{**BOX, "adress": "x"}]}, "evses.0.adress: is not a key of the gateway; known here are driver"),
-        ({"evses": [{**BOX, "driver": "modbuss"}]}, "evses.0: driver must be one of secc, modbus"),
+        ({"evses": [{**BOX, "driver": "modbuss"}]}, "evses.0: driver must be one of secc, chademo, modbus, echonet"),
         ({"evses": [{**BOX, "id": "BAY-1"}]}, "evses.0.id: BAY-1 would be an EVSE of a charging station"),
         ({"evses": [{**BOX, "address": "[::1]:70000"}]}, "evses.0.address: "),
         ({"evses": [BOX, BOX]}, "evses.1.id: BAY is listed twice"),
