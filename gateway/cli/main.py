@@ -18,6 +18,7 @@ import typer
 
 from gateway.cli import (
     chademo,
+    cluster,
     conformance,
     conformance_iso15118,
     conformance_ocpp,
@@ -35,7 +36,7 @@ from gateway.cli.options import Json, examples
 
 CLOSED_PIPE, WRONG = 1, 2
 COMPLETION = "_V2X_COMPLETE"  # set by the completion of a shell
-EXTRAS = {"asyncpg": "postgres", "amqtt": "broker", "uvloop": "fast", "can": "can"}  # by package
+EXTRAS = {"asyncpg": "postgres", "nats": "cluster", "amqtt": "broker", "uvloop": "fast", "can": "can"}  # by package
 
 app = typer.Typer(
     name="v2x",
@@ -54,6 +55,7 @@ pki = typer.Typer(help="Test certificates for ISO 15118-2 and -20.", no_args_is_
 app.add_typer(pki, name="pki")
 app.add_typer(exi.app, name="exi")
 app.add_typer(chademo.app, name="chademo")
+app.add_typer(cluster.app, name="cluster")
 conformance.app.add_typer(conformance_iso15118.app)
 conformance.app.add_typer(conformance_ocpp.app)
 app.add_typer(conformance.app, name="conformance")

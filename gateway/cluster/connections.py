@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from gateway.cluster.fence import Fence, Refusal
 from gateway.cluster.io import Absent, ClusterError, Records, key_of
-from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Up
+from gateway.cluster.lease import Timing
+from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Up, combined
 from protocols.ports import Clock, TextWire
 
 log = logging.getLogger("v2x.cluster")
@@ -25,7 +26,6 @@ RETRY_S = 0.5  # of an attachment that found no holder
 ATTACH_WITHIN_S = 10.0  # of a holder that is just starting
 MAX_WAITING, MAX_WAITING_CHARACTERS = 100, 512 * 1024  # messages of one station while its site has no holder
 MAX_ATTACHING = 50  # connections that are attached at the same time
-BEAT_EVERY_S = 1.0
 TRY_AGAIN_LATER, SERVICE_RESTART = 1013, 1012  # WebSocket close codes
 
 
@@ -57,9 +57,12 @@ class Connection:
 class SiteConnections:
     """Connections of the stations of one site at this instance."""
 
-    def __init__(self, site: str, instance: str, bus: Bus, owners: Records, valid_s: float, clock: Clock) -> None:
-        self.site, self._instance, self._bus, self._owners, self._clock = site, instance, bus, owners, clock
-        self.fence = Fence(valid_s)
+    def __init__(self, site: str, run: str, bus: Bus, owners: Records, timing: Timing, clock: Clock) -> None:
+        """`run` is the name of the instance, a slash, and what names this run of it."""
+        self.site, self._bus, self._owners, self._clock = site, bus, owners, clock
+        self._instance, self._run = run.rpartition("/")[0], run
+        self._beat_every_s = timing.renew_every_s
+        self.fence = Fence(timing.valid_s)
         self.by_station: dict[str, Connection] = {}
         self.holder: str | None = None  # instance
         self.refused: Counter[Refusal] = Counter()
@@ -90,7 +93,8 @@ class SiteConnections:
         if self.holder is not None:
             now = self._beat_at = self._clock.now()
             attached = [one.epoch for one in self.by_station.values() if one.attached]
-            self._bus.send(self.holder, Beat(self.site, self._instance, now, len(attached), sum(attached)))
+            beat = Beat(self.site, self._instance, self._run, now, len(attached), combined(attached))
+            self._bus.send(self.holder, beat)
 
     def links(self) -> None:
         """Send the list of all connections, and attach them again."""
@@ -204,7 +208,7 @@ class SiteConnections:
                 if holder is None:
                     await self._clock.sleep(RETRY_S)
                     continue
-                if self._clock.now() - self._beat_at > BEAT_EVERY_S:
+                if self._clock.now() - self._beat_at > self._beat_every_s:
                     self.beat()
                 try:
                     answer = await self._bus.request(holder, self._message(connection), ATTACH_WITHIN_S)

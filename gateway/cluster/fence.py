@@ -29,12 +29,13 @@ class Fence:
     def admit(self, term: int, proof: float | None, now: float) -> tuple[Fence, Refusal | None]:
         """Return the next state, and why the effect is refused (None: it may happen now).
 
-        `proof` is a time stamp of this instance, which the holder had received when it sent a renewal that succeeded.
+        `proof` is a time stamp of this run of this instance, which the holder had received when it sent a renewal that
+        succeeded.
         """
         if term < self.term:
             return self, Refusal.EARLIER_TERM
         after = replace(self, term=term)
-        if proof is None or now >= proof + self.valid_s:
+        if proof is None or proof > now or now >= proof + self.valid_s:
             return after, Refusal.LEASE_NOT_PROVED
         return after, None
 

@@ -195,7 +195,7 @@ class ClusterBus:
                     list(settings.servers),
                     name=f"{settings.name} {settings.instance}",
                     error_cb=failed,
-                    disconnected_cb=_disconnected,
+                    disconnected_cb=self._disconnected,
                     reconnected_cb=_reconnected,
                     connect_timeout=2,
                     reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]  # a float is possible
@@ -293,6 +293,10 @@ class ClusterBus:
             with contextlib.suppress(NatsError, OSError):
                 await received.respond(messages.encode(answer))
 
+    async def _disconnected(self) -> None:
+        if self._client is not None:
+            log.warning("NATS is disconnected; another server is tried")
+
     def _linked(self) -> Client:
         if self._client is None:
             raise ClusterError("NATS is not connected")
@@ -309,10 +313,6 @@ async def _translated(within_s: float | None = ANSWER_WITHIN_S) -> AsyncIterator
         raise
     except (NatsError, OSError, TimeoutError) as error:
         raise ClusterError(f"NATS did not answer: {error or type(error).__name__}") from error
-
-
-async def _disconnected() -> None:
-    log.warning("NATS is disconnected; another server is tried")
 
 
 async def _reconnected() -> None:

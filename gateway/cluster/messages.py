@@ -7,6 +7,9 @@ message that it does not know, and members that it does not know at the end of o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import xor
 from typing import TypeAlias
 
 import msgspec
@@ -61,9 +64,15 @@ class Beat(ClusterMessage, frozen=True):
     """Regular message of an instance to the holder: its time stamp, and a summary of its connections."""
 
     instance: str
+    run: str  # time stamps of another run of the instance prove nothing
     stamp: float
     connections: int
-    epochs: int  # sum
+    epochs: int  # see `combined`
+
+
+def combined(epochs: Iterable[int]) -> int:
+    """Return one number that differs for other sets of epochs, whatever their order."""
+    return reduce(xor, epochs, 0)
 
 
 class Links(ClusterMessage, frozen=True):

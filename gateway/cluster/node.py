@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.cluster import placement
-from gateway.cluster.connections import BEAT_EVERY_S
 from gateway.cluster.io import ClusterBus, ClusterError, Record, Records, key_of, name_of
 from gateway.cluster.lease import Timing
 from gateway.cluster.messages import Close, Done, Down, Failed, HttpPart, Message, Resync
@@ -203,7 +202,7 @@ class Node:
             for one in self.sites.values():
                 one.connections.beat()
                 one.check_presence()
-            await self._clock.sleep(BEAT_EVERY_S)
+            await self._clock.sleep(Timing.of(self.settings.lease_s).renew_every_s)
 
     # other instances
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.cluster.fence import Connections, Refusal
-from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Resync, Up
+from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Resync, Up, combined
 from protocols.ports import Clock, TextWire
 
 log = logging.getLogger("v2x.cluster")
@@ -190,7 +190,8 @@ class RemoteStations:
         """Note that an instance is present; one whose connections differ is asked for them."""
         known = self._instance(message.instance)
         known.beat_at = self._clock.now()
-        same = (message.connections, message.epochs) == (len(known.wires), sum(w.epoch for w in known.wires.values()))
+        epochs = combined(wire.epoch for wire in known.wires.values())
+        same = (message.connections, message.epochs) == (len(known.wires), epochs)
         known.differs = 0 if same else known.differs + 1
         if known.differs > DIFFERS_AT_MOST:
             known.differs = 0

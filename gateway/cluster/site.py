@@ -44,6 +44,7 @@ CHECKED_EVERY_S = 0.25
 READY_WITHIN_S = 8.0  # of a control that is starting
 FAILED_PAUSE_S = 5.0  # after a control that could not start, before this instance tries again
 BARRIER_WITHIN_S = 2.0
+PROVED_EVERY_S = 0.01
 STOP_WITHIN_S = 3.0
 
 
@@ -97,9 +98,10 @@ class SiteNode:
         self._start, self._broadcast = start, broadcast
         self.run = f"{instance}/{secrets.token_hex(4)}"
         self.lease = SiteLease(self.run, timing)
-        self.connections = SiteConnections(site, instance, bus, owners, timing.valid_s, clock)
+        self.connections = SiteConnections(site, self.run, bus, owners, timing, clock)
         self.forwarding = {name: HttpForwarding(name, site, instance, bus) for name in ("admin", "page")}
         self._serving = HttpServing(bus)
+        self._runs: dict[str, str] = {}  # of instances, by name
         self.stations: RemoteStations | None = None
         self.control: SiteControl | None = None
         self._control: asyncio.Task[None] | None = None
@@ -126,8 +128,8 @@ class SiteNode:
         return held is not None and held.term == self._acting_term and self.lease.may_act(self._clock.now())
 
     def proof(self, instance: str) -> float | None:
-        """Return the proof of the lease to an instance."""
-        return self.lease.proof(instance)
+        """Return the proof of the lease to the present run of an instance."""
+        return self.lease.proof(self._runs.get(instance, ""))
 
     @property
     def holder(self) -> str | None:
@@ -326,6 +328,8 @@ class SiteNode:
         try:
             async with self._clock.timeout_at(self._clock.now() + READY_WITHIN_S):
                 await self._ready.wait()
+                while self.proof(message.instance) is None:  # without it what is sent to its stations is refused
+                    await self._clock.sleep(PROVED_EVERY_S)
         except TimeoutError:
             return Failed(self.site, "the control of the site is starting")
         if self.stations is None or not self.may_act():
@@ -335,7 +339,10 @@ class SiteNode:
     def _pass(self, message: Message) -> None:
         """Pass a message to the stations or the control of a holder; without the lease it has no effect."""
         if isinstance(message, Beat):
-            self.lease = self.lease.stamped(message.instance, message.stamp)
+            before, self._runs[message.instance] = self._runs.get(message.instance), message.run
+            if before is not None and before != message.run:
+                self.lease = self.lease.departed(before)
+            self.lease = self.lease.stamped(message.run, message.stamp)
             if self.lease.urgent:
                 self._wake.set()
         stations = self.stations
@@ -357,7 +364,7 @@ class SiteNode:
         """Forget instances that are silent."""
         if self.stations is not None:
             for name in self.stations.check_presence():
-                self.lease = self.lease.departed(name)
+                self.lease = self.lease.departed(self._runs.pop(name, ""))
 
 
 def _record(value: bytes | None) -> LeaseRecord:

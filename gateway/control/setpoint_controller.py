@@ -154,13 +154,16 @@ class SetpointController:
             reason = because(Code.SCHEDULE_ENDED, "The last period of the schedule has ended.")
             self._commands.end(command, Status.ACHIEVED, reason)
         elif not command.settled:
-            awaited = command.resumed and not state.evse.connected
             leased = command.lease_until is not None
-            blocked = cannot_reach(state.evse, command.verb) if leased and not awaited else None
+            blocked = cannot_reach(state.evse, command.verb) if leased and not self._awaits_station(command) else None
             if blocked is not None:
                 self._commands.withdraw(state, blocked, failed=True)
             elif state.allocation is not None and self._verify_by() <= now:
                 self._commands.withdraw(state, state.allocation.not_achieved(), failed=True)
+
+    def _awaits_station(self, command: ActiveCommand) -> bool:
+        """Return whether a command that another process carried out waits for its station, until the lease ends."""
+        return command.resumed and not self._state.evse.connected
 
     def _verify_by(self) -> float:
         """Return when the meter must have shown the power; never while nothing can be measured or is to be verified."""
@@ -221,6 +224,8 @@ class SetpointController:
         """Fail a leased command that requested power and has lost all of it before the meter showed any."""
         state, command, allocation = self._state, self._state.command, self._state.allocation
         if command is None or allocation is None or command.settled or command.lease_until is None:
+            return decision
+        if self._awaits_station(command):
             return decision
         kept = same_direction(decision.power_w, allocation.power_w)
         if decision.binding is Layer.COMMAND or allocation.power_w == 0 or kept:

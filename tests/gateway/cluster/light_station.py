@@ -1,0 +1,161 @@
+"""A light emulated station of OCPP 2.1: the RPC engine and one EVSE, without a charger or a vehicle behind it.
+
+It connects to any gateway of a cluster, again after each end, and records the set-points that it was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from gateway.clock import SystemClock
+from protocols.ocpp import io
+from protocols.ocpp.errors import Refusal
+from protocols.ocpp.events import Answered, CallReceived
+from protocols.ocpp.io import Link
+from protocols.ocpp.rpc import Rpc
+from protocols.ocpp.schema import ErrorCode, Payload, Version
+from protocols.ocpp.times import stamp
+
+HANDLED = frozenset({"SetChargingProfile", "UpdateDynamicSchedule", "GetCompositeSchedule", "ClearChargingProfile"})
+NEEDS = {"requestedEnergyTransfer": "DC_BPT", "v2xChargingParameters": {"maxDischargePower": 10_000}}
+TX_PROFILE = "TxProfile"
+METER_EVERY_S = 1.0
+ANSWER_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class Setpoint:
+    """A set-point as received. Monotonic time."""
+
+    at: float
+    power_w: float
+    valid_for_s: float | None
+
+
+class LightStation:
+    """One station; with `session` a vehicle is plugged in for as long as it runs."""
+
+    def __init__(self, name: str, urls: list[str], *, session: bool = False, seed: int = 0) -> None:
+        self.name, self._urls, self._session = name, urls, session
+        self._random = random.Random(f"{seed} {name}")
+        self._clock = SystemClock()
+        self._sequence = count()
+        self._booted = self._began = False
+        self.link: Link | None = None
+        self.url = ""
+        self.connections = 0
+        self.restarted = 0  # connections closed by 1012 or without a handshake
+        self.setpoints: list[Setpoint] = []
+        self._valid_for_s: float | None = None
+        self.ready = asyncio.Event()
+
+    @property
+    def power_w(self) -> float:
+        """Return the power that the set-point in force permits."""
+        if not self.setpoints:
+            return 0.0
+        last = self.setpoints[-1]
+        over = last.valid_for_s is not None and time.monotonic() >= last.at + last.valid_for_s
+        return 0.0 if over else last.power_w
+
+    async def run(self) -> None:
+        """Connect and serve until cancelled."""
+        while True:
+            self.url = self._random.choice(self._urls)
+            try:
+                wire = await io.connect(f"{self.url}/{self.name}", (Version.V21,), ping_interval=None, open_timeout=3.0)
+            except ConnectionError:
+                await asyncio.sleep(self._random.uniform(0.2, 0.8))
+                continue
+            self.connections += 1
+            engine = Rpc(Version.V21, handles=HANDLED, answer_within=ANSWER_WITHIN_S)
+            link = self.link = Link(wire, engine, self._handle, self._clock)
+            reporting = asyncio.create_task(self._report(link))
+            try:
+                await link.run()
+            finally:
+                reporting.cancel()
+                await asyncio.gather(reporting, return_exceptions=True)
+                await link.close()
+                self.ready.clear()
+            await asyncio.sleep(self._random.uniform(0.1, 0.5))
+
+    async def _report(self, link: Link) -> None:
+        """Boot once in the life of the station, then report the session."""
+        while not self._booted:
+            about = {"reason": "PowerUp", "chargingStation": {"model": "light", "vendorName": "tests"}}
+            answer = await self._call(link, "BootNotification", about)
+            self._booted = answer is not None and answer["status"] == "Accepted"
+            if not self._booted:
+                await asyncio.sleep(1.0)
+        status = "Occupied" if self._session else "Available"
+        body = {"timestamp": stamp(time.time()), "connectorStatus": status, "evseId": 1, "connectorId": 1}
+        await self._until_answered(link, "StatusNotification", body)
+        if self._session and not self._began:
+            await self._event(link, "Started", "Authorized")
+            self._began = True
+        if self._session:
+            await self._call(
+                link, "NotifyEVChargingNeeds", {"evseId": 1, "maxScheduleTuples": 1, "chargingNeeds": NEEDS}
+            )
+        self.ready.set()
+        while True:
+            if self._session:
+                await asyncio.sleep(METER_EVERY_S * self._random.uniform(0.8, 1.2))
+                await self._event(link, "Updated", "MeterValuePeriodic")
+            else:
+                await asyncio.sleep(self._random.uniform(5, 15))
+                await self._call(link, "Heartbeat", {})
+
+    async def _event(self, link: Link, kind: str, trigger: str) -> None:
+        now = stamp(time.time())
+        sampled = [{"value": self.power_w, "measurand": "Power.Active.Import"}, {"value": 80, "measurand": "SoC"}]
+        body: dict[str, Any] = {
+            "eventType": kind,
+            "timestamp": now,
+            "triggerReason": trigger,
+            "seqNo": next(self._sequence),
+            "transactionInfo": {"transactionId": f"t-{self.name}", "chargingState": "Charging"},
+            "evse": {"id": 1, "connectorId": 1},
+            "idToken": {"idToken": "A", "type": "Central"},
+            "meterValue": [{"timestamp": now, "sampledValue": sampled}],
+        }
+        await self._until_answered(link, "TransactionEvent", body)
+
+    async def _until_answered(self, link: Link, action: str, payload: Payload) -> None:
+        for _ in range(100):
+            if await self._call(link, action, payload) is not None:
+                return
+            await asyncio.sleep(0.5)
+
+    async def _call(self, link: Link, action: str, payload: Payload) -> Payload | None:
+        reply = await link.call(action, payload)
+        if link.closed:
+            await asyncio.sleep(3600)  # cancelled with the link
+        return reply.payload if isinstance(reply, Answered) else None
+
+    def _handle(self, call: CallReceived) -> Payload:
+        payload = call.payload
+        if call.action == "SetChargingProfile":
+            profile = payload["chargingProfile"]
+            if profile["chargingProfilePurpose"] == TX_PROFILE:
+                (schedule,) = profile["chargingSchedule"]
+                period = schedule["chargingSchedulePeriod"][0]
+                self._valid_for_s = schedule.get("duration")
+                self._apply(period.get("setpoint", period.get("limit", 0.0)))
+            return {"status": "Accepted"}
+        if call.action == "UpdateDynamicSchedule":
+            update = payload["scheduleUpdate"]
+            self._apply(update.get("setpoint", update.get("limit", 0.0)))
+            return {"status": "Accepted"}
+        if call.action == "ClearChargingProfile":
+            return {"status": "Accepted"}
+        raise Refusal(ErrorCode.NOT_SUPPORTED, "a light station has no such message")
+
+    def _apply(self, power_w: float) -> None:
+        self.setpoints.append(Setpoint(time.monotonic(), power_w, self._valid_for_s))
