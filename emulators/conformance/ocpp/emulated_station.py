@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
 
 from emulators.charger.station.build import build, car_power_path
 from emulators.charger.station.config import StationConfig
@@ -26,12 +26,24 @@ from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp.schema import Version
 from protocols.ports import Clock, TextWire
 
-# Stations without what most cases need, by capability
-VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "station.without-load-balancing": {"modes": tuple(m for m in MODES if m != OperationMode.local_load_balancing)},
-    "station.without-evse-sleep": {"evse_sleep": False},
-    "station.some-der-types": {"der_types": ("VoltWatt", "FreqWatt")},
-    "station.security-1": {"password": "V2x-Tester-0123456", "security_profile": 1},
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A station with other capabilities than most cases need."""
+
+    modes: tuple[str, ...] = MODES
+    evse_sleep: bool = True
+    password: str | None = None
+    der_types: tuple[str, ...] = ()  # empty: all
+
+
+VARIANTS: Mapping[str, Variant] = {  # by the capability that a case requires
+    "station.without-load-balancing": Variant(
+        modes=tuple(mode for mode in MODES if mode != OperationMode.local_load_balancing)
+    ),
+    "station.without-evse-sleep": Variant(evse_sleep=False),
+    "station.some-der-types": Variant(der_types=("VoltWatt", "FreqWatt")),
+    "station.security-1": Variant(password="V2x-Tester-0123456"),
 }
 UNKNOWN_TOKEN = "NOBODY"  # of plugged-in vehicles: no transaction begins by plugging in alone
 SOC_PCT = 50.0
@@ -46,24 +58,26 @@ class EmulatedStation:
         version: Version,
         mutant: Mutant | None = None,
         evses: int = 2,
-        variant: Mapping[str, Any] | None = None,
+        variant: Variant | None = None,
     ) -> None:
         self.csms, self.mutant = csms, mutant
-        settings = dict(variant or {})
-        der_types = settings.pop("der_types", None)
+        variant = variant or Variant()
         config = StationConfig(
             version=version,
             csms="ws://tester/ocpp",
             id_token=UNKNOWN_TOKEN,
             answer_within_s=10.0,
-            **settings,
+            modes=variant.modes,
+            evse_sleep=variant.evse_sleep,
+            password=variant.password,
+            security_profile=0 if variant.password is None else 1,
         )
         self._power_paths = [car_power_path() for _ in range(evses)]
         self.station = build(config, list(self._power_paths), csms.clock, self._connect)
-        if der_types is not None:
-            self.station.der_controls.supported = frozenset(der_types)
+        if variant.der_types:
+            self.station.der_controls.supported = frozenset(variant.der_types)
             for evse in self.station.evses:
-                self.station.device_model.put("DCDERCtrlr", "ModesSupported", ",".join(der_types), evse)
+                self.station.device_model.put("DCDERCtrlr", "ModesSupported", ",".join(variant.der_types), evse)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def _connect(self, target: NetworkProfile) -> TextWire:
@@ -150,7 +164,7 @@ async def emulated(
     version: Version,
     mutant: Mutant | None = None,
     evses: int = 2,
-    variant: Mapping[str, Any] | None = None,
+    variant: Variant | None = None,
 ) -> AsyncIterator[StationUnderTest]:
     """Return a fresh emulated station that has booted at the tester."""
     csms = TesterCsms(clock)
@@ -186,7 +200,7 @@ class EmulatedBench:
         from emulators.conformance.ocpp.catalogue import stations
 
         (found,) = stations().select([case])
-        variant = {name: value for need in found.requires for name, value in VARIANTS.get(need, {}).items()}
+        variant = next((VARIANTS[need] for need in found.requires if need in VARIANTS), None)
         async with emulated(self._clock, self._version, self._mutant, variant=variant) as station:
             station.recorded.on_message = recorder(evidence)
             yield station

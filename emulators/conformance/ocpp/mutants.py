@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import msgspec
 
@@ -21,8 +21,50 @@ from protocols.ocpp.schema import Payload
 from protocols.ports import Clock, TextWire
 
 Change: TypeAlias = Payload | Callable[[Payload], Payload]  # members to replace, None removes; or a function
-CALL, RESULT, ERROR = 2, 3, 4
-Frame: TypeAlias = list[Any]  # a message as JSON has it
+CALL, RESULT, ERROR, SEND = 2, 3, 4, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message: kind, id, the action of a call, its payload or that of a response, and the code of an error."""
+
+    kind: int
+    id: str
+    action: str = ""
+    payload: Payload = field(default_factory=dict)
+    code: str = ""
+    text: str = field(default="", compare=False)  # as received
+
+    @property
+    def is_request(self) -> bool:
+        """Return whether it is a CALL or a SEND."""
+        return self.kind in (CALL, SEND)
+
+    def encoded(self) -> str:
+        """Return the message as text; unchanged where it is as received."""
+        if self.text and read(self.text) == self:
+            return self.text
+        if self.is_request:
+            return encode([self.kind, self.id, self.action, self.payload])
+        if self.kind == RESULT:
+            return encode([RESULT, self.id, self.payload])
+        return encode([self.kind, self.id, self.code, "", {}])
+
+
+def read(text: str) -> Frame | None:
+    """Return the message of a text; None where it is none of OCPP."""
+    try:
+        message: object = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    if not isinstance(message, list) or len(message) < 3 or not isinstance(message[0], int):
+        return None
+    kind, mid = message[0], str(message[1])
+    if kind in (CALL, SEND) and len(message) > 3 and isinstance(message[3], dict):
+        return Frame(kind, mid, str(message[2]), message[3], text=text)
+    if kind == RESULT and isinstance(message[2], dict):
+        return Frame(kind, mid, payload=message[2], text=text)
+    return Frame(kind, mid, code=str(message[2]), text=text) if kind in (ERROR, 5) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +125,12 @@ class Answers(Mutant):
 
     def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
         """Change the response."""
-        if frame[0] not in (RESULT, ERROR) or about.action != self.action:
+        if frame.kind not in (RESULT, ERROR) or about.action != self.action:
             return [(0.0, frame)]
         if not pattern.matches(about.request, self.when):
             return [(0.0, frame)]
-        before = frame[2] if frame[0] == RESULT and not self.whole else {}
-        return [(0.0, [RESULT, frame[1], changed(before, self.change)])]
+        before = {} if self.whole else frame.payload
+        return [(0.0, Frame(RESULT, frame.id, payload=changed(before, self.change)))]
 
 
 @dataclass(frozen=True)
@@ -101,11 +143,11 @@ class Errors(Mutant):
 
     def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
         """Change the response."""
-        if frame[0] not in (RESULT, ERROR) or self.action not in ("", about.action):
+        if frame.kind not in (RESULT, ERROR) or self.action not in ("", about.action):
             return [(0.0, frame)]
         if self.code is None:
             return []
-        return [(0.0, [ERROR, frame[1] if self.mid is None else self.mid, self.code, "", {}])]
+        return [(0.0, Frame(ERROR, frame.id if self.mid is None else self.mid, code=self.code))]
 
 
 @dataclass(frozen=True)
@@ -118,9 +160,9 @@ class Sends(Mutant):
 
     def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
         """Change the call."""
-        if frame[0] not in (CALL, 6) or frame[2] != self.action or not pattern.matches(frame[3], self.where):
+        if not _is_of(frame, self.action, self.where):
             return [(0.0, frame)]
-        return [(0.0, [frame[0], frame[1], frame[2], changed(frame[3], self.change)])]
+        return [(0.0, replace(frame, payload=changed(frame.payload, self.change)))]
 
 
 @dataclass(frozen=True)
@@ -133,14 +175,12 @@ class Omits(Mutant):
 
     def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
         """Drop the call."""
-        return [] if self._is_omitted(frame) else [(0.0, frame)]
+        return [] if _is_of(frame, self.action, self.where) else [(0.0, frame)]
 
     def to_itself(self, frame: Frame) -> Frame | None:
         """Answer the dropped call."""
-        return [RESULT, frame[1], self.response] if self._is_omitted(frame) and frame[0] == CALL else None
-
-    def _is_omitted(self, frame: Frame) -> bool:
-        return frame[0] in (CALL, 6) and frame[2] == self.action and pattern.matches(frame[3], self.where)
+        omitted = frame.kind == CALL and _is_of(frame, self.action, self.where)
+        return Frame(RESULT, frame.id, payload=self.response) if omitted else None
 
 
 @dataclass(frozen=True)
@@ -153,7 +193,7 @@ class Delays(Mutant):
 
     def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
         """Delay the call."""
-        late = frame[0] in (CALL, 6) and frame[2] == self.action and pattern.matches(frame[3], self.where)
+        late = _is_of(frame, self.action, self.where)
         return [(self.seconds if late else 0.0, frame)]
 
 
@@ -166,7 +206,7 @@ class LateAnswers(Mutant):
 
     def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
         """Delay the response."""
-        late = frame[0] in (RESULT, ERROR) and about.action == self.action
+        late = frame.kind in (RESULT, ERROR) and about.action == self.action
         return [(self.seconds if late else 0.0, frame)]
 
 
@@ -180,14 +220,11 @@ class Pretends(Mutant):
 
     def incoming(self, frame: Frame, about: Context) -> Frame | None:
         """Hide the request."""
-        return None if self._is_hidden(frame) else frame
+        return None if _is_of(frame, self.action, self.when) else frame
 
     def instead(self, frame: Frame, about: Context) -> Iterable[Frame]:
         """Respond to the hidden request."""
-        return [[RESULT, frame[1], self.response]]
-
-    def _is_hidden(self, frame: Frame) -> bool:
-        return frame[0] == CALL and frame[2] == self.action and pattern.matches(frame[3], self.when)
+        return [Frame(RESULT, frame.id, payload=self.response)]
 
 
 @dataclass(frozen=True)
@@ -201,12 +238,11 @@ class Misreads(Mutant):
 
     def incoming(self, frame: Frame, about: Context) -> Frame | None:
         """Change what is received."""
-        if about.action != self.action or frame[0] != (RESULT if self.response else CALL):
+        if about.action != self.action or frame.kind != (RESULT if self.response else CALL):
             return frame
-        place = 2 if self.response else 3
-        if not pattern.matches(frame[place], self.when):
+        if not pattern.matches(frame.payload, self.when):
             return frame
-        return [*frame[:place], changed(frame[place], self.change), *frame[place + 1 :]]
+        return replace(frame, payload=changed(frame.payload, self.change))
 
 
 @dataclass(frozen=True)
@@ -222,21 +258,16 @@ class Intrudes(Mutant):
 
     def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
         """Add a call."""
-        invented = [CALL, f"{INVENTED}{frame[1]}"[:36], self.action, deepcopy(self.payload)]
+        invented = Frame(CALL, f"{INVENTED}{frame.id}"[:36], self.action, deepcopy(self.payload))
         if self.on_response:
-            found = frame[0] == RESULT and about.action == self.after and pattern.matches(frame[2], self.where)
+            found = frame.kind == RESULT and about.action == self.after and pattern.matches(frame.payload, self.where)
         else:
-            found = frame[0] == CALL and frame[2] == self.after and pattern.matches(frame[3], self.where)
+            found = _is_of(frame, self.after, self.where)
         return [(0.0, frame), (self.seconds, invented)] if found else [(0.0, frame)]
 
 
-@dataclass(frozen=True)
-class Mute(Mutant):
-    """Does not respond to a frame that is no proper call."""
-
-    def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
-        """Drop errors."""
-        return [] if frame[0] == ERROR else [(0.0, frame)]
+def _is_of(frame: Frame, action: str, where: object) -> bool:
+    return frame.is_request and frame.action == action and pattern.matches(frame.payload, where)
 
 
 INVENTED = "invented-"
@@ -271,49 +302,48 @@ class MutantWire:
 
     async def _read(self) -> None:
         while (text := await self._wire.receive()) is not None:
-            frame = _frame(text)
+            frame = read(text)
             if frame is None:
                 self._pending.put_nowait(text)
                 continue
-            if frame[0] in (RESULT, ERROR) and str(frame[1]).startswith(INVENTED):
+            if frame.kind in (RESULT, ERROR) and frame.id.startswith(INVENTED):
                 continue
             about = self._about(frame)
             passed = self._mutant.incoming(frame, about)
             if passed is not None:
-                self._pending.put_nowait(text if passed is frame else encode(passed))
+                self._pending.put_nowait(passed.encoded())
                 continue
             for other in self._mutant.instead(frame, about):
                 with contextlib.suppress(ConnectionError):
-                    await self._wire.send(encode(other))
+                    await self._wire.send(other.encoded())
         self._pending.put_nowait(None)
 
     def _about(self, frame: Frame) -> Context:
-        if frame[0] == CALL and len(frame) > 3 and isinstance(frame[3], dict):
-            about = Context(str(frame[2]), frame[3])
-            self._tester_calls[str(frame[1])] = about
+        if frame.kind == CALL:
+            about = self._tester_calls[frame.id] = Context(frame.action, frame.payload)
             return about
-        return self._own_calls.get(str(frame[1]), Context(""))
+        return self._own_calls.get(frame.id, Context(""))
 
     async def send(self, text: str) -> None:
         """Send a message of the device as the mutant alters it."""
-        frame = _frame(text)
+        frame = read(text)
         if frame is None:
             await self._wire.send(text)
             return
-        if frame[0] == CALL:
-            about = self._own_calls[str(frame[1])] = Context(str(frame[2]), frame[3])
+        if frame.kind == CALL:
+            about = self._own_calls[frame.id] = Context(frame.action, frame.payload)
         else:
-            about = self._tester_calls.get(str(frame[1]), Context(""))
+            about = self._tester_calls.get(frame.id, Context(""))
         own = self._mutant.to_itself(frame)
         if own is not None:
-            self._pending.put_nowait(encode(own))
+            self._pending.put_nowait(own.encoded())
         for delay, other in self._mutant.outgoing(frame, about):
             if delay:
-                task = asyncio.get_running_loop().create_task(self._late(delay, encode(other)))
+                task = asyncio.get_running_loop().create_task(self._late(delay, other.encoded()))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             else:
-                await self._wire.send(text if other is frame else encode(other))
+                await self._wire.send(other.encoded())
 
     async def _late(self, delay: float, text: str) -> None:
         await self._clock.sleep(delay)
@@ -325,11 +355,3 @@ class MutantWire:
         for task in self._tasks:
             task.cancel()
         await self._wire.close(code, reason)
-
-
-def _frame(text: str) -> Frame | None:
-    try:
-        decoded = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, ValueError):
-        return None
-    return decoded if isinstance(decoded, list) and len(decoded) >= 3 else None
