@@ -1,4 +1,4 @@
-"""Catalogue of OCPP cases for charging stations (`v2x conformance charger`)."""
+"""Catalogues of OCPP cases: `v2x conformance charger` and `v2x conformance csms`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import cache
 
 from emulators.conformance.capabilities import Capability
 from emulators.conformance.catalogue import Catalogue
+from emulators.conformance.ocpp.csms_under_test import CsmsUnderTest
 from emulators.conformance.ocpp.declarations import VERSION_CAPABILITIES
 from emulators.conformance.ocpp.mutants import Mutant
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
@@ -18,6 +19,9 @@ from emulators.conformance.ocpp.stations import (
     state,
     transactions,
 )
+from emulators.conformance.ocpp.systems import bidirectional as systems_2_1
+from emulators.conformance.ocpp.systems import ocpp2
+from emulators.conformance.ocpp.systems import ocpp16 as systems_1_6
 
 STATION_CAPABILITIES = {
     **VERSION_CAPABILITIES,
@@ -56,6 +60,27 @@ STATION_CAPABILITIES = {
     "station.der": Capability("DER control (2.1)", False),
     "station.some-der-types": Capability("not every type of DER control (2.1)", False),
 }
+
+
+CSMS_CAPABILITIES = {
+    **VERSION_CAPABILITIES,
+    "lab.tokens": Capability("the CSMS knows the tokens of the tester (docs/conformance.md)", False),
+    "lab.operator": Capability("the laboratory can order a power and the end of a transaction", False),
+    "csms.not-accepted": Capability("a station that is not registered is answered Pending or Rejected", False),
+    "csms.pending": Capability("a station that is not registered is answered Pending", False),
+    "csms.rejects": Capability("a station that is not registered is answered Rejected", False),
+    "csms.ocsp": Capability("certificate status by OCSP", False),
+    "csms.v2x": Capability("bidirectional charging (2.1)", False),
+    "csms.without-v2x": Capability("bidirectional charging is not permitted (2.1)", False),
+    "csms.streams": Capability("periodic event streams (2.1)", False),
+}
+
+
+@cache
+def systems() -> Catalogue[CsmsUnderTest, Mutant]:
+    """Return the cases for CSMSs, in the order of a run."""
+    cases = [case for group in (ocpp2, systems_2_1, systems_1_6) for case in group.DECLARED.cases]
+    return Catalogue("csms", "OCPP charging station management system", tuple(cases), CSMS_CAPABILITIES)
 
 
 @cache

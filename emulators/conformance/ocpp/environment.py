@@ -102,18 +102,22 @@ class Commands:
         await self._run("reset")
 
     async def _run(self, order: str, **values: str) -> None:
-        command = self._commands.get(order)
-        if command is None:
-            raise NotApplicable(f"no command for {order!r} is configured")
-        process = await asyncio.create_subprocess_shell(command, env={**os.environ, **values})
-        try:
-            async with asyncio.timeout(ORDER_WITHIN):
-                status = await process.wait()
-        except TimeoutError:
-            process.kill()
-            raise NotApplicable(f"the command for {order!r} did not end within {ORDER_WITHIN:g} s") from None
-        if status:
-            raise NotApplicable(f"the command for {order!r} ended with status {status}")
+        await run_command(order, self._commands.get(order), values)
+
+
+async def run_command(order: str, command: str | None, values: Mapping[str, str]) -> None:
+    """Run a command of the laboratory with values in its environment. Raises NotApplicable without one."""
+    if command is None:
+        raise NotApplicable(f"no command for {order!r} is configured")
+    process = await asyncio.create_subprocess_shell(command, env={**os.environ, **values})
+    try:
+        async with asyncio.timeout(ORDER_WITHIN):
+            status = await process.wait()
+    except TimeoutError:
+        process.kill()
+        raise NotApplicable(f"the command for {order!r} did not end within {ORDER_WITHIN:g} s") from None
+    if status:
+        raise NotApplicable(f"the command for {order!r} ended with status {status}")
 
 
 def _texts(**values: float | None) -> dict[str, str]:

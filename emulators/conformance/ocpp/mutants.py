@@ -134,16 +134,35 @@ class Answers(Mutant):
 
 
 @dataclass(frozen=True)
+class AnswersAgain(Mutant):
+    """Responds with a changed payload to a request that it has received before."""
+
+    action: str
+    change: Change
+    seen: list[Payload] = field(default_factory=list)
+
+    def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
+        """Change the response to a repeated request."""
+        if frame.kind != RESULT or about.action != self.action:
+            return [(0.0, frame)]
+        repeated = about.request in self.seen
+        self.seen.append(about.request)
+        return [(0.0, replace(frame, payload=changed(frame.payload, self.change)) if repeated else frame)]
+
+
+@dataclass(frozen=True)
 class Errors(Mutant):
     """Responds to an action with another CALLERROR code; None leaves the request without a response."""
 
     action: str  # empty: any
     code: str | None = "InternalError"
     mid: str | None = None
+    refusals: bool = False  # only where it responds with a CALLERROR
 
     def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
         """Change the response."""
-        if frame.kind not in (RESULT, ERROR) or self.action not in ("", about.action):
+        kinds = (ERROR,) if self.refusals else (RESULT, ERROR)
+        if frame.kind not in kinds or self.action not in ("", about.action):
             return [(0.0, frame)]
         if self.code is None:
             return []
@@ -163,6 +182,19 @@ class Sends(Mutant):
         if not _is_of(frame, self.action, self.where):
             return [(0.0, frame)]
         return [(0.0, replace(frame, payload=changed(frame.payload, self.change)))]
+
+
+@dataclass(frozen=True)
+class AnswersSends(Mutant):
+    """Responds to a SEND, which has no response."""
+
+    def incoming(self, frame: Frame, about: Context) -> Frame | None:
+        """Hide the SEND."""
+        return None if frame.kind == SEND else frame
+
+    def instead(self, frame: Frame, about: Context) -> Iterable[Frame]:
+        """Respond to it."""
+        return [Frame(RESULT, frame.id)]
 
 
 @dataclass(frozen=True)
@@ -277,7 +309,7 @@ class MutantWire:
     """The device's end of a connection with a mutant in between."""
 
     def __init__(self, wire: TextWire, mutant: Mutant, clock: Clock) -> None:
-        self._wire, self._mutant, self._clock = wire, mutant, clock
+        self._wire, self._mutant, self._clock = wire, deepcopy(mutant), clock
         self._tester_calls: dict[str, Context] = {}
         self._own_calls: dict[str, Context] = {}
         self._pending: asyncio.Queue[str | None] = asyncio.Queue()

@@ -120,7 +120,7 @@ class Peer:
         else:
             await self.send_text(encode([Kind.RESULT, call.id, answer]))
 
-    async def call(self, action: str, payload: Payload, within: float = CALL_WITHIN, mid: str | None = None) -> Reply:
+    async def call(self, action: str, payload: object, within: float = CALL_WITHIN, mid: str | None = None) -> Reply:
         """Send a CALL, valid or not, and return its reply."""
         mid = mid or f"{self._prefix}{next(self._numbers)}"
         return await self.frame(mid, action, encode([Kind.CALL, mid, action, payload]), within)

@@ -123,9 +123,11 @@ class StationBench:
     ) -> AsyncIterator[StationUnderTest]:
         """Return the station without a transaction; its end restores what the case changed."""
         station = await self.connected()
-        with suppress(CaseEnd):
-            await station.stop()
         await station.quiet()
+        if station.running() is not None:
+            with suppress(CaseEnd):
+                await station.stop()
+            await station.quiet()
         recorded = station.recorded
         recorded.forget()
         recorded.on_message = recorder(evidence)

@@ -89,7 +89,7 @@ class TesterStation:
 
     # messages
 
-    async def call(self, action: str, payload: Payload, within: float = 30.0) -> Reply:
+    async def call(self, action: str, payload: object, within: float = 30.0) -> Reply:
         """Send a request as a new stimulus, valid or not."""
         if self.peer is None or self.peer.closed.is_set():
             raise Inconclusive(f"no connection for {action}")
@@ -107,7 +107,7 @@ class TesterStation:
             raise Failed(f"{action}: expected {pattern.text(expected)}, received {str(reply.payload)[:300]}")
         return reply.payload
 
-    async def refused(self, action: str, payload: Payload, *codes: str) -> None:
+    async def refused(self, action: str, payload: object, *codes: str) -> None:
         """Send a request that has to be answered by a CALLERROR with one of these codes."""
         check_refused(action, await self.call(action, payload), *codes)
 

@@ -1391,7 +1391,7 @@ async def _(station: Station) -> None:
 @smart("5.16.3 ChargePointMaxProfile", "ChargePointMaxProfile for connector 1", "Rejected", ACCEPTS)
 async def _(station: Station) -> None:
     profile = _profile_16(4300.0, "ChargePointMaxProfile") | {"chargingProfileKind": "Absolute"}
-    profile["chargingSchedule"]["startSchedule"] = stamp(station.clock.wall())
+    profile["chargingSchedule"]["startSchedule"] = stamp(station.clock.wall() - 2.0)
     await _install(station, profile, 1, REJECTED)
 
 
@@ -1426,7 +1426,7 @@ async def _(station: Station) -> None:
 async def _(station: Station) -> None:
     await _install(station, _profile_16(6000.0, "TxDefaultProfile"))
     maximum = _profile_16(4000.0, "ChargePointMaxProfile", 900_002) | {"chargingProfileKind": "Absolute"}
-    maximum["chargingSchedule"]["startSchedule"] = stamp(station.clock.wall())
+    maximum["chargingSchedule"]["startSchedule"] = stamp(station.clock.wall() - 2.0)
     await _install(station, maximum, 0)
     try:
         found = await _limit(station)

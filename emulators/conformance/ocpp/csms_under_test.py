@@ -1,0 +1,106 @@
+"""A CSMS under test as cases see it: the tester's station, other stations, and orders of its operator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from emulators.conformance.case import Failed, Inconclusive
+from emulators.conformance.ocpp.environment import run_command
+from emulators.conformance.ocpp.tester_station import TesterStation
+from protocols.ocpp.schema import Payload
+
+ORDERS = ("power", "stop")
+KNOWN, SECOND, BLOCKED, EXPIRED, UNKNOWN = "V2XTEST1", "V2XTEST2", "V2XBLOCKED", "V2XEXPIRED", "V2XNOBODY"
+GROUP = "V2XGROUP"
+UNKNOWN_STATION = "V2X-NO-SUCH-STATION"
+BOTH = ("AC_three_phase", "DC", "DC_BPT")
+
+
+class Operator(Protocol):
+    """Orders of the operator of the CSMS. Every method may raise NotApplicable."""
+
+    async def power(self, station: str, watts: float, seconds: float) -> None:
+        """Order a power for EVSE 1, + is charging."""
+
+    async def stop(self, station: str) -> None:
+        """Order the end of the transaction at EVSE 1."""
+
+
+class Orders:
+    """Orders by commands of the laboratory, with STATION, WATTS and SECONDS in their environment."""
+
+    def __init__(self, commands: Mapping[str, str]) -> None:
+        self._commands = dict(commands)
+
+    async def power(self, station: str, watts: float, seconds: float) -> None:
+        """Order a power for EVSE 1."""
+        values = {"STATION": station, "WATTS": f"{watts:g}", "SECONDS": f"{seconds:g}"}
+        await run_command("power", self._commands.get("power"), values)
+
+    async def stop(self, station: str) -> None:
+        """Order the end of the transaction at EVSE 1."""
+        await run_command("stop", self._commands.get("stop"), {"STATION": station})
+
+
+class CsmsUnderTest:
+    """One CSMS. `station` is registered there; `make` returns a station with another id."""
+
+    def __init__(self, station: TesterStation, make: Callable[[str], TesterStation], operator: Operator) -> None:
+        self.station, self.operator = station, operator
+        self._make = make
+
+    @asynccontextmanager
+    async def other(self, name: str = UNKNOWN_STATION) -> AsyncIterator[TesterStation]:
+        """Return another station, connected."""
+        station = self._make(name)
+        station.recorded.on_message = self.station.recorded.on_message
+        try:
+            await station.connect()
+        except ConnectionError as error:
+            raise Inconclusive(f"the CSMS does not accept the connection of {name}: {error}") from None
+        try:
+            yield station
+        finally:
+            await station.close()
+
+    async def charging(self, *, bidirectional: bool = True) -> str:
+        """Boot, start a transaction with a vehicle, and return its id."""
+        station = self.station
+        await station.booted()
+        await station.status("Preparing" if station.early else "Occupied")
+        try:
+            if station.early:
+                number = await self.started_16(KNOWN)
+                await station.status("Charging")
+                return str(number)
+            transaction = station.new_transaction()
+            await station.event("Started", 0, transaction, KNOWN)
+            if station.version.number == "2.1":
+                await station.request("NotifyEVChargingNeeds", needs(bidirectional))
+            info = {"transactionId": transaction, "chargingState": "Charging"}
+            await station.event("Updated", 1, transaction, transactionInfo=info)
+            return transaction
+        except Failed as error:
+            raise Inconclusive(f"preparation: {error}") from None
+
+    async def started_16(self, token: str, **more: object) -> int:
+        """Send StartTransaction of 1.6 and return the transaction id."""
+        body: Payload = {"connectorId": 1, "idTag": token, "meterStart": 0, "timestamp": self.station.time(), **more}
+        return int((await self.station.request("StartTransaction", body))["transactionId"])
+
+
+def needs(bidirectional: bool) -> Payload:
+    """Return the payload of NotifyEVChargingNeeds of 2.1 for a DC vehicle."""
+    v2x: Payload = {"maxChargePower": 10_000.0, "minChargePower": 0.0}
+    if bidirectional:
+        v2x |= {"maxDischargePower": 10_000.0, "minDischargePower": 0.0}
+    charging: Payload = {
+        "requestedEnergyTransfer": "DC_BPT" if bidirectional else "DC",
+        "availableEnergyTransfer": ["DC_BPT", "DC"] if bidirectional else ["DC"],
+        "controlMode": "DynamicControl",
+        "mobilityNeedsMode": "EVCC",
+        "v2xChargingParameters": v2x,
+    }
+    return {"evseId": 1, "chargingNeeds": charging}
