@@ -42,7 +42,7 @@ MARGIN_S = 30.0  # beyond the time limit of an operation, for its end
 STEP_S = 0.1
 
 
-class TesterThread:
+class LoopThread:
     """A thread with the loop of a tester."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class TesterThread:
 class _Handle:
     """What both handles have: messages and waits in real time."""
 
-    def __init__(self, thread: TesterThread) -> None:
+    def __init__(self, thread: LoopThread) -> None:
         self._thread = thread
 
     def sleep(self, seconds: float) -> None:
@@ -103,7 +103,7 @@ class _Handle:
 class DutCharger(_Handle):
     """`v2x_dut_charger`: a station of its own maker, connected to the tester's CSMS."""
 
-    def __init__(self, thread: TesterThread, station: StationUnderTest) -> None:
+    def __init__(self, thread: LoopThread, station: StationUnderTest) -> None:
         super().__init__(thread)
         self.station = station
 
@@ -175,7 +175,7 @@ class DutCharger(_Handle):
 class DutCsms(_Handle):
     """`v2x_dut_csms`: a CSMS at a URL, with the tester as its station."""
 
-    def __init__(self, thread: TesterThread, station: TesterStation, url: str) -> None:
+    def __init__(self, thread: LoopThread, station: TesterStation, url: str) -> None:
         super().__init__(thread)
         self.station, self.url = station, url
 
@@ -272,7 +272,7 @@ class _Connected:
         from protocols.iso15118.io import endpoint
         from protocols.ocpp.schema import Version
 
-        self.thread = TesterThread()
+        self.thread = LoopThread()
         self._ready = False
         host, port = endpoint(chosen.target)
         versions = NEWEST_FIRST if chosen.ocpp is None else (Version.of(chosen.ocpp),)
@@ -353,7 +353,7 @@ def v2x_dut_csms(request: pytest.FixtureRequest) -> Iterator[DutCsms]:
     async def connect() -> TextWire:
         return await io.connect(f"{chosen.target.rstrip('/')}/{name}", (version,), password=chosen.password)
 
-    thread = TesterThread()
+    thread = LoopThread()
     try:
         station = TesterStation(RealClock(), version, name, connect)
         try:

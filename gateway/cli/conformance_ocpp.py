@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from emulators.conformance.case import Device, Mutant
     from emulators.conformance.catalogue import Catalogue
     from emulators.conformance.execution import Selection
+    from emulators.conformance.ocpp.csms_under_test import CsmsUnderTest
     from emulators.conformance.ocpp.station_under_test import StationUnderTest
 
 app = typer.Typer()
@@ -99,6 +100,57 @@ def charger(
             yield StationBench(listener, means, within_s)
 
     _run(stations(), opened(), chosen)
+
+
+@app.command(
+    epilog=examples(
+        "v2x conformance csms --list --tag ocpp21",
+        "v2x conformance csms ws://127.0.0.1:9000/ocpp --id CP1 --report out",
+        "v2x conformance csms ws://127.0.0.1:9000/ocpp --id CP1 --ocpp 1.6 --lab lab.toml --report out",
+        "v2x conformance csms ws://127.0.0.1:9000/ocpp --id CP1 --case OCPP2-CSMS-G02-FR-03",
+    )
+)
+def csms(
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="The CSMS: ws://host:port/ocpp")] = None,
+    station: Annotated[str, typer.Option("--id", help="Id of a station that it knows.")] = "CP1",
+    ocpp: Annotated[Ocpp, typer.Option(help="OCPP version of the station.")] = Ocpp.V201,
+    lab: LabOption = None,
+    password_file: PasswordFile = None,
+    case: CaseOption = None,
+    tag: TagOption = None,
+    list_: ListOption = False,
+    capabilities: CapabilitiesOption = None,
+    report: ReportOption = None,
+    resume: ResumeOption = False,
+    json: Json = False,
+) -> None:
+    """Test a CSMS: the tester is a charging station that connects to it.
+
+    Exit status 0: no case failed or was inconclusive.
+    """
+    from emulators.conformance.ocpp.catalogue import systems
+    from emulators.conformance.ocpp.station_bench import Laboratory, LaboratoryError, laboratory
+
+    chosen = conformance.selection(case, tag, capabilities, report, resume, json)
+    if list_:
+        conformance.list_cases(systems(), chosen)
+    if url is None:
+        fail("conformance csms", "name the CSMS: ws://host:port/ocpp")
+    try:
+        password = None if password_file is None else password_file.read_text("utf-8").strip()
+        means = Laboratory() if lab is None else laboratory(lab)
+    except (OSError, LaboratoryError) as error:
+        fail("conformance csms", error)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Bench[CsmsUnderTest]]:
+        from emulators.conformance.ocpp.csms_bench import CsmsBench
+        from emulators.runtime.clock import RealClock
+        from protocols.ocpp.schema import Version
+
+        yield CsmsBench(url, RealClock(), Version.of(ocpp.value), station, password, means)
+
+    _run(systems(), opened(), chosen)
 
 
 def _run(

@@ -13,7 +13,7 @@ from emulators.conformance.bench import DeviceUnreachable, Discovery
 from emulators.conformance.capabilities import Capabilities
 from emulators.conformance.case import CaseEnd, Inconclusive
 from emulators.conformance.evidence import Evidence
-from emulators.conformance.ocpp import discovery
+from emulators.conformance.ocpp import csms_under_test, discovery
 from emulators.conformance.ocpp.environment import ORDERS, Commands
 from emulators.conformance.ocpp.evidence import recorder
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
@@ -66,8 +66,9 @@ def laboratory(path: Path) -> Laboratory:
     if table or not isinstance(commands, dict) or not isinstance(connected, bool):
         raise LaboratoryError(f"{path}: it has `connected` (true or false) and the table `commands`")
     for order, command in commands.items():
-        if order not in ORDERS or not isinstance(command, str):
-            raise LaboratoryError(f"{path}: commands are texts by order: {', '.join(ORDERS)}")
+        known = (*ORDERS, *csms_under_test.ORDERS)
+        if order not in known or not isinstance(command, str):
+            raise LaboratoryError(f"{path}: commands are texts by order: {', '.join(known)}")
     return Laboratory(connected, commands)
 
 

@@ -1,0 +1,84 @@
+"""Bench of a CSMS at a URL: the tester connects as its station, anew for each case."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from emulators.conformance.bench import DeviceUnreachable, Discovery
+from emulators.conformance.capabilities import Capabilities
+from emulators.conformance.case import CaseEnd
+from emulators.conformance.evidence import Evidence
+from emulators.conformance.ocpp.csms_under_test import ORDERS, UNKNOWN_STATION, CsmsUnderTest, Orders
+from emulators.conformance.ocpp.declarations import versions_of
+from emulators.conformance.ocpp.evidence import recorder
+from emulators.conformance.ocpp.station_bench import Laboratory
+from emulators.conformance.ocpp.tester_station import TesterStation
+from protocols.ocpp import io
+from protocols.ocpp.schema import Version
+from protocols.ports import Clock, TextWire
+
+
+class CsmsBench:
+    """A CSMS at a URL, to which the id of the station is appended."""
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        version: Version,
+        station: str,
+        password: str | None = None,
+        lab: Laboratory | None = None,
+    ) -> None:
+        self.target, self._clock, self._version = url, clock, version
+        self._station, self._password, self._lab = station, password, lab or Laboratory()
+
+    def _make(self, name: str) -> TesterStation:
+        async def connect() -> TextWire:
+            return await io.connect(f"{self.target.rstrip('/')}/{name}", (self._version,), password=self._password)
+
+        return TesterStation(self._clock, self._version, name, connect)
+
+    async def discover(self, evidence: Evidence) -> Discovery:
+        """Return how the CSMS answers the boot of its station and of one that is not registered."""
+        station = self._make(self._station)
+        station.recorded.on_message = recorder(evidence)
+        try:
+            await station.connect()
+        except ConnectionError as error:
+            raise DeviceUnreachable(str(error)) from None
+        with suppress(CaseEnd):
+            await station.boot()
+        await station.close()
+        orders = "lab.operator", all(order in self._lab.commands for order in ORDERS)
+        found = versions_of(self._version) | dict((orders,))
+        return Discovery(capabilities=found | await self._unknown_station(evidence))
+
+    async def _unknown_station(self, evidence: Evidence) -> dict[str, bool]:
+        station = self._make(UNKNOWN_STATION)
+        station.recorded.on_message = recorder(evidence)
+        status = ""
+        with suppress(CaseEnd, ConnectionError):
+            await station.connect()
+            status = str((await station.boot()).get("status"))
+        await station.close()
+        return {
+            "csms.not-accepted": status in ("Pending", "Rejected"),
+            "csms.pending": status == "Pending",
+            "csms.rejects": status == "Rejected",
+        }
+
+    @asynccontextmanager
+    async def access(self, case: str, evidence: Evidence, capabilities: Capabilities) -> AsyncIterator[CsmsUnderTest]:
+        """Return the CSMS, with the station connected."""
+        station = self._make(self._station)
+        station.recorded.on_message = recorder(evidence)
+        try:
+            await station.connect()
+        except ConnectionError as error:
+            raise DeviceUnreachable(str(error)) from None
+        try:
+            yield CsmsUnderTest(station, self._make, Orders(self._lab.commands))
+        finally:
+            await station.close()
