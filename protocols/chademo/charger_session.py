@@ -13,6 +13,9 @@ from protocols.chademo.frames import (
     ChargeTime,
     DischargeLimits,
     VehicleExtension,
+    VehicleId0,
+    VehicleId1,
+    VehicleId2,
     VehicleSequence,
     VehicleStatus,
 )
@@ -21,6 +24,7 @@ from protocols.chademo.states import ChargerState
 from protocols.chademo.stops import MATRIX, Stop
 from protocols.frozen import frozen
 
+_IDENTIFIER = (VehicleId0, VehicleId1, VehicleId2)
 FLOOR_MARGIN = 1.02  # of the lower threshold above that of the vehicle
 
 
@@ -128,6 +132,7 @@ class VehicleReport:
     discharge: DischargeLimits | None = None
     sequence: VehicleSequence | None = None
     discharge_withdrawn: bool = False  # 102.5.7 became 0: final
+    identifier: dict[type[Message], int] = field(default_factory=dict)  # parts of 0x710 to 0x712
 
     def take(self, message: Message) -> None:
         """Store the content of a frame."""
@@ -146,6 +151,16 @@ class VehicleReport:
             self.sequence = message
         elif isinstance(message, VehicleExtension):
             self.extension = message
+        elif isinstance(message, _IDENTIFIER):
+            self.identifier[type(message)] = message.content
+
+    @property
+    def vehicle_id(self) -> str | None:
+        """Vehicle identifier as 48 hexadecimal digits, as in OCPP 2.1; None where it is not sent or not complete."""
+        parts = [self.identifier.get(part) for part in _IDENTIFIER]
+        if any(part is None for part in parts) or not any(parts):
+            return None
+        return "".join((part or 0).to_bytes(8, "little").hex() for part in parts)
 
 
 @dataclass(slots=True)

@@ -74,6 +74,7 @@ class ChademoSession:
         self._lines, self._locked = (False, False), False
         self._stated: tuple[model.PowerLimits, bool] | None = None  # of the needs, and when
         self._stated_at = 0.0
+        self._vehicle: str | None = None  # its identifier
         self._durations = Durations()
         self._state: ChargerState | None = None
         self._stop: stops.Stop | None = None  # of the present or last session, as reported
@@ -262,7 +263,8 @@ class ChademoSession:
     def _opened(self) -> None:
         now, wall = self._clock.now(), self._clock.wall()
         self.id, self._stated = f"{self._evse}-{wall:.0f}", None
-        self._report_event(model.SessionStarted(self._evse, now, self.id))
+        self._vehicle = self.session.vehicle.vehicle_id
+        self._report_event(model.SessionStarted(self._evse, now, self.id, self._vehicle))
 
     def _note_stop(self, stop: stops.Stop) -> None:
         """Report the fault of a stop; a more severe one may follow."""
@@ -331,6 +333,10 @@ class ChademoSession:
         session, limits, voltage = self.session, self._output.power_limits, round(self._output.voltage_v)
         less = self._durations.lasts("less", session.offered_a > session.request_a, now, SETTLED_S)
         needs = needs_of(session, limits, voltage, now, requests_less=less)
+        vehicle = session.vehicle.vehicle_id
+        if vehicle is not None and vehicle != self._vehicle:
+            self._vehicle = vehicle
+            self._report_event(model.VehicleIdentified(self._evse, now, vehicle))
         key = needs.limits, needs.bidirectional
         if key != self._stated:
             self._stated = key

@@ -20,13 +20,21 @@ from gateway.drivers.chademo.bus import ReopeningBus
 from gateway.drivers.chademo.evse import ChademoEvse
 from gateway.drivers.chademo.settings import ChademoEvseSettings
 from gateway.model import event as model
-from protocols.chademo.profile import PROFILES
+from protocols.chademo.profile import PROFILES, VehicleProfile
 from protocols.dc_modules.bus import CanBus
 
 E = TypeVar("E")
 EVSE = "LEAF1"
 SETTINGS = ChademoEvseSettings(EVSE, "emulated-chademo", "memory:test")
 BOARD = EmulatedSettings(max_charge_w=6000, max_discharge_w=6000, forming=True)
+
+
+def leaf(model: str, soc_pct: float) -> tuple[Car, VehicleProfile]:
+    """Return a LEAF with a pack of the capacity that its frames state."""
+    spec, profile = load("leaf-40"), PROFILES[model]
+    share = profile.capacity_wh / spec.pack.usable_wh
+    pack = replace(spec.pack, capacity_ah=spec.pack.capacity_ah * share)
+    return Car(replace(spec, name=model, pack=pack), soc_pct), profile
 
 
 class Bay:
@@ -44,10 +52,7 @@ class Bay:
         self.settings, self._board_settings = settings, board
         self.hardware: ChademoHardware | None = None
         self.board = self._new_board()
-        self.car = Car(load("leaf-40"), soc_pct)
-        profile = PROFILES[vehicle]
-        capacity = round(self.car.spec.pack.usable_wh / 100) * 100
-        self.profile = replace(profile, capacity_wh=capacity)
+        self.car, self.profile = leaf(vehicle, soc_pct)
         self.bus_fails = False
         self.vehicle = self._new_vehicle()
         self.evse = ChademoEvse(settings, self._new_board, self._open, self.events.append, self.clock)

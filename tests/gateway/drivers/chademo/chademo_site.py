@@ -13,8 +13,6 @@ from emulators.boards.chademo import ChademoBoard
 from emulators.boards.chademo_vehicle import ChademoVehicle
 from emulators.boards.emulated import EmulatedSettings
 from emulators.charger.hardware.chademo_hardware import ChademoHardware
-from emulators.ev.car import Car
-from emulators.ev.profile import load
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.memory_broker import MemoryBroker, MemoryBus
 from emulators.runtime.memory_can import MemoryCan
@@ -22,8 +20,8 @@ from gateway.app import Gateway, Parts, gateway
 from gateway.config import from_table
 from gateway.model.state import EvseState
 from gateway.store.store import MemoryStore
-from protocols.chademo.profile import PROFILES
 from protocols.ports import Bus, BusMessage, Clock
+from tests.gateway.drivers.chademo.bay import leaf
 
 ROOT = "v2x/1/shelter"
 EVSE = "LEAF1"
@@ -39,8 +37,7 @@ class ChademoSite:
         self.running: Gateway | None = None
         self.hardware: ChademoHardware | None = None
         self._board: ChademoBoard | None = None
-        self.car = Car(load("leaf-40"), soc_pct)
-        self.profile = replace(PROFILES[vehicle], capacity_wh=round(self.car.spec.pack.usable_wh / 100) * 100)
+        self.car, self.profile = leaf(vehicle, soc_pct)
         self._client: MemoryBus | None = None
         self.vehicle: ChademoVehicle | None = None
 
