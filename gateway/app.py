@@ -25,7 +25,7 @@ from gateway.blue_switch.service import VehicleLendingService
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port
 from gateway.config.devices import ConnectModbus, modbus_evses, site_devices
-from gateway.config.echonet import echonet_evses, echonet_network, hems_device
+from gateway.config.echonet import echonet_evses, echonet_network, hems_device, site_objects
 from gateway.config.mapping import (
     broker_link,
     chademo_settings,
@@ -43,6 +43,7 @@ from gateway.csms.csms import Csms
 from gateway.drivers.board.ports import Board
 from gateway.drivers.build import chademo_evses, secc_evses
 from gateway.drivers.hosted import HostedEvses
+from gateway.drivers.site_inputs import SiteInputs
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
 from gateway.model.event import Event, Report
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from gateway.drivers.echonet.network import EchonetNetwork, OpenNode
+    from gateway.drivers.echonet.site import EchonetSiteObjects
     from gateway.drivers.modbus.site import SiteDevices
     from gateway.hems.device import HemsDevice
 
@@ -131,6 +133,7 @@ class Gateway:
     hosted: HostedEvses
     site_devices: SiteDevices | None
     echonet: EchonetNetwork | None
+    echonet_objects: EchonetSiteObjects | None
     lending_service: VehicleLendingService | None = None
     hems: HemsDevice | None = None
     ocpp_port: int | None = None
@@ -173,6 +176,8 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
                 built.csms.restore(kept)
             if built.echonet is not None:
                 running.append(tasks.create_task(built.echonet.run(), name="echonet"))
+            if built.echonet_objects is not None:
+                running.append(tasks.create_task(built.echonet_objects.run(), name="echonet inputs"))
             running.append(tasks.create_task(built.hosted.run(), name="hosted EVSEs"))
             if built.site_devices is not None:
                 running.append(tasks.create_task(built.site_devices.run(), name="modbus"))
@@ -345,11 +350,15 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     hems = hems_device(config, service, clock, network)
     ignored = (lambda: network.ignored) if network is not None else dict
     metrics = Metrics(service, mqtt, links, ignored, hems.refused if hems is not None else dict)
-    site_inputs = site_devices(
-        config, parts.modbus, clock, service.input, lambda: energy.storage_w, lambda: energy.pv_limit_w
-    )
+    inputs = SiteInputs(send, clock)
+    site_inputs = site_devices(config, parts.modbus, clock, inputs, lambda: energy.storage_w, lambda: energy.pv_limit_w)
+
+    def independent() -> bool:
+        return any(state.evse.independent for state in registry)
+
+    objects = site_objects(config, network, inputs, clock, independent)
     return Gateway(
-        config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, network,
+        config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, network, objects,
         lending_service, hems,
     )  # fmt: skip
 

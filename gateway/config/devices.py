@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.config.settings import Config, ConfigError, MeterEntry, ModbusEvseEntry, ModbusLink, StorageEntry
+from gateway.drivers.site_inputs import SiteInputs
 from gateway.model.event import Report
-from gateway.model.reason import Reason
 from gateway.model.site import InputKind
 from protocols.ports import Clock
 
@@ -66,7 +66,7 @@ def site_devices(
     config: Config,
     connect: ConnectModbus | None,
     clock: Clock,
-    send: Callable[[str, bytes], Reason | None],
+    inputs: SiteInputs,
     storage_w: Callable[[], float | None],
     pv_limit_w: Callable[[], float | None],
 ) -> SiteDevices | None:
@@ -82,7 +82,7 @@ def site_devices(
         turned = isinstance(one.entry, MeterEntry | StorageEntry) and one.entry.reversed
         connection = (connect or connection_of)(one.settings, one.product, clock)
         found.append(SiteDevice(one.key, _input_of(one.entry), one.product, connection, -1 if turned else 1))
-    return SiteDevices(found, send, clock, storage_w, pv_limit_w)
+    return SiteDevices(found, inputs, clock, storage_w, pv_limit_w)
 
 
 def _input_of(entry: ModbusLink) -> InputKind:

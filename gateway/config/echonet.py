@@ -18,7 +18,10 @@ from gateway.config.settings import (
     EchonetMeterEntry,
     EchonetSection,
     EchonetStorageEntry,
+    MeterPlace,
+    StoragePlace,
 )
+from gateway.drivers.site_inputs import SiteInputs
 from gateway.model.event import Report
 from gateway.model.reason import Reason
 from gateway.model.site import InputKind
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.drivers.echonet.finding import ObjectLink
     from gateway.drivers.echonet.network import EchonetNetwork, OpenNode
     from gateway.drivers.echonet.profile import BoxProfile
+    from gateway.drivers.echonet.site import EchonetSiteObjects
     from gateway.hems.device import HemsDevice
     from protocols.echonet.io import UdpSettings
 
@@ -143,6 +147,35 @@ def echonet_evses(
                 outage.report_switch = _switch(send, clock)
             found.append(EchonetEvse(session, link_of(entry), profile, network, report, clock, outage))
     return found
+
+
+def site_objects(
+    config: Config,
+    network: EchonetNetwork | None,
+    inputs: SiteInputs,
+    clock: Clock,
+    independent: Callable[[], bool],
+) -> EchonetSiteObjects | None:
+    """Return storage batteries, PV and meters, None without any. `independent`: a V2H box supplies the site alone."""
+    entries = [(key, entry) for key, entry in echonet_entries(config) if not isinstance(entry, EchonetEvseEntry)]
+    if not entries or network is None:
+        return None
+    from gateway.drivers.echonet.site import EchonetSiteObjects, SiteObject
+    from protocols.echonet.classes import SMART_METER
+
+    found = []
+    for key, entry in entries:
+        turned = isinstance(entry, MeterPlace | StoragePlace) and entry.reversed
+        link = link_of(entry)
+        outside = link.eoj is not None and link.eoj.class_code == SMART_METER  # on the grid's side of every switch
+        found.append(SiteObject(key, _input_of(entry), link, -1 if turned else 1, behind_box=not outside))
+    return EchonetSiteObjects(found, network, inputs, clock, independent)
+
+
+def _input_of(entry: EchonetLink) -> InputKind:
+    if isinstance(entry, EchonetMeterEntry):
+        return InputKind(entry.input)
+    return InputKind.STORAGE if isinstance(entry, EchonetStorageEntry) else InputKind.PV
 
 
 def _switch(send: Callable[[str, bytes], Reason | None], clock: Clock) -> Callable[[bool], None]:

@@ -1,20 +1,15 @@
-"""Meters, storage and photovoltaics over Modbus as inputs of the site, as if a facility controller published them.
-
-One input may come from several devices: powers add up. While one of them is silent the input is not sent, so that it
-becomes stale: a missing value is not zero. `inputs_of` is pure.
-"""
+"""Meters, storage and photovoltaics over Modbus as inputs of the site, and the set-point of storages."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from gateway.drivers.modbus.device import Client, ModbusDevice
 from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, OrderAltered, ReadRefused, ValuesRead
-from gateway.model.reason import Reason
+from gateway.drivers.site_inputs import SiteInputs, Values, number_of
 from gateway.model.site import InputKind
 from gateway.model.station import Answer
 from protocols.modbus.register import Meaning
@@ -23,9 +18,6 @@ from protocols.ports import Clock
 
 log = logging.getLogger("v2x.drivers")
 
-Values = Mapping[Meaning, float | str]
-Body = dict[str, object]
-SendInput = Callable[[str, bytes], Reason | None]  # `GatewayService.input`
 RETRY_S = 5.0
 FOLLOW_S = 1.0  # in which the orders of energy management are read
 VALID_S = 15.0  # of an order: without renewal a storage goes to 0 W, and a limit of photovoltaics ends
@@ -33,7 +25,7 @@ VALID_S = 15.0  # of an order: without renewal a storage goes to 0 W, and a limi
 
 @dataclass(slots=True)
 class SiteDevice:
-    """One device. `sign` -1: mounted the other way round. `values` is empty while it is silent."""
+    """One device, see `SiteSource`."""
 
     name: str
     kind: InputKind
@@ -46,57 +38,6 @@ class SiteDevice:
     ordered_w: float = 0.0  # as ordered last
     altered: bool = False  # the device holds another order than the last one
 
-    def number(self, meaning: Meaning) -> float | None:
-        """Return a value as a number."""
-        value = self.values.get(meaning)
-        return value if isinstance(value, float) else None
-
-    @property
-    def power_w(self) -> float | None:
-        """Power, with the sign of its mounting."""
-        power_w = self.number(Meaning.POWER_W)
-        return None if power_w is None else power_w * self.sign + 0.0
-
-
-def input_of(kind: InputKind, devices: Iterable[SiteDevice]) -> Body | None:
-    """Return the members of an input, None while a device has no power."""
-    devices = list(devices)
-    powers = [one.power_w for one in devices]
-    if not powers or any(one is None for one in powers):
-        return None
-    power_w = sum(one for one in powers if one is not None)
-    body: Body = {"power_w": power_w if kind in (InputKind.GRID, InputKind.STORAGE) else max(0.0, power_w)}
-    if kind is InputKind.GRID:
-        body["present"] = True  # a meter without voltage is recognised by its voltage
-        body |= _stated(devices[0], {"voltage_v": Meaning.VOLTAGE_V, "frequency_hz": Meaning.FREQUENCY_HZ})
-    elif kind is InputKind.STORAGE:
-        body |= _storage(devices)
-    return body
-
-
-def _stated(device: SiteDevice, wanted: Mapping[str, Meaning]) -> Body:
-    found = {name: device.number(meaning) for name, meaning in wanted.items()}
-    return {name: value for name, value in found.items() if value is not None and value >= 0}
-
-
-def _storage(devices: list[SiteDevice]) -> Body:
-    """Return the sums of storages, with the state of charge of all by their capacities; only what all of them state."""
-    body: Body = {}
-    capacities = [one.number(Meaning.CAPACITY_WH) for one in devices]
-    levels = [one.number(Meaning.SOC_PCT) for one in devices]
-    known = [one for one in capacities if one]
-    weights = known if len(known) == len(devices) else [1.0] * len(devices)
-    stated = [one for one in levels if one is not None and 0 <= one <= 100]
-    if len(stated) == len(devices):
-        body["soc_pct"] = sum(w * one for w, one in zip(weights, stated, strict=True)) / sum(weights)
-    if len(known) == len(devices):
-        body["capacity_wh"] = sum(known)
-    for name, meaning in (("max_charge_w", Meaning.MAX_CHARGE_W), ("max_discharge_w", Meaning.MAX_DISCHARGE_W)):
-        limits = [one.number(meaning) for one in devices]
-        if all(one is not None for one in limits):
-            body[name] = sum(abs(one) for one in limits if one is not None)
-    return body
-
 
 class SiteDevices:
     """All meters, storages and photovoltaics of the gateway over Modbus."""
@@ -104,7 +45,7 @@ class SiteDevices:
     def __init__(
         self,
         devices: Iterable[SiteDevice],
-        send: SendInput,
+        inputs: SiteInputs,
         clock: Clock,
         storage_w: Callable[[], float | None],
         pv_limit_w: Callable[[], float | None] = lambda: None,
@@ -112,7 +53,8 @@ class SiteDevices:
         """`storage_w` returns the set-point of all storages together, + charge; None leaves it to them. `pv_limit_w`
         returns what all photovoltaics together may generate; None is no limit."""
         self.devices = list(devices)
-        self._send, self._clock, self._storage_w, self._pv_limit_w = send, clock, storage_w, pv_limit_w
+        self._inputs, self._clock, self._storage_w, self._pv_limit_w = inputs, clock, storage_w, pv_limit_w
+        inputs.sources += self.devices
 
     async def run(self) -> None:
         """Read until cancelled; a device that fails starts again and stops no other."""
@@ -129,8 +71,8 @@ class SiteDevices:
         if device.kind is InputKind.STORAGE:
             power_w = self._storage_w()
             return None if power_w is None else power_w / len(alike)
-        limit_w, rated_w = self._pv_limit_w(), device.number(Meaning.RATED_W)
-        ratings = [one.number(Meaning.RATED_W) for one in alike]
+        limit_w, rated_w = self._pv_limit_w(), number_of(device, Meaning.RATED_W)
+        ratings = [number_of(one, Meaning.RATED_W) for one in alike]
         if limit_w is None or not rated_w:
             return 0.0 if device.ordered_w else None  # a limit is released once
         total_w = sum(one for one in ratings if one is not None)
@@ -183,11 +125,4 @@ class SiteDevices:
                 log.warning("%s: no registers %s: %s", device.name, ", ".join(event.registers), event.reason)
             case ValuesRead():
                 device.values, device.read_at = event.values, event.at
-                self._publish(device.kind)
-
-    def _publish(self, kind: InputKind) -> None:
-        devices = [one for one in self.devices if one.kind is kind]
-        body = input_of(kind, devices)
-        if body is not None:
-            age_s = self._clock.now() - min(one.read_at for one in devices)
-            self._send(kind, json.dumps({"ts": self._clock.wall() - age_s, **body}).encode())
+                self._inputs.publish(device.kind)

@@ -16,6 +16,7 @@ from gateway.config.lint import notes
 from gateway.config.verification import verify
 from gateway.drivers.modbus.probe import probe
 from gateway.drivers.modbus.settings import ModbusSettings, host_of, product_of
+from gateway.drivers.site_inputs import SiteInputs
 from gateway.model.site import InputKind
 from protocols.modbus.io import ModbusClient, listen
 from protocols.modbus.register import Meaning
@@ -100,7 +101,7 @@ def test_what_the_devices_are_at_the_site() -> None:
         ),
         None,
         RealClock(),
-        lambda kind, payload: None,
+        SiteInputs(lambda kind, payload: None, RealClock()),
         lambda: None,
         lambda: None,
     )

@@ -13,7 +13,8 @@ from emulators.battery.pack import Pack, PackSpec
 from emulators.modbus.sunspec import Measurements, PvPlant, StoragePlant, sunspec_device
 from emulators.runtime.clock import VirtualClock
 from emulators.site.storage import Storage
-from gateway.drivers.modbus.site import SiteDevice, SiteDevices, input_of
+from gateway.drivers.modbus.site import SiteDevice, SiteDevices
+from gateway.drivers.site_inputs import SiteInputs, input_of
 from gateway.model.reason import Reason
 from gateway.model.site import InputKind
 from gateway.model.station import Answer
@@ -77,7 +78,8 @@ async def test_a_meter_that_answers_late_is_stamped_when_it_was_asked() -> None:
         return None
 
     meter = SiteDevice("meters.0", InputKind.GRID, METER, lambda: ModbusClient(cable.connect, clock))
-    running = asyncio.get_running_loop().create_task(SiteDevices([meter], send, clock, lambda: None).run())
+    devices = SiteDevices([meter], SiteInputs(send, clock), clock, lambda: None)
+    running = asyncio.get_running_loop().create_task(devices.run())
     await clock.sleep(60)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -203,7 +205,7 @@ async def test_photovoltaics_are_limited_and_the_limit_ends_by_itself(models: li
     devices = [
         SiteDevice(f"pvs.{number}", InputKind.PV, PV, partial(client, cable)) for number, cable in enumerate(cables)
     ]
-    site = SiteDevices(devices, send, clock, lambda: None, lambda: limit[0])
+    site = SiteDevices(devices, SiteInputs(send, clock), clock, lambda: None, lambda: limit[0])
     running = asyncio.get_running_loop().create_task(site.run())
 
     def total_w() -> float:
