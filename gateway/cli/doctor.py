@@ -24,6 +24,7 @@ from cryptography import x509
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port, local_url, read_secret
 from gateway.config.devices import ModbusDeviceEntry, modbus_devices
+from gateway.config.echonet import echonet_entries, echonet_network, link_of, udp_settings
 from gateway.config.lint import notes
 from gateway.config.mapping import broker_link, mqtt_topics
 from gateway.config.verification import addresses, verify
@@ -36,6 +37,7 @@ from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
 from protocols.slac.io import check_capability
 
 ANSWER_WITHIN_S = 5.0
+ECHONET_WITHIN_S = 12.0
 SOON_DAYS, LOW_DISK_BYTES = 30, 500_000_000
 PASSWORD_LENGTH = (16, 40)  # of OCPP 2.x
 BUILT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC).timestamp()  # no clock of a running gateway is before it
@@ -78,6 +80,7 @@ async def examine(config: Config) -> list[Finding]:
     found += await _modbus(config)
     found += [await _can(f"{key}.can", evse.can) for key, evse in config.chademo_evses]
     found += _slac(config)
+    found += await _echonet(config)
     found += _disk(config)
     found += _certificates(config, time.time())
     found += [_port(key, address, running is not None) for key, address in addresses(config).items()]
@@ -196,6 +199,32 @@ def _slac(config: Config) -> Iterator[Finding]:
             continue
         verdict, remedy = (Verdict.OK, "") if state != "down" else (Verdict.NOTE, "bring it up, or connect the modem")
         yield Finding("slac", verdict, f"{key}.slac: frames can be sent on {evse.interface}, which is {state}", remedy)
+
+
+async def _echonet(config: Config) -> list[Finding]:
+    """Find each object over ECHONET Lite; nothing is set. A gateway that runs has the port."""
+    entries = list(echonet_entries(config))
+    if not entries:
+        return []
+    from gateway.drivers.echonet import scan  # on demand, as in `modbus_devices`
+
+    check = "echonet"
+    try:
+        scan.verify_port_free(udp_settings(config.echonet))
+    except scan.PortInUse as error:
+        return [Finding(check, Verdict.NOTE, f"{error}, by a gateway that runs here; the devices are not examined")]
+    except OSError as error:
+        text = f"echonet.address: {config.echonet.address}: {error.strerror or error}"
+        return [Finding(check, Verdict.FAILED, text, "name an address and an interface of this machine")]
+    found = []
+    for key, entry in entries:
+        clock = SystemClock()
+        network = echonet_network(config, None, clock)
+        assert network is not None, "there is an entry"
+        answers, text = await scan.locate(network, link_of(entry), clock, ECHONET_WITHIN_S)
+        remedy = "" if answers else "see `v2x echonet scan`; enable ECHONET Lite at the device, or correct the address"
+        found.append(Finding(check, Verdict.OK if answers else Verdict.FAILED, f"{key}: {text}", remedy))
+    return found
 
 
 def _disk(config: Config) -> Iterator[Finding]:

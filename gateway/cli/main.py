@@ -23,6 +23,7 @@ from gateway.cli import (
     conformance_iso15118,
     conformance_ocpp,
     demo,
+    echonet,
     emulators,
     exi,
     operator,
@@ -59,6 +60,7 @@ app.add_typer(cluster.app, name="cluster")
 conformance.app.add_typer(conformance_iso15118.app)
 conformance.app.add_typer(conformance_ocpp.app)
 app.add_typer(conformance.app, name="conformance")
+app.add_typer(echonet.app, name="echonet")
 app.add_typer(store.app, name="store")
 app.add_typer(operator.app)
 app.add_typer(emulators.app)

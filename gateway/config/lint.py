@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from gateway.config import Config, admin_token, host_and_port
 from gateway.config.devices import modbus_devices
-from gateway.config.settings import ModbusEvseEntry
+from gateway.config.echonet import echonet_entries
+from gateway.config.settings import EchonetEvseEntry, EchonetStorageEntry, ModbusEvseEntry
 from gateway.csms.settings import UnknownStations
 from gateway.model.station import station_of
 from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
@@ -39,6 +40,7 @@ def _notes(config: Config) -> Iterator[str]:
     if config.admin.raw_calls:
         yield "admin.raw_calls: on; raw calls bypass every limit of the control hierarchy"
     yield from _modbus_notes(config)
+    yield from _echonet_notes(config)
     yield from _hems_notes(config)
     url = urlsplit(config.mqtt.url)
     if url.scheme == "mqtt" and not _loopback(url.hostname or ""):
@@ -65,6 +67,17 @@ def _hems_notes(config: Config) -> Iterator[str]:
     for evse in device.evses:
         if station_of(evse) not in known:
             yield f"echonet.device.evses: {evse} is no configured EVSE; its object has no values until it connects"
+
+
+def _echonet_notes(config: Config) -> Iterator[str]:
+    for key, entry in echonet_entries(config):
+        if isinstance(entry, EchonetEvseEntry):
+            yield (
+                f"{key}.driver: a box over ECHONET Lite has no time-out of orders; if this gateway fails under power, "
+                "the power continues"
+            )
+        elif isinstance(entry, EchonetStorageEntry) and config.energy.storage.controlled:
+            yield f"{key}.driver: a storage over ECHONET Lite is only read, also with energy.storage.controlled"
 
 
 def _station_notes(config: Config) -> Iterator[str]:

@@ -19,6 +19,7 @@ from gateway.blue_switch.coordinator import Coordinator
 from gateway.clock import SystemClock
 from gateway.config import admin_token
 from gateway.config.devices import modbus_devices
+from gateway.config.echonet import echonet_entries, profile_of
 from gateway.config.load import read_secret
 from gateway.config.mapping import (
     broker_link,
@@ -29,7 +30,7 @@ from gateway.config.mapping import (
     service_settings,
 )
 from gateway.config.page import web_tokens
-from gateway.config.settings import Config, ConfigError, WebSection, host_and_port
+from gateway.config.settings import Config, ConfigError, EchonetEvseEntry, WebSection, host_and_port
 from gateway.csms import certificates
 from gateway.csms.settings import CsmsSettings
 from gateway.csms.websocket_server import server_context
@@ -57,6 +58,7 @@ def verify(config: Config) -> None:
     _verify_token(config)
     _verify_page(config.web)
     _verify_modbus(config)
+    _verify_echonet(config)
     _verify_store(config)
 
 
@@ -203,6 +205,19 @@ def _verify_modbus(config: Config) -> None:
     devices = modbus_devices(config)
     if devices and importlib.util.find_spec("pymodbus") is None:
         raise ConfigError(f"{devices[0].key}: {MODBUS}")
+
+
+def _verify_echonet(config: Config) -> None:
+    for key, entry in echonet_entries(config):
+        if isinstance(entry, EchonetEvseEntry):
+            profile_of(key, entry, config)
+        if entry.address == "discover" and not config.echonet.multicast:
+            raise ConfigError(f"{key}.address: is needed with echonet.multicast = false: nothing is discovered")
+    if config.echonet.interface is not None:
+        try:
+            socket.if_nametoindex(config.echonet.interface)
+        except OSError as error:
+            raise ConfigError(f"echonet.interface: {config.echonet.interface}: {error.strerror or error}") from None
 
 
 def _verify_store(config: Config) -> None:

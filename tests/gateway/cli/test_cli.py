@@ -164,6 +164,7 @@ CONTRACT = {
     "secc": "--listen --interface --tls --pki --services --protocols --control --power-w --sessions --json",
     "ev": "--connect --interface --tls --pki --protocols --service --control --auth --profile --soc --loops --json",
     "chademo decode": "--html --json",
+    "echonet scan": "--address --interface --port --node --seconds --json",
     "exi decode": "--pretty --explain --v2gtp --protocol --base64 --pcap",
     "exi encode": "--pretty --v2gtp --base64",
     "pki create": "",
