@@ -43,8 +43,8 @@ def scan(
 ) -> None:
     """List the devices that answer.
 
-    Objects, makers, releases, values, and what a V2H box cannot do. Nothing is set. A gateway on this machine that uses the same address has to be stopped. Exit status 1: nothing
-    answers, or the network cannot be used.
+    Objects, makers, releases, values, and what a V2H box cannot do. Nothing is set. A gateway on this machine that uses
+    the same address has to be stopped. Exit status 1: nothing answers, or the network cannot be used.
     """
     end(run_until_done(_scan(address, interface or "", port, node or [], seconds, json)))
 
