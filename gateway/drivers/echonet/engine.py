@@ -178,7 +178,7 @@ class BoxEngine:
         """Return whether the box has to detect the vehicle first: its state of connection is none with power."""
         if not self.profile.confirm_vehicle or now < self._confirmed_at + CONFIRM_S or now < self.reader.due_at:
             return False
-        rests = self.values.get(MODE, RESTING[0]) in RESTING
+        rests = self.values.get(MODE) in RESTING
         return rests and self.values.get(CONNECTION) not in CHARGEABLE and self.reader.settable(CONFIRM)
 
     def _read(self, answer: Answered, now: float) -> None:

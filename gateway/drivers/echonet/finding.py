@@ -52,16 +52,21 @@ async def find(network: EchonetNetwork, link: ObjectLink) -> ObjectDescribed:
         answered = await network.ask(known)
         if not isinstance(answered, RequestAnswered):
             raise NotFound(f"{link.address} does not answer: {answered.reason}")
+    while _undescribed(network, link) and await network.wait(AGAIN_S):
+        pass
     found = [one for one in _candidates(network, link) if await _identified(network, link, one)]
-    if not found:
-        await network.wait(AGAIN_S)
-        found = [one for one in _candidates(network, link) if await _identified(network, link, one)]
     nodes = sorted({one.node for one in found})
     if len(nodes) > 1:
         raise NotFound(f"{link.wanted}: {', '.join(nodes)} have one; set address, node_id or eoj")
     if not found:
         raise NotFound(f"{link.wanted}: not found{_instead(network, link)}")
     return min(found, key=lambda one: one.eoj.pack())
+
+
+def _undescribed(network: EchonetNetwork, link: ObjectLink) -> bool:
+    """Return whether an object that may be the one has not stated its properties yet."""
+    here = [(node, eojs) for node, eojs in network.instances.items() if link.address in (DISCOVER, node)]
+    return any(link.fits(eoj) and (node, eoj) not in network.objects for node, eojs in here for eoj in eojs)
 
 
 def _candidates(network: EchonetNetwork, link: ObjectLink) -> list[ObjectDescribed]:

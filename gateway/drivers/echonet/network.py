@@ -111,12 +111,13 @@ class EchonetNetwork:
             if self._followed.get((node, eoj)) is follow:
                 del self._followed[node, eoj]
 
-    async def wait(self, within_s: float) -> None:
-        """Wait until more is known about nodes, or for a time."""
+    async def wait(self, within_s: float) -> bool:
+        """Wait until more is known about nodes, or for a time; return whether it is."""
         self.changed.clear()
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout_at(self._clock.now() + within_s):
                 await self.changed.wait()
+        return self.changed.is_set()
 
     def _report(self, events: Sequence[Event]) -> None:
         for event in events:
