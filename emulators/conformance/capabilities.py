@@ -97,10 +97,18 @@ class Declaration:
 def load(path: Path, known: Mapping[str, Capability]) -> Declaration:
     """Return the content of a capability file. Raises CapabilityError."""
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        return parse(path.read_text("utf-8"), str(path), known)
     except OSError as error:
         raise CapabilityError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise CapabilityError(f"{path}: {error}") from error
+
+
+def parse(text: str, path: str, known: Mapping[str, Capability]) -> Declaration:
+    """Return the content of the text of a capability file; `path` names it. Raises CapabilityError."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise CapabilityError(f"{path}: {error}") from error
     for name in table.keys() - {"device", "capabilities"}:
         raise CapabilityError(f"{path}: unknown table {name!r}; tables are device and capabilities")
@@ -114,14 +122,14 @@ def load(path: Path, known: Mapping[str, Capability]) -> Declaration:
     return Declaration(device, values)
 
 
-def _device(path: Path, table: object) -> DeviceIdentity:
+def _device(path: str, table: object) -> DeviceIdentity:
     fields = ("vendor", "name", "serial", "firmware")
     if not isinstance(table, dict) or not all(n in fields and isinstance(v, str) for n, v in table.items()):
         raise CapabilityError(f"{path}: device has the texts {', '.join(fields)}")
     return DeviceIdentity(**table)
 
 
-def _flat(path: Path, table: object, prefix: str = "") -> list[tuple[str, bool]]:
+def _flat(path: str, table: object, prefix: str = "") -> list[tuple[str, bool]]:
     """Return the capabilities of a table; nested tables are names with dots."""
     if not isinstance(table, dict):
         raise CapabilityError(f"{path}: capabilities is a table")

@@ -13,7 +13,7 @@ from emulators.conformance.case import Case, Device, Mutant
 
 
 class CatalogueError(ValueError):
-    """Catalogue with equal ids or unknown capabilities, or a selection of unknown cases or tags."""
+    """Selection of unknown cases or tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Catalogue(Generic[Device, Mutant]):
     def __post_init__(self) -> None:
         equal = [name for name, count in Counter(one.id for one in self.cases).items() if count > 1]
         if equal:
-            raise CatalogueError(f"catalogue {self.role}: several cases have the id {', '.join(equal)}")
+            raise AssertionError(f"catalogue {self.role}: several cases have the id {', '.join(equal)}")
         for case in self.cases:
             for name in case.requires:
                 if name not in self.capabilities:
-                    raise CatalogueError(f"case {case.id}: unknown capability {name!r}")
+                    raise AssertionError(f"case {case.id}: unknown capability {name!r}")
 
     @property
     def tags(self) -> tuple[str, ...]:

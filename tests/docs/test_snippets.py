@@ -21,6 +21,8 @@ import typer.main
 import yaml
 
 import gateway
+from emulators.conformance import capabilities
+from emulators.conformance.iso15118.secc_discovery import CAPABILITIES as SECC_CAPABILITIES
 from emulators.ev import profile
 from emulators.faults import injection_file
 from emulators.scenario import loading
@@ -57,6 +59,7 @@ def kinds_of_toml(block: Block) -> dict[str, Callable[[], object]]:
         "vendor profile": lambda: vendor_profile(table),
         "register map": lambda: register_map.parse(block.code),
         "injections": lambda: injection_file.check(table, str(block)),
+        "capabilities": lambda: capabilities.parse(block.code, str(block), SECC_CAPABILITIES),
     }
 
 

@@ -43,6 +43,11 @@ class SocketEvBench:
         self._listener: io.Listener | None = None
         self._responder: io.SdpResponder | None = None
 
+    @property
+    def port(self) -> int:
+        """Port on which EVs are served, 0 before the first case."""
+        return 0 if self._listener is None else self._listener.port
+
     async def discover(self, evidence: Evidence) -> Discovery:
         """Return the protocols that the EV offers in its first handshake. Raises DeviceUnreachable."""
         await self._start()

@@ -517,7 +517,7 @@ PARAMETER_CASES = (
         ),
         stimulus="ServiceSelectionRes for DC_BPT",
         expectation=BPT_DC,
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "CPD-02",
@@ -533,7 +533,7 @@ PARAMETER_CASES = (
         profile=AC_BPT,
         stimulus="ServiceSelectionRes for AC_BPT",
         expectation=BPT_AC,
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "CPD-03",
@@ -549,7 +549,7 @@ PARAMETER_CASES = (
         alters(CPD, {f"{BPT_DC}.EVMinimumVoltage": rational(900)}),
         stimulus="ServiceSelectionRes for DC_BPT",
         expectation="0 ≤ minimum ≤ maximum, of power, current and voltage",
-        tags=("nominal", "limits", "energy direction"),
+        tags=("nominal", "limits", "energy-direction"),
     ),
     _case(
         "CPD-04",
@@ -561,7 +561,7 @@ PARAMETER_CASES = (
         profile=AC_BPT,
         stimulus="ServiceSelectionRes for AC_BPT",
         expectation="0 ≤ minimum ≤ maximum",
-        tags=("nominal", "limits", "energy direction"),
+        tags=("nominal", "limits", "energy-direction"),
     ),
     _case(
         "SCH-01",
@@ -572,7 +572,7 @@ PARAMETER_CASES = (
         alters("ScheduleExchangeReq", {f"{DYNAMIC}.EVMinimumV2XEnergyRequest": ABSENT}),
         stimulus="ScheduleExchangeReq",
         expectation="EVMinimumV2XEnergyRequest and EVMaximumV2XEnergyRequest, or neither",
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "SCH-02",
@@ -594,7 +594,7 @@ PARAMETER_CASES = (
         alters("ScheduleExchangeReq", {f"{DYNAMIC}.EVMaximumV2XEnergyRequest": rational(90_000)}),
         stimulus="ScheduleExchangeReq",
         expectation="EVMinimumEnergyRequest ≤ V2X window ≤ EVMaximumEnergyRequest",
-        tags=("nominal", "limits", "energy direction"),
+        tags=("nominal", "limits", "energy-direction"),
     ),
     _case(
         "SCH-04",
@@ -837,7 +837,7 @@ LOOP_CASES = (
         ),
         stimulus="PowerDeliveryRes",
         expectation=LOOP_DC,
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "LOOP-03",
@@ -860,7 +860,7 @@ LOOP_CASES = (
         profile=AC_BPT,
         stimulus="PowerDeliveryRes",
         expectation=LOOP_AC,
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "LOOP-04",
@@ -871,7 +871,7 @@ LOOP_CASES = (
         alters("DC_ChargeLoopReq", {f"{LOOP_DC}.EVMaximumDischargePower": rational(300_000)}),
         stimulus="five DC_ChargeLoopRes",
         expectation="no EVMaximum… above that of DC_ChargeParameterDiscoveryReq",
-        tags=("nominal", "limits", "energy direction"),
+        tags=("nominal", "limits", "energy-direction"),
     ),
     _case(
         "LOOP-05",
@@ -896,7 +896,7 @@ LOOP_CASES = (
         profile=AC_BPT,
         stimulus="AC_ChargeLoopRes with EVSETargetActivePower −3,000 W",
         expectation="EVPresentActivePower −3,000 W (20 % tolerance) in the last of 16 requests",
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "LOOP-07",
@@ -908,7 +908,7 @@ LOOP_CASES = (
         profile=AC_BPT,
         stimulus="AC_ChargeLoopRes with EVSETargetActivePower −60,000 W",
         expectation="EVPresentActivePower within EVMaximumDischargePower",
-        tags=("negative", "limits", "energy direction"),
+        tags=("negative", "limits", "energy-direction"),
     ),
     _case(
         "LOOP-08",
@@ -920,7 +920,7 @@ LOOP_CASES = (
         profile=AC_BPT,
         stimulus="AC_ChargeLoopRes with EVSETargetActivePower 0",
         expectation="EVPresentActivePower 0 (300 W tolerance)",
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "LOOP-09",
@@ -932,7 +932,7 @@ LOOP_CASES = (
         profile=DC_20,
         stimulus="DC_ChargeLoopRes with EVSEPresentCurrent −30 A on the service DC",
         expectation="PowerDelivery(Stop), SessionStopReq or the end of the connection within 60 responses",
-        tags=("negative", "energy direction", "errors"),
+        tags=("negative", "energy-direction", "errors"),
     ),
     _case(
         "LOOP-10",

@@ -421,7 +421,7 @@ ISO2_CASES = (
         alters("CurrentDemandReq", EVTargetCurrent=physical(-20, "A")),
         stimulus=f"limits of {MAX_A:g} A",
         expectation=f"0 to {MAX_A:g} A",
-        tags=("nominal", "limits", "energy direction"),
+        tags=("nominal", "limits", "energy-direction"),
     ),
     _case(
         "LOOP-02",

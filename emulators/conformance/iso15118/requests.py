@@ -167,7 +167,9 @@ def _power_start(state: VehicleState) -> Plain:
     mode: Plain = {"Dynamic_EVPPTControlMode": {}}
     power = min(state.max_charge_w, 11_000)
     if not state.profile.dynamic:
-        mode = {"Scheduled_EVPPTControlMode": {"SelectedScheduleTupleID": state.tuple_id}}
+        accepted = "PowerToleranceConfirmed"  # some stations require the optional field
+        selected = {"SelectedScheduleTupleID": state.tuple_id, "PowerToleranceAcceptance": accepted}
+        mode = {"Scheduled_EVPPTControlMode": selected}
         power = min(power, max(state.tuple_power_w, 0.0))
     entries = {"EVPowerProfileEntry": [{"Duration": DAY_S, "Power": rational(power)}]}
     channel: Plain = {"BPT_ChannelSelection": "Charge"} if state.profile.bpt else {}

@@ -125,7 +125,7 @@ class MemorySeccBench:
 
     async def _connect(self, profile: Profile) -> Wire:
         if self._secc.connected:
-            raise ConnectionError("the emulated SECC serves another connection")
+            raise ConnectionRefusedError("the emulated SECC serves another connection")
         self._secc.set_power(DISCHARGE_W if profile.bpt and profile.dynamic else None)
         ours, device = wire_pair("tester", "secc")
         self._connections += 1

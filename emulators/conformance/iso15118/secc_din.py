@@ -624,7 +624,7 @@ POWER_CASES = (
         before="CurrentDemandReq",
         stimulus="CurrentDemandReq with EVTargetCurrent −20 A",
         expectation="EVSEPresentCurrent not below 0 (1 A tolerance)",
-        tags=("negative", "energy direction", "limits"),
+        tags=("negative", "energy-direction", "limits"),
     ),
     _case(
         "PWR-03",

@@ -40,17 +40,18 @@ async def discover(connect: Connect, clock: Clock, evidence: Evidence) -> Discov
     """Return what the SECC offers. Raises DeviceUnreachable."""
     access = SeccAccess(connect, clock, evidence, Capabilities(CAPABILITIES))
     found: dict[str, bool] = {}
-    evse_id = ""
+    ids: list[str] = []  # EVSEID by protocol; that of DIN SPEC 70121 is hexadecimal
     try:
         for profile in (profiles.DC_BPT, profiles.AC_BPT):
-            evse_id = await _iso20(access, profile, found) or evse_id
+            ids.append(await _iso20(access, profile, found))
         for profile in (profiles.DC_2, profiles.DIN):
-            evse_id = await _older(access, profile, found) or evse_id
+            ids.append(await _older(access, profile, found))
     finally:
         await access.close()
-    if not evse_id:
+    stated = [one for one in ids if one]
+    if not stated:
         raise DeviceUnreachable("it opens no session of ISO 15118-20, ISO 15118-2 or DIN SPEC 70121")
-    return Discovery(DeviceIdentity(name=evse_id), found)
+    return Discovery(DeviceIdentity(name=stated[0]), found)
 
 
 async def _iso20(access: SeccAccess, profile: Profile, found: dict[str, bool]) -> str:

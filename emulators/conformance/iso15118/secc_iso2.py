@@ -609,7 +609,7 @@ POWER_CASES = (
         before="CurrentDemandReq",
         stimulus="CurrentDemandReq with EVTargetCurrent −20 A",
         expectation="EVSEPresentCurrent not below 0 (1 A tolerance), or a FAILED code",
-        tags=("negative", "energy direction", "limits"),
+        tags=("negative", "energy-direction", "limits"),
     ),
     _case(
         "PWR-04",

@@ -139,7 +139,7 @@ PARAMETER_CASES = (
         before=DC_CPD,
         stimulus=f"{DC_CPD} with DC_CPDReqEnergyTransferMode on DC_BPT",
         expectation=WRONG,
-        tags=("negative", "energy direction"),
+        tags=("negative", "energy-direction"),
     ),
     _case(
         "CPD-02",
@@ -152,7 +152,7 @@ PARAMETER_CASES = (
         before=AC_CPD,
         stimulus=f"{AC_CPD} with AC_CPDReqEnergyTransferMode on AC_BPT",
         expectation=WRONG,
-        tags=("negative", "energy direction"),
+        tags=("negative", "energy-direction"),
     ),
     _case(
         "CPD-03",
@@ -171,7 +171,7 @@ PARAMETER_CASES = (
         ),
         before=DC_CPD,
         expectation=BPT_DC_RES,
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "CPD-04",
@@ -191,7 +191,7 @@ PARAMETER_CASES = (
         profile=AC_BPT,
         before=AC_CPD,
         expectation=BPT_AC_RES,
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "CPD-05",
@@ -232,7 +232,7 @@ PARAMETER_CASES = (
         ),
         before=DC_CPD,
         expectation="0 ≤ minimum ≤ maximum, of power and current",
-        tags=("nominal", "limits", "energy direction"),
+        tags=("nominal", "limits", "energy-direction"),
     ),
     _case(
         "CPD-07",
@@ -261,7 +261,7 @@ PARAMETER_CASES = (
         profile=AC_BPT,
         before=AC_CPD,
         expectation="0 ≤ minimum ≤ maximum, of charging and discharging",
-        tags=("nominal", "limits", "energy direction"),
+        tags=("nominal", "limits", "energy-direction"),
     ),
     _case(
         "CPD-09",
@@ -347,7 +347,7 @@ PARAMETER_CASES = (
         profile=DC_20,
         before=DC_CPD,
         expectation="DC_CPDResEnergyTransferMode",
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "CPD-14",
@@ -584,7 +584,7 @@ async def _no_overshoot(device: SeccAccess) -> None:
     vehicle = await device.reach(DC_BPT, "DC_PreChargeReq")
     reached: list[float] = []
     for _ in range(30):
-        response = await vehicle.request("DC_PreChargeReq")
+        response = await vehicle.request("DC_PreChargeReq", {"EVProcessing": "Ongoing"})
         reached.append(number(response.fields.get("EVSEPresentVoltage")))
         await vehicle.wait(0.1)
     target = vehicle.state.voltage_v
@@ -646,7 +646,7 @@ START_CASES = (
         _no_overshoot,
         alters("DC_PreChargeRes", EVSEPresentVoltage=rational(435)),
         before="DC_PreChargeReq",
-        stimulus="DC_PreChargeReq for 3 s",
+        stimulus="DC_PreChargeReq with EVProcessing Ongoing for 3 s",
         expectation="EVSEPresentVoltage never more than 20 V above EVTargetVoltage",
         tags=("nominal", "limits"),
     ),

@@ -48,7 +48,7 @@ def _case(
     profile: Profile = DC_BPT,
     stimulus: str,
     expectation: str,
-    tags: tuple[str, ...] = ("nominal", "energy direction", "limits"),
+    tags: tuple[str, ...] = ("nominal", "energy-direction", "limits"),
     requires: tuple[str, ...] = (),
 ) -> SeccCase:
     return secc_case(
@@ -183,7 +183,7 @@ LOOP_CASES = (
         ),
         stimulus="DC_ChargeLoopReq with BPT_Dynamic_DC_CLReqControlMode",
         expectation=RESPONSE,
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "LOOP-02",
@@ -202,7 +202,7 @@ LOOP_CASES = (
         profile=AC_BPT,
         stimulus="AC_ChargeLoopReq with BPT_Dynamic_AC_CLReqControlMode",
         expectation=AC_RESPONSE,
-        tags=("nominal", "energy direction"),
+        tags=("nominal", "energy-direction"),
     ),
     _case(
         "LOOP-03",

@@ -111,6 +111,8 @@ class Station:
             await self.handshake()
             return await self.serve(until)
         except Failed as failure:
+            if self.sent("ServiceDetailReq") and not self.sent("ServiceSelectionReq"):
+                raise NotApplicable(f"the EV selects no service of {self.profile.name}") from failure
             raise Inconclusive(f"precondition not met: the EV sends {until}: {failure}") from failure
 
     def step_of(self, request: Received) -> str:
