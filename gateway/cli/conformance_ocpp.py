@@ -148,7 +148,11 @@ def csms(
         from emulators.runtime.clock import RealClock
         from protocols.ocpp.schema import Version
 
-        yield CsmsBench(url, RealClock(), Version.of(ocpp.value), station, password, means)
+        bench = CsmsBench(url, RealClock(), Version.of(ocpp.value), station, password, means)
+        try:
+            yield bench
+        finally:
+            await bench.close()
 
     _run(systems(), opened(), chosen)
 

@@ -1,4 +1,4 @@
-"""Bench of a CSMS at a URL: the tester connects as its station, anew for each case."""
+"""Bench of a CSMS at a URL: the tester connects as its station, once for all cases."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ from protocols.ocpp import io
 from protocols.ocpp.schema import Version
 from protocols.ports import Clock, TextWire
 
+BUSY_RETRIES, BUSY_S = 6, 10.0  # where a CSMS limits the rate of connections
+
+
+class Busy(ConnectionError):
+    """The CSMS accepts no connection at the moment."""
+
 
 class CsmsBench:
     """A CSMS at a URL, to which the id of the station is appended."""
@@ -32,7 +38,8 @@ class CsmsBench:
         lab: Laboratory | None = None,
     ) -> None:
         self.target, self._clock, self._version = url, clock, version
-        self._station, self._password, self._lab = station, password, lab or Laboratory()
+        self._name, self._password, self._lab = station, password, lab or Laboratory()
+        self._station = self._make(station)
 
     def _make(self, name: str) -> TesterStation:
         async def connect() -> TextWire:
@@ -40,9 +47,17 @@ class CsmsBench:
 
         return TesterStation(self._clock, self._version, name, connect)
 
+    async def _dial(self, name: str) -> TextWire:
+        """Connect. Raises Busy where the CSMS limits the number of connections in a time."""
+        try:
+            return await io.connect(f"{self.target.rstrip('/')}/{name}", (self._version,), password=self._password)
+        except ConnectionError as error:
+            busy = any(f"HTTP {status}" in str(error) for status in (429, 503))
+            raise (Busy(str(error)) if busy else error) from None
+
     async def discover(self, evidence: Evidence) -> Discovery:
         """Return how the CSMS answers the boot of its station and of one that is not registered."""
-        station = self._make(self._station)
+        station = self._station
         station.recorded.on_message = recorder(evidence)
         try:
             await station.connect()
@@ -50,7 +65,6 @@ class CsmsBench:
             raise DeviceUnreachable(str(error)) from None
         with suppress(CaseEnd):
             await station.boot()
-        await station.close()
         orders = "lab.operator", all(order in self._lab.commands for order in ORDERS)
         found = versions_of(self._version) | dict((orders,))
         return Discovery(capabilities=found | await self._unknown_station(evidence))
@@ -71,14 +85,21 @@ class CsmsBench:
 
     @asynccontextmanager
     async def access(self, case: str, evidence: Evidence, capabilities: Capabilities) -> AsyncIterator[CsmsUnderTest]:
-        """Return the CSMS, with the station connected."""
-        station = self._make(self._station)
+        """Return the CSMS, with the station connected; its end ends the transactions."""
+        station = self._station
+        station.recorded.forget()
         station.recorded.on_message = recorder(evidence)
+        station.answers.clear()
         try:
-            await station.connect()
+            await station.ready()
         except ConnectionError as error:
             raise DeviceUnreachable(str(error)) from None
         try:
             yield CsmsUnderTest(station, self._make, Orders(self._lab.commands))
         finally:
-            await station.close()
+            with suppress(CaseEnd):
+                await station.finish()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._station.close()

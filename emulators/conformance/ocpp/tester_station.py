@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from emulators.conformance.case import Failed, Inconclusive
 from emulators.conformance.ocpp import minimal, pattern
-from emulators.conformance.ocpp.peer import ErrorAnswer, Message, NoAnswer, Peer
+from emulators.conformance.ocpp.peer import ErrorAnswer, Kind, Message, NoAnswer, Peer
 from emulators.conformance.ocpp.recorded import Recorded
 from emulators.conformance.ocpp.tester_csms import Answer, Silence
 from protocols.ocpp.events import Answered, Refused, Reply, TimedOut
@@ -36,7 +36,7 @@ class TesterStation:
         self._connect = connect
         self._connections = 0
         self._reading: asyncio.Task[None] | None = None
-        self.transactions = 0
+        self._transactions = 0
 
     @property
     def early(self) -> bool:
@@ -53,6 +53,11 @@ class TesterStation:
         self.peer = Peer(wire, self.version, self.clock, self.recorded.add, self._answer, f"s{self._connections}-")
         self.stimulus()
         self._reading = asyncio.get_running_loop().create_task(self.peer.run())
+
+    async def ready(self) -> None:
+        """Connect unless connected."""
+        if self.peer is None or self.peer.closed.is_set():
+            await self.connect()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -119,8 +124,7 @@ class TesterStation:
 
     async def booted(self) -> None:
         """Boot and send the status of the connector. Raises Inconclusive unless the station is accepted."""
-        if self.peer is None:
-            await self.connect()
+        await self.ready()
         try:
             found = await self.boot()
         except Failed as error:
@@ -157,10 +161,42 @@ class TesterStation:
             body["idToken"] = {"idToken": token, "type": "ISO14443"}
         return await self.request("TransactionEvent", body)
 
+    async def finish(self) -> None:
+        """End the transactions that the CSMS may still have as running."""
+        running = self._running_16() if self.early else self._running_2()
+        for number, seq in running.items():
+            if self.early:
+                body: Payload = {"transactionId": int(number), "meterStop": 10, "timestamp": self.time()}
+                await self.request("StopTransaction", body)
+            else:
+                await self.event("Ended", seq + 1, number)
+
+    def _running_2(self) -> dict[str, int]:
+        """Return the last sequence number of each transaction that has no end, by id."""
+        found: dict[str, int] = {}
+        for message in self.recorded.messages:
+            if message.from_device or message.action != "TransactionEvent" or message.kind is not Kind.CALL:
+                continue
+            number = message.payload["transactionInfo"]["transactionId"]
+            found[number] = message.payload["seqNo"]
+            if message.payload["eventType"] == "Ended":
+                del found[number]
+        return found
+
+    def _running_16(self) -> dict[str, int]:
+        """Return the transactions that have no end, by id."""
+        found: dict[str, int] = {}
+        for message in self.recorded.messages:
+            if message.action == "StartTransaction" and message.kind is Kind.RESULT:
+                found[str(message.payload.get("transactionId"))] = 0
+            elif message.action == "StopTransaction" and message.kind is Kind.CALL:
+                found.pop(str(message.payload.get("transactionId")), None)
+        return found
+
     def new_transaction(self) -> str:
         """Return a new transaction id of the tester."""
-        self.transactions += 1
-        return f"{self.name}-{int(self.clock.wall())}-{self.transactions}"[:36]
+        self._transactions += 1
+        return f"{self.name}-{int(self.clock.wall())}-{self._transactions}"[:36]
 
 
 def check_refused(what: str, reply: Reply, *codes: str) -> None:

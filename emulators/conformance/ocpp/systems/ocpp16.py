@@ -43,7 +43,7 @@ def _recent(station: TesterStation, text: str) -> bool:
     Answers("BootNotification", {"currentTime": "2020-01-01T00:00:00Z"}),
 )
 async def _(csms: CsmsUnderTest) -> None:
-    await csms.station.connect()
+    await csms.station.ready()
     found = await csms.station.boot()
     expect(_recent(csms.station, found["currentTime"]), f"currentTime {found['currentTime']}")
 

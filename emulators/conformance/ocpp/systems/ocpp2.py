@@ -53,7 +53,7 @@ def answered(action: str, payload: Payload, expected: object = ANY) -> Procedure
     Answers("BootNotification", {"status": None}),
 )
 async def _(csms: CsmsUnderTest) -> None:
-    await csms.station.connect()
+    await csms.station.ready()
     found = await csms.station.boot()
     at = parse(found["currentTime"])
     expect(at is not None and abs(at - csms.station.clock.wall()) < 60, f"currentTime {found['currentTime']}")
