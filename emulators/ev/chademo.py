@@ -127,7 +127,11 @@ class ChademoEv:
 
     def stop(self, detail: str = "") -> None:
         """End the session, as the driver does."""
-        self._connection.command(StopVehicle(detail))
+        self.command(StopVehicle(detail))
+
+    def command(self, order: VehicleOrder) -> None:
+        """Pass an order to the engine."""
+        self._connection.command(order)
 
     def reset(self) -> None:
         """Leave the fault state, by service."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from emulators.runtime.memory_can import MemoryCan, MemoryCanPort
 from emulators.runtime.transports import Link
 from protocols.can import CanFrame
+from protocols.chademo.frames import FROM_VEHICLE
 
 _ID_BYTES = 4
 ENDS = ["vehicle", "charger"]
@@ -42,3 +45,21 @@ class CanLink(Link[bytes]):
 def _frame(data: bytes) -> CanFrame:
     can_id = int.from_bytes(data[:_ID_BYTES], "big") & 0x7FF
     return CanFrame(can_id, data[_ID_BYTES:])
+
+
+class LinkedCan(MemoryCan):
+    """CAN bus in memory between a vehicle and its charger, with the faults of a link. `observe` gets each frame."""
+
+    def __init__(self, link: CanLink, observe: Callable[[CanFrame], None]) -> None:
+        super().__init__()
+        self.link, self._observe = link, observe
+
+    def deliver(self, sender: MemoryCanPort, frame: CanFrame) -> None:
+        """Distribute a frame as the link delivers it."""
+        self._observe(frame)
+        vehicle, charger = ENDS
+        for delay, arriving in self.link.deliveries(vehicle if frame.can_id in FROM_VEHICLE else charger, frame):
+            if delay > 0:
+                asyncio.get_running_loop().call_later(delay, self.distribute, sender, arriving)
+            else:
+                self.distribute(sender, arriving)

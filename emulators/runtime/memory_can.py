@@ -30,9 +30,13 @@ class MemoryCan:
         self.trace.append(frame)
         changed = self.tamper(frame)
         if changed is not None:
-            for port in self._participants:
-                if port is not sender:
-                    port.frames.put_nowait(changed)
+            self.distribute(sender, changed)
+
+    def distribute(self, sender: MemoryCanPort, frame: CanFrame) -> None:
+        """Pass a frame to all participants but its sender."""
+        for port in self._participants:
+            if port is not sender:
+                port.frames.put_nowait(frame)
 
     def remove(self, port: MemoryCanPort) -> None:
         """Remove a participant."""

@@ -171,11 +171,13 @@ class ChargerPart(Strict):
     @model_validator(mode="after")
     def _hosted(self) -> Self:
         given = {"evses", "ocpp", "vendor_profile", "supply_w", "clock_drift_ppm"} & self.model_fields_set
-        if self.hosted and (given or self.vehicle_link != "iso15118-20"):
-            named = ", ".join(sorted(given)) or f'vehicle_link = "{self.vehicle_link}"'
+        if self.hosted and (given or self.vehicle_link == "none"):
+            named = ", ".join(sorted(given)) or 'vehicle_link = "none"'
             raise ValueError(f"a charger with hosted = true is one EVSE without a station: it has no {named}")
         if not self.hosted and {"driver", "board", "product"} & self.model_fields_set:
             raise ValueError("driver, board and product are those of a charger with hosted = true")
+        if self.vehicle_link == "chademo" and (self.driver == "modbus" or self.board == "ac"):
+            raise ValueError("a wallbox over Modbus and an AC board have no CHAdeMO")
         if self.forming and (self.driver == "modbus" or self.board == "ac"):
             raise ValueError("a wallbox over Modbus and an AC board have no order for grid-forming: no forming there")
         return self

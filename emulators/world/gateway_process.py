@@ -18,6 +18,7 @@ from gateway.drivers.modbus.device import Client
 from gateway.drivers.modbus.settings import ModbusSettings
 from gateway.model.journal import Record
 from gateway.store.store import MemoryStore, Store
+from protocols.dc_modules.bus import CanBus
 from protocols.modbus.register_map import RegisterMap
 from protocols.ports import Clock, Wire
 
@@ -35,11 +36,12 @@ class GatewayProcess:
         store: MemoryStore,
         seed: int,
         boards: Mapping[str, Callable[[Clock], Board]],
+        buses: Mapping[str, Callable[[], CanBus]],
         open_device: Callable[[str], Awaitable[Wire]],
         open_node: OpenNode,
     ) -> None:
-        """`boards`: drivers of the hardware of hosted EVSEs; `open_device`: connects to a wallbox over Modbus;
-        `open_node`: joins the network of ECHONET Lite."""
+        """`boards`: drivers of the hardware of hosted EVSEs, `buses`: CAN of their vehicles; `open_device`: connects to
+        a wallbox over Modbus, `open_node`: joins the network of ECHONET Lite."""
         self.killed = False
         self._config, self._network, self._open_device = config, network, open_device
         guarded = cast("Store", _GuardedStore(self, store))
@@ -51,6 +53,7 @@ class GatewayProcess:
             modbus=self._modbus,
             echonet=open_node,
             boards=boards,
+            buses=buses,
             listen=network.listens,
             seed=seed,
         )

@@ -161,8 +161,15 @@ class HostedBay(ParkingBay):
 
     def update(self, now: float) -> None:
         """Apply what changed since the last step of the site."""
+        self._update_hardware()
         if isinstance(self.vehicle, AcVehicle):
             self.vehicle.update()
+        signal, before = self.hardware.pilot_signal, self._signal
+        self._signal = signal
+        if before == X1 and isinstance(signal, float):
+            self._woken.set()
+
+    def _update_hardware(self) -> None:
         hardware, stage = self.hardware, self.stage
         stage.grid_forming_ordered = hardware.output.ordered is OutputMode.FORM
         hardware.isolation_ohm = stage.insulation_ohm
@@ -172,7 +179,3 @@ class HostedBay(ParkingBay):
                     board.raise_fault(part, name)
                 else:
                     board.clear_fault(part, name)
-        signal, before = hardware.pilot_signal, self._signal
-        self._signal = signal
-        if before == X1 and isinstance(signal, float):
-            self._woken.set()

@@ -25,6 +25,7 @@ from emulators.world.echonet_bay import GATEWAY_ADDRESS, EchonetBay, box_address
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.gateway_process import GatewayProcess
 from emulators.world.hosted_bay import HostedBay
+from emulators.world.hosted_chademo_bay import HostedChademoBay
 from emulators.world.modbus_bay import ModbusBay
 from emulators.world.network import MemoryNetwork, Network
 from emulators.world.sockets import SocketNetwork, Sockets
@@ -149,6 +150,7 @@ class World(EmulatedSite):
         """Start the gateway with the present content of its store."""
         config = gateway_config(self.scenario, self.network.settings())
         boards = {bay.evse: bay.board for bay in self.bays.values() if isinstance(bay, HostedBay)}
+        buses = {bay.evse: bay.open_bus for bay in self.bays.values() if isinstance(bay, HostedChademoBay)}
         self._process = GatewayProcess(
             config,
             self._gateway_clock,
@@ -156,6 +158,7 @@ class World(EmulatedSite):
             self._store,
             self.seed,
             boards,
+            buses,
             self._open_device,
             self._open_node,
         )

@@ -37,6 +37,7 @@ forming = {forming}
 meter_class_pct = 0
 [[car]]
 name = "car"
+profile = "{profile}"
 evse = "{evse}"
 soc_pct = 80
 [[car.visits]]
@@ -73,11 +74,12 @@ class Way:
     forming: str | None = None
     charges_first: bool = False
     continues: bool = False
+    profile: str = "ccs-63"
 
     def world(self, *, forming: bool = False, step: float = 0.5, more: str = "") -> World:
         """Return a site with the EVSE and one vehicle; `forming`: it forms an island by order of the gateway."""
         reached = self.forming if forming else self.reached
-        names = {"charger": self.charger, "evse": self.evse, "reached": reached}
+        names = {"charger": self.charger, "evse": self.evse, "reached": reached, "profile": self.profile}
         text = (SITE + more).format(**names, step=step, forming=str(forming).lower())
         return World(parse(text, "test"))
 
@@ -96,12 +98,18 @@ ECHONET = """
 hosted = true
 driver = "echonet"
 """
+CHADEMO = 'vehicle_link = "chademo"'
+HOSTED_CHADEMO = f"{HOSTED}\n{CHADEMO}"
 WAYS = {
     "behind OCPP": Way("CP1", "CP1-1", forming='vendor_profile = "vendor-island"'),
     "hosted": Way("BAY1", "BAY1", HOSTED, forming=HOSTED),
     "hosted, AC": Way("BAY1", "BAY1", HOSTED_AC),
     "over Modbus": Way("BOX1", "BOX1", MODBUS, charges_first=True),
     "over ECHONET Lite": Way("BOX2", "BOX2", ECHONET, forming=ECHONET, continues=True),
+    "a LEAF behind OCPP": Way(
+        "CP1", "CP1-1", CHADEMO, forming=CHADEMO + '\nvendor_profile = "vendor-island"', profile="leaf-40"
+    ),
+    "a hosted LEAF": Way("BAY1", "BAY1", HOSTED_CHADEMO, forming=HOSTED_CHADEMO, profile="leaf-40"),
 }
 FORMING = {name: way for name, way in WAYS.items() if way.forming is not None}
 

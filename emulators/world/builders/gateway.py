@@ -81,6 +81,8 @@ def _evse(charger: ChargerPart, name: str, boxes: Mapping[str, str]) -> dict[str
         return {"id": name, "driver": "modbus", "product": charger.product, "address": name, **rated}
     if charger.driver == "echonet":
         return {"id": name, "driver": "echonet", "address": boxes[name], **rated}
+    if charger.vehicle_link == "chademo":
+        return {"id": name, "driver": "chademo", "board": "emulated-chademo", "can": f"memory:{name}", **rated}
     board = "emulated" if charger.board == "dc" else "emulated-ac"
     return {"id": name, "driver": "secc", "board": board, "listen": "127.0.0.1:0", **rated}
 

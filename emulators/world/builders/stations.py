@@ -24,6 +24,7 @@ from emulators.world.chademo_bay import ChademoBay
 from emulators.world.echonet_bay import EchonetBay
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.hosted_bay import ConnectHosted, HostedBay
+from emulators.world.hosted_chademo_bay import HostedChademoBay
 from emulators.world.modbus_bay import ModbusBay
 from emulators.world.parking_bay import BaySettings, ParkingBay
 from protocols.modbus.register_map import shipped
@@ -63,27 +64,20 @@ def add_hosted(world: EmulatedSite, part: ChargerPart, connect: ConnectHosted) -
     """Add the EVSEs of one table of the scenario that the gateway hosts itself, with their parking bays, to a world."""
     for name in part.evse_names():
         stage, settings, capture = _equipment(world, part, name)
+        shared = (name, stage, world.clock, world.transcript, world.injection_points, settings)
         if part.driver == "modbus":
-            product = shipped(part.product)
-            points = world.injection_points
-            points.devices.add(name)
-            _add(world, ModbusBay(name, stage, world.clock, world.transcript, points, settings, product=product), name)
+            world.injection_points.devices.add(name)
+            _add(world, ModbusBay(*shared, product=shipped(part.product)), name)
             continue
         if part.driver == "echonet":
-            box = EchonetBay(name, stage, world.clock, world.transcript, world.injection_points, settings)
+            box = EchonetBay(*shared)
             box.site = world.site
             _add(world, box, name)
             continue
-        bay = HostedBay(
-            name,
-            stage,
-            world.clock,
-            world.transcript,
-            world.injection_points,
-            settings,
-            capture=capture,
-            ac=part.board == "ac",
-        )
+        if part.vehicle_link == "chademo":
+            world.add_bay(HostedChademoBay(*shared, frames=_recording(world)))
+            continue
+        bay = HostedBay(*shared, capture=capture, ac=part.board == "ac")
         bay.connect_gateway = connect
         _add(world, bay, name)
 
@@ -93,13 +87,16 @@ def _bay(world: EmulatedSite, part: ChargerPart, station: str, number: int) -> P
     stage, settings, capture = _equipment(world, part, evse)
     shared = (evse, stage, world.clock, world.transcript, world.injection_points, settings)
     if part.vehicle_link == "chademo":
-        recording = CanRecording() if world.transcript.keep else None
-        bay: ParkingBay = ChademoBay(*shared, recording=recording)
+        bay: ParkingBay = ChademoBay(*shared, recording=_recording(world))
         world.add_bay(bay)
         return bay
     bay = ParkingBay(*shared, world.network.vehicle, capture)
     _add(world, bay, evse)
     return bay
+
+
+def _recording(world: EmulatedSite) -> CanRecording | None:
+    return CanRecording() if world.transcript.keep else None
 
 
 def _equipment(world: EmulatedSite, part: ChargerPart, evse: str) -> tuple[PowerStage, BaySettings, Capture | None]:
