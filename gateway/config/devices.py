@@ -14,6 +14,7 @@ from gateway.drivers.site_inputs import SiteInputs
 from gateway.model.event import Report
 from gateway.model.site import InputKind
 from protocols.ports import Clock
+from protocols.serial.io import Parity, SerialSettings
 
 if TYPE_CHECKING:
     from gateway.drivers.modbus.device import Client
@@ -55,7 +56,11 @@ def _device(section: str, number: int, entry: ModbusLink, config: Config) -> Mod
 
     key, kind = f"{section}.{number}", Kind(section.removesuffix("s"))
     connector = entry.connector if isinstance(entry, ModbusEvseEntry) else 1
-    settings = ModbusSettings(entry.product, entry.address, entry.unit, connector, entry.framing)
+    serial = None
+    if entry.serial is not None:
+        serial = SerialSettings(entry.serial, entry.baud, Parity(entry.parity), entry.stop_bits)
+    address = entry.address or entry.serial or ""
+    settings = ModbusSettings(entry.product, address, entry.unit, connector, entry.framing, serial)
     try:
         return ModbusDeviceEntry(key, kind, entry, settings, product_of(settings, kind, config.folder))
     except ModbusError as error:

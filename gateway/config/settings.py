@@ -388,7 +388,17 @@ class ModbusLink(Section):
         min_length=1,
         description='product, such as "quasar-1" or "sunspec", or the path of a register map (TOML file)',
     )
-    address: str = Field(min_length=1, description="address[:port]; without a port, that of the product")
+    address: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None, description="address[:port]; without a port, that of the product"
+    )
+    serial: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None, description="serial port instead of address, such as /dev/ttyUSB0; several devices may share it"
+    )
+    baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = Field(
+        default=9600, description="serial: bits a second"
+    )
+    parity: Literal["none", "even", "odd"] = Field(default="none", description="serial: parity")
+    stop_bits: Literal[1, 2] = Field(default=1, description="serial: stop bits")
     unit: Annotated[int, Field(ge=0, le=255)] | None = Field(
         default=None, description="unit id, if not that of the product"
     )
@@ -398,11 +408,21 @@ class ModbusLink(Section):
 
     @field_validator("address")
     @classmethod
-    def _host(cls, address: str) -> str:
+    def _host(cls, address: str | None) -> str | None:
+        if address is None:
+            return None
         host, _, port = address.rpartition(":") if "]" in address or address.count(":") == 1 else (address, "", "")
         if port or "]" in host:
             host_and_port(address if not address.endswith("]") else f"{address}:0")
         return address
+
+    @model_validator(mode="after")
+    def _reached(self) -> ModbusLink:
+        if (self.address is None) == (self.serial is None):
+            raise ValueError("set either address or serial")
+        if self.serial is None and {"baud", "parity", "stop_bits"} & self.model_fields_set:
+            raise ValueError("baud, parity and stop_bits are those of serial")
+        return self
 
 
 class ModbusEvseEntry(ModbusLink):

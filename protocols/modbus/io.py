@@ -1,4 +1,4 @@
-"""The connection of Modbus, client and server, over TCP (MBAP) or RTU frames in a stream. The only file with pymodbus.
+"""The connection of Modbus, client and server: TCP (MBAP), or RTU frames in a stream. The only file with pymodbus.
 
 pymodbus encodes and decodes frames and messages; the stream is a `Wire`, so that both ends run over sockets and in
 memory, in real and in virtual time.
@@ -6,6 +6,7 @@ memory, in real and in virtual time.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import struct
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,7 @@ from pymodbus.pdu.register_message import (
 from protocols.iso15118 import io as tcp
 from protocols.modbus.messages import Answer, ExceptionCode, NoAnswer, Read, Refused, Request, Table, Words, Write
 from protocols.ports import Clock, Wire
+from protocols.serial.io import SerialLine
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # it logs every broken frame; here they are answers
 
@@ -56,8 +58,12 @@ class Framing(StrEnum):
 class ModbusClient:
     """One connection to a device: one request at a time. The connection is made with the first request."""
 
-    def __init__(self, open_wire: Open, clock: Clock, framing: Framing = Framing.TCP) -> None:
+    def __init__(
+        self, open_wire: Open, clock: Clock, framing: Framing = Framing.TCP, exchange: asyncio.Lock | None = None
+    ) -> None:
+        """`exchange`: of a line that several clients share, held for a request and its answer."""
         self._open, self._clock, self._framing = open_wire, clock, framing
+        self._exchange = exchange or asyncio.Lock()
         self._framer = framing.framer(server=False)
         self._wire: Wire | None = None
         self._transaction = 0
@@ -66,6 +72,10 @@ class ModbusClient:
 
     async def ask(self, request: Request, within_s: float) -> Answer:
         """Return the device's answer. Never raises for what the device or the network does."""
+        async with self._exchange:
+            return await self._within(request, within_s)
+
+    async def _within(self, request: Request, within_s: float) -> Answer:
         try:
             async with self._clock.timeout_at(self._clock.now() + within_s):
                 answer = await self._ask(request)
@@ -215,6 +225,11 @@ def tcp_client(host: str, port: int, clock: Clock, framing: Framing = Framing.TC
         return await tcp.connect(host, port)
 
     return ModbusClient(open_wire, clock, framing)
+
+
+def serial_client(line: SerialLine, clock: Clock) -> ModbusClient:
+    """Return a client of a device on a serial line."""
+    return ModbusClient(line.open, clock, Framing.RTU, line.exchange)
 
 
 async def listen(handle: Handle, host: str, port: int, framing: Framing = Framing.TCP) -> tcp.Listener:

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "modbus.md"
 
 
 def test_the_product_of_the_page_passes_its_test(tmp_path: Path) -> None:
-    text = blocks(PAGE, "toml")[1].code
+    text = blocks(PAGE, "toml")[2].code
     assert parse(text).name == "acme-v2h"
     (tmp_path / "acme-v2h.toml").write_text(text)
     (tmp_path / "test_acme_v2h.py").write_text(blocks(PAGE, "python")[0].code)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from gateway.drivers.modbus.device import Client
 from protocols.modbus.register_map import BadMap, Kind, RegisterMap, names, read, shipped, similar
 from protocols.ports import Clock
+from protocols.serial.io import SerialLine, SerialSettings
 
 
 class ModbusError(Exception):
@@ -24,6 +26,7 @@ class ModbusSettings:
     unit: int | None = None
     connector: int = 1
     framing: str = "tcp"
+    serial: SerialSettings | None = None  # instead of an address, which then is that of the port
 
 
 def product_of(settings: ModbusSettings, kind: Kind, folder: Path) -> RegisterMap:
@@ -56,9 +59,23 @@ def host_of(settings: ModbusSettings, product: RegisterMap) -> tuple[str, int]:
     return settings.address.strip("[]"), product.port
 
 
+_lines: WeakValueDictionary[str, SerialLine] = WeakValueDictionary()  # of this process, by port
+
+
+def _line(settings: SerialSettings) -> SerialLine:
+    """Return the line of a port, which its devices share."""
+    line = _lines.get(settings.path)
+    if line is None or line.settings != settings:
+        line = _lines[settings.path] = SerialLine(settings)
+    return line
+
+
 def connection_of(settings: ModbusSettings, product: RegisterMap, clock: Clock) -> Callable[[], Client]:
     """Return how a device is connected."""
-    from protocols.modbus.io import Framing, tcp_client  # pymodbus is an extra, and only loaded where it is used
+    from protocols.modbus.io import Framing, serial_client, tcp_client  # pymodbus is an extra: only where it is used
 
+    if settings.serial is not None:
+        line = _line(settings.serial)
+        return lambda: serial_client(line, clock)
     host, port = host_of(settings, product)
     return lambda: tcp_client(host, port, clock, Framing(settings.framing))

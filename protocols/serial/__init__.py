@@ -1,0 +1,1 @@
+"""Serial lines (RS-485, RS-232) as streams of bytes."""
