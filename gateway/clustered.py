@@ -19,7 +19,7 @@ from gateway import __version__, app, garbage_collection
 from gateway.app import Ending, Gateway, Parts, StartError
 from gateway.clock import SystemClock
 from gateway.cluster.connections import SiteConnections
-from gateway.cluster.http import Asgi
+from gateway.cluster.http import Asgi, Receive, Scope, Send
 from gateway.cluster.io import ClusterError
 from gateway.cluster.messages import Attach, Noticed
 from gateway.cluster.node import Node
@@ -125,6 +125,20 @@ class GatewayControl:
             self.built.service.suspend()
 
 
+class OnDemand:
+    """ASGI application that is built for its first request: to build it takes half a second of a take-over."""
+
+    def __init__(self, build: Callable[[], Asgi]) -> None:
+        self._build = build
+        self._app: Asgi | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Implement ASGI."""
+        if self._app is None:
+            self._app = self._build()
+        await self._app(scope, receive, send)
+
+
 def digest(password_hash: str | None) -> str | None:
     """Return a digest that names the hash of a password."""
     return None if password_hash is None else hashlib.sha256(password_hash.encode()).hexdigest()
@@ -139,6 +153,9 @@ class Instance:
         self.node = Node(cluster_settings(config), {self.site: self._start}, __version__, clock)
         self.csms = Csms(csms_settings(config), self._noticed, clock)  # settings of stations only: it serves none
         self.store = SqlStore(config.store.url, config.mqtt.gateway_id)
+        self._listed = frozenset(one.id for one in self.csms.settings.stations)
+        self._refreshed: dict[str, asyncio.Future[None]] = {}  # stations whose settings are waited for
+        self._refreshing: asyncio.Task[None] | None = None
         self.ports: dict[str, int] = {}
         self.started = asyncio.Event()
 
@@ -159,11 +176,12 @@ class Instance:
         async with app.gateway(self.config, parts) as built:
             assert built.csms is not None
             control = GatewayControl(built, built.csms)
+            csms = built.csms
             async with AsyncExitStack() as stack:
                 if self.config.admin.listen is not None:
-                    control.apps["admin"] = app.admin_app(built, built.csms)
+                    control.apps["admin"] = OnDemand(lambda: app.admin_app(built, csms))
                 if self.config.web.listen is not None:
-                    control.apps["page"], stopping = await stack.enter_async_context(app.page_app(built, built.csms))
+                    control.apps["page"], stopping = await stack.enter_async_context(app.page_app(built, csms))
                     control.stopping.append(stopping)
                 yield control
 
@@ -192,19 +210,30 @@ class Instance:
         await self.connections.serve(wire, station, security_profile, password)
 
     async def _refresh(self, station: str) -> None:
-        """Update the settings of a station from the database; without it they stay as they are."""
-        try:
-            row = await self.store.kept_one(persistence.STATION, station)
-            policy = await self.store.kept_one(persistence.POLICY, persistence.UNKNOWN_STATIONS)
-        except StoreError as error:
-            log.warning("%s: its settings cannot be read: %s", station, error)
-            return
-        csms, known = self.csms, self.csms.stations.get(station)
-        listed = known is not None and any(one.id == station for one in csms.settings.stations)
-        if row is None and known is not None and not listed:
-            del csms.stations[station]
-        rows = [one for one in (row, policy) if one is not None]
-        restore.restore(rows, csms.context, csms.stations, csms.create)
+        """Update the settings of a station from the database, with those of others that connect at the same time."""
+        self._refreshed.setdefault(station, asyncio.get_running_loop().create_future())
+        waiting = self._refreshed[station]
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.get_running_loop().create_task(self._read_settings(), name="settings")
+        await asyncio.shield(waiting)
+
+    async def _read_settings(self) -> None:
+        """Read the settings of all stations that wait for them; without the database they stay as they are."""
+        while self._refreshed:
+            waiting, self._refreshed = self._refreshed, {}
+            try:
+                rows = await self.store.kept_of(persistence.STATION, list(waiting))
+                policy = await self.store.kept_of(persistence.POLICY, [persistence.UNKNOWN_STATIONS])
+            except StoreError as error:
+                log.warning("the settings of %d stations cannot be read: %s", len(waiting), error)
+            else:
+                csms, found = self.csms, {one.key for one in rows}
+                for name in waiting.keys() - found - self._listed:  # removed
+                    csms.stations.pop(name, None)
+                restore.restore([*rows, *policy], csms.context, csms.stations, csms.create)
+            for one in waiting.values():
+                if not one.done():
+                    one.set_result(None)
 
     async def _listen(self) -> None:
         server = WebSocketServer(

@@ -16,14 +16,10 @@ from gateway.cluster.connections import Bus
 from gateway.cluster.io import ClusterError
 from gateway.cluster.messages import MAX_BYTES, Done, Failed, HttpEnded, HttpPart, HttpRequest, Message
 
-Asgi: TypeAlias = Callable[
-    [
-        MutableMapping[str, Any],
-        Callable[[], Awaitable[MutableMapping[str, Any]]],
-        Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ],
-    Awaitable[None],
-]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_BODY = MAX_BYTES // 2
 PART_BYTES = 64 * 1024
 QUIET_S = 60.0  # without a part of a response; an event stream sends a comment before
@@ -38,12 +34,7 @@ class HttpForwarding:
         self.holder: str | None = None
         self._parts: dict[str, asyncio.Queue[HttpPart]] = {}
 
-    async def __call__(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Implement ASGI."""
         if scope["type"] == "lifespan":
             while (await receive())["type"] != "lifespan.shutdown":
@@ -64,13 +55,7 @@ class HttpForwarding:
         if queue is not None:
             queue.put_nowait(message)
 
-    async def _forward(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-        holder: str,
-    ) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send, holder: str) -> None:
         body = bytearray()
         while True:
             event = await receive()
@@ -205,12 +190,12 @@ class HttpServing:
         await app(scope, receive, send)
 
 
-async def _disconnected(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _refuse(send: Callable[[MutableMapping[str, Any]], Awaitable[None]], reason: str, status: int = 503) -> None:
+async def _refuse(send: Send, reason: str, status: int = 503) -> None:
     body = json.dumps({"detail": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -370,6 +370,8 @@ def _abandon(client: aiomqtt.Client) -> None:
         return
 
     def close() -> None:
+        if left.fileno() < 0:  # closed by aiomqtt meanwhile
+            return
         loop.remove_reader(left)
         loop.remove_writer(left)
         client._on_socket_close(inner, None, left)

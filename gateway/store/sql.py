@@ -25,6 +25,7 @@ from gateway.store.store import RecordRefused, Sample, StoreError, StoreFull
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
+PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
@@ -174,13 +175,12 @@ class SqlStore:
         found = [Kept(row.kind, row.key, row.body, row.wall, row.ended) for row in rows]
         return sorted(found, key=lambda one: one.wall)
 
-    async def kept_one(self, kind: str, key: str) -> Kept | None:
-        """Return one stored record."""
+    async def kept_of(self, kind: str, keys: Sequence[str]) -> list[Kept]:
+        """Return the stored records of a kind that have some keys."""
         column = KEPT.c
-        names = (column.kind, column.key, column.body, column.wall, column.ended)
-        where = (column.gateway == self._gateway, column.kind == kind, column.key == key)
-        rows = await self._read(select(*names).where(*where))
-        return None if not rows else Kept(kind, key, rows[0].body, rows[0].wall, rows[0].ended)
+        where = (column.gateway == self._gateway, column.kind == kind, column.key.in_(keys))
+        rows = await self._read(select(column.key, column.body, column.wall, column.ended).where(*where))
+        return [Kept(kind, row.key, row.body, row.wall, row.ended) for row in rows]
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Delete older rows that have ended; return their number."""
@@ -204,9 +204,10 @@ class SqlStore:
 
     def _make_engine(self) -> AsyncEngine:
         if not self._url.startswith("sqlite"):
-            return create_async_engine(
-                self._url, pool_pre_ping=True, pool_size=4, connect_args={"timeout": ANSWER_WITHIN_S}
-            )
+            connect: dict[str, Any] = {"timeout": ANSWER_WITHIN_S}
+            if self._fence is not None:  # a paused holder delays the next one by no more than this
+                connect["server_settings"] = {"idle_in_transaction_session_timeout": PAUSED_AFTER_MS}
+            return create_async_engine(self._url, pool_pre_ping=True, pool_size=4, connect_args=connect)
         path = Path(self._url.partition(":///")[2])
         if not path.parent.is_dir():
             raise StoreError(f"the folder {path.parent} does not exist")

@@ -76,21 +76,28 @@ class Nats:
 
 
 @contextmanager
-def nats(folder: Path) -> Iterator[Nats]:
-    """Run a NATS server."""
-    server = Nats(free_port(), folder / "nats")
-    server.start()
+def nats(folder: Path, number: int = 1) -> Iterator[list[Nats]]:
+    """Run one NATS server, or several as a cluster of their own."""
+    routes = [free_port() for _ in range(number)]
+    servers = [Nats(free_port(), folder / f"nats{one}") for one in range(number)]
+    for own, server in enumerate(servers):
+        if number > 1:
+            others = ",".join(f"nats://127.0.0.1:{port}" for one, port in enumerate(routes) if one != own)
+            listen = f"nats://127.0.0.1:{routes[own]}"
+            server.arguments = ["--cluster_name", "v2x", "--cluster", listen, "--routes", others, "-n", f"n{own}"]
+        server.start()
     try:
-        yield server
+        yield servers
     finally:
-        server.kill()
+        for server in servers:
+            server.kill()
 
 
 @dataclass
 class Rig:
     """A cluster of instances."""
 
-    nats: Nats
+    nats: list[Nats]
     database: str
     broker: Mosquitto
     folder: Path
@@ -118,14 +125,22 @@ class Rig:
             },
             "admin": {"listen": f"127.0.0.1:{admin}", "token_file": str(token)},
             "commands": {"evse_rate_per_s": 1000, "source_rate_per_s": 10_000},
-            "cluster": {"servers": [self.nats.url], "instance": instance, "lease_s": self.lease_s, "drain_per_s": 2000},
+            "cluster": {
+                "servers": self.servers, "replicas": len(self.nats), "instance": instance, "lease_s": self.lease_s,
+                "drain_per_s": 2000,
+            },
             "stations": [{"id": name, "max_charge_w": 1e4, "max_discharge_w": 1e4} for name in self.stations],
         }  # fmt: skip
 
     @property
+    def servers(self) -> list[str]:
+        """URLs of NATS."""
+        return [one.url for one in self.nats]
+
+    @property
     def settings(self) -> ClusterSettings:
         """Settings of an observer."""
-        return ClusterSettings((self.nats.url,), "observer")
+        return ClusterSettings(tuple(self.servers), "observer", replicas=len(self.nats))
 
     def url(self, instance: str) -> str:
         """Return where stations connect."""
@@ -163,12 +178,12 @@ class Rig:
 
 
 @contextmanager
-def rig(folder: Path, stations: list[str], lease_s: float) -> Iterator[Rig]:
+def rig(folder: Path, stations: list[str], lease_s: float, servers: int = 1) -> Iterator[Rig]:
     """Run NATS, Postgres and Mosquitto; the test starts the instances."""
     nats_program()
     (folder / "instances").mkdir()
-    with nats(folder) as server, postgres(folder) as database, mosquitto(folder) as broker:
-        one = Rig(server, database.database(), broker, folder / "instances", stations, lease_s)
+    with nats(folder, servers) as running, postgres(folder) as database, mosquitto(folder) as broker:
+        one = Rig(running, database.database(), broker, folder / "instances", stations, lease_s)
         try:
             yield one
         finally:

@@ -1,0 +1,106 @@
+"""Messages and records over a real NATS server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cluster.io import Absent, ClusterBus, ClusterError, WrongRevision, key_of, name_of
+from gateway.cluster.messages import Barrier, Beat, Done, Message, Up
+from gateway.cluster.settings import ClusterSettings
+from tests.gateway.cluster.rig import Nats, nats
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    with nats(tmp_path_factory.mktemp("nats")) as servers:
+        yield servers[0]
+
+
+def settings(server: Nats, instance: str) -> ClusterSettings:
+    return ClusterSettings((server.url,), instance, name="io")
+
+
+async def test_messages_arrive_in_order_and_requests_are_answered(server: Nats) -> None:
+    received: list[Message] = []
+
+    async def handle(message: Message) -> Message | None:
+        received.append(message)
+        return Done(message.site) if isinstance(message, Barrier) else None
+
+    async with ClusterBus(settings(server, "a"), handle).connect(), ClusterBus(settings(server, "b")).connect() as b:
+        for number in range(100):
+            b.send("a", Up("s", "b", "CP1", number, "text"))
+        b.broadcast(Beat("s", "b", "b/1", 1.0, 0, 0))
+        await b.flushed()
+        assert await b.request("a", Barrier("s", 1)) == Done("s")
+    ups = [one.epoch for one in received if isinstance(one, Up)]
+    assert ups == list(range(100))
+    assert any(isinstance(one, Beat) for one in received)
+
+
+async def test_a_request_to_an_absent_instance_fails_at_once(server: Nats) -> None:
+    async with ClusterBus(settings(server, "b")).connect() as bus:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Absent, match="nobody is not connected"):
+            await bus.request("nobody", Barrier("s", 1), 30.0)
+        assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_a_message_that_is_too_long_is_dropped(server: Nats) -> None:
+    async with ClusterBus(settings(server, "b")).connect() as bus:
+        bus.send("a", Up("s", "b", "CP1", 1, "x" * 800_000))
+        assert bus.dropped == 1
+
+
+async def test_records_compare_revisions(server: Nats) -> None:
+    async with ClusterBus(settings(server, "a")).connect() as bus:
+        records = await bus.records("some")
+        assert await records.get("one") is None
+        first = await records.update("one", b"1", 0)
+        assert first > 10**18  # revisions begin with the time at which the bucket was created
+        with pytest.raises(WrongRevision):
+            await records.update("one", b"2", 0)
+        second = await records.update("one", b"2", first)
+        assert second > first
+        with pytest.raises(WrongRevision):
+            await records.update("one", b"3", first)
+        await records.delete("one", first)  # another revision: it stays
+        found = await records.get("one")
+        assert found is not None
+        assert (found.value, found.revision) == (b"2", second)
+        assert [one.key for one in await records.all()] == ["one"]
+        await records.delete("one", second)
+        assert await records.get("one") is None
+
+
+async def test_a_watch_shows_records_changes_and_deletions(server: Nats) -> None:
+    async with ClusterBus(settings(server, "a")).connect() as bus:
+        records = await bus.records("watched")
+        revision = await records.put("one", b"1")
+        seen: list[bytes | None] = []
+        async for record in records.watch(1.0):
+            seen.append(record.value)
+            if record.value == b"1":
+                revision = await records.put("one", b"2")
+            elif record.value == b"2":
+                await records.delete("one", revision)
+        assert seen == [b"1", b"2", None]
+
+
+async def test_a_server_that_does_not_listen_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="NATS cannot be used"):
+        async with ClusterBus(ClusterSettings(("nats://127.0.0.1:9",), "a")).connect():
+            pass
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=48))
+def test_every_name_of_a_station_has_a_key(name: str) -> None:
+    key = key_of(name)
+    assert name_of(key) == name
+    assert all(one.isalnum() or one in "-_=" for one in key)

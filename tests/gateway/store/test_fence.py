@@ -1,0 +1,74 @@
+"""Writes of an earlier holder of the site are refused by Postgres once a later term is noted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.model.journal import Kept
+from gateway.store.sql import SqlStore
+from gateway.store.store import Sample, StoreError
+from tests.gateway.store.postgres import Cluster, postgres
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with postgres(tmp_path_factory.mktemp("fence")) as one:
+        yield one
+
+
+def record(body: str) -> Kept:
+    return Kept("token", "t", body, 1.0)
+
+
+async def test_an_earlier_term_writes_nothing_once_a_later_one_is_noted(cluster: Cluster) -> None:
+    url = cluster.database()
+    first, second = SqlStore(url, "gw1", term=5), SqlStore(url, "gw1", term=7)
+    await first.open()
+    try:
+        await first.write([record("1")])
+        await second.open()
+        with pytest.raises(StoreError, match="another instance of the cluster controls this site"):
+            await first.write([record("2")])
+        with pytest.raises(StoreError, match="another instance"):
+            await first.sample([Sample("CP1-1", 1.0)])
+        await second.write([record("3")])
+        assert [one.body for one in await second.kept(10) if one.kind == "token"] == ["3"]
+        with pytest.raises(StoreError, match="another instance"):
+            await SqlStore(url, "gw1", term=6).open()
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_a_later_term_waits_for_a_write_that_is_under_way(cluster: Cluster) -> None:
+    """What the new holder reads is all that the former one has written."""
+    url = cluster.database()
+    first = SqlStore(url, "gw1", term=1)
+    await first.open()
+    writing = [asyncio.create_task(first.write([record(str(number))])) for number in range(20)]
+    second = SqlStore(url, "gw1", term=2)
+    try:
+        await asyncio.sleep(0)
+        await second.open()
+        read = [one.body for one in await second.kept(10) if one.kind == "token"]
+        await asyncio.gather(*writing, return_exceptions=True)
+        assert [one.body for one in await second.kept(10) if one.kind == "token"] == read
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_another_gateway_of_the_database_has_terms_of_its_own(cluster: Cluster) -> None:
+    url = cluster.database()
+    first, other = SqlStore(url, "gw1", term=9), SqlStore(url, "gw2", term=1)
+    await first.open()
+    await other.open()
+    try:
+        await first.write([record("1")])
+        await other.write([record("1")])
+    finally:
+        await first.close()
+        await other.close()
