@@ -147,7 +147,7 @@ def _section(number: int, session: SessionRecord) -> str:
 
 
 def _plots(number: int, session: SessionRecord) -> str:
-    from emulators.world.report import svg
+    from emulators.runtime import svg
 
     samples = _thinned(session.samples)
     if len(samples) < 2:

@@ -14,7 +14,7 @@ from emulators.conformance.case import Verdict
 from emulators.conformance.evidence import Message, Sample
 from emulators.conformance.report.features import by_feature
 from emulators.conformance.result import CaseResult, RunInfo, counts
-from emulators.world.report import svg
+from emulators.runtime import svg
 from gateway.model.foreign_text import html as escape
 from protocols import private_file
 

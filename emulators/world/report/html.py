@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emulators.runtime import svg
 from emulators.scenario.scenario import Scenario
 from emulators.world.recording import Recording
-from emulators.world.report import figure_names, svg
+from emulators.world.report import figure_names
 from gateway.model.foreign_text import html as escape
 from protocols import private_file
 

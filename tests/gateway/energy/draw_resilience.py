@@ -8,7 +8,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from emulators.world.report import svg
+from emulators.runtime import svg
 from gateway.energy.settings import CarTable, EnergySection
 from tests.gateway.energy.site_sim import Sim, SimCar
 from tests.gateway.energy.test_controller import SHELTER, lost_between, shelter_load
