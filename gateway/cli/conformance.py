@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,7 +100,7 @@ def _run(catalogue: Catalogue[Device, Mutant], bench: Bench[Device], chosen: Sel
 
     async def work() -> int:
         try:
-            return await execute(catalogue, bench, chosen)
+            return await execute(catalogue, bench, chosen, partial(print, flush=True))
         except RunError as error:
             return report_error(f"conformance {catalogue.role}", error)
         except DeviceUnreachable as error:
