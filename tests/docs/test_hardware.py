@@ -72,7 +72,16 @@ def settings(name: str) -> str:
     return f"### {name}\n\n" + table(["setting", "default", ""], rows)
 
 
-HARDWARE = ["infypower-beg", "infypower", "winline", "everest", "emulated", "emulated-ac", "combined"]
+HARDWARE = [
+    "infypower-beg",
+    "infypower",
+    "winline",
+    "everest",
+    "emulated",
+    "emulated-ac",
+    "emulated-chademo",
+    "combined",
+]
 
 
 def test_the_hardware_page() -> None:
