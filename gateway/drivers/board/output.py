@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+from gateway.drivers.board.faults import Reaction
 from gateway.drivers.board.ports import MeterReading, Output
 from gateway.drivers.board.runner import BoardRunner
 from gateway.model.event import PowerLimits
@@ -53,8 +54,8 @@ class HostedOutput(ABC):
 
     @property
     def available(self) -> bool:
-        """True while no fault keeps the output at 0 A."""
-        return self._board.available
+        """True while no fault keeps the output at 0 A; faults of the grid do not stop a grid-forming source."""
+        return not self._board.supervisor.faults.at_least(Reaction.ZERO, forming=self.forms)
 
     # limits
 

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from gateway.drivers.board.faults import Reaction
 from gateway.drivers.board.orders import Event, Order
 from gateway.drivers.board.ports import Board, BoardEvent
 from gateway.drivers.board.supervisor import Supervisor
@@ -26,11 +25,6 @@ class BoardRunner:
         self._reporting = False
         self._wake = asyncio.Event()
         self._ended = False  # the driver switches off by itself now
-
-    @property
-    def available(self) -> bool:
-        """True while no fault keeps the output at 0 A."""
-        return not self.supervisor.faults.at_least(Reaction.ZERO)
 
     def command(self, order: Order) -> None:
         """Give an order to the supervisor; without effect after the end of `run`."""

@@ -340,6 +340,14 @@ async def test_an_island() -> None:
         bay.board.plug.stage.form(-2500.0, bay.clock.now())
         await bay.clock.sleep(5)
         assert bay.board.plug.stage.meter.power_w == pytest.approx(-2500.0, rel=0.02)
+        bay.board.raise_fault(Part.POWER, FaultName.POWER_LOSS, "the grid is gone")
+        await bay.clock.sleep(5)
+        session = bay.evse._session
+        assert session is not None
+        assert session.engine.outputs.current_a < -10, "the island is the supply"
+        assert bay.board.plug.stage.meter.power_w == pytest.approx(-2500.0, rel=0.02)
+        bay.board.clear_fault(Part.POWER, FaultName.POWER_LOSS)
+        await bay.clock.sleep(1)
         assert (await bay.evse.form(EVSE, False)).answer is Answer.APPLIED
         await bay.until("0 A", lambda: bay.current_a == 0, 3)
     async with running(Bay(board=replace_board(forming=False))) as bay:
