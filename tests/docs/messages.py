@@ -63,6 +63,7 @@ INTERNAL = (
     "emulators/runtime/memory_can.py",
     "emulators/runtime/transports.py",
     "emulators/site/facility.py",
+    "emulators/world/echonet_bay.py",
     "emulators/world/hosted_bay.py",
     "emulators/world/modbus_bay.py",
     "emulators/world/multi_site.py",
