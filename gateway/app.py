@@ -43,6 +43,7 @@ from gateway.csms.csms import Csms
 from gateway.drivers.board.ports import Board
 from gateway.drivers.build import chademo_evses, secc_evses
 from gateway.drivers.hosted import HostedEvses
+from gateway.drivers.sessions import HostedSessions
 from gateway.drivers.site_inputs import SiteInputs
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.service import EnergyService
@@ -170,6 +171,7 @@ async def gateway(config: Config, parts: Parts | None = None) -> AsyncIterator[G
             if built.lending_service is not None:
                 built.lending_service.restore(kept)
                 running.append(tasks.create_task(built.lending_service.run(), name="blue switch"))
+            built.hosted.sessions.restore(kept)
             built.hosted.announce()
             running.append(tasks.create_task(built.mqtt.run(), name="mqtt"))
             if built.csms is not None:
@@ -295,7 +297,10 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     journal = Journal(store, clock)
     settings = replace(service_settings(config), takes_over=parts.takes_over)
 
+    sessions = HostedSessions([one.id for one in config.evses], clock, journal.later)
+
     def report(event: Event) -> None:  # first called by a connected station, which needs the service below
+        sessions.observe(event)
         service.report(event)
 
     csms: Csms | None = None
@@ -319,6 +324,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
             *echonet_evses(config, network, report, clock, grid_reported, send),
         ],
         clock,
+        sessions,
     )
     backends = StationBackends(stations, hosted.by_name)
     control = ControlComponents.create(settings, clock, journal)
@@ -414,7 +420,8 @@ def admin_app(built: Gateway, csms: Csms) -> ASGIApp:
     host, _ = host_and_port(section.listen)
     access = guard.Access(admin_token.read_or_create(built.config), frozenset({host, *section.hosts}))
     raw, lending_service, wall = section.raw_calls, built.lending_service, built.clock.wall
-    app = api.build(Admin(csms), built.service, raw_calls=raw, lending=lending_service, hosted=built.hosted, now=wall)
+    admin, service, hosted = Admin(csms, built.hosted.sessions), built.service, built.hosted
+    app = api.build(admin, service, raw_calls=raw, lending=lending_service, hosted=hosted, now=wall)
     app.router.routes.append(endpoint.route(built.metrics))
     return guard.Guard(app, access, built.service.security, built.clock.now)
 
@@ -481,7 +488,7 @@ async def page_app(built: Gateway, csms: Csms) -> AsyncIterator[tuple[ASGIApp, C
     assert section.listen is not None
     host, _ = host_and_port(section.listen)
     rows, wall = settings_rows(built.config), built.clock.wall
-    sources = readouts.Sources(service, Admin(csms), _checks(built).ready, rows, wall)
+    sources = readouts.Sources(service, Admin(csms, built.hosted.sessions), _checks(built).ready, rows, wall)
     sessions = access.Sessions(web_tokens(section), now)
     page = application.Page(sources, sessions, list(section.languages), service.security, now)
     guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)

@@ -98,6 +98,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     ocpp_devices.add_options(group)
 
 
+def _check_board(name: str, settings: str | None) -> None:
+    """Raise UsageError, once for all checks, where the driver is not installed or its settings cannot be read."""
+    from gateway.drivers.board import registry  # on demand: only the kit needs it
+
+    try:
+        registry.driver(name)
+        if settings is not None:
+            tomllib.loads(Path(settings).read_text(encoding="utf-8"))
+    except (registry.BoardError, OSError, ValueError) as error:
+        raise pytest.UsageError(f"--v2x-board: {error}") from None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     folder = config.getoption("--v2x-artifacts")
@@ -106,6 +118,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--v2x-board") is not None:
         if config.args_source is pytest.Config.ArgsSource.ARGS:
             raise pytest.UsageError("--v2x-board runs the conformance kit only; leave out the paths of tests")
+        _check_board(config.getoption("--v2x-board"), config.getoption("--v2x-board-settings"))
         config.args = [str(Path(__file__).with_name("board_kit.py"))]
     config.addinivalue_line(
         "markers",

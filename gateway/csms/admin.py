@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
+from typing import Protocol
 
 from gateway.csms import admin_views, evse_events, payload_secrets, registration, restore
 from gateway.csms.admin_views import Row
@@ -32,11 +34,23 @@ TOKEN_LENGTH = 255  # of 2.1; 1.6 permits 20, 2.0.1 36
 TOKEN_STATUS = frozenset(status.value for status in Status)
 
 
+class OtherSessions(Protocol):
+    """Sessions of EVSEs without a station, as rows of transactions."""
+
+    def hosts(self, name: str) -> bool: ...
+
+    def rows(self, evse: str | None, token: str | None, active: bool | None) -> Iterator[Mapping[str, object]]:
+        """Yield them, newest first."""
+
+    def row(self, ref: str) -> Mapping[str, object] | None: ...
+
+
 class Admin:
     """Views and changes of a CSMS. Raises NotFound, or RequestRejected with an HTTP status."""
 
-    def __init__(self, csms: Csms) -> None:
-        self.csms = csms
+    def __init__(self, csms: Csms, others: OtherSessions | None = None) -> None:
+        """`others`: sessions that are listed beside the transactions of stations."""
+        self.csms, self._others = csms, others
         self.context = csms.context
         self.operations = Operations(csms)
 
@@ -138,10 +152,17 @@ class Admin:
     # transactions
 
     def transactions(self, name: str | None, token: str | None, active: bool | None, limit: int) -> list[Row]:
-        """Return the transactions of a station, or of all stations, newest first."""
+        """Return the transactions of a station, or of all stations and other EVSEs, newest first."""
+        others = self._others
+        rows = [] if others is None else list(map(dict, islice(others.rows(name, token, active), limit)))
+        if name is not None and others is not None and others.hosts(name):
+            return rows
         station = None if name is None else self.operations.find(name).id
-        found = self.context.transactions.of(station, token, active)
-        return [admin_views.transaction(one, self._version_of(one.station)) for one in islice(found, limit)]
+        found = islice(self.context.transactions.of(station, token, active), limit)
+        listed = [admin_views.transaction(one, self._version_of(one.station)) for one in found]
+        if not rows:
+            return listed
+        return sorted([*listed, *rows], key=lambda row: str(row["startedAt"] or ""), reverse=True)[:limit]
 
     def _version_of(self, name: str) -> Version | None:
         station = self.csms.stations.get(name)
@@ -149,6 +170,9 @@ class Admin:
 
     def transaction(self, ref: str) -> Row:
         """Return one transaction."""
+        other = None if self._others is None else self._others.row(ref)
+        if other is not None:
+            return dict(other)
         found = existing(self.context.transactions.by_ref(ref), f"transaction {ref}")
         return admin_views.transaction(found, self._version_of(found.station))
 

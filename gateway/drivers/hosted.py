@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+from gateway.drivers.sessions import HostedSessions
 from gateway.model.station import Outcome, Stations
 from protocols.ports import Clock
 
@@ -52,7 +53,8 @@ class HostedEvse(Stations, Protocol):
 class HostedEvses:
     """All EVSEs that a gateway hosts."""
 
-    def __init__(self, evses: Sequence[HostedEvse], clock: Clock) -> None:
+    def __init__(self, evses: Sequence[HostedEvse], clock: Clock, sessions: HostedSessions) -> None:
+        self.sessions = sessions
         self.by_name = {evse.name: evse for evse in evses}
         self._clock = clock
 

@@ -55,7 +55,7 @@ async def detail(service: GatewayService, stations: StationAdmin, ref: str, now:
     except LookupError:
         return None
     start, end = _time(row["startedAt"]), _time(row["stoppedAt"]) or now
-    evse = evse_name(row["station"], row["evseId"]) if row["evseId"] is not None else None
+    evse = evse_name(row["station"], row["evseId"]) if row["evseId"] is not None else row.get("evse")
     samples: Sequence[Sample] | None = ()
     if evse is not None and start is not None:
         try:
