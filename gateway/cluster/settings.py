@@ -18,6 +18,6 @@ class ClusterSettings:
     cert: Path | None = None
     key: Path | None = None
     replicas: int = 1
-    lease_s: float = 6.0
+    lease_s: float = 5.0
     drain_per_s: float = 50.0
     rebalance_over_pct: float = 20.0

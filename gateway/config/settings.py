@@ -859,7 +859,7 @@ class ClusterSection(Section):
         default=1, description="copies of the records at NATS: 3 with three servers"
     )
     lease_s: Annotated[float, Field(ge=2, le=60)] = Field(
-        default=6, description="another instance takes over the site this long after the last sign of its holder, in s"
+        default=5, description="another instance takes over the site this long after the last sign of its holder, in s"
     )
     drain_per_s: Annotated[float, Field(gt=0, le=10_000)] = Field(
         default=50, description="connections of stations that are closed per second when an instance stops"

@@ -22,9 +22,9 @@ from typing import Any
 
 import aiomqtt
 
-from gateway.clock import SystemClock
 from gateway.cluster import status
-from gateway.cluster.io import ClusterError
+from gateway.cluster.io import ClusterBus, ClusterError
+from gateway.cluster.node import INSTANCES, LEASES
 from gateway.model.moment import parse_moment
 from tests.gateway.cluster.light_station import LightStation
 from tests.gateway.cluster.rig import SITE, Rig
@@ -116,6 +116,11 @@ class Chaos:
 
     async def run(self) -> Report:
         """Run all rounds and judge them."""
+        async with ClusterBus(self.rig.settings).connect() as bus:
+            self._leases, self._instances = await bus.records(LEASES), await bus.records(INSTANCES)
+            return await self._run()
+
+    async def _run(self) -> Report:
         for name in self.instances:
             self.rig.start(name)
         urls = [self.rig.url(name) for name in self.instances]
@@ -193,7 +198,8 @@ class Chaos:
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             with contextlib.suppress(ClusterError):
-                found = await status.read(self.rig.settings, SystemClock())
+                leases, instances = await self._leases.all(), await self._instances.all()
+                found = status.summary("", leases, [], instances, time.time())
                 holder = next((one.holder for one in found.sites if one.site == SITE), None)
                 present = [one for one in found.instances if one.instance == holder and SITE in one.sites]
                 if holder is not None and holder != without and present:
