@@ -15,13 +15,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from gateway import __version__, app, garbage_collection
+from gateway import __version__, app, garbage_collection, listeners
 from gateway.app import Ending, Gateway, Parts, StartError
 from gateway.clock import SystemClock
 from gateway.cluster.connections import SiteConnections
 from gateway.cluster.http import Asgi, Receive, Scope, Send
 from gateway.cluster.io import ClusterError
 from gateway.cluster.messages import Attach, Noticed
+from gateway.cluster.metrics import ClusterRoute
 from gateway.cluster.node import Node
 from gateway.cluster.site import End, LeaseView
 from gateway.config import Config, host_and_port
@@ -179,9 +180,9 @@ class Instance:
             csms = built.csms
             async with AsyncExitStack() as stack:
                 if self.config.admin.listen is not None:
-                    control.apps["admin"] = OnDemand(lambda: app.admin_app(built, csms))
+                    control.apps["admin"] = OnDemand(lambda: listeners.admin_app(built, csms))
                 if self.config.web.listen is not None:
-                    control.apps["page"], stopping = await stack.enter_async_context(app.page_app(built, csms))
+                    control.apps["page"], stopping = await stack.enter_async_context(listeners.page_app(built, csms))
                     control.stopping.append(stopping)
                 yield control
 
@@ -253,7 +254,7 @@ class Instance:
         try:
             await server.serve(ready)
         except OSError as error:
-            raise app.not_listening("ocpp.listen", self.config.ocpp.listen, error) from error
+            raise listeners.not_listening("ocpp.listen", self.config.ocpp.listen, error) from error
 
     # admin API and page
 
@@ -262,7 +263,7 @@ class Instance:
 
         host, port = host_and_port(listen)
         forwarding = self.node.sites[self.site].forwarding[name]
-        serving = HealthRoutes(forwarding, self) if name == "admin" else forwarding
+        serving = ClusterRoute(HealthRoutes(forwarding, self), self.node) if name == "admin" else forwarding
 
         def ready(taken: int) -> None:
             self.ports[name] = taken
@@ -270,7 +271,7 @@ class Instance:
         try:
             await server.serve(serving, host, port, tls=tls, ready=ready)
         except OSError as error:
-            raise app.not_listening(f"{name}.listen", listen, error) from error
+            raise listeners.not_listening(f"{name}.listen", listen, error) from error
 
     async def ready(self) -> dict[str, str]:
         """Return what is wrong, by check; empty for what is in order."""

@@ -70,6 +70,10 @@ class SiteConnections:
         self._tasks: set[asyncio.Task[None]] = set()
         self._beat_at = float("-inf")
 
+    def unattached(self) -> int:
+        """Return the number of connections that wait for a holder."""
+        return sum(not one.attached for one in self.by_station.values())
+
     # the holder
 
     def held_by(self, instance: str, term: int) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
@@ -17,6 +18,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.cluster.connections import Bus, SiteConnections
+from gateway.cluster.fence import Refusal
 from gateway.cluster.http import Asgi, HttpForwarding, HttpServing
 from gateway.cluster.io import ClusterError, Record, Records, WrongRevision, key_of
 from gateway.cluster.lease import LeaseRecord, Observed, Purpose, SiteLease, Timing, Write
@@ -136,6 +138,10 @@ class SiteNode:
         """Instance that holds the lease, as far as is known."""
         seen = self.lease.seen
         return _instance(seen) if seen is not None and seen.record.holder else None
+
+    def refused(self) -> Counter[Refusal]:
+        """Return the number of refused messages, by reason: those of holders, and those to this holder."""
+        return self.connections.refused + (self.stations.refused if self.stations is not None else Counter())
 
     # running
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from emulators.runtime.clock import START
 from gateway.store.store import MemoryStore
-from tests.gateway.commands.rig import START, service_rig
+from tests.gateway.commands.rig import service_rig
 
 pytestmark = pytest.mark.virtual_time
 

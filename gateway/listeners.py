@@ -1,0 +1,144 @@
+"""Listeners of a gateway: stations, the admin API and the page."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from gateway.config import admin_token, host_and_port
+from gateway.csms.csms import Csms
+from gateway.observability.health import Health
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from gateway.app import Gateway
+
+
+class StartError(Exception):
+    """The gateway cannot start; the message names the setting or part that is wrong.
+
+    `may_pass`: a later attempt may succeed with the same settings.
+    """
+
+    def __init__(self, text: str, may_pass: bool = False) -> None:
+        super().__init__(text)
+        self.may_pass = may_pass
+
+
+async def start_servers(
+    built: Gateway, csms: Csms, tasks: asyncio.TaskGroup, running: list[asyncio.Task[None]]
+) -> None:
+    """Listen for stations, and serve the admin API and the page where they are configured."""
+    running.append(tasks.create_task(_listen(csms, built), name="ocpp"))
+    await built.ready.wait()
+    configured = ((built.config.admin.listen, _serve_admin, "admin"), (built.config.web.listen, serve_page, "page"))
+    for listen, serve, name in configured:
+        if listen is not None:
+            serving = asyncio.Event()
+            running.append(tasks.create_task(serve(built, csms, serving), name=name))
+            await serving.wait()
+
+
+async def _listen(csms: Csms, built: Gateway) -> None:
+    def ready(port: int) -> None:
+        built.ocpp_port = port
+        built.ready.set()
+
+    try:
+        await csms.serve(ready)
+    except OSError as error:
+        raise not_listening("ocpp.listen", built.config.ocpp.listen, error) from error
+
+
+async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
+    from gateway.observability import health
+    from gateway.web import server  # FastAPI takes half a second to import: only where it is used
+
+    section = built.config.admin
+    assert section.listen is not None
+    host, port = host_and_port(section.listen)
+
+    def ready(taken: int) -> None:
+        built.admin_port = taken
+        serving.set()
+
+    try:
+        await server.serve(health.HealthRoutes(admin_app(built, csms), _checks(built)), host, port, ready=ready)
+    except OSError as error:
+        raise not_listening("admin.listen", section.listen, error) from error
+
+
+def admin_app(built: Gateway, csms: Csms) -> ASGIApp:
+    """Return the admin API as an ASGI application, with the metrics and its guard."""
+    from gateway.csms.admin import Admin
+    from gateway.observability import endpoint
+    from gateway.web import api, guard
+
+    section = built.config.admin
+    assert section.listen is not None
+    host, _ = host_and_port(section.listen)
+    access = guard.Access(admin_token.read_or_create(built.config), frozenset({host, *section.hosts}))
+    raw, lending_service, wall = section.raw_calls, built.lending_service, built.clock.wall
+    admin, service, hosted = Admin(csms, built.hosted.sessions), built.service, built.hosted
+    app = api.build(admin, service, raw_calls=raw, lending=lending_service, hosted=hosted, now=wall)
+    app.router.routes.append(endpoint.route(built.metrics))
+    return guard.Guard(app, access, built.service.security, built.clock.now)
+
+
+async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:
+    """Serve the page at `web.listen` until cancelled; `serving` is set when `built.web_port` is known.
+
+    A gateway that listens does it by itself; an emulation without sockets of stations calls it.
+    """
+    from gateway.web import server
+
+    section = built.config.web
+    assert section.listen is not None
+    host, port = host_and_port(section.listen)
+
+    def ready(taken: int) -> None:
+        built.web_port = taken
+        serving.set()
+
+    tls = (str(section.cert), str(section.key)) if section.cert is not None else None
+    async with page_app(built, csms) as (app, stopping):
+        try:
+            await server.serve(app, host, port, tls=tls, ready=ready, stopping=stopping)
+        except OSError as error:
+            raise not_listening("web.listen", section.listen, error) from error
+
+
+@asynccontextmanager
+async def page_app(built: Gateway, csms: Csms) -> AsyncIterator[tuple[ASGIApp, Callable[[], None]]]:
+    """Return the page as an ASGI application, and what ends its streams."""
+    from gateway.config.page import settings_rows, web_tokens
+    from gateway.csms.admin import Admin
+    from gateway.web.page import access, application, readouts
+
+    section, service, now = built.config.web, built.service, built.clock.now
+    assert section.listen is not None
+    host, _ = host_and_port(section.listen)
+    rows, wall = settings_rows(built.config), built.clock.wall
+    sources = readouts.Sources(service, Admin(csms, built.hosted.sessions), _checks(built).ready, rows, wall)
+    sessions = access.Sessions(web_tokens(section), now)
+    page = application.Page(sources, sessions, list(section.languages), service.security, now)
+    guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)
+    following = asyncio.get_running_loop().create_task(sources.follow(), name="page")
+    try:
+        yield access.SecurityHeaders(guarded, tls=section.login_required), page.streams.close
+    finally:
+        following.cancel()
+
+
+def _checks(built: Gateway) -> Health:
+    return Health(built.journal, built.clock, stopping=lambda: built.stopping, broker=built.mqtt.connected.is_set)
+
+
+def not_listening(key: str, listen: str, error: OSError) -> StartError:
+    """Return the error of an address that cannot be listened on."""
+    remedy = "; another process uses this port: stop it, or choose another port" * (error.errno == errno.EADDRINUSE)
+    return StartError(f"{key}: cannot listen on {listen}: {error.strerror or error}{remedy}", may_pass=True)
