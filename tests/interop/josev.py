@@ -14,6 +14,7 @@ from typing import Any
 
 from protocols.iso15118 import pki
 from tests.interop.josev_deviations import DEVIATIONS
+from tests.interop.sections import write_section
 from tests.interop.veth_link import EV, SE, Link, Running
 from tests.peers import JOSEV, ROOT, program, python_peer
 
@@ -88,11 +89,22 @@ class Programs:
         """Run sessions of the emulated car; return their records by name."""
         options = self.directory / "charger.json"
         options.write_text("{}")
-        charger = self._start("charger", interpreter(), [HERE / "josev_secc.py", SE, options], environment(self.theirs))
-        until(charger.text, "READY", charger)
+        charger = self.start_charger(SE, options)
         records = self.our_cars(sessions, options)
         charger.stop()
         return records
+
+    def start_charger(self, interface: str, options: Path) -> Running:
+        """Start Josev's charger, which reads `options` with every SDP request; it is ready."""
+        charger = self._start(
+            "charger", interpreter(), [HERE / "josev_secc.py", interface, options], environment(self.theirs)
+        )
+        until(charger.text, "READY", charger)
+        return charger
+
+    def start_tester(self, python: str, argv: Sequence[Path | str]) -> Running:
+        """Start a program of this project."""
+        return self._start("tester", python, argv, {})
 
     def our_cars(self, sessions: Sequence[dict[str, Any]], options: Path | None = None) -> dict[str, dict[str, Any]]:
         """Run sessions of the emulated car at the charger on the link; see `our_cars.py`."""
@@ -203,17 +215,11 @@ class Matrix:
             return
         table = "\n".join(f"| {row} | {self._passed[row]} |" for row in self._rows)
         deviations = "\n".join(f"| {' | '.join(one)} |" for one in DEVIATIONS)
-        text = TEXT.format(version=VERSION, table=table, deviations=deviations)
-        DOCUMENT.parent.mkdir(exist_ok=True)
-        if not DOCUMENT.exists() or DOCUMENT.read_text() != text:
-            DOCUMENT.write_text(text)
+        write_section(DOCUMENT, TITLE, TEXT.format(version=VERSION, table=table, deviations=deviations))
 
 
-TEXT = """# Interoperability
-
-Written by `tests/interop/test_josev.py` when all of its sessions have passed (`V2X_SOAK=1`); not by hand.
-
-## ISO 15118-20, ISO 15118-2 and DIN 70121 with Josev (PyPI `iso15118`)
+TITLE = "ISO 15118-20, ISO 15118-2 and DIN 70121 with Josev (PyPI `iso15118`)"
+TEXT = """Written by `tests/interop/test_josev.py` when all of its sessions have passed (`V2X_SOAK=1`); not by hand.
 
 Version {version}, its own EXI codec (Java), over a veth pair; programs of their own on both sides. In each role one
 charger serves all sessions on one port: three protocols, without TLS, with TLS 1.2 and with TLS 1.3. Figures in the

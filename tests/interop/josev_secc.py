@@ -174,6 +174,10 @@ class Charger(SimEVSEController):
             self.power / VOLTAGE if target_current is None else min(target_current, MAX_A)
         )
 
+    async def stop_charger(self) -> None:
+        await super().stop_charger()
+        self.evse_data_context.present_voltage = self.evse_data_context.present_current = 0
+
     async def get_evse_status(self):
         if not self.loops:
             self.loops = 1
