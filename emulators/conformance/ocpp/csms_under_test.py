@@ -9,12 +9,13 @@ from typing import Protocol
 from emulators.conformance.case import Failed, Inconclusive
 from emulators.conformance.ocpp.environment import run_command
 from emulators.conformance.ocpp.tester_station import TesterStation
-from protocols.ocpp.schema import Payload
+from protocols.ocpp.schema import Payload, Version
 
 ORDERS = ("power", "stop")
 KNOWN, SECOND, BLOCKED, EXPIRED, UNKNOWN = "V2XTEST1", "V2XTEST2", "V2XBLOCKED", "V2XEXPIRED", "V2XNOBODY"
 GROUP = "V2XGROUP"
 UNKNOWN_STATION = "V2X-NO-SUCH-STATION"
+RATED_W = 10_000.0
 BOTH = ("AC_three_phase", "DC", "DC_BPT")
 
 
@@ -77,13 +78,40 @@ class CsmsUnderTest:
                 return str(number)
             transaction = station.new_transaction()
             await station.event("Started", 0, transaction, KNOWN)
-            if station.version.number == "2.1":
+            if station.version is Version.V21:
+                await self.report_v2x()
                 await station.request("NotifyEVChargingNeeds", needs(bidirectional))
             info = {"transactionId": transaction, "chargingState": "Charging"}
             await station.event("Updated", 1, transaction, transactionInfo=info)
             return transaction
         except Failed as error:
             raise Inconclusive(f"preparation: {error}") from None
+
+    async def report_v2x(self) -> None:
+        """Report a bidirectional EVSE, as the inventory of a station does."""
+        station = self.station
+        await station.recorded.wait_for(lambda: bool(station.find("GetBaseReport", since=0)), 2.0)
+        asked = station.find("GetBaseReport", since=0)
+        values = {"Enabled": "true", "SupportedEnergyTransferModes": ",".join(BOTH)}
+        values["SupportedOperationModes"] = "ChargingOnly,CentralSetpoint,CentralFrequency"
+        component = {"name": "V2XChargingCtrlr", "evse": {"id": 1}}
+        entries: list[Payload] = [
+            {"component": component, "variable": {"name": name}, "variableAttribute": [{"value": value}]}
+            for name, value in values.items()
+        ]
+        rated = {"dataType": "decimal", "supportsMonitoring": False, "maxLimit": RATED_W, "unit": "W"}
+        entries += [
+            {
+                "component": {"name": "EVSE", "evse": {"id": 1}},
+                "variable": {"name": name},
+                "variableAttribute": [{"value": "0"}],
+                "variableCharacteristics": rated,
+            }
+            for name in ("Power", "DischargePower")
+        ]
+        request = asked[-1].payload["requestId"] if asked else 1
+        body: Payload = {"requestId": request, "generatedAt": station.time(), "seqNo": 0, "reportData": entries}
+        await station.request("NotifyReport", body)
 
     async def started_16(self, token: str, **more: object) -> int:
         """Send StartTransaction of 1.6 and return the transaction id."""
@@ -93,9 +121,9 @@ class CsmsUnderTest:
 
 def needs(bidirectional: bool) -> Payload:
     """Return the payload of NotifyEVChargingNeeds of 2.1 for a DC vehicle."""
-    v2x: Payload = {"maxChargePower": 10_000.0, "minChargePower": 0.0}
+    v2x: Payload = {"maxChargePower": RATED_W, "minChargePower": 0.0}
     if bidirectional:
-        v2x |= {"maxDischargePower": 10_000.0, "minDischargePower": 0.0}
+        v2x |= {"maxDischargePower": RATED_W, "minDischargePower": 0.0}
     charging: Payload = {
         "requestedEnergyTransfer": "DC_BPT" if bidirectional else "DC",
         "availableEnergyTransfer": ["DC_BPT", "DC"] if bidirectional else ["DC"],

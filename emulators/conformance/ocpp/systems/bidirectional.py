@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulators.conformance.case import Inconclusive, expect
-from emulators.conformance.ocpp.csms_under_test import BOTH, KNOWN, CsmsUnderTest, needs
+from emulators.conformance.ocpp.csms_under_test import KNOWN, CsmsUnderTest, needs
 from emulators.conformance.ocpp.declarations import V2, V21, Declared, Procedure
 from emulators.conformance.ocpp.mutants import Answers, AnswersSends, Errors, Mutant, Sends
 from emulators.conformance.ocpp.peer import Kind
@@ -21,6 +21,7 @@ OPERATOR, V2X, NO_V2X = "lab.operator", "csms.v2x", "csms.without-v2x"
 SET, UPDATE, PULL = "SetChargingProfile", "UpdateDynamicSchedule", "PullDynamicScheduleUpdate"
 REJECTED: Payload = {"status": "Rejected"}
 POWER_W = -3000.0
+ORDERED_WITHIN = 15.0  # s from an order to SetChargingProfile
 
 
 async def _ordered(csms: CsmsUnderTest, watts: float = POWER_W, *, bidirectional: bool = True) -> list[Payload]:
@@ -29,7 +30,8 @@ async def _ordered(csms: CsmsUnderTest, watts: float = POWER_W, *, bidirectional
     transaction = await csms.charging(bidirectional=bidirectional)
     since = len(station.recorded.messages)
     await csms.operator.power(station.name, watts, 60.0)
-    await station.clock.sleep(3)
+    await station.recorded.wait_for(lambda: bool(station.find(SET, since=since)), ORDERED_WITHIN)
+    await station.clock.sleep(1)
     sent = [m for m in station.recorded.messages[since:] if m.from_device and m.kind is Kind.CALL]
     for message in sent:
         expect(message.violation is None, f"{message.action} breaks its schema: {message.violation}")
@@ -318,26 +320,10 @@ async def _authorized(csms: CsmsUnderTest) -> Payload:
     V2X,
 )
 async def _(csms: CsmsUnderTest) -> None:
-    await _report_v2x(csms)
+    await csms.station.booted()
+    await csms.report_v2x()
     found = await _authorized(csms)
     expect(bool(found.get("allowedEnergyTransfer")), "no allowedEnergyTransfer")
-
-
-async def _report_v2x(csms: CsmsUnderTest) -> None:
-    """Report a bidirectional EVSE, as the inventory of a station does."""
-    station = csms.station
-    await station.booted()
-    await station.clock.sleep(2)
-    asked = station.find("GetBaseReport", since=0)
-    values = {"Enabled": "true", "SupportedEnergyTransferModes": ",".join(BOTH)}
-    component = {"name": "V2XChargingCtrlr", "evse": {"id": 1}}
-    entries = [
-        {"component": component, "variable": {"name": name}, "variableAttribute": [{"value": value}]}
-        for name, value in values.items()
-    ]
-    request = asked[-1].payload["requestId"] if asked else 1
-    body: Payload = {"requestId": request, "generatedAt": station.time(), "seqNo": 0, "reportData": entries}
-    await station.request("NotifyReport", body)
 
 
 @case(

@@ -326,7 +326,8 @@ async def _profiles(csms: CsmsUnderTest) -> list[tuple[int, Payload]]:
     await csms.charging()
     since = len(csms.station.recorded.messages)
     await csms.operator.power(csms.station.name, 3000.0, 60.0)
-    await csms.station.clock.sleep(3)
+    await csms.station.recorded.wait_for(lambda: bool(csms.station.find(SET, since=since)), 15.0)
+    await csms.station.clock.sleep(1)
     sent = [m for m in csms.station.recorded.messages[since:] if m.from_device and m.kind is Kind.CALL]
     found = [(m.payload["connectorId"], m.payload["csChargingProfiles"]) for m in sent if m.action == SET]
     expect(bool(found), f"no SetChargingProfile; sent: {[m.action for m in sent]}")
