@@ -16,7 +16,7 @@ from gateway.drivers.board import orders, ports
 from gateway.drivers.board.faults import Reaction, rule_of
 from gateway.drivers.board.output import HostedOutput, OutputSettings
 from gateway.drivers.board.plug import PLUGGED, plug_state
-from gateway.drivers.board.ports import Board, MeterReading, PilotState
+from gateway.drivers.board.ports import HOLD_S, Board, MeterReading, PilotState
 from gateway.drivers.board.runner import BoardRunner
 from gateway.model import event as model
 from gateway.model.event import PlugState, Report
@@ -191,7 +191,15 @@ class BoardEvse(ABC, Generic[Out]):
         if (limits, why_not) != self._described:
             self._described = limits, why_not
             now = self._clock.now()
-            self._report(model.EvseDescribed(self.name, self.name, now, limits, not why_not, why_not))
+            described = model.EvseDescribed(self.name, self.name, now, limits, not why_not, why_not, self._fail_safe())
+            self._report(described)
+
+    def _fail_safe(self) -> model.FailSafe | None:
+        """Return what ends the power if the gateway fails, None where the hardware states no time."""
+        stage = None if self._operated is None else self._operated.board.power
+        if stage is None or stage.silence_s is None:
+            return None
+        return model.FailSafe("The power stage switches off by itself without orders.", HOLD_S + stage.silence_s)
 
     # measured values and the end of a set-point
 
