@@ -272,7 +272,7 @@ def _cable(command: str, interface: str | None) -> str:
         "v2x v2h-box --interface eth0",
         "v2x v2h-box --address 192.0.2.10 --car leaf-40 --soc 60 --release Q",
         "v2x v2h-box --car '' --json",
-        "v2x v2h-box --beside storage,pv,board,meter,pcs --pv-w 4000 --storage-wh 9800",
+        "v2x v2h-box --beside storage,pv,board,meter,pcs --storage-wh 9800",
     ),
 )
 def v2h_box(

@@ -197,6 +197,7 @@ def test_the_benchmarks() -> None:
         "sim",
         "hostile",
         "chademo",
+        "echonet",
     ]
 
 
