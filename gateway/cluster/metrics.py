@@ -5,10 +5,11 @@ Without a token, as the other routes of health: the figures name no station and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gateway.cluster.http import Asgi, Receive, Scope, Send
 from gateway.cluster.node import Node
+from gateway.cluster.site import SiteNode
 
 ROUTE = "/health/cluster"
 
@@ -27,7 +28,7 @@ def _lines(node: Node) -> Iterator[str]:
     yield f"v2x_cluster_instances {1 + len(node.others())}\n"
     yield "# TYPE v2x_cluster_draining gauge\n"
     yield f"v2x_cluster_draining {int(node.draining)}\n"
-    per_site = {
+    per_site: dict[str, Callable[[SiteNode], int]] = {
         "v2x_cluster_connections gauge": lambda site: len(site.connections.by_station),
         "v2x_cluster_connections_waiting gauge": lambda site: site.connections.unattached(),
         "v2x_cluster_holder gauge": lambda site: int(site.control is not None and site.may_act()),
