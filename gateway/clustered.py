@@ -15,11 +15,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from gateway import __version__, app, garbage_collection, listeners
 from gateway.app import Ending, Gateway, Parts, StartError
 from gateway.clock import SystemClock
 from gateway.cluster.connections import SiteConnections
-from gateway.cluster.http import Asgi, Receive, Scope, Send
 from gateway.cluster.io import ClusterError
 from gateway.cluster.messages import Attach, Noticed
 from gateway.cluster.metrics import ClusterRoute
@@ -79,7 +80,7 @@ class GatewayControl:
 
     built: Gateway
     csms: Csms
-    apps: dict[str, Asgi] = field(default_factory=dict)
+    apps: dict[str, ASGIApp] = field(default_factory=dict)
     stopping: list[Callable[[], None]] = field(default_factory=list)
 
     async def serve(self, wire: TextWire, attached: Attach) -> None:
@@ -129,9 +130,9 @@ class GatewayControl:
 class OnDemand:
     """ASGI application that is built for its first request: to build it takes half a second of a take-over."""
 
-    def __init__(self, build: Callable[[], Asgi]) -> None:
+    def __init__(self, build: Callable[[], ASGIApp]) -> None:
         self._build = build
-        self._app: Asgi | None = None
+        self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Implement ASGI."""

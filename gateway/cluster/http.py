@@ -9,17 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as AsgiMessage
 
 from gateway.cluster.connections import Bus
 from gateway.cluster.io import ClusterError
 from gateway.cluster.messages import MAX_BYTES, Done, Failed, HttpEnded, HttpPart, HttpRequest, Message
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_BODY = MAX_BYTES // 2
 PART_BYTES = 64 * 1024
 QUIET_S = 60.0  # without a part of a response; an event stream sends a comment before
@@ -30,7 +27,7 @@ class HttpForwarding:
 
     def __init__(self, app: str, site: str, instance: str, bus: Bus) -> None:
         self._app, self._site, self._instance, self._bus = app, site, instance, bus
-        self.local: Asgi | None = None
+        self.local: ASGIApp | None = None
         self.holder: str | None = None
         self._parts: dict[str, asyncio.Queue[HttpPart]] = {}
 
@@ -124,7 +121,7 @@ class HttpServing:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._left: dict[str, asyncio.Event] = {}
 
-    def serve(self, app: Asgi, message: HttpRequest) -> Message:
+    def serve(self, app: ASGIApp, message: HttpRequest) -> Message:
         """Start serving a request; the response follows in parts."""
         left = self._left[message.request] = asyncio.Event()
         task = asyncio.get_running_loop().create_task(self._run(app, message, left), name="forwarded request")
@@ -147,13 +144,13 @@ class HttpServing:
         self._running.pop(request, None)
         self._left.pop(request, None)
 
-    async def _run(self, app: Asgi, message: HttpRequest, left: asyncio.Event) -> None:
+    async def _run(self, app: ASGIApp, message: HttpRequest, left: asyncio.Event) -> None:
         status, headers, given = 500, list[tuple[bytes, bytes]](), False
 
         def part(body: bytes, more: bool) -> None:
             self._bus.send(message.instance, HttpPart(message.site, message.request, status, headers, body, more))
 
-        async def receive() -> MutableMapping[str, Any]:
+        async def receive() -> AsgiMessage:
             nonlocal given
             if not given:
                 given = True
@@ -161,7 +158,7 @@ class HttpServing:
             await left.wait()
             return {"type": "http.disconnect"}
 
-        async def send(event: MutableMapping[str, Any]) -> None:
+        async def send(event: AsgiMessage) -> None:
             nonlocal status, headers
             if event["type"] == "http.response.start":
                 status = event["status"]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gateway.cluster.http import Asgi, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from gateway.cluster.node import Node
 from gateway.cluster.site import SiteNode
 
@@ -48,7 +49,7 @@ def _lines(node: Node) -> Iterator[str]:
 class ClusterRoute:
     """ASGI application in front of another one that answers the route."""
 
-    def __init__(self, app: Asgi, node: Node) -> None:
+    def __init__(self, app: ASGIApp, node: Node) -> None:
         self._app, self._node = app, node
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

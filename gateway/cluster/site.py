@@ -16,10 +16,11 @@ from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+from starlette.types import ASGIApp
 
 from gateway.cluster.connections import Bus, SiteConnections
 from gateway.cluster.fence import Refusal
-from gateway.cluster.http import Asgi, HttpForwarding, HttpServing
+from gateway.cluster.http import HttpForwarding, HttpServing
 from gateway.cluster.io import ClusterError, Record, Records, WrongRevision, key_of
 from gateway.cluster.lease import LeaseRecord, Observed, Purpose, SiteLease, Timing, Write
 from gateway.cluster.messages import (
@@ -62,7 +63,7 @@ class SiteControl(Protocol):
     """The control of a site while it runs."""
 
     @property
-    def apps(self) -> dict[str, Asgi]:
+    def apps(self) -> dict[str, ASGIApp]:
         """Applications of the admin API (`admin`) and the page (`page`), where they are configured."""
 
     async def serve(self, wire: TextWire, attached: Attach) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from emulators.faults.fault import KINDS, MEANINGS, Targets
+from emulators.pytest_plugin import ocpp_devices
 from emulators.pytest_plugin.handles import Charger, Ev, GridHandle, WorldClock
 from emulators.scenario import loading
 from emulators.site.facility import Facility
@@ -189,7 +190,9 @@ def _calls(name: str) -> Iterator[ast.Call]:
 
 def _texts(name: str, position: int) -> Iterator[str]:
     for call in _calls(name):
-        yield " ".join(str(ast.literal_eval(call.args[position])).split())
+        text = call.args[position]
+        known = ocpp_devices.MARK if ast.unparse(text) == "ocpp_devices.MARK" else ast.literal_eval(text)
+        yield " ".join(str(known).split())
 
 
 def _options() -> Iterator[tuple[str, str]]:
