@@ -226,6 +226,10 @@ class ChademoBay(ParkingBay):
         if self.stage.current_a:
             car.check_current(self.stage.current_a)
 
+    def _conditions_of_stage(self) -> tuple[object, ...]:
+        stage = self.stage  # a changed power in an island changes no frame but the measurements
+        return (tuple(sorted(stage.faults)), stage.grid_present, stage.island_w is None, stage.supply_limit_w)
+
     # frames
 
     def _carrier(self, link: CanLink) -> Callable[[str, CanFrame], Iterable[tuple[float, CanFrame]]]:

@@ -271,10 +271,15 @@ class ParkingBay:
         if error_code != self._error_code and self.power_path.station is not None:
             self._error_code = error_code
             self.power_path.station.fault(self.power_path.number, error_code)
-        state = (tuple(sorted(stage.faults)), stage.grid_present, stage.island_w, stage.supply_limit_w)
+        state = self._conditions_of_stage()
         if state != self._stage_state:
             self._stage_state = state
             self.wake()
+
+    def _conditions_of_stage(self) -> tuple[object, ...]:
+        """Return what is to be exchanged with the vehicle when it changes."""
+        stage = self.stage
+        return (tuple(sorted(stage.faults)), stage.grid_present, stage.island_w, stage.supply_limit_w)
 
     def _detect_weld(self, now: float) -> None:
         """Trip on contactors that stay closed, which the voltage shows once no vehicle is served."""
