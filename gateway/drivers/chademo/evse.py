@@ -18,12 +18,11 @@ from gateway.drivers.board.runner import BoardRunner
 from gateway.drivers.chademo.bus import ReopeningBus
 from gateway.drivers.chademo.output import ChademoOutput
 from gateway.drivers.chademo.session import ChademoSession
-from gateway.drivers.chademo.settings import ChademoEvseSettings, charger_settings
+from gateway.drivers.chademo.settings import ChademoEvseSettings
 from gateway.drivers.chademo.vehicle import metered
 from gateway.model import event as model
 from gateway.model.event import PlugState, Report
 from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
-from protocols.chademo.charger import Charger
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
@@ -77,11 +76,8 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
             self._lose(reason)
 
     def _new_session(self, output: ChademoOutput, board: BoardRunner) -> ChademoSession:
-        capability = output.capability
-        assert capability is not None
-        engine = Charger(charger_settings(self.settings, capability))
         bus = ReopeningBus(self._open_bus, self._clock, self._bus_changed)
-        session = ChademoSession(self.name, engine, bus, output, board, self._report_of_session, self._clock)
+        session = ChademoSession(self.settings, bus, output, board, self._report_of_session, self._clock)
         if self._lines is not None:
             session.plugged, session.k = self._lines.plugged, self._lines.k
         return session
@@ -201,6 +197,7 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
             self._report(model.FaultRaised(self.name, now, FaultName.COMMUNICATION, session.link_lost))
         elif before and not reason:
             self._report(model.FaultCleared(self.name, now, FaultName.COMMUNICATION))
+            session.retry()
         session.sense()
         self._report_plug()
 

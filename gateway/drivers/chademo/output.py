@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor
+from math import ceil
 
 from gateway.drivers.board.dc_output import DcOutput
 from gateway.drivers.board.orders import Deliver, Precharge, SwitchOff
@@ -58,7 +58,8 @@ class ChademoOutput(DcOutput):
         if volts < BATTERY_SEEN_V:
             share = int(self.available)
             return SetCapability(settings.max_charge_a * share, settings.max_discharge_a * share)
-        charge_a, discharge_a = (floor(power_w / volts) for power_w in self.connector_limits_w())
+        # whole amperes on the bus, rounded up: the set-point limits the current
+        charge_a, discharge_a = (ceil(power_w / volts) for power_w in self.connector_limits_w())
         return SetCapability(min(charge_a, settings.max_charge_a), min(discharge_a, settings.max_discharge_a))
 
     def deliver(self, outputs: ChargerOutputs, now: float) -> None:

@@ -15,6 +15,7 @@ from gateway.drivers.board.phases import Phase
 from gateway.drivers.board.runner import BoardRunner
 from gateway.drivers.chademo.faults import fault_of
 from gateway.drivers.chademo.output import ChademoOutput
+from gateway.drivers.chademo.settings import ChademoEvseSettings, charger_settings
 from gateway.drivers.chademo.vehicle import SETTLED_S, needs_of
 from gateway.model import event as model
 from gateway.model.event import PlugState, Report
@@ -51,17 +52,17 @@ class ChademoSession:
 
     def __init__(
         self,
-        evse: str,
-        engine: Charger,
+        settings: ChademoEvseSettings,
         bus: CanBus,
         output: ChademoOutput,
         board: BoardRunner,
         report: Report,
         clock: Clock,
     ) -> None:
-        self._evse, self.engine, self._output, self._board = evse, engine, output, board
+        self._settings, self._evse = settings, settings.id
+        self.engine, self._output, self._board = Charger(), output, board
         self._report_event, self._clock = report, clock
-        self._connection: Connection[ChargerOrder] = Connection(engine, bus, clock, self._handle)
+        self._connection: Connection[ChargerOrder] = Connection(self.engine, bus, clock, self._handle)
         self.id: str | None = None
         self.fault: tuple[FaultName, Part] | None = None  # of the last session, until power flows again
         self.link_lost = ""  # why the CAN bus is lost
@@ -154,6 +155,8 @@ class ChademoSession:
             log.info("%s: a CHAdeMO session begins", self._evse)
             self._insulation_ohm, self._checking = None, False
             self._stop, self._released = None, False
+            if (capability := self._output.capability) is not None:
+                self.engine.settings = charger_settings(self._settings, capability)
             self._command(Start())
         if self.active:
             self._steer()

@@ -56,3 +56,38 @@ async def test_the_limits_of_the_vehicle_and_its_window_are_stated() -> None:
         metered = bay.of(model.Metered)[-1]
         assert metered.soc_pct == pytest.approx(60, abs=1)
         assert metered.min_v2x_energy_wh == pytest.approx(low, abs=400)
+
+
+async def test_the_whole_power_of_the_evse_is_used_in_both_directions() -> None:
+    async with running(Bay()) as bay:
+        await bay.plug()
+        for power_w in (6000.0, -5600.0):
+            await bay.order(power_w)
+            await bay.clock.sleep(20)
+            assert bay.board.plug.stage.meter.power_w == pytest.approx(power_w, rel=0.01)
+
+
+async def test_a_power_stage_that_was_derated_at_the_start_is_used_in_full_later() -> None:
+    bay = Bay()
+    spec = bay.board.plug.stage.spec
+    bay.board.plug.stage.spec = replace(spec, max_current_a=5.0)
+    async with running(bay):
+        await bay.plug()
+        await bay.order(-4000.0)
+        await bay.clock.sleep(5)
+        assert bay.current_a == pytest.approx(-5, abs=0.5)
+        bay.board.plug.stage.spec = spec
+        bay.vehicle.unplug()
+        await bay.clock.sleep(10)
+        await bay.plug()
+        await bay.flowing(-4000.0)
+
+
+async def test_a_returned_can_bus_is_used_at_once() -> None:
+    bay = Bay()
+    bay.can.down = bay.bus_fails = True
+    async with running(bay):
+        bay.vehicle.plug()
+        await bay.clock.sleep(20)
+        bay.can.down = bay.bus_fails = False
+        await bay.powered(25)
