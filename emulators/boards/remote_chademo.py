@@ -37,6 +37,7 @@ MOST_A = 200.0  # the vehicle itself states its limits on the bus
 class RemoteChademoSettings(EmulatedSettings):
     """Settings of the emulated CHAdeMO board."""
 
+    silence_s: float | None = Field(default=2.5, gt=0, description="silence time-out of the module")
     channel: str | None = Field(
         default=None, min_length=1, description="CAN bus on which a vehicle of another process is: the same as can"
     )

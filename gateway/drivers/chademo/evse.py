@@ -6,6 +6,7 @@ To the rest of the gateway it is an EVSE as any of a charging station; no OCPP i
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from gateway.drivers.board import orders, ports
@@ -23,9 +24,14 @@ from gateway.drivers.chademo.vehicle import metered
 from gateway.model import event as model
 from gateway.model.event import PlugState, Report
 from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
+from protocols.chademo import timers
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
+log = logging.getLogger("v2x.drivers")
+
+VEHICLE_OPENS_S = timers.FRAME_LOSS + timers.CHARGER_OFF  # after the last frame
+RAMP_S = 1.0  # of a power stage to 0 A
 ENDS_WITHIN_S = 7.5  # for a session when the gateway stops: the vehicle opens its contactors after 2 to 4 s
 
 
@@ -61,6 +67,7 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(board.run(), name=f"board {self.name}")
                 await self._connect(output)
+                self._note_silence(board)
                 session = self._session = self._new_session(output, board)
                 tasks.create_task(session.exchange(), name=f"CAN {self.name}")
                 tasks.create_task(session.supervise(), name=f"plug {self.name}")
@@ -74,6 +81,19 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
                 session_lost.end(reason)
             self._lines = None
             self._lose(reason)
+
+    def _note_silence(self, board: BoardRunner) -> None:
+        """Log a power stage that supplies current for longer than a vehicle waits for the frames of this process."""
+        stage = board.board.power
+        silence_s = None if stage is None else stage.silence_s
+        if silence_s is None or silence_s > VEHICLE_OPENS_S - RAMP_S:
+            log.warning(
+                "%s: the silence time-out of the power stage is %s; if this process ends under power, the vehicle opens "
+                "its contactors with current after %.1f s",
+                self.name,
+                "not known" if silence_s is None else f"{silence_s:g} s",
+                VEHICLE_OPENS_S,
+            )
 
     def _new_session(self, output: ChademoOutput, board: BoardRunner) -> ChademoSession:
         bus = ReopeningBus(self._open_bus, self._clock, self._bus_changed)

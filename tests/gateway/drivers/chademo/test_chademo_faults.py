@@ -14,7 +14,7 @@ from gateway.model import event as model
 from gateway.model.event import PlugState
 from gateway.model.station import Answer, OutcomeCode
 from protocols.can import CanFrame
-from protocols.chademo.frames import FROM_VEHICLE
+from protocols.chademo.frames import FROM_CHARGER, FROM_VEHICLE
 from protocols.chademo.states import ChargerState
 from protocols.chademo.stops import Cause
 from tests.gateway.drivers.chademo.bay import BOARD, EVSE, SETTINGS, Bay, running
@@ -275,6 +275,20 @@ async def test_a_gateway_that_is_killed_switches_off() -> None:
     assert not bay.board.plug.closed
     assert not bay.board.plug.d1
     opened_without_load(bay)
+
+
+@pytest.mark.parametrize(("silence_s", "loaded"), [(2.5, False), (10.0, True)])
+async def test_a_process_that_dies_needs_a_module_that_switches_off_before_the_vehicle_opens(
+    silence_s: float, loaded: bool
+) -> None:
+    """Nothing of the gateway runs any more: no frames, no commands. The vehicle opens 2.5 s after it noticed."""
+    async with running(Bay(board=replace_board(silence_s=silence_s))) as bay:
+        await bay.plug()
+        await bay.flowing(-3000.0)
+        bay.board.running = False
+        bay.can.tamper = lambda frame: None if frame.can_id in FROM_CHARGER else frame
+        await bay.until("open contactors of the vehicle", lambda: not bay.board.plug.vehicle_closed, 5)
+        assert (abs(bay.board.plug.vehicle_opened_at_a[-1]) > 5.0) is loaded
 
 
 async def test_a_welded_contactor_of_the_vehicle_is_latched_until_the_reset() -> None:
