@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from emulators.echonet.run import BoxOptions
 from gateway.drivers.echonet.reader import ObjectReader
 from gateway.drivers.echonet.site import values_of
 from protocols.echonet import classes
@@ -98,3 +99,17 @@ async def test_energy_registers_of_the_box_agree_with_its_meter_within_half_a_pe
         state = running.control.registry.get(EVSE)
         assert state is not None
         assert state.evse.discharged.total_wh == pytest.approx(moved_wh, rel=0.005, abs=1.0)
+
+
+async def test_a_leaf_behind_the_box_is_discharged_and_charged_over_chademo() -> None:
+    """Its session begins with the first order: power flows some seconds after the box has accepted it."""
+    site = EchonetHome(BoxOptions(car="leaf-40", soc_pct=60.0))
+    async with site.gateway() as _:
+        await site.until("a session", site.in_session)
+        await site.command("discharge", power_w=2500, lease_s=60)
+        await site.until("the result", lambda: site.bodies(f"evse/{EVSE}/result")[-1]["status"] == "achieved")
+        assert site.car_w == pytest.approx(-2500, abs=100)
+        await site.command("charge", power_w=2000, lease_s=60)
+        await site.until("the direction", lambda: abs(site.car_w - 2000) < 100)
+        await site.command("stop")
+        assert abs(site.car_w) < 50
