@@ -17,6 +17,8 @@ from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
 from protocols.ocpp import vendor
 from protocols.slac.io import check_capability
 
+START_S = 2.0  # of the control of a site at another instance
+
 
 def notes(config: Config) -> list[str]:
     """Return one sentence per risk, each beginning with the key that it is about."""
@@ -42,9 +44,24 @@ def _notes(config: Config) -> Iterator[str]:
     yield from _modbus_notes(config)
     yield from _echonet_notes(config)
     yield from _hems_notes(config)
+    yield from _cluster_notes(config)
     url = urlsplit(config.mqtt.url)
     if url.scheme == "mqtt" and not _loopback(url.hostname or ""):
         yield "mqtt.url: commands cross the network unencrypted; use mqtts:// with a ca"
+
+
+def _cluster_notes(config: Config) -> Iterator[str]:
+    """Yield what a take-over by another instance interrupts, and who else commands vehicles."""
+    cluster = config.cluster
+    if not cluster.servers:
+        return
+    if config.commands.valid_for_s / 2 < cluster.lease_s + START_S:
+        yield (
+            f"cluster.lease_s: a take-over may last longer than half of commands.valid_for_s "
+            f"({config.commands.valid_for_s:g} s); power falls to 0 W meanwhile"
+        )
+    if any(urlsplit(one).scheme == "nats" and not _loopback(urlsplit(one).hostname or "") for one in cluster.servers):
+        yield "cluster.servers: messages to stations cross the network unencrypted; use tls:// with a ca"
 
 
 def _modbus_notes(config: Config) -> Iterator[str]:
@@ -121,6 +138,8 @@ def _secret_files(config: Config) -> Iterator[tuple[str, Path]]:
         "admin.token_file": admin_token.path(config) if config.admin.listen and config.admin.token else None,
         "mqtt.password_file": config.mqtt.password_file,
         "mqtt.key": config.mqtt.key,
+        "cluster.credentials_file": config.cluster.credentials_file,
+        "cluster.key": config.cluster.key,
         "ocpp.tls_key": config.ocpp.tls_key,
         "ocpp.ca_key": config.ocpp.ca_key,
         "web.key": config.web.key,

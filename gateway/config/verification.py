@@ -24,6 +24,7 @@ from gateway.config.load import read_secret
 from gateway.config.mapping import (
     broker_link,
     chademo_settings,
+    cluster_settings,
     csms_settings,
     hosted_settings,
     mqtt_settings,
@@ -38,6 +39,7 @@ from gateway.mqtt.client import tls_context
 
 CAN = "CAN needs the package python-can; install it with pip install 'v2x-gateway[can]'"
 MODBUS = "needs the package pymodbus; install it with pip install 'v2x-gateway[modbus]'"
+NATS = "cluster.servers: needs the package nats-py; install it with pip install 'v2x-gateway[cluster]'"
 POSTGRES = "store.url: postgresql:// needs the package asyncpg; install it with pip install 'v2x-gateway[postgres]'"
 
 
@@ -60,6 +62,10 @@ def verify(config: Config) -> None:
     _verify_modbus(config)
     _verify_echonet(config)
     _verify_store(config)
+    if config.cluster.servers:
+        cluster_settings(config)
+        if importlib.util.find_spec("nats") is None:
+            raise ConfigError(NATS)
 
 
 def addresses(config: Config) -> dict[str, str]:
