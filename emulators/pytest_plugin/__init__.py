@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from emulators.world import World
     from gateway.app import Gateway
 
+pytest_plugins = ("emulators.pytest_plugin.dut_iso15118",)  # devices that this project did not start
 DEFAULT_SEED = 1
 START = "2026-01-15T09:00:00+09:00"
 READY_WITHIN_S = 60.0

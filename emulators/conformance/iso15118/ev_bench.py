@@ -85,6 +85,7 @@ class SocketEvBench:
     @asynccontextmanager
     async def access(self, case: str, evidence: Evidence, capabilities: Capabilities) -> AsyncIterator[EvAccess]:
         """See `Bench`."""
+        await self._start()
         while not self._queue.empty():  # connections from before the case
             await self._release(self._queue.get_nowait())
         access = EvAccess(self._accept, self._clock, evidence, capabilities)
@@ -98,7 +99,9 @@ class SocketEvBench:
 
     async def _release(self, wire: Wire) -> None:
         await wire.close()
-        self._served.pop(wire).set()
+        held = self._served.pop(wire, None)
+        if held is not None:
+            held.set()
 
     async def _accept(self, profile: Profile) -> Wire:
         try:

@@ -493,6 +493,22 @@ async def _gives_up_check(device: EvAccess) -> None:
     expect(False, "the EV still repeats DC_CableCheckReq after 50 s")
 
 
+def _start(check: Check) -> Procedure:
+    """Expect `check` of the request that starts power, once the EV is ready."""
+
+    async def procedure(device: EvAccess) -> None:
+        station = await device.station(DC_BPT_SCHEDULED)
+        request = await station.reach("PowerDeliveryReq")
+        while request.fields.get("EVProcessing") == "Ongoing":
+            await station.answer(request)
+            request = await station.next("PowerDeliveryReq", within_s=10.0)
+        wrong = check(request.fields)
+        expect(not wrong, f"{request.name}: {wrong}")
+        await station.finish()
+
+    return procedure
+
+
 def _profile(fields: Plain) -> str:
     profile = members(fields.get("EVPowerProfile"))
     return "" if "EVPowerProfileEntries" in profile else "there is no EVPowerProfile"
@@ -678,7 +694,7 @@ PARAMETER_CASES = (
         "8.3.4.3.8.2",
         "PowerDelivery(Start) carries a power profile",
         PARAMETERS,
-        requested(DC_BPT_SCHEDULED, "PowerDeliveryReq", _profile),
+        _start(_profile),
         alters("PowerDeliveryReq", EVPowerProfile=ABSENT),
         profile=DC_BPT_SCHEDULED,
         stimulus="PowerDeliveryReq",
@@ -690,7 +706,7 @@ PARAMETER_CASES = (
         "8.3.5.3.45",
         "the power profile refers to an offered schedule tuple",
         PARAMETERS,
-        requested(DC_BPT_SCHEDULED, "PowerDeliveryReq", _tuple),
+        _start(_tuple),
         alters("PowerDeliveryReq", {"EVPowerProfile.Scheduled_EVPPTControlMode.SelectedScheduleTupleID": 9}),
         profile=DC_BPT_SCHEDULED,
         stimulus="ScheduleExchangeRes with the schedule tuple 1 alone",

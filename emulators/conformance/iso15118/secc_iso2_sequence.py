@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulators.conformance.case import Requirement, expect
+from emulators.conformance.case import NotApplicable, Requirement, expect
 from emulators.conformance.iso15118.mutation import Mutant, accepts, alters, refuses, stays_open
 from emulators.conformance.iso15118.profiles import AC_2, DC_2, Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
@@ -96,7 +96,9 @@ async def _closes_after_stop(device: SeccAccess) -> None:
 
 async def _detail_then_selection(device: SeccAccess) -> None:
     vehicle = await device.reach(DC_2, "PaymentServiceSelectionReq")
-    await vehicle.request("ServiceDetailReq")
+    detail = await vehicle.request("ServiceDetailReq")
+    if detail.code.startswith("FAILED"):
+        raise NotApplicable("the SECC has no details of the charge service")
     response = await vehicle.request("PaymentServiceSelectionReq")
     expect(response.code.startswith("OK"), f"PaymentServiceSelectionRes has the code {response.code}")
 

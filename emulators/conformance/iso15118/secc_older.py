@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulators.conformance.case import Inconclusive, expect
+from emulators.conformance.case import NotApplicable, expect
 from emulators.conformance.iso15118.mutation import Mutant
 from emulators.conformance.iso15118.plain import Plain, find, number
 from emulators.conformance.iso15118.profiles import Profile
@@ -28,7 +28,7 @@ def while_ongoing(profile: Profile, step: str, unexpected: str) -> Procedure:
         vehicle = await device.reach(profile, step)
         response = await vehicle.request(step)
         if response.fields.get("EVSEProcessing") != "Ongoing":
-            raise Inconclusive(f"the SECC finishes {step} with the first response")
+            raise NotApplicable(f"the SECC finishes {step} with the first response")
         response = await vehicle.request(unexpected)
         expect(response.code == SEQUENCE_ERROR, f"{unexpected} has the code {response.code}")
 

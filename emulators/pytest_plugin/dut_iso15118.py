@@ -1,0 +1,252 @@
+"""Fixtures of a vendor's own device over ISO 15118: a SECC or an EV that this project did not start.
+
+::
+
+    def test_the_charger_discharges(v2x_dut_secc):            # pytest --v2x-secc [fe80::1%eth1]:50000
+        session = v2x_dut_secc.charge(service="dc_bpt", loops=40)
+        assert session.ok and min(session.currents_a) < -5
+
+    def test_a_rule(v2x_dut_secc):
+        v2x_dut_secc.check("SECC-20-PWR-03")                  # a case of `v2x conformance secc`
+
+    def test_the_car_stops(v2x_dut_ev):                       # pytest --v2x-ev [::]:15118, the car connects
+        session = v2x_dut_ev.serve(power_w=-3000, terminate_after_loops=20, within_s=90)
+        assert session.ok
+
+Tests are ordinary functions and run in real time. Options have the priority over environment variables: `--v2x-secc`
+(V2X_SECC), `--v2x-ev` (V2X_EV), `--v2x-tls`, `--v2x-pki`, `--v2x-capabilities`. With `--v2x-artifacts DIR` each session
+stores its capture (pcapng, with the secrets of TLS) and its messages, each case its results.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from emulators.conformance.bench import Bench
+    from emulators.conformance.catalogue import Catalogue
+    from emulators.conformance.result import CaseResult
+
+Close = Callable[[], Awaitable[None]]
+T = TypeVar("T")
+D = TypeVar("D")
+M = TypeVar("M")
+_DISCOVERED = pytest.StashKey[dict[str, Mapping[str, bool]]]()  # by role and target
+SECC_OPTION, EV_OPTION = "--v2x-secc", "--v2x-ev"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("v2x-dut", "devices under test over ISO 15118")
+    group.addoption(SECC_OPTION, default=None, metavar="ADDR:PORT|IF", help="SECC of v2x_dut_secc (or V2X_SECC)")
+    group.addoption(
+        EV_OPTION, default=None, metavar="ADDR:PORT|IF", help="where the EV of v2x_dut_ev connects (V2X_EV)"
+    )
+    group.addoption("--v2x-tls", default="none", metavar="VERSION", help="TLS of these devices: none, 1.2, 1.3")
+    group.addoption("--v2x-pki", default=None, metavar="DIR", help="certificates, as `v2x pki create` makes")
+    group.addoption("--v2x-capabilities", default=None, metavar="FILE", help="what the device claims (TOML)")
+
+
+@dataclass(slots=True)
+class Session:
+    """One session with the device: its exit status, and the records of `v2x ev --json` or `v2x secc --json`."""
+
+    status: int
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True if the session ended well."""
+        return self.status == 0
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        """Return the records of an event, such as `Measured` or `ChargeLoopAnswered`."""
+        return [one for one in self.records if one.get("event") == event]
+
+    @property
+    def messages(self) -> list[str]:
+        """Names of all messages, in order."""
+        return [str(one["name"]) for one in self.records if one.get("event") in ("MessageSent", "MessageReceived")]
+
+    @property
+    def powers_w(self) -> list[float]:
+        """Power of each charge loop as our SECC measured it, + into the EV."""
+        return [float(one["power_w"]) for one in self.of("Measured")]
+
+    @property
+    def currents_a(self) -> list[float]:
+        """Current of each charge loop as the device's SECC stated it, + into the EV."""
+        stations = [one.get("station") for one in self.of("ChargeLoopAnswered")]
+        stated = [one.get("present_current_a") for one in stations if isinstance(one, dict)]
+        return [float(one) for one in stated if one is not None]
+
+
+class _Device:
+    """Options that both devices share, and their artefacts."""
+
+    def __init__(self, config: pytest.Config, target: str, name: str) -> None:
+        self.target = target
+        self._tls: str = config.getoption("--v2x-tls")
+        pki = config.getoption("--v2x-pki")
+        self._pki = None if pki is None else Path(pki)
+        self._capabilities: str | None = config.getoption("--v2x-capabilities")
+        folder = config.getoption("--v2x-artifacts")
+        self._folder = None if folder is None else Path(folder) / re.sub(r"[^\w.-]+", "_", name)
+        self._count = 0
+        self._discovered = config.stash.setdefault(_DISCOVERED, {})
+
+    def _artefact(self, suffix: str) -> Path | None:
+        """Return the file of the next session or case, None without artefacts."""
+        if self._folder is None:
+            return None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder / f"{self._count:02d}{suffix}"
+
+    def _finish(self, status: int, out: io.StringIO) -> Session:
+        """Return a session from what its program printed, and store it."""
+        lines = [line for line in out.getvalue().splitlines() if line.startswith("{")]
+        file = self._artefact(".jsonl")
+        if file is not None:
+            file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return Session(status, [json.loads(line) for line in lines])
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        """Return the option of the target: an interface has no colon."""
+        return {"interface": self.target} if ":" not in self.target else {}
+
+    def _judge(self, catalogue: Catalogue[D, M], bench: Bench[D], case: str, close: Close | None = None) -> None:
+        """Run a case; skip or fail the test with the reason of its verdict."""
+        from emulators.conformance.bench import DeviceUnreachable
+        from emulators.conformance.case import Verdict
+
+        self._count += 1
+        try:
+            result = asyncio.run(self._run(catalogue, bench, case, close))
+        except DeviceUnreachable as error:
+            pytest.fail(f"no device at {self.target}: {error}", pytrace=False)
+        file = self._artefact(f"_{case}.json")
+        if file is not None:
+            from emulators.conformance.result import to_json
+
+            file.write_text(json.dumps(to_json(result), indent=1), encoding="utf-8")
+        if result.verdict is Verdict.NOT_APPLICABLE:
+            pytest.skip(f"{case}: {result.reason}")
+        if result.verdict is not Verdict.PASS:
+            text = f"{case}, {result.standard} {result.reference}: {result.verdict}: {result.reason}"
+            pytest.fail(f"{text}\nexpected: {result.expectation}", pytrace=False)
+
+    async def _run(self, catalogue: Catalogue[D, M], bench: Bench[D], case: str, close: Close | None) -> CaseResult:
+        from emulators.conformance.capabilities import Capabilities
+        from emulators.conformance.evidence import Evidence
+        from emulators.conformance.runner import run_case
+        from emulators.runtime.clock import RealClock
+
+        (chosen,) = catalogue.select([case])
+        clock = RealClock()
+        key = f"{catalogue.role} {self.target}"
+        try:
+            if key not in self._discovered:
+                self._discovered[key] = (await bench.discover(Evidence(clock.now))).capabilities
+            found = Capabilities(catalogue.capabilities, self._declared(catalogue), self._discovered[key])
+            return await run_case(chosen, bench, found, clock)
+        finally:
+            if close is not None:
+                await close()
+
+    def _declared(self, catalogue: Catalogue[D, M]) -> Mapping[str, bool]:
+        from emulators.conformance import capabilities
+
+        if self._capabilities is None:
+            return {}
+        return capabilities.load(Path(self._capabilities), catalogue.capabilities).capabilities
+
+
+class SeccDut(_Device):
+    """A SECC at an address, or found by SDP on an interface."""
+
+    def charge(self, within_s: float = 120.0, **options: Any) -> Session:
+        """Run a session of the emulated EV. `options`: those of `emulators.ev.run.EvOptions`, such as service, soc_pct,
+        loops, protocols, control, profile."""
+        from emulators.ev.run import EvOptions, run
+
+        self._count += 1
+        where = self._where or {"connect": self.target}
+        given = {"loops": 20, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
+        made = EvOptions(tls_version=self._tls, pki_directory=self._pki, **given)
+        out = io.StringIO()
+        return self._finish(_timed(run(made, out), within_s, f"the session with the SECC at {self.target}"), out)
+
+    def check(self, case: str) -> None:
+        """Run a case of `v2x conformance secc`: fail the test unless it passes, skip it where it does not apply."""
+        from emulators.conformance.iso15118.secc_bench import socket_bench
+        from emulators.conformance.iso15118.secc_catalogue import SECC
+
+        self._judge(SECC, socket_bench(self.target, self._tls, "interop", self._pki), case)
+
+
+class EvDut(_Device):
+    """An EV that connects to an address of ours, or over SDP on an interface."""
+
+    def serve(self, within_s: float = 120.0, **options: Any) -> Session:
+        """Serve one session of the EV. `options`: those of `emulators.charger.secc.run.RunOptions`, such as power_w,
+        services, protocols, control, terminate_after_loops. Fails the test if no EV connects."""
+        from emulators.charger.secc.run import RunOptions, run
+
+        self._count += 1
+        where = self._where or {"listen": self.target}
+        given = {"sessions": 1, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
+        made = RunOptions(tls_version=self._tls, pki_directory=self._pki, **given)
+        out = io.StringIO()
+        return self._finish(_timed(run(made, out), within_s, f"no EV has completed a session at {self.target}"), out)
+
+    def check(self, case: str) -> None:
+        """Run a case of `v2x conformance ev`, in which the EV connects; as `SeccDut.check`."""
+        from emulators.conformance.iso15118.ev_bench import socket_bench
+        from emulators.conformance.iso15118.ev_catalogue import EV
+
+        bench = socket_bench(self.target, self._tls, "interop", self._pki)
+        self._judge(EV, bench, case, bench.close)
+
+
+def _timed(work: Coroutine[Any, Any, T], within_s: float, what: str) -> T:
+    """Run a coroutine in bounded time; a test that exceeds it fails with `what`."""
+
+    async def bounded() -> T:
+        async with asyncio.timeout(within_s):
+            return await work
+
+    try:
+        return asyncio.run(bounded())
+    except TimeoutError:
+        pytest.fail(f"{what} within {within_s:g} s", pytrace=False)
+
+
+def _target(config: pytest.Config, option: str, variable: str, fixture: str) -> str:
+    given: str | None = config.getoption(option) or os.environ.get(variable)
+    if not given:
+        pytest.fail(f"{fixture} needs the device: {option} [ADDR]:PORT or an interface, or {variable}", pytrace=False)
+    return given
+
+
+@pytest.fixture
+def v2x_dut_secc(request: pytest.FixtureRequest) -> SeccDut:
+    """The SECC of `--v2x-secc` (or V2X_SECC)."""
+    target = _target(request.config, SECC_OPTION, "V2X_SECC", "v2x_dut_secc")
+    return SeccDut(request.config, target, request.node.name)
+
+
+@pytest.fixture
+def v2x_dut_ev(request: pytest.FixtureRequest) -> EvDut:
+    """The EV that connects to `--v2x-ev` (or V2X_EV)."""
+    target = _target(request.config, EV_OPTION, "V2X_EV", "v2x_dut_ev")
+    return EvDut(request.config, target, request.node.name)
