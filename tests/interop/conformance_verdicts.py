@@ -1,7 +1,8 @@
-"""Verdicts of `v2x conformance secc` on Josev's SECC: why each failure is one of the peer, and the table of them."""
+"""Verdicts of `v2x conformance` on Josev: why each failure is one of the peer, and the tables of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _NO_RESPONSE = "it closes the connection without a response; a request that can be decoded gets one of its type"
@@ -48,36 +49,85 @@ REASONS: dict[str, str] = {
     "SECC-20-PAU-02": _PAUSE,
     "SECC-20-PAU-03": _PAUSE,
     "SECC-20-PAU-04": _PAUSE,
+    "SECC-20-TIM-02": "its sequence time-out in the loop is 60 s, that of the other states",
+    "SECC-20-TIM-03": "its sequence time-out in the loop is 60 s, that of the other states",
+    "SECC-2-SEQ-541": _NO_RESPONSE,
+    "SECC-2-SEQ-812B": "it accepts PowerDelivery(Start) in the loop",
+    "SECC-2-SEQ-STOP": "after SessionSetupRes it refuses SessionStopReq, which every state before the loop accepts",
+    "SECC-2-CPD-02": _NO_RESPONSE,
+    "SECC-2-CPD-03": "it accepts an EV whose voltage is below its own range",
+    "SECC-2-PWR-03": "it passes a negative EVTargetCurrent on to its charger, although ISO 15118-2 only charges",
+    "SECC-2-TIM-02": "its time-out before a session is 60 s, that of the other states",
+    "SECC-DIN-SEQ-437": _NO_RESPONSE,
+    "SECC-DIN-SEQ-441": "its error response has the abstract element SASchedules: no EV can decode it",
+    "SECC-DIN-SEQ-444": "its error response has the abstract element SASchedules: no EV can decode it",
+    "SECC-DIN-SEQ-STOP": "after SessionSetupRes it refuses SessionStopReq, which every state before the loop accepts",
+    "SECC-DIN-SEQ-START": "it accepts ReadyToChargeState true in the loop",
+    "SECC-DIN-SRV-06": "it accepts a service that it does not offer",
+    "SECC-DIN-SRV-07": "it accepts a second service, which DIN SPEC 70121 does not have",
+    "SECC-DIN-CPD-01": _NO_RESPONSE,
+    "SECC-DIN-CPD-02": "it accepts an EV whose voltage is below its own range",
     "SECC-20-PAU-07": "it accepts a pause before charging that it has not offered",
 }
-NOT_JUDGED: dict[str, str] = {}  # inconclusive cases, and why
+# by case: why the set-up of these tests, not the peer, decides the verdict
+SET_UP: dict[str, str] = {
+    "SECC-20-END-03": "the tests shorten its wait of 5 s at the end of a session",
+    "SECC-20-TIM-06": "its codec, a JVM, takes longer than 0.25 s on a busy machine",
+    "SECC-20-TIM-07": "its codec, a JVM, takes longer than 0.25 s on a busy machine",
+    "SECC-2-TIM-05": "its codec, a JVM, takes longer than 0.25 s on a busy machine",
+    "SECC-DIN-TIM-03": "its codec, a JVM, takes longer than 0.25 s on a busy machine",
+    "EV-20-CC-02": "the tests limit its sessions to 30 s",
+    "EV-20-LOOP-01": "its codec, a JVM, takes longer than 0.5 s on a busy machine",
+}
+EV_REASONS: dict[str, str] = {
+    "EV-20-AUT-03": "it goes on to the services although authorization was refused",
+    "EV-20-LOOP-06": "it reports 0 W at any power, and the field is a measurement",
+    "EV-20-LOOP-09": "it does not verify the direction of the current (its simulator)",
+    "EV-20-LOOP-10": "it does not verify the voltage of the charger (its simulator)",
+    "EV-20-NOT-02": "it has no pause: it ends the connection in the loop, without PowerDelivery(Stop)",
+    "EV-20-NOT-03": "it ends the connection in the loop, without PowerDelivery(Stop)",
+    "EV-20-NOT-04": "it answers ServiceRenegotiation by a termination",
+    "EV-2-PC-02": "it states the current of the charge loop in PreChargeReq; at most 2 A may flow",
+}
 VERDICTS = ("pass", "fail", "inconclusive", "not applicable")
+Cases = Sequence[Mapping[str, Any]]
 
 
-def table(report: dict[str, Any], version: str) -> str:
-    """Return the section of a run: numbers by feature, and the failures with their reasons."""
+def unexplained(cases: Cases, reasons: Mapping[str, str]) -> dict[str, str]:
+    """Return what has another verdict than the recorded one, with its reason."""
+    found: dict[str, str] = {}
+    for case in cases:
+        name, verdict = case["id"], case["verdict"]
+        known = name in SET_UP or (verdict == "fail") is (name in reasons)
+        if not known or verdict == "inconclusive":
+            found[name] = f"{verdict}: {case['reason']}"
+    return found
+
+
+def table(cases: Cases, reasons: Mapping[str, str], heading: str) -> str:
+    """Return the section of a run: numbers by feature, failures with their reasons, and what is not judged."""
+    judged = [case for case in cases if case["id"] not in SET_UP]
     features: dict[str, dict[str, int]] = {}
-    for case in report["cases"]:
+    for case in judged:
         counts = features.setdefault(case["feature"], dict.fromkeys(VERDICTS, 0))
         counts[case["verdict"]] += 1
     total = {verdict: sum(one[verdict] for one in features.values()) for verdict in VERDICTS}
-    rows = [*features.items(), ("all", total)]
     numbers = "\n".join(
-        f"| {name} | {' | '.join(str(counts[verdict] or '') for verdict in VERDICTS)} |" for name, counts in rows
+        f"| {name} | {' | '.join(str(counts[verdict] or '') for verdict in VERDICTS)} |"
+        for name, counts in [*features.items(), ("all", total)]
     )
-    failed = [case for case in report["cases"] if case["verdict"] == "fail"]
-    reasons = "\n".join(
-        f"| `{case['id']}` | {case['standard']} {case['reference']} | {case['rule']} | {REASONS[case['id']]} |"
-        for case in failed
+    rows = "\n".join(
+        f"| `{case['id']}` | {case['standard']} {case['reference']} | {case['rule']} | {reasons[case['id']]} |"
+        for case in judged
+        if case["verdict"] == "fail"
     )
-    return TEXT.format(version=version, numbers=numbers, reasons=reasons)
+    left_out = "\n".join(f"* `{case['id']}`: {SET_UP[case['id']]}" for case in cases if case["id"] in SET_UP)
+    return TEXT.format(heading=heading, numbers=numbers, reasons=rows, left_out=left_out)
 
 
 TEXT = """Written by `tests/interop/test_conformance_josev.py` when it has run all cases (`V2X_SOAK=1`); not by hand.
 
-Version {version}, found by SDP over a veth pair, without TLS. The charger behind its engine is simulated with 0 W, so
-that the cases of energy direction only show that no current is stated where none may flow. Cases and requirements are
-in [conformance](conformance.md).
+{heading} Cases and requirements are in [conformance](conformance.md).
 
 | feature | pass | fail | inconclusive | not applicable |
 |---|---|---|---|---|
@@ -86,4 +136,8 @@ in [conformance](conformance.md).
 | failed case | requirement | rule | why the peer is wrong |
 |---|---|---|---|
 {reasons}
+
+Not judged, as the set-up of these tests decides:
+
+{left_out}
 """
