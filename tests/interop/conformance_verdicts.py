@@ -87,6 +87,8 @@ EV_REASONS: dict[str, str] = {
     "EV-20-NOT-02": "it has no pause: it ends the connection in the loop, without PowerDelivery(Stop)",
     "EV-20-NOT-03": "it ends the connection in the loop, without PowerDelivery(Stop)",
     "EV-20-NOT-04": "it answers ServiceRenegotiation by a termination",
+    "EV-2-LOOP-02": "it does not follow EVSEMaximumCurrentLimit (its simulator)",
+    "EV-2-NOT-04": "it does not react to EVSE_Shutdown in ISO 15118-2",
     "EV-2-PC-02": "it states the current of the charge loop in PreChargeReq; at most 2 A may flow",
 }
 VERDICTS = ("pass", "fail", "inconclusive", "not applicable")

@@ -138,12 +138,15 @@ async def until(station: Station, step: str, changes: Changes | None = None, wit
     """Answer the loop with changed responses until the EV sends the request of a step. Raises Failed."""
     deadline = station.now + within_s
     while station.now < deadline:
-        request = station.due or await station.next(within_s=max(deadline - station.now, 0.1))
+        request = station.due or await station.receive(deadline - station.now)
+        if request is None:
+            break
         if station.step_of(request) == step:
             return request
         expect(request.name == station.profile.loop, f"the EV sends {station.step_of(request)}, not {step}")
         await station.answer(request, changes)
-    raise Failed(f"the EV does not send {step} within {within_s:g} s")
+    why = "closes the connection instead of" if station.connection.closed else f"within {within_s:g} s does not send"
+    raise Failed(f"the EV {why} {step}")
 
 
 def reacts(
