@@ -26,6 +26,7 @@ from tests.interop import (
     test_pychonet,
     test_pyslac,
     test_pysunspec2,
+    test_vendor_dut,
 )
 
 AT_ONCE = 3  # most of the time passes in downloads
@@ -39,6 +40,7 @@ INSTALLS: tuple[Callable[[], object], ...] = (
     test_ocpp_port_fuzz.peer,
     test_node_red.project,
     test_ocpp_rpc.project,
+    test_vendor_dut.interpreter,
     test_asyncapi.project,
     test_browser.axe,
     test_compose.parser,

@@ -20,6 +20,7 @@ START_WITHIN = 60.0
 SAMPLE_S = 2  # interval of meter values in cases that measure power
 POWER_TOLERANCE = 0.03  # of the expected power
 POWER_FLOOR_W = 60.0
+QUIET_S = 0.5
 _MISSING = object()
 
 
@@ -317,10 +318,10 @@ class StationUnderTest:
     # begin and end of a case
 
     async def quiet(self) -> None:
-        """Wait until the station has sent nothing for a second, such as the rest of a report."""
-        for _ in range(10):
+        """Wait until the station has sent nothing for a moment, such as the rest of a report."""
+        for _ in range(20):
             seen = len(self.recorded.messages)
-            await self.sleep(1.0)
+            await self.sleep(QUIET_S)
             if len(self.recorded.messages) == seen:
                 return
 

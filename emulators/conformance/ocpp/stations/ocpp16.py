@@ -45,7 +45,7 @@ def _is(status: str, connector: int = 1) -> Payload:
 
 # 4.2 BootNotification
 BOOT: Payload = {"chargePointVendor": "v", "chargePointModel": "m"}
-PENDING_S = 20
+PENDING_S = 10
 
 
 async def _pending(station: Station, status: str = "Pending", interval: int = PENDING_S) -> None:

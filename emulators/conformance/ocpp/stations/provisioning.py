@@ -23,7 +23,7 @@ from protocols.ocpp.times import parse
 
 DECLARED: Declared[Station] = Declared("CS")
 case, add = DECLARED.case, DECLARED.add
-PENDING_S = 20  # interval of a boot that is not accepted
+PENDING_S = 10  # interval of a boot that is not accepted
 STATUS: Payload = {"timestamp": "2026-01-01T00:00:00Z", "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
 
 
