@@ -88,8 +88,8 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
         silence_s = None if stage is None else stage.silence_s
         if silence_s is None or silence_s > VEHICLE_OPENS_S - RAMP_S:
             log.warning(
-                "%s: the silence time-out of the power stage is %s; if this process ends under power, the vehicle opens "
-                "its contactors with current after %.1f s",
+                "%s: the silence time-out of the power stage is %s; if this process ends under power, the vehicle "
+                "opens its contactors with current after %.1f s",
                 self.name,
                 "not known" if silence_s is None else f"{silence_s:g} s",
                 VEHICLE_OPENS_S,
