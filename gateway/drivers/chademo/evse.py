@@ -142,8 +142,6 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
         if refused is not None:
             return refused
         if session.id is None:
-            if power_w:
-                session.retry()
             return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no session is active on {self.name}")
         if power_w and not output.available:
             names = ", ".join(name for _, name in board.supervisor.faults.active) or "a latched fault"

@@ -42,6 +42,7 @@ log = logging.getLogger("v2x.drivers")
 SENSE_S, IDLE_S = 0.1, 0.5  # period in which the hardware is read, in a session and without
 RESTARTS_S = (60.0, 60.0, 60.0, 600.0)  # from the end of a session to the next attempt, by failures in a row
 AT_REST = frozenset({ChargerState.IDLE, ChargerState.FAULT})
+ENDING = frozenset({ChargerState.STOPPING, ChargerState.WELD_CHECK, ChargerState.RELEASE})
 NEEDS_S = 1.0  # period in which the limits of the vehicle are compared
 CURRENT_STEP_A = 0.05  # smaller changes of the set-point are not passed on
 EARTH = frozenset({FaultName.GROUND, FaultName.RCD_AC, FaultName.RCD_DC, FaultName.RCD_SELFTEST})
@@ -309,6 +310,11 @@ class ChademoSession:
     def _operate(self, state: ChargerState, before: ChargerState | None, now: float) -> None:
         """Operate the output as a state of the engine requires."""
         outputs, board, output = self.engine.outputs, self._board, self._output
+        if state in ENDING and before not in ENDING:
+            if self.session.d2_at is None:
+                board.command(Stop())  # the vehicle never closed its contactors
+            else:
+                output.switch_off()
         match state:
             case ChargerState.INSULATION:
                 if outputs.test_v and not self._checking and board.supervisor.phase is Phase.IDLE:
@@ -324,8 +330,6 @@ class ChademoSession:
                     self._stated_at = now
                     output.learn(now)
                     self._state_needs(now)
-            case ChargerState.STOPPING if before is not state:
-                output.switch_off()
             case ChargerState.RELEASE if not self._released and output.voltage_v <= SAFE_V:
                 self._released = True  # before, the closed contactors show the voltage of a welded contactor
                 board.command(Stop())

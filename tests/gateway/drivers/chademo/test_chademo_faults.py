@@ -81,6 +81,8 @@ async def test_the_driver_of_the_vehicle_stops_and_a_session_begins_later() -> N
         opened_without_load(bay)
         refused = await bay.evse.set_power(EVSE, -1000.0, 15.0)
         assert refused.code == OutcomeCode.TX_NOT_FOUND
+        await bay.clock.sleep(50)
+        assert not bay.board.plug.locked, "free for a minute"
         await bay.powered(30)
         await bay.flowing(-3000.0)
 
@@ -381,3 +383,13 @@ async def test_orders_that_cannot_be_carried_out_are_refused_with_a_code() -> No
 def replace_board(**values: object) -> EmulatedSettings:
     """Return the settings of the board with other values."""
     return EmulatedSettings.model_validate({**BOARD.model_dump(), **values})
+
+
+async def test_a_permission_that_is_withdrawn_ends_the_insulation_test_at_once() -> None:
+    async with running(Bay()) as bay:
+        bay.vehicle.plug()
+        await bay.until("the test voltage", lambda: bay.board.plug.inlet_v > 400, 20)
+        bay.vehicle.ev.stop("the driver")
+        await bay.until("no test voltage", lambda: bay.board.plug.inlet_v == 0, 0.5)
+        await bay.until("a released plug", lambda: not bay.board.plug.locked and not bay.board.plug.d1, 5)
+        assert bay.faults() == []
