@@ -10,6 +10,7 @@ from gateway.csms import negotiated_profile, outcomes
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.model.event import NeedsStated, VehicleDescribed, VehicleIdentified, VehicleNeeds
+from gateway.model.vehicle_link import CHADEMO, link_of
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
@@ -17,21 +18,8 @@ COMPONENT = "ConnectedEV"
 ACTUAL, MAX_SET = v21.AttributeEnumType.actual, v21.AttributeEnumType.max_set
 AGREED, ID, ENERGY = "ProtocolAgreed", "VehicleId", "EnergyImport"
 READ = ((AGREED, ACTUAL), (ID, ACTUAL), (ENERGY, MAX_SET))
-CHADEMO = "chademo"
-LINKS = (  # beginning of ProtocolAgreed, without case, and the link
-    ("chademo", CHADEMO),
-    ("urn:iso:std:iso:15118:-20", "iso15118-20"),
-    ("urn:iso:15118:2:", "iso15118-2"),
-    ("urn:din:70121:", "din70121"),
-)
 NEEDS_WITHIN_S = 5.0  # after the start of a session, in which a vehicle of ISO 15118 states its needs
 CAPACITY_WH = (1_000.0, 1_000_000.0)  # plausible range
-
-
-def link_of(agreed: str) -> str | None:
-    """Return the vehicle link that ProtocolAgreed names, None for an unknown one."""
-    name = agreed.strip().casefold()
-    return next((link for beginning, link in LINKS if name.startswith(beginning)), None)
 
 
 def read_now(station: Station, evse: Evse) -> None:

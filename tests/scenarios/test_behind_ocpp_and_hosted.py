@@ -75,6 +75,7 @@ class Way:
     charges_first: bool = False
     continues: bool = False
     profile: str = "ccs-63"
+    link: str | None = "iso15118-20"  # between vehicle and charger, as the state names it
 
     def world(self, *, forming: bool = False, step: float = 0.5, more: str = "") -> World:
         """Return a site with the EVSE and one vehicle; `forming`: it forms an island by order of the gateway."""
@@ -104,12 +105,17 @@ WAYS = {
     "behind OCPP": Way("CP1", "CP1-1", forming='vendor_profile = "vendor-island"'),
     "hosted": Way("BAY1", "BAY1", HOSTED, forming=HOSTED),
     "hosted, AC": Way("BAY1", "BAY1", HOSTED_AC),
-    "over Modbus": Way("BOX1", "BOX1", MODBUS, charges_first=True),
-    "over ECHONET Lite": Way("BOX2", "BOX2", ECHONET, forming=ECHONET, continues=True),
+    "over Modbus": Way("BOX1", "BOX1", MODBUS, charges_first=True, link=None),
+    "over ECHONET Lite": Way("BOX2", "BOX2", ECHONET, forming=ECHONET, continues=True, link=None),
     "a LEAF behind OCPP": Way(
-        "CP1", "CP1-1", CHADEMO, forming=CHADEMO + '\nvendor_profile = "vendor-island"', profile="leaf-40"
+        "CP1",
+        "CP1-1",
+        CHADEMO,
+        forming=CHADEMO + '\nvendor_profile = "vendor-island"',
+        profile="leaf-40",
+        link="chademo",
     ),
-    "a hosted LEAF": Way("BAY1", "BAY1", HOSTED_CHADEMO, forming=HOSTED_CHADEMO, profile="leaf-40"),
+    "a hosted LEAF": Way("BAY1", "BAY1", HOSTED_CHADEMO, forming=HOSTED_CHADEMO, profile="leaf-40", link="chademo"),
 }
 FORMING = {name: way for name, way in WAYS.items() if way.forming is not None}
 
@@ -209,6 +215,7 @@ async def test_a_discharge_its_lease_and_what_is_published(way: Way) -> None:
         state = evse.state
         assert (state.connection, state.session_state) == ("connected", "in_session")
         assert state.vehicle is not None
+        assert state.vehicle.link == way.link
         assert state.soc_pct is not None
         assert world.facility.states[evse.name]["session_state"] == "in_session"
         assert world.gateway is not None

@@ -218,6 +218,7 @@ class ChademoPowerPath(PowerPath):
             max_discharge_w=min(self.max_discharge_w, settings.max_discharge_a * volts) if bidirectional else 0.0,
             energy_transfer=Transfer.dc_bpt if bidirectional else Transfer.dc,
             available=(Transfer.dc_bpt, Transfer.dc) if bidirectional else (Transfer.dc,),
+            vehicle=vehicle.vehicle_id,
             max_charge_a=float(settings.max_charge_a),
             min_voltage_v=float(limits.min_voltage_v) or None if limits is not None else None,
             max_voltage_v=float(limits.max_voltage_v) or None if limits is not None else None,

@@ -19,6 +19,7 @@ from gateway.drivers.chademo.settings import ChademoEvseSettings, charger_settin
 from gateway.drivers.chademo.vehicle import SETTLED_S, needs_of
 from gateway.model import event as model
 from gateway.model.event import PlugState, Report
+from gateway.model.vehicle_link import CHADEMO
 from protocols.chademo import events, stops
 from protocols.chademo.charger import Charger
 from protocols.chademo.charger_session import (
@@ -269,6 +270,7 @@ class ChademoSession:
         self.id, self._stated = f"{self._evse}-{wall:.0f}", None
         self._vehicle = self.session.vehicle.vehicle_id
         self._report_event(model.SessionStarted(self._evse, now, self.id, self._vehicle))
+        self._report_event(model.VehicleDescribed(self._evse, now, CHADEMO))
 
     def _note_stop(self, stop: stops.Stop) -> None:
         """Report the fault of a stop; a more severe one may follow."""

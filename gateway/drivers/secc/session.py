@@ -13,7 +13,8 @@ from gateway.drivers.board.orders import CheckCable, Precharge, Stop
 from gateway.drivers.board.runner import BoardRunner
 from gateway.drivers.secc.output import EvseOutput
 from gateway.drivers.secc.vehicle import needs_of
-from gateway.model.event import NeedsStated, Report, SessionEnded, SessionStarted
+from gateway.model.event import NeedsStated, Report, SessionEnded, SessionStarted, VehicleDescribed
+from gateway.model.vehicle_link import link_of
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.loop import CarReport, Meter
 from protocols.iso15118.iso20.secc_session import Verdict
@@ -174,6 +175,8 @@ class VehicleSession:
         self._paused.pop(event.session_id, None)
         self.id = event.session_id.hex()
         self._report_event(SessionStarted(self._evse, self._clock.now(), self.id, event.evccid or self.mac, self.mac))
+        if (link := link_of(self.engine.session.namespace)) is not None:
+            self._report_event(VehicleDescribed(self._evse, self._clock.now(), link))
 
     def _limits_stated(self, event: events.LimitsStated) -> None:
         self._output.vehicle = event.ev

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.csms.connected_ev import link_of
 from gateway.model.event import NeedsStated, VehicleDescribed, VehicleIdentified
+from gateway.model.vehicle_link import link_of
 from tests.gateway.csms.raw_station import Raw
 
 pytestmark = pytest.mark.virtual_time
