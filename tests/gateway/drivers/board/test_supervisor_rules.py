@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from emulators.charger.hardware.power_stage import Contactors
 from gateway.drivers.board.faults import FaultName, Part, rule_of
-from gateway.drivers.board.orders import CheckCable, Deliver, Precharge, Reset, SetLock, SetPilot, Stop
+from gateway.drivers.board.orders import CheckCable, Deliver, Precharge, Reset, SetLock, SetPilot, Stop, SwitchOff
 from gateway.drivers.board.phases import Phase
 from gateway.drivers.board.ports import OFF, DutyCycle, PilotLevel, Setpoint, StageMode
 from gateway.drivers.board.setpoint_limits import within
@@ -91,6 +91,7 @@ class Rules(RuleBasedStateMachine):
             st.builds(Precharge, VOLTAGES, CURRENTS),
             st.builds(Deliver, CURRENTS, VOLTAGES, VOLTAGES, st.booleans()),
             st.just(Stop()),
+            st.just(SwitchOff()),
             st.builds(SetLock, st.booleans()),
             st.just(Reset()),
             st.builds(SetPilot, st.sampled_from([*PilotLevel, DutyCycle(5.0), DutyCycle(50.0)])),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -392,4 +393,20 @@ async def test_a_permission_that_is_withdrawn_ends_the_insulation_test_at_once()
         bay.vehicle.ev.stop("the driver")
         await bay.until("no test voltage", lambda: bay.board.plug.inlet_v == 0, 0.5)
         await bay.until("a released plug", lambda: not bay.board.plug.locked and not bay.board.plug.d1, 5)
+        assert bay.faults() == []
+
+
+async def test_foreign_and_malformed_frames_do_not_disturb_a_session() -> None:
+    async with running(Bay()) as bay:
+        await bay.plug()
+        await bay.flowing(-3000.0)
+        stranger = bay.can.port()
+        random = Random(1)
+        for _ in range(3000):
+            can_id = random.choice([0x102, 0x200, 0x109, 0x208, random.randrange(0x800)])
+            size = random.randrange(8) if can_id in FROM_VEHICLE else 8
+            await stranger.send(CanFrame(can_id, random.randbytes(size)))
+        await bay.clock.sleep(5)
+        assert bay.current_a < -5
+        assert bay.of(model.SessionEnded) == []
         assert bay.faults() == []
