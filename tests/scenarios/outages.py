@@ -132,12 +132,15 @@ def _disturbances(draw: random.Random, duration: float) -> list[dict[str, Any]]:
 def _ways(seed: int, count: int) -> list[str]:
     """Return how the gateway reaches each EVSE; a wallbox over Modbus forms no island and is never the first one."""
     draw = random.Random(f"ways {seed}")
-    return [draw.choice(("ocpp", "ocpp", "hosted", *(("modbus",) * (number > 0)))) for number in range(count)]
+    return [
+        draw.choice(("ocpp", "ocpp", "hosted", "echonet", *(("modbus",) * (number > 0)))) for number in range(count)
+    ]
 
 
 def _evse(way: str, number: int | None) -> str:
     digits = "" if number is None else str(number)
-    return {"ocpp": f"CP{digits}-1", "hosted": f"BAY{digits}", "modbus": f"BOX{digits}"}[way]
+    names = {"ocpp": f"CP{digits}-1", "hosted": f"BAY{digits}", "modbus": f"BOX{digits}", "echonet": f"V2H{digits}"}
+    return names[way]
 
 
 def _chargers(draw: random.Random, ways: list[str], power_w: float) -> list[dict[str, Any]]:
@@ -149,6 +152,7 @@ def _chargers(draw: random.Random, ways: list[str], power_w: float) -> list[dict
         "ocpp": station if profile is None else station | {"vendor_profile": profile},
         "hosted": {"hosted": True, "forming": True, **rated},
         "modbus": {"hosted": True, "driver": "modbus", **rated},
+        "echonet": {"hosted": True, "driver": "echonet", "forming": True, **rated},
     }
     names = [_evse(way, number if len(ways) > 1 else None) for number, way in enumerate(ways, 1)]
     return [{"id": name.removesuffix("-1"), **tables[way]} for name, way in zip(names, ways, strict=True)]
