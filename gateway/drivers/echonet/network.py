@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 from protocols.echonet.engine import Node
 from protocols.echonet.events import (
     Announce,
+    DatagramIgnored,
     Discover,
     Event,
     NodeFound,
@@ -130,11 +131,18 @@ class EchonetNetwork:
                 case ObjectDescribed():
                     self.objects[event.node, event.eoj] = event
                     self.changed.set()
+                case DatagramIgnored():
+                    self._ignored(event)
                 case PropertiesNotified():
                     if (follow := self._followed.get((event.node, event.eoj))) is not None:
                         follow(event)
             for listener in self.listeners:
                 listener(event)
+
+    def _ignored(self, event: DatagramIgnored) -> None:
+        """Log the first datagram of each reason; all are counted."""
+        if self.node.ignored[event.reason.partition(":")[0]] == 1:
+            log.warning("ECHONET Lite: datagram of %s without effect: %s", event.node, event.reason)
 
     def _answered(self, event: Answered) -> None:
         _, answer = self._waiting.get(id(event.request), (None, None))

@@ -113,3 +113,23 @@ async def test_a_leaf_behind_the_box_is_discharged_and_charged_over_chademo() ->
         await site.until("the direction", lambda: abs(site.car_w - 2000) < 100)
         await site.command("stop")
         assert abs(site.car_w) < 50
+
+
+@pytest.mark.parametrize("profile", ["generic", "nichicon"])
+async def test_a_box_that_answers_after_2_5_s_obeys_commands(profile: str) -> None:
+    """An order of five requests takes longer than a station may take for its answer: it is not given up."""
+    site = EchonetHome(BoxOptions(car="ccs-63"))
+    site.lan.tamper = lambda flight: [(2.5 if flight.sender == BOX else 0.002, flight.data)]
+    async with site.gateway(evses=[{"id": EVSE, "driver": "echonet", "address": BOX, "profile": profile}]) as _:
+        await site.until("a session", site.in_session, 120)
+        await site.command("discharge", power_w=2000, lease_s=120)
+        await site.until("the result", lambda: site.bodies(f"evse/{EVSE}/result")[-1]["status"] == "achieved")
+        assert site.car_w == pytest.approx(-2000, abs=60)
+        assert [one["status"] for one in site.bodies(f"evse/{EVSE}/result")] == ["accepted", "achieved"]
+        await site.clock.sleep(40)
+        assert site.car_w == pytest.approx(-2000, abs=60), "it is renewed"
+        await site.command("stop")
+        assert abs(site.car_w) < 50
+        events = [one["event"] for one in site.bodies(f"evse/{EVSE}/event")]
+        assert "fault" not in events
+        assert "station_lost" not in events
