@@ -229,7 +229,7 @@ class EventIngest:
         """Apply the interconnection of a charger as a source of loss-of-mains detection; None: it states none."""
         site, before = self._site, self._site.last_grid
         present = None if event is None else event.grid_present
-        site.report_interconnection(state.name, present, self._clock.wall())
+        site.interconnections.report(state.name, present, self._clock.wall())
         report, was = site.last_grid, before is None or before.present
         if (report is None or report.present) is was:
             return

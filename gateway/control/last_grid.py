@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.model.grid_report import GridReport
 from gateway.model.journal import Kept
-from gateway.model.site import GridReport
 from gateway.store.journal import Journal
 
 log = logging.getLogger("v2x")

@@ -13,8 +13,9 @@ from gateway.control.publisher import EventPublisher
 from gateway.control.site_decision import SiteDecision
 from gateway.model import strict_json
 from gateway.model.command import complaint
+from gateway.model.grid_report import GridReport
 from gateway.model.reason import Code, Reason, because
-from gateway.model.site import INPUTS, AnyInput, Freshness, Grid, GridReport, InputKind, Site, switching_part
+from gateway.model.site import INPUTS, AnyInput, Freshness, Grid, InputKind, Site, switching_part
 from gateway.model.state import Happened
 from protocols.ports import Clock
 

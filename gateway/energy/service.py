@@ -229,8 +229,8 @@ class EnergyService:
             discharge_without_soc=policy.discharge_without_soc,
             connection_w=connection_w(site),
             supply_held=site.supply_held,
-            independent=site.independent,
-            interconnected=any(one.present for one in site.interconnections.values()),
+            independent=site.interconnections.independent,
+            interconnected=site.interconnections.connected,
         )
 
     def _car(self, state: EvseControlState, now: float) -> Car:

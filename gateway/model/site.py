@@ -16,6 +16,7 @@ from pydantic import Field
 from gateway.model.battery import ASSUMED_CAPACITY_WH
 from gateway.model.command import Energy, Magnitude, Percent, Signed, SiteMode
 from gateway.model.grid_meter import CERTAIN_FLOW_W, GridMeter
+from gateway.model.grid_report import GridReport, Interconnections
 from gateway.model.message import ReceivedMessage
 from gateway.model.moment import Moment
 
@@ -333,15 +334,6 @@ class SitePolicy:
     vehicle_trip_wh: Mapping[str, float] = field(default_factory=dict, hash=False)  # trip home, with its margin
 
 
-@dataclass(frozen=True, slots=True)
-class GridReport:
-    """Whether the grid is there, as reported and as measured; `at` is Unix time."""
-
-    present: bool
-    at: float
-    dead: bool = False  # reported as present, but measured without voltage
-
-
 @dataclass(slots=True)
 class Site:
     """State in force for all EVSEs."""
@@ -361,7 +353,7 @@ class Site:
     island_w: float | None = None  # power of all EVSEs together that the island needs now, + charge
     grid_before: GridReport | None = None  # last report of an earlier run
     grid_meter: GridMeter = field(default_factory=GridMeter)
-    interconnections: dict[str, GridReport] = field(default_factory=dict)  # by EVSE, where its charger states one
+    interconnections: Interconnections = field(default_factory=Interconnections)
     _judged: tuple[Grid, GridReport] | None = None  # each reading of the grid is judged once
 
     def operate_islanded(self, islanded: bool, island_w: float | None = None) -> bool:
@@ -377,26 +369,14 @@ class Site:
         """Restore the last report of an earlier run."""
         self.grid_before = report
 
-    def report_interconnection(self, evse: str, present: bool | None, wall: float) -> None:
-        """Apply what a charger states about the grid; None where it states nothing."""
-        before = self.interconnections.pop(evse, None)
-        if present is not None:
-            same = before is not None and before.present is present
-            self.interconnections[evse] = before if same and before is not None else GridReport(present, wall)
-
-    @property
-    def independent(self) -> tuple[str, ...]:
-        """EVSEs whose chargers operate independently of a grid to which they would connect."""
-        return tuple(sorted(name for name, one in self.interconnections.items() if not one.present))
-
     @property
     def last_grid(self) -> GridReport | None:
         """Last report of the grid, however old; None where none was ever received. A dead grid is not present, nor is
         one that a charger has lost, unless power has been measured since."""
-        reported, lost = self._reported_grid, [one.at for one in self.interconnections.values() if not one.present]
-        if not lost or (reported is not None and not reported.present):
+        reported, lost_at = self._reported_grid, self.interconnections.lost_at
+        if lost_at is None or (reported is not None and not reported.present) or self._power_measured_since(lost_at):
             return reported
-        return reported if self._power_measured_since(min(lost)) else GridReport(False, min(lost))
+        return GridReport(False, lost_at)
 
     def _power_measured_since(self, at: float) -> bool:
         reading = self.inputs.readings.get(InputKind.GRID)

@@ -20,9 +20,10 @@ from gateway.authority.grid_limits import (
     zero_bound,
 )
 from gateway.authority.priority import Bound
+from gateway.model.grid_report import GridReport
 from gateway.model.reason import Code
 from gateway.model.result import Layer
-from gateway.model.site import Grid, GridReport, InputKind, Site, SitePolicy
+from gateway.model.site import Grid, InputKind, Site, SitePolicy
 
 INF = math.inf
 WALL = 1_770_000_000.0

@@ -17,10 +17,11 @@ from gateway.control.control_state import Stage
 from gateway.control.setpoint import State
 from gateway.model.command import Schedule, Verb
 from gateway.model.event import PlugState
+from gateway.model.grid_report import GridReport
 from gateway.model.journal import Step
 from gateway.model.reason import Code
 from gateway.model.result import Layer, Status
-from gateway.model.site import Grid, GridReport, InputKind, Load
+from gateway.model.site import Grid, InputKind, Load
 from gateway.model.station import Answer, Outcome
 from tests.gateway.control.controller_rig import ControllerRig
 from tests.gateway.control.site_parts import VEHICLE, a_command

@@ -18,9 +18,10 @@ from gateway.control.control_state import Allocation, EvseControlState
 from gateway.control.site_decision import SharedLimits
 from gateway.model.command import Verb
 from gateway.model.event import PowerLimits
+from gateway.model.grid_report import GridReport
 from gateway.model.reason import Code
 from gateway.model.result import Layer
-from gateway.model.site import Grid, GridReport, InputKind, Load, SitePolicy, Storage, Switch
+from gateway.model.site import Grid, InputKind, Load, SitePolicy, Storage, Switch
 from tests.gateway.control.site_parts import VEHICLE, SiteParts, a_command
 
 INF = math.inf

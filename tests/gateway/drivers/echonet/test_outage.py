@@ -11,7 +11,8 @@ from emulators.world import World
 from emulators.world.echonet_bay import EchonetBay
 from gateway.energy.resilience.grid_watch import GridLimits, GridReading, judge
 from gateway.model import event as model
-from gateway.model.site import GridReport, Site, SitePolicy
+from gateway.model.grid_report import GridReport
+from gateway.model.site import Site, SitePolicy
 from gateway.model.station import Answer
 from tests.gateway.drivers.echonet.bench import Bench, bench
 
@@ -189,9 +190,9 @@ def test_the_grid_is_lost_where_a_charger_has_lost_it_unless_power_is_measured()
 
 def test_the_site_without_an_input_of_the_grid_follows_its_chargers() -> None:
     site = Site(SitePolicy("home"))
-    site.report_interconnection("BOX1", False, 1000.0)
-    site.report_interconnection("BOX1", False, 1010.0)
+    site.interconnections.report("BOX1", False, 1000.0)
+    site.interconnections.report("BOX1", False, 1010.0)
     assert site.last_grid == GridReport(False, 1000.0)
-    assert site.independent == ("BOX1",)
-    site.report_interconnection("BOX1", True, 1020.0)
+    assert site.interconnections.independent == ("BOX1",)
+    site.interconnections.report("BOX1", True, 1020.0)
     assert site.last_grid is None
