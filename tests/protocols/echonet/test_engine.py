@@ -260,6 +260,18 @@ def test_an_answer_of_another_node_or_to_an_earlier_request_has_no_effect() -> N
     assert isinstance(network.inject(answer.encode(), BOX, HEMS)[0], DatagramIgnored)
 
 
+def test_a_request_with_a_time_and_a_number_of_tries_of_its_own() -> None:
+    node = Node(settings=NodeSettings(RequestSettings(3.0, 3)))
+    order = Request(BOX, V2H, Esv.GET, (Property(MODE),), within_s=8.0, tries=1)
+    node.command(order, 0.0)
+    node.command(Request(BOX, V2H, Esv.GET, (Property(POWER),)), 0.0)
+    assert node.deadline() == 8.0
+    [failed] = node.expire(8.0)
+    assert isinstance(failed, RequestFailed)
+    assert (failed.request, failed.reason) == (order, "no answer to 1 request within 8 s")
+    assert node.deadline() == 11.0, "the next one has the settings of the node"
+
+
 def test_what_cannot_be_ordered() -> None:
     node = Node()
     with pytest.raises(LocalProtocolError, match="is no request"):
