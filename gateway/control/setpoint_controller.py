@@ -125,6 +125,9 @@ class SetpointController:
         if action is Action.VERIFY and not target.emergency_stop:
             if not await self._verify():
                 return
+            if self._lease_over():  # while the station did not answer: the next step ends the command
+                self._state.wake.set()
+                return
             target = self._target(decision, now)
             action = setpoint.next_action(target, now)
         if action in (Action.SEND, Action.CORRECT):
@@ -160,6 +163,10 @@ class SetpointController:
                 self._commands.withdraw(state, blocked, failed=True)
             elif state.allocation is not None and self._verify_by() <= now:
                 self._commands.withdraw(state, state.allocation.not_achieved(), failed=True)
+
+    def _lease_over(self) -> bool:
+        command = self._state.command
+        return command is not None and command.lease_until is not None and self._clock.now() >= command.lease_until
 
     def _awaits_station(self, command: ActiveCommand) -> bool:
         """Return whether a command that another process carried out waits for its station, until the lease ends."""

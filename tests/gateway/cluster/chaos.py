@@ -32,7 +32,7 @@ from tests.gateway.cluster.rig import SITE, Rig
 FIRST = ("accepted", "clamped")
 STEP_W = 10.0  # between the powers of two rounds
 SLACK_S = 3.0  # beyond a lease: ramp, whole seconds of the station, a loaded machine
-FAULTS = ("kill holder", "kill other", "pause holder", "drain holder", "restart nats", "pause nats")
+FAULTS = ("kill holder", "pause holder", "cut holder", "kill other", "drain holder", "restart nats", "pause nats")
 
 
 def power_of(round_number: int) -> float:
@@ -121,6 +121,7 @@ class Chaos:
             return await self._run()
 
     async def _run(self) -> Report:
+        await self.rig.connect(self.instances)
         for name in self.instances:
             self.rig.start(name)
         urls = [self.rig.url(name) for name in self.instances]
@@ -139,6 +140,8 @@ class Chaos:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            self.rig.stop()
+            await self.rig.disconnect()
         return self.report
 
     # a round
@@ -173,6 +176,13 @@ class Chaos:
                 await self._holder(self.within_s, without=holder)
                 await asyncio.sleep(self._random.uniform(0.0, 1.0))
                 rig.signal(holder, signal.SIGCONT)
+            case "cut holder":  # it still reaches its stations, the broker and the database
+                for path in rig.paths[holder]:
+                    path.cut()
+                await self._holder(self.within_s, without=holder)
+                await asyncio.sleep(self._random.uniform(0.0, 1.0))
+                for path in rig.paths[holder]:
+                    path.heal()
             case "drain holder":
                 rig.signal(holder, signal.SIGTERM)
                 await self._holder(self.within_s, without=holder)
@@ -256,7 +266,9 @@ class Chaos:
             until = max((parse_moment(one["lease_until"]) for one in results if one.get("lease_until")), default=None)
             ends = setpoint.at + (setpoint.valid_for_s or 0.0) + offset
             if until is None or setpoint.at + offset > until + SLACK_S or ends > until + SLACK_S:
+                late = f"received {until - offset - setpoint.at:.2f} s before its end" if until else "without a lease"
                 found.append(
-                    f"{station.name}: the power of round {number} outlives its lease: {until} {ends} {results}"
+                    f"{station.name}: the power of round {number} outlives its lease: {late}, "
+                    f"valid for {setpoint.valid_for_s} s: {results}"
                 )
         return found

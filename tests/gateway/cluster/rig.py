@@ -6,7 +6,6 @@ import asyncio
 import multiprocessing
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sysconfig
@@ -20,6 +19,7 @@ from typing import Any
 
 from gateway.cluster.settings import ClusterSettings
 from gateway.config import from_table
+from tests.gateway.cluster.proxy import Proxy
 from tests.gateway.mqtt.facility import Mosquitto, free_port, mosquitto
 from tests.gateway.store.postgres import Cluster, postgres
 from tests.peers import absent
@@ -84,7 +84,17 @@ def nats(folder: Path, number: int = 1) -> Iterator[list[Nats]]:
         if number > 1:
             others = ",".join(f"nats://127.0.0.1:{port}" for one, port in enumerate(routes) if one != own)
             listen = f"nats://127.0.0.1:{routes[own]}"
-            server.arguments = ["--cluster_name", "v2x", "--cluster", listen, "--routes", others, "-n", f"n{own}"]
+            server.arguments = [
+                "--cluster_name",
+                "v2x",
+                "--cluster",
+                listen,
+                "--routes",
+                others,
+                "-n",
+                f"n{own}",
+                "--no_advertise",
+            ]
         server.start()
     try:
         yield servers
@@ -105,7 +115,7 @@ class Rig:
     lease_s: float
     processes: dict[str, BaseProcess] = field(default_factory=dict)
     ports: dict[str, tuple[int, int]] = field(default_factory=dict)
-    paused: set[str] = field(default_factory=set)
+    paths: dict[str, list[Proxy]] = field(default_factory=dict)  # to each server of NATS, by instance
 
     def table(self, instance: str) -> dict[str, Any]:
         """Return the configuration of an instance."""
@@ -126,8 +136,8 @@ class Rig:
             "admin": {"listen": f"127.0.0.1:{admin}", "token_file": str(token)},
             "commands": {"evse_rate_per_s": 1000, "source_rate_per_s": 10_000},
             "cluster": {
-                "servers": self.servers, "replicas": len(self.nats), "instance": instance, "lease_s": self.lease_s,
-                "drain_per_s": 2000,
+                "servers": [f"nats://127.0.0.1:{one.port}" for one in self.paths[instance]],
+                "replicas": len(self.nats), "instance": instance, "lease_s": self.lease_s, "drain_per_s": 2000,
             },
             "stations": [{"id": name, "max_charge_w": 1e4, "max_discharge_w": 1e4} for name in self.stations],
         }  # fmt: skip
@@ -141,6 +151,18 @@ class Rig:
     def settings(self) -> ClusterSettings:
         """Settings of an observer."""
         return ClusterSettings(tuple(self.servers), "observer", replicas=len(self.nats))
+
+    async def connect(self, instances: list[str]) -> None:
+        """Make the paths of instances to NATS."""
+        for instance in instances:
+            self.paths[instance] = [Proxy(free_port(), server.port) for server in self.nats]
+            for path in self.paths[instance]:
+                await path.start()
+
+    async def disconnect(self) -> None:
+        """End the paths."""
+        for path in (path for paths in self.paths.values() for path in paths):
+            await path.stop()
 
     def url(self, instance: str) -> str:
         """Return where stations connect."""
@@ -160,10 +182,6 @@ class Rig:
         pid = self.processes[instance].pid
         assert pid is not None
         os.kill(pid, number)
-        if number == signal.SIGSTOP:
-            self.paused.add(instance)
-        elif number == signal.SIGCONT:
-            self.paused.discard(instance)
 
     def log(self) -> str:
         """Return the ends of the logs of all instances."""

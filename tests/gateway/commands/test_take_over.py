@@ -81,3 +81,16 @@ async def test_a_lease_that_ended_meanwhile_does_not_act() -> None:
         await rig.wait(5)
         assert rig.power("CP1-1") == 0
         assert all(power_w == 0 for _, power_w, _ in rig.stations.evses["CP1-1"].orders)
+
+
+async def test_a_lease_that_ends_while_the_set_point_of_the_station_is_read_is_over() -> None:
+    store = MemoryStore()
+    async with service_rig("CP1-1", store=store) as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
+        await rig.wait(2)
+    async with service_rig(store=store, start=START, takes_over=True) as rig:
+        rig.stations.connect("CP1", "CP1-1")
+        rig.stations.evses["CP1-1"].hides_setpoint = True  # the reading lasts until its time-out of 10 s
+        rig.stations.plug("CP1-1", "tx0")
+        await rig.wait(20)
+        assert all(power_w == 0 for _, power_w, _ in rig.stations.evses["CP1-1"].orders)
