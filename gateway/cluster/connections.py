@@ -12,7 +12,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.cluster.fence import Fence, Refusal
 from gateway.cluster.io import Absent, ClusterError, Records, key_of
@@ -199,7 +199,7 @@ class SiteConnections:
     def _spawn(self, connection: Connection) -> None:
         self._start(self._attach(connection))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[object, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -204,7 +204,7 @@ class SqlStore:
 
     def _make_engine(self) -> AsyncEngine:
         if not self._url.startswith("sqlite"):
-            connect: dict[str, Any] = {"timeout": ANSWER_WITHIN_S}
+            connect: dict[str, object] = {"timeout": ANSWER_WITHIN_S}
             if self._fence is not None:  # a paused holder delays the next one by no more than this
                 connect["server_settings"] = {"idle_in_transaction_session_timeout": PAUSED_AFTER_MS}
             return create_async_engine(self._url, pool_pre_ping=True, pool_size=4, connect_args=connect)
