@@ -78,6 +78,8 @@ def test_a_block_of_toml_is_a_valid_file(block: Block) -> None:
 def test_a_file_of_the_examples_is_valid(path: Path) -> None:
     if path.name == "gateway.toml":
         assert load(path).stations
+    elif path.name == "device.toml":
+        assert capabilities.load(path, SECC_CAPABILITIES).device.vendor
     else:
         assert profile.load(path).name
 

@@ -1,0 +1,94 @@
+"""Fixtures of a vendor's own devices: sessions, cases, artefacts, and what they say without a device."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.peers import ROOT
+
+SAMPLE = ROOT / "examples" / "vendor-dut"
+START_WITHIN_S = 60.0
+INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+AT_A_SECC = """
+def test_it_discharges(v2x_dut_secc):
+    session = v2x_dut_secc.charge(loops=12)
+    assert session.ok and session.messages[-1] == "SessionStopRes"
+    assert min(session.currents_a) < -5
+
+def test_a_case(v2x_dut_secc):
+    v2x_dut_secc.check("SECC-20-SES-05")
+
+def test_not_applicable(v2x_dut_secc):
+    v2x_dut_secc.check("SECC-2-TIM-10")
+"""
+WITHOUT = """
+def test_no_option(v2x_dut_secc):
+    pass
+
+def test_nobody_connects(v2x_dut_ev):
+    v2x_dut_ev.serve(within_s=0.2)
+"""
+
+
+def pytest_in(directory: Path, text: str, *arguments: str) -> str:
+    (directory / "pytest.ini").write_text(INI)
+    (directory / "test_device.py").write_text(text)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("V2X_")}
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    return done.stdout + done.stderr
+
+
+@contextmanager
+def secc(directory: Path) -> Iterator[str]:
+    """Run `v2x secc` in another process; yield its address."""
+    command = [sys.executable, "-m", "gateway.cli", "secc", "--listen", "[::1]:0", "--power-w=-4000"]
+    log = directory / "secc.log"
+    with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, stdout=out) as process:
+        try:
+            give_up = time.monotonic() + START_WITHIN_S
+            while (found := re.search(r"listening on (\[::1\]:\d+)", log.read_text())) is None:
+                assert time.monotonic() < give_up, log.read_text()
+                time.sleep(0.1)
+            yield found[1]
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+@pytest.mark.soak
+def test_a_secc_of_another_process(tmp_path: Path) -> None:
+    with secc(tmp_path) as address:
+        shown = pytest_in(tmp_path, AT_A_SECC, f"--v2x-secc={address}", "--v2x-artifacts=out")
+    assert "2 passed, 1 skipped" in shown, shown
+    assert "SECC-2-TIM-10: the device does not have iso2.ac" in shown
+    stored = {file.name for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert {"01.pcapng", "01.jsonl", "01_SECC-20-SES-05.json"} <= stored
+
+
+@pytest.mark.soak
+def test_the_sample_repository_at_a_secc_of_another_process(tmp_path: Path) -> None:
+    with secc(tmp_path) as address:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--v2x-secc={address}"]
+        where = ["--rootdir", str(SAMPLE), "-c", str(SAMPLE / "pytest.ini"), str(SAMPLE / "tests" / "test_secc.py")]
+        done = subprocess.run(
+            [*command, *where], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+        )
+    assert "6 passed" in done.stdout, done.stdout
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    shown = pytest_in(tmp_path, WITHOUT, "--v2x-ev=[::1]:0")
+    assert "v2x_dut_secc needs the device: --v2x-secc [ADDR]:PORT or an interface, or V2X_SECC" in shown
+    assert "no EV has completed a session at [::1]:0 within 0.2 s" in shown
