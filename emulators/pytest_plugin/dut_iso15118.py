@@ -28,9 +28,11 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+
+from protocols.json_values import members
 
 if TYPE_CHECKING:
     from emulators.conformance.bench import Bench
@@ -61,14 +63,14 @@ class Session:
     """One session with the device: its exit status, and the records of `v2x ev --json` or `v2x secc --json`."""
 
     status: int
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """True if the session ended well."""
         return self.status == 0
 
-    def of(self, event: str) -> list[dict[str, Any]]:
+    def of(self, event: str) -> list[dict[str, object]]:
         """Return the records of an event, such as `Measured` or `ChargeLoopAnswered`."""
         return [one for one in self.records if one.get("event") == event]
 
@@ -80,14 +82,13 @@ class Session:
     @property
     def powers_w(self) -> list[float]:
         """Power of each charge loop as our SECC measured it, + into the EV."""
-        return [float(one["power_w"]) for one in self.of("Measured")]
+        return [number(one.get("power_w")) for one in self.of("Measured")]
 
     @property
     def currents_a(self) -> list[float]:
         """Current of each charge loop as the device's SECC stated it, + into the EV."""
-        stations = [one.get("station") for one in self.of("ChargeLoopAnswered")]
-        stated = [one.get("present_current_a") for one in stations if isinstance(one, dict)]
-        return [float(one) for one in stated if one is not None]
+        stations = [members(one.get("station")) for one in self.of("ChargeLoopAnswered")]
+        return [number(one["present_current_a"]) for one in stations if one.get("present_current_a") is not None]
 
 
 class _Device:
@@ -120,7 +121,7 @@ class _Device:
         return Session(status, [json.loads(line) for line in lines])
 
     @property
-    def _where(self) -> dict[str, Any]:
+    def _where(self) -> dict[str, object]:
         """Return the option of the target: an interface has no colon."""
         return {"interface": self.target} if ":" not in self.target else {}
 
@@ -174,7 +175,7 @@ class _Device:
 class SeccDut(_Device):
     """A SECC at an address, or found by SDP on an interface."""
 
-    def charge(self, within_s: float = 120.0, **options: Any) -> Session:
+    def charge(self, within_s: float = 120.0, **options: object) -> Session:
         """Run a session of the emulated EV. `options`: those of `emulators.ev.run.EvOptions`, such as service, soc_pct,
         loops, protocols, control, profile."""
         from emulators.ev.run import EvOptions, run
@@ -182,7 +183,7 @@ class SeccDut(_Device):
         self._count += 1
         where = self._where or {"connect": self.target}
         given = {"loops": 20, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
-        made = EvOptions(tls_version=self._tls, pki_directory=self._pki, **given)
+        made = EvOptions(tls_version=self._tls, pki_directory=self._pki, **given)  # type: ignore[arg-type]
         out = io.StringIO()
         return self._finish(_timed(run(made, out), within_s, f"the session with the SECC at {self.target}"), out)
 
@@ -197,7 +198,7 @@ class SeccDut(_Device):
 class EvDut(_Device):
     """An EV that connects to an address of ours, or over SDP on an interface."""
 
-    def serve(self, within_s: float = 120.0, **options: Any) -> Session:
+    def serve(self, within_s: float = 120.0, **options: object) -> Session:
         """Serve one session of the EV. `options`: those of `emulators.charger.secc.run.RunOptions`, such as power_w,
         services, protocols, control, terminate_after_loops. Fails the test if no EV connects."""
         from emulators.charger.secc.run import RunOptions, run
@@ -205,7 +206,7 @@ class EvDut(_Device):
         self._count += 1
         where = self._where or {"listen": self.target}
         given = {"sessions": 1, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
-        made = RunOptions(tls_version=self._tls, pki_directory=self._pki, **given)
+        made = RunOptions(tls_version=self._tls, pki_directory=self._pki, **given)  # type: ignore[arg-type]
         out = io.StringIO()
         return self._finish(_timed(run(made, out), within_s, f"no EV has completed a session at {self.target}"), out)
 
@@ -218,7 +219,12 @@ class EvDut(_Device):
         self._judge(EV, bench, case, bench.close)
 
 
-def _timed(work: Coroutine[Any, Any, T], within_s: float, what: str) -> T:
+def number(value: object) -> float:
+    """Return a number of a record; NaN for anything else."""
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def _timed(work: Coroutine[object, None, T], within_s: float, what: str) -> T:
     """Run a coroutine in bounded time; a test that exceeds it fails with `what`."""
 
     async def bounded() -> T:
