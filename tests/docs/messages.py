@@ -28,6 +28,7 @@ RAISED = {
     "GatewayIdInUse",
     "HTTPException",
     "InvalidControl",
+    "LaboratoryError",
     "LookupError",
     "NotFound",
     "NotSigned",

@@ -23,6 +23,7 @@ import yaml
 import gateway
 from emulators.conformance import capabilities
 from emulators.conformance.iso15118.secc_discovery import CAPABILITIES as SECC_CAPABILITIES
+from emulators.conformance.ocpp.station_bench import laboratory
 from emulators.ev import profile
 from emulators.faults import injection_file
 from emulators.scenario import loading
@@ -74,12 +75,17 @@ def test_a_block_of_toml_is_a_valid_file(block: Block) -> None:
     assert len(refused) < len(kinds), refused
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.toml")), ids=lambda path: path.name)
+EXAMPLES = sorted(path for path in (ROOT / "examples").rglob("*.toml") if path.name != "pyproject.toml")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_a_file_of_the_examples_is_valid(path: Path) -> None:
     if path.name == "gateway.toml":
         assert load(path).stations
     elif path.name == "device.toml":
         assert capabilities.load(path, SECC_CAPABILITIES).device.vendor
+    elif path.name == "lab.toml":
+        assert laboratory(path).connected
     else:
         assert profile.load(path).name
 

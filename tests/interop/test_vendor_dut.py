@@ -26,7 +26,7 @@ from tests.rounds import SOAK
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(3600 if SOAK else 120)]
 
 EXAMPLE = ROOT / "examples" / "vendor-dut"
-PACKAGE = ("ocpp-package", "ocpp==2.1.0", "websockets==15.0.1")
+PACKAGE = ("ocpp-package", "ocpp==2.1.0", "websockets<16")
 TITLE = "Conformance verdicts on foreign OCPP peers"
 RUN_WITHIN = 3000.0 if SOAK else 100.0  # s
 SAMPLES = {

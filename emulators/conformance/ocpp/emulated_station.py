@@ -82,7 +82,7 @@ class EmulatedStation:
 
     async def _connect(self, target: NetworkProfile) -> TextWire:
         if self.csms.refuses:
-            raise ConnectionError("the tester refuses connections")
+            raise ConnectionRefusedError
         ours, theirs = text_wire_pair("station", "tester", subprotocol=target.version.value)
         basic = ""
         if target.password:
