@@ -127,7 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "min_soc_pct=0, forming=False, telemetry_s=10, vehicle_link='iso15118-20', inject=[], toml=''): the emulated "
         "world of the v2x fixtures of this test; toml: tables of a scenario file that are merged into it",
     )
-    config.addinivalue_line("markers", ocpp_devices.MARK)
+    ocpp_devices.add_mark(config)
     config.addinivalue_line(
         "markers",
         "virtual_time(speed=None): run the coroutine test on a loop whose clock jumps to the next timer (by "

@@ -236,10 +236,14 @@ def add_options(group: pytest.OptionGroup) -> None:
     )
 
 
-MARK = (
-    "v2x_dut(charger=None, csms=None, station=None, ocpp=None, password=None, within_s=120): address of the device "
-    "under test of v2x_dut_charger or v2x_dut_csms, id of the station, OCPP version, password, time to connect"
-)
+def add_mark(config: pytest.Config) -> None:
+    """Add the mark of devices under test."""
+    config.addinivalue_line(
+        "markers",
+        "v2x_dut(charger=None, csms=None, station=None, ocpp=None, password=None, within_s=120): address of the "
+        "device under test of v2x_dut_charger or v2x_dut_csms, id of the station, OCPP version, password, time to "
+        "connect",
+    )
 
 
 def options(request: pytest.FixtureRequest, role: str) -> DeviceOptions:

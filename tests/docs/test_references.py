@@ -7,12 +7,12 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, cast
 
 from emulators.faults.fault import KINDS, MEANINGS, Targets
 from emulators.pytest_plugin import ocpp_devices
 from emulators.pytest_plugin.handles import Charger, Ev, GridHandle, WorldClock
+from emulators.pytest_plugin.ocpp_devices import DutCharger, DutCsms
 from emulators.scenario import loading
 from emulators.site.facility import Facility
 from gateway.web.api import build
@@ -21,13 +21,15 @@ from tests.docs.test_drawings import _cell as cell
 from tests.drawings import drawn
 from tests.peers import ROOT
 
-PLUGIN = ROOT / "emulators" / "pytest_plugin" / "__init__.py"
+PLUGINS = [ROOT / "emulators" / "pytest_plugin" / name for name in ("__init__.py", "ocpp_devices.py")]
 HANDLES: dict[str, type] = {
     "v2x_clock": WorldClock,
     "v2x_facility": Facility,
     "v2x_ev": Ev,
     "v2x_charger": Charger,
     "v2x_grid": GridHandle,
+    "v2x_dut_charger": DutCharger,
+    "v2x_dut_csms": DutCsms,
 }
 
 
@@ -156,7 +158,7 @@ def test_fixtures_marks_options_and_faults() -> None:
 
 
 def _fixtures() -> Iterator[tuple[str, str, str]]:
-    for node in ast.parse(PLUGIN.read_text(encoding="utf-8")).body:
+    for node in (one for path in PLUGINS for one in ast.parse(path.read_text(encoding="utf-8")).body):
         if isinstance(node, ast.FunctionDef) and any(
             ast.unparse(one) == "pytest.fixture" for one in node.decorator_list
         ):
@@ -183,7 +185,7 @@ def _parameters(member: Callable[..., object]) -> list[inspect.Parameter]:
 
 
 def _calls(name: str) -> Iterator[ast.Call]:
-    for node in ast.walk(ast.parse(Path(PLUGIN).read_text(encoding="utf-8"))):
+    for node in (one for path in PLUGINS for one in ast.walk(ast.parse(path.read_text(encoding="utf-8")))):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == name:
             yield node
 
