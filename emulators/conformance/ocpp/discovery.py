@@ -81,6 +81,8 @@ def from_inventory(found: Inventory) -> dict[str, bool]:
     der = members("DCDERCtrlr", "ModesSupported")
     connectors = members("Connector", "ConnectorType")
     return {
+        "station.password": ("SecurityCtrlr", "BasicAuthPassword") in found,
+        "station.certificates": ("SecurityCtrlr", "CertificateEntries") in found,
         "station.two-evses": len(found.get(("", "EVSEs"), [])) >= 2,
         "station.dc": bool(connectors & set(DC_CONNECTORS)) or ("EVSE", "DCVoltage") in found,
         "station.reservation": has("ReservationCtrlr"),
@@ -113,5 +115,7 @@ def from_keys(keys: Iterable[Payload]) -> dict[str, bool]:
         "station.local-list": "LocalAuthListManagement" in profiles,
         "station.trigger": "RemoteTrigger" in profiles,
         "station.smart-charging": "SmartCharging" in profiles,
+        "station.firmware": "FirmwareManagement" in profiles,
+        "station.logs": "FirmwareManagement" in profiles,
         "station.security": "AuthorizationKey" in values or "SecurityProfile" in values,
     }

@@ -1008,6 +1008,7 @@ def _profile_16(limit: float, purpose: str = "TxProfile", number: int = 900_001,
     Misreads("RemoteStartTransaction", {"chargingProfile": None}),
     VEHICLE,
     "station.power",
+    "station.smart-charging",
 )
 async def _(station: Station) -> None:
     await station.sample()
@@ -1269,7 +1270,15 @@ async def _(station: Station) -> None:
 # 5.17 TriggerMessage
 
 
-def _trigger(reference: str, requested: str, sent: str, mutant: Mutant, expected: object = ANY, **more: object) -> None:
+def _trigger(
+    reference: str,
+    requested: str,
+    sent: str,
+    mutant: Mutant,
+    expected: object = ANY,
+    needs: tuple[str, ...] = (),
+    **more: object,
+) -> None:
     TRIGGERS.add(
         V16,
         reference,
@@ -1278,6 +1287,7 @@ def _trigger(reference: str, requested: str, sent: str, mutant: Mutant, expected
         mutant,
         triggered(requested, sent, expected, **more),
         "station.trigger",
+        *needs,
     )
 
 
@@ -1298,6 +1308,7 @@ _trigger(
     "FirmwareStatusNotification",
     Sends("FirmwareStatusNotification", {"status": "Installed"}),
     {"status": "Idle"},
+    ("station.firmware",),
 )
 _trigger(
     "4.4 Idle",
@@ -1305,6 +1316,7 @@ _trigger(
     "DiagnosticsStatusNotification",
     Sends("DiagnosticsStatusNotification", {"status": "Uploaded"}),
     {"status": "Idle"},
+    ("station.firmware",),
 )
 
 # 5.5, 5.7, 5.16 smart charging

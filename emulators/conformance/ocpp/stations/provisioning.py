@@ -486,11 +486,17 @@ async def _(station: Station) -> None:
 
 
 def _get_row(
-    reference: str, stimulus: str, expectation: str, data: Payload, expected: Payload, **wrong: object
+    reference: str,
+    stimulus: str,
+    expectation: str,
+    data: Payload,
+    expected: Payload,
+    needs: tuple[str, ...] = (),
+    **wrong: object,
 ) -> None:
     mutant = Answers("GetVariables", _first("getVariableResult", **wrong))
     body = {"getVariableData": [data]}
-    add(V2, reference, stimulus, expectation, mutant, exchange("GetVariables", body, _get_result(**expected)))
+    add(V2, reference, stimulus, expectation, mutant, exchange("GetVariables", body, _get_result(**expected)), *needs)
 
 
 @case(
@@ -554,6 +560,7 @@ _get_row(
     "Rejected without its value",
     variable("SecurityCtrlr", "BasicAuthPassword"),
     {"attributeStatus": "Rejected", "attributeValue": ABSENT},
+    ("station.password",),
     attributeStatus="Accepted",
     attributeValue="secret",
 )
@@ -963,6 +970,7 @@ add(V2, "B11.FR.09", "Reset of an unknown EVSE", "Rejected", Answers("Reset", AC
     "another BasicAuthPassword",
     "Accepted, and the station connects again",
     Answers("SetVariables", _first("setVariableResult", attributeStatus="Rejected")),
+    "station.password",
 )
 async def _(station: Station) -> None:
     connections = len(station.csms.handshakes)

@@ -1304,6 +1304,7 @@ def _start_profile(limit: float, purpose: str = "TxProfile") -> Payload:
     Misreads("RequestStartTransaction", {"chargingProfile": None}),
     VEHICLE,
     "station.power",
+    "station.smart-charging",
 )
 async def _(station: Station) -> None:
     await station.sample()
@@ -1385,6 +1386,7 @@ async def _(station: Station) -> None:
     "RequestStartTransaction with a profile of another purpose",
     "Rejected",
     Answers("RequestStartTransaction", ACCEPTED),
+    "station.smart-charging",
 )
 async def _(station: Station) -> None:
     request: Payload = {
@@ -1599,6 +1601,7 @@ add(
     "Idle",
     Sends("LogStatusNotification", {"status": "Uploading"}),
     triggered("LogStatusNotification", "LogStatusNotification", {"status": "Idle"}),
+    "station.logs",
 )
 add(
     V2,
@@ -1607,6 +1610,7 @@ add(
     "Idle",
     Sends("FirmwareStatusNotification", {"status": "Downloading"}),
     triggered("FirmwareStatusNotification", "FirmwareStatusNotification", {"status": "Idle"}),
+    "station.firmware",
 )
 add(
     V2,
