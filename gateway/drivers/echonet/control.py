@@ -65,6 +65,15 @@ class Purpose(Enum):
     PERMIT = auto()  # the re-connection, and nothing else
 
 
+@dataclass(frozen=True, slots=True)
+class FormOrder:
+    """Supply an island, or rest and permit the re-connection. `withhold`: the box re-connects by order only."""
+
+    number: int
+    forms: bool
+    withhold: bool
+
+
 @dataclass(slots=True)
 class Sequence:
     """Steps that belong together; the order `number` gets the outcome."""
@@ -97,7 +106,7 @@ class BoxControl:
     events: list[Ended] = field(default_factory=list)
     _reader: ObjectReader | None = None
     _sequence: Sequence | None = None
-    _next: PowerOrder | None = None
+    _next: PowerOrder | FormOrder | None = None
 
     def begin(self, reader: ObjectReader) -> None:
         """Use another connection."""
@@ -124,7 +133,8 @@ class BoxControl:
             self._sequence = None
         elif sequence is not None:
             sequence.number = None
-        self.held.until = min(self.held.until, now)
+        if self.held.power_w:
+            self.held.until = min(self.held.until, now)
 
     @property
     def _box(self) -> ObjectReader:
@@ -155,16 +165,11 @@ class BoxControl:
 
     # orders
 
-    def command(self, order: PowerOrder, now: float) -> None:
+    def command(self, order: PowerOrder | FormOrder, now: float) -> None:
         """Take an order. One that has not begun is superseded."""
         superseded, self._next = self._next, order
         if superseded is not None:
             self._end(superseded.number, now, Outcome(Answer.UNKNOWN, text="superseded"))
-
-    def form(self, number: int, forms: bool, now: float, *, withhold: bool) -> None:
-        """Supply an island, or rest and permit the re-connection. `withhold`: it re-connects by order only."""
-        steps = forming_steps(self._box, withhold=withhold) if forms else following_steps(self._box)
-        self._replace(Sequence(Purpose.FORM if forms else Purpose.FOLLOW, steps, number), now)
 
     def permit(self) -> None:
         """Permit the re-connection of a box that waits for it, without another order."""
@@ -173,8 +178,11 @@ class BoxControl:
 
     def next(self, now: float) -> tuple[Esv, tuple[Property, ...]] | None:
         """Return the request that is due."""
-        if self._next is not None:
-            self._begin(self._next, now)
+        order, self._next = self._next, None
+        if isinstance(order, FormOrder):
+            self._form(order, now)
+        elif order is not None:
+            self._begin(order, now)
         self._supervise(now)
         sequence = self._sequence
         if sequence is None or now < sequence.retry_at:
@@ -195,7 +203,7 @@ class BoxControl:
 
     def _begin(self, order: PowerOrder, now: float) -> None:
         """Replace the present sequence by an order."""
-        self._next, box = None, self._box
+        box = self._box
         power_w = declared_w(box, order.power_w)
         way = self._way(power_w)
         if power_w and way.why_not:
@@ -216,6 +224,11 @@ class BoxControl:
         if not steps and not recent:
             steps.append(CheckStep(((MODE, (way.mode,)),)))
         self._replace(Sequence(Purpose.POWER, steps, order.number, power_w, order.valid_until), now)
+
+    def _form(self, order: FormOrder, now: float) -> None:
+        box, purpose = self._box, Purpose.FORM if order.forms else Purpose.FOLLOW
+        steps = forming_steps(box, withhold=order.withhold) if order.forms else following_steps(box)
+        self._replace(Sequence(purpose, steps, order.number), now)
 
     def _left_mode(self, way: Way, power_w: float) -> bool:
         """Return whether a box that was running as now ordered is at rest, without an order."""

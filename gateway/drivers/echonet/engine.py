@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.drivers.echonet.control import Answered, BoxControl
+from gateway.drivers.echonet.control import Answered, BoxControl, FormOrder
 from gateway.drivers.echonet.orders import ACTUAL_MODE, GRID, MODE, PERMISSION, RESTING
 from gateway.drivers.echonet.reader import ObjectReader
 from gateway.drivers.power_order import OrderEnded, PowerExpired, PowerOrder
@@ -92,7 +92,7 @@ class BoxEngine:
 
     def form(self, number: int, forms: bool, now: float, *, withhold: bool) -> Sequence[Event | OrderEnded]:
         """Supply an island, or follow a grid again. `OrderEnded` follows."""
-        self.control.form(number, forms, now, withhold=withhold)
+        self.control.command(FormOrder(number, forms, withhold), now)
         return self.taken()
 
     def request(self, now: float) -> Request | None:

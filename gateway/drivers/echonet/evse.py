@@ -217,7 +217,7 @@ class EchonetEvse:
         if isinstance(event, BoxReady | BoxRead):
             found += self._outage.read(self.name, device.engine.reader, event.at)
             if self._outage.may_decide(device.engine.reader, event.at):
-                log.warning("%s: nobody reports the grid: the box may re-connect by itself", self.name)
+                log.warning("%s: no source reports the grid: the box may re-connect by itself", self.name)
                 self.control.permit()
         for one in found:
             self._report(one)

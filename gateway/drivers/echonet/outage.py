@@ -2,7 +2,7 @@
 
 A box that may re-connect by itself and operates independently shows that the grid is missing. While it supplies an
 island by order its permission is withheld, where the grid is reported by others: then the gateway decides when the site
-returns. Once nobody has reported the grid for a while the box may decide again.
+returns. Once no source has reported the grid for a while the box may decide again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class OutageRole:
         return [InterconnectionReported(name, at, *stated, self.evidence)]
 
     def may_decide(self, box: ObjectReader, at: float) -> bool:
-        """Return whether a box whose permission is withheld is to get it, as nobody reports the grid any more."""
+        """Return whether a box whose permission is withheld is to get it, as no source reports the grid any more."""
         if self.grid_reported() or box.values.get(PERMISSION) != PROHIBITED:
             self._unreported_since = None
             return False

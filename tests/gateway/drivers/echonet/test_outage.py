@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -121,7 +122,7 @@ async def test_independent_operation_is_evidence_only_where_the_box_would_reconn
         assert one.mode == "standby"
 
 
-async def test_a_box_gets_its_permission_back_when_nobody_reports_the_grid() -> None:
+async def test_a_box_gets_its_permission_back_when_no_source_reports_the_grid() -> None:
     async with bench() as one:
         reported = True
         one.evse._outage.grid_reported = lambda: reported
@@ -156,6 +157,26 @@ async def test_a_box_that_supplies_the_house_by_itself_is_stopped_once_the_grid_
         one.box.set_grid(True, one.clock.now())
         await one.clock.sleep(15)
         assert one.mode == "standby"
+
+
+@pytest.mark.parametrize("after_s", [0.5, 1.5, 2.5, 3.5, 4.5])
+async def test_an_order_to_form_waits_for_the_answer_that_is_due(after_s: float) -> None:
+    """Each of its steps is sent, whichever step of another order it replaces."""
+    async with bench() as one:
+        one.faults.answer_s = 1.0
+        one.evse._outage.grid_reported = lambda: True
+        ordering = asyncio.ensure_future(one.evse.set_power("BAY", -2000.0, 60.0))
+        await one.clock.sleep(after_s)
+        before = len(one.writes())
+        assert (await one.evse.form("BAY", True)).answer is Answer.APPLIED
+        sent = one.writes()[before:]
+        assert sent[-3:] == [
+            ("reInterconnectionPermission", "prohibited"),
+            ("dischargingMethod", "loadFollowing"),
+            ("operationMode", "discharge"),
+        ]
+        assert (await ordering).answer is not Answer.REFUSED
+        assert one.most_pending() == 1
 
 
 async def test_a_box_without_interconnection_status_forms_by_its_hardware_only() -> None:
