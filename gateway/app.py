@@ -14,9 +14,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING
 
 from gateway import garbage_collection
 from gateway.blue_switch.persistence import BlueSwitchPersistence
@@ -58,6 +56,8 @@ from gateway.mqtt.same_id import GatewayIdInUse
 from gateway.observability import service_manager
 from gateway.observability.event_log import EventLog
 from gateway.observability.metrics import Metrics
+from gateway.running import Ending as Ending  # part of this interface
+from gateway.running import Gateway as Gateway
 from gateway.service import GatewayService
 from gateway.store.journal import Journal
 from gateway.store.lock import locked
@@ -67,10 +67,7 @@ from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
 if TYPE_CHECKING:
-    from gateway.drivers.echonet.network import EchonetNetwork, OpenNode
-    from gateway.drivers.echonet.site import EchonetSiteObjects
-    from gateway.drivers.modbus.site import SiteDevices
-    from gateway.hems.device import HemsDevice
+    from gateway.drivers.echonet.network import OpenNode
 
 log = logging.getLogger("v2x")
 
@@ -95,41 +92,6 @@ class Parts:
     connector: Connector | None = None  # instead of one that opens links to the configured broker at any time
     takes_over: bool = False  # another process has controlled the site so far: its leased commands stay in force
     seed: int | None = None
-
-
-class Ending(Enum):
-    """How a gateway ends."""
-
-    STOP = auto()  # leased commands end, power goes to 0 W
-    HAND_OVER = auto()  # another process goes on with what is in force
-    ABANDON = auto()  # another process may have taken over already
-
-
-@dataclass
-class Gateway:
-    """A gateway while it runs."""
-
-    config: Config
-    service: GatewayService
-    control: ControlComponents
-    csms: Csms | None
-    mqtt: MqttConnection
-    metrics: Metrics
-    journal: Journal
-    clock: Clock
-    energy_service: EnergyService
-    hosted: HostedEvses
-    site_devices: SiteDevices | None
-    echonet: EchonetNetwork | None
-    echonet_objects: EchonetSiteObjects | None
-    lending_service: VehicleLendingService | None = None
-    hems: HemsDevice | None = None
-    ocpp_port: int | None = None
-    admin_port: int | None = None
-    web_port: int | None = None
-    ready: asyncio.Event = field(default_factory=asyncio.Event)  # stations may connect
-    stopping: bool = False
-    ending: Ending = Ending.STOP
 
 
 @asynccontextmanager

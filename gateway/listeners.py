@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from gateway.config import admin_token, host_and_port
 from gateway.csms.csms import Csms
 from gateway.observability.health import Health
+from gateway.running import Gateway
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-
-    from gateway.app import Gateway
 
 
 class StartError(Exception):
