@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.cluster.fence import Fence, Refusal
-from gateway.cluster.io import Absent, ClusterError, Records, key_of
+from gateway.cluster.io import Absent, ClusterError, key_of
 from gateway.cluster.lease import Timing
 from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Up, combined
 from protocols.ports import Clock, TextWire
@@ -34,6 +34,13 @@ class Bus(Protocol):
 
     def send(self, to: str, message: Message) -> None: ...
     async def request(self, to: str, message: Message, within_s: float = ...) -> Message: ...
+
+
+class Owners(Protocol):
+    """Records of the owners of stations: `gateway.cluster.io.Records`."""
+
+    async def put(self, key: str, value: bytes) -> int: ...
+    async def delete(self, key: str, last: int) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +64,7 @@ class Connection:
 class SiteConnections:
     """Connections of the stations of one site at this instance."""
 
-    def __init__(self, site: str, run: str, bus: Bus, owners: Records, timing: Timing, clock: Clock) -> None:
+    def __init__(self, site: str, run: str, bus: Bus, owners: Owners, timing: Timing, clock: Clock) -> None:
         """`run` is the name of the instance, a slash, and what names this run of it."""
         self.site, self._bus, self._owners, self._clock = site, bus, owners, clock
         self._instance, self._run = run.rpartition("/")[0], run

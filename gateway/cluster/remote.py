@@ -52,11 +52,6 @@ class RemoteWire:
         self.lost = False  # its instance is absent
 
     @property
-    def instance(self) -> str:
-        """Instance that has the connection."""
-        return self._attached.instance
-
-    @property
     def epoch(self) -> int:
         """Epoch of the connection."""
         return self._attached.epoch
@@ -227,10 +222,6 @@ class RemoteStations:
     def instances(self) -> list[str]:
         """Return the instances that are present."""
         return list(self._instances)
-
-    def instance_of(self, station: str) -> str | None:
-        """Return the instance that has the connection of a station."""
-        return next((name for name, one in self._instances.items() if station in one.wires), None)
 
     def close(self) -> None:
         """Stop serving; the connections stay, for the next holder."""

@@ -1,0 +1,237 @@
+"""Connections of stations at one instance, and at the holder: epochs, fence, waiting messages, lost instances."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from emulators.runtime.clock import VirtualClock
+from emulators.runtime.transports import MemoryTextWire, text_wire_pair
+from gateway.cluster.connections import MAX_WAITING, SiteConnections
+from gateway.cluster.fence import Refusal
+from gateway.cluster.io import Absent, Record
+from gateway.cluster.lease import Timing
+from gateway.cluster.messages import Attach, Beat, Close, Down, Gone, Links, Message, Resync, Up
+from gateway.cluster.remote import ABSENT_AFTER_S, RemoteStations
+from protocols.ports import TextWire
+
+pytestmark = pytest.mark.virtual_time
+TIMING = Timing.of(5.0)
+
+
+class Owners:
+    """Records of owners in memory; each write has the next revision."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.revision = 0
+
+    async def put(self, key: str, value: bytes) -> int:
+        self.revision += 1
+        self.records[key] = Record(key, value, self.revision)
+        return self.revision
+
+    async def delete(self, key: str, last: int) -> None:
+        if key in self.records and self.records[key].revision == last:
+            del self.records[key]
+
+
+@dataclass
+class Site:
+    """An instance with connections and a holder, whose messages arrive at once."""
+
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    owners: Owners = field(default_factory=Owners)
+    sent: list[Message] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)  # received by the holder
+    wires: list[TextWire] = field(default_factory=list)  # served by the holder
+    term: int = 7
+    acts: bool = True
+    absent: bool = False
+
+    def __post_init__(self) -> None:
+        self.connections = SiteConnections("s", "gw1/run", self, self.owners, TIMING, self.clock)
+        self.stations = RemoteStations("s", self, self.send, self._serve, self.clock)
+
+    # lease of the holder
+
+    def may_act(self) -> bool:
+        return self.acts
+
+    def proof(self, instance: str) -> float | None:
+        return self.clock.now()
+
+    # messages
+
+    def send(self, to: str, message: Message) -> None:
+        self.sent.append(message)
+        match message:
+            case Down() | Close():
+                self.connections.deliver(message)
+            case Resync():
+                self.connections.links()
+            case Up():
+                self.stations.up(message)
+            case Gone():
+                self.stations.gone(message)
+            case Beat():
+                self.stations.beat(message)
+            case Links():
+                self.stations.links(message)
+
+    async def request(self, to: str, message: Message, within_s: float = 2.0) -> Message:
+        if self.absent:
+            raise Absent(to)
+        assert isinstance(message, Attach)
+        return self.stations.attach(message)
+
+    async def _serve(self, wire: TextWire, attached: Attach) -> None:
+        self.wires.append(wire)
+        while (text := await wire.receive()) is not None:
+            self.texts.append(text)
+
+    @asynccontextmanager
+    async def connected(self, station: str = "CP1") -> AsyncIterator[MemoryTextWire]:
+        """Connect a station; yields its end of the wire."""
+        ours, theirs = text_wire_pair(station, "gateway", subprotocol="ocpp2.1")
+        serving = asyncio.create_task(self.connections.serve(theirs, station, 0))
+        await asyncio.sleep(1)
+        try:
+            yield ours
+        finally:
+            await ours.close()
+            await asyncio.wait({serving})
+
+    def down(self, text: str, *, term: int | None = None, proof: float | None = None, epoch: int | None = None) -> None:
+        """Deliver a message of a holder."""
+        one = self.connections.by_station["CP1"]
+        proved = self.clock.now() if proof is None else proof
+        message = Down(
+            "s", self.term if term is None else term, proved, "CP1", one.epoch if epoch is None else epoch, text
+        )
+        self.connections.deliver(message)
+
+
+async def test_messages_wait_for_a_holder_and_pass_in_order() -> None:
+    site = Site()
+    async with site.connected() as station:
+        await station.send("one")
+        await station.send("two")
+        await asyncio.sleep(3)
+        assert site.texts == []
+        site.connections.held_by("gw2", 7)
+        await asyncio.sleep(3)
+        await station.send("three")
+        await asyncio.sleep(1)
+        assert site.texts == ["one", "two", "three"]
+        await site.wires[0].send("answer")
+        assert await station.receive() == "answer"
+    assert site.owners.records == {}
+
+
+async def test_a_station_with_too_many_waiting_messages_is_closed() -> None:
+    site = Site()
+    async with site.connected() as station:
+        for number in range(MAX_WAITING + 1):
+            await station.send(str(number))
+        assert await station.receive() is None
+
+
+async def test_messages_of_stale_holders_and_to_earlier_connections_are_refused() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    async with site.connected() as station:
+        now = site.clock.now()
+        site.down("stale", term=6)
+        site.down("not proved", proof=now - TIMING.valid_s)
+        site.down("to another", epoch=0)
+        site.down("good")
+        assert await station.receive() == "good"
+        refused = site.connections.refused
+        assert refused == {Refusal.EARLIER_TERM: 1, Refusal.LEASE_NOT_PROVED: 1, Refusal.EARLIER_CONNECTION: 1}
+
+
+async def test_a_message_that_waits_in_a_paused_instance_is_refused_when_it_continues() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    async with site.connected() as station:
+        proof = site.clock.now()
+        await asyncio.sleep(TIMING.valid_s)
+        site.down("late", proof=proof)
+        site.down("good")
+        assert await station.receive() == "good"
+
+
+async def test_a_later_connection_replaces_an_earlier_one() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    async with site.connected() as first, site.connected() as second:
+        assert await first.receive() is None
+        await second.send("here")
+        await asyncio.sleep(1)
+        assert site.texts == ["here"]
+        late = Attach("s", "gw1", "CP1", 1, "ocpp2.1", 0, "peer", False)
+        answer = site.stations.attach(late)
+        assert answer.refusal
+        site.stations.up(Up("s", "gw1", "CP1", 1, "from the earlier one"))
+        await asyncio.sleep(1)
+        assert site.texts == ["here"]
+
+
+async def test_a_holder_without_its_lease_sends_nothing() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    async with site.connected():
+        site.acts = False
+        with pytest.raises(ConnectionError):
+            await site.wires[0].send("too late")
+        assert not any(isinstance(one, Down) for one in site.sent)
+
+
+async def test_connections_of_a_silent_instance_end_and_are_attached_again_when_it_is_back() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    async with site.connected() as station:
+        assert len(site.wires) == 1
+        await asyncio.sleep(ABSENT_AFTER_S + 1)
+        assert site.stations.check_presence() == ["gw1"]
+        for _ in range(6):  # regular messages that count another number of connections
+            site.connections.beat()
+            await asyncio.sleep(1)
+        await station.send("again")
+        await asyncio.sleep(1)
+        assert (len(site.wires), site.texts) == (2, ["again"])
+
+
+async def test_a_new_holder_gets_the_connections_without_a_notice_to_the_station() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    async with site.connected() as station:
+        site.stations.close()
+        site.stations = RemoteStations("s", site, site.send, site._serve, site.clock)
+        site.term = 8
+        await station.send("between")
+        site.connections.held_by("gw3", 8)
+        await asyncio.sleep(2)
+        await station.send("after")
+        await asyncio.sleep(1)
+        assert site.texts[-1] == "after"
+        attached = [one for one in site.sent if isinstance(one, Close)]
+        assert attached == []
+        await site.wires[-1].send("from the new one")
+        assert await station.receive() == "from the new one"
+
+
+async def test_without_an_instance_that_answers_attachment_is_tried_again() -> None:
+    site = Site(absent=True)
+    site.connections.held_by("gw2", 7)
+    async with site.connected() as station:
+        await station.send("patient")
+        await asyncio.sleep(5)
+        site.absent = False
+        await asyncio.sleep(2)
+        assert site.texts == ["patient"]
