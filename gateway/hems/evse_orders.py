@@ -32,6 +32,7 @@ NO_COMMAND = "the gateway has no command for this mode with the present method a
 CHECKS = 8  # of the HEMS's activity in a lease
 POWER, CURRENT, V2G = "designatedElectricPower", "designatedElectricCurrent", "v2G"
 _MOST = {CHARGE_METHOD: "maximumChargingElectricPower", DISCHARGE_METHOD: "maximumDischargingElectricPower"}
+_STOPPED = ("standby", "idle")
 SETTABLE = frozenset(
     {MODE, CHARGE_METHOD, DISCHARGE_METHOD, SIGNED_POWER, CHARGE_POWER, DISCHARGE_POWER, CHARGE_CURRENT,
      DISCHARGE_CURRENT}
@@ -45,9 +46,15 @@ class Order:
     mode: str
     sender: str = ""
     command: str | None = None
+    before: str | None = None  # command in force when it was given; a newer one of others ends the order
     leased: bool = False
     at: float = 0.0  # when it was submitted
     due: float | None = None  # when it has to be submitted, or its renewal is due
+
+    @property
+    def stops(self) -> bool:
+        """True where its command takes power away, and so waits for no other one."""
+        return self.mode in _STOPPED
 
 
 class EvseOrders:
@@ -66,7 +73,8 @@ class EvseOrders:
         self._settings, self._clock, self._last_request = settings, clock, last_request
         self._values: dict[int, Value] = {CHARGE_METHOD: POWER, DISCHARGE_METHOD: POWER, SIGNED_POWER: 0}
         self._order: Order | None = None
-        self._changed = asyncio.Event()
+        self._last_command: str | None = None  # of this HEMS interface
+        self._changed = {stops: asyncio.Event() for stops in (False, True)}
         self._sequence = 0
         self._written = MODE
         self._refusals: dict[int, str] = {}
@@ -117,7 +125,7 @@ class EvseOrders:
         if not self._granted(order.mode, now):
             self._values = before
             return False
-        self._submit_at(order, now + SETTLE_S)
+        self._submit_at(order, now, SETTLE_S)
         return True
 
     def ordered_by(self, sender: str) -> None:
@@ -132,8 +140,7 @@ class EvseOrders:
         order = self._order
         if order is None or order.command is None:
             return order
-        command = self._snapshots.at(now).state.command
-        if command is not None and command.id == order.command:
+        if self._command_in_force(now) == order.command:
             return order
         self._order = None
         return None
@@ -145,12 +152,16 @@ class EvseOrders:
         if order is None or order.mode != mode:
             verb = self._command(mode, now)
             self._order = order = Order(mode)
-            self._submit_at(order, now + SETTLE_S if verb is not None and verb[0] in LEASED else now)
+            self._submit_at(order, now, SETTLE_S if verb is not None and verb[0] in LEASED else 0.0)
         return True
 
-    def _submit_at(self, order: Order, due: float) -> None:
-        order.command, order.due = None, due
-        self._changed.set()
+    def _submit_at(self, order: Order, now: float, settle_s: float) -> None:
+        order.command, order.before, order.due = None, self._command_in_force(now), now + settle_s
+        self._changed[order.stops].set()
+
+    def _command_in_force(self, now: float) -> str | None:
+        command = self._snapshots.at(now).state.command
+        return None if command is None else command.id
 
     def _granted(self, mode: str, now: float) -> bool:
         command = self._command(mode, now)
@@ -173,7 +184,7 @@ class EvseOrders:
         """Return verb and power of a mode with the present settings, None where the gateway has no command for it."""
         power_w: float | None
         match mode:
-            case "standby" | "idle":
+            case _ if mode in _STOPPED:
                 return Verb.STOP, None
             case "preparation":
                 return Verb.SETPOINT, 0.0
@@ -226,20 +237,30 @@ class EvseOrders:
     # running --------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Submit orders that are due and renew their leases, until cancelled."""
+        """Submit orders that are due and renew their leases, until cancelled. Stops do not wait for others."""
+        async with asyncio.TaskGroup() as tasks:
+            for stops, changed in self._changed.items():
+                tasks.create_task(self._run(changed, stops), name=f"hems {self._evse}")
+
+    async def _run(self, changed: asyncio.Event, stops: bool) -> None:
         while True:
-            self._changed.clear()
+            changed.clear()
             order, now = self._order, self._clock.now()
-            due = None if order is None else order.due
+            due = order.due if order is not None and order.stops is stops else None
             if order is not None and due is not None and due <= now:
                 await self._step(order, now)
                 continue
             with suppress(TimeoutError):
                 async with self._clock.timeout_at(due):
-                    await self._changed.wait()
+                    await changed.wait()
 
     async def _step(self, order: Order, now: float) -> None:
         lease_s, order.due = self._settings.lease_s, None
+        self._snapshots.expire()
+        found = self._command_in_force(now)
+        if order.command is None and not order.stops and found not in (order.before, self._last_command):
+            self._drop(order, "superseded")
+            return
         if order.command is not None:
             if self._in_force(now) is not order:
                 return
@@ -253,17 +274,22 @@ class EvseOrders:
     async def _submit(self, order: Order, now: float, lease_s: float) -> None:
         command = self._command(order.mode, now)
         if command is None:
-            self._order = None
-            self.refused["mode"] += 1
+            self._drop(order, "mode")
             return
         order.leased, order.at, order.command = command[0] in LEASED, now, None
         result = await self._service.submit(self._submission(*command, lease_s, order.sender))
         self._snapshots.expire()
         if result.status is Status.REFUSED:
-            self.refused[result.reason.code.value] += 1
             log.warning("%s: %s of HEMS %s refused: %s", self._evse, order.mode, line(order.sender), result.reason.text)
-            if self._order is order and order.due is None:
-                self._order = None
-        elif order.due is None:
+            self._drop(order, result.reason.code.value)
+            return
+        self._last_command = result.id
+        if order.due is None:
             order.command = result.id
             order.due = self._clock.now() + lease_s / CHECKS * 2 if order.leased else None
+
+    def _drop(self, order: Order, code: str) -> None:
+        """End an order that was accepted and gets no command, unless it was changed meanwhile."""
+        self.refused[code] += 1
+        if self._order is order and order.due is None:
+            self._order = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from gateway.hems.device import HemsDevice
 from gateway.hems.settings import HemsSettings, Plug, SiteObject
 from gateway.model.site import SitePolicy
+from gateway.store.store import Store
 from protocols.echonet.classes import EV_CHARGER_DISCHARGER, object_class
 from protocols.echonet.engine import Node, NodeSettings
 from protocols.echonet.events import Announce
@@ -99,9 +100,10 @@ async def hems_bench(
     lease_s: float = 180.0,
     controllers: frozenset[str] = frozenset(),
     requests_per_s: float = 50.0,
+    store: Store | None = None,
 ) -> AsyncIterator[HemsBench]:
     """Run a service with one EVSE that is object 027E01."""
-    async with service_rig(EVSE, policy=policy, plugged=plugged) as running:
+    async with service_rig(EVSE, policy=policy, plugged=plugged, store=store) as running:
         node = Node(settings=NodeSettings(finds=False, requests_per_s=requests_per_s, controllers=controllers))
         chosen = HemsSettings((EVSE,), SITE, lease_s, plug=Plug.CHADEMO)
         device = HemsDevice(running.service, chosen, running.clock, node)

@@ -8,6 +8,7 @@ from gateway.model.command import SiteMode
 from gateway.model.site import SitePolicy
 from protocols.echonet.frames import CONTROLLER, Eoj, Esv, Frame, Property
 from protocols.echonet.values import Value
+from tests.gateway.commands.test_out_of_order_commands import SlowStore
 from tests.gateway.hems.bench import EVSE, HEMS, OBJECT, OTHER, hems_bench
 
 pytestmark = pytest.mark.virtual_time
@@ -204,6 +205,79 @@ async def test_a_facility_of_higher_priority_takes_over_and_the_hems_sees_it() -
         assert bench.set("operationMode", "standby")  # a stop always acts
         await bench.wait(3)
         assert bench.power_w == 0
+
+
+async def test_a_power_that_is_changed_while_the_journal_is_slow() -> None:
+    store = SlowStore()
+    async with hems_bench(store=store) as bench:
+        store.clock = bench.rig.clock
+        assert all(bench.order(TWO_KW, DISCHARGE))
+        await bench.rig.wait(0.4)  # submitted, not yet in the journal
+        assert bench.set("dischargingElectricPower", 3000)
+        await bench.wait(4)
+        assert (bench.power_w, bench.get("operationMode")) == (-3000, "discharge")
+        assert not bench.device.orders[EVSE].refused
+
+
+async def test_another_mode_while_the_journal_is_slow() -> None:
+    store = SlowStore()
+    async with hems_bench(store=store) as bench:
+        store.clock = bench.rig.clock
+        assert all(bench.order(TWO_KW, DISCHARGE))
+        await bench.rig.wait(0.4)
+        assert all(bench.order(("chargingElectricPower", 1500), ("operationMode", "charge")))
+        await bench.wait(4)
+        assert (bench.power_w, bench.get("operationMode")) == (1500, "charge")
+        assert bench.set("operationMode", "standby")
+        await bench.rig.wait(0.05)
+        assert bench.set("operationMode", "discharge")
+        await bench.wait(4)
+        assert (bench.power_w, bench.get("operationMode")) == (-2000, "discharge")
+
+
+async def test_standby_does_not_wait_for_the_journal() -> None:
+    store = SlowStore()
+    store.delay_s = 1.0
+    async with hems_bench(store=store) as bench:
+        assert all(bench.order(TWO_KW, DISCHARGE))
+        await bench.wait(5)
+        assert bench.power_w == -2000
+        store.clock = bench.rig.clock
+        assert bench.set("dischargingElectricPower", 3000)
+        await bench.rig.wait(0.5)  # its command waits for the journal
+        assert bench.set("operationMode", "standby")
+        await bench.rig.wait(0.4)
+        assert bench.power_w == 0
+        await bench.wait(5)
+        assert (bench.power_w, bench.get("operationMode")) == (0, "standby")
+
+
+async def test_a_stop_while_an_order_is_gathered_stays() -> None:
+    async with hems_bench() as bench:
+        assert all(bench.order(TWO_KW, DISCHARGE))
+        await bench.rig.wait(0.1)
+        await bench.rig.send(EVSE, "stop", "operator-1")
+        await bench.wait(3)
+        assert (bench.power_w, bench.get("operationMode")) == (0, "standby")
+        assert bench.device.orders[EVSE].refused["superseded"] == 1
+        assert bench.set("operationMode", "discharge")  # a new order
+        await bench.wait(3)
+        assert bench.power_w == -2000
+
+
+async def test_a_stop_just_before_a_renewal_stays() -> None:
+    async with hems_bench(lease_s=60.0) as bench:
+        bench.order(TWO_KW, DISCHARGE)
+        await bench.wait(3)
+        order = bench.device.orders[EVSE]._order
+        assert order is not None
+        assert order.due is not None
+        await bench.rig.wait(order.due - bench.rig.clock.now() - 0.15)
+        assert bench.get("operationMode") == "discharge"  # the state is read, and kept for some time
+        await bench.rig.wait(0.05)
+        await bench.rig.send(EVSE, "stop", "operator-1")
+        await bench.wait(5)
+        assert (bench.power_w, bench.get("operationMode")) == (0, "standby")
 
 
 async def test_automatic_returns_to_the_mode_of_the_site() -> None:
