@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from protocols.echonet.engine import MOST_COUNTED, MOST_WAITING
 from protocols.echonet.frames import CONTROLLER, NODE_PROFILE, Eoj, Esv, Frame, Property
+from tests.gateway.commands.test_out_of_order_commands import SlowStore
 from tests.gateway.hems.bench import BOARD, EVSE, HEMS, OBJECT, OTHER, STORAGE, hems_bench
 from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
@@ -58,4 +59,31 @@ async def test_nothing_raises_power_stays_in_the_limits_and_silence_ends_it(
         state = bench.rig.service.state(EVSE)
         assert state is not None
         assert state.command is None or state.command.verb == "stop"
+        assert bench.get("operationMode") in ("standby", "idle")
+
+
+@settings(max_examples=rounds(12, 150), deadline=None)
+@given(
+    st.lists(st.tuples(orders, st.sampled_from([0.0, 0.05, 0.2, 0.35, 1.0, 9.0])), min_size=1, max_size=8),
+    st.sampled_from([None, 0.1, 0.5]),
+    st.floats(0.0, 1.0),
+)
+@virtual_examples
+async def test_a_stop_by_an_operator_holds_until_the_hems_writes_again(
+    written: list[tuple[Frame, float]], journal_s: float | None, pause_s: float
+) -> None:
+    store = SlowStore()
+    async with hems_bench(lease_s=LEASE_S, store=store) as bench:
+        if journal_s is not None:
+            store.clock, store.delay_s = bench.rig.clock, journal_s
+        for frame, wait_s in written:
+            bench.ask(frame)
+            await bench.rig.wait(wait_s)
+        await bench.rig.wait(pause_s)
+        await bench.rig.send(EVSE, "stop", "operator-1")
+        await bench.wait(3)
+        for _ in range(7):
+            assert bench.power_w == 0
+            bench.get("operationMode")  # the HEMS is there
+            await bench.wait(10)
         assert bench.get("operationMode") in ("standby", "idle")
