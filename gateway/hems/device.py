@@ -18,7 +18,7 @@ from gateway.model.foreign_text import line
 from gateway.service import GatewayService
 from protocols.echonet.classes import object_class
 from protocols.echonet.engine import Node
-from protocols.echonet.events import DatagramIgnored, Event, PropertyWritten, WriteRefused
+from protocols.echonet.events import Event, PropertyWritten, WriteRefused
 from protocols.echonet.frames import Eoj
 from protocols.ports import Clock
 
@@ -54,8 +54,6 @@ class HemsDevice:
             case WriteRefused() if (evse := self._evse_of.get(event.eoj)) is not None:
                 name, why = _name(event.eoj, event.epc), self._why_refused(event, evse)
                 log.warning("%s: %s of HEMS %s refused: %s", evse, name, line(event.node), why)
-            case DatagramIgnored():
-                log.warning("datagram of %s without effect: %s", line(event.node), event.reason)
 
     def refused(self) -> Counter[str]:
         """Return the number of refused orders by reason code."""
