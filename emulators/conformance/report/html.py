@@ -19,6 +19,7 @@ from gateway.model.foreign_text import html as escape
 from protocols import private_file
 
 MAX_MESSAGES = 120  # of one case, the last ones; results.json has all
+PLOT_FROM_S = 0.5  # shorter times have nothing to show
 MAX_TEXT = 1_000  # characters of one message
 
 STYLE = """
@@ -28,7 +29,7 @@ h1{font-size:1.5rem}h2{font-size:1.25rem;margin-top:2.5rem}h3{font-size:1rem;mar
 table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}
 th{font-weight:normal;color:#555}tr.head th{border-bottom:1px solid #ccc}small{color:#666}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}article{border-top:1px solid #ccc;margin-top:1.5rem}
+td a{white-space:nowrap}code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}article{border-top:1px solid #ccc;margin-top:1.5rem}
 .legend{margin:.2rem 0}.legend span{display:inline-block;margin-right:1.2rem}
 .legend i{display:inline-block;width:.9em;height:.9em;margin-right:.4em;vertical-align:-.1em}
 .fail{color:#a11}.pass{color:#176b2c}.inconclusive{color:#8a5a00}.none{color:#666}
@@ -127,7 +128,7 @@ def _case(one: CaseResult, info: RunInfo) -> Iterator[str]:
     }
     body = "".join(f'<tr><th scope="row">{n}</th><td>{escape(v)}</td></tr>' for n, v in rows.items() if v)
     yield f'<div class="wide"><table>{body}</table></div>'
-    if len(one.samples) > 1:
+    if len(one.samples) > 1 and one.samples[-1].at - one.samples[0].at >= PLOT_FROM_S:
         yield from _plots(one)
     if one.messages:
         yield _messages(one.messages, one.verdict is Verdict.FAIL)

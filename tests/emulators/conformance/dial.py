@@ -24,6 +24,7 @@ class Counter:
         evidence.sent("Increment", "{}")
         if self.silent:
             await asyncio.sleep(1e9)
+        await asyncio.sleep(1.0)
         self.value += self.step
         evidence.received("Value", f"{self.value}")
         evidence.sample(power_w=float(self.value))
