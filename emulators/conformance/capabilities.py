@@ -66,7 +66,7 @@ class Capabilities:
     discovered: Mapping[str, bool] = field(default_factory=dict)
 
     def has(self, name: str) -> bool:
-        """Return True if the device has the capability. Raises KeyError for a name that the catalogue does not know."""
+        """Return True if the device has the capability. Raises KeyError for an unknown name."""
         return self.source(name)[0]
 
     def source(self, name: str) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""Fixtures of a vendor's own devices: sessions, cases, artefacts, and what they say without a device."""
+"""Fixtures of a vendor's own devices: sessions, cases, artefacts, and the errors without a device."""
 
 from __future__ import annotations
 

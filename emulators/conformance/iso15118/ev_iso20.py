@@ -371,7 +371,7 @@ SERVICE_CASES = (
     _case(
         "SRV-01",
         "8.3.4.3.5.1",
-        "the EV asks for details of offered services only",
+        "the EV requests details of offered services only",
         SERVICES,
         requested(DC_BPT, "ServiceDetailReq", _offered),
         alters("ServiceDetailReq", ServiceID=2),
@@ -975,7 +975,7 @@ def _kind(kind: str) -> Check:
     return lambda f: "" if f.get("ChargingSession") == kind else f"ChargingSession is {f.get('ChargingSession')}"
 
 
-def _deaf(kind: str) -> Mutant:
+def _unnotified(kind: str) -> Mutant:
     """Return a mutant that does not receive the notification."""
     return Mutant(
         text=f"{kind} is not regarded",
@@ -1043,7 +1043,7 @@ REACTION_CASES = (
         "Terminate: PowerDelivery(Stop), then SessionStop(Terminate)",
         REACTIONS,
         reacts(DC_BPT, _notified("Terminate"), STOP, "SessionStopReq", check=_kind("Terminate")),
-        _deaf("Terminate"),
+        _unnotified("Terminate"),
         alters("SessionStopReq", ChargingSession="Pause"),
         stimulus="DC_ChargeLoopRes with the notification Terminate",
         expectation="PowerDelivery(Stop) within 20 s, SessionStop(Terminate)",
@@ -1055,7 +1055,7 @@ REACTION_CASES = (
         "Pause: PowerDelivery(Stop), then SessionStop(Pause)",
         REACTIONS,
         reacts(DC_BPT, _notified("Pause"), STOP, "SessionStopReq", check=_kind("Pause")),
-        _deaf("Pause"),
+        _unnotified("Pause"),
         alters("SessionStopReq", ChargingSession="Terminate"),
         stimulus="DC_ChargeLoopRes with the notification Pause",
         expectation="PowerDelivery(Stop) within 20 s, SessionStop(Pause)",
@@ -1068,7 +1068,7 @@ REACTION_CASES = (
         "ScheduleRenegotiation: a schedule exchange beside the loop, or PowerDelivery(ScheduleRenegotiation)",
         REACTIONS,
         _renegotiates,
-        _deaf("ScheduleRenegotiation"),
+        _unnotified("ScheduleRenegotiation"),
         profile=DC_BPT_SCHEDULED,
         stimulus="DC_ChargeLoopRes with the notification ScheduleRenegotiation",
         expectation="ScheduleExchangeReq or PowerDeliveryReq within 40 responses",
@@ -1081,7 +1081,7 @@ REACTION_CASES = (
         "ServiceRenegotiation: SessionStop(ServiceRenegotiation), then ServiceDiscoveryReq on the same connection",
         REACTIONS,
         _services_again,
-        _deaf("ServiceRenegotiation"),
+        _unnotified("ServiceRenegotiation"),
         alters("SessionStopReq", ChargingSession="Terminate"),
         stimulus="DC_ChargeLoopRes with the notification ServiceRenegotiation",
         expectation="PowerDelivery(Stop), SessionStop(ServiceRenegotiation), ServiceDiscoveryReq",

@@ -191,7 +191,7 @@ def _fault(code: str) -> Changes:
     return {f"{STATUS}.EVSEStatusCode": code}
 
 
-def _deaf(profile: Profile, what: str) -> Mutant:
+def _unnotified(profile: Profile, what: str) -> Mutant:
     """Return a mutant that receives the status of an ordinary loop."""
     status = f"{'DC' if profile.dc else 'AC'}_EVSEStatus"
     good: Plain = {f"{status}.EVSENotification": "None"}
@@ -445,7 +445,7 @@ ISO2_CASES = (
         "StopCharging: PowerDelivery(Stop), then SessionStop(Terminate)",
         REACTIONS_2,
         reacts(DC_2, _notified(DC_2, "StopCharging"), STOP, "SessionStopReq", check=_kind("Terminate")),
-        _deaf(DC_2, "StopCharging"),
+        _unnotified(DC_2, "StopCharging"),
         stimulus="CurrentDemandRes with the notification StopCharging",
         expectation="PowerDelivery(Stop) within 20 s, SessionStop(Terminate)",
         tags=("nominal", "stop"),
@@ -456,7 +456,7 @@ ISO2_CASES = (
         "AC: StopCharging ends the loop",
         REACTIONS_2,
         reacts(AC_2, _notified(AC_2, "StopCharging"), STOP, "SessionStopReq"),
-        _deaf(AC_2, "StopCharging"),
+        _unnotified(AC_2, "StopCharging"),
         profile=AC_2,
         stimulus="ChargingStatusRes with the notification StopCharging",
         expectation="PowerDelivery(Stop) within 20 s, SessionStopReq",
@@ -468,7 +468,7 @@ ISO2_CASES = (
         "ReNegotiation: PowerDelivery(Renegotiate), then ChargeParameterDiscoveryReq",
         REACTIONS_2,
         _renegotiates,
-        _deaf(AC_2, "ReNegotiation"),
+        _unnotified(AC_2, "ReNegotiation"),
         profile=AC_2,
         stimulus="ChargingStatusRes with the notification ReNegotiation",
         expectation="PowerDelivery(Renegotiate) within 20 s, ChargeParameterDiscoveryReq",
@@ -481,7 +481,7 @@ ISO2_CASES = (
         "EVSE_Shutdown ends the loop",
         REACTIONS_2,
         reacts(DC_2, _fault("EVSE_Shutdown"), STOP),
-        _deaf(DC_2, "EVSE_Shutdown"),
+        _unnotified(DC_2, "EVSE_Shutdown"),
         stimulus="CurrentDemandRes with EVSE_Shutdown",
         expectation="PowerDelivery(Stop) within 20 s",
         tags=("nominal", "stop"),
@@ -671,7 +671,7 @@ DIN_CASES = (
         "EVSE_Shutdown ends the loop: PowerDelivery with ReadyToChargeState false, then SessionStopReq",
         REACTIONS_DIN,
         reacts(DIN, _fault("EVSE_Shutdown"), STOP, "SessionStopReq"),
-        _deaf(DIN, "EVSE_Shutdown"),
+        _unnotified(DIN, "EVSE_Shutdown"),
         profile=DIN,
         stimulus="CurrentDemandRes with EVSE_Shutdown",
         expectation="ReadyToChargeState false within 20 s, SessionStopReq",

@@ -109,7 +109,7 @@ SESSION_CASES = (
     _case(
         "SES-02",
         756,
-        "a session id that the SECC does not know leads to a new session, never to an error",
+        "an unknown session id leads to a new session, never to an error",
         SESSION,
         new_for_unknown(DC_2, UNKNOWN_ID),
         refuses("SessionSetupRes", "FAILED_UnknownSession"),

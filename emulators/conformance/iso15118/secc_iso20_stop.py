@@ -625,7 +625,7 @@ END_CASES = (
     _case(
         "END-04",
         "8.3.4.5.6.3",
-        "welding detection is answered as long as the EV asks",
+        "welding detection is answered as long as the EV requests it",
         END,
         _welding_answered,
         refuses("DC_WeldingDetectionRes", SEQUENCE_ERROR, first=2),

@@ -75,7 +75,7 @@ def keeps_session_id(profile: Profile) -> Procedure:
 
 
 def new_for_unknown(profile: Profile, session_id: str) -> Procedure:
-    """Expect a new session for an id that the SECC does not know."""
+    """Expect a new session for an unknown id."""
 
     async def procedure(device: SeccAccess) -> None:
         vehicle = await device.reach(profile, "SessionSetupReq")

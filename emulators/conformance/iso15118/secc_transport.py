@@ -255,7 +255,7 @@ CASES: tuple[SeccCase, ...] = (
     ),
     secc_case(
         "SECC-SAP-05",
-        Requirement(ISO2, "8.2.2", "protocols that the SECC does not know are skipped"),
+        Requirement(ISO2, "8.2.2", "unknown protocols are skipped"),
         HANDSHAKE,
         _skips_unknown,
         alters(SAP_RES, {"SchemaID": ABSENT}, ResponseCode=NO_SAP),

@@ -119,7 +119,7 @@ class Vehicle:
     async def run_to(self, before: str) -> None:
         """Perform the steps before the one named; includes the handshake. Raises Failed."""
         response = await self.handshake()
-        expect(response.code.startswith("OK"), f"the SECC does not speak {self.profile.name}: {response.code}")
+        expect(response.code.startswith("OK"), f"the SECC does not support {self.profile.name}: {response.code}")
         for step in self.profile.steps:
             if step == before:
                 return

@@ -28,8 +28,9 @@ h1{font-size:1.5rem}h2{font-size:1.25rem;margin-top:2.5rem}h3{font-size:1rem;mar
 .wide{overflow-x:auto}svg{display:block;width:100%;min-width:34rem;font-size:13px}
 table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}
 th{font-weight:normal;color:#555}tr.head th{border-bottom:1px solid #ccc}small{color:#666}
+td a{white-space:nowrap}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td a{white-space:nowrap}code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}article{border-top:1px solid #ccc;margin-top:1.5rem}
+code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}article{border-top:1px solid #ccc;margin-top:1.5rem}
 .legend{margin:.2rem 0}.legend span{display:inline-block;margin-right:1.2rem}
 .legend i{display:inline-block;width:.9em;height:.9em;margin-right:.4em;vertical-align:-.1em}
 .fail{color:#a11}.pass{color:#176b2c}.inconclusive{color:#8a5a00}.none{color:#666}

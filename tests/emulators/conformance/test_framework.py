@@ -21,7 +21,7 @@ from emulators.conformance.result import CaseResult, from_json, to_json
 from emulators.conformance.runner import run, run_case
 from emulators.conformance.state import RunState
 from emulators.runtime.clock import LoopClock
-from tests.emulators.conformance.dial import (
+from tests.emulators.conformance.counter import (
     CASES,
     CATALOGUE,
     Access,
@@ -78,7 +78,7 @@ async def test_a_case_that_does_not_end_when_cancelled_is_left_behind() -> None:
 async def test_an_error_of_the_tester_is_inconclusive_with_its_place() -> None:
     ((verdict, reason),) = await verdicts(CounterBench(), case("C-07", broken, "1.7"))
     assert verdict is Verdict.INCONCLUSIVE
-    assert reason.startswith("error of the tester: KeyError: 'table' (dial.py:")
+    assert reason.startswith("error of the tester: KeyError: 'table' (counter.py:")
 
 
 async def test_a_device_that_cannot_be_reached_is_inconclusive() -> None:

@@ -19,7 +19,7 @@ class Counter:
     def __init__(self, step: int = 1, silent: bool = False) -> None:
         self.value, self.step, self.silent = 0, step, silent
 
-    async def ask(self, evidence: Evidence) -> int:
+    async def increment(self, evidence: Evidence) -> int:
         """Increment and return the value."""
         evidence.sent("Increment", "{}")
         if self.silent:
@@ -37,9 +37,9 @@ class Access:
     def __init__(self, counter: Counter, evidence: Evidence) -> None:
         self.counter, self.evidence = counter, evidence
 
-    async def ask(self) -> int:
+    async def increment(self) -> int:
         """Increment and return the value."""
-        return await self.counter.ask(self.evidence)
+        return await self.counter.increment(self.evidence)
 
 
 class CounterBench:
@@ -69,17 +69,17 @@ class CounterBench:
 
 async def counts(device: Access) -> None:
     """Expect the sequence 1, 2."""
-    first, second = await device.ask(), await device.ask()
+    first, second = await device.increment(), await device.increment()
     expect((first, second) == (1, 2), f"values {first}, {second} <script>")
 
 
 async def reaches_two(device: Access) -> None:
     """Expect 3 after 2."""
     with precondition("the counter is at 2"):
-        await device.ask()
-        value = await device.ask()
+        await device.increment()
+        value = await device.increment()
         expect(value == 2, f"value {value}")
-    expect(await device.ask() == 3, "not 3")
+    expect(await device.increment() == 3, "not 3")
 
 
 async def broken(device: Access) -> None:
