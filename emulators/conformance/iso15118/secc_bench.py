@@ -57,7 +57,10 @@ class SocketSeccBench:
             host, port = io.endpoint(self.target)
             return await io.connect(host, port, self._tls)
         security = Security.NONE if self._tls is None else Security.TLS
-        found = await io.discover(self.target, self._clock, security, tries=10)
+        try:
+            found = await io.discover(self.target, self._clock, security, tries=10)
+        except OSError as error:
+            raise DeviceUnreachable(str(error)) from error
         if found is None:
             raise ConnectionError(f"no response to SDP on {self.target}")
         if self._tls is not None and found.security is not Security.TLS:

@@ -11,6 +11,7 @@ import pytest
 from emulators.charger.hardware.power_stage import PowerStage
 from emulators.charger.secc.secc import EvseSecc
 from emulators.conformance.bench import DeviceUnreachable
+from emulators.conformance.evidence import Evidence
 from emulators.conformance.execution import Selection, execute
 from emulators.conformance.iso15118 import ev_bench, secc_bench
 from emulators.conformance.iso15118.ev_catalogue import EV
@@ -64,6 +65,12 @@ async def test_without_a_device_a_run_does_not_start(monkeypatch: pytest.MonkeyP
     bench = secc_bench.socket_bench("[::1]:1", "none", "interop", None)
     with pytest.raises(DeviceUnreachable):
         await execute(SECC, bench, Selection(command="v2x conformance secc"), lambda text: None)
+    for absent in (
+        secc_bench.socket_bench("no-such-interface", "none", "interop", None),
+        ev_bench.socket_bench("no-such-interface", "none", "interop", None),
+    ):
+        with pytest.raises(DeviceUnreachable, match="no network interface"):
+            await absent.discover(Evidence(RealClock().now))
     with pytest.raises(OptionError, match="--tls is none"):
         secc_bench.socket_bench("[::1]:1", "allow", "interop", None)
     with pytest.raises(ValueError, match="is not"):
