@@ -113,7 +113,7 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=rounds(5, 400),
+    max_examples=rounds(5, 120),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # an example takes seconds: not shrunk
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
