@@ -150,7 +150,9 @@ def test_fixtures_marks_options_and_faults() -> None:
         "| kind | effect | targets |",
         "|---|---|---|",
     ]
-    targets = Targets(["<station>"], ["<evse>"], ["<evse>"], ["<car>"], ["<evse>"], ["<client>"])
+    targets = Targets(
+        ["<station>"], ["<evse>"], ["<evse>"], ["<car>"], ["<evse>"], ["<client>"], chademo_evses=["<evse>"]
+    )
     for kind in KINDS:
         valid = ", ".join(f"`{one}`" for one in targets.of(kind) if one)
         lines.append(f"| `{kind}` | {MEANINGS[kind]} | {valid} |")
