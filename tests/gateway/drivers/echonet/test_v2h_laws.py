@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.drivers.echonet.profile import BoxProfile
-from gateway.model.station import Answer
+from gateway.model.station import Answer, Outcome
 from protocols.echonet.frames import Esv, Frame
 from tests.gateway.drivers.echonet.bench import Bench, bench
 from tests.rounds import rounds
@@ -145,3 +145,36 @@ async def test_datagrams_of_the_box_that_are_no_answers_change_no_order(
         assert (await one.evse.set_power("BAY", -2500.0, 15.0)).answer is Answer.APPLIED
         await one.clock.sleep(3)
         assert one.power_w < -2000
+
+
+@settings(max_examples=rounds(15, 200))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([True, False, -3000.0, 2000.0, 0.0]), st.floats(0.1, 12.0), st.sampled_from(FAULTS)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.booleans(),
+)
+@virtual_examples
+async def test_whatever_was_ordered_the_box_follows_the_grid_in_the_end(
+    steps: list[tuple[bool | float, float, Callable[[Bench], None]]], withhold: bool
+) -> None:
+    """Orders to form and powers replace each other at any time; the last order to follow gives the permission back."""
+    async with bench(profile=PROFILE) as one:
+        one.evse._outage.grid_reported = lambda: withhold
+        pending: list[asyncio.Future[Outcome]] = []
+        for order, pause_s, fault in steps:
+            made = one.evse.form("BAY", order) if isinstance(order, bool) else one.evse.set_power("BAY", order, 15.0)
+            pending.append(asyncio.ensure_future(made))
+            await one.clock.sleep(pause_s)
+            fault(one)
+        healthy(one)
+        one.box.connect(one.pack, one.clock.now())
+        await one.clock.sleep(REACHED_S)
+        assert (await one.evse.form("BAY", False)).answer is Answer.APPLIED
+        await one.clock.sleep(30)
+        assert one.mode in ("standby", "idle")
+        assert one.box.settings[0xDF] == "permitted"
+        await asyncio.wait_for(asyncio.gather(*pending), 1)
+        assert one.most_pending() == 1
