@@ -325,8 +325,6 @@ class EnergyService:
         """What the photovoltaics may generate; None is no limit."""
         return self.state.pv_limit_w if self.state is not None else None
 
-    # for vehicle lending --------------------------------------------------------------------------------------------
-
     @property
     def off_grid(self) -> bool:
         """True while the site is without a grid."""
@@ -384,9 +382,7 @@ def _hardly_more(held: Bound | None, new: Bound | None) -> bool:
 
 def _near(one: float, two: float) -> bool:
     """Return whether two powers are the same to `SAME_W`; 0 W is the same as 0 W only, for it is an order to rest."""
-    if one == two:
-        return True
-    return bool(one) is bool(two) and abs(one - two) < SAME_W
+    return one == two or (bool(one) is bool(two) and abs(one - two) < SAME_W)
 
 
 def _at_once(state: EnergyState) -> tuple[object, ...]:
