@@ -1,7 +1,8 @@
 """Control pilot of a hosted EVSE, with SLAC or without, and which vehicle may connect.
 
 With SLAC the engine of the plug, between the board and the powerline modem, decides the signal of the pilot, and only a
-vehicle that it has matched may connect. Without it, a modem that works by itself is expected.
+vehicle that it has matched may connect. Without it, a modem that works by itself is expected. A vehicle at an AC EVSE
+that does not match, or that matches and begins no session in time, charges by the duty cycle.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ async def plug_control(
         return
     port = io.PacketSocket(settings.interface or "") if frames is None else frames()
     try:
-        yield Matching(settings.id, EvseSettings(port.mac, settings.modem), port, clock, signal, lost, ac=ac)
+        within_s = settings.digital_within_s if ac else None
+        yield Matching(settings.id, EvseSettings(port.mac, settings.modem), port, clock, signal, lost, within_s)
     finally:
         port.close()
 
@@ -121,7 +123,10 @@ class DigitalPilot:
 
 
 class Matching:
-    """Control pilot and SLAC of one EVSE. `signal` sets the pilot; `lost` is called at the end of a link."""
+    """Control pilot and SLAC of one EVSE. `signal` sets the pilot; `lost` is called at the end of a link.
+
+    `digital_within_s`: for a matched vehicle to begin a session, None where there is no charging by duty cycle (DC).
+    """
 
     def __init__(
         self,
@@ -131,10 +136,10 @@ class Matching:
         clock: Clock,
         signal: Signal,
         lost: Lost,
-        *,
-        ac: bool,
+        digital_within_s: float | None,
     ) -> None:
-        self.basic, self._ac, self._offered_a = False, ac, 0.0
+        self.basic, self._within_s, self._offered_a = False, digital_within_s, 0.0
+        self._fallback: asyncio.TimerHandle | None = None
         self._evse, self._port, self._clock = evse, port, clock
         self._signal, self._lost = signal, lost
         self._plug = EvsePlug(settings, clock.now())
@@ -146,19 +151,28 @@ class Matching:
 
     async def run(self) -> None:
         """Exchange frames with the modem until cancelled."""
-        await io.pump(self._plug, self._port, self._clock, self._observe)
+        try:
+            await io.pump(self._plug, self._port, self._clock, self._observe)
+        finally:
+            self._await_session(None)
 
     def pilot_changed(self, state: PilotState) -> None:
         if signalled_by(self._plug.output, state):
             return
-        self.basic = self.basic and state in PLUGGED
+        if state not in PLUGGED:
+            self.basic = False
+            self._await_session(None)
         self._process(self._plug.measured(iec61851.PilotState(state.value), self._clock.now()))
 
     def pause(self) -> None:
         self._order(Pause())
 
     def resume(self) -> None:
+        self._await_session(None)
         self._order(Resume())
+        if self.basic:
+            self.basic = False
+            self._order(OfferDigital())
 
     def offer_current(self, current_a: float) -> None:
         if self.basic and current_a != self._offered_a:
@@ -184,10 +198,11 @@ class Matching:
             case OutputChanged():
                 self._signal(signal_of(self._plug.output))
             case RetriesExhausted():
-                self.basic, self._offered_a = self._ac, 0.0
+                self.basic, self._offered_a = self._within_s is not None, 0.0
             case Matched(vehicle):
                 self.mac, self.basic = vehicle.hex(":"), False
                 log.info("%s: vehicle %s matched by SLAC", self._evse, self.mac)
+                self._await_session(self._within_s)
             case MatchingFailed(reason):
                 self._end(f"the matching failed: {reason}")
             case LinkLost():
@@ -197,8 +212,21 @@ class Matching:
             case KeyRefused(attempts):
                 log.warning("%s: the modem took no key in %d attempts", self._evse, attempts)
 
+    def _await_session(self, within_s: float | None) -> None:
+        """Start the time for a matched vehicle to begin a session, or with None end it."""
+        if self._fallback is not None:
+            self._fallback.cancel()
+        loop = asyncio.get_running_loop()
+        self._fallback = None if within_s is None else loop.call_later(within_s, self._charge_by_duty_cycle)
+
+    def _charge_by_duty_cycle(self) -> None:
+        log.info("%s: vehicle %s begins no session and charges by the duty cycle", self._evse, self.mac)
+        self.basic, self._offered_a = True, 0.0
+        self._order(TurnOff())
+
     def _end(self, reason: str) -> None:
+        self._await_session(None)
         matched, self.mac = self.ready, None
         log.info("%s: no powerline link: %s", self._evse, reason)
-        if matched:
+        if matched and not self.basic:
             self._lost(reason)

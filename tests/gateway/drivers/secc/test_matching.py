@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from emulators.boards.ac import EmulatedAcBoard, EmulatedAcSettings
+from emulators.boards.ac_vehicle import AcVehicle
 from emulators.boards.emulated import EmulatedBoard, EmulatedSettings
 from emulators.boards.vehicle import VehicleAtBoard
 from emulators.ev.car import Car, CarSpec
@@ -19,6 +21,7 @@ from emulators.runtime.transports import wire_pair
 from gateway.drivers.secc.evse import SeccEvse
 from gateway.drivers.secc.settings import SeccEvseSettings
 from gateway.model import event as model
+from gateway.model.station import Answer
 from protocols.iec61851 import OutputKind, PilotOutput, PlugIn, Unplug
 from protocols.slac.plug import EvPlug
 from protocols.slac.settings import EvSettings
@@ -69,13 +72,18 @@ class LinePort:
 class Site:
     """A hosted EVSE on an emulated board, a car in front of it, and the powerline between their modems."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ac: bool = False) -> None:
         self.clock = RealClock()
         self.port = LinePort()
         self.reports: list[object] = []
-        self.board = EmulatedBoard(EmulatedSettings(), self.clock)
+        board = EmulatedAcBoard(EmulatedAcSettings(vehicle="none"), self.clock) if ac else None
+        self.board = EmulatedBoard(EmulatedSettings(), self.clock) if board is None else board.driver
         self.evse = SeccEvse(
-            SeccEvseSettings("BAY1", "emulated"), lambda: self.board, self.reports.append, self.clock, lambda: self.port
+            SeccEvseSettings("BAY1", "emulated"),
+            lambda: board or self.board,
+            self.reports.append,
+            self.clock,
+            lambda: self.port,
         )
         self.line = Powerline()
         self.plug = EvPlug(EvSettings(EV_MAC), 0.0, entropy=random.Random(7).randbytes)
@@ -131,8 +139,8 @@ class Site:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Site]:
-    site = Site()
+async def running(*, ac: bool = False) -> AsyncIterator[Site]:
+    site = Site(ac=ac)
     tasks = [asyncio.ensure_future(one) for one in (site.evse.run(), site.run_line())]
     try:
         yield site
@@ -176,3 +184,78 @@ async def test_a_lost_link_ends_the_session_before_the_pilot_changes() -> None:
         ended = [one for one in site.reports if isinstance(one, model.SessionEnded)]
         assert [one.reason for one in ended] == ["the powerline link was lost"]
         assert not site.board.hardware.closed
+
+
+class BasicVehicle:
+    """A vehicle that charges by the duty cycle at an AC EVSE; with `modem` it matches too, and begins no session."""
+
+    def __init__(self, site: Site, *, modem: bool) -> None:
+        self._site, self._modem = site, modem
+        self.inlet = AcVehicle(site.board.hardware, site.clock, site.board.wake, basic=True)
+        self.inlet.plug(site.car)
+        if modem:
+            site.plug.command(PlugIn(), site.line.now)
+        self._task = asyncio.ensure_future(self._follow())
+
+    async def _follow(self) -> None:
+        while True:
+            self.inlet.update()
+            await self._site.clock.sleep(0.05)
+
+    def unplug(self) -> None:
+        self._task.cancel()
+        self.inlet.unplug()
+        if self._modem:
+            self._site.plug.command(Unplug(), self._site.line.now)
+
+
+async def charges_by_duty_cycle(site: Site) -> None:
+    """Charge the vehicle once its session by the duty cycle has begun."""
+    await site.until(lambda: any(isinstance(one, model.SessionStarted) for one in site.reports), 300)
+    assert site.signal == "X1"
+    outcome = await site.evse.set_power("BAY1", 6900.0, 300.0)
+    assert outcome.answer is Answer.APPLIED, outcome
+    await site.until(lambda: site.board.hardware.closed, 30)
+    assert isinstance(site.signal, float)
+    assert site.signal == pytest.approx(16.7, abs=0.2)
+
+
+async def test_a_vehicle_that_does_not_match_at_an_ac_evse_charges_by_the_duty_cycle() -> None:
+    async with running(ac=True) as site:
+        await site.until(lambda: site.evse.connected)
+        vehicle = BasicVehicle(site, modem=False)
+        await site.until(lambda: site.signal == 5.0)
+        await charges_by_duty_cycle(site)
+        assert not site.matched
+        vehicle.unplug()
+        await site.until(lambda: not site.board.hardware.closed and site.signal == "X1")
+
+
+async def test_a_matched_vehicle_that_begins_no_session_at_an_ac_evse_charges_by_the_duty_cycle() -> None:
+    async with running(ac=True) as site:
+        await site.until(lambda: site.evse.connected)
+        vehicle = BasicVehicle(site, modem=True)
+        await site.until(lambda: site.matched)
+        await charges_by_duty_cycle(site)
+        assert site.matched, "it may still begin a session"
+        site.line.attenuate("evse", "ev", 99)  # its modem sleeps
+        await site.until(lambda: not site.matched, 60)
+        assert site.board.hardware.closed, "charging by duty cycle needs no powerline (V2G3-M07-12)"
+        assert isinstance(site.signal, float)
+        vehicle.unplug()
+        await site.until(lambda: not site.board.hardware.closed and site.signal == "X1")
+        started = [one for one in site.reports if isinstance(one, model.SessionStarted)]
+        ended = [one for one in site.reports if isinstance(one, model.SessionEnded)]
+        assert len(started) == len(ended) == 1
+
+
+async def test_a_matched_vehicle_that_begins_no_session_at_a_dc_evse_may_begin_one_later() -> None:
+    async with running() as site:
+        await site.until(lambda: site.evse.connected)
+        site.plug_in()
+        await site.until(lambda: site.matched)
+        await site.clock.sleep(300)
+        assert site.matched
+        assert site.signal == pytest.approx(5.0)
+        assert not any(isinstance(one, model.SessionStarted) for one in site.reports)
+        assert await site.session()
