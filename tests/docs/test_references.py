@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from emulators.faults.fault import KINDS, MEANINGS, Targets
-from emulators.pytest_plugin import ocpp_devices
 from emulators.pytest_plugin.handles import Charger, Ev, GridHandle, WorldClock
 from emulators.pytest_plugin.ocpp_devices import DutCharger, DutCsms
 from emulators.scenario import loading
@@ -194,9 +193,7 @@ def _calls(name: str) -> Iterator[ast.Call]:
 
 def _texts(name: str, position: int) -> Iterator[str]:
     for call in _calls(name):
-        text = call.args[position]
-        known = ocpp_devices.MARK if ast.unparse(text) == "ocpp_devices.MARK" else ast.literal_eval(text)
-        yield " ".join(str(known).split())
+        yield " ".join(str(ast.literal_eval(call.args[position])).split())
 
 
 def _options() -> Iterator[tuple[str, str]]:
