@@ -89,6 +89,8 @@ class EmulatedStation:
             credentials = f"{self.station.config.id}:{target.password}".encode()
             basic = f"Basic {base64.b64encode(credentials).decode()}"
         handshake = Handshake(self.station.config.id, (target.version.value,), basic)
+        if self.mutant is not None:
+            handshake = self.mutant.handshake(handshake)
         task = asyncio.get_running_loop().create_task(self.csms.serve(theirs, handshake))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

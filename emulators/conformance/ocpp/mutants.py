@@ -16,6 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from emulators.conformance.ocpp import pattern
+from emulators.conformance.ocpp.tester_csms import Handshake
 from protocols.ocpp.rpc import encode
 from protocols.ocpp.schema import Payload
 from protocols.ports import Clock, TextWire
@@ -93,6 +94,10 @@ class Mutant:
     def to_itself(self, frame: Frame) -> Frame | None:
         """Return the response that the device receives to a message of its own that is not sent."""
         return None
+
+    def handshake(self, handshake: Handshake) -> Handshake:
+        """Return the opening handshake of a connection of the device."""
+        return handshake
 
 
 def changed(payload: Payload, change: Change) -> Payload:
@@ -182,6 +187,17 @@ class Sends(Mutant):
         if not _is_of(frame, self.action, self.where):
             return [(0.0, frame)]
         return [(0.0, replace(frame, payload=changed(frame.payload, self.change)))]
+
+
+@dataclass(frozen=True)
+class Authenticates(Mutant):
+    """Connects with another header for HTTP authentication; empty for none."""
+
+    authorization: str = ""
+
+    def handshake(self, handshake: Handshake) -> Handshake:
+        """Change the header."""
+        return replace(handshake, authorization=self.authorization)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,17 @@ from itertools import pairwise
 
 from emulators.conformance.case import Failed, expect
 from emulators.conformance.ocpp.declarations import V16, Declared
-from emulators.conformance.ocpp.mutants import Answers, Errors, Intrudes, Misreads, Mutant, Omits, Pretends, Sends
+from emulators.conformance.ocpp.mutants import (
+    Answers,
+    Authenticates,
+    Errors,
+    Intrudes,
+    Misreads,
+    Mutant,
+    Omits,
+    Pretends,
+    Sends,
+)
 from emulators.conformance.ocpp.pattern import ABSENT, ANY
 from emulators.conformance.ocpp.peer import ErrorAnswer, Message
 from emulators.conformance.ocpp.stations.procedures import (
@@ -15,6 +25,7 @@ from emulators.conformance.ocpp.stations.procedures import (
     REJECTED,
     Station,
     StationProcedure,
+    authenticated,
     exchange,
     in_future,
     triggered,
@@ -530,7 +541,7 @@ async def _(station: Station) -> None:
 
 
 @core(
-    "3.16.4 measurands",
+    "3.16.1 measurands",
     "MeterValuesSampledData of one measurand",
     "only it",
     Misreads("ChangeConfiguration", {"value": "Power.Active.Import"}, {"key": "MeterValuesSampledData"}),
@@ -1358,7 +1369,7 @@ async def _(station: Station) -> None:
 
 SMART.add(
     V16,
-    "5.16.2 no transaction",
+    "5.16.4 no transaction",
     "TxProfile without a transaction",
     "Rejected",
     ACCEPTS,
@@ -1367,7 +1378,7 @@ SMART.add(
 )
 
 
-@smart("5.16.2 other transaction", "TxProfile with the id of another transaction", "Rejected", ACCEPTS, VEHICLE)
+@smart("5.16.3 other transaction", "TxProfile with the id of another transaction", "Rejected", ACCEPTS, VEHICLE)
 async def _(station: Station) -> None:
     await station.transaction()
     await _install(station, _profile_16(4000.0, transactionId=987_654), expected=REJECTED)
@@ -1400,7 +1411,7 @@ async def _(station: Station) -> None:
         await _clear(station)
 
 
-@smart("5.16.3 ChargePointMaxProfile", "ChargePointMaxProfile for connector 1", "Rejected", ACCEPTS)
+@smart("3.13.1 ChargePointMaxProfile", "ChargePointMaxProfile for connector 1", "Rejected", ACCEPTS)
 async def _(station: Station) -> None:
     profile = _profile_16(4300.0, "ChargePointMaxProfile") | {"chargingProfileKind": "Absolute"}
     profile["chargingSchedule"]["startSchedule"] = stamp(station.clock.wall() - 2.0)
@@ -1539,7 +1550,7 @@ SMART.add(
 
 
 @smart(
-    "3.13 offline",
+    "3.13.6 offline",
     "offline with a TxProfile",
     "it stays in force",
     Misreads(
@@ -1566,7 +1577,7 @@ async def _(station: Station) -> None:
 
 
 @smart(
-    "5.16.2 end of transaction",
+    "5.16.3 end of transaction",
     "the transaction of a TxProfile ends",
     "the next one is not limited by it",
     Intrudes(
@@ -1693,6 +1704,33 @@ async def _(station: Station) -> None:
     body: Payload = {"logType": "SecurityLog", "requestId": 831, "log": log, "retries": 0}
     await station.request("GetLog", body, {"status": ANY})
     await station.expect("LogStatusNotification", {"requestId": 831}, within=60)
+
+
+OTHER_USER = "Basic YW5vdGhlcjpWMngtVGVzdGVyLTAxMjM0NTY="  # another, V2x-Tester-0123456
+
+
+@SECURITY.case(
+    V16,
+    "J 6.2.2 credentials",
+    "the connection is interrupted",
+    "user and password with the next one",
+    Authenticates(),
+    "station.security-1",
+)
+async def _(station: Station) -> None:
+    await authenticated(station, as_itself=False)
+
+
+@SECURITY.case(
+    V16,
+    "J 6.2.2 user",
+    "the connection is interrupted",
+    "the user of the next one is the id of the station",
+    Authenticates(OTHER_USER),
+    "station.security-1",
+)
+async def _(station: Station) -> None:
+    await authenticated(station, as_itself=True)
 
 
 DECLARED = (CORE, SMART, LISTS, TRIGGERS, SECURITY)

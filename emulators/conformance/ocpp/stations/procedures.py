@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from emulators.conformance.case import Inconclusive, expect
 from emulators.conformance.ocpp.declarations import Procedure
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import TOKENS
-from protocols.ocpp.schema import ErrorCode, Payload
+from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 Station = StationUnderTest
@@ -24,13 +25,19 @@ def exchange(action: str, payload: Payload | None, expected: object) -> StationP
     return procedure
 
 
-def refusal(action: str, payload: Payload, *codes: ErrorCode) -> StationProcedure:
-    """Return a procedure that sends one request and expects a CALLERROR."""
-
-    async def procedure(station: Station) -> None:
-        await station.refused(action, payload, *codes)
-
-    return procedure
+async def authenticated(station: Station, *, as_itself: bool) -> None:
+    """Interrupt the connection; the next handshake has credentials, or those of the id in its path."""
+    station.csms.recorded.stimulus()
+    before = len(station.csms.handshakes)
+    await station.csms.disconnect()
+    await station.recorded.wait_for(lambda: len(station.csms.handshakes) > before, 120)
+    if len(station.csms.handshakes) == before:
+        raise Inconclusive("the station did not connect again within 120 s")
+    handshake = station.csms.handshakes[-1][1]
+    found = handshake.credentials
+    expect(found is not None and bool(found[1]), "the handshake has no user and password")
+    if as_itself and found is not None:
+        expect(found[0] == handshake.station, f"user {found[0]!r} instead of {handshake.station!r}")
 
 
 def triggered(requested: str, sent: str, expected: object, **more: object) -> StationProcedure:

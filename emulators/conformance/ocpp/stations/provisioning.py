@@ -7,13 +7,23 @@ from collections.abc import Callable
 from emulators.conformance.case import Failed, Inconclusive, expect
 from emulators.conformance.ocpp import pattern
 from emulators.conformance.ocpp.declarations import V2, Declared
-from emulators.conformance.ocpp.mutants import Answers, Errors, Intrudes, Misreads, Omits, Pretends, Sends
+from emulators.conformance.ocpp.mutants import (
+    Answers,
+    Authenticates,
+    Errors,
+    Intrudes,
+    Misreads,
+    Omits,
+    Pretends,
+    Sends,
+)
 from emulators.conformance.ocpp.pattern import ABSENT, ANY
 from emulators.conformance.ocpp.peer import Message
 from emulators.conformance.ocpp.stations.procedures import (
     ACCEPTED,
     REJECTED,
     Station,
+    authenticated,
     exchange,
     in_future,
     variable,
@@ -1000,3 +1010,30 @@ async def _(station: Station) -> None:
     await station.expect(
         "SecurityEventNotification", {"type": frozenset({"StartupOfTheDevice", "ResetOrReboot"})}, within=60
     )
+
+
+OTHER_USER = "Basic YW5vdGhlcjpWMngtVGVzdGVyLTAxMjM0NTY="  # another, V2x-Tester-0123456
+
+
+@case(
+    V2,
+    "A00.FR.203",
+    "the connection is interrupted",
+    "user and password with the next one",
+    Authenticates(),
+    "station.security-1",
+)
+async def _(station: Station) -> None:
+    await authenticated(station, as_itself=False)
+
+
+@case(
+    V2,
+    "A00.FR.204",
+    "the connection is interrupted",
+    "the user of the next one is the id of the station",
+    Authenticates(OTHER_USER),
+    "station.security-1",
+)
+async def _(station: Station) -> None:
+    await authenticated(station, as_itself=True)

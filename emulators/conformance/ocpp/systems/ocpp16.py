@@ -88,7 +88,7 @@ _authorize("4.1 blocked token", BLOCKED, {"Blocked"}, "Accepted", TOKENS)
 _authorize("4.1 expired token", EXPIRED, {"Expired"}, "Accepted", TOKENS)
 add(
     V16,
-    "3.5 parentIdTag",
+    "3.10 parentIdTag",
     "Authorize of a token of a group",
     "parentIdTag",
     Answers("Authorize", {"idTagInfo": {"parentIdTag": None}}),
@@ -341,7 +341,7 @@ SET = "SetChargingProfile"
 
 @case(
     V16,
-    "5.16.2 connector",
+    "5.16.3 connector",
     "the operator orders a power in a transaction",
     "a TxProfile for connector 1",
     Sends(SET, {"connectorId": 0}, {"csChargingProfiles": {"chargingProfilePurpose": "TxProfile"}}),
@@ -355,7 +355,7 @@ async def _(csms: CsmsUnderTest) -> None:
 
 @case(
     V16,
-    "7.13 first period",
+    "7.14 first period",
     "the operator orders a power in a transaction",
     "the first period starts at 0",
     Sends(
@@ -372,7 +372,7 @@ async def _(csms: CsmsUnderTest) -> None:
 
 @case(
     V16,
-    "7.10 limit",
+    "7.14 limit",
     "the operator orders 3 kW in a transaction",
     "a limit of 3 kW",
     Sends(
