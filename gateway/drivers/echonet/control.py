@@ -251,7 +251,7 @@ class BoxControl:
     def _supervise(self, now: float) -> None:
         """Begin to stop a box whose power has outlived its time."""
         sequence = self._sequence
-        if now < self.expires_at() or (sequence is not None and sequence.purpose is Purpose.STOP):
+        if now < self.expires_at() or (sequence is not None and sequence.purpose in (Purpose.STOP, Purpose.FOLLOW)):
             return
         if sequence is not None and sequence.purpose is Purpose.POWER and now < sequence.valid_until:
             return  # a renewal is on its way

@@ -11,7 +11,7 @@ from gateway.drivers.echonet.control import Answered, BoxControl
 from gateway.drivers.echonet.engine import BoxEngine, BoxRead, BoxReady, BoxSilent, Event
 from gateway.drivers.echonet.finding import AGAIN_S, DISCOVER, ID, NotFound, ObjectLink, find
 from gateway.drivers.echonet.network import EchonetNetwork
-from gateway.drivers.echonet.orders import DISCHARGE, GRID, INDEPENDENT, MODE, PERMISSION, PROHIBITED, held_w
+from gateway.drivers.echonet.orders import DISCHARGE, GRID, INDEPENDENT, MODE, PERMISSION, PERMITTED, held_w
 from gateway.drivers.echonet.outage import OutageRole
 from gateway.drivers.echonet.profile import BoxProfile
 from gateway.drivers.echonet.session import BoxSession
@@ -140,7 +140,8 @@ class EchonetEvse:
         if forms and self._session.session is None:
             return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no vehicle is ready at {self.name}")
         independent = box.values.get(GRID) == INDEPENDENT
-        if not forms and not (self.control.forms or independent or box.values.get(PERMISSION) == PROHIBITED):
+        permitted = not box.settable(PERMISSION) or box.values.get(PERMISSION) == PERMITTED
+        if not forms and permitted and not (self.control.forms or independent):
             return Outcome(Answer.APPLIED)
         return await device.form(forms, withhold=self._outage.grid_reported())
 

@@ -179,6 +179,19 @@ async def test_an_order_to_form_waits_for_the_answer_that_is_due(after_s: float)
         assert one.most_pending() == 1
 
 
+async def test_a_permission_that_is_not_known_is_given() -> None:
+    """An order to form was replaced after its first step, which was not read back."""
+    async with bench() as one:
+        one.faults.answer_s = 2.5
+        one.evse._outage.grid_reported = lambda: True
+        forming = asyncio.ensure_future(one.evse.form("BAY", True))
+        await one.until("the first step", lambda: one.box.settings[0xDF] == "prohibited")
+        await one.evse.set_power("BAY", -2000.0, 20.0)
+        assert (await forming).answer is Answer.UNKNOWN
+        assert (await one.evse.form("BAY", False)).answer is Answer.APPLIED
+        assert (one.mode, one.box.settings[0xDF]) == ("standby", "permitted")
+
+
 async def test_a_box_without_interconnection_status_forms_by_its_hardware_only() -> None:
     async with bench(omitted={0xDB}) as one:
         outcome = await one.evse.form("BAY", True)
