@@ -122,6 +122,34 @@ class Reversion:
 
 
 @dataclass(slots=True)
+class ControllerWatch:
+    """Supervision of the controller by its heartbeat (models 715 and 802). `within_s`: None, it is not supervised."""
+
+    within_s: float | None = None
+    counts: list[int] = field(default_factory=list)
+    ended: list[float] = field(default_factory=list)  # when it ended a control
+    _at: float = 0.0  # of the last count that was another one
+
+    def counted(self, count: float, now: float) -> None:
+        """Process a count; one that stays is no sign of life."""
+        if not self.counts or count != self.counts[-1]:
+            self._at = now
+        self.counts.append(int(count))
+
+    def begin(self, now: float) -> None:
+        """Start with the first order, where nothing was counted yet."""
+        if not self.counts:
+            self._at = now
+
+    def expired(self, now: float) -> bool:
+        """Return True where the controller is silent."""
+        if self.within_s is None or now < self._at + self.within_s:
+            return False
+        self.ended.append(self._at + self.within_s)
+        return True
+
+
+@dataclass(slots=True)
 class StoragePlant:
     """A storage with model 704 or 124: a set-point, its reversion time, and the power after it."""
 
@@ -130,6 +158,7 @@ class StoragePlant:
     revert_w: float = 0.0
     enabled: bool = False
     reversion: Reversion = field(default_factory=Reversion)
+    watch: ControllerWatch = field(default_factory=ControllerWatch)
     _charge_pct: float = 0.0  # model 124
     _discharge_pct: float = 0.0
 
@@ -167,6 +196,8 @@ class StoragePlant:
                 self.revert_w = number
             case "revert_s" | "basic_revert_s":
                 self.reversion.seconds = number
+            case "heartbeat" | "heartbeat_battery":
+                self.watch.counted(number, now)
             case "basic_charge":
                 self._charge_pct = number
             case "basic_discharge":
@@ -184,6 +215,7 @@ class StoragePlant:
             self.setpoint_w = max(charge_w, 0.0) if self._discharge_pct < 0 else -max(discharge_w, 0.0)
         if enabled:
             self.reversion.start(now)
+            self.watch.begin(now)
         else:
             self.reversion.stop()
 
@@ -192,6 +224,10 @@ class StoragePlant:
         if self.reversion.expired(now):
             self.setpoint_w = self.revert_w
             self.storage.command(self.setpoint_w, self.reversion.ended[-1])
+        if self.enabled and self.watch.expired(now):
+            self.enabled = False
+            self.reversion.stop()
+            self.storage.command(0.0, self.watch.ended[-1])
         self.storage.stage.advance(now)
 
 

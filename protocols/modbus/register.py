@@ -79,6 +79,7 @@ class Meaning(StrEnum):
     WATCHDOG_S = "watchdog_s"
     WATCHDOG_ENABLE = "watchdog_enable"
     WAKE_UP = "wake_up"
+    HEARTBEAT = "heartbeat"  # counted each second by the gateway while it orders
 
 
 class DeviceState(StrEnum):

@@ -15,6 +15,7 @@ from enum import Enum, auto
 
 from gateway.drivers.device_session import RUNNING
 from gateway.drivers.modbus.events import Event
+from gateway.drivers.modbus.heartbeat import Heartbeat
 from gateway.drivers.modbus.orders import Amounts, Exponent, ForbiddenWrite, rounded, watchdog_s, writes
 from gateway.drivers.power_order import OrderEnded, PowerExpired, PowerOrder
 from gateway.model.station import Answer as Result
@@ -71,6 +72,7 @@ class DeviceControl:
 
     held: Held = field(default_factory=Held)
     not_before: float = -math.inf  # of the next request of any kind
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
     _product: RegisterMap | None = None
     _control: Control | None = None
     _exponent: Exponent = field(default=lambda _: None)
@@ -85,6 +87,7 @@ class DeviceControl:
         self._control = product.control[0] if product.control else None
         self._kept.clear()
         self._sequence = None
+        self.heartbeat.begin(product)
         self.set_up()
 
     def set_up(self) -> None:
@@ -151,6 +154,7 @@ class DeviceControl:
         running = values.get(Meaning.STATE) == DeviceState.DISCHARGING and control.discharge == "running"
         if discharges and control.discharge != "always" and not running:
             return [_ended(order, now, Result.REFUSED, OutcomeCode.CANNOT_DISCHARGE, control.why_not)]
+        self.heartbeat.start(now)
         superseded, self._next = self._next, order
         return [] if superseded is None else [_ended(superseded, now, Result.UNKNOWN, "", "superseded")]
 
@@ -236,6 +240,18 @@ class DeviceControl:
             return events
         self._sequence = Sequence(Purpose.ZERO, self._made(control.zero, Amounts(0.0, running=True)))
         return [*events, PowerExpired(now)]
+
+    def count(self, now: float) -> Write | None:
+        """Return the heartbeat that is due; a power that is overdue gets none."""
+        return None if self._overdue(now) else self.heartbeat.next(now)
+
+    def counts_at(self, now: float) -> float:
+        """Return when a heartbeat is due."""
+        due = None if self._overdue(now) else self.heartbeat.deadline()
+        return math.inf if due is None else due
+
+    def _overdue(self, now: float) -> bool:
+        return self.held.power_w != 0 and now >= self.held.until
 
     def acts_at(self) -> float:
         """Return when the present power, or the silence time-out that every request restarts, has to be ended."""

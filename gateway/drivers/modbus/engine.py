@@ -50,6 +50,7 @@ class ModbusEngine:
     _walk: Walk | None = None
     _poller: Poller | None = None
     _pending: Request | None = None
+    _counting: bool = False  # the request is a heartbeat
     _not_before: float = -math.inf
     _answered_at: float | None = None
     _unanswered: int = 0  # requests in a row
@@ -91,7 +92,7 @@ class ModbusEngine:
         """Return when `request` has to be called again, without an order in between."""
         due = now if self._poller is None or self.phase is Phase.READ else self.control.due_at()
         if self._poller is not None and self.phase is Phase.RUN:
-            due = min(due, self._poller.deadline())
+            due = min(due, self._poller.deadline(), self.control.counts_at(now))
         return max(now, due, self._not_before, self.control.not_before)
 
     def within_s(self, request: Request) -> float:
@@ -112,6 +113,8 @@ class ModbusEngine:
             self._walk.receive(answer)
             if self._walk.done:
                 self._walked(self._walk, now)
+        elif self._counting:
+            self.control.heartbeat.written(answer)
         elif isinstance(request, Write):
             self._events += self.control.written(answer, now)
             if self._poller is not None and self.product.timing.settle_s and not self.control.busy:
@@ -136,9 +139,14 @@ class ModbusEngine:
         self._poller = None if sunspec else Poller(self.product)
 
     def _next(self, now: float) -> Request | None:
+        self._counting = False
         if self._walk is not None:
             return self._walk.request()
         assert self._poller is not None
+        beat = self.control.count(now) if self.phase is Phase.RUN else None
+        if beat is not None:
+            self._counting = True
+            return beat
         if self.phase is not Phase.READ:
             write, events = self.control.next(self.values, self._poller.read_at, now)
             self._events += events
@@ -196,7 +204,9 @@ class ModbusEngine:
         self._unanswered += 1
         if self._answered_at is None:
             self._answered_at = now
-        if isinstance(request, Write):
+        if self._counting:
+            self.control.heartbeat.written(answer)
+        elif isinstance(request, Write):
             self._events += self.control.written(answer, now)
         elif self._poller is not None:
             self._poller.receive(answer, now)

@@ -127,6 +127,58 @@ async def test_a_storage_reverts_by_itself_when_the_gateway_is_gone() -> None:
 
 
 @pytest.mark.virtual_time
+@pytest.mark.parametrize("models", [[1, 701, 702, 713, 704, 715], [1, 103, 802, 120, 124]])
+async def test_a_storage_that_supervises_its_controller_gets_a_heartbeat(models: list[int]) -> None:
+    clock = VirtualClock()
+    plant = StoragePlant(Storage(Pack(PackSpec("storage"), 55.0)))
+    plant.watch.within_s = 3.0
+    emulated = sunspec_device(STORAGE, models, plant, clock, exponents={"m124_inoutwrte_sf": -2})
+    async with connected(emulated, STORAGE) as bench:
+        await bench.until_ready()
+        await clock.sleep(5)
+        assert plant.watch.counts == [], "nothing is written without an order"
+        for _ in range(4):
+            assert (await bench.driver.order(-2500.0, 15.0)).answer is Answer.APPLIED
+            await clock.sleep(10)
+        assert plant.storage.power_w(clock.now()) == pytest.approx(-2500, abs=30)
+        assert plant.watch.counts == list(range(1, len(plant.watch.counts) + 1))
+        assert len(plant.watch.counts) == pytest.approx(41, abs=2)
+        assert plant.watch.ended == []
+        assert (await bench.driver.order(-2500.0, 15.0)).answer is Answer.APPLIED
+        bench.cable.cut()  # it ends by the heartbeat, long before the reversion time
+        await clock.sleep(4.5)
+        plant.requested(clock.now())
+        assert len(plant.watch.ended) == 1
+        assert plant.storage.power_w(clock.now()) == pytest.approx(0, abs=30)
+        bench.cable.restore()
+        await bench.until_ready()
+        assert (await bench.driver.order(-2500.0, 15.0)).answer is Answer.APPLIED
+        await clock.sleep(5)
+        assert plant.storage.power_w(clock.now()) == pytest.approx(-2500, abs=30)
+    assert emulated.violations == []
+
+
+@pytest.mark.virtual_time
+async def test_a_storage_that_takes_no_0_w_gets_no_heartbeat_beyond_its_time() -> None:
+    clock = VirtualClock()
+    plant = StoragePlant(Storage(Pack(PackSpec("storage"), 55.0)))
+    emulated = sunspec_device(STORAGE, [1, 701, 702, 713, 704, 715], plant, clock)
+    async with connected(emulated, STORAGE) as bench:
+        await bench.until_ready()
+        assert (await bench.driver.order(-2500.0, 15.0)).answer is Answer.APPLIED
+        emulated.faults.refuses_writes = 4  # device failure
+        await clock.sleep(30)
+        heartbeat = bench.driver.engine.control.heartbeat
+        count = heartbeat.count
+        assert 14 <= count <= 16
+        await clock.sleep(5)
+        assert heartbeat.count == count
+        emulated.faults.refuses_writes = None
+        await clock.sleep(5)
+        assert heartbeat.count >= count + 3, "0 W is confirmed"
+
+
+@pytest.mark.virtual_time
 async def test_energy_management_controls_a_storage_without_a_facility() -> None:
     """The storage takes the PV surplus: the site neither imports nor exports."""
     site = ModbusSite(pv_w=4000.0)
