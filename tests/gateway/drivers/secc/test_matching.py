@@ -101,6 +101,12 @@ class Site:
     def signal(self) -> object:
         return self.board.hardware.pilot_signal
 
+    @property
+    def duty_pct(self) -> float | None:
+        """Duty cycle of the pilot, None for another signal."""
+        signal = self.board.hardware.pilot_signal
+        return signal if isinstance(signal, float) else None
+
     def _couple(self, now: float) -> None:
         signal = self.board.hardware.pilot_signal
         kinds = {"X1": OutputKind.X1, "E": OutputKind.E, "F": OutputKind.F}
