@@ -37,7 +37,7 @@ PasswordFile = Annotated[
 ]
 LabOption = Annotated[
     Path | None,
-    typer.Option("--lab", dir_okay=False, help="Means of the laboratory (TOML): plug, unplug, present, ..."),
+    typer.Option("--lab", dir_okay=False, help="Means of the laboratory (TOML), such as `plug`."),
 ]
 
 
@@ -45,7 +45,7 @@ LabOption = Annotated[
     epilog=examples(
         "v2x conformance charger --list --tag smart-charging",
         "v2x conformance charger 0.0.0.0:9000 --report out",
-        "v2x conformance charger 0.0.0.0:9000 --id CP1 --ocpp 2.1 --lab lab.toml --report out --resume",
+        "v2x conformance charger :9000 --ocpp 2.1 --lab lab.toml --report out",
         "v2x conformance charger 0.0.0.0:9000 --case OCPP2-CS-B01-FR-01",
     )
 )
@@ -106,8 +106,8 @@ def charger(
     epilog=examples(
         "v2x conformance csms --list --tag ocpp21",
         "v2x conformance csms ws://127.0.0.1:9000/ocpp --id CP1 --report out",
-        "v2x conformance csms ws://127.0.0.1:9000/ocpp --id CP1 --ocpp 1.6 --lab lab.toml --report out",
-        "v2x conformance csms ws://127.0.0.1:9000/ocpp --id CP1 --case OCPP2-CSMS-G02-FR-03",
+        "v2x conformance csms ws://[::1]:9000/ocpp --ocpp 1.6 --report out --resume",
+        "v2x conformance csms ws://[::1]:9000/ocpp --case OCPP2-CSMS-G02-FR-03",
     )
 )
 def csms(

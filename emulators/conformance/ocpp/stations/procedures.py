@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulators.conformance.case import Inconclusive, expect
+from emulators.conformance.case import Inconclusive, NotApplicable, expect
 from emulators.conformance.ocpp.declarations import Procedure
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import TOKENS
@@ -40,11 +40,19 @@ async def authenticated(station: Station, *, as_itself: bool) -> None:
         expect(found[0] == handshake.station, f"user {found[0]!r} instead of {handshake.station!r}")
 
 
+async def trigger(station: Station, requested: str, status: str, **more: object) -> None:
+    """Request a message. A station need not implement each of them."""
+    answer = await station.request("TriggerMessage", {"requestedMessage": requested, **more})
+    if answer["status"] == "NotImplemented":
+        raise NotApplicable(f"TriggerMessage of {requested} is NotImplemented, which F06.FR.08 and 1.6 5.17 permit")
+    expect(answer["status"] == status, f"TriggerMessage of {requested}: {answer['status']} instead of {status}")
+
+
 def triggered(requested: str, sent: str, expected: object, **more: object) -> StationProcedure:
     """Return a procedure that triggers a message."""
 
     async def procedure(station: Station) -> None:
-        await station.request("TriggerMessage", {"requestedMessage": requested, **more}, ACCEPTED)
+        await trigger(station, requested, "Accepted", **more)
         await station.expect(sent, expected, within=20)
 
     return procedure
