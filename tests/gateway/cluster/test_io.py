@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.cluster import io
 from gateway.cluster.io import Absent, ClusterBus, ClusterError, WrongRevision, key_of, name_of
 from gateway.cluster.messages import Barrier, Beat, Done, Message, Up
 from gateway.cluster.settings import ClusterSettings
@@ -93,7 +93,8 @@ async def test_a_watch_shows_records_changes_and_deletions(server: Nats) -> None
         assert seen == [b"1", b"2", None]
 
 
-async def test_a_server_that_does_not_listen_is_named(tmp_path: Path) -> None:
+async def test_a_server_that_does_not_listen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(io, "CONNECT_WITHIN_S", 0.5)
     with pytest.raises(ClusterError, match="NATS cannot be used"):
         async with ClusterBus(ClusterSettings(("nats://127.0.0.1:9",), "a")).connect():
             pass

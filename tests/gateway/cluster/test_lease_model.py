@@ -31,7 +31,7 @@ def test_no_effect_outlives_its_lease_and_a_live_instance_takes_over(fault: str)
     states = search(bounds)
     assert len(states) > 100
     ordered = sorted(states, key=hash)
-    for world in ordered[:: max(1, len(ordered) // 100)]:
+    for world in ordered[:: max(1, len(ordered) // 30)]:
         end = fair_end(world, TAKEN_OVER_WITHIN, bounds)
         assert len(acting(end)) == 1, world
 
