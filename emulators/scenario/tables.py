@@ -48,6 +48,10 @@ class PvPart(Strict):
     tilt: float = Field(20.0, ge=0, le=90)
     azimuth: float = Field(180.0, ge=0, lt=360)
     clearness: float = Field(0.6, gt=0, le=1)
+    driver: Literal["none", "modbus"] = Field(
+        "none",
+        description="modbus: its inverter is a SunSpec device of the gateway; otherwise the facility measures it",
+    )
 
 
 class StoragePart(Strict):
@@ -92,6 +96,17 @@ class SitePart(Strict):
     )
     pv: list[PvPart] = Field(default_factory=list)
     storage: list[StoragePart] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_driver(self) -> SitePart:
+        if len({one.driver for one in self.pv}) > 1:
+            raise ValueError("pv: all arrays of a site have the same driver")
+        return self
+
+    @property
+    def pv_over_modbus(self) -> bool:
+        """True where the inverters are devices of the gateway."""
+        return any(one.driver == "modbus" for one in self.pv)
 
 
 class GridEventPart(Strict):

@@ -67,6 +67,7 @@ class Facility:
     name: str = "facility"
     sense_every_s: float = 1.0
     muted_inputs: set[str] = field(default_factory=set)  # kinds that are not published
+    pv_by_gateway: bool = False  # the gateway itself measures and limits the photovoltaics
     states: dict[str, Body] = field(default_factory=dict)  # last retained state by EVSE, and "site"
     telemetry: dict[str, Body] = field(default_factory=dict)
     events: deque[Body] = field(default_factory=lambda: deque(maxlen=MAX_KEPT))
@@ -173,7 +174,7 @@ class Facility:
         switch_open = site.switch.confirmed_open
         await self._publish_measurement("switch", {"open": switch_open}, 0.0, switch_open, now, wall)
         await self._publish_measurement("load", {"power_w": round(balance.load_w)}, balance.load_w, None, now, wall)
-        if site.pv:
+        if site.pv and not self.pv_by_gateway:
             await self._publish_measurement("pv", {"power_w": round(balance.pv_w)}, balance.pv_w, None, now, wall)
         if site.storage:
             first = site.storage[0]
@@ -221,7 +222,7 @@ class Facility:
         if isinstance(tiers, dict) and tiers and set(tiers) <= names:
             self.site.load_shedding.commanded_off = frozenset(name for name, on in tiers.items() if not on)
         limit = energy.get("pv_limit_w")
-        for array in self.site.pv:
+        for array in () if self.pv_by_gateway else self.site.pv:
             array.limit_w = float(limit) / len(self.site.pv) if isinstance(limit, (int, float)) else None
         position, obeyed = energy.get("main_switch"), self.live and self.online is not False
         self.site.switch_order = position if position in ("open", "closed") and obeyed else None

@@ -56,6 +56,7 @@ class EmulatedSite:
             self.site,
             sense_every_s=scenario.step,
             muted_inputs=self.injection_points.muted_inputs,
+            pv_by_gateway=scenario.site.pv_over_modbus,
         )
         self.assigned_evses = dict(scenario.cars())  # by car
         safety = Safety(self.site, self.bays, Requirements.of(scenario, self.site))

@@ -19,13 +19,14 @@ from emulators.runtime.transcript import Transcript
 from emulators.runtime.transports import Link
 from emulators.scenario.scenario import Scenario
 from emulators.world import timeline
-from emulators.world.builders.gateway import check_gateway, gateway_config
+from emulators.world.builders.gateway import check_gateway, gateway_config, inverters
 from emulators.world.builders.stations import add_cars, add_hosted, add_stations
 from emulators.world.echonet_bay import GATEWAY_ADDRESS, EchonetBay, box_addresses
 from emulators.world.emulated_site import EmulatedSite
 from emulators.world.gateway_process import GatewayProcess
 from emulators.world.hosted_bay import HostedBay
 from emulators.world.hosted_chademo_bay import HostedChademoBay
+from emulators.world.inverter import Inverter
 from emulators.world.modbus_bay import ModbusBay
 from emulators.world.network import MemoryNetwork, Network
 from emulators.world.sockets import SocketNetwork, Sockets
@@ -78,6 +79,8 @@ class World(EmulatedSite):
         self.transports = "memory" if sockets is None else "sockets"
         self.gateway: Gateway | None = None
         self.lan = MemoryLan(self.clock)  # of V2H boxes over ECHONET Lite
+        arrays = zip(inverters(scenario.site), self.site.pv, strict=False)
+        self.inverters = {name: Inverter(array, self.clock) for name, array in arrays}
         self._progress = progress
         self._store = MemoryStore()
         self._process: GatewayProcess | None = None
@@ -137,6 +140,8 @@ class World(EmulatedSite):
             balance = self.site.step(now, wall, scenario.step)
             for bay in self.bays.values():
                 bay.update(now)
+            for inverter in self.inverters.values():
+                inverter.update(now)
             self.recording.step(balance, wall, scenario.step)
             await self.facility.sense(balance, wall)
             if now - sampled >= scenario.sample - 1e-6:
@@ -212,13 +217,13 @@ class World(EmulatedSite):
             raise ConnectionRefusedError("the gateway is not running")
         return await self.network.hosted(evse, self.gateway, link)
 
-    async def _open_device(self, evse: str) -> Wire:
-        """Connect the gateway to a wallbox over Modbus."""
-        bay = self.bays[evse]
-        assert isinstance(bay, ModbusBay)
+    async def _open_device(self, name: str) -> Wire:
+        """Connect the gateway to a device over Modbus: a wallbox, or the inverter of an array."""
+        bay = self.bays.get(name)
+        device = bay.device if isinstance(bay, ModbusBay) else self.inverters[name].device
         link: Link[bytes] = Link()
-        self.injection_points.attach_device(evse, link)
-        return await self.network.modbus(evse, bay.device, link)
+        self.injection_points.attach_device(name, link)
+        return await self.network.modbus(name, device, link)
 
     def _open_node(self, node: Node, clock: Clock, report: Callable[[Sequence[Event]], None]) -> MemoryNode:
         """Join the gateway to the network of the V2H boxes, which are switched on with it."""

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from emulators.scenario.scenario import Scenario, ScenarioError
-from emulators.scenario.tables import ChargerPart
+from emulators.scenario.tables import ChargerPart, SitePart
 from emulators.world.echonet_bay import box_addresses
 from emulators.world.network import GATEWAY_ID, ConnectionSettings
 from gateway.blue_switch.arrivals import ArrivalCode
@@ -66,12 +66,18 @@ def gateway_config(scenario: Scenario, connection: ConnectionSettings) -> Config
             "commands": part.commands,
             "store": {"url": "memory:"},
             "stations": stations,
+            "pvs": [{"product": "sunspec", "address": name} for name in inverters(scenario.site)],
             "evses": [one | connection.get("evses", {}) for one in evses],
             "energy": {"nominal_hz": scenario.grid.nominal_hz, **part.energy},
             "blue_switch": connection.get("blue_switch", {}),
             "web": connection.get("web", {}),
         }
     )
+
+
+def inverters(site: SitePart) -> list[str]:
+    """Return the names of the inverters that are devices of the gateway."""
+    return [f"pv-{number}" for number in range(len(site.pv))] if site.pv_over_modbus else []
 
 
 def _evse(charger: ChargerPart, name: str, boxes: Mapping[str, str]) -> dict[str, object]:

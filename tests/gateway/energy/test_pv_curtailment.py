@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.scenario.loading import parse
+from emulators.scenario.loading import ScenarioError, parse
 from emulators.site.pv import Pv, PvSpec
-from emulators.world import simulate
+from emulators.world import World, simulate
 from gateway.authority.soc_floors import absorbable_w
 from gateway.energy.controller import SiteController
 from gateway.energy.resilience.phase import Phase
@@ -65,6 +65,35 @@ def test_pv_in_an_island_does_not_trip(soc: float) -> None:
     if soc > 99:
         assert figures["pv_curtailed_wh"] > 500
         assert figures["car.a.soc_pct"] > 98.5  # the sun and not the car supplies the house
+
+
+@pytest.mark.virtual_time
+async def test_an_inverter_over_modbus_is_limited_in_an_island_and_free_without_the_gateway() -> None:
+    """No MQTT client publishes the power of the roof or limits it: both are registers of the inverter."""
+    case = CASE.replace("[[site.pv]]", '[[site.pv]]\ndriver = "modbus"').format(soc=99.5)
+    world = World(parse(case, "test"), fast_forward=True)
+    async with world.running():
+        (inverter,) = world.inverters.values()
+        await world.clock.sleep(150)
+        assert world.gateway is not None
+        assert world.gateway.service.site_state().inputs["pv"].freshness == "fresh"
+        assert inverter.array.limit_w is None
+        await world.clock.sleep(750)
+        published = world.facility.states["site"]["energy"]["pv_limit_w"]
+        assert published is not None
+        assert inverter.array.limit_w == pytest.approx(published, rel=0.1, abs=150)
+        assert inverter.array.curtailed_wh > 200
+        assert inverter.array.trips == 0
+        assert inverter.device.violations == []
+        await world._stop_gateway()
+        await world.clock.sleep(20)
+        assert inverter.array.limit_w is None
+
+
+def test_arrays_of_a_site_have_one_driver() -> None:
+    two = CASE.replace("[[site.pv]]", '[[site.pv]]\ndriver = "modbus"\npeak_w = 500\n[[site.pv]]').format(soc=60)
+    with pytest.raises(ScenarioError, match="all arrays of a site have the same driver"):
+        parse(two, "test")
 
 
 def test_emulated_pv_follows_its_limit_and_trips_by_over_frequency() -> None:
