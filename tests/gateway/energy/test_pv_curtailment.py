@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.scenario.loading import ScenarioError, parse
+from emulators.scenario.loading import parse
+from emulators.scenario.scenario import ScenarioError
 from emulators.site.pv import Pv, PvSpec
 from emulators.world import World, simulate
 from gateway.authority.soc_floors import absorbable_w
