@@ -16,6 +16,7 @@ from emulators.boards.vehicle import VehicleAtBoard
 from emulators.ev.car import Car, CarSpec
 from emulators.ev.session import EvSession, car_settings
 from emulators.powerline.medium import Powerline
+from emulators.powerline.modem import MODEM_PROFILES
 from emulators.runtime.clock import RealClock
 from emulators.runtime.transports import wire_pair
 from gateway.drivers.secc.evse import SeccEvse
@@ -23,6 +24,7 @@ from gateway.drivers.secc.settings import SeccEvseSettings
 from gateway.model import event as model
 from gateway.model.station import Answer
 from protocols.iec61851 import OutputKind, PilotOutput, PlugIn, Unplug
+from protocols.slac.modem import ModemSettings
 from protocols.slac.plug import EvPlug
 from protocols.slac.settings import EvSettings
 
@@ -72,14 +74,14 @@ class LinePort:
 class Site:
     """A hosted EVSE on an emulated board, a car in front of it, and the powerline between their modems."""
 
-    def __init__(self, *, ac: bool = False) -> None:
+    def __init__(self, *, ac: bool = False, modem: str = "qca7000") -> None:
         self.clock = RealClock()
         self.port = LinePort()
         self.reports: list[object] = []
         board = EmulatedAcBoard(EmulatedAcSettings(vehicle="none"), self.clock) if ac else None
         self.board = EmulatedBoard(EmulatedSettings(), self.clock) if board is None else board.driver
         self.evse = SeccEvse(
-            SeccEvseSettings("BAY1", "emulated"),
+            SeccEvseSettings("BAY1", "emulated", modem=ModemSettings(vendor=MODEM_PROFILES[modem].vendor)),
             lambda: board or self.board,
             self.reports.append,
             self.clock,
@@ -87,7 +89,7 @@ class Site:
         )
         self.line = Powerline()
         self.plug = EvPlug(EvSettings(EV_MAC), 0.0, entropy=random.Random(7).randbytes)
-        evse, ev = self.line.add("evse", self.port), self.line.add("ev", self.plug)
+        evse, ev = self.line.add("evse", self.port, MODEM_PROFILES[modem]), self.line.add("ev", self.plug)
         self.line.attenuate(evse.name, ev.name, 8)
         self.line.couple.append(self._couple)
         self.car = Car(CarSpec(), soc_pct=60)
@@ -145,8 +147,8 @@ class Site:
 
 
 @asynccontextmanager
-async def running(*, ac: bool = False) -> AsyncIterator[Site]:
-    site = Site(ac=ac)
+async def running(*, ac: bool = False, modem: str = "qca7000") -> AsyncIterator[Site]:
+    site = Site(ac=ac, modem=modem)
     tasks = [asyncio.ensure_future(one) for one in (site.evse.run(), site.run_line())]
     try:
         yield site
@@ -157,8 +159,9 @@ async def running(*, ac: bool = False) -> AsyncIterator[Site]:
     assert site.port.closed
 
 
-async def test_a_vehicle_connects_after_its_match_and_the_session_names_its_mac_address() -> None:
-    async with running() as site:
+@pytest.mark.parametrize("modem", ["qca7000", "cg5317"])
+async def test_a_vehicle_connects_after_its_match_and_the_session_names_its_mac_address(modem: str) -> None:
+    async with running(modem=modem) as site:
         await site.until(lambda: site.evse.connected)
         site.plug_in()
         assert not await site.session(), "no session before the match"
@@ -172,8 +175,9 @@ async def test_a_vehicle_connects_after_its_match_and_the_session_names_its_mac_
         assert site.signal == "X1"
 
 
-async def test_a_lost_link_ends_the_session_before_the_pilot_changes() -> None:
-    async with running() as site:
+@pytest.mark.parametrize("modem", ["qca7000", "cg5317"])
+async def test_a_lost_link_ends_the_session_before_the_pilot_changes(modem: str) -> None:
+    async with running(modem=modem) as site:
         await site.until(lambda: site.evse.connected)
         site.plug_in()
         await site.until(lambda: site.matched)
