@@ -64,7 +64,7 @@ class CanRecording:
 
     def repeat(self, until: float) -> None:
         """Repeat the last frames of both sides for cycles that a simulation skipped."""
-        if not self._frames:
+        if not self._frames or len(self._frames) >= MOST_FRAMES:
             return
         last_at = self._frames[-1][0]
         last = {frame.can_id: frame for at, frame in self._frames[-REPEATED:] if at > last_at - REPEAT_S / 2}

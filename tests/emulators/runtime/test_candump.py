@@ -79,3 +79,14 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (bad, empty, tmp_path / "absent", tmp_path):
         with pytest.raises(candump.RecordingError, match=str(path)):
             candump.read(path)
+
+
+def test_a_full_recording_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last frame is old: repeating it up to the present would take longer each time."""
+    monkeypatch.setattr(candump, "MOST_FRAMES", 3)
+    recording = candump.CanRecording()
+    recording.add(0.0, CanFrame(0x102, bytes(8)))
+    recording.repeat(10.0)
+    assert len(recording) == 3
+    recording.repeat(1e9)
+    assert len(recording) == 3
