@@ -754,7 +754,7 @@ class StoreSection(Section):
     @field_validator("url")
     @classmethod
     def _known(cls, url: str) -> str:
-        if url != "memory:" and urlsplit(url).scheme not in ("sqlite", "postgresql"):
+        if url not in ("memory:", "sqlite:") and not url.startswith(("sqlite:/", "postgresql:/")):
             raise ValueError("must be sqlite:///file, postgresql://user@host/name or memory:")
         if url.startswith("sqlite:") and not url.removeprefix("sqlite:").removeprefix("///").strip("/"):
             raise ValueError("names no file; such as sqlite:///v2x.db")

@@ -80,6 +80,7 @@ EVSE = "[[evses]]\nid = 'BAY1'\ndriver = 'secc'\nboard = 'emulated'\n"
         ("[ocpp]\nsecurity_profile = 2", "ocpp: security profiles 2 and 3 need tls_cert and tls_key"),
         ('[admin]\nlisten = "0.0.0.0:80"\ntoken = false', "admin: listening on 0.0.0.0 needs a token"),
         ('[store]\nurl = "mysql://x"', "store.url: must be sqlite:///file"),
+        ('[store]\nurl = "sqlite:v2x.db"', "store.url: must be sqlite:///file"),
         ('[[stations]]\nid = "a"\n[[stations]]\nid = "a"', "stations: a is listed twice"),
         ("[[stations]]\n", "stations.0.id: is missing"),
         ('[[stations]]\nid = "a:b"', "stations.0.id: "),
