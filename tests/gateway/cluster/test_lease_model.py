@@ -40,15 +40,15 @@ def test_no_effect_outlives_its_lease_and_a_live_instance_takes_over(fault: str)
 @pytest.mark.parametrize(
     "bounds",
     [
-        replace(NO_FAULT, horizon=8, pauses=1),
-        replace(NO_FAULT, horizon=5, pauses=1, losses=1),
-        replace(NO_FAULT, horizon=5, pauses=1, releases=1),
+        replace(NO_FAULT, horizon=6, pauses=1),
+        replace(NO_FAULT, horizon=4, pauses=1, losses=1),
+        replace(NO_FAULT, horizon=4, pauses=1, releases=1),
         replace(NO_FAULT, horizon=5, losses=1, releases=1),
-        replace(NO_FAULT, horizon=6, losses=2),
-        replace(NO_FAULT, horizon=6, late_answers=2),
-        replace(NO_FAULT, instances=3, horizon=4, pauses=1),
-        replace(NO_FAULT, instances=3, horizon=5, losses=1),
-        replace(NO_FAULT, instances=3, horizon=5, crashes=1),
+        replace(NO_FAULT, horizon=5, losses=2),
+        replace(NO_FAULT, horizon=5, late_answers=2),
+        replace(NO_FAULT, instances=3, horizon=4, losses=1),
+        replace(NO_FAULT, instances=3, horizon=4, crashes=1),
+        replace(NO_FAULT, instances=3, horizon=3, pauses=1),
     ],
     ids=repr,
 )
