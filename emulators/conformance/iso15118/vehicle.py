@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from emulators.conformance.case import Failed, expect, precondition
+from emulators.conformance.case import Failed, Inconclusive, expect, precondition
 from emulators.conformance.evidence import Evidence
 from emulators.conformance.iso15118.connection import Connection, Received
 from emulators.conformance.iso15118.plain import Plain, changed, number, with_header
 from emulators.conformance.iso15118.profiles import STOP, Profile
 from emulators.conformance.iso15118.requests import RENEGOTIATE, ZERO, ZERO_20, VehicleState, build
+from protocols.iso15118.iso20.timers import SEQUENCE_LOOP
 from protocols.json_values import members
 from protocols.ports import Clock
 
 RESPONSE_WITHIN_S = 6.0  # the timers of the standards are judged by cases of their own
 POLL_S = 0.1
 ONGOING_WITHIN_S = 60.0
+LATE_S = 0.9 * SEQUENCE_LOOP  # pause after a charge loop response of ISO 15118-20
 MATCHED_V = 20.0
 POLLED = {"AuthorizationReq", "ContractAuthenticationReq", "ChargeParameterDiscoveryReq", "ScheduleExchangeReq"}
 POLLED |= {"CableCheckReq", "DC_CableCheckReq"}
@@ -31,6 +33,7 @@ class Vehicle:
         self.history: dict[str, Received] = {}
         self.elapsed: list[tuple[str, float]] = []  # response times
         self.resumes: str | None = None  # session id of SessionSetupReq; None: zero
+        self._loop_at: float | None = None  # time of the last message, if it was a charge loop response
         self._clock, self._evidence = clock, evidence
 
     # messages
@@ -75,10 +78,22 @@ class Vehicle:
         return response
 
     async def exchange(self, name: str, plain: Plain, payload_type: int | None = None) -> Received:
-        """Send a message and return its response. Raises Failed without one, or with another one."""
+        """Send a message and return its response. Raises Failed without one, or with another one.
+
+        A SECC that closes the connection because the tester was late in the charge loop, on a busy machine, is not
+        judged: Inconclusive.
+        """
         began = self._clock.now()
+        pause = 0.0 if self._loop_at is None else began - self._loop_at
         await self.connection.send(name, plain, payload_type)
-        response = await self.answer(name)
+        try:
+            response = await self.answer(name)
+        except Failed:
+            if self.connection.closed and pause > LATE_S:
+                raise Inconclusive(f"the tester sent {name} {pause:.2f} s after the charge loop response") from None
+            raise
+        iso20_loop = self.profile.protocol == "iso20" and response.name.endswith("ChargeLoopRes")
+        self._loop_at = response.at if iso20_loop else None
         self.elapsed.append((name, response.at - began))
         return response
 

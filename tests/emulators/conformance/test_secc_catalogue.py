@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from emulators.conformance.capabilities import Capabilities
-from emulators.conformance.case import Verdict
+from emulators.conformance.case import Inconclusive, Verdict
+from emulators.conformance.evidence import Evidence
+from emulators.conformance.iso15118.profiles import DC_BPT, STOP
 from emulators.conformance.iso15118.secc_bench import MemorySeccBench
 from emulators.conformance.iso15118.secc_catalogue import SECC
 from emulators.conformance.iso15118.secc_procedures import SeccCase
@@ -26,3 +28,13 @@ async def test_the_emulated_secc_passes_and_each_mutant_fails(case: SeccCase) ->
     for mutant in case.mutants:
         wrong = await run_case(case, MemorySeccBench(CLOCK, mutant), Capabilities(SECC.capabilities), CLOCK)
         assert wrong.verdict is Verdict.FAIL, f"{mutant.text}: {wrong.verdict}: {wrong.reason}"
+
+
+async def test_a_tester_that_is_late_in_the_charge_loop_does_not_judge() -> None:
+    capabilities = Capabilities(SECC.capabilities)
+    async with MemorySeccBench(CLOCK).access("late", Evidence(CLOCK.now), capabilities) as access:
+        vehicle = await access.reach(DC_BPT, STOP)
+        await vehicle.loop()
+        await vehicle.wait(0.6)
+        with pytest.raises(Inconclusive, match=r"the tester sent DC_ChargeLoopReq 0.60 s after"):
+            await vehicle.loop()
