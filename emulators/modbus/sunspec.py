@@ -131,7 +131,7 @@ class ControllerWatch:
     _at: float = 0.0  # of the last count that was another one
 
     def counted(self, count: float, now: float) -> None:
-        """Process a count; one that stays is no sign of life."""
+        """Process a count; one that does not change shows no controller."""
         if not self.counts or count != self.counts[-1]:
             self._at = now
         self.counts.append(int(count))

@@ -1,4 +1,4 @@
-"""Heartbeat of the controller: a counter in the device, by which it recognises that its controller is alive. Pure.
+"""Heartbeat of the controller: a counter in the device, by which it recognises that its controller is active. Pure.
 
 It is counted each second from the first order of a connection on, and not while a power is overdue: a device that does
 not take 0 W then ends it by itself.
