@@ -1,7 +1,8 @@
 """`v2x bench echonet`: our codec and controller beside pychonet, on the same answer and against the same device.
 
 `decode`: the captured answer of a storage battery with ten properties to a frame, the same one again, as pollers
-receive it (`decode_new`: each with another value); `values`: to values by name; `encode`: a request of ten properties.
+receive it (`decode_new`: each with another value); `values`: to values by name; `encode`: a request of ten properties,
+the same one again, as pollers send it (`encode_new`: each with another value).
 Figures are medians over the rounds in µs of processor time. `requests_per_s`: reading two properties of an emulated
 V2H box in a process of its own over UDP, each request after the answer to the one before. Ratios state how many times
 longer the peer takes. The peer is a Python with `pychonet`: `V2X_PYCHONET_PYTHON`, or `.peers/pychonet` of a checkout,
@@ -64,7 +65,7 @@ def figures(rounds: int = ROUNDS, calls: int = CALLS, requests: int = REQUESTS) 
 
 def text(found: Figures) -> Iterator[str]:
     """Yield the lines for people."""
-    for what in ("decode", "decode_new", "values", "encode"):
+    for what in ("decode", "decode_new", "values", "encode", "encode_new"):
         row = found[what]
         beside = "" if row["pychonet"] is None else f", pychonet {row['pychonet']:.2f} us ({row['ratio']:.1f} times)"
         yield f"{what}: {row['ours']:.2f} us{beside}"
@@ -84,11 +85,15 @@ def _codec(peer: JsonProcess | None, rounds: int, calls: int) -> Figures:
     def values() -> dict[str, object]:
         return {rules[epc].name: rules[epc].kind.decode(data) for epc, data in Frame.decode(ANSWER).properties}
 
+    eoj, rest = Eoj(2, 0x7D), request.properties[1:]
+    changed = [Frame(1, CONTROLLER, eoj, Esv.SETC, (Property(0xEB, one[13:21]), *rest)) for one in new]
+
     ours: dict[str, Callable[[], float]] = {
         "decode": lambda: _cpu_us(itertools.repeat(ANSWER, calls), Frame.decode, calls),
         "decode_new": lambda: _cpu_us(iter(new), Frame.decode, calls),
         "values": lambda: _cpu_us(itertools.repeat(None, calls), lambda _: values(), calls),
         "encode": lambda: _cpu_us(itertools.repeat(request, calls), Frame.encode, calls),
+        "encode_new": lambda: _cpu_us(iter(changed), Frame.encode, calls),
     }
     times: dict[str, list[float]] = {name: [] for name in ours}
     theirs: dict[str, list[float]] = {name: [] for name in ours}

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
-from protocols.frozen import frozen
 
 PORT = 3610
 GROUP_V4, GROUP_V6 = "224.0.23.0", "ff02::1"
@@ -20,7 +19,7 @@ LONGEST_FRAME = 65_507  # bytes of a UDP datagram over IPv4
 MOST_PROPERTIES = 255  # of one list
 LONGEST_DATA = 255  # bytes of one property
 _FIXED = 12  # bytes before the first property
-_CACHED, _CACHED_BYTES = 512, 256  # bodies, and the longest of them
+_CACHED, _CACHED_BYTES, _CACHED_PROPERTIES = 512, 256, 32  # bodies; the longest of those received, and of those sent
 _FIRST_EPC, _BITMAP_FROM, _BITMAP_SIZE = 0x80, 16, 16
 
 
@@ -89,8 +88,7 @@ class Property(NamedTuple):
     data: bytes = b""
 
 
-@frozen
-class Frame:
+class Frame(NamedTuple):
     """A message between two objects. `read` is the second list of SetGet, and empty for all other services."""
 
     tid: int
@@ -102,20 +100,15 @@ class Frame:
 
     def encode(self) -> bytes:
         """Return the datagram. Raises LocalProtocolError if a number does not fit."""
-        if self.read and self.esv not in WITH_TWO_LISTS:
-            raise LocalProtocolError(f"{self.esv.name} has one list of properties")
-        data = bytearray(HEADER)
+        tid, source, destination, esv, properties, read = self
+        pack = _pack_again if len(properties) + len(read) <= _CACHED_PROPERTIES else _pack
         try:
-            data += self.tid.to_bytes(2, "big")
-            data += bytes((*self.source, *self.destination, self.esv))
-            _pack_list(data, self.properties)
-            if self.esv in WITH_TWO_LISTS:
-                _pack_list(data, self.read)
+            data = HEADER + tid.to_bytes(2, "big") + pack(source, destination, esv, properties, read)
         except (ValueError, OverflowError) as error:
             raise LocalProtocolError(f"a number or a length of the frame is out of range: {error}") from error
         if len(data) > LONGEST_FRAME:
             raise LocalProtocolError(f"a frame of {len(data)} bytes does not fit a datagram")
-        return bytes(data)
+        return data
 
     @classmethod
     def decode(cls, data: bytes) -> Frame:
@@ -125,7 +118,8 @@ class Frame:
         if data[:2] != HEADER:
             raise EchonetFrameError(f"header {data[:2].hex()}, expected {HEADER.hex()}")
         body = data[4:]
-        return cls(data[2] << 8 | data[3], *(_unpack_again(body) if len(body) <= _CACHED_BYTES else _unpack(body)))
+        members = _unpack_again(body) if len(body) <= _CACHED_BYTES else _unpack(body)
+        return _new(cls, (data[2] << 8 | data[3], *members))
 
 
 _Body: TypeAlias = tuple[Eoj, Eoj, Esv, tuple[Property, ...], tuple[Property, ...]]
@@ -145,7 +139,21 @@ def _unpack(body: bytes) -> _Body:
     return Eoj.unpack(body[:3]), Eoj.unpack(body[3:6]), esv, properties, read
 
 
-_unpack_again = lru_cache(_CACHED)(_unpack)  # requests and answers of a poll differ in their transaction only
+def _pack(
+    source: Eoj, destination: Eoj, esv: Esv, properties: tuple[Property, ...], read: tuple[Property, ...]
+) -> bytes:
+    """Return the bytes of a frame after its transaction."""
+    if read and esv not in WITH_TWO_LISTS:
+        raise LocalProtocolError(f"{esv.name} has one list of properties")
+    data = bytearray((*source, *destination, esv))
+    _pack_list(data, properties)
+    if esv in WITH_TWO_LISTS:
+        _pack_list(data, read)
+    return bytes(data)
+
+
+# Requests and answers of a poll differ in their transaction only.
+_unpack_again, _pack_again = lru_cache(_CACHED)(_unpack), lru_cache(_CACHED)(_pack)
 
 
 def _pack_list(data: bytearray, properties: tuple[Property, ...]) -> None:

@@ -15,7 +15,7 @@ def test_one_measurement_with_pychonet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(echonet, "PEER_REQUESTS", 3)
     found = echonet.figures(rounds=1, calls=100, requests=100)
     assert "absent" not in found
-    for what in ("decode", "decode_new", "values", "encode"):
+    for what in ("decode", "decode_new", "values", "encode", "encode_new"):
         assert min(found[what]["ours"], found[what]["pychonet"]) > 0
     assert found["requests_per_s"]["ratio"] > echonet.AIM  # it waits 0.1 s for each answer
     assert "requests per second" in "\n".join(echonet.text(found))

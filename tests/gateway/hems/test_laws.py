@@ -23,10 +23,12 @@ watts = st.builds(Property, st.sampled_from([0xEB, 0xEC, 0xE0]), st.integers(0, 
 currents = st.builds(Property, st.sampled_from([0xED, 0xEE]), st.integers(0, 500).map(lambda one: one.to_bytes(2)))
 anything = st.builds(Property, st.integers(0x80, 0xFF), st.binary(max_size=8))
 properties = st.lists(st.one_of(modes, methods, powers, currents, anything), max_size=5).map(tuple)
-frames = st.builds(Frame, st.integers(0, 9), st.just(CONTROLLER), objects, st.sampled_from(Esv), properties)
+frames = st.builds(
+    Frame, st.integers(0, 9), st.just(CONTROLLER), objects, st.sampled_from(Esv), properties, st.just(())
+)
 orders = st.builds(
     Frame, st.just(1), st.just(CONTROLLER), st.just(OBJECT), st.just(Esv.SETC),
-    st.lists(st.one_of(modes, methods, powers), min_size=1, max_size=3).map(tuple),
+    st.lists(st.one_of(modes, methods, powers), min_size=1, max_size=3).map(tuple), st.just(()),
 )  # fmt: skip
 datagrams = st.one_of(st.binary(max_size=40), frames.map(Frame.encode), orders.map(Frame.encode))
 steps = st.lists(

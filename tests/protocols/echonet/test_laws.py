@@ -19,7 +19,7 @@ objects = st.sampled_from([V2H, Eoj(2, 0x7E, 0), NODE_PROFILE, CONTROLLER, Eoj(1
 properties = st.lists(
     st.builds(Property, st.sampled_from([*VALUES, 0x9D, 0x9F, 0xD5, 0xD6, 0xF0]), st.binary(max_size=20)), max_size=6
 ).map(tuple)
-frames = st.builds(Frame, st.integers(0, 5), objects, objects, st.sampled_from(Esv), properties)
+frames = st.builds(Frame, st.integers(0, 5), objects, objects, st.sampled_from(Esv), properties, st.just(()))
 datagrams = st.one_of(st.binary(max_size=60), frames.map(Frame.encode))
 
 
