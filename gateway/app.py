@@ -154,6 +154,8 @@ async def _end(built: Gateway) -> None:
         with contextlib.suppress(TimeoutError):
             await built.service.stop()
         await built.hosted.close()
+        if built.echonet_objects is not None:
+            await built.echonet_objects.close()
     else:
         built.mqtt.hands_over = True
         built.service.suspend()
@@ -312,7 +314,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     def independent() -> bool:
         return any(state.evse.independent for state in registry)
 
-    objects = site_objects(config, network, inputs, clock, independent)
+    objects = site_objects(config, network, inputs, clock, independent, lambda: energy.storage_w)
     return Gateway(
         config, service, control, csms, mqtt, metrics, journal, clock, energy, hosted, site_inputs, network, objects,
         lending_service, hems,

@@ -14,6 +14,7 @@ from protocols.echonet.values import Value
 
 MODE, CHARGE_METHOD, DISCHARGE_METHOD, CHARGE_POWER, DISCHARGE_POWER = 0xDA, 0xC1, 0xC2, 0xEB, 0xEC
 RESET_DISCHARGED, RESET_CHARGED = 0xD7, 0xD9
+AUTO_SINCE = "D"  # release
 RUNNING_W = 50.0  # less than this is standby
 _CHARGING, _DISCHARGING = ("charging", "rapidCharging"), ("discharging",)
 
@@ -42,8 +43,9 @@ class StorageBattery(HomePlant):
             0xDB: "reversePowerFlowNotAcceptable",
             0xE6: "lib",
         }
+        mode = "auto" if release >= AUTO_SINCE else "standby"
         settings: dict[int, Value] = {
-            MODE: "auto", CHARGE_METHOD: "maximum", DISCHARGE_METHOD: "loadFollowing", 0xAA: "noSetting",
+            MODE: mode, CHARGE_METHOD: "maximum", DISCHARGE_METHOD: "loadFollowing", 0xAA: "noSetting",
             0xAB: "noSetting", CHARGE_POWER: round(spec.max_charge_w), DISCHARGE_POWER: round(spec.max_discharge_w),
             0xE7: 0, 0xE8: 0,
         }  # fmt: skip
@@ -114,5 +116,5 @@ def storage_battery(
     """Return the object of the storage of a home, which must have one."""
     assert home.storage is not None
     plant = StorageBattery(home, home.storage, release)
-    home.storage.policy = "self_consumption"
+    home.storage.policy = "self_consumption" if release >= AUTO_SINCE else "idle"
     return device(STORAGE_BATTERY, plant, release, get=get, settable=settable)

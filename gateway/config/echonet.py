@@ -155,12 +155,16 @@ def site_objects(
     inputs: SiteInputs,
     clock: Clock,
     independent: Callable[[], bool],
+    storage_w: Callable[[], float | None],
 ) -> EchonetSiteObjects | None:
-    """Return storage batteries, PV and meters, None without any. `independent`: a V2H box supplies the site alone."""
+    """Return storage batteries, PV and meters, None without any. `independent`: a V2H box supplies the site alone;
+    `storage_w`: the set-point of all storages together, None leaves them to themselves.
+    """
     entries = [(key, entry) for key, entry in echonet_entries(config) if not isinstance(entry, EchonetEvseEntry)]
     if not entries or network is None:
         return None
-    from gateway.drivers.echonet.site import EchonetSiteObjects, SiteObject
+    from gateway.drivers.echonet.site import EchonetSiteObjects
+    from gateway.drivers.echonet.site_object import SiteObject
     from protocols.echonet.classes import SMART_METER
 
     found = []
@@ -169,7 +173,8 @@ def site_objects(
         link = link_of(entry)
         outside = link.eoj is not None and link.eoj.class_code == SMART_METER  # on the grid's side of every switch
         found.append(SiteObject(key, _input_of(entry), link, -1 if turned else 1, behind_box=not outside))
-    return EchonetSiteObjects(found, network, inputs, clock, independent)
+    ordered_w = storage_w if config.energy.storage.controlled else None
+    return EchonetSiteObjects(found, network, inputs, clock, independent, ordered_w)
 
 
 def _input_of(entry: EchonetLink) -> InputKind:

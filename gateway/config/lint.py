@@ -94,7 +94,10 @@ def _echonet_notes(config: Config) -> Iterator[str]:
                 "the power continues"
             )
         elif isinstance(entry, EchonetStorageEntry) and config.energy.storage.controlled:
-            yield f"{key}.driver: a storage over ECHONET Lite is only read, also with energy.storage.controlled"
+            yield (
+                f"{key}.driver: a storage over ECHONET Lite has no time-out of orders; if this gateway fails under "
+                "power, the power continues"
+            )
 
 
 def _station_notes(config: Config) -> Iterator[str]:

@@ -95,6 +95,10 @@ class SiteInputs:
         self.sources = list(sources)
         self._send, self._clock = send, clock
 
+    def share_w(self, kind: InputKind, power_w: float) -> float:
+        """Return the equal share of one device in a power of all devices of an input, whatever their drivers."""
+        return power_w / sum(one.kind is kind for one in self.sources)
+
     def publish(self, kind: InputKind) -> None:
         """Send an input, where all of its devices have values."""
         sources = [one for one in self.sources if one.kind is kind]

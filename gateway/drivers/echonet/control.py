@@ -1,8 +1,9 @@
-"""Orders of one V2H box: one sequence of steps at a time, and the dead-man. Pure; time is an argument.
+"""Orders of one V2H box or storage battery: one sequence of steps at a time, and the dead-man. Pure.
 
-A box has no time-out of its own. From the first step of a power until standby is read back, the box may be running
-(`Held`); at the end of the validity it is ordered to standby, again and again until it confirms. An island is the
-exception: a box that operates independently of the grid continues (see `docs/control-hierarchy.md`).
+Time is an argument. A box has no time-out of its own. From the first step of a power until rest is read back, the box
+may be running (`Held`); at the end of the validity it is ordered to standby, a battery to `auto`, again and again until
+it confirms. An island is the exception: a box that operates independently of the grid continues (see
+`docs/control-hierarchy.md`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from gateway.drivers.echonet.order_codes import STANDBY
 from gateway.drivers.echonet.orders import (
     GRID,
-    IDLE,
     INDEPENDENT,
     MODE,
     PERMISSION,
     PERMITTED,
     PROHIBITED,
-    RESTING,
-    STANDBY,
     CheckStep,
     SetStep,
     Step,
@@ -29,6 +28,7 @@ from gateway.drivers.echonet.orders import (
     charge_way,
     declared_w,
     discharge_way,
+    end_mode,
     following_steps,
     forming_steps,
     held_w,
@@ -74,6 +74,16 @@ class FormOrder:
     withhold: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseOrder:
+    """End every power, and leave the device to itself where it has a mode for this."""
+
+    number: int
+
+
+Order = PowerOrder | FormOrder | ReleaseOrder
+
+
 @dataclass(slots=True)
 class Sequence:
     """Steps that belong together; the order `number` gets the outcome."""
@@ -106,7 +116,7 @@ class BoxControl:
     events: list[Ended] = field(default_factory=list)
     _reader: ObjectReader | None = None
     _sequence: Sequence | None = None
-    _next: PowerOrder | FormOrder | None = None
+    _next: Order | None = None
 
     def begin(self, reader: ObjectReader) -> None:
         """Use another connection."""
@@ -118,7 +128,7 @@ class BoxControl:
     def adopt(self, now: float) -> None:
         """Hold a box that runs without an order, as after a restart of the gateway: if none follows it is stopped."""
         box = self._box
-        if not self.held.power_w and not self.busy and box.values.get(MODE) not in (*RESTING, None):
+        if not self.held.power_w and not self.busy and box.values.get(MODE) not in (*box.codes.unordered, None):
             self.held = Held(held_w(box) or LEAST_HELD_W, now + ADOPT_S)
 
     def lost(self, now: float) -> None:
@@ -126,9 +136,8 @@ class BoxControl:
         sequence, order = self._sequence, self._next
         self._next = None
         for number in (sequence.number if sequence else None, order.number if order else None):
-            self._end(
-                number, now, Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, "the box does not answer any more")
-            )
+            text = f"the {self._box.codes.noun} does not answer any more"
+            self._end(number, now, Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, text))
         if sequence is not None and sequence.purpose is not Purpose.STOP:
             self._sequence = None
         elif sequence is not None:
@@ -165,7 +174,7 @@ class BoxControl:
 
     # orders
 
-    def command(self, order: PowerOrder | FormOrder, now: float) -> None:
+    def command(self, order: Order, now: float) -> None:
         """Take an order. One that has not begun is superseded."""
         superseded, self._next = self._next, order
         if superseded is not None:
@@ -181,6 +190,9 @@ class BoxControl:
         order, self._next = self._next, None
         if isinstance(order, FormOrder):
             self._form(order, now)
+        elif isinstance(order, ReleaseOrder):
+            steps = deque(stop_steps(self._box, end_mode(self._box)))
+            self._replace(Sequence(Purpose.STOP, steps, order.number), now)
         elif order is not None:
             self._begin(order, now)
         self._supervise(now)
@@ -211,14 +223,15 @@ class BoxControl:
             return
         if power_w and self._left_mode(way, power_w):
             mode = _text(box.values.get(MODE))
-            text = f"the box has left operation mode {way.mode} by itself and is in {mode}"
+            text = f"the {box.codes.noun} has left operation mode {way.mode} by itself and is in {mode}"
             self._end(order.number, now, Outcome(Answer.REFUSED, MODE_LEFT, text))
             self.held = Held()
             return
         recent = now - box.read_at <= RECENT_POLLS * self.profile.poll_s + self.profile.answer_within_s
         if not power_w:
-            rests = recent and not self.held.power_w and box.values.get(MODE) in RESTING
-            self._replace(Sequence(Purpose.STOP, deque() if rests else deque(stop_steps(STANDBY)), order.number), now)
+            rests = recent and not self.held.power_w and box.values.get(MODE) in box.codes.at_rest
+            steps = deque(() if rests else stop_steps(box, STANDBY))
+            self._replace(Sequence(Purpose.STOP, steps, order.number), now)
             return
         steps = power_steps(box, way, power_w, self.profile.power_step_w, through_standby=self.through_standby)
         if not steps and not recent:
@@ -233,7 +246,7 @@ class BoxControl:
     def _left_mode(self, way: Way, power_w: float) -> bool:
         """Return whether a box that was running as now ordered is at rest, without an order."""
         runs = self._sequence is None and self.held.power_w * power_w > 0
-        return runs and self._box.values.get(MODE) in RESTING
+        return runs and self._box.values.get(MODE) in self._box.codes.unordered
 
     def _replace(self, sequence: Sequence, now: float) -> None:
         if self._sequence is not None:
@@ -258,7 +271,7 @@ class BoxControl:
         self.events.append(PowerExpired(now))
         if sequence is not None:
             self._end(sequence.number, now, Outcome(Answer.UNKNOWN, text="its time is over"))
-        self._sequence = Sequence(Purpose.STOP, deque(stop_steps(STANDBY)))
+        self._sequence = Sequence(Purpose.STOP, deque(stop_steps(self._box, end_mode(self._box))))
 
     # answers
 
@@ -303,23 +316,23 @@ class BoxControl:
     def _differs(self, sequence: Sequence, epc: int, wanted: tuple[Value, ...], now: float) -> None:
         """Read again, as some boxes show a value late; then the order has failed."""
         held, name = self._box.values.get(epc), self._box.rule(epc).name
-        text = f"the box acknowledged {name} = {_text(wanted[0])} and "
+        text = f"the {self._box.codes.noun} acknowledged {name} = {_text(wanted[0])} and "
         text += f"keeps {_text(held)}" if held is not None else "does not return it"
         if sequence.tries + 1 < TRIES or sequence.purpose is Purpose.STOP:
             if sequence.purpose is Purpose.STOP and sequence.tries + 1 >= TRIES:
-                sequence.steps = deque(stop_steps(self._other_rest(sequence)))
+                sequence.steps = deque(stop_steps(self._box, self._other_rest(sequence)))
             self._again(sequence, text, now)
         else:
             self._fail(sequence, Outcome(Answer.REFUSED, DEVICE_REFUSED, text), now)
 
     def _refused(self, sequence: Sequence, step: SetStep, now: float) -> None:
         box, mode = self._box, self._box.values.get(MODE)
-        text = f"the box refuses {box.rule(step.epc).name} = {_text(step.value)}"
+        text = f"the {box.codes.noun} refuses {box.rule(step.epc).name} = {_text(step.value)}"
         if sequence.purpose is Purpose.STOP:
-            sequence.steps = deque(stop_steps(self._other_rest(sequence)))
+            sequence.steps = deque(stop_steps(self._box, self._other_rest(sequence)))
             self._again(sequence, text, now)
             return
-        runs = mode not in (*RESTING, None)
+        runs = mode not in (*box.codes.at_rest, None)
         if sequence.purpose is Purpose.POWER and runs and step.epc != MODE and not self.through_standby:
             self.through_standby = True
             way, step_w = self._way(sequence.power_w), self.profile.power_step_w
@@ -331,8 +344,10 @@ class BoxControl:
     def _other_rest(self, sequence: Sequence) -> str:
         """Return the mode of rest that was not tried last, where the box has it."""
         first = sequence.steps[0]
-        tried = first.value if isinstance(first, SetStep) else STANDBY
-        return IDLE if tried == STANDBY and self._box.accepts(MODE, IDLE) else STANDBY
+        tried = first.value if isinstance(first, SetStep) else first.expected[0][1][0]
+        codes = self._box.codes
+        others = [mode for mode in (*codes.at_rest, *codes.ends) if mode != STANDBY and self._box.accepts(MODE, mode)]
+        return others[0] if tried == STANDBY and others else STANDBY
 
     def _again(self, sequence: Sequence, reason: str, now: float) -> None:
         """Repeat a step after a pause; give up an order after `TRIES`, and never to stop the box."""
@@ -353,11 +368,11 @@ class BoxControl:
         self._sequence = None
         if sequence.purpose not in (Purpose.POWER, Purpose.FORM):
             return
-        if self._box.values.get(MODE) in RESTING:
+        if self._box.values.get(MODE) in self._box.codes.unordered:
             self.held = Held()
         else:
             retry_at = now if outcome.answer is Answer.REFUSED else sequence.retry_at
-            self._sequence = Sequence(Purpose.STOP, deque(stop_steps(STANDBY)), retry_at=retry_at)
+            self._sequence = Sequence(Purpose.STOP, deque(stop_steps(self._box, STANDBY)), retry_at=retry_at)
 
     def _end(self, number: int | None, at: float, outcome: Outcome) -> None:
         if number is not None:

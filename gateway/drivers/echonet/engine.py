@@ -1,5 +1,5 @@
-"""Engine of one V2H box over ECHONET Lite: what is read and ordered becomes requests; answers become events. Time is an
-argument.
+"""Engine of one V2H box or storage battery over ECHONET Lite: what is read and ordered becomes requests; answers become
+events. Time is an argument.
 
 On each connection everything is read once; then measured values at their interval, limits and settings at theirs, and
 the steps of orders in between. One request at a time; orders come first, and a slow box gets as much rest as it takes
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.drivers.echonet.control import Answered, BoxControl, FormOrder
-from gateway.drivers.echonet.orders import ACTUAL_MODE, GRID, MODE, PERMISSION, RESTING
+from gateway.drivers.echonet.control import Answered, BoxControl, FormOrder, ReleaseOrder
+from gateway.drivers.echonet.orders import ACTUAL_MODE, GRID, MODE, PERMISSION
 from gateway.drivers.echonet.reader import ObjectReader
 from gateway.drivers.power_order import OrderEnded, PowerExpired, PowerOrder
 from protocols.echonet.events import ObjectDescribed, Request, RequestAnswered
@@ -62,8 +62,17 @@ Event: TypeAlias = BoxReady | BoxRead | BoxSilent | PowerExpired
 class BoxEngine:
     """One box. `control` outlives the connection."""
 
-    def __init__(self, described: ObjectDescribed, control: BoxControl, *, silent: bool = False) -> None:
-        """`silent`: the silence of the box was reported before."""
+    def __init__(
+        self,
+        described: ObjectDescribed,
+        control: BoxControl,
+        *,
+        silent: bool = False,
+        fast: Sequence[int] = FAST,
+        slow: Sequence[int] = SLOW,
+    ) -> None:
+        """`silent`: the silence of the box was reported before. `fast` and `slow`: properties that are read."""
+        self._fast, self._slow = fast, slow
         self.described, self.control, self.profile = described, control, control.profile
         self.reader = self._new_reader()
         self.ready, self.silent = False, silent
@@ -93,6 +102,11 @@ class BoxEngine:
     def form(self, number: int, forms: bool, now: float, *, withhold: bool) -> Sequence[Event | OrderEnded]:
         """Supply an island, or follow a grid again. `OrderEnded` follows."""
         self.control.command(FormOrder(number, forms, withhold), now)
+        return self.taken()
+
+    def release(self, number: int, now: float) -> Sequence[Event | OrderEnded]:
+        """End every power, and leave the device to itself. `OrderEnded` follows."""
+        self.control.command(ReleaseOrder(number), now)
         return self.taken()
 
     def request(self, now: float) -> Request | None:
@@ -156,7 +170,7 @@ class BoxEngine:
 
     def _new_reader(self) -> ObjectReader:
         unused = self.profile.unused
-        return ObjectReader(self.described, FAST, SLOW, most=self.profile.most_properties, unused=unused)
+        return ObjectReader(self.described, self._fast, self._slow, most=self.profile.most_properties, unused=unused)
 
     def _poll(self, now: float) -> tuple[Esv, tuple[Property, ...]] | None:
         """Return the request for values."""
@@ -165,8 +179,8 @@ class BoxEngine:
         if self._confirms(now):
             self._confirmed_at = now
             return Esv.SETC, (Property(CONFIRM, self.reader.encoded(CONFIRM, "confirmation")),)
-        watched = [epc for epc in self.control.watched if epc not in FAST]
-        self.reader.fast = [*(epc for epc in FAST if self.reader.has(epc)), *watched]
+        watched = [epc for epc in self.control.watched if epc not in self._fast]
+        self.reader.fast = [*(epc for epc in self._fast if self.reader.has(epc)), *watched]
         self._reads = self.reader.next(now, self.profile.slow_poll_s) or ()
         return (Esv.GET, tuple(Property(epc) for epc in self._reads)) if self._reads else None
 
@@ -178,14 +192,18 @@ class BoxEngine:
         """Return whether the box has to detect the vehicle first: its state of connection is none with power."""
         if not self.profile.confirm_vehicle or now < self._confirmed_at + CONFIRM_S or now < self.reader.due_at:
             return False
-        rests = self.values.get(MODE) in RESTING
+        rests = self.values.get(MODE) in self.reader.codes.at_rest
         return rests and self.values.get(CONNECTION) not in CHARGEABLE and self.reader.settable(CONFIRM)
 
     def _read(self, answer: Answered, now: float) -> None:
         found = None
         if isinstance(answer, RequestAnswered) and answer.answer is not None:
             found = answer.answer.properties
-        runs = self.control.held.power_w or self.values.get(MODE) not in RESTING or now < self._moves_until
+        runs = (
+            self.control.held.power_w
+            or self.values.get(MODE) not in self.reader.codes.at_rest
+            or now < self._moves_until
+        )
         period_s = self.profile.poll_s if runs else self.profile.idle_poll_s
         if not self.reader.receive(found, now, period_s):
             return

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
-from gateway.drivers.device_runner import DeviceRunner
-from gateway.drivers.echonet.control import Answered, BoxControl
+from gateway.drivers.echonet.control import BoxControl
+from gateway.drivers.echonet.device import EchonetDevice
 from gateway.drivers.echonet.engine import BoxEngine, BoxRead, BoxReady, BoxSilent, Event
-from gateway.drivers.echonet.finding import AGAIN_S, DISCOVER, ID, NotFound, ObjectLink, find
+from gateway.drivers.echonet.finding import DISCOVER, ID, MOVED_S, ObjectLink, find_again
 from gateway.drivers.echonet.network import EchonetNetwork
 from gateway.drivers.echonet.orders import DISCHARGE, GRID, INDEPENDENT, MODE, PERMISSION, PERMITTED, held_w
 from gateway.drivers.echonet.outage import OutageRole
@@ -17,36 +16,13 @@ from gateway.drivers.echonet.profile import BoxProfile
 from gateway.drivers.echonet.session import BoxSession
 from gateway.model.event import Report, StationLost
 from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
-from protocols.echonet.events import Discover, ObjectDescribed, PropertiesNotified, Request, RequestAnswered
+from protocols.echonet.events import ObjectDescribed, Request, RequestAnswered
 from protocols.echonet.frames import NODE_PROFILE, Esv, Property
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x.drivers")
 
 ZERO_WITHIN_S = 8.0  # for standby to be confirmed when the gateway stops
-MOVED_S = 30.0  # of silence, until a box that is discovered is searched at another address
-
-
-class EchonetDevice(DeviceRunner[Request, Answered, Event]):
-    """Runner of one box. `report` gets its events but those of orders."""
-
-    def __init__(
-        self, engine: BoxEngine, network: EchonetNetwork, clock: Clock, report: Callable[[Event], None]
-    ) -> None:
-        self.engine, self._network = engine, network
-        super().__init__(engine, clock, report)
-
-    async def _ask(self, request: Request) -> Answered:
-        return await self._network.ask(request)
-
-    def notified(self, event: PropertiesNotified) -> None:
-        """Apply what the box announces."""
-        self.engine.notified(event.properties, self._clock.now())
-        self.wake()
-
-    async def form(self, forms: bool, *, withhold: bool) -> Outcome:
-        """Order to supply an island or to follow a grid; return what the box answered."""
-        return await self.send(lambda number, now: self.engine.form(number, forms, now, withhold=withhold))
 
 
 class EchonetEvse:
@@ -85,7 +61,7 @@ class EchonetEvse:
         described: ObjectDescribed | None = None
         try:
             while True:
-                described = await self._find(described)
+                described = await find_again(self._network, self._link, self.name, described)
                 await self._serve(described)
         finally:
             self._device = None
@@ -154,25 +130,6 @@ class EchonetEvse:
         return Outcome(Answer.REFUSED, "NotSupported", f"faults of {self.name} are cleared at the box")
 
     # the box
-
-    async def _find(self, before: ObjectDescribed | None) -> ObjectDescribed:
-        """Return the object of the box; a box that was found before is searched once, and then used as before."""
-        reported = ""
-        while True:
-            if before is not None:
-                self._network.command(Discover())
-                await self._network.wait(AGAIN_S)
-            try:
-                return await find(self._network, self._link)
-            except NotFound as error:
-                if before is not None:
-                    return before
-                if str(error) != reported:
-                    reported = str(error)
-                    log.warning("%s: %s", self.name, error)
-            if self._link.address == DISCOVER:
-                self._network.command(Discover())
-            await self._network.wait(MOVED_S)
 
     async def _serve(self, described: ObjectDescribed) -> None:
         """Read and order, until the box is silent and may be found at another address."""

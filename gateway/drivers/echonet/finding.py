@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway.drivers.echonet.network import EchonetNetwork
-from protocols.echonet.events import ObjectDescribed, Request, RequestAnswered
+from protocols.echonet.events import Discover, ObjectDescribed, Request, RequestAnswered
 from protocols.echonet.frames import NODE_PROFILE, Eoj, Esv, Property
 from protocols.echonet.objects import INSTANCE_LIST
+
+log = logging.getLogger("v2x.drivers")
 
 ID, MAKER = 0x83, 0x8A
 FOUND_S = 1.0  # for the answer to the discovery
 AGAIN_S = 5.0  # for objects of a node to be described
+MOVED_S = 30.0  # of silence, until an object that is discovered is searched at another address
 DISCOVER = "discover"
 
 
@@ -61,6 +65,28 @@ async def find(network: EchonetNetwork, link: ObjectLink) -> ObjectDescribed:
     if not found:
         raise NotFound(f"{link.wanted}: not found{_instead(network, link)}")
     return min(found, key=lambda one: one.eoj.pack())
+
+
+async def find_again(
+    network: EchonetNetwork, link: ObjectLink, name: str, before: ObjectDescribed | None
+) -> ObjectDescribed:
+    """Return the object; one that was found before is searched once, and then used as before."""
+    reported = ""
+    while True:
+        if before is not None:
+            network.command(Discover())
+            await network.wait(AGAIN_S)
+        try:
+            return await find(network, link)
+        except NotFound as error:
+            if before is not None:
+                return before
+            if str(error) != reported:
+                reported = str(error)
+                log.warning("%s: %s", name, error)
+        if link.address == DISCOVER:
+            network.command(Discover())
+        await network.wait(MOVED_S)
 
 
 def _undescribed(network: EchonetNetwork, link: ObjectLink) -> bool:

@@ -1,10 +1,13 @@
-"""Orders to a V2H box as steps: method, power and mode in this order, each read back before the next one. Pure."""
+"""Orders to a V2H box or storage battery as steps: method, power and mode in this order, each read back before the next
+one. Pure. The codes of its class are those of the reader.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TypeAlias
 
+from gateway.drivers.echonet.order_codes import STANDBY
 from gateway.drivers.echonet.reader import ObjectReader
 from protocols.echonet.values import Value
 from protocols.frozen import frozen
@@ -12,11 +15,9 @@ from protocols.frozen import frozen
 MODE, ACTUAL_MODE, GRID, PERMISSION = 0xDA, 0xE1, 0xDB, 0xDF
 CHARGE_METHOD, DISCHARGE_METHOD, SIGNED_W, CHARGE_W, DISCHARGE_W = 0xDC, 0xDD, 0xE0, 0xEB, 0xEC
 CHARGE_LIMITS, DISCHARGE_LIMITS = 0xC8, 0xC9
-STANDBY, IDLE, CHARGE, DISCHARGE, BOTH = "standby", "idle", "charge", "discharge", "chargingDischarging"
-RESTING = (STANDBY, IDLE)
+DISCHARGE, BOTH = "discharge", "chargingDischarging"
 INDEPENDENT, PERMITTED, PROHIBITED = "independent", "permitted", "prohibited"
-DESIGNATED, V2G, FOLLOWING = "designatedElectricPower", "v2G", "loadFollowing"
-MOST_CHARGE, MOST_DISCHARGE = "maximumChargingElectricPower", "maximumDischargingElectricPower"
+V2G, FOLLOWING = "v2G", "loadFollowing"
 LEAST_W = 1.0
 
 
@@ -53,28 +54,36 @@ class Way:
 
 def charge_way(box: ObjectReader) -> Way:
     """Return how the box is charged."""
-    if not box.accepts(MODE, STANDBY) or not box.accepts(MODE, CHARGE):
-        return Way(why_not=f"{_name(box, MODE)} of the box cannot be set to charge")
-    if box.accepts(CHARGE_W, 0) and (method := _method(box, CHARGE_METHOD, DESIGNATED)) is not None:
-        return Way(CHARGE, (*method, (CHARGE_W, None)))
+    codes = box.codes
+    if not box.accepts(MODE, STANDBY) or not box.accepts(MODE, codes.charge):
+        return Way(why_not=f"{_name(box, MODE)} of the {codes.noun} cannot be set to {codes.charge}")
+    method = _method(box, codes.charge_method, codes.designated)
+    if box.accepts(CHARGE_W, 0) and method is not None:
+        return Way(codes.charge, (*method, (CHARGE_W, None)))
     if _signed(box):
         return _SIGNED
-    method = _method(box, CHARGE_METHOD, MOST_CHARGE)
-    return Way(CHARGE, method or (), fixed=True)
+    if codes.most_charge is None:
+        return Way(why_not=_why_no_power(box, CHARGE_W, codes.charge_method))
+    return Way(codes.charge, _method(box, codes.charge_method, codes.most_charge) or (), fixed=True)
 
 
 def discharge_way(box: ObjectReader) -> Way:
     """Return how the box is discharged."""
-    if not box.accepts(MODE, STANDBY) or not box.accepts(MODE, DISCHARGE):
-        return Way(why_not=f"{_name(box, MODE)} of the box cannot be set to discharge")
-    if box.accepts(DISCHARGE_W, 0):
-        method = _method(box, DISCHARGE_METHOD, DESIGNATED)
-        if method is not None:
-            return Way(DISCHARGE, (*method, (DISCHARGE_W, None)))
-        why = f"{_name(box, DISCHARGE_METHOD)} of the box cannot be set to {DESIGNATED}"
-    else:
-        why = f"the box has modes only: its discharging power ({_name(box, DISCHARGE_W)}) cannot be set"
-    return _SIGNED if _signed(box) else Way(why_not=why)
+    codes = box.codes
+    if not box.accepts(MODE, STANDBY) or not box.accepts(MODE, codes.discharge):
+        return Way(why_not=f"{_name(box, MODE)} of the {codes.noun} cannot be set to {codes.discharge}")
+    method = _method(box, codes.discharge_method, codes.designated)
+    if box.accepts(DISCHARGE_W, 0) and method is not None:
+        return Way(codes.discharge, (*method, (DISCHARGE_W, None)))
+    return _SIGNED if _signed(box) else Way(why_not=_why_no_power(box, DISCHARGE_W, codes.discharge_method))
+
+
+def _why_no_power(box: ObjectReader, power: int, method: int) -> str:
+    noun = box.codes.noun
+    if box.accepts(power, 0):
+        return f"{_name(box, method)} of the {noun} cannot be set to {box.codes.designated}"
+    direction = "charging" if power == CHARGE_W else "discharging"
+    return f"the {noun} has modes only: its {direction} power ({_name(box, power)}) cannot be set"
 
 
 _SIGNED = Way(BOTH, ((CHARGE_METHOD, V2G), (DISCHARGE_METHOD, V2G), (SIGNED_W, None)))
@@ -82,8 +91,9 @@ _SIGNED = Way(BOTH, ((CHARGE_METHOD, V2G), (DISCHARGE_METHOD, V2G), (SIGNED_W, N
 
 def _signed(box: ObjectReader) -> bool:
     """Return whether the box takes one signed power."""
-    methods = box.accepts(CHARGE_METHOD, V2G) and box.accepts(DISCHARGE_METHOD, V2G)
-    return methods and box.accepts(MODE, BOTH) and box.accepts(SIGNED_W, 0)
+    if not box.accepts(MODE, BOTH) or not box.accepts(SIGNED_W, 0):
+        return False
+    return box.accepts(CHARGE_METHOD, V2G) and box.accepts(DISCHARGE_METHOD, V2G)
 
 
 def _method(box: ObjectReader, epc: int, value: str) -> tuple[tuple[int, Value | None], ...] | None:
@@ -104,7 +114,7 @@ def _name(box: ObjectReader, epc: int) -> str:
 
 def limits_w(box: ObjectReader, epc: int, rated: int) -> tuple[float | None, float | None]:
     """Return the least and the greatest power that a box declares in a direction, None where it declares none."""
-    least_w, most_w = box.number(epc, "minimumElectricPower"), box.number(epc, "maximumElectricPower")
+    least_w, most_w = (box.number(epc, element) for element in box.codes.limits)
     rated_w = box.number(rated)
     stated = [one for one in (most_w, rated_w) if one]
     return least_w, min(stated, default=None)
@@ -124,8 +134,8 @@ def power_steps(box: ObjectReader, way: Way, power_w: float, step_w: float, *, t
     """Return the steps to a power; what the box is known to hold is neither set nor read again."""
     wanted = [(epc, _amount(epc, power_w, step_w) if value is None else value) for epc, value in way.settings]
     changed = [(epc, value) for epc, value in wanted if not holds(box, epc, (value,), step_w)]
-    rests_first = bool(changed) and through_standby and box.values.get(MODE) not in RESTING
-    steps: deque[Step] = deque(stop_steps(STANDBY) if rests_first else ())
+    rests_first = bool(changed) and through_standby and box.values.get(MODE) not in box.codes.at_rest
+    steps: deque[Step] = deque(stop_steps(box, STANDBY) if rests_first else ())
     steps += [SetStep(epc, value) for epc, value in changed]
     readable = tuple((epc, (value,)) for epc, value in changed if box.has(epc))
     if readable:
@@ -135,9 +145,15 @@ def power_steps(box: ObjectReader, way: Way, power_w: float, step_w: float, *, t
     return steps
 
 
-def stop_steps(mode: str) -> list[Step]:
-    """Return the steps to rest."""
-    return [SetStep(MODE, mode), CheckStep(((MODE, RESTING),))]
+def stop_steps(box: ObjectReader, mode: str) -> list[Step]:
+    """Return the steps to rest, or to a mode in which the device decides itself."""
+    at_rest = box.codes.at_rest
+    return [SetStep(MODE, mode), CheckStep(((MODE, at_rest if mode in at_rest else (mode,)),))]
+
+
+def end_mode(box: ObjectReader) -> str:
+    """Return the mode in which a power that was not renewed ends."""
+    return next((mode for mode in box.codes.ends if box.accepts(MODE, mode)), STANDBY)
 
 
 def forming_steps(box: ObjectReader, *, withhold: bool) -> deque[Step]:
@@ -156,7 +172,7 @@ def forming_steps(box: ObjectReader, *, withhold: bool) -> deque[Step]:
 
 def following_steps(box: ObjectReader) -> deque[Step]:
     """Return the steps to rest and to permit the re-connection to the grid."""
-    steps = deque(stop_steps(STANDBY))
+    steps = deque(stop_steps(box, STANDBY))
     if box.settable(PERMISSION):
         steps += permission_steps(box, PERMITTED)
     return steps
@@ -178,16 +194,16 @@ def holds(box: ObjectReader, epc: int, values: tuple[Value, ...], step_w: float)
 
 def held_w(box: ObjectReader) -> float | None:
     """Return the power that a box is ordered to, None where its mode does not state one."""
-    match box.values.get(MODE):
-        case "standby" | "idle":
-            return 0.0
-        case "charge" if box.values.get(CHARGE_METHOD, DESIGNATED) == DESIGNATED:
-            return box.number(CHARGE_W)
-        case "discharge" if box.values.get(DISCHARGE_METHOD, DESIGNATED) == DESIGNATED:
-            power_w = box.number(DISCHARGE_W)
-            return None if power_w is None else -power_w
-        case "chargingDischarging" if box.values.get(DISCHARGE_METHOD) == V2G:
-            return box.number(SIGNED_W)
+    codes, mode = box.codes, box.values.get(MODE)
+    if mode in codes.at_rest:
+        return 0.0
+    if mode == codes.charge and box.values.get(codes.charge_method, codes.designated) == codes.designated:
+        return box.number(CHARGE_W)
+    if mode == codes.discharge and box.values.get(codes.discharge_method, codes.designated) == codes.designated:
+        power_w = box.number(DISCHARGE_W)
+        return None if power_w is None else -power_w
+    if mode == BOTH and box.values.get(DISCHARGE_METHOD) == V2G:
+        return box.number(SIGNED_W)
     return None
 
 

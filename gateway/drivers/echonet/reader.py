@@ -10,6 +10,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from gateway.drivers.echonet.order_codes import codes_of
 from protocols.echonet.classes import LATEST, Rule, object_class
 from protocols.echonet.events import ObjectDescribed
 from protocols.echonet.frames import Property
@@ -30,6 +31,7 @@ class ObjectReader:
         unused: Collection[int] = (),
     ) -> None:
         """`most`: properties in one request. `unused`: properties that are left out, whatever the maps state."""
+        self.codes = codes_of(described.eoj.class_code)
         declared, self.release = object_class(described.eoj.class_code), described.release
         self._rules = declared.properties() | declared.properties(described.release or LATEST)
         here = described.get or {epc for epc, rule in self._rules.items() if rule.get != "-"}

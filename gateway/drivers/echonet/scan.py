@@ -9,11 +9,11 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.drivers.echonet import site
 from gateway.drivers.echonet.finding import ID, MAKER, NotFound, ObjectLink, find
 from gateway.drivers.echonet.network import EchonetNetwork
 from gateway.drivers.echonet.orders import charge_way, discharge_way
 from gateway.drivers.echonet.reader import ObjectReader
+from gateway.drivers.echonet.site_object import reader_of
 from protocols.echonet.classes import DEVICE_CLASSES, EV_CHARGER_DISCHARGER, object_class
 from protocols.echonet.events import ObjectDescribed, Request, RequestAnswered
 from protocols.echonet.frames import NODE_PROFILE, Eoj, Esv, Property
@@ -133,7 +133,7 @@ async def _read(network: EchonetNetwork, described: ObjectDescribed) -> FoundObj
     if code == EV_CHARGER_DISCHARGER:
         epcs = BOX_VALUES
     elif code in DEVICE_CLASSES:
-        epcs = [*site.reader_of(described).fast, *site.reader_of(described).slow]
+        epcs = [*reader_of(described).fast, *reader_of(described).slow]
     reader = ObjectReader(described, [], [])
     wanted = [epc for epc in (PRODUCT, *epcs) if reader.has(epc)]
     for at in range(0, len(wanted), MOST_READ):

@@ -1,21 +1,21 @@
-"""Storage batteries, PV, meters and power conditioners over ECHONET Lite as inputs of the site. They are only read."""
+"""Storage batteries, PV, meters and power conditioners over ECHONET Lite as inputs of the site. Storage
+batteries are ordered where energy management controls them (`storage.py`), the others are only read.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
-from gateway.drivers.echonet.finding import DISCOVER, NotFound, ObjectLink, find
+from gateway.drivers.echonet.finding import DISCOVER, NotFound, find
 from gateway.drivers.echonet.network import EchonetNetwork
-from gateway.drivers.echonet.reader import ObjectReader
-from gateway.drivers.site_inputs import SiteInputs, Values
+from gateway.drivers.echonet.site_object import SiteObject, reader_of, values_of
+from gateway.drivers.echonet.storage import OrderedStorage
+from gateway.drivers.site_inputs import SiteInputs
 from gateway.model.site import InputKind
-from protocols.echonet import classes
 from protocols.echonet.events import Discover, ObjectDescribed, Request, RequestAnswered
 from protocols.echonet.frames import Esv, Property
-from protocols.modbus.register import Meaning
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x.drivers")
@@ -24,68 +24,6 @@ RETRY_S = 5.0
 ANSWER_WITHIN_S = 5.0
 POLL_S, SLOW_S = 2.0, 60.0  # periods; a slow device gets as much rest as it takes for its answers
 SILENT_AFTER_S = 15.0
-
-_Number = tuple[int, str | None]  # property, and an element of a structure
-_MEANINGS: dict[int, dict[Meaning, _Number]] = {
-    classes.STORAGE_BATTERY: {
-        Meaning.POWER_W: (0xD3, None),
-        Meaning.SOC_PCT: (0xE4, None),
-        Meaning.CAPACITY_WH: (0xD0, None),
-        Meaning.MAX_CHARGE_W: (0xC8, "maxValue"),
-        Meaning.MAX_DISCHARGE_W: (0xC9, "maxValue"),
-    },
-    classes.SOLAR: {Meaning.POWER_W: (0xE0, None)},
-    classes.DISTRIBUTION_BOARD: {Meaning.POWER_W: (0xC6, None)},
-    classes.SMART_METER: {Meaning.POWER_W: (0xE7, None)},
-    classes.MULTIPLE_INPUT_PCS: {Meaning.POWER_W: (0xE7, None)},
-}
-_SLOW = (0xC8, 0xC9, 0xD0)
-_OTHERS = {classes.STORAGE_BATTERY: (0xA0, 0xA1, 0xE2), classes.DISTRIBUTION_BOARD: (0xC8,)}  # of derived values
-VOLTAGES = 0xC8  # of a distribution board: of both halves of a three-wire supply
-
-
-@dataclass(slots=True)
-class SiteObject:
-    """One object, see `gateway.drivers.site_inputs.SiteSource`.
-
-    `behind_box`: in an outage a V2H box supplies it, so that it states nothing about the grid.
-    """
-
-    name: str
-    kind: InputKind
-    link: ObjectLink
-    sign: int = 1
-    values: Values = field(default_factory=dict)
-    read_at: float = 0.0
-    behind_box: bool = True
-
-
-def reader_of(described: ObjectDescribed) -> ObjectReader:
-    """Return the reader of an object."""
-    code = described.eoj.class_code
-    wanted = [*(epc for epc, _ in _MEANINGS[code].values()), *_OTHERS.get(code, ())]
-    slow = _SLOW if code == classes.STORAGE_BATTERY else ()
-    return ObjectReader(described, [epc for epc in wanted if epc not in slow], slow)
-
-
-def values_of(code: int, box: ObjectReader) -> Values:
-    """Return the values of an object by their meaning; what it does not state is left out."""
-    found: dict[Meaning, float | str] = {}
-    for meaning, (epc, element) in _MEANINGS[code].items():
-        if (value := box.number(epc, element)) is not None:
-            found[meaning] = value
-    if code == classes.STORAGE_BATTERY:
-        capacity_wh = found.get(Meaning.CAPACITY_WH) or box.number(0xA1) or box.number(0xA0)
-        stored_wh = box.number(0xE2)
-        if capacity_wh:
-            found[Meaning.CAPACITY_WH] = capacity_wh
-            if Meaning.SOC_PCT not in found and stored_wh is not None:
-                found[Meaning.SOC_PCT] = min(100.0, 100.0 * stored_wh / float(capacity_wh))
-    elif code == classes.DISTRIBUTION_BOARD:
-        halves = [box.number(VOLTAGES, "rS"), box.number(VOLTAGES, "sT")]
-        if stated := [one for one in halves if one is not None]:
-            found[Meaning.VOLTAGE_V] = sum(stated)
-    return found
 
 
 class EchonetSiteObjects:
@@ -98,16 +36,34 @@ class EchonetSiteObjects:
         inputs: SiteInputs,
         clock: Clock,
         independent: Callable[[], bool] = lambda: False,
+        storage_w: Callable[[], float | None] | None = None,
     ) -> None:
+        """`storage_w` returns the set-point of all storages together, + charge, or None to leave them to themselves;
+        without it they are only read."""
         self.objects = list(objects)
+        self._storage_w = storage_w
         self._network, self._inputs, self._clock, self._independent = network, inputs, clock, independent
         inputs.sources += self.objects
+        ordered = [one for one in self.objects if one.kind is InputKind.STORAGE and storage_w is not None]
+        self.storages = [OrderedStorage(one, network, inputs, clock, self._share_w) for one in ordered]
 
     async def run(self) -> None:
         """Read until cancelled; an object that fails starts again and stops no other."""
         async with asyncio.TaskGroup() as tasks:
+            for storage in self.storages:
+                tasks.create_task(storage.run(), name=f"echonet {storage.object.name}")
             for one in self.objects:
-                tasks.create_task(self._serve(one), name=f"echonet {one.name}")
+                if all(one is not storage.object for storage in self.storages):
+                    tasks.create_task(self._serve(one), name=f"echonet {one.name}")
+
+    async def close(self) -> None:
+        """Leave the storages to themselves."""
+        await asyncio.gather(*(storage.close() for storage in self.storages))
+
+    def _share_w(self) -> float | None:
+        """Return the set-point of one storage."""
+        power_w = None if self._storage_w is None else self._storage_w()
+        return None if power_w is None else self._inputs.share_w(InputKind.STORAGE, power_w)
 
     async def _serve(self, one: SiteObject) -> None:
         reported = ""

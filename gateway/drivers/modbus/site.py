@@ -67,12 +67,11 @@ class SiteDevices:
     def _share_w(self, device: SiteDevice) -> float | None:
         """Return what a device is ordered: the power of a storage, or what photovoltaics may not generate (≤ 0); None:
         no order."""
-        alike = [one for one in self.devices if one.kind is device.kind]
         if device.kind is InputKind.STORAGE:
             power_w = self._storage_w()
-            return None if power_w is None else power_w / len(alike)
+            return None if power_w is None else self._inputs.share_w(device.kind, power_w)
         limit_w, rated_w = self._pv_limit_w(), number_of(device, Meaning.RATED_W)
-        ratings = [number_of(one, Meaning.RATED_W) for one in alike]
+        ratings = [number_of(one, Meaning.RATED_W) for one in self.devices if one.kind is device.kind]
         if limit_w is None or not rated_w:
             return 0.0 if device.ordered_w else None  # a limit is released once
         total_w = sum(one for one in ratings if one is not None)

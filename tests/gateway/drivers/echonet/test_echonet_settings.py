@@ -54,7 +54,7 @@ def test_a_mistake_is_named_with_its_key(tables: dict[str, Any], message: str) -
 def test_what_a_box_does_when_the_gateway_fails_is_noted() -> None:
     found = notes(config(evses=[BOX], storages=[{"driver": "echonet"}], energy={"storage": {"controlled": True}}))
     assert any("evses.0.driver: a box over ECHONET Lite has no time-out of orders" in one for one in found)
-    assert any("storages.0.driver: a storage over ECHONET Lite is only read" in one for one in found)
+    assert any("storages.0.driver: a storage over ECHONET Lite has no time-out of orders" in one for one in found)
 
 
 def test_a_profile_of_the_site_is_read_beside_its_configuration(tmp_path: Path) -> None:

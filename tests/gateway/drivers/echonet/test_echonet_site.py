@@ -8,7 +8,7 @@ import pytest
 
 from emulators.echonet.run import BoxOptions
 from gateway.drivers.echonet.reader import ObjectReader
-from gateway.drivers.echonet.site import values_of
+from gateway.drivers.echonet.site_object import values_of
 from protocols.echonet import classes
 from protocols.echonet.events import ObjectDescribed
 from protocols.echonet.frames import Eoj, Property
