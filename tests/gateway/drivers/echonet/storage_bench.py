@@ -74,6 +74,11 @@ class StorageBench:
     def mode(self) -> Value:
         return self.battery.settings[DA]
 
+    @property
+    def follower(self) -> asyncio.Task[None]:
+        """The task that orders what energy management wants."""
+        return next(task for task in asyncio.all_tasks() if task.get_name() == "storage storages.0")
+
     def writes(self) -> list[tuple[int, Value]]:
         """Return what the gateway has set."""
         flights = [one for one in self.lan.trace if one.sender == GATEWAY and not one.multicast]
@@ -90,7 +95,7 @@ class StorageBench:
         """Wait in steps of virtual time; return how long it took."""
         began = self.clock.now()
         while not reached():
-            assert self.clock.now() < began + within_s, f"{what} after {within_s} s: {self.mode} {self.power_w}"
+            assert self.clock.now() < began + within_s, f"{what} after {within_s} s: {self.mode!r} {self.power_w}"
             await self.clock.sleep(0.2)
         return self.clock.now() - began
 

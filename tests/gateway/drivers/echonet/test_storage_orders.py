@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 
@@ -108,8 +107,7 @@ async def test_a_power_ends_when_orders_end() -> None:
     async with storage_bench() as one:
         one.storage_w = -2000.0
         await one.until("the discharge", lambda: one.mode == "discharging")
-        follower = next(task for task in asyncio.all_tasks() if task.get_name() == "storage storages.0")
-        follower.cancel()  # nothing renews the order
+        one.follower.cancel()  # nothing renews the order
         assert await one.until("the dead-man", lambda: one.mode == "auto") <= ENDS_S
 
 
