@@ -1,5 +1,5 @@
-"""Law of ordered storage batteries: with random orders, faults and times none keeps a power longer than documented after
-its last order, one that can be reached again included, and nothing beyond its limits is set.
+"""Laws of ordered storage batteries, with random orders, faults and times: none keeps a power longer than documented
+after its last order, and nothing beyond its limits is set.
 """
 
 from __future__ import annotations
