@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from tests.drawings import drawn
 
 D = TypeVar("D")
 LEAST_CASES = 250  # each with a requirement of its own
+NUMBERED = re.compile(r"\.FR\.\d|^V2X")  # reference with the id of a requirement
 HEAD = """# Conformance cases of OCPP
 
 Generated from the declarations by `make docs`. How to run them, and what they cover, is in
@@ -45,7 +47,11 @@ def capabilities(catalogue: Catalogue[D, Mutant]) -> Iterator[str]:
 
 def section(title: str, catalogue: Catalogue[D, Mutant]) -> str:
     """Return the section of one catalogue."""
-    count = f"{len(catalogue.cases)} cases, each with a requirement of its own and a mutant that fails it."
+    ids = sum(bool(NUMBERED.search(case.requirement.reference)) for case in catalogue.cases)
+    count = (
+        f"{len(catalogue.cases)} cases, each with a mutant that fails it: {ids} with a requirement id of their own,\n"
+        f"{len(catalogue.cases) - ids} of rules without an id, cited by the section or message and the rule's subject."
+    )
     lines = [f"\n## {title}\n", count, *table(catalogue), *capabilities(catalogue)]
     return "\n".join(lines) + "\n"
 
@@ -59,3 +65,4 @@ def test_the_catalogues_are_large_enough() -> None:
         str(case.requirement) for case in systems().cases
     }
     assert len(stations().cases) + len(systems().cases) >= len(references) >= LEAST_CASES
+    assert sum(bool(NUMBERED.search(case.requirement.reference)) for case in stations().cases) >= LEAST_CASES
