@@ -126,9 +126,9 @@ class StationBench:
         """Return the station without a transaction; its end restores what the case changed."""
         station = await self.connected()
         await station.quiet()
-        if station.running() is not None:
+        if station.transactions():
             with suppress(CaseEnd):
-                await station.stop()
+                await station.stop_all()
             await station.quiet()
         recorded = station.recorded
         recorded.forget()

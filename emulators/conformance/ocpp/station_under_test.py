@@ -196,25 +196,25 @@ class StationUnderTest:
 
     def running(self, evse: int = 1) -> str | None:
         """Return the id of the running transaction of an EVSE, as its messages state it."""
-        return self._running_16(evse) if self.early else self._running_2(evse)
+        places = self.transactions()
+        return next((number for number in reversed(places) if places[number] in (evse, None)), None)
 
-    def _running_2(self, evse: int) -> str | None:
-        found: str | None = None
-        place: dict[str, int] = {}
+    def transactions(self) -> dict[str, int | None]:
+        """Return the EVSE of each running transaction, None where no message has stated it."""
+        return self._transactions_16() if self.early else self._transactions_2()
+
+    def _transactions_2(self) -> dict[str, int | None]:
+        found: dict[str, int | None] = {}
         for message in self.find("TransactionEvent", since=0):
             number = message.payload.get("transactionInfo", {}).get("transactionId")
-            if "evse" in message.payload:
-                place[number] = message.payload["evse"]["id"]
-            if place.get(number, evse) != evse:
-                continue
-            if message.payload.get("eventType") != "Ended":
-                found = number
-            elif found == number:
-                found = None
+            if message.payload.get("eventType") == "Ended":
+                found.pop(number, None)
+            else:
+                found[number] = message.payload.get("evse", {}).get("id", found.get(number))
         return found
 
-    def _running_16(self, evse: int) -> str | None:
-        started: dict[str, int] = {}
+    def _transactions_16(self) -> dict[str, int | None]:
+        started: dict[str, int | None] = {}
         answers = {
             m.id: str(m.payload["transactionId"])
             for m in self.recorded.messages
@@ -227,7 +227,7 @@ class StationUnderTest:
                 started[answers[message.id]] = message.payload.get("connectorId", 0)
             elif message.action == "StopTransaction":
                 started.pop(str(message.payload.get("transactionId")), None)
-        return next((number for number, place in started.items() if place == evse), None)
+        return started
 
     async def transaction(self, evse: int = 1, *, token: str = TOKENS[0], sampled: bool = False) -> str:
         """Return the id of a running transaction with a vehicle; start one remotely where none runs."""
@@ -265,15 +265,21 @@ class StationUnderTest:
         return running
 
     async def stop(self, evse: int = 1) -> None:
-        """Stop the running transaction remotely; nothing where none runs."""
-        running = self.running(evse)
-        if running is None:
-            return
+        """Stop the running transaction of an EVSE remotely; nothing where none runs."""
+        if (running := self.running(evse)) is not None:
+            await self._stop(running)
+
+    async def stop_all(self) -> None:
+        """Stop all running transactions remotely."""
+        for running in self.transactions():
+            await self._stop(running)
+
+    async def _stop(self, running: str) -> None:
         if self.early:
             await self.prepare("RemoteStopTransaction", {"transactionId": int(running)}, {"status": "Accepted"})
         else:
             await self.prepare("RequestStopTransaction", {"transactionId": running}, {"status": "Accepted"})
-        await self.recorded.wait_for(lambda: self.running(evse) is None, 30.0)
+        await self.recorded.wait_for(lambda: running not in self.transactions(), 30.0)
 
     # power
 

@@ -63,3 +63,26 @@ async def test_all_cases_pass_one_after_the_other_on_one_station(version: Versio
     wrong = [f"{r.id}: {r.reason}" for r in results if r.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)]
     assert wrong == []
     assert sum(r.verdict is Verdict.PASS for r in results) >= 85
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_a_case_begins_without_a_transaction_at_any_evse(version: Version) -> None:
+    clock = VirtualClock()
+    station = EmulatedStation(TesterCsms(clock), version)
+    async with station.running():
+        await clock.sleep(3.0)
+        await station.plug(1)
+        await station.plug(2)
+        await station.present(2, "V2XTEST1")
+        await station.present(1, "V2XTEST1")
+        await clock.sleep(20.0)
+        bench = Bench(station, connected=True)
+        found = await bench.discover(Evidence(clock.now))
+        assert {*(await bench.connected()).transactions().values()} == {1, 2}
+        capabilities = Capabilities(STATION_CAPABILITIES, {}, found.capabilities)
+        async with bench.access("", Evidence(clock.now), capabilities) as device:
+            assert device.transactions() == {}
+            await clock.sleep(60.0)
+            assert device.transactions() == {}
+            number = await device.transaction()
+            assert device.transactions() == {number: 1}
