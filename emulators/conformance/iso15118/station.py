@@ -113,7 +113,14 @@ class Station:
         except Failed as failure:
             if self.sent("ServiceDetailReq") and not self.sent("ServiceSelectionReq"):
                 raise NotApplicable(f"the EV selects no service of {self.profile.name}") from failure
+            if self._ends_at_services():
+                raise NotApplicable(f"the EV ends the session at the services of {self.profile.name}") from failure
             raise Inconclusive(f"precondition not met: the EV sends {until}: {failure}") from failure
+
+    def _ends_at_services(self) -> bool:
+        """Return True if the EV has ended a session of ISO 15118-2 or DIN SPEC 70121 after ServiceDiscoveryRes."""
+        names = [one.name for one in self.history if one.name != "SessionStopReq"]
+        return self.profile.protocol != "iso20" and names[-1:] == ["ServiceDiscoveryReq"]
 
     def step_of(self, request: Received) -> str:
         """Return the step of a request: PowerDeliveryReq that ends the loop is a step of its own."""
