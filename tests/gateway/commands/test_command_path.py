@@ -20,7 +20,7 @@ from emulators.world import World
 
 ROOT = Path(__file__).resolve().parents[3]
 LIST = ROOT / "tests" / "data" / "command_path.txt"
-MAX_FILES = 38  # with the choice between OCPP and the drivers
+MAX_FILES = 39  # with the choice between OCPP and the drivers, and what chargers state about the grid
 EVSE = "CP1-1"
 SITE = """
 name = "command path"
