@@ -72,6 +72,13 @@ class StorageBattery(HomePlant):
         power_w = self._storage.power_w(now)
         return "standby" if abs(power_w) < RUNNING_W else "charging" if power_w > 0 else "discharging"
 
+    def read(self, epc: int, now: float) -> Value | None:
+        """Return a value. An ordered power ends at the floor and the ceiling."""
+        self.home.advance(now)
+        if self._storage.policy == "idle":
+            self._storage.command(self._storage.stage.setpoint_w, now)
+        return super().read(epc, now)
+
     def write(self, epc: int, value: Value, now: float) -> bool:
         """Apply a setting; False for a mode that it does not have."""
         if epc == MODE and value not in ("auto", "standby", *_CHARGING, *_DISCHARGING):

@@ -14,7 +14,7 @@ from gateway.drivers.echonet.network import EchonetNetwork
 from gateway.drivers.echonet.orders import charge_way, discharge_way
 from gateway.drivers.echonet.reader import ObjectReader
 from gateway.drivers.echonet.site_object import reader_of
-from protocols.echonet.classes import DEVICE_CLASSES, EV_CHARGER_DISCHARGER, object_class
+from protocols.echonet.classes import DEVICE_CLASSES, EV_CHARGER_DISCHARGER, STORAGE_BATTERY, object_class
 from protocols.echonet.events import ObjectDescribed, Request, RequestAnswered
 from protocols.echonet.frames import NODE_PROFILE, Eoj, Esv, Property
 from protocols.echonet.io import UdpSettings, unicast_socket
@@ -34,7 +34,7 @@ class PortInUse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FoundObject:
-    """One object that answers. `cannot`: what the gateway could not do with a V2H box, by direction."""
+    """One object that answers. `cannot`: what the gateway could not do with a box or battery, by direction."""
 
     node: str
     eoj: Eoj
@@ -143,7 +143,7 @@ async def _read(network: EchonetNetwork, described: ObjectDescribed) -> FoundObj
         )
     product = reader.values.pop(PRODUCT, b"")
     cannot: dict[str, str] = {}
-    if code == EV_CHARGER_DISCHARGER:
+    if code in (EV_CHARGER_DISCHARGER, STORAGE_BATTERY):
         ways = {"charge": charge_way(reader), "discharge": discharge_way(reader)}
         cannot = {direction: way.why_not for direction, way in ways.items() if way.why_not}
     return FoundObject(

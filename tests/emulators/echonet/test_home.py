@@ -126,6 +126,18 @@ def test_the_storage_follows_the_house_and_its_orders() -> None:
     assert not bench.set(STORAGE, "operationMode", "capacityRecalculation")
 
 
+def test_an_ordered_power_of_the_storage_ends_at_its_floor() -> None:
+    bench = Bench()
+    bench.storage.floor_pct = 48.0
+    assert bench.set(STORAGE, "dischargingMethod", "designatedPower")
+    assert bench.set(STORAGE, "operationMode", "discharging")
+    for _ in range(60):
+        bench.run(30)
+        bench.get(STORAGE, "actualOperationMode")
+    assert bench.get(STORAGE, "actualOperationMode") == "standby"
+    assert bench.storage.soc_pct == pytest.approx(48, abs=1)
+
+
 def test_the_output_limit_of_the_pv() -> None:
     bench = Bench()
     free_w = bench.number(PV, "instantaneousElectricPowerGeneration")

@@ -41,6 +41,11 @@ def storage_w(site: EchonetHome) -> float:
     return site.home.storage.power_w(site.clock.now())
 
 
+def policy(site: EchonetHome) -> str:
+    assert site.home.storage is not None
+    return site.home.storage.policy
+
+
 def set_properties(site: EchonetHome) -> list[int]:
     """Return what the gateway has set at the battery."""
     flights = [one for one in site.lan.trace if one.sender == GATEWAY and not one.multicast]
