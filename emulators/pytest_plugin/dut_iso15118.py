@@ -13,9 +13,10 @@
         session = v2x_dut_ev.serve(power_w=-3000, terminate_after_loops=20, within_s=90)
         assert session.ok
 
-Tests are ordinary functions and run in real time. Options have the priority over environment variables: `--v2x-secc`
-(V2X_SECC), `--v2x-ev` (V2X_EV), `--v2x-tls`, `--v2x-pki`, `--v2x-capabilities`. With `--v2x-artifacts DIR` each session
-stores its capture (pcapng, with the secrets of TLS) and its messages, each case its results.
+Tests are ordinary functions and run in real time. The mark `v2x_dut(secc=..., ev=...)` has the priority over options,
+these over environment variables: `--v2x-secc` (V2X_SECC), `--v2x-ev` (V2X_EV), `--v2x-tls`, `--v2x-pki`,
+`--v2x-capabilities`. With `--v2x-artifacts DIR` each session stores its capture (pcapng, with the secrets of TLS) and
+its messages, each case its results.
 """
 
 from __future__ import annotations
@@ -44,14 +45,13 @@ T = TypeVar("T")
 D = TypeVar("D")
 M = TypeVar("M")
 _DISCOVERED = pytest.StashKey[dict[str, Mapping[str, bool]]]()  # by role and target
-SECC_OPTION, EV_OPTION = "--v2x-secc", "--v2x-ev"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("v2x-dut", "devices under test over ISO 15118")
-    group.addoption(SECC_OPTION, default=None, metavar="ADDR:PORT|IF", help="SECC of v2x_dut_secc (or V2X_SECC)")
+    group.addoption("--v2x-secc", default=None, metavar="ADDR:PORT|IF", help="SECC of v2x_dut_secc (or V2X_SECC)")
     group.addoption(
-        EV_OPTION, default=None, metavar="ADDR:PORT|IF", help="where the EV of v2x_dut_ev connects (V2X_EV)"
+        "--v2x-ev", default=None, metavar="ADDR:PORT|IF", help="where the EV of v2x_dut_ev connects (V2X_EV)"
     )
     group.addoption("--v2x-tls", default="none", metavar="VERSION", help="TLS of these devices: none, 1.2, 1.3")
     group.addoption("--v2x-pki", default=None, metavar="DIR", help="certificates, as `v2x pki create` makes")
@@ -237,22 +237,24 @@ def _timed(work: Coroutine[object, None, T], within_s: float, what: str) -> T:
         pytest.fail(f"{what} within {within_s:g} s", pytrace=False)
 
 
-def _target(config: pytest.Config, option: str, variable: str, fixture: str) -> str:
-    given: str | None = config.getoption(option) or os.environ.get(variable)
+def _target(request: pytest.FixtureRequest, role: str) -> str:
+    """Return where the device of a test is: of the nearest mark, the option or the environment; skip without one."""
+    marks = [one.kwargs[role] for one in request.node.iter_markers("v2x_dut") if role in one.kwargs]
+    option, variable = f"--v2x-{role}", f"V2X_{role.upper()}"
+    given = marks[0] if marks else request.config.getoption(option) or os.environ.get(variable)
     if not given:
-        pytest.fail(f"{fixture} needs the device: {option} [ADDR]:PORT or an interface, or {variable}", pytrace=False)
-    return given
+        what = f"{option} [ADDR]:PORT or an interface, {variable}, or the mark v2x_dut({role}=...)"
+        pytest.skip(f"v2x_dut_{role} needs the device: {what}")
+    return str(given)
 
 
 @pytest.fixture
 def v2x_dut_secc(request: pytest.FixtureRequest) -> SeccDut:
-    """The SECC of `--v2x-secc` (or V2X_SECC)."""
-    target = _target(request.config, SECC_OPTION, "V2X_SECC", "v2x_dut_secc")
-    return SeccDut(request.config, target, request.node.name)
+    """The SECC of the mark `v2x_dut(secc=...)`, of `--v2x-secc` or V2X_SECC."""
+    return SeccDut(request.config, _target(request, "secc"), request.node.name)
 
 
 @pytest.fixture
 def v2x_dut_ev(request: pytest.FixtureRequest) -> EvDut:
-    """The EV that connects to `--v2x-ev` (or V2X_EV)."""
-    target = _target(request.config, EV_OPTION, "V2X_EV", "v2x_dut_ev")
-    return EvDut(request.config, target, request.node.name)
+    """The EV that connects to the address of the mark `v2x_dut(ev=...)`, of `--v2x-ev` or V2X_EV."""
+    return EvDut(request.config, _target(request, "ev"), request.node.name)

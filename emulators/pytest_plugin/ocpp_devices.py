@@ -240,9 +240,9 @@ def add_mark(config: pytest.Config) -> None:
     """Add the mark of devices under test."""
     config.addinivalue_line(
         "markers",
-        "v2x_dut(charger=None, csms=None, station=None, ocpp=None, password=None, within_s=120): address of the "
-        "device under test of v2x_dut_charger or v2x_dut_csms, id of the station, OCPP version, password, time to "
-        "connect",
+        "v2x_dut(charger=None, csms=None, secc=None, ev=None, station=None, ocpp=None, password=None, within_s=120): "
+        "address of the device under test of v2x_dut_charger, _csms, _secc or _ev; OCPP: id of the station, version, "
+        "password, time to connect",
     )
 
 

@@ -31,8 +31,14 @@ def test_not_applicable(v2x_dut_secc):
     v2x_dut_secc.check("SECC-2-TIM-10")
 """
 WITHOUT = """
+import pytest
+
 def test_no_option(v2x_dut_secc):
     pass
+
+@pytest.mark.v2x_dut(secc="[::1]:1")
+def test_an_address_of_the_mark(v2x_dut_secc):
+    v2x_dut_secc.check("SECC-SAP-01")
 
 def test_nobody_connects(v2x_dut_ev):
     v2x_dut_ev.serve(within_s=0.2)
@@ -81,7 +87,7 @@ def test_a_secc_of_another_process(tmp_path: Path) -> None:
 def test_the_sample_repository_at_a_secc_of_another_process(tmp_path: Path) -> None:
     with secc(tmp_path) as address:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--v2x-secc={address}"]
-        where = ["--rootdir", str(SAMPLE), "-c", str(SAMPLE / "pytest.ini"), str(SAMPLE / "tests" / "test_secc.py")]
+        where = ["--rootdir", str(SAMPLE), "-c", str(SAMPLE / "pyproject.toml"), str(SAMPLE / "tests" / "test_secc.py")]
         done = subprocess.run(
             [*command, *where], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
         )
@@ -90,5 +96,6 @@ def test_the_sample_repository_at_a_secc_of_another_process(tmp_path: Path) -> N
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     shown = pytest_in(tmp_path, WITHOUT, "--v2x-ev=[::1]:0")
-    assert "v2x_dut_secc needs the device: --v2x-secc [ADDR]:PORT or an interface, or V2X_SECC" in shown
+    assert "v2x_dut_secc needs the device: --v2x-secc [ADDR]:PORT or an interface, V2X_SECC, or the mark" in shown
+    assert "no device at [::1]:1: " in shown
     assert "no EV has completed a session at [::1]:0 within 0.2 s" in shown
