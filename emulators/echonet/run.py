@@ -30,14 +30,13 @@ from protocols.echonet import events
 from protocols.echonet.classes import EV_CHARGER_DISCHARGER, object_class
 from protocols.echonet.engine import Node
 from protocols.echonet.events import Announce, Event
-from protocols.echonet.frames import PORT
+from protocols.echonet.frames import PORT, Eoj
 from protocols.echonet.io import UdpNode, UdpSettings
 from protocols.echonet.objects import LocalObject
 from protocols.ports import Clock
 
 WATCH_S = 0.5  # between two readings of the power
 RELEASES = "DEFGHIJKLMNPQR"  # there is no release O
-_CLASS = object_class(EV_CHARGER_DISCHARGER)
 HOME_PACK = PackSpec("home storage", LFP, series=16, capacity_ah=200.0, resistance_ohm=0.01)
 BESIDE: dict[str, Callable[[Home], LocalObject]] = {
     "storage": storage_battery,
@@ -48,14 +47,15 @@ BESIDE: dict[str, Callable[[Home], LocalObject]] = {
 }
 
 
-def _name(epc: int) -> str:
-    rule = _CLASS.properties().get(epc)
-    return f"{epc:02X}" if rule is None else rule.name
+def _name(eoj: Eoj, epc: int) -> str:
+    rule = object_class(eoj.class_code).properties().get(epc)
+    name = f"{epc:02X}" if rule is None else rule.name
+    return name if eoj.class_code == EV_CHARGER_DISCHARGER else f"{name} of {eoj}"
 
 
 _LINES: Lines = {
-    events.PropertyWritten: lambda e: f"{e.node} sets {_name(e.epc)} to {e.value}",
-    events.WriteRefused: lambda e: f"{e.node} tried to set {_name(e.epc)}: refused",
+    events.PropertyWritten: lambda e: f"{e.node} sets {_name(e.eoj, e.epc)} to {e.value}",
+    events.WriteRefused: lambda e: f"{e.node} tried to set {_name(e.eoj, e.epc)}: refused",
     events.DatagramIgnored: lambda e: f"datagram of {e.node} ignored: {e.reason}",
 }
 
