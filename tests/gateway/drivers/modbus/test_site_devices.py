@@ -13,11 +13,14 @@ from emulators.battery.pack import Pack, PackSpec
 from emulators.modbus.sunspec import Measurements, PvPlant, StoragePlant, sunspec_device
 from emulators.runtime.clock import VirtualClock
 from emulators.site.storage import Storage
+from gateway.drivers.echonet.finding import ObjectLink
+from gateway.drivers.echonet.site_object import SiteObject
 from gateway.drivers.modbus.site import SiteDevice, SiteDevices
 from gateway.drivers.site_inputs import SiteInputs, input_of
 from gateway.model.reason import Reason
 from gateway.model.site import InputKind
 from gateway.model.station import Answer
+from protocols.echonet.classes import STORAGE_BATTERY
 from protocols.modbus.io import ModbusClient
 from protocols.modbus.register import Meaning
 from protocols.modbus.register_map import shipped
@@ -32,6 +35,15 @@ def device(kind: InputKind, values: dict[Meaning, float | str], sign: int = 1) -
         raise AssertionError("not connected here")
 
     return SiteDevice("x", kind, METER, connect, sign, values)
+
+
+def test_storages_of_all_drivers_share_a_set_point() -> None:
+    inputs = SiteInputs(lambda kind, body: None, VirtualClock())
+    inputs.sources += [device(InputKind.STORAGE, {}), device(InputKind.PV, {})]
+    assert inputs.share_w(InputKind.STORAGE, -3000.0) == -3000.0
+    link = ObjectLink([STORAGE_BATTERY], "192.0.2.11")
+    inputs.sources.append(SiteObject("storages.1", InputKind.STORAGE, link))
+    assert inputs.share_w(InputKind.STORAGE, -3000.0) == -1500.0
 
 
 def test_powers_add_up_and_a_missing_one_is_not_zero() -> None:
