@@ -29,12 +29,6 @@ def home() -> EchonetHome:
     return EchonetHome(BoxOptions(beside=("storage", "meter"), car="", house_w=HOUSE_W))
 
 
-def policy(site: EchonetHome) -> str:
-    """Return how the battery works while nothing orders it."""
-    assert site.home.storage is not None
-    return site.home.storage.policy
-
-
 def storage_w(site: EchonetHome) -> float:
     site.home.advance(site.clock.now())
     assert site.home.storage is not None
