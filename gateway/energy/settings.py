@@ -66,7 +66,9 @@ class CarTable(_Table):
 class StorageTable(_Table):
     """The site's stationary storage; where the gateway controls it, `site/state` has its set-point."""
 
-    controlled: bool = Field(default=False, description="energy.storage_w is applied: by the facility, or by `[[storages]]` of this gateway")
+    controlled: bool = Field(
+        default=False, description="energy.storage_w is applied: by the facility, or by `[[storages]]` of this gateway"
+    )
     forming: bool = Field(default=False, description="it can form an island")
     capacity_wh: Annotated[float, Field(gt=0, le=1e8)] | None = Field(
         default=None, description="if the facility does not report it"
