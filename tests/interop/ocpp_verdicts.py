@@ -50,7 +50,6 @@ NOT_JUDGED: dict[str, dict[str, str]] = {
         **{f"OCPP2-CS-{n}": _NO_MEASURANDS for n in ("E01-FR-09", "E02-FR-10", "E06-FR-11")},
         "OCPP2-CS-J02-FR-16": "the station measures power only",
         **{f"OCPP2-CS-J01-FR-{n}": "the station has no AlignedDataCtrlr" for n in ("14", "19", "22")},
-        "OCPP2-CS-A04-FR-01": "the station restarts: it accepted Reset of an unknown EVSE in the case before",
         "OCPP2-CS-E05-FR-02": "the station has no TxCtrlr.StopTxOnInvalidId, which the case sets",
         **{f"OCPP2-CS-{n}": _NO_ATTEMPTS for n in ("E13-FR-02", "E13-FR-03", "E13-FR-04", "E14-FR-07")},
     },
