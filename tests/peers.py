@@ -44,7 +44,7 @@ def python_peer(name: str, *requirements: str, base: str = sys.executable) -> Pa
     home = PEERS / name
     python, stamp = home / "bin" / "python", home / ".installed"
     wanted = "\n".join(requirements)
-    with _alone(name):
+    with alone(name):
         if not (stamp.exists() and stamp.read_text() == wanted):
             shutil.rmtree(home, ignore_errors=True)
             own = base != sys.executable  # the pip that we have may not support another version of Python
@@ -64,7 +64,7 @@ def node_peer(name: str, *packages: str) -> Path:
     npm = program("npm", "npm")
     home = PEERS / name
     stamp, wanted = home / ".installed", "\n".join(packages)
-    with _alone(name):
+    with alone(name):
         if not (stamp.exists() and stamp.read_text() == wanted):
             shutil.rmtree(home, ignore_errors=True)
             home.mkdir(parents=True)
@@ -75,8 +75,8 @@ def node_peer(name: str, *packages: str) -> Path:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """One test process installs a peer, the others wait for it."""
+def alone(name: str) -> Iterator[None]:
+    """One test process does this (installs a peer, uses a port of the machine), the others wait for it."""
     PEERS.mkdir(exist_ok=True)
     with (PEERS / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

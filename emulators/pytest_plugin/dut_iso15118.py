@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from protocols import private_file
 from protocols.json_values import members
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ class _Device:
         lines = [line for line in out.getvalue().splitlines() if line.startswith("{")]
         file = self._artefact(".jsonl")
         if file is not None:
-            file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            with private_file.replacing(file) as written:
+                written.write("\n".join(lines) + "\n")
         return Session(status, [json.loads(line) for line in lines])
 
     @property
@@ -139,7 +141,8 @@ class _Device:
         if file is not None:
             from emulators.conformance.result import to_json
 
-            file.write_text(json.dumps(to_json(result), indent=1), encoding="utf-8")
+            with private_file.replacing(file) as written:
+                written.write(json.dumps(to_json(result), indent=1))
         if result.verdict is Verdict.NOT_APPLICABLE:
             pytest.skip(f"{case}: {result.reason}")
         if result.verdict is not Verdict.PASS:
@@ -228,8 +231,13 @@ def _timed(work: Coroutine[object, None, T], within_s: float, what: str) -> T:
     """Run a coroutine in bounded time; a test that exceeds it fails with `what`."""
 
     async def bounded() -> T:
-        async with asyncio.timeout(within_s):
-            return await work
+        running = asyncio.get_running_loop().create_task(work)
+        done, _ = await asyncio.wait({running}, timeout=within_s)
+        if not done:  # a command that is cancelled ends in the regular way
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            raise TimeoutError
+        return running.result()
 
     try:
         return asyncio.run(bounded())

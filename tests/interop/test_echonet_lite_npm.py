@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from protocols.echonet.engine import Node
 from protocols.echonet.events import Event, Request, RequestAnswered
 from protocols.echonet.frames import NODE_PROFILE, Esv, Property
 from protocols.echonet.io import UdpNode, UdpSettings
-from tests.peers import node_peer, program
+from tests.peers import alone, node_peer, program
 
 pytestmark = pytest.mark.peer
 PACKAGES = ("echonet-lite@2.16.2", "date-utils@1.2.21")  # it needs the second and does not name it
@@ -77,6 +77,13 @@ EL.initialize(['027e01'], (rinfo, els) => {
   }
 }, 4, options).then(() => console.log('ready'));
 """
+
+
+@pytest.fixture(autouse=True)
+def alone_at_the_port() -> Iterator[None]:
+    """A node of the library receives what any process sends to port 3610 of this machine: one test at a time."""
+    with alone("echonet-lite-port"):
+        yield
 
 
 def project() -> Path:

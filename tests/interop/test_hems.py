@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,6 +17,7 @@ from protocols.ports import Clock
 from tests.gateway.mqtt.facility import free_port
 from tests.interop import test_echonet_lite_npm as npm
 from tests.interop import test_pychonet as pychonet
+from tests.peers import alone
 
 pytestmark = pytest.mark.peer
 OURS, PEER = "127.0.0.85", "127.0.0.86"
@@ -66,6 +67,13 @@ EL.initialize(['05ff01'], (rinfo, els) => {
   setTimeout(() => { console.log(JSON.stringify(found)); process.exit(0); }, 5000);
 });
 """
+
+
+@pytest.fixture(autouse=True)
+def alone_at_the_port() -> Iterator[None]:
+    """A node of the library receives what any process sends to port 3610 of this machine: one test at a time."""
+    with alone("echonet-lite-port"):
+        yield
 
 
 @asynccontextmanager

@@ -127,7 +127,7 @@ def test_the_peers_ev_at_this_charger(case: Case, their_sessions: Ended, matrix:
     elif case.flow == "in":
         assert lowest >= 0.0
         assert highest == pytest.approx(CHARGE_W, rel=0.02)
-        assert session.energy_wh > 0.0 or len(session.powers_w) <= 3  # three loops pass before power flows
+        assert session.energy_wh > 0.0 or len(session.powers_w) <= 4  # power flows in the fourth loop, energy follows
         assert 0.0 <= min(session.powers_w) <= max(session.powers_w) <= 1.05 * CHARGE_W
     else:
         assert (lowest, highest) == (0.0, 0.0)

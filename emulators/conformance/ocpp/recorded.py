@@ -10,6 +10,7 @@ from pathlib import Path
 from emulators.conformance.case import Failed
 from emulators.conformance.ocpp import pattern
 from emulators.conformance.ocpp.peer import Kind, Message
+from protocols import private_file
 from protocols.ocpp.schema import Payload
 from protocols.ports import Clock
 
@@ -89,7 +90,7 @@ class Recorded:
 
     def write(self, path: Path) -> None:
         """Write the messages as JSON lines."""
-        with path.open("w", encoding="utf-8") as out:
+        with private_file.replacing(path) as out:
             out.writelines(json.dumps(line(m), ensure_ascii=False) + "\n" for m in self.messages)
 
 
