@@ -30,7 +30,7 @@ NOT_JUDGED = {
 PAIRS = [(case.id, version) for case in CATALOGUE.cases for version in versions(case)]
 
 
-@pytest.mark.parametrize(("case", "version"), some(PAIRS, 5))
+@pytest.mark.parametrize(("case", "version"), some(PAIRS, 10))
 async def test_a_case_passes_on_the_gateway_and_fails_on_its_mutant(case: str, version: Version) -> None:
     (found,) = CATALOGUE.select([case])
     check(await verdict(GatewayBench(VirtualClock(), version), CATALOGUE, found), Verdict.PASS)

@@ -32,7 +32,7 @@ NOT_JUDGED = {
 }
 
 
-@pytest.mark.parametrize(("case", "version"), some(PAIRS, 6))
+@pytest.mark.parametrize(("case", "version"), some(PAIRS, 12))
 async def test_a_case_passes_on_the_emulated_station_and_fails_on_its_mutant(case: str, version: Version) -> None:
     (found,) = CATALOGUE.select([case])
     check(await verdict(EmulatedBench(VirtualClock(), version), CATALOGUE, found), Verdict.PASS)
