@@ -40,9 +40,10 @@ from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import EvseState, Explanation, Happened, SiteState, SiteTelemetry, Telemetry
 from gateway.model.station import Stations
+from gateway.readings import EvseReading, SiteReading, reading
 from gateway.store.journal import IdempotencyCache, Journal
 from gateway.store.store import Sample
-from gateway.views import EvseReading, PowerFlow, SiteReading, SiteSummary, StateViews, reading
+from gateway.views import PowerFlow, SiteSummary, StateViews
 from protocols.ports import Clock
 
 FLUSH_S = 2.0  # for the journal when the gateway stops

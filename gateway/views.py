@@ -36,6 +36,7 @@ from gateway.model.state import (
     Telemetry,
     VehicleState,
 )
+from gateway.readings import EvseReading, SiteReading, reading
 from protocols.ports import Clock
 
 _UNLIMITED_W = 1e9
@@ -47,33 +48,6 @@ _PLUG_STATES = {
     PlugState.UNAVAILABLE: SessionState.UNAVAILABLE,
     PlugState.FAULTED: SessionState.FAULTED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class EvseReading:
-    """Measurements of one EVSE and the decision for it; None where not reported."""
-
-    evse: str
-    connected: bool
-    effective_w: float
-    power_w: float | None
-    soc_pct: float | None
-    charged_wh: float | None
-    discharged_wh: float | None
-    voltage_v: float | None
-    current_a: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class SiteReading:
-    """Mode of a site and the fresh inputs of its meters, None where there is none. `exports`: it may export."""
-
-    mode: SiteMode
-    islanded: bool
-    exports: bool
-    grid: Grid | None
-    pv: Pv | None
-    storage: Storage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,22 +303,6 @@ class StateViews:
             in_force_pct=self._decision.floor(state).pct or None,
             reached=state.floor_reached,
         )
-
-
-def reading(state: EvseControlState) -> EvseReading:
-    """Return the measurements of one EVSE."""
-    evse = state.evse
-    return EvseReading(
-        evse=state.name,
-        connected=evse.connected,
-        effective_w=state.effective_w,
-        power_w=evse.power_w,
-        soc_pct=evse.soc_pct,
-        charged_wh=evse.charged.total_wh,
-        discharged_wh=evse.discharged.total_wh,
-        voltage_v=evse.voltage_v,
-        current_a=evse.current_a,
-    )
 
 
 def _command(command: ActiveCommand | None, wall: float) -> CommandState | None:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from emulators.boards.chademo import ChademoBoard
 from emulators.boards.emulated import EmulatedSettings
+from emulators.charger.chademo.post import RemoteBattery
 from emulators.runtime.plug_lines import (
     GONE_S,
     LINES_S,
@@ -28,10 +29,8 @@ from gateway.drivers.board.ports import Report
 from gateway.drivers.board.registry import BoardError
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
-from protocols.quantities import clamp
 
 REOPEN_S = 2.0
-MOST_A = 200.0  # the vehicle itself states its limits on the bus
 
 
 class RemoteChademoSettings(EmulatedSettings):
@@ -41,39 +40,6 @@ class RemoteChademoSettings(EmulatedSettings):
     channel: str | None = Field(
         default=None, min_length=1, description="CAN bus on which a vehicle of another process is: the same as can"
     )
-
-
-class RemoteBattery:
-    """Battery of a vehicle in another process, as its lines state it; the vehicle accounts its own charge."""
-
-    def __init__(self) -> None:
-        self.rest_v, self.resistance_ohm = 0.0, 0.1
-        self._current_a = 0.0
-
-    @property
-    def soc_pct(self) -> float:
-        return 50.0  # not on the lines; the frames of the vehicle state it
-
-    @property
-    def voltage_v(self) -> float:
-        return self.rest_v + self._current_a * self.resistance_ohm
-
-    def max_charge_a(self) -> float:
-        return MOST_A
-
-    def max_discharge_a(self) -> float:
-        return MOST_A
-
-    def current_for(self, power_w: float) -> float:
-        """Return the current of a power at the terminals."""
-        rest, ohm = self.rest_v, self.resistance_ohm
-        root = rest * rest + 4 * ohm * power_w
-        return clamp((root**0.5 - rest) / (2 * ohm), -MOST_A, MOST_A) if root > 0 else -MOST_A
-
-    def flow(self, current_a: float, seconds: float) -> float:
-        """Apply a current; return the energy at the terminals, Wh."""
-        self._current_a = current_a
-        return current_a * self.voltage_v * seconds / 3600
 
 
 class RemoteChademoBoard(ChademoBoard):

@@ -31,6 +31,7 @@ import pytest
 if TYPE_CHECKING:
     from emulators.conformance.ocpp.listener import Listener
     from emulators.conformance.ocpp.peer import Message
+    from emulators.conformance.ocpp.recorded import Recorded
     from emulators.conformance.ocpp.station_under_test import StationUnderTest
     from emulators.conformance.ocpp.tester_csms import Answer
     from emulators.conformance.ocpp.tester_station import TesterStation
@@ -78,8 +79,21 @@ class LoopThread:
 class _Handle:
     """What both handles have: messages and waits in real time."""
 
-    def __init__(self, thread: LoopThread) -> None:
-        self._thread = thread
+    def __init__(self, thread: LoopThread, recorded: Recorded) -> None:
+        self._thread, self._recorded = thread, recorded
+
+    @property
+    def messages(self) -> list[Message]:
+        """All messages of this test in both directions."""
+        return list(self._recorded.messages)
+
+    def requests(self, action: str) -> list[Payload]:
+        """Return the payloads of all requests of the device with an action in this test."""
+        return [message.payload for message in self._recorded.find(action, since=0)]
+
+    def expect(self, action: str, where: object = None, within_s: float = 30.0) -> Payload:
+        """Return the payload of a request of the device since the last call. Raises Failed where none comes."""
+        return self._thread.run(self._recorded.expect(action, where or {}, within_s), within_s)
 
     def sleep(self, seconds: float) -> None:
         """Wait in real time."""
@@ -104,7 +118,7 @@ class DutCharger(_Handle):
     """`v2x_dut_charger`: a station of its own maker, connected to the tester's CSMS."""
 
     def __init__(self, thread: LoopThread, station: StationUnderTest) -> None:
-        super().__init__(thread)
+        super().__init__(thread, station.recorded)
         self.station = station
 
     @property
@@ -123,15 +137,6 @@ class DutCharger(_Handle):
         peer = self.station.csms.peer
         return peer is not None and not peer.closed.is_set()
 
-    @property
-    def messages(self) -> list[Message]:
-        """All messages of this test in both directions."""
-        return list(self.station.recorded.messages)
-
-    def requests(self, action: str) -> list[Payload]:
-        """Return the payloads of all requests of the station with an action in this test."""
-        return [message.payload for message in self.station.find(action, since=0)]
-
     def answer(self, action: str, answer: Answer) -> None:
         """Set the response to an action of the station for this test."""
         self.station.answer(action, answer)
@@ -139,10 +144,6 @@ class DutCharger(_Handle):
     def call(self, action: str, payload: Payload | None = None, within_s: float = 30.0) -> Payload:
         """Send a request and return its valid response. Raises Failed for an error or none."""
         return self._thread.run(self.station.request(action, payload, within=within_s), within_s)
-
-    def expect(self, action: str, where: object = None, within_s: float = 30.0) -> Payload:
-        """Return the payload of a request of the station since the last call. Raises Failed where none comes."""
-        return self._thread.run(self.station.expect(action, where or {}, within_s), within_s)
 
     def start(self, evse: int = 1, token: str | None = None) -> str:
         """Start a transaction remotely, unless one runs at the EVSE, and return its id."""
@@ -176,17 +177,8 @@ class DutCsms(_Handle):
     """`v2x_dut_csms`: a CSMS at a URL, with the tester as its station."""
 
     def __init__(self, thread: LoopThread, station: TesterStation, url: str) -> None:
-        super().__init__(thread)
+        super().__init__(thread, station.recorded)
         self.station, self.url = station, url
-
-    @property
-    def messages(self) -> list[Message]:
-        """All messages of this test in both directions."""
-        return list(self.station.recorded.messages)
-
-    def requests(self, action: str) -> list[Payload]:
-        """Return the payloads of all requests of the CSMS with an action in this test."""
-        return [message.payload for message in self.station.find(action, since=0)]
 
     def answer(self, action: str, answer: Answer) -> None:
         """Set the response of the station to an action of the CSMS."""
@@ -199,10 +191,6 @@ class DutCsms(_Handle):
     def call(self, action: str, payload: Payload, within_s: float = 30.0) -> Payload:
         """Send a request and return its valid response. Raises Failed for an error or none."""
         return self._thread.run(self.station.request(action, payload), within_s)
-
-    def expect(self, action: str, where: object = None, within_s: float = 30.0) -> Payload:
-        """Return the payload of a request of the CSMS since the last call. Raises Failed where none comes."""
-        return self._thread.run(self.station.expect(action, where or {}, within_s), within_s)
 
 
 # Configuration -------------------------------------------------------------------------------------------------------

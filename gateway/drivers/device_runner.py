@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -40,7 +41,7 @@ class DeviceEngine(Protocol[RequestT_co, AnswerT_contra, EventT_co]):
         """Return when `request` has to be called again, without an order in between."""
 
 
-class DeviceRunner(Generic[RequestT, AnswerT, EventT]):
+class DeviceRunner(ABC, Generic[RequestT, AnswerT, EventT]):
     """Runner of one device. `report` gets its events but those of orders."""
 
     def __init__(
@@ -51,12 +52,13 @@ class DeviceRunner(Generic[RequestT, AnswerT, EventT]):
         self._numbers = itertools.count(1)
         self._wake: asyncio.Event = asyncio.Event()
 
+    @abstractmethod
     async def _ask(self, request: RequestT) -> AnswerT:
         """Return the device's answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _close(self) -> None:
-        """End the connection."""
+        """End the connection, where the device has one of its own."""
 
     async def run(self) -> None:
         """Read and write until cancelled."""

@@ -6,6 +6,7 @@ continues it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ _PLUGS = {DeviceState.UNAVAILABLE: PlugState.UNAVAILABLE, DeviceState.AVAILABLE:
 DEVICE_FAULT, SILENT, REPLUG = "VendorError", "CommunicationFault", "ReplugRequired"
 
 
-class DeviceSession:
+class DeviceSession(ABC):
     """One EVSE of a driver whose devices are read. `most_charge_w`, `most_discharge_w`: as configured, None: none."""
 
     protocol = ""
@@ -50,13 +51,13 @@ class DeviceSession:
 
     # of each driver
 
+    @abstractmethod
     def _identity(self, values: Values) -> tuple[str, str]:
         """Return manufacturer and model."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _describe(self, values: Values, at: float) -> model.EvseDescribed:
         """Return the limits of the device, and why it cannot discharge where it cannot."""
-        raise NotImplementedError
 
     # events
 

@@ -9,7 +9,7 @@ from gateway.hems.settings import Plug
 from gateway.hems.snapshot import Snapshot
 from gateway.model.site import Storage
 from gateway.model.state import Connection, Limits
-from gateway.views import SiteReading
+from gateway.readings import SiteReading
 from protocols.echonet.objects import version
 from protocols.echonet.values import Value
 

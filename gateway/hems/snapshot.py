@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.model.state import EvseState
+from gateway.readings import EvseReading, SiteReading
 from gateway.service import GatewayService
-from gateway.views import EvseReading, SiteReading
 
 REUSED_S = 0.2  # a request of many properties reads the state once
 

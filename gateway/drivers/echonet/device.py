@@ -25,6 +25,9 @@ class EchonetDevice(DeviceRunner[Request, Answered, Event]):
     async def _ask(self, request: Request) -> Answered:
         return await self._network.ask(request)
 
+    async def _close(self) -> None:
+        """End nothing: all devices share the network."""
+
     def notified(self, event: PropertiesNotified) -> None:
         """Apply what the object announces."""
         self.engine.notified(event.properties, self._clock.now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from gateway.drivers.device_evse import ZERO_WITHIN_S, DeviceEvse
 from gateway.drivers.echonet.control import BoxControl
 from gateway.drivers.echonet.device import EchonetDevice
 from gateway.drivers.echonet.engine import BoxEngine, BoxRead, BoxReady, BoxSilent, Event
@@ -15,18 +16,18 @@ from gateway.drivers.echonet.outage import OutageRole
 from gateway.drivers.echonet.profile import BoxProfile
 from gateway.drivers.echonet.session import BoxSession
 from gateway.model.event import Report, StationLost
-from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
+from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.echonet.events import ObjectDescribed, Request, RequestAnswered
 from protocols.echonet.frames import NODE_PROFILE, Esv, Property
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x.drivers")
 
-ZERO_WITHIN_S = 8.0  # for standby to be confirmed when the gateway stops
 
-
-class EchonetEvse:
+class EchonetEvse(DeviceEvse[EchonetDevice]):
     """EVSE with the driver `echonet`."""
+
+    kind = "box"
 
     def __init__(
         self,
@@ -38,23 +39,13 @@ class EchonetEvse:
         clock: Clock,
         outage: OutageRole | None = None,
     ) -> None:
-        self.name, self._session = session.name, session
-        self._link, self._network, self._report, self._clock = link, network, report, clock
+        super().__init__(session, report, clock)
+        self._session, self._link, self._network = session, link, network
         self._outage = outage or OutageRole()
         self.control = BoxControl(profile)
-        self._device: EchonetDevice | None = None
         self._silent_at: float | None = None
 
-    # an EVSE that the gateway hosts
-
-    @property
-    def connected(self) -> bool:
-        """True while the box answers and was read."""
-        return self._device is not None and self._device.engine.ready
-
-    def announce(self) -> None:
-        """Report the EVSE, before its box answers."""
-        self._report(self._session.announce(self._clock.now()))
+    # `gateway.drivers.hosted.HostedEvse`
 
     async def run(self) -> None:
         """Read and order until cancelled."""
@@ -69,8 +60,8 @@ class EchonetEvse:
 
     async def close(self) -> None:
         """Order standby, and wait until the box confirms it. A box that supplies an island continues."""
-        device = self._device
-        if device is None or not device.engine.ready:
+        device = self._ready
+        if device is None:
             return
         if self.control.forms or device.engine.values.get(GRID) == INDEPENDENT:
             self.control.permit()
@@ -79,55 +70,29 @@ class EchonetEvse:
         else:
             await device.order(0.0, ZERO_WITHIN_S)
 
-    # `gateway.model.station.Stations` and `GridFormingStations`
-
-    def reaches(self, evse: str) -> bool:
-        """Return True while the box answers."""
-        return self.connected
-
-    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
-        """Run at a power; it ends by order of this driver after `valid_for_s`."""
-        device = self._device
-        if device is None or not device.engine.ready:
-            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the box of {self.name} does not answer")
-        refused = setpoint_refusal(power_w, valid_for_s, why_not=None, bidirectional=None)
-        if refused is not None:
-            return refused
-        if power_w and self._session.session is None:
-            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no vehicle is ready at {self.name}")
-        return await device.order(power_w, valid_for_s)
-
     async def reconcile(self, evse: str) -> float | None:
         """Return the power that the box holds, None where it is not known."""
-        device = self._device
-        if device is None or not device.engine.ready:
+        device = self._ready
+        if device is None:
             return None
         return self.control.held.power_w or held_w(device.engine.reader)
 
     async def form(self, evse: str, forms: bool) -> Outcome:
         """Supply an island, or rest and permit the re-connection to the grid."""
-        device = self._device
-        if device is None or not device.engine.ready:
-            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the box of {self.name} does not answer")
+        device = self._ready
+        if device is None:
+            return self._silent()
         box = device.engine.reader
         if not box.has(GRID) or not box.accepts(MODE, DISCHARGE):
             text = f"the box of {self.name} has no interconnection status (property DB), or no mode for discharging"
             return Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, text)
         if forms and self._session.session is None:
-            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no vehicle is ready at {self.name}")
+            return self._without_vehicle()
         independent = box.values.get(GRID) == INDEPENDENT
         permitted = not box.settable(PERMISSION) or box.values.get(PERMISSION) == PERMITTED
         if not forms and permitted and not (self.control.forms or independent):
             return Outcome(Answer.APPLIED)
         return await device.form(forms, withhold=self._outage.grid_reported())
-
-    async def end_session(self, evse: str) -> Outcome:
-        """Stop the power; the session itself ends with the removal of the vehicle."""
-        return await self.set_power(evse, 0.0, ZERO_WITHIN_S)
-
-    async def reset(self, evse: str) -> Outcome:
-        """Refuse: nothing is latched here, and faults of the box are cleared at the box."""
-        return Outcome(Answer.REFUSED, "NotSupported", f"faults of {self.name} are cleared at the box")
 
     # the box
 

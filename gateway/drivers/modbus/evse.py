@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.drivers.device_evse import ZERO_WITHIN_S, DeviceEvse
 from gateway.drivers.modbus.device import Client, ModbusDevice
 from gateway.drivers.modbus.events import DeviceReady, DeviceSilent, Event, ValuesRead
 from gateway.drivers.modbus.session import WallboxSession
 from gateway.model.event import Report, StationLost
-from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
+from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.modbus.register import Meaning
 from protocols.ports import Clock
 
-ZERO_WITHIN_S = 8.0  # for 0 W to be confirmed when the gateway stops
 
-
-class ModbusEvse:
+class ModbusEvse(DeviceEvse[ModbusDevice]):
     """EVSE with the driver `modbus`. `connect` makes the connection anew for each run."""
 
+    kind = "device"
+
     def __init__(self, session: WallboxSession, connect: Callable[[], Client], report: Report, clock: Clock) -> None:
-        self.name, self._session = session.name, session
-        self._connect, self._report, self._clock = connect, report, clock
-        self._device: ModbusDevice | None = None
+        super().__init__(session, report, clock)
+        self._session, self._connect = session, connect
 
-    # an EVSE that the gateway hosts
-
-    @property
-    def connected(self) -> bool:
-        """True while the device answers and is set up."""
-        return self._device is not None and self._device.engine.ready
-
-    def announce(self) -> None:
-        """Report the EVSE, before its device answers."""
-        self._report(self._session.announce(self._clock.now()))
+    # `gateway.drivers.hosted.HostedEvse`
 
     async def run(self) -> None:
         """Read and write until cancelled."""
@@ -48,28 +39,10 @@ class ModbusEvse:
         if self.connected:
             await self.set_power(self.name, 0.0, ZERO_WITHIN_S)
 
-    # `gateway.model.station.Stations` and `GridFormingStations`
-
-    def reaches(self, evse: str) -> bool:
-        """Return True while the device answers."""
-        return self.connected
-
-    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
-        """Run at a power; it ends by itself after `valid_for_s`."""
-        device = self._device
-        if device is None or not device.engine.ready:
-            return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"the device of {self.name} does not answer")
-        refused = setpoint_refusal(power_w, valid_for_s, why_not=None, bidirectional=None)
-        if refused is not None:
-            return refused
-        if power_w and self._session.session is None:
-            return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no vehicle is ready at {self.name}")
-        return await device.order(power_w, valid_for_s)
-
     async def reconcile(self, evse: str) -> float | None:
         """Return the power that the device holds, None where it is not known."""
-        device = self._device
-        if device is None or not device.engine.ready:
+        device = self._ready
+        if device is None:
             return None
         engine = device.engine
         if engine.control.held.power_w:
@@ -82,14 +55,6 @@ class ModbusEvse:
     async def form(self, evse: str, forms: bool) -> Outcome:
         """Refuse: no product of the register maps has an order for grid-forming."""
         return Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, f"{self.name} has no order for grid-forming")
-
-    async def end_session(self, evse: str) -> Outcome:
-        """Stop the power; the session itself ends with the removal of the vehicle."""
-        return await self.set_power(evse, 0.0, ZERO_WITHIN_S)
-
-    async def reset(self, evse: str) -> Outcome:
-        """Refuse: nothing is latched here, and faults of the product are cleared at the product."""
-        return Outcome(Answer.REFUSED, "NotSupported", f"faults of {self.name} are cleared at the device")
 
     def _handle(self, event: Event) -> None:
         session, wall = self._session, self._clock.wall()
