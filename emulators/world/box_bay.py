@@ -27,11 +27,11 @@ class BoxBay(ParkingBay):
 
     @abstractmethod
     def connect(self, car: Car) -> None:
-        """Tell the product that a vehicle is connected."""
+        """Connect a vehicle to the product."""
 
     @abstractmethod
     def disconnect(self) -> None:
-        """Tell the product that the vehicle is gone."""
+        """Disconnect the vehicle from the product."""
 
     async def plug(self, car: Car) -> None:
         """Plug a car in; ValueError if another one is plugged in."""

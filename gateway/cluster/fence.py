@@ -2,7 +2,7 @@
 earlier connection.
 
 It stands where the effect happens, at the instance that has the station's connection. A paused process that continues,
-a message that was delayed and a second connection of a station are all refused here, whatever their sender believes.
+a message that was delayed and a second connection of a station are all refused here, whatever their sender assumes.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tests.interop.test_conformance_josev import lab
 from tests.interop.veth_link import EV, SE, Running
 from tests.peers import ROOT
 
-pytestmark = [pytest.mark.peer, pytest.mark.soak, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
 EXAMPLE = ROOT / "examples" / "vendor-dut"
 WITHIN_S = 200.0
@@ -38,7 +38,9 @@ def vendors(programs: Programs, directory: Path, role: str, interface: str, chos
     )
 
 
-@pytest.mark.parametrize(("chosen", "power_w"), [("discharges", -4000), ("not discharges", 0)])
+@pytest.mark.parametrize(
+    ("chosen", "power_w"), [("discharges", -4000), pytest.param("not discharges", 0, marks=pytest.mark.soak)]
+)
 def test_the_peers_secc(chosen: str, power_w: float, tmp_path: Path) -> None:
     options = tmp_path / "charger.json"
     options.write_text(json.dumps({"power_w": power_w}))  # its simulator has one power in all sessions

@@ -331,7 +331,7 @@ async def test_power_falls_to_0_w_when_the_gateway_dies_and_it_discharges_again_
         assert stated is not None or way.reached == HOSTED_AC, "an AC output states no time-out"
         if stated is not None:
             assert stated.within_s is None if way.continues else 0 < (stated.within_s or 0) <= 30, stated
-        assert (evse.current_w < -4000) if way.continues else evse.current_w == 0, "as the state said"
+        assert (evse.current_w < -4000) if way.continues else evse.current_w == 0, "as the state has it"
         await evse.until("the session again", evse.in_session, 120)
         await evse.until("0 W at the connector", lambda: evse.current_w == 0, 20)
         assert world.clock.now() - restarting < 120

@@ -1,4 +1,4 @@
-"""A network between an instance and NATS that a test cuts: it then transports nothing, and nobody is told."""
+"""A network between an instance and NATS that a test cuts: it then transports nothing, without an error."""
 
 from __future__ import annotations
 
