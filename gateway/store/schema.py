@@ -1,7 +1,11 @@
-"""Version of the database: create, verify, migrate."""
+"""Version of the database: create, verify, migrate.
+
+In Postgres the tables may be in a schema of their own (`tables`), as those of each of several sites in one cluster.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -23,6 +27,7 @@ def _alembic(connection: Connection | None = None) -> Config:
     return config
 
 
+@cache
 def newest() -> str:
     """Return the version that this gateway needs."""
     head = ScriptDirectory.from_config(_alembic()).get_current_head()
@@ -36,24 +41,40 @@ def lock(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('v2x-gateway schema'))"))
 
 
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(one.revision for one in ScriptDirectory.from_config(_alembic()).walk_revisions())
+
+
+def enter(connection: Connection, tables: str) -> None:
+    """Use a schema, which is made where it does not exist, until the transaction ends."""
+    if tables:
+        quoted = connection.dialect.identifier_preparer.quote_identifier(tables)
+        if not inspect(connection).has_schema(tables):  # a role without the right to make one may use it
+            connection.execute(text(f"CREATE SCHEMA {quoted}"))
+        connection.execute(text(f"SET LOCAL search_path TO {quoted}"))
+
+
 def present(connection: Connection) -> str | None:
     """Return the version of a database; None for an empty one."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def upgrade(connection: Connection, to: str = "head") -> tuple[str | None, str]:
+def upgrade(connection: Connection, tables: str = "", to: str = "head") -> tuple[str | None, str]:
     """Migrate; return the version before and after. StoreError for a foreign or newer database."""
     lock(connection)
+    enter(connection, tables)
     before = present(connection)
-    _check_ours(connection, before)
+    _check_ours(connection, before, tables)
     command.upgrade(_alembic(connection), to)
     return before, present(connection) or ""
 
 
-def downgrade(connection: Connection, to: str) -> tuple[str | None, str]:
+def downgrade(connection: Connection, to: str, tables: str = "") -> tuple[str | None, str]:
     """Migrate back; return the version before and after. StoreError for a foreign or newer database."""
+    enter(connection, tables)
     before = present(connection)
-    _check_ours(connection, before)
+    _check_ours(connection, before, tables)
     script = ScriptDirectory.from_config(_alembic())
     older = {one.revision for one in script.walk_revisions("base", before)} - {before} if before else set()
     if to not in older:
@@ -62,11 +83,12 @@ def downgrade(connection: Connection, to: str) -> tuple[str | None, str]:
     return before, present(connection) or ""
 
 
-def check(connection: Connection) -> None:
+def check(connection: Connection, tables: str = "") -> None:
     """Create the tables of a new database; StoreError for an older, newer or foreign one."""
     lock(connection)
+    enter(connection, tables)
     before = present(connection)
-    _check_ours(connection, before)
+    _check_ours(connection, before, tables)
     if before is None:
         command.upgrade(_alembic(connection), "head")
     elif before != newest():
@@ -75,12 +97,13 @@ def check(connection: Connection) -> None:
         )
 
 
-def _check_ours(connection: Connection, before: str | None) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
-    if before is not None and before not in known:
+def _check_ours(connection: Connection, before: str | None, tables: str) -> None:
+    if before is not None and before not in _known():
         raise StoreError(f"the database has version {before}, which is newer than this gateway; update the gateway")
-    tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
-    if before is None and tables:
+    if before is not None:
+        return
+    others = set(inspect(connection).get_table_names(tables or None)) - {"alembic_version"}
+    if others:
         raise StoreError(
-            f"the database holds tables of another application ({', '.join(sorted(tables)[:5])}); name another one"
+            f"the database holds tables of another application ({', '.join(sorted(others)[:5])}); name another one"
         )

@@ -26,6 +26,7 @@ from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
 PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
+PREPARED = 1000  # statements of one connection: each site has its own
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
@@ -33,11 +34,16 @@ class SqlStore:
     """Implements `gateway.store.store.Store`. `gateway` names the gateway whose commands are recovered.
 
     With a `term` the store of the present holder of a lease (Postgres): once it is opened with a later term, what is
-    written with an earlier one is refused.
+    written with an earlier one is refused. `tables` is the schema of the tables in Postgres ("": that of the user), and
+    `pool` an engine of `postgres_pool` whose connections several stores share.
     """
 
-    def __init__(self, url: str, gateway: str = "", synchronous: str = "full", term: int | None = None) -> None:
+    def __init__(
+        self, url: str, gateway: str = "", synchronous: str = "full", term: int | None = None,
+        *, tables: str = "", pool: AsyncEngine | None = None,
+    ) -> None:  # fmt: skip
         self._url = with_driver(url)
+        self._tables, self._pool = tables, pool
         self._gateway = gateway
         self._rows = Rows(gateway, self._url.partition(":")[0].partition("+")[0])
         self._synchronous = synchronous
@@ -50,7 +56,7 @@ class SqlStore:
         self._engine = self._make_engine()
         try:
             async with translated_errors(), self._engine.begin() as connection:
-                await connection.run_sync(schema.check)
+                await connection.run_sync(schema.check, self._tables)
                 if self._fence is not None:
                     await self._fence.raise_to(connection)
         except StoreError:
@@ -61,13 +67,13 @@ class SqlStore:
         """Migrate the database; return the version before (None for a new one) and after."""
         self._engine = self._make_engine()
         async with translated_errors(), self._engine.begin() as connection:
-            return await connection.run_sync(schema.upgrade)
+            return await connection.run_sync(schema.upgrade, self._tables)
 
     async def downgrade(self, version: str) -> tuple[str | None, str]:
         """Migrate the database back to an older version; return the version before and after."""
         self._engine = self._make_engine()
         async with translated_errors(), self._engine.begin() as connection:
-            return await connection.run_sync(schema.downgrade, version)
+            return await connection.run_sync(schema.downgrade, version, self._tables)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -75,7 +81,7 @@ class SqlStore:
         engine, self._engine = self._engine, None
         if sqlite is not None:
             await sqlite.close()
-        if engine is not None:
+        if engine is not None and self._pool is None:
             await engine.dispose()
 
     async def write(self, records: Sequence[Record]) -> None:
@@ -204,10 +210,8 @@ class SqlStore:
 
     def _make_engine(self) -> AsyncEngine:
         if not self._url.startswith("sqlite"):
-            connect: dict[str, object] = {"timeout": ANSWER_WITHIN_S}
-            if self._fence is not None:  # a paused holder delays the next one by no more than this
-                connect["server_settings"] = {"idle_in_transaction_session_timeout": PAUSED_AFTER_MS}
-            return create_async_engine(self._url, pool_pre_ping=True, pool_size=4, connect_args=connect)
+            engine = self._pool or postgres_pool(self._url, fenced=self._fence is not None)
+            return engine.execution_options(schema_translate_map={None: self._tables}) if self._tables else engine
         path = Path(self._url.partition(":///")[2])
         if not path.parent.is_dir():
             raise StoreError(f"the folder {path.parent} does not exist")
@@ -231,6 +235,14 @@ class SqlStore:
     ) -> list[StoredCommand]:
         rows = await self._read(select(COMMANDS).where(where).order_by(order).limit(limit))
         return [command_of(row) for row in rows]
+
+
+def postgres_pool(url: str, *, fenced: bool, connections: int = 4) -> AsyncEngine:
+    """Return an engine for Postgres with so many lasting connections."""
+    connect: dict[str, object] = {"timeout": ANSWER_WITHIN_S, "prepared_statement_cache_size": PREPARED}
+    if fenced:  # a paused holder delays the next one by no more than this
+        connect["server_settings"] = {"idle_in_transaction_session_timeout": PAUSED_AFTER_MS}
+    return create_async_engine(with_driver(url), pool_pre_ping=True, pool_size=connections, connect_args=connect)
 
 
 def with_driver(url: str) -> str:

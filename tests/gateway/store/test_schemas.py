@@ -1,0 +1,79 @@
+"""Stores of several sites in one Postgres: a schema for each, and one pool of connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.model.journal import CommandOpened, Entry, Kept, Step
+from gateway.store import schema
+from gateway.store.sql import SqlStore, postgres_pool
+from gateway.store.store import Sample, StoreError
+from tests.gateway.store.postgres import Cluster, postgres
+
+SITES = ("site_north", "site_a.b|C")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with postgres(tmp_path_factory.mktemp("schemas")) as one:
+        yield one
+
+
+def opened(command: str, body: str) -> CommandOpened:
+    return CommandOpened(command, "CP1-1", "discharge", "f", body, "ems", "mqtt", 1.0, True)
+
+
+async def test_sites_share_connections_and_no_record(cluster: Cluster) -> None:
+    """The same names of commands, EVSEs and records at two sites are different ones."""
+    url = cluster.database()
+    pool = postgres_pool(url, fenced=True)
+    stores = [SqlStore(url, "gw1", term=3, tables=name, pool=pool) for name in SITES]
+    try:
+        for one, name in zip(stores, SITES, strict=True):
+            await one.open()
+            await one.write([
+                opened("c1", name), Kept("token", "t", name, 1.0), Entry(1.0, Step.EVENT, name, "c1", "CP1-1", {})
+            ])  # fmt: skip
+            await one.sample([Sample("CP1-1", 1.0, power_w=float(len(name)))])
+        for one, name in zip(stores, SITES, strict=True):
+            command = await one.find_command("c1")
+            assert command is not None
+            assert command.body == name
+            assert [kept.body for kept in await one.kept_of("token", ["t"])] == [name]
+            assert [entry.cause for entry in await one.entries()] == [name]
+            assert [sample.power_w for sample in await one.samples("CP1-1", 0, 2)] == [len(name)]
+        later = SqlStore(url, "gw1", term=4, tables=SITES[0], pool=pool)
+        await later.open()
+        with pytest.raises(StoreError, match="another instance"):
+            await stores[0].write([Kept("token", "t", "late", 1.0)])
+        await stores[1].write([Kept("token", "t", "in time", 1.0)])  # the fence is one of a site
+        await stores[0].close()
+        assert await stores[1].find_command("c1") is not None  # the pool is not closed with one store
+    finally:
+        await pool.dispose()
+
+
+async def test_each_schema_has_its_version_and_is_migrated(cluster: Cluster) -> None:
+    url, newest = cluster.database(), schema.newest()
+    pool = postgres_pool(url, fenced=False)
+
+    def site(name: str) -> SqlStore:
+        return SqlStore(url, tables=name, pool=pool)
+
+    public = SqlStore(url, pool=pool)
+    try:
+        assert await site("site_one").migrate() == (None, newest)
+        assert await site("site_one").downgrade("0003") == (newest, "0003")
+        assert await site("site_other").migrate() == (None, newest)
+        with pytest.raises(StoreError, match="has version 0003"):
+            await site("site_one").open()
+        await public.open()  # a gateway without sites in the same database
+        assert await site("site_one").migrate() == ("0003", newest)
+        one = site("site_one")
+        await one.open()
+        await one.write([opened("c1", "one")])
+        assert await public.find_command("c1") is None
+    finally:
+        await pool.dispose()
