@@ -149,7 +149,7 @@ async def migrate(config: Config) -> tuple[str | None, str]:
 @asynccontextmanager
 async def _store(config: Config) -> AsyncIterator[SqlStore]:
     """Close the store at the end; name the key of the configuration in its errors."""
-    store = SqlStore(config.store.url, config.mqtt.gateway_id)
+    store = sql_store(config)
     try:
         yield store
     except StoreError as error:

@@ -100,7 +100,7 @@ async def _downgrade(config: Config, version: str) -> tuple[str | None, str]:
     from gateway.store.lock import locked
     from gateway.store.sql import SqlStore
 
-    store = SqlStore(config.store.url, config.mqtt.gateway_id)
+    store = sql_store(config)
     async with locked(database_lock(config, SystemClock())):
         try:
             return await store.downgrade(version)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from gateway.config import sites
 from gateway.config.settings import DRIVERS, Config, ConfigError, Section
 from gateway.model.site import STALE_AFTER_S, InputKind
 
@@ -19,8 +20,12 @@ from gateway.model.site import STALE_AFTER_S, InputKind
 def load(path: Path | str) -> Config:
     """Return the configuration of a file and the environment; ConfigError with one line per mistake."""
     path = Path(path)
+    return from_table(_read(path), path.resolve().parent, str(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; name the configuration with -c FILE") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -29,7 +34,6 @@ def load(path: Path | str) -> Config:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     except RecursionError:
         raise ConfigError(f"{path} is not a configuration: its lists or tables are nested too deeply") from None
-    return from_table(table, path.resolve().parent, str(path))
 
 
 def from_table(table: Mapping[str, Any], base: Path | None = None, where: str = "the configuration") -> Config:
@@ -37,15 +41,38 @@ def from_table(table: Mapping[str, Any], base: Path | None = None, where: str = 
     unknown = _unknown_in_environment(os.environ)
     if unknown:
         raise ConfigError("\n".join(unknown))
+    config = _built(table, where)
+    resolved = _resolved(config, base) if base is not None else config
+    return resolved.with_sites(_sites(config, table, base or Path())) if config.cluster.sites else resolved
+
+
+def _sites(config: Config, table: Mapping[str, Any], base: Path) -> list[Config]:
+    """Return the configurations of the sites; ConfigError with the mistakes of all of their files."""
+    found: dict[str, Config] = {}
+    mistakes: list[str] = []
+    for path in sites.files(config.cluster.sites, base):
+        try:
+            own = _read(path)
+            site = _built(sites.merged(table, own, str(path)), str(path))
+        except ConfigError as error:
+            mistakes.append(str(error))
+        else:
+            found[str(path)] = _resolved(site, base, own, path.resolve().parent)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    sites.verify(found)
+    return list(found.values())
+
+
+def _built(table: Mapping[str, Any], where: str) -> Config:
     try:
-        config = Config(**table)
+        return Config(**table)
     except ValidationError as error:
         raise ConfigError("\n".join(_sentences(error, where))) from None
     except ValueError as error:  # an environment variable that is not JSON where JSON is due
         named = re.search(r'field "(\w+)"', str(error))
         about = f"V2X_{named[1].upper()} must be JSON" if named else str(error)
         raise ConfigError(f"environment: {about}") from None
-    return _resolved(config, base) if base is not None else config
 
 
 def read_secret(path: Path, key: str) -> str:
@@ -129,21 +156,28 @@ def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _resolved(config: Config, base: Path) -> Config:
-    """Return the configuration with relative paths resolved against the folder of the file."""
+def _resolved(config: Config, base: Path, own: Mapping[str, Any] | None = None, beside: Path | None = None) -> Config:
+    """Return the configuration with relative paths resolved against the folder of their file.
+
+    That is `base`, and `beside` for the keys of `own`, the table of a site.
+    """
     changed: dict[str, Any] = {}
     for name in Config.model_fields:
-        value = getattr(config, name)
+        value, given = getattr(config, name), (own or {}).get(name, {})
         if isinstance(value, Section):
-            changed[name] = _resolve_section(value, base)
+            changed[name] = _resolve_section(value, base, given, beside)
         elif isinstance(value, list):
-            changed[name] = [_resolve_section(one, base) for one in value]
+            folder = beside if given and beside is not None else base
+            changed[name] = [_resolve_section(one, folder) for one in value]
     url = config.store.url
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////") and url != "sqlite:///:memory:":
         changed["store"] = config.store.model_copy(update={"url": f"sqlite:///{base / url.removeprefix('sqlite:///')}"})
     return config.model_copy(update=changed).in_folder(base)
 
 
-def _resolve_section(section: Section, base: Path) -> Section:
-    paths = {name: base / value for name, value in section if isinstance(value, Path)}
+def _resolve_section(
+    section: Section, base: Path, own: Mapping[str, Any] | None = None, beside: Path | None = None
+) -> Section:
+    folders = {name: beside for name in own or {} if beside is not None}
+    paths = {name: folders.get(name, base) / value for name, value in section if isinstance(value, Path)}
     return section.model_copy(update=paths) if paths else section

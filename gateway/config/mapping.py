@@ -25,10 +25,12 @@ from protocols.ports import Clock
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from gateway.cluster.settings import ClusterSettings
     from gateway.drivers.chademo.settings import ChademoEvseSettings
     from gateway.drivers.secc.settings import SeccEvseSettings
+    from gateway.store.sql import SqlStore
 
 CHADEMO = {"0.9": 1, "1.x": 2, "2.0": 3}  # protocol numbers
 V2H = {"none": None, "1.0": 0, "2.0a": 1, "2.0b": 2}  # sequence numbers of 0x209
@@ -36,13 +38,17 @@ V2H = {"none": None, "1.0": 0, "2.0a": 1, "2.0b": 2}  # sequence numbers of 0x20
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
-def make_store(config: Config, term: int | None = None) -> Store:
-    """Return the store that the configuration names; with a term, the one of a holder of the site (Postgres)."""
-    if config.store.url == "memory:":
-        return MemoryStore()
+def make_store(config: Config) -> Store:
+    """Return the store that the configuration names."""
+    return MemoryStore() if config.store.url == "memory:" else sql_store(config)
+
+
+def sql_store(config: Config, term: int | None = None, pool: AsyncEngine | None = None) -> SqlStore:
+    """Return the store in the database; with a term, the one of a holder of the site (Postgres)."""
     from gateway.store.sql import SqlStore  # import on demand: SQLAlchemy costs about a second
 
-    return SqlStore(config.store.url, config.mqtt.gateway_id, config.store.synchronous, term)
+    store = config.store
+    return SqlStore(store.url, config.mqtt.gateway_id, store.synchronous, term, tables=store.postgres_schema, pool=pool)
 
 
 def database_lock(config: Config, clock: Clock) -> DatabaseLock | None:
@@ -51,7 +57,9 @@ def database_lock(config: Config, clock: Clock) -> DatabaseLock | None:
     if config.store.url.startswith("postgresql"):
         from gateway.store.postgres_lock import PostgresLock  # on demand, as in `make_store`
 
-        return PostgresLock(config.store.url, config.mqtt.gateway_id, clock)
+        schema = config.store.postgres_schema
+        name = f"{schema}/{config.mqtt.gateway_id}" if schema else config.mqtt.gateway_id
+        return PostgresLock(config.store.url, name, clock)
     return FileLock(Path(path)) if scheme == "sqlite" and path != ":memory:" else None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -736,6 +736,12 @@ class StoreSection(Section):
         default="sqlite:///v2x.db",
         description="sqlite:///file, postgresql://user@host/name, or memory: (lost at the end of the process)",
     )
+    postgres_schema: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_.@=*|-]{0,63}$",
+        description="Postgres: schema of the tables, made where it does not exist; default: that of the user, and "
+        "site_<site.id> for each of cluster.sites",
+    )
     synchronous: Literal["full", "normal"] = Field(
         default="full",
         description="SQLite: full survives a power cut; normal survives a crash of the process and is faster",
@@ -760,6 +766,14 @@ class StoreSection(Section):
             raise ValueError("names no file; such as sqlite:///v2x.db")
         _ = urlsplit(url).port  # raises ValueError where it is no number
         return url
+
+    @model_validator(mode="after")
+    def _schema_of_postgres(self) -> StoreSection:
+        if self.postgres_schema and not self.url.startswith("postgresql:"):
+            raise ValueError("postgres_schema needs url = postgresql://...")
+        if self.postgres_schema.startswith("pg_"):
+            raise ValueError("postgres_schema: names with pg_ are those of Postgres itself")
+        return self
 
 
 class CommandsSection(Section):
@@ -840,7 +854,7 @@ class BlueSwitchSection(Section):
 
 
 class ClusterSection(Section):
-    """Several gateways that serve one site together, over NATS and one Postgres. docs/scale.md describes it."""
+    """Several gateways that serve one site or many together, over NATS and one Postgres. docs/scale.md describes it."""
 
     servers: list[str] = Field(
         default_factory=list, description="servers of NATS with JetStream, such as nats://nats1:4222; empty: no cluster"
@@ -850,6 +864,11 @@ class ClusterSection(Section):
     )
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = Field(
         default="v2x", description="name of the cluster: prefix of its subjects and buckets"
+    )
+    sites: list[str] = Field(
+        default_factory=list,
+        description="files of the sites that are served, such as sites/*.toml, each merged over this file; "
+        "empty: this file is that of the one site",
     )
     credentials_file: Path | None = Field(default=None, description="credentials of the user at NATS (.creds)")
     ca: Path | None = Field(default=None, description="CA certificates that verify NATS; default: the system's")
@@ -870,6 +889,8 @@ class ClusterSection(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> ClusterSection:
+        if self.sites and not self.servers:
+            raise ValueError("sites needs servers: only a cluster serves several sites")
         if self.servers and not self.instance:
             raise ValueError("instance is required with servers")
         if (self.cert is None) != (self.key is None):
@@ -917,10 +938,18 @@ class Config(BaseSettings):
         return env_settings, init_settings
 
     _folder: Path = PrivateAttr(default=Path())  # of the configuration file
+    _sites: tuple[Config, ...] = PrivateAttr(default=())
+
+    @property
+    def sites(self) -> tuple[Config, ...]:
+        """Configurations of the sites: those of `cluster.sites`, otherwise this one."""
+        return self._sites or (self,)
 
     @property
     def contents(self) -> str:
-        """Return the site and the number of its stations and hosted EVSEs."""
+        """Return the site, or the number of sites, and the number of stations and hosted EVSEs."""
+        if self._sites:
+            return f"{len(self._sites)} sites, {sum(len(one.stations) for one in self._sites)} stations"
         hosted = f", {len(self.evses)} hosted EVSEs" if self.evses else ""
         return f"site {self.site.id}, {len(self.stations)} stations{hosted}"
 
@@ -951,6 +980,12 @@ class Config(BaseSettings):
         copy._folder = folder
         return copy
 
+    def with_sites(self, sites: Sequence[Config]) -> Config:
+        """Return a copy that serves these sites."""
+        copy = self.model_copy()
+        copy._sites = tuple(sites)
+        return copy
+
     @model_validator(mode="after")
     def _unique_stations(self) -> Config:
         name, listed = next(iter(Counter(station.id.casefold() for station in self.stations).most_common(1)), ("", 0))
@@ -979,6 +1014,8 @@ class Config(BaseSettings):
             raise ValueError(
                 "cluster: evses, meters, storages and pvs are wired to one machine; use a gateway for them"
             )
+        if self.cluster.sites and self.stations:
+            raise ValueError("cluster.sites: list each station in the file of its site")
         if self.admin.listen is not None and self.admin.token and self.admin.token_file is None:
             raise ValueError("cluster: admin.token_file is required, the same at every instance")
         return self

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gateway.csms import admin_views, evse_events, payload_secrets, registration, restore
 from gateway.csms.admin_views import Row
+from gateway.csms.admission import STATION_ID
 from gateway.csms.csms import Csms
 from gateway.csms.errors import RequestRejected, existing
 from gateway.csms.message_log import Direction, Kind
@@ -21,7 +22,6 @@ from gateway.csms.registration import canonical
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.csms.station import Station
 from gateway.csms.tokens import CENTRAL, Status, Token
-from gateway.csms.websocket_server import STATION_ID
 from gateway.model.journal import Forgotten, Record
 from gateway.store.store import StoreError
 from protocols.ocpp import vendor

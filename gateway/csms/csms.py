@@ -24,6 +24,7 @@ from gateway.csms import (
     v201,
     vendor_channel,
 )
+from gateway.csms.admission import Admission
 from gateway.csms.context import Context
 from gateway.csms.credentials import Credentials
 from gateway.csms.evse import Evse
@@ -215,9 +216,8 @@ class Csms:
         self, ready: Callable[[int], None] | None = None, tls_ready: Callable[[int], None] | None = None
     ) -> None:
         """Listen until cancelled, then close the connections; `ready` is called with the port."""
-        await WebSocketServer(self.context, self.stations, self.credentials, self.attach, self._forget).serve(
-            ready, tls_ready
-        )
+        admission = Admission(self.context, self.stations, self.credentials, self.attach, self._forget)
+        await WebSocketServer(admission).serve(ready, tls_ready)
 
 
 def _unknown(evse: str) -> Outcome:

@@ -19,15 +19,23 @@ ADDRESS_ATTEMPTS = 100  # failed logins of one address, which may have many stat
 UNGUESSABLE = 16  # characters of a password whose holder is never locked out (the minimum of OCPP 2.x)
 
 
-class HandshakeLimits:
-    """`address` is the name of an address (`failed_logins.network`)."""
+class AddressLimits:
+    """Limits of one port, whichever CSMS a handshake is for."""
 
-    def __init__(self, settings: CsmsSettings, events: SecurityEvents) -> None:
+    def __init__(self, settings: CsmsSettings) -> None:
         rate = settings.max_handshakes_per_s
-        self._strangers = TokenBucket(rate, rate * 2)
-        self._addresses = RateLimiter(rate * ADDRESS_SHARE, 2.0)
+        self.strangers = TokenBucket(rate, rate * 2)
+        self.addresses = RateLimiter(rate * ADDRESS_SHARE, 2.0)
+        self.logins = FailedLogins(ADDRESS_ATTEMPTS)
+
+
+class HandshakeLimits:
+    """Limits of one CSMS. `address` is the name of an address (`failed_logins.network`)."""
+
+    def __init__(self, port: AddressLimits, events: SecurityEvents) -> None:
+        self._strangers, self._addresses, self._address_logins = port.strangers, port.addresses, port.logins
         self._known = RateLimiter(KNOWN_PER_S, KNOWN_BURST_S)
-        self._logins, self._address_logins = FailedLogins(), FailedLogins(ADDRESS_ATTEMPTS)
+        self._logins = FailedLogins()
         self._events = events
 
     def allows_stranger(self, address: str, now: float) -> bool:

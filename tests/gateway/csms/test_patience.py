@@ -15,9 +15,9 @@ from emulators.runtime.memory_broker import MemoryBroker
 from gateway.app import Parts, gateway
 from gateway.config import from_table
 from gateway.csms.admin import Admin
+from gateway.csms.admission import Admission
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations, UnknownTokens
-from gateway.csms.websocket_server import WebSocketServer
 from gateway.model.event import EvseDescribed, StationRemoved
 from protocols.ocpp.schema import Version
 from protocols.ports import BusMessage
@@ -86,10 +86,10 @@ async def test_unknown_stations_that_are_gone_make_way_for_new_ones() -> None:
     raw = Raw()
     settings = CsmsSettings(unknown_stations=UnknownStations.ACCEPT, max_unknown=3, inventory=False)
     raw.csms = csms = Csms(settings, raw.events.append, raw.clock)
-    server = WebSocketServer(csms.context, csms.stations, csms.credentials, csms.attach, csms._forget)
+    admission = Admission(csms.context, csms.stations, csms.credentials, csms.attach, csms._forget)
     for number in range(10):
         name = f"U{number}"
-        assert server._has_capacity(name, False)
+        assert admission._has_capacity(name, False)
         csms.stations[name] = csms.create(name)
         csms.stations[name].disconnected_at = number
     assert list(csms.stations) == ["U7", "U8", "U9"]
@@ -113,10 +113,10 @@ async def test_a_forgotten_station_leaves_nothing_in_the_gateway(version: Versio
         csms = running.csms
         assert csms is not None
         csms.context.settings = replace(csms.context.settings, max_unknown=3, inventory=False)
-        server = WebSocketServer(csms.context, csms.stations, csms.credentials, csms.attach, csms._forget)
+        admission = Admission(csms.context, csms.stations, csms.credentials, csms.attach, csms._forget)
         given = {}
         for number in range(8):
-            assert server._has_capacity(f"U{number}", False)
+            assert admission._has_capacity(f"U{number}", False)
             given[number] = await _visit(Raw(version, csms, f"U{number}"), number in charging)
         kept = sorted(f"{name}-1" for name in csms.stations)
         assert len(kept) == 3
@@ -124,7 +124,7 @@ async def test_a_forgotten_station_leaves_nothing_in_the_gateway(version: Versio
         states = [topic for topic in broker._retained if topic.endswith("/state") and "/evse/" in topic]
         assert sorted(topic.split("/")[4] for topic in states) == kept
         gone = next(number for number in range(8) if f"U{number}-1" not in kept)
-        assert server._has_capacity(f"U{gone}", False)
+        assert admission._has_capacity(f"U{gone}", False)
         async with Raw(version, csms, f"U{gone}") as raw:  # it comes back, and so does its transaction
             await raw.boot()
             await _continue(raw, given[gone])

@@ -8,15 +8,15 @@ import pytest
 
 from gateway.config import ConfigError, load
 from gateway.csms.admin import Admin
+from gateway.csms.admission import Admission
 from gateway.csms.csms import Csms
 from gateway.csms.errors import RequestRejected
 from gateway.csms.settings import StationSettings
-from gateway.csms.websocket_server import WebSocketServer
 from tests.gateway.csms.raw_station import Raw
 
 
-def server(csms: Csms) -> WebSocketServer:
-    return WebSocketServer(csms.context, csms.stations, csms.credentials, csms.attach, csms.stations.pop)
+def admission(csms: Csms) -> Admission:
+    return Admission(csms.context, csms.stations, csms.credentials, csms.attach, csms.stations.pop)
 
 
 PATHS = [
@@ -48,7 +48,7 @@ PATHS = [
 async def test_the_path_names_the_station(path: str, name: str | None) -> None:
     csms = Raw().csms
     csms.register(StationSettings("A+B"))
-    assert server(csms)._station_id(path) == name
+    assert admission(csms).station_id(path) == name
 
 
 @pytest.mark.virtual_time
