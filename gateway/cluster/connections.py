@@ -26,6 +26,8 @@ RETRY_S = 0.5  # of an attachment that found no holder
 ATTACH_WITHIN_S = 10.0  # of a holder that is just starting
 MAX_WAITING, MAX_WAITING_CHARACTERS = 100, 512 * 1024  # messages of one station while its site has no holder
 MAX_ATTACHING = 50  # connections that are attached at the same time
+MAX_OWNING = 50  # owners that are written at the same time: more of them delay the renewal of the lease
+OWNED_WITHIN_S = 10.0  # of a connection, until it is closed; it stays meanwhile, for a new one costs more
 TRY_AGAIN_LATER, SERVICE_RESTART = 1013, 1012  # WebSocket close codes
 
 
@@ -74,6 +76,7 @@ class SiteConnections:
         self.holder: str | None = None  # instance
         self.refused: Counter[Refusal] = Counter()
         self._slots = asyncio.Semaphore(MAX_ATTACHING)
+        self._owning = asyncio.Semaphore(MAX_OWNING)
         self._tasks: set[asyncio.Task[None]] = set()
         self._beat_at = float("-inf")
 
@@ -127,10 +130,8 @@ class SiteConnections:
 
     async def serve(self, wire: TextWire, station: str, security_profile: int, password: str | None = None) -> None:
         """Serve one authenticated connection until it ends."""
-        try:
-            epoch = await self._owners.put(key_of(station), self._instance.encode())
-        except ClusterError as error:
-            log.warning("%s is not connected: %s", station, error)
+        epoch = await self._own(station)
+        if epoch is None:
             await wire.close(TRY_AGAIN_LATER, "try again later")
             return
         connection = Connection(wire, station, epoch, security_profile, password)
@@ -151,13 +152,27 @@ class SiteConnections:
             await wire.close()
             await self._ended(connection)
 
+    async def _own(self, station: str) -> int | None:
+        """Write the owner of a connection and return its epoch, None where NATS cannot be used for long."""
+        until = self._clock.now() + OWNED_WITHIN_S
+        while True:
+            try:
+                async with self._owning:
+                    return await self._owners.put(key_of(station), self._instance.encode())
+            except ClusterError as error:
+                if self._clock.now() >= until:
+                    log.warning("%s is not connected: %s", station, error)
+                    return None
+            await self._clock.sleep(RETRY_S * random.uniform(0.5, 1.5))
+
     async def _ended(self, connection: Connection) -> None:
         if self.by_station.get(connection.station) is connection:
             del self.by_station[connection.station]
         if self.holder is not None and connection.attached_before:
             self._bus.send(self.holder, Gone(self.site, self._instance, connection.station, connection.epoch))
         try:
-            await self._owners.delete(key_of(connection.station), connection.epoch)
+            async with self._owning:
+                await self._owners.delete(key_of(connection.station), connection.epoch)
         except ClusterError as error:
             log.info("the owner of %s is not deleted: %s", connection.station, error)
 

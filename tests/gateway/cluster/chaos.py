@@ -1,8 +1,7 @@
-"""Rounds of faults against a cluster that serves light stations, and the rules that hold in every order of events.
+"""Rounds of faults against a cluster that serves light stations, judged by `judge`.
 
-In each round the facility commands some EVSEs, each with a power that no other round has, and one part fails while the
-commands act. At the end: every command has its results, each of one kind; at no station does a power of an earlier
-round follow one of a later round; none is in force beyond its lease.
+In each round the facility commands some EVSEs, a half of them before one part fails and the other half while it does.
+`soak` repeats one round alone.
 """
 
 from __future__ import annotations
@@ -10,72 +9,62 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import random
+import logging
 import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import aiomqtt
 
 from gateway.cluster import status
 from gateway.cluster.io import ClusterBus, ClusterError
 from gateway.cluster.node import INSTANCES, LEASES
-from gateway.model.moment import parse_moment
-from tests.gateway.cluster.light_station import LightStation
-from tests.gateway.cluster.rig import SITE, Rig
+from tests.gateway.cluster.fleet import Fleet, parts_of
+from tests.gateway.cluster.judge import Delay, Evidence, Verdict, judge, power_of
+from tests.gateway.cluster.light_station import Times
+from tests.gateway.cluster.network import Namespaces, Network, Proxies
+from tests.gateway.cluster.plan import Fault, Kind, Part, Round
+from tests.gateway.cluster.rig import SITE, Nats, Rig, nats_parts, rig
 
-FIRST = ("accepted", "clamped")
-STEP_W = 10.0  # between the powers of two rounds
-SLACK_S = 3.0  # beyond a lease: ramp, whole seconds of the station, a loaded machine
-FAULTS = ("kill holder", "pause holder", "cut holder", "kill other", "drain holder", "restart nats", "pause nats")
-
-
-def power_of(round_number: int) -> float:
-    return 1000.0 + STEP_W * round_number
+log = logging.getLogger("chaos")
 
 
 @dataclass
 class Facility:
-    """Sends commands and records their results, by command id."""
+    """Sends commands and notes their results."""
 
     client: aiomqtt.Client
-    results: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    evidence: Evidence
 
     async def listen(self) -> None:
         """Receive until cancelled."""
         async for message in self.client.messages:
             payload = message.payload if isinstance(message.payload, bytes) else b""
             found = json.loads(payload)
-            self.results.setdefault(found["id"], []).append(found)
+            self.evidence.results.setdefault(found["id"], []).append(found)
 
-    async def discharge(self, command: str, evse: str, power_w: float, lease_s: float) -> None:
-        """Send a command."""
-        body = {"id": command, "power_w": power_w, "lease_s": lease_s, "issued_at": time.time()}
-        await self.client.publish(f"v2x/1/{SITE}/evse/{evse}/cmd/discharge", json.dumps(body), qos=1)
-
-    def of(self, command: str, first: bool) -> set[str]:
-        """Return the statuses of the first or the final results of a command; a refusal is its only one."""
-        found = self.results.get(command, [])
-        return {one["status"] for one in found if (one["status"] in FIRST) is first}
-
-    def complete(self, command: str) -> bool:
-        return bool(self.of(command, first=False))
+    async def discharge(self, station: str, number: int, lease_s: float) -> None:
+        """Send the command of a round to an EVSE."""
+        command = f"r{number}-{station}"
+        self.evidence.sent[command] = station, number
+        body = {"id": command, "power_w": power_of(number), "lease_s": lease_s, "issued_at": time.time()}
+        await self.client.publish(f"v2x/1/{SITE}/evse/{station}-1/cmd/discharge", json.dumps(body), qos=1)
 
 
 @asynccontextmanager
-async def facility(port: int) -> AsyncIterator[Facility]:
+async def facility(host: str, port: int, evidence: Evidence) -> AsyncIterator[Facility]:
     """Connect a facility to the broker."""
     nodelay = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
     async with aiomqtt.Client(
-        "127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, socket_options=nodelay, max_queued_incoming_messages=0
+        host, port, protocol=aiomqtt.ProtocolVersion.V5, socket_options=nodelay, max_queued_incoming_messages=0
     ) as client:
         await client.subscribe(f"v2x/1/{SITE}/evse/+/result", qos=1)
-        one = Facility(client)
+        one = Facility(client, evidence)
         listening = asyncio.create_task(one.listen())
         try:
             yield one
@@ -84,128 +73,202 @@ async def facility(port: int) -> AsyncIterator[Facility]:
             await asyncio.gather(listening, return_exceptions=True)
 
 
+@dataclass(frozen=True)
+class Size:
+    """Size and times of a run."""
+
+    stations: int
+    instances: int = 4
+    servers: int = 3  # of NATS
+    groups: int = 2  # of stations
+    commanded: int = 40
+    lease_s: float = 8.0
+    command_lease_s: float = 20.0
+    within_s: float = 180.0  # to start, and to recover from a fault
+    times: Times = field(default_factory=Times)
+
+    @property
+    def gateways(self) -> list[str]:
+        """Names of the instances."""
+        return [f"gw{number}" for number in range(1, self.instances + 1)]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the stations."""
+        return [f"CP{number}" for number in range(1, self.stations + 1)]
+
+    @property
+    def parts(self) -> list[str]:
+        """All parts of the network but the host."""
+        return [*self.gateways, *nats_parts(self.servers), "postgres", *parts_of(self.groups)]
+
+
 @dataclass
 class Report:
     """Result of all rounds."""
 
-    violations: list[str] = field(default_factory=list)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
+    verdict: Verdict = field(default_factory=Verdict)
     faults: Counter[str] = field(default_factory=Counter)
     recovered_s: list[float] = field(default_factory=list)
+    started_s: float = 0.0
 
 
-@dataclass
 class Chaos:
     """One run."""
 
-    rig: Rig
-    instances: list[str]
-    commanded: int = 20
-    rounds: int = 10
-    seed: int = 1
-    command_lease_s: float = 10.0
-    within_s: float = 60.0  # to start, and to recover from a fault
-    faults: tuple[str, ...] = FAULTS
-
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
+    def __init__(self, size: Size, rig: Rig, rounds: Iterable[Round]) -> None:
+        self.size, self.rig, self.rounds, self.network = size, rig, list(rounds), rig.network
         self.report = Report()
-        self.fleet: list[LightStation] = []
-        self._sent: dict[str, tuple[str, int]] = {}  # EVSE and round, by command
+        self.evidence = Evidence()
+        self.commanded = size.names[: size.commanded]
+        seed = self.rounds[0].seed
+        self.fleet = Fleet(self.network, size.names, frozenset(self.commanded), size.groups, seed, size.times)
 
     async def run(self) -> Report:
         """Run all rounds and judge them."""
-        async with ClusterBus(self.rig.settings).connect() as bus:
-            self._leases, self._instances = await bus.records(LEASES), await bus.records(INSTANCES)
-            return await self._run()
-
-    async def _run(self) -> Report:
-        await self.rig.connect(self.instances)
-        for name in self.instances:
-            self.rig.start(name)
-        urls = [self.rig.url(name) for name in self.instances]
-        for number, name in enumerate(self.rig.stations):
-            self.fleet.append(LightStation(name, urls, session=number < self.commanded, seed=self.seed))
-        await self._holder(self.within_s)
-        running = [asyncio.create_task(one.run()) for one in self.fleet]
+        began, rig = time.monotonic(), self.rig
+        urls = {part: [rig.url(part, name) for name in self.size.gateways] for part in self.fleet.parts}
+        await self.network.ready()
         try:
-            async with facility(self.rig.broker.port) as client:
-                await self._connected(self.within_s)
-                for number in range(1, self.rounds + 1):
-                    await self._round(client, number)
-                await self._settle(client)
-                self._judge(client)
+            for name in self.size.gateways:
+                rig.start(name)
+            async with (
+                ClusterBus(rig.settings).connect() as bus,
+                facility(rig.broker.host, rig.broker.port, self.evidence) as client,
+            ):
+                self._leases, self._instances = await bus.records(LEASES), await bus.records(INSTANCES)
+                for part, found in urls.items():
+                    self.fleet.start(part, found)
+                await self._served()
+                self.report.started_s = time.monotonic() - began
+                for one in self.rounds:
+                    await self._round(client, one)
+                await self._settle()
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-            self.rig.stop()
-            await self.rig.disconnect()
+            self.fleet.stop()
+            rig.stop()
+            await self.network.close()
+        self.evidence.offset = time.time() - time.monotonic()
+        self.evidence.setpoints = self.fleet.setpoints
+        self.report.verdict = judge(self.evidence)
         return self.report
 
     # a round
 
-    async def _round(self, client: Facility, number: int) -> None:
-        for station in self.fleet[: self.commanded]:
-            command = f"r{number}-{station.name}"
-            self._sent[command] = f"{station.name}-1", number
-            await client.discharge(command, f"{station.name}-1", power_of(number), self.command_lease_s)
-        await asyncio.sleep(self._random.uniform(0.0, 1.0))
-        fault = self.faults[(number - 1) % len(self.faults)]
-        self.report.faults[fault] += 1
+    async def _round(self, client: Facility, one: Round) -> None:
+        log.info("%s", one)
+        half = len(self.commanded) // 2
+        for station in self.commanded[:half]:
+            await client.discharge(station, one.number, self.size.command_lease_s)
+        await asyncio.sleep(one.after_s)
         began = time.monotonic()
-        await self._fail(fault)
-        await self._connected(self.within_s)
+        self.report.faults[str(one.fault)] += 1
+        failing = asyncio.create_task(self._fail(one))
+        await asyncio.sleep(0.1)
+        for station in self.commanded[half:]:
+            await client.discharge(station, one.number, self.size.command_lease_s)
+        await failing
+        await self._served()
         self.report.recovered_s.append(time.monotonic() - began)
+        log.info("round %d: recovered after %.1f s", one.number, self.report.recovered_s[-1])
 
-    async def _fail(self, fault: str) -> None:
-        rig = self.rig
-        holder = await self._holder(self.within_s)
-        other = self._random.choice([name for name in self.instances if name != holder])
-        match fault:
-            case "kill holder" | "kill other":
-                name = holder if fault == "kill holder" else other
-                rig.signal(name, signal.SIGKILL)
-                await asyncio.to_thread(rig.processes[name].join, 10)
-                rig.start(name)
-                if name == holder:
-                    await self._holder(self.within_s, without=holder)
-            case "pause holder":
-                rig.signal(holder, signal.SIGSTOP)
-                await self._holder(self.within_s, without=holder)
-                await asyncio.sleep(self._random.uniform(0.0, 1.0))
-                rig.signal(holder, signal.SIGCONT)
-            case "cut holder":  # it still reaches its stations, the broker and the database
-                for path in rig.paths[holder]:
-                    path.cut()
-                await self._holder(self.within_s, without=holder)
-                await asyncio.sleep(self._random.uniform(0.0, 1.0))
-                for path in rig.paths[holder]:
-                    path.heal()
-            case "drain holder":
-                rig.signal(holder, signal.SIGTERM)
-                await self._holder(self.within_s, without=holder)
-                await asyncio.to_thread(rig.processes[holder].join, 20)
-                if rig.processes[holder].is_alive():
-                    self.report.violations.append("an instance that drains does not end")
-                    rig.processes[holder].kill()
-                rig.start(holder)
-            case "restart nats":
-                server = self._random.choice(rig.nats)
-                server.kill()
-                await asyncio.sleep(self._random.uniform(0.1, 1.0))
-                server.start()
-            case "pause nats":
-                server = self._random.choice(rig.nats)
-                assert server.process is not None
-                server.process.send_signal(signal.SIGSTOP)
-                await asyncio.sleep(rig.lease_s * self._random.uniform(0.2, 1.5))
-                server.process.send_signal(signal.SIGCONT)
+    async def _fail(self, one: Round) -> None:
+        """Let a part fail, and run again."""
+        holder = await self._holder()
+        match one.fault.part:
+            case Part.HOLDER:
+                part = holder
+            case Part.OTHER:
+                part = one.choose([name for name in self.size.gateways if name != holder])
+            case Part.NATS:
+                part = one.choose(nats_parts(self.size.servers))
+            case Part.POSTGRES:
+                part = "postgres"
+            case Part.STATIONS:
+                part = one.choose(self.fleet.parts)
+        log.info("round %d: %s is %s", one.number, one.fault.part, part)
+        begin = time.monotonic()
+        await self._begin(one, part)
+        if one.fault.part is Part.HOLDER:
+            if one.fault.kind is not Kind.KILL:
+                await self._holder(without=holder)
+            await asyncio.sleep(one.then_s)
+        else:
+            await asyncio.sleep(one.lasts_s)
+        await self._end(one, part)
+        self._note_delay(one, part, begin)
 
-    async def _holder(self, within_s: float, without: str | None = None) -> str:
+    async def _begin(self, one: Round, part: str) -> None:
+        match one.fault.kind:
+            case Kind.KILL:
+                self._signal(one.fault, part, signal.SIGKILL)
+            case Kind.PAUSE:
+                self._signal(one.fault, part, signal.SIGSTOP)
+            case Kind.CUT:
+                self.network.cut(part)
+            case Kind.ISOLATE:
+                self.network.separate(part, nats_parts(self.size.servers))
+            case Kind.DRAIN:
+                self._signal(one.fault, part, signal.SIGTERM)
+
+    async def _end(self, one: Round, part: str) -> None:
+        match one.fault.kind:
+            case Kind.KILL:
+                await self._start(one.fault, part)
+            case Kind.PAUSE:
+                self._signal(one.fault, part, signal.SIGCONT)
+            case Kind.CUT | Kind.ISOLATE:
+                self.network.heal()
+            case Kind.DRAIN:
+                await asyncio.to_thread(self.rig.processes[part].join, self.size.within_s)
+                if self.rig.processes[part].is_alive():
+                    raise AssertionError(f"{part} drains and does not end\n{self.rig.log()}")
+                self.rig.start(part)
+
+    def _signal(self, fault: Fault, part: str, number: int) -> None:
+        if fault.part is Part.NATS:
+            self._server(part).signal(number)
+        elif fault.part is Part.POSTGRES:
+            self.rig.postgres.signal(number)
+        elif fault.part is Part.STATIONS and number == signal.SIGKILL:
+            self.fleet.kill(part)
+        elif fault.part is Part.STATIONS:
+            self.fleet.signal(part, number)
+        else:
+            self.rig.signal(part, number)
+
+    def _server(self, part: str) -> Nats:
+        return self.rig.nats[nats_parts(self.size.servers).index(part)]
+
+    async def _start(self, fault: Fault, part: str) -> None:
+        """Start a killed part again."""
+        match fault.part:
+            case Part.NATS:
+                server = self._server(part)
+                server.kill()  # its end is awaited
+                await asyncio.to_thread(server.start)
+            case Part.POSTGRES:
+                await asyncio.to_thread(self.rig.postgres.start)
+            case Part.STATIONS:
+                self.fleet.start(part, [self.rig.url(part, name) for name in self.size.gateways])
+            case _:
+                await asyncio.to_thread(self.rig.processes[part].join, 10)
+                self.rig.start(part)
+
+    def _note_delay(self, one: Round, part: str, begin: float) -> None:
+        """Note the time in which messages to stations waited in the network or in a paused process."""
+        if one.fault.kind not in (Kind.CUT, Kind.PAUSE) or one.fault.part in (Part.NATS, Part.POSTGRES):
+            return
+        group = one.fault.part is Part.STATIONS
+        stations = self.fleet.stations(part) if group else self.size.names
+        if group or one.fault.kind is Kind.CUT:
+            self.evidence.delays.append(Delay(frozenset(stations), begin, time.monotonic()))
+
+    # states of the cluster
+
+    async def _holder(self, without: str | None = None) -> str:
         """Return the holder, when there is one that runs its control."""
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + self.size.within_s
         while time.monotonic() < deadline:
             with contextlib.suppress(ClusterError):
                 leases, instances = await self._leases.all(), await self._instances.all()
@@ -214,61 +277,36 @@ class Chaos:
                 present = [one for one in found.instances if one.instance == holder and SITE in one.sites]
                 if holder is not None and holder != without and present:
                     return holder
-            await asyncio.sleep(0.2)
-        raise AssertionError(f"no holder within {within_s} s\n{self.rig.log()}")
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"no holder within {self.size.within_s} s\n{self.rig.log()}")
 
-    async def _connected(self, within_s: float) -> None:
+    async def _served(self) -> None:
         """Wait until the site has a holder and every station has been served."""
-        deadline = time.monotonic() + within_s
-        await self._holder(within_s)
-        while not all(one.ready.is_set() for one in self.fleet):
+        deadline = time.monotonic() + self.size.within_s
+        await self._holder()
+        while away := set(self.fleet.names) - self.fleet.ready:
             if time.monotonic() > deadline:
-                away = [one.name for one in self.fleet if not one.ready.is_set()]
-                raise AssertionError(f"{len(away)} stations are not served: {away[:5]}\n{self.rig.log()}")
+                raise AssertionError(f"{len(away)} stations are not served: {sorted(away)[:5]}\n{self.rig.log()}")
             await asyncio.sleep(0.1)
 
-    async def _settle(self, client: Facility) -> None:
-        """Wait until every command has its final result, or its lease is over for a while."""
-        deadline = time.monotonic() + self.command_lease_s + 15
-        while time.monotonic() < deadline:
-            await asyncio.sleep(0.2)
-            if all(client.complete(one) for one in self._sent):
+    async def _settle(self) -> None:
+        """Wait until every command has its final result, or its lease has been over for a while."""
+        deadline = time.monotonic() + self.size.command_lease_s + 30
+        while not all(map(self.evidence.complete, self.evidence.sent)):
+            if time.monotonic() > deadline:
                 return
+            await asyncio.sleep(0.1)
 
-    # the rules
 
-    def _judge(self, client: Facility) -> None:
-        found = self.report.violations
-        for command in self._sent:
-            first, final = client.of(command, first=True), client.of(command, first=False)
-            self.report.outcomes["/".join(sorted(first | final)) or "none"] += 1
-            for one in client.results.get(command, []):
-                self.report.reasons[f"{one['status']}: {one['reason']['text']}"] += 1
-            journal = {one["reason"]["code"] for one in client.results.get(command, [])} == {"journal_unavailable"}
-            if len(first) > 1 or (len(final) != 1 and not journal):
-                found.append(f"{command}: results {client.results.get(command)}")
-        offset = time.time() - time.monotonic()
-        for station in self.fleet[: self.commanded]:
-            found.extend(self._judge_station(client, station, offset))
+async def perform(folder: Path, size: Size, rounds: Iterable[Round], network: Network) -> Report:
+    """Run rounds in a rig of their own."""
+    with rig(folder, size.names, size.lease_s, size.servers, network) as one:
+        return await Chaos(size, one, rounds).run()
 
-    def _judge_station(self, client: Facility, station: LightStation, offset: float) -> list[str]:
-        found, latest = [], 0
-        for setpoint in station.setpoints:
-            if not setpoint.power_w:
-                continue
-            number = round((-setpoint.power_w - power_of(0)) / STEP_W)
-            if abs(-setpoint.power_w - power_of(number)) > 1e-6:
-                continue  # of a ramp
-            if number < latest:
-                found.append(f"{station.name}: the power of round {number} after that of round {latest}")
-            latest = max(latest, number)
-            results = client.results.get(f"r{number}-{station.name}", [])
-            until = max((parse_moment(one["lease_until"]) for one in results if one.get("lease_until")), default=None)
-            ends = setpoint.at + (setpoint.valid_for_s or 0.0) + offset
-            if until is None or setpoint.at + offset > until + SLACK_S or ends > until + SLACK_S:
-                late = f"received {until - offset - setpoint.at:.2f} s before its end" if until else "without a lease"
-                found.append(
-                    f"{station.name}: the power of round {number} outlives its lease: {late}, "
-                    f"valid for {setpoint.valid_for_s} s: {results}"
-                )
-        return found
+
+def network_of(size: Size) -> Network:
+    """Return namespaces where this process may make them, else proxies."""
+    if Namespaces.possible():
+        return Namespaces(size.parts)
+    log.warning("network namespaces need root, iproute2 and nftables: paths are cut by proxies")
+    return Proxies()

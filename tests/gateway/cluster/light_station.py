@@ -1,6 +1,7 @@
 """A light emulated station of OCPP 2.1: the RPC engine and one EVSE, without a charger or a vehicle behind it.
 
-It connects to any gateway of a cluster, again after each end, and records the set-points that it was sent.
+It connects to any gateway of a cluster, again after each end and where its calls stay without responses, and reports
+the set-points that it was sent.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -15,74 +17,88 @@ from typing import Any
 from gateway.clock import SystemClock
 from protocols.ocpp import io
 from protocols.ocpp.errors import Refusal
-from protocols.ocpp.events import Answered, CallReceived
+from protocols.ocpp.events import Answered, CallReceived, Refused
 from protocols.ocpp.io import Link
 from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ocpp.times import stamp
+from tests.gateway.cluster.judge import Setpoint
 
 HANDLED = frozenset({"SetChargingProfile", "UpdateDynamicSchedule", "GetCompositeSchedule", "ClearChargingProfile"})
 NEEDS = {"requestedEnergyTransfer": "DC_BPT", "v2xChargingParameters": {"maxDischargePower": 10_000}}
 TX_PROFILE = "TxProfile"
-METER_EVERY_S = 1.0
-ANSWER_WITHIN_S = 5.0
+UNANSWERED = 3  # calls in a row, until the station connects anew
 
 
 @dataclass(frozen=True)
-class Setpoint:
-    """A set-point as received. Monotonic time."""
+class Times:
+    """Times of a station, in s."""
 
-    at: float
-    power_w: float
-    valid_for_s: float | None
+    meter_every_s: float = 1.0
+    heartbeat_s: float = 10.0
+    answer_within_s: float = 5.0
 
 
 class LightStation:
     """One station; with `session` a vehicle is plugged in for as long as it runs."""
 
-    def __init__(self, name: str, urls: list[str], *, session: bool = False, seed: int = 0) -> None:
-        self.name, self._urls, self._session = name, urls, session
+    def __init__(
+        self,
+        name: str,
+        urls: list[str],
+        *,
+        seed: str,
+        session: bool = False,
+        times: Times = Times(),
+        received: Callable[[str, Setpoint], None],
+        ready: Callable[[str, bool], None],
+    ) -> None:
+        """`seed` is another one for each life of a station."""
+        self.name, self._urls, self._session, self._times, self._life = name, urls, session, times, seed
+        self._received, self._ready = received, ready
         self._random = random.Random(f"{seed} {name}")
         self._clock = SystemClock()
         self._sequence = count()
         self._booted = self._began = False
-        self.link: Link | None = None
-        self.url = ""
-        self.connections = 0
-        self.restarted = 0  # connections closed by 1012 or without a handshake
-        self.setpoints: list[Setpoint] = []
+        self._unanswered = 0
+        self._last: Setpoint | None = None
         self._valid_for_s: float | None = None
-        self.ready = asyncio.Event()
 
     @property
     def power_w(self) -> float:
         """Return the power that the set-point in force permits."""
-        if not self.setpoints:
+        last = self._last
+        if last is None:
             return 0.0
-        last = self.setpoints[-1]
         over = last.valid_for_s is not None and time.monotonic() >= last.at + last.valid_for_s
         return 0.0 if over else last.power_w
 
     async def run(self) -> None:
         """Connect and serve until cancelled."""
         while True:
-            self.url = self._random.choice(self._urls)
+            url = f"{self._random.choice(self._urls)}/{self.name}"
             try:
-                wire = await io.connect(f"{self.url}/{self.name}", (Version.V21,), ping_interval=None, open_timeout=3.0)
+                wire = await io.connect(
+                    url, (Version.V21,), ping_interval=None, open_timeout=self._times.answer_within_s
+                )
             except ConnectionError:
                 await asyncio.sleep(self._random.uniform(0.2, 0.8))
                 continue
-            self.connections += 1
-            engine = Rpc(Version.V21, handles=HANDLED, answer_within=ANSWER_WITHIN_S)
-            link = self.link = Link(wire, engine, self._handle, self._clock)
+            self._unanswered = 0
+            link = Link(
+                wire,
+                Rpc(Version.V21, handles=HANDLED, answer_within=self._times.answer_within_s),
+                self._handle,
+                self._clock,
+            )
             reporting = asyncio.create_task(self._report(link))
             try:
                 await link.run()
             finally:
                 reporting.cancel()
                 await asyncio.gather(reporting, return_exceptions=True)
+                self._ready(self.name, False)
                 await link.close()
-                self.ready.clear()
             await asyncio.sleep(self._random.uniform(0.1, 0.5))
 
     async def _report(self, link: Link) -> None:
@@ -103,13 +119,13 @@ class LightStation:
             await self._call(
                 link, "NotifyEVChargingNeeds", {"evseId": 1, "maxScheduleTuples": 1, "chargingNeeds": NEEDS}
             )
-        self.ready.set()
+        self._ready(self.name, True)
         while True:
             if self._session:
-                await asyncio.sleep(METER_EVERY_S * self._random.uniform(0.8, 1.2))
+                await asyncio.sleep(self._times.meter_every_s * self._random.uniform(0.8, 1.2))
                 await self._event(link, "Updated", "MeterValuePeriodic")
             else:
-                await asyncio.sleep(self._random.uniform(5, 15))
+                await asyncio.sleep(self._times.heartbeat_s * self._random.uniform(0.5, 1.5))
                 await self._call(link, "Heartbeat", {})
 
     async def _event(self, link: Link, kind: str, trigger: str) -> None:
@@ -120,7 +136,7 @@ class LightStation:
             "timestamp": now,
             "triggerReason": trigger,
             "seqNo": next(self._sequence),
-            "transactionInfo": {"transactionId": f"t-{self.name}", "chargingState": "Charging"},
+            "transactionInfo": {"transactionId": f"t-{self.name}-{self._life}", "chargingState": "Charging"},
             "evse": {"id": 1, "connectorId": 1},
             "idToken": {"idToken": "A", "type": "Central"},
             "meterValue": [{"timestamp": now, "sampledValue": sampled}],
@@ -137,6 +153,9 @@ class LightStation:
         reply = await link.call(action, payload)
         if link.closed:
             await asyncio.sleep(3600)  # cancelled with the link
+        self._unanswered = 0 if isinstance(reply, (Answered, Refused)) else self._unanswered + 1
+        if self._unanswered >= UNANSWERED:
+            await link.close()
         return reply.payload if isinstance(reply, Answered) else None
 
     def _handle(self, call: CallReceived) -> Payload:
@@ -147,15 +166,16 @@ class LightStation:
                 (schedule,) = profile["chargingSchedule"]
                 period = schedule["chargingSchedulePeriod"][0]
                 self._valid_for_s = schedule.get("duration")
-                self._apply(period.get("setpoint", period.get("limit", 0.0)))
+                self._apply(period.get("setpoint", period.get("limit", 0.0)), call.id)
             return {"status": "Accepted"}
         if call.action == "UpdateDynamicSchedule":
             update = payload["scheduleUpdate"]
-            self._apply(update.get("setpoint", update.get("limit", 0.0)))
+            self._apply(update.get("setpoint", update.get("limit", 0.0)), call.id)
             return {"status": "Accepted"}
         if call.action == "ClearChargingProfile":
             return {"status": "Accepted"}
         raise Refusal(ErrorCode.NOT_SUPPORTED, "a light station has no such message")
 
-    def _apply(self, power_w: float) -> None:
-        self.setpoints.append(Setpoint(time.monotonic(), power_w, self._valid_for_s))
+    def _apply(self, power_w: float, call: str) -> None:
+        self._last = Setpoint(time.monotonic(), power_w, self._valid_for_s, call)
+        self._received(self.name, self._last)

@@ -1,12 +1,12 @@
-"""NATS, Postgres, Mosquitto and the instances of a cluster, as processes that a test kills and pauses."""
+"""NATS, Postgres, Mosquitto and the instances of a cluster: processes that a test kills and pauses, in a network."""
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
 import os
+import resource
 import shutil
-import socket
 import subprocess
 import sysconfig
 import time
@@ -19,7 +19,7 @@ from typing import Any
 
 from gateway.cluster.settings import ClusterSettings
 from gateway.config import from_table
-from tests.gateway.cluster.proxy import Proxy
+from tests.gateway.cluster.network import HOST, Network, Proxies, enter, reachable, within
 from tests.gateway.mqtt.facility import Mosquitto, free_port, mosquitto
 from tests.gateway.store.postgres import Cluster, postgres
 from tests.peers import absent
@@ -27,6 +27,7 @@ from tests.peers import absent
 PRELOADED = [
     "gateway.clustered", "gateway.csms.admin", "gateway.web.api", "gateway.observability.endpoint",
     "alembic.command", "asyncpg", "nats", "tests.gateway.cluster.rig",
+    "tests.gateway.cluster.fleet",
 ]  # fmt: skip
 SITE = "cluster"
 
@@ -47,25 +48,31 @@ class Nats:
     folder: Path
     arguments: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
+    address: str = "127.0.0.1"
+    namespace: str | None = None
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.address}:{self.port}"
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        command = [nats_program(), "-js", "-sd", str(self.folder), "-a", "127.0.0.1", "-p", str(self.port)]
-        self.process = subprocess.Popen(
-            [*command, *self.arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        command = [nats_program(), "-js", "-sd", str(self.folder), "-a", self.address, "-p", str(self.port)]
+        with within(self.namespace):
+            self.process = subprocess.Popen(
+                [*command, *self.arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+            if reachable(self.address, self.port):
                 return
-            except OSError:
-                time.sleep(0.02)
+            time.sleep(0.02)
         raise AssertionError("nats-server does not listen")
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def kill(self) -> None:
         """Kill it."""
@@ -75,27 +82,26 @@ class Nats:
             self.process = None
 
 
+def nats_parts(number: int) -> list[str]:
+    """Return the names of NATS servers as parts of a network."""
+    return [f"nats{one}" for one in range(1, number + 1)]
+
+
 @contextmanager
-def nats(folder: Path, number: int = 1) -> Iterator[list[Nats]]:
+def nats(folder: Path, number: int = 1, network: Network | None = None) -> Iterator[list[Nats]]:
     """Run one NATS server, or several as a cluster of their own."""
-    routes = [free_port() for _ in range(number)]
-    servers = [Nats(free_port(), folder / f"nats{one}") for one in range(number)]
-    for own, server in enumerate(servers):
+    network = network or Proxies()
+    parts = nats_parts(number)
+    routes = {part: f"nats://{network.address(part)}:{free_port()}" for part in parts}
+    servers = []
+    for part in parts:
+        one = Nats(free_port(), folder / part, address=network.address(part), namespace=network.namespace(part))
         if number > 1:
-            others = ",".join(f"nats://127.0.0.1:{port}" for one, port in enumerate(routes) if one != own)
-            listen = f"nats://127.0.0.1:{routes[own]}"
-            server.arguments = [
-                "--cluster_name",
-                "v2x",
-                "--cluster",
-                listen,
-                "--routes",
-                others,
-                "-n",
-                f"n{own}",
-                "--no_advertise",
-            ]
-        server.start()
+            others = ",".join(url for other, url in routes.items() if other != part)
+            one.arguments = ["--cluster_name", "v2x", "--cluster", routes[part], "--routes", others]
+            one.arguments += ["-n", part, "--no_advertise"]
+        servers.append(one)
+        one.start()
     try:
         yield servers
     finally:
@@ -105,75 +111,75 @@ def nats(folder: Path, number: int = 1) -> Iterator[list[Nats]]:
 
 @dataclass
 class Rig:
-    """A cluster of instances."""
+    """A cluster of instances. Parts of the network: `nats1` and so on, `postgres`, and each instance by its name."""
 
+    network: Network
     nats: list[Nats]
-    database: str
+    postgres: Cluster
     broker: Mosquitto
     folder: Path
     stations: list[str]
     lease_s: float
     processes: dict[str, BaseProcess] = field(default_factory=dict)
     ports: dict[str, tuple[int, int]] = field(default_factory=dict)
-    paths: dict[str, list[Proxy]] = field(default_factory=dict)  # to each server of NATS, by instance
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # configurations, by instance
+
+    def __post_init__(self) -> None:
+        self._database = self.postgres.database()
+        self.token = self.folder / "token"
+        self.token.write_text("a-token-of-the-cluster\n")
+        self.token.chmod(0o600)
 
     def table(self, instance: str) -> dict[str, Any]:
         """Return the configuration of an instance."""
-        if instance not in self.ports:
-            self.ports[instance] = free_port(), free_port()
+        if instance in self.tables:
+            return self.tables[instance]
+        self.ports[instance] = free_port(), free_port()
         ocpp, admin = self.ports[instance]
-        token = self.folder / "token"
-        if not token.exists():
-            token.write_text("a-token-of-the-cluster\n")
-            token.chmod(0o600)
-        return {
+        address, network = self.network.address(instance), self.network
+        servers = [network.path(instance, part, one.port) for part, one in self._servers()]
+        host, port = network.path(instance, "postgres", self.postgres.port)
+        database = self._database.replace(f"@{self.postgres.host}:{self.postgres.port}/", f"@{host}:{port}/")
+        self.tables[instance] = {
             "site": {"id": SITE, "discharge_without_soc": True, "ramp_w_per_s": 100_000},
             "mqtt": {"url": self.broker.url, "gateway_id": "gwc", "telemetry_s": 60, "homeassistant": "off"},
-            "store": {"url": self.database, "telemetry_days": 0},
+            "store": {"url": database, "telemetry_days": 0},
             "ocpp": {
-                "listen": f"127.0.0.1:{ocpp}", "security_profile": 0, "unknown_tokens": "accept", "inventory": False,
+                "listen": f"{address}:{ocpp}", "security_profile": 0, "unknown_tokens": "accept", "inventory": False,
+                "max_stations": max(5000, len(self.stations)),
             },
-            "admin": {"listen": f"127.0.0.1:{admin}", "token_file": str(token)},
+            "admin": {"listen": f"127.0.0.1:{admin}", "token_file": str(self.token)},
             "commands": {"evse_rate_per_s": 1000, "source_rate_per_s": 10_000},
             "cluster": {
-                "servers": [f"nats://127.0.0.1:{one.port}" for one in self.paths[instance]],
+                "servers": [f"nats://{host}:{port}" for host, port in servers],
                 "replicas": len(self.nats), "instance": instance, "lease_s": self.lease_s, "drain_per_s": 2000,
             },
             "stations": [{"id": name, "max_charge_w": 1e4, "max_discharge_w": 1e4} for name in self.stations],
         }  # fmt: skip
+        return self.tables[instance]
 
-    @property
-    def servers(self) -> list[str]:
-        """URLs of NATS."""
-        return [one.url for one in self.nats]
+    def _servers(self) -> list[tuple[str, Nats]]:
+        return list(zip(nats_parts(len(self.nats)), self.nats, strict=True))
 
     @property
     def settings(self) -> ClusterSettings:
         """Settings of an observer."""
-        return ClusterSettings(tuple(self.servers), "observer", replicas=len(self.nats))
+        servers = tuple(one.url for one in self.nats)
+        return ClusterSettings(servers, "observer", replicas=len(self.nats))
 
-    async def connect(self, instances: list[str]) -> None:
-        """Make the paths of instances to NATS."""
-        for instance in instances:
-            self.paths[instance] = [Proxy(free_port(), server.port) for server in self.nats]
-            for path in self.paths[instance]:
-                await path.start()
-
-    async def disconnect(self) -> None:
-        """End the paths."""
-        for path in (path for paths in self.paths.values() for path in paths):
-            await path.stop()
-
-    def url(self, instance: str) -> str:
-        """Return where stations connect."""
-        return f"ws://127.0.0.1:{self.ports[instance][0]}/ocpp"
+    def url(self, client: str, instance: str) -> str:
+        """Return where the stations of a group connect to an instance."""
+        self.table(instance)
+        host, port = self.network.path(client, instance, self.ports[instance][0])
+        return f"ws://{host}:{port}/ocpp"
 
     def start(self, instance: str) -> None:
         """Start an instance."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         log = str(self.folder / f"{instance}.log")
-        process = context.Process(target=main, args=(self.table(instance), log), daemon=True)
+        arguments = self.table(instance), log, self.network.namespace(instance)
+        process = context.Process(target=main, args=arguments, daemon=True)
         process.start()
         self.processes[instance] = process
 
@@ -196,26 +202,44 @@ class Rig:
 
 
 @contextmanager
-def rig(folder: Path, stations: list[str], lease_s: float, servers: int = 1) -> Iterator[Rig]:
+def rig(
+    folder: Path, stations: list[str], lease_s: float, servers: int = 1, network: Network | None = None
+) -> Iterator[Rig]:
     """Run NATS, Postgres and Mosquitto; the test starts the instances."""
     nats_program()
+    network = network or Proxies()
     (folder / "instances").mkdir()
-    with nats(folder, servers) as running, postgres(folder) as database, mosquitto(folder) as broker:
-        one = Rig(running, database.database(), broker, folder / "instances", stations, lease_s)
+    where = network.address("postgres"), network.namespace("postgres")
+    with (
+        nats(folder, servers, network) as running,
+        postgres(folder, *where) as database,
+        mosquitto(folder, host=network.address(HOST)) as broker,
+    ):
+        one = Rig(network, running, database, broker, folder / "instances", stations, lease_s)
         try:
             yield one
         finally:
             one.stop()
 
 
-def main(table: dict[str, Any], path: str) -> None:
+def main(table: dict[str, Any], path: str, namespace: str | None) -> None:
     """The entry of the process of an instance."""
+    enter(namespace)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     import logging
 
     from gateway import clustered
+    from gateway.listeners import StartError
 
     logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(clustered.run(from_table(table)))
-
-
-__all__ = ["Cluster", "Nats", "Rig", "nats", "rig"]
+    while True:  # as a service manager does
+        try:
+            asyncio.run(clustered.run(from_table(table)))
+        except StartError as error:
+            if not error.may_pass:
+                raise
+            logging.info("not started: %s", error)
+            time.sleep(1.0)
+        else:
+            return

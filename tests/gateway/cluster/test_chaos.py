@@ -6,35 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.cluster.chaos import Chaos, Report
-from tests.gateway.cluster.rig import rig
+from tests.gateway.cluster.chaos import Report, Size, network_of, perform
+from tests.gateway.cluster.network import Proxies
+from tests.gateway.cluster.plan import SHORT, round_of
+from tests.gateway.cluster.soak import size_of
 
-
-def _names(number: int) -> list[str]:
-    return [f"CP{one}" for one in range(1, number + 1)]
+FEW = Size(200, instances=2, servers=1, groups=2, commanded=20, lease_s=2.0, command_lease_s=6.0, within_s=60.0)
 
 
 def _verify(report: Report, rounds: int, achieved: int) -> None:
-    assert report.violations == []
+    assert report.verdict.violations == []
     assert sum(report.faults.values()) == rounds
-    assert report.outcomes["accepted/achieved"] >= achieved, report.outcomes
+    assert report.verdict.outcomes["accepted/achieved"] >= achieved, report.verdict.reasons
 
 
 @pytest.mark.timeout(240)
 async def test_two_gateways_serve_200_stations_through_ten_faults(tmp_path: Path) -> None:
-    with rig(tmp_path, _names(200), lease_s=3.0) as one:
-        run = Chaos(one, ["gw1", "gw2"], commanded=10, rounds=10, command_lease_s=8.0)
-        report = await run.run()
-    _verify(report, 10, achieved=20)
+    rounds = [round_of(1, number, FEW.lease_s, SHORT) for number in range(1, 11)]
+    _verify(await perform(tmp_path, FEW, rounds, Proxies()), 10, achieved=20)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(1, 6))
-async def test_four_gateways_on_three_servers_serve_1000_stations(seed: int, tmp_path: Path) -> None:
-    """Twenty rounds each: kills, pauses and drains of gateways, kills and pauses of NATS servers."""
-    with rig(tmp_path, _names(1000), lease_s=8.0, servers=3) as one:
-        run = Chaos(
-            one, ["gw1", "gw2", "gw3", "gw4"], commanded=40, rounds=20, seed=seed, command_lease_s=20.0, within_s=180.0
-        )
-        report = await run.run()
-    _verify(report, 20, achieved=100)
+@pytest.mark.parametrize(("seed", "stations", "number"), [*((seed, 1000, 20) for seed in range(1, 6)), (6, 10_000, 3)])
+async def test_four_gateways_on_three_servers(seed: int, stations: int, number: int, tmp_path: Path) -> None:
+    """Kills, pauses and network cuts of each part; a round is repeated alone by `soak`."""
+    size = size_of(stations)
+    rounds = [round_of(seed, one, size.lease_s) for one in range(1, number + 1)]
+    _verify(await perform(tmp_path, size, rounds, network_of(size)), number, achieved=number)

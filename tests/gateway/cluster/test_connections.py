@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import MemoryTextWire, text_wire_pair
-from gateway.cluster.connections import MAX_WAITING, SiteConnections
+from gateway.cluster.connections import MAX_OWNING, MAX_WAITING, OWNED_WITHIN_S, SiteConnections
 from gateway.cluster.fence import Refusal
-from gateway.cluster.io import Absent, Record
+from gateway.cluster.io import Absent, ClusterError, Record
 from gateway.cluster.lease import Timing
 from gateway.cluster.messages import Attach, Beat, Close, Down, Gone, Links, Message, Resync, Up
 from gateway.cluster.remote import ABSENT_AFTER_S, RemoteStations
@@ -29,8 +29,18 @@ class Owners:
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
         self.revision = 0
+        self.away = False
+        self.write_s = 0.0
+        self.writing = self.most_writing = 0
 
     async def put(self, key: str, value: bytes) -> int:
+        if self.away:
+            raise ClusterError("NATS did not answer")
+        self.writing += 1
+        self.most_writing = max(self.writing, self.most_writing)
+        if self.write_s:
+            await asyncio.sleep(self.write_s)
+        self.writing -= 1
         self.revision += 1
         self.records[key] = Record(key, value, self.revision)
         return self.revision
@@ -235,3 +245,40 @@ async def test_without_an_instance_that_answers_attachment_is_tried_again() -> N
         site.absent = False
         await asyncio.sleep(2)
         assert site.texts == ["patient"]
+
+
+async def test_a_connection_stays_while_its_owner_cannot_be_written_for_a_short_time() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    site.owners.away = True
+    async with site.connected() as station:
+        await station.send("early")
+        await asyncio.sleep(OWNED_WITHIN_S / 2)
+        assert site.texts == []
+        site.owners.away = False
+        await asyncio.sleep(3)
+        assert site.texts == ["early"]
+
+
+async def test_a_connection_whose_owner_cannot_be_written_is_closed_in_the_end() -> None:
+    site = Site()
+    site.owners.away = True
+    async with site.connected() as station:
+        began = site.clock.now()
+        assert await station.receive() is None
+        assert site.clock.now() - began == pytest.approx(OWNED_WITHIN_S, abs=2.0)
+
+
+async def test_of_a_wave_of_connections_some_owners_are_written_at_a_time() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    site.owners.write_s = 0.1
+    async with AsyncExitStack() as stack:
+        for number in range(3 * MAX_OWNING):
+            ours, theirs = text_wire_pair(f"CP{number}", "gateway", subprotocol="ocpp2.1")
+            serving = asyncio.create_task(site.connections.serve(theirs, f"CP{number}", 0))
+            stack.push_async_callback(asyncio.wait, {serving})
+            stack.push_async_callback(ours.close)
+        await asyncio.sleep(1)
+        assert site.owners.most_writing == MAX_OWNING
+        assert len(site.wires) == 3 * MAX_OWNING

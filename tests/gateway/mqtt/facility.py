@@ -39,21 +39,22 @@ class Mosquitto:
     folder: Path
     options: str = "allow_anonymous true\n"
     process: subprocess.Popen[bytes] | None = field(default=None)
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"mqtt://{self.host}:{self.port}"
 
     def start(self) -> None:
         """Start it and wait until it listens."""
         config = self.folder / "mosquitto.conf"
-        config.write_text(f"listener {self.port} 127.0.0.1\nset_tcp_nodelay true\nuser root\n{self.options}")
+        config.write_text(f"listener {self.port} {self.host}\nset_tcp_nodelay true\nuser root\n{self.options}")
         self.process = subprocess.Popen(
             [program("mosquitto", "mosquitto"), "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
+            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 0.2):
                 return
             time.sleep(0.02)
         raise AssertionError("mosquitto does not listen")
@@ -74,9 +75,9 @@ def leaky_peer(test: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def mosquitto(folder: Path, options: str = "allow_anonymous true\n") -> Iterator[Mosquitto]:
+def mosquitto(folder: Path, options: str = "allow_anonymous true\n", host: str = "127.0.0.1") -> Iterator[Mosquitto]:
     """Run a Mosquitto."""
-    broker = Mosquitto(free_port(), folder, options)
+    broker = Mosquitto(free_port(), folder, options, host=host)
     broker.start()
     try:
         yield broker

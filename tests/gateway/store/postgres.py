@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.gateway.cluster.network import within
 from tests.gateway.mqtt.facility import free_port
 from tests.peers import absent
 
@@ -38,28 +40,46 @@ class Cluster:
     who: dict[str, Any]
     running: subprocess.Popen[bytes]
     made: int = 0
+    host: str = "127.0.0.1"
+    namespace: str | None = None  # of the network
 
     def restart(self) -> None:
         """Kill it and start it again on its port."""
         self.running.send_signal(signal.SIGQUIT)  # immediate shutdown: nothing is flushed
         self.running.wait(30)
-        self.running, _ = _started(server_program("postgres"), self.data, self.who, self.port)
+        self.start()
+
+    def start(self) -> None:
+        """Start it again on its port."""
+        self.running, _ = _started(self.data, self.who, self.port, self.host, self.namespace)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all of its processes; of SIGKILL none is left afterwards."""
+        self.running.send_signal(number)  # first, so that it starts no others
+        children = Path(f"/proc/{self.running.pid}/task/{self.running.pid}/children").read_text().split()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), number)
+        if number == signal.SIGKILL:
+            self.running.wait(30)
+            while any(Path(f"/proc/{child}").exists() for child in children):
+                time.sleep(0.02)
 
     def database(self, like: str | None = None) -> str:
         """The URL of a new database: empty, or a copy of another, which has no connection meanwhile."""
         self.made += 1
         name = f"v2x{self.made}"
-        createdb = [server_program("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "v2x", name]
+        createdb = [server_program("createdb"), "-h", self.host, "-p", str(self.port), "-U", "v2x", name]
         if like is not None:
             createdb += ["-T", like.rpartition("/")[2]]
         subprocess.run(createdb, check=True, capture_output=True)
-        return f"postgresql://v2x@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://v2x@{self.host}:{self.port}/{name}"
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Cluster]:
+def postgres(folder: Path, host: str = "127.0.0.1", namespace: str | None = None) -> Iterator[Cluster]:
     """A running Postgres."""
-    initdb, server = server_program("initdb"), server_program("postgres")
+    initdb = server_program("initdb")
     data = folder / "pgdata"
     data.mkdir(mode=0o700)
     who: dict[str, Any] = {}
@@ -78,8 +98,10 @@ def postgres(folder: Path) -> Iterator[Cluster]:
         capture_output=True, text=True, check=False, **who,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    running, port = _started(server, data, who)
-    cluster = Cluster(port, data, who, running)
+    with (data / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all samenet trust\n")
+    running, port = _started(data, who, None, host, namespace)
+    cluster = Cluster(port, data, who, running, host=host, namespace=namespace)
     try:
         yield cluster
     finally:
@@ -88,21 +110,21 @@ def postgres(folder: Path) -> Iterator[Cluster]:
 
 
 def _started(
-    server: str, data: Path, who: dict[str, Any], again: int | None = None
+    data: Path, who: dict[str, Any], again: int | None, host: str, namespace: str | None
 ) -> tuple[subprocess.Popen[bytes], int]:
     """A server that answers; another port if somebody else was quicker to take this one."""
-    ready = server_program("pg_isready")
+    ready, server = server_program("pg_isready"), server_program("postgres")
     log = data.parent / "postgres.log"
     for _ in range(3):
         port = again or free_port()
-        with log.open("ab") as out:
+        with log.open("ab") as out, within(namespace):
             running = subprocess.Popen(
-                [server, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data)],
+                [server, "-D", str(data), "-p", str(port), "-h", host, "-k", str(data)],
                 stdout=out, stderr=out, **who,
             )  # fmt: skip
         deadline = time.monotonic() + 60
         while running.poll() is None and time.monotonic() < deadline:
-            answer = subprocess.run([ready, "-h", "127.0.0.1", "-p", str(port), "-q"], check=False)
+            answer = subprocess.run([ready, "-h", host, "-p", str(port), "-q"], check=False)
             if answer.returncode == 0 and running.poll() is None:
                 return running, port
             time.sleep(0.1)
