@@ -50,7 +50,7 @@ async def figures(commands: int = 1000) -> Figures:
     """Return the figures for each broker, in ms and 1/s; an absent broker is null with the reason."""
     logging.getLogger("mqtt").setLevel(logging.ERROR)
     found: Figures = {"benchmark": "mqtt", "commands": commands}
-    for name, broker, five in (("mosquitto", _mosquitto, True), ("amqtt", _amqtt, False)):
+    for name, broker, five in (("mosquitto", mosquitto, True), ("amqtt", _amqtt, False)):
         progress(f"{commands} commands over {name}")
         try:
             async with broker() as port:
@@ -177,7 +177,7 @@ async def _peer(*arguments: object) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _mosquitto() -> AsyncIterator[int]:
+async def mosquitto() -> AsyncIterator[int]:
     path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if path is None:
         raise FileNotFoundError("mosquitto is not installed; install it with: apt-get install mosquitto")

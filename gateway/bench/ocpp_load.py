@@ -69,6 +69,8 @@ def _answer(call: list[Any]) -> bytes:
 class Client(asyncio.Protocol):
     """One station: upgrades the connection, then reports each text message of the server."""
 
+    subprotocol = SUBPROTOCOL
+
     def __init__(self, number: int, on_text: Callable[[Client, bytes], None]) -> None:
         self.number, self._on_text = number, on_text
         self.upgraded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -85,7 +87,7 @@ class Client(asyncio.Protocol):
         key = base64.b64encode(self.number.to_bytes(16, "big")).decode()
         lines = (
             f"GET /ocpp/B{self.number} HTTP/1.1", "Host: bench", "Upgrade: websocket", "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Protocol: {SUBPROTOCOL}",
+            f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Protocol: {self.subprotocol}",
         )  # fmt: skip
         transport.write(("\r\n".join(lines) + "\r\n\r\n").encode())
 

@@ -143,23 +143,41 @@ class Bench(StrEnum):
     HOSTILE = "hostile"
     CHADEMO = "chademo"
     ECHONET = "echonet"
+    CLUSTER = "cluster"
 
 
-@app.command(epilog=examples("v2x bench ocpp"))
+@app.command(epilog=examples("v2x bench ocpp", "v2x bench cluster --gateways 1,2 --stations 200,1000"))
 def bench(
     name: Annotated[Bench, typer.Argument(show_choices=False, metavar="NAME", help=f"One of {', '.join(Bench)}.")],
+    gateways: Annotated[str, typer.Option(metavar="N,N", help="Numbers of gateways of `cluster`.")] = "",
+    stations: Annotated[str, typer.Option(metavar="N,N", help="Numbers of stations of `cluster`.")] = "",
     json: Json = False,
 ) -> None:
     """Run a benchmark, beside its peer in one run."""
     import asyncio
     import inspect
 
+    sizes = {option: _numbers(option, value) for option, value in _given(gateways=gateways, stations=stations)}
+    if sizes and name is not Bench.CLUSTER:
+        fail("bench", f"{name} has no option {', '.join(f'--{one}' for one in sizes)}", WRONG)
     module = importlib.import_module(f"gateway.bench.{name.name.lower()}")
-    found = module.figures()
+    found = module.figures(**sizes)
     if inspect.iscoroutine(found):
         found = asyncio.run(found)
     typer.echo(jsonlib.dumps(found) if json else "\n".join(module.text(found)))
     end(0 if found.get("ok", True) else 1)
+
+
+def _given(**options: str) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in options.items() if value]
+
+
+def _numbers(option: str, value: str) -> list[int]:
+    """Return the positive numbers of a list such as 1,2."""
+    found = [int(one) for one in value.split(",") if one.isdecimal()]
+    if len(found) != value.count(",") + 1 or min(found, default=0) < 1:
+        fail("bench", f"--{option} {value}: numbers such as 1,2 are expected", WRONG)
+    return found
 
 
 def _omit_other_groups(command: str = "") -> None:

@@ -1,0 +1,282 @@
+"""`v2x bench cluster`: commands, messages and a reconnect storm at 1, 2 and 4 gateways over NATS and Postgres.
+
+One site whose stations are distributed evenly over the gateways, as a balancer does it. Commands come over Mosquitto;
+`p99_ms` is from a command to its result `accepted`, one at a time. CPU is that of all gateways together: on a machine
+with few cores its growth per message from one gateway to several shows what the cluster costs, the rates do not show
+what several machines reach. Stations are light ones in processes of their own, without TLS and passwords.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiomqtt
+
+from gateway.bench.cluster_parts import SITE, Gateways, gateways, nats, postgres, usage
+from gateway.bench.measuring import Figures, JsonProcess, PeerAbsent, p50_p99, progress
+from gateway.bench.mqtt import mosquitto
+from gateway.bench.mqtt_peers import evse, make_client
+
+GATEWAYS = (1, 2, 4)
+STATIONS = (1000, 10_000)
+SESSIONS = 200  # stations with a vehicle, which are commanded
+SECONDS = 5.0  # of messages
+COMMANDS_S = 8.0  # of commands one at a time, and again with `IN_PROGRESS`
+IN_PROGRESS = 32
+OUTSTANDING = 200  # messages of stations that wait for their response
+STORM_COMMANDS_PER_S = 20.0
+PER_PROCESS = 5000  # stations of one process
+SETTLE_S = 3.0
+AIM_STORM_P99_MS, AIM_CPU_GROWTH = 1000.0, 1.2
+
+
+async def figures(gateways: Sequence[int] = GATEWAYS, stations: Sequence[int] = STATIONS) -> Figures:
+    """Return the figures of each number of gateways and stations; without a server, the reason (`absent`)."""
+    logging.getLogger("mqtt").setLevel(logging.ERROR)
+    found: Figures = {"benchmark": "cluster", "ok": True, "sites": 1, "rows": []}
+    try:
+        for fleet in stations:
+            for number in gateways:
+                storms = fleet == max(stations) and number == max(gateways)
+                found["rows"].append(await _measure(number, fleet, storms))
+    except (PeerAbsent, FileNotFoundError) as error:
+        return {"benchmark": "cluster", "ok": False, "absent": str(error)}
+    rows = found["rows"]
+    found["cpu_growth"] = growth(rows)
+    found["ok"] = all(row["accepted"] == row["commands"] > 0 for row in rows)
+    return found
+
+
+def growth(rows: Sequence[Figures]) -> list[Figures]:
+    """Return the CPU per message of several gateways over that of one, by stations and gateways."""
+    cpu = "cpu_us_per_message"
+    alone = {row["stations"]: row[cpu] for row in rows if row["gateways"] == 1}
+    return [
+        {"stations": row["stations"], "gateways": row["gateways"], "ratio": round(row[cpu] / of_one, 2)}
+        for row in rows
+        if row["gateways"] > 1 and (of_one := alone.get(row["stations"]))
+    ]
+
+
+def text(found: Figures) -> Iterator[str]:
+    """Yield the figures as a table."""
+    if "absent" in found:
+        yield found["absent"]
+        return
+    yield (
+        f"{'gateways':>8}{'stations':>9}{'commands/s':>11}{'p50 ms':>8}{'p99 ms':>8}{'messages/s':>11}{'p99 ms':>8}"
+        f"{'CPU us':>8}{'NATS us':>8}{'kB idle':>8}{'connect s':>10}"
+    )
+    for row in found["rows"]:
+        yield (
+            f"{row['gateways']:8}{row['stations']:9}{row['commands_per_s']:11}{row['p50_ms']:8}{row['p99_ms']:8}"
+            f"{row['messages_per_s']:11}{row['message_p99_ms']:8}{row['cpu_us_per_message']:8}"
+            f"{row['nats_us_per_message']:8}{row['idle_kb_per_station']:8}{row['connect_s']:10}"
+        )
+    for one in found["cpu_growth"]:
+        yield f"CPU per message, {one['stations']} stations, {one['gateways']} gateways over one: {one['ratio']}"
+    for row in found["rows"]:
+        if "storm" in row:
+            storm = row["storm"]
+            yield (
+                f"reconnect storm of {storm['stations']} stations at {row['gateways']} gateways: half served after "
+                f"{storm['half_served_s']} s, all after {storm['served_s']} s; a discharge command meanwhile p50 "
+                f"{storm['p50_ms']} ms, p99 {storm['p99_ms']} ms (aim {AIM_STORM_P99_MS:g})"
+            )
+
+
+def sessions_of(stations: int) -> int:
+    """Return how many stations have a vehicle."""
+    return min(SESSIONS, stations // 2)
+
+
+@dataclass
+class _Rig:
+    """What runs during the measurement of one row."""
+
+    gateways: Gateways
+    nats: int  # process id
+    load: list[JsonProcess]
+    facility: Facility
+
+    async def all(self, request: str, **arguments: object) -> list[Figures]:
+        """Return the answers of all processes of stations to one request."""
+        asking = (asyncio.to_thread(one.request, request=request, **arguments) for one in self.load)
+        return list(await asyncio.gather(*asking))
+
+
+async def _measure(number: int, stations: int, storms: bool) -> Figures:
+    row: Figures = {"gateways": number, "stations": stations}
+    async with _rig(number, stations) as rig:
+        progress(f"{stations} stations at {number} gateways: connections")
+        before = rig.gateways.usage()
+        connected = await rig.all("connect")
+        row["connect_s"] = max(one["took_s"] for one in connected)
+        await asyncio.sleep(SETTLE_S)
+        idle = rig.gateways.usage()
+        row["idle_kb_per_station"] = round((idle["rss_kb"] - before["rss_kb"]) / stations, 1)
+        row["connect_cpu_ms_per_station"] = round(1000 * (idle["cpu_s"] - before["cpu_s"]) / stations, 2)
+        progress(f"{stations} stations at {number} gateways: messages")
+        row |= await _messages(rig)
+        progress(f"{stations} stations at {number} gateways: commands")
+        row |= await _commands(rig, sessions_of(stations))
+        if storms:
+            progress(f"{stations} stations at {number} gateways: reconnect storm")
+            row["storm"] = await _storm(rig, sessions_of(stations))
+    return row
+
+
+async def _messages(rig: _Rig) -> Figures:
+    outstanding = OUTSTANDING // len(rig.load)
+    await rig.all("load", seconds=SECONDS / 4, outstanding=outstanding)
+    before, nats_before = rig.gateways.usage(), usage(rig.nats)
+    found = await rig.all("load", seconds=SECONDS, outstanding=outstanding)
+    after, nats_after = rig.gateways.usage(), usage(rig.nats)
+    count = max(1, sum(one["messages"] for one in found))
+    return {
+        "messages_per_s": round(sum(one["messages"] / one["took_s"] for one in found)),
+        "message_p50_ms": max(one["p50"] or 0.0 for one in found),
+        "message_p99_ms": max(one["p99"] or 0.0 for one in found),
+        "cpu_us_per_message": round(1e6 * (after["cpu_s"] - before["cpu_s"]) / count, 1),
+        "nats_us_per_message": round(1e6 * (nats_after["cpu_s"] - nats_before["cpu_s"]) / count, 1),
+    }
+
+
+async def _commands(rig: _Rig, sessions: int) -> Figures:
+    facility = rig.facility
+    turn = itertools.count()
+
+    async def command(until: float) -> list[float]:
+        """Send commands one at a time; return how long each took."""
+        took = []
+        while time.perf_counter() < until:
+            took.append(await facility.discharge(evse(next(turn) % sessions)))
+        return took
+
+    async def together(seconds: float) -> int:
+        until = time.perf_counter() + seconds
+        return sum(len(took) for took in await asyncio.gather(*(command(until) for _ in range(IN_PROGRESS))))
+
+    await together(COMMANDS_S / 4)  # the first command of a session takes longer
+    facility.statuses.clear()
+    times = await command(time.perf_counter() + COMMANDS_S)
+    began, before = time.perf_counter(), rig.gateways.usage()
+    count = await together(COMMANDS_S)
+    took, after = time.perf_counter() - began, rig.gateways.usage()
+    latency = p50_p99(times, 2)
+    return {
+        "commands": len(times) + count,
+        "accepted": facility.accepted,
+        "commands_per_s": round(count / took, 1),
+        "p50_ms": latency["p50"],
+        "p99_ms": latency["p99"],
+        "cpu_us_per_command": round(1e6 * (after["cpu_s"] - before["cpu_s"]) / max(1, count)),
+    }
+
+
+async def _storm(rig: _Rig, sessions: int) -> Figures:
+    """Measure commands to stations that stay connected, while all others connect again."""
+    storm = asyncio.create_task(rig.all("storm"))
+    times: list[float] = []
+    sending: set[asyncio.Task[float]] = set()
+    before, number = rig.gateways.usage(), 0
+    rig.facility.statuses.clear()
+    while not storm.done():
+        sending.add(asyncio.create_task(rig.facility.discharge(evse(number % sessions))))
+        number += 1
+        await asyncio.sleep(1 / STORM_COMMANDS_PER_S)
+    times = await asyncio.gather(*sending)
+    after, found = rig.gateways.usage(), storm.result()
+    served = sum(one["served"] for one in found)
+    latency = p50_p99(times, 1)
+    return {
+        "stations": served,
+        "served_s": max(one["served_s"] for one in found),
+        "half_served_s": max(one["half_served_s"] for one in found),
+        "failed_attempts": sum(one["failed_attempts"] for one in found),
+        "commands": number,
+        "accepted": rig.facility.accepted,
+        "p50_ms": latency["p50"],
+        "p99_ms": latency["p99"],
+        "cpu_ms_per_station": round(1000 * (after["cpu_s"] - before["cpu_s"]) / max(served, 1), 2),
+    }
+
+
+class Facility:
+    """Sends commands, and waits for their first results."""
+
+    WITHIN_S = 30.0
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+        self._waiting: dict[str, asyncio.Future[str]] = {}
+        self._count = 0
+        self.statuses: Counter[str] = Counter()  # of first results
+        self.reasons: Counter[str] = Counter()
+
+    @property
+    def accepted(self) -> int:
+        """Return the number of commands that were accepted."""
+        return self.statuses["accepted"] + self.statuses["clamped"]
+
+    async def listen(self) -> None:
+        """Receive results until cancelled."""
+        async for message in self._client.messages:
+            body = json.loads(message.payload if isinstance(message.payload, bytes) else b"{}")
+            waiting = self._waiting.pop(body.get("id", ""), None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(body["status"])
+                self.reasons[str(body.get("reason"))] += 1
+
+    async def discharge(self, name: str) -> float:
+        """Command an EVSE; return how long its first result took, in ms."""
+        self._count += 1
+        command = f"c{self._count}"
+        body = {"id": command, "power_w": 1000 + self._count % 3000, "lease_s": 600, "source": "bench"}
+        answered = self._waiting[command] = asyncio.get_running_loop().create_future()
+        began = time.perf_counter()
+        await self._client.publish(f"v2x/1/{SITE}/evse/{name}/cmd/discharge", json.dumps(body), qos=1)
+        async with asyncio.timeout(self.WITHIN_S):
+            status = await answered
+        self.statuses[status] += 1
+        return (time.perf_counter() - began) * 1000
+
+
+@asynccontextmanager
+async def _rig(number: int, stations: int) -> AsyncIterator[_Rig]:
+    """Run all parts for one row."""
+    progress(f"{stations} stations at {number} gateways: start")
+    names = [f"B{one}" for one in range(stations)]
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        nats_url, nats_pid = stack.enter_context(nats(folder))
+        database = stack.enter_context(postgres(folder))
+        broker = await stack.enter_async_context(mosquitto())
+        running = await stack.enter_async_context(gateways(folder, number, nats_url, database, broker, names))
+        load = []
+        for first in range(0, stations, PER_PROCESS):
+            most = min(PER_PROCESS, stations - first)
+            arguments = {"first": first, "number": most, "sessions": sessions_of(stations), "ports": running.ports}
+            command = [sys.executable, "-m", "gateway.bench.cluster_load", json.dumps(arguments)]
+            load.append(await asyncio.to_thread(JsonProcess, command))
+            stack.callback(load[-1].close)
+        client = await stack.enter_async_context(make_client(broker, five=True))
+        await client.subscribe(f"v2x/1/{SITE}/evse/+/result", qos=1)
+        facility = Facility(client)
+        listening = asyncio.create_task(facility.listen())
+        try:
+            yield _Rig(running, nats_pid, load, facility)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)

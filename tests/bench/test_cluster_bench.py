@@ -1,0 +1,62 @@
+"""The cluster's benchmark: its stations are served and come back, and absent servers are named with their remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.bench import cluster
+from gateway.bench.cluster_load import Stations
+from gateway.bench.cluster_parts import postgres_program
+from gateway.bench.measuring import JsonProcess, PeerAbsent
+from gateway.cli.main import app
+
+
+async def test_light_stations_begin_sessions_send_messages_and_come_back_after_a_storm() -> None:
+    server = await asyncio.to_thread(JsonProcess, [sys.executable, "-m", "gateway.bench.ocpp_servers", "gateway"])
+    try:
+        stations = Stations(0, 20, 5, [server.started["port"]])
+        assert (await stations.connect())["connected"] == 20
+        assert (await stations.load(0.3, 10))["messages"] >= 10
+        assert (await stations.storm())["served"] == 15
+        assert len(stations.connected) == 20
+        await stations.close()
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def test_an_absent_server_is_named_with_the_command_that_installs_it() -> None:
+    with pytest.raises(PeerAbsent, match="apt-get install postgresql"):
+        postgres_program("no-such-program")
+
+
+def test_the_growth_of_the_processor_time_is_that_over_one_gateway() -> None:
+    rows = [{"gateways": number, "stations": 10, "cpu_us_per_message": 100.0 + number} for number in (1, 2)]
+    assert cluster.growth(rows) == [{"stations": 10, "gateways": 2, "ratio": 1.01}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["dispatch", "--gateways", "1"], "dispatch has no option --gateways"),
+        (["cluster", "--gateways", "1,x"], "numbers such as 1,2 are expected"),
+        (["cluster", "--stations", "0"], "numbers such as 1,2 are expected"),
+    ],
+)
+def test_sizes_are_those_of_the_cluster(arguments: list[str], error: str) -> None:
+    done = CliRunner().invoke(app, ["bench", *arguments])
+    assert (done.exit_code, error in done.output) == (2, True)
+
+
+@pytest.mark.soak
+async def test_the_whole_benchmark_at_a_small_size() -> None:
+    found = await cluster.figures((1, 2), (60,))
+    assert [(row["gateways"], row["commands_per_s"] > 0, row["p99_ms"] > 0) for row in found["rows"]] == [
+        (1, True, True),
+        (2, True, True),
+    ]
+    assert found["rows"][1]["storm"]["stations"] == 30
+    assert found["cpu_growth"][0]["ratio"] > 0
