@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from math import isfinite
+from typing import Any
 
 from emulators.ev.report import Reporter
 from protocols.errors import LocalProtocolError
@@ -64,6 +65,14 @@ class OrderRefused(ValueError):
 
 def parse(line: bytes) -> Order:
     """Return the order of a line. Raises OrderRefused."""
+    order: dict[str, Any] = read(line, ORDERS)
+    if order["order"] == "power" and "power_w" not in order:
+        raise OrderRefused("power needs power_w")
+    return Order(**order)
+
+
+def read(line: bytes, orders: Mapping[str, Mapping[str, tuple[type, ...]]]) -> dict[str, Any]:
+    """Return the object of a line, which has a known order with known members. Raises OrderRefused."""
     if len(line) > LONGEST_LINE:
         raise OrderRefused(f"a line of {len(line)} bytes is longer than {LONGEST_LINE}")
     try:
@@ -73,10 +82,10 @@ def parse(line: bytes) -> Order:
     if not isinstance(order, dict) or not isinstance(order.get("order"), str):
         raise OrderRefused('an order is an object such as {"order": "stop"}')
     name = order["order"] = order["order"].lower()
-    if name not in ORDERS:
-        similar = get_close_matches(name, ORDERS, n=1)
+    if name not in orders:
+        similar = get_close_matches(name, orders, n=1)
         raise OrderRefused(f"unknown order {name}" + (f"; did you mean {similar[0]}?" if similar else ""))
-    members = ORDERS[name]
+    members = orders[name]
     for key, value in order.items():
         if key == "order":
             continue
@@ -86,9 +95,7 @@ def parse(line: bytes) -> Order:
             raise OrderRefused(f"{name}: {key} cannot be {value!r}")
         if isinstance(value, float) and not isfinite(value):
             raise OrderRefused(f"{name}: {key} is not finite")
-    if name == "power" and "power_w" not in order:
-        raise OrderRefused("power needs power_w")
-    return Order(**order)
+    return order
 
 
 async def obey(lines: AsyncIterator[bytes], handlers: Mapping[str, Handler], reporter: Reporter) -> None:

@@ -119,6 +119,9 @@ def charger(
     car: Annotated[str | None, typer.Option(help="Without --secc: profile of the EV at each EVSE.")] = None,
     soc_pct: Annotated[float, typer.Option("--soc", min=0, max=100, help="Its state of charge, %.")] = 80.0,
     state: Annotated[Path | None, typer.Option(help="Folder for the state that survives a restart.")] = None,
+    control_stdin: Annotated[
+        bool, typer.Option("--control-stdin", help='Take orders of a laboratory: {"order": "plug", "evse": 1}.')
+    ] = False,
     trace: Trace = False,
     json: Json = False,
 ) -> None:

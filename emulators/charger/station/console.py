@@ -72,6 +72,14 @@ class Console:
         text = f"not connected: {reason}; next attempt in {wait_s:.0f} s"
         self._write("Disconnected", text, reason=reason, retry_in_s=round(wait_s, 1))
 
+    def order_taken(self, order: dict[str, object]) -> None:
+        """Print an order of the laboratory that was executed."""
+        self._write("OrderTaken", f"order taken: {order['order']}", **order)
+
+    def order_refused(self, reason: str, line: str) -> None:
+        """Print why a line is no order."""
+        self._write("OrderRefused", f"order refused: {reason}", error=reason, line=line)
+
     def ocpp(self, direction: str, text: str) -> None:
         """Print one OCPP message without its secrets."""
         if not (self._json or self._trace):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,15 +25,18 @@ from emulators.charger.station.chademo_post import StationPost
 from emulators.charger.station.chademo_power_path import ChademoPowerPath
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.console import Console, Redact, Spy, TappedWire
+from emulators.charger.station.control_input import obey
 from emulators.charger.station.csms_link.connection_failure import without_user
 from emulators.charger.station.csms_link.dialer import address, dial, verify_files
 from emulators.charger.station.csms_link.network_profiles import NetworkProfile
+from emulators.charger.station.laboratory import Laboratory
 from emulators.charger.station.power_path import CarPowerPath, PowerPath
 from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.charger.station.station import STOP_WITHIN, Station
 from emulators.charger.station.store import Store
 from emulators.ev import profile as profiles
-from emulators.ev.car import Car, CarSpec
+from emulators.ev.car import CCS_63, Car, CarSpec
+from emulators.ev.control_input import standard_input
 from emulators.runtime.clock import RealClock
 from emulators.runtime.recorded_can import FrameTools
 from protocols.chademo import events as chademo
@@ -74,6 +77,7 @@ class Options:
     soc_pct: float = 80.0
     seed: int = 0
     state: Path | None = None  # folder of the persistent state
+    control_stdin: bool = False  # orders of a laboratory on standard input
 
 
 @dataclass(slots=True)
@@ -220,13 +224,19 @@ async def run(
     trace: bool = False,
     json: bool = False,
     out: TextIO | None = None,
+    orders: AsyncIterator[bytes] | None = None,
 ) -> int:
-    """Run a station until cancelled. `redact` removes the secrets of the messages that are printed."""
+    """Run a station until cancelled. `redact` removes the secrets of the messages that are printed.
+
+    `orders` are lines in place of standard input.
+    """
     console = Console(out or sys.stdout, json, trace, redact)
     try:
         if password_file is not None:
             options = replace(options, password=_secret(password_file))
         spec = None if options.car is None else profiles.load(options.car)
+        if options.control_stdin and (options.secc or options.chademo):
+            raise ValueError("--control-stdin is for cars of the station's own: without --secc and --chademo")
         tools = FrameTools(options.candump, console.frame if trace and options.chademo else None)
         bus = None
         if options.chademo is not None:
@@ -243,14 +253,18 @@ async def run(
     console.connecting(without_user(address(station.link.network_profiles.target())), options.ocpp)
     if spec is not None:
         plug_in_cars(charger, spec, options.soc_pct)
-    watching = asyncio.ensure_future(console.watch(station, station.clock))
+    watching = [asyncio.ensure_future(console.watch(station, station.clock))]
+    if options.control_stdin:
+        laboratory = Laboratory(station, charger.power_paths, spec or CCS_63, options.soc_pct)
+        watching.append(asyncio.ensure_future(obey(orders or standard_input(), laboratory, console)))
     try:
         await _run_until_cancelled(charger)
     except ConnectionError as error:
         sys.stderr.write(f"v2x charger: CAN {options.chademo}: {error}\n")
         return 1
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         tools.close()
     return 0 if station.link.booted else 1
 

@@ -67,7 +67,7 @@ STATION_CAPABILITIES = {
 
 CSMS_CAPABILITIES = {
     **VERSION_CAPABILITIES,
-    "lab.tokens": Capability("the CSMS knows the tokens of the tester (docs/conformance.md)", False),
+    "lab.tokens": Capability("the CSMS knows the tokens of the tester (docs/conformance-ocpp.md)", False),
     "lab.operator": Capability("the laboratory can order a power and the end of a transaction", False),
     "csms.not-accepted": Capability("a station that is not registered is answered Pending or Rejected", False),
     "csms.pending": Capability("a station that is not registered is answered Pending", False),

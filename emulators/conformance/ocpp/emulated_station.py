@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from emulators.charger.station.build import build, car_power_path
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.network_profiles import NetworkProfile
-from emulators.charger.station.ocpp_enums import OperationMode, StopReason
+from emulators.charger.station.laboratory import Laboratory
+from emulators.charger.station.ocpp_enums import OperationMode
 from emulators.charger.station.smart_charging.profile_rules import MODES
 from emulators.conformance.bench import Discovery
 from emulators.conformance.capabilities import Capabilities
@@ -21,7 +22,7 @@ from emulators.conformance.ocpp.evidence import recorder
 from emulators.conformance.ocpp.mutants import Mutant, MutantWire
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import Handshake, TesterCsms
-from emulators.ev.car import CCS_63, Car
+from emulators.ev.car import CCS_63
 from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp.schema import Version
 from protocols.ports import Clock, TextWire
@@ -49,7 +50,7 @@ UNKNOWN_TOKEN = "NOBODY"  # of plugged-in vehicles: no transaction begins by plu
 SOC_PCT = 50.0
 
 
-class EmulatedStation:
+class EmulatedStation(Laboratory):
     """An emulated station with its laboratory; an `Environment`."""
 
     def __init__(
@@ -72,8 +73,9 @@ class EmulatedStation:
             password=variant.password,
             security_profile=0 if variant.password is None else 1,
         )
-        self._power_paths = [car_power_path() for _ in range(evses)]
-        self.station = build(config, list(self._power_paths), csms.clock, self._connect)
+        power_paths = [car_power_path() for _ in range(evses)]
+        station = build(config, list(power_paths), csms.clock, self._connect)
+        super().__init__(station, power_paths, CCS_63, SOC_PCT)
         if variant.der_types:
             self.station.der_controls.supported = frozenset(variant.der_types)
             for evse in self.station.evses:
@@ -95,57 +97,6 @@ class EmulatedStation:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return ours if self.mutant is None else MutantWire(ours, self.mutant, self.csms.clock)
-
-    async def plug(self, evse: int) -> None:
-        """Connect a vehicle."""
-        path = self._power_paths[evse - 1]
-        self.station.plug_in(evse, path.plug(Car(CCS_63, SOC_PCT), self.csms.clock.now()))
-
-    async def unplug(self, evse: int) -> None:
-        """Disconnect the vehicle."""
-        self.station.unplug(evse)
-
-    async def present(self, evse: int, token: str) -> None:
-        """Present a token at the reader."""
-        await self.station.present(evse, token)
-
-    async def power_cycle(self) -> None:
-        """Switch the station off and on."""
-        await self.station.reboot("PowerUp", StopReason.power_loss)
-
-    async def external(
-        self,
-        evse: int,
-        *,
-        setpoint_w: float | None = None,
-        limit_w: float | None = None,
-        duration_s: float | None = None,
-    ) -> None:
-        """Set the set-point or the limit of the external control system; where it is refused, nothing happens."""
-        control = self.station.external_control
-        if setpoint_w is not None:
-            control.setpoint(evse, setpoint_w)
-        if limit_w is not None:
-            control.limits(evse, limit_w=limit_w, duration=None if duration_s is None else round(duration_s))
-
-    async def external_schedule(self, evse: int, quantity: str, watts: Mapping[int, float]) -> None:
-        """Set a schedule of the external control system from now."""
-        mode = OperationMode.external_limits if quantity == "limit" else OperationMode.external_setpoint
-        periods = [{"startPeriod": start, quantity: value} for start, value in watts.items()]
-        self.station.external_control.schedule(evse, mode, periods)
-
-    async def grid(self, *, frequency_hz: float | None = None, load_w: float | None = None) -> None:
-        """Set the frequency of the grid, or the reading of the upstream meter."""
-        if frequency_hz is not None:
-            self.station.measure_grid(frequency_hz=frequency_hz)
-        if load_w is not None:
-            self.station.measure_load(load_w)
-
-    async def reset(self) -> None:
-        """Remove external values, and set the grid to its nominal values."""
-        for evse in (0, *self.station.evses):
-            self.station.external_control.clear(evse)
-        self.station.measure_grid(voltage_v=230.0, frequency_hz=50.0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

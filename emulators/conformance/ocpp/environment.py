@@ -7,14 +7,14 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
-from emulators.conformance.case import NotApplicable
+from emulators.conformance.case import Inconclusive, NotApplicable
 
 ORDERS = ("plug", "unplug", "present", "power_cycle", "external", "grid", "reset")
 ORDER_WITHIN = 120.0  # s for a command of the laboratory
 
 
 class Environment(Protocol):
-    """Means of the laboratory. Every method may raise NotApplicable."""
+    """Means of the laboratory. Every method may raise NotApplicable or Inconclusive."""
 
     async def plug(self, evse: int) -> None:
         """Connect a vehicle."""
@@ -106,7 +106,10 @@ class Commands:
 
 
 async def run_command(order: str, command: str | None, values: Mapping[str, str]) -> None:
-    """Run a command of the laboratory with values in its environment. Raises NotApplicable without one."""
+    """Run a command of the laboratory with values in its environment.
+
+    Raises NotApplicable without one, Inconclusive where it fails.
+    """
     if command is None:
         raise NotApplicable(f"no command for {order!r} is configured")
     process = await asyncio.create_subprocess_shell(command, env={**os.environ, **values})
@@ -115,9 +118,9 @@ async def run_command(order: str, command: str | None, values: Mapping[str, str]
             status = await process.wait()
     except TimeoutError:
         process.kill()
-        raise NotApplicable(f"the command for {order!r} did not end within {ORDER_WITHIN:g} s") from None
+        raise Inconclusive(f"the command for {order!r} did not end within {ORDER_WITHIN:g} s") from None
     if status:
-        raise NotApplicable(f"the command for {order!r} ended with status {status}")
+        raise Inconclusive(f"the command for {order!r} ended with status {status}")
 
 
 def _texts(**values: float | None) -> dict[str, str]:

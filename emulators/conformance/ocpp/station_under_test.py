@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from emulators.conformance.case import Failed, Inconclusive, NotApplicable
+from emulators.conformance.case import CaseEnd, Failed, Inconclusive
 from emulators.conformance.ocpp import meter, pattern
 from emulators.conformance.ocpp.environment import Environment
 from emulators.conformance.ocpp.peer import Peer
@@ -339,12 +339,13 @@ class StationUnderTest:
         if not await self.recorded.wait_for(lambda: self.csms.accepted, BOOT_WITHIN):
             raise Inconclusive("the station does not boot again")
         sent = {m.action for m in self.recorded.messages if not m.from_device}
-        with suppress(NotApplicable):
+        with suppress(CaseEnd):
             await self.environment.reset()
         for evse in sorted(self._plugged | {1}):
-            await self.stop(evse)
+            with suppress(CaseEnd):
+                await self.stop(evse)
         for evse in sorted(self._plugged):
-            with suppress(NotApplicable):
+            with suppress(CaseEnd):
                 await self.environment.unplug(evse)
         if "SendLocalList" in sent:
             number = "listVersion" if self.early else "versionNumber"
