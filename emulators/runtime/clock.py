@@ -283,5 +283,13 @@ class SkewedClock(DerivedClock):
 
 def run_virtual(main: Coroutine[object, object, T], speed: float | None = None) -> T:
     """Run `main` to its end in virtual time and return its result; remaining tasks are cancelled."""
+    results: list[T] = []
+
+    async def run() -> None:
+        results.append(await main)
+
+    # `Runner.run` formats its task when it restores the handler of signals, and with it the result of the task: for the
+    # recording of a simulation that takes a tenth of the run. So the task has no result.
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(speed)) as runner:
-        return runner.run(main)
+        runner.run(run())
+    return results[0]

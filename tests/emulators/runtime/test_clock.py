@@ -119,6 +119,22 @@ def test_a_deadlock_is_an_error() -> None:
         run_virtual(asyncio.Event().wait())
 
 
+def test_a_large_result_is_not_formatted() -> None:
+    class Result:
+        formatted = 0
+
+        def __repr__(self) -> str:
+            Result.formatted += 1
+            return "Result"
+
+    async def run() -> Result:
+        await asyncio.sleep(1)
+        return Result()
+
+    assert isinstance(run_virtual(run()), Result)
+    assert Result.formatted == 0
+
+
 @pytest.mark.virtual_time
 async def test_real_sockets_work_in_virtual_time() -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
