@@ -57,8 +57,12 @@ class DecoderContext(Protocol):
     def grammar(self, cls: type[object]) -> Grammar:
         """Return the grammar of a type."""
 
-    def name(self, cls: type[object]) -> str:
-        """Return the global name of a type's decoder."""
+    def part(self, cls: type[object]) -> str:
+        """Return the global name of the decoder of a part of a message, which may return an equal part of before."""
+
+    def compact(self, cls: type[object], prefix: str) -> tuple[str, str]:
+        """Return the global names of the table of a compact type by its bits, fixed ones before it included, and of the
+        decoder that fills it."""
 
     def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
         """Return the global name of a shared object, created once for each key."""

@@ -16,10 +16,10 @@ from typing import Any
 from protocols.exi import irregular
 from protocols.exi.decoder_source import Note, Source
 from protocols.exi.grammar import Grammar, grammar_of
-from protocols.exi.lookups import remembered
-from protocols.exi.readers import DecodeFault, Reader, raise_out_of_range, read_unsigned, reader
+from protocols.exi.lookups import remembered, repeated
+from protocols.exi.readers import DecodeFault, Reader, raise_at_end, raise_out_of_range, read_unsigned, reader
 from protocols.exi.schema import Field, Kind, Schema, Unroll
-from protocols.exi.shape import BYTEWISE, is_regular, simple_of
+from protocols.exi.shape import BYTEWISE, has_lists, is_regular, simple_of
 from protocols.exi.tables import StringTables, no_table
 
 
@@ -46,6 +46,7 @@ class Decoder:
             "F": self.divergent,
             "N": object.__new__,
             "read_unsigned": read_unsigned,
+            "raise_at_end": raise_at_end,
             "raise_out_of_range": raise_out_of_range,
         }
         self._names: dict[type[object], str] = {}
@@ -78,6 +79,29 @@ class Decoder:
             self.scope[name] = stub
         return name
 
+    def part(self, cls: type[object]) -> str:
+        """Return the global name of the decoder of a part of a message, which may return an equal part of before.
+
+        String tables and the notice of divergent lists need each part to be read.
+        """
+        if self.tables is not None or has_lists(self.grammar, cls):
+            return self.name(cls)
+        return self.share("R", cls, lambda: repeated(lambda: self.function(cls)))
+
+    def compact(self, cls: type[object], prefix: str) -> tuple[str, str]:
+        """Return the global names of the table of a compact type by its bits, fixed ones before it included, and of the
+        decoder that fills it."""
+        table = self.share("K", (cls, prefix), dict)
+        name = f"M{table}"
+        if name not in self.scope:
+
+            def stub(s: str, b: bytes, p: int) -> tuple[object, int]:
+                self._compile(cls, name, prefix, table)
+                return self.scope[name](s, b, p)  # type: ignore[no-any-return]
+
+            self.scope[name] = stub
+        return table, name
+
     def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
         """Return the global name of a shared object, created once for each key."""
         name = self._shared.get((prefix, key))
@@ -100,14 +124,14 @@ class Decoder:
         read = reader(simple, no_table)
         return remembered(read, simple.kind) if simple.kind in BYTEWISE else read
 
-    def _compile(self, cls: type[object], name: str) -> None:
+    def _compile(self, cls: type[object], name: str, prefix: str = "", table: str = "") -> None:
         grammar = self.grammar(cls)
         if not is_regular(grammar):
             self.scope[name] = lambda s, b, p: irregular.read(grammar, self, s, b, p)
             return
         self.scope[f"{name}_class"] = cls
         self.scope[f"{name}_twin"] = twin(cls)
-        source = Source(self, grammar, name)
+        source = Source(self, grammar, name, prefix, table)
         text = source.write()
         label = f"<exi {self.schema.name} decoder of {cls.__name__} {id(self):x}>"
         self.notes[label] = source.notes

@@ -21,7 +21,6 @@ from protocols.exi.lookups import (
     count,
     finite_values,
     number_reader,
-    part_reader,
     short_numbers,
 )
 from protocols.exi.readers import content_reader, element_reader
@@ -41,6 +40,7 @@ from protocols.exi.shape import (
     state_when_full,
     unrolled,
 )
+from protocols.exi.values import CACHED_VALUES
 
 EMPTY = END + 1  # the escape with which an empty value may begin
 
@@ -63,17 +63,20 @@ class Note(NamedTuple):
 class Source:
     """Source of one decoder, with a note for each line (lines count from 1)."""
 
-    def __init__(self, decoder: DecoderContext, grammar: Grammar, name: str) -> None:
+    def __init__(self, decoder: DecoderContext, grammar: Grammar, name: str, prefix: str = "", table: str = "") -> None:
+        """`prefix` are fixed bits before a compact type, `table` the name of the table that holds it afterwards."""
         self.notes: list[Note | None] = [None]
         self._decoder = decoder
         self._grammar = grammar
         self._name = name
+        self._table = table
         self._slots = slots(grammar)
         self._numbering = Numbering(self._slots)
         self._lines: list[str] = []
         self._offset = 0  # bits after p that were read already
-        self._pending = ""  # fixed bits that must follow, not checked yet
+        self._pending = prefix  # fixed bits that must follow, not checked yet
         self._field = ""
+        self._ended = False  # whether the type's end was read with its last field
         self._items = ""  # the variable of the list whose items are being read
         self._variables = {field.name: f"v{i}" for i, field in enumerate(grammar.type.fields)}
 
@@ -81,6 +84,8 @@ class Source:
         """Return the source of the whole function."""
         kind, state, live = self._grammar.type, self._grammar.start, False
         self._line(f"def {self._name}(s, b, p):")
+        if self._table:
+            self._line(" begin = p")
         for default, is_list in (("None", False), ("()", True)):
             absent = [self._variables[f.name] for f in kind.fields if not f.least and f.is_list is is_list]
             if absent:
@@ -89,16 +94,20 @@ class Source:
             state, live = self._slot(slot.fields, slot.mandatory, state, live)
         if kind.value is not None:
             self._value(kind.value, state, live)
-        elif not live and self._only(state):
-            self._pending += self._only(state)
-        elif not live:
-            self._choose(state, " ")
+        elif not live and not self._ended:
+            if self._only(state):
+                self._pending += self._only(state)
+            else:
+                self._choose(state, " ")
         self._field = ""
         self._check(" ")
         self._line(f" o = N({self._name}_twin)")
         for field, variable in self._variables.items():
             self._line(f" o.{field} = {variable}")
         self._line(f" o.__class__ = {self._name}_class")
+        if self._table:
+            self._line(f" if len({self._table}) >= {CACHED_VALUES}: {self._table}.clear()")
+            self._line(f" {self._table}[s[begin:{self._at()}]] = o")
         self._line(f" return o, {self._at()}")
         return "\n".join(self._lines)
 
@@ -245,13 +254,10 @@ class Source:
         bits = compact_bits(grammar) if is_compact(grammar) else None
         if bits is None:
             self._advance(indent)
-            self._line(f"{indent}{variable}, p = {self._decoder.name(cls)}(s, b, p)")
+            self._line(f"{indent}{variable}, p = {self._decoder.part(cls)}(s, b, p)")
             return
         prefix, self._pending = self._pending, ""
-        known: dict[str, object] = {}
-        read = part_reader(lambda: self._decoder.function(cls), prefix, known)
-        table = self._decoder.share("K", (cls, prefix), lambda: known)
-        reader = self._decoder.share("M", (cls, prefix), lambda: read)
+        table, reader = self._decoder.compact(cls, prefix)
         self._look(variable, table, reader, len(prefix) + bits[0], bits[1], bits[2], indent)
 
     def _look(self, variable: str, table: str, reader: str, before: int, after: int, groups: int, indent: str) -> None:
@@ -276,7 +282,7 @@ class Source:
             self._line(f"{indent}{variable} = {table}[s[{self._at()}:{self._at(width)}]]", width, len(prefix), simple)
             self._offset += width
         elif simple.kind in NUMBERS and is_compact(self._grammar):
-            self._number(simple, variable, indent)
+            self._number(field, variable, indent)
         elif simple.kind in NUMBERS:
             self._pending = ""
             table = self._decoder.share("S", (simple, prefix), lambda: short_numbers(simple, prefix))
@@ -290,8 +296,10 @@ class Source:
             read = self._decoder.share("E", key, lambda: element_reader(simple, self._decoder.value_reader(field)))
             self._line(f"{indent}{variable}, p = {read}(s, b, p)")
 
-    def _number(self, simple: Simple, variable: str, indent: str) -> None:
-        """Write the code that reads a number of a compact type whose look-up failed."""
+    def _number(self, field: Field, variable: str, indent: str) -> None:
+        """Write the code that reads a number of a compact type whose look-up failed, and the type's end after its
+        last."""
+        simple = simple_of(field)
         self._pending += "0"
         self._check(indent)
         sign = self._at() if simple.kind is Kind.SIGNED else ""
@@ -303,12 +311,16 @@ class Source:
         self._line(f"{indent}elif s[q+16] == '0': {variable} = int({three}, 2); q += 24")
         self._line(f"{indent}else: {variable}, q = read_unsigned(s, q)")
         if sign:
-            self._line(f"{indent}if s[{sign}] == '1': {variable} = -{variable} - 1")
+            self._line(f"{indent}if s[{sign}] == '1': {variable} = ~{variable}")
         bounds = self._decoder.share("B", simple, lambda: simple)
         fault = f"raise_out_of_range({self._at()}, {bounds}, {variable})"
         self._line(f"{indent}if not {simple.low} <= {variable} <= {simple.high}: {fault}")
-        self._line(f"{indent}if s[q] != '0': raise DecodeFault(q, 'more content where a simple element ends')")
-        self._line(f"{indent}p = q+1")
+        if field is self._grammar.type.fields[-1]:
+            self._line(f"{indent}if s[q:q+2] != '00': raise_at_end(q, s)")
+            self._ended = True
+        else:
+            self._line(f"{indent}if s[q] != '0': raise DecodeFault(q, 'more content where a simple element ends')")
+        self._line(f"{indent}p = q+{1 + self._ended}")
         self._offset = 0
 
     def _value(self, field: Field, state: State, live: bool) -> None:

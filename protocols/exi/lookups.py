@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 
 from protocols.exi.readers import DecodeFault, Reader, raise_out_of_range, read_unsigned
 from protocols.exi.schema import Kind, Simple
-from protocols.exi.values import CACHED_VALUES, LAST
+from protocols.exi.values import LAST
 
 LARGEST_LOOKUP = 256  # values of an n-bit integer in a complete table; larger types are computed
 REMEMBERED_BITS = 40  # bits; numbers of more than three groups rarely recur
 REMEMBERED_NUMBERS = 512  # for each kind of field, in addition to those of one group
 REMEMBERED_BYTES = 48  # length up to which strings and binaries are cached
 REMEMBERED_VALUES = 256
+REMEMBERED_LENGTHS = 2  # of the parts of one type; the numbers in a part change its length rarely
 
 # Bits of a whole string (in ASCII) or binary, by the bits of its length.
 STRING_SIZES = {LAST[length + 2]: 8 + 8 * length for length in range(REMEMBERED_BYTES + 1)}
@@ -87,21 +88,31 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
     return read
 
 
-def part_reader(decode: Callable[[], Reader], prefix: str, known: dict[str, object]) -> Reader:
-    """Return a reader of a compact type preceded by fixed bits, for keys missing in `known`."""
-    size = len(prefix)
+def repeated(decode: Callable[[], Reader]) -> Reader:
+    """Return a caching reader of a part of a message: headers and the limits in charge loops recur as a whole.
+
+    No part begins with another complete part of its type, so the bits of a part that was read once mean the same
+    again. `decode` returns the reader of the part, which is compiled then.
+    """
     function: list[Reader] = []
+    newest: list[tuple[int, dict[str, object]]] = []  # length in bits, and the parts of this length by their bits
 
     def read(s: str, b: bytes, p: int) -> tuple[object, int]:
-        if s[p : p + size] != prefix:
-            raise DecodeFault(p, "undeclared content")
+        for length, known in newest:
+            part = known.get(s[p : p + length])
+            if part is not None:
+                return part, p + length
         if not function:
             function.append(decode())
-        value, q = function[0](s, b, p + size)
-        if len(known) >= CACHED_VALUES:
-            known.clear()
-        known[s[p:q]] = value
-        return value, q
+        part, q = function[0](s, b, p)
+        if not any(length == q - p for length, _ in newest):
+            newest.insert(0, (q - p, {}))
+            del newest[REMEMBERED_LENGTHS:]
+        table = dict(newest)[q - p]
+        if len(table) >= REMEMBERED_VALUES:
+            table.clear()
+        table[s[p:q]] = part
+        return part, q
 
     return read
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from protocols.exi.declare import ANY
 from protocols.exi.grammar import Event, Grammar, Leaf, Production, State
 from protocols.exi.schema import Field, Kind, Simple
@@ -134,6 +136,19 @@ def compact_bits(grammar: Grammar) -> tuple[int, int, int] | None:
             before += 2 + (simple.kind is Kind.SIGNED)
             after += 1
     return (before, after, groups) if groups else None
+
+
+def has_lists(grammar_of: Callable[[type[object]], Grammar], cls: type[object]) -> bool:
+    """Return True if a type or one of its parts has an element that may occur more than once."""
+    waiting, seen = [cls], {cls}
+    while waiting:
+        grammar = grammar_of(waiting.pop())
+        if not is_regular(grammar) or any(field.is_list for field in grammar.type.fields):
+            return True
+        inner = {part for field in grammar.type.fields for part in classes(field)}
+        waiting += inner - seen
+        seen |= inner
+    return False
 
 
 def empty_allowed(grammar: Grammar) -> bool:
