@@ -277,7 +277,14 @@ class ClusterBus:
 
     async def _received(self, received: Msg) -> None:
         message = messages.decode(received.data)
-        if message is None or self._handle is None:
+        if message is None:
+            if received.reply:
+                refusal = messages.Failed(
+                    "", f"instance {self.instance} does not know this request; its version differs"
+                )
+                await received.respond(messages.encode(refusal))
+            return
+        if self._handle is None:
             return
         if not received.reply:
             await self._handle(message)

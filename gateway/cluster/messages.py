@@ -1,8 +1,12 @@
 """Messages between the instances of a cluster, in MessagePack.
 
 Those of the holder of a site to an instance with connections of its stations carry the term of its lease and the proof
-of it (`gateway.cluster.fence`); those about one connection carry its epoch. An instance of another version ignores a
-message that it does not know, and members that it does not know at the end of one that it does.
+of it (`gateway.cluster.fence`); those about one connection carry its epoch.
+
+Instances of two versions serve a site together while their `PROTOCOL` is the same. Within one protocol a version may
+add a kind of message, and members at the end of one, with defaults: another version ignores a message that it does not
+know, refuses a request that it does not know at once, and ignores members that it does not know. Every other change
+needs another `PROTOCOL`: an instance does not start beside one of another protocol (`gateway.cluster.node`).
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import TypeAlias
 
 import msgspec
 
+PROTOCOL = 1
 MAX_BYTES = 768 * 1024  # of one message: NATS transports 1 MB by default
 
 

@@ -13,7 +13,7 @@ import msgspec
 from gateway.cluster import placement
 from gateway.cluster.io import ClusterBus, ClusterError, Record, Records, key_of, name_of
 from gateway.cluster.lease import Timing
-from gateway.cluster.messages import Close, Done, Down, Failed, HttpPart, Message, Resync
+from gateway.cluster.messages import PROTOCOL, Close, Done, Down, Failed, HttpPart, Message, Resync
 from gateway.cluster.settings import ClusterSettings
 from gateway.cluster.site import SiteNode, Start
 from protocols.ports import Clock
@@ -38,6 +38,7 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     connections: int = 0
     sites: list[str] = []
     draining: bool = False
+    protocol: int = 1  # `gateway.cluster.messages.PROTOCOL`
 
 
 @dataclass(slots=True)
@@ -115,6 +116,7 @@ class Node:
         async with self.bus.connect():
             leases, owners = await self._bucket(LEASES), await self._bucket(OWNERS)
             self._presence = await self._bucket(INSTANCES)
+            self._compare_protocols(await self._presence.all())
             timing, clock = Timing.of(self.settings.lease_s), self._clock
             for site, start in self._starts.items():
                 self.sites[site] = SiteNode(
@@ -129,6 +131,17 @@ class Node:
                 for one in self.sites.values():
                     tasks.create_task(one.hold(), name=f"lease of {one.site}")
                 ready()
+
+    def _compare_protocols(self, records: list[Record]) -> None:
+        """Raise ClusterError where an instance of another protocol is present: neither would understand the other."""
+        for one in records:
+            other = msgspec.json.decode(one.value or b"", type=Presence)
+            absent = self._clock.wall() - other.at >= ABSENT_AFTER_S
+            if other.protocol != PROTOCOL and other.instance != self.settings.instance and not absent:
+                raise ClusterError(
+                    f"instance {other.instance} of version {other.version} has protocol {other.protocol}, this one of "
+                    f"version {self._version} has {PROTOCOL}; stop all instances before the upgrade"
+                )
 
     async def _bucket(self, kind: str) -> Records:
         """Return the records of a kind; NATS may need several attempts to create them when a server is missing."""
@@ -190,7 +203,7 @@ class Node:
         run = next((one.run for one in self.sites.values()), self.settings.instance)
         now, version = self._clock.wall(), self._version
         return Presence(
-            self.settings.instance, run, version, self._since, now, self.connections(), sites, self.draining
+            self.settings.instance, run, version, self._since, now, self.connections(), sites, self.draining, PROTOCOL
         )
 
     def connections(self) -> int:

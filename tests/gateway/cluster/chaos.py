@@ -82,9 +82,9 @@ class Size:
     servers: int = 3  # of NATS
     groups: int = 2  # of stations
     commanded: int = 40
-    lease_s: float = 8.0
+    lease_s: float = 10.0
     command_lease_s: float = 20.0
-    within_s: float = 180.0  # to start, and to recover from a fault
+    within_s: float = 600.0  # to start, and to recover from a fault
     times: Times = field(default_factory=Times)
 
     @property
@@ -137,6 +137,7 @@ class Chaos:
                 facility(rig.broker.host, rig.broker.port, self.evidence) as client,
             ):
                 self._leases, self._instances = await bus.records(LEASES), await bus.records(INSTANCES)
+                await self._holder()
                 for part, found in urls.items():
                     self.fleet.start(part, found)
                 await self._served()
@@ -299,8 +300,9 @@ class Chaos:
 
 
 async def perform(folder: Path, size: Size, rounds: Iterable[Round], network: Network) -> Report:
-    """Run rounds in a rig of their own."""
+    """Run rounds in a rig of their own, in which the last instance sends what a next version would send."""
     with rig(folder, size.names, size.lease_s, size.servers, network) as one:
+        one.next_version = frozenset(size.gateways[-1:])
         return await Chaos(size, one, rounds).run()
 
 

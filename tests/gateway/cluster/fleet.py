@@ -23,7 +23,7 @@ from tests.gateway.cluster.light_station import LightStation, Times
 from tests.gateway.cluster.network import Network, enter
 
 LAG_EVERY_S, LAG_KEPT = 0.1, 50  # measurements
-CONNECTS_PER_S = 200.0  # of one group when it starts
+CONNECTS_PER_S = 100.0  # of one group when it starts
 
 
 @dataclass(frozen=True)

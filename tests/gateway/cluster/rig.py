@@ -120,6 +120,7 @@ class Rig:
     folder: Path
     stations: list[str]
     lease_s: float
+    next_version: frozenset[str] = frozenset()  # instances that send what a next version would send
     processes: dict[str, BaseProcess] = field(default_factory=dict)
     ports: dict[str, tuple[int, int]] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # configurations, by instance
@@ -178,7 +179,7 @@ class Rig:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         log = str(self.folder / f"{instance}.log")
-        arguments = self.table(instance), log, self.network.namespace(instance)
+        arguments = self.table(instance), log, self.network.namespace(instance), instance in self.next_version
         process = context.Process(target=main, args=arguments, daemon=True)
         process.start()
         self.processes[instance] = process
@@ -222,7 +223,7 @@ def rig(
             one.stop()
 
 
-def main(table: dict[str, Any], path: str, namespace: str | None) -> None:
+def main(table: dict[str, Any], path: str, namespace: str | None, next_version: bool) -> None:
     """The entry of the process of an instance."""
     enter(namespace)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -231,7 +232,10 @@ def main(table: dict[str, Any], path: str, namespace: str | None) -> None:
 
     from gateway import clustered
     from gateway.listeners import StartError
+    from tests.gateway.cluster.next_version import become_next_version
 
+    if next_version:
+        become_next_version()
     logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     while True:  # as a service manager does
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import statistics
 import sys
@@ -20,10 +21,8 @@ from tests.gateway.cluster.plan import round_of
 
 def size_of(stations: int) -> Size:
     """Return the size of a long run."""
-    if stations <= 1000:
-        return Size(stations)
-    times = Times(heartbeat_s=stations / 50, answer_within_s=30.0)
-    return Size(stations, groups=4, within_s=900.0, times=times)
+    times = Times(meter_every_s=2.0, heartbeat_s=max(30.0, stations / 25), answer_within_s=15.0)
+    return Size(stations, groups=2 if stations <= 1000 else 4, within_s=max(600.0, stations / 5), times=times)
 
 
 def text(report: Report, stations: int) -> str:
@@ -45,12 +44,14 @@ def main() -> int:
     parser.add_argument("--stations", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", default="1-20", help="7, or 1-20")
+    parser.add_argument("--folder", help="an empty one, which is kept with its logs")
     chosen = parser.parse_args()
     first, _, last = chosen.rounds.partition("-")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     size = size_of(chosen.stations)
     rounds = [round_of(chosen.seed, one, size.lease_s) for one in range(int(first), int(last or first) + 1)]
-    with tempfile.TemporaryDirectory(prefix="chaos") as folder:
+    with contextlib.ExitStack() as stack:
+        folder = chosen.folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos"))
         report = asyncio.run(perform(Path(folder), size, rounds, network_of(size)))
     sys.stdout.write(text(report, size.stations) + "\n")
     return 1 if report.verdict.violations else 0
