@@ -79,7 +79,8 @@ async def run_on(bus: CanBus, car: Car, options: ChademoOptions, reporter: Repor
         ev.stop("stopped by the driver")
         with suppress(TimeoutError):
             async with asyncio.timeout(END_WITHIN):
-                while (ev.ended is None or ev.charger.d1) and not running.done():  # locked until d1 is off
+                # locked until d1 is off; a vehicle that no charger has started has nothing to end
+                while _in_session(ev) and not running.done():
                     await clock.sleep(WATCH_S)
     finally:
         running.cancel()
@@ -106,6 +107,11 @@ async def _watch(
             ev.stop(f"{options.loops} cycles")
         if ev.ended is not None and not ev.charger.d1:
             return
+
+
+def _in_session(ev: ChademoEv) -> bool:
+    """Return whether a session runs, or its charger holds d1."""
+    return ev.charger.d1 or (ev.ended is None and ev.engine.state not in (VehicleState.SLEEP, VehicleState.PLUGGED))
 
 
 def _summarise(reporter: Reporter, car: Car, ok: bool, reason: str) -> None:

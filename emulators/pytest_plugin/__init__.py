@@ -28,8 +28,8 @@ time. A test that waits for something that can no longer happen fails with `Stal
 Tests driven by hypothesis share one loop among their examples: call `emulators.runtime.clock.run_virtual`
 in them instead.
 
-`v2x_dut_charger` and `v2x_dut_csms` are devices under test: a station that dials in, a CSMS at a URL
-(`ocpp_devices.py`).
+Devices under test are `v2x_dut_charger` and `v2x_dut_csms` (OCPP, `ocpp_devices.py`), `v2x_dut_secc` and `v2x_dut_ev`
+(`dut_iso15118.py`), `v2x_dut_chademo_charger` and `v2x_dut_chademo_ev` (`dut_chademo.py`).
 
 `pytest --v2x-board NAME` runs the conformance kit of hardware drivers (`board_kit.py`, docs/hardware.md).
 
@@ -51,8 +51,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from emulators.pytest_plugin import ocpp_devices
-from emulators.pytest_plugin.handles import FOREVER_S, Charger, Ev, GridHandle, RunningWorld, WorldClock
+from emulators.pytest_plugin.handles import Charger, Ev, GridHandle, RunningWorld, WorldClock
 from emulators.pytest_plugin.ocpp_devices import v2x_dut_charger, v2x_dut_csms
+from emulators.pytest_plugin.world_plan import plan_of
 from protocols import private_file
 
 if TYPE_CHECKING:
@@ -63,12 +64,10 @@ if TYPE_CHECKING:
     from emulators.world import World
     from gateway.app import Gateway
 
-pytest_plugins = ("emulators.pytest_plugin.dut_iso15118",)  # devices that this project did not start
+pytest_plugins = ("emulators.pytest_plugin.dut_iso15118", "emulators.pytest_plugin.dut_chademo")  # real devices
 DEFAULT_SEED = 1
-START = "2026-01-15T09:00:00+09:00"
 READY_WITHIN_S = 60.0
 INVENTORY_S = 3.0  # in which the gateway requests what a station can do
-_AWAY = {"arrive": FOREVER_S - 2, "leave": FOREVER_S - 1}
 _WORLD = pytest.StashKey[RunningWorld]()
 
 __all__ = ["v2x_dut_charger", "v2x_dut_csms"]  # fixtures of other modules
@@ -209,7 +208,7 @@ def v2x_world(request: pytest.FixtureRequest) -> Iterator[World]:
     overriding = request.config.getoption("--v2x-seed")
     seed = overriding if overriding is not None else options.pop("seed", DEFAULT_SEED)
     options.pop("seed", None)
-    plan = _plan(options)
+    plan = plan_of(options)
 
     def make() -> World:
         from emulators.world import World
@@ -347,49 +346,6 @@ def v2x_fault(v2x_world: World, v2x_clock: WorldClock, request: pytest.FixtureRe
         return fault
 
     return begin
-
-
-def _plan(options: dict[str, Any]) -> Any:
-    from emulators.scenario import loading
-
-    if (named := options.pop("scenario", None)) is not None:
-        if options:
-            raise pytest.UsageError(f"the mark v2x has a scenario, so {', '.join(options)} cannot be given too")
-        return loading.load(named)
-    cars = options.pop("cars", {"ev": "ccs-63"})
-    chargers, soc = options.pop("chargers", 1), options.pop("soc_pct", 80.0)
-    equipment = {name: options.pop(name) for name in ("ocpp", "forming", "vehicle_link") if name in options}
-    table = {
-        "name": "test",
-        "start": START,
-        "duration": FOREVER_S,
-        "telemetry": options.pop("telemetry_s", 10.0),
-        "gateway": {"min_soc_pct": options.pop("min_soc_pct", 0.0)},
-        "site": {"kind": options.pop("site", "home")},
-        "inject": options.pop("inject", []),
-        "charger": [{"id": f"CP{n + 1}", **equipment} for n in range(chargers)],
-        "car": [
-            # absent until a test plugs it in
-            {"name": name, "profile": profile, "evse": f"CP{n % chargers + 1}-1", "soc_pct": soc, "visits": [_AWAY]}
-            for n, (name, profile) in enumerate(cars.items())
-        ],
-    }
-    overlay = options.pop("toml", "")
-    if options:
-        raise pytest.UsageError(f"the mark v2x has no argument {', '.join(options)}")
-    try:
-        return loading.check(_merged(table, tomllib.loads(overlay)), "the mark v2x")
-    except tomllib.TOMLDecodeError as error:
-        raise pytest.UsageError(f"the mark v2x: its toml is not TOML: {error}") from error
-
-
-def _merged(table: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Merge tables key by key; values that are no tables are replaced."""
-    merged = {
-        key: _merged(table[key], value) if isinstance(value, dict) and isinstance(table.get(key), dict) else value
-        for key, value in above.items()
-    }
-    return {**table, **merged}
 
 
 def _store_artifacts(world: World, folder: Path, test: str) -> None:

@@ -16,7 +16,7 @@
 Tests are ordinary functions and run in real time. The mark `v2x_dut(secc=..., ev=...)` has the priority over options,
 these over environment variables: `--v2x-secc` (V2X_SECC), `--v2x-ev` (V2X_EV), `--v2x-tls`, `--v2x-pki`,
 `--v2x-capabilities`. With `--v2x-artifacts DIR` each session stores its capture (pcapng, with the secrets of TLS) and
-its messages, each case its results.
+its messages, each case its capture and its results.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
-import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from emulators.pytest_plugin.dut_session import Device, Session, number, target, timed
 from protocols import private_file
 from protocols.json_values import members
 
@@ -42,9 +41,9 @@ if TYPE_CHECKING:
     from emulators.conformance.result import CaseResult
 
 Close = Callable[[], Awaitable[None]]
-T = TypeVar("T")
 D = TypeVar("D")
 M = TypeVar("M")
+FORM = "[ADDR]:PORT or an interface"
 _DISCOVERED = pytest.StashKey[dict[str, Mapping[str, bool]]]()  # by role and target
 
 
@@ -60,30 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @dataclass(slots=True)
-class Session:
-    """One session with the device: its exit status, and the records of `v2x ev --json` or `v2x secc --json`."""
-
-    status: int
-    records: list[dict[str, object]] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """True if the session ended well."""
-        return self.status == 0
-
-    def of(self, event: str) -> list[dict[str, object]]:
-        """Return the records of an event, such as `Measured` or `ChargeLoopAnswered`."""
-        return [one for one in self.records if one.get("event") == event]
+class Iso15118Session(Session):
+    """One session over ISO 15118; the records are those of `v2x ev --json` or `v2x secc --json`."""
 
     @property
     def messages(self) -> list[str]:
         """Names of all messages, in order."""
         return [str(one["name"]) for one in self.records if one.get("event") in ("MessageSent", "MessageReceived")]
-
-    @property
-    def powers_w(self) -> list[float]:
-        """Power of each charge loop as our SECC measured it, + into the EV."""
-        return [number(one.get("power_w")) for one in self.of("Measured")]
 
     @property
     def currents_a(self) -> list[float]:
@@ -92,47 +74,27 @@ class Session:
         return [number(one["present_current_a"]) for one in stations if one.get("present_current_a") is not None]
 
 
-class _Device:
-    """Options that both devices share, and their artefacts."""
+class _Device(Device):
+    """Options that both devices share."""
 
     def __init__(self, config: pytest.Config, target: str, name: str) -> None:
-        self.target = target
+        super().__init__(config, target, name)
         self._tls: str = config.getoption("--v2x-tls")
         pki = config.getoption("--v2x-pki")
         self._pki = None if pki is None else Path(pki)
         self._capabilities: str | None = config.getoption("--v2x-capabilities")
-        folder = config.getoption("--v2x-artifacts")
-        self._folder = None if folder is None else Path(folder) / re.sub(r"[^\w.-]+", "_", name)
-        self._count = 0
         self._discovered = config.stash.setdefault(_DISCOVERED, {})
-
-    def _artefact(self, suffix: str) -> Path | None:
-        """Return the file of the next session or case, None without artefacts."""
-        if self._folder is None:
-            return None
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return self._folder / f"{self._count:02d}{suffix}"
-
-    def _finish(self, status: int, out: io.StringIO) -> Session:
-        """Return a session from what its program printed, and store it."""
-        lines = [line for line in out.getvalue().splitlines() if line.startswith("{")]
-        file = self._artefact(".jsonl")
-        if file is not None:
-            with private_file.replacing(file) as written:
-                written.write("\n".join(lines) + "\n")
-        return Session(status, [json.loads(line) for line in lines])
 
     @property
     def _where(self) -> dict[str, object]:
         """Return the option of the target: an interface has no colon."""
         return {"interface": self.target} if ":" not in self.target else {}
 
-    def _judge(self, catalogue: Catalogue[D, M], bench: Bench[D], case: str, close: Close | None = None) -> None:
+    def _judge(self, catalogue: Catalogue[D, M], bench: Bench[D], case: str, close: Close) -> None:
         """Run a case; skip or fail the test with the reason of its verdict."""
         from emulators.conformance.bench import DeviceUnreachable
         from emulators.conformance.case import Verdict
 
-        self._count += 1
         try:
             result = asyncio.run(self._run(catalogue, bench, case, close))
         except DeviceUnreachable as error:
@@ -149,7 +111,7 @@ class _Device:
             text = f"{case}, {result.standard} {result.reference}: {result.verdict}: {result.reason}"
             pytest.fail(f"{text}\nexpected: {result.expectation}", pytrace=False)
 
-    async def _run(self, catalogue: Catalogue[D, M], bench: Bench[D], case: str, close: Close | None) -> CaseResult:
+    async def _run(self, catalogue: Catalogue[D, M], bench: Bench[D], case: str, close: Close) -> CaseResult:
         from emulators.conformance.capabilities import Capabilities
         from emulators.conformance.evidence import Evidence
         from emulators.conformance.runner import run_case
@@ -164,8 +126,7 @@ class _Device:
             found = Capabilities(catalogue.capabilities, self._declared(catalogue), self._discovered[key])
             return await run_case(chosen, bench, found, clock)
         finally:
-            if close is not None:
-                await close()
+            await close()
 
     def _declared(self, catalogue: Catalogue[D, M]) -> Mapping[str, bool]:
         from emulators.conformance import capabilities
@@ -178,7 +139,7 @@ class _Device:
 class SeccDut(_Device):
     """A SECC at an address, or found by SDP on an interface."""
 
-    def charge(self, within_s: float = 120.0, **options: object) -> Session:
+    def charge(self, within_s: float = 120.0, **options: object) -> Iso15118Session:
         """Run a session of the emulated EV. `options`: those of `emulators.ev.run.EvOptions`, such as service, soc_pct,
         loops, protocols, control, profile."""
         from emulators.ev.run import EvOptions, run
@@ -188,20 +149,23 @@ class SeccDut(_Device):
         given = {"loops": 20, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
         made = EvOptions(tls_version=self._tls, pki_directory=self._pki, **given)  # type: ignore[arg-type]
         out = io.StringIO()
-        return self._finish(_timed(run(made, out), within_s, f"the session with the SECC at {self.target}"), out)
+        status = timed(run(made, out), within_s, lambda: f"the session with the SECC at {self.target} has not ended")
+        return Iso15118Session(status, self._records(out))
 
     def check(self, case: str) -> None:
         """Run a case of `v2x conformance secc`: fail the test unless it passes, skip it where it does not apply."""
         from emulators.conformance.iso15118.secc_bench import socket_bench
         from emulators.conformance.iso15118.secc_catalogue import SECC
 
-        self._judge(SECC, socket_bench(self.target, self._tls, "interop", self._pki), case)
+        self._count += 1
+        bench = socket_bench(self.target, self._tls, "interop", self._pki, self._artefact(f"_{case}.pcapng"))
+        self._judge(SECC, bench, case, bench.close)
 
 
 class EvDut(_Device):
     """An EV that connects to an address of ours, or over SDP on an interface."""
 
-    def serve(self, within_s: float = 120.0, **options: object) -> Session:
+    def serve(self, within_s: float = 120.0, **options: object) -> Iso15118Session:
         """Serve one session of the EV. `options`: those of `emulators.charger.secc.run.RunOptions`, such as power_w,
         services, protocols, control, terminate_after_loops. Fails the test if no EV connects."""
         from emulators.charger.secc.run import RunOptions, run
@@ -211,58 +175,26 @@ class EvDut(_Device):
         given = {"sessions": 1, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
         made = RunOptions(tls_version=self._tls, pki_directory=self._pki, **given)  # type: ignore[arg-type]
         out = io.StringIO()
-        return self._finish(_timed(run(made, out), within_s, f"no EV has completed a session at {self.target}"), out)
+        status = timed(run(made, out), within_s, lambda: f"no EV has completed a session at {self.target}")
+        return Iso15118Session(status, self._records(out))
 
     def check(self, case: str) -> None:
         """Run a case of `v2x conformance ev`, in which the EV connects; as `SeccDut.check`."""
         from emulators.conformance.iso15118.ev_bench import socket_bench
         from emulators.conformance.iso15118.ev_catalogue import EV
 
-        bench = socket_bench(self.target, self._tls, "interop", self._pki)
+        self._count += 1
+        bench = socket_bench(self.target, self._tls, "interop", self._pki, self._artefact(f"_{case}.pcapng"))
         self._judge(EV, bench, case, bench.close)
-
-
-def number(value: object) -> float:
-    """Return a number of a record; NaN for anything else."""
-    return float(value) if isinstance(value, int | float) else float("nan")
-
-
-def _timed(work: Coroutine[object, None, T], within_s: float, what: str) -> T:
-    """Run a coroutine in bounded time; a test that exceeds it fails with `what`."""
-
-    async def bounded() -> T:
-        running = asyncio.get_running_loop().create_task(work)
-        done, _ = await asyncio.wait({running}, timeout=within_s)
-        if not done:  # a command that is cancelled ends in the regular way
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            raise TimeoutError
-        return running.result()
-
-    try:
-        return asyncio.run(bounded())
-    except TimeoutError:
-        pytest.fail(f"{what} within {within_s:g} s", pytrace=False)
-
-
-def _target(request: pytest.FixtureRequest, role: str) -> str:
-    """Return where the device of a test is: of the nearest mark, the option or the environment; skip without one."""
-    marks = [one.kwargs[role] for one in request.node.iter_markers("v2x_dut") if role in one.kwargs]
-    option, variable = f"--v2x-{role}", f"V2X_{role.upper()}"
-    given = marks[0] if marks else request.config.getoption(option) or os.environ.get(variable)
-    if not given:
-        what = f"{option} [ADDR]:PORT or an interface, {variable}, or the mark v2x_dut({role}=...)"
-        pytest.skip(f"v2x_dut_{role} needs the device: {what}")
-    return str(given)
 
 
 @pytest.fixture
 def v2x_dut_secc(request: pytest.FixtureRequest) -> SeccDut:
     """The SECC of the mark `v2x_dut(secc=...)`, of `--v2x-secc` or V2X_SECC."""
-    return SeccDut(request.config, _target(request, "secc"), request.node.name)
+    return SeccDut(request.config, target(request, "secc", FORM), request.node.name)
 
 
 @pytest.fixture
 def v2x_dut_ev(request: pytest.FixtureRequest) -> EvDut:
     """The EV that connects to the address of the mark `v2x_dut(ev=...)`, of `--v2x-ev` or V2X_EV."""
-    return EvDut(request.config, _target(request, "ev"), request.node.name)
+    return EvDut(request.config, target(request, "ev", FORM), request.node.name)

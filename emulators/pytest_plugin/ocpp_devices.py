@@ -207,7 +207,7 @@ class DeviceOptions:
     within_s: float
 
 
-_NAMES = {"charger", "csms", "station", "ocpp", "password", "within_s", "secc", "ev"}
+_NAMES = {"charger", "csms", "station", "ocpp", "password", "within_s", "secc", "ev", "can"}
 _THREADS = pytest.StashKey[dict[DeviceOptions, "_Connected"]]()
 
 
@@ -228,9 +228,10 @@ def add_mark(config: pytest.Config) -> None:
     """Add the mark of devices under test."""
     config.addinivalue_line(
         "markers",
-        "v2x_dut(charger=None, csms=None, secc=None, ev=None, station=None, ocpp=None, password=None, within_s=120): "
-        "address of the device under test of v2x_dut_charger, _csms, _secc or _ev; OCPP: id of the station, version, "
-        "password, time to connect",
+        "v2x_dut(charger=None, csms=None, secc=None, ev=None, can=None, station=None, ocpp=None, password=None, "
+        "within_s=120): "
+        "address of the device under test of v2x_dut_charger, _csms, _secc or _ev, channel of v2x_dut_chademo_ (can); "
+        "OCPP: id of the station, version, password, time to connect",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +38,8 @@ ReportOption = Annotated[
 ]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run of --report DIR.")]
 
-_SELECTION = {"--case", "--tag", "--report"}  # options with a value that the command of one case leaves out
+Close = Callable[[], Awaitable[None]]
+_SELECTION = {"--case", "--tag", "--report", "--pcap"}  # options with a value that the command of one case leaves out
 _FLAGS = {"--resume", "--json", "--list"}
 
 
@@ -89,12 +90,16 @@ def list_cases(catalogue: Catalogue[Device, Mutant], chosen: Selection) -> None:
     end(0)
 
 
-def run_cases(catalogue: Catalogue[Device, Mutant], bench: Bench[Device], chosen: Selection) -> None:
-    """Run the selected cases and end the command: 0 passed, 1 failed or not reached, 2 wrong options."""
-    end(run_emulator(_run(catalogue, bench, chosen)))
+def run_cases(
+    catalogue: Catalogue[Device, Mutant], bench: Bench[Device], chosen: Selection, close: Close | None = None
+) -> None:
+    """Run the selected cases, close the bench, end the command: 0 passed, 1 failed or not reached, 2 wrong options."""
+    end(run_emulator(_run(catalogue, bench, chosen, close)))
 
 
-def _run(catalogue: Catalogue[Device, Mutant], bench: Bench[Device], chosen: Selection) -> Coroutine[object, None, int]:
+def _run(
+    catalogue: Catalogue[Device, Mutant], bench: Bench[Device], chosen: Selection, close: Close | None
+) -> Coroutine[object, None, int]:
     from emulators.conformance.execution import DeviceUnreachable, RunError, execute
     from gateway.cli.execution import report_error
 
@@ -105,5 +110,8 @@ def _run(catalogue: Catalogue[Device, Mutant], bench: Bench[Device], chosen: Sel
             return report_error(f"conformance {catalogue.role}", error)
         except DeviceUnreachable as error:
             return report_error(f"conformance {catalogue.role}", f"no device at {bench.target}: {error}", 1)
+        finally:
+            if close is not None:
+                await close()
 
     return work()

@@ -16,6 +16,7 @@ from gateway.cli.conformance import (
     TagOption,
 )
 from gateway.cli.emulators import (
+    Pcap,
     Pki,
     ProfileOption,
     SessionTls,
@@ -34,7 +35,7 @@ app = typer.Typer()
         "v2x conformance secc --list --tag bpt",
         "v2x conformance secc [::1]:15118 --report out",
         "v2x conformance secc eth1 --tls 1.3 --pki pki --report out --resume",
-        "v2x conformance secc [::1]:15118 --case SECC-SAP-01",
+        "v2x conformance secc [::1]:15118 --case SECC-SAP-01 --pcap case.pcapng",
     )
 )
 def secc(
@@ -50,6 +51,7 @@ def secc(
     capabilities: CapabilitiesOption = None,
     report: ReportOption = None,
     resume: ResumeOption = False,
+    pcap: Pcap = None,
     json: Json = False,
 ) -> None:
     """Test a SECC: the tester is the vehicle.
@@ -66,10 +68,10 @@ def secc(
         fail("conformance secc", "name the SECC: [ADDRESS]:PORT, or an interface on which SDP finds it")
     restart_with_openssl_settings(tls_version, tls_profile)
     try:
-        bench = socket_bench(target, tls_version.value, tls_profile.value, pki_directory)
-    except ValueError as error:
+        bench = socket_bench(target, tls_version.value, tls_profile.value, pki_directory, pcap)
+    except (ValueError, OSError) as error:
         fail("conformance secc", error)
-    conformance.run_cases(SECC, bench, chosen)
+    conformance.run_cases(SECC, bench, chosen, bench.close)
 
 
 @app.command(
@@ -93,6 +95,7 @@ def ev(
     capabilities: CapabilitiesOption = None,
     report: ReportOption = None,
     resume: ResumeOption = False,
+    pcap: Pcap = None,
     json: Json = False,
 ) -> None:
     """Test an EV: the tester is the SECC.
@@ -110,7 +113,7 @@ def ev(
         fail("conformance ev", "name where the EV connects: [ADDRESS]:PORT, or an interface on which it sends SDP")
     restart_with_openssl_settings(tls_version, tls_profile)
     try:
-        bench = socket_bench(target, tls_version.value, tls_profile.value, pki_directory)
-    except ValueError as error:
+        bench = socket_bench(target, tls_version.value, tls_profile.value, pki_directory, pcap)
+    except (ValueError, OSError) as error:
         fail("conformance ev", error)
-    conformance.run_cases(EV, bench, chosen)
+    conformance.run_cases(EV, bench, chosen, bench.close)

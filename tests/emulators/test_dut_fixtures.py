@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from emulators.runtime import candump
+from gateway.cli.chademo_report import observed
 from tests.peers import ROOT
 
 SAMPLE = ROOT / "examples" / "vendor-dut"
@@ -42,6 +44,45 @@ def test_an_address_of_the_mark(v2x_dut_secc):
 
 def test_nobody_connects(v2x_dut_ev):
     v2x_dut_ev.serve(within_s=0.2)
+
+def test_no_channel(v2x_dut_chademo_ev):
+    pass
+
+@pytest.mark.v2x_dut(can="no-such-can0")
+def test_no_bus(v2x_dut_chademo_ev):
+    v2x_dut_chademo_ev.serve()
+
+@pytest.mark.v2x_dut(can="memory:nobody")
+def test_no_vehicle(v2x_dut_chademo_ev):
+    v2x_dut_chademo_ev.serve(within_s=0.2)
+
+@pytest.mark.v2x_dut(can="memory:nobody")
+def test_no_charger(v2x_dut_chademo_charger):
+    v2x_dut_chademo_charger.charge(within_s=0.2)
+"""
+OVER_CAN = """
+def test_a_charger(v2x_dut_chademo_charger):
+    session = v2x_dut_chademo_charger.charge(loops=20)
+    assert session.ok and min(session.powers_w) < -2500
+    assert {"0x102", "0x109", "0x200", "0x208"} <= set(session.messages)
+
+def test_a_vehicle(v2x_dut_chademo_ev):
+    session = v2x_dut_chademo_ev.serve(power_w=-3000, loops=20)
+    assert session.ok and min(session.powers_w) < -2500
+    assert {"0x102", "0x109", "0x200", "0x208"} <= set(session.messages)
+"""
+CHARGER_ON_CAN = """
+import asyncio, io, sys
+from emulators.charger.chademo.run import ChargerOptions, ChargerRun
+from emulators.ev.report import Reporter
+from emulators.runtime.clock import RealClock
+from protocols.dc_modules.io import open_bus
+
+async def main():
+    bus, reporter = open_bus(sys.argv[1]), Reporter(io.StringIO(), True, {})
+    await ChargerRun(bus, ChargerOptions(loops=1000), reporter, RealClock()).run()
+
+asyncio.run(main())
 """
 
 
@@ -94,8 +135,34 @@ def test_the_sample_repository_at_a_secc_of_another_process(tmp_path: Path) -> N
     assert "6 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("device", ["charger", "vehicle"])
+def test_a_device_on_a_can_bus_of_another_process(device: str, tmp_path: Path) -> None:
+    pytest.importorskip("can")
+    channel = f"udp:239.74.163.{211 + (device == 'vehicle')}"
+    vehicle = ["-m", "gateway.cli", "ev", "--chademo", channel, "--soc", "60"]
+    command = vehicle if device == "vehicle" else ["-c", CHARGER_ON_CAN, channel]
+    with subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        try:
+            options = (f"--v2x-can={channel}", "--v2x-artifacts=out", "-k", f"test_a_{device}")
+            shown = pytest_in(tmp_path, OVER_CAN, *options)
+        finally:
+            process.kill()
+    assert "1 passed" in shown, shown
+    folder = tmp_path / "out" / f"test_a_{device}"
+    (session,) = observed(candump.read(folder / "01.candump")).sessions
+    assert session.powered
+    assert session.energy_out_wh > 0.5
+    assert (folder / "01.jsonl").stat().st_size
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     shown = pytest_in(tmp_path, WITHOUT, "--v2x-ev=[::1]:0")
     assert "v2x_dut_secc needs the device: --v2x-secc [ADDR]:PORT or an interface, V2X_SECC, or the mark" in shown
     assert "no device at [::1]:1: " in shown
     assert "no EV has completed a session at [::1]:0 within 0.2 s" in shown
+    assert "v2x_dut_chademo_ev needs the device: --v2x-can CHANNEL, such as can0, V2X_CAN, or the mark" in shown
+    assert "no CAN bus: CAN no-such-can0: " in shown
+    nobody = "no vehicle has completed a session on memory:nobody (none at the plug: no lines of it, 0 frames of it)"
+    assert f"{nobody} within 0.2 s" in shown
+    assert "no charger has completed a session on memory:nobody (0 frames of it) within 0.2 s" in shown

@@ -16,11 +16,12 @@ from emulators.conformance.evidence import Evidence
 from emulators.conformance.iso15118.ev_access import CAPABILITIES, EvAccess
 from emulators.conformance.iso15118.mutation import Mutant, MutantWire
 from emulators.conformance.iso15118.profiles import DC_BPT, PROFILES, Profile
-from emulators.conformance.iso15118.secc_bench import one_version
+from emulators.conformance.iso15118.secc_bench import one_version, wire_tools
 from emulators.ev import profile as profiles
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
 from emulators.ev.session_options import tls_context
+from emulators.ev.wire_tools import WireTools
 from emulators.runtime.clock import RealClock
 from emulators.runtime.transports import wire_pair
 from protocols.iso15118 import io, tls
@@ -35,9 +36,17 @@ WAITING = 4  # connections that wait for a case
 class SocketEvBench:
     """EVs that connect to `[ADDR]:PORT`, or over SDP on an interface: one connection for each session of a case."""
 
-    def __init__(self, target: str, clock: Clock, tls: ssl.SSLContext | None = None, interface: bool = False) -> None:
+    def __init__(
+        self,
+        target: str,
+        clock: Clock,
+        tls: ssl.SSLContext | None = None,
+        interface: bool = False,
+        tools: WireTools | None = None,
+    ) -> None:
         self.target = target
         self._clock, self._tls, self._interface = clock, tls, interface
+        self._tools = tools or wire_tools(clock, tls, None)
         self._queue: asyncio.Queue[Wire] = asyncio.Queue(WAITING)
         self._served: dict[Wire, asyncio.Event] = {}
         self._listener: io.Listener | None = None
@@ -66,13 +75,14 @@ class SocketEvBench:
             return
         try:
             if self._interface:
-                self._listener = await io.listen_on_link(self._take, self.target, self._tls)
+                self._listener = await io.listen_on_link(self._take, self.target, self._tls, self._tools.open_socket)
                 offered = frozenset({Security.NONE if self._tls is None else Security.TLS})
-                self._responder = io.SdpResponder(self.target, self._listener.port, offered)
+                opened = self._tools.open_datagrams(self.target)
+                self._responder = io.SdpResponder(self.target, self._listener.port, offered, opened)
                 await self._responder.start()
             else:
                 host, port = io.endpoint(self.target)
-                self._listener = await io.listen(self._take, host, port, self._tls)
+                self._listener = await io.listen(self._take, host, port, self._tls, self._tools.open_socket)
         except OSError as error:
             raise DeviceUnreachable(f"cannot listen: {error.strerror or error}") from error
 
@@ -111,19 +121,23 @@ class SocketEvBench:
             raise DeviceUnreachable(f"no EV connects within {CONNECTS_WITHIN_S:g} s") from None
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and complete the capture."""
         if self._responder is not None:
             await self._responder.close()
         if self._listener is not None:
             await self._listener.close()
+        self._tools.close()
 
 
-def socket_bench(target: str, tls_version: str, tls_profile: str, pki_directory: Path | None) -> SocketEvBench:
-    """Return the bench of a device; `target` is `[ADDR]:PORT` or an interface. Raises ValueError."""
+def socket_bench(
+    target: str, tls_version: str, tls_profile: str, pki_directory: Path | None, pcap: Path | None = None
+) -> SocketEvBench:
+    """Return the bench of a device; `target` is `[ADDR]:PORT` or an interface. Raises ValueError, OSError of `pcap`."""
     context = tls_context(tls.server_context, one_version(tls_version), tls_profile, pki_directory)
     if ":" in target:
         io.endpoint(target)
-    return SocketEvBench(target, RealClock(), context, interface=":" not in target)
+    clock = RealClock()
+    return SocketEvBench(target, clock, context, ":" not in target, wire_tools(clock, context, pcap))
 
 
 class MemoryEvBench:

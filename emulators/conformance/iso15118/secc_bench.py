@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from emulators.conformance.iso15118.mutation import Mutant, MutantWire
 from emulators.conformance.iso15118.profiles import Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
 from emulators.conformance.iso15118.secc_discovery import discover
+from emulators.ev.report import Reporter
 from emulators.ev.session_options import OptionError, tls_context
+from emulators.ev.wire_tools import WireTools
 from emulators.runtime.clock import RealClock
 from emulators.runtime.transports import wire_pair
 from protocols.iso15118 import io, tls
@@ -35,9 +38,17 @@ DISCHARGE_W = -4_000.0
 class SocketSeccBench:
     """A SECC at `[ADDR]:PORT`, or found by SDP on an interface for each connection."""
 
-    def __init__(self, target: str, clock: Clock, tls: ssl.SSLContext | None = None, interface: bool = False) -> None:
+    def __init__(
+        self,
+        target: str,
+        clock: Clock,
+        tls: ssl.SSLContext | None = None,
+        interface: bool = False,
+        tools: WireTools | None = None,
+    ) -> None:
         self.target = target
         self._clock, self._tls, self._interface = clock, tls, interface
+        self._tools = tools or wire_tools(clock, tls, None)
 
     async def discover(self, evidence: Evidence) -> Discovery:
         """See `Bench`."""
@@ -55,17 +66,27 @@ class SocketSeccBench:
     async def _connect(self, profile: Profile) -> Wire:
         if not self._interface:
             host, port = io.endpoint(self.target)
-            return await io.connect(host, port, self._tls)
+            return await io.connect(host, port, self._tls, self._tools.open_socket)
         security = Security.NONE if self._tls is None else Security.TLS
         try:
-            found = await io.discover(self.target, self._clock, security, tries=10)
+            opened = self._tools.open_datagrams(self.target)
+            found = await io.discover(self.target, self._clock, security, tries=10, open_socket=opened)
         except OSError as error:
             raise DeviceUnreachable(str(error)) from error
         if found is None:
             raise ConnectionError(f"no response to SDP on {self.target}")
         if self._tls is not None and found.security is not Security.TLS:
             raise DeviceUnreachable("the SECC offers no TLS")
-        return await io.connect(str(found.address), found.port, self._tls)
+        return await io.connect(str(found.address), found.port, self._tls, self._tools.open_socket)
+
+    async def close(self) -> None:
+        """Complete the capture."""
+        self._tools.close()
+
+
+def wire_tools(clock: Clock, tls: ssl.SSLContext | None, pcap: Path | None) -> WireTools:
+    """Return what captures the connections of a bench in `pcap` (pcapng, with the secrets of TLS). Raises OSError."""
+    return WireTools(Reporter(sys.stdout, False, {}), clock, tls, pcap=pcap)
 
 
 def one_version(name: str) -> TlsVersion:
@@ -76,12 +97,15 @@ def one_version(name: str) -> TlsVersion:
     return version
 
 
-def socket_bench(target: str, tls_version: str, tls_profile: str, pki_directory: Path | None) -> SocketSeccBench:
-    """Return the bench of a device; `target` is `[ADDR]:PORT` or an interface. Raises ValueError."""
+def socket_bench(
+    target: str, tls_version: str, tls_profile: str, pki_directory: Path | None, pcap: Path | None = None
+) -> SocketSeccBench:
+    """Return the bench of a device; `target` is `[ADDR]:PORT` or an interface. Raises ValueError, OSError of `pcap`."""
     context = tls_context(tls.client_context, one_version(tls_version), tls_profile, pki_directory)
     if ":" in target:
         io.endpoint(target)
-    return SocketSeccBench(target, RealClock(), context, interface=":" not in target)
+    clock = RealClock()
+    return SocketSeccBench(target, clock, context, ":" not in target, wire_tools(clock, context, pcap))
 
 
 class MemorySeccBench:

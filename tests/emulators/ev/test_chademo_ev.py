@@ -7,10 +7,12 @@ import io
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from emulators.charger.chademo.post import ChademoPost
+from emulators.charger.chademo.run import ChargerOptions, ChargerRun
 from emulators.ev.car import Car
 from emulators.ev.chademo import ChademoEv, profile_of
 from emulators.ev.chademo_run import ChademoOptions, run_on
@@ -144,6 +146,50 @@ def test_the_session_of_the_command_ends_with_a_summary() -> None:
     assert records[-1]["ok"]
     assert records[-1]["energy_out_wh"] > 0
     assert "power" in [record.get("state") for record in records]
+
+
+def both_ends(charger: ChargerOptions, vehicle: ChademoOptions, soc_pct: float = 60.0) -> tuple[int, int, list[Any]]:
+    """Run a charger for one session and a vehicle in virtual time; return both statuses, the records of the charger."""
+    out = io.StringIO()
+
+    async def main() -> tuple[int, int]:
+        clock, bus = VirtualClock(), MemoryCan()
+        serving = asyncio.ensure_future(ChargerRun(bus.port(), charger, Reporter(out, True, {}), clock).run())
+        await clock.sleep(3.0)  # it waits for a vehicle
+        reporter = Reporter(io.StringIO(), True, {})
+        driven = await run_on(bus.port(), Car(load("leaf-40"), soc_pct), vehicle, reporter, clock)
+        return await serving, driven
+
+    served, driven = run_virtual(main())
+    return served, driven, [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_charger_for_one_session_ends_it_after_its_cycles() -> None:
+    served, driven, records = both_ends(ChargerOptions(power_w=-3000, loops=50), ChademoOptions("memory"))
+    assert (served, driven) == (0, 0)
+    assert records[-1]["reason"] == "stop ordered: 50 cycles"
+    assert records[-1]["energy_out_wh"] == pytest.approx(3000 * 5 / 3600, rel=0.2)
+    assert min(one["power_w"] for one in records if one["event"] == "Measured") == pytest.approx(-3000, rel=0.02)
+
+
+def test_a_charger_for_one_session_follows_a_vehicle_that_ends_it() -> None:
+    served, driven, records = both_ends(ChargerOptions(power_w=2000), ChademoOptions("memory", loops=20))
+    assert (served, driven) == (0, 0)
+    assert records[-1]["reason"].startswith("the vehicle withdrew its permission")
+    assert records[-1]["energy_in_wh"] > 0
+
+
+def test_a_vehicle_without_a_charger_ends_at_once() -> None:
+    async def main() -> float:
+        clock, reporter = VirtualClock(), Reporter(io.StringIO(), True, {})
+        car, options = Car(load("leaf-40"), 60.0), ChademoOptions("memory")
+        driving = asyncio.ensure_future(run_on(MemoryCan().port(), car, options, reporter, clock))
+        await clock.sleep(3.0)
+        driving.cancel()
+        assert await driving == 1
+        return clock.now()
+
+    assert run_virtual(main()) < 3.5
 
 
 async def command(channel: str, *options: str) -> asyncio.subprocess.Process:
