@@ -1,69 +1,37 @@
-"""Cases for a SECC: charge loop, limits and energy direction of ISO 15118-20.
-
-What the SECC does is judged by what it states (EVSEPresentCurrent, EVSETargetActivePower), after the tester's vehicle
-has changed its limits in the loop and the SECC has had time to follow.
-"""
+"""Cases for a SECC, ISO 15118-20: limits and energy direction."""
 
 from __future__ import annotations
 
-from emulators.conformance.case import Requirement, expect
-from emulators.conformance.iso15118.mutation import Mutant, accepts, alters
-from emulators.conformance.iso15118.plain import ABSENT, Plain, find, number
-from emulators.conformance.iso15118.profiles import AC_BPT, DC_BPT, DC_BPT_SCHEDULED, Profile
+from emulators.conformance.case import expect
+from emulators.conformance.iso15118.mutation import Mutant, alters
+from emulators.conformance.iso15118.plain import Plain, find, number
+from emulators.conformance.iso15118.profiles import AC_BPT, DC_BPT, DC_BPT_SCHEDULED
 from emulators.conformance.iso15118.requests import rational
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_energy import AC_CPD, BPT_AC_RES, BPT_DC_RES, DC_CPD
+from emulators.conformance.iso15118.secc_iso20_energy_case import AC_CPD, BPT_AC_RES
+from emulators.conformance.iso15118.secc_iso20_power_case import (
+    AC_LOOP,
+    AC_REQUEST,
+    AC_RESPONSE,
+    CURRENT_SLACK_A,
+    DC_LOOP,
+    LIMITS,
+    POWER_SLACK_W,
+    REQUEST,
+    between,
+    power_case,
+)
 from emulators.conformance.iso15118.secc_procedures import (
-    ISO20,
     Changes,
     Check,
-    Procedure,
-    SeccCase,
     finish,
     in_loop,
-    refused,
-    secc_case,
 )
 from emulators.conformance.iso15118.vehicle import total
 from protocols.json_values import members
 
-LOOP, LIMITS = "ISO 15118-20: charge loop", "ISO 15118-20: limits and energy direction"
-REQUEST, AC_REQUEST = "BPT_Dynamic_DC_CLReqControlMode", "BPT_Dynamic_AC_CLReqControlMode"
-RESPONSE, AC_RESPONSE = "BPT_Dynamic_DC_CLResControlMode", "BPT_Dynamic_AC_CLResControlMode"
-SCHEDULED = "BPT_Scheduled_DC_CLReqControlMode"
-DC_LOOP, AC_LOOP = "DC_ChargeLoopRes", "AC_ChargeLoopRes"
-CURRENT_SLACK_A, POWER_SLACK_W, VOLTAGE_SLACK_V = 1.0, 300.0, 10.0
-AC_LIMITS = ("EVMaximumDischargePower", "EVMaximumChargePower")
 MINIMUM_W = 1_400.0
 ALL_PHASES = ("", "_L2", "_L3")
-
-
-def _case(
-    id: str,
-    reference: str,
-    rule: str,
-    feature: str,
-    procedure: Procedure,
-    *mutants: Mutant,
-    profile: Profile = DC_BPT,
-    stimulus: str,
-    expectation: str,
-    tags: tuple[str, ...] = ("nominal", "energy-direction", "limits"),
-    requires: tuple[str, ...] = (),
-) -> SeccCase:
-    return secc_case(
-        f"SECC-20-{id}",
-        Requirement(ISO20, reference, rule),
-        feature,
-        procedure,
-        *mutants,
-        profile=profile,
-        before=profile.loop,
-        stimulus=stimulus,
-        expectation=expectation,
-        tags=tags,
-        requires=requires,
-    )
 
 
 def _current(fields: Plain) -> float:
@@ -74,20 +42,16 @@ def _power(fields: Plain) -> float:
     return _current(fields) * number(fields.get("EVSEPresentVoltage"))
 
 
-def _between(what: str, value: float, low: float, high: float, slack: float) -> str:
-    return "" if low - slack <= value <= high + slack else f"{what} is {value:g}, outside {low:g} to {high:g}"
-
-
 def _limited(low: float, high: float) -> Check:
-    return lambda f: _between("EVSEPresentCurrent", _current(f), low, high, CURRENT_SLACK_A)
+    return lambda f: between("EVSEPresentCurrent", _current(f), low, high, CURRENT_SLACK_A)
 
 
 def _powered(low: float, high: float) -> Check:
-    return lambda f: _between("power in W", _power(f), low, high, POWER_SLACK_W)
+    return lambda f: between("power in W", _power(f), low, high, POWER_SLACK_W)
 
 
 def _target(low: float, high: float) -> Check:
-    return lambda f: _between(
+    return lambda f: between(
         "EVSETargetActivePower",
         total(members(f.get(AC_RESPONSE)), "EVSETargetActivePower"),
         low,
@@ -111,187 +75,6 @@ def _states(amperes: float) -> Mutant:
 def _targets(watts: float) -> Mutant:
     values = {f"{AC_RESPONSE}.EVSETargetActivePower{phase}": rational(watts / 3) for phase in ALL_PHASES}
     return alters(AC_LOOP, values)
-
-
-# charge loop ---------------------------------------------------------------------------------------------------------
-
-
-def _mode(name: str) -> Check:
-    return lambda f: "" if name in f else f"there is no {name}"
-
-
-def _metered(fields: Plain) -> str:
-    meter = members(fields.get("MeterInfo"))
-    return "" if meter.get("MeterID") and "ChargedEnergyReadingWh" in meter else "there is no MeterInfo"
-
-
-async def _growing(device: SeccAccess) -> None:
-    vehicle = await device.reach(DC_BPT, DC_BPT.loop)
-    before = (-1.0, -1.0)
-    for _ in range(12):
-        meter = members((await vehicle.loop()).fields.get("MeterInfo"))
-        charged = number(meter.get("ChargedEnergyReadingWh"))
-        discharged = number(meter.get("BPT_DischargedEnergyReadingWh", 0))
-        expect(
-            charged >= before[0] and discharged >= before[1], f"readings {charged:g} and {discharged:g} after {before}"
-        )
-        before = (charged, discharged)
-        await vehicle.wait(0.2)
-    await finish(vehicle)
-
-
-async def _tightens_only(device: SeccAccess) -> None:
-    vehicle = await device.reach(DC_BPT, DC_BPT.loop)
-    stated = members(find(vehicle.history[DC_CPD].fields, BPT_DC_RES))
-    for _ in range(4):
-        mode = members((await vehicle.loop()).fields.get(RESPONSE))
-        for name in ("ChargePower", "ChargeCurrent", "DischargePower", "DischargeCurrent", "Voltage"):
-            before, now = (number(one.get(f"EVSEMaximum{name}")) for one in (stated, mode))
-            expect(now <= before * 1.001, f"EVSEMaximum{name} is {now:g} in the loop, {before:g} before")
-        await vehicle.wait(0.2)
-    await finish(vehicle)
-
-
-def _magnitudes(fields: Plain) -> str:
-    mode = members(fields.get(RESPONSE))
-    negative = [name for name, value in mode.items() if number(value) < 0]
-    return f"{', '.join(negative)} below 0" if negative else ""
-
-
-def _voltage(fields: Plain) -> str:
-    return _between("EVSEPresentVoltage", number(fields.get("EVSEPresentVoltage")), 280, 450, VOLTAGE_SLACK_V)
-
-
-LOOP_CASES = (
-    _case(
-        "LOOP-01",
-        "8.3.5.5.7.5",
-        "DC_BPT, dynamic: the response has the control mode of the request",
-        LOOP,
-        in_loop(DC_BPT, _mode(RESPONSE), settle=0, judged=2),
-        Mutant(
-            text="limits of charging only",
-            message=DC_LOOP,
-            rewrite=lambda f: {
-                **{name: value for name, value in f.items() if name != RESPONSE},
-                "Dynamic_DC_CLResControlMode": {
-                    name: value
-                    for name, value in members(f[RESPONSE]).items()
-                    if "Discharge" not in name and name != "EVSEMinimumVoltage"
-                },
-            },
-        ),
-        stimulus="DC_ChargeLoopReq with BPT_Dynamic_DC_CLReqControlMode",
-        expectation=RESPONSE,
-        tags=("nominal", "energy-direction"),
-    ),
-    _case(
-        "LOOP-02",
-        "8.3.5.4.7.5",
-        "AC_BPT, dynamic: the response has the control mode of the request",
-        LOOP,
-        in_loop(AC_BPT, _mode(AC_RESPONSE), settle=0, judged=2),
-        Mutant(
-            text="the control mode without discharging",
-            message=AC_LOOP,
-            rewrite=lambda f: {
-                **{name: value for name, value in f.items() if name != AC_RESPONSE},
-                "Dynamic_AC_CLResControlMode": f[AC_RESPONSE],
-            },
-        ),
-        profile=AC_BPT,
-        stimulus="AC_ChargeLoopReq with BPT_Dynamic_AC_CLReqControlMode",
-        expectation=AC_RESPONSE,
-        tags=("nominal", "energy-direction"),
-    ),
-    _case(
-        "LOOP-03",
-        "8.3.4.5.5.3",
-        "a loop request for another control mode than the selected one is refused",
-        LOOP,
-        refused(
-            DC_BPT,
-            "DC_ChargeLoopReq",
-            "DC_ChargeLoopReq",
-            ("FAILED", "FAILED_WrongChargeParameter", "FAILED_SequenceError"),
-            {
-                REQUEST: ABSENT,
-                SCHEDULED: {"EVTargetCurrent": rational(10), "EVTargetVoltage": rational(450)},
-            },
-        ),
-        accepts(DC_LOOP),
-        stimulus=f"DC_ChargeLoopReq with {SCHEDULED} after the selection of dynamic control",
-        expectation="a FAILED code",
-        tags=("negative",),
-    ),
-    _case(
-        "LOOP-04",
-        "8.3.4.5.5.3",
-        "meter information is stated on request",
-        LOOP,
-        in_loop(DC_BPT, _metered, {"MeterInfoRequested": True}, settle=2, judged=2),
-        alters(DC_LOOP, MeterInfo=ABSENT),
-        stimulus="DC_ChargeLoopReq with MeterInfoRequested",
-        expectation="MeterInfo with MeterID and reading",
-        tags=("nominal",),
-    ),
-    _case(
-        "LOOP-05",
-        "8.3.5.3.7",
-        "both counters of the meter only grow",
-        LOOP,
-        _growing,
-        Mutant(
-            text="a reading that falls",
-            message=DC_LOOP,
-            first=2,
-            once=True,
-            rewrite=lambda f: {
-                **f,
-                "MeterInfo": {**members(f.get("MeterInfo")), "ChargedEnergyReadingWh": 5_000_000},
-            },
-        ),
-        stimulus="DC_ChargeLoopReq for 2.4 s",
-        expectation="ChargedEnergyReadingWh and BPT_DischargedEnergyReadingWh never fall",
-        tags=("nominal",),
-    ),
-    _case(
-        "LOOP-06",
-        "[V2G20-2654]",
-        "limits of the loop are never above those of charge parameter discovery",
-        LOOP,
-        _tightens_only,
-        alters(DC_LOOP, {f"{RESPONSE}.EVSEMaximumDischargePower": rational(300_000)}),
-        alters(DC_LOOP, {f"{RESPONSE}.EVSEMaximumVoltage": rational(2_000)}),
-        stimulus="DC_ChargeLoopReq",
-        expectation="no EVSEMaximum… above that of DC_ChargeParameterDiscoveryRes",
-    ),
-    _case(
-        "LOOP-07",
-        "8.3.5.5.7.5",
-        "limits of the loop are magnitudes in both directions",
-        LOOP,
-        in_loop(DC_BPT, _magnitudes, settle=0, judged=4),
-        alters(DC_LOOP, {f"{RESPONSE}.EVSEMaximumDischargePower": rational(-4_000)}),
-        stimulus="DC_ChargeLoopReq",
-        expectation="no limit below 0",
-    ),
-    _case(
-        "LOOP-08",
-        "8.3.4.5.5.3",
-        "the voltage of the loop stays within the limits of the EV",
-        LOOP,
-        in_loop(DC_BPT, _voltage),
-        alters(DC_LOOP, EVSEPresentVoltage=rational(600)),
-        alters(DC_LOOP, EVSEPresentVoltage=rational(100)),
-        stimulus="DC_ChargeLoopReq of an EV with 280 to 450 V",
-        expectation="EVSEPresentVoltage within these limits, 10 V tolerance",
-        tags=("nominal", "limits"),
-    ),
-)
-
-
-# limits and energy direction -----------------------------------------------------------------------------------------
 
 
 async def _stops_discharging(device: SeccAccess) -> None:
@@ -338,8 +121,8 @@ async def _within_stated(device: SeccAccess) -> None:
     await finish(vehicle)
 
 
-LIMIT_CASES = (
-    _case(
+CASES = (
+    power_case(
         "PWR-01",
         "[V2G20-2188]",
         "DC: the current never exceeds the discharge current limit of the EV",
@@ -349,7 +132,7 @@ LIMIT_CASES = (
         stimulus="DC_ChargeLoopReq with EVMaximumDischargeCurrent 3 A",
         expectation="EVSEPresentCurrent not below −3 A (1 A tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-02",
         "[V2G20-2188]",
         "DC: the power never exceeds the charge power limit of the EV",
@@ -359,7 +142,7 @@ LIMIT_CASES = (
         stimulus="DC_ChargeLoopReq with EVMaximumChargePower 1,000 W",
         expectation="power not above 1,000 W (300 W tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-03",
         "8.3.5.5.7.3",
         "DC: with a discharge limit of 0 no current flows out of the EV",
@@ -369,7 +152,7 @@ LIMIT_CASES = (
         stimulus="DC_ChargeLoopReq with EVMaximumDischargePower and EVMaximumDischargeCurrent 0",
         expectation="EVSEPresentCurrent not below 0 (1 A tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-04",
         "8.3.5.5.3",
         "DC: with a charge limit of 0 no current flows into the EV",
@@ -379,7 +162,7 @@ LIMIT_CASES = (
         stimulus="DC_ChargeLoopReq with EVMaximumChargePower and EVMaximumChargeCurrent 0",
         expectation="EVSEPresentCurrent not above 0 (1 A tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-05",
         "8.3.5.5.7.3",
         "DC: below the lower edge of the V2X window (EVMinimumV2XEnergyRequest above 0) the EV is not discharged",
@@ -389,7 +172,7 @@ LIMIT_CASES = (
         stimulus="DC_ChargeLoopReq with EVMinimumV2XEnergyRequest 3,000 Wh",
         expectation="EVSEPresentCurrent not below 0 (1 A tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-06",
         "8.3.5.5.3",
         "DC: with EVMinimumEnergyRequest above 0 the EV is not discharged",
@@ -399,7 +182,7 @@ LIMIT_CASES = (
         stimulus="DC_ChargeLoopReq with EVMinimumEnergyRequest 3,000 Wh",
         expectation="EVSEPresentCurrent not below 0 (1 A tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-07",
         "8.3.5.5.3",
         "DC: with EVMaximumEnergyRequest of 0 the EV is not charged",
@@ -414,7 +197,7 @@ LIMIT_CASES = (
         stimulus="DC_ChargeLoopReq of a full EV",
         expectation="EVSEPresentCurrent not above 0 (1 A tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-08",
         "8.3.4.5.5.2",
         "DC: a limit that the EV lowers in the loop is followed within 2 s",
@@ -429,7 +212,7 @@ LIMIT_CASES = (
         stimulus="DC_ChargeLoopReq for 1.6 s, then with a discharge limit of 0",
         expectation="EVSEPresentCurrent not below 0 (1 A tolerance) 2 s later",
     ),
-    _case(
+    power_case(
         "PWR-09",
         "8.3.4.5.6.3",
         "DC: the output is without voltage after PowerDelivery(Stop)",
@@ -440,7 +223,7 @@ LIMIT_CASES = (
         expectation="EVSEPresentVoltage below 60 V",
         tags=("nominal", "limits", "stop"),
     ),
-    _case(
+    power_case(
         "PWR-10",
         "8.3.5.5.4",
         "DC, scheduled: the current follows EVTargetCurrent and never exceeds it",
@@ -456,7 +239,7 @@ LIMIT_CASES = (
         stimulus="DC_ChargeLoopReq with EVTargetCurrent 10 A",
         expectation="EVSEPresentCurrent from 0 to 10 A (1 A tolerance) after 2 s",
     ),
-    _case(
+    power_case(
         "PWR-11",
         "8.3.5.4.7.3",
         "AC: with a discharge limit of 0 the target power is not negative",
@@ -467,7 +250,7 @@ LIMIT_CASES = (
         stimulus="AC_ChargeLoopReq with EVMaximumDischargePower 0",
         expectation="EVSETargetActivePower not below 0 (300 W tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-12",
         "[V2G20-2188]",
         "AC: the target power never exceeds the limits of the EV",
@@ -481,7 +264,7 @@ LIMIT_CASES = (
         stimulus="AC_ChargeLoopReq with limits of 2,000 W in both directions",
         expectation="EVSETargetActivePower within them (300 W tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-13",
         "8.3.5.4.3",
         "AC: with EVMinimumEnergyRequest above 0 the target power is not negative",
@@ -492,7 +275,7 @@ LIMIT_CASES = (
         stimulus="AC_ChargeLoopReq with EVMinimumEnergyRequest 3,000 Wh",
         expectation="EVSETargetActivePower not below 0 (300 W tolerance) after 2.4 s",
     ),
-    _case(
+    power_case(
         "PWR-14",
         "8.3.5.4.7.3",
         "AC: the target power is 0 or at least the minimum power of the EV",
@@ -503,7 +286,7 @@ LIMIT_CASES = (
         stimulus="AC_ChargeLoopReq of an EV with a minimum power of 1,400 W in both directions",
         expectation="no EVSETargetActivePower between 0 and 1,400 W",
     ),
-    _case(
+    power_case(
         "PWR-15",
         "8.3.5.4.5",
         "AC: the target power never exceeds the limits that the EVSE stated",
@@ -515,5 +298,3 @@ LIMIT_CASES = (
         expectation=f"EVSETargetActivePower within the limits of {BPT_AC_RES}",
     ),
 )
-
-CASES: tuple[SeccCase, ...] = (*LOOP_CASES, *LIMIT_CASES)
