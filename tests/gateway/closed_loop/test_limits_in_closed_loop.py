@@ -18,7 +18,7 @@ from gateway.model.result import Status
 from gateway.model.site import SitePolicy
 from tests.gateway.closed_loop.case import Case, Changes
 from tests.gateway.closed_loop.plant import STEP_S, TOLERANCE_W, Plant, PlantStorage, Timing, plant
-from tests.rounds import rounds
+from tests.rounds import rounds, some
 
 FIRST_S = 20.0
 ASKED_W = 6000.0
@@ -159,6 +159,30 @@ def test_a_slow_meter_does_not_end_a_charge(period_s: float, delay_s: float, sta
     case = Case(1, timing, 2000.0, asked_w=ASKED_W, import_w=20_000.0)
     site = keeps_the_law(case)
     assert {one.orders_w for one in site.since(case.begin_s + 1.0)} == {(ASKED_W,)}
+
+
+@pytest.mark.parametrize(("delay_s", "period_s"), [(0.0, 1.0), (5.0, 5.0), (15.0, 10.0)])
+@pytest.mark.parametrize(("asked_w", "base_w"), some([(-4000.0, 2000.0), (3000.0, 1000.0), (6000.0, -3000.0)], every=3))
+def test_a_storage_in_self_consumption_balances_a_commanded_vehicle(
+    asked_w: float, base_w: float, delay_s: float, period_s: float
+) -> None:
+    """The vehicle is load or generation like any other: from the first second, in both directions, and afterwards."""
+
+    async def scene() -> None:
+        policy = SitePolicy("home", mode=SiteMode.SELF_CONSUMPTION, min_soc_pct=20.0)
+        energy = EnergySection(plan=False, storage=StorageTable(controlled=True))
+        timing = Timing(delay_s, period_s)
+        async with plant(1, policy, timing, lambda elapsed: base_w, energy, storage=PlantStorage()) as site:
+            await site.rig.wait(40.0)
+            verb = "charge" if asked_w > 0 else "discharge"
+            await site.rig.send("CP1-1", verb, "a", power_w=abs(asked_w), lease_s=60)
+            await site.rig.wait(90.0)
+            held = [one for one in site.trace if 45.0 <= one.at <= 95.0]
+            assert {one.orders_w for one in held} == {(asked_w, BIAS_W - base_w - asked_w)}
+            around = [one for one in held + site.since(110.0) if abs(one.grid_w - BIAS_W) > TOLERANCE_W]
+            assert around == []
+
+    run_virtual(scene())
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 5.0])

@@ -17,7 +17,7 @@ from gateway.energy.modes.mode import Situation
 from gateway.energy.modes.peak_shaving import charge_demand_w
 from gateway.energy.modes.self_consumption import START_S, STOP_S, SelfConsumption
 from gateway.energy.price import Tariff, flat
-from gateway.energy.resource import Resource
+from gateway.energy.resource import Kind, Resource
 from gateway.model.command import SiteMode
 
 NOON = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
@@ -294,6 +294,46 @@ def test_a_moment_of_surplus_restarts_the_three_minutes() -> None:
     mode = SelfConsumption()
     assert after(mode, (0, -3000), (60, -3000), (100, 800), (250, -3000), (251, 800), (430.9, 800)) == 1400.0
     assert after(mode, (431, 800)) == -750.0
+
+
+STORE = Resource("storage", 5000, 5000, Kind.STORAGE, soc_pct=60, capacity_wh=10_000, floor_pct=20, rank=0)
+FULL = replace(STORE, soc_pct=100.0)
+
+
+@pytest.mark.parametrize(
+    ("resources", "base_w", "power_w", "code"),
+    [
+        ([STORE], -3000.0, 3050.0, "mode_surplus"),
+        ([STORE], -99.0, 0.0, "mode_balanced"),  # below the accuracy of meters
+        ([STORE], -100.0, 150.0, "mode_surplus"),
+        ([STORE], -7000.0, 5000.0, "mode_surplus"),
+        ([STORE, CAR], -7000.0, 4500.0, "mode_surplus"),  # of which the vehicle gets nothing yet
+        ([FULL, CAR], -7000.0, 0.0, "mode_balanced"),
+        ([FULL], -7000.0, 0.0, "mode_balanced"),
+        ([STORE, CAR], 2000.0, -1950.0, "mode_self_supply"),
+    ],
+)
+def test_a_storage_stores_a_surplus_at_once(
+    resources: list[Resource], base_w: float, power_w: float, code: str
+) -> None:
+    assert target(SiteMode.SELF_CONSUMPTION, at(0, base_w, resources=resources)) == (power_w, code, True, False)
+
+
+@pytest.mark.parametrize("resources", [[STORE], [STORE, CAR], [FULL]])
+def test_a_storage_supplies_the_load_as_soon_as_the_surplus_ends(resources: list[Resource]) -> None:
+    mode = SelfConsumption()
+    assert after(mode, (0, -7000), (60, -7000), resources=resources) in (7050.0, 5000.0)
+    assert after(mode, (61, 2000), resources=resources) == -1950.0
+
+
+def test_vehicles_charge_beside_a_storage_when_a_surplus_has_lasted() -> None:
+    mode = SelfConsumption()
+    assert after(mode, (0, -1000), (59, -5850), resources=[STORE, CAR]) == 4500.0
+    assert after(mode, (60, -5850), resources=[STORE, CAR]) == 5900.0
+
+
+def test_a_full_storage_does_not_end_the_minimum_power_of_a_charger() -> None:
+    assert after(SelfConsumption(), (0, -3000), (60, -3000), (61, 800), resources=[FULL, CAR]) == 1400.0
 
 
 # by price

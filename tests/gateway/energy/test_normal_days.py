@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.energy.resources import STORAGE_SAME_W
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode
 from tests.gateway.energy.site_sim import Sim, SimCar
@@ -43,7 +44,8 @@ def test_power_never_jumps_for_any_change_of_mode(
         for _ in range(seconds):
             sim.tick()
             totals.append(sum(car.now_w for car in cars) + (sim.storage.now_w if sim.storage else 0.0))
-    assert max(abs(two - one) for one, two in pairwise(totals)) <= RAMP_W + 1.0
+    jumps = [abs(two - one) for one, two in pairwise(totals)]
+    assert max(jumps) <= RAMP_W + STORAGE_SAME_W  # smaller steps of the storage are not ordered
 
 
 @settings(max_examples=rounds(4, 20), deadline=None)
