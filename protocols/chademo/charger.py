@@ -335,7 +335,7 @@ class Charger(Engine):
         elif now - session.current_seen_at >= every:
             session.current_seen_at = now
             session.keep_alive_until = now + _KEEP_ALIVE_FOR
-        return 1 if now < session.keep_alive_until and session.inputs.current_a >= 0 else 0
+        return 1 if now < session.keep_alive_until and session.inputs.current_a > -timers.DIRECTION_A else 0
 
     def _discharge(self) -> DischargeCapability:
         session = self.session

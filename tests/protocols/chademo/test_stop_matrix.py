@@ -299,6 +299,14 @@ def test_the_keep_alive_prevents_it_without_current() -> None:
     assert made.dc.energy_in_wh == made.dc.energy_out_wh == 0.0
 
 
+@pytest.mark.parametrize("current_a", [-0.9, -0.1, 0.4])
+def test_the_keep_alive_prevents_it_with_the_current_of_a_converter_at_rest(current_a: float) -> None:
+    made = powered(pair())
+    made.dc.stuck_current, made.dc.current_a = True, current_a
+    made.run(400)
+    assert (made.charger.state, made.vehicle.session.stop) == (ChargerState.POWER, None)
+
+
 def test_a_vehicle_without_the_quirk_keeps_the_session() -> None:
     made = powered(pair("strict", settings=replace(SETTINGS, keep_alive=None)))
     made.run(370)
