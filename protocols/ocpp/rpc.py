@@ -68,6 +68,7 @@ ANSWER_WITHIN = 30.0  # s; implementation-dependent (4.1.1)
 MESSAGE_LENGTH = 128 * 1024  # characters; FullInventory reports are split by `tbc`, so that no message needs more
 WAITING_CALLS = 64  # outgoing calls waiting for the outstanding one
 YIELD_WITHIN = 1.0  # s for the response to a call that a more urgent one waits for
+YIELD_URGENT_WITHIN = 10.0  # s, where both are urgent: slow stations respond within 9 s
 OPEN_CALLS = 16  # unanswered calls of the peer; the specification allows one
 REMEMBERED = 16  # timed-out calls whose responses may still arrive
 
@@ -140,10 +141,17 @@ class Rpc:
         return mid
 
     def hurry(self, now: float, priority: Priority = Priority.URGENT) -> None:
-        """Shorten the wait for the response to the outstanding call where it is less urgent."""
+        """Shorten the wait for the response to the outstanding call where it is less urgent, or both are urgent.
+
+        A second CALL before the response is forbidden (part 4, 4.1.1), so the outstanding one times out instead.
+        """
         outstanding = self._outstanding
-        if outstanding is not None and outstanding.priority > priority:
+        if outstanding is None:
+            return
+        if priority < outstanding.priority:
             outstanding.deadline = min(outstanding.deadline, now + YIELD_WITHIN)
+        elif priority is Priority.URGENT:
+            outstanding.deadline = min(outstanding.deadline, now + YIELD_URGENT_WITHIN)
 
     def send(self, action: str, payload: Payload) -> str:
         """Send a SEND, which has no response (2.1). Raises UnknownAction or InvalidPayload."""
@@ -388,6 +396,8 @@ class Rpc:
             outgoing.deadline = now + outgoing.timeout
             self._outstanding = outgoing
             self._out.append(outgoing.text)
+            if self._waiting:
+                self.hurry(now, self._waiting[0].priority)
 
     def _remember(self, outgoing: OutgoingCall) -> None:
         if self._timed_out is None:

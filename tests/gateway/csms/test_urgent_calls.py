@@ -17,7 +17,7 @@ from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.station import Answer
-from protocols.ocpp.rpc import YIELD_WITHIN, Priority, Rpc
+from protocols.ocpp.rpc import YIELD_URGENT_WITHIN, YIELD_WITHIN, Priority, Rpc
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw_station import Raw
 
@@ -232,6 +232,37 @@ async def test_0_w_shortens_one_wait_after_the_other() -> None:
         call.cancel()
         stop.cancel()
         await asyncio.gather(call, initialising, stop, return_exceptions=True)
+
+
+@pytest.mark.parametrize("version", [Version.V16, Version.V201, Version.V21])
+async def test_0_w_waits_a_short_time_for_that_of_another_evse(version: Version) -> None:
+    """An emergency stop ends each EVSE of a station that does not answer."""
+    async with silent((), inventory=False, version=version) as station:
+        raw = station.raw
+        await raw.boot()
+        for evse in (1, 2, 3):
+            await plugged_in(raw, evse)
+        await asyncio.sleep(2)
+        station.unanswered = ("SetChargingProfile", "UpdateDynamicSchedule")
+        begun, before = raw.clock.now(), len(station.calls)
+        stops = [asyncio.create_task(raw.csms.set_power(f"CP1-{evse}", 0.0, 15.0)) for evse in (1, 2, 3)]
+        await asyncio.gather(*stops)
+        sent = [t - begun for t, _, payload in station.calls[before:] if stopping(payload)]
+        assert len(sent) == 3
+        assert max(sent) <= 2 * YIELD_URGENT_WITHIN + 0.1
+
+
+@pytest.mark.parametrize("version", [Version.V16, Version.V201, Version.V21])
+async def test_a_station_that_needs_9_s_to_answer_confirms_0_w_of_each_evse(version: Version) -> None:
+    async with silent((), inventory=False, version=version) as station:
+        raw = station.raw
+        await raw.boot()
+        for evse in (1, 2, 3):
+            await plugged_in(raw, evse)
+        await asyncio.sleep(2)
+        station.delay_s = 9.0
+        stops = [asyncio.create_task(raw.csms.set_power(f"CP1-{evse}", 0.0, 15.0)) for evse in (1, 2, 3)]
+        assert {one.answer for one in await asyncio.gather(*stops)} == {Answer.APPLIED}
 
 
 def stopping(payload: dict[str, Any]) -> bool:
