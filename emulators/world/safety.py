@@ -43,6 +43,7 @@ class Requirements:
     """What the gateway of a site has to keep. Floors in %, limits in W.
 
     `island_pct`: floor of vehicles in an island, `storage_pct` and `storage_island_pct`: of the storage.
+    `storage_controlled`: the gateway sets the power of the storage, which otherwise is load or generation to it.
     """
 
     grid_pct: float = 0.0
@@ -51,6 +52,7 @@ class Requirements:
     storage_island_pct: float = 0.0
     import_w: float | None = None
     export_w: float | None = None
+    storage_controlled: bool = True
 
     @classmethod
     def of(cls, scenario: Scenario, site: Site) -> Requirements:
@@ -66,6 +68,7 @@ class Requirements:
             max(own_pct, energy.off_grid_pct) if managed and energy.storage.controlled else site.spec.island_floor_pct,
             gateway.import_limit_w,
             gateway.export_limit_w,
+            energy.storage.controlled,
         )
 
 
@@ -112,8 +115,8 @@ class Safety:
         return hardware_pct if alone else max(hardware_pct, self.required.storage_island_pct)
 
     def _over_limit(self, balance: Balance) -> bool:
-        """Return whether batteries, not the load alone, take the connection beyond a limit."""
-        batteries_w = balance.cars_w + balance.storage_w
+        """Return whether controlled batteries, not the load alone, take the connection beyond a limit."""
+        batteries_w = balance.cars_w + (balance.storage_w if self.required.storage_controlled else 0.0)
         found = (
             (self.required.import_w, balance.grid_w, batteries_w),
             (self.required.export_w, -balance.grid_w, -batteries_w),

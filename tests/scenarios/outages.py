@@ -289,8 +289,8 @@ def faults_of(run: Run) -> Iterator[str]:
     figures, scenario = run.figures, run.scenario
     if figures["floor_crossed_pct"] > 0.5:
         yield f"a floor was crossed by {figures['floor_crossed_pct']} %"
-    ramp_w_per_s, own = scenario.charger[0].ramp_w_per_s, bool(scenario.site.storage)  # with a control of its own
-    if not own and figures["over_limit_s"] > 15.0 + 2 * scenario.step + scenario.charger[0].max_charge_w / ramp_w_per_s:
+    ramp_w_per_s = scenario.charger[0].ramp_w_per_s
+    if figures["over_limit_s"] > 15.0 + 2 * scenario.step + scenario.charger[0].max_charge_w / ramp_w_per_s:
         yield f"a limit was exceeded for {figures['over_limit_s']} s"
     if figures["fed_dead_grid_wh"] > 0.5:
         yield f"{figures['fed_dead_grid_wh']} Wh were fed into a dead grid"
