@@ -102,6 +102,20 @@ def read_config(path: Path) -> Config:
         end(2)
 
 
+def read_site(path: Path, site: str | None) -> Config:
+    """Return the configuration of one site, or end the command where none of several is chosen."""
+    config = read_config(path)
+    if site is None and not config.cluster.sites:
+        return config
+    found = next((one for one in config.sites if one.site.id == site), None)
+    if found is None:
+        names = [one.site.id for one in config.sites]
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        print_lines(f"{path}: choose one of its sites with --site: {', '.join(names[:10])}{more}", err=True)
+        end(2)
+    return found
+
+
 def verified_config(path: Path) -> Config:
     """Return a configuration with which a gateway can start, or end the command with its mistakes."""
     from gateway.config import ConfigError

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from gateway.cli.execution import end, fail, print_lines, read_config, report_error, run_until_done, verified_config
-from gateway.cli.options import ConfigFile, ConfigFiles, Json, Moment, OptionalConfig, examples
+from gateway.cli.execution import (
+    end,
+    fail,
+    print_lines,
+    read_config,
+    read_site,
+    report_error,
+    run_until_done,
+    verified_config,
+)
+from gateway.cli.options import ConfigFile, ConfigFiles, Json, Moment, OptionalConfig, Site, examples
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -56,7 +65,9 @@ def gateway(config: ConfigFile) -> None:
 
 def _print_instance(running: Instance) -> None:
     ports = {f"{name}_port": port for name, port in running.ports.items()}
-    ready = {"event": "ready", "site": running.site, "instance": running.config.cluster.instance, **ports}
+    sites = list(running.sites)
+    served = {"sites": sites} if running.config.cluster.sites else {"site": sites[0]}
+    ready = {"event": "ready", **served, "instance": running.config.cluster.instance, **ports}
     typer.echo(jsonlib.dumps(ready), err=True)
 
 
@@ -149,11 +160,14 @@ def migrate(config: ConfigFile, json: Json = False) -> None:
     """Migrate the store to this version. Stop the gateway first."""
     from gateway.cli import operator_actions
 
-    before, after = _result("migrate", operator_actions.migrate(read_config(config)))
-    if json:
-        typer.echo(jsonlib.dumps({"before": before, "after": after}))
-    else:
-        typer.echo(f"the store was at version {before or 'none'} and is at version {after}")
+    settings = read_config(config)
+    several = bool(settings.cluster.sites)
+    for name, (before, after) in _result("migrate", operator_actions.migrate(settings)).items():
+        if json:
+            typer.echo(jsonlib.dumps({"before": before, "after": after} | ({"site": name} if several else {})))
+        else:
+            of = f" of {name}" if several else ""
+            typer.echo(f"the store{of} was at version {before or 'none'} and is at version {after}")
 
 
 @app.command(
@@ -174,6 +188,7 @@ def journal(
         bool, typer.Option("--steps", help="Every step and event instead of one line per command.")
     ] = False,
     format: Annotated[Format, typer.Option(help="Output format.")] = Format.TEXT,
+    site: Site = None,
     json: Json = False,
 ) -> None:
     """Print the journal: commands, granted powers, meter readings."""
@@ -181,7 +196,7 @@ def journal(
 
     selected: dict[str, Any] = {"since": since, "until": until, "evse": evse, "command": command, "limit": limit}
     text_format = "jsonl" if json else format.value
-    work = operator_actions.journal(read_config(config), steps=steps, format=text_format, **selected)
+    work = operator_actions.journal(read_site(config, site), steps=steps, format=text_format, **selected)
     typer.echo(_result("journal", work), nl=False)
 
 
@@ -189,6 +204,7 @@ def journal(
 def explain(
     evse: Annotated[str, typer.Argument(help="Name of the EVSE, such as CP1-1.")],
     config: ConfigFile,
+    site: Site = None,
     json: Json = False,
 ) -> None:
     """Print what limits the power of an EVSE, layer by layer.
@@ -199,7 +215,7 @@ def explain(
     from gateway.cli.explanation import as_text
     from gateway.model import foreign_text
 
-    found = _result("explain", operator_actions.explain(read_config(config), evse), 1)
+    found = _result("explain", operator_actions.explain(read_site(config, site), evse), 1)
     typer.echo(foreign_text.json_text(found.model_dump(mode="json")) if json else as_text(found))
 
 
@@ -220,7 +236,7 @@ def mqtt_acl(config: ConfigFiles) -> None:
     from gateway.cli import operator_actions
 
     try:
-        lists = [operator_actions.mqtt_acl(read_config(one)) for one in config]
+        lists = [operator_actions.mqtt_acl(site) for one in config for site in read_config(one).sites]
     except operator_actions.ToolError as error:
         fail("mqtt-acl", error)
     typer.echo("\n".join(lists), nl=False)

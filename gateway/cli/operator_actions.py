@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from gateway.config import Config, ConfigError, UserEntry, admin_token, local_url
 from gateway.config.lint import notes
-from gateway.config.mapping import mqtt_topics
+from gateway.config.mapping import mqtt_topics, sql_store
 from gateway.config.verification import verify
 from gateway.model.moment import parse_moment
 from gateway.model.site import InputKind
@@ -68,7 +68,8 @@ async def explain(config: Config, evse: str) -> Explanation:
     """Return the explanation of an EVSE from the running gateway, over its admin API."""
     if config.admin.listen is None:
         raise ToolError("explain needs the admin API of the running gateway: set admin.listen and restart the gateway")
-    url = f"{local_url(config.admin.listen)}/admin/v1/evses/{quote(evse, safe='')}/explain"
+    path = f"/sites/{quote(config.site.id, safe='')}" if config.one_of_several else ""
+    url = f"{local_url(config.admin.listen)}{path}/admin/v1/evses/{quote(evse, safe='')}/explain"
     try:
         token = admin_token.read(config)
     except ConfigError as error:
@@ -138,12 +139,15 @@ def _neighbours(config: Config, user: UserEntry) -> list[str] | None:
     return None if lends or user.neighbours == "all" else list(user.neighbours)
 
 
-async def migrate(config: Config) -> tuple[str | None, str]:
-    """Migrate the store; return the version before (None for a new one) and after."""
+async def migrate(config: Config) -> dict[str, tuple[str | None, str]]:
+    """Migrate the store of each site; return the version before (None for a new one) and after, by site."""
     if config.store.url == "memory:":
         raise ToolError("store.url is memory: there is nothing to migrate")
-    async with _store(config) as store:
-        return await store.migrate()
+    found = {}
+    for site in config.sites:
+        async with _store(site) as store:
+            found[site.site.id] = await store.migrate()
+    return found
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ ConfigFiles = Annotated[
 OptionalConfig = Annotated[
     Path | None, typer.Option("--config", "-c", help="With the broker of these settings (TOML).")
 ]
+Site = Annotated[str | None, typer.Option(help="Site, where the cluster serves several (cluster.sites).")]
 Moment = Annotated[str | None, typer.Option(help="RFC 3339, or Unix seconds.")]
 
 

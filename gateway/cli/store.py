@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,11 +80,14 @@ def downgrade(
     settings = read_config(config)
     if settings.store.url == "memory:":
         fail("store downgrade", "store.url is memory: there is nothing to migrate")
-    try:
-        before, after = asyncio.run(_downgrade(settings, version))
-    except StoreError as error:
-        fail("store downgrade", f"store.url: {error}")
-    _report({"before": before, "after": after}, f"the store was at version {before} and is at version {after}", json)
+    for site in settings.sites:
+        of = f" of {site.site.id}" if site.one_of_several else ""
+        try:
+            before, after = asyncio.run(_downgrade(site, version))
+        except StoreError as error:
+            fail("store downgrade", f"store.url{of}: {error}")
+        text = f"the store{of} was at version {before} and is at version {after}"
+        _report({"before": before, "after": after} | ({"site": site.site.id} if of else {}), text, json)
 
 
 async def _restore(database: Path, source: Path) -> tuple[str, Path | None]:
@@ -96,9 +100,8 @@ async def _restore(database: Path, source: Path) -> tuple[str, Path | None]:
 
 async def _downgrade(config: Config, version: str) -> tuple[str | None, str]:
     from gateway.clock import SystemClock
-    from gateway.config.mapping import database_lock
+    from gateway.config.mapping import database_lock, sql_store
     from gateway.store.lock import locked
-    from gateway.store.sql import SqlStore
 
     store = sql_store(config)
     async with locked(database_lock(config, SystemClock())):
@@ -117,7 +120,7 @@ def _sqlite(config: Config, command: str, tool: str) -> Path:
     return Path(path)
 
 
-def _report(body: dict[str, str | None], text: str, json: bool) -> None:
+def _report(body: Mapping[str, str | None], text: str, json: bool) -> None:
     if json:
         typer.echo(jsonlib.dumps(body))
     else:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.cluster.fence import Fence, Refusal
-from gateway.cluster.io import Absent, ClusterError, key_of
+from gateway.cluster.io import Absent, ClusterError, Records, key_of
 from gateway.cluster.lease import Timing
 from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Up, combined
 from protocols.ports import Clock, TextWire
@@ -39,10 +39,26 @@ class Bus(Protocol):
 
 
 class Owners(Protocol):
-    """Records of the owners of stations: `gateway.cluster.io.Records`."""
+    """Records of the owners of stations: `OwnersOf`."""
 
-    async def put(self, key: str, value: bytes) -> int: ...
-    async def delete(self, key: str, last: int) -> None: ...
+    async def put(self, station: str, owner: bytes) -> int: ...
+    async def delete(self, station: str, epoch: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersOf:
+    """Owners of the stations of one site; `prefix` is in front of their names in the records."""
+
+    records: Records
+    prefix: str
+
+    async def put(self, station: str, owner: bytes) -> int:
+        """Write the owner of a station; return the epoch of the connection."""
+        return await self.records.put(key_of(f"{self.prefix}{station}"), owner)
+
+    async def delete(self, station: str, epoch: int) -> None:
+        """Delete the record of a connection that has ended, unless there is a later one."""
+        await self.records.delete(key_of(f"{self.prefix}{station}"), epoch)
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +95,7 @@ class SiteConnections:
         self._owning = asyncio.Semaphore(MAX_OWNING)
         self._tasks: set[asyncio.Task[None]] = set()
         self._beat_at = float("-inf")
+        self._beats = True  # the last regular message was about connections
 
     def unattached(self) -> int:
         """Return the number of connections that wait for a holder."""
@@ -107,8 +124,14 @@ class SiteConnections:
         if self.holder is not None:
             now = self._beat_at = self._clock.now()
             attached = [one.epoch for one in self.by_station.values() if one.attached]
+            self._beats = bool(self.by_station)
             beat = Beat(self.site, self._instance, self._run, now, len(attached), combined(attached))
             self._bus.send(self.holder, beat)
+
+    def beat_regularly(self) -> None:
+        """Send the regular message, but for one that only repeats that nothing is connected."""
+        if self.by_station or self._beats:
+            self.beat()
 
     def links(self) -> None:
         """Send the list of all connections, and attach them again."""
@@ -158,7 +181,7 @@ class SiteConnections:
         while True:
             try:
                 async with self._owning:
-                    return await self._owners.put(key_of(station), self._instance.encode())
+                    return await self._owners.put(station, self._instance.encode())
             except ClusterError as error:
                 if self._clock.now() >= until:
                     log.warning("%s is not connected: %s", station, error)
@@ -172,7 +195,7 @@ class SiteConnections:
             self._bus.send(self.holder, Gone(self.site, self._instance, connection.station, connection.epoch))
         try:
             async with self._owning:
-                await self._owners.delete(key_of(connection.station), connection.epoch)
+                await self._owners.delete(connection.station, connection.epoch)
         except ClusterError as error:
             log.info("the owner of %s is not deleted: %s", connection.station, error)
 

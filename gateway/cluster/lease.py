@@ -116,13 +116,16 @@ class SiteLease:
             due = self.urgent or now >= self.held.renewed_at + self.timing.renew_every_s
             record = LeaseRecord(self.holder, self.held.term)
             return Write(Purpose.RENEW, record, self.held.revision, now, self.stamps) if due else None
-        if not self.wanted or not self.listed:
+        if not self.wanted or not self.free(now):
             return None
-        record = LeaseRecord(self.holder)
-        if self.seen is None:
-            return Write(Purpose.ACQUIRE, record, 0, now, self.stamps)
-        free = not self.seen.record.holder or now >= self.seen.at + self.timing.lease_s
-        return Write(Purpose.ACQUIRE, record, self.seen.revision, now, self.stamps) if free else None
+        last = 0 if self.seen is None else self.seen.revision
+        return Write(Purpose.ACQUIRE, LeaseRecord(self.holder), last, now, self.stamps)
+
+    def free(self, now: float) -> bool:
+        """Return whether the lease may be acquired: there is no record, no holder, or no renewal for `lease_s`."""
+        if self.held is not None or not self.listed:
+            return False
+        return self.seen is None or not self.seen.record.holder or now >= self.seen.at + self.timing.lease_s
 
     def release(self, now: float) -> Write | None:
         """Return the write that frees the lease at once; for a holder whose effects have all arrived."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from gateway.cluster import placement
+from gateway.cluster.connections import OwnersOf
+from gateway.cluster.control import Start
 from gateway.cluster.io import ClusterBus, ClusterError, Record, Records, key_of, name_of
 from gateway.cluster.lease import Timing
-from gateway.cluster.messages import PROTOCOL, Close, Done, Down, Failed, HttpPart, Message, Resync
+from gateway.cluster.messages import PROTOCOL, Barrier, Close, Done, Down, Failed, HttpPart, Message, Resync
 from gateway.cluster.settings import ClusterSettings
-from gateway.cluster.site import SiteNode, Start
+from gateway.cluster.site import SiteNode
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x.cluster")
@@ -24,6 +27,9 @@ PRESENCE_EVERY_S = 2.0
 ABSENT_AFTER_S = 7.0  # of a record of presence that does not change
 RETRY_S = 1.0
 REBALANCE_EVERY_S = 30.0
+DIVIDED_EVERY_S = 1.0
+MAX_MOVING = 4  # sites at the same time: each start of a control takes computing time of the others
+UNFIT_S = 30.0  # after a control that could not start or failed, others go first
 LEASES, OWNERS, INSTANCES = "leases", "owners", "instances"
 
 
@@ -39,6 +45,7 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     sites: list[str] = []
     draining: bool = False
     protocol: int = 1  # `gateway.cluster.messages.PROTOCOL`
+    fit: bool = True  # the control of no site has failed here of late
 
 
 @dataclass(slots=True)
@@ -51,7 +58,11 @@ class _Known:
 class Node:
     """One instance. `starts` has for each site what runs its control."""
 
-    def __init__(self, settings: ClusterSettings, starts: dict[str, Start], version: str, clock: Clock) -> None:
+    def __init__(
+        self, settings: ClusterSettings, starts: Mapping[str, Start], version: str, clock: Clock, *, alone: bool = True
+    ) -> None:
+        """Not `alone`: the cluster serves several sites, whose stations may have the same ids."""
+        self._alone = alone
         self.settings, self._clock, self._version = settings, clock, version
         self._starts = starts
         self.bus = ClusterBus(settings, self._received)
@@ -119,15 +130,19 @@ class Node:
             self._compare_protocols(await self._presence.all())
             timing, clock = Timing.of(self.settings.lease_s), self._clock
             for site, start in self._starts.items():
+                prefix = "" if self._alone else f"{site}/"
                 self.sites[site] = SiteNode(
-                    site, self.settings.instance, self, leases, owners, timing, start, self.bus.broadcast, clock
-                )
+                    site, self.settings.instance, self, leases, OwnersOf(owners, prefix), timing, start,
+                    self.bus.broadcast, clock, self._wait_s,
+                )  # fmt: skip
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch_leases(leases), name="leases")
                 tasks.create_task(self._watch_instances(self._presence), name="instances")
                 tasks.create_task(self._be_present(self._presence), name="presence")
                 tasks.create_task(self._beat(), name="beats")
                 tasks.create_task(self._rebalance(), name="balance")
+                if not self._alone:
+                    tasks.create_task(self._divide(), name="division of sites")
                 for one in self.sites.values():
                     tasks.create_task(one.hold(), name=f"lease of {one.site}")
                 ready()
@@ -203,8 +218,9 @@ class Node:
         run = next((one.run for one in self.sites.values()), self.settings.instance)
         now, version = self._clock.wall(), self._version
         return Presence(
-            self.settings.instance, run, version, self._since, now, self.connections(), sites, self.draining, PROTOCOL
-        )
+            self.settings.instance, run, version, self._since, now, self.connections(), sites, self.draining, PROTOCOL,
+            self._fit(),
+        )  # fmt: skip
 
     def connections(self) -> int:
         """Return the number of stations that are connected to this instance."""
@@ -213,7 +229,7 @@ class Node:
     async def _beat(self) -> None:
         while True:
             for one in self.sites.values():
-                one.connections.beat()
+                one.connections.beat_regularly()
                 one.check_presence()
             await self._clock.sleep(Timing.of(self.settings.lease_s).renew_every_s)
 
@@ -229,9 +245,15 @@ class Node:
             and self._clock.now() - one.seen_at < ABSENT_AFTER_S
         ]
 
+    def holders(self) -> dict[str, str | None]:
+        """Return the holder of each site as far as it is known."""
+        return {name: site.connections.holder for name, site in self.sites.items()}
+
     def ready(self) -> dict[str, str]:
         """Return what is wrong, by check; empty for what is in order."""
-        waiting = [one.site for one in self.sites.values() if one.connections.holder is None]
+        waiting = [name for name, holder in self.holders().items() if holder is None]
+        if len(waiting) < len(self.sites):  # the other sites are served
+            waiting = []
         return {
             "gateway": "the gateway is being stopped" if self.draining else "",
             "cluster": "" if self.bus.connected else "NATS is not connected",
@@ -244,8 +266,13 @@ class Node:
         if self._presence is not None:
             await self._write_presence(self._presence)
         others = bool(self.others())
-        for one in self.sites.values():
-            await one.hand_over(others)
+        slots = asyncio.Semaphore(MAX_MOVING)
+
+        async def hand_over(site: SiteNode) -> None:
+            async with slots:
+                await site.hand_over(others)
+
+        await asyncio.gather(*(hand_over(one) for one in self.sites.values()))
         for one in self.sites.values():
             await one.connections.drain(self.settings.drain_per_s)
         if self._presence is not None:
@@ -266,4 +293,48 @@ class Node:
                     counts = [other.connections for other in present if other is not instance]
                     number = placement.excess(instance.connections, counts, self.settings.rebalance_over_pct)
                     most = min(number, int(self.settings.drain_per_s * REBALANCE_EVERY_S))
-                    await one.stations.shed(instance.instance, most, one.control.busy)
+                    mine = most * one.stations.connected(instance.instance) / max(1, instance.connections)
+                    await one.stations.shed(instance.instance, math.ceil(mine), one.control.busy)
+
+    # sites
+
+    def _fit(self) -> bool:
+        return all(self._clock.now() - one.failed_at > UNFIT_S for one in self.sites.values())
+
+    def _held(self) -> dict[str, int]:
+        """Return the number of sites that each instance controls: those that are present and fit, and this one."""
+        held = {one.instance: len(one.sites) for one in self.others() if one.fit}
+        held[self.settings.instance] = sum(one.holds for one in self.sites.values())
+        return held
+
+    def _wait_s(self, site: str, last: str) -> float:
+        """Return how long the free lease of a site is left to others than this one and its last holder."""
+        if self._alone:
+            return 0.0
+        own, held = self.settings.instance, self._held()
+        if sum(one.holds and one.control is None for one in self.sites.values()) >= MAX_MOVING:
+            return float("inf")  # those that are starting first
+        if not self._fit():
+            return placement.TURN_S * len(held)
+        if last != own:
+            held.pop(last, None)
+        return placement.wait_s(site, own, held, len(self.sites))
+
+    async def _divide(self) -> None:
+        """Hand over the sites beyond the share of this instance, some at a time, once another can take them."""
+        own = self.settings.instance
+        while True:
+            await self._clock.sleep(DIVIDED_EVERY_S)
+            held = self._held()
+            number = min(placement.surplus(own, held, len(self.sites)), MAX_MOVING)
+            running = [one for one in self.sites.values() if one.control is not None and one.may_act()]
+            if not number or self.draining or len(running) < held[own]:
+                continue
+            taker = min(held, key=lambda name: held[name])
+            given = sorted(running, key=lambda one: placement.preference(one.site, own))[-number:]
+            try:
+                await self.bus.request(taker, Barrier(given[0].site, 0))
+            except ClusterError:
+                continue
+            log.info("handing over to %s or another instance: %s", taker, ", ".join(one.site for one in given))
+            await asyncio.gather(*(one.give() for one in given))

@@ -219,6 +219,11 @@ class RemoteStations:
         for _, wire in free[:number]:
             await wire.close(1012, "connections are being balanced; connect again")
 
+    def connected(self, instance: str) -> int:
+        """Return the number of connections of an instance."""
+        known = self._instances.get(instance)
+        return 0 if known is None else len(known.wires)
+
     def instances(self) -> list[str]:
         """Return the instances that are present."""
         return list(self._instances)

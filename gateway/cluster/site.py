@@ -1,6 +1,6 @@
 """One site at one instance: its lease, the control of it while this instance is the holder, and its connections.
 
-`start` runs the control of a site (`SiteControl`): the gateway of one process, but for the sockets of its stations.
+`start` runs the control of a site (`gateway.cluster.control`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ import contextlib
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from enum import StrEnum
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 import msgspec
-from starlette.types import ASGIApp
 
-from gateway.cluster.connections import Bus, SiteConnections
+from gateway.cluster.connections import Bus, Owners, SiteConnections
+from gateway.cluster.control import End, SiteControl, Start
 from gateway.cluster.fence import Refusal
 from gateway.cluster.http import HttpForwarding, HttpServing
 from gateway.cluster.io import ClusterError, Record, Records, WrongRevision, key_of
@@ -39,7 +36,7 @@ from gateway.cluster.messages import (
     Up,
 )
 from gateway.cluster.remote import RemoteStations
-from protocols.ports import Clock, TextWire
+from protocols.ports import Clock
 
 log = logging.getLogger("v2x.cluster")
 
@@ -49,54 +46,20 @@ FAILED_PAUSE_S = 5.0  # after a control that could not start, before this instan
 BARRIER_WITHIN_S = 2.0
 PROVED_EVERY_S = 0.01
 STOP_WITHIN_S = 3.0
+TAKEN_WITHIN_S = 3.0  # a site that was handed over
 
 
-class End(StrEnum):
-    """How the control of a site ends."""
-
-    LOST = "lost"  # the lease: nothing is written or sent any more
-    HANDED_OVER = "handed over"  # what is in force stays, for the next holder
-    STOPPED = "stopped"  # no other instance is there: power goes to 0 W
-
-
-class SiteControl(Protocol):
-    """The control of a site while it runs."""
-
-    @property
-    def apps(self) -> dict[str, ASGIApp]:
-        """Applications of the admin API (`admin`) and the page (`page`), where they are configured."""
-
-    async def serve(self, wire: TextWire, attached: Attach) -> None:
-        """Serve one connection of a station until it ends."""
-
-    def noticed(self, message: Noticed) -> None:
-        """Report a rejected handshake or a security event."""
-
-    def busy(self, station: str) -> bool:
-        """Return whether a station has a session with power in either direction."""
-
-    def end(self, how: End) -> None:
-        """Prepare the end of the control, which follows at once."""
-
-
-class LeaseView(Protocol):
-    """The lease as the control of the site sees it."""
-
-    @property
-    def term(self) -> int: ...
-    def may_act(self) -> bool: ...
-
-
-Start = Callable[[LeaseView], AbstractAsyncContextManager[SiteControl]]
+WaitS = Callable[[str, str], float]  # for which the free lease of a site that an instance (or "") had is left to others
 
 
 class SiteNode:
     """One site at one instance."""
 
     def __init__(
-        self, site: str, instance: str, bus: Bus, leases: Records, owners: Records, timing: Timing, start: Start,
-        broadcast: Callable[[Message], None], clock: Clock,
+        self, site: str, instance: str, bus: Bus, leases: Records, owners: Owners, timing: Timing, start: Start,
+        broadcast: Callable[[Message], None], clock: Clock, wait_s: WaitS,
     ) -> None:  # fmt: skip
+        self._wait_s, self._free_since = wait_s, float("inf")
         self.site, self.instance, self._bus, self._leases, self._clock = site, instance, bus, leases, clock
         self._start, self._broadcast = start, broadcast
         self.run = f"{instance}/{secrets.token_hex(4)}"
@@ -113,7 +76,7 @@ class SiteNode:
         self._how = End.LOST
         self._wake = asyncio.Event()
         self._write: asyncio.Task[None] | None = None
-        self._pause_until = float("-inf")
+        self._pause_until = self.failed_at = float("-inf")
         self._acting_term = 0
         self.takeovers = 0
         self.failure = ""
@@ -140,6 +103,16 @@ class SiteNode:
         seen = self.lease.seen
         return _instance(seen) if seen is not None and seen.record.holder else None
 
+    async def ready(self) -> dict[str, str]:
+        """Return what is wrong, by check; empty for what is in order."""
+        return {"site": "" if self.connections.holder is not None else f"no instance controls {self.site}"}
+
+    @property
+    def holds(self) -> bool:
+        """Whether this instance has the lease, or is acquiring it."""
+        pending = self.lease.pending
+        return self.lease.held is not None or (pending is not None and pending.purpose is Purpose.ACQUIRE)
+
     def refused(self) -> Counter[Refusal]:
         """Return the number of refused messages, by reason: those of holders, and those to this holder."""
         return self.connections.refused + (self.stations.refused if self.stations is not None else Counter())
@@ -165,11 +138,18 @@ class SiteNode:
         if before is not None and self.lease.held is None:
             log.warning("%s: the lease of term %d has run out", self.site, before.term)
         self._follow()
-        if self._write is None and (self.lease.held is not None or now >= self._pause_until):
+        if self._write is None and (self.lease.held is not None or self._may_acquire(now)):
             write = self.lease.next_write(now)
             if write is not None:
                 self.lease = self.lease.sent(write)
                 self._write = asyncio.get_running_loop().create_task(self._written(write), name=f"lease {self.site}")
+
+    def _may_acquire(self, now: float) -> bool:
+        if not self.lease.free(now):
+            self._free_since = float("inf")
+            return False
+        self._free_since = min(now, self._free_since)
+        return now >= max(self._pause_until, self._free_since + self._wait_s(self.site, self.holder or ""))
 
     def _follow(self) -> None:
         """Start or end the control of the site as the lease requires."""
@@ -261,7 +241,8 @@ class SiteNode:
             self.failure = str(error)
             log.error("%s: the control of the site ended: %s; another instance may take it over", self.site, error)
         if error is not None or not self._ending.is_set():
-            self._pause_until = self._clock.now() + FAILED_PAUSE_S
+            self.failed_at = self._clock.now()
+            self._pause_until = self.failed_at + FAILED_PAUSE_S
             self.lease = self.lease.abandoned()
         if self._how is End.LOST:
             self._ending.clear()
@@ -286,21 +267,38 @@ class SiteNode:
         stations = self.stations
         instances = stations.instances() if stations is not None else []
         await self._stop_control(End.HANDED_OVER if others else End.STOPPED)
-        confirmed = True
-        for name in {*instances}:
-            try:
-                await self._bus.request(name, Barrier(self.site, self._acting_term), BARRIER_WITHIN_S)
-            except ClusterError as error:
-                confirmed = False
-                log.info("%s: the lease runs out by itself: %s", self.site, error)
+        confirmed = await self._reach(instances)
+        if not confirmed:
+            log.info("%s: the lease runs out by itself: an instance did not confirm the hand-over", self.site)
         while self._write is not None:
             await asyncio.wait({self._write})
         write = self.lease.release(self._clock.now())
-        if write is not None and confirmed:
+        if not confirmed:
+            self.lease = self.lease.abandoned()
+        elif write is not None:
             self.lease = self.lease.sent(write)
             await self._written(write)
         self._ending.clear()
         self._wake.set()
+
+    async def give(self) -> None:
+        """Hand the site over to another instance; this one takes it back where none does."""
+        if self.stations is None or not await self._reach(self.stations.instances()):
+            return
+        await self.hand_over(others=True)
+        deadline = self._clock.now() + TAKEN_WITHIN_S
+        while self._clock.now() < deadline and self.holder in (None, self.instance):
+            await self._clock.sleep(CHECKED_EVERY_S)
+        self.lease = self.lease.wants(True)
+
+    async def _reach(self, instances: Iterable[str]) -> bool:
+        """Return whether instances answer: one that does not would not confirm a hand-over."""
+        try:
+            for name in instances:
+                await self._bus.request(name, Barrier(self.site, self._acting_term), BARRIER_WITHIN_S)
+        except ClusterError:
+            return False
+        return True
 
     # messages of other instances
 

@@ -939,6 +939,12 @@ class Config(BaseSettings):
 
     _folder: Path = PrivateAttr(default=Path())  # of the configuration file
     _sites: tuple[Config, ...] = PrivateAttr(default=())
+    _one_of_several: bool = PrivateAttr(default=False)
+
+    @property
+    def one_of_several(self) -> bool:
+        """Whether this is a site of `cluster.sites`."""
+        return self._one_of_several
 
     @property
     def sites(self) -> tuple[Config, ...]:
@@ -983,7 +989,9 @@ class Config(BaseSettings):
     def with_sites(self, sites: Sequence[Config]) -> Config:
         """Return a copy that serves these sites."""
         copy = self.model_copy()
-        copy._sites = tuple(sites)
+        copy._sites = tuple(one.model_copy() for one in sites)
+        for one in copy._sites:
+            one._one_of_several = True
         return copy
 
     @model_validator(mode="after")

@@ -58,10 +58,14 @@ class Admission:
         refresh: Callable[[str], Awaitable[None]] | None = None,
         shared: Shared | None = None,
         unknown: str = UNKNOWN,
+        short: str | None = None,
     ) -> None:
-        """`refresh` updates the settings of a station, which another process changes, before its handshake."""
+        """`refresh` updates the settings of a station, which another process changes, before its handshake. `short` is
+        a path directly in front of the id that is accepted beside `settings.path`.
+        """
         self.settings, self.context, self.stations, self.credentials = context.settings, context, stations, credentials
-        self._attach, self._forget, self._refresh, self._unknown = attach, forget, refresh, unknown
+        self._attach, self._forget, self._refresh = attach, forget, refresh
+        self._unknown, self._short = unknown, short
         self.shared = shared or Shared.of(context.settings)
         self.reports = HandshakeReports(context.report, context.clock)
         self._limits = HandshakeLimits(self.shared.limits, context.security)
@@ -88,7 +92,8 @@ class Admission:
         """Return the station's id, the last part of the path, which may be percent-encoded; None without one."""
         base, _, name = urlsplit(path).path.removesuffix("/").rpartition("/")
         name = unquote(name)
-        if not (base + "/").startswith(self.settings.path + "/") or STATION_ID.fullmatch(name) is None:
+        below = (base + "/").startswith(self.settings.path + "/") or base == self._short
+        if not below or STATION_ID.fullmatch(name) is None:
             return None
         return canonical(self.stations, name)
 

@@ -180,8 +180,8 @@ def test_check_config_reports_allowed_but_unusual_settings(tmp_path: Path) -> No
 
 
 async def test_migrate_and_asyncapi(tmp_path: Path) -> None:
-    assert await operator_actions.migrate(config(tmp_path)) == (None, "0004")
-    assert await operator_actions.migrate(config(tmp_path)) == ("0004", "0004")
+    assert await operator_actions.migrate(config(tmp_path)) == {"site": (None, "0004")}
+    assert await operator_actions.migrate(config(tmp_path)) == {"site": ("0004", "0004")}
     with pytest.raises(operator_actions.ToolError, match="nothing to migrate"):
         await operator_actions.migrate(from_table({"store": {"url": "memory:"}}))
     assert json.loads(operator_actions.asyncapi())["asyncapi"] == "3.0.0"
