@@ -113,12 +113,18 @@ class Report:
     started_s: float = 0.0
 
 
+class NotServed(Exception):
+    """The cluster does not serve all stations in time."""
+
+
 class Chaos:
     """One run."""
 
     def __init__(self, size: Size, rig: Rig, rounds: Iterable[Round]) -> None:
         self.size, self.rig, self.rounds, self.network = size, rig, list(rounds), rig.network
         self.report = Report()
+        self.failure = ""
+        self.stopping = False  # after the present round
         self.evidence = Evidence()
         self.commanded = size.names[: size.commanded]
         seed = self.rounds[0].seed
@@ -143,8 +149,11 @@ class Chaos:
                 await self._served()
                 self.report.started_s = time.monotonic() - began
                 for one in self.rounds:
-                    await self._round(client, one)
+                    if not self.stopping:
+                        await self._round(client, one)
                 await self._settle()
+        except NotServed as error:
+            self.failure = str(error)
         finally:
             self.fleet.stop()
             rig.stop()
@@ -152,6 +161,8 @@ class Chaos:
         self.evidence.offset = time.time() - time.monotonic()
         self.evidence.setpoints = self.fleet.setpoints
         self.report.verdict = judge(self.evidence)
+        if self.failure:
+            self.report.verdict.add("not served", self.failure)
         return self.report
 
     # a round
@@ -223,7 +234,7 @@ class Chaos:
             case Kind.DRAIN:
                 await asyncio.to_thread(self.rig.processes[part].join, self.size.within_s)
                 if self.rig.processes[part].is_alive():
-                    raise AssertionError(f"{part} drains and does not end\n{self.rig.log()}")
+                    raise NotServed(f"{part} drains and does not end\n{self.rig.log()}")
                 self.rig.start(part)
 
     def _signal(self, fault: Fault, part: str, number: int) -> None:
@@ -279,7 +290,7 @@ class Chaos:
                 if holder is not None and holder != without and present:
                     return holder
             await asyncio.sleep(0.1)
-        raise AssertionError(f"no holder within {self.size.within_s} s\n{self.rig.log()}")
+        raise NotServed(f"no holder within {self.size.within_s} s\n{self.rig.log()}")
 
     async def _served(self) -> None:
         """Wait until the site has a holder and every station has been served."""
@@ -287,7 +298,7 @@ class Chaos:
         await self._holder()
         while away := set(self.fleet.names) - self.fleet.ready:
             if time.monotonic() > deadline:
-                raise AssertionError(f"{len(away)} stations are not served: {sorted(away)[:5]}\n{self.rig.log()}")
+                raise NotServed(f"{len(away)} stations are not served: {sorted(away)[:5]}\n{self.rig.log()}")
             await asyncio.sleep(0.1)
 
     async def _settle(self) -> None:
@@ -303,7 +314,9 @@ async def perform(folder: Path, size: Size, rounds: Iterable[Round], network: Ne
     """Run rounds in a rig of their own, in which the last instance sends what a next version would send."""
     with rig(folder, size.names, size.lease_s, size.servers, network) as one:
         one.next_version = frozenset(size.gateways[-1:])
-        return await Chaos(size, one, rounds).run()
+        chaos = Chaos(size, one, rounds)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, setattr, chaos, "stopping", True)
+        return await chaos.run()
 
 
 def network_of(size: Size) -> Network:

@@ -12,6 +12,7 @@ import logging
 import statistics
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tests.gateway.cluster.chaos import Report, Size, network_of, perform
@@ -31,7 +32,8 @@ def text(report: Report, stations: int) -> str:
     lines = [f"VIOLATION {one}" for one in verdict.violations]
     lines += [f"{number:6} {reason}" for reason, number in verdict.reasons.most_common()]
     lines += [f"{number:6} {fault}" for fault, number in sorted(report.faults.items())]
-    median, most = statistics.median(report.recovered_s), max(report.recovered_s)
+    recovered = report.recovered_s or [float("nan")]
+    median, most = statistics.median(recovered), max(recovered)
     lines.append(f"started in {report.started_s:.0f} s; recovered in {median:.1f} s (median), {most:.1f} s at most")
     lines.append(f"{dict(verdict.outcomes)}; {verdict.setpoints} set-points, {verdict.late} of them delayed")
     rounds = sum(report.faults.values())
@@ -44,11 +46,12 @@ def main() -> int:
     parser.add_argument("--stations", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", default="1-20", help="7, or 1-20")
+    parser.add_argument("--lease", type=float, default=10.0, help="longer on a machine that other work shares, in s")
     parser.add_argument("--folder", help="an empty one, which is kept with its logs")
     chosen = parser.parse_args()
     first, _, last = chosen.rounds.partition("-")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    size = size_of(chosen.stations)
+    size = replace(size_of(chosen.stations), lease_s=chosen.lease, command_lease_s=2 * chosen.lease)
     rounds = [round_of(chosen.seed, one, size.lease_s) for one in range(int(first), int(last or first) + 1)]
     with contextlib.ExitStack() as stack:
         folder = chosen.folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos"))
