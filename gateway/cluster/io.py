@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,11 +21,18 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType
-from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.errors import (
+    APIError,
+    BucketNotFoundError,
+    KeyNotFoundError,
+    KeyWrongLastSequenceError,
+    ServiceUnavailableError,
+)
 from nats.js.kv import KeyValue
 
 from gateway.cluster import messages
 from gateway.cluster.messages import MAX_BYTES, Message
+from gateway.cluster.secure_client import SecureClient, reason, tls_context, within
 from gateway.cluster.settings import ClusterSettings
 
 log = logging.getLogger("v2x.cluster")
@@ -37,6 +43,8 @@ RETRY_S = 0.25
 REVISIONS = 1_000_000_000  # of one bucket
 PING_EVERY_S = 2  # two without an answer: another server is tried
 UNSENT_BYTES = 8 * 2**20  # while no server is connected; beyond them messages are dropped
+OLDEST = (2, 11)  # version of NATS
+NO_JETSTREAM = "NATS has no JetStream for this user: start it with -js, or enable JetStream for the account"
 Handler: TypeAlias = Callable[[Message], Awaitable[Message | None]]
 
 
@@ -156,7 +164,7 @@ class ClusterBus:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[ClusterBus]:
         """Connect while the context is entered. ClusterError where no server can be used."""
-        client = Client()
+        client = SecureClient()
         try:
             await self._open(client)
             self._client = client
@@ -174,15 +182,15 @@ class ClusterBus:
                 task.cancel()
             self._client = None
             with contextlib.suppress(Exception):
-                await client.close()
+                await within(client.close(), ANSWER_WITHIN_S)
 
-    async def _open(self, client: Client) -> None:
+    async def _open(self, client: SecureClient) -> None:
         settings = self.settings
-        tls: ssl.SSLContext | None = None
-        if settings.ca is not None or settings.cert is not None:
-            tls = ssl.create_default_context(cafile=settings.ca)
-            if settings.cert is not None:
-                tls.load_cert_chain(settings.cert, settings.key)
+        try:
+            tls = tls_context(settings)
+        except OSError as error:
+            raise ClusterError(f"cluster.ca, cert or key cannot be used: {error}") from error
+        client.requires_tls = tls is not None
         errors: list[Exception] = []
 
         async def failed(error: Exception) -> None:
@@ -190,24 +198,41 @@ class ClusterBus:
             log.debug("NATS: %s", error)
 
         try:
-            async with asyncio.timeout(CONNECT_WITHIN_S):
-                await client.connect(
-                    list(settings.servers),
-                    name=f"{settings.name} {settings.instance}",
-                    error_cb=failed,
-                    disconnected_cb=self._disconnected,
-                    reconnected_cb=_reconnected,
-                    connect_timeout=2,
-                    reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]  # a float is possible
-                    max_reconnect_attempts=-1,
-                    ping_interval=PING_EVERY_S,
-                    pending_size=UNSENT_BYTES,
-                    tls=tls,
-                    user_credentials=None if settings.credentials_file is None else str(settings.credentials_file),
-                )
+            connecting = client.connect(
+                list(settings.servers),
+                name=f"{settings.name} {settings.instance}",
+                error_cb=failed,
+                disconnected_cb=self._disconnected,
+                reconnected_cb=_reconnected,
+                connect_timeout=2,
+                reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]  # a float is possible
+                max_reconnect_attempts=-1,
+                ping_interval=PING_EVERY_S,
+                pending_size=UNSENT_BYTES,
+                tls=tls,
+                user_credentials=None if settings.credentials_file is None else str(settings.credentials_file),
+            )
+            await within(connecting, CONNECT_WITHIN_S)
         except (NatsError, OSError, TimeoutError) as error:
-            reason = errors[-1] if errors else error
-            raise ClusterError(f"NATS cannot be used: {reason or type(reason).__name__}") from error
+            raise ClusterError(f"NATS cannot be used: {reason(errors or [error], client, settings)}") from error
+        except ValueError as error:  # of a credentials file
+            raise ClusterError(f"cluster.credentials_file cannot be used: {error}") from error
+
+    async def verify(self) -> tuple[int, int]:
+        """Return the version of the server; ClusterError where it is too old or has no JetStream."""
+        client = self._linked()
+        found = client.connected_server_version
+        version = (found.major, found.minor)
+        if not is_recent(version):
+            wanted = ".".join(map(str, OLDEST))
+            raise ClusterError(f"NATS {found.major}.{found.minor} is too old: {wanted} or newer is required")
+        try:
+            await client.jetstream(timeout=ANSWER_WITHIN_S).account_info()
+        except (NatsError, OSError, TimeoutError) as error:
+            if isinstance(error, ServiceUnavailableError | NoRespondersError | APIError):
+                raise ClusterError(NO_JETSTREAM) from error
+            raise ClusterError(f"NATS did not answer: {error or type(error).__name__}") from error
+        return version
 
     async def records(self, kind: str) -> Records:
         """Return the records of a kind; their bucket is created where it does not exist."""
@@ -324,6 +349,11 @@ async def _translated(within_s: float | None = ANSWER_WITHIN_S) -> AsyncIterator
 
 async def _reconnected() -> None:
     log.info("NATS is connected again")
+
+
+def is_recent(version: tuple[int, ...]) -> bool:
+    """Return whether a server of this version can be used."""
+    return version >= OLDEST
 
 
 def key_of(name: str) -> str:

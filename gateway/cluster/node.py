@@ -125,6 +125,7 @@ class Node:
     async def run(self, ready: Callable[[], None]) -> None:
         """Take part in the cluster until cancelled; ClusterError where NATS cannot be used at the start."""
         async with self.bus.connect():
+            await self.bus.verify()
             leases, owners = await self._bucket(LEASES), await self._bucket(OWNERS)
             self._presence = await self._bucket(INSTANCES)
             self._compare_protocols(await self._presence.all())

@@ -55,9 +55,10 @@ class Nats:
     def url(self) -> str:
         return f"nats://{self.address}:{self.port}"
 
-    def start(self) -> None:
+    def start(self, jetstream: bool = True) -> None:
         """Start it and wait until it listens."""
-        command = [nats_program(), "-js", "-sd", str(self.folder), "-a", self.address, "-p", str(self.port)]
+        command = [nats_program(), "-a", self.address, "-p", str(self.port)]
+        command += ["-js", "-sd", str(self.folder)] if jetstream else []
         with within(self.namespace):
             self.process = subprocess.Popen(
                 [*command, *self.arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

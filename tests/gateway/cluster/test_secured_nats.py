@@ -1,0 +1,158 @@
+"""A real NATS server with TLS and users: what is accepted, and the reasons of what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import doctor
+from gateway.cli.doctor import Verdict
+from gateway.cluster import io
+from gateway.cluster.io import ClusterBus, ClusterError
+from gateway.cluster.settings import ClusterSettings
+from gateway.config import from_table
+from tests.gateway.cluster.nats_accounts import Accounts
+from tests.gateway.cluster.rig import Nats
+from tests.gateway.csms.test_security import Authority
+from tests.gateway.mqtt.facility import free_port
+
+USER, PASSWORD = "v2x", "a-password"
+
+
+@contextmanager
+def server(folder: Path, *arguments: str, jetstream: bool = True) -> Iterator[Nats]:
+    one = Nats(free_port(), folder / "data", list(arguments))
+    one.start(jetstream)
+    try:
+        yield one
+    finally:
+        one.kill()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Nats]:
+    """A server with TLS that requires a user and a client certificate."""
+    certificate, key = authority.issue("localhost")
+    arguments = ("--tlsverify", "--tlscert", str(certificate), "--tlskey", str(key), "--tlscacert", str(authority.file))
+    with server(tmp_path_factory.mktemp("nats"), *arguments, "--user", USER, "--pass", PASSWORD) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(secured: Nats, authority: Authority) -> ClusterSettings:
+    certificate, key = authority.folder / "localhost.pem", authority.folder / "localhost.key"
+    url = f"tls://{USER}:{PASSWORD}@localhost:{secured.port}"
+    return ClusterSettings((url,), "gw1", ca=authority.file, cert=certificate, key=key)
+
+
+async def refusal(settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(io, "CONNECT_WITHIN_S", 0.7)
+    with pytest.raises(ClusterError) as caught:
+        async with ClusterBus(settings).connect() as bus:
+            await bus.verify()
+    return str(caught.value)
+
+
+async def test_tls_with_user_and_password(settings: ClusterSettings) -> None:
+    async with ClusterBus(settings).connect() as bus:
+        assert await bus.verify() >= (2, 11)
+        assert await (await bus.records("some")).update("one", b"1", 0)
+
+
+async def test_what_is_wrong_is_named(
+    settings: ClusterSettings, secured: Nats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = secured.port
+    wrong_password = replace(settings, servers=(f"tls://{USER}:wrong@localhost:{port}",))
+    found = await refusal(wrong_password, monkeypatch)
+    assert found == "NATS cannot be used: the server refuses the user, or its password or credentials"
+    assert PASSWORD not in found
+
+    other_name = replace(settings, servers=(f"tls://{USER}:{PASSWORD}@127.0.0.1:{port}",))
+    assert "its certificate is not for this name" in await refusal(other_name, monkeypatch)
+
+    wrong_ca = replace(settings, ca=Authority(tmp_path).file)
+    assert "the certificate of the server is not signed by cluster.ca" in await refusal(wrong_ca, monkeypatch)
+
+    no_ca = replace(settings, ca=None, cert=None, key=None)
+    assert "is not signed by an authority of the system (cluster.ca)" in await refusal(no_ca, monkeypatch)
+
+    no_certificate = replace(settings, cert=None, key=None)
+    assert "requires a client certificate" in await refusal(no_certificate, monkeypatch)
+
+
+async def test_a_server_without_tls_is_not_used_in_its_place(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server(tmp_path) as plain:
+        found = await refusal(
+            ClusterSettings((f"tls://localhost:{plain.port}",), "gw1", ca=authority.file), monkeypatch
+        )
+    assert found == "NATS cannot be used: the server offers no TLS, and tls:// or cluster.ca requires it"
+
+
+async def test_a_server_without_jetstream_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(tmp_path, jetstream=False) as plain:
+        found = await refusal(ClusterSettings((plain.url,), "gw1"), monkeypatch)
+    assert found == "NATS has no JetStream for this user: start it with -js, or enable JetStream for the account"
+
+
+async def test_a_credentials_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = Accounts()
+    good = accounts.credentials(tmp_path / "good.creds")
+    foreign = Accounts().credentials(tmp_path / "foreign.creds")
+    with server(tmp_path, "-c", str(accounts.configuration(tmp_path))) as running:
+        settings = ClusterSettings((running.url,), "gw1", credentials_file=good)
+        async with ClusterBus(settings).connect() as bus:
+            assert await bus.verify() >= (2, 11)
+        refused = await refusal(replace(settings, credentials_file=foreign), monkeypatch)
+        assert "the server refuses the user" in refused
+        assert "the server refuses the user" in await refusal(replace(settings, credentials_file=None), monkeypatch)
+
+
+async def test_doctor_connects_as_an_instance_does(
+    settings: ClusterSettings, secured: Nats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(io, "CONNECT_WITHIN_S", 0.7)
+    table = {
+        "mqtt": {"url": f"mqtt://127.0.0.1:{free_port()}"},
+        "store": {"url": f"postgresql://v2x@127.0.0.1:{free_port()}/v2x"},
+        "ocpp": {"listen": f"127.0.0.1:{free_port()}", "security_profile": 0},
+    }
+    cluster = {"instance": "gw1", "ca": str(settings.ca), "cert": str(settings.cert), "key": str(settings.key)}
+
+    async def found(check: str, server: str) -> doctor.Finding:
+        section = {**cluster, "servers": [server]}
+        findings = await doctor.examine(from_table({**table, "cluster": section}, tmp_path))
+        return next(one for one in findings if one.check == check)
+
+    good = await found("cluster", settings.servers[0])
+    assert (good.verdict, good.text.endswith("with JetStream answers, and accepts the user")) == (Verdict.OK, True)
+    wrong = await found("cluster", f"tls://{USER}:wrong@localhost:{secured.port}")
+    assert (wrong.verdict, wrong.remedy) == (
+        Verdict.FAILED, "correct cluster.credentials_file, or user and password in cluster.servers",
+    )  # fmt: skip
+    absent = await found("cluster", f"tls://localhost:{free_port()}")
+    assert (absent.verdict, absent.remedy) == (
+        Verdict.FAILED, "start NATS, or correct host and port of cluster.servers",
+    )  # fmt: skip
+    store = await found("store", settings.servers[0])
+    assert (store.verdict, bool(store.remedy)) == (Verdict.FAILED, True)
+
+
+def test_the_version_of_the_program_is_one_that_is_accepted() -> None:
+    from tests.gateway.cluster.rig import nats_program
+
+    printed = subprocess.run([nats_program(), "-v"], check=True, capture_output=True, text=True).stdout
+    assert io.is_recent(tuple(int(one) for one in printed.rpartition("v")[2].split(".")[:2]))
+    assert not io.is_recent((2, 9))
