@@ -23,6 +23,8 @@ from gateway.cli.execution import end, fail, report_error, run_emulator
 from gateway.cli.options import Json, examples
 
 if TYPE_CHECKING:
+    import ssl
+
     from emulators.conformance.bench import Bench
     from emulators.conformance.case import Device, Mutant
     from emulators.conformance.catalogue import Catalogue
@@ -35,6 +37,8 @@ app = typer.Typer()
 PasswordFile = Annotated[
     Path | None, typer.Option(dir_okay=False, help="Password of HTTP Basic authentication, in a file.")
 ]
+CertOption = Annotated[Path | None, typer.Option(dir_okay=False, help="Certificate (PEM) of the tester, for TLS.")]
+KeyOption = Annotated[Path | None, typer.Option(dir_okay=False, help="Its key.")]
 LabOption = Annotated[
     Path | None,
     typer.Option("--lab", dir_okay=False, help="Means of the laboratory (TOML), such as `plug`."),
@@ -55,6 +59,8 @@ def charger(
     ocpp: Annotated[Ocpp | None, typer.Option(help="Only this version; default: the newest it offers.")] = None,
     lab: LabOption = None,
     password_file: PasswordFile = None,
+    cert: CertOption = None,
+    key: KeyOption = None,
     within_s: Annotated[float, typer.Option("--within", min=1, help="Seconds until it has to connect.")] = 120.0,
     case: CaseOption = None,
     tag: TagOption = None,
@@ -80,6 +86,7 @@ def charger(
     try:
         host, port = endpoint(listen)
         password = None if password_file is None else password_file.read_text("utf-8").strip()
+        tls = _server_context(cert, key)
         means = Laboratory() if lab is None else laboratory(lab)
     except (ValueError, OSError, LaboratoryError) as error:
         fail("conformance charger", error)
@@ -94,7 +101,9 @@ def charger(
 
         versions = NEWEST_FIRST if ocpp is None else (Version.of(ocpp.value),)
         csms = TesterCsms(RealClock())
-        async with Listener(csms, host, port, station=station, versions=versions, password=password) as listener:
+        async with Listener(
+            csms, host, port, station=station, versions=versions, password=password, tls=tls
+        ) as listener:
             if not json:
                 typer.echo(f"listening at {listener.url}/{station or 'ID'}")
             yield StationBench(listener, means, within_s)
@@ -108,6 +117,7 @@ def charger(
         "v2x conformance csms ws://127.0.0.1:9000/ocpp --id CP1 --report out",
         "v2x conformance csms ws://[::1]:9000/ocpp --ocpp 1.6 --report out --resume",
         "v2x conformance csms ws://[::1]:9000/ocpp --case OCPP2-CSMS-G02-FR-03",
+        "v2x conformance csms wss://csms:9000/ocpp --password-file pw --ca ca.pem",
     )
 )
 def csms(
@@ -116,6 +126,9 @@ def csms(
     ocpp: Annotated[Ocpp, typer.Option(help="OCPP version of the station.")] = Ocpp.V201,
     lab: LabOption = None,
     password_file: PasswordFile = None,
+    ca: Annotated[Path | None, typer.Option(dir_okay=False, help="Certificates to verify the CSMS with (wss).")] = None,
+    cert: CertOption = None,
+    key: KeyOption = None,
     case: CaseOption = None,
     tag: TagOption = None,
     list_: ListOption = False,
@@ -138,8 +151,9 @@ def csms(
         fail("conformance csms", "name the CSMS: ws://host:port/ocpp")
     try:
         password = None if password_file is None else password_file.read_text("utf-8").strip()
+        tls = _client_context(url, ca, cert, key)
         means = Laboratory() if lab is None else laboratory(lab)
-    except (OSError, LaboratoryError) as error:
+    except (ValueError, OSError, LaboratoryError) as error:
         fail("conformance csms", error)
 
     @asynccontextmanager
@@ -148,13 +162,53 @@ def csms(
         from emulators.runtime.clock import RealClock
         from protocols.ocpp.schema import Version
 
-        bench = CsmsBench(url, RealClock(), Version.of(ocpp.value), station, password, means)
+        bench = CsmsBench(url, RealClock(), Version.of(ocpp.value), station, password, means, tls)
         try:
             yield bench
         finally:
             await bench.close()
 
     _run(systems(), opened(), chosen)
+
+
+def _server_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Return the TLS of the port; None without a certificate. Raises ValueError, OSError."""
+    import ssl
+
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise ValueError("--cert and --key belong together")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load(context, cert, key)
+    return context
+
+
+def _client_context(url: str, ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Return the TLS of a wss URL, which verifies the CSMS; None for ws. Raises ValueError, OSError."""
+    import ssl
+
+    if (cert is None) != (key is None):
+        raise ValueError("--cert and --key belong together")
+    if not url.startswith("wss://"):
+        if ca is not None or cert is not None:
+            raise ValueError("--ca, --cert and --key are for a wss URL")
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise ValueError(f"--ca {ca}: {error.strerror or error}") from None
+    if cert is not None and key is not None:
+        _load(context, cert, key)
+    return context
+
+
+def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    """Load the certificate of the tester. Raises ValueError."""
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:
+        raise ValueError(f"--cert {cert}, --key {key}: {error.strerror or error}") from None
 
 
 def _run(

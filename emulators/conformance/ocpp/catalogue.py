@@ -20,7 +20,7 @@ from emulators.conformance.ocpp.stations import (
     transactions,
 )
 from emulators.conformance.ocpp.systems import bidirectional as systems_2_1
-from emulators.conformance.ocpp.systems import ocpp2
+from emulators.conformance.ocpp.systems import handshake, ocpp2
 from emulators.conformance.ocpp.systems import ocpp16 as systems_1_6
 
 STATION_CAPABILITIES = {
@@ -32,6 +32,7 @@ STATION_CAPABILITIES = {
     "lab.reader": Capability("the laboratory can present a token", False),
     "lab.external": Capability("the laboratory can control the station as an external system (EMS)", False),
     "lab.grid": Capability("the laboratory can set the grid frequency and the load at the upstream meter", False),
+    "lab.password": Capability("the password of the station is given (--password-file)", False),
     "station.power": Capability("active power is in the meter values, and the vehicle takes up to 10 kW"),
     "station.two-evses": Capability("two EVSEs (1.6: connectors) or more"),
     "station.dc": Capability("DC charging", False),
@@ -68,8 +69,11 @@ STATION_CAPABILITIES = {
 CSMS_CAPABILITIES = {
     **VERSION_CAPABILITIES,
     "lab.tokens": Capability("the CSMS knows the tokens of the tester (docs/conformance-ocpp.md)", False),
+    "lab.password": Capability("the password of the station is given (--password-file)", False),
     "lab.operator": Capability("the laboratory can order a power and the end of a transaction", False),
     "csms.not-accepted": Capability("a station that is not registered is answered Pending or Rejected", False),
+    "csms.refuses-unknown": Capability("the connection of a station that is not registered is refused", False),
+    "csms.tls": Capability("the URL is wss", False),
     "csms.pending": Capability("a station that is not registered is answered Pending", False),
     "csms.rejects": Capability("a station that is not registered is answered Rejected", False),
     "csms.ocsp": Capability("certificate status by OCSP", False),
@@ -82,7 +86,7 @@ CSMS_CAPABILITIES = {
 @cache
 def systems() -> Catalogue[CsmsUnderTest, Mutant]:
     """Return the cases for CSMSs, in the order of a run."""
-    cases = [case for group in (ocpp2, systems_2_1, systems_1_6) for case in group.DECLARED.cases]
+    cases = [case for group in (ocpp2, systems_2_1, systems_1_6, handshake) for case in group.DECLARED.cases]
     return Catalogue("csms", "OCPP charging station management system", tuple(cases), CSMS_CAPABILITIES)
 
 

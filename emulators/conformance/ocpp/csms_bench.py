@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -12,6 +13,7 @@ from emulators.conformance.evidence import Evidence
 from emulators.conformance.ocpp.csms_under_test import ORDERS, UNKNOWN_STATION, CsmsUnderTest, Orders
 from emulators.conformance.ocpp.declarations import versions_of
 from emulators.conformance.ocpp.evidence import recorder
+from emulators.conformance.ocpp.opening import Opened, Opening, open_connection
 from emulators.conformance.ocpp.station_bench import Laboratory
 from emulators.conformance.ocpp.tester_station import TesterStation
 from protocols.ocpp import io
@@ -36,24 +38,35 @@ class CsmsBench:
         station: str,
         password: str | None = None,
         lab: Laboratory | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.target, self._clock, self._version = url, clock, version
-        self._name, self._password, self._lab = station, password, lab or Laboratory()
+        self.target, self.clock, self._version = url, clock, version
+        self._password, self._lab, self._tls = password, lab or Laboratory(), tls
         self._station = self._make(station)
 
     def _make(self, name: str) -> TesterStation:
         async def connect() -> TextWire:
-            return await io.connect(f"{self.target.rstrip('/')}/{name}", (self._version,), password=self._password)
+            for _ in range(BUSY_RETRIES):
+                try:
+                    return await self._dial(name)
+                except Busy:
+                    await self.clock.sleep(BUSY_S)
+            return await self._dial(name)
 
-        return TesterStation(self._clock, self._version, name, connect)
+        return TesterStation(self.clock, self._version, name, connect)
 
     async def _dial(self, name: str) -> TextWire:
         """Connect. Raises Busy where the CSMS limits the number of connections in a time."""
+        url = f"{self.target.rstrip('/')}/{name}"
         try:
-            return await io.connect(f"{self.target.rstrip('/')}/{name}", (self._version,), password=self._password)
+            return await io.connect(url, (self._version,), password=self._password, tls=self._tls)
         except ConnectionError as error:
             busy = any(f"HTTP {status}" in str(error) for status in (429, 503))
             raise (Busy(str(error)) if busy else error) from None
+
+    async def open(self, opening: Opening) -> Opened:
+        """Return the answer to an opening handshake."""
+        return await open_connection(self.target, opening, self._tls)
 
     async def discover(self, evidence: Evidence) -> Discovery:
         """Return how the CSMS answers the boot of its station and of one that is not registered."""
@@ -67,17 +80,23 @@ class CsmsBench:
             await station.boot()
         orders = "lab.operator", all(order in self._lab.commands for order in ORDERS)
         found = versions_of(self._version) | dict((orders,))
+        found |= {"lab.password": self._password is not None, "csms.tls": self.target.startswith("wss://")}
         return Discovery(capabilities=found | await self._unknown_station(evidence))
 
     async def _unknown_station(self, evidence: Evidence) -> dict[str, bool]:
         station = self._make(UNKNOWN_STATION)
         station.recorded.on_message = recorder(evidence)
-        status = ""
-        with suppress(CaseEnd, ConnectionError):
+        status, refused = "", False
+        try:
             await station.connect()
             status = str((await station.boot()).get("status"))
+        except ConnectionError:
+            refused = True
+        except CaseEnd:
+            pass
         await station.close()
         return {
+            "csms.refuses-unknown": refused,
             "csms.not-accepted": status in ("Pending", "Rejected"),
             "csms.pending": status == "Pending",
             "csms.rejects": status == "Rejected",
@@ -95,7 +114,7 @@ class CsmsBench:
         except ConnectionError as error:
             raise DeviceUnreachable(str(error)) from None
         try:
-            yield CsmsUnderTest(station, self._make, Orders(self._lab.commands))
+            yield CsmsUnderTest(station, self._make, Orders(self._lab.commands), self.open, self._password)
         finally:
             with suppress(CaseEnd):
                 await station.finish()

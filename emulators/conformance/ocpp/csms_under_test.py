@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from ssl import TLSVersion
+from types import EllipsisType
 from typing import Protocol
+from urllib.parse import quote
 
 from emulators.conformance.case import Failed, Inconclusive
 from emulators.conformance.ocpp.environment import run_command
+from emulators.conformance.ocpp.opening import Open, Opened, Opening
+from emulators.conformance.ocpp.peer import Kind, Message
 from emulators.conformance.ocpp.tester_station import TesterStation
 from protocols.ocpp.schema import Payload, Version
 
@@ -46,11 +51,55 @@ class Orders:
 
 
 class CsmsUnderTest:
-    """One CSMS. `station` is registered there; `make` returns a station with another id."""
+    """One CSMS. `station` is registered there, with `password`; `make` returns a station with another id.
 
-    def __init__(self, station: TesterStation, make: Callable[[str], TesterStation], operator: Operator) -> None:
-        self.station, self.operator = station, operator
-        self._make = make
+    `open_` performs an opening handshake.
+    """
+
+    def __init__(
+        self,
+        station: TesterStation,
+        make: Callable[[str], TesterStation],
+        operator: Operator,
+        open_: Open | None = None,
+        password: str | None = None,
+    ) -> None:
+        self.station, self.operator, self.password = station, operator, password
+        self._make, self._open = make, open_
+
+    async def opened(
+        self,
+        subprotocols: tuple[str, ...] | None = None,
+        *,
+        name: str | None = None,
+        credentials: tuple[str, str] | EllipsisType | None = ...,
+        tls: TLSVersion | None = None,
+        plain: bool = False,
+    ) -> Opened:
+        """Return the answer to an opening handshake: that of the station, but for what is given."""
+        if self._open is None:
+            raise Inconclusive("the bench has no opening handshakes")
+        if isinstance(credentials, EllipsisType):
+            credentials = None if self.password is None else (self.station.name, self.password)
+        user, password = (None, "") if credentials is None else credentials
+        opening = Opening(
+            quote(self.station.name, safe="") if name is None else name,
+            (self.station.version.value,) if subprotocols is None else subprotocols,
+            user,
+            password,
+            tls,
+            plain,
+        )
+        self._record(opening.text, from_device=False)
+        opened = await self._open(opening)
+        self._record(opened.text, from_device=True)
+        return opened
+
+    def _record(self, text: str, *, from_device: bool) -> None:
+        clock = self.station.clock
+        self.station.recorded.add(
+            Message(clock.now(), clock.wall(), from_device, Kind.OTHER, "", "opening handshake", {}, text)
+        )
 
     @asynccontextmanager
     async def other(self, name: str = UNKNOWN_STATION) -> AsyncIterator[TesterStation]:

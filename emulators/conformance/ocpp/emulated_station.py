@@ -19,7 +19,8 @@ from emulators.conformance.capabilities import Capabilities
 from emulators.conformance.evidence import Evidence
 from emulators.conformance.ocpp.declarations import versions_of
 from emulators.conformance.ocpp.evidence import recorder
-from emulators.conformance.ocpp.mutants import Mutant, MutantWire
+from emulators.conformance.ocpp.mutant_wire import MutantWire
+from emulators.conformance.ocpp.mutants import Mutant
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import Handshake, TesterCsms
 from emulators.ev.car import CCS_63
@@ -38,13 +39,15 @@ class Variant:
     der_types: tuple[str, ...] = ()  # empty: all
 
 
+PASSWORD = "V2x-Tester-0123456"
 VARIANTS: Mapping[str, Variant] = {  # by the capability that a case requires
     "station.without-load-balancing": Variant(
         modes=tuple(mode for mode in MODES if mode != OperationMode.local_load_balancing)
     ),
     "station.without-evse-sleep": Variant(evse_sleep=False),
     "station.some-der-types": Variant(der_types=("VoltWatt", "FreqWatt")),
-    "station.security-1": Variant(password="V2x-Tester-0123456"),
+    "station.security-1": Variant(password=PASSWORD),
+    "lab.password": Variant(password=PASSWORD),
 }
 UNKNOWN_TOKEN = "NOBODY"  # of plugged-in vehicles: no transaction begins by plugging in alone
 SOC_PCT = 50.0
@@ -63,6 +66,8 @@ class EmulatedStation(Laboratory):
     ) -> None:
         self.csms, self.mutant = csms, mutant
         variant = variant or Variant()
+        if variant.password is not None:
+            csms.passwords.add(variant.password)
         config = StationConfig(
             version=version,
             csms="ws://tester/ocpp",

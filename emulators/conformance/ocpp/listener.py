@@ -40,7 +40,9 @@ class Listener:
     ) -> None:
         self.csms, self.host, self.port, self.station = csms, host, port, station
         self.rejected: list[str] = []
-        self._versions, self._password, self._tls = tuple(versions), password, tls
+        self._versions, self._tls = tuple(versions), tls
+        if password is not None:
+            csms.passwords.add(password)
         self._stack = AsyncExitStack()
 
     @property
@@ -91,7 +93,8 @@ class Listener:
             self.rejected.append(f"{name or 'a client without an id in its path'} is not {self.station or 'a station'}")
             return connection.respond(HTTPStatus.NOT_FOUND, "this tester serves another station\n")
         handshake = _handshake(request, self._tls is not None)
-        if self._password is not None and handshake.credentials != (name, self._password):
+        allowed = [(name, password) for password in self.csms.passwords]
+        if allowed and handshake.credentials not in allowed:
             self.rejected.append(f"{name} does not authenticate with its id and the password of the tester")
             return connection.respond(HTTPStatus.UNAUTHORIZED, "wrong id or password\n")
         self.station = name

@@ -1,71 +1,24 @@
 """Mutants: devices that break exactly one rule, made of a sound device and a wire that alters its messages.
 
-A mutant is declared beside the case that has to fail on it. It stands at the device's end of the connection: it alters,
-drops, delays, repeats or invents messages of the device, and hides or alters those of the tester.
+A mutant is declared beside the case that has to fail on it. It stands at the device's end of the connection
+(`mutant_wire`): it alters, drops, delays, repeats or invents messages of the device, and hides or alters those of the
+tester.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
-
-import msgspec
+from typing import Any, TypeAlias
 
 from emulators.conformance.ocpp import pattern
+from emulators.conformance.ocpp.frames import CALL, ERROR, RESULT, SEND, Frame
+from emulators.conformance.ocpp.opening import Opened
 from emulators.conformance.ocpp.tester_csms import Handshake
-from protocols.ocpp.rpc import encode
 from protocols.ocpp.schema import Payload
-from protocols.ports import Clock, TextWire
 
 Change: TypeAlias = Payload | Callable[[Payload], Payload]  # members to replace, None removes; or a function
-CALL, RESULT, ERROR, SEND = 2, 3, 4, 6
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One message: kind, id, the action of a call, its payload or that of a response, and the code of an error."""
-
-    kind: int
-    id: str
-    action: str = ""
-    payload: Payload = field(default_factory=dict)
-    code: str = ""
-    text: str = field(default="", compare=False)  # as received
-
-    @property
-    def is_request(self) -> bool:
-        """Return whether it is a CALL or a SEND."""
-        return self.kind in (CALL, SEND)
-
-    def encoded(self) -> str:
-        """Return the message as text; unchanged where it is as received."""
-        if self.text and read(self.text) == self:
-            return self.text
-        if self.is_request:
-            return encode([self.kind, self.id, self.action, self.payload])
-        if self.kind == RESULT:
-            return encode([RESULT, self.id, self.payload])
-        return encode([self.kind, self.id, self.code, "", {}])
-
-
-def read(text: str) -> Frame | None:
-    """Return the message of a text; None where it is none of OCPP."""
-    try:
-        message: object = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, ValueError):
-        return None
-    if not isinstance(message, list) or len(message) < 3 or not isinstance(message[0], int):
-        return None
-    kind, mid = message[0], str(message[1])
-    if kind in (CALL, SEND) and len(message) > 3 and isinstance(message[3], dict):
-        return Frame(kind, mid, str(message[2]), message[3], text=text)
-    if kind == RESULT and isinstance(message[2], dict):
-        return Frame(kind, mid, payload=message[2], text=text)
-    return Frame(kind, mid, code=str(message[2]), text=text) if kind in (ERROR, 5) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +51,10 @@ class Mutant:
     def handshake(self, handshake: Handshake) -> Handshake:
         """Return the opening handshake of a connection of the device."""
         return handshake
+
+    def opened(self, opened: Opened) -> Opened:
+        """Return the answer of the device to an opening handshake of the tester."""
+        return opened
 
 
 def changed(payload: Payload, change: Change) -> Payload:
@@ -198,6 +155,21 @@ class Authenticates(Mutant):
     def handshake(self, handshake: Handshake) -> Handshake:
         """Change the header."""
         return replace(handshake, authorization=self.authorization)
+
+
+@dataclass(frozen=True)
+class Opens(Mutant):
+    """Answers opening handshakes otherwise; None leaves a value."""
+
+    status: int | None = None
+    subprotocol: str | None = None
+    closed: bool | None = None
+
+    def opened(self, opened: Opened) -> Opened:
+        """Change the answer."""
+        values = {"status": self.status, "subprotocol": self.subprotocol, "closed": self.closed}
+        changes: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+        return replace(opened, **changes)
 
 
 @dataclass(frozen=True)
@@ -314,92 +286,8 @@ class Intrudes(Mutant):
         return [(0.0, frame), (self.seconds, invented)] if found else [(0.0, frame)]
 
 
-def _is_of(frame: Frame, action: str, where: object) -> bool:
-    return frame.is_request and frame.action == action and pattern.matches(frame.payload, where)
-
-
 INVENTED = "invented-"
 
 
-class MutantWire:
-    """The device's end of a connection with a mutant in between."""
-
-    def __init__(self, wire: TextWire, mutant: Mutant, clock: Clock) -> None:
-        self._wire, self._mutant, self._clock = wire, deepcopy(mutant), clock
-        self._tester_calls: dict[str, Context] = {}
-        self._own_calls: dict[str, Context] = {}
-        self._pending: asyncio.Queue[str | None] = asyncio.Queue()
-        self._reader: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def peer(self) -> str:
-        """Name of the peer."""
-        return self._wire.peer
-
-    @property
-    def subprotocol(self) -> str:
-        """The negotiated subprotocol."""
-        return self._wire.subprotocol
-
-    async def receive(self) -> str | None:
-        """Return the next message that the device receives."""
-        if self._reader is None:
-            self._reader = asyncio.get_running_loop().create_task(self._read())
-        return await self._pending.get()
-
-    async def _read(self) -> None:
-        while (text := await self._wire.receive()) is not None:
-            frame = read(text)
-            if frame is None:
-                self._pending.put_nowait(text)
-                continue
-            if frame.kind in (RESULT, ERROR) and frame.id.startswith(INVENTED):
-                continue
-            about = self._about(frame)
-            passed = self._mutant.incoming(frame, about)
-            if passed is not None:
-                self._pending.put_nowait(passed.encoded())
-                continue
-            for other in self._mutant.instead(frame, about):
-                with contextlib.suppress(ConnectionError):
-                    await self._wire.send(other.encoded())
-        self._pending.put_nowait(None)
-
-    def _about(self, frame: Frame) -> Context:
-        if frame.kind == CALL:
-            about = self._tester_calls[frame.id] = Context(frame.action, frame.payload)
-            return about
-        return self._own_calls.get(frame.id, Context(""))
-
-    async def send(self, text: str) -> None:
-        """Send a message of the device as the mutant alters it."""
-        frame = read(text)
-        if frame is None:
-            await self._wire.send(text)
-            return
-        if frame.kind == CALL:
-            about = self._own_calls[frame.id] = Context(frame.action, frame.payload)
-        else:
-            about = self._tester_calls.get(frame.id, Context(""))
-        own = self._mutant.to_itself(frame)
-        if own is not None:
-            self._pending.put_nowait(own.encoded())
-        for delay, other in self._mutant.outgoing(frame, about):
-            if delay:
-                task = asyncio.get_running_loop().create_task(self._late(delay, other.encoded()))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            else:
-                await self._wire.send(other.encoded())
-
-    async def _late(self, delay: float, text: str) -> None:
-        await self._clock.sleep(delay)
-        with contextlib.suppress(ConnectionError):
-            await self._wire.send(text)
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection."""
-        for task in self._tasks:
-            task.cancel()
-        await self._wire.close(code, reason)
+def _is_of(frame: Frame, action: str, where: object) -> bool:
+    return frame.is_request and frame.action == action and pattern.matches(frame.payload, where)

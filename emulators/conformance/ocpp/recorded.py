@@ -32,6 +32,10 @@ class Recorded:
             self.on_message(message)
         self._changed.set()
 
+    def wake(self) -> None:
+        """Have the conditions of `wait_for` evaluated: something else than a message has happened."""
+        self._changed.set()
+
     def forget(self) -> None:
         """Remove all messages, between two cases without a transaction."""
         self.messages.clear()

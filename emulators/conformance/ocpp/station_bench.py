@@ -116,6 +116,7 @@ class StationBench:
                 await station.request("TriggerMessage", {"requestedMessage": "BootNotification"})
                 await station.expect("BootNotification", within=5.0)
         found = await discovery.capabilities(station)
+        found["lab.password"] = bool(self.listener.csms.passwords)
         found["station.security-1"] = bool(self.listener.csms.handshakes[-1][1].authorization)
         return Discovery(discovery.identity(recorded), found | self._lab.capabilities)
 
@@ -132,7 +133,7 @@ class StationBench:
             await station.quiet()
         recorded = station.recorded
         recorded.forget()
-        recorded.on_message = recorder(evidence)
+        recorded.on_message = recorder(evidence, self.listener.csms.passwords)
         try:
             yield station
         finally:

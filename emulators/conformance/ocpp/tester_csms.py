@@ -69,6 +69,7 @@ class TesterCsms:
         self.handshakes: list[tuple[float, Handshake]] = []
         self.accepted = True  # as the last response to BootNotification
         self.refuses = False  # refuses connections: the station is offline
+        self.passwords: set[str] = set()  # with one of which the station has to authenticate; empty: none is known
         self.peer: Peer | None = None
         self._transactions = 0
         self._connected = asyncio.Event()
@@ -80,6 +81,7 @@ class TesterCsms:
         peer = Peer(wire, self.version, self.clock, self.recorded.add, self._answer, f"t{len(self.handshakes)}-")
         before, self.peer = self.peer, peer
         self._connected.set()
+        self.recorded.wake()
         if before is not None and not before.closed.is_set():
             await before.close()
         try:

@@ -25,6 +25,7 @@ from emulators.conformance.ocpp.stations.procedures import (
     REJECTED,
     Station,
     StationProcedure,
+    another_password,
     authenticated,
     exchange,
     in_future,
@@ -1622,15 +1623,16 @@ def security(reference: str, stimulus: str, expectation: str, mutant: Mutant, *n
 @security(
     "W A01 AuthorizationKey",
     "another AuthorizationKey",
-    "Accepted, and the station connects again",
+    "Accepted, and the station connects again with it",
     Answers("ChangeConfiguration", REJECTED),
+    "lab.password",
 )
 async def _(station: Station) -> None:
-    connections = len(station.csms.handshakes)
-    body = {"key": "AuthorizationKey", "value": "V2xTester0123456"}
-    await station.request("ChangeConfiguration", body, ACCEPTED)
-    if not await station.recorded.wait_for(lambda: len(station.csms.handshakes) > connections, 60):
-        raise Failed("the station did not connect again with the new key")
+    async def send(password: str) -> None:
+        body = {"key": "AuthorizationKey", "value": password}
+        await station.request("ChangeConfiguration", body, ACCEPTED)
+
+    await another_password(station, send)
 
 
 SECURITY.add(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from emulators.conformance.case import Inconclusive, NotApplicable, expect
+from collections.abc import Awaitable, Callable
+
+from emulators.conformance.case import CaseEnd, Inconclusive, NotApplicable, expect
 from emulators.conformance.ocpp.declarations import Procedure
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import TOKENS
@@ -14,6 +16,7 @@ StationProcedure = Procedure[StationUnderTest]
 TOKEN: Payload = {"idToken": TOKENS[0], "type": "ISO14443"}
 ACCEPTED: Payload = {"status": "Accepted"}
 REJECTED: Payload = {"status": "Rejected"}
+OTHER_PASSWORD = "V2x-Another-0123456"
 
 
 def exchange(action: str, payload: Payload | None, expected: object) -> StationProcedure:
@@ -38,6 +41,36 @@ async def authenticated(station: Station, *, as_itself: bool) -> None:
     expect(found is not None and bool(found[1]), "the handshake has no user and password")
     if as_itself and found is not None:
         expect(found[0] == handshake.station, f"user {found[0]!r} instead of {handshake.station!r}")
+
+
+async def another_password(station: Station, send: Callable[[str], Awaitable[object]]) -> None:
+    """Set another password; the station connects with it. Then the former one is set again."""
+    former = next(iter(station.csms.passwords), None)
+    if former is None:
+        raise Inconclusive("the password of the station is not known")
+    await _set_password(station, send, OTHER_PASSWORD)
+    await _set_password(station, send, former)
+
+
+async def _set_password(station: Station, send: Callable[[str], Awaitable[object]], password: str) -> None:
+    """Set a password and wait for the connection with it. Raises Failed without one."""
+    csms, before = station.csms, set(station.csms.passwords)
+    csms.passwords.add(password)
+    connections = len(csms.handshakes)
+
+    def connected() -> bool:
+        return any((one.credentials or ("", ""))[1] == password for _, one in csms.handshakes[connections:])
+
+    try:
+        await send(password)
+        expect(
+            await station.recorded.wait_for(connected, 60.0), "the station did not connect again with the new password"
+        )
+        csms.passwords -= before - {password}
+    except CaseEnd:
+        csms.passwords |= before
+        raise
+    await csms.connected()
 
 
 async def trigger(station: Station, requested: str, status: str, **more: object) -> None:

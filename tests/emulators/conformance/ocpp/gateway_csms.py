@@ -13,7 +13,8 @@ from emulators.conformance.ocpp.catalogue import CSMS_CAPABILITIES, systems
 from emulators.conformance.ocpp.csms_under_test import BLOCKED, EXPIRED, GROUP, KNOWN, SECOND, CsmsUnderTest
 from emulators.conformance.ocpp.declarations import versions_of
 from emulators.conformance.ocpp.evidence import recorder
-from emulators.conformance.ocpp.mutants import Mutant, MutantWire
+from emulators.conformance.ocpp.mutant_wire import MutantWire
+from emulators.conformance.ocpp.mutants import Mutant
 from emulators.conformance.ocpp.tester_station import TesterStation
 from emulators.runtime.transports import text_wire_pair
 from gateway.csms.csms import Csms
