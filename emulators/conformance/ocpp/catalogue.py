@@ -20,7 +20,7 @@ from emulators.conformance.ocpp.stations import (
     transactions,
 )
 from emulators.conformance.ocpp.systems import bidirectional as systems_2_1
-from emulators.conformance.ocpp.systems import handshake, ocpp2
+from emulators.conformance.ocpp.systems import handshake, ocpp2, orders
 from emulators.conformance.ocpp.systems import ocpp16 as systems_1_6
 
 STATION_CAPABILITIES = {
@@ -71,6 +71,10 @@ CSMS_CAPABILITIES = {
     "lab.tokens": Capability("the CSMS knows the tokens of the tester (docs/conformance-ocpp.md)", False),
     "lab.password": Capability("the password of the station is given (--password-file)", False),
     "lab.operator": Capability("the laboratory can order a power and the end of a transaction", False),
+    "lab.frequency": Capability("the laboratory can order a power in the mode CentralFrequency (2.1)", False),
+    "lab.transfers": Capability("the laboratory can allow energy transfers in a transaction (2.1)", False),
+    "lab.signal": Capability("the laboratory can forward a signal of the grid operator (2.1)", False),
+    "lab.der": Capability("the laboratory can set default DER controls (2.1)", False),
     "csms.not-accepted": Capability("a station that is not registered is answered Pending or Rejected", False),
     "csms.refuses-unknown": Capability("the connection of a station that is not registered is refused", False),
     "csms.tls": Capability("the URL is wss", False),
@@ -86,7 +90,7 @@ CSMS_CAPABILITIES = {
 @cache
 def systems() -> Catalogue[CsmsUnderTest, Mutant]:
     """Return the cases for CSMSs, in the order of a run."""
-    cases = [case for group in (ocpp2, systems_2_1, systems_1_6, handshake) for case in group.DECLARED.cases]
+    cases = [case for group in (ocpp2, systems_2_1, systems_1_6, handshake, orders) for case in group.DECLARED.cases]
     return Catalogue("csms", "OCPP charging station management system", tuple(cases), CSMS_CAPABILITIES)
 
 

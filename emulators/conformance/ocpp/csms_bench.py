@@ -10,7 +10,7 @@ from emulators.conformance.bench import DeviceUnreachable, Discovery
 from emulators.conformance.capabilities import Capabilities
 from emulators.conformance.case import CaseEnd
 from emulators.conformance.evidence import Evidence
-from emulators.conformance.ocpp.csms_under_test import ORDERS, UNKNOWN_STATION, CsmsUnderTest, Orders
+from emulators.conformance.ocpp.csms_under_test import ORDERS, OTHER_ORDERS, UNKNOWN_STATION, CsmsUnderTest, Orders
 from emulators.conformance.ocpp.declarations import versions_of
 from emulators.conformance.ocpp.evidence import recorder
 from emulators.conformance.ocpp.opening import Opened, Opening, open_connection
@@ -78,8 +78,9 @@ class CsmsBench:
             raise DeviceUnreachable(str(error)) from None
         with suppress(CaseEnd):
             await station.boot()
-        orders = "lab.operator", all(order in self._lab.commands for order in ORDERS)
-        found = versions_of(self._version) | dict((orders,))
+        commands = self._lab.commands
+        found = versions_of(self._version) | {"lab.operator": all(order in commands for order in ORDERS)}
+        found |= {f"lab.{order}": order in commands for order in OTHER_ORDERS}
         found |= {"lab.password": self._password is not None, "csms.tls": self.target.startswith("wss://")}
         return Discovery(capabilities=found | await self._unknown_station(evidence))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from ssl import TLSVersion
 from types import EllipsisType
@@ -17,6 +17,7 @@ from emulators.conformance.ocpp.tester_station import TesterStation
 from protocols.ocpp.schema import Payload, Version
 
 ORDERS = ("power", "stop")
+OTHER_ORDERS = ("frequency", "transfers", "signal", "der")  # of OCPP 2.1, each with the capability lab.ORDER
 KNOWN, SECOND, BLOCKED, EXPIRED, UNKNOWN = "V2XTEST1", "V2XTEST2", "V2XBLOCKED", "V2XEXPIRED", "V2XNOBODY"
 GROUP = "V2XGROUP"
 UNKNOWN_STATION = "V2X-NO-SUCH-STATION"
@@ -25,7 +26,7 @@ BOTH = ("AC_three_phase", "DC", "DC_BPT")
 
 
 class Operator(Protocol):
-    """Orders of the operator of the CSMS. Every method may raise NotApplicable."""
+    """Orders of the operator of the CSMS. Every method may raise NotApplicable or Inconclusive."""
 
     async def power(self, station: str, watts: float, seconds: float) -> None:
         """Order a power for EVSE 1, + is charging."""
@@ -33,21 +34,51 @@ class Operator(Protocol):
     async def stop(self, station: str) -> None:
         """Order the end of the transaction at EVSE 1."""
 
+    async def frequency(self, station: str, watts: float) -> None:
+        """Order a power for EVSE 1 in the operation mode CentralFrequency."""
+
+    async def transfers(self, station: str, allowed: Sequence[str]) -> None:
+        """Allow energy transfers in the transaction at EVSE 1."""
+
+    async def signal(self, station: str, signal: int) -> None:
+        """Forward a signal of the grid operator (aFRR) to EVSE 1."""
+
+    async def der(self, station: str, kind: str) -> None:
+        """Set a default DER control of a type."""
+
 
 class Orders:
-    """Orders by commands of the laboratory, with STATION, WATTS and SECONDS in their environment."""
+    """Orders by commands of the laboratory, with STATION and the values of the order in their environment."""
 
     def __init__(self, commands: Mapping[str, str]) -> None:
         self._commands = dict(commands)
 
     async def power(self, station: str, watts: float, seconds: float) -> None:
         """Order a power for EVSE 1."""
-        values = {"STATION": station, "WATTS": f"{watts:g}", "SECONDS": f"{seconds:g}"}
-        await run_command("power", self._commands.get("power"), values)
+        await self._run("power", station, WATTS=f"{watts:g}", SECONDS=f"{seconds:g}")
 
     async def stop(self, station: str) -> None:
         """Order the end of the transaction at EVSE 1."""
-        await run_command("stop", self._commands.get("stop"), {"STATION": station})
+        await self._run("stop", station)
+
+    async def frequency(self, station: str, watts: float) -> None:
+        """Order a power in the operation mode CentralFrequency."""
+        await self._run("frequency", station, WATTS=f"{watts:g}")
+
+    async def transfers(self, station: str, allowed: Sequence[str]) -> None:
+        """Allow energy transfers, as TRANSFERS (`DC,DC_BPT`)."""
+        await self._run("transfers", station, TRANSFERS=",".join(allowed))
+
+    async def signal(self, station: str, signal: int) -> None:
+        """Forward a signal of the grid operator."""
+        await self._run("signal", station, SIGNAL=str(signal))
+
+    async def der(self, station: str, kind: str) -> None:
+        """Set a default DER control of the type CONTROL."""
+        await self._run("der", station, CONTROL=kind)
+
+    async def _run(self, order: str, station: str, **values: str) -> None:
+        await run_command(order, self._commands.get(order), {"STATION": station, **values})
 
 
 class CsmsUnderTest:

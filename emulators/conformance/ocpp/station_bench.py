@@ -66,7 +66,7 @@ def laboratory(path: Path) -> Laboratory:
     if table or not isinstance(commands, dict) or not isinstance(connected, bool):
         raise LaboratoryError(f"{path}: it has `connected` (true or false) and the table `commands`")
     for order, command in commands.items():
-        known = (*ORDERS, *csms_under_test.ORDERS)
+        known = (*ORDERS, *csms_under_test.ORDERS, *csms_under_test.OTHER_ORDERS)
         if order not in known or not isinstance(command, str):
             raise LaboratoryError(f"{path}: commands are texts by order: {', '.join(known)}")
     return Laboratory(connected, commands)

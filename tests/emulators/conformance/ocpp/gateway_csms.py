@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from emulators.conformance.bench import Discovery
@@ -18,25 +18,47 @@ from emulators.conformance.ocpp.mutants import Mutant
 from emulators.conformance.ocpp.tester_station import TesterStation
 from emulators.runtime.transports import text_wire_pair
 from gateway.csms.csms import Csms
+from gateway.csms.operations import Operations
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations, UnknownTokens
 from gateway.csms.tokens import Token
-from protocols.ocpp.schema import Version
+from gateway.model.event import OperationMode
+from protocols.ocpp.schema import Payload, Version
 from protocols.ports import Clock, TextWire
 
 STATION = "CP1"
+DER_CONTROLS: dict[str, Payload] = {
+    "LimitMaxDischarge": {"priority": 1, "pctMaxDischargePower": 50.0},
+    "EnterService": {
+        "priority": 1, "highVoltage": 253.0, "lowVoltage": 198.0, "highFreq": 50.2, "lowFreq": 47.5,
+    },
+    "Gradients": {"priority": 1, "gradient": 10.0, "softGradient": 1.0},
+}  # fmt: skip
 
 
 class GatewayOperator:
     """The operator of the gateway, by its interface for set-points and sessions."""
 
     def __init__(self, csms: Csms) -> None:
-        self._csms = csms
+        self._csms, self._operations = csms, Operations(csms)
 
     async def power(self, station: str, watts: float, seconds: float) -> None:
         await self._csms.set_power(f"{station}-1", watts, seconds)
 
     async def stop(self, station: str) -> None:
         await self._csms.end_session(f"{station}-1")
+
+    async def frequency(self, station: str, watts: float) -> None:
+        fields = {"setpoint": watts}
+        await self._operations.set_mode(station, 1, OperationMode.CENTRAL_FREQUENCY, fields, valid_for_s=60.0)
+
+    async def transfers(self, station: str, allowed: Sequence[str]) -> None:
+        await self._operations.allow_energy_transfer(station, 1, allowed)
+
+    async def signal(self, station: str, signal: int) -> None:
+        await self._operations.afrr_signal(station, 1, signal)
+
+    async def der(self, station: str, kind: str) -> None:
+        await self._operations.set_der_control(station, f"v2x-{kind}", kind, DER_CONTROLS[kind], default=True)
 
 
 class GatewayBench:

@@ -16,17 +16,6 @@ from tests.rounds import some
 pytestmark = pytest.mark.virtual_time
 
 CATALOGUE = systems()
-# Requirements of K28, Q, R and V2X on a CSMS that no case judges, with the reason.
-NOT_JUDGED = {
-    "Q02.FR.03": "as Q01.FR.08",
-    "Q02.FR.05": "depends on an order that every CSMS has in another form: a change of what is allowed",
-    "Q07.FR.02": "the order of a power does not choose the operation mode",
-    "Q07.FR.03": "the order of a power does not choose the operation mode",
-    "Q08.FR.12": "depends on the source of aFRR signals",
-    "R04.FR.12": "depends on an order of a DER control",
-    "R04.FR.14": "depends on an order of a DER control",
-    "R04.FR.16": "depends on an order of a DER control",
-}
 HANDSHAKE = "Opening handshake"  # `test_csms_handshakes`
 PAIRS = [(case.id, version) for case in CATALOGUE.cases if case.feature != HANDSHAKE for version in versions(case)]
 
@@ -53,4 +42,4 @@ def test_every_requirement_of_bidirectional_charging_on_a_csms_is_judged() -> No
         if number.startswith(families) and actor in ("CSMS", "both")
     }
     judged = {case.requirement.reference for case in CATALOGUE.cases}
-    assert required - judged == set(NOT_JUDGED)
+    assert required <= judged
