@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -69,9 +70,10 @@ class CanRecording:
         last_at = self._frames[-1][0]
         last = {frame.can_id: frame for at, frame in self._frames[-REPEATED:] if at > last_at - REPEAT_S / 2}
         steps = int((until - last_at) / REPEAT_S)
-        for at in (last_at + REPEAT_S * number for number in range(1, steps + 1)):
-            for frame in last.values():
-                self.add(at, frame)
+        frames = list(last.values())
+        times = (last_at + REPEAT_S * number for number in range(1, steps + 1))
+        room = MOST_FRAMES - len(self._frames)
+        self._frames.extend(islice(((at, frame) for at in times for frame in frames), room))
 
     def write(self, path: Path) -> None:
         """Write the file, which only its owner can read."""

@@ -1,6 +1,7 @@
 """One EVSE, reached in each way: over OCPP, hosted by the gateway itself, over Modbus, and over ECHONET Lite.
 
-What a facility, an operator and the owner of the vehicle see must be the same: each test runs over all ways.
+What a facility, an operator and the owner of the vehicle see must be the same: each test runs over all ways, in
+`make test` one test over all ways and each other one over two or three of them.
 """
 
 from __future__ import annotations
@@ -120,11 +121,13 @@ WAYS = {
 FORMING = {name: way for name, way in WAYS.items() if way.forming is not None}
 
 
-@pytest.fixture(params=WAYS.values(), ids=list(WAYS))
-def way(request: pytest.FixtureRequest) -> Way:
-    """Each way to reach an EVSE."""
-    found: Way = request.param
-    return found
+def over(*each_run: str, ways: dict[str, Way] = WAYS) -> pytest.MarkDecorator:
+    """Run a test over all ways, in `make test` over those named."""
+    assert set(each_run) <= set(ways)
+    rows = [
+        pytest.param(way, id=name, marks=() if name in each_run else pytest.mark.soak) for name, way in ways.items()
+    ]
+    return pytest.mark.parametrize("way", rows)
 
 
 class Evse:
@@ -201,6 +204,7 @@ class Evse:
         return last["status"], last["reason"]["code"]
 
 
+@over(*WAYS)
 async def test_a_discharge_its_lease_and_what_is_published(way: Way) -> None:
     world = way.world()
     async with world.running():
@@ -232,6 +236,7 @@ async def test_a_discharge_its_lease_and_what_is_published(way: Way) -> None:
         assert evse.car.violations == []
 
 
+@over("hosted, AC", "a LEAF behind OCPP")
 async def test_battery_meter_and_grid_agree_in_energy(way: Way) -> None:
     world = way.world(step=0.1)
     async with world.running():
@@ -268,6 +273,7 @@ async def test_battery_meter_and_grid_agree_in_energy(way: Way) -> None:
         assert state["energy_charged_wh"] == pytest.approx(registers.true_charged_wh, rel=0.005, abs=1.0)
 
 
+@over("behind OCPP", "over ECHONET Lite")
 async def test_no_vehicle_is_discharged_below_its_floor(way: Way) -> None:
     world = way.world()
     async with world.running():
@@ -282,8 +288,17 @@ async def test_no_vehicle_is_discharged_below_its_floor(way: Way) -> None:
         assert (again["status"], again["reason"]["code"]) == ("refused", "below_floor")
 
 
-@pytest.mark.parametrize("verb", ["stop", "emergency_stop"])
-async def test_a_stop_takes_the_power_away_at_once(way: Way, verb: str) -> None:
+@over("hosted", "a hosted LEAF")
+async def test_a_stop_takes_the_power_away_at_once(way: Way) -> None:
+    await stopped(way, "stop")
+
+
+@over("over Modbus", "behind OCPP")
+async def test_an_emergency_stop_takes_the_power_away_at_once(way: Way) -> None:
+    await stopped(way, "emergency_stop")
+
+
+async def stopped(way: Way, verb: str) -> None:
     world = way.world()
     async with world.running():
         evse = Evse(world, way)
@@ -302,6 +317,7 @@ async def test_a_stop_takes_the_power_away_at_once(way: Way, verb: str) -> None:
         await evse.discharge()
 
 
+@over("hosted, AC", "over Modbus")
 async def test_a_facility_that_falls_silent_loses_the_power(way: Way) -> None:
     world = way.world()
     async with world.running():
@@ -320,6 +336,7 @@ async def test_a_facility_that_falls_silent_loses_the_power(way: Way) -> None:
         await evse.discharge()
 
 
+@over("behind OCPP", "hosted", "over ECHONET Lite")
 async def test_power_falls_to_0_w_when_the_gateway_dies_and_it_discharges_again_after_its_restart(way: Way) -> None:
     world = way.world()
     async with world.running():
@@ -341,11 +358,11 @@ async def test_power_falls_to_0_w_when_the_gateway_dies_and_it_discharges_again_
         await evse.discharge()
 
 
-@pytest.mark.parametrize("forms", FORMING.values(), ids=list(FORMING))
-async def test_an_island_is_formed_and_ended(forms: Way) -> None:
-    world = forms.world(forming=True, more=ISLAND)
+@over("behind OCPP", "a hosted LEAF", ways=FORMING)
+async def test_an_island_is_formed_and_ended(way: Way) -> None:
+    world = way.world(forming=True, more=ISLAND)
     async with world.running():
-        evse = Evse(world, forms)
+        evse = Evse(world, way)
         await world.clock.sleep(45)
         assert world.facility.states["site"]["energy"]["phase"] == "island"
         assert evse.current_w < -100, "the vehicle supplies the site"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from emulators.scenario.loading import parse
 from emulators.world import SimulationResult, simulate
+from tests.rounds import some
 
 OUTAGE = """
 name = "the broker fails in an outage"
@@ -49,8 +52,9 @@ def outage(fault: str, at: str, lasts: str, profile: str = "vendor-island") -> S
     return simulate(parse(OUTAGE.format(fault=fault, at=at, lasts=lasts, profile=line), "test"), fast_forward=True)
 
 
-@pytest.mark.parametrize("profile", ["vendor-island", "generic-2.1"])
-@pytest.mark.parametrize("fault", ["broker-stop", "broker-freeze"])
+@pytest.mark.parametrize(
+    ("profile", "fault"), some(product(["vendor-island", "generic-2.1"], ["broker-stop", "broker-freeze"]), 3)
+)
 def test_a_grid_that_returns_while_the_broker_is_away_is_no_collapse_of_the_island(fault: str, profile: str) -> None:
     """The switchgear reconnects by itself; the charger's meter then shows nothing, and no input says why."""
     result = outage(fault, "7m", "4m", profile)

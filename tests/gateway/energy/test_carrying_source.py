@@ -19,6 +19,7 @@ from gateway.model.energy_state import FormingBy, Phase
 from gateway.model.moment import rfc3339
 from gateway.model.site import InputKind, Inputs, Load, SitePolicy, Switch
 from tests.gateway.commands.rig import ServiceRig, service_rig
+from tests.rounds import some
 
 TIERS = (
     TierTable(name="medical", priority=0, expected_w=800, critical=True),
@@ -68,7 +69,7 @@ def outage(ocpp: str, link: str, *, listed: bool, soc_pct: float = 80.0) -> Simu
 
 @pytest.mark.parametrize(
     ("ocpp", "link", "listed"),
-    [("1.6", "none", True), ("1.6", "none", False), ("2.0.1", "iso15118-20", False), ("2.1", "none", False)],
+    some([("1.6", "none", True), ("1.6", "none", False), ("2.0.1", "iso15118-20", False), ("2.1", "none", False)], 3),
 )
 def test_a_station_without_discharge_that_carries_the_island_is_its_source(ocpp: str, link: str, listed: bool) -> None:
     result = outage(ocpp, link, listed=listed)

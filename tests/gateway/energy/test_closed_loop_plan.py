@@ -194,6 +194,7 @@ def gap(lived: float, best: float) -> float:
     return (lived - best) / abs(best)
 
 
+@pytest.mark.soak
 def test_a_plain_day() -> None:
     lived, best, day = made(1, plain)
     assert 0 <= gap(lived, best) <= MOST_GAP
@@ -201,6 +202,7 @@ def test_a_plain_day() -> None:
     assert day.left_wh["E2"] >= 0.795 * 40_000
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_a_day_with_negative_prices() -> None:
     lived, best, day = made(2, negative)

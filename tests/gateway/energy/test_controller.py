@@ -150,7 +150,7 @@ def test_changing_mode_never_jumps_power(changes: list[tuple[SiteMode, int]], se
 PAIRS = [(one, two) for one in SiteMode for two in SiteMode if one is not two]
 
 
-@pytest.mark.parametrize(("first", "second"), some(PAIRS, 3))
+@pytest.mark.parametrize(("first", "second"), some(PAIRS, 7))
 @pytest.mark.parametrize(("load_w", "pv_w"), [(9000.0, 0.0), (1000.0, 11_000.0)])
 def test_no_pair_of_modes_jumps(first: SiteMode, second: SiteMode, load_w: float, pv_w: float) -> None:
     """A change of mode ramps the target, and the power follows it."""
