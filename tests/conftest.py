@@ -21,7 +21,7 @@ from tests.requirement_report import Report
 from tests.rounds import rounds
 
 settings.register_profile(
-    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=rounds(40, 100)
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=rounds(25, 100)
 )
 settings.register_profile("ci", parent=settings.get_profile("default"), print_blob=True, derandomize=True)
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=5000)

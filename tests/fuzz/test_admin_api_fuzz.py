@@ -17,7 +17,7 @@ from tests.fuzz.gateway_program import TOKEN, gateway_program
 from tests.peers import python_peer
 
 SCHEMATHESIS = "schemathesis==4.32.5"
-SECONDS, SOAK_SECONDS = 4, int(os.environ.get("V2X_SOAK_SECONDS", "600"))
+SECONDS, SOAK_SECONDS = 2, int(os.environ.get("V2X_SOAK_SECONDS", "600"))
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",

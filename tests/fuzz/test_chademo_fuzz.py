@@ -14,7 +14,7 @@ from tests.peers import absent
 from tests.protocols.chademo.traces import LEAF_24, trace
 
 HERE = Path(__file__).resolve().parent
-SECONDS, SOAK_SECONDS = 5, int(os.environ.get("V2X_SOAK_SECONDS", "600"))
+SECONDS, SOAK_SECONDS = 2, int(os.environ.get("V2X_SOAK_SECONDS", "600"))
 START_WITHIN = 60  # s, for imports under instrumentation
 
 

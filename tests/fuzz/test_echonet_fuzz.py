@@ -15,7 +15,7 @@ from tests.peers import absent
 from tests.protocols.echonet.captured import BATTERY_ANSWER
 
 HERE = Path(__file__).resolve().parent
-SECONDS, SOAK_SECONDS = 5, int(os.environ.get("V2X_SOAK_SECONDS", "600"))
+SECONDS, SOAK_SECONDS = 2, int(os.environ.get("V2X_SOAK_SECONDS", "600"))
 START_WITHIN = 60  # s, for imports under instrumentation
 BOX, BATTERY = Eoj(2, 0x7E), Eoj(2, 0x7D)
 OTHERS = (BATTERY, Eoj(2, 0x79), Eoj(2, 0x87), Eoj(2, 0x88), Eoj(2, 0xA5))

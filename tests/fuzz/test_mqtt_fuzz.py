@@ -27,7 +27,7 @@ from tests.interop.test_mosquitto_hostile import results_only
 
 pytestmark = pytest.mark.peer
 
-GROUP, SECONDS, SOAK_SECONDS = 40, 4.0, float(os.environ.get("V2X_SOAK_SECONDS", "600"))
+GROUP, SECONDS, SOAK_SECONDS = 40, 2.0, float(os.environ.get("V2X_SOAK_SECONDS", "600"))
 BODY: dict[str, Any] = {
     "id": "x",
     "source": "fuzz",

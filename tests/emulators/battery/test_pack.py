@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from emulators.battery.chemistry import CHEMISTRIES, LFP, LMO, NMC, Chemistry, Curve
 from emulators.battery.pack import GENERIC_63, Battery, Pack, PackSpec
+from tests.rounds import rounds
 
 any_chemistry = st.sampled_from([NMC, LFP, LMO])
 
@@ -16,7 +17,7 @@ def spec_of(chemistry: Chemistry) -> PackSpec:
     return PackSpec("test", chemistry, max_discharge_a=200.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=rounds(15, 40), deadline=None)
 @given(
     any_chemistry,
     st.floats(0, 100),

@@ -17,6 +17,7 @@ from protocols.ocpp.times import parse
 from tests.emulators.charger.csms_rig import CsmsRig
 from tests.emulators.charger.station_rig import Rig
 from tests.requirements import requirement
+from tests.rounds import rounds
 
 pytestmark = pytest.mark.virtual_time
 
@@ -324,7 +325,7 @@ def test_a_delta_is_relative_to_the_last_report(values: list[float], by: float) 
             last = value
 
 
-@settings(max_examples=60)
+@settings(max_examples=rounds(20, 60))
 @given(
     st.sampled_from(["Periodic", "PeriodicClockAligned"]),
     st.integers(1, 900),

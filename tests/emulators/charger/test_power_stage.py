@@ -10,6 +10,7 @@ from emulators.battery.pack import Pack
 from emulators.charger.hardware.meter import Meter, MeterSpec
 from emulators.charger.hardware.power_stage import Bounds, Contactors, Fault, PowerStage, StageSpec
 from emulators.ev.car import Car
+from tests.rounds import rounds
 
 
 def running(soc: float = 60.0, spec: StageSpec | None = None) -> tuple[PowerStage, Car]:
@@ -34,7 +35,7 @@ def test_a_setpoint_ramps_and_is_metered() -> None:
     assert car.energy_out_wh > 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=rounds(20, 50), deadline=None)
 @given(
     st.floats(10, 95),
     st.lists(

@@ -16,6 +16,7 @@ from emulators.charger.station.smart_charging.profile_rules import StationCapabi
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.schedule import EvseConditions
 from protocols.ocpp.times import stamp
+from tests.rounds import rounds
 
 T0 = 1_768_435_200  # 2026-01-15T00:00:00Z
 DAY = 86_400
@@ -114,7 +115,7 @@ def sets(draw: st.DrawFn) -> list[tuple[int, dict[str, Any]]]:
     return found
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=rounds(20, 50), deadline=None)
 @given(sent=sets(), ready=st.integers(-900, 0), sharers=st.integers(1, 3), replaces=st.booleans())
 def test_every_second_matches_the_reference_computation(
     sent: list[tuple[int, dict[str, Any]]], ready: int, sharers: int, replaces: bool

@@ -13,6 +13,7 @@ from emulators.charger.station.smart_charging.profile_rules import StationCapabi
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.schedule import Composite, EvseConditions
 from protocols.ocpp.times import stamp
+from tests.rounds import rounds
 
 T0 = 1_768_435_200.0  # 2026-01-15T00:00:00Z, a Thursday
 AT = EvseConditions(transaction="tx", ready_at=T0)
@@ -250,7 +251,7 @@ def bodies(draw: st.DrawFn, number: int) -> dict[str, Any]:
     return profile(number, purpose, draw(st.integers(0, 3)), periods, **more)
 
 
-@settings(max_examples=150)
+@settings(max_examples=rounds(40, 150))
 @given(data=st.data(), count=st.integers(0, 6))
 def test_the_composite_schedule_matches_the_composite_at_every_time(data: st.DataObject, count: int) -> None:
     profiles = stack()

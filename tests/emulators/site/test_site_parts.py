@@ -19,6 +19,7 @@ from emulators.site.site import Site
 from emulators.site.storage import Storage
 from emulators.site.switch import Position, TransferSwitch
 from tests.emulators.site.site_rig import a_car, run
+from tests.rounds import rounds
 
 
 def test_self_consumption_controls_the_exchange_to_zero_down_to_the_floor() -> None:
@@ -189,7 +190,7 @@ def test_a_commanded_converter_forms_only_behind_an_open_switch() -> None:
     assert site.unconfirmed_orders == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=rounds(15, 40), deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 40), st.sampled_from([True, False, None]), st.booleans()), max_size=8))
 def test_no_order_energises_a_failed_grid(steps: list[tuple[int, bool | None, bool]]) -> None:
     stage, _ = a_car(80, forming=True)

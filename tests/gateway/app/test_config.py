@@ -21,6 +21,7 @@ from gateway.drivers.secc.settings import bidirectional
 from gateway.model.reason import Code
 from gateway.model.result import Layer
 from tests.peers import ROOT
+from tests.rounds import rounds
 
 EXAMPLE = re.search(r"```toml\n(.*?)```", HEAD, re.DOTALL)
 
@@ -174,7 +175,7 @@ SECTIONS = st.dictionaries(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=rounds(50, 200), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from([*Config.model_fields, "x"]), VALUES | SECTIONS, max_size=3))
 def test_any_table_is_a_configuration_or_an_error_message(table: dict[str, Any]) -> None:
     with contextlib.suppress(ConfigError):  # and nothing else

@@ -39,6 +39,7 @@ from gateway.model.evse import Evse
 from gateway.model.reason import Code
 from gateway.model.result import Layer
 from gateway.model.site import Grid, InputKind, Inputs, Load, Price, PricePeriod, Site, SitePolicy, Storage, Switch
+from tests.rounds import rounds
 
 START = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
 FAR_W = 1e9
@@ -189,7 +190,7 @@ def decisions(
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(40, 150), deadline=None)
 @given(
     cases(),
     st.sampled_from(["fresh"] * 8 + ["lost", "stale"]),
@@ -247,7 +248,7 @@ def test_energy_management_and_commands_get_the_same_power_for_the_same_reason(
         assert orders.optimiser.low_w == pytest.approx(ours.power_w, abs=1e-3)  # nothing is left to narrow
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=rounds(15, 40), deadline=None)
 @given(cases(), st.booleans(), st.floats(0, 100))
 def test_in_an_island_a_command_meets_the_floor_of_energy_management(case: Case, held: bool, soc_pct: float) -> None:
     tables = {"storage": StorageTable(controlled=True, forming=True, capacity_wh=90_000), "island": True}
@@ -360,7 +361,7 @@ def test_energy_management_makes_no_bound_above_the_optimiser() -> None:
     assert found == {"OPTIMISER"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=rounds(15, 40), deadline=None)
 @given(cases(), st.booleans(), st.integers(0, 299))
 def test_while_power_returns_after_an_outage_both_meet_the_same_ramp(
     case: Case, discharging: bool, since_s: int

@@ -23,6 +23,7 @@ from gateway.blue_switch.outages import report_markdown
 from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
 from gateway.blue_switch.trips import ChargePlace, SiteNeed
 from gateway.blue_switch.views import arrivals
+from tests.rounds import rounds
 
 MONDAY = 1_799_971_200.0 - 9 * 3600  # 2027-01-15 is a Friday; what matters is only that it is local midnight
 PLACES = {
@@ -84,7 +85,7 @@ def fleets(draw: st.DrawFn) -> list[ProvidedVehicle]:
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=rounds(40, 150))
 @given(
     fleets(),
     st.lists(

@@ -17,6 +17,7 @@ from gateway.blue_switch.registry import Status, VehicleRegistry
 from gateway.blue_switch.trips import ChargePlace
 from gateway.model.energy_state import BlueSwitchState, Phase, SharedEnergyState, SharedSiteState
 from tests.gateway.blue_switch.test_blue_switch import ATLAS, MONDAY, lent, need
+from tests.rounds import rounds
 
 
 def coordinator(leads: bool = True, **more: object) -> Coordinator:
@@ -82,7 +83,7 @@ def test_rows_of_the_first_databases_are_read() -> None:
     assert json.loads(persistence.rows(one, ["outage-1"])["outage-1"][0])["loans"] == [deployment]
 
 
-@settings(max_examples=60)
+@settings(max_examples=rounds(20, 60))
 @given(st.integers(0, 5000), st.sampled_from(["cut", "flip", "other"]), st.integers(0, 3))
 def test_rows_that_are_damaged_are_left_out_and_named(at: int, how: str, which: int) -> None:
     one, _ = in_outage()
@@ -244,7 +245,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=rounds(50, 200))
 @given(JUNK)
 def test_arbitrary_states_of_a_neighbour_have_no_harmful_effect(state: Any) -> None:
     one = coordinator(leads=False)

@@ -21,6 +21,7 @@ from protocols.exi.lenient import relaxed
 from protocols.iso15118.codecs import DIN, ISO2, ISO20_COMMON, ISO20_DC, SAP
 from protocols.v2gtp import PayloadType, frame
 from tests.protocols.exi.vectors import NAMES, vectors
+from tests.rounds import rounds
 
 LOOP = (
     "80340400810182028303840cdbfe1b606280fe16e3e04810c4130408500f820479"
@@ -100,7 +101,7 @@ def test_explained_for_programs_and_people() -> None:
     assert list(encode_lines([last], explained=True, pretty=True))[:-1] == table
 
 
-@settings(max_examples=60)
+@settings(max_examples=rounds(20, 60))
 @given(st.lists(st.text(max_size=30) | st.sampled_from(["80", "{}", '{"schema":"sap","exi":"8000"}']), max_size=5))
 def test_any_lines_give_as_many_answers(lines: list[str]) -> None:
     wanted = sum(bool(line.strip()) for line in lines)
@@ -283,7 +284,7 @@ def captures() -> list[bytes]:
     return [pcap(packets), pcapng(packets)]
 
 
-@settings(max_examples=80)
+@settings(max_examples=rounds(25, 80))
 @given(st.data())
 def test_a_damaged_capture_ends_early_without_an_error(data: st.DataObject) -> None:
     whole = data.draw(st.sampled_from(captures()))

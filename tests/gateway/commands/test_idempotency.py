@@ -15,6 +15,7 @@ from gateway.model.journal import Phase, ReplyTo
 from gateway.rate_limit import RateLimiter
 from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import service_rig
+from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
 
 pytestmark = pytest.mark.virtual_time
@@ -149,7 +150,7 @@ JSON = st.recursive(
 ).map(lambda value: json.dumps(value).encode())
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=rounds(40, 150), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.one_of(st.binary(max_size=200), JSON))
 @virtual_examples
 async def test_no_message_fails_the_command_intake(payload: bytes) -> None:

@@ -13,6 +13,7 @@ from protocols.ocpp.schema import Version
 from tests.emulators.charger.station_rig import Rig
 from tests.gateway.commands.rig import service_rig
 from tests.gateway.commands.test_with_stations import governed, send
+from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
 
 HOLD_S, SLACK_S, LONGEST_RAMP_S = 15.0, 1.0, 5.0
@@ -49,7 +50,7 @@ async def test_a_station_may_hold_a_set_point_until_the_ramp_after_the_lease_is_
         assert all(start <= end for start, end in zip(starts, ends, strict=True))
 
 
-@settings(max_examples=40)
+@settings(max_examples=rounds(15, 40))
 @given(
     st.integers(5, 60),
     st.integers(100, 9000),

@@ -19,6 +19,7 @@ from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import BadProfile
 from tests.emulators.charger.station_rig import Rig
 from tests.gateway.commands.rig import service_rig
+from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
 
 pytestmark = pytest.mark.virtual_time
@@ -184,7 +185,7 @@ async def test_a_rejected_order_is_repeated_and_an_unsupported_one_is_not() -> N
         assert grid_forming.state == GridFormingState(evse="CP1-1", by=FormingBy.HARDWARE, reason="by its hardware")
 
 
-@settings(max_examples=60)
+@settings(max_examples=rounds(20, 60))
 @given(
     st.lists(
         st.tuples(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.energy.dispatch import must_w
 from tests.gateway.energy.cars import WALL, car, parts, powers
+from tests.rounds import rounds
 
 # limits near floor and ceiling ----------------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ def test_where_its_dead_band_ends_urgent_charging_the_others_discharge_the_targe
     assert powers(-3000.0, late, banded) == [pytest.approx(-3000.0), 0.0]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=rounds(60, 300), deadline=None)
 @given(
     st.floats(-30_000, 30_000),
     st.lists(

@@ -15,6 +15,7 @@ from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.island_plant import IslandPlant
 from tests.gateway.energy.test_island_commands import ISLAND, command
+from tests.rounds import rounds
 
 GRID_CODES = {"grid_lost", "input_stale"}
 
@@ -74,7 +75,7 @@ async def test_a_grid_that_was_present_before_the_restart_allows_charging_and_no
 reports = st.lists(st.sampled_from(["present", "lost", "silent", "restart"]), min_size=1, max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=rounds(15, 40), deadline=None)
 @given(reports)
 def test_the_last_report_decides_whatever_lies_between(steps: list[str]) -> None:
     """Reports, silence and restarts in any order: after a loss nothing is granted until the grid is reported."""
@@ -164,7 +165,7 @@ async def test_after_a_loss_the_main_switch_is_not_moved_before_the_facility_rep
 sources = st.sampled_from(["away", "unknown", "able", "empty"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=rounds(50, 200), deadline=None)
 @given(st.lists(st.tuples(sources, st.booleans(), st.integers(1, 100)), max_size=8), st.booleans())
 def test_an_adopted_island_ends_only_for_what_is_known(steps: list[tuple[str, bool, int]], other: bool) -> None:
     """Whatever appears in which order: the source changes only where it is known to be empty, or late."""

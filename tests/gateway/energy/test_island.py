@@ -15,6 +15,7 @@ from gateway.energy.resilience.grid_watch import GridLimits, GridReading, GridWa
 from gateway.energy.resilience.island import Island
 from gateway.energy.resilience.phase import FORMING, ZERO, IslandInputs, IslandSettings, Orders, Phase, Source
 from gateway.model.energy_state import GridStatus
+from tests.rounds import rounds
 
 VOLTS, HERTZ = 202.0, 50.0
 CAR = Source("CP1-1", 20_000, 6000)
@@ -110,7 +111,7 @@ steps = st.lists(
 
 
 @given(steps, st.booleans(), st.booleans(), st.booleans())
-@settings(max_examples=400)
+@settings(max_examples=rounds(80, 400))
 def test_the_interlock_holds_in_any_sequence(shown: list[tuple], soft: bool, parallel: bool, capable: bool) -> None:  # type: ignore[type-arg]
     """Grid-forming begins only with position feedback in the same step and ends on contrary evidence; the switch is
     never ordered closed onto a grid that is not healthy; in between no power flows."""

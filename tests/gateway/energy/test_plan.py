@@ -16,6 +16,7 @@ from gateway.energy.planning.planner import Planner, aggregate
 from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
 from gateway.energy.planning.rules import cost_of, rule_plan
 from gateway.energy.planning.solve import NoPlan, solve
+from tests.rounds import rounds
 
 MIDNIGHT = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
 STEP_S = 1800.0
@@ -82,7 +83,7 @@ def problems(draw: st.DrawFn) -> Problem:
 
 
 @given(problems())
-@settings(max_examples=60)
+@settings(max_examples=rounds(20, 60))
 def test_the_optimum_keeps_every_limit_and_has_the_reported_cost(problem: Problem) -> None:
     plan, _ = solve(problem)
     hours = problem.hours()
@@ -104,14 +105,14 @@ def test_the_optimum_keeps_every_limit_and_has_the_reported_cost(problem: Proble
 
 
 @given(problems())
-@settings(max_examples=40)
+@settings(max_examples=rounds(15, 40))
 def test_no_rule_is_cheaper_than_the_optimum(problem: Problem) -> None:
     plan, _ = solve(problem)
     assert plan.cost <= rule_plan(problem, "to compare").cost + 0.002 * abs(plan.cost) + 2.0
 
 
 @given(problems(), st.integers(0, 7200))
-@settings(max_examples=40)
+@settings(max_examples=rounds(15, 40))
 def test_a_warm_start_changes_the_work_and_not_the_answer(problem: Problem, later_s: int) -> None:
     _, basis = solve(problem)
     wall = problem.wall + later_s
@@ -262,7 +263,7 @@ def test_surplus_that_earns_more_than_import_costs_is_exported() -> None:
     st.sampled_from([0.0, 3000.0, 6000.0]),
     st.sampled_from([math.inf, 4000.0, 0.0]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=rounds(15, 40), deadline=None)
 def test_no_kilowatt_hour_is_imported_and_exported_at_once(
     seed: int, buy: float, more: float, load_w: float, discharge_w: float, export_w: float
 ) -> None:

@@ -17,7 +17,7 @@ from gateway.energy.view import Car, View
 from gateway.model.command import SiteMode
 from gateway.model.site import Inputs
 from tests.gateway.energy.site_sim import START, Sim, SimCar
-from tests.rounds import some
+from tests.rounds import rounds, some
 
 TIERS = (
     TierTable(name="medical", priority=0, expected_w=800, critical=True),
@@ -159,7 +159,7 @@ def batteries() -> st.SearchStrategy[list[Resource]]:
     return st.lists(each, min_size=1, max_size=8).map(lambda rows: [make(n, row) for n, row in enumerate(rows)])
 
 
-@settings(max_examples=150)
+@settings(max_examples=rounds(40, 150))
 @given(batteries(), st.lists(st.floats(-20_000, 60_000), min_size=2, max_size=8))
 def test_charging_is_within_free_power_and_above_the_minimum_and_reduced_at_once(
     fleet: list[Resource], free: list[float]

@@ -12,6 +12,7 @@ from protocols.can import CanFrame
 from protocols.dc_modules.controller import HOLD_S, OFF, Controller, Mode, Order
 from protocols.dc_modules.infypower import ON, WRITE, BegController, Command, Item, V113Controller, parts
 from protocols.dc_modules.winline import AMPERE, SET, Register, WinlineController
+from tests.rounds import rounds
 
 MAKES = [BegController, V113Controller, WinlineController]
 REPLY_IDS = [0x02A3F000, 0x02A4F000, 0x0AA4F000, 0x0283F000, 0x0284F000, 0x028AF000, 0x060F8000, 0x060F8008]
@@ -56,7 +57,7 @@ def set_current(frame: CanFrame) -> float | None:
 
 
 @pytest.mark.parametrize("make", MAKES)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=rounds(20, 60))
 @given(script=steps)
 def test_nothing_is_switched_on_or_exceeded_without_an_order(make: type[Controller], script: list[object]) -> None:
     now = 0.0

@@ -13,6 +13,7 @@ from protocols.echonet.frames import CONTROLLER, NODE_PROFILE, Eoj, Esv, Frame, 
 from protocols.echonet.requests import MOST_NODES, RequestSettings
 from protocols.errors import LocalProtocolError
 from tests.protocols.echonet.bench import BOX, HEMS, OTHER, V2H, VALUES, Network, Values, v2h
+from tests.rounds import rounds
 
 TRIES, WITHIN = 3, 2.0
 objects = st.sampled_from([V2H, Eoj(2, 0x7E, 0), NODE_PROFILE, CONTROLLER, Eoj(1, 0x30)])
@@ -23,7 +24,7 @@ frames = st.builds(Frame, st.integers(0, 5), objects, objects, st.sampled_from(E
 datagrams = st.one_of(st.binary(max_size=60), frames.map(Frame.encode))
 
 
-@settings(max_examples=40)
+@settings(max_examples=rounds(15, 40))
 @given(st.lists(st.tuples(datagrams, st.sampled_from([BOX, HEMS, OTHER]), st.integers(0, 4)), max_size=20))
 def test_no_datagram_raises_or_makes_the_node_grow(received: list[tuple[bytes, str, int]]) -> None:
     node, now = Node([v2h(Values(VALUES))], NodeSettings(watch_every_s=None)), 0.0
@@ -41,7 +42,7 @@ def test_no_datagram_raises_or_makes_the_node_grow(received: list[tuple[bytes, s
     assert len(node.ignored) <= MOST_COUNTED
 
 
-@settings(max_examples=40)
+@settings(max_examples=rounds(15, 40))
 @given(
     seed=st.integers(0, 10**6),
     loss=st.sampled_from([0.0, 0.2, 0.6, 1.0]),

@@ -75,7 +75,7 @@ def test_an_explanation_covers_every_bit_once(codec: Codec, data: st.DataObject)
             assert step.bit + len(step.bits.replace(" ", "")) == following.bit
 
 
-@settings(max_examples=60)
+@settings(max_examples=rounds(20, 60))
 @given(data=st.data())
 def test_fragments_read_the_same(data: st.DataObject) -> None:
     codec = data.draw(st.sampled_from([c for c in BY_NAME.values() if isinstance(c, FragmentCodec)]))
@@ -94,7 +94,7 @@ def test_fragments_read_the_same(data: st.DataObject) -> None:
     assert codec.from_plain(plain) == (root.qname.local, message)
 
 
-@settings(max_examples=150)
+@settings(max_examples=rounds(40, 150))
 @given(name=st.sampled_from(sorted(BY_NAME)), data=st.data())
 def test_any_bytes_are_a_message_or_one_error(name: str, data: st.DataObject) -> None:
     codec = BY_NAME[name]
@@ -107,7 +107,7 @@ def test_any_bytes_are_a_message_or_one_error(name: str, data: st.DataObject) ->
     assert codec.decode_element(codec.encode(message, element=element), lenient=False) == (element, message)
 
 
-@settings(max_examples=150)
+@settings(max_examples=rounds(40, 150))
 @given(data=st.data())
 def test_flipped_bits_are_a_message_or_one_error(data: st.DataObject) -> None:
     codec = data.draw(st.sampled_from([SAP, ISO2, ISO20_COMMON, ISO20_DC, ISO20_AC]))

@@ -28,6 +28,7 @@ from protocols.iso15118.iso20.states import AC, DC, NEXT_STEPS, State, Step
 from protocols.iso15118.iso20.types import EVSENotification, Processing
 from protocols.v2gtp import PayloadType, frame
 from tests.protocols.iso15118.engine_pair import EV_AC, EV_DC, Pair, car_state, looping, pair
+from tests.rounds import rounds
 
 POWERS = st.floats(min_value=-120_000, max_value=120_000)
 TYPES = [0x8001, 0x8002, 0x8003, 0x8004, 0x8101, 0x9999]
@@ -225,7 +226,7 @@ class Sessions(RuleBasedStateMachine):
 
 TestSessions = Sessions.TestCase
 TestSessions.settings = settings(
-    max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=rounds(25, 80), stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

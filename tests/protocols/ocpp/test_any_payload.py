@@ -45,7 +45,7 @@ TO_STATION = [(version, action) for version in Version for action in requests_to
 
 
 @pytest.mark.parametrize("version", list(Version))
-@settings(max_examples=40)
+@settings(max_examples=rounds(15, 40))
 @given(data=st.data())
 def test_generated_messages_are_valid(version: Version, data: st.DataObject) -> None:
     action = data.draw(st.sampled_from(sorted(schema.actions(version))))

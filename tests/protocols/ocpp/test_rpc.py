@@ -333,7 +333,7 @@ def test_no_text_raises_an_exception_in_the_engine(version: Version, texts: list
         assert isinstance(json.loads(message), list)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=rounds(30, 100), deadline=None)
 @given(
     version=st.sampled_from(VERSIONS),
     data=st.data(),

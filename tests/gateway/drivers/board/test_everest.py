@@ -29,6 +29,7 @@ from gateway.drivers.board.ports import (
     StopRequested,
 )
 from protocols.everest_api import Address, Kind, parse
+from tests.rounds import rounds
 
 IDS = {Kind.BOARD: "bsp", Kind.POWER: "ps", Kind.ISOLATION: "imd", Kind.METER: "pm"}
 CAPABILITIES = (
@@ -160,7 +161,7 @@ NAMES = ["event", "mode", "voltage_current", "capabilities", "isolation_measurem
          "clear_error", "powermeter_values", "communication_check", "request_stop_transaction", "other"]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=rounds(50, 200))
 @given(kind=st.sampled_from(list(Kind)), name=st.sampled_from(NAMES), payload=payloads)
 def test_any_payload_is_processed_or_counted(kind: Kind, name: str, payload: bytes) -> None:
     engine = EverestEngine(IDS, 0.0, 5.0)

@@ -23,6 +23,7 @@ from protocols.iso15118.iso20.types import EVSENotification
 from tests.protocols.iso15118.engine_pair import DC_LIMITS
 from tests.protocols.iso15118.iso2.iso2_pair import DIALECTS
 from tests.protocols.iso15118.iso2.raw_car import PATH, RawCar
+from tests.rounds import rounds
 
 GENERATIONS = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 IN_ANY_STEP = pytest.mark.parametrize("step", PATH[1:])
@@ -312,7 +313,7 @@ def test_the_loop_never_asks_for_discharge(dialect: Dialect) -> None:
     car.go(Step.CHARGE_LOOP)
 
     @given(current=st.floats(-400, 400), setpoint=st.none() | st.floats(-50_000, 50_000), volts=st.floats(0, 500))
-    @settings(deadline=None, max_examples=60, derandomize=True)
+    @settings(deadline=None, max_examples=rounds(20, 60), derandomize=True)
     def law(current: float, setpoint: float | None, volts: float) -> None:
         car.order(orders.SetPower(setpoint))
         car.order(orders.Measure(voltage_v=volts, current_a=0.0))
@@ -329,7 +330,7 @@ def test_the_loop_never_asks_for_discharge(dialect: Dialect) -> None:
 @given(
     walk=st.lists(st.sampled_from((*PATH, Step.WELDING_DETECTION, Step.RENEGOTIATION)), max_size=25), din=st.booleans()
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=rounds(20, 60))
 def test_any_walk_ends_without_power_or_goes_on_in_order(walk: list[Step], din: bool) -> None:
     """Every request is answered by its own type; power is on only between Start and Stop; after FAILED all is over."""
     car = RawCar(DIN if din else ISO2)

@@ -31,6 +31,7 @@ from protocols.v2gtp import frame
 from tests.protocols.iso15118.engine_pair import DC_LIMITS, EPOCH
 from tests.protocols.iso15118.iso2.iso2_pair import OldPair, after_loops, in_loop, old_pair
 from tests.protocols.iso15118.iso2.raw_car import PATH, RawCar
+from tests.rounds import rounds
 
 POWERS = st.floats(min_value=-120_000, max_value=120_000)
 MAGNITUDES = st.floats(min_value=0, max_value=50_000)
@@ -86,7 +87,7 @@ def lowest(pair: OldPair) -> float:
     volts=st.floats(150, 420),
     pause=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=rounds(15, 40), deadline=None)
 def test_the_pair_law(
     kind: int,
     setpoint_w: float | None,
@@ -290,7 +291,7 @@ class Sessions(RuleBasedStateMachine):
 
 TestSessions = Sessions.TestCase
 TestSessions.settings = settings(
-    max_examples=40,
+    max_examples=rounds(15, 40),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
