@@ -92,9 +92,14 @@ def _used_again(station: Station, known: Transaction, payload: Payload) -> bool:
 
 
 def _superseded(station: Station, transaction: Transaction, payload: Payload) -> bool:
-    """Return True for an event of before the start of the transaction that is active on the EVSE."""
+    """Return True for an event of before the start of the transaction that is active on the EVSE, and for the end of
+    another one."""
     active = station.context.transactions.active_at(station.id, transaction.evse)
-    if active in (None, transaction) or active is None or active.started_at is None:
+    if active is None or active is transaction:
+        return False
+    if payload["eventType"] == Event.ended:
+        return True
+    if active.started_at is None:
         return False
     at = parse(payload["timestamp"])
     return at is not None and at < active.started_at

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.csms.admin import Admin
 from gateway.csms.settings import UnknownStations
-from gateway.model.event import SessionEnded, SessionStarted
+from gateway.model.event import Metered, SessionEnded, SessionStarted
 from protocols.ocpp.schema import Version
-from tests.gateway.csms.raw_station import Raw
+from tests.gateway.csms.raw_station import Raw, power
 from tests.gateway.csms.test_readings import IMPORT, sample, session_16, state, values_16
 
 pytestmark = pytest.mark.virtual_time
@@ -155,3 +155,23 @@ async def test_events_of_an_unknown_transaction_of_before_do_not_end_the_running
         assert [e.session for e in raw.of(SessionStarted)] == ["new"]
         assert raw.of(SessionEnded) == []
         assert state(raw).power_w is None
+
+
+@pytest.mark.parametrize("version", [Version.V201, Version.V21])
+@pytest.mark.parametrize("known", [False, True])
+async def test_the_end_of_another_transaction_does_not_end_the_session(version: Version, known: bool) -> None:
+    """A station that sends it late, with a wrong EVSE, or for a transaction that was never reported."""
+    async with Raw(version) as raw:
+        await raw.boot()
+        if known:
+            await raw.event("Started", 0, "other")
+            await asyncio.sleep(10)
+        await raw.event("Started", 0, "running")
+        await asyncio.sleep(10)
+        before = len(raw.of(SessionEnded))
+        await raw.event("Ended", 7, "other", meterValue=power(raw, 3000.0))
+        assert len(raw.of(SessionEnded)) == before
+        assert [event.session for event in raw.of(SessionStarted)][-1] == "running"
+        assert [one.power_w for one in raw.of(Metered)] == [None]
+        await raw.event("Ended", 8, "running")
+        assert raw.of(SessionEnded)[-1].session == "running"
