@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,8 +22,23 @@ START_S = 2.0  # of the control of a site at another instance
 
 
 def notes(config: Config) -> list[str]:
-    """Return one sentence per risk, each beginning with the key that it is about."""
-    return list(_notes(config))
+    """Return one sentence per risk, each beginning with the key that it is about; of one of several sites, with it."""
+    found = list(_notes(config))
+    if config.cluster.sites:
+        for site in config.sites:
+            found += [f"site {site.site.id}: {one}" for one in _notes(site) if one not in found]
+        found += _shared_ids(config)
+    return found
+
+
+def _shared_ids(config: Config) -> Iterator[str]:
+    ids = [station.id for site in config.sites for station in site.stations]
+    counted, names = Counter(map(str.casefold, ids)), {one.casefold(): one for one in ids}
+    several = [names[folded] for folded, number in counted.items() if number > 1]
+    if several:
+        more = f" and {len(several) - 3} more" if len(several) > 3 else ""
+        listed = ", ".join(several[:3])
+        yield f"cluster.sites: several sites list {listed}{more}; these connect to /ocpp/<site>/<station id> only"
 
 
 def _notes(config: Config) -> Iterator[str]:

@@ -45,14 +45,14 @@ POSTGRES = "store.url: postgresql:// needs the package asyncpg; install it with 
 
 def verify(config: Config) -> None:
     """Raise ConfigError, with the key and the remedy, for what keeps a gateway from starting."""
-    link = broker_link(config)
-    if link.url.startswith("mqtts://"):
-        _usable("mqtt.ca, mqtt.cert and mqtt.key", lambda: tls_context(link))
-    settings = csms_settings(config)
-    _verify_tls(settings)
-    service_settings(config)
-    mqtt_settings(config)
-    read_agreements(config)
+    for site in config.sites:
+        try:
+            _verify_site(site)
+        except ConfigError as error:
+            if not site.one_of_several:
+                raise
+            raise ConfigError(f"site {site.site.id}: {error}") from None
+    _verify_tls(csms_settings(config))
     for key, listen in addresses(config).items():
         _verify_address(key, listen)
     _verify_evses(config)
@@ -66,6 +66,17 @@ def verify(config: Config) -> None:
         cluster_settings(config)
         if importlib.util.find_spec("nats") is None:
             raise ConfigError(NATS)
+
+
+def _verify_site(config: Config) -> None:
+    """Verify what each site has of its own."""
+    link = broker_link(config)
+    if link.url.startswith("mqtts://"):
+        _usable("mqtt.ca, mqtt.cert and mqtt.key", lambda: tls_context(link))
+    csms_settings(config)
+    service_settings(config)
+    mqtt_settings(config)
+    read_agreements(config)
 
 
 def addresses(config: Config) -> dict[str, str]:

@@ -91,7 +91,7 @@ class Admission:
     def station_id(self, path: str) -> str | None:
         """Return the station's id, the last part of the path, which may be percent-encoded; None without one."""
         base, _, name = urlsplit(path).path.removesuffix("/").rpartition("/")
-        name = unquote(name)
+        base, name = unquote(base), unquote(name)
         below = (base + "/").startswith(self.settings.path + "/") or base == self._short
         if not below or STATION_ID.fullmatch(name) is None:
             return None
