@@ -86,7 +86,7 @@ class SiteConnections:
         """`run` is the name of the instance, a slash, and what names this run of it."""
         self.site, self._bus, self._owners, self._clock = site, bus, owners, clock
         self._instance, self._run = run.rpartition("/")[0], run
-        self._beat_every_s = timing.renew_every_s
+        self._beat_every_s = timing.beat_every_s
         self.fence = Fence(timing.valid_s)
         self.by_station: dict[str, Connection] = {}
         self.holder: str | None = None  # instance

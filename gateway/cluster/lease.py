@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
+BEAT_EVERY_S = 2.0  # at most, between regular messages of an instance to the holder, however long the lease is
 Stamps: TypeAlias = tuple[tuple[str, float], ...]  # newest time stamp of each instance, by name
 
 
@@ -31,6 +32,11 @@ class Timing:
     def of(cls, lease_s: float) -> Timing:
         """Return the times for one length of the lease."""
         return cls(lease_s, 0.9 * lease_s, 0.2 * lease_s)
+
+    @property
+    def beat_every_s(self) -> float:
+        """Time between regular messages of an instance to the holder, whose time stamps a renewal proves."""
+        return min(self.renew_every_s, BEAT_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ class Node:
             for one in self.sites.values():
                 one.connections.beat_regularly()
                 one.check_presence()
-            await self._clock.sleep(Timing.of(self.settings.lease_s).renew_every_s)
+            await self._clock.sleep(Timing.of(self.settings.lease_s).beat_every_s)
 
     # other instances
 

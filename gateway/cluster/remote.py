@@ -136,6 +136,7 @@ class RemoteStations:
         self._instances: dict[str, _Instance] = {}
         self._connections = Connections()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._checked_at = clock.now()
         self.refused: Counter[Refusal] = Counter()
         self.closing = False
 
@@ -200,8 +201,15 @@ class RemoteStations:
                 wire.end()
 
     def check_presence(self) -> list[str]:
-        """End the connections of instances that are silent; return their names."""
+        """End the connections of instances that are silent; return their names. To be called regularly.
+
+        A check that comes late shows that this process did not run: it has not read what the instances sent meanwhile.
+        """
         now = self._clock.now()
+        late, self._checked_at = now - self._checked_at > ABSENT_AFTER_S / 2, now
+        if late:
+            for one in self._instances.values():
+                one.beat_at = now
         absent = [name for name, one in self._instances.items() if now - one.beat_at > ABSENT_AFTER_S]
         for name in absent:
             wires = self._instances.pop(name).wires

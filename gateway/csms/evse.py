@@ -87,7 +87,7 @@ class Evse:
     bidirectional: bool | None = None  # requested by the vehicle; None before its charging needs
     needs: VehicleNeeds | None = None  # of a vehicle at a 2.0.1 station
     setpoint_profile: SetpointProfile | None = None
-    setpoint: tuple[float, float] | None = None  # last accepted power in W, and the end of its validity (engine time)
+    setpoint: tuple[float, float] | None = None  # last power in W, not refused, and the end of its validity
     fallback: FallbackProfile = field(default_factory=FallbackProfile)
     unsupported: Unsupported = field(default_factory=Unsupported)  # SetChargingProfile
     meter: Meter = field(default_factory=Meter)

@@ -102,7 +102,7 @@ async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float)
         outcome = await vendor_channel.set_power(station, evse, transaction, power_w, valid_for_s)
     else:  # also a station that can only be limited
         outcome = await _apply_limit(station, evse, transaction, power_w, valid_for_s)
-    if outcome.answer is Answer.APPLIED:
+    if outcome.answer is not Answer.REFUSED:  # where the response was lost the station may have carried it out
         evse.setpoint = power_w, station.context.clock.now() + valid_for_s
     if not channel.watchdog and power_w and outcome.answer is not Answer.REFUSED:
         evse.watchdog = asyncio.get_running_loop().create_task(_expire(station, evse, valid_for_s))

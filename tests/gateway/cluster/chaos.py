@@ -31,6 +31,8 @@ from tests.gateway.cluster.network import Namespaces, Network, Proxies
 from tests.gateway.cluster.plan import Fault, Kind, Part, Round
 from tests.gateway.cluster.rig import SITE, Nats, Rig, nats_parts, rig
 
+REPEATED_EVERY_S = 3.0  # commands without a result
+
 log = logging.getLogger("chaos")
 
 
@@ -40,6 +42,7 @@ class Facility:
 
     client: aiomqtt.Client
     evidence: Evidence
+    _unanswered: dict[str, tuple[str, str]] = field(default_factory=dict)  # topic and body, by command
 
     async def listen(self) -> None:
         """Receive until cancelled."""
@@ -53,7 +56,22 @@ class Facility:
         command = f"r{number}-{station}"
         self.evidence.sent[command] = station, number
         body = {"id": command, "power_w": power_of(number), "lease_s": lease_s, "issued_at": time.time()}
-        await self.client.publish(f"v2x/1/{SITE}/evse/{station}-1/cmd/discharge", json.dumps(body), qos=1)
+        self._unanswered[command] = f"v2x/1/{SITE}/evse/{station}-1/cmd/discharge", json.dumps(body)
+        await self._publish(command)
+
+    async def repeat(self) -> None:
+        """Send again what has no result, as the contract asks for, until cancelled."""
+        while True:
+            await asyncio.sleep(REPEATED_EVERY_S)
+            for command in list(self._unanswered):
+                if self.evidence.results.get(command):
+                    del self._unanswered[command]
+                else:
+                    await self._publish(command)
+
+    async def _publish(self, command: str) -> None:
+        topic, body = self._unanswered[command]
+        await self.client.publish(topic, body, qos=1)
 
 
 @asynccontextmanager
@@ -65,12 +83,13 @@ async def facility(host: str, port: int, evidence: Evidence) -> AsyncIterator[Fa
     ) as client:
         await client.subscribe(f"v2x/1/{SITE}/evse/+/result", qos=1)
         one = Facility(client, evidence)
-        listening = asyncio.create_task(one.listen())
+        running = [asyncio.create_task(one.listen()), asyncio.create_task(one.repeat())]
         try:
             yield one
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
 
 @dataclass(frozen=True)

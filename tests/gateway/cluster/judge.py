@@ -93,7 +93,7 @@ def _results(verdict: Verdict, command: str, results: list[Result]) -> None:
     """One first and one final result; a result that is repeated has the same content."""
     first, final, refusals = set(), set(), set()
     for one in results:
-        verdict.reasons[f"{one['status']}: {one['reason']['text']}"] += 1
+        verdict.reasons[f"{one['status']} {one['reason']['code']}"] += 1
         content = json.dumps(one, sort_keys=True)
         if one["status"] in FIRST:
             first.add(content)
@@ -107,8 +107,14 @@ def _results(verdict: Verdict, command: str, results: list[Result]) -> None:
         verdict.add("lost result", f"{command} has no final result: {results}")
     elif len(first) > 1 or len(final) > 1:
         verdict.add("doubled effect", f"{command} has several results: {results}")
-    elif final and not first and not refusals and statuses != {"refused"}:
+    elif final and not first and not refusals and not _without_first(*final):
         verdict.add("lost result", f"{command} has no first result: {results}")
+
+
+def _without_first(final: str) -> bool:
+    """Return whether a final result needs no first: a refusal, also one that was lost with a cut connection."""
+    result = json.loads(final)
+    return result["status"] == "refused" or result["reason"]["code"] in ID_FREE
 
 
 def _owners(verdict: Verdict, station: str, setpoints: list[Setpoint]) -> None:
@@ -130,12 +136,15 @@ def _rounds(verdict: Verdict, evidence: Evidence, station: str, setpoints: list[
     """No power of an earlier round after that of a later, none without its command, none beyond its lease."""
     latest = 0
     commands = {number: command for command, (name, number) in evidence.sent.items() if name == station}
-    for one in setpoints:
+    for place, one in enumerate(setpoints):
         number = round((-one.power_w - power_of(0)) / STEP_W)
         if not one.power_w or abs(-one.power_w - power_of(number)) > 1e-6:
             continue  # none, or of a ramp
         if number < latest:
-            verdict.add("stale owner", f"{station}: the power of round {number} after that of round {latest}")
+            text = (
+                f"the power of round {number} after that of round {latest}: {setpoints[max(0, place - 4) : place + 2]}"
+            )
+            verdict.add("stale owner", f"{station}: {text}")
         latest = max(latest, number)
         results = evidence.results.get(commands.get(number, ""), [])
         untils = [parse_moment(each["lease_until"]) for each in results if each.get("lease_until")]

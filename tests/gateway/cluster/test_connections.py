@@ -116,6 +116,14 @@ class Site:
             await ours.close()
             await asyncio.wait({serving})
 
+    async def silent(self, seconds: float) -> list[str]:
+        """Let time pass without regular messages; returns the instances that then count as absent."""
+        absent = []
+        for _ in range(round(seconds)):
+            await asyncio.sleep(1)
+            absent += self.stations.check_presence()
+        return absent
+
     def down(self, text: str, *, term: int | None = None, proof: float | None = None, epoch: int | None = None) -> None:
         """Deliver a message of a holder."""
         one = self.connections.by_station["CP1"]
@@ -207,14 +215,33 @@ async def test_connections_of_a_silent_instance_end_and_are_attached_again_when_
     site.connections.held_by("gw2", 7)
     async with site.connected() as station:
         assert len(site.wires) == 1
-        await asyncio.sleep(ABSENT_AFTER_S + 1)
-        assert site.stations.check_presence() == ["gw1"]
+        assert await site.silent(ABSENT_AFTER_S + 1) == ["gw1"]
         for _ in range(6):  # regular messages that count another number of connections
             site.connections.beat()
             await asyncio.sleep(1)
         await station.send("again")
         await asyncio.sleep(1)
         assert (len(site.wires), site.texts) == (2, ["again"])
+
+
+async def test_a_holder_that_was_paused_does_not_take_its_own_pause_for_silence() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    async with site.connected() as station:
+        await site.silent(2)
+        await asyncio.sleep(3 * ABSENT_AFTER_S)
+        assert site.stations.check_presence() == []
+        site.connections.beat()
+        assert await site.silent(ABSENT_AFTER_S - 1) == []
+        await station.send("still here")
+        await asyncio.sleep(1)
+        assert (len(site.wires), site.texts) == (1, ["still here"])
+        assert await site.silent(2) == ["gw1"]
+
+
+@pytest.mark.parametrize("lease_s", [2, 5, 10, 30, 60])
+def test_two_lost_regular_messages_are_no_absence(lease_s: float) -> None:
+    assert 2 * Timing.of(lease_s).beat_every_s < ABSENT_AFTER_S
 
 
 async def test_a_new_holder_gets_the_connections_without_a_notice_to_the_station() -> None:

@@ -121,3 +121,10 @@ def test_a_refusal_that_leaves_the_id_free_may_come_twice() -> None:
     run.sent["r3"] = "CP1", 3
     run.results["r3"] = [_result("refused", "journal_unavailable", ts=one) for one in "12"] + [_result("failed")]
     assert judge(run).violations == []
+
+
+def test_a_lost_refusal_of_a_command_that_was_not_journalled_leaves_its_final_result() -> None:
+    run = _run()
+    run.results["r2"] = [_result("failed", "journal_unavailable")]
+    run.setpoints.clear()
+    assert judge(run).violations == []

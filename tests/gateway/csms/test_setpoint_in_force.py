@@ -57,6 +57,17 @@ async def test_a_vehicle_that_can_only_be_charged_is_not_discharged_any_more() -
         assert limits(await one.needs(DC)) == [(0.0, 15)]
 
 
+async def test_after_an_order_without_a_response_the_earlier_one_is_not_sent_again() -> None:
+    """The station may have carried out the later order, whose response was lost with the connection."""
+    async with session(BPT) as one:
+        await one.order(-3000.0, 90.0)
+        one.answers |= {UPDATE: None, PROFILE: None}
+        assert (await one.order(-2000.0, 90.0))[0] is Answer.UNKNOWN
+        one.answers |= {UPDATE: ACCEPTED, PROFILE: ACCEPTED}
+        ((power_w, _),) = limits(await one.needs(BPT))
+        assert power_w == -2000.0
+
+
 async def test_a_set_point_that_has_expired_is_not_sent_again() -> None:
     async with session(BPT) as one:
         await one.order(3000.0, 15.0)
