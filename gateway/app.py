@@ -286,7 +286,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
     )
     lending_service = _lending_service(config, control, energy, clock, journal)
     handlers = lending_service.input_handlers if lending_service is not None else {}
-    service = GatewayService(settings, clock, backends, journal, control, energy, handlers)
+    service = GatewayService(settings, clock, backends.of, journal, control, energy, handlers)
     service.subscribe(EventLog())
     connector = parts.connector or (Connector(broker_link(config)) if parts.connect is None else None)
     connect = connector or parts.connect

@@ -1,6 +1,6 @@
 """The facade that MQTT, the admin API, drivers and applications call; nothing outside reaches behind it.
 
-service = GatewayService(settings, clock, stations, Journal(store, clock))
+service = GatewayService(settings, clock, backends.of, Journal(store, clock))
 service.report(event)                      # events of stations and EVSEs
 await service.submit(Submission(...))      # a command; returns the first result
 service.explain("CP1-1")                   # the layers of the control hierarchy, now
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
@@ -57,13 +57,16 @@ class GatewayService:
         self,
         settings: ServiceSettings,
         clock: Clock,
-        stations: Stations,
+        backend_of: Callable[[str], Stations],
         journal: Journal,
         control: ControlComponents | None = None,
         energy: EnergyService | None = None,
         input_handlers: InputHandlers = NO_HANDLERS,
     ) -> None:
-        """`energy` is shown in the site's state; `input_handlers` get every message of an input."""
+        """`backend_of` returns what reaches an EVSE, and is asked once for each.
+
+        `energy` is shown in the site's state; `input_handlers` get every message of an input.
+        """
         control = control or ControlComponents.create(settings, clock, journal)
         site, registry, decision, publisher = control.site, control.registry, control.decision, control.publisher
         self._clock, self._journal, self._known_ids = clock, journal, settings.known_ids
@@ -105,8 +108,9 @@ class GatewayService:
         self._housekeeping = Housekeeping(registry, journal, clock, settings)
 
         def controller(state: EvseControlState) -> SetpointController:
+            backend = backend_of(state.name)
             return SetpointController(
-                state, registry, decision, publisher, self._lifecycle, stations, needs, clock, settings
+                state, registry, decision, publisher, self._lifecycle, backend, needs, clock, settings
             )
 
         self._controllers = SetpointSupervisor(registry, controller)

@@ -14,7 +14,7 @@ HELD = (
     "To supply the building without the grid, send `backup` with action `enter` (and `leave` when the grid is back), or"
     " a `mode` other than `manual`."
 )
-SUPPLIES_W = 100.0  # a discharge above this supplies an island: it is more than the consumption of the charger itself
+CARRIES_ISLAND_W = 100.0  # a discharge above this supplies an island: more than the charger itself consumes
 FORMING_HEADROOM = 0.15  # of the grid-forming source's power, kept in both directions for the next change
 
 

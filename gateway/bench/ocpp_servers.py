@@ -75,7 +75,7 @@ async def core(ready: Ready) -> None:
 
         journal = Journal(store, clock)
         csms = Csms(_settings(), report, clock, journal)
-        built.append(GatewayService(ServiceSettings(SitePolicy("bench")), clock, csms, journal))
+        built.append(GatewayService(ServiceSettings(SitePolicy("bench")), clock, lambda _: csms, journal))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(built[0].run())
             await built[0].ready.wait()

@@ -150,7 +150,7 @@ class CommandIntake:
         submission, reply_to = submission.with_checked_reply(reply_to, self._rights.reply_fault(submission))
         if submission.reply_fault is not None:
             text = f"The reply topic of a command is not used: {submission.reply_fault}."
-            reason, key = because(Code.UNDELIVERABLE, text), _readable_key(submission, command)
+            reason, key = because(Code.UNDELIVERABLE, text), submission.readable_key(command)
             self.report_undeliverable(submission.evse, reason, key)
         return submission, reply_to
 
@@ -191,33 +191,33 @@ class CommandIntake:
         self, command: ReceivedCommand, sequence: int, decision: CommandDecision, result: Result
     ) -> None:
         """Carry out a command that only takes power away, whatever the journal does."""
-        text = result.model_dump_json()
-        records = self._records(command, decision, result, text)
+        records = self._records(command, decision, result)
         self._arbiter.put_in_force(command.active(sequence, decision), decision)
         try:
             await self._journal.keep_or_later(*records)
         except RecordRefused:  # the store has this id already, and the line in it is not of this command
             self._journal.later(*(one for one in records if isinstance(one, Entry)))
-        self._answer(command, result, text)
+        self._answer(command, result)
         self._arbiter.after_answer(command.id)
 
     async def _journal_then_act(
         self, command: ReceivedCommand, sequence: int, decision: CommandDecision, result: Result
     ) -> Result:
         """Journal a command before it acts; what cannot be journalled is refused."""
-        submission, body, text = command.submission, command.body, result.model_dump_json()
+        submission, body = command.submission, command.body
         try:
-            await self._journal.keep(*self._records(command, decision, result, text))
+            await self._journal.keep(*self._records(command, decision, result))
         except Unfinished as slow:
             self._background.start(self._fail_if_written(slow, command, decision, result))
             return self._refuse(submission, body, _unwritten(slow))
         except StoreError as error:
             return self._refuse(submission, body, await self._why_unwritten(error, command.id))
-        self._answer(command, result, text)
-        if decision.status is Status.REFUSED:
-            self._publisher.happened(Happened.REFUSED, result.evse, decision.reason, command=command.id)
-        else:
+        refused = decision.status is Status.REFUSED
+        if not refused:
             self._arbiter.put_in_force(command.active(sequence, decision), decision)
+        self._answer(command, result)
+        if refused:
+            self._publisher.happened(Happened.REFUSED, result.evse, decision.reason, command=command.id)
         self._arbiter.after_answer(command.id)
         return result
 
@@ -227,7 +227,7 @@ class CommandIntake:
         """A command answered as refused is in the journal after all: there it ends as failed, and never acts."""
         with contextlib.suppress(StoreError):
             await slow.completed
-            self._known.put(command.id, command.fingerprint, result.model_dump_json())
+            self._known.put(command.id, command.fingerprint, result.as_json)
             if decision.acts or command.verb is Verb.RELEASE:
                 failed = command.active(0, decision)
                 failed.lease_until = failed.lease_wall = None
@@ -243,8 +243,8 @@ class CommandIntake:
             return CommandDecision.refusal(because(Code.EXPIRED, "The last period of the schedule has already ended."))
         return self._arbiter.decide(command.submission.evse, command.verb, body, wall)
 
-    def _answer(self, command: ReceivedCommand, result: Result, text: str) -> None:
-        self._known.put(command.id, command.fingerprint, text)
+    def _answer(self, command: ReceivedCommand, result: Result) -> None:
+        self._known.put(command.id, command.fingerprint, result.as_json)
         self.counts[result.status.value, result.reason.code.value] += 1
         self._publisher.result(result, command.reply, Phase.FIRST)
 
@@ -326,7 +326,7 @@ class CommandIntake:
         self.counts[result.status.value, code.value] += 1
         counted_only = code in (Code.RATE_LIMITED, Code.OVERLOADED)  # so that they do not fill the journal
         if not counted_only:
-            key = _readable_key(submission, read.id)
+            key = submission.readable_key(read.id)
             data = {"verb": result.verb, "text": reason.text, "channel": submission.channel.value}
             self._journal.later(Entry(wall, Step.RECEIVED, code.value, key, evse, data))
         self._publisher.result(result, submission.reply_to(read.reply_to), None)
@@ -369,7 +369,7 @@ class CommandIntake:
             ts=self._clock.wall(),
         )
 
-    def _records(self, command: ReceivedCommand, decision: CommandDecision, result: Result, text: str) -> list[Record]:
+    def _records(self, command: ReceivedCommand, decision: CommandDecision, result: Result) -> list[Record]:
         body, submission, verb, code = command.body, command.submission, command.verb.value, result.reason.code.value
         evse, channel, received, wall = submission.evse, submission.channel.value, command.received, self._clock.wall()
         origin = {"channel": channel, "source": body.source, "client": submission.client, "verb": verb}
@@ -386,13 +386,8 @@ class CommandIntake:
             Entry(wall, Step.JOURNALLED, verb, command.id, evse),
             Entry(wall, Step.BOUND, result.binding or code, command.id, evse, bound),
             Entry(wall, Step.RESULT, code, command.id, evse, {**answer, "effective_w": result.effective_w}),
-            ResultGiven(command.id, Phase.FIRST, text, wall),
+            ResultGiven(command.id, Phase.FIRST, result.as_json, wall),
         ]
-
-
-def _readable_key(submission: Submission, command_id: str | None) -> str | None:
-    """Return the key of a command that may be malformed; with a space in its id it could be another client's."""
-    return None if not command_id or " " in command_id else command_key(submission.client, command_id)
 
 
 def _acts_with_used_id(verb: Verb, stored: tuple[str, str], print_: str) -> bool:

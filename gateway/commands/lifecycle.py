@@ -145,7 +145,7 @@ class CommandLifecycle:
             if result.measured is not None:
                 data["measured"] = result.measured.model_dump(mode="json")
             records.append(Entry(wall, Step.RESULT, reason.code.value, command.id, command.evse, data))
-            records.append(ResultGiven(command.id, Phase.FINAL, result.model_dump_json(), wall))
+            records.append(ResultGiven(command.id, Phase.FINAL, result.as_json, wall))
         if ended:
             records.append(Entry(wall, Step.ENDED, reason.code.value, command.id, command.evse))
             records.append(CommandEnded(command.id, wall))
@@ -156,7 +156,7 @@ class CommandLifecycle:
 
     async def _keep_and_publish(self, command: ActiveCommand, result: Result, records: list[Record]) -> None:
         def publish() -> None:
-            self._known.update(command.id, result.model_dump_json())
+            self._known.update(command.id, result.as_json)
             self._publisher.result(result, command.reply, Phase.FINAL)
 
         try:

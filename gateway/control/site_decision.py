@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway.authority.grid_limits import SUPPLIES_W, island_total_bound
+from gateway.authority.grid_limits import CARRIES_ISLAND_W, island_total_bound
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
 from gateway.authority.priority import Bound, Decision, decide, still_holds
@@ -182,7 +182,7 @@ class SiteDecision:
         switch, by_order = site.inputs.fresh(Switch, self._clock.now()), state.evse.can_discharge
         if switch is not None and not switch.open:
             return False
-        if not by_order and not carried and (state.evse.power_w or 0.0) >= -SUPPLIES_W:
+        if not by_order and not carried and (state.evse.power_w or 0.0) >= -CARRIES_ISLAND_W:
             return False
         if site.islanded:
             return not by_order or state.name in site.policy.grid_forming

@@ -11,9 +11,9 @@ from gateway.control.control_state import EvseRegistry
 from gateway.control.last_grid import LastGridPersistence
 from gateway.control.publisher import EventPublisher
 from gateway.control.site_decision import SiteDecision
-from gateway.model import strict_json
 from gateway.model.command import complaint
 from gateway.model.grid_report import GridReport
+from gateway.model.message import strict_json
 from gateway.model.reason import Code, Reason, because
 from gateway.model.site import INPUTS, AnyInput, Freshness, Grid, InputKind, Site, switching_part
 from gateway.model.state import Happened
@@ -100,7 +100,7 @@ class SiteInputs:
             return because(Code.TOO_LARGE, f"The input {kind} has {len(payload)} bytes; {MAX_BYTES} are allowed.")
         try:
             value = INPUTS[InputKind(kind)].model_validate_json(payload)
-            strict_json.loads(payload)
+            strict_json(payload)
         except ValidationError as error:
             return because(Code.BAD_INPUT, f"Input {kind}: {complaint(error)}.")
         except ValueError as error:

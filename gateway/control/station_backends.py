@@ -1,4 +1,4 @@
-"""Orders to EVSEs of several packages: each goes to the one that reaches the EVSE, charging stations or a driver.
+"""Backends of EVSEs in several packages: charging stations, or the driver that reaches the EVSE.
 
 The port is `gateway.model.station`: `csms` and `drivers` implement it, neither imports the other.
 """
@@ -11,29 +11,25 @@ from gateway.model.station import Answer, GridFormingStations, Outcome, OutcomeC
 
 
 class StationBackends:
-    """`Stations` and `GridFormingStations` of the whole gateway. `hosted`: backend by EVSE; `others` has all others."""
+    """Backend of each EVSE, and `GridFormingStations` of the whole gateway for an island.
+
+    `hosted`: backend by EVSE, which does not change; `others` has all others.
+    """
 
     def __init__(self, others: Stations, hosted: Mapping[str, Stations]) -> None:
         self._others, self._hosted = others, hosted
 
-    def _of(self, evse: str) -> Stations:
+    def of(self, evse: str) -> Stations:
+        """Return the backend that an EVSE has for good."""
         return self._hosted.get(evse, self._others)
 
     def reaches(self, evse: str) -> bool:
         """Return whether the EVSE is reachable now."""
-        return self._of(evse).reaches(evse)
-
-    async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
-        """Apply a set-point for `valid_for_s`."""
-        return await self._of(evse).set_power(evse, power_w, valid_for_s)
-
-    async def reconcile(self, evse: str) -> float | None:
-        """Return the set-point that the EVSE holds."""
-        return await self._of(evse).reconcile(evse)
+        return self.of(evse).reaches(evse)
 
     async def form(self, evse: str, forms: bool) -> Outcome:
         """Set to grid-forming or grid-following."""
-        backend: object = self._of(evse)
+        backend: object = self.of(evse)
         if isinstance(backend, GridFormingStations):
             return await backend.form(evse, forms)
         text = f"The link to {evse} has no order for grid-forming."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -15,8 +16,10 @@ from gateway.csms.tokens import Tokens
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Report
 from gateway.rate_limit import TokenBucket
-from protocols.ocpp.rpc import Violated
+from protocols.ocpp.events import ErrorReceived, Event, ResultReceived, Violated
 from protocols.ports import Clock
+
+log = logging.getLogger("v2x.csms")
 
 MAX_VIOLATIONS = 1_000
 MAX_ACTION, MAX_TEXT = 50, 500  # characters of a recorded violation
@@ -66,3 +69,12 @@ class Context:
         policy, messages = settings.unknown_stations, MessageLog(clock.wall)
         security = SecurityEvents(report, clock)
         return cls(settings, report, clock, tokens, persistence, reservations, policy, messages, security)
+
+    def observe(self, station: str, event: Event) -> None:
+        """Record a response of a station, or a violation of OCPP in either direction."""
+        if isinstance(event, ResultReceived | ErrorReceived):
+            self.log.responded(station, event)
+        elif isinstance(event, Violated):
+            violation = RecordedViolation.of(station, event, self.clock.wall())
+            self.violations.append(violation)
+            log.warning("%s: %s", station, violation)

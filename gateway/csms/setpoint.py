@@ -94,7 +94,8 @@ async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float)
     if needs_id and transaction.unsaved and not await station.context.persistence.answered(transaction):
         text = f"the start of transaction {transaction.id} is not confirmed to the station"
         return Outcome(Answer.UNKNOWN, OutcomeCode.TX_NOT_CONFIRMED, text)
-    evse.stop_watchdog()
+    if evse.watchdog is not None:
+        evse.stop_watchdog()
     channel = station.vendor_profile.setpoint
     if channel.channel is Channel.STANDARD:
         outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 
 from gateway.csms import registration
 from gateway.csms.background_tasks import BackgroundTasks
-from gateway.csms.context import Context, RecordedViolation
+from gateway.csms.context import Context
 from gateway.csms.event_stream_registry import Streams
 from gateway.csms.evse import DER_CONTROL, Evse, Faults
 from gateway.csms.pending_settings import settings_in
@@ -30,9 +30,9 @@ from gateway.model.event import RebootRequired
 from gateway.model.station import OutcomeCode, evse_name
 from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
-from protocols.ocpp import rpc, vendor
+from protocols.ocpp import vendor
 from protocols.ocpp.enums import v21
-from protocols.ocpp.events import Answered, ErrorReceived, Lost, Refused, Reply, ResultReceived, TimedOut
+from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.io import Link
 from protocols.ocpp.rpc import CallReceived, Priority, QueueFull, Refusal, Rpc, SendReceived, Violated
 from protocols.ocpp.schema import ErrorCode, Payload, Version
@@ -73,6 +73,7 @@ class Station(BackgroundTasks, ReportedVariables):
         super().__init__(name)
         self.id, self.settings, self.context, self.registered = name, settings, context, registered
         self._lifecycle = lifecycle
+        self._observe = partial(context.observe, name)
         self.configured: str | None = None  # hash of the password in the configuration, where it is needed
         self.configured_password = settings.password
         self.configuration_unverified = False  # the stored password holds if `configured` is that of the configuration
@@ -316,14 +317,6 @@ class Station(BackgroundTasks, ReportedVariables):
     def trigger_boot(self) -> None:
         """Trigger a BootNotification: it has the station's data, and its response the present status."""
         self.spawn(self.request("TriggerMessage", {"requestedMessage": registration.Trigger.boot_notification}))
-
-    def _observe(self, event: rpc.Event) -> None:
-        if isinstance(event, ResultReceived | ErrorReceived):
-            self.context.log.responded(self.id, event)
-        elif isinstance(event, Violated):
-            violation = RecordedViolation.of(self.id, event, self.context.clock.wall())
-            self.context.violations.append(violation)
-            log.warning("%s: %s", self.id, violation)
 
     # state reported by the station
 

@@ -15,7 +15,7 @@ from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.energy.resilience.phase import BY_HAND
 from gateway.model.energy_state import FormingBy, GridFormingState
-from gateway.model.station import Answer, GridFormingStations, Outcome, OutcomeCode, Stations
+from gateway.model.station import Answer, GridFormingStations, Outcome, OutcomeCode, ReachableStations
 from protocols.ports import Clock
 
 AGAIN_S = 10.0
@@ -31,7 +31,7 @@ class GridFormingService:
         registry: EvseRegistry,
         publisher: EventPublisher,
         clock: Clock,
-        stations: Stations | None,
+        stations: ReachableStations | None,
         able: Sequence[str] = (),
         parallel: bool = False,
     ) -> None:

@@ -33,7 +33,7 @@ from gateway.model.command import SiteMode
 from gateway.model.energy_state import BlueSwitchState, EnergyState, SiteNeedState
 from gateway.model.journal import Kept
 from gateway.model.site import Site
-from gateway.model.station import Stations
+from gateway.model.station import ReachableStations
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x")
@@ -85,7 +85,7 @@ class EnergyService:
         publisher: EventPublisher,
         settings: EnergySection,
         clock: Clock,
-        stations: Stations | None = None,
+        stations: ReachableStations | None = None,
         persistence: EnergyPersistence | None = None,
         meter: MeterModel | None = None,
     ) -> None:

@@ -15,9 +15,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from gateway.model import strict_json
 from gateway.model.journal import ReplyTo
-from gateway.model.message import ReceivedMessage
+from gateway.model.message import ReceivedMessage, strict_json
 from gateway.model.moment import Moment
 from gateway.model.reason import Code, Reason, because
 
@@ -278,6 +277,10 @@ class Submission:
         """Return where the results go besides the result topic; `topic` is that of the command's body."""
         return self.reply or (ReplyTo(topic) if topic else None)
 
+    def readable_key(self, command_id: str | None) -> str | None:
+        """Return the key of a command that may be malformed; with a space in its id it could be another client's."""
+        return None if not command_id or " " in command_id else command_key(self.client, command_id)
+
     def with_checked_reply(
         self, reply_to: str | None, fault_of: Callable[[str], str | None]
     ) -> tuple[Submission, str | None]:
@@ -324,7 +327,7 @@ def parse(submission: Submission) -> tuple[Verb, Body] | Malformed:
     verb = Verb(submission.verb)
     try:
         body = verbs[verb].model_validate_json(payload)
-        strict_json.loads(payload)
+        strict_json(payload)
         return verb, body
     except ValidationError as error:
         if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":

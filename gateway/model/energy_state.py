@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from gateway.model import strict_json
-from gateway.model.message import Message
+from gateway.model.message import Message, strict_json
 from gateway.model.moment import Stamp
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -278,5 +277,5 @@ class SharedSiteState(Message):
     def parse(cls, payload: bytes) -> SharedSiteState:
         """Read another site's `site/state`; members of newer versions are ignored. ValueError if malformed."""
         parsed = cls.model_validate_json(payload, extra="ignore")
-        strict_json.loads(payload)
+        strict_json(payload)
         return parsed

@@ -19,6 +19,7 @@ class Interconnections:
     """What chargers state about the grid, by EVSE; those that state nothing are left out."""
 
     reports: dict[str, GridReport] = field(default_factory=dict)
+    lost_at: float | None = field(default=None, init=False)  # Unix time since when one has been without the grid
 
     def report(self, evse: str, present: bool | None, wall: float) -> None:
         """Apply a statement; the time of an unchanged one stays."""
@@ -26,6 +27,7 @@ class Interconnections:
         if present is not None:
             unchanged = before is not None and before.present is present
             self.reports[evse] = before if unchanged and before is not None else GridReport(present, wall)
+        self.lost_at = min((one.at for one in self.reports.values() if not one.present), default=None)
 
     @property
     def independent(self) -> tuple[str, ...]:
@@ -36,8 +38,3 @@ class Interconnections:
     def connected(self) -> bool:
         """True where a charger is connected to the grid."""
         return any(one.present for one in self.reports.values())
-
-    @property
-    def lost_at(self) -> float | None:
-        """Unix time since when a charger has been without the grid, None where none is."""
-        return min((one.at for one in self.reports.values() if not one.present), default=None)

@@ -7,6 +7,7 @@ any, because a gateway whose clock was never set still answers.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -24,7 +25,12 @@ def is_moment(wall: float) -> bool:
 def rfc3339(wall: float) -> str:
     """Return Unix time as `2026-01-31T12:00:00.000Z`; parsing and formatting it again gives the same text."""
     seconds, ms = divmod(round(min(max(wall, FIRST), LAST) * 1000), 1000)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms:03d}Z"
+    return f"{_second(seconds)}.{ms:03d}Z"
+
+
+@lru_cache(maxsize=64)  # the messages of a second have the same few times
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parse_moment(value: object) -> float:

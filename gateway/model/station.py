@@ -51,11 +51,15 @@ class Outcome:
     text: str = ""
 
 
-class Stations(Protocol):
-    """EVSEs that are reachable through one package."""
+class ReachableStations(Protocol):
+    """EVSEs that may be reachable."""
 
     def reaches(self, evse: str) -> bool:
         """Return whether the EVSE is reachable here now (its station is connected)."""
+
+
+class Stations(ReachableStations, Protocol):
+    """EVSEs that are reachable through one package."""
 
     async def set_power(self, evse: str, power_w: float, valid_for_s: float) -> Outcome:
         """Run at `power_w` (signed, + into the vehicle); without another call it must fall to 0 W after `valid_for_s`.

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from gateway.model import strict_json
 from gateway.model.command import ALWAYS_ACT, MAX_BYTES, Channel, Submission
 from gateway.model.energy_state import SharedEnergyState, SharedSiteState
 from gateway.model.journal import ReplyTo
+from gateway.model.message import strict_json
 from gateway.model.state import GatewayStatus
 from gateway.mqtt import mirror, retained
 from gateway.mqtt.client import KEEPALIVE_S, Resuming, SubscriptionRefused
@@ -280,7 +280,7 @@ class MessageReceiver:
             return
         try:
             status = GatewayStatus.model_validate_json(payload)
-            strict_json.loads(payload)
+            strict_json(payload)
         except ValueError:
             return
         if status.state != "online":

@@ -85,7 +85,7 @@ class Publisher:
 
     def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
         """Queue a result for the result topic, the reply topic of the command and the mirror."""
-        text = result.model_dump_json().encode()
+        text = result.as_json.encode()
         user = (("gateway", self._topics.gateway),)
         messages = [BusMessage(self._topics.of(result.evse, "result"), text, qos=1, user_properties=user)]
         if reply is not None and self._topics.reply_fault(reply.topic) is None:

@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
-from gateway.model import strict_json
 from gateway.model.command import MAX_BYTES
+from gateway.model.message import strict_json
 from gateway.mqtt.topics import Kind, Topics, site_device_id
 
 Json: TypeAlias = dict[str, Any]
@@ -27,7 +27,7 @@ def owner_of(topics: Topics, topic: str, payload: bytes) -> str | None:
     if parsed.kind not in (Kind.EVSE_STATE, Kind.DISCOVERY) or not 0 < len(payload) <= MAX_BYTES:
         return None
     with contextlib.suppress(ValueError, TypeError, KeyError):
-        body = cast("Json", strict_json.loads(payload))
+        body = cast("Json", strict_json(payload))
         if parsed.kind is Kind.EVSE_STATE:
             return parsed.name if body["gateway"] == topics.gateway else None
         available = [str(one["topic"]) for one in body["availability"]]
@@ -45,7 +45,7 @@ def withdrawal(before: bytes | str, now: Json) -> Json | None:
     Home Assistant keeps an entity that is merely absent; one with nothing but its platform is removed.
     """
     with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-        present, read = now["components"], cast("Json", strict_json.loads(before))
+        present, read = now["components"], cast("Json", strict_json(before))
         withdrawn = {
             name: {"platform": one["platform"]}
             for name, one in read["components"].items()

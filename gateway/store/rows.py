@@ -43,6 +43,7 @@ from gateway.store.store import change
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
 BULK = 16  # rows
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 _OPENED = tuple(one.name for one in fields(CommandOpened) if one.name != "reply")
 _UNFINISHED = {"first": None, "final": None, "first_delivered": False, "final_delivered": False, "ended": None}
 
@@ -165,7 +166,7 @@ class Rows:
             "cause": entry.cause[:256],
             "command": entry.command,
             "evse": entry.evse[:64] if entry.evse is not None else None,
-            "data": json.dumps(entry.data, separators=(",", ":")),
+            "data": _compact(entry.data),
         }
 
     def _row(self, opened: CommandOpened) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.failed_logins import FREE_ATTEMPTS, FailedLogins, network
-from gateway.model import strict_json
+from gateway.model.message import strict_json
 from gateway.rate_limit import TokenBucket
 
 MAX_BODY = 262_144  # bytes of one request
@@ -142,7 +142,7 @@ class Guard:
     def _verify(self, content: bytes) -> None:
         """Refuse a body that is not unambiguous JSON."""
         try:
-            strict_json.loads(content)
+            strict_json(content)
         except (ValueError, RecursionError) as error:
             raise Refused(400, f"the body is not JSON: {error}") from None
 

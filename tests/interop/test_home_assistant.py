@@ -133,6 +133,6 @@ def _some_state() -> Any:
 
     clock = SystemClock()
     settings, journal = ServiceSettings(SitePolicy("home")), Journal(MemoryStore(), clock)
-    service = GatewayService(settings, clock, PlainStations(clock, print), journal)
+    service = GatewayService(settings, clock, lambda _: PlainStations(clock, print), journal)
     service.report(EvseDescribed("CP1-1", "CP1", clock.now(), PowerLimits(11_000.0, 10_000.0), True))
     return service.state("CP1-1")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.authority.grid_limits import SUPPLIES_W
+from gateway.authority.grid_limits import CARRIES_ISLAND_W
 from gateway.energy.view import Car, View
 from gateway.model.site import Load, Switch
 
@@ -60,4 +60,4 @@ def _supplies(view: View, car: Car, opened: float) -> bool:
         return False
     if car.power_w is None or car.metered_at is None or view.wall - (view.now - car.metered_at) < opened:
         return False
-    return car.setpoint_w >= 0 and car.power_w < -SUPPLIES_W
+    return car.setpoint_w >= 0 and car.power_w < -CARRIES_ISLAND_W

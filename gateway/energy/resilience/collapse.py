@@ -14,7 +14,7 @@ from protocols.quantities import clamp
 
 DEAD_W = 10.0  # a load up to this is nothing
 LIVE_W = 200.0  # a load that has been above this and falls to nothing was interrupted
-SUPPLIES_W = 50.0  # a source that is measured above this does supply
+MEASURED_SUPPLY_W = 50.0  # a source that is measured above this does supply
 CONFIRM_S = 2.0
 START_S = 15.0  # without any load since the start of the source, although tiers are on: it collapsed at once
 WINDOW_S = 3600.0  # collapses are counted for so long
@@ -78,7 +78,7 @@ class CollapseWatch:
         if self.dark or not (self._live or now - self._begun >= START_S):
             return None
         self._dead_since = now if self._dead_since is None else self._dead_since
-        supplies = supplied_w > SUPPLIES_W and metered_at > self._dead_since
+        supplies = supplied_w > MEASURED_SUPPLY_W and metered_at > self._dead_since
         if expected_w < LIVE_W or supplies:  # nothing is on, or the source does supply
             self._live, self._dead_since, self._begun = False, None, now
             return None

@@ -89,7 +89,7 @@ class ServiceRig:
 
     service: GatewayService
     stations: PlainStations
-    published: Published
+    subscriber: Published
     clock: VirtualClock
     store: Store
     journal: Journal
@@ -97,6 +97,12 @@ class ServiceRig:
     energy_service: EnergyService
     input_handlers: dict[InputKind, Callable[[AnyInput], None]]  # of every message
     backend: Backend
+
+    @property
+    def published(self) -> Published:
+        """What has been published up to now."""
+        self.control.publisher.deliver()
+        return self.subscriber
 
     def energy(self, section: EnergySection) -> EnergyService:
         """Return another energy service of the site."""
@@ -176,7 +182,7 @@ async def service_rig(
         control.meter,
     )
     handlers: dict[InputKind, Callable[[AnyInput], None]] = {}
-    service = GatewayService(given, clock, backend, journal, control, energy_service, handlers)
+    service = GatewayService(given, clock, lambda _: backend, journal, control, energy_service, handlers)
     published = Published()
     service.subscribe(published)
     running = asyncio.create_task(service.run())

@@ -20,7 +20,7 @@ from emulators.world import World
 
 ROOT = Path(__file__).resolve().parents[3]
 LIST = ROOT / "tests" / "data" / "command_path.txt"
-MAX_FILES = 39  # with the choice between OCPP and the drivers, and what chargers state about the grid
+MAX_FILES = 33  # what subscribers do with a result is behind it, see `gateway.control.publisher`
 EVSE = "CP1-1"
 SITE = """
 name = "command path"

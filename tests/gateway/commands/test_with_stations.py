@@ -34,7 +34,7 @@ CHANNELS = [
 async def governed(rig: Rig) -> AsyncIterator[GatewayService]:
     """A core over the rig's CSMS, which receives its events."""
     service = GatewayService(
-        ServiceSettings(SitePolicy("home")), rig.clock, rig.csms, Journal(MemoryStore(), rig.clock)
+        ServiceSettings(SitePolicy("home")), rig.clock, lambda _: rig.csms, Journal(MemoryStore(), rig.clock)
     )
 
     async def hear() -> None:

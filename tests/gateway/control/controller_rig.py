@@ -93,9 +93,9 @@ class ControllerRig:
         self.settings = ServiceSettings(self.parts.policy)
         self.stations = SlowStations(self.clock, lambda _: None)
         self.stations.connect("CP1", "CP1-1")
-        self.published = Published()
+        self.subscriber = Published()
         self.publisher = NotingPublisher(self.clock)
-        self.publisher.subscribe(self.published)
+        self.publisher.subscribe(self.subscriber)
         self.journal = WrittenJournal(MemoryStore(), self.clock)
         self.state = self.parts.evse("CP1-1")
         self.setpoint = self.state.setpoint
@@ -133,6 +133,12 @@ class ControllerRig:
     def ramps(self) -> bool:
         """True while the power is on a ramp."""
         return self.state.ramp is not None
+
+    @property
+    def published(self) -> Published:
+        """What has been published up to now."""
+        self.publisher.deliver()
+        return self.subscriber
 
     @property
     def events(self) -> list[tuple[str, str | None, str | None, str | None]]:

@@ -40,14 +40,10 @@ class Forming(Plain):
 async def test_an_order_reaches_the_package_of_its_evse_and_no_other() -> None:
     stations, bay = Forming("CP1"), Forming("BAY1")
     backends = StationBackends(stations, {"BAY1": bay})
-    await backends.set_power("BAY1", -5000.0, 15.0)
-    await backends.set_power("CP1-1", 3000.0, 15.0)
     await backends.form("BAY1", True)
-    assert (bay.powers, stations.powers) == ([("BAY1", -5000.0)], [("CP1-1", 3000.0)])
+    assert (backends.of("BAY1"), backends.of("CP1-1")) == (bay, stations)
+    assert (backends.reaches("BAY1"), backends.reaches("CP2-1")) == (True, False)
     assert (bay.formed, stations.formed) == ([("BAY1", True)], [])
-    assert backends.reaches("BAY1")
-    assert not backends.reaches("CP2-1")
-    assert await backends.reconcile("BAY1") == -5000.0
 
 
 async def test_a_backend_without_an_order_for_grid_forming_leaves_it_to_the_hardware() -> None:

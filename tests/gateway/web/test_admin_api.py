@@ -265,7 +265,7 @@ async def test_messages_and_violations() -> None:
 async def test_commands_sessions_and_the_journal() -> None:
     async with Rig() as rig:
         settings = ServiceSettings(SitePolicy("site"), stations=("CP1",))
-        service = GatewayService(settings, rig.clock, rig.csms, Journal(MemoryStore(), rig.clock))
+        service = GatewayService(settings, rig.clock, lambda _: rig.csms, Journal(MemoryStore(), rig.clock))
         for event in rig.events:
             service.report(event)
         rig.csms.context.report = service.report

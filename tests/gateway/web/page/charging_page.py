@@ -73,7 +73,7 @@ async def charging_page() -> AsyncIterator[ChargingPage]:
     """Serve the page beside a vehicle in session at CP1-1."""
     async with Rig() as rig:
         settings, store = ServiceSettings(SitePolicy("site"), stations=("CP1",)), MemoryStore()
-        service = GatewayService(settings, rig.clock, rig.csms, Journal(store, rig.clock))
+        service = GatewayService(settings, rig.clock, lambda _: rig.csms, Journal(store, rig.clock))
         for event in rig.events:
             service.report(event)
         rig.csms.context.report = service.report

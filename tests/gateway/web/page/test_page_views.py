@@ -244,7 +244,7 @@ async def in_memory(number: int) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the page of a service that has EVSEs and does not control them."""
     clock = SystemClock()
     csms = Csms(CsmsSettings(), lambda _: None, clock)
-    service = GatewayService(ServiceSettings(SitePolicy("site")), clock, csms, Journal(MemoryStore(), clock))
+    service = GatewayService(ServiceSettings(SitePolicy("site")), clock, lambda _: csms, Journal(MemoryStore(), clock))
     for one in range(number):
         name, at = f"S{one:04}-1", clock.now()
         service.report(StationConnected(name[:5], at, "ocpp2.1"))
