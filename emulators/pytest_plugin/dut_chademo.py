@@ -2,7 +2,7 @@
 
 ::
 
-    def test_the_charger_discharges(v2x_dut_chademo_charger):       # pytest --v2x-can can0
+    def test_the_charger_discharges(v2x_dut_chademo_charger):       # pytest --v2x-dut-can can0
         session = v2x_dut_chademo_charger.charge(profile="leaf-40", soc_pct=60, loops=100)
         assert session.ok and min(session.powers_w) < -2000
 
@@ -10,7 +10,7 @@
         session = v2x_dut_chademo_ev.serve(power_w=-3000, loops=100)
         assert session.ok and "0x200" in session.messages
 
-The channel is that of the mark `v2x_dut(can=...)`, of `--v2x-can` or V2X_CAN: `can0` or `vcan0` (SocketCAN),
+The channel is that of the mark `v2x_dut(can=...)`, of `--v2x-dut-can` or V2X_DUT_CAN: `can0` or `vcan0` (SocketCAN),
 `udp:GROUP` between processes. CHAdeMO has lines beside the bus (d1, d2, k), and power: the bench of the device passes
 them on as the two frames of `emulators/runtime/plug_lines.py` (docs/chademo.md). Tests are ordinary functions and run
 in real time. With `--v2x-artifacts DIR` each session stores its frames as `candump -L` writes them, and its records.
@@ -37,10 +37,10 @@ FORM = "CHANNEL, such as can0"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("v2x-dut-can", "devices under test over CHAdeMO")
     group.addoption(
-        "--v2x-can",
+        "--v2x-dut-can",
         default=None,
         metavar="CHANNEL",
-        help="CAN bus of v2x_dut_chademo_charger or v2x_dut_chademo_ev: can0, vcan0, udp:GROUP (or V2X_CAN)",
+        help="CAN bus of v2x_dut_chademo_charger or v2x_dut_chademo_ev: can0, vcan0, udp:GROUP (or V2X_DUT_CAN)",
     )
 
 
@@ -157,11 +157,11 @@ class ChademoEvDut(_CanDevice):
 
 @pytest.fixture
 def v2x_dut_chademo_charger(request: pytest.FixtureRequest) -> ChademoChargerDut:
-    """The charger on the CAN bus of the mark `v2x_dut(can=...)`, of `--v2x-can` or V2X_CAN."""
+    """The charger on the CAN bus of the mark `v2x_dut(can=...)`, of `--v2x-dut-can` or V2X_DUT_CAN."""
     return ChademoChargerDut(request.config, target(request, "can", FORM), request.node.name)
 
 
 @pytest.fixture
 def v2x_dut_chademo_ev(request: pytest.FixtureRequest) -> ChademoEvDut:
-    """The vehicle on the CAN bus of the mark `v2x_dut(can=...)`, of `--v2x-can` or V2X_CAN."""
+    """The vehicle on the CAN bus of the mark `v2x_dut(can=...)`, of `--v2x-dut-can` or V2X_DUT_CAN."""
     return ChademoEvDut(request.config, target(request, "can", FORM), request.node.name)

@@ -2,19 +2,19 @@
 
 ::
 
-    def test_the_charger_discharges(v2x_dut_secc):            # pytest --v2x-secc [fe80::1%eth1]:50000
+    def test_the_charger_discharges(v2x_dut_secc):            # pytest --v2x-dut-secc [fe80::1%eth1]:50000
         session = v2x_dut_secc.charge(service="dc_bpt", loops=40)
         assert session.ok and min(session.currents_a) < -5
 
     def test_a_rule(v2x_dut_secc):
         v2x_dut_secc.check("SECC-20-PWR-03")                  # a case of `v2x conformance secc`
 
-    def test_the_car_stops(v2x_dut_ev):                       # pytest --v2x-ev [::]:15118, the car connects
+    def test_the_car_stops(v2x_dut_ev):                       # pytest --v2x-dut-ev [::]:15118, the car connects
         session = v2x_dut_ev.serve(power_w=-3000, terminate_after_loops=20, within_s=90)
         assert session.ok
 
 Tests are ordinary functions and run in real time. The mark `v2x_dut(secc=..., ev=...)` has the priority over options,
-these over environment variables: `--v2x-secc` (V2X_SECC), `--v2x-ev` (V2X_EV), `--v2x-tls`, `--v2x-pki`,
+these over environment variables: `--v2x-dut-secc` (V2X_DUT_SECC), `--v2x-dut-ev` (V2X_DUT_EV), `--v2x-tls`, `--v2x-pki`,
 `--v2x-capabilities`. With `--v2x-artifacts DIR` each session stores its capture (pcapng, with the secrets of TLS) and
 its messages, each case its capture and its results.
 """
@@ -49,9 +49,11 @@ _DISCOVERED = pytest.StashKey[dict[str, Mapping[str, bool]]]()  # by role and ta
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("v2x-dut", "devices under test over ISO 15118")
-    group.addoption("--v2x-secc", default=None, metavar="ADDR:PORT|IF", help="SECC of v2x_dut_secc (or V2X_SECC)")
     group.addoption(
-        "--v2x-ev", default=None, metavar="ADDR:PORT|IF", help="where the EV of v2x_dut_ev connects (V2X_EV)"
+        "--v2x-dut-secc", default=None, metavar="ADDR:PORT|IF", help="SECC of v2x_dut_secc (or V2X_DUT_SECC)"
+    )
+    group.addoption(
+        "--v2x-dut-ev", default=None, metavar="ADDR:PORT|IF", help="where the EV of v2x_dut_ev connects (V2X_DUT_EV)"
     )
     group.addoption("--v2x-tls", default="none", metavar="VERSION", help="TLS of these devices: none, 1.2, 1.3")
     group.addoption("--v2x-pki", default=None, metavar="DIR", help="certificates, as `v2x pki create` makes")
@@ -190,11 +192,11 @@ class EvDut(_Device):
 
 @pytest.fixture
 def v2x_dut_secc(request: pytest.FixtureRequest) -> SeccDut:
-    """The SECC of the mark `v2x_dut(secc=...)`, of `--v2x-secc` or V2X_SECC."""
+    """The SECC of the mark `v2x_dut(secc=...)`, of `--v2x-dut-secc` or V2X_DUT_SECC."""
     return SeccDut(request.config, target(request, "secc", FORM), request.node.name)
 
 
 @pytest.fixture
 def v2x_dut_ev(request: pytest.FixtureRequest) -> EvDut:
-    """The EV that connects to the address of the mark `v2x_dut(ev=...)`, of `--v2x-ev` or V2X_EV."""
+    """The EV that connects to the address of the mark `v2x_dut(ev=...)`, of `--v2x-dut-ev` or V2X_DUT_EV."""
     return EvDut(request.config, target(request, "ev", FORM), request.node.name)

@@ -96,7 +96,7 @@ def target(request: pytest.FixtureRequest, role: str, form: str) -> str:
     `form`: how a target is written, for the reason of the skip.
     """
     marks = [one.kwargs[role] for one in request.node.iter_markers("v2x_dut") if role in one.kwargs]
-    option, variable = f"--v2x-{role}", f"V2X_{role.upper()}"
+    option, variable = f"--v2x-dut-{role}", f"V2X_DUT_{role.upper()}"
     given = marks[0] if marks else request.config.getoption(option) or os.environ.get(variable)
     if not given:
         what = f"{option} {form}, {variable}, or the mark v2x_dut({role}=...)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from emulators.scenario.scenario import Scenario
 
 START = "2026-01-15T09:00:00+09:00"
+Table: TypeAlias = dict[str, Any]
 _AWAY = {"arrive": FOREVER_S - 2, "leave": FOREVER_S - 1}  # absent until a test plugs it in
 
 
-def plan_of(options: dict[str, Any]) -> Scenario:
+def plan_of(options: Table) -> Scenario:
     """Return the scenario; empties `options`. Raises UsageError."""
     from emulators.scenario import loading
 
@@ -50,7 +51,7 @@ def plan_of(options: dict[str, Any]) -> Scenario:
         raise pytest.UsageError(f"the mark v2x: its toml is not TOML: {error}") from error
 
 
-def _merged(table: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def _merged(table: Table, above: Table) -> Table:
     """Merge tables key by key; values that are no tables are replaced."""
     merged = {
         key: _merged(table[key], value) if isinstance(value, dict) and isinstance(table.get(key), dict) else value

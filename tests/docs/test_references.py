@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from emulators.faults.fault import KINDS, MEANINGS, Targets
+from emulators.pytest_plugin.dut_chademo import ChademoChargerDut, ChademoEvDut
+from emulators.pytest_plugin.dut_iso15118 import EvDut, SeccDut
 from emulators.pytest_plugin.handles import Charger, Ev, GridHandle, WorldClock
 from emulators.pytest_plugin.ocpp_devices import DutCharger, DutCsms
 from emulators.scenario import loading
@@ -20,7 +22,8 @@ from tests.docs.test_drawings import _cell as cell
 from tests.drawings import drawn
 from tests.peers import ROOT
 
-PLUGINS = [ROOT / "emulators" / "pytest_plugin" / name for name in ("__init__.py", "ocpp_devices.py")]
+_PLUGIN = ("__init__.py", "ocpp_devices.py", "dut_iso15118.py", "dut_chademo.py")
+PLUGINS = [ROOT / "emulators" / "pytest_plugin" / name for name in _PLUGIN]
 HANDLES: dict[str, type] = {
     "v2x_clock": WorldClock,
     "v2x_facility": Facility,
@@ -29,6 +32,10 @@ HANDLES: dict[str, type] = {
     "v2x_grid": GridHandle,
     "v2x_dut_charger": DutCharger,
     "v2x_dut_csms": DutCsms,
+    "v2x_dut_secc": SeccDut,
+    "v2x_dut_ev": EvDut,
+    "v2x_dut_chademo_charger": ChademoChargerDut,
+    "v2x_dut_chademo_ev": ChademoEvDut,
 }
 
 

@@ -117,7 +117,7 @@ def secc(directory: Path) -> Iterator[str]:
 @pytest.mark.soak
 def test_a_secc_of_another_process(tmp_path: Path) -> None:
     with secc(tmp_path) as address:
-        shown = pytest_in(tmp_path, AT_A_SECC, f"--v2x-secc={address}", "--v2x-artifacts=out")
+        shown = pytest_in(tmp_path, AT_A_SECC, f"--v2x-dut-secc={address}", "--v2x-artifacts=out")
     assert "2 passed, 1 skipped" in shown, shown
     assert "SECC-2-TIM-10: the device does not have iso2.ac" in shown
     stored = {file.name for file in (tmp_path / "out").rglob("*") if file.is_file()}
@@ -127,7 +127,7 @@ def test_a_secc_of_another_process(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_the_sample_repository_at_a_secc_of_another_process(tmp_path: Path) -> None:
     with secc(tmp_path) as address:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--v2x-secc={address}"]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--v2x-dut-secc={address}"]
         where = ["--rootdir", str(SAMPLE), "-c", str(SAMPLE / "pyproject.toml"), str(SAMPLE / "tests" / "test_secc.py")]
         done = subprocess.run(
             [*command, *where], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
@@ -144,7 +144,7 @@ def test_a_device_on_a_can_bus_of_another_process(device: str, tmp_path: Path) -
     command = vehicle if device == "vehicle" else ["-c", CHARGER_ON_CAN, channel]
     with subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         try:
-            options = (f"--v2x-can={channel}", "--v2x-artifacts=out", "-k", f"test_a_{device}")
+            options = (f"--v2x-dut-can={channel}", "--v2x-artifacts=out", "-k", f"test_a_{device}")
             shown = pytest_in(tmp_path, OVER_CAN, *options)
         finally:
             process.kill()
@@ -157,11 +157,12 @@ def test_a_device_on_a_can_bus_of_another_process(device: str, tmp_path: Path) -
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    shown = pytest_in(tmp_path, WITHOUT, "--v2x-ev=[::1]:0")
-    assert "v2x_dut_secc needs the device: --v2x-secc [ADDR]:PORT or an interface, V2X_SECC, or the mark" in shown
+    shown = pytest_in(tmp_path, WITHOUT, "--v2x-dut-ev=[::1]:0")
+    ways = "--v2x-dut-secc [ADDR]:PORT or an interface, V2X_DUT_SECC, or the mark"
+    assert f"v2x_dut_secc needs the device: {ways}" in shown
     assert "no device at [::1]:1: " in shown
     assert "no EV has completed a session at [::1]:0 within 0.2 s" in shown
-    assert "v2x_dut_chademo_ev needs the device: --v2x-can CHANNEL, such as can0, V2X_CAN, or the mark" in shown
+    assert "v2x_dut_chademo_ev needs the device: --v2x-dut-can CHANNEL, such as can0, V2X_DUT_CAN, or the mark" in shown
     assert "no CAN bus: CAN no-such-can0: " in shown
     nobody = "no vehicle has completed a session on memory:nobody (none at the plug: no lines of it, 0 frames of it)"
     assert f"{nobody} within 0.2 s" in shown

@@ -32,7 +32,13 @@ def vendors(programs: Programs, directory: Path, role: str, interface: str, chos
         repository / "pyproject.toml",
         repository / "tests" / f"test_{role}.py",
     ]
-    options: list[Path | str] = [f"--v2x-{role}={interface}", "--v2x-artifacts", directory / "artifacts", "-k", chosen]
+    options: list[Path | str] = [
+        f"--v2x-dut-{role}={interface}",
+        "--v2x-artifacts",
+        directory / "artifacts",
+        "-k",
+        chosen,
+    ]
     return programs.start_tester(
         sys.executable, ["-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", *options, *where]
     )

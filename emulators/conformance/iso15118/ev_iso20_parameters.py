@@ -53,6 +53,12 @@ def _energy(fields: Plain) -> str:
     return "" if low <= goal <= high else f"energy requests: minimum {low:g}, target {goal:g}, maximum {high:g} Wh"
 
 
+def _soc_order(fields: Plain) -> str:
+    mode = members(fields.get(DYNAMIC))
+    low, target = number(mode.get("MinimumSOC")), number(mode.get("TargetSOC"))
+    return f"MinimumSOC is {low:g} %, TargetSOC {target:g} %" if low > target else ""
+
+
 def _window(fields: Plain) -> str:
     mode = members(fields.get(DYNAMIC))
     if "EVMinimumV2XEnergyRequest" not in mode:
@@ -249,6 +255,17 @@ CASES = (
         stimulus="ScheduleExchangeRes with Ongoing, three times",
         expectation="ScheduleExchangeReq again",
         tags=("nominal", "schedules"),
+    ),
+    iso20_case(
+        "SCH-06",
+        "[V2G20-1640]",
+        "the minimum state of charge is not above the target",
+        PARAMETERS,
+        requested(DC_BPT, "ScheduleExchangeReq", _soc_order),
+        alters("ScheduleExchangeReq", {f"{DYNAMIC}.MinimumSOC": 90, f"{DYNAMIC}.TargetSOC": 50}),
+        stimulus="ScheduleExchangeReq",
+        expectation="MinimumSOC ≤ TargetSOC, where both are stated",
+        tags=("nominal", "limits"),
     ),
     iso20_case(
         "CC-01",

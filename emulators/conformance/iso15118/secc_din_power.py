@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulators.conformance.iso15118.mutation import alters, delays, stays_open
+from emulators.conformance.iso15118.mutation import accepts, alters, delays, stays_open
 from emulators.conformance.iso15118.plain import ABSENT
 from emulators.conformance.iso15118.profiles import DIN
 from emulators.conformance.iso15118.requests import physical
@@ -21,7 +21,15 @@ from emulators.conformance.iso15118.secc_older import (
 from emulators.conformance.iso15118.secc_procedures import (
     answered,
     in_loop,
+    refused,
 )
+
+_OTHER_SCHEDULE: dict[str, object] = {
+    "ChargingProfile": {
+        "SAScheduleTupleID": 250,
+        "ProfileEntry": [{"ChargingProfileEntryStart": 0, "ChargingProfileEntryMaxPower": 1000}],
+    }
+}
 
 CASES = (
     din_case(
@@ -36,6 +44,19 @@ CASES = (
         before="CableCheckReq",
         stimulus="CableCheckReq until EVSEProcessing is Finished",
         expectation="EVSEIsolationStatus Valid or Warning, EVSE_Ready",
+    ),
+    din_case(
+        "PD-01",
+        400,
+        "a schedule tuple that was not offered is FAILED_TariffSelectionInvalid",
+        POWER,
+        refused(DIN, "PowerDeliveryReq", "PowerDeliveryReq", "FAILED_TariffSelectionInvalid", _OTHER_SCHEDULE),
+        accepts("PowerDeliveryRes"),
+        alters("PowerDeliveryRes", ResponseCode="FAILED"),
+        before="PowerDeliveryReq",
+        stimulus="PowerDeliveryReq with ReadyToChargeState true and a charging profile of SAScheduleTupleID 250",
+        expectation="FAILED_TariffSelectionInvalid",
+        tags=("negative", "schedules"),
     ),
     din_case(
         "PC-01",

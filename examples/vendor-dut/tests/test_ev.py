@@ -1,4 +1,4 @@
-"""Our car: `pytest --v2x-ev [ADDR]:PORT`; it connects again after each session."""
+"""Our car: `pytest --v2x-dut-ev [ADDR]:PORT`; it connects again after each session."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Our charger: `pytest --v2x-secc [ADDR]:PORT`."""
+"""Our charger: `pytest --v2x-dut-secc [ADDR]:PORT`."""
 
 import pytest
 
