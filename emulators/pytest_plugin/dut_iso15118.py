@@ -15,7 +15,8 @@
 
 Tests are ordinary functions and run in real time. The mark `v2x_dut(secc=..., ev=...)` has the priority over options,
 these over environment variables: `--v2x-dut-secc` (V2X_DUT_SECC), `--v2x-dut-ev` (V2X_DUT_EV). `--v2x-tls`, `--v2x-pki`
-and `--v2x-capabilities` are options. With `--v2x-artifacts DIR` each session stores its capture (pcapng, with the secrets of TLS) and
+and `--v2x-capabilities` are options. With `--v2x-artifacts DIR` each session stores its capture (pcapng, with the
+secrets of TLS) and
 its messages, each case its capture and its results.
 """
 
