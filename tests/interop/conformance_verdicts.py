@@ -68,6 +68,7 @@ REASONS: dict[str, str] = {
     "SECC-DIN-SRV-07": "it accepts a second service, which DIN SPEC 70121 does not have",
     "SECC-DIN-CPD-01": _NO_RESPONSE,
     "SECC-DIN-CPD-02": "it accepts an EV whose voltage is below its own range",
+    "SECC-DIN-PD-01": "it accepts a charging profile of a schedule that it has not offered",
     "SECC-DIN-PWR-02": "it passes a negative EVTargetCurrent on to its charger, although DIN SPEC 70121 only charges",
     "SECC-20-PAU-07": "it accepts a pause before charging that it has not offered",
 }

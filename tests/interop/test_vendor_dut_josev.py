@@ -15,10 +15,10 @@ from tests.interop.test_conformance_josev import lab
 from tests.interop.veth_link import EV, SE, Running
 from tests.peers import ROOT
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(900)]
 
 EXAMPLE = ROOT / "examples" / "vendor-dut"
-WITHIN_S = 200.0
+WITHIN_S = 700.0  # on a busy machine; a minute on a quiet one
 
 
 def vendors(programs: Programs, directory: Path, role: str, interface: str, chosen: str = "test_") -> Running:

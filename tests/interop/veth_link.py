@@ -25,7 +25,7 @@ for end in {EV} {SE}; do
   ip link set $end up
 done
 echo ready
-exec sleep 3600
+exec sleep 7200
 """
 
 
