@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from emulators.charger.station.ocpp_enums import OperationMode, StopReason
-from emulators.charger.station.power_path import CarPowerPath, PowerPath
+from emulators.charger.station.power_path import CarPowerPath, Needs, PowerPath
 from emulators.charger.station.station import Station
 from emulators.ev.car import Car, CarSpec
 
@@ -26,7 +26,11 @@ class Laboratory:
         """Connect a vehicle; nothing where one is connected."""
         path = self._path(evse)
         if path.car is None:
-            self.station.plug_in(evse, path.plug(Car(self._car, self._soc_pct), self.station.clock.now()))
+            self.station.plug_in(evse, self.needs(path, Car(self._car, self._soc_pct)))
+
+    def needs(self, path: CarPowerPath, car: Car) -> Needs:
+        """Connect a car to a path and return its charging needs."""
+        return path.plug(car, self.station.clock.now())
 
     async def unplug(self, evse: int) -> None:
         """Disconnect the vehicle; nothing where none is connected."""

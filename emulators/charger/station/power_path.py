@@ -5,7 +5,8 @@ The station sets a signed power and reads measurements. `CarPowerPath` is the di
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from emulators.charger.hardware.power_stage import Bounds, PowerStage
@@ -54,6 +55,7 @@ class Needs:
     capacity_wh: float | None = None
     departure_in_s: float | None = None
     connected_ev: ConnectedEv = ConnectedEv()
+    inverter: Mapping[str, object] = field(default_factory=dict)  # of an EV with DER functions: derChargingParameters
 
     @property
     def bidirectional(self) -> bool:

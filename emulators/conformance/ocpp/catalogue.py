@@ -11,6 +11,7 @@ from emulators.conformance.ocpp.declarations import VERSION_CAPABILITIES
 from emulators.conformance.ocpp.mutants import Mutant
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.stations import (
+    ac_der,
     bidirectional,
     der,
     ocpp16,
@@ -62,6 +63,7 @@ STATION_CAPABILITIES = {
     "station.evse-sleep": Capability("evseSleep (2.1)", False),
     "station.without-evse-sleep": Capability("no evseSleep (2.1)", False),
     "station.der": Capability("DER control (2.1)", False),
+    "station.ac-der": Capability("DER control of AC vehicles, one of which is in the laboratory (2.1)", False),
     "station.some-der-types": Capability("not every type of DER control (2.1)", False),
 }
 
@@ -97,7 +99,7 @@ def systems() -> Catalogue[CsmsUnderTest, Mutant]:
 @cache
 def stations() -> Catalogue[StationUnderTest, Mutant]:
     """Return the cases for charging stations, in the order of a run."""
-    groups = (provisioning, transactions, state, smart_charging, bidirectional, der)
+    groups = (provisioning, transactions, state, smart_charging, bidirectional, der, ac_der)
     cases = [case for group in groups for case in group.DECLARED.cases]
     cases += [case for declared in ocpp16.DECLARED for case in declared.cases]
     return Catalogue("charger", "OCPP charging station", tuple(cases), STATION_CAPABILITIES)

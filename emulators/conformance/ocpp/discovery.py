@@ -99,7 +99,7 @@ def from_inventory(found: Inventory) -> dict[str, bool]:
         "station.idle": "Idle" in modes,
         "station.evse-sleep": sleeps,
         "station.without-evse-sleep": "Idle" in modes and not sleeps,
-        "station.der": bool(der),
+        "station.der": bool(der or members("ACDERCtrlr", "ModesSupported")),
         "station.some-der-types": bool(der) and not {"VoltWatt", "LimitMaxDischarge"} <= der,
     }
 

@@ -6,13 +6,14 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emulators.charger.station.build import build, car_power_path
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.network_profiles import NetworkProfile
 from emulators.charger.station.laboratory import Laboratory
 from emulators.charger.station.ocpp_enums import OperationMode
+from emulators.charger.station.power_path import CarPowerPath, Needs, Transfer
 from emulators.charger.station.smart_charging.profile_rules import MODES
 from emulators.conformance.bench import Discovery
 from emulators.conformance.capabilities import Capabilities
@@ -23,7 +24,7 @@ from emulators.conformance.ocpp.mutant_wire import MutantWire
 from emulators.conformance.ocpp.mutants import Mutant
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import Handshake, TesterCsms
-from emulators.ev.car import CCS_63
+from emulators.ev.car import CCS_63, Car
 from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp.schema import Version
 from protocols.ports import Clock, TextWire
@@ -37,6 +38,7 @@ class Variant:
     evse_sleep: bool = True
     password: str | None = None
     der_types: tuple[str, ...] = ()  # empty: all
+    dc: bool = True  # False: AC, with an EV that has DER functions
 
 
 PASSWORD = "V2x-Tester-0123456"
@@ -48,6 +50,17 @@ VARIANTS: Mapping[str, Variant] = {  # by the capability that a case requires
     "station.some-der-types": Variant(der_types=("VoltWatt", "FreqWatt")),
     "station.security-1": Variant(password=PASSWORD),
     "lab.password": Variant(password=PASSWORD),
+    "station.ac-der": Variant(dc=False),
+}
+EV_INVERTER: Mapping[str, object] = {
+    "evSupportedDERControl": ["VoltWatt", "FreqWatt"],
+    "maxApparentPower": 11_000.0,
+    "maxChargeApparentPower": 11_000.0,
+    "maxDischargeApparentPower": 11_000.0,
+    "evInverterManufacturer": "v2x-gateway",
+    "evInverterModel": "emulator",
+    "evInverterSerialNumber": "EMU-1",
+    "evInverterSwVersion": "1",
 }
 UNKNOWN_TOKEN = "NOBODY"  # of plugged-in vehicles: no transaction begins by plugging in alone
 SOC_PCT = 50.0
@@ -73,6 +86,7 @@ class EmulatedStation(Laboratory):
             csms="ws://tester/ocpp",
             id_token=UNKNOWN_TOKEN,
             answer_within_s=10.0,
+            dc=variant.dc,
             modes=variant.modes,
             evse_sleep=variant.evse_sleep,
             password=variant.password,
@@ -85,6 +99,7 @@ class EmulatedStation(Laboratory):
             self.station.der_controls.supported = frozenset(variant.der_types)
             for evse in self.station.evses:
                 self.station.device_model.put("DCDERCtrlr", "ModesSupported", ",".join(variant.der_types), evse)
+        self._dc = variant.dc
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def _connect(self, target: NetworkProfile) -> TextWire:
@@ -102,6 +117,14 @@ class EmulatedStation(Laboratory):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return ours if self.mutant is None else MutantWire(ours, self.mutant, self.csms.clock)
+
+    def needs(self, path: CarPowerPath, car: Car) -> Needs:
+        """Connect a car to a path and return its charging needs."""
+        found = super().needs(path, car)
+        if self._dc:
+            return found
+        available = (Transfer.ac_bpt_der, Transfer.ac_bpt, Transfer.ac_three_phase)
+        return replace(found, energy_transfer=Transfer.ac_bpt_der, available=available, inverter=EV_INVERTER)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

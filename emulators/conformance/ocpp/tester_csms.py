@@ -21,7 +21,7 @@ TOKENS = ("V2XTEST1", "V2XTEST2", "V2XTEST3")  # that the tester accepts; the fi
 GROUP = "V2XGROUP"
 BLOCKED = "V2XBLOCKED"
 HEARTBEAT_S = 300
-TRANSFERS = ("AC_single_phase", "AC_three_phase", "AC_BPT", "DC", "DC_BPT")
+TRANSFERS = ("AC_single_phase", "AC_three_phase", "AC_BPT", "AC_BPT_DER", "DC", "DC_BPT")
 
 
 class Silence:

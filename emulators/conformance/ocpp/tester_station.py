@@ -92,6 +92,8 @@ class TesterStation:
             found["getVariableResult"] = [_named(one, "UnknownVariable") for one in data]
         elif call.action in ("GetBaseReport", "GetReport", "GetMonitoringReport"):
             found["status"] = "NotSupported"
+        elif call.action == "GetDERControl":
+            found["status"] = "NotFound"  # Accepted would be followed by ReportDERControl
         return found
 
     # messages

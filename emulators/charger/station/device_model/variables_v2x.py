@@ -108,6 +108,8 @@ def add_variables(device_model: DeviceModel, config: StationConfig, evse: EvseSt
         labels = {"Manufacturer": "v2x-gateway", "Model": "emulator", "SerialNumber": "EMU-1", "SwVersion": "1"}
         for label, text in labels.items():
             add("DCDERCtrlr", f"Inverter{label}", text)
+    else:  # the controls that the station performs in place of the EV (R03.FR.03)
+        add("ACDERCtrlr", "ModesSupported", ",".join(sorted(BODIES)), type="MemberList", values=tuple(sorted(BODIES)))
 
 
 def set_connected_ev(device_model: DeviceModel, number: int, vehicle: Needs | None) -> None:

@@ -44,6 +44,8 @@ def charging_needs(vehicle: Needs, wall: float) -> Payload:
         "mobilityNeedsMode": "EVCC",
         "v2xChargingParameters": v2x,
     }
+    if vehicle.inverter and "DER" in vehicle.energy_transfer:  # R02.FR.01, R03.FR.01
+        needs["derChargingParameters"] = dict(vehicle.inverter)
     if vehicle.departure_in_s is not None:
         needs["departureTime"] = stamp(wall + vehicle.departure_in_s)
     return needs

@@ -36,16 +36,16 @@ BODIES = (
 )
 
 
-def _curve(number: str, priority: int = 5, default: bool = True, **more: object) -> Payload:
+def curve(number: str, priority: int = 5, default: bool = True, **more: object) -> Payload:
     body: Payload = {"priority": priority, "yUnit": "PctMaxW", "curveData": CURVE, **more}
     return {"isDefault": default, "controlId": number, "controlType": "VoltWatt", "curve": body}
 
 
 def _scheduled(station: Station, number: str, start: float, duration: float = 20.0, priority: int = 5) -> Payload:
-    return _curve(number, priority, False, startTime=in_future(station, start), duration=duration)
+    return curve(number, priority, False, startTime=in_future(station, start), duration=duration)
 
 
-def _limit(pct: float) -> Payload:
+def limit(pct: float) -> Payload:
     body = {"priority": 5, "pctMaxDischargePower": pct}
     return {
         "isDefault": True,
@@ -60,11 +60,11 @@ async def _clear(station: Station) -> None:
         await station.call(CLEAR, {"isDefault": default})
 
 
-async def _set(station: Station, control: Payload, expected: object = ACCEPTED) -> Payload:
+async def install_control(station: Station, control: Payload, expected: object = ACCEPTED) -> Payload:
     return await station.request(SET, control, expected)
 
 
-async def _report(station: Station, **criteria: object) -> dict[str, Payload]:
+async def report(station: Station, **criteria: object) -> dict[str, Payload]:
     """Return the reported controls by id."""
     await station.request(GET, {"requestId": 821, **criteria}, ACCEPTED)
 
@@ -95,7 +95,7 @@ def _reported(change: Payload, number: str) -> Sends:
     return Sends(REPORT, apply)
 
 
-def _unreported(number: str) -> Sends:
+def unreported(number: str) -> Sends:
     """Return a mutant that does not report a control, or reports one that is not there."""
 
     def apply(payload: Payload) -> Payload:
@@ -114,17 +114,23 @@ def _der(
     """Declare a case that removes its controls at the end."""
 
     def declare(procedure: StationProcedure) -> StationProcedure:
-        async def cleaned(station: Station) -> None:
-            await _clear(station)
-            try:
-                await procedure(station)
-            finally:
-                await _clear(station)
-
-        add(V21, reference, stimulus, expectation, mutant, cleaned, DER, *needs)
+        add(V21, reference, stimulus, expectation, mutant, cleared(procedure), DER, *needs)
         return procedure
 
     return declare
+
+
+def cleared(procedure: StationProcedure) -> StationProcedure:
+    """Return a procedure that begins and ends without controls."""
+
+    async def cleaned(station: Station) -> None:
+        await _clear(station)
+        try:
+            await procedure(station)
+        finally:
+            await _clear(station)
+
+    return cleaned
 
 
 # R01: the inverter of a DC station
@@ -187,13 +193,13 @@ async def _(station: Station) -> None:
     expect(not missing, f"not reported: {sorted(missing)}")
 
 
-@_der("R01.FR.03", "a control, then a reset", "it is still set", _unreported("v2x-a"))
+@_der("R01.FR.03", "a control, then a reset", "it is still set", unreported("v2x-a"))
 async def _(station: Station) -> None:
-    await _set(station, _curve("v2x-a"))
+    await install_control(station, curve("v2x-a"))
     await station.boot()
     await station.booted()
     await station.sleep(1)
-    expect("v2x-a" in await _report(station), "the control is gone after the reset")
+    expect("v2x-a" in await report(station), "the control is gone after the reset")
 
 
 # R04: controls of the CSMS
@@ -201,7 +207,7 @@ async def _(station: Station) -> None:
 
 @_der("R04.FR.02", "SetDERControl of a first default", "Accepted", Answers(SET, REJECTED))
 async def _(station: Station) -> None:
-    await _set(station, _curve("v2x-a"))
+    await install_control(station, curve("v2x-a"))
 
 
 @_der(
@@ -211,9 +217,9 @@ async def _(station: Station) -> None:
     _reported({"isSuperseded": False}, "v2x-a"),
 )
 async def _(station: Station) -> None:
-    await _set(station, _curve("v2x-a", 5))
-    await _set(station, _curve("v2x-b", 3), ACCEPTED | {"supersededIds": ["v2x-a"]})
-    found = await _report(station)
+    await install_control(station, curve("v2x-a", 5))
+    await install_control(station, curve("v2x-b", 3), ACCEPTED | {"supersededIds": ["v2x-a"]})
+    found = await report(station)
     expect(found.get("v2x-a", {}).get("isSuperseded") is True, "the former control is not superseded")
 
 
@@ -230,15 +236,15 @@ async def _(station: Station) -> None:
     ),
 )
 async def _(station: Station) -> None:
-    await _set(station, _scheduled(station, "v2x-s", 2, 60))
+    await install_control(station, _scheduled(station, "v2x-s", 2, 60))
     await station.expect(NOTICE, {"controlId": "v2x-s", "started": True}, within=20)
-    await _set(station, _curve("v2x-d", 1))
+    await install_control(station, curve("v2x-d", 1))
     await station.expect_none(NOTICE, {"controlId": "v2x-s", "started": False}, during=10)
 
 
 @_der("R04.FR.05", "SetDERControl of a first scheduled control", "Accepted", Answers(SET, REJECTED))
 async def _(station: Station) -> None:
-    await _set(station, _scheduled(station, "v2x-s", 60))
+    await install_control(station, _scheduled(station, "v2x-s", 60))
 
 
 @_der(
@@ -248,8 +254,10 @@ async def _(station: Station) -> None:
     Answers(SET, {"supersededIds": None}),
 )
 async def _(station: Station) -> None:
-    await _set(station, _scheduled(station, "v2x-s", 8, priority=5))
-    await _set(station, _scheduled(station, "v2x-t", 300, priority=2), ACCEPTED | {"supersededIds": ["v2x-s"]})
+    await install_control(station, _scheduled(station, "v2x-s", 8, priority=5))
+    await install_control(
+        station, _scheduled(station, "v2x-t", 300, priority=2), ACCEPTED | {"supersededIds": ["v2x-s"]}
+    )
     await station.expect_none(NOTICE, {"controlId": "v2x-s"}, during=15)
 
 
@@ -260,11 +268,11 @@ async def _(station: Station) -> None:
     Answers(SET, {"supersededIds": ["v2x-s"]}, {"controlId": "v2x-t"}),
 )
 async def _(station: Station) -> None:
-    await _set(station, _scheduled(station, "v2x-s", 2, 300, 5))
+    await install_control(station, _scheduled(station, "v2x-s", 2, 300, 5))
     await station.expect(NOTICE, {"controlId": "v2x-s", "started": True}, within=20)
-    answer = await _set(station, _scheduled(station, "v2x-t", 60, 60, 2))
+    answer = await install_control(station, _scheduled(station, "v2x-t", 60, 60, 2))
     expect("v2x-s" not in answer.get("supersededIds", []), "the running control is superseded before the other begins")
-    found = await _report(station)
+    found = await report(station)
     expect(found.get("v2x-s", {}).get("isSuperseded", False) is False, "the running control is superseded")
 
 
@@ -275,10 +283,10 @@ async def _(station: Station) -> None:
     _reported({"isSuperseded": False}, "v2x-t"),
 )
 async def _(station: Station) -> None:
-    await _set(station, _scheduled(station, "v2x-s", 2, 300, 1))
+    await install_control(station, _scheduled(station, "v2x-s", 2, 300, 1))
     await station.expect(NOTICE, {"controlId": "v2x-s", "started": True}, within=20)
-    await _set(station, _scheduled(station, "v2x-t", 30, 30, 9))
-    found = await _report(station)
+    await install_control(station, _scheduled(station, "v2x-t", 30, 30, 9))
+    found = await report(station)
     expect(found.get("v2x-t", {}).get("isSuperseded") is True, "the worse control is not superseded")
 
 
@@ -296,8 +304,8 @@ async def _(station: Station) -> None:
     ),
 )
 async def _(station: Station) -> None:
-    await _set(station, _scheduled(station, "v2x-s", 6, priority=5))
-    await _set(station, _scheduled(station, "v2x-t", 300, priority=2))
+    await install_control(station, _scheduled(station, "v2x-s", 6, priority=5))
+    await install_control(station, _scheduled(station, "v2x-t", 300, priority=2))
     await station.expect_none(NOTICE, {"controlId": "v2x-s", "started": True}, during=12)
 
 
@@ -323,10 +331,10 @@ async def _(station: Station) -> None:
     ),
 )
 async def _(station: Station) -> None:
-    await _set(station, _curve("v2x-d"))
-    await _set(station, _scheduled(station, "v2x-s", 2, 6))
+    await install_control(station, curve("v2x-d"))
+    await install_control(station, _scheduled(station, "v2x-s", 2, 6))
     await station.sleep(14)
-    expect("v2x-s" not in await _report(station), "the control is still set after its end")
+    expect("v2x-s" not in await report(station), "the control is still set after its end")
 
 
 async def _discharging(station: Station) -> None:
@@ -346,7 +354,7 @@ async def _discharging(station: Station) -> None:
 )
 async def _(station: Station) -> None:
     await _discharging(station)
-    await _set(station, _limit(50.0))
+    await install_control(station, limit(50.0))
 
     def limited() -> bool:
         power = station.power()
@@ -358,7 +366,7 @@ async def _(station: Station) -> None:
 
 def _invalid(reference: str, stimulus: str, make: Callable[[Station], Payload]) -> None:
     async def procedure(station: Station) -> None:
-        await _set(station, make(station), REJECTED)
+        await install_control(station, make(station), REJECTED)
 
     _der(reference, stimulus, "Rejected", Answers(SET, ACCEPTED))(procedure)
 
@@ -372,15 +380,15 @@ GRADIENT: Payload = {
 _invalid(
     "R04.FR.13",
     "a default with startTime and duration",
-    lambda station: _curve("v2x-x", startTime=in_future(station, 5), duration=60),
+    lambda station: curve("v2x-x", startTime=in_future(station, 5), duration=60),
 )
 _invalid("R04.FR.15", "Gradients as a scheduled control", lambda _: GRADIENT)
-_invalid("R04.FR.17", "a control with the body of another type", lambda _: _limit(50.0) | {"controlType": "VoltWatt"})
+_invalid("R04.FR.17", "a control with the body of another type", lambda _: limit(50.0) | {"controlType": "VoltWatt"})
 
 
 @_der("R04.FR.20", "a scheduled control begins", "NotifyDERStartStop started", Omits(NOTICE, {"started": True}))
 async def _(station: Station) -> None:
-    await _set(station, _scheduled(station, "v2x-s", 3))
+    await install_control(station, _scheduled(station, "v2x-s", 3))
     await station.expect(NOTICE, {"controlId": "v2x-s", "started": True}, within=20)
 
 
@@ -391,16 +399,16 @@ async def _(station: Station) -> None:
     Sends(NOTICE, {"supersededIds": None}),
 )
 async def _(station: Station) -> None:
-    await _set(station, _scheduled(station, "v2x-s", 2, 300, 5))
+    await install_control(station, _scheduled(station, "v2x-s", 2, 300, 5))
     await station.expect(NOTICE, {"controlId": "v2x-s", "started": True}, within=20)
-    await _set(station, _scheduled(station, "v2x-t", 5, 60, 2))
+    await install_control(station, _scheduled(station, "v2x-t", 5, 60, 2))
     begun = {"controlId": "v2x-t", "started": True, "supersededIds": ["v2x-s"]}
     await station.expect(NOTICE, begun, within=20)
 
 
 @_der("R04.FR.22", "a scheduled control ends", "NotifyDERStartStop not started", Omits(NOTICE, {"started": False}))
 async def _(station: Station) -> None:
-    await _set(station, _scheduled(station, "v2x-s", 2, 6))
+    await install_control(station, _scheduled(station, "v2x-s", 2, 6))
     await station.expect(NOTICE, {"controlId": "v2x-s", "started": False}, within=30)
 
 
@@ -411,7 +419,7 @@ async def _(station: Station) -> None:
 
 @_der("R04.FR.31", "GetDERControl", "ReportDERControl with its requestId", Sends(REPORT, {"requestId": 1}))
 async def _(station: Station) -> None:
-    await _set(station, _curve("v2x-a"))
+    await install_control(station, curve("v2x-a"))
     await station.request(GET, {"requestId": 824}, ACCEPTED)
     sent = await station.expect(REPORT, within=20)
     expect(sent["requestId"] == 824, f"requestId {sent['requestId']}")
@@ -425,9 +433,9 @@ async def _(station: Station) -> None:
 )
 async def _(station: Station) -> None:
     for number in range(15):
-        await _set(station, _curve(f"v2x-d{number}", 20 - number))
-        await _set(station, _scheduled(station, f"v2x-s{number}", 600, priority=20 - number))
-    await _set(station, _limit(90.0))
+        await install_control(station, curve(f"v2x-d{number}", 20 - number))
+        await install_control(station, _scheduled(station, f"v2x-s{number}", 600, priority=20 - number))
+    await install_control(station, limit(90.0))
     await station.request(GET, {"requestId": 825}, ACCEPTED)
     await station.expect(REPORT, within=20)
     await station.sleep(3)
@@ -437,15 +445,15 @@ async def _(station: Station) -> None:
 
 async def _three(station: Station) -> None:
     """Set a default and a scheduled VoltWatt control, and a default LimitMaxDischarge."""
-    await _set(station, _curve("v2x-a"))
-    await _set(station, _scheduled(station, "v2x-s", 600))
-    await _set(station, _limit(90.0))
+    await install_control(station, curve("v2x-a"))
+    await install_control(station, _scheduled(station, "v2x-s", 600))
+    await install_control(station, limit(90.0))
 
 
 def _selected(reference: str, stimulus: str, criteria: Payload, expected: set[str], other: Payload) -> None:
     async def procedure(station: Station) -> None:
         await _three(station)
-        found = set(await _report(station, **criteria))
+        found = set(await report(station, **criteria))
         expect(found == expected, f"reported {sorted(found)}")
 
     _der(reference, stimulus, f"reported: {', '.join(sorted(expected))}", Misreads(GET, other))(procedure)
@@ -481,7 +489,7 @@ def _cleared(reference: str, stimulus: str, criteria: Payload, left: set[str]) -
     async def procedure(station: Station) -> None:
         await _three(station)
         await station.request(CLEAR, criteria, ACCEPTED)
-        found = set(await _report(station))
+        found = set(await report(station))
         expect(found == left, f"set: {sorted(found)}")
 
     mutant = Pretends(
@@ -511,8 +519,8 @@ async def _unsupported(station: Station) -> str:
 
 @_der("R04.FR.01", "SetDERControl of a type that is not supported", "NotSupported", Answers(SET, ACCEPTED), SOME)
 async def _(station: Station) -> None:
-    control = _limit(50.0) if await _unsupported(station) == "LimitMaxDischarge" else _curve("v2x-a")
-    await _set(station, control, {"status": "NotSupported"})
+    control = limit(50.0) if await _unsupported(station) == "LimitMaxDischarge" else curve("v2x-a")
+    await install_control(station, control, {"status": "NotSupported"})
 
 
 @_der("R04.FR.36", "GetDERControl of a type that is not supported", "NotSupported", Answers(GET, ACCEPTED), SOME)
@@ -538,7 +546,7 @@ async def _(station: Station) -> None:
 
 async def _limited(station: Station) -> None:
     await _discharging(station)
-    await _set(station, _limit(50.0))
+    await install_control(station, limit(50.0))
 
 
 ALARMS = ("lab.vehicle", "station.power", "station.bpt-vehicle")
@@ -607,7 +615,7 @@ async def _two_alarms(station: Station) -> None:
     await station.expect(ALARM, {"controlType": "LimitMaxDischarge"}, within=60)
     points = [{"x": 50.2, "y": 100.0}, {"x": 51.0, "y": 0.0}]
     body = {"priority": 1, "yUnit": "PctMaxW", "curveData": points}
-    await _set(station, {"isDefault": True, "controlId": "v2x-f", "controlType": "FreqWatt", "curve": body})
+    await install_control(station, {"isDefault": True, "controlId": "v2x-f", "controlType": "FreqWatt", "curve": body})
     station.stimulus()
     await station.environment.grid(frequency_hz=50.9)
     try:
