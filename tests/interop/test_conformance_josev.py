@@ -21,9 +21,7 @@ from tests.rounds import SOAK
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(5400)]
 
-RUN_WITHIN = (
-    3600.0  # s, of all cases on a busy machine, 25 minutes on a quiet one; timers take a minute each
-)
+RUN_WITHIN = 3600.0  # s, of all cases on a busy machine, 25 minutes on a quiet one; timers take a minute each
 SECC_TITLE = "Conformance verdicts on Josev's SECC (PyPI `iso15118`)"
 EV_TITLE = "Conformance verdicts on Josev's EV (PyPI `iso15118`)"
 SECC_HEADING = (

@@ -1,4 +1,4 @@
-"""Our charger and our vehicle with CHAdeMO: `pytest --v2x-dut-can CHANNEL`; the bench passes on the lines of the plug."""
+"""Our charger and our vehicle with CHAdeMO: `pytest --v2x-dut-can CHANNEL`; the bench passes on the plug's lines."""
 
 
 def test_our_charger_discharges_a_leaf(v2x_dut_chademo_charger):
