@@ -32,11 +32,12 @@ def status(config: ConfigFile, json: Json = False) -> None:
     settings = read_config(config)
     if not settings.cluster.servers:
         fail("cluster status", f"{config} has no [cluster] with servers")
+    sites = [one.site.id for one in settings.sites]
     from gateway.cluster import io
     from gateway.cluster import status as cluster
 
     try:
-        found = asyncio.run(cluster.read(cluster_settings(settings), SystemClock()))
+        found = asyncio.run(cluster.read(cluster_settings(settings), SystemClock(), sites))
     except (io.ClusterError, ConfigError) as error:
         fail("cluster status", error, 1)
     print_lines(msgspec.json.encode(found).decode() if json else cluster.text(found))

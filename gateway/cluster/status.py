@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 import msgspec
 
 from gateway.cluster.io import ClusterBus, Record, name_of
@@ -9,6 +12,8 @@ from gateway.cluster.lease import LeaseRecord
 from gateway.cluster.node import ABSENT_AFTER_S, INSTANCES, LEASES, OWNERS, Presence
 from gateway.cluster.settings import ClusterSettings
 from protocols.ports import Clock
+
+NAMED = 5  # sites of an instance in the text
 
 
 class InstanceStatus(msgspec.Struct, frozen=True):
@@ -31,6 +36,7 @@ class SiteStatus(msgspec.Struct, frozen=True):
     holder: str | None
     term: int
     present: bool  # the holder is
+    stations: int = 0  # connected
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
@@ -47,23 +53,22 @@ class ClusterStatus(msgspec.Struct, frozen=True):
         return bool(self.sites) and all(one.present for one in self.sites)
 
 
-async def read(settings: ClusterSettings, clock: Clock) -> ClusterStatus:
-    """Return the state of a cluster. Raises ClusterError where NATS cannot be used."""
+async def read(settings: ClusterSettings, clock: Clock, sites: Iterable[str] = ()) -> ClusterStatus:
+    """Return the state of a cluster that serves some sites. Raises ClusterError where NATS cannot be used."""
     async with ClusterBus(settings).connect() as bus:
         owners = await (await bus.records(OWNERS)).all()
         leases = await (await bus.records(LEASES)).all()
         instances = await (await bus.records(INSTANCES)).all()
-    return summary(settings.name, leases, owners, instances, clock.wall())
+    return summary(settings.name, leases, owners, instances, clock.wall(), sites)
 
 
 def summary(
-    name: str, leases: list[Record], owners: list[Record], instances: list[Record], wall: float
-) -> ClusterStatus:
-    """Return the state that records show at a Unix time."""
-    owned: dict[str, int] = {}
-    for one in owners:
-        owner = (one.value or b"").decode()
-        owned[owner] = owned.get(owner, 0) + 1
+    name: str, leases: list[Record], owners: list[Record], instances: list[Record], wall: float,
+    configured: Iterable[str] = (),
+) -> ClusterStatus:  # fmt: skip
+    """Return the state that records show at a Unix time, of the sites with a lease and of configured ones."""
+    owned = Counter((one.value or b"").decode() for one in owners)
+    of_site = Counter(name_of(one.key).rpartition("/")[0] for one in owners)  # "": of the one site
     rows = []
     for one in sorted(instances, key=lambda record: record.key):
         known = msgspec.json.decode(one.value or b"", type=Presence)
@@ -75,18 +80,18 @@ def summary(
                 known.draining,
                 known.version,
                 known.connections,
-                owned.get(known.instance, 0),
+                owned[known.instance],
                 known.sites,
                 round(age_s, 1),
             )
         )
     present = {row.instance for row in rows if row.present}
-    sites = []
+    sites = {site: SiteStatus(site, None, 0, present=False) for site in configured}
     for one in leases:
-        record = msgspec.json.decode(one.value or b"", type=LeaseRecord)
-        holder = record.holder.rpartition("/")[0] or None
-        sites.append(SiteStatus(name_of(one.key), holder, record.term or one.revision, holder in present))
-    return ClusterStatus(name, rows, sites, len(owners))
+        record, site = msgspec.json.decode(one.value or b"", type=LeaseRecord), name_of(one.key)
+        holder, stations = record.holder.rpartition("/")[0] or None, of_site[site] + of_site[""]
+        sites[site] = SiteStatus(site, holder, record.term or one.revision, holder in present, stations)
+    return ClusterStatus(name, rows, list(sites.values()), len(owners))
 
 
 def text(status: ClusterStatus) -> str:
@@ -94,12 +99,15 @@ def text(status: ClusterStatus) -> str:
     lines = [f"cluster {status.name}: {status.stations} stations connected"]
     for one in status.instances:
         state = "draining" if one.draining else "present" if one.present else f"absent for {one.seen_s:.0f} s"
-        sites = f", controls {', '.join(one.sites)}" if one.sites else ""
+        some = ", ".join(one.sites) if len(one.sites) <= NAMED else f"{len(one.sites)} sites"
+        sites = f", controls {some}" if one.sites else ""
         lines.append(f"  instance {one.instance}: {state}, {one.owned} stations{sites}, version {one.version}")
     for site in status.sites:
         if site.holder is None:
             lines.append(f"  site {site.site}: no holder")
         else:
             absent = "" if site.present else " (absent)"
-            lines.append(f"  site {site.site}: holder {site.holder}{absent}, term {site.term}")
+            lines.append(
+                f"  site {site.site}: holder {site.holder}{absent}, term {site.term}, {site.stations} stations"
+            )
     return "\n".join(lines)
