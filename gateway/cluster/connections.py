@@ -75,7 +75,7 @@ class Connection:
     waiting: deque[str] = field(default_factory=deque)  # messages of the station
     characters: int = 0
     outgoing: deque[Down | Close] = field(default_factory=deque)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    writing: asyncio.Task[None] | None = None  # while something waits to be written
     closed: bool = False
 
 
@@ -141,13 +141,19 @@ class SiteConnections:
             self.attach_all()
 
     def deliver(self, message: Down | Close) -> None:
-        """Queue a message of the holder for the connection that it names."""
+        """Write a message of the holder to the connection that it names, at once where nothing waits."""
         connection = self.by_station.get(message.station)
         if connection is None or connection.epoch != message.epoch:
             self.refused[Refusal.EARLIER_CONNECTION] += 1
             return
+        at_once: Callable[[str], bool] | None = getattr(connection.wire, "send_at_once", None)
+        if connection.writing is None and at_once is not None and isinstance(message, Down):
+            done = not self._admits(message) or at_once(message.text)
+            if done:
+                return
         connection.outgoing.append(message)
-        connection.wake.set()
+        if connection.writing is None:
+            connection.writing = asyncio.get_running_loop().create_task(self._write(connection))
 
     # a connection
 
@@ -166,12 +172,12 @@ class SiteConnections:
         if before is not None:
             await self._close(before, 1000, "replaced by a newer connection")
         self._spawn(connection)
-        writing = asyncio.get_running_loop().create_task(self._write(connection), name=f"to {station}")
         try:
             await self._read(connection)
         finally:
             connection.closed = True
-            writing.cancel()
+            if connection.writing is not None:
+                connection.writing.cancel()
             await wire.close()
             await self._ended(connection)
 
@@ -221,23 +227,28 @@ class SiteConnections:
             self._start(self._close(connection, TRY_AGAIN_LATER, "the site is not served at present; try again later"))
         return []
 
+    def _admits(self, message: Down | Close) -> bool:
+        """Return whether a message passes the fence now."""
+        self.fence, refusal = self.fence.admit(message.term, message.proof, self._clock.now())
+        if refusal is not None:
+            self.refused[refusal] += 1
+        return refusal is None
+
     async def _write(self, connection: Connection) -> None:
-        """Write what passes the fence at the moment of writing."""
+        """Write what passes the fence at the moment of writing, until nothing waits."""
         try:
-            while True:
-                await connection.wake.wait()
-                connection.wake.clear()
-                while connection.outgoing:
-                    message = connection.outgoing.popleft()
-                    self.fence, refusal = self.fence.admit(message.term, message.proof, self._clock.now())
-                    if refusal is not None:
-                        self.refused[refusal] += 1
-                    elif isinstance(message, Close):
-                        await connection.wire.close(message.code, message.reason)
-                    else:
-                        await connection.wire.send(message.text)
+            while connection.outgoing:
+                message = connection.outgoing.popleft()
+                if not self._admits(message):
+                    continue
+                if isinstance(message, Close):
+                    await connection.wire.close(message.code, message.reason)
+                else:
+                    await connection.wire.send(message.text)
         except ConnectionError:
             await connection.wire.close()
+        finally:
+            connection.writing = None
 
     # attachment
 

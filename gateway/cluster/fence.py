@@ -34,7 +34,7 @@ class Fence:
         """
         if term < self.term:
             return self, Refusal.EARLIER_TERM
-        after = replace(self, term=term)
+        after = self if term == self.term else replace(self, term=term)
         if proof is None or proof > now or now >= proof + self.valid_s:
             return after, Refusal.LEASE_NOT_PROVED
         return after, None

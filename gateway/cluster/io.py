@@ -32,6 +32,7 @@ from nats.js.kv import KeyValue
 
 from gateway.cluster import messages
 from gateway.cluster.messages import MAX_BYTES, Message
+from gateway.cluster.outbox import Outbox
 from gateway.cluster.secure_client import SecureClient, reason, tls_context, within
 from gateway.cluster.settings import ClusterSettings
 
@@ -148,9 +149,14 @@ class ClusterBus:
         self.settings, self.instance = settings, settings.instance
         self._handle = handle
         self._client: Client | None = None
-        self._unsent: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        self._outbox = Outbox()
         self._serving: set[asyncio.Task[None]] = set()
-        self.dropped = 0
+        self._too_long = 0
+
+    @property
+    def dropped(self) -> int:
+        """Number of messages that were not sent."""
+        return self._too_long + self._outbox.dropped
 
     @property
     def connected(self) -> bool:
@@ -171,7 +177,8 @@ class ClusterBus:
             if self._handle is not None:
                 await client.subscribe(f"{self.settings.name}.gw.{self.instance}.>", cb=self._received)
                 await client.subscribe(f"{self.settings.name}.all.>", cb=self._received)
-            sending = asyncio.get_running_loop().create_task(self._send(client), name="cluster messages")
+            publishing = self._outbox.run(client.publish, (NatsError, OSError))
+            sending = asyncio.get_running_loop().create_task(publishing, name="cluster messages")
             try:
                 yield self
             finally:
@@ -279,40 +286,29 @@ class ClusterBus:
     async def _flush(self, client: Client) -> None:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                await self._unsent.join()
+                await self._outbox.flushed()
                 await client.flush(2)
 
     def _queue(self, subject: str, message: Message) -> None:
         data = messages.encode(message)
         if len(data) > MAX_BYTES:
-            self.dropped += 1
+            self._too_long += 1
             log.warning("a message of %d bytes is too long for the cluster and is dropped", len(data))
             return
-        self._unsent.put_nowait((subject, data))
-
-    async def _send(self, client: Client) -> None:
-        while True:
-            subject, data = await self._unsent.get()
-            try:
-                await client.publish(subject, data)
-            except (NatsError, OSError):  # too many messages while no server is connected
-                self.dropped += 1
-            finally:
-                self._unsent.task_done()
+        self._outbox.put(subject, data)
 
     async def _received(self, received: Msg) -> None:
-        message = messages.decode(received.data)
-        if message is None:
-            if received.reply:
-                refusal = messages.Failed(
-                    "", f"instance {self.instance} does not know this request; its version differs"
-                )
-                await received.respond(messages.encode(refusal))
-            return
-        if self._handle is None:
+        handle = self._handle
+        if handle is None:
             return
         if not received.reply:
-            await self._handle(message)
+            for one in messages.unpack(received.data):
+                await handle(one)
+            return
+        message = messages.decode(received.data)
+        if message is None:
+            refusal = messages.Failed("", f"instance {self.instance} does not know this request; its version differs")
+            await received.respond(messages.encode(refusal))
             return
         task = asyncio.get_running_loop().create_task(self._serve(received, message))
         self._serving.add(task)

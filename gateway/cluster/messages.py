@@ -11,7 +11,7 @@ needs another `PROTOCOL`: an instance does not start beside one of another proto
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import xor
 from typing import TypeAlias
@@ -184,6 +184,8 @@ Message: TypeAlias = (
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_BATCH: msgspec.msgpack.Decoder[list[msgspec.Raw]] = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_BEGINS_BATCH = b"\xc1"  # a byte that MessagePack does not use
 
 
 def encode(message: Message) -> bytes:
@@ -191,9 +193,25 @@ def encode(message: Message) -> bytes:
     return _ENCODER.encode(message)
 
 
-def decode(data: bytes) -> Message | None:
+def decode(data: bytes | msgspec.Raw) -> Message | None:
     """Return the message, None for one that is not known."""
     try:
         return _DECODER.decode(data)
     except msgspec.MsgspecError:
         return None
+
+
+def pack(batch: Sequence[bytes]) -> bytes:
+    """Return encoded messages as one."""
+    return batch[0] if len(batch) == 1 else _BEGINS_BATCH + _ENCODER.encode([msgspec.Raw(one) for one in batch])
+
+
+def unpack(data: bytes) -> list[Message]:
+    """Return the messages that were sent as one, without those that are not known."""
+    if data[:1] != _BEGINS_BATCH:
+        message = decode(data)
+        return [] if message is None else [message]
+    try:
+        return [found for one in _BATCH.decode(memoryview(data)[1:]) if (found := decode(one)) is not None]
+    except msgspec.MsgspecError:
+        return []

@@ -99,7 +99,7 @@ class Node:
         await self._received(message)
 
     def _at_once(self, message: Message) -> bool:
-        """Process a message to the connections of this instance; False for one to a holder."""
+        """Process a message; False for a request."""
         site = self.sites.get(message.site)
         if site is None:
             return True
@@ -112,7 +112,7 @@ class Node:
                 for forwarding in site.forwarding.values():
                     forwarding.part(message)
             case _:
-                return False
+                return site.take(message)
         return True
 
     async def _received(self, message: Message) -> Message | None:

@@ -302,11 +302,25 @@ class SiteNode:
 
     # messages of other instances
 
-    async def handle(self, message: Message) -> Message | None:
-        """Process a message to the holder, and return the answer of a request."""
+    def take(self, message: Message) -> bool:
+        """Process a message to the holder that has no answer; False for a request."""
         match message:
+            case Up():
+                if self.stations is not None and self.may_act():
+                    self.stations.up(message)
+            case Attach() | Barrier() | HttpRequest():
+                return False
             case Hello():
                 self._hello(message)
+            case HttpEnded():
+                self._serving.ended(message)
+            case _:
+                self._pass(message)
+        return True
+
+    async def handle(self, message: Message) -> Message | None:
+        """Process a request to the holder, and return its answer."""
+        match message:
             case Attach():
                 return await self._attach(message)
             case Barrier():
@@ -316,10 +330,6 @@ class SiteNode:
                 if app is None:
                     return Failed(self.site, f"instance {self.instance} does not serve this at present")
                 return self._serving.serve(app, message)
-            case HttpEnded():
-                self._serving.ended(message)
-            case _:
-                self._pass(message)
         return None
 
     def _hello(self, message: Hello) -> None:
@@ -354,8 +364,6 @@ class SiteNode:
         if stations is None or not self.may_act():
             return
         match message:
-            case Up():
-                stations.up(message)
             case Gone():
                 stations.gone(message)
             case Beat():

@@ -38,6 +38,7 @@ FRAME_LENGTH = 1024 * 1024  # bytes; longer frames close the connection; `rpc` r
 PING_INTERVAL = 20.0  # s
 PING_TIMEOUT = 20.0  # s without a pong until the connection counts as lost
 CLOSE_WITHIN = 5.0  # s
+MAX_UNSENT = 32_768  # bytes that wait for the peer to read, until a sender waits
 
 Handler: TypeAlias = Callable[[CallReceived], Payload | Awaitable[Payload]]
 
@@ -352,6 +353,18 @@ class WebSocketWire:
             await self._socket.send(text)
         except ConnectionClosed as error:
             raise ConnectionError(str(error)) from error
+
+    def send_at_once(self, text: str) -> bool:
+        """Send one message without waiting, where the peer reads what it is sent; False: it was not sent."""
+        socket = self._socket
+        if not isinstance(socket, PushingConnection) or socket.transport.get_write_buffer_size() > MAX_UNSENT:
+            return False
+        try:
+            socket.protocol.send_text(text.encode())
+            socket.send_data()
+        except (ConnectionClosed, InvalidState, OSError):
+            return False
+        return True
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close with a handshake; the reason is truncated to the 123 bytes of a close frame."""
