@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as jsonlib
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -79,7 +80,16 @@ async def execute(
         def report(result: CaseResult) -> None:
             write(jsonlib.dumps(_brief(result)) if selection.json else summary.line(result))
 
-        results = await runner.run(cases, bench, capabilities, clock, state, report)
+        try:
+            results = await runner.run(cases, bench, capabilities, clock, state, report)
+        except asyncio.CancelledError:
+            if state is not None and selection.directory is not None:
+                done = [state.results[case.id] for case in cases if case.id in state.results]
+                count = f"interrupted after {len(done)} of {len(cases)}"
+                path = reports.write(selection.directory, replace(info, selection=f"{info.selection}, {count}"), done)
+                if not selection.json:
+                    write(f"{count} cases; --resume continues, report: {path}")
+            raise
     finally:
         if state is not None:
             state.close()

@@ -150,6 +150,24 @@ async def test_a_run_that_was_killed_is_resumed_with_the_case_that_ran(tmp_path:
     assert [one["verdict"] for one in cases] == ["pass", "pass", "not applicable"]
 
 
+async def test_an_interrupted_run_reports_what_it_has(tmp_path: Path) -> None:
+    import asyncio
+
+    shown: list[str] = []
+
+    def show(text: str) -> None:
+        shown.append(text)
+        running.cancel()
+
+    running = asyncio.ensure_future(execute(CATALOGUE, CounterBench(), selection(tmp_path), show, CLOCK))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert shown[-1] == f"interrupted after 1 of {len(CASES)} cases; --resume continues, report: {tmp_path}/report.html"
+    report = json.loads((tmp_path / "results.json").read_text())
+    assert [one["id"] for one in report["cases"]] == [CASES[0].id]
+    assert report["run"]["selection"] == f"all cases, interrupted after 1 of {len(CASES)}"
+
+
 async def test_a_case_during_which_the_run_ended_twice_is_not_run_again(tmp_path: Path) -> None:
     state = RunState.start(tmp_path, "counter", "counter:1", [one.id for one in CASES])
     state.begin("C-01")
