@@ -20,6 +20,8 @@ from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import TesterCsms
 
 CONNECTS_WITHIN = 120.0  # s until a station has to connect
+AFTER_LOSS_WITHIN = 5.0  # s for the next cases where a case has waited in vain: a run without a device ends soon
+BEGINS_WITHIN = 5.0  # s from a connection to its first message
 BOOTS_WITHIN = 10.0  # s after which a connected station is one that has booted before
 _CAPABILITIES = {
     "plug": "lab.plug", "unplug": "lab.unplug", "present": "lab.reader", "external": "lab.external",
@@ -88,6 +90,7 @@ class StationBench:
 
     def __init__(self, listener: Port, lab: Laboratory | None = None, within: float = CONNECTS_WITHIN) -> None:
         self.listener, self._lab, self._within = listener, lab or Laboratory(), within
+        self._lost = False  # the last wait for a connection was in vain
 
     @property
     def target(self) -> str:
@@ -97,9 +100,12 @@ class StationBench:
     async def connected(self) -> StationUnderTest:
         """Return the station once it has connected. Raises DeviceUnreachable with those that were rejected."""
         csms = self.listener.csms
+        within = min(self._within, AFTER_LOSS_WITHIN) if self._lost else self._within
         try:
-            await csms.connected(self._within)
+            await csms.connected(within)
+            self._lost = False
         except Inconclusive as error:
+            self._lost = True
             rejected = "".join(f"; rejected: {text}" for text in dict.fromkeys(self.listener.rejected))
             raise DeviceUnreachable(f"{error}{rejected}") from None
         return StationUnderTest(csms, self._lab.environment())
@@ -120,12 +126,23 @@ class StationBench:
         found["station.security-1"] = bool(self.listener.csms.handshakes[-1][1].authorization)
         return Discovery(discovery.identity(recorded), found | self._lab.capabilities)
 
+    async def _begun(self, station: StationUnderTest) -> None:
+        """Wait for the first message of a connection: a station that was restarted boots before it accepts requests."""
+        at = station.csms.handshakes[-1][0]
+
+        def begun() -> bool:
+            return any(message.from_device and message.at >= at for message in station.recorded.messages)
+
+        if station.clock.now() - at < BEGINS_WITHIN:
+            await station.recorded.wait_for(begun, BEGINS_WITHIN)
+
     @asynccontextmanager
     async def access(
         self, case: str, evidence: Evidence, capabilities: Capabilities
     ) -> AsyncIterator[StationUnderTest]:
         """Return the station without a transaction; its end restores what the case changed."""
         station = await self.connected()
+        await self._begun(station)
         await station.quiet()
         if station.transactions():
             with suppress(CaseEnd):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from emulators.conformance import runner
+from emulators.conformance.bench import DeviceUnreachable
 from emulators.conformance.capabilities import Capabilities
 from emulators.conformance.case import Verdict
 from emulators.conformance.evidence import Evidence
 from emulators.conformance.ocpp.catalogue import STATION_CAPABILITIES, stations
-from emulators.conformance.ocpp.emulated_station import EmulatedStation
+from emulators.conformance.ocpp.emulated_station import PASSWORD, EmulatedStation, Variant
 from emulators.conformance.ocpp.station_bench import Laboratory, StationBench
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import TesterCsms
@@ -48,7 +49,7 @@ class Bench(StationBench):
 @pytest.mark.parametrize("version", list(Version))
 async def test_all_cases_pass_one_after_the_other_on_one_station(version: Version, connected: bool) -> None:
     clock = VirtualClock()
-    station = EmulatedStation(TesterCsms(clock), version)
+    station = EmulatedStation(TesterCsms(clock), version, variant=Variant(password=PASSWORD))
     async with station.running():
         await clock.sleep(3.0)
         if connected:
@@ -86,3 +87,27 @@ async def test_a_case_begins_without_a_transaction_at_any_evse(version: Version)
             assert device.transactions() == {}
             number = await device.transaction()
             assert device.transactions() == {number: 1}
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_a_case_waits_for_the_boot_of_a_station_that_was_restarted(version: Version) -> None:
+    clock = VirtualClock()
+    csms = TesterCsms(clock)
+    bench, capabilities = Bench(EmulatedStation(csms, version), connected=True), Capabilities(STATION_CAPABILITIES)
+    for _ in range(2):
+        station = EmulatedStation(csms, version)
+        async with station.running(), bench.access("", Evidence(clock.now), capabilities) as device:
+            action = "GetConfiguration" if device.early else "ClearCache"
+            await device.request(action)
+
+
+async def test_without_the_station_later_cases_wait_less() -> None:
+    clock = VirtualClock()
+    bench = StationBench(Memory(TesterCsms(clock)))
+    waits = []
+    for _ in range(3):
+        at = clock.now()
+        with pytest.raises(DeviceUnreachable):
+            await bench.connected()
+        waits.append(clock.now() - at)
+    assert waits == [120.0, 5.0, 5.0]
