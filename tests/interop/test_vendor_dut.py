@@ -64,7 +64,7 @@ def device(name: str, port: int) -> Iterator[None]:
 
 def until_open(port: int) -> None:
     """Wait until a port is open."""
-    for _ in range(100):
+    for _ in range(600):
         with socket.socket() as found:
             if found.connect_ex(("127.0.0.1", port)) == 0:
                 return
