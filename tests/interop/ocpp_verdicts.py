@@ -44,7 +44,7 @@ REASONS: dict[str, dict[str, str]] = {
             "the CSMS leaves the handshake to its WebSocket library, which answers HTTP 400, where OCPP-J demands a "
             "handshake without a subprotocol and the end of the connection"
         ),
-        "OCPP2-CSMS-RPC-3-1-1-NO-ID": "the CSMS takes the last part of any path as the id of a station, also an empty one",
+        "OCPP2-CSMS-RPC-3-1-1-NO-ID": "the CSMS takes the last part of any path as an id, also an empty one",
         "OCPP2-CSMS-RPC-4-3-LENGTH": "the package answers TypeConstraintViolation for a text that is too long",
     },
 }
