@@ -1,23 +1,25 @@
 """Distribution of the tests to the workers of pytest-xdist: the longest ones start first, some modules stay together.
 
 Without this order a test of a minute that starts last leaves the other workers without work. Of three or more workers
-the last one runs the tests that mostly wait, for a peer or a lease, while the others use the processors. Modules stay
-together where their tests share a result that takes long, such as sessions of a peer. The groups of pytest-xdist
-(`xdist_group`) have no effect with pytest 9.2, and each of its other modes moves whole modules.
+the last one runs the tests that mostly wait, for a peer or a lease, while the others use the processors. The tests of a
+module are given out one by one where they are long, or wait; otherwise the module stays together, since the tests are
+short and to give one out costs more than many of them. So do modules whose tests share a result that takes long, such
+as sessions of a peer. The groups of pytest-xdist (`xdist_group`) have no effect with pytest 9.2, and each of its other
+modes moves whole modules.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, ClassVar
 
 import pytest
 
-TOGETHER = (
+TOGETHER = (  # of the long and waiting ones
     "tests/docs/test_facility_quick_start.py",
     "tests/gateway/web/page/test_browser.py",
     "tests/interop/test_josev.py",
     "tests/interop/test_programs.py",
-    "tests/gateway/web/page/test_browser.py",
     "tests/protocols/exi/test_declarations.py",
     "tests/protocols/exi/test_exificient.py",
 )
@@ -50,11 +52,14 @@ LONGEST = (  # in the order of the run; the peer's session timers need a core, s
     "tests/gateway/crash",
     "tests/fuzz/test_exi_fuzz.py",
     "tests/interop",
-    "tests/gateway/web/page/test_browser.py",
     "tests/emulators/world",
     "tests/scenarios",
+    "tests/gateway/closed_loop",
     "tests/protocols/exi/test_exificient.py",
     "tests/emulators/test_plugin.py",
+    "tests/gateway/cluster",
+    "tests/gateway/drivers",
+    "tests/protocols/exi",
     "tests/bench",
     "tests/test_peer_retries.py",
     "tests/interop/test_home_assistant.py",  # its install takes minutes
@@ -63,8 +68,17 @@ LONGEST = (  # in the order of the run; the peer's session timers need a core, s
 
 def position(nodeid: str) -> int:
     """Return the position of a test in the run: by its longest prefix in `LONGEST`, then all others."""
-    prefix = max((one for one in LONGEST if nodeid.startswith(one)), key=len, default=None)
+    return _position(_module(nodeid))
+
+
+@functools.cache
+def _position(module: str) -> int:
+    prefix = max((one for one in LONGEST if module.startswith(one)), key=len, default=None)
     return len(LONGEST) if prefix is None else LONGEST.index(prefix)
+
+
+def _module(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 def waits(nodeid: str) -> bool:
@@ -73,18 +87,24 @@ def waits(nodeid: str) -> bool:
 
 
 def scheduler(config: pytest.Config, log: Any) -> Any:
-    """Return a scheduler that gives each worker the next test, or the next module of `TOGETHER`."""
+    """Return a scheduler that gives each worker the next test, or the next module that stays together."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        none_left: ClassVar[set[bool]] = set()  # kinds of which no unit is left, by whether they wait
+
         def _split_scope(self, nodeid: str) -> str:
             return _unit(nodeid)
 
         def _assign_work_unit(self, node: Any) -> None:
             """Assign the first unit of the kind that the worker runs, of the other kind where none is left."""
             waiting = self.numnodes > 2 and node.gateway.id == f"gw{self.numnodes - 1}"
-            found = next((unit for unit in self.workqueue if waits(unit) is waiting), next(iter(self.workqueue)))
-            self.workqueue.move_to_end(found, last=False)
+            if waiting not in self.none_left:
+                found = next((unit for unit in self.workqueue if waits(unit) is waiting), None)
+                if found is None:
+                    self.none_left.add(waiting)
+                else:
+                    self.workqueue.move_to_end(found, last=False)
             super()._assign_work_unit(node)
 
     config.option.loadscopereorder = False  # it would put modules with many tests first
@@ -92,5 +112,6 @@ def scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def _unit(nodeid: str) -> str:
-    module = nodeid.partition("::")[0]
-    return module if module in TOGETHER else nodeid
+    module = _module(nodeid)
+    alone = _position(module) < len(LONGEST) or waits(nodeid)
+    return nodeid if alone and module not in TOGETHER else module
