@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,7 @@ from gateway.authority.ramp import Ramp, walk
 from gateway.energy.dispatch import share
 from gateway.energy.resource import Resource
 from gateway.energy.tracking_supervision import CONFIRM_S, SETTLE_S, TrackingSupervision
+from tests.rounds import some
 
 
 def fleet_of(size: int) -> list[Resource]:
@@ -33,9 +34,7 @@ def fleet_of(size: int) -> list[Resource]:
     ]
 
 
-@pytest.mark.parametrize("delay_s", [0, 1, 3, 10])
-@pytest.mark.parametrize("stamped", [True, False])
-@pytest.mark.parametrize("lag_s", [0, 2])
+@pytest.mark.parametrize(("delay_s", "stamped", "lag_s"), some(product([0, 1, 3, 10], [True, False], [0, 2]), 5))
 def test_a_delayed_meter_causes_no_oscillation(delay_s: int, stamped: bool, lag_s: int) -> None:
     """After a load step of 15 kW the vehicles bring the grid to 0 W, with an overshoot below a tenth of the step."""
     fleet, model = fleet_of(6), MeterModel()
