@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from emulators.ev.profile import load as load_profile
+from tests.rounds import some
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "vendor-ci"
 
@@ -225,7 +226,7 @@ def test_mistakes_are_reported(tmp_path: Path) -> None:
     assert "no connection to the broker" not in done.stdout  # the end of a world is not an error
 
 
-@pytest.mark.parametrize("own_loops", [False, True])
+@pytest.mark.parametrize("own_loops", some([True, False], 2))
 def test_virtual_time_for_coroutines_beside_real_time(tmp_path: Path, own_loops: bool) -> None:
     (tmp_path / "test_it.py").write_text(VIRTUAL)
     if own_loops:  # of the user, by the same hook

@@ -13,9 +13,7 @@ from emulators.world import SimulationResult, simulate
 OURS = [name for name in shipped() if name.startswith("energy-")]
 QUICK = (
     "energy-black-start",
-    "energy-evacuation",
     "energy-grid-service",
-    "energy-storm",
 )  # the others run in `make soak`
 OF = {  # functions, and the scenarios that test them
     "self-consumption, renewable energy stored first": "energy-pv-storage-first",

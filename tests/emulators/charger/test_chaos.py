@@ -89,7 +89,7 @@ class Chaos:
     ("version", "profile", "seed"),
     [
         (Version.V21, None, 0),
-        (Version.V21, None, 1),
+        pytest.param(Version.V21, None, 1, marks=pytest.mark.soak),
         (Version.V201, "negative-limit", 2),
         (Version.V16, "negative-limit", 3),
     ],
