@@ -14,24 +14,24 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from cryptography import x509
 
+from gateway.cli.findings import Finding, Verdict
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, admin_token, host_and_port, local_url, read_secret
 from gateway.config.devices import ModbusDeviceEntry, modbus_devices
 from gateway.config.echonet import echonet_entries, echonet_network, link_of, udp_settings
 from gateway.config.lint import notes
-from gateway.config.mapping import broker_link, cluster_settings, mqtt_topics
+from gateway.config.mapping import broker_link, cluster_settings, mqtt_topics, sql_store
 from gateway.config.verification import addresses, verify
 from gateway.listener_limits import listen
 from gateway.mqtt.client import MqttBus
 from gateway.store.journal import PROBE
-from gateway.store.sql import SqlStore
 from gateway.store.store import StoreError
 from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
 from protocols.slac.io import check_capability
@@ -44,28 +44,6 @@ BUILT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC).timestamp()  # no clock of a runn
 TIME_ERROR = 5  # return value of adjtimex(2): the clock is not synchronised
 
 
-class Verdict(StrEnum):
-    """Result of a check."""
-
-    OK = "ok"
-    NOTE = "note"  # works, and deserves attention
-    FAILED = "FAILED"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Result of one check; `remedy` is empty where nothing needs to be done."""
-
-    check: str
-    verdict: Verdict
-    text: str
-    remedy: str = ""
-
-    def line(self) -> str:
-        """Return the line for people."""
-        return f"{self.verdict:<7}{self.check:<14}{self.text}" + (f" -> {self.remedy}" if self.remedy else "")
-
-
 async def examine(config: Config) -> list[Finding]:
     """Return the findings of all checks."""
     try:
@@ -75,8 +53,8 @@ async def examine(config: Config) -> list[Finding]:
     found = [Finding("settings", Verdict.OK, config.contents)]
     running = await asyncio.to_thread(running_gateway, config)
     found += [Finding("settings", Verdict.NOTE, note) for note in notes(config)]
-    found.append(await _broker(config))
-    found.append(await _store(config))
+    found += await _of_sites(config, _broker)
+    found += await _of_sites(config, _store)
     found += await _cluster(config)
     found += await _modbus(config)
     found += [await _can(f"{key}.can", evse.can) for key, evse in config.chademo_evses]
@@ -86,9 +64,22 @@ async def examine(config: Config) -> list[Finding]:
     found += _certificates(config, time.time())
     found += [_port(key, address, running is not None) for key, address in addresses(config).items()]
     found.append(_clock(time.time(), synchronised()))
-    found += _passwords(config)
+    for site in config.sites:
+        found += [_named(site, one) for one in _passwords(site)]
     found.append(_admin(config, running))
     return found
+
+
+async def _of_sites(config: Config, check: Callable[[Config], Awaitable[Finding]]) -> list[Finding]:
+    """Return the findings of all sites of a cluster; one for all where everything is in order."""
+    found = [_named(site, await check(site)) for site in config.sites]
+    worse = [one for one in found if one.verdict is not Verdict.OK]
+    same = replace(found[0], text=f"{len(found)} sites: as {found[0].text}") if len(found) > 1 else found[0]
+    return worse or [same]
+
+
+def _named(site: Config, finding: Finding) -> Finding:
+    return replace(finding, text=f"site {site.site.id}: {finding.text}") if site.one_of_several else finding
 
 
 def running_gateway(config: Config) -> int | None:
@@ -104,7 +95,8 @@ def running_gateway(config: Config) -> int | None:
         with urllib.request.urlopen(f"{url}/health/live", timeout=ANSWER_WITHIN_S) as answer:
             if json.loads(answer.read()) != {"status": "live"}:
                 return None
-        request = urllib.request.Request(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"})
+        site = f"/sites/{quote(config.sites[0].site.id, safe='')}" if config.cluster.sites else ""
+        request = urllib.request.Request(f"{url}{site}/metrics", headers={"Authorization": f"Bearer {token}"})
         with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
@@ -143,7 +135,7 @@ async def _store(config: Config) -> Finding:
     file = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
     if file is not None and not file.exists():
         return Finding("store", Verdict.OK, f"{file} is made at the first start")
-    store = SqlStore(url, config.mqtt.gateway_id)
+    store = sql_store(config)
     where = str(file) if file is not None else "the database"
     try:
         await store.open()

@@ -127,7 +127,8 @@ def doctor(config: ConfigFile, json: Json = False) -> None:
     import asyncio
     from dataclasses import asdict
 
-    from gateway.cli.doctor import Finding, Verdict, examine
+    from gateway.cli.doctor import examine
+    from gateway.cli.findings import Finding, Verdict
     from gateway.config import ConfigError, load
 
     try:

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from emulators.runtime.embedded_broker import EmbeddedBroker
 from gateway.cli import doctor
-from gateway.cli.doctor import Finding, Verdict, examine
+from gateway.cli.doctor import examine
+from gateway.cli.findings import Finding, Verdict
 from gateway.cli.main import app
 from gateway.config import from_table
 from gateway.config.lint import notes

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import doctor
-from gateway.cli.doctor import Verdict
+from gateway.cli.findings import Finding, Verdict
 from gateway.cluster import io
 from gateway.cluster.io import ClusterBus, ClusterError
 from gateway.cluster.settings import ClusterSettings
@@ -131,7 +131,7 @@ async def test_doctor_connects_as_an_instance_does(
     }
     cluster = {"instance": "gw1", "ca": str(settings.ca), "cert": str(settings.cert), "key": str(settings.key)}
 
-    async def found(check: str, server: str) -> doctor.Finding:
+    async def found(check: str, server: str) -> Finding:
         section = {**cluster, "servers": [server]}
         findings = await doctor.examine(from_table({**table, "cluster": section}, tmp_path))
         return next(one for one in findings if one.check == check)

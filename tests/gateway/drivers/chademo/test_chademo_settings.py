@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from emulators.runtime.embedded_broker import EmbeddedBroker
-from gateway.cli.doctor import Verdict, examine
+from gateway.cli.doctor import examine
+from gateway.cli.findings import Verdict
 from gateway.config import Config, ConfigError, from_table
 from gateway.config.lint import notes
 from gateway.config.mapping import chademo_settings

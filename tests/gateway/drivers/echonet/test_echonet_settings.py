@@ -14,7 +14,7 @@ import pytest
 from emulators.charger.echonet.box import V2hBox, box_object
 from emulators.runtime.clock import RealClock
 from gateway.cli import doctor
-from gateway.cli.doctor import Verdict
+from gateway.cli.findings import Verdict
 from gateway.config import ConfigError, from_table
 from gateway.config.lint import notes
 from gateway.config.verification import verify

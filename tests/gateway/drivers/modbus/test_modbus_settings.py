@@ -9,7 +9,8 @@ import pytest
 
 from emulators.modbus.sunspec import Measurements, sunspec_device
 from emulators.runtime.clock import RealClock, VirtualClock
-from gateway.cli.doctor import Verdict, examine
+from gateway.cli.doctor import examine
+from gateway.cli.findings import Verdict
 from gateway.config import ConfigError, from_table
 from gateway.config.devices import modbus_devices, site_devices
 from gateway.config.lint import notes
