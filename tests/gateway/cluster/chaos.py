@@ -104,6 +104,7 @@ class Size:
     lease_s: float = 10.0
     command_lease_s: float = 20.0
     within_s: float = 600.0  # to start, and to recover from a fault
+    overlap: bool = False  # a round begins while stations still come back from the fault of the one before
     times: Times = field(default_factory=Times)
 
     @property
@@ -162,7 +163,7 @@ class Chaos:
                 facility(rig.broker.host, rig.broker.port, self.evidence) as client,
             ):
                 self._leases, self._instances = await bus.records(LEASES), await bus.records(INSTANCES)
-                await self._holder()
+                await self._held(controlled=True)
                 for part, found in urls.items():
                     self.fleet.start(part, found)
                 await self._served()
@@ -170,6 +171,7 @@ class Chaos:
                 for one in self.rounds:
                     if not self.stopping:
                         await self._round(client, one)
+                await self._served()
                 await self._settle()
         except NotServed as error:
             self.failure = str(error)
@@ -199,13 +201,14 @@ class Chaos:
         for station in self.commanded[half:]:
             await client.discharge(station, one.number, self.size.command_lease_s)
         await failing
-        await self._served()
+        if not self.size.overlap:
+            await self._served()
         self.report.recovered_s.append(time.monotonic() - began)
-        log.info("round %d: recovered after %.1f s", one.number, self.report.recovered_s[-1])
+        log.info("round %d: over after %.1f s", one.number, self.report.recovered_s[-1])
 
     async def _fail(self, one: Round) -> None:
         """Let a part fail, and run again."""
-        holder = await self._holder()
+        holder, term = await self._held()
         match one.fault.part:
             case Part.HOLDER:
                 part = holder
@@ -220,13 +223,15 @@ class Chaos:
         log.info("round %d: %s is %s", one.number, one.fault.part, part)
         begin = time.monotonic()
         await self._begin(one, part)
-        if one.fault.part is Part.HOLDER:
-            if one.fault.kind is not Kind.KILL:
-                await self._holder(without=holder)
+        taken_over = one.fault.part is Part.HOLDER
+        if taken_over and one.fault.kind is not Kind.KILL:  # the fault lasts until then
+            await self._held(after=term)
             await asyncio.sleep(one.then_s)
         else:
             await asyncio.sleep(one.lasts_s)
         await self._end(one, part)
+        if taken_over:
+            await self._held(after=term)
         self._note_delay(one, part, begin)
 
     async def _begin(self, one: Round, part: str) -> None:
@@ -297,24 +302,24 @@ class Chaos:
 
     # states of the cluster
 
-    async def _holder(self, without: str | None = None) -> str:
-        """Return the holder, when there is one that runs its control."""
+    async def _held(self, after: int = 0, controlled: bool = False) -> tuple[str, int]:
+        """Return holder and term of the lease, when there is one of a later term, and when its control runs."""
         deadline = time.monotonic() + self.size.within_s
         while time.monotonic() < deadline:
             with contextlib.suppress(ClusterError):
                 leases, instances = await self._leases.all(), await self._instances.all()
                 found = status.summary("", leases, [], instances, time.time())
-                holder = next((one.holder for one in found.sites if one.site == SITE), None)
-                present = [one for one in found.instances if one.instance == holder and SITE in one.sites]
-                if holder is not None and holder != without and present:
-                    return holder
+                running = {one.instance for one in found.instances if SITE in one.sites} if controlled else None
+                for one in found.sites:
+                    if one.holder and one.term > after and (running is None or one.holder in running):
+                        return one.holder, one.term
             await asyncio.sleep(0.1)
         raise NotServed(f"no holder within {self.size.within_s} s\n{self.rig.log()}")
 
     async def _served(self) -> None:
         """Wait until the site has a holder and every station has been served."""
         deadline = time.monotonic() + self.size.within_s
-        await self._holder()
+        await self._held(controlled=True)
         while away := set(self.fleet.names) - self.fleet.ready:
             if time.monotonic() > deadline:
                 raise NotServed(f"{len(away)} stations are not served: {sorted(away)[:5]}\n{self.rig.log()}")

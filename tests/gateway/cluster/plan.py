@@ -73,18 +73,20 @@ class Round:
         return names[int(self.which * len(names))]
 
 
-def round_of(seed: int, number: int, lease_s: float, faults: tuple[Fault, ...] = ALL) -> Round:
-    """Return a round, from 1. Each fault comes once in as many rounds, in another order each time."""
+def round_of(seed: int, number: int, lease_s: float, faults: tuple[Fault, ...] = ALL, longest: float = 2.0) -> Round:
+    """Return a round, from 1. Each fault comes once in as many rounds, in another order each time.
+
+    A pause or a cut lasts for `longest` times the lease at most.
+    """
     turn, place = divmod(number - 1, len(faults))
     order = list(faults)
     random.Random(f"{seed} turn {turn}").shuffle(order)
     drawn = random.Random(f"{seed} round {number}")
     fault = order[place]
-    longest = 0.5 if fault.kind is Kind.KILL else 2.0  # of the lease
     return Round(
         seed, number, fault,
         after_s=drawn.uniform(0.0, 1.0),
-        lasts_s=lease_s * drawn.uniform(0.1, longest),
+        lasts_s=lease_s * drawn.uniform(0.1, 0.5 if fault.kind is Kind.KILL else longest),
         then_s=drawn.uniform(0.0, 1.0),
         which=drawn.random(),
     )  # fmt: skip

@@ -90,9 +90,7 @@ def postgres(folder: Path, host: str = "127.0.0.1", namespace: str | None = None
             nobody = pwd.getpwnam("nobody")
         who = {"user": nobody.pw_uid, "group": nobody.pw_gid}
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
-        for parent in data.parents:
-            if str(parent).startswith("/tmp/") and parent.stat().st_uid == 0:
-                parent.chmod(parent.stat().st_mode | 0o755)
+        _reachable(data)
     made = subprocess.run(
         [initdb, "-D", str(data), "-U", "v2x", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"],
         capture_output=True, text=True, check=False, **who,
@@ -109,11 +107,20 @@ def postgres(folder: Path, host: str = "127.0.0.1", namespace: str | None = None
         cluster.running.wait(30)
 
 
+def _reachable(data: Path) -> None:
+    """Let another user reach a folder: each start of pytest closes the folder of all its runs to others."""
+    for parent in data.parents:
+        if str(parent).startswith("/tmp/") and parent.stat().st_uid == 0:
+            parent.chmod(parent.stat().st_mode | 0o755)
+
+
 def _started(
     data: Path, who: dict[str, Any], again: int | None, host: str, namespace: str | None
 ) -> tuple[subprocess.Popen[bytes], int]:
     """A server that answers; another port if somebody else was quicker to take this one."""
     ready, server = server_program("pg_isready"), server_program("postgres")
+    if who:
+        _reachable(data)
     log = data.parent / "postgres.log"
     for _ in range(3):
         port = again or free_port()
