@@ -85,8 +85,8 @@ def round_of(seed: int, number: int, lease_s: float, faults: tuple[Fault, ...] =
     fault = order[place]
     return Round(
         seed, number, fault,
-        after_s=drawn.uniform(0.0, 1.0),
+        after_s=lease_s * drawn.uniform(0.0, 0.1),
         lasts_s=lease_s * drawn.uniform(0.1, 0.5 if fault.kind is Kind.KILL else longest),
-        then_s=drawn.uniform(0.0, 1.0),
+        then_s=lease_s * drawn.uniform(0.0, 0.1),
         which=drawn.random(),
     )  # fmt: skip

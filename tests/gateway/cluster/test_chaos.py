@@ -12,7 +12,7 @@ from tests.gateway.cluster.plan import SHORT, round_of
 from tests.gateway.cluster.soak import size_of
 
 FEW = Size(
-    200, instances=2, servers=1, commanded=20, lease_s=3.0, command_lease_s=6.0, within_s=100.0, overlap=True
+    200, instances=2, servers=1, commanded=20, lease_s=3.0, command_lease_s=5.0, within_s=100.0, overlap=True
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def _verify(report: Report, rounds: int, achieved: int) -> None:
 @pytest.mark.timeout(240)
 async def test_two_gateways_serve_200_stations_through_ten_faults(tmp_path: Path) -> None:
     rounds = [round_of(1, number, FEW.lease_s, SHORT, longest=1.2) for number in range(1, 11)]
-    _verify(await perform(tmp_path, FEW, rounds, Proxies()), 10, achieved=20)
+    _verify(await perform(tmp_path, FEW, rounds, Proxies()), 10, achieved=5)
 
 
 @pytest.mark.soak
