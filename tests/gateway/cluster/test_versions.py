@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -33,7 +33,7 @@ def settings(server: Nats, instance: str) -> ClusterSettings:
 
 @pytest.mark.parametrize("kind", get_args(Message), ids=lambda kind: kind.__name__)
 def test_members_that_a_later_version_adds_are_ignored(kind: type[Message]) -> None:
-    members = {}
+    members: dict[str, Any] = {}
     for one in msgspec.structs.fields(kind):
         if isinstance(one.type, type):
             members[one.name] = EXAMPLES.get(one.type)
