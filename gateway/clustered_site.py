@@ -107,6 +107,11 @@ class GatewayControl:
         states = self.built.control.registry.of_station(station)
         return any(state.evse.session is not None for state in states)
 
+    def calls_waiting(self) -> int:
+        """Return the number of calls that wait for the response of a station."""
+        links = (one.link for one in self.csms.stations.values())
+        return sum(link.calls_waiting for link in links if link is not None)
+
     def end(self, how: End) -> None:
         """Prepare the end of the control."""
         self.built.ending = ENDINGS[how]
@@ -196,6 +201,8 @@ class ServedSite:
     def _noticed(self, event: Event) -> None:
         """Report to the holder what concerns no connection."""
         site = self._node.sites.get(self.name)
+        if site is not None and isinstance(event, StationRejected):
+            site.connections.rejected += 1
         holder = None if site is None else site.holder
         if holder is None:
             return

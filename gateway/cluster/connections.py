@@ -73,6 +73,7 @@ class Connection:
     attached: bool = False
     attached_before: bool = False
     waiting: deque[str] = field(default_factory=deque)  # messages of the station
+    waiting_since: float = 0.0
     characters: int = 0
     outgoing: deque[Down | Close] = field(default_factory=deque)
     writing: asyncio.Task[None] | None = None  # while something waits to be written
@@ -91,6 +92,7 @@ class SiteConnections:
         self.by_station: dict[str, Connection] = {}
         self.holder: str | None = None  # instance
         self.refused: Counter[Refusal] = Counter()
+        self.opened = self.rejected = 0  # connections and handshakes so far
         self._slots = asyncio.Semaphore(MAX_ATTACHING)
         self._owning = asyncio.Semaphore(MAX_OWNING)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,6 +102,12 @@ class SiteConnections:
     def unattached(self) -> int:
         """Return the number of connections that wait for a holder."""
         return sum(not one.attached for one in self.by_station.values())
+
+    def waiting(self) -> tuple[int, float]:
+        """Return the number of messages that wait for a holder, and the age of the oldest in s."""
+        found, now = [one for one in self.by_station.values() if one.waiting], self._clock.now()
+        oldest = min((one.waiting_since for one in found), default=now)
+        return sum(len(one.waiting) for one in found), now - oldest
 
     # the holder
 
@@ -163,6 +171,7 @@ class SiteConnections:
         if epoch is None:
             await wire.close(TRY_AGAIN_LATER, "try again later")
             return
+        self.opened += 1
         connection = Connection(wire, station, epoch, security_profile, password)
         before = self.by_station.get(station)
         if before is not None and before.epoch > epoch:
@@ -219,6 +228,8 @@ class SiteConnections:
         if connection.attached and self.holder is not None:
             self._bus.send(self.holder, Up(self.site, self._instance, connection.station, connection.epoch, text))
             return []
+        if not connection.waiting:
+            connection.waiting_since = self._clock.now()
         connection.waiting.append(text)
         connection.characters += len(text)
         if len(connection.waiting) > MAX_WAITING or connection.characters > MAX_WAITING_CHARACTERS:

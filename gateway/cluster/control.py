@@ -37,6 +37,9 @@ class SiteControl(Protocol):
     def busy(self, station: str) -> bool:
         """Return whether a station has a session with power in either direction."""
 
+    def calls_waiting(self) -> int:
+        """Return the number of calls that wait for the response of a station."""
+
     def end(self, how: End) -> None:
         """Prepare the end of the control, which follows at once."""
 

@@ -5,10 +5,12 @@ Without a token, as the other routes of health: the figures name no station and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.cluster import metric_definitions as definitions
+from gateway.cluster.metric_definitions import Definition
 from gateway.cluster.node import Node
 from gateway.cluster.site import SiteNode
 
@@ -21,29 +23,43 @@ def text(node: Node) -> str:
 
 
 def _lines(node: Node) -> Iterator[str]:
-    yield "# TYPE v2x_cluster_nats_connected gauge\n"
-    yield f"v2x_cluster_nats_connected {int(node.bus.connected)}\n"
-    yield "# TYPE v2x_cluster_messages_dropped_total counter\n"
-    yield f"v2x_cluster_messages_dropped_total {node.bus.dropped}\n"
-    yield "# TYPE v2x_cluster_instances gauge\n"
-    yield f"v2x_cluster_instances {1 + len(node.others())}\n"
-    yield "# TYPE v2x_cluster_draining gauge\n"
-    yield f"v2x_cluster_draining {int(node.draining)}\n"
-    per_site: dict[str, Callable[[SiteNode], int]] = {
-        "v2x_cluster_connections gauge": lambda site: len(site.connections.by_station),
-        "v2x_cluster_connections_waiting gauge": lambda site: site.connections.unattached(),
-        "v2x_cluster_holder gauge": lambda site: int(site.control is not None and site.may_act()),
-        "v2x_cluster_term gauge": lambda site: site.connections.fence.term,
-        "v2x_cluster_takeovers_total counter": lambda site: site.takeovers,
+    instance: dict[Definition, float] = {
+        definitions.NATS_CONNECTED: node.bus.connected,
+        definitions.DROPPED: node.bus.dropped,
+        definitions.INSTANCES: 1 + len(node.others()),
+        definitions.DRAINING: node.draining,
     }
-    for name, value in per_site.items():
-        yield f"# TYPE {name}\n"
-        for site in node.sites.values():
-            yield f'{name.partition(" ")[0]}{{site="{site.site}"}} {value(site)}\n'
-    yield "# TYPE v2x_cluster_refused_total counter\n"
-    for site in node.sites.values():
-        for reason, number in sorted(site.refused().items()):
-            yield f'v2x_cluster_refused_total{{site="{site.site}",reason="{reason}"}} {number}\n'
+    for one, value in instance.items():
+        yield from _metric(one, [((), value)])
+    sites = node.sites.values()
+    per_site: dict[Definition, Callable[[SiteNode], float]] = {
+        definitions.CONNECTIONS: lambda site: len(site.connections.by_station),
+        definitions.WAITING: lambda site: site.connections.unattached(),
+        definitions.OPENED: lambda site: site.connections.opened,
+        definitions.REJECTED: lambda site: site.connections.rejected,
+        definitions.MESSAGES: lambda site: site.connections.waiting()[0],
+        definitions.OLDEST: lambda site: site.connections.waiting()[1],
+        definitions.HOLDER: lambda site: site.control is not None and site.may_act(),
+        definitions.TERM: lambda site: site.connections.fence.term,
+        definitions.TAKEOVERS: lambda site: site.takeovers,
+        definitions.CALLS: lambda site: 0 if site.control is None else site.control.calls_waiting(),
+    }
+    for one, of_site in per_site.items():
+        yield from _metric(one, [((site.site,), of_site(site)) for site in sites])
+    refused = [((site.site, reason), number) for site in sites for reason, number in sorted(site.refused().items())]
+    yield from _metric(definitions.REFUSED, refused)
+
+
+def _number(value: float) -> str:
+    """Return a whole number with all its digits: terms have nineteen."""
+    return str(int(value)) if value == int(value) else f"{value:.3f}"
+
+
+def _metric(one: Definition, values: Iterable[tuple[tuple[str, ...], float]]) -> Iterator[str]:
+    yield f"# HELP {one.name} {one.text}\n# TYPE {one.name} {one.kind}\n"
+    for labels, value in values:
+        named = ",".join(f'{name}="{label}"' for name, label in zip(one.labels, labels, strict=True))
+        yield f"{one.name}{{{named}}} {_number(value)}\n" if named else f"{one.name} {_number(value)}\n"
 
 
 class ClusterRoute:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.cluster import metric_definitions as cluster
 from gateway.observability.metric_definitions import DEFINITIONS
 
 HEAD = """# Metrics
@@ -24,6 +25,15 @@ those of `prometheus_client`.
 | metric | type | labels | meaning |
 |---|---|---|---|
 """
+CLUSTER = """
+## Instances of a cluster
+
+In a [cluster](scale.md) `GET /metrics` of any instance is that of the site, which its holder answers. `GET
+/health/cluster` of each instance has the metrics of the instance, without a token:
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+"""
 
 
 def as_markdown() -> str:
@@ -32,4 +42,9 @@ def as_markdown() -> str:
     for one in DEFINITIONS:
         labels = ", ".join(f"`{label}`" for label in one.labels)
         rows.append(f"| `{one.exposed}` | {one.kind} | {labels} | {one.text} |".replace("|  |", "| |"))
-    return HEAD + "\n".join(rows) + "\n"
+    return HEAD + "\n".join(rows) + "\n" + CLUSTER + "\n".join(map(_of_cluster, cluster.DEFINITIONS)) + "\n"
+
+
+def _of_cluster(one: cluster.Definition) -> str:
+    labels = ", ".join(f"`{label}`" for label in one.labels)
+    return f"| `{one.name}` | {one.kind} | {labels} | {one.text} |".replace("|  |", "| |")

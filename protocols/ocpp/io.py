@@ -124,6 +124,11 @@ class Link:
             if self._replies.pop(mid, None) is not None and not self.closed:
                 self.engine.cancel(mid, self.clock.now())
 
+    @property
+    def calls_waiting(self) -> int:
+        """Number of calls that wait for their response."""
+        return len(self._replies)
+
     async def send(self, action: str, payload: Payload) -> None:
         """Send a SEND, which has no response (2.1)."""
         self.engine.send(action, payload)
