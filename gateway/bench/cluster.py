@@ -1,6 +1,7 @@
 """`v2x bench cluster`: commands, messages and a reconnect storm at 1, 2 and 4 gateways over NATS and Postgres.
 
-One site whose stations are distributed evenly over the gateways, as a balancer does it. Commands come over Mosquitto;
+One site for each gateway, and several gateways with one site for the smallest fleet: there messages of stations cross
+NATS to its holder. Stations connect to any gateway, as a balancer distributes them. Commands come over Mosquitto;
 `p99_ms` is from a command to its result `accepted`, one at a time. CPU is that of all gateways together: on a machine
 with few cores its growth per message from one gateway to several shows what the cluster costs, the rates do not show
 what several machines reach. Stations are light ones in processes of their own, without TLS and passwords.
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from gateway.bench.cluster_parts import SITE, Gateways, gateways, nats, postgres, usage
+from gateway.bench.cluster_parts import Gateways, gateways, nats, postgres, site_files, site_of, usage
 from gateway.bench.measuring import Figures, JsonProcess, PeerAbsent, p50_p99, progress
 from gateway.bench.mqtt import mosquitto
 from gateway.bench.mqtt_peers import evse, make_client
@@ -44,12 +45,14 @@ AIM_STORM_P99_MS, AIM_CPU_GROWTH = 1000.0, 1.2
 async def figures(gateways: Sequence[int] = GATEWAYS, stations: Sequence[int] = STATIONS) -> Figures:
     """Return the figures of each number of gateways and stations; without a server, the reason (`absent`)."""
     logging.getLogger("mqtt").setLevel(logging.ERROR)
-    found: Figures = {"benchmark": "cluster", "ok": True, "sites": 1, "rows": []}
+    found: Figures = {"benchmark": "cluster", "ok": True, "rows": []}
     try:
         for fleet in stations:
             for number in gateways:
                 storms = fleet == max(stations) and number == max(gateways)
-                found["rows"].append(await _measure(number, fleet, storms))
+                found["rows"].append(await _measure(number, number, fleet, storms))
+                if fleet == min(stations) and number > 1:
+                    found["rows"].append(await _measure(number, 1, fleet, storms=False))
     except (PeerAbsent, FileNotFoundError) as error:
         return {"benchmark": "cluster", "ok": False, "absent": str(error)}
     rows = found["rows"]
@@ -59,11 +62,16 @@ async def figures(gateways: Sequence[int] = GATEWAYS, stations: Sequence[int] = 
 
 
 def growth(rows: Sequence[Figures]) -> list[Figures]:
-    """Return the CPU per message of several gateways over that of one, by stations and gateways."""
+    """Return the CPU per message of several gateways over that of one, by stations, gateways and sites."""
     cpu = "cpu_us_per_message"
     alone = {row["stations"]: row[cpu] for row in rows if row["gateways"] == 1}
     return [
-        {"stations": row["stations"], "gateways": row["gateways"], "ratio": round(row[cpu] / of_one, 2)}
+        {
+            "stations": row["stations"],
+            "gateways": row["gateways"],
+            "sites": row["sites"],
+            "ratio": round(row[cpu] / of_one, 2),
+        }
         for row in rows
         if row["gateways"] > 1 and (of_one := alone.get(row["stations"]))
     ]
@@ -75,17 +83,18 @@ def text(found: Figures) -> Iterator[str]:
         yield found["absent"]
         return
     yield (
-        f"{'gateways':>8}{'stations':>9}{'commands/s':>11}{'p50 ms':>8}{'p99 ms':>8}{'messages/s':>11}{'p99 ms':>8}"
+        f"{'gateways':>8}{'sites':>6}{'stations':>9}{'commands/s':>11}{'p50 ms':>8}{'p99 ms':>8}{'messages/s':>11}{'p99 ms':>8}"
         f"{'CPU us':>8}{'NATS us':>8}{'kB idle':>8}{'connect s':>10}"
     )
     for row in found["rows"]:
         yield (
-            f"{row['gateways']:8}{row['stations']:9}{row['commands_per_s']:11}{row['p50_ms']:8}{row['p99_ms']:8}"
+            f"{row['gateways']:8}{row['sites']:6}{row['stations']:9}{row['commands_per_s']:11}{row['p50_ms']:8}{row['p99_ms']:8}"
             f"{row['messages_per_s']:11}{row['message_p99_ms']:8}{row['cpu_us_per_message']:8}"
             f"{row['nats_us_per_message']:8}{row['idle_kb_per_station']:8}{row['connect_s']:10}"
         )
     for one in found["cpu_growth"]:
-        yield f"CPU per message, {one['stations']} stations, {one['gateways']} gateways over one: {one['ratio']}"
+        what = f"{one['stations']} stations, {one['gateways']} gateways, {one['sites']} sites"
+        yield f"CPU per message, {what}, over one gateway: {one['ratio']} (aim {AIM_CPU_GROWTH})"
     for row in found["rows"]:
         if "storm" in row:
             storm = row["storm"]
@@ -116,9 +125,9 @@ class _Rig:
         return list(await asyncio.gather(*asking))
 
 
-async def _measure(number: int, stations: int, storms: bool) -> Figures:
-    row: Figures = {"gateways": number, "stations": stations}
-    async with _rig(number, stations) as rig:
+async def _measure(number: int, sites: int, stations: int, storms: bool) -> Figures:
+    row: Figures = {"gateways": number, "sites": sites, "stations": stations}
+    async with _rig(number, sites, stations) as rig:
         progress(f"{stations} stations at {number} gateways: connections")
         before = rig.gateways.usage()
         connected = await rig.all("connect")
@@ -161,7 +170,7 @@ async def _commands(rig: _Rig, sessions: int) -> Figures:
         """Send commands one at a time; return how long each took."""
         took = []
         while time.perf_counter() < until:
-            took.append(await facility.discharge(evse(next(turn) % sessions)))
+            took.append(await facility.discharge(next(turn) % sessions))
         return took
 
     async def together(seconds: float) -> int:
@@ -193,7 +202,7 @@ async def _storm(rig: _Rig, sessions: int) -> Figures:
     before, number = rig.gateways.usage(), 0
     rig.facility.statuses.clear()
     while not storm.done():
-        sending.add(asyncio.create_task(rig.facility.discharge(evse(number % sessions))))
+        sending.add(asyncio.create_task(rig.facility.discharge(number % sessions)))
         number += 1
         await asyncio.sleep(1 / STORM_COMMANDS_PER_S)
     times = await asyncio.gather(*sending)
@@ -218,8 +227,8 @@ class Facility:
 
     WITHIN_S = 30.0
 
-    def __init__(self, client: aiomqtt.Client) -> None:
-        self._client = client
+    def __init__(self, client: aiomqtt.Client, sites: int) -> None:
+        self._client, self._sites = client, sites
         self._waiting: dict[str, asyncio.Future[str]] = {}
         self._count = 0
         self.statuses: Counter[str] = Counter()  # of first results
@@ -239,14 +248,15 @@ class Facility:
                 waiting.set_result(body["status"])
                 self.reasons[str(body.get("reason"))] += 1
 
-    async def discharge(self, name: str) -> float:
-        """Command an EVSE; return how long its first result took, in ms."""
+    async def discharge(self, station: int) -> float:
+        """Command the EVSE of a station; return how long its first result took, in ms."""
         self._count += 1
         command = f"c{self._count}"
         body = {"id": command, "power_w": 1000 + self._count % 3000, "lease_s": 600, "source": "bench"}
         answered = self._waiting[command] = asyncio.get_running_loop().create_future()
         began = time.perf_counter()
-        await self._client.publish(f"v2x/1/{SITE}/evse/{name}/cmd/discharge", json.dumps(body), qos=1)
+        topic = f"v2x/1/{site_of(station, self._sites)}/evse/{evse(station)}/cmd/discharge"
+        await self._client.publish(topic, json.dumps(body), qos=1)
         async with asyncio.timeout(self.WITHIN_S):
             status = await answered
         self.statuses[status] += 1
@@ -254,16 +264,16 @@ class Facility:
 
 
 @asynccontextmanager
-async def _rig(number: int, stations: int) -> AsyncIterator[_Rig]:
+async def _rig(number: int, sites: int, stations: int) -> AsyncIterator[_Rig]:
     """Run all parts for one row."""
     progress(f"{stations} stations at {number} gateways: start")
-    names = [f"B{one}" for one in range(stations)]
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         nats_url, nats_pid = stack.enter_context(nats(folder))
         database = stack.enter_context(postgres(folder))
         broker = await stack.enter_async_context(mosquitto())
-        running = await stack.enter_async_context(gateways(folder, number, nats_url, database, broker, names))
+        site_files(folder, stations, sites)
+        running = await stack.enter_async_context(gateways(folder, number, nats_url, database, broker))
         load = []
         for first in range(0, stations, PER_PROCESS):
             most = min(PER_PROCESS, stations - first)
@@ -272,8 +282,8 @@ async def _rig(number: int, stations: int) -> AsyncIterator[_Rig]:
             load.append(await asyncio.to_thread(JsonProcess, command))
             stack.callback(load[-1].close)
         client = await stack.enter_async_context(make_client(broker, five=True))
-        await client.subscribe(f"v2x/1/{SITE}/evse/+/result", qos=1)
-        facility = Facility(client)
+        await client.subscribe("v2x/1/+/evse/+/result", qos=1)
+        facility = Facility(client, sites)
         listening = asyncio.create_task(facility.listen())
         try:
             yield _Rig(running, nats_pid, load, facility)

@@ -193,6 +193,8 @@ class Stations:
                 self._power_w[number] = update.get("setpoint", update.get("limit", 0.0))
             case "ClearChargingProfile":
                 pass
+            case "GetCompositeSchedule":
+                accepted = {"status": "Rejected"}
             case _:
                 return json.dumps([4, call[1], "NotSupported", "", {}]).encode()
         return json.dumps([3, call[1], accepted]).encode()

@@ -130,14 +130,14 @@ class Gateways:
         return {"cpu_s": sum(one["cpu_s"] for one in found), "rss_kb": sum(one["rss_kb"] for one in found)}
 
 
-def configuration(instance: str, nats_url: str, database: str, broker: int, stations: list[str]) -> str:
+def site_of(number: int, sites: int) -> str:
+    """Return the site of a station: they are dealt out in turn."""
+    return f"{SITE}{number % sites}"
+
+
+def configuration(instance: str, nats_url: str, database: str, broker: int) -> str:
     """Return the TOML of an instance; its ports are free ones."""
-    listed = "".join(f'[[stations]]\nid = "{one}"\nmax_charge_w = 1e4\nmax_discharge_w = 1e4\n' for one in stations)
     return f"""
-[site]
-id = "{SITE}"
-discharge_without_soc = true
-ramp_w_per_s = 100000
 [mqtt]
 url = "mqtt://127.0.0.1:{broker}"
 telemetry_s = 60
@@ -161,16 +161,28 @@ source_rate_per_s = 100000
 servers = ["{nats_url}"]
 instance = "{instance}"
 drain_per_s = 5000
+sites = ["sites/*.toml"]
 [log]
 level = "warning"
-{listed}"""
+"""
+
+
+def site_files(folder: Path, stations: int, sites: int) -> None:
+    """Write the files of the sites."""
+    (folder / "sites").mkdir()
+    for name in (site_of(number, sites) for number in range(sites)):
+        listed = "".join(
+            f'[[stations]]\nid = "B{one}"\nmax_charge_w = 1e4\nmax_discharge_w = 1e4\n'
+            for one in range(stations)
+            if site_of(one, sites) == name
+        )
+        text = f'[site]\nid = "{name}"\ndischarge_without_soc = true\nramp_w_per_s = 100000\n'
+        (folder / "sites" / f"{name}.toml").write_text(f'{text}[mqtt]\ngateway_id = "{name}"\n{listed}')
 
 
 @asynccontextmanager
-async def gateways(
-    folder: Path, number: int, nats_url: str, database: str, broker: int, stations: list[str]
-) -> AsyncIterator[Gateways]:
-    """Run gateways that serve these stations, until all are ready."""
+async def gateways(folder: Path, number: int, nats_url: str, database: str, broker: int) -> AsyncIterator[Gateways]:
+    """Run gateways that serve the sites of the folder, until all are ready."""
     token = folder / "token"
     token.write_text(TOKEN)
     token.chmod(0o600)
@@ -179,7 +191,7 @@ async def gateways(
     try:
         for one in range(number):
             name = f"gw{one + 1}"
-            (folder / f"{name}.toml").write_text(configuration(name, nats_url, database, broker, stations))
+            (folder / f"{name}.toml").write_text(configuration(name, nats_url, database, broker))
             command = (*PROGRAM, "gateway", "-c", f"{name}.toml")
             with (folder / f"{name}.log").open("wb") as log:
                 running.append(await asyncio.create_subprocess_exec(sys.executable, *command, cwd=folder, stderr=log))
