@@ -28,13 +28,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.mqtt.incoming import Delivery, IncomingQueue
+from gateway.mqtt.outgoing import ANSWER_WITHIN_S, OutgoingMessages, answer_due
 from protocols.ports import Bus, BusMessage
 
 log = logging.getLogger("v2x.mqtt")
 
 KEEPALIVE_S = 10
-ANSWER_WITHIN_S = 5.0  # of a broker that sends nothing meanwhile
-BUSY_WITHIN_S = 60.0  # of one that does
 UNACKNOWLEDGED = 500  # messages in flight from the broker (MQTT 5, Receive Maximum)
 LARGEST = 1 << 20  # bytes of a packet: far above the largest accepted command, so that a rejection can state the reason
 IN_FLIGHT = 320  # messages in flight to the broker: results of three outboxes, and the rest
@@ -106,6 +105,7 @@ class MqttBus:
         self._client: aiomqtt.Client | None = None
         self.version = version or link.version
         self._incoming = IncomingQueue(asyncio.get_running_loop().time)
+        self._outgoing = OutgoingMessages(self._incoming, link.where)
         self.resumed = False  # the broker has kept the session of an earlier link
 
     async def __aenter__(self) -> MqttBus:
@@ -131,23 +131,9 @@ class MqttBus:
 
     async def publish(self, message: BusMessage) -> None:
         """See `protocols.ports.Bus`."""
-        properties = None
-        if self.version == MqttVersion.V5:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            if message.correlation_data is not None:
-                properties.CorrelationData = message.correlation_data
-            if message.response_topic is not None:
-                properties.ResponseTopic = message.response_topic
-            if message.expiry_s is not None:
-                properties.MessageExpiryInterval = message.expiry_s
-            if message.user_properties:
-                properties.UserProperty = list(message.user_properties)
-        client = self._linked()
+        client = _paho_client(self._linked())
         try:
-            async with self._in_time():
-                await client.publish(
-                    message.topic, message.payload, message.qos, message.retain, properties, timeout=math.inf
-                )
+            await self._outgoing.publish(client, message, five=self.version == MqttVersion.V5)
         except ValueError as error:  # a message that MQTT cannot carry costs itself, never the link
             log.error("a message to %r was not sent: %s", message.topic, error)
 
@@ -200,6 +186,7 @@ class MqttBus:
         inner = _paho_client(client)
         inner.manual_ack_set(True)
         self._incoming.attach(inner)
+        self._outgoing.attach(inner)
 
         def on_connect(
             inner: paho.Client,
@@ -232,7 +219,7 @@ class MqttBus:
 
         def check() -> None:
             nonlocal timer
-            due = min(began + BUSY_WITHIN_S, self._incoming.last + ANSWER_WITHIN_S)
+            due = answer_due(began, self._incoming.last)
             if due <= loop.time():
                 limit.reschedule(loop.time())
             else:
