@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 
 from emulators.conformance.iso15118.ev_catalogue import EV as EV_CATALOGUE
 from emulators.conformance.iso15118.profiles import AC_2, AC_BPT, DC_2, DC_20, DC_BPT, DC_BPT_SCHEDULED, DIN, Profile
+from emulators.conformance.iso15118.secc_catalogue import SECC
 from tests.interop import josev
 from tests.interop.conformance_verdicts import EV_REASONS, REASONS, SET_UP, table, unexplained
 from tests.interop.sections import write_section
@@ -105,8 +107,14 @@ def test_each_verdict_on_the_peers_ev_is_the_recorded_one(tmp_path: Path) -> Non
 
 
 def test_reasons_are_of_cases() -> None:
-    from emulators.conformance.iso15118.secc_catalogue import SECC
-
     known = {case.id for case in SECC.cases} | {case.id for case in EV_CATALOGUE.cases}
     assert {*REASONS, *EV_REASONS, *SET_UP} <= known
     assert not set(SET_UP) & {*REASONS, *EV_REASONS}
+
+
+@pytest.mark.parametrize(("title", "cases"), [(SECC_TITLE, len(SECC.cases)), (EV_TITLE, len(EV_CATALOGUE.cases))])
+def test_the_document_has_a_verdict_of_each_case(title: str, cases: int) -> None:
+    section = josev.DOCUMENT.read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
+    (total,) = re.findall(r"^\| all \|(.*)\|$", section, re.MULTILINE)
+    left_out = re.findall(r"^\* `(\S+)`: ", section, re.MULTILINE)
+    assert sum(int(number or 0) for number in total.replace(" ", "").split("|")) + len(left_out) == cases
