@@ -120,11 +120,13 @@ class Errors(Mutant):
     code: str | None = "InternalError"
     mid: str | None = None
     refusals: bool = False  # only where it responds with a CALLERROR
+    when: object = pattern.ANY  # pattern of the request
 
     def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
         """Change the response."""
         kinds = (ERROR,) if self.refusals else (RESULT, ERROR)
-        if frame.kind not in kinds or self.action not in ("", about.action):
+        matching = self.action in ("", about.action) and pattern.matches(about.request, self.when)
+        if frame.kind not in kinds or not matching:
             return [(0.0, frame)]
         if self.code is None:
             return []

@@ -210,7 +210,14 @@ def _report(reference: str, action: str, payload: Payload) -> None:
 SAMPLES = [{"timestamp": NOW, "sampledValue": [{"value": "1", "measurand": "Energy.Active.Import.Register"}]}]
 _report("4.7 response", "MeterValues", {"connectorId": 1, "meterValue": SAMPLES})
 _report("4.9 response", "StatusNotification", STATUS)
-_report("4.9 connector 0", "StatusNotification", STATUS | {"connectorId": 0})
+add(
+    V16,
+    "4.9 connector 0",
+    "StatusNotification of the station as a whole, connector 0",
+    "a response",
+    Errors("StatusNotification", when={"connectorId": 0}),
+    answered("StatusNotification", STATUS | {"connectorId": 0}),
+)
 _report("4.4 response", "DiagnosticsStatusNotification", {"status": "Idle"})
 _report("4.5 response", "FirmwareStatusNotification", {"status": "Idle"})
 _report("W A04 response", "SecurityEventNotification", {"type": "StartupOfTheDevice", "timestamp": NOW})

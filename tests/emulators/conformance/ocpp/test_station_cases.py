@@ -31,6 +31,10 @@ async def test_a_case_passes_on_the_emulated_station_and_fails_on_its_mutant(cas
 
 
 def test_each_case_has_a_requirement_of_its_own_and_a_mutant() -> None:
+    ids = [case.requirement.reference for case in CATALOGUE.cases if case.requirement.standard != "OCPP 1.6"]
+    assert len(ids) == len(set(ids))  # a requirement of 2.x and of 2.1 is the same
+    rules = [(case.requirement.standard, case.stimulus, case.expectation) for case in CATALOGUE.cases]
+    assert len(rules) == len(set(rules))
     references = [(case.requirement.standard, case.requirement.reference) for case in CATALOGUE.cases]
     assert len(references) == len(set(references)) >= 380
     assert all(case.mutants for case in CATALOGUE.cases)
