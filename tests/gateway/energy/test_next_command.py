@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
@@ -32,8 +33,7 @@ async def live(rig: ServiceRig, seconds: int, load_w: float) -> None:
         await rig.wait(1.0)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("limit", ["import", "peak"])
+@pytest.mark.parametrize(("mode", "limit"), some(product(MODES, ["import", "peak"]), 3))
 async def test_manual_mode_does_not_discharge_for_a_limit_that_binds(mode: str, limit: str) -> None:
     policy = SitePolicy("home", import_limit_w=5000.0 if limit == "import" else None)
     async with service_rig("CP1-1", energy=SECTION, policy=policy) as rig:
@@ -54,9 +54,7 @@ async def test_manual_mode_does_not_discharge_for_a_limit_that_binds(mode: str, 
         assert rig.power("CP1-1") == -2000
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("restarts", [False, True])
-@pytest.mark.parametrize("configured", [False, True])
+@pytest.mark.parametrize(("mode", "restarts", "configured"), some(product(MODES, [False, True], [False, True]), 5))
 async def test_the_release_of_an_emergency_stop_resumes_nothing(mode: str, restarts: bool, configured: bool) -> None:
     """Whether the mode was commanded or configured, and also after a restart: the next command is a person's."""
     policy = SitePolicy("home", import_limit_w=5000.0, mode=SiteMode(mode) if configured else SiteMode.MANUAL)
@@ -137,10 +135,9 @@ NOT_RESUMING: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("backup", [False, True])
-@pytest.mark.parametrize("stopped_s", [0, 10])
-@pytest.mark.parametrize("restarts", [False, True])
-@pytest.mark.parametrize("resuming", some(RESUMING, 3))
+@pytest.mark.parametrize(
+    ("backup", "stopped_s", "restarts", "resuming"), some(product([False, True], [0, 10], [False, True], RESUMING), 7)
+)
 async def test_the_release_of_an_emergency_stop_in_an_island_supplies_nothing_before_the_named_command(
     backup: bool, stopped_s: int, restarts: bool, resuming: dict[str, Any]
 ) -> None:
@@ -182,8 +179,7 @@ async def resume(rig: ServiceRig, plant: IslandPlant[ServiceRig], resuming: dict
     assert rig.power("CP1-1") < 0
 
 
-@pytest.mark.parametrize("restarts", [False, True])
-@pytest.mark.parametrize("backup", [False, True])
+@pytest.mark.parametrize(("restarts", "backup"), some(product([False, True], [False, True]), 3))
 async def test_after_the_release_the_grid_supplies_the_building_and_the_next_outage_is_a_new_one(
     backup: bool, restarts: bool
 ) -> None:
