@@ -351,6 +351,9 @@ class Site:
             if stage.island_w is not None and id(stage) not in forming:
                 stage.form(None, now)
                 stage.grid_present = False
+        for storage in self.storage:
+            if id(storage.stage) not in forming:
+                storage.rest(now)
         following = [stage for stage in self.stages() if id(stage) not in forming]
         others_w = sum(stage.reading(now).ac_power_w for stage in following)
         available_w = sum(stage.deliverable_w for stage in forming_stages)

@@ -59,6 +59,12 @@ class Storage:
         if power_w != self.stage.setpoint_w:
             self.stage.set_point(power_w, now)
 
+    def rest(self, now: float) -> None:
+        """End the compensation of the exchange with the grid, in an island that another source forms: its converter has
+        tripped with the grid, and its meter has nothing to compensate."""
+        if self.policy == "self_consumption":
+            self.command(0.0, now)
+
     def control(self, grid_w: float, now: float) -> None:
         """Apply the policy while on grid: reduce the exchange (+ is import), or keep the storage full. Each step."""
         if self.policy == "standby":

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulators.battery.pack import Pack, PackSpec
 from emulators.battery.second_life import SecondLifePack
 from emulators.runtime.clock import START
 from emulators.site.balance import State
@@ -32,6 +33,21 @@ def test_self_consumption_controls_the_exchange_to_zero_down_to_the_floor() -> N
     run(site, 6 * 3600, 120)
     assert storage.soc_pct == pytest.approx(20, abs=1)
     assert site.balance.grid_w > 1900
+
+
+def test_a_storage_that_compensates_the_exchange_rests_in_the_island_of_another_source() -> None:
+    """Its meter shows no exchange there: it would keep the power of before, down to an empty battery."""
+    stage, car = a_car(60, forming=True)
+    storage = Storage(Pack(PackSpec("s", capacity_ah=30), 60), policy="self_consumption")
+    tiers = (TierSpec("flat", 0, (2000.0,) * 24, 0),)
+    grid = Grid(events=[GridEvent("outage", 600, 7200)])
+    site = Site(Loads.of(tiers), grid=grid, cars={"a": stage}, storage=[storage])
+    site.forming_order = "a"
+    run(site, 700)
+    before_pct, car_pct = storage.soc_pct, car.soc_pct
+    assert set(run(site, 1200, 700)) == {State.ISLAND}
+    assert storage.soc_pct == pytest.approx(before_pct, abs=0.2)
+    assert car.soc_pct < car_pct - 0.5
 
 
 def test_the_demand_window_is_the_mean_of_thirty_minutes() -> None:
