@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.config import sites
 from gateway.config.settings import DRIVERS, Config, ConfigError, Section
+from gateway.config.sites import Table
 from gateway.model.site import STALE_AFTER_S, InputKind
 
 
@@ -36,7 +37,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not a configuration: its lists or tables are nested too deeply") from None
 
 
-def from_table(table: Mapping[str, Any], base: Path | None = None, where: str = "the configuration") -> Config:
+def from_table(table: Table, base: Path | None = None, where: str = "the configuration") -> Config:
     """Return the configuration of a table already read; relative paths are relative to `base`."""
     unknown = _unknown_in_environment(os.environ)
     if unknown:
@@ -46,7 +47,7 @@ def from_table(table: Mapping[str, Any], base: Path | None = None, where: str = 
     return resolved.with_sites(_sites(config, table, base or Path())) if config.cluster.sites else resolved
 
 
-def _sites(config: Config, table: Mapping[str, Any], base: Path) -> list[Config]:
+def _sites(config: Config, table: Table, base: Path) -> list[Config]:
     """Return the configurations of the sites; ConfigError with the mistakes of all of their files."""
     found: dict[str, Config] = {}
     mistakes: list[str] = []
@@ -64,7 +65,7 @@ def _sites(config: Config, table: Mapping[str, Any], base: Path) -> list[Config]
     return list(found.values())
 
 
-def _built(table: Mapping[str, Any], where: str) -> Config:
+def _built(table: Table, where: str) -> Config:
     try:
         return Config(**table)
     except ValidationError as error:
@@ -156,7 +157,7 @@ def _unknown_in_environment(environment: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _resolved(config: Config, base: Path, own: Mapping[str, Any] | None = None, beside: Path | None = None) -> Config:
+def _resolved(config: Config, base: Path, own: Table | None = None, beside: Path | None = None) -> Config:
     """Return the configuration with relative paths resolved against the folder of their file.
 
     That is `base`, and `beside` for the keys of `own`, the table of a site.
@@ -175,9 +176,7 @@ def _resolved(config: Config, base: Path, own: Mapping[str, Any] | None = None, 
     return config.model_copy(update=changed).in_folder(base)
 
 
-def _resolve_section(
-    section: Section, base: Path, own: Mapping[str, Any] | None = None, beside: Path | None = None
-) -> Section:
+def _resolve_section(section: Section, base: Path, own: Table | None = None, beside: Path | None = None) -> Section:
     folders = {name: beside for name in own or {} if beside is not None}
     paths = {name: folders.get(name, base) / value for name, value in section if isinstance(value, Path)}
     return section.model_copy(update=paths) if paths else section

@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from gateway.config.settings import Config, ConfigError
+
+Table: TypeAlias = Mapping[str, Any]
 
 # sections that a site file has whole, and of others the keys
 SECTIONS = ("site", "mqtt", "stations", "energy", "commands", "users", "blue_switch")
@@ -38,7 +40,7 @@ def files(patterns: Iterable[str], folder: Path) -> list[Path]:
     return list(found)
 
 
-def merged(table: Mapping[str, Any], own: Mapping[str, Any], where: str) -> dict[str, Any]:
+def merged(table: Table, own: Table, where: str) -> dict[str, Any]:
     """Return the table of a site: that of its file over that of the instance. ConfigError for what it may not have.
 
     Tables are merged key by key, lists and values of the site replace those of the instance.
@@ -66,7 +68,7 @@ def _distinct(key: str, values: Mapping[str, str]) -> None:
         raise ConfigError(f"{second}: {key}: {value} is that of {first}; each site needs its own")
 
 
-def _mistakes(own: Mapping[str, Any]) -> Iterator[str]:
+def _mistakes(own: Table) -> Iterator[str]:
     for section, value in own.items():
         if section in SECTIONS:
             continue
@@ -79,7 +81,7 @@ def _mistakes(own: Mapping[str, Any]) -> Iterator[str]:
         yield "site.id: is missing"
 
 
-def _over(table: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def _over(table: Table, own: Table) -> dict[str, Any]:
     both = dict(table)
     for key, value in own.items():
         below = both.get(key)
