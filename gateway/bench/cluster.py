@@ -83,8 +83,8 @@ def text(found: Figures) -> Iterator[str]:
         yield found["absent"]
         return
     yield (
-        f"{'gateways':>8}{'sites':>6}{'stations':>9}{'commands/s':>11}{'p50 ms':>8}{'p99 ms':>8}{'messages/s':>11}{'p99 ms':>8}"
-        f"{'CPU us':>8}{'NATS us':>8}{'kB idle':>8}{'connect s':>10}"
+        f"{'gateways':>8}{'sites':>6}{'stations':>9}{'commands/s':>11}{'p50 ms':>8}{'p99 ms':>8}{'messages/s':>11}"
+        f"{'p99 ms':>8}{'CPU us':>8}{'NATS us':>8}{'kB idle':>8}{'connect s':>10}"
     )
     for row in found["rows"]:
         yield (

@@ -122,6 +122,7 @@ class Rig:
     stations: list[str]
     lease_s: float
     next_version: frozenset[str] = frozenset()  # instances that send what a next version would send
+    rebalance_every_s: float | None = None  # instead of the interval of the product
     processes: dict[str, BaseProcess] = field(default_factory=dict)
     ports: dict[str, tuple[int, int]] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # configurations, by instance
@@ -180,7 +181,8 @@ class Rig:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         log = str(self.folder / f"{instance}.log")
-        arguments = self.table(instance), log, self.network.namespace(instance), instance in self.next_version
+        table, namespace = self.table(instance), self.network.namespace(instance)
+        arguments = table, log, namespace, instance in self.next_version, self.rebalance_every_s
         process = context.Process(target=main, args=arguments, daemon=True)
         process.start()
         self.processes[instance] = process
@@ -224,7 +226,9 @@ def rig(
             one.stop()
 
 
-def main(table: dict[str, Any], path: str, namespace: str | None, next_version: bool) -> None:
+def main(
+    table: dict[str, Any], path: str, namespace: str | None, next_version: bool, rebalance_every_s: float | None
+) -> None:
     """The entry of the process of an instance."""
     enter(namespace)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -232,11 +236,14 @@ def main(table: dict[str, Any], path: str, namespace: str | None, next_version: 
     import logging
 
     from gateway import clustered
+    from gateway.cluster import node
     from gateway.listeners import StartError
     from tests.gateway.cluster.next_version import become_next_version
 
     if next_version:
         become_next_version()
+    if rebalance_every_s is not None:
+        node.REBALANCE_EVERY_S = rebalance_every_s
     logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     while True:  # as a service manager does
         try:
