@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from gateway.model.result import Result
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.island_plant import IslandPlant
-from tests.rounds import rounds
+from tests.rounds import rounds, some
 
 TIERS = (
     TierTable(name="medical", priority=0, expected_w=2000, critical=True),
@@ -153,8 +154,9 @@ async def test_the_floor_of_a_command_does_not_end_the_supply() -> None:
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize("body", [{"min_soc_pct": 95}, {"energy_wh": 60_000}])
-@pytest.mark.parametrize("target", ["CP1-1", None])
+@pytest.mark.parametrize(
+    ("body", "target"), some(product([{"min_soc_pct": 95}, {"energy_wh": 60_000}], ["CP1-1", None]), 3)
+)
 async def test_a_reserve_commanded_in_an_island_does_not_end_the_supply(
     target: str | None, body: dict[str, float]
 ) -> None:

@@ -106,7 +106,7 @@ class BadSim(Sim):
             assert not storage_w
 
 
-@settings(max_examples=rounds(8, 60), deadline=None)
+@settings(max_examples=rounds(4, 60), deadline=None)
 @given(nights, st.floats(20, 95), st.floats(20, 95), st.floats(15, 90), st.booleans())
 def test_no_outage_night_violates_an_invariant(
     parts: list[Night], one: float, two: float, pack: float, parallel: bool
