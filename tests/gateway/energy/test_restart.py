@@ -19,7 +19,7 @@ from gateway.model.command import SiteMode
 from gateway.model.site import Inputs
 from tests.gateway.energy.site_sim import Sim, SimCar
 from tests.gateway.energy.test_recharge_control import SECTION, load, lost
-from tests.rounds import rounds, some
+from tests.rounds import SOAK, rounds, some
 
 
 def rows(controller: SiteController) -> dict[str, str]:
@@ -46,7 +46,7 @@ def restart(sim: Sim, remembers: bool = True, dark_s: float = 5.0) -> None:
 
 def night(mode: SiteMode = SiteMode.MANUAL, section: EnergySection = SECTION) -> Sim:
     cars = [SimCar("E1", 80.0, can_form=True), SimCar("E2", 70.0, can_form=True)]
-    return Sim(section, cars, load, grid=lost(1.0, 6.0), mode=mode, step_s=20.0, import_w=12_000.0)
+    return Sim(section, cars, load, grid=lost(1.0, 6.0), mode=mode, step_s=10.0 if SOAK else 20.0, import_w=12_000.0)
 
 
 @pytest.mark.parametrize(
