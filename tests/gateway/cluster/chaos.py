@@ -326,8 +326,8 @@ class Chaos:
             await asyncio.sleep(0.1)
 
     async def _settle(self) -> None:
-        """Wait until every command has its final result, or its lease has been over for a while."""
-        deadline = time.monotonic() + self.size.command_lease_s + 30
+        """Wait until every command has its final result: one that comes late is not lost."""
+        deadline = time.monotonic() + self.size.command_lease_s + self.size.within_s
         while not all(map(self.evidence.complete, self.evidence.sent)):
             if time.monotonic() > deadline:
                 return
