@@ -108,6 +108,20 @@ async def test_zero_watts_wait_for_no_other_call(version: Version, setpoint: dic
             await asyncio.gather(order, return_exceptions=True)
 
 
+async def test_a_newer_set_point_replaces_the_watchdog_of_the_one_before() -> None:
+    async with early(Version.V16, "vendor-message") as one:
+        use(one, MESSAGE)
+        one.answers["DataTransfer"] = ACCEPTED
+        await one.order(-3000.0, 15.0)
+        await asyncio.sleep(10)
+        await one.order(-3000.0, 15.0)
+        one.calls.clear()
+        await asyncio.sleep(10)  # 20 s after the first
+        assert one.calls == []
+        await asyncio.sleep(6)
+        assert [action for action, _ in one.calls] == ["DataTransfer"]
+
+
 # grid-forming ---------------------------------------------------------------------------------------------------------
 
 
