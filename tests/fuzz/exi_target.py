@@ -19,9 +19,11 @@ with atheris.instrument_imports(include=["protocols.exi"]):
 COMPILE = decoder.Decoder._compile
 
 
-def compile_instrumented(self: decoder.Decoder, cls: type, name: str) -> None:
+def compile_instrumented(
+    self: decoder.Decoder, cls: type[object], name: str, prefix: str = "", table: str = ""
+) -> None:
     """Compile with instrumentation for the fuzzer."""
-    COMPILE(self, cls, name)
+    COMPILE(self, cls, name, prefix, table)
     made = self.scope[name]
     if made.__code__.co_filename.startswith("<exi"):
         self.scope[name] = atheris.instrument_func(made)
