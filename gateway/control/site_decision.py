@@ -182,7 +182,10 @@ class SiteDecision:
         switch, by_order = site.inputs.fresh(Switch, self._clock.now()), state.evse.can_discharge
         if switch is not None and not switch.open:
             return False
-        if not by_order and not carried and (state.evse.power_w or 0.0) >= -CARRIES_ISLAND_W:
+        power_w = state.evse.power_w or 0.0
+        takes_surplus = switch is not None and power_w > CARRIES_ISLAND_W
+        shown = power_w < -CARRIES_ISLAND_W or takes_surplus
+        if not by_order and not carried and not shown:
             return False
         if site.islanded:
             return not by_order or state.name in site.policy.grid_forming

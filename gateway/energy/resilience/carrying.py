@@ -2,8 +2,8 @@
 
 A charger may form an island by its own hardware although no capability is reported: OCPP 1.6 and 2.0.1 have no
 discharge, and of a station of 2.1 the capability may be undeclared. While the main switch is confirmed open and the
-site has a voltage, a discharge that was not ordered shows it. Such a source is the source of the island; it is
-remembered until the site is on the grid again, as with surplus PV its vehicle is charged.
+site has a voltage, a discharge that was not ordered shows it, or a lasting charge that was not: only the source of an
+island takes its surplus of PV without an order. It is remembered until the site is on the grid again.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from gateway.authority.grid_limits import CARRIES_ISLAND_W
 from gateway.energy.view import Car, View
 from gateway.model.site import Load, Switch
 
+ABSORBS_AFTER_S = 10.0  # after the main switch opened: a charge of before has ended
 LIVE_W = 50.0  # a load above this behind an open main switch shows that the site has a voltage
 
 
 @dataclass(slots=True)
 class Carrying:
-    """The sources that were recognised in this outage, with the most that each was seen to supply, W."""
+    """The sources that were recognised in this outage, with the most that each was seen to supply or to take, W."""
 
     seen_w: dict[str, float] = field(default_factory=dict)
 
@@ -40,7 +41,7 @@ class Carrying:
             unknown = not (car.evse in able and car.max_discharge_w > 0)
             alone = forming is None or forming == car.evse or forming in self.seen_w
             if car.evse in self.seen_w or (unknown and alone and _supplies(view, car, opened)):
-                self.seen_w[car.evse] = max(self.seen_w.get(car.evse, 0.0), -(car.power_w or 0.0))
+                self.seen_w[car.evse] = max(self.seen_w.get(car.evse, 0.0), abs(car.power_w or 0.0))
         return replace(view, cars=self._recognised(view.cars)) if self.seen_w else view
 
     def _recognised(self, cars: Sequence[Car]) -> list[Car]:
@@ -54,10 +55,14 @@ class Carrying:
 
 
 def _supplies(view: View, car: Car, opened: float) -> bool:
-    """Return whether a vehicle is measured to supply the site without an order, since the main switch opened."""
+    """Return whether a vehicle is measured to supply the site, or to take its surplus, without an order, since the main
+    switch opened."""
     switch, load = view.inputs.fresh(Switch, view.now), view.inputs.fresh(Load, view.now)
     if switch is None or not switch.open or (load is not None and load.power_w <= LIVE_W):
         return False
-    if car.power_w is None or car.metered_at is None or view.wall - (view.now - car.metered_at) < opened:
+    if car.power_w is None or car.metered_at is None:
         return False
-    return car.setpoint_w >= 0 and car.power_w < -CARRIES_ISLAND_W
+    since_s = view.wall - (view.now - car.metered_at) - opened
+    if car.power_w > CARRIES_ISLAND_W:
+        return car.setpoint_w <= 0 and load is not None and since_s >= ABSORBS_AFTER_S
+    return car.setpoint_w >= 0 and car.power_w < -CARRIES_ISLAND_W and since_s >= 0

@@ -81,6 +81,17 @@ def test_a_station_without_discharge_that_carries_the_island_is_its_source(ocpp:
     assert figures.get("decided.island_ended", 0) == 0
 
 
+def test_a_source_that_takes_the_surplus_of_pv_is_recognised() -> None:
+    """It is ordered to 0 W, and the roof supplies more than the load: it charges."""
+    text = OUTAGE.format(ocpp="2.0.1", link="iso15118-20", forming="", soc=80).replace("T19:00", "T12:00")
+    text = text.replace('kind = "home"', 'kind = "home"\npv = [{ peak_w = 6000 }]')
+    figures = simulate(parse(text, "test"), fast_forward=True).figures
+    assert figures["car.car.charged_wh"] > 50.0
+    assert figures["not_seen_on_meter"] == 0
+    assert figures["alarms"] == 0
+    assert figures["decided.island_adopted"] >= 1
+
+
 class SelfCarrying:
     """A site whose charger declares no discharge, and supplies it whenever the main switch is open."""
 
@@ -215,7 +226,7 @@ def view_of(power_w: float | None, setpoint_w: float, age_s: float, inputs: Mapp
     st.sampled_from([0.0, 1500.0, None]),
     st.booleans(),
 )
-def test_nothing_but_a_discharge_without_an_order_behind_an_open_switch_shows_a_source(
+def test_nothing_but_power_without_an_order_behind_an_open_switch_shows_a_source(
     power_w: float | None, setpoint_w: float, age_s: float, is_open: bool | None, load_w: float | None, other: bool
 ) -> None:
     inputs: dict[InputKind, object] = {}
@@ -227,7 +238,8 @@ def test_nothing_but_a_discharge_without_an_order_behind_an_open_switch_shows_a_
     carrying = Carrying()
     found = carrying.update(view, 1.8e9 - 30.0 if is_open is not False else None, "CP2-1" if other else None, ())
     shown = power_w is not None and power_w < -100.0 and setpoint_w >= 0 and age_s < 30.0
-    expected = shown and is_open is True and load_w != 0.0 and not other
+    surplus = power_w == 900.0 and setpoint_w <= 0 and age_s <= 20.0 and load_w is not None
+    expected = (shown or surplus) and is_open is True and load_w != 0.0 and not other
     assert found.cars[0].carries is expected
     assert (found.cars[0].max_discharge_w > 0) is expected
     assert carrying.update(view, None, None, ()).cars[0].carries is False
