@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from emulators.conformance.case import Inconclusive, expect
 from emulators.conformance.ocpp.declarations import V21, Declared
@@ -1079,6 +1080,12 @@ async def _(station: Station) -> None:
     expect("BPT" in transfer, f"requestedEnergyTransfer {transfer}")
 
 
+def _without_transfers(station: Station, request: Payload) -> Payload:
+    """Return a response to Authorize that does not state what is allowed; unknown tokens are still Invalid."""
+    answer = station.csms.default("Authorize", request)
+    return {name: value for name, value in answer.items() if name != "allowedEnergyTransfer"}
+
+
 def _first_rejected(station: Station) -> None:
     answers: list[Payload] = [{"status": "Rejected"}]
     station.answer(NEEDS, lambda _: answers.pop() if answers else None)
@@ -1136,7 +1143,7 @@ async def _(station: Station) -> None:
     "lab.reader",
 )
 async def _(station: Station) -> None:
-    station.answer("Authorize", {"idTokenInfo": {"status": "Accepted"}})
+    station.answer("Authorize", partial(_without_transfers, station))
     await station.plug()
     await station.present()
     sent = await station.expect(NEEDS, within=60)
@@ -1156,7 +1163,7 @@ async def _(station: Station) -> None:
     "lab.reader",
 )
 async def _(station: Station) -> None:
-    station.answer("Authorize", {"idTokenInfo": {"status": "Accepted"}})
+    station.answer("Authorize", partial(_without_transfers, station))
     await station.plug()
     await station.present()
     sent = await station.expect(NEEDS, within=60)
@@ -1168,7 +1175,7 @@ ALLOW = "NotifyAllowedEnergyTransfer"
 
 
 async def _late_permission(station: Station) -> None:
-    station.answer("Authorize", {"idTokenInfo": {"status": "Accepted"}})
+    station.answer("Authorize", partial(_without_transfers, station))
     await station.plug()
     await station.present()
     await station.expect(NEEDS, within=60)

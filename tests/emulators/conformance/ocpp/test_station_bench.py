@@ -10,7 +10,7 @@ from emulators.conformance.capabilities import Capabilities
 from emulators.conformance.case import Verdict
 from emulators.conformance.evidence import Evidence
 from emulators.conformance.ocpp.catalogue import STATION_CAPABILITIES, stations
-from emulators.conformance.ocpp.emulated_station import PASSWORD, EmulatedStation, Variant
+from emulators.conformance.ocpp.emulated_station import PASSWORD, UNKNOWN_TOKEN, EmulatedStation, Variant
 from emulators.conformance.ocpp.station_bench import Laboratory, StationBench
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import TesterCsms
@@ -99,6 +99,29 @@ async def test_a_case_waits_for_the_boot_of_a_station_that_was_restarted(version
         async with station.running(), bench.access("", Evidence(clock.now), capabilities) as device:
             action = "GetConfiguration" if device.early else "ClearCache"
             await device.request(action)
+
+
+class LatePresentation(EmulatedStation):
+    """A station whose vehicle is connected for some seconds before a token is presented."""
+
+    async def plug(self, evse: int) -> None:
+        await super().plug(evse)
+        await self.csms.clock.sleep(5.0)
+
+
+@pytest.mark.parametrize("reference", ["Q01.FR.09", "Q02.FR.04", "Q02.FR.06", "Q02.FR.07"])
+async def test_a_token_that_the_station_presents_by_itself_is_not_accepted(reference: str) -> None:
+    clock = VirtualClock()
+    station = LatePresentation(TesterCsms(clock), Version.V21)
+    (case,) = (one for one in stations().cases if one.requirement.reference == reference)
+    every = Capabilities(STATION_CAPABILITIES, dict.fromkeys(STATION_CAPABILITIES, True))
+    async with station.running():
+        await clock.sleep(3.0)
+        result = await runner.run_case(case, Bench(station, connected=False), every, clock)
+    assert (result.verdict, result.reason) == (Verdict.PASS, "")
+    unknown = {"idToken": {"idToken": UNKNOWN_TOKEN}}
+    assert station.csms.recorded.find("Authorize", unknown, since=0)
+    assert not station.csms.recorded.find("TransactionEvent", unknown, since=0)
 
 
 async def test_without_the_station_later_cases_wait_less() -> None:
