@@ -40,6 +40,8 @@ async def run(
         if done is not None:
             results.append(done)
             continue
+        if state is not None:
+            state.begin(case.id)
         result = await _bounded(case, bench, capabilities, clock, state)
         if state is not None:
             state.finish(result)
@@ -57,8 +59,6 @@ async def _bounded(
     if missing is not None:
         name, source = missing
         return result_of(case, Verdict.NOT_APPLICABLE, f"the device does not have {name} ({source})")
-    if state is not None:
-        state.begin(case.id)
     return await run_case(case, bench, capabilities, clock)
 
 

@@ -1,7 +1,8 @@
-"""State file of a run: what has begun and what has a result, so that a run that was killed can be resumed.
+"""State file of a run: what has begun and what has a result, so that a run can be resumed.
 
 JSON lines, appended and written through before the next case: first the run, then `begun` and `result` for each case.
-A case that was begun twice without a result is not run again.
+A resumed run repeats inconclusive cases, whose device may have been away. A case that was begun twice without a result
+is not run again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
+from emulators.conformance.case import Verdict
 from emulators.conformance.result import CaseResult, from_json, to_json
 from protocols import private_file
 from protocols.json_values import items, members
@@ -25,11 +27,11 @@ class StateError(ValueError):
 
 
 class RunState:
-    """State of one run in a directory."""
+    """State of one run in a directory. `results` are those that a resumed run keeps."""
 
     def __init__(self, path: Path, results: dict[str, CaseResult], begun: Counter[str]) -> None:
         self.results = results
-        self._begun = begun
+        self._begun = begun  # without a result, by case
         self._out: TextIO = path.open("a", encoding="utf-8") if path.exists() else private_file.create(path)
 
     @classmethod
@@ -44,7 +46,7 @@ class RunState:
 
     @classmethod
     def resume(cls, directory: Path, role: str, target: str, cases: list[str]) -> RunState:
-        """Return the state of an interrupted run of the same cases. Raises StateError, OSError."""
+        """Return the state of a run of the same cases, without inconclusive results. Raises StateError, OSError."""
         path = directory / STATE
         if not path.exists():
             raise StateError(f"{path}: there is no run to resume")
@@ -65,11 +67,13 @@ class RunState:
             elif "result" in entry:
                 result = from_json(entry["result"])
                 results[result.id] = result
+                begun[result.id] -= 1
+        results = {case: one for case, one in results.items() if one.verdict is not Verdict.INCONCLUSIVE}
         return cls(path, results, begun)
 
     def exhausted(self, case: str) -> bool:
-        """Return True if the run has ended during this case as often as it is attempted."""
-        return case not in self.results and self._begun[case] >= ATTEMPTS
+        """Return True if the run has ended during this case, which has begun again, as often as it is attempted."""
+        return self._begun[case] > ATTEMPTS
 
     def begin(self, case: str) -> None:
         """Record that a case begins."""
@@ -77,8 +81,9 @@ class RunState:
         self._write({"begun": case})
 
     def finish(self, result: CaseResult) -> None:
-        """Record the result of a case."""
+        """Record the result of a case that has begun."""
         self.results[result.id] = result
+        self._begun[result.id] -= 1
         self._write({"result": to_json(result)})
 
     def close(self) -> None:

@@ -36,7 +36,9 @@ CapabilitiesOption = Annotated[
 ReportOption = Annotated[
     Path | None, typer.Option(metavar="DIR", file_okay=False, help="Write report.html, results.json and junit.xml.")
 ]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run of --report DIR.")]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Continue the run of --report DIR; repeat inconclusive cases.")
+]
 
 Close = Callable[[], Awaitable[None]]
 _SELECTION = {"--case", "--tag", "--report", "--pcap"}  # options with a value that the command of one case leaves out

@@ -174,8 +174,22 @@ async def test_a_case_during_which_the_run_ended_twice_is_not_run_again(tmp_path
     state.begin("C-01")
     state.close()
     bench = CounterBench()
-    assert await execute(CATALOGUE, bench, selection(tmp_path, resume=True), lambda text: None, CLOCK) == 1
-    assert bench.opened == ["C-02"]
+    for _ in range(2):
+        assert await execute(CATALOGUE, bench, selection(tmp_path, resume=True), lambda text: None, CLOCK) == 1
+        assert bench.opened == ["C-02"]
+
+
+async def test_a_resumed_run_repeats_inconclusive_cases_and_no_others(tmp_path: Path) -> None:
+    cases = CASES[:2]
+    RunState.start(tmp_path, "counter", "counter:1", [one.id for one in cases]).close()
+    opened: list[list[str]] = []
+    for bench in (*(CounterBench(reachable=False) for _ in range(3)), CounterBench(Counter(step=2)), CounterBench()):
+        state = RunState.resume(tmp_path, "counter", "counter:1", [one.id for one in cases])
+        results = await run(cases, bench, NONE, CLOCK, state)
+        state.close()
+        opened.append(bench.opened)
+    assert opened == [["C-01", "C-02"]] * 4 + [["C-02"]]
+    assert [one.verdict for one in results] == [Verdict.FAIL, Verdict.PASS]  # C-01 was judged before
 
 
 @pytest.mark.parametrize(
