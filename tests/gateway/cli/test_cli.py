@@ -198,6 +198,7 @@ def test_the_benchmarks() -> None:
         "hostile",
         "chademo",
         "echonet",
+        "cluster",
     ]
 
 
