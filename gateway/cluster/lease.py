@@ -7,17 +7,28 @@ Nobody compares clocks of two machines. A holder counts its lease from when it *
 and stops after `valid_s`. Another instance acquires the lease after it has observed one and the same revision for
 `lease_s`, which is longer, by its own clock. An effect also carries the newest time stamp of its receiver that had
 arrived when that renewal was sent (`proof`); the receiver refuses it `valid_s` after that time, however long it was
-delayed (`gateway.cluster.fence`).
+delayed (`gateway.cluster.fence`). A time stamp is older than its arrival, so a proof may end before the lease does: the
+holder uses one for `proved_s` after it arrived, which leaves the rest of `valid_s` for the way there and back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 BEAT_EVERY_S = 2.0  # at most, between regular messages of an instance to the holder, however long the lease is
-Stamps: TypeAlias = tuple[tuple[str, float], ...]  # newest time stamp of each instance, by name
+
+
+class Stamp(NamedTuple):
+    """The newest time stamp of a receiver of effects."""
+
+    receiver: str  # name of a run of an instance
+    at: float  # by the clock of the receiver
+    arrived: float  # by that of the holder
+
+
+Stamps: TypeAlias = tuple[Stamp, ...]  # one of each receiver, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,11 @@ class Timing:
     def beat_every_s(self) -> float:
         """Time between regular messages of an instance to the holder, whose time stamps a renewal proves."""
         return min(self.renew_every_s, BEAT_EVERY_S)
+
+    @property
+    def proved_s(self) -> float:
+        """Time after the arrival of a time stamp for which the holder uses it as a proof."""
+        return self.valid_s * 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +126,17 @@ class SiteLease:
         """Return whether this instance may control the site now."""
         return self.held is not None and now < self.held.renewed_at + self.timing.valid_s
 
-    def proof(self, receiver: str) -> float | None:
-        """Return the time stamp of a receiver that proves the lease to it, None before it has sent one."""
-        return dict(self.held.proofs).get(receiver) if self.held is not None else None
+    def proof(self, receiver: str, now: float) -> float | None:
+        """Return the time stamp of a receiver that proves the lease to it now.
+
+        None before it has sent one, and when it is so old that the receiver may refuse it: effects then wait for the
+        next renewal.
+        """
+        proofs = () if self.held is None else self.held.proofs
+        for one in proofs:
+            if one.receiver == receiver:
+                return one.at if now < one.arrived + self.timing.proved_s else None
+        return None
 
     def next_write(self, now: float) -> Write | None:
         """Return the write that is due now. None while one is pending."""
@@ -145,16 +169,19 @@ class SiteLease:
         """Acquire the lease when it is free, or no longer; one that is held stays."""
         return replace(self, wanted=wanted)
 
-    def stamped(self, receiver: str, stamp: float) -> SiteLease:
+    def stamped(self, receiver: str, at: float, now: float) -> SiteLease:
         """Note a time stamp of a receiver of effects. The first one of a receiver makes a renewal urgent."""
-        known = dict(self.stamps)
-        first = receiver not in known
-        known[receiver] = max(stamp, known.get(receiver, stamp))
-        return replace(self, stamps=tuple(sorted(known.items())), urgent=self.urgent or (first and bool(self.held)))
+        known = {one.receiver: one for one in self.stamps}
+        before = known.get(receiver)
+        if before is not None and at <= before.at:
+            return self
+        known[receiver] = Stamp(receiver, at, now)
+        urgent = self.urgent or (before is None and bool(self.held))
+        return replace(self, stamps=tuple(sorted(known.values())), urgent=urgent)
 
     def departed(self, receiver: str) -> SiteLease:
         """Forget the time stamps of a receiver that is absent."""
-        return replace(self, stamps=tuple(one for one in self.stamps if one[0] != receiver))
+        return replace(self, stamps=tuple(one for one in self.stamps if one.receiver != receiver))
 
     def sent(self, write: Write) -> SiteLease:
         """Note that a write was sent. From a release on this instance does not act, whatever becomes of the write."""

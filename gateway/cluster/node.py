@@ -7,7 +7,9 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +18,7 @@ from gateway.cluster.connections import OwnersOf
 from gateway.cluster.control import Start
 from gateway.cluster.io import ClusterBus, ClusterError, Record, Records, key_of, name_of
 from gateway.cluster.lease import Timing
+from gateway.cluster.lease_thread import Leases, lease_thread
 from gateway.cluster.messages import PROTOCOL, Barrier, Close, Done, Down, Failed, HttpPart, Message, Resync
 from gateway.cluster.settings import ClusterSettings
 from gateway.cluster.site import SiteNode
@@ -46,6 +49,15 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     draining: bool = False
     protocol: int = 1  # `gateway.cluster.messages.PROTOCOL`
     fit: bool = True  # the control of no site has failed here of late
+
+
+T = TypeVar("T", covariant=True)
+
+
+class _Source(Protocol[T]):
+    """A connection to NATS that has records."""
+
+    async def records(self, kind: str) -> T: ...
 
 
 @dataclass(slots=True)
@@ -124,18 +136,14 @@ class Node:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Take part in the cluster until cancelled; ClusterError where NATS cannot be used at the start."""
-        async with self.bus.connect():
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.bus.connect())
             await self.bus.verify()
-            leases, owners = await self._bucket(LEASES), await self._bucket(OWNERS)
-            self._presence = await self._bucket(INSTANCES)
+            leases, owners = await self._bucket(self.bus, LEASES), await self._bucket(self.bus, OWNERS)
+            self._presence = await self._bucket(self.bus, INSTANCES)
             self._compare_protocols(await self._presence.all())
-            timing, clock = Timing.of(self.settings.lease_s), self._clock
-            for site, start in self._starts.items():
-                prefix = "" if self._alone else f"{site}/"
-                self.sites[site] = SiteNode(
-                    site, self.settings.instance, self, leases, OwnersOf(owners, prefix), timing, start,
-                    self.bus.broadcast, clock, self._wait_s,
-                )  # fmt: skip
+            thread = await stack.enter_async_context(lease_thread(self.settings))
+            self._make_sites(await self._bucket(thread, LEASES), owners)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch_leases(leases), name="leases")
                 tasks.create_task(self._watch_instances(self._presence), name="instances")
@@ -148,6 +156,15 @@ class Node:
                     tasks.create_task(one.hold(), name=f"lease of {one.site}")
                 ready()
 
+    def _make_sites(self, leases: Leases, owners: Records) -> None:
+        timing, clock = Timing.of(self.settings.lease_s), self._clock
+        for site, start in self._starts.items():
+            prefix = "" if self._alone else f"{site}/"
+            self.sites[site] = SiteNode(
+                site, self.settings.instance, self, leases, OwnersOf(owners, prefix), timing, start,
+                self.bus.broadcast, clock, self._wait_s,
+            )  # fmt: skip
+
     def _compare_protocols(self, records: list[Record]) -> None:
         """Raise ClusterError where an instance of another protocol is present: neither would understand the other."""
         for one in records:
@@ -159,11 +176,11 @@ class Node:
                     f"version {self._version} has {PROTOCOL}; stop all instances before the upgrade"
                 )
 
-    async def _bucket(self, kind: str) -> Records:
+    async def _bucket(self, source: _Source[T], kind: str) -> T:
         """Return the records of a kind; NATS may need several attempts to create them when a server is missing."""
         for attempt in range(5):
             try:
-                return await self.bus.records(kind)
+                return await source.records(kind)
             except ClusterError as error:
                 if attempt == 4:
                     raise

@@ -1,17 +1,20 @@
 """Stations of a site at its holder, whose connections are at other instances.
 
 Each connection is a `TextWire`, so that the CSMS serves it as one of its own. What it sends carries the term and the
-proof of the lease; a holder whose lease has run out sends nothing.
+proof of the lease, and waits where there is no proof that its receiver would accept; a holder whose lease has run out
+sends nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from gateway.cluster.fence import Connections, Refusal
 from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Resync, Up, combined
@@ -21,6 +24,7 @@ log = logging.getLogger("v2x.cluster")
 
 ABSENT_AFTER_S = 5.0  # without a regular message of an instance its connections count as lost
 DIFFERS_AT_MOST = 3  # regular messages in a row that count other connections
+MAX_UNPROVED = 20_000  # messages to one instance that wait for a renewal of the lease
 
 
 class Lease(Protocol):
@@ -29,7 +33,7 @@ class Lease(Protocol):
     @property
     def term(self) -> int: ...
     def may_act(self) -> bool: ...
-    def proof(self, instance: str) -> float | None: ...
+    def proof(self, instance: str) -> float | None: ...  # None where an effect has to wait for a renewal
 
 
 class Send(Protocol):
@@ -41,11 +45,45 @@ class Send(Protocol):
 Serve = Callable[[TextWire, Attach], Awaitable[None]]
 
 
+class ProvedSender:
+    """Sends the effects of the holder to instances with the proof of its lease.
+
+    Without a proof that the receiver would accept they wait for the next renewal, in order; they end with the lease.
+    """
+
+    def __init__(self, lease: Lease, send: Send) -> None:
+        self._lease, self._send = lease, send
+        self._waiting: dict[str, deque[Down | Close]] = {}  # by instance
+
+    def send(self, to: str, effect: Down | Close) -> None:
+        """Send an effect, or let it wait."""
+        waiting = self._waiting.get(to)
+        proof = None if waiting else self._lease.proof(to)
+        if proof is not None:
+            self._send(to, replace(effect, proof=proof))
+            return
+        waiting = self._waiting.setdefault(to, deque())
+        if len(waiting) < MAX_UNPROVED:
+            waiting.append(effect)
+        else:
+            log.warning("%s: a message is dropped: too many wait for a renewal of the lease", effect.station)
+
+    def renewed(self) -> None:
+        """Send what waits and can be proved now."""
+        for to, waiting in self._waiting.items():
+            while waiting and self._lease.may_act() and (proof := self._lease.proof(to)) is not None:
+                self._send(to, replace(waiting.popleft(), proof=proof))
+
+    def forget(self, instance: str) -> None:
+        """Drop what waits for an instance that is absent."""
+        self._waiting.pop(instance, None)
+
+
 class RemoteWire:
     """The connection of a station at another instance."""
 
-    def __init__(self, attached: Attach, lease: Lease, send: Send) -> None:
-        self._attached, self._lease, self._send = attached, lease, send
+    def __init__(self, attached: Attach, lease: Lease, effects: ProvedSender) -> None:
+        self._attached, self._lease, self._effects = attached, lease, effects
         self._received: asyncio.Queue[str | None] = asyncio.Queue()
         self._sink: Callable[[str], list[str]] | None = None
         self.ended = False
@@ -107,8 +145,8 @@ class RemoteWire:
     def _down(self, text: str) -> None:
         if self.ended or not self._lease.may_act():
             return
-        one, lease = self._attached, self._lease
-        self._send(one.instance, Down(one.site, lease.term, lease.proof(one.instance), one.station, one.epoch, text))
+        one = self._attached
+        self._effects.send(one.instance, Down(one.site, self._lease.term, None, one.station, one.epoch, text))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """See `TextWire`."""
@@ -117,8 +155,8 @@ class RemoteWire:
         self.end()
         one, lease = self._attached, self._lease
         if lease.may_act():
-            proof = lease.proof(one.instance)
-            self._send(one.instance, Close(one.site, lease.term, proof, one.station, one.epoch, code, reason))
+            effect = Close(one.site, lease.term, None, one.station, one.epoch, code, reason)
+            self._effects.send(one.instance, effect)
 
 
 @dataclass(slots=True)
@@ -133,6 +171,7 @@ class RemoteStations:
 
     def __init__(self, site: str, lease: Lease, send: Send, serve: Serve, clock: Clock) -> None:
         self._site, self._lease, self._send, self._serve, self._clock = site, lease, send, serve, clock
+        self._effects = ProvedSender(lease, send)
         self._instances: dict[str, _Instance] = {}
         self._connections = Connections()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,7 +191,7 @@ class RemoteStations:
             return Attached(self._site, term, "replaced by a newer connection")
         if present is not None:
             present.end()
-        wire = known.wires[message.station] = RemoteWire(message, self._lease, self._send)
+        wire = known.wires[message.station] = RemoteWire(message, self._lease, self._effects)
         task = asyncio.get_running_loop().create_task(self._run(wire, message), name=f"station {message.station}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -174,6 +213,10 @@ class RemoteStations:
             self.refused[Refusal.EARLIER_CONNECTION] += 1
             return
         wire.push(message.text)
+
+    def renewed(self) -> None:
+        """Note that the lease was renewed: messages that waited for it are sent."""
+        self._effects.renewed()
 
     def gone(self, message: Gone) -> None:
         """End a connection."""
@@ -213,6 +256,7 @@ class RemoteStations:
         absent = [name for name, one in self._instances.items() if now - one.beat_at > ABSENT_AFTER_S]
         for name in absent:
             wires = self._instances.pop(name).wires
+            self._effects.forget(name)
             if wires:
                 log.warning("instance %s is absent, with connections of %d stations", name, len(wires))
             for wire in wires.values():

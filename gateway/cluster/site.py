@@ -18,8 +18,9 @@ from gateway.cluster.connections import Bus, Owners, SiteConnections
 from gateway.cluster.control import End, SiteControl, Start
 from gateway.cluster.fence import Refusal
 from gateway.cluster.http import HttpForwarding, HttpServing
-from gateway.cluster.io import ClusterError, Record, Records, WrongRevision, key_of
+from gateway.cluster.io import ClusterError, Record, WrongRevision, key_of
 from gateway.cluster.lease import LeaseRecord, Observed, Purpose, SiteLease, Timing, Write
+from gateway.cluster.lease_thread import Leases
 from gateway.cluster.messages import (
     Attach,
     Barrier,
@@ -56,7 +57,7 @@ class SiteNode:
     """One site at one instance."""
 
     def __init__(
-        self, site: str, instance: str, bus: Bus, leases: Records, owners: Owners, timing: Timing, start: Start,
+        self, site: str, instance: str, bus: Bus, leases: Leases, owners: Owners, timing: Timing, start: Start,
         broadcast: Callable[[Message], None], clock: Clock, wait_s: WaitS,
     ) -> None:  # fmt: skip
         self._wait_s, self._free_since = wait_s, float("inf")
@@ -94,8 +95,9 @@ class SiteNode:
         return held is not None and held.term == self._acting_term and self.lease.may_act(self._clock.now())
 
     def proof(self, instance: str) -> float | None:
-        """Return the proof of the lease to the present run of an instance."""
-        return self.lease.proof(self._runs.get(instance, ""))
+        """Return the proof of the lease to the present run of an instance, None while effects have to wait for one."""
+        run = self.run if instance == self.instance else self._runs.get(instance, "")
+        return self.lease.proof(run, self._clock.now())
 
     @property
     def holder(self) -> str | None:
@@ -138,6 +140,7 @@ class SiteNode:
         if before is not None and self.lease.held is None:
             log.warning("%s: the lease of term %d has run out", self.site, before.term)
         self._follow()
+        self.lease = self.lease.stamped(self.run, now, now)  # no message tells this instance its own time
         if self._write is None and (self.lease.held is not None or self._may_acquire(now)):
             write = self.lease.next_write(now)
             if write is not None:
@@ -170,6 +173,8 @@ class SiteNode:
         try:
             revision = await self._leases.update(key, value, write.last)
             self.lease = self.lease.written(revision, clock.now())
+            if self.stations is not None:
+                self.stations.renewed()
             if write.purpose is Purpose.ACQUIRE:
                 log.info("%s: this instance is the holder, in term %d", self.site, revision)
         except WrongRevision:
@@ -354,12 +359,7 @@ class SiteNode:
     def _pass(self, message: Message) -> None:
         """Pass a message to the stations or the control of a holder; without the lease it has no effect."""
         if isinstance(message, Beat):
-            before, self._runs[message.instance] = self._runs.get(message.instance), message.run
-            if before is not None and before != message.run:
-                self.lease = self.lease.departed(before)
-            self.lease = self.lease.stamped(message.run, message.stamp)
-            if self.lease.urgent:
-                self._wake.set()
+            self._stamped(message)
         stations = self.stations
         if stations is None or not self.may_act():
             return
@@ -372,6 +372,14 @@ class SiteNode:
                 stations.links(message)
             case Noticed() if self.control is not None:
                 self.control.noticed(message)
+
+    def _stamped(self, beat: Beat) -> None:
+        before, self._runs[beat.instance] = self._runs.get(beat.instance), beat.run
+        if before is not None and before != beat.run:
+            self.lease = self.lease.departed(before)
+        self.lease = self.lease.stamped(beat.run, beat.stamp, self._clock.now())
+        if self.lease.urgent:
+            self._wake.set()
 
     def check_presence(self) -> None:
         """Forget instances that are silent."""

@@ -105,7 +105,7 @@ def first_world(bounds: Bounds) -> World:
     """Return the state in which instance 0 has just acquired the lease, and all have read the record."""
     first = SiteLease(name(0), TIMING)
     for other in range(bounds.instances):
-        first = first.stamped(name(other), 0)
+        first = first.stamped(name(other), 0, 0)
     first = first.observed(None, 0, 0)
     write = first.next_write(0)
     assert write is not None
@@ -132,7 +132,7 @@ def settle(world: World) -> World:
     for number in running:
         lease = world.instances[number].lease
         for other in running:
-            lease = lease.stamped(name(other), world.now)
+            lease = lease.stamped(name(other), world.now, world.now)
         lease = lease.expired(world.now)
         write = lease.next_write(world.now)
         if write is not None:
@@ -148,8 +148,10 @@ def _act(world: World, lease: SiteLease) -> World:
         return world
     newest = {(to, term): proof for to, term, proof in world.effects}
     for to in range(len(world.instances)):
-        proof = lease.proof(name(to))
+        proof = lease.proof(name(to), world.now)
         if proof is not None:
+            if Fence(TIMING.valid_s).admit(lease.held.term, proof, world.now)[1] is not None:
+                raise Violated(f"an effect of term {lease.held.term} to {to} is refused though the lease is held")
             newest[to, lease.held.term] = max(proof, newest.get((to, lease.held.term), proof))
     return replace(world, effects=frozenset((to, term, proof) for (to, term), proof in newest.items()))
 

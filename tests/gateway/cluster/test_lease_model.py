@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.cluster import fence, lease
-from gateway.cluster.lease import Held, Purpose, SiteLease, Stamps, Timing, Write
+from gateway.cluster.lease import Held, Purpose, SiteLease, Stamp, Stamps, Timing, Write
 from tests.gateway.cluster import lease_model
 from tests.gateway.cluster.lease_model import Bounds, Violated, acting, fair_end, search
 
@@ -92,12 +92,23 @@ def test_a_lease_counted_from_the_answer_would_be_too_long(monkeypatch: pytest.M
 
 
 def test_a_proof_without_a_renewal_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def newest(self: SiteLease, receiver: str) -> float | None:
-        return dict(self.stamps).get(receiver)
+    def newest(self: SiteLease, receiver: str, now: float) -> float | None:
+        return next((one.at for one in self.stamps if one.receiver == receiver), None)
 
     monkeypatch.setattr(SiteLease, "proof", newest)
     monkeypatch.setattr(lease_model, "TIMING", LONG)
     _finds(NO_FAULT, "is admitted")
+
+
+def test_a_proof_that_is_used_until_the_lease_ends_would_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time stamp of an instance that was paused, or is slow, is older than the renewal."""
+
+    def any_age(self: SiteLease, receiver: str, now: float) -> float | None:
+        proofs = () if self.held is None else self.held.proofs
+        return next((one.at for one in proofs if one.receiver == receiver), None)
+
+    monkeypatch.setattr(SiteLease, "proof", any_age)
+    _finds(ONE_FAULT["pause"], "is refused though the lease is held")
 
 
 def test_a_renewal_without_an_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +145,9 @@ def test_the_margin_between_validity_and_lease_is_positive() -> None:
 
 
 def test_an_acquired_lease_is_proved_by_what_had_arrived_before() -> None:
-    stamps: Stamps = (("gw2", 5.0),)
-    state = SiteLease("gw1", Timing.of(10)).observed(None, 0, 1).stamped("gw2", 5.0)
+    stamps: Stamps = (Stamp("gw2", 5.0, 1.0),)
+    state = SiteLease("gw1", Timing.of(10)).observed(None, 0, 1).stamped("gw2", 5.0, 1.0)
     write = state.next_write(1)
     assert write == Write(Purpose.ACQUIRE, lease.LeaseRecord("gw1"), 0, 1, stamps)
-    held: Any = state.sent(write).stamped("gw2", 9.0).written(7, 2).held
+    held: Any = state.sent(write).stamped("gw2", 9.0, 1.5).written(7, 2).held
     assert (held.term, held.renewed_at, held.proofs) == (7, 1, stamps)
