@@ -18,19 +18,21 @@ class BackgroundTasks:
         self._name = name
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run a coroutine beside the processing of messages; it is cancelled when the connection ends."""
-        task = asyncio.get_running_loop().create_task(self._guard(work))
+    def spawn(self, *works: Coroutine[Any, Any, object]) -> None:
+        """Run coroutines one after the other beside the processing of messages, until the connection ends."""
+        task = asyncio.get_running_loop().create_task(self._guard(works))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: [work.close() for work in works])  # those that have not begun
 
     def cancel_tasks(self) -> None:
         """Cancel all tasks."""
         for task in list(self._tasks):
             task.cancel()
 
-    async def _guard(self, work: Coroutine[Any, Any, object]) -> None:
+    async def _guard(self, works: tuple[Coroutine[Any, Any, object], ...]) -> None:
         try:
-            await work
+            for work in works:
+                await work
         except Exception:
             log.exception("%s: background task failed", self._name)

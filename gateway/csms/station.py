@@ -180,19 +180,14 @@ class Station(BackgroundTasks, ReportedVariables):
 
     def spawn_housekeeping(self, work: Coroutine[Any, Any, object]) -> None:
         """Run requests that can wait, after the fallback profiles of the station."""
-        self.spawn(self._after_fallback(work))
+        self.spawn(self._after_fallback(), work)
 
-    async def _after_fallback(self, work: Coroutine[Any, Any, object]) -> None:
-        try:
-            await self.context.clock.sleep(HOUSEKEEPING_AFTER_S)
-            for _ in range(FALLBACK_POLLS):
-                if not any(evse.lock.locked() for evse in self.evses.values()):
-                    break
-                await self.context.clock.sleep(FALLBACK_POLL_S)
-        except BaseException:
-            work.close()
-            raise
-        await work
+    async def _after_fallback(self) -> None:
+        await self.context.clock.sleep(HOUSEKEEPING_AFTER_S)
+        for _ in range(FALLBACK_POLLS):
+            if not any(evse.lock.locked() for evse in self.evses.values()):
+                break
+            await self.context.clock.sleep(FALLBACK_POLL_S)
 
     # messages
 

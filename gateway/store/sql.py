@@ -265,6 +265,11 @@ async def translated_errors() -> AsyncIterator[None]:
         raise StoreError(f"the database did not answer within {ANSWER_WITHIN_S:.0f} s") from error
     except OSError as error:
         raise StoreError(f"the database cannot be reached: {error}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "asyncpg":
+            raise
+        # SQLAlchemy does not translate an InternalClientError: the connection is just being closed
+        raise StoreError(f"the connection to the database failed: {_sentence(str(error))}") from error
 
 
 def _is_permanent(error: DBAPIError) -> bool:

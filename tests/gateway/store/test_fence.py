@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from asyncpg.exceptions import InternalClientError
 
 from gateway.model.journal import Kept
-from gateway.store.sql import SqlStore
+from gateway.store.sql import SqlStore, translated_errors
 from gateway.store.store import Sample, StoreError
 from tests.gateway.store.postgres import Cluster, postgres
 
@@ -72,3 +73,12 @@ async def test_another_gateway_of_the_database_has_terms_of_its_own(cluster: Clu
     finally:
         await first.close()
         await other.close()
+
+
+async def test_an_error_of_the_driver_that_sqlalchemy_does_not_translate_is_one_of_the_store() -> None:
+    with pytest.raises(StoreError, match="cannot switch to state"):
+        async with translated_errors():
+            raise InternalClientError('cannot switch to state 11; protocol is in the "failed" state')
+    with pytest.raises(ValueError, match="ours"):
+        async with translated_errors():
+            raise ValueError("ours")
