@@ -17,7 +17,7 @@ def group() -> None:
 
 @app.command(epilog=examples("v2x cluster status -c gateway.toml", "v2x cluster status -c gateway.toml --json"))
 def status(config: ConfigFile, json: Json = False) -> None:
-    """Print instances, stations and holders of leases.
+    """Print instances, stations, holders of leases and lag.
 
     Reads the records of the cluster at NATS. Exit status 0: every site has a holder that is present.
     """

@@ -68,6 +68,7 @@ class Record:
     key: str
     value: bytes | None
     revision: int
+    written: float | None = None  # Unix time by the clock of NATS, where all records are read
 
 
 class Records:
@@ -118,10 +119,15 @@ class Records:
                 async for entry in watcher:
                     if entry is None:
                         break
-                    found.append(Record(entry.key, entry.value, self._base + (entry.revision or 0)))
+                    found.append(self._dated(entry))
             finally:
                 await watcher.stop()  # type: ignore[no-untyped-call]
         return found
+
+    def _dated(self, entry: KeyValue.Entry) -> Record:
+        written: object = entry.created  # a datetime, other than its annotation
+        at = written.timestamp() if isinstance(written, datetime) else None
+        return Record(entry.key, entry.value, self._base + (entry.revision or 0), at)
 
     async def watch(self, quiet_s: float) -> AsyncIterator[Record]:
         """Yield all records and every change of them; ends after `quiet_s` without any. ClusterError if NATS fails."""

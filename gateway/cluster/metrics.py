@@ -31,8 +31,9 @@ def _lines(node: Node) -> Iterator[str]:
     }
     for one, value in instance.items():
         yield from _metric(one, [((), value)])
+    yield from _metric(definitions.BEAT_AGE, [((one.instance,), age_s) for one, age_s in node.known()])
     sites = node.sites.values()
-    per_site: dict[Definition, Callable[[SiteNode], float]] = {
+    per_site: dict[Definition, Callable[[SiteNode], float | None]] = {
         definitions.CONNECTIONS: lambda site: len(site.connections.by_station),
         definitions.WAITING: lambda site: site.connections.unattached(),
         definitions.OPENED: lambda site: site.connections.opened,
@@ -41,11 +42,13 @@ def _lines(node: Node) -> Iterator[str]:
         definitions.OLDEST: lambda site: site.connections.waiting()[1],
         definitions.HOLDER: lambda site: site.control is not None and site.may_act(),
         definitions.TERM: lambda site: site.connections.fence.term,
+        definitions.LEASE_AGE: lambda site: site.lease_age_s,
         definitions.TAKEOVERS: lambda site: site.takeovers,
         definitions.CALLS: lambda site: 0 if site.control is None else site.control.calls_waiting(),
     }
     for one, of_site in per_site.items():
-        yield from _metric(one, [((site.site,), of_site(site)) for site in sites])
+        found = [((site.site,), of_site(site)) for site in sites]
+        yield from _metric(one, [(labels, number) for labels, number in found if number is not None])
     refused = [((site.site, reason), number) for site in sites for reason, number in sorted(site.refused().items())]
     yield from _metric(definitions.REFUSED, refused)
 

@@ -49,6 +49,9 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     draining: bool = False
     protocol: int = 1  # `gateway.cluster.messages.PROTOCOL`
     fit: bool = True  # the control of no site has failed here of late
+    stations: dict[str, int] = {}  # connected, by site
+    waiting: int = 0  # messages of stations that wait for the holder of their site
+    oldest_s: float = 0.0  # age of the oldest of them
 
 
 T = TypeVar("T", covariant=True)
@@ -235,9 +238,12 @@ class Node:
         sites = [one.site for one in self.sites.values() if one.control is not None]
         run = next((one.run for one in self.sites.values()), self.settings.instance)
         now, version = self._clock.wall(), self._version
+        connected = {one.site: len(one.connections.by_station) for one in self.sites.values()}
+        waiting = [one.connections.waiting() for one in self.sites.values()]
         return Presence(
             self.settings.instance, run, version, self._since, now, self.connections(), sites, self.draining, PROTOCOL,
-            self._fit(),
+            self._fit(), {site: number for site, number in connected.items() if number},
+            sum(number for number, _ in waiting), round(max((age for _, age in waiting), default=0.0), 1),
         )  # fmt: skip
 
     def connections(self) -> int:
@@ -252,6 +258,11 @@ class Node:
             await self._clock.sleep(Timing.of(self.settings.lease_s).beat_every_s)
 
     # other instances
+
+    def known(self) -> list[tuple[Presence, float]]:
+        """Return the newest record of each instance, this one included, and the time in s since it was seen here."""
+        now = self._clock.now()
+        return [(one.presence, now - one.seen_at) for _, one in sorted(self._known.items())]
 
     def others(self) -> list[Presence]:
         """Return the other instances that are present and not draining."""
