@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import app, listeners
 from gateway.app import Ending, Gateway, Parts
+from gateway.cluster import status
 from gateway.cluster.control import End, LeaseView
 from gateway.cluster.messages import Attach, Noticed
 from gateway.cluster.node import Node
@@ -182,11 +184,17 @@ class ServedSite:
             csms = built.csms
             async with AsyncExitStack() as stack:
                 if self.config.admin.listen is not None:
-                    control.apps["admin"] = OnDemand(lambda: listeners.admin_app(built, csms))
+                    control.apps["admin"] = OnDemand(lambda: listeners.admin_app(built, csms, self._cluster))
                 if self.config.web.listen is not None:
-                    control.apps["page"], stopping = await stack.enter_async_context(listeners.page_app(built, csms))
+                    page = listeners.page_app(built, csms, self._cluster)
+                    control.apps["page"], stopping = await stack.enter_async_context(page)
                     control.stopping.append(stopping)
                 yield control
+
+    def _cluster(self) -> dict[str, object]:
+        """Return the cluster as this instance sees it."""
+        found: dict[str, object] = msgspec.to_builtins(status.seen_by(self._node))
+        return found
 
     # stations
 

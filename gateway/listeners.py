@@ -16,6 +16,8 @@ from gateway.running import Gateway
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from gateway.web.ports import ClusterView
+
 
 class StartError(Exception):
     """The gateway cannot start; the message names the setting or part that is wrong.
@@ -71,8 +73,8 @@ async def _serve_admin(built: Gateway, csms: Csms, serving: asyncio.Event) -> No
         raise not_listening("admin.listen", section.listen, error) from error
 
 
-def admin_app(built: Gateway, csms: Csms) -> ASGIApp:
-    """Return the admin API as an ASGI application, with the metrics and its guard."""
+def admin_app(built: Gateway, csms: Csms, cluster: ClusterView | None = None) -> ASGIApp:
+    """Return the admin API as an ASGI application, with the metrics and its guard; `cluster` of an instance only."""
     from gateway.csms.admin import Admin
     from gateway.observability import endpoint
     from gateway.web import api, guard
@@ -81,9 +83,11 @@ def admin_app(built: Gateway, csms: Csms) -> ASGIApp:
     assert section.listen is not None
     host, _ = host_and_port(section.listen)
     access = guard.Access(admin_token.read_or_create(built.config), frozenset({host, *section.hosts}))
-    raw, lending_service, wall = section.raw_calls, built.lending_service, built.clock.wall
-    admin, service, hosted = Admin(csms, built.hosted.sessions), built.service, built.hosted
-    app = api.build(admin, service, raw_calls=raw, lending=lending_service, hosted=hosted, now=wall)
+    admin, lending = Admin(csms, built.hosted.sessions), built.lending_service
+    app = api.build(
+        admin, built.service, raw_calls=section.raw_calls, lending=lending, hosted=built.hosted, cluster=cluster,
+        now=built.clock.wall,
+    )  # fmt: skip
     app.router.routes.append(endpoint.route(built.metrics))
     return guard.Guard(app, access, built.service.security, built.clock.now)
 
@@ -112,8 +116,10 @@ async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> None
 
 
 @asynccontextmanager
-async def page_app(built: Gateway, csms: Csms) -> AsyncIterator[tuple[ASGIApp, Callable[[], None]]]:
-    """Return the page as an ASGI application, and what ends its streams."""
+async def page_app(
+    built: Gateway, csms: Csms, cluster: ClusterView | None = None
+) -> AsyncIterator[tuple[ASGIApp, Callable[[], None]]]:
+    """Return the page as an ASGI application, and what ends its streams; `cluster` of an instance only."""
     from gateway.config.page import settings_rows, web_tokens
     from gateway.csms.admin import Admin
     from gateway.web.page import access, application, readouts
@@ -122,7 +128,8 @@ async def page_app(built: Gateway, csms: Csms) -> AsyncIterator[tuple[ASGIApp, C
     assert section.listen is not None
     host, _ = host_and_port(section.listen)
     rows, wall = settings_rows(built.config), built.clock.wall
-    sources = readouts.Sources(service, Admin(csms, built.hosted.sessions), _checks(built).ready, rows, wall)
+    admin = Admin(csms, built.hosted.sessions)
+    sources = readouts.Sources(service, admin, _checks(built).ready, rows, wall, cluster=cluster)
     sessions = access.Sessions(web_tokens(section), now)
     page = application.Page(sources, sessions, list(section.languages), service.security, now)
     guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)

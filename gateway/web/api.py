@@ -24,7 +24,7 @@ from gateway.service import GatewayService
 from gateway.web import blue_switch, hosted_operations, station_operations
 from gateway.web.answers import CONFLICT, EVERY_ROUTE, STATION_CALL
 from gateway.web.hosted_operations import HostedOperations
-from gateway.web.ports import Limit, Row, StationAdmin, VehicleLending
+from gateway.web.ports import ClusterView, Limit, Row, StationAdmin, VehicleLending
 from gateway.web.request_models import CallBody, RegistrationBody, StationBody, TokenBody
 
 PREFIX = "/admin/v1"
@@ -53,9 +53,13 @@ def build(
     raw_calls: bool = False,
     lending: VehicleLending | None = None,
     hosted: HostedOperations | None = None,
+    cluster: ClusterView | None = None,
     now: Callable[[], float] = time.time,
 ) -> FastAPI:
-    """Return the application, which is open to every client; `raw_calls` enables the raw OCPP route."""
+    """Return the application, which is open to every client; `raw_calls` enables the raw OCPP route.
+
+    Without `cluster` its route does not exist.
+    """
     app = AdminApi(
         title="v2x-gateway admin API",
         version=__version__,
@@ -75,6 +79,8 @@ def build(
     if commands is not None:
         _commands(router, commands)
     hosted_operations.add(router, hosted, commands)
+    if cluster is not None:
+        _cluster(router, cluster)
     lending_routes = APIRouter(responses=CONFLICT)
     blue_switch.add(lending_routes, lending, now)
     router.include_router(lending_routes)
@@ -166,6 +172,13 @@ def _stations(router: APIRouter, admin: StationAdmin, commands: GatewayService |
             shown = admin.without_secrets(body.action, body.payload)
             commands.operator(f"raw {body.action} to {station}", None, station=station, payload=shown)
         return await admin.call(station, body.action, body.payload, body.timeout_s)
+
+
+def _cluster(router: APIRouter, view: ClusterView) -> None:
+    @router.get("/cluster")
+    async def cluster() -> Row:
+        """Return instances, holders of leases and lag, as the instance that controls this site sees them."""
+        return view()
 
 
 def _transactions(router: APIRouter, admin: StationAdmin) -> None:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Protocol, TypeAlias
 
 from fastapi import Query
 
@@ -15,6 +15,7 @@ from gateway.model.event import OperationMode
 from gateway.model.operation import Operation, OperationResult
 
 Row = dict[str, Any]
+ClusterView: TypeAlias = Callable[[], Row]  # `gateway.cluster.status.ClusterStatus`, where the gateway is an instance
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 

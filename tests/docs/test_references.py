@@ -47,7 +47,8 @@ def openapi() -> dict[str, Any]:
         pass
 
     service: Any = NoService()
-    return build(cast("StationAdmin", service), service, lending=cast("VehicleLending", service)).openapi()
+    lending = cast("VehicleLending", service)
+    return build(cast("StationAdmin", service), service, lending=lending, cluster=dict).openapi()
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -18,8 +18,8 @@ from gateway.web.page import plan as plan_view
 from gateway.web.page import sessions as session_view
 from gateway.web.page.decisions import READ, Decisions
 from gateway.web.page.texts import Texts
+from gateway.web.ports import ClusterView, StationAdmin
 from gateway.web.ports import Row as StationRow
-from gateway.web.ports import StationAdmin
 
 PER_PAGE = 50
 EVENTS = 50
@@ -35,7 +35,10 @@ Query: TypeAlias = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the page reads. `settings` are rows of key, value and origin; `checks` are those of `/health/ready`."""
+    """What the page reads. `settings` are rows of key, value and origin; `checks` are those of `/health/ready`.
+
+    `cluster` is None where the gateway is no instance of one.
+    """
 
     service: GatewayService
     stations: StationAdmin
@@ -44,6 +47,7 @@ class Sources:
     wall: Callable[[], float]
     past: plan_view.PastFlow = field(default_factory=plan_view.PastFlow)
     decisions: Decisions = field(default_factory=Decisions)
+    cluster: ClusterView | None = None
 
     async def follow(self) -> None:
         """Follow decisions, beginning with those in the journal, and the power flow until cancelled."""
@@ -165,7 +169,7 @@ async def messages(sources: Sources, query: Query, t: Texts) -> Content:
 
 
 async def health(sources: Sources, query: Query, t: Texts) -> Content:
-    """Condition of the gateway's parts."""
+    """Condition of the gateway's parts, and of the cluster that it belongs to."""
     service = sources.service
     connected, known = len(service.connected_evses()), len(service.evses())
     return {
@@ -176,6 +180,7 @@ async def health(sources: Sources, query: Query, t: Texts) -> Content:
         "known": known,
         "commands": service.commands_in_force(),
         "inputs": service.site_summary().inputs,
+        "cluster": sources.cluster() if sources.cluster is not None else None,
         "now": sources.wall(),
     }
 

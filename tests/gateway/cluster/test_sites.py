@@ -192,6 +192,15 @@ async def _scenario(town: Town, client: aiomqtt.Client) -> None:
             return stations is not None and {one["id"] for one in stations} == own
 
         await town.until("the admin API of a site does not answer", answered)
+    expected = [(site, True, STATIONS_OF_SITE) for site in SITES]
+
+    async def counted() -> bool:  # with the next record of each instance
+        seen = await asyncio.to_thread(town.get, "gw2", "/sites/north/admin/v1/cluster")
+        if seen is None or seen["seen_by"] != (await town.holders())["north"]:
+            return False
+        return [(one["site"], one["present"], one["stations"]) for one in seen["sites"]] == expected
+
+    await town.until("the holder of a site does not see the cluster", counted)
     await town.command(client, "a", 120.0)
 
     held = list((await town.holders()).values())

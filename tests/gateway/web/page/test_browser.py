@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -23,12 +24,15 @@ from emulators.charger.station.power_path import CarPowerPath
 from emulators.charger.station.run import Options, make
 from emulators.ev.car import Car
 from emulators.ev.profile import load
+from gateway import listeners
 from gateway.model.command import Channel, Submission, Verb
 from gateway.model.energy_state import MainSwitch, Phase
 from gateway.model.event import NeedsStated, PowerLimits, VehicleNeeds
 from gateway.model.result import Status
+from gateway.web import server
 from gateway.web.page.readouts import VIEWS
 from tests.drawings import DOCS
+from tests.gateway.web.cluster_example import ExampleCluster
 from tests.gateway.web.page.running_page import RunningPage, running_page
 from tests.peers import absent, node_peer
 
@@ -312,6 +316,32 @@ async def test_accessibility_rules_and_phones(
         assert width <= PHONE["width"], path
         assert await tab.evaluate("document.documentElement.lang") == options["locale"]
     await context.close()
+
+
+async def test_the_cluster_of_an_instance(browser: Browser, page: RunningPage) -> None:
+    cluster, gateway = ExampleCluster(), page.gateway
+    assert gateway.csms is not None
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    script = await asyncio.to_thread(axe) / "node_modules" / "axe-core" / "axe.min.js"
+    async with listeners.page_app(gateway, gateway.csms, cluster) as (app, stopping):
+        serving = server.serve(app, "127.0.0.1", 0, ready=port.set_result, stopping=stopping)
+        task = asyncio.create_task(serving)
+        tab, complaints = await opened(browser, page, "/health", viewport=PHONE)
+        assert await tab.is_hidden("text=Instances")  # a gateway alone
+        await tab.context.add_init_script(path=script)
+        await tab.goto(f"http://127.0.0.1:{await port}/health")
+        await seen(tab, "tr:has-text('gw2') >> text=draining")
+        found = await tab.evaluate("rules => axe.run(document, rules)", RULES)
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        first, gone, third = cluster.status.instances
+        absent_now = msgspec.structs.replace(gone, present=False, seen_s=8.0)
+        cluster.status = msgspec.structs.replace(cluster.status, instances=[first, absent_now, third])
+        await seen(tab, "tr:has-text('gw2') >> text=absent")  # by itself
+        assert complaints == []
+        await tab.context.close()
+        task.cancel()
+        await asyncio.wait({task})
 
 
 async def test_the_pictures_of_the_documents(browser: Browser, page: RunningPage, tmp_path: Path) -> None:
