@@ -264,13 +264,5 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {
     "I12.FR.42": (_STATION, "cost details with the end"),
 }
 
-_IN_EV = "the emulated station is DC: its inverter is in the EVSE; no emulated vehicle supports AC_BPT_DER"
-NOT_COVERED: dict[str, str] = {
-    "R02.FR.01": _IN_EV,
-    "R02.FR.03": _IN_EV,
-    "R03.FR.01": _IN_EV,
-    "R03.FR.03": _IN_EV,
-    "R03.FR.04": _IN_EV,
-    "R03.FR.05": _IN_EV,
-    "R03.FR.06": _IN_EV,
-}
+_IN_EV = "visible to the EV only: the station hands no controls to the emulated EV, which has no inverter that acts"
+NOT_COVERED: dict[str, str] = dict.fromkeys(("R02.FR.03", "R03.FR.04", "R03.FR.05", "R03.FR.06"), _IN_EV)

@@ -62,8 +62,14 @@ EV_INVERTER: Mapping[str, object] = {
     "evInverterSerialNumber": "EMU-1",
     "evInverterSwVersion": "1",
 }
+AC_TRANSFERS = (Transfer.ac_bpt_der, Transfer.ac_bpt, Transfer.ac_three_phase)
 UNKNOWN_TOKEN = "NOBODY"  # of plugged-in vehicles: no transaction begins by plugging in alone
 SOC_PCT = 50.0
+
+
+def with_inverter(needs: Needs) -> Needs:
+    """Return the charging needs of a vehicle as those of one with an inverter of its own, with DER functions."""
+    return replace(needs, energy_transfer=Transfer.ac_bpt_der, available=AC_TRANSFERS, inverter=EV_INVERTER)
 
 
 class EmulatedStation(Laboratory):
@@ -121,10 +127,7 @@ class EmulatedStation(Laboratory):
     def needs(self, path: CarPowerPath, car: Car) -> Needs:
         """Connect a car to a path and return its charging needs."""
         found = super().needs(path, car)
-        if self._dc:
-            return found
-        available = (Transfer.ac_bpt_der, Transfer.ac_bpt, Transfer.ac_three_phase)
-        return replace(found, energy_transfer=Transfer.ac_bpt_der, available=available, inverter=EV_INVERTER)
+        return found if self._dc else with_inverter(found)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from emulators.charger.station.config import StationConfig
+from emulators.charger.station.power_path import CarPowerPath
 from emulators.charger.station.smart_charging import der
+from emulators.conformance.ocpp.emulated_station import with_inverter
+from emulators.ev.car import CCS_63, Car
 from gateway.model.event import EvseDescribed, FaultCleared, FaultRaised
 from protocols.ocpp.times import stamp
 from tests.emulators.charger.requirements.admin_api import admin, request
@@ -195,6 +199,25 @@ async def test_controls_persist_over_a_reboot() -> None:
         assert rig.calls("BootNotification")[-1]["reason"] == "RemoteReset"
         await rig.sleep(2)
         assert set(await report(rig)) == {"lim50"}
+
+
+@requirement("R02.FR.01", "R03.FR.01", "R03.FR.03")
+async def test_an_ev_with_an_inverter_of_its_own() -> None:
+    async with Rig(config=StationConfig(dc=False)) as rig:
+        path = rig.power_paths[0]
+        assert isinstance(path, CarPowerPath)
+        rig.station.plug_in(1, with_inverter(path.plug(Car(CCS_63, 80.0), rig.clock.now())))
+        await rig.until(lambda: bool(rig.calls("NotifyEVChargingNeeds")))
+        (notice,) = rig.calls("NotifyEVChargingNeeds")
+        assert notice["chargingNeeds"]["requestedEnergyTransfer"] == "AC_BPT_DER"
+        inverter = notice["chargingNeeds"]["derChargingParameters"]
+        assert inverter["evSupportedDERControl"] == ["VoltWatt", "FreqWatt"]
+        ratings = [inverter[name] for name in ("maxChargeApparentPower", "maxDischargeApparentPower")]
+        assert ratings == [11_000.0, 11_000.0]
+        where = {"component": {"name": "ACDERCtrlr", "evse": {"id": 1}}, "variable": {"name": "ModesSupported"}}
+        (found,) = (await rig.request("GetVariables", {"getVariableData": [where]}))["getVariableResult"]
+        assert found["attributeStatus"] == "Accepted"
+        assert {"VoltWatt", "LimitMaxDischarge"} <= set(found["attributeValue"].split(","))
 
 
 @requirement("R05.FR.01", "R05.FR.02")
