@@ -12,13 +12,17 @@ from emulators.conformance.ocpp.mutants import Mutant
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.stations import (
     ac_der,
-    bidirectional,
     der,
+    dynamic_profiles,
+    external_control,
     ocpp16,
+    operation_modes,
     provisioning,
     smart_charging,
     state,
     transactions,
+    v2x_authorization,
+    v2x_composition,
 )
 from emulators.conformance.ocpp.systems import bidirectional as systems_2_1
 from emulators.conformance.ocpp.systems import handshake, ocpp2, orders
@@ -99,7 +103,8 @@ def systems() -> Catalogue[CsmsUnderTest, Mutant]:
 @cache
 def stations() -> Catalogue[StationUnderTest, Mutant]:
     """Return the cases for charging stations, in the order of a run."""
-    groups = (provisioning, transactions, state, smart_charging, bidirectional, der, ac_der)
+    v2x = (dynamic_profiles, external_control, v2x_composition, v2x_authorization, operation_modes)
+    groups = (provisioning, transactions, state, smart_charging, *v2x, der, ac_der)
     cases = [case for group in groups for case in group.DECLARED.cases]
     cases += [case for declared in ocpp16.DECLARED for case in declared.cases]
     return Catalogue("charger", "OCPP charging station", tuple(cases), STATION_CAPABILITIES)
