@@ -367,3 +367,18 @@ def test_a_charger_that_cannot_be_ordered_supplies_an_island_where_its_meter_sho
     state = parts.evse(can_discharge=False, power_w=power_w)
     parts.site.restore_grid(GridReport(False, START))
     assert parts.decision.may_carry(state, carried) is carries
+
+
+@pytest.mark.parametrize(
+    ("power_w", "switch_open", "carries"),
+    [(100.0, True, False), (100.5, True, True), (100.5, None, False), (100.5, False, False), (-100.5, False, False)],
+)
+def test_a_charger_that_takes_power_without_an_order_behind_an_open_switch_may_form_the_island(
+    power_w: float, switch_open: bool | None, carries: bool
+) -> None:
+    parts = SiteParts()
+    state = parts.evse(can_discharge=False, power_w=power_w)
+    parts.site.restore_grid(GridReport(False, START))
+    if switch_open is not None:
+        parts.put(InputKind.SWITCH, Switch(ts=START + 100.0, open=switch_open))
+    assert parts.decision.may_carry(state) is carries

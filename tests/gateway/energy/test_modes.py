@@ -310,6 +310,7 @@ FULL = replace(STORE, soc_pct=100.0)
         ([STORE, CAR], -7000.0, 4500.0, "mode_surplus"),  # of which the vehicle gets nothing yet
         ([FULL, CAR], -7000.0, 0.0, "mode_balanced"),
         ([FULL], -7000.0, 0.0, "mode_balanced"),
+        ([replace(STORE, soc_pct=99.995)], -7000.0, 5000.0, "mode_surplus"),  # 0.5 Wh are free
         ([STORE, CAR], 2000.0, -1950.0, "mode_self_supply"),
     ],
 )
@@ -324,6 +325,12 @@ def test_a_storage_supplies_the_load_as_soon_as_the_surplus_ends(resources: list
     mode = SelfConsumption()
     assert after(mode, (0, -7000), (60, -7000), resources=resources) in (7050.0, 5000.0)
     assert after(mode, (61, 2000), resources=resources) == -1950.0
+
+
+def test_a_storage_does_not_follow_a_lack_of_surplus_below_the_accuracy_of_meters() -> None:
+    mode = SelfConsumption()
+    assert after(mode, (0, -7000), (60, -7000), (61, 100), resources=[STORE]) == 0.0
+    assert mode.target(at(62, 100, resources=[STORE])).code == "mode_surplus"
 
 
 def test_vehicles_charge_beside_a_storage_when_a_surplus_has_lasted() -> None:
