@@ -32,7 +32,7 @@ def _lines(node: Node) -> Iterator[str]:
     for one, value in instance.items():
         yield from _metric(one, [((), value)])
     yield from _metric(definitions.BEAT_AGE, [((one.instance,), age_s) for one, age_s in node.known()])
-    sites = node.sites.values()
+    sites, ages = node.sites.values(), node.lease_ages()
     per_site: dict[Definition, Callable[[SiteNode], float | None]] = {
         definitions.CONNECTIONS: lambda site: len(site.connections.by_station),
         definitions.WAITING: lambda site: site.connections.unattached(),
@@ -42,7 +42,7 @@ def _lines(node: Node) -> Iterator[str]:
         definitions.OLDEST: lambda site: site.connections.waiting()[1],
         definitions.HOLDER: lambda site: site.control is not None and site.may_act(),
         definitions.TERM: lambda site: site.connections.fence.term,
-        definitions.LEASE_AGE: lambda site: site.lease_age_s,
+        definitions.LEASE_AGE: lambda site: ages.get(site.site),
         definitions.TAKEOVERS: lambda site: site.takeovers,
         definitions.CALLS: lambda site: 0 if site.control is None else site.control.calls_waiting(),
     }

@@ -264,6 +264,11 @@ class Node:
         now = self._clock.now()
         return [(one.presence, now - one.seen_at) for _, one in sorted(self._known.items())]
 
+    def lease_ages(self) -> dict[str, float]:
+        """Return the time in s since this instance saw a renewal of the lease, by site; without those of no lease."""
+        now, leases = self._clock.now(), {name: one.lease.seen for name, one in self.sites.items()}
+        return {name: now - seen.at for name, seen in leases.items() if seen is not None}
+
     def others(self) -> list[Presence]:
         """Return the other instances that are present and not draining."""
         return [

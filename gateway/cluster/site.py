@@ -105,12 +105,6 @@ class SiteNode:
         seen = self.lease.seen
         return _instance(seen) if seen is not None and seen.record.holder else None
 
-    @property
-    def lease_age_s(self) -> float | None:
-        """Time in s since this instance saw a renewal of the lease, None before the first."""
-        seen = self.lease.seen
-        return None if seen is None else self._clock.now() - seen.at
-
     async def ready(self) -> dict[str, str]:
         """Return what is wrong, by check; empty for what is in order."""
         return {"site": "" if self.connections.holder is not None else f"no instance controls {self.site}"}

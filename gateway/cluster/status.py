@@ -103,9 +103,9 @@ def seen_by(node: Node) -> ClusterStatus:
     for one, _ in known:
         if one.instance in present:
             stations.update(one.stations)
-    sites = []
+    sites, ages = [], node.lease_ages()
     for name, site in sorted(node.sites.items()):
-        seen, age_s = site.lease.seen, site.lease_age_s
+        seen, age_s = site.lease.seen, ages.get(name)
         term, lease_age_s = 0 if seen is None else seen.term, None if age_s is None else round(age_s, 1)
         sites.append(SiteStatus(name, site.holder, term, site.holder in present, stations[name], lease_age_s))
     return ClusterStatus(node.settings.name, rows, sites, stations.total(), node.settings.instance)
