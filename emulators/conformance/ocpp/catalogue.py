@@ -12,15 +12,18 @@ from emulators.conformance.ocpp.mutants import Mutant
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.stations import (
     ac_der,
+    authorization,
     der,
     dynamic_profiles,
     external_control,
+    local_list,
     ocpp16,
     operation_modes,
     provisioning,
+    remote_control,
     smart_charging,
     state,
-    transactions,
+    transaction_events,
     v2x_authorization,
     v2x_composition,
 )
@@ -104,7 +107,8 @@ def systems() -> Catalogue[CsmsUnderTest, Mutant]:
 def stations() -> Catalogue[StationUnderTest, Mutant]:
     """Return the cases for charging stations, in the order of a run."""
     v2x = (dynamic_profiles, external_control, v2x_composition, v2x_authorization, operation_modes)
-    groups = (provisioning, transactions, state, smart_charging, *v2x, der, ac_der)
+    transactions = (authorization, local_list, transaction_events, remote_control)
+    groups = (provisioning, *transactions, state, smart_charging, *v2x, der, ac_der)
     cases = [case for group in groups for case in group.DECLARED.cases]
     cases += [case for declared in ocpp16.DECLARED for case in declared.cases]
     return Catalogue("charger", "OCPP charging station", tuple(cases), STATION_CAPABILITIES)
