@@ -17,7 +17,13 @@ from emulators.conformance.ocpp.stations import (
     dynamic_profiles,
     external_control,
     local_list,
-    ocpp16,
+    ocpp16_boot,
+    ocpp16_lists,
+    ocpp16_operation,
+    ocpp16_security,
+    ocpp16_smart_charging,
+    ocpp16_transactions,
+    ocpp16_triggers,
     operation_modes,
     provisioning,
     remote_control,
@@ -108,7 +114,8 @@ def stations() -> Catalogue[StationUnderTest, Mutant]:
     """Return the cases for charging stations, in the order of a run."""
     v2x = (dynamic_profiles, external_control, v2x_composition, v2x_authorization, operation_modes)
     transactions = (authorization, local_list, transaction_events, remote_control)
-    groups = (provisioning, *transactions, state, smart_charging, *v2x, der, ac_der)
+    core_16 = (ocpp16_boot, ocpp16_transactions, ocpp16_operation)
+    v16 = (*core_16, ocpp16_smart_charging, ocpp16_lists, ocpp16_triggers, ocpp16_security)
+    groups = (provisioning, *transactions, state, smart_charging, *v2x, der, ac_der, *v16)
     cases = [case for group in groups for case in group.DECLARED.cases]
-    cases += [case for declared in ocpp16.DECLARED for case in declared.cases]
     return Catalogue("charger", "OCPP charging station", tuple(cases), STATION_CAPABILITIES)
