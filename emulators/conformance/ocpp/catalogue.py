@@ -13,6 +13,7 @@ from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.stations import (
     ac_der,
     authorization,
+    composite_schedules,
     der,
     dynamic_profiles,
     external_control,
@@ -25,6 +26,7 @@ from emulators.conformance.ocpp.stations import (
     ocpp16_transactions,
     ocpp16_triggers,
     operation_modes,
+    priority_charging,
     provisioning,
     remote_control,
     smart_charging,
@@ -116,6 +118,7 @@ def stations() -> Catalogue[StationUnderTest, Mutant]:
     transactions = (authorization, local_list, transaction_events, remote_control)
     core_16 = (ocpp16_boot, ocpp16_transactions, ocpp16_operation)
     v16 = (*core_16, ocpp16_smart_charging, ocpp16_lists, ocpp16_triggers, ocpp16_security)
-    groups = (provisioning, *transactions, state, smart_charging, *v2x, der, ac_der, *v16)
+    profiles = (smart_charging, composite_schedules, priority_charging)
+    groups = (provisioning, *transactions, state, *profiles, *v2x, der, ac_der, *v16)
     cases = [case for group in groups for case in group.DECLARED.cases]
     return Catalogue("charger", "OCPP charging station", tuple(cases), STATION_CAPABILITIES)

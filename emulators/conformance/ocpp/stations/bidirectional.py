@@ -6,25 +6,17 @@ from collections.abc import Callable
 
 from emulators.conformance.case import expect
 from emulators.conformance.ocpp.declarations import V21, Declared
-from emulators.conformance.ocpp.mutants import Answers, Pretends, Sends
-from emulators.conformance.ocpp.stations.procedures import ACCEPTED, REJECTED, Station
-from emulators.conformance.ocpp.stations.profiles import PROFILE, clear, install, one
+from emulators.conformance.ocpp.mutants import Sends
+from emulators.conformance.ocpp.stations.procedures import REJECTED, Station, charging_transaction
+from emulators.conformance.ocpp.stations.profiles import ACCEPTS, PROFILE, clear, install, one
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
-SET, UPDATE, EVENT = "SetChargingProfile", "UpdateDynamicSchedule", "TransactionEvent"
+UPDATE, EVENT = "UpdateDynamicSchedule", "TransactionEvent"
 V2X, VEHICLE, POWER, EXTERNAL, GRID = "station.v2x", "lab.vehicle", "station.power", "lab.external", "lab.grid"
 DYNAMIC = "station.dynamic"
-OTHER = PROFILE + 1
-IGNORES = Pretends(SET, ACCEPTED)
-ACCEPTS = Answers(SET, ACCEPTED)
 EMS = {"chargingLimitSource": ["EMS"]}
 BPT, MODES = "station.bpt-vehicle", "SupportedOperationModes"
-
-
-async def charging_transaction(station: Station) -> str:
-    """Return the id of a running transaction with frequent meter values."""
-    return await station.transaction(sampled=True)
 
 
 def with_schedules(**change: object) -> Callable[[Payload], Payload]:

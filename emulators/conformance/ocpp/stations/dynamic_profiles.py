@@ -7,20 +7,19 @@ from emulators.conformance.ocpp.declarations import V21, Declared
 from emulators.conformance.ocpp.mutants import Answers, Misreads, Omits, Pretends
 from emulators.conformance.ocpp.stations.bidirectional import (
     DYNAMIC,
-    OTHER,
     POWER,
-    SET,
     UPDATE,
     VEHICLE,
-    charging_transaction,
     declare_rejected,
     reports_update_time,
     update_time,
     with_schedules,
 )
-from emulators.conformance.ocpp.stations.procedures import ACCEPTED, REJECTED, Station
+from emulators.conformance.ocpp.stations.procedures import ACCEPTED, REJECTED, Station, charging_transaction
 from emulators.conformance.ocpp.stations.profiles import (
+    OTHER,
     PROFILE,
+    SET,
     absolute,
     clear,
     dynamic,

@@ -12,19 +12,26 @@ from emulators.conformance.ocpp.stations.bidirectional import (
     EMS,
     EVENT,
     EXTERNAL,
-    IGNORES,
-    OTHER,
     POWER,
-    SET,
     VEHICLE,
-    charging_transaction,
     reports_update_time,
     update_time,
     with_periods,
     with_schedules,
 )
-from emulators.conformance.ocpp.stations.procedures import Station, variable
-from emulators.conformance.ocpp.stations.profiles import clear, ids, install, one, period, profile, setpoint
+from emulators.conformance.ocpp.stations.procedures import Station, charging_transaction, variable
+from emulators.conformance.ocpp.stations.profiles import (
+    IGNORES,
+    OTHER,
+    SET,
+    clear,
+    ids,
+    install,
+    one,
+    period,
+    profile,
+    setpoint,
+)
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 

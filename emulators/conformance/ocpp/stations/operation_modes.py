@@ -6,21 +6,18 @@ from emulators.conformance.case import Inconclusive, expect
 from emulators.conformance.ocpp.declarations import V21, Declared
 from emulators.conformance.ocpp.mutants import Answers, Misreads, Pretends, Sends
 from emulators.conformance.ocpp.stations.bidirectional import (
-    ACCEPTS,
     BPT,
     EVENT,
     GRID,
     MODES,
     POWER,
-    SET,
     V2X,
     VEHICLE,
-    charging_transaction,
     declare_rejected,
     with_periods,
 )
-from emulators.conformance.ocpp.stations.procedures import ACCEPTED, REJECTED, Station, in_future
-from emulators.conformance.ocpp.stations.profiles import PROFILE, absolute, install, profile, setpoint
+from emulators.conformance.ocpp.stations.procedures import ACCEPTED, REJECTED, Station, charging_transaction, in_future
+from emulators.conformance.ocpp.stations.profiles import ACCEPTS, PROFILE, SET, absolute, install, profile, setpoint
 from protocols.ocpp.schema import Payload
 
 DECLARED: Declared[Station] = Declared("CS")

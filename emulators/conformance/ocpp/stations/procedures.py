@@ -28,6 +28,11 @@ def exchange(action: str, payload: Payload | None, expected: object) -> StationP
     return procedure
 
 
+async def charging_transaction(station: Station) -> str:
+    """Return the id of a running transaction with frequent meter values."""
+    return await station.transaction(sampled=True)
+
+
 async def authenticated(station: Station, *, as_itself: bool) -> None:
     """Interrupt the connection; the next handshake has credentials, or those of the id in its path."""
     station.csms.recorded.stimulus()

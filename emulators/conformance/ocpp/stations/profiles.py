@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import count
 
-from emulators.conformance.case import Failed
+from emulators.conformance.case import Failed, expect
+from emulators.conformance.ocpp.mutants import Answers, Pretends
 from emulators.conformance.ocpp.stations.procedures import ACCEPTED, Station
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
 PROFILE = 900_001  # ids of the cases: above MaxExternalConstraintsId of any station
+OTHER = PROFILE + 1
+SET = "SetChargingProfile"
+IGNORES = Pretends(SET, ACCEPTED)
+ACCEPTS = Answers(SET, ACCEPTED)
 _REQUESTS = count(700)
 
 
@@ -113,3 +118,11 @@ async def composite(station: Station, evse: int = 1, duration: int = 300) -> lis
     answer = await station.request("GetCompositeSchedule", body, ACCEPTED)
     periods: list[Payload] = answer["schedule"]["chargingSchedulePeriod"]
     return periods
+
+
+async def composite_starts_with(station: Station, watts: float, evse: int = 1) -> None:
+    """Expect a limit at the start of the composite schedule."""
+    found = (await composite(station, evse))[0]
+    expect(
+        abs(found.get("limit", 0.0) - watts) < 60, f"composite limit {found.get('limit')} W instead of {watts:.0f} W"
+    )

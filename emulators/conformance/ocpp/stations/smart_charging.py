@@ -1,18 +1,30 @@
-"""OCPP 2.x, block K: charging profiles of a station, apart from Dynamic ones (`bidirectional.py`)."""
+"""OCPP 2.x, K01: charging profiles of a station, apart from Dynamic ones (`dynamic_profiles.py`)."""
 
 from __future__ import annotations
 
-from emulators.conformance.case import Failed, expect
+from emulators.conformance.case import expect
 from emulators.conformance.ocpp.declarations import V2, V21, Declared
 from emulators.conformance.ocpp.meter import in_payload
-from emulators.conformance.ocpp.mutants import Answers, Misreads, Omits, Pretends, Sends
+from emulators.conformance.ocpp.mutants import Answers, Misreads, Omits, Pretends
 from emulators.conformance.ocpp.pattern import ANY
-from emulators.conformance.ocpp.stations.procedures import ACCEPTED, REJECTED, Station, exchange, in_future
+from emulators.conformance.ocpp.stations.procedures import (
+    ACCEPTED,
+    REJECTED,
+    Station,
+    charging_transaction,
+    exchange,
+    in_future,
+)
 from emulators.conformance.ocpp.stations.profiles import (
+    ACCEPTS,
+    IGNORES,
+    OTHER,
     PROFILE,
+    SET,
     absolute,
     clear,
     composite,
+    composite_starts_with,
     ids,
     install,
     one,
@@ -25,10 +37,7 @@ from protocols.ocpp.schema import Payload
 DECLARED: Declared[Station] = Declared("CS")
 case, add = DECLARED.case, DECLARED.add
 SMART, VEHICLE, POWER = "station.smart-charging", "lab.vehicle", "station.power"
-SET, EVENT = "SetChargingProfile", "TransactionEvent"
-OTHER = PROFILE + 1
-IGNORES = Pretends(SET, ACCEPTED)
-ACCEPTS = Answers(SET, ACCEPTED)
+EVENT = "TransactionEvent"
 
 
 def _limit(watts: float) -> Misreads:
@@ -43,24 +52,9 @@ def _limit(watts: float) -> Misreads:
     return Misreads(SET, change)
 
 
-async def _charging(station: Station) -> str:
-    return await station.transaction(sampled=True)
-
-
-async def _starts_with(station: Station, watts: float, evse: int = 1) -> None:
-    """Expect a limit at the start of the composite schedule."""
-    found = (await composite(station, evse))[0]
-    expect(
-        abs(found.get("limit", 0.0) - watts) < 60, f"composite limit {found.get('limit')} W instead of {watts:.0f} W"
-    )
-
-
-# K01: setting profiles
-
-
 @case(V2, "K01.FR.04", "SetChargingProfile TxProfile of 4 kW", "the power is 4 kW", IGNORES, SMART, VEHICLE, POWER)
 async def _(station: Station) -> None:
-    await _charging(station)
+    await charging_transaction(station)
     await install(station, profile(period(limit=4000.0), purpose="TxProfile"))
     await station.power_becomes(4000.0)
     await station.power_stays(4000.0)
@@ -95,9 +89,9 @@ async def _(station: Station) -> None:
     VEHICLE,
 )
 async def _(station: Station) -> None:
-    await _charging(station)
+    await charging_transaction(station)
     await install(station, profile(period(limit=3500.0), purpose="TxProfile"))
-    await _starts_with(station, 3500.0)
+    await composite_starts_with(station, 3500.0)
 
 
 add(
@@ -130,7 +124,7 @@ async def _(station: Station) -> None:
     await install(station, profile(period(limit=4100.0)))
     try:
         await station.sleep(5)
-        await _starts_with(station, 4100.0)
+        await composite_starts_with(station, 4100.0)
     finally:
         await clear(station)
 
@@ -206,7 +200,7 @@ async def _(station: Station) -> None:
     await install(station, profile(period(limit=4200.0)), 0)
     try:
         for evse in (1, 2):
-            await _starts_with(station, 4200.0, evse)
+            await composite_starts_with(station, 4200.0, evse)
     finally:
         await clear(station)
 
@@ -223,7 +217,7 @@ async def _(station: Station) -> None:
 async def _(station: Station) -> None:
     await install(station, profile(period(limit=4200.0)), 1)
     try:
-        await _starts_with(station, 4200.0, 1)
+        await composite_starts_with(station, 4200.0, 1)
         found = (await composite(station, 2))[0]
         expect(found.get("limit") != 4200.0, "the profile of EVSE 1 applies to EVSE 2")
     finally:
@@ -232,7 +226,7 @@ async def _(station: Station) -> None:
 
 @case(V2, "K01.FR.16", "TxProfile for EVSE 0", "Rejected", ACCEPTS, SMART, VEHICLE)
 async def _(station: Station) -> None:
-    number = await _charging(station)
+    number = await charging_transaction(station)
     await install(station, profile(period(limit=4000.0), purpose="TxProfile", transactionId=number), 0, REJECTED)
 
 
@@ -254,7 +248,7 @@ async def _(station: Station) -> None:
     await install(station, profile(period(limit=5000.0), stack=1))
     await install(station, profile(period(limit=6000.0), stack=3, number=OTHER))
     try:
-        await _starts_with(station, 6000.0)
+        await composite_starts_with(station, 6000.0)
     finally:
         await clear(station, PROFILE, OTHER)
 
@@ -328,7 +322,7 @@ async def _(station: Station) -> None:
     POWER,
 )
 async def _(station: Station) -> None:
-    await _charging(station)
+    await charging_transaction(station)
     try:
         await install(station, profile(period(limit=3300.0)))
         await station.power_becomes(3300.0)
@@ -338,7 +332,7 @@ async def _(station: Station) -> None:
 
 @case(V2, "K01.FR.33", "TxProfile with the id of another transaction", "Rejected", ACCEPTS, SMART, VEHICLE)
 async def _(station: Station) -> None:
-    await _charging(station)
+    await charging_transaction(station)
     body = profile(period(limit=4000.0), purpose="TxProfile", transactionId="v2x-unknown")
     await install(station, body, expected=REJECTED)
 
@@ -371,7 +365,7 @@ async def _(station: Station) -> None:
 async def _(station: Station) -> None:
     await install(station, profile(period(limit=1500.0), validTo=in_future(station, 10)))
     try:
-        await _starts_with(station, 1500.0)
+        await composite_starts_with(station, 1500.0)
         await station.sleep(12)
         first = (await composite(station))[0]
         expect(first.get("limit", 1e9) > 1600, f"limit {first.get('limit')} W of a profile that is no longer valid")
@@ -420,7 +414,7 @@ async def _(station: Station) -> None:
         await clear(station, PROFILE, OTHER)
 
 
-def _priority(*periods: Payload, **more: object) -> Payload:
+def priority_profile(*periods: Payload, **more: object) -> Payload:
     return profile(*periods, purpose="PriorityCharging", number=OTHER, **more)  # type: ignore[arg-type]
 
 
@@ -429,12 +423,12 @@ PRIORITY = "station.priority-charging"
 
 @case(V21, "K01.FR.70", "PriorityCharging with a duration", "Rejected", ACCEPTS, SMART, PRIORITY)
 async def _(station: Station) -> None:
-    await install(station, _priority(period(limit=4000.0), schedule={"duration": 600}), expected=REJECTED)
+    await install(station, priority_profile(period(limit=4000.0), schedule={"duration": 600}), expected=REJECTED)
 
 
 @case(V21, "K01.FR.71", "PriorityCharging with another mode than ChargingOnly", "Rejected", ACCEPTS, SMART, PRIORITY)
 async def _(station: Station) -> None:
-    await install(station, _priority(setpoint(4000.0)), expected=REJECTED)
+    await install(station, priority_profile(setpoint(4000.0)), expected=REJECTED)
 
 
 @case(V21, "K01.FR.81", "an id of at most MaxExternalConstraintsId", "Rejected", ACCEPTS, SMART)
@@ -475,7 +469,7 @@ async def _(station: Station) -> None:
     "station.soc",
 )
 async def _(station: Station) -> None:
-    await _charging(station)
+    await charging_transaction(station)
     body = profile(period(limit=6000.0), purpose="TxProfile", schedule={"limitAtSoC": {"soc": 5, "limit": 2000.0}})
     await install(station, body)
     await station.power_becomes(2000.0)
@@ -491,7 +485,7 @@ async def _(station: Station) -> None:
     VEHICLE,
 )
 async def _(station: Station) -> None:
-    await _charging(station)
+    await charging_transaction(station)
     await install(station, profile(setpoint(2000.0), purpose="TxProfile", stack=3))
     await station.expect(EVENT, {"triggerReason": "OperationModeChanged"}, within=20)
 
@@ -505,7 +499,7 @@ async def _(station: Station) -> None:
     await install(station, absolute(station, period(limit=4000.0), schedule={"useLocalTime": True}), expected=REJECTED)
 
 
-async def _offline_powers(station: Station, seconds: float) -> list[float]:
+async def offline_powers(station: Station, seconds: float) -> list[float]:
     """Interrupt the connection; return the powers of the meter values that were taken offline."""
     await station.offline(seconds)
     await station.expect(EVENT, {"offline": True, "meterValue": ANY}, within=60)
@@ -515,7 +509,7 @@ async def _offline_powers(station: Station, seconds: float) -> list[float]:
 
 
 async def _lasting(station: Station, **more: object) -> None:
-    await _charging(station)
+    await charging_transaction(station)
     await install(station, profile(period(limit=6000.0), stack=1))
     await install(
         station,
@@ -537,7 +531,7 @@ async def _lasting(station: Station, **more: object) -> None:
 async def _(station: Station) -> None:
     await _lasting(station, maxOfflineDuration=10)
     try:
-        powers = await _offline_powers(station, 40)
+        powers = await offline_powers(station, 40)
         expect(bool(powers) and abs(powers[-1] - 6000) < 200, f"power offline at the end: {powers[-1:]} W")
     finally:
         await clear(station)
@@ -577,546 +571,7 @@ async def _(station: Station) -> None:
 async def _(station: Station) -> None:
     await _lasting(station)
     try:
-        powers = await _offline_powers(station, 40)
+        powers = await offline_powers(station, 40)
         expect(bool(powers) and abs(powers[-1] - 3000) < 200, f"power offline at the end: {powers[-1:]} W")
     finally:
         await clear(station)
-
-
-# K02 to K07
-
-
-@case(
-    V2,
-    "K02.FR.04",
-    "TxProfile besides a TxDefaultProfile",
-    "the TxProfile is in force",
-    Misreads(SET, {"chargingProfile": {"validTo": "2020-01-01T00:00:00Z"}}, {"chargingProfile": {"id": OTHER}}),
-    SMART,
-    VEHICLE,
-)
-async def _(station: Station) -> None:
-    await _charging(station)
-    await install(station, profile(period(limit=6000.0)))
-    try:
-        await install(station, profile(period(limit=7000.0), purpose="TxProfile", number=OTHER))
-        await _starts_with(station, 7000.0)
-    finally:
-        await clear(station)
-
-
-@case(
-    V2,
-    "K02.FR.05",
-    "the transaction of a TxProfile ends",
-    "the profile is deleted",
-    Answers("GetChargingProfiles", ACCEPTED),
-    SMART,
-    VEHICLE,
-)
-async def _(station: Station) -> None:
-    await _charging(station)
-    await install(station, profile(period(limit=7000.0), purpose="TxProfile"))
-    await station.stop()
-    await station.sleep(2)
-    body: Payload = {"requestId": 801, "chargingProfile": {"chargingProfileId": [PROFILE]}}
-    await station.request("GetChargingProfiles", body, {"status": "NoProfiles"})
-
-
-@case(
-    V2,
-    "K02.FR.08",
-    "the duration of a TxProfile has passed",
-    "the TxDefaultProfile is in force",
-    Misreads(
-        SET,
-        lambda p: {
-            **p,
-            "chargingProfile": {
-                **p["chargingProfile"],
-                "chargingSchedule": [
-                    {k: v for k, v in s.items() if k != "duration"} for s in p["chargingProfile"]["chargingSchedule"]
-                ],
-            },
-        },
-    ),
-    SMART,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _charging(station)
-    await install(station, profile(period(limit=5000.0)))
-    try:
-        await install(
-            station,
-            absolute(station, period(limit=3000.0), purpose="TxProfile", number=OTHER, schedule={"duration": 15}),
-        )
-        await station.power_becomes(3000.0, within=12)
-        station.stimulus()
-        await station.power_becomes(5000.0, within=30)
-    finally:
-        await clear(station)
-
-
-@case(V2, "K04.FR.03", "ChargingStationMaxProfile for EVSE 1", "Rejected", ACCEPTS, SMART)
-async def _(station: Station) -> None:
-    body = absolute(station, period(limit=4000.0), purpose="ChargingStationMaxProfile")
-    await install(station, body, 1, REJECTED)
-
-
-@case(
-    V2,
-    "K04.FR.05",
-    "ChargingStationMaxProfile of 4 kW during a transaction",
-    "the power is at most 4 kW",
-    IGNORES,
-    SMART,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _charging(station)
-    try:
-        await install(station, absolute(station, period(limit=4000.0), purpose="ChargingStationMaxProfile"), 0)
-        await station.power_becomes(4000.0)
-    finally:
-        await clear(station)
-
-
-@case(
-    V2,
-    "K06.FR.01",
-    "offline with a TxProfile",
-    "it stays in force",
-    Misreads(
-        SET,
-        lambda p: {
-            **p,
-            "chargingProfile": {
-                **p["chargingProfile"],
-                "chargingSchedule": [{**s, "duration": 12} for s in p["chargingProfile"]["chargingSchedule"]],
-            },
-        },
-    ),
-    SMART,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _charging(station)
-    await install(station, absolute(station, period(limit=3000.0), purpose="TxProfile"))
-    await station.power_becomes(3000.0, within=10)
-    powers = await _offline_powers(station, 30)
-    expect(bool(powers) and all(abs(p - 3000) < 200 for p in powers), f"powers offline: {powers[-3:]} W")
-
-
-# K08: composite schedule
-
-
-@case(
-    V2,
-    "K08.FR.02",
-    "GetCompositeSchedule of 300 s",
-    "a schedule of 300 s from now",
-    Answers("GetCompositeSchedule", {"schedule": {"duration": 60}}),
-    SMART,
-)
-async def _(station: Station) -> None:
-    body: Payload = {"evseId": 1, "duration": 300, "chargingRateUnit": "W"}
-    await station.request("GetCompositeSchedule", body, ACCEPTED | {"schedule": {"duration": 300, "evseId": 1}})
-
-
-@case(
-    V2,
-    "K08.FR.03",
-    "GetCompositeSchedule of EVSE 0",
-    "the total of the station",
-    Misreads("GetCompositeSchedule", {"evseId": 1}),
-    SMART,
-)
-async def _(station: Station) -> None:
-    body: Payload = {"evseId": 0, "duration": 300, "chargingRateUnit": "W"}
-    await station.request("GetCompositeSchedule", body, ACCEPTED | {"schedule": {"evseId": 0}})
-
-
-@case(
-    V2,
-    "K08.FR.04",
-    "TxDefaultProfile of 6 kW and ChargingStationMaxProfile of 4 kW",
-    "the lowest limit",
-    Pretends(SET, ACCEPTED, {"evseId": 0}),
-    SMART,
-)
-async def _(station: Station) -> None:
-    await install(station, profile(period(limit=6000.0)))
-    try:
-        body = absolute(station, period(limit=4000.0), purpose="ChargingStationMaxProfile", number=OTHER)
-        await install(station, body, 0)
-        found = (await composite(station))[0].get("limit", 1e9)
-        expect(found <= 4000.0, f"composite limit {found} W above the station's 4000 W")
-    finally:
-        await clear(station, PROFILE, OTHER)
-
-
-add(
-    V2,
-    "K08.FR.05",
-    "GetCompositeSchedule of an unknown EVSE",
-    "Rejected",
-    Answers("GetCompositeSchedule", {**ACCEPTED, "statusInfo": None}),
-    exchange("GetCompositeSchedule", {"evseId": 99, "duration": 300}, REJECTED),
-    SMART,
-)
-
-
-@case(V2, "K08.FR.06", "GetCompositeSchedule without a transaction", "as with the TxDefaultProfile", IGNORES, SMART)
-async def _(station: Station) -> None:
-    await install(station, profile(period(limit=4300.0)))
-    try:
-        await _starts_with(station, 4300.0)
-    finally:
-        await clear(station)
-
-
-@case(
-    V21,
-    "K08.FR.08",
-    "a set-point above the limit of the station",
-    "the composite set-point is capped",
-    Pretends(SET, ACCEPTED, {"evseId": 0}),
-    SMART,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _charging(station)
-    await install(station, profile(setpoint(8000.0), purpose="TxProfile", stack=3))
-    try:
-        body = absolute(station, period(limit=4000.0), purpose="ChargingStationMaxProfile", number=OTHER)
-        await install(station, body, 0)
-        await station.power_becomes(4000.0)
-    finally:
-        await clear(station, PROFILE, OTHER)
-
-
-# K09: reports
-
-
-async def _two(station: Station) -> None:
-    await install(station, profile(period(limit=5000.0)), 1)
-    body = absolute(station, period(limit=9000.0), purpose="ChargingStationMaxProfile", number=OTHER)
-    await install(station, body, 0)
-
-
-@case(
-    V2,
-    "K09.FR.01",
-    "GetChargingProfiles",
-    "ReportChargingProfiles with its requestId",
-    Sends("ReportChargingProfiles", {"requestId": 1}),
-    SMART,
-)
-async def _(station: Station) -> None:
-    await install(station, profile(period(limit=5000.0)))
-    try:
-        body: Payload = {"requestId": 802, "chargingProfile": {"chargingProfileId": [PROFILE]}}
-        await station.request("GetChargingProfiles", body, ACCEPTED)
-        sent = await station.expect("ReportChargingProfiles", within=20)
-        expect(sent["requestId"] == 802, f"requestId {sent['requestId']}")
-    finally:
-        await clear(station)
-
-
-@case(
-    V2,
-    "K09.FR.02",
-    "GetChargingProfiles with several reports",
-    "tbc on all but the last",
-    Sends("ReportChargingProfiles", {"tbc": False}),
-    SMART,
-)
-async def _(station: Station) -> None:
-    await _two(station)
-    try:
-        body: Payload = {"requestId": 803, "chargingProfile": {"chargingLimitSource": ["CSO"]}}
-        await station.request("GetChargingProfiles", body, ACCEPTED)
-        await station.expect("ReportChargingProfiles", within=20)
-        await station.sleep(3)
-        flags = [m.payload.get("tbc", False) for m in station.find("ReportChargingProfiles")]
-        expect(flags == [True] * (len(flags) - 1) + [False], f"tbc {flags}")
-        if len(flags) < 2:
-            raise Failed("the profiles of EVSE 0 and of EVSE 1 are in one report")
-    finally:
-        await clear(station, PROFILE, OTHER)
-
-
-def _report_row(reference: str, stimulus: str, expectation: str, evse: int | None, found: set[int]) -> None:
-    other = {1: 0, 0: 1, None: 1}[evse]
-
-    async def procedure(station: Station) -> None:
-        await _two(station)
-        try:
-            reports = await ids(station, {"chargingLimitSource": ["CSO"]}, evse)
-            expect(reports & {PROFILE, OTHER} == found, f"reported {sorted(reports)}")
-        finally:
-            await clear(station, PROFILE, OTHER)
-
-    add(V2, reference, stimulus, expectation, Misreads("GetChargingProfiles", {"evseId": other}), procedure, SMART)
-
-
-_report_row("K09.FR.04", "GetChargingProfiles of EVSE 1", "those of EVSE 1", 1, {PROFILE})
-_report_row("K09.FR.05", "GetChargingProfiles of EVSE 0", "those of the station itself", 0, {OTHER})
-_report_row("K09.FR.06", "GetChargingProfiles without an EVSE", "all", None, {PROFILE, OTHER})
-
-# K10: clearing
-CLEAR = "ClearChargingProfile"
-add(
-    V2,
-    "K10.FR.01",
-    "ClearChargingProfile without a match",
-    "Unknown",
-    Answers(CLEAR, ACCEPTED),
-    exchange(CLEAR, {"chargingProfileId": 987_654}, {"status": "Unknown"}),
-    SMART,
-)
-
-
-@case(V2, "K10.FR.03", "ClearChargingProfile by id", "Accepted, and it is gone", Pretends(CLEAR, ACCEPTED), SMART)
-async def _(station: Station) -> None:
-    await install(station, profile(period(limit=5000.0)))
-    await station.request(CLEAR, {"chargingProfileId": PROFILE}, ACCEPTED)
-    expect(not await ids(station, {"chargingProfileId": [PROFILE]}), "the profile is still installed")
-
-
-@case(
-    V2,
-    "K10.FR.04",
-    "ClearChargingProfile by purpose and EVSE",
-    "those that match, and no others",
-    Misreads(CLEAR, {"chargingProfileCriteria": {"evseId": None, "chargingProfilePurpose": None, "stackLevel": 1}}),
-    SMART,
-)
-async def _(station: Station) -> None:
-    await _two(station)
-    try:
-        criteria = {"chargingProfilePurpose": "TxDefaultProfile", "evseId": 1}
-        await station.request(CLEAR, {"chargingProfileCriteria": criteria}, ACCEPTED)
-        left = await ids(station, {"chargingProfileId": [PROFILE, OTHER]})
-        expect(left == {OTHER}, f"installed: {sorted(left)}")
-    finally:
-        await clear(station, PROFILE, OTHER)
-
-
-@case(
-    V2,
-    "K10.FR.05",
-    "ClearChargingProfile of the profile in force",
-    "the power follows the rest",
-    Pretends(CLEAR, ACCEPTED),
-    SMART,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _charging(station)
-    await install(station, profile(period(limit=5000.0)))
-    try:
-        await install(station, profile(period(limit=3000.0), purpose="TxProfile", number=OTHER))
-        await station.power_becomes(3000.0)
-        await station.request(CLEAR, {"chargingProfileId": OTHER}, ACCEPTED)
-        await station.power_becomes(5000.0)
-    finally:
-        await clear(station)
-
-
-@case(
-    V2,
-    "K10.FR.07",
-    "ClearChargingProfile of the TxDefaultProfile in force",
-    "the transaction goes on without it",
-    Pretends(CLEAR, ACCEPTED),
-    SMART,
-    VEHICLE,
-)
-async def _(station: Station) -> None:
-    await _charging(station)
-    await install(station, profile(period(limit=3100.0)))
-    await _starts_with(station, 3100.0)
-    await station.request(CLEAR, {"chargingProfileId": PROFILE}, ACCEPTED)
-    first = (await composite(station))[0]
-    expect(first.get("limit", 1e9) > 3200, f"composite limit {first.get('limit')} W")
-    expect(station.running() is not None, "the transaction has ended")
-
-
-# K15: charging needs
-
-
-@case(
-    V2,
-    "K15.FR.01",
-    "a vehicle states its charging needs",
-    "NotifyEVChargingNeeds",
-    Omits("NotifyEVChargingNeeds", response=ACCEPTED),
-    VEHICLE,
-    "station.iso15118",
-)
-async def _(station: Station) -> None:
-    await station.transaction()
-    await station.expect("NotifyEVChargingNeeds", {"evseId": 1}, within=30, since=0)
-
-
-# K21: priority charging (2.1)
-USE = "UsePriorityCharging"
-
-
-async def _use(station: Station, activate: bool, expected: object = ACCEPTED) -> None:
-    await station.request(USE, {"transactionId": station.running(), "activate": activate}, expected)
-
-
-async def _with_priority(station: Station) -> None:
-    await _charging(station)
-    await install(station, profile(period(limit=3000.0)))
-    await install(station, _priority(period(limit=9000.0)))
-    await station.power_becomes(3000.0)
-
-
-@case(
-    V21,
-    "K21.FR.01",
-    "UsePriorityCharging without such a profile",
-    "NoProfile",
-    Answers(USE, ACCEPTED),
-    PRIORITY,
-    VEHICLE,
-)
-async def _(station: Station) -> None:
-    await _charging(station)
-    await _use(station, True, {"status": "NoProfile"})
-
-
-add(
-    V21,
-    "K21.FR.02",
-    "UsePriorityCharging of an unknown transaction",
-    "Rejected",
-    Answers(USE, ACCEPTED),
-    exchange(USE, {"transactionId": "v2x-unknown", "activate": True}, REJECTED),
-    PRIORITY,
-)
-
-
-@case(
-    V21,
-    "K21.FR.03",
-    "UsePriorityCharging with such a profile",
-    "Accepted",
-    Answers(USE, REJECTED),
-    PRIORITY,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _with_priority(station)
-    try:
-        await _use(station, True)
-    finally:
-        await clear(station, PROFILE, OTHER)
-
-
-@case(
-    V21,
-    "K21.FR.04",
-    "priority charging is activated",
-    "its profile is in force",
-    Pretends(USE, ACCEPTED),
-    PRIORITY,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _with_priority(station)
-    try:
-        await _use(station, True)
-        await station.power_becomes(9000.0)
-    finally:
-        await clear(station, PROFILE, OTHER)
-
-
-@case(
-    V21,
-    "K21.FR.05",
-    "priority charging is activated",
-    "NotifyPriorityCharging activated",
-    Omits("NotifyPriorityCharging"),
-    PRIORITY,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _with_priority(station)
-    try:
-        await _use(station, True)
-        await station.expect("NotifyPriorityCharging", {"activated": True}, within=20)
-    finally:
-        await clear(station, PROFILE, OTHER)
-
-
-@case(
-    V21,
-    "K21.FR.06",
-    "UsePriorityCharging with activate = false",
-    "Accepted",
-    Answers(USE, REJECTED, {"activate": False}),
-    PRIORITY,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _with_priority(station)
-    try:
-        await _use(station, True)
-        await _use(station, False)
-    finally:
-        await clear(station, PROFILE, OTHER)
-
-
-@case(
-    V21,
-    "K21.FR.07",
-    "priority charging is ended",
-    "the former profile is in force again",
-    Pretends(USE, ACCEPTED, {"activate": False}),
-    PRIORITY,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _with_priority(station)
-    try:
-        await _use(station, True)
-        await station.power_becomes(9000.0)
-        await _use(station, False)
-        await station.power_becomes(3000.0)
-    finally:
-        await clear(station, PROFILE, OTHER)
-
-
-@case(
-    V21,
-    "K21.FR.08",
-    "priority charging is ended",
-    "NotifyPriorityCharging not activated",
-    Omits("NotifyPriorityCharging", {"activated": False}),
-    PRIORITY,
-    VEHICLE,
-    POWER,
-)
-async def _(station: Station) -> None:
-    await _with_priority(station)
-    try:
-        await _use(station, True)
-        await _use(station, False)
-        await station.expect("NotifyPriorityCharging", {"activated": False}, within=20)
-    finally:
-        await clear(station, PROFILE, OTHER)

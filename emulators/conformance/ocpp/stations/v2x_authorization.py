@@ -8,8 +8,14 @@ from emulators.conformance.case import expect
 from emulators.conformance.ocpp.declarations import V21, Declared
 from emulators.conformance.ocpp.mutants import Answers, Misreads, Pretends, Sends
 from emulators.conformance.ocpp.pattern import ANY
-from emulators.conformance.ocpp.stations.bidirectional import BPT, EVENT, MODES, V2X, VEHICLE, charging_transaction
-from emulators.conformance.ocpp.stations.procedures import ACCEPTED, REJECTED, Station, StationProcedure
+from emulators.conformance.ocpp.stations.bidirectional import BPT, EVENT, MODES, V2X, VEHICLE
+from emulators.conformance.ocpp.stations.procedures import (
+    ACCEPTED,
+    REJECTED,
+    Station,
+    StationProcedure,
+    charging_transaction,
+)
 from protocols.ocpp.schema import Payload
 
 DECLARED: Declared[Station] = Declared("CS")

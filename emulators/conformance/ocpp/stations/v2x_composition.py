@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from emulators.conformance.ocpp.declarations import V21, Declared
 from emulators.conformance.ocpp.mutants import Misreads, Pretends
-from emulators.conformance.ocpp.stations.bidirectional import (
-    OTHER,
-    POWER,
-    SET,
-    V2X,
-    VEHICLE,
-    charging_transaction,
-    declare_rejected,
-    with_periods,
-)
-from emulators.conformance.ocpp.stations.procedures import ACCEPTED, Station
-from emulators.conformance.ocpp.stations.profiles import absolute, clear, install, period, profile, setpoint
+from emulators.conformance.ocpp.stations.bidirectional import POWER, V2X, VEHICLE, declare_rejected, with_periods
+from emulators.conformance.ocpp.stations.procedures import ACCEPTED, Station, charging_transaction
+from emulators.conformance.ocpp.stations.profiles import OTHER, SET, absolute, clear, install, period, profile, setpoint
 
 DECLARED: Declared[Station] = Declared("CS")
 case, add = DECLARED.case, DECLARED.add
