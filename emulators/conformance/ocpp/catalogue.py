@@ -13,8 +13,10 @@ from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.stations import (
     ac_der,
     authorization,
+    boot,
     composite_schedules,
     der,
+    device_model,
     dynamic_profiles,
     external_control,
     local_list,
@@ -119,6 +121,6 @@ def stations() -> Catalogue[StationUnderTest, Mutant]:
     core_16 = (ocpp16_boot, ocpp16_transactions, ocpp16_operation)
     v16 = (*core_16, ocpp16_smart_charging, ocpp16_lists, ocpp16_triggers, ocpp16_security)
     profiles = (smart_charging, composite_schedules, priority_charging)
-    groups = (provisioning, *transactions, state, *profiles, *v2x, der, ac_der, *v16)
+    groups = (boot, device_model, provisioning, *transactions, state, *profiles, *v2x, der, ac_der, *v16)
     cases = [case for group in groups for case in group.DECLARED.cases]
     return Catalogue("charger", "OCPP charging station", tuple(cases), STATION_CAPABILITIES)
