@@ -47,9 +47,10 @@ def plausible(event: Event) -> Event:
 
 
 def _metered(event: Metered) -> Metered:
-    if all(
-        value is None or low <= value <= high for value, (low, high) in zip(_METERED(event), _PLAUSIBLE, strict=True)
-    ):
+    for value, (low, high) in zip(_METERED(event), _PLAUSIBLE, strict=True):
+        if value is not None and not low <= value <= high:
+            break
+    else:
         return event
     return replace(event, wall=_moment(event.wall), soc_pct=_percent(event.soc_pct), **_bounded(event))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from gateway.model.event import Metered
@@ -216,10 +217,16 @@ def _collect(samples: Iterable[Payload]) -> dict[str, _Values]:
     collected: dict[str, _Values] = {}
     for sample in samples:
         get = sample.get
-        rank, place = _RANKS.get(get("location")), _PLACES.get(get("phase"))
-        if rank is None or place is None or (number := _number(sample)) is None:
+        of_2, unit, multiplier = get("unitOfMeasure"), get("unit"), None
+        if isinstance(of_2, dict):
+            unit, multiplier = of_2.get("unit"), of_2.get("multiplier")
+        try:
+            kind = _kind_of(get("measurand"), get("location"), get("phase"), unit, multiplier, get("format"))
+        except TypeError:  # of a member that has no text or number
+            kind = _kind(get("measurand"), get("location"), get("phase"), unit, multiplier, get("format"))
+        if kind is None or (number := _number(get("value"), kind)) is None:
             continue
-        name = get("measurand") or REGISTER
+        name, rank, place = kind.name, kind.rank, kind.place
         values = collected.get(name)
         if values is None or rank < values.rank:
             values = collected[name] = _Values(rank)
@@ -238,27 +245,44 @@ def _stronger(name: str, one: float, other: float) -> float:
     return max(one, other, key=lambda value: (abs(value), value))
 
 
-def _number(sample: Payload) -> float | None:
-    """Return the value in the base unit. Signed data (1.6 `SignedData`) is for billing, not for control."""
-    get = sample.get
-    raw, unit, scale = get("value"), get("unitOfMeasure"), 1.0
-    if raw is None or raw is True or raw is False or get("format") == "SignedData":
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What the members of a sampled value beside its number say."""
+
+    name: str  # measurand
+    rank: int  # of the location
+    place: str
+    scale: float  # of the multiplier
+    unit_scale: float
+    sentinels: frozenset[float]  # numbers of a register that is not filled
+
+
+def _kind(measurand: Any, location: Any, phase: Any, unit: object, multiplier: object, format_: object) -> _Kind | None:
+    """Return what a sampled value is; None for one that is not used. Signed data (1.6 `SignedData`) is for billing, not
+    for control."""
+    rank, place = _RANKS.get(location), _PLACES.get(phase)
+    if rank is None or place is None or format_ == "SignedData":
         return None
-    try:
-        value = float(raw)
-    except (TypeError, ValueError, OverflowError):
+    sentinels = _SMALL_SENTINELS if measurand in _SMALL else _SENTINELS
+    scale = 10.0 ** _exponent(multiplier) if multiplier else 1.0
+    return _Kind(measurand or REGISTER, rank, place, scale, 1.0 if unit is None else _scale(unit), sentinels)
+
+
+_kind_of = lru_cache(1024)(_kind)  # a station sends the same members with every number
+
+
+def _number(raw: object, kind: _Kind) -> float | None:
+    """Return the value in the base unit."""
+    if type(raw) is not float:
+        if raw is None or raw is True or raw is False:
+            return None
+        try:
+            raw = float(raw)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            return None
+    if not -_LARGEST < raw < _LARGEST or raw in kind.sentinels:  # also what is not a number
         return None
-    if not -_LARGEST < value < _LARGEST:  # also what is not a number
-        return None
-    if value in _SMALL_SENTINELS and (value in _SENTINELS or get("measurand") in _SMALL):
-        return None
-    if isinstance(unit, dict):
-        if multiplier := unit.get("multiplier"):
-            scale = 10.0 ** _exponent(multiplier)
-        unit = unit.get("unit")
-    else:
-        unit = get("unit")
-    return value * scale if unit is None else value * scale * _scale(unit)
+    return raw * kind.scale * kind.unit_scale
 
 
 def _scale(unit: object) -> float:

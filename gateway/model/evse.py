@@ -38,6 +38,7 @@ from gateway.model.soc import FROZEN_PCT, FROZEN_WH, SLOWER, SLOWER_ASSUMED, Soc
 MOST_GAIN_IN = 1.25  # the most that a metered Wh raises the level: of a battery with less capacity than known
 OF_CONNECTOR = ("power_w", "voltage_v", "current_a", "frequency_hz")  # values of a meter reading
 OF_VEHICLE = ("target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
+_OF_BOTH = OF_CONNECTOR + OF_VEHICLE
 UNSTATED_W = 22_080.0  # power of an EVSE without a reported limit: three phases, 32 A
 MARGIN = 1.25  # of a measured power over the rated one
 MOST_W = 1e6  # of a station that states no limit; a measured power up to this counts
@@ -236,10 +237,11 @@ def _apply_session(evse: Evse, event: SessionStarted | VehicleIdentified | Needs
 def _apply_metered(evse: Evse, event: Metered) -> None:
     out_wh, in_wh = _moved_wh(evse, event)
     for left_wh, corrects in ((out_wh, True), (-in_wh, False)):
-        evse.spend(left_wh, corrects=corrects)
-        evse.update_requests(left_wh, event)
+        if left_wh:
+            evse.spend(left_wh, corrects=corrects)
+            evse.update_requests(left_wh, event)
     known = evse.session is not None or evse.needs is not None  # otherwise its values are of the vehicle before
-    for name in (*OF_CONNECTOR, *(OF_VEHICLE if known else ())):
+    for name in _OF_BOTH if known else OF_CONNECTOR:
         if (value := getattr(event, name)) is not None:
             setattr(evse, name, value)
     if known and event.soc_pct is not None:

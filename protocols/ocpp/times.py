@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
+
+CACHED, LONGEST_CACHED = 256, 40  # a message has one time stamp several times; characters
 
 
 def stamp(wall: float) -> str:
@@ -18,6 +21,10 @@ def parse(text: object) -> float | None:
     """Return the Unix time of a date-time; None if it is invalid."""
     if not isinstance(text, str):
         return None
+    return _cached(text) if len(text) <= LONGEST_CACHED else _parse(text)
+
+
+def _parse(text: str) -> float | None:
     try:
         read = datetime.fromisoformat(text)
     except ValueError:
@@ -26,3 +33,6 @@ def parse(text: object) -> float | None:
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
     except OverflowError:
         return None
+
+
+_cached = lru_cache(CACHED)(_parse)
