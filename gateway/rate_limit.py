@@ -25,8 +25,8 @@ class TokenBucket:
     def spend(self, now: float, tokens: float) -> float:
         """Take tokens that were used already; return the time until none is owed, in s."""
         self._refill(now)
-        self._level -= tokens
-        return max(0.0, -self._level / self.rate)
+        self._level = level = self._level - tokens
+        return -level / self.rate if level < 0.0 else 0.0
 
     @property
     def share(self) -> float:
