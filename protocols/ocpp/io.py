@@ -14,20 +14,18 @@ import ssl
 from base64 import b64encode
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import unquote
 
 from websockets.asyncio.client import connect as ws_connect
 from websockets.asyncio.connection import Connection
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidState, InvalidURI
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
 from protocols.ocpp import events
 from protocols.ocpp.errors import Refusal
 from protocols.ocpp.events import Answered, CallReceived, Lost, Refused, Reply, SendReceived, TimedOut
+from protocols.ocpp.pushing_connection import PushingConnection
 from protocols.ocpp.rpc import Priority, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ports import Clock, TextWire
@@ -253,69 +251,6 @@ class Link:
         if out and self._on_sent is not None:
             self._on_sent(out)
         return out
-
-
-class PushingConnection(ServerConnection):
-    """A server connection that passes whole text messages on as they arrive, without waking a reader for each.
-
-    That halves the cost of a small message. All other cases (a fragmented message, a peer that does not read, a message
-    that follows one of these) use the ordinary queue and its reader, which preserves order and back-pressure.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.sink: Callable[[str], list[str]] | None = None
-        self.queued = 0  # messages in the ordinary queue
-        self._received_at = 0.0  # loop time of the last data
-        self._fragmented = False
-
-    def data_received(self, data: bytes) -> None:
-        """Process data; any data proves that the connection works."""
-        self._received_at = self.loop.time()
-        super().data_received(data)
-
-    async def keepalive(self) -> None:
-        """Send a Ping at regular intervals, and close the connection of a peer that sends nothing at all."""
-        assert self.ping_interval is not None
-        self._received_at = self.loop.time()
-        while True:
-            await asyncio.sleep(self.ping_interval)
-            silent_s = self.loop.time() - self._received_at
-            if self.ping_timeout is not None and silent_s >= self.ping_interval + self.ping_timeout:
-                if self.paused:  # it does not read either: not even a Close frame
-                    self.transport.abort()
-                    return
-                async with self.send_context():
-                    self.protocol.fail(CloseCode.INTERNAL_ERROR, "nothing was received, not even a Pong")
-                return
-            self.protocol.send_ping(b"")
-            self.send_data()
-
-    def process_event(self, event: Event) -> None:
-        """Process one frame, or the handshake."""
-        if self.sink is not None and isinstance(event, Frame) and event.opcode in _MESSAGE_PARTS:
-            whole = event.fin and event.opcode is Opcode.TEXT and not self._fragmented
-            if whole and not self.queued and not self.paused and self._push(event, self.sink):
-                return
-            self._fragmented = not event.fin
-            self.queued += event.fin
-        super().process_event(event)
-
-    def _push(self, frame: Frame, sink: Callable[[str], list[str]]) -> bool:
-        try:
-            text = str(frame.data, "utf-8")
-        except UnicodeDecodeError:
-            return False  # the reader closes the connection (RFC 6455)
-        for out in sink(text):
-            try:
-                self.protocol.send_text(out.encode())
-                self.send_data()
-            except (ConnectionClosed, InvalidState, OSError):
-                break  # the reader detects the end
-        return True
-
-
-_MESSAGE_PARTS = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
 class WebSocketWire:

@@ -18,8 +18,9 @@ from emulators.runtime.clock import RealClock, VirtualClock
 from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp import rpc
 from protocols.ocpp.events import Answered, Lost, Refused, TimedOut
-from protocols.ocpp.io import Handler, Link, PushingConnection, WebSocketWire
+from protocols.ocpp.io import Handler, Link, WebSocketWire
 from protocols.ocpp.io import connect as connect_station
+from protocols.ocpp.pushing_connection import PushingConnection
 from protocols.ocpp.rpc import CallReceived, Refusal, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 
@@ -184,6 +185,50 @@ async def test_messages_in_fragments_keep_their_place(shapes: list[int]) -> None
         answers = [json.loads(await socket.recv()) for _ in shapes]
         assert [answer[1] for answer in answers] == [f"m{n}" for n in range(len(shapes))]
         assert [answer[2]["data"] for answer in answers] == [f"v{n}" for n in range(len(shapes))]
+
+
+@settings(max_examples=8)
+@given(
+    lengths=st.lists(st.sampled_from((1, 80, 81, 82, 83, 200, 60_000, 66_000)), min_size=1, max_size=6), data=st.data()
+)
+async def test_a_message_is_read_alike_whole_and_in_pieces(lengths: list[int], data: st.DataObject) -> None:
+    seen = list[PushingConnection]()
+    async with (
+        server(lambda call: {"status": "Accepted", "data": call.payload["data"]}, seen) as url,
+        connect(url, subprotocols=["ocpp2.1"], compression=None) as socket,  # type: ignore[list-item]
+    ):
+        for number, length in enumerate(lengths):
+            message = [2, f"m{number}", "DataTransfer", {"vendorId": "v", "data": "é" * length}]
+            socket.protocol.send_text(json.dumps(message, ensure_ascii=False).encode())
+            frame = b"".join(socket.protocol.data_to_send())
+            cut = data.draw(st.integers(0, 12))
+            for part in (frame[:cut], frame[cut:]) if cut else (frame,):
+                seen[0].data_received(part)
+            answer = json.loads(await socket.recv())
+            assert answer == [3, f"m{number}", {"status": "Accepted", "data": "é" * length}]
+
+
+@pytest.mark.parametrize("head", [0xC1, 0x83, 0x41])  # reserved bits, and a reserved opcode
+async def test_a_frame_that_breaks_the_protocol_closes_the_connection(head: int) -> None:
+    seen = list[PushingConnection]()
+    async with (
+        server(lambda call: NOW, seen) as url,
+        connect(url, subprotocols=["ocpp2.1"], compression=None) as socket,  # type: ignore[list-item]
+    ):
+        seen[0].data_received(bytes((head, 0x80, 0, 0, 0, 0)))
+        await socket.wait_closed()
+        assert socket.close_code == 1002
+
+
+async def test_a_frame_without_a_mask_closes_the_connection() -> None:
+    seen = list[PushingConnection]()
+    async with (
+        server(lambda call: NOW, seen) as url,
+        connect(url, subprotocols=["ocpp2.1"], compression=None) as socket,  # type: ignore[list-item]
+    ):
+        seen[0].data_received(b"\x81\x06[2,1,1")
+        await socket.wait_closed()
+        assert socket.close_code == 1002
 
 
 async def test_a_peer_that_does_not_read_delays_writes_and_no_bytes_are_lost() -> None:
