@@ -29,6 +29,9 @@ class Direction(StrEnum):
     SENT = "sent"
 
 
+RECEIVED, SENT = Direction.RECEIVED, Direction.SENT
+
+
 class Kind(StrEnum):
     """Kind of a message."""
 
@@ -75,7 +78,7 @@ class MessageLog:
 
     def received(self, station: str, action: str, text: str) -> None:
         """Record a call of a station."""
-        self._calls.append(LoggedMessage(next(self._number), self._wall(), station, Direction.RECEIVED, text, action))
+        self._calls.append(LoggedMessage(next(self._number), self._wall(), station, RECEIVED, text, action))
 
     def responded(self, station: str, event: ResultReceived | ErrorReceived) -> None:
         """Record the response of a station."""
@@ -84,14 +87,14 @@ class MessageLog:
         else:
             message = [4, event.id, event.code, event.description, event.details]
         text = msgspec.json.encode(message).decode()
-        one = LoggedMessage(next(self._number), self._wall(), station, Direction.RECEIVED, text, event.action)
+        one = LoggedMessage(next(self._number), self._wall(), station, RECEIVED, text, event.action)
         self._responses.append(one)
 
     def sent(self, station: str, texts: list[str]) -> None:
         """Record messages that were sent to a station."""
         for text in texts:
             shown, action = (text, "") if text[1] in "345" else _call(text)
-            self._sent.append(LoggedMessage(next(self._number), self._wall(), station, Direction.SENT, shown, action))
+            self._sent.append(LoggedMessage(next(self._number), self._wall(), station, SENT, shown, action))
 
     def newest(
         self, station: str | None, action: str | None, direction: Direction | None, kind: Kind | None

@@ -15,6 +15,7 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
 Event, Trigger = v21.TransactionEventEnumType, v21.TriggerReasonEnumType
+STARTED, UPDATED, ENDED = Event.started, Event.updated, Event.ended  # a member of an enum costs five comparisons
 
 # Triggers whose token starts a transaction; a token that ends one or belongs to it may be in another transaction.
 STARTS = frozenset({Trigger.authorized, Trigger.cable_plugged_in, Trigger.remote_start})
@@ -43,10 +44,10 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     if "reservationId" in payload:
         context.reservations.ended(station.id, payload["reservationId"], ReservationStatus.USED)
     transaction.last_message_at = context.clock.wall()
-    if kind == Event.updated and current and not _superseded(station, transaction, payload):
+    if kind == UPDATED and current and not _superseded(station, transaction, payload):
         transaction.resume()
     _report(station, transaction, payload, current)
-    if kind == Event.started or transaction.unsaved or transaction.essentials != before:
+    if kind == STARTED or transaction.unsaved or transaction.essentials != before:
         return context.persistence.answer_when_kept(transaction, answer)
     context.persistence.touch(transaction)
     return answer
@@ -57,19 +58,19 @@ def _report(station: Station, transaction: Transaction, payload: Payload, curren
     kind, info = payload["eventType"], payload["transactionInfo"]
     at = parse(payload["timestamp"]) or station.context.clock.wall()
     over = transaction.stopped_at is not None
-    if kind == Event.started:
+    if kind == STARTED:
         transaction.started_at, transaction.start_received_at = at, station.context.clock.wall()
     if not over and not _superseded(station, transaction, payload):
         evse, vehicle = station.evse(transaction.evse), _vehicle(payload.get("idToken"))
         evse_events.session_started(station, transaction, vehicle)
-        if vehicle is not None and kind != Event.started:
+        if vehicle is not None and kind != STARTED:
             station.context.report(VehicleIdentified(evse.name, station.context.clock.now(), vehicle))
         if "operationMode" in info:
             evse_events.operation_mode(station, evse, info["operationMode"])
-    if not over or kind != Event.updated:
+    if not over or kind != UPDATED:
         readings = evse_events.readings(station, station.evse(transaction.evse), payload.get("meterValue", ()))
         evse_events.metered(station, readings, transaction, current=current)
-    if kind == Event.ended:
+    if kind == ENDED:
         reason = info.get("stoppedReason", v21.ReasonEnumType.local.value)
         evse_events.session_ended(station, transaction, at, reason)
 
@@ -84,7 +85,7 @@ def _used_again(station: Station, known: Transaction, payload: Payload) -> bool:
     stopped_at = None if known.presumed else known.stopped_at
     later = stopped_at is not None and at > stopped_at
     booted_at = 0.0 if station.boot is None or payload.get("offline", False) else station.boot.at
-    if payload["eventType"] != Event.started:
+    if payload["eventType"] != STARTED:
         return later and booted_at > known.last_message_at
     if stopped_at is not None and known.last_message_at > booted_at:  # its end was received after the boot
         return later
@@ -97,7 +98,7 @@ def _superseded(station: Station, transaction: Transaction, payload: Payload) ->
     active = station.context.transactions.active_at(station.id, transaction.evse)
     if active is None or active is transaction:
         return False
-    if payload["eventType"] == Event.ended:
+    if payload["eventType"] == ENDED:
         return True
     if active.started_at is None:
         return False
@@ -109,7 +110,7 @@ def _token_answer(station: Station, transaction: Transaction, payload: Payload) 
     token = payload.get("idToken")
     if token is None:
         return {}
-    context, starts = station.context, payload["eventType"] == Event.started or payload["triggerReason"] in STARTS
+    context, starts = station.context, payload["eventType"] == STARTED or payload["triggerReason"] in STARTS
     name, kind = token["idToken"], token["type"]
     status = context.tokens.status(name, kind, context.clock.wall())
     if status == Status.accepted and name and starts and context.transactions.concurrent(name, transaction):
