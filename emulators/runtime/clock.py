@@ -10,6 +10,7 @@ polls.
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import selectors
 import sys
@@ -45,6 +46,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     `speed` is virtual seconds per real second; None is as fast as possible. Sockets are polled before every jump, but
     data in transit to another process needs real time: limit the speed for those.
     """
+
+    _closed: bool
 
     def __init__(self, speed: float | None = None) -> None:
         self._virtual_now = 0.0
@@ -110,9 +113,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._holds -= 1
 
     def create_future(self) -> asyncio.Future[Any]:
-        future = super().create_future()
+        future: asyncio.Future[Any] = asyncio.Future(loop=self)
         # aiosqlite resolves its futures from a thread unknown to the loop; the calling module identifies them.
-        if sys._getframe(1).f_globals.get("__name__", "").startswith(THREADED):
+        if _threaded(sys._getframe(1).f_globals.get("__name__", "")):
             self._hold_for(future)
         return future
 
@@ -138,18 +141,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             await super().shutdown_default_executor(*args, **kwargs)
 
 
+@functools.cache
+def _threaded(module: str) -> bool:
+    return module.startswith(THREADED)
+
+
 class _OrderedTimer(asyncio.TimerHandle):
     """A timer with a sequence number: a heap alone returns timers of the same time in any order."""
 
     __slots__ = ("order",)
     order: int
+    _when: float
 
-    def __lt__(self, other: object) -> bool:
-        if isinstance(other, _OrderedTimer):
-            when: float = self._when  # type: ignore[attr-defined]
-            other_when: float = other._when  # type: ignore[attr-defined]
-            return when < other_when or (when == other_when and self.order < other.order)
-        return NotImplemented
+    def __lt__(self, other: _OrderedTimer) -> bool:  # type: ignore[override]  # all timers of the loop are of this class
+        when, other_when = self._when, other._when
+        return when < other_when or (when == other_when and self.order < other.order)
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -238,6 +244,12 @@ class VirtualClock(LoopClock):
 
     def __init__(self, start: float = START) -> None:
         super().__init__(start)
+
+    def now(self) -> float:
+        loop = self._loop  # of one run: it needs no look-up until it is closed
+        if type(loop) is VirtualLoop and not loop._closed:
+            return loop._virtual_now
+        return super().now()
 
 
 class RealClock(LoopClock):

@@ -16,6 +16,7 @@ from protocols.ports import BusMessage
 
 QUEUE_WITHIN = 1000  # messages queued for one client; further ones are dropped, as with Mosquitto's max_queued_messages
 PAYLOAD_WITHIN = 1 << 20  # bytes
+TOPICS_WITHIN = 4096  # whose subscriptions are remembered for one client
 TOPIC_WITHIN = 65_535  # bytes, limit of the standard
 
 # Maps (client id, message) to its deliveries: (additional delay in s, message) each. [] loses it.
@@ -74,6 +75,26 @@ class _Session:
     queue: deque[tuple[BusMessage, float | None]] = field(default_factory=deque)  # with the expiry time
     connection: MemoryBus | None = None
     disconnected_at: float = 0.0
+    _matching: dict[str, list[tuple[str, _Subscription]]] = field(default_factory=dict)  # by topic
+
+    def matching(self, topic: str) -> list[tuple[str, _Subscription]]:
+        """Return the subscriptions that match a topic; sites publish on few topics, again and again."""
+        found = self._matching.get(topic)
+        if found is None:
+            levels = topic.split("/")
+            found = [(name, one) for name, one in self.subscriptions.items() if _matches(one.levels, levels)]
+            if len(self._matching) >= TOPICS_WITHIN:
+                self._matching.clear()
+            self._matching[topic] = found
+        return found
+
+    def subscribe(self, topic_filter: str, subscription: _Subscription) -> None:
+        self.subscriptions[topic_filter] = subscription
+        self._matching.clear()
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        self.subscriptions.pop(topic_filter, None)
+        self._matching.clear()
 
 
 class MemoryBroker:
@@ -216,13 +237,10 @@ class MemoryBroker:
                 self._retained[message.topic] = (message, expires)
             else:
                 self._retained.pop(message.topic, None)
-        levels = message.topic.split("/")
         shared: dict[tuple[str, str], list[tuple[_Session, int]]] = {}
         for session in list(self._sessions.values()):
             best = -1
-            for name, subscription in session.subscriptions.items():
-                if not _matches(subscription.levels, levels):
-                    continue
+            for name, subscription in session.matching(message.topic):
                 if subscription.group is None:
                     best = max(best, subscription.qos)
                 else:
@@ -261,7 +279,7 @@ class MemoryBroker:
                 raise ValueError(f"a shared subscription is $share/<group>/<filter>: {topic_filter!r}")
             group, name = parts[1], parts[2]
         _check_filter(name)
-        session.subscriptions[topic_filter] = _Subscription(name.split("/"), qos, group)
+        session.subscribe(topic_filter, _Subscription(name.split("/"), qos, group))
         if group is None:  # retained messages do not go to shared subscriptions
             now = _now()
             for message, expires in list(self._retained.values()):
@@ -311,7 +329,7 @@ class MemoryBus:
     async def unsubscribe(self, topic_filter: str) -> None:
         if self._session is None:
             raise ConnectionResetError(self._lost or "the connection is closed")
-        self._session.subscriptions.pop(topic_filter, None)
+        self._session.unsubscribe(topic_filter)
 
     async def messages(self) -> AsyncIterator[BusMessage]:
         while True:
