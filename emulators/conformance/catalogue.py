@@ -42,12 +42,15 @@ class Catalogue(Generic[Device, Mutant]):
     def select(self, ids: Sequence[str] = (), tags: Sequence[str] = ()) -> tuple[Case[Device, Mutant], ...]:
         """Return the cases with one of the ids and all of the tags, in order; all without either.
 
-        Raises CatalogueError for an unknown id or tag.
+        Raises CatalogueError for an unknown id or tag, and where no case has them all.
         """
         _check("case", ids, [case.id for case in self.cases])
         _check("tag", tags, self.tags)
         chosen = frozenset(tags)
-        return tuple(case for case in self.cases if (not ids or case.id in ids) and chosen <= case.tags)
+        cases = tuple(case for case in self.cases if (not ids or case.id in ids) and chosen <= case.tags)
+        if not cases:
+            raise CatalogueError(f"no case is of all that is selected: {', '.join([*ids, *tags])}; see --list")
+        return cases
 
 
 def _check(what: str, given: Sequence[str], known: Sequence[str]) -> None:

@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class ChademoSession(Session):
     """One session over CHAdeMO. `frames`: those of both sides with their Unix times, without the lines of the plug."""
 
@@ -79,7 +79,7 @@ class _CanDevice(Device):
 
             bus = open_bus(self.target)
         except (ImportError, ConnectionError) as error:
-            pytest.fail(f"no CAN bus: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"no CAN bus: {error}", pytrace=False) from None
         path = self._artefact(".candump")
         file = None if path is None else CandumpFile(path)
 
@@ -158,10 +158,10 @@ class ChademoEvDut(_CanDevice):
 @pytest.fixture
 def v2x_dut_chademo_charger(request: pytest.FixtureRequest) -> ChademoChargerDut:
     """The charger on the CAN bus of the mark `v2x_dut(can=...)`, of `--v2x-dut-can` or V2X_DUT_CAN."""
-    return ChademoChargerDut(request.config, target(request, "can", FORM), request.node.name)
+    return ChademoChargerDut(request.config, target(request, "can", FORM), request.node.nodeid)
 
 
 @pytest.fixture
 def v2x_dut_chademo_ev(request: pytest.FixtureRequest) -> ChademoEvDut:
     """The vehicle on the CAN bus of the mark `v2x_dut(can=...)`, of `--v2x-dut-can` or V2X_DUT_CAN."""
-    return ChademoEvDut(request.config, target(request, "can", FORM), request.node.name)
+    return ChademoEvDut(request.config, target(request, "can", FORM), request.node.nodeid)

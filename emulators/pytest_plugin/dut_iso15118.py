@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -61,7 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--v2x-capabilities", default=None, metavar="FILE", help="what the device claims (TOML)")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Iso15118Session(Session):
     """One session over ISO 15118; the records are those of `v2x ev --json` or `v2x secc --json`."""
 
@@ -71,10 +71,31 @@ class Iso15118Session(Session):
         return [str(one["name"]) for one in self.records if one.get("event") in ("MessageSent", "MessageReceived")]
 
     @property
+    def powers_w(self) -> list[float]:
+        """Power of each charge loop, + into the EV: of an EV as our SECC measured it, of a SECC as it stated it."""
+        measured = self.of("Measured")
+        return [number(one.get("power_w")) for one in measured] if measured else [*self._stated_powers()]
+
+    @property
     def currents_a(self) -> list[float]:
         """Current of each charge loop as the device's SECC stated it, + into the EV."""
-        stations = [members(one.get("station")) for one in self.of("ChargeLoopAnswered")]
-        return [number(one["present_current_a"]) for one in stations if one.get("present_current_a") is not None]
+        return [number(one["present_current_a"]) for one in self._stations if one.get("present_current_a") is not None]
+
+    @property
+    def answered(self) -> bool:
+        """Return whether the device has sent a message."""
+        return any(one.get("event") == "MessageReceived" for one in self.records)
+
+    @property
+    def _stations(self) -> list[Mapping[str, object]]:
+        return [members(one.get("station")) for one in self.of("ChargeLoopAnswered")]
+
+    def _stated_powers(self) -> Iterator[float]:
+        for station in self._stations:
+            if station.get("present_power_w") is not None:  # AC
+                yield number(station["present_power_w"])
+            elif station.get("present_current_a") is not None:
+                yield number(station["present_current_a"]) * number(station.get("present_voltage_v"))
 
 
 class _Device(Device):
@@ -93,15 +114,33 @@ class _Device(Device):
         """Return the option of the target: an interface has no colon."""
         return {"interface": self.target} if ":" not in self.target else {}
 
+    def _session(
+        self, work: Coroutine[object, None, int], out: io.StringIO, within_s: float, late: str, silent: str
+    ) -> Iso15118Session:
+        """Run our side of a session; the test fails with `late` if it does not end, with `silent` without a message."""
+
+        def missing() -> str:
+            received = [one for one in self._records(out) if one.get("event") == "MessageReceived"]
+            return f"{late} ({len(received)} messages of it{last_of(received)})"
+
+        session = Iso15118Session(timed(work, within_s, missing), self._records(out))
+        if not session.ok and not session.answered:
+            pytest.fail(f"{silent}: {session.reason}", pytrace=False)
+        return session
+
     def _judge(self, catalogue: Catalogue[D, M], bench: Bench[D], case: str, close: Close) -> None:
         """Run a case; skip or fail the test with the reason of its verdict."""
         from emulators.conformance.bench import DeviceUnreachable
+        from emulators.conformance.capabilities import CapabilityError
         from emulators.conformance.case import Verdict
+        from emulators.conformance.catalogue import CatalogueError
 
         try:
             result = asyncio.run(self._run(catalogue, bench, case, close))
+        except (CatalogueError, CapabilityError) as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         except DeviceUnreachable as error:
-            pytest.fail(f"no device at {self.target}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"no device at {self.target}: {error}", pytrace=False) from None
         file = self._artefact(f"_{case}.json")
         if file is not None:
             from emulators.conformance.result import to_json
@@ -152,8 +191,8 @@ class SeccDut(_Device):
         given = {"loops": 20, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
         made = EvOptions(tls_version=self._tls, pki_directory=self._pki, **given)  # type: ignore[arg-type]
         out = io.StringIO()
-        status = timed(run(made, out), within_s, lambda: f"the session with the SECC at {self.target} has not ended")
-        return Iso15118Session(status, self._records(out))
+        late = f"the session with the SECC at {self.target} has not ended"
+        return self._session(run(made, out), out, within_s, late, f"no SECC answers at {self.target}")
 
     def check(self, case: str) -> None:
         """Run a case of `v2x conformance secc`: fail the test unless it passes, skip it where it does not apply."""
@@ -178,8 +217,8 @@ class EvDut(_Device):
         given = {"sessions": 1, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
         made = RunOptions(tls_version=self._tls, pki_directory=self._pki, **given)  # type: ignore[arg-type]
         out = io.StringIO()
-        status = timed(run(made, out), within_s, lambda: f"no EV has completed a session at {self.target}")
-        return Iso15118Session(status, self._records(out))
+        late = f"no EV has completed a session at {self.target}"
+        return self._session(run(made, out), out, within_s, late, f"no message of an EV at {self.target}")
 
     def check(self, case: str) -> None:
         """Run a case of `v2x conformance ev`, in which the EV connects; as `SeccDut.check`."""
@@ -191,13 +230,18 @@ class EvDut(_Device):
         self._judge(EV, bench, case, bench.close)
 
 
+def last_of(received: list[dict[str, object]]) -> str:
+    """Return the name of the last message for the failure of a test, empty without one."""
+    return f", the last is {received[-1]['name']}" if received else ""
+
+
 @pytest.fixture
 def v2x_dut_secc(request: pytest.FixtureRequest) -> SeccDut:
     """The SECC of the mark `v2x_dut(secc=...)`, of `--v2x-dut-secc` or V2X_DUT_SECC."""
-    return SeccDut(request.config, target(request, "secc", FORM), request.node.name)
+    return SeccDut(request.config, target(request, "secc", FORM), request.node.nodeid)
 
 
 @pytest.fixture
 def v2x_dut_ev(request: pytest.FixtureRequest) -> EvDut:
     """The EV that connects to the address of the mark `v2x_dut(ev=...)`, of `--v2x-dut-ev` or V2X_DUT_EV."""
-    return EvDut(request.config, target(request, "ev", FORM), request.node.name)
+    return EvDut(request.config, target(request, "ev", FORM), request.node.nodeid)

@@ -7,7 +7,9 @@ import io
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Coroutine
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -17,14 +19,25 @@ import pytest
 from protocols import private_file
 
 T = TypeVar("T")
+ARGUMENTS = {"charger", "csms", "station", "ocpp", "password", "within_s", "secc", "ev", "can"}  # of the mark v2x_dut
+WRONG_OPTIONS = 2  # exit status of the emulators
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Session:
     """One session with the device: exit status, and the records of the emulator as its command prints with --json."""
 
     status: int
     records: list[dict[str, object]] = field(default_factory=list)
+
+    def __repr__(self) -> str:  # what a failed assertion shows
+        return f"{type(self).__name__}(ok={self.ok}, reason={self.reason!r}, {len(self.records)} records)"
+
+    @property
+    def reason(self) -> str:
+        """Why the session ended, empty if unknown."""
+        given = [one["reason"] for one in self.records if one.get("event") in ("Summary", "SessionEnded")]
+        return str(given[-1]) if given else ""
 
     @property
     def ok(self) -> bool:
@@ -47,7 +60,7 @@ class Device:
     def __init__(self, config: pytest.Config, target: str, name: str) -> None:
         self.target = target
         folder = config.getoption("--v2x-artifacts")
-        self._folder = None if folder is None else Path(folder) / re.sub(r"[^\w.-]+", "_", name)
+        self._folder = None if folder is None else Path(folder) / file_name(name)
         self._count = 0
 
     def _artefact(self, suffix: str) -> Path | None:
@@ -67,27 +80,50 @@ class Device:
         return [json.loads(line) for line in lines]
 
 
+def file_name(test: str) -> str:
+    """Return the name of a test's artefacts: its node id, as two files may have tests of the same name."""
+    return re.sub(r"[^\w.-]+", "_", test)[-120:]
+
+
 def number(value: object) -> float:
     """Return a number of a record; NaN for anything else."""
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
-def timed(work: Coroutine[object, None, T], within_s: float, what: Callable[[], str]) -> T:
-    """Run a coroutine in bounded time; a test that exceeds it fails with what `what` returns."""
+def timed(work: Coroutine[object, None, int], within_s: float, what: Callable[[], str]) -> int:
+    """Return the exit status of an emulator that runs in bounded time.
 
-    async def bounded() -> T:
+    A test that exceeds it fails with what `what` returns; one with wrong options fails with the emulator's error.
+    """
+
+    async def bounded() -> int | None:
         running = asyncio.get_running_loop().create_task(work)
         done, _ = await asyncio.wait({running}, timeout=within_s)
         if not done:  # a command that is cancelled ends in the regular way
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-            raise TimeoutError
+            return None
         return running.result()
 
-    try:
-        return asyncio.run(bounded())
-    except TimeoutError:
+    errors = io.StringIO()
+    with redirect_stderr(errors):
+        status = asyncio.run(bounded())
+    sys.stderr.write(errors.getvalue())
+    if status is None:
         pytest.fail(f"{what()} within {within_s:g} s", pytrace=False)
+    if status == WRONG_OPTIONS:
+        pytest.fail(errors.getvalue().strip(), pytrace=False)
+    return status
+
+
+def marked(request: pytest.FixtureRequest) -> dict[str, object]:
+    """Return the arguments of the marks v2x_dut of a test, of which the nearest takes precedence. Raises UsageError."""
+    given: dict[str, object] = {}
+    for mark in reversed(list(request.node.iter_markers("v2x_dut"))):
+        if mark.args or set(mark.kwargs) - ARGUMENTS:
+            raise pytest.UsageError(f"the mark v2x_dut has the arguments {', '.join(sorted(ARGUMENTS))}")
+        given |= mark.kwargs
+    return given
 
 
 def target(request: pytest.FixtureRequest, role: str, form: str) -> str:
@@ -95,9 +131,8 @@ def target(request: pytest.FixtureRequest, role: str, form: str) -> str:
 
     `form`: how a target is written, for the reason of the skip.
     """
-    marks = [one.kwargs[role] for one in request.node.iter_markers("v2x_dut") if role in one.kwargs]
     option, variable = f"--v2x-dut-{role}", f"V2X_DUT_{role.upper()}"
-    given = marks[0] if marks else request.config.getoption(option) or os.environ.get(variable)
+    given = marked(request).get(role) or request.config.getoption(option) or os.environ.get(variable)
     if not given:
         what = f"{option} {form}, {variable}, or the mark v2x_dut({role}=...)"
         pytest.skip(f"{request.fixturename} needs the device: {what}")

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import TimeoutError as LateError
@@ -27,6 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+
+from emulators.pytest_plugin.dut_session import file_name, marked
 
 if TYPE_CHECKING:
     from emulators.conformance.ocpp.listener import Listener
@@ -207,7 +208,6 @@ class DeviceOptions:
     within_s: float
 
 
-_NAMES = {"charger", "csms", "station", "ocpp", "password", "within_s", "secc", "ev", "can"}
 _THREADS = pytest.StashKey[dict[DeviceOptions, "_Connected"]]()
 
 
@@ -237,11 +237,7 @@ def add_mark(config: pytest.Config) -> None:
 
 def options(request: pytest.FixtureRequest, role: str) -> DeviceOptions:
     """Return where the device of a test is; without an address the test is skipped."""
-    given: dict[str, object] = {}
-    for mark in reversed(list(request.node.iter_markers("v2x_dut"))):  # the nearest mark takes precedence
-        if mark.args or set(mark.kwargs) - _NAMES:
-            raise pytest.UsageError(f"the mark v2x_dut has the arguments {', '.join(sorted(_NAMES))}")
-        given |= mark.kwargs
+    given = marked(request)
     environment = os.environ.get(f"V2X_DUT_{role.upper()}")
     target = given.get(role) or request.config.getoption(f"--v2x-dut-{role}") or environment
     if not target:
@@ -320,7 +316,7 @@ def v2x_dut_charger(request: pytest.FixtureRequest) -> Iterator[DutCharger]:
         station = connected.thread.run(connected.ready(chosen.within_s), chosen.within_s)
     except DeviceUnreachable as error:
         target = f"{connected.listener.url}/{chosen.station or 'ID'}"
-        pytest.fail(f"no station at {target}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"no station at {target}: {error}", pytrace=False) from None
     station.recorded.stimulus()
     try:
         yield DutCharger(connected.thread, station)
@@ -352,7 +348,7 @@ def v2x_dut_csms(request: pytest.FixtureRequest) -> Iterator[DutCsms]:
         try:
             thread.run(station.connect(), chosen.within_s)
         except ConnectionError as error:
-            pytest.fail(f"no CSMS at {chosen.target}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"no CSMS at {chosen.target}: {error}", pytrace=False) from None
         yield DutCsms(thread, station, chosen.target)
         _store(request, station.recorded.write)
         thread.run(station.close(), 10.0)
@@ -364,6 +360,5 @@ def _store(request: pytest.FixtureRequest, write: Callable[[Path], None]) -> Non
     """Store the messages of a test as JSON lines."""
     folder = request.config.getoption("--v2x-artifacts")
     if folder is not None:
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", request.node.nodeid)[-120:]
         Path(folder).mkdir(parents=True, exist_ok=True)
-        write(Path(folder) / f"{name}.ocpp.jsonl")
+        write(Path(folder) / f"{file_name(request.node.nodeid)}.ocpp.jsonl")

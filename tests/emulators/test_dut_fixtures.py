@@ -25,6 +25,7 @@ def test_it_discharges(v2x_dut_secc):
     session = v2x_dut_secc.charge(loops=12)
     assert session.ok and session.messages[-1] == "SessionStopRes"
     assert min(session.currents_a) < -5
+    assert len(session.powers_w) == 12 and min(session.powers_w) < -2000
 
 def test_a_case(v2x_dut_secc):
     v2x_dut_secc.check("SECC-20-SES-05")
@@ -41,6 +42,22 @@ def test_no_option(v2x_dut_secc):
 @pytest.mark.v2x_dut(secc="[::1]:1")
 def test_an_address_of_the_mark(v2x_dut_secc):
     v2x_dut_secc.check("SECC-SAP-01")
+
+@pytest.mark.v2x_dut(secc="[::1]:1")
+def test_no_session_at_the_address(v2x_dut_secc):
+    v2x_dut_secc.charge()
+
+@pytest.mark.v2x_dut(secc="[::1]:1")
+def test_no_such_case(v2x_dut_secc):
+    v2x_dut_secc.check("SECC-20-PWR-3")
+
+@pytest.mark.v2x_dut(secc="[::1]:1")
+def test_no_such_service(v2x_dut_secc):
+    v2x_dut_secc.charge(service="hydrogen")
+
+@pytest.mark.v2x_dut(sec="[::1]:1")
+def test_no_such_argument_of_the_mark(v2x_dut_secc):
+    pass
 
 def test_nobody_connects(v2x_dut_ev):
     v2x_dut_ev.serve(within_s=0.2)
@@ -149,7 +166,7 @@ def test_a_device_on_a_can_bus_of_another_process(device: str, tmp_path: Path) -
         finally:
             process.kill()
     assert "1 passed" in shown, shown
-    folder = tmp_path / "out" / f"test_a_{device}"
+    folder = tmp_path / "out" / f"test_device.py_test_a_{device}"
     (session,) = observed(candump.read(folder / "01.candump")).sessions
     assert session.powered
     assert session.energy_out_wh > 0.5
@@ -161,7 +178,12 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     ways = "--v2x-dut-secc [ADDR]:PORT or an interface, V2X_DUT_SECC, or the mark"
     assert f"v2x_dut_secc needs the device: {ways}" in shown
     assert "no device at [::1]:1: " in shown
-    assert "no EV has completed a session at [::1]:0 within 0.2 s" in shown
+    assert "no SECC answers at [::1]:1: cannot connect to [::1]:1: " in shown
+    assert "unknown case 'SECC-20-PWR-3'; did you mean SECC-20-PWR-" in shown
+    assert "v2x ev: unknown service 'hydrogen'; known: dc" in shown
+    assert "the mark v2x_dut has the arguments can, charger, csms, ev, " in shown
+    assert "no EV has completed a session at [::1]:0 (0 messages of it) within 0.2 s" in shown
+    assert "During handling of the above exception" not in shown
     assert "v2x_dut_chademo_ev needs the device: --v2x-dut-can CHANNEL, such as can0, V2X_DUT_CAN, or the mark" in shown
     assert "no CAN bus: CAN no-such-can0: " in shown
     nobody = "no vehicle has completed a session on memory:nobody (none at the plug: no lines of it, 0 frames of it)"

@@ -122,6 +122,8 @@ async def test_cases_are_selected_by_id_and_tag_in_order() -> None:
     assert [one.id for one in CATALOGUE.select(tags=["nominal", "long"])] == ["C-02"]
     with pytest.raises(CatalogueError, match="unknown case 'C-1'; did you mean"):
         CATALOGUE.select(ids=["C-1"])
+    with pytest.raises(CatalogueError, match="no case is of all that is selected: C-01, negative; see --list"):
+        CATALOGUE.select(["C-01"], ["negative"])
     with pytest.raises(CatalogueError, match="unknown tag 'nominl'"):
         CATALOGUE.select(tags=["nominl"])
 
