@@ -58,6 +58,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--v2x-tls", default="none", metavar="VERSION", help="TLS of these devices: none, 1.2, 1.3")
     group.addoption("--v2x-pki", default=None, metavar="DIR", help="certificates, as `v2x pki create` makes")
+    group.addoption(
+        "--v2x-timeout-factor",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="factor of the message timers of charge and serve, for a device that is known to be slow (not of check)",
+    )
     group.addoption("--v2x-capabilities", default=None, metavar="FILE", help="what the device claims (TOML)")
 
 
@@ -106,6 +113,7 @@ class _Device(Device):
         self._tls: str = config.getoption("--v2x-tls")
         pki = config.getoption("--v2x-pki")
         self._pki = None if pki is None else Path(pki)
+        self._timeout_factor: float = config.getoption("--v2x-timeout-factor")
         self._capabilities: str | None = config.getoption("--v2x-capabilities")
         self._discovered = config.stash.setdefault(_DISCOVERED, {})
 
@@ -188,7 +196,15 @@ class SeccDut(_Device):
 
         self._count += 1
         where = self._where or {"connect": self.target}
-        given = {"loops": 20, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
+        given = {
+            "loops": 20,
+            "timeout_factor": self._timeout_factor,
+            **options,
+            **where,
+            "json": True,
+            "trace": True,
+            "pcap": self._artefact(".pcapng"),
+        }
         made = EvOptions(tls_version=self._tls, pki_directory=self._pki, **given)  # type: ignore[arg-type]
         out = io.StringIO()
         late = f"the session with the SECC at {self.target} has not ended"
@@ -211,10 +227,20 @@ class EvDut(_Device):
         """Serve one session of the EV. `options`: those of `emulators.charger.secc.run.RunOptions`, such as power_w,
         services, protocols, control, terminate_after_loops. Fails the test if no EV connects."""
         from emulators.charger.secc.run import RunOptions, run
+        from protocols.iso15118.iso20.timers import SEQUENCE_LOOP
 
         self._count += 1
         where = self._where or {"listen": self.target}
-        given = {"sessions": 1, **options, **where, "json": True, "trace": True, "pcap": self._artefact(".pcapng")}
+        timer = {} if self._timeout_factor == 1.0 else {"loop_timeout_s": SEQUENCE_LOOP * self._timeout_factor}
+        given = {
+            "sessions": 1,
+            **timer,
+            **options,
+            **where,
+            "json": True,
+            "trace": True,
+            "pcap": self._artefact(".pcapng"),
+        }
         made = RunOptions(tls_version=self._tls, pki_directory=self._pki, **given)  # type: ignore[arg-type]
         out = io.StringIO()
         late = f"no EV has completed a session at {self.target}"

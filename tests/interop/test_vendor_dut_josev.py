@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.josev import Programs
+from tests.interop.our_cars import SLOW_PEER
 from tests.interop.test_conformance_josev import lab
 from tests.interop.veth_link import EV, SE, Running
 from tests.peers import ROOT
@@ -34,6 +35,7 @@ def vendors(programs: Programs, directory: Path, role: str, interface: str, chos
     ]
     options: list[Path | str] = [
         f"--v2x-dut-{role}={interface}",
+        f"--v2x-timeout-factor={SLOW_PEER}",
         "--v2x-artifacts",
         directory / "artifacts",
         "-k",
