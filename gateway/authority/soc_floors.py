@@ -39,7 +39,9 @@ Energy = TypeVar("Energy", float, NDArray[np.float64])
 NO_DISCHARGE_PCT = 100.0  # floor of a vehicle that no agreement covers
 TAPER_S = 60.0  # for which energy above the floor (or below the ceiling) lasts at the tapered power
 LEAST_W = 100.0  # with which the last of it flows: otherwise the floor would never be reached
-TAPER_PCT, FULL_PCT = 5.0, 1.0  # below the ceiling, in an island: from the first on less, from the second on nothing
+# Below the ceiling, in an island: from the first on less, from the second on nothing. A vehicle reports whole percents,
+# rounded down, and takes nothing from one percent below its ceiling on.
+TAPER_PCT, FULL_PCT = 5.0, 2.0
 UNKNOWN_ENERGY_WH = 5000.0  # counted for a battery of unknown energy: a small one, half full
 KEPT = 4096  # floors of so many different vehicles
 TRIP_MARGIN = 0.2  # added to the energy of a trip: roads may be closed

@@ -207,7 +207,7 @@ class OffGrid:
         by_source = {**shares.power_w, forming: shares.forming_w}
         evses_w = held_w + sum(by_source.get(car.evse, 0.0) for car in view.cars)
         absorbed_w = sum(one.max_charge_w for one in free) - held_w
-        limit_w = self.curtailment.limit_w(view.now, pv_w, load_w, absorbed_w) if pv is not None else None
+        limit_w = self.curtailment.limit_w(pv_w, load_w, absorbed_w) if pv is not None else None
         return replace(shares, commanded=limits, evses_w=evses_w, pv_limit_w=limit_w), events
 
     def autonomy_state(self) -> dict[str, AutonomyHours]:

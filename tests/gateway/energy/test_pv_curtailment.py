@@ -57,15 +57,16 @@ visits = [{{ arrive = "20s", leave = "30m" }}]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("soc", some([99.5, 60], 2))
+@pytest.mark.parametrize("soc", some([98.9, 99.5, 60], 3))
 def test_pv_in_an_island_does_not_trip(soc: float) -> None:
+    """With 98.9 % the vehicle reports 98, and takes no more within minutes."""
     result = simulate(parse(CASE.format(soc=soc), "test"), fast_forward=True)
     figures = result.figures
     assert figures["dark_s"] < 10
     assert figures["pv_trips"] == 0
-    if soc > 99:
+    if soc > 98:
         assert figures["pv_curtailed_wh"] > 500
-        assert figures["car.a.soc_pct"] > 98.5  # the sun and not the car supplies the house
+        assert figures["car.a.soc_pct"] > 98.0  # the sun and not the car supplies the house
 
 
 @pytest.mark.virtual_time
@@ -117,23 +118,33 @@ watts = st.floats(0.0, 12_000.0)
 @given(st.lists(st.tuples(watts, watts, watts, st.integers(1, 5)), min_size=1, max_size=30))
 def test_pv_within_its_limit_can_always_be_taken(steps: list[tuple[float, float, float, int]]) -> None:
     """Any sun, load and batteries: what the roof feeds under its limit is never more than load and batteries take."""
-    curtailment, limit_w, now = PvCurtailment(), None, 0.0
+    curtailment, limit_w = PvCurtailment(), None
     for sun_w, load_w, absorbed_w, seconds in steps:
         for _ in range(seconds):
-            now += 1.0
             fed_w = sun_w if limit_w is None else min(sun_w, limit_w)
-            limit_w = curtailment.limit_w(now, fed_w, load_w, absorbed_w)
+            limit_w = curtailment.limit_w(fed_w, load_w, absorbed_w)
         fed_w = sun_w if limit_w is None else min(sun_w, limit_w)
         assert fed_w <= load_w + absorbed_w + 1e-6 or (seconds == 1 and limit_w is None)
+
+
+@given(st.floats(3000, 12_000), st.floats(200, 1500), st.floats(0, 1000), st.integers(1, 1000))
+def test_pv_that_comes_back_finds_its_limit(sun_w: float, load_w: float, absorbed_w: float, away_s: int) -> None:
+    """After a cloud, or minutes after a trip, an inverter feeds what the sun gives: the limit was not lifted."""
+    curtailment, limit_w = PvCurtailment(), None
+    assert curtailment.limit_w(sun_w, load_w, absorbed_w) is not None
+    for _ in range(away_s):
+        limit_w = curtailment.limit_w(0.0, load_w, absorbed_w)
+    assert limit_w is not None
+    assert limit_w <= load_w + absorbed_w
 
 
 @given(st.floats(0, 9000), st.floats(500, 4000), st.floats(0, 4000))
 def test_a_steady_sun_gives_a_steady_limit(sun_w: float, load_w: float, absorbed_w: float) -> None:
     """Nothing changes: after the first order the limit stays, or there is none."""
     curtailment, limit_w, seen = PvCurtailment(), None, []
-    for second in range(600):
+    for _ in range(600):
         fed_w = sun_w if limit_w is None else min(sun_w, limit_w)
-        limit_w = curtailment.limit_w(float(second), fed_w, load_w, absorbed_w)
+        limit_w = curtailment.limit_w(fed_w, load_w, absorbed_w)
         seen.append(limit_w)
     assert len(set(seen[2:])) == 1
 
@@ -144,7 +155,7 @@ def test_a_full_battery_takes_nothing_and_one_that_is_not_full_takes_its_power(
 ) -> None:
     found_w = absorbable_w(6000.0, soc_pct, ceiling_pct)
     assert 0.0 <= found_w <= 6000.0
-    if soc_pct is None or soc_pct >= ceiling_pct - 1.0:
+    if soc_pct is None or soc_pct >= ceiling_pct - 2.0:
         assert found_w == 0.0
     elif soc_pct <= ceiling_pct - 5.0:
         assert found_w == 6000.0
@@ -154,7 +165,7 @@ def test_a_full_battery_takes_nothing_and_one_that_is_not_full_takes_its_power(
     ("storage_pct", "pv_w", "limit_w"),
     [
         (100.0, 6000.0, 1275.0),  # the load less what is kept free for loads that are switched off
-        (92.0, 6000.0, 5775.0),  # half of the storage's power besides
+        (92.0, 6000.0, 4275.0),  # a third of the storage's power besides
         (60.0, 6000.0, None),
         (60.0, 12_000.0, 10_275.0),
     ],
