@@ -24,6 +24,7 @@ SLACK_S = 1.0 + 4 * STEP_S  # interval of energy management, steps of the simula
 TOLERANCE_W = 60.0
 STORAGE_W = 5000.0
 SWING_W = 6000.0
+SLOW_W_PER_S = 500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,13 @@ class Timing:
         """Return the time to rest: the load is measured, power is cut, measured at the EVSE and, however late, at the
         grid, released when a second reading confirms it.
 
-        A cut that readings without a time stamp do not explain is held for `OPEN_S`.
+        A cut that readings without a time stamp do not explain is held for `OPEN_S`. A charger slower than
+        `SLOW_W_PER_S` has the time of its ramp besides the minute.
         """
         moving_s = self.charger_delay_s + SWING_W / self.charger_w_per_s
         measured_s = self.meter_delay_s + 3 * self.meter_period_s + self.evse_meter_s + LONGEST_DELAY_S
-        return max(60.0, moving_s + measured_s + (0.0 if self.stamped else OPEN_S))
+        minute_s = 60.0 + (moving_s if self.charger_w_per_s < SLOW_W_PER_S else 0.0)
+        return max(minute_s, moving_s + measured_s + (0.0 if self.stamped else OPEN_S))
 
 
 @dataclass

@@ -33,7 +33,7 @@ timings = st.builds(
     meter_period_s=st.sampled_from([1.0, 2.0, 5.0, 10.0]),
     stamped=st.booleans(),
     charger_delay_s=st.sampled_from([0.0, 0.25, 1.0, 3.0]),
-    charger_w_per_s=st.sampled_from([500.0, 1000.0, 2500.0, 1e6]),
+    charger_w_per_s=st.sampled_from([1000.0, 500.0, 400.0, 250.0, 2500.0, 1e6]),
     evse_meter_s=st.sampled_from([1.0, 5.0, 10.0]),
 )
 
