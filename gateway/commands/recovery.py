@@ -97,7 +97,7 @@ class Recovery:
             await self._journal.keep(Entry(self._clock.wall(), Step.EVENT, "gateway_started", None, None, data))
 
     def _publish_again(self, stored: StoredCommand) -> None:
-        if stored.first and not stored.first_delivered and not stored.final:
+        if stored.first and not (stored.first_delivered or stored.final_delivered):
             self._publisher.result(Result.model_validate_json(stored.first), stored.reply, Phase.FIRST)
         if stored.final and not stored.final_delivered:
             self._publisher.result(Result.model_validate_json(stored.final), stored.reply, Phase.FINAL)

@@ -32,6 +32,7 @@ from tests.gateway.cluster.plan import Fault, Kind, Part, Round
 from tests.gateway.cluster.rig import SITE, Nats, Rig, nats_parts, rig
 
 REPEATED_EVERY_S = 3.0  # commands without a result
+LAST_LEASE_S = 60.0  # of the commands after the faults
 
 log = logging.getLogger("chaos")
 
@@ -51,13 +52,14 @@ class Facility:
             found = json.loads(payload)
             self.evidence.results.setdefault(found["id"], []).append(found)
 
-    async def discharge(self, station: str, number: int, lease_s: float) -> None:
-        """Send the command of a round to an EVSE."""
+    async def discharge(self, station: str, number: int, lease_s: float) -> str:
+        """Send the command of a round to an EVSE; return its id."""
         command = f"r{number}-{station}"
         self.evidence.sent[command] = station, number
         body = {"id": command, "power_w": power_of(number), "lease_s": lease_s, "issued_at": time.time()}
         self._unanswered[command] = f"v2x/1/{SITE}/evse/{station}-1/cmd/discharge", json.dumps(body)
         await self._publish(command)
+        return command
 
     async def repeat(self) -> None:
         """Send again what has no result, as the contract asks for, until cancelled."""
@@ -173,6 +175,7 @@ class Chaos:
                         await self._round(client, one)
                 await self._served()
                 await self._settle()
+                await self._serves_commands(client)
         except NotServed as error:
             self.failure = str(error)
         finally:
@@ -185,6 +188,18 @@ class Chaos:
         if self.failure:
             self.report.verdict.add("not served", self.failure)
         return self.report
+
+    async def _serves_commands(self, client: Facility) -> None:
+        """Command all EVSEs once more, until each command of one time is achieved: the cluster is whole again."""
+        number, deadline = self.rounds[-1].number, time.monotonic() + self.size.within_s
+        while time.monotonic() < deadline:
+            number += 1
+            commands = [await client.discharge(one, number, LAST_LEASE_S) for one in self.commanded]
+            await self._settle()
+            results = [self.evidence.results.get(one, []) for one in commands]
+            if all(any(one["status"] == "achieved" for one in of_command) for of_command in results):
+                return
+        raise NotServed(f"not all commands are achieved after the faults\n{self.rig.log()}")
 
     # a round
 

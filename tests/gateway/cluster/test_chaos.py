@@ -12,20 +12,21 @@ from tests.gateway.cluster.plan import SHORT, round_of
 from tests.gateway.cluster.soak import size_of
 
 FEW = Size(
-    200, instances=2, servers=1, commanded=20, lease_s=3.0, command_lease_s=5.0, within_s=100.0, overlap=True
+    200, instances=2, servers=1, commanded=20, lease_s=3.0, command_lease_s=5.0, within_s=120.0, overlap=True
 )  # fmt: skip
 
 
-def _verify(report: Report, rounds: int, achieved: int) -> None:
+def _verify(report: Report, size: Size, rounds: int) -> None:
+    """No violations, and at least the commands after the faults are achieved, however slow the machine is."""
     assert report.verdict.violations == []
     assert sum(report.faults.values()) == rounds
-    assert report.verdict.outcomes["accepted/achieved"] >= achieved, report.verdict.reasons
+    assert report.verdict.outcomes["accepted/achieved"] >= size.commanded, report.verdict.reasons
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_two_gateways_serve_200_stations_through_ten_faults(tmp_path: Path) -> None:
     rounds = [round_of(1, number, FEW.lease_s, SHORT, longest=1.2) for number in range(1, 11)]
-    _verify(await perform(tmp_path, FEW, rounds, Proxies()), 10, achieved=5)
+    _verify(await perform(tmp_path, FEW, rounds, Proxies()), FEW, 10)
 
 
 @pytest.mark.soak
@@ -34,4 +35,4 @@ async def test_four_gateways_on_three_servers(seed: int, stations: int, number: 
     """Kills, pauses and network cuts of each part; a round is repeated alone by `soak`."""
     size = size_of(stations)
     rounds = [round_of(seed, one, size.lease_s) for one in range(1, number + 1)]
-    _verify(await perform(tmp_path, size, rounds, network_of(size)), number, achieved=number)
+    _verify(await perform(tmp_path, size, rounds, network_of(size)), size, number)

@@ -94,3 +94,15 @@ async def test_a_lease_that_ends_while_the_set_point_of_the_station_is_read_is_o
         rig.stations.plug("CP1-1", "tx0")
         await rig.wait(20)
         assert all(power_w == 0 for _, power_w, _ in rig.stations.evses["CP1-1"].orders)
+
+
+async def test_both_results_of_a_command_are_published_again_where_no_broker_has_acknowledged_one() -> None:
+    store = MemoryStore()
+    async with service_rig("CP1-1", store=store) as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+        await rig.send("CP1-1", "discharge", "b", power_w=4000, lease_s=60)
+        await rig.wait(1)
+        assert rig.published.statuses("a") == ["accepted", "superseded"]
+    async with service_rig(store=store, start=START + 5, takes_over=True) as rig:
+        await rig.wait(1)
+        assert rig.published.statuses("a") == ["accepted", "superseded"]
