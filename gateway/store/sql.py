@@ -27,7 +27,14 @@ from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
 PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
 PREPARED = 1000  # statements of one connection: each site has its own
+OPENED_AT_MOST = (
+    16  # times: a pool may have that many connections that failed with the server, each found at its next use
+)
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+
+class ConnectionFailed(StoreError):
+    """One connection of a pool is broken; the pool has dropped it."""
 
 
 class SqlStore:
@@ -55,13 +62,22 @@ class SqlStore:
         """Connect; create the tables of a new database, refuse an old one."""
         self._engine = self._make_engine()
         try:
-            async with translated_errors(), self._engine.begin() as connection:
-                await connection.run_sync(schema.check, self._tables)
-                if self._fence is not None:
-                    await self._fence.raise_to(connection)
+            for attempt in range(OPENED_AT_MOST):
+                try:
+                    await self._prepare(self._engine)
+                    return
+                except ConnectionFailed:
+                    if attempt == OPENED_AT_MOST - 1:
+                        raise
         except StoreError:
             await self.close()
             raise
+
+    async def _prepare(self, engine: AsyncEngine) -> None:
+        async with translated_errors(), engine.begin() as connection:
+            await connection.run_sync(schema.check, self._tables)
+            if self._fence is not None:
+                await self._fence.raise_to(connection)
 
     async def migrate(self) -> tuple[str | None, str]:
         """Migrate the database; return the version before (None for a new one) and after."""
@@ -268,8 +284,8 @@ async def translated_errors() -> AsyncIterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "asyncpg":
             raise
-        # SQLAlchemy does not translate an InternalClientError: the connection is just being closed
-        raise StoreError(f"the connection to the database failed: {_sentence(str(error))}") from error
+        # SQLAlchemy does not translate an InternalClientError of a connection that is just being closed
+        raise ConnectionFailed(f"the connection to the database failed: {_sentence(str(error))}") from error
 
 
 def _is_permanent(error: DBAPIError) -> bool:

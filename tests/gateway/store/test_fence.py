@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from asyncpg.exceptions import InternalClientError
+from sqlalchemy import event
 
 from gateway.model.journal import Kept
-from gateway.store.sql import SqlStore, translated_errors
+from gateway.store.sql import SqlStore, postgres_pool, translated_errors
 from gateway.store.store import Sample, StoreError
 from tests.gateway.store.postgres import Cluster, postgres
 
@@ -82,3 +83,22 @@ async def test_an_error_of_the_driver_that_sqlalchemy_does_not_translate_is_one_
     with pytest.raises(ValueError, match="ours"):
         async with translated_errors():
             raise ValueError("ours")
+
+
+async def test_a_store_is_opened_although_connections_of_its_pool_are_broken(cluster: Cluster) -> None:
+    pool = postgres_pool(cluster.database(), fenced=True)
+    broken = [InternalClientError("cannot switch to state 11; another operation (4) is in progress") for _ in range(3)]
+
+    def checkout(*_: object) -> None:
+        if broken:
+            raise broken.pop()
+
+    event.listen(pool.sync_engine, "checkout", checkout)
+    store = SqlStore("postgresql://shared", "gw1", term=5, pool=pool)
+    try:
+        await store.open()
+        await store.write([record("1")])
+        assert not broken
+    finally:
+        await store.close()
+        await pool.dispose()
