@@ -62,7 +62,7 @@ async def home(energy: dict[str, Any] | None = None, **mqtt: Any) -> AsyncIterat
             await asyncio.gather(metering, return_exceptions=True)
 
 
-async def linked(running: Gateway, within_s: float = 10) -> None:
+async def linked(running: Gateway, within_s: float = 30) -> None:
     async with asyncio.timeout(within_s):
         await running.mqtt.connected.wait()
 

@@ -108,7 +108,7 @@ class Facility:
             self.received.append((str(message.topic).removeprefix(self.root + "/"), body, bool(message.retain)))
             self._news.set()
 
-    async def until(self, topic: str, within_s: float = 10.0, **wanted: Any) -> Any:
+    async def until(self, topic: str, within_s: float = 30.0, **wanted: Any) -> Any:
         """Wait for the first message on a topic with these members."""
         async with asyncio.timeout(within_s):
             while True:
