@@ -111,7 +111,10 @@ async def test_the_access_list_binds_each_client_to_its_topics_and_inbox(tmp_pat
 
 
 async def test_the_flood_of_one_client_takes_nothing_from_another(tmp_path: Path) -> None:
-    async with clients(tmp_path, "a", "b") as (_, by_name, made), home(made):
+    async with AsyncExitStack() as stack:
+        _, by_name, made = await stack.enter_async_context(clients(tmp_path, "a", "b"))
+        made["store"]["url"] = "memory:"  # a disk with other work would refuse commands, too
+        await stack.enter_async_context(home(made))
         a, b = by_name["a"], by_name["b"]
 
         async def flood() -> None:

@@ -117,6 +117,7 @@ async def test_properties_that_the_client_library_cannot_read_do_not_cost_the_li
             assert running.mqtt.counts["links"] == 1
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("verb", ["setpoint", "stop"])
 @pytest.mark.parametrize("qos", [0, 1])
 async def test_a_flood_delays_no_emergency_stop(tmp_path: Path, qos: int, verb: str) -> None:
@@ -133,8 +134,8 @@ async def test_a_flood_delays_no_emergency_stop(tmp_path: Path, qos: int, verb: 
             for number in range(5):
                 began = time.time()
                 await client.send("site/cmd/emergency_stop", {"id": f"es{number}"})
-                await client.until("site/result", id=f"es{number}", status="accepted", within_s=30)
-                event = await client.until("site/event", event="emergency_stop", command=f"es{number}", within_s=30)
+                await client.until("site/result", id=f"es{number}", status="accepted", within_s=60)
+                event = await client.until("site/event", event="emergency_stop", command=f"es{number}", within_s=60)
                 acted.append(parse_moment(event["ts"]) - began)
             assert await attacker.wait() == 0
             assert sorted(acted)[2] < 5, acted  # 43 s before stops were rated; below 1 s on a machine with time
@@ -154,9 +155,9 @@ async def test_dropped_messages_of_qos_0_are_counted_and_answered(tmp_path: Path
                 await client.client.publish(f"{ROOT}/evse/CP1-1/cmd/setpoint", body, 0)
             await asyncio.sleep(3)
             running.service.ready.set()
-            event = await client.until("site/event", event="overloaded", within_s=20)
+            event = await client.until("site/event", event="overloaded", within_s=60)
             assert event["reason"]["code"] == "overloaded"
-            answer = await client.until("evse/CP1-1/result", id="q2999", status="refused", within_s=20)
+            answer = await client.until("evse/CP1-1/result", id="q2999", status="refused", within_s=60)
             assert answer["reason"]["code"] == "overloaded"
             assert running.mqtt.counts["dropped_qos_0"] >= 1000
 
