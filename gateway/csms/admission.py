@@ -86,6 +86,8 @@ class Admission:
         if station is not None and pending is not None and level >= pending:  # A05: the minimum from now on
             station.settings = replace(station.settings, security_profile=pending, next_security_profile=None)
             station.save()
+        request.headers.clear()  # of the handshake; 3 kB for as long as the station is connected
+        connection.response = None
         await self._attach(WebSocketWire(connection), name, level)
 
     def station_id(self, path: str) -> str | None:

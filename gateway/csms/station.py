@@ -135,7 +135,7 @@ class Station(BackgroundTasks, ReportedVariables):
         self.version, self.handlers, self.security_profile = version, handlers, security_profile
         within_s, length = settings.answer_within_s, settings.max_message
         longer = dict.fromkeys(LONG_ACTIONS, settings.max_transaction_message)
-        engine = Rpc(version, handles=frozenset(handlers), answer_within=within_s, message_length=length, longer=longer)
+        engine = Rpc(version, handles=handlers, answer_within=within_s, message_length=length, longer=longer)
         engine.lenient = settings.lenient or self.vendor_profile.messages.lenient
         sent = partial(self.context.log.sent, self.id)
         self.link = Link(wire, engine, self._handle, self.context.clock, self._observe, self._send_received, sent)

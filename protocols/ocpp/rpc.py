@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from itertools import count
 
 import msgspec
@@ -92,7 +92,7 @@ class Rpc:
         self,
         version: Version,
         *,
-        handles: frozenset[str] | None = None,
+        handles: Container[str] | None = None,
         answer_within: float = ANSWER_WITHIN,
         message_length: int = MESSAGE_LENGTH,
         longer: Mapping[str, int] | None = None,
