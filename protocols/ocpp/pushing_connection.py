@@ -53,8 +53,8 @@ class PushingConnection(ServerConnection):
         if length == _LENGTH_OF_2 and size >= _LONG_HEAD:
             start, length = _LONG_HEAD, data[2] << 8 | data[3]
         protocol = self.protocol
-        idle = protocol.state is _OPEN and protocol.cur_size is None and not protocol.reader.buffer
-        if not idle or size != start + length or protocol.extensions or length > (protocol.max_size or length):
+        idle = protocol.state is _OPEN and not self._fragmented and not protocol.reader.buffer
+        if not idle or size != start + length or protocol.extensions:
             return None
         return Frame(_TEXT, unmasked(data[start:], data[start - 4 : start]))
 
