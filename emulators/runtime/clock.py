@@ -287,7 +287,8 @@ class SkewedClock(DerivedClock):
         self.drift_ppm = drift_ppm
 
     def wall(self) -> float:
-        return self.base.wall() + self.offset_s + self.base.now() * self.drift_ppm * 1e-6
+        wall = self.base.wall() + self.offset_s
+        return wall + self.base.now() * self.drift_ppm * 1e-6 if self.drift_ppm else wall
 
     def jump(self, seconds: float) -> None:
         self.offset_s += seconds
