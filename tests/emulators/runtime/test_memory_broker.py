@@ -55,6 +55,17 @@ def test_a_topic_matches_itself_and_everything(levels: list[str]) -> None:
     assert matches("/".join("+" for _ in levels), topic)
 
 
+async def test_subscriptions_change_between_messages_of_one_topic() -> None:
+    broker = MemoryBroker()
+    async with broker.client("a") as a, broker.client("b") as b:
+        await a.publish(BusMessage("x", b"0"))
+        await b.subscribe("x")
+        await a.publish(BusMessage("x", b"1"))
+        await b.unsubscribe("x")
+        await a.publish(BusMessage("x", b"2"))
+        assert [message.payload for message in await drain(b)] == [b"1"]
+
+
 async def test_publish_and_subscribe_with_properties() -> None:
     broker = MemoryBroker()
     async with broker.client("a") as a, broker.client("b") as b:
