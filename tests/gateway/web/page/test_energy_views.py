@@ -64,6 +64,7 @@ async def test_an_outage_for_the_person_in_charge() -> None:
         assert re.search(r"From now, medical is supplied for about \d+ h; in the worst case for \d+ h", during)
         assert re.search(r"Switched off next: cooling, expected 2026-01-15 \d\d:\d\d; in the worst case 2026", during)
         rig.control.publisher.decided("no_source", "", None, "", {})  # of before the island ran
+        rig.control.publisher.deliver()
         assert "Plug in a vehicle with more charge." not in text_of(await http.get("/outage"))
         assert "forms the island" in during
         assert "Island operation supplies the site." in during  # of the decisions
@@ -90,6 +91,7 @@ async def test_an_instruction_is_shown_until_its_cause_has_ended() -> None:
             assert "or let it stay longer. (CP1-1)" in text
             decide("main_switch_open", "", None, "", {})
             decide("supply_gap", "", None, "", {})
+            rig.control.publisher.deliver()
             text = text_of(await http.get("/outage"))
             assert "Open the main switch by hand" not in text
             assert "Ask for help elsewhere" in text
