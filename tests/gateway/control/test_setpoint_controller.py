@@ -106,6 +106,17 @@ async def test_a_session_that_ends_during_the_reading_gets_no_order(change: dict
     assert (rig.orders, rig.setpoint.verified, rig.publisher.notes) == ([], False, [])
 
 
+@pytest.mark.parametrize(("lease_s", "sent"), [(10.0, False), (10.5, True)], ids=["at its end", "before its end"])
+async def test_a_lease_that_ends_while_the_station_is_read_is_not_begun(lease_s: float, sent: bool) -> None:
+    rig = await ControllerRig.begin()
+    rig.held.hides_setpoint = True
+    rig.command(-5000.0, lease_s=lease_s)
+    await rig.step()
+    assert rig.clock.now() == 110.0  # the station did not answer
+    assert [power_w for _, power_w, _ in rig.orders if power_w] == ([-5000.0] if sent else [])
+    assert rig.state.wake.is_set() is not sent
+
+
 async def test_without_an_answer_to_the_reading_the_power_is_sent() -> None:
     rig = await ControllerRig.begin()
     rig.held.hides_setpoint = True
