@@ -20,6 +20,7 @@ from emulators.conformance.capabilities import Capabilities
 from emulators.conformance.evidence import Evidence
 from emulators.conformance.ocpp.declarations import versions_of
 from emulators.conformance.ocpp.evidence import recorder
+from emulators.conformance.ocpp.interruption import uninterrupted
 from emulators.conformance.ocpp.mutant_wire import MutantWire
 from emulators.conformance.ocpp.mutants import Mutant
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
@@ -187,4 +188,5 @@ class EmulatedBench:
         variant = next((VARIANTS[need] for need in found.requires if need in VARIANTS), None)
         async with emulated(self._clock, self._version, self._mutant, variant=variant) as station:
             station.recorded.on_message = recorder(evidence)
-            yield station
+            with uninterrupted(station.csms):
+                yield station

@@ -16,6 +16,7 @@ from emulators.conformance.evidence import Evidence
 from emulators.conformance.ocpp import csms_under_test, discovery
 from emulators.conformance.ocpp.environment import ORDERS, Commands
 from emulators.conformance.ocpp.evidence import recorder
+from emulators.conformance.ocpp.interruption import uninterrupted
 from emulators.conformance.ocpp.station_under_test import StationUnderTest
 from emulators.conformance.ocpp.tester_csms import TesterCsms
 
@@ -152,7 +153,8 @@ class StationBench:
         recorded.forget()
         recorded.on_message = recorder(evidence, self.listener.csms.passwords)
         try:
-            yield station
+            with uninterrupted(self.listener.csms):
+                yield station
         finally:
             with suppress(CaseEnd):
                 await station.restore()

@@ -69,6 +69,7 @@ class TesterCsms:
         self.handshakes: list[tuple[float, Handshake]] = []
         self.accepted = True  # as the last response to BootNotification
         self.refuses = False  # refuses connections: the station is offline
+        self.interruptions = 0  # connections that the tester has closed
         self.passwords: set[str] = set()  # with one of which the station has to authenticate; empty: none is known
         self.peer: Peer | None = None
         self._transactions = 0
@@ -106,6 +107,7 @@ class TesterCsms:
         """Close the present connection."""
         if self.peer is not None:
             peer = self.peer
+            self.interruptions += 1
             await peer.close()
             await peer.closed.wait()
 

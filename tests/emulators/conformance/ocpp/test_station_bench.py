@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import nullcontext
+from dataclasses import replace
+
 import pytest
 
 from emulators.conformance import runner
 from emulators.conformance.bench import DeviceUnreachable
 from emulators.conformance.capabilities import Capabilities
-from emulators.conformance.case import Verdict
+from emulators.conformance.case import Verdict, expect
 from emulators.conformance.evidence import Evidence
 from emulators.conformance.ocpp.catalogue import STATION_CAPABILITIES, stations
 from emulators.conformance.ocpp.emulated_station import PASSWORD, UNKNOWN_TOKEN, EmulatedStation, Variant
@@ -134,3 +138,52 @@ async def test_without_the_station_later_cases_wait_less() -> None:
             await bench.connected()
         waits.append(clock.now() - at)
     assert waits == [120.0, 5.0, 5.0]
+
+
+@pytest.mark.parametrize("version", [Version.V16, Version.V21])
+@pytest.mark.parametrize(("back", "what"), [(True, "restarted"), (False, "lost its connection")])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_station_that_is_interrupted_during_a_case_is_not_judged(
+    version: Version, back: bool, what: str, fails: bool
+) -> None:
+    clock = VirtualClock()
+    csms = TesterCsms(clock)
+    bench = Bench(EmulatedStation(csms, version), connected=True)
+    killed, restarted = asyncio.Event(), asyncio.Event()
+
+    async def procedure(device: StationUnderTest) -> None:
+        killed.set()
+        await restarted.wait()
+        expect(not fails, "power at the end: 0 W")
+
+    case = replace(stations().cases[0], procedure=procedure)
+    async with EmulatedStation(csms, version).running():
+        await clock.sleep(3.0)
+        run = asyncio.ensure_future(runner.run_case(case, bench, Capabilities(STATION_CAPABILITIES), clock))
+        await killed.wait()
+    async with EmulatedStation(csms, version).running() if back else nullcontext():
+        await clock.sleep(3.0)
+        restarted.set()
+        result = await run
+    observed = "; observed: power at the end: 0 W" if fails else ""
+    reason = f"the station {what} during the case, without an order of the tester{observed}"
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, reason)
+
+
+async def test_a_station_that_restarts_while_the_tester_interrupts_its_connection_is_not_failed() -> None:
+    clock = VirtualClock()
+    csms = TesterCsms(clock)
+    (case,) = (one for one in stations().cases if one.requirement.reference == "K01.FR.103")
+    every = Capabilities(STATION_CAPABILITIES, dict.fromkeys(STATION_CAPABILITIES, True))
+    bench = StationBench(Memory(csms), Laboratory(connected=True))
+    first = EmulatedStation(csms, Version.V21)
+    async with first.running():
+        await clock.sleep(3.0)
+        await first.plug(1)
+        run = asyncio.ensure_future(runner.run_case(case, bench, every, clock))
+        while not csms.refuses:
+            await clock.sleep(1.0)
+    async with EmulatedStation(csms, Version.V21).running():
+        result = await run
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.reason.startswith("the station restarted during the case, without an order of the tester; observed: ")
