@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -190,7 +191,9 @@ def _client_context(url: str, ca: Path | None, cert: Path | None, key: Path | No
 
     if (cert is None) != (key is None):
         raise ValueError("--cert and --key belong together")
-    if not url.startswith("wss://"):
+    if not _is_websocket(url):
+        raise ValueError(f"{url!r} is no WebSocket URL (ws://host:port/ocpp)")
+    if urlsplit(url).scheme == "ws":
         if ca is not None or cert is not None:
             raise ValueError("--ca, --cert and --key are for a wss URL")
         return None
@@ -201,6 +204,14 @@ def _client_context(url: str, ca: Path | None, cert: Path | None, key: Path | No
     if cert is not None and key is not None:
         _load(context, cert, key)
     return context
+
+
+def _is_websocket(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:

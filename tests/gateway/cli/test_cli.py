@@ -216,6 +216,13 @@ def test_an_unsupported_protocol_is_rejected_with_the_supported_ones(words: list
     assert answer in result.output
 
 
+@pytest.mark.parametrize("url", ["http://x", "x", "ws://", "ws://x:port/ocpp"])
+def test_a_csms_at_another_url_than_that_of_a_websocket_is_a_wrong_option(url: str) -> None:
+    result = CliRunner().invoke(app, ["conformance", "csms", url])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{url!r} is no WebSocket URL (ws://host:port/ocpp)" in result.output
+
+
 def v2x(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gateway.cli", *words]
     return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
