@@ -16,11 +16,11 @@ from emulators.conformance import report as reports
 from emulators.conformance import runner
 from emulators.conformance.bench import Bench, DeviceUnreachable, Discovery
 from emulators.conformance.capabilities import Capabilities, CapabilityError, Declaration
-from emulators.conformance.case import Case
+from emulators.conformance.case import Case, Verdict
 from emulators.conformance.catalogue import Catalogue, CatalogueError
 from emulators.conformance.evidence import Evidence
 from emulators.conformance.report import summary
-from emulators.conformance.result import CaseResult, RunInfo
+from emulators.conformance.result import CaseResult, RunInfo, result_of
 from emulators.conformance.state import RunState, StateError
 from emulators.runtime.clock import RealClock
 from protocols.ports import Clock
@@ -61,7 +61,10 @@ async def execute(
     write: Print = print,
     clock: Clock | None = None,
 ) -> int:
-    """Run the selected cases and write the reports; return the exit status. Raises RunError, DeviceUnreachable."""
+    """Run the selected cases and write the reports; return the exit status. Raises RunError, DeviceUnreachable.
+
+    Where the device is absent, the reports have that as the reason of every case without a verdict of an earlier run.
+    """
     clock = clock or RealClock()
     try:
         cases = catalogue.select(selection.cases, selection.tags)
@@ -71,11 +74,20 @@ async def execute(
         raise RunError(str(error)) from error
     except OSError as error:
         raise RunError(f"{error.filename}: {error.strerror or error}") from error
-    try:
-        found = await bench.discover(Evidence(clock.now))
+    started = datetime.fromtimestamp(clock.wall(), UTC)
+
+    def described(found: Discovery) -> tuple[Capabilities, RunInfo]:
         capabilities = Capabilities(catalogue.capabilities, declared.capabilities, found.capabilities)
-        started = datetime.fromtimestamp(clock.wall(), UTC)
-        info = _info(catalogue, bench.target, selection, declared, found, capabilities, started)
+        return capabilities, _info(catalogue, bench.target, selection, declared, found, capabilities, started)
+
+    try:
+        try:
+            capabilities, info = described(await bench.discover(Evidence(clock.now)))
+        except DeviceUnreachable as error:
+            info = described(Discovery())[1]
+            info = replace(info, selection=f"{info.selection}, the device was not reached")
+            _report(selection, info, _unreached(cases, state, error), write)
+            raise
 
         def report(result: CaseResult) -> None:
             write(jsonlib.dumps(_brief(result)) if selection.json else summary.line(result))
@@ -93,13 +105,26 @@ async def execute(
     finally:
         if state is not None:
             state.close()
-    if selection.directory is not None:
-        path = reports.write(selection.directory, info, results)
-        if not selection.json:
-            write(f"report: {path}")
+    _report(selection, info, results, write)
     if not selection.json:
         write(summary.totals(results))
     return 0 if summary.succeeded(results) else 1
+
+
+def _report(selection: Selection, info: RunInfo, results: Sequence[CaseResult], write: Print) -> None:
+    """Write the reports where a directory is given, and say where."""
+    if selection.directory is None:
+        return
+    path = reports.write(selection.directory, info, results)
+    if not selection.json:
+        write(f"report: {path}")
+
+
+def _unreached(cases: Sequence[Case[D, M]], state: RunState | None, error: DeviceUnreachable) -> list[CaseResult]:
+    """Return the results of an earlier run, and of the other cases that the device was not reached."""
+    earlier = {} if state is None else state.results
+    absent = f"the device cannot be reached: {error}"
+    return [earlier.get(case.id) or result_of(case, Verdict.INCONCLUSIVE, absent) for case in cases]
 
 
 def listed(catalogue: Catalogue[D, M], selection: Selection) -> list[str]:

@@ -218,6 +218,24 @@ async def test_a_resumed_run_needs_its_directory_and_a_run_needs_its_device() ->
         await execute(CATALOGUE, CounterBench(reachable=False), selection(), lambda text: None, CLOCK)
 
 
+async def test_without_its_device_a_run_has_reports_that_say_so(tmp_path: Path) -> None:
+    bench, shown = CounterBench(reachable=False), list[str]()
+    with pytest.raises(DeviceUnreachable):
+        await execute(CATALOGUE, bench, selection(tmp_path), shown.append, CLOCK)
+    assert shown == [f"report: {tmp_path}/report.html"]
+    report = json.loads((tmp_path / "results.json").read_text())
+    absent = ("inconclusive", "the device cannot be reached: nothing answers")
+    assert [(one["verdict"], one["reason"]) for one in report["cases"]] == [absent] * len(CASES)
+    assert report["run"]["selection"] == "all cases, the device was not reached"
+    assert "nothing answers" in (tmp_path / "report.html").read_text()
+    assert ElementTree.parse(tmp_path / "junit.xml").getroot().get("errors") == str(len(CASES))
+    assert await execute(CATALOGUE, CounterBench(), selection(tmp_path, resume=True), shown.append, CLOCK) == 0
+    with pytest.raises(DeviceUnreachable):  # what has a verdict keeps it
+        await execute(CATALOGUE, bench, selection(tmp_path, resume=True), shown.append, CLOCK)
+    cases = json.loads((tmp_path / "results.json").read_text())["cases"]
+    assert [one["verdict"] for one in cases] == ["pass", "pass", "not applicable"]
+
+
 async def test_results_are_the_same_after_json() -> None:
     result = await run_case(CASES[0], CounterBench(), NONE, CLOCK)
     assert len(result.messages) == 4
