@@ -60,10 +60,13 @@ async def execute(
     selection: Selection,
     write: Print = print,
     clock: Clock | None = None,
+    *,
+    begins: Callable[[], None] = lambda: None,
 ) -> int:
     """Run the selected cases and write the reports; return the exit status. Raises RunError, DeviceUnreachable.
 
-    Where the device is absent, the reports have that as the reason of every case without a verdict of an earlier run.
+    `begins` is called once the options are known to be right, before the device is looked for. Where there is none, the
+    reports have its absence as the reason of every case that has no verdict from an earlier run.
     """
     clock = clock or RealClock()
     try:
@@ -74,6 +77,7 @@ async def execute(
         raise RunError(str(error)) from error
     except OSError as error:
         raise RunError(f"{error.filename}: {error.strerror or error}") from error
+    begins()
     started = datetime.fromtimestamp(clock.wall(), UTC)
 
     def described(found: Discovery) -> tuple[Capabilities, RunInfo]:

@@ -93,21 +93,36 @@ def list_cases(catalogue: Catalogue[Device, Mutant], chosen: Selection) -> None:
 
 
 def run_cases(
-    catalogue: Catalogue[Device, Mutant], bench: Bench[Device], chosen: Selection, close: Close | None = None
+    catalogue: Catalogue[Device, Mutant],
+    bench: Bench[Device],
+    chosen: Selection,
+    close: Close | None = None,
+    announced: str = "",
 ) -> None:
-    """Run the selected cases, close the bench, end the command: 0 passed, 1 failed or not reached, 2 wrong options."""
-    end(run_emulator(_run(catalogue, bench, chosen, close)))
+    """Run the selected cases, close the bench, end the command: 0 passed, 1 failed or not reached, 2 wrong options.
+
+    `announced` is a line that is printed once the options are known to be right.
+    """
+    end(run_emulator(_run(catalogue, bench, chosen, close, announced)))
 
 
 def _run(
-    catalogue: Catalogue[Device, Mutant], bench: Bench[Device], chosen: Selection, close: Close | None
+    catalogue: Catalogue[Device, Mutant],
+    bench: Bench[Device],
+    chosen: Selection,
+    close: Close | None,
+    announced: str,
 ) -> Coroutine[object, None, int]:
     from emulators.conformance.execution import DeviceUnreachable, RunError, execute
     from gateway.cli.execution import report_error
 
+    def announce() -> None:
+        if announced:
+            typer.echo(announced)
+
     async def work() -> int:
         try:
-            return await execute(catalogue, bench, chosen, partial(print, flush=True))
+            return await execute(catalogue, bench, chosen, partial(print, flush=True), begins=announce)
         except RunError as error:
             return report_error(f"conformance {catalogue.role}", error)
         except DeviceUnreachable as error:

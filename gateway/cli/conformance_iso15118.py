@@ -116,6 +116,5 @@ def ev(
         bench = socket_bench(target, tls_version.value, tls_profile.value, pki_directory, pcap)
     except (ValueError, OSError) as error:
         fail("conformance ev", error)
-    if not json:
-        typer.echo(f"waiting for an EV at {target}; it has to connect again for each session of a case")
-    conformance.run_cases(EV, bench, chosen, bench.close)
+    waiting = f"waiting for an EV at {target}; it has to connect again for each session of a case"
+    conformance.run_cases(EV, bench, chosen, bench.close, "" if json else waiting)

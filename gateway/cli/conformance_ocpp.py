@@ -105,11 +105,9 @@ def charger(
         async with Listener(
             csms, host, port, station=station, versions=versions, password=password, tls=tls
         ) as listener:
-            if not json:
-                typer.echo(f"listening at {listener.url}/{station or 'ID'}")
             yield StationBench(listener, means, within_s)
 
-    _run(stations(), opened(), chosen)
+    _run(stations(), opened(), chosen, "" if json else "listening at ")
 
 
 @app.command(
@@ -223,9 +221,15 @@ def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
 
 
 def _run(
-    catalogue: Catalogue[Device, Mutant], opened: AbstractAsyncContextManager[Bench[Device]], chosen: Selection
+    catalogue: Catalogue[Device, Mutant],
+    opened: AbstractAsyncContextManager[Bench[Device]],
+    chosen: Selection,
+    announced: str = "",
 ) -> None:
-    """Run the selected cases at a bench that is open meanwhile, and end the command."""
+    """Run the selected cases at a bench that is open meanwhile, and end the command.
+
+    With `announced`, a line of it and the target is printed once the options are known to be right.
+    """
     from emulators.conformance.execution import DeviceUnreachable, RunError, execute
 
     command = f"conformance {catalogue.role}"
@@ -233,8 +237,13 @@ def _run(
     async def work() -> int:
         try:
             async with opened as bench:
+
+                def announce() -> None:
+                    if announced:
+                        typer.echo(f"{announced}{bench.target}")
+
                 try:
-                    return await execute(catalogue, bench, chosen)
+                    return await execute(catalogue, bench, chosen, begins=announce)
                 except DeviceUnreachable as error:
                     return report_error(command, f"no device at {bench.target}: {error}", 1)
         except (RunError, OSError) as error:

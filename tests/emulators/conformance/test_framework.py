@@ -236,6 +236,20 @@ async def test_without_its_device_a_run_has_reports_that_say_so(tmp_path: Path) 
     assert [one["verdict"] for one in cases] == ["pass", "pass", "not applicable"]
 
 
+async def test_nothing_is_announced_before_the_options_are_right() -> None:
+    announced: list[str] = []
+
+    def begins() -> None:
+        announced.append("begins")
+
+    for wrong in (selection(cases=["C-1"]), selection(resume=True)):
+        with pytest.raises(RunError):
+            await execute(CATALOGUE, CounterBench(), wrong, announced.append, CLOCK, begins=begins)
+    assert announced == []
+    await execute(CATALOGUE, CounterBench(), selection(), announced.append, CLOCK, begins=begins)
+    assert announced[0] == "begins"
+
+
 async def test_results_are_the_same_after_json() -> None:
     result = await run_case(CASES[0], CounterBench(), NONE, CLOCK)
     assert len(result.messages) == 4

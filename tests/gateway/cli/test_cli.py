@@ -223,6 +223,13 @@ def test_a_csms_at_another_url_than_that_of_a_websocket_is_a_wrong_option(url: s
     assert f"{url!r} is no WebSocket URL (ws://host:port/ocpp)" in result.output
 
 
+@pytest.mark.parametrize(("role", "target"), [("charger", "127.0.0.1:0"), ("ev", "[::1]:0")])
+def test_wrong_cases_are_rejected_before_the_tester_says_that_it_waits(role: str, target: str) -> None:
+    result = CliRunner().invoke(app, ["conformance", role, target, "--case", "NONE-1"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "unknown case 'NONE-1'" in result.output
+
+
 def v2x(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gateway.cli", *words]
     return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
