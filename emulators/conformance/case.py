@@ -70,7 +70,10 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case(Generic[Device, Mutant]):
-    """One case. `requires`: names of capabilities that the device must have; `mutants`: devices that must fail it."""
+    """One case. `mutants`: devices that must fail it.
+
+    `requires`, `lacks`: names of capabilities that the device must have, and must not have.
+    """
 
     id: str
     requirement: Requirement
@@ -82,6 +85,7 @@ class Case(Generic[Device, Mutant]):
     preconditions: str = ""
     tags: frozenset[str] = frozenset()
     requires: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     within_s: float = WITHIN_S
 
     def __post_init__(self) -> None:

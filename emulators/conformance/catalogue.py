@@ -30,7 +30,7 @@ class Catalogue(Generic[Device, Mutant]):
         if equal:
             raise AssertionError(f"catalogue {self.role}: several cases have the id {', '.join(equal)}")
         for case in self.cases:
-            for name in case.requires:
+            for name in (*case.requires, *case.lacks):
                 if name not in self.capabilities:
                     raise AssertionError(f"case {case.id}: unknown capability {name!r}")
 

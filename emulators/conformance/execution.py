@@ -153,6 +153,7 @@ def _declaration(case: Case[D, M]) -> dict[str, object]:
         "feature": case.feature,
         "tags": sorted(case.tags),
         "requires": list(case.requires),
+        "lacks": list(case.lacks),
         "preconditions": case.preconditions,
         "stimulus": case.stimulus,
         "expectation": case.expectation,

@@ -59,6 +59,10 @@ async def _bounded(
     if missing is not None:
         name, source = missing
         return result_of(case, Verdict.NOT_APPLICABLE, f"the device does not have {name} ({source})")
+    for name in case.lacks:
+        value, source = capabilities.source(name)
+        if value:
+            return result_of(case, Verdict.NOT_APPLICABLE, f"the device has {name} ({source})")
     return await run_case(case, bench, capabilities, clock)
 
 

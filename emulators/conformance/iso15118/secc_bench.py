@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from emulators.charger.hardware.power_stage import PowerStage, StageSpec
@@ -119,7 +120,7 @@ class MemorySeccBench:
         self._secc = self._built()
         self._connections = 0
 
-    def _built(self) -> EvseSecc:
+    def _built(self, standby: bool = True) -> EvseSecc:
         stage = PowerStage(
             StageSpec(
                 max_charge_w=RATED_W,
@@ -129,6 +130,7 @@ class MemorySeccBench:
             )
         )
         settings = stage_settings(stage, evse_id="DE8AAE00001", services=SERVICES)
+        settings = replace(settings, standby=standby)
         return EvseSecc(stage, self._clock, settings=settings, tolerance="strict")
 
     async def discover(self, evidence: Evidence) -> Discovery:
@@ -138,7 +140,7 @@ class MemorySeccBench:
     @asynccontextmanager
     async def access(self, case: str, evidence: Evidence, capabilities: Capabilities) -> AsyncIterator[SeccAccess]:
         """See `Bench`."""
-        self._secc, self._connections = self._built(), 0
+        self._secc, self._connections = self._built(capabilities.has("iso20.standby")), 0
         access = SeccAccess(self._connect, self._clock, evidence, capabilities)
         try:
             yield access

@@ -38,6 +38,7 @@ def energy_case(
     expectation: str,
     tags: tuple[str, ...] = ("nominal",),
     requires: tuple[str, ...] = (),
+    lacks: tuple[str, ...] = (),
 ) -> SeccCase:
     return secc_case(
         f"SECC-20-{id}",
@@ -51,4 +52,5 @@ def energy_case(
         expectation=expectation,
         tags=tags,
         requires=requires,
+        lacks=lacks,
     )

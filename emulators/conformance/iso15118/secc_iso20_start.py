@@ -61,6 +61,15 @@ async def _after_standby(device: SeccAccess) -> None:
     expect(response.code.startswith("OK"), f"DC_ChargeLoopRes has the code {response.code}")
 
 
+async def _without_standby(device: SeccAccess) -> None:
+    vehicle = await device.reach(DC_BPT, "DC_ChargeLoopReq")
+    await vehicle.loop()
+    response = await _standby(vehicle)
+    expect(response.code == "WARNING_StandbyNotAllowed", f"Standby has the code {response.code}")
+    response = await vehicle.loop()
+    expect(response.code.startswith("OK"), f"DC_ChargeLoopRes has the code {response.code}")
+
+
 async def _standby(vehicle: Vehicle) -> Received:
     absent = {"EVPowerProfile": ABSENT, "BPT_ChannelSelection": ABSENT}
     return await vehicle.request("PowerDeliveryReq", {"ChargeProgress": "Standby", **absent})
@@ -179,6 +188,20 @@ CASES = (
         stimulus="PowerDeliveryReq (Start) without EVPowerProfile",
         expectation="FAILED_EVPowerProfileInvalid",
         tags=("negative", "schedules"),
+    ),
+    energy_case(
+        "PD-06",
+        "8.3.4.3.8.3",
+        "a SECC without standby answers WARNING_StandbyNotAllowed, and the loop goes on",
+        START,
+        _without_standby,
+        accepts("PowerDeliveryRes"),
+        refuses("DC_ChargeLoopRes", SEQUENCE_ERROR, first=2),
+        before="DC_ChargeLoopReq",
+        stimulus="PowerDeliveryReq with Standby in the loop, then DC_ChargeLoopReq",
+        expectation="WARNING_StandbyNotAllowed, then OK",
+        tags=("negative", "pause"),
+        lacks=("iso20.standby",),
     ),
     energy_case(
         "ONG-01",

@@ -33,6 +33,7 @@ def secc_case(
     before: str = "",
     tags: Sequence[str] = (),
     requires: Sequence[str] = (),
+    lacks: Sequence[str] = (),
     within_s: float = 120.0,
 ) -> SeccCase:
     """Return a case; capability, preconditions and tags follow from the profile."""
@@ -53,6 +54,7 @@ def secc_case(
         preconditions=preconditions,
         tags=frozenset(found),
         requires=tuple(requires),
+        lacks=tuple(lacks),
         within_s=within_s,
     )
 

@@ -99,6 +99,16 @@ async def test_capabilities_decide_what_is_applicable(tmp_path: Path) -> None:
     assert capabilities.source("up") == (True, "default")
 
 
+async def test_a_case_of_devices_without_a_capability_is_not_applicable_to_others() -> None:
+    lacking = replace(CASES[0], lacks=("down",))
+    bench = CounterBench()
+    (result,) = await run([lacking], bench, Capabilities(CATALOGUE.capabilities, {}, {"down": True}), CLOCK)
+    assert (result.verdict, result.reason) == (Verdict.NOT_APPLICABLE, "the device has down (discovered)")
+    assert bench.opened == []
+    (result,) = await run([lacking], bench, Capabilities(CATALOGUE.capabilities, {"down": False}), CLOCK)
+    assert result.verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
