@@ -25,7 +25,7 @@ async def repeat(station: Station, evse: Evse) -> None:
                 await setpoint.send(station, evse, 0.0, REPEATED_VALID_FOR_S)
                 return
             outcome = await setpoint.send(station, evse, power_w, until - began)
-            if outcome.answer is Answer.APPLIED:
+            if outcome.answer is not Answer.REFUSED:
                 evse.setpoint = power_w, until
             late = outcome.answer is not Answer.REFUSED and station.connected and clock.now() - began > PROMPT_S
 

@@ -742,19 +742,21 @@ def test_a_moment_without_surplus_leaves_the_power_of_the_recharge_as_it_was() -
     assert found == pytest.approx([4000.0, 0.0, 0.0, 5800.0])  # 3.6 kW, and half of the rest
 
 
-def test_the_limit_of_pv_ends_when_it_has_not_been_used_or_pv_is_not_reported() -> None:
-    def limits(*pv_w: float | None) -> list[float | None]:
+def test_the_limit_of_pv_ends_when_load_and_batteries_can_take_more_or_pv_is_not_reported() -> None:
+    def limits(*steps: tuple[float | None, float]) -> list[float | None]:
         outage, found = Outage(), []
-        for power_w in pv_w:
+        for pv_w, load_w in steps:
             outage.now += 61
-            outage.load(1000.0)
-            if power_w is not None:
-                outage.pv(power_w)
+            outage.load(load_w)
+            if pv_w is not None:
+                outage.pv(pv_w)
             found.append(outage.off_grid.step(outage.view(at("A")), [car("A")], "A")[0].pv_limit_w)
         return found
 
-    assert limits(8000.0, 3000.0, 3000.0, 3000.0) == [6800.0, 6800.0, 6800.0, None]
-    assert limits(8000.0, None) == [6800.0, None]
+    cloud = (3000.0, 1000.0)
+    assert limits((8000.0, 1000.0), cloud, cloud, cloud) == [6800.0, 6800.0, 6800.0, 6800.0]  # the sun may return
+    assert limits((8000.0, 1000.0), (6800.0, 4700.0), (6800.0, 4710.0)) == [6800.0, 9995.0, None]
+    assert limits((8000.0, 1000.0), (None, 1000.0)) == [6800.0, None]
 
 
 @pytest.mark.parametrize(
