@@ -28,8 +28,7 @@ async def rpc(ready: Ready) -> None:
     from websockets.asyncio.server import ServerConnection
 
     from gateway.clock import SystemClock
-    from protocols.ocpp.io import Link, WebSocketWire
-    from protocols.ocpp.pushing_connection import PushingConnection
+    from protocols.ocpp.io import Link, PushingConnection, WebSocketWire
     from protocols.ocpp.rpc import CallReceived, Rpc
     from protocols.ocpp.schema import Payload, Version
 

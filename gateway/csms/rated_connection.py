@@ -17,7 +17,7 @@ from websockets.protocol import Event
 from gateway.csms.settings import CsmsSettings
 from gateway.failed_logins import network
 from gateway.rate_limit import TokenBucket
-from protocols.ocpp.pushing_connection import PushingConnection
+from protocols.ocpp.io import PushingConnection
 
 FRAMES_PER_CALL = 2.0  # permitted frames per permitted call: calls, responses and control frames
 BYTES_PER_S, BURST_BYTES = 524_288.0, 16_777_216.0  # of one connection; a burst has two messages of the largest size

@@ -17,7 +17,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from protocols.ocpp.pushing_connection import PushingConnection
+from protocols.ocpp.io import PushingConnection
 from tests.fuzz.autobahn import wstest
 from tests.fuzz.gateway_program import gateway_program
 

@@ -18,9 +18,8 @@ from emulators.runtime.clock import RealClock, VirtualClock
 from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp import rpc
 from protocols.ocpp.events import Answered, Lost, Refused, TimedOut
-from protocols.ocpp.io import Handler, Link, WebSocketWire
+from protocols.ocpp.io import Handler, Link, PushingConnection, WebSocketWire
 from protocols.ocpp.io import connect as connect_station
-from protocols.ocpp.pushing_connection import PushingConnection
 from protocols.ocpp.rpc import CallReceived, Refusal, Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 
@@ -218,6 +217,17 @@ async def test_a_frame_that_breaks_the_protocol_closes_the_connection(head: int)
         seen[0].data_received(bytes((head, 0x80, 0, 0, 0, 0)))
         await socket.wait_closed()
         assert socket.close_code == 1002
+
+
+async def test_a_length_in_more_bytes_than_it_needs_is_read() -> None:
+    seen = list[PushingConnection]()
+    text = json.dumps([2, "m", "DataTransfer", {"vendorId": "v", "data": "x" * 119}])[: 119 - 3] + '"}]'
+    async with (
+        server(lambda call: {"status": "Accepted", "data": call.payload["data"]}, seen) as url,
+        connect(url, subprotocols=["ocpp2.1"], compression=None) as socket,  # type: ignore[list-item]
+    ):
+        seen[0].data_received(b"\x81\xff" + len(text).to_bytes(8, "big") + bytes(4) + text.encode())
+        assert json.loads(await socket.recv())[:2] == [3, "m"]
 
 
 async def test_a_frame_without_a_mask_closes_the_connection() -> None:
