@@ -179,6 +179,7 @@ async def _commands(rig: _Rig, sessions: int) -> Figures:
 
     await together(COMMANDS_S / 4)  # the first command of a session takes longer
     facility.statuses.clear()
+    facility.refused.clear()
     times = await command(time.perf_counter() + COMMANDS_S)
     began, before = time.perf_counter(), rig.gateways.usage()
     count = await together(COMMANDS_S)
@@ -187,6 +188,7 @@ async def _commands(rig: _Rig, sessions: int) -> Figures:
     return {
         "commands": len(times) + count,
         "accepted": facility.accepted,
+        "refused": dict(facility.refused),
         "commands_per_s": round(count / took, 1),
         "p50_ms": latency["p50"],
         "p99_ms": latency["p99"],
@@ -201,6 +203,7 @@ async def _storm(rig: _Rig, sessions: int) -> Figures:
     sending: set[asyncio.Task[float]] = set()
     before, number = rig.gateways.usage(), 0
     rig.facility.statuses.clear()
+    rig.facility.refused.clear()
     while not storm.done():
         sending.add(asyncio.create_task(rig.facility.discharge(number % sessions)))
         number += 1
@@ -216,6 +219,7 @@ async def _storm(rig: _Rig, sessions: int) -> Figures:
         "failed_attempts": sum(one["failed_attempts"] for one in found),
         "commands": number,
         "accepted": rig.facility.accepted,
+        "refused": dict(rig.facility.refused),
         "p50_ms": latency["p50"],
         "p99_ms": latency["p99"],
         "cpu_ms_per_station": round(1000 * (after["cpu_s"] - before["cpu_s"]) / max(served, 1), 2),
@@ -232,7 +236,7 @@ class Facility:
         self._waiting: dict[str, asyncio.Future[str]] = {}
         self._count = 0
         self.statuses: Counter[str] = Counter()  # of first results
-        self.reasons: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()  # by reason code
 
     @property
     def accepted(self) -> int:
@@ -246,7 +250,8 @@ class Facility:
             waiting = self._waiting.pop(body.get("id", ""), None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(body["status"])
-                self.reasons[str(body.get("reason"))] += 1
+                if body["status"] == "refused":
+                    self.refused[body["reason"]["code"]] += 1
 
     async def discharge(self, station: int) -> float:
         """Command the EVSE of a station; return how long its first result took, in ms."""
