@@ -48,6 +48,7 @@ MOST_COST_W = 20_000.0
 DELAY_COST_W_PER_S = 600.0  # of a change of the delay
 UNSTAMPED_COST_W_PER_S = 150.0  # of a longer delay than the time stamp shows: it may be that of publication
 CLOCK_COST_W_PER_S = 600.0  # of another delay, for which the clocks have to differ
+FULL_SWING_W = 6000.0  # both apply in full to movements of this size; smaller ones prove less, and cost less
 PUBLISHED_S = 2.0  # a reading whose time stamp is older is not stamped at its publication
 PLAUSIBLE_SHARE = 0.1  # of the difference in base load: a cost up to this above the least one is as plausible
 POSSIBLE_SHARE = 1.1  # likewise, while a limit is or was exceeded
@@ -93,6 +94,7 @@ class _Hypotheses:
     grid_w: float
     loads_w: Array  # a column each: base load, the lowest and the highest that it may be
     cost_w: Array
+    share: float = 0.0  # of the costs of a delay that the time stamp does not show: largest movement, forgotten alike
     agree: bool = False
     beyond: int = 0  # a limit is exceeded because a load has risen (1) or fallen (-1)
 
@@ -229,15 +231,19 @@ class MeterModel:
             loads_w = np.full_like(before.loads_w, grid_w - constant_w)
             delay_s = before.delay_s.copy()
             delay_s[0] = stamped_s
-            return _Hypotheses(delay_s, before.spans, grid_w, loads_w, before.cost_w * decay, True)
+            return _Hypotheses(
+                delay_s, before.spans, grid_w, loads_w, before.cost_w * decay, before.share * decay, True
+            )
         delay_s, measured = np.array((stamped_s, *CANDIDATES)), now - stamped_s
         stamped = self.history.within(measured - STEP_S / 2, measured + STEP_S / 2)
         spans = np.array((stamped, *self.history.spans(now))).T
         unstamped_w = _prior_cost_w(delay_s - stamped_s, stamped_s)
+        share = min(1.0, float(spans[1].max() - spans[0].min()) / FULL_SWING_W)
         if before is None:
             loads_w = grid_w - np.stack(((spans[0] + spans[1]) / 2, spans[1], spans[0]))
-            cost_w = np.concatenate((unstamped_w, np.zeros(DELAYS)))
-            return _Hypotheses(delay_s, spans, grid_w, np.tile(loads_w, 2), cost_w)
+            cost_w = np.concatenate((unstamped_w * share, np.zeros(DELAYS)))
+            return _Hypotheses(delay_s, spans, grid_w, np.tile(loads_w, 2), cost_w, share)
+        share = max(share, before.share * decay)
         # three ways to each delay: it has not changed, the best one has changed to it, it never changes
         best = int(before.cost_w[:DELAYS].argmin())
         ways = _DELAYS_THRICE.copy()
@@ -254,8 +260,10 @@ class MeterModel:
         loads_w = np.minimum(np.maximum(earlier_w, least_w), most_w)
         moved_w = np.abs(loads_w[0] - earlier_w[0])
         moved_s = delay_s - before.delay_s[best]
-        moved_w[:DELAYS] += before.cost_w[:DELAYS] * decay + unstamped_w * (1.0 - decay)
-        moved_w[DELAYS : 2 * DELAYS] += DELAY_COST_W_PER_S * np.abs(moved_s)  # the best one itself costs nothing
+        moved_w[:DELAYS] += before.cost_w[:DELAYS] * decay + unstamped_w * (share - before.share * decay)
+        moved_w[DELAYS : 2 * DELAYS] += DELAY_COST_W_PER_S * np.abs(moved_s)  # the best one itself costs no more
+        if share > before.share:
+            moved_w[DELAYS : 2 * DELAYS] += unstamped_w * (share - before.share)
         moved_w[DELAYS : 2 * DELAYS][moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
         moved_w[2 * DELAYS :] += before.cost_w[DELAYS:] * decay
         chosen = _STEADY_LAST.copy()
@@ -272,7 +280,7 @@ class MeterModel:
             beyond = -int(fallen[bests].any())
             loads_w[1] = np.where(fallen, least_w[1, chosen], loads_w[1])
         agree = bool(loads_w[2].max() - loads_w[1].min() <= 1e-6)
-        return _Hypotheses(delay_s, spans, grid_w, loads_w, cost_w, agree, beyond)
+        return _Hypotheses(delay_s, spans, grid_w, loads_w, cost_w, share, agree, beyond)
 
     def _possible(self, grid_w: float, connection_w: float | None) -> bool:
         """Return whether a reading is one that the connection can carry, or confirmed by the one before."""

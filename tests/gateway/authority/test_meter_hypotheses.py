@@ -51,6 +51,7 @@ class Explained:
     grid_w: float
     cheapest: list[Estimate]
     steady: list[Estimate]
+    share: float = 0.0  # of the cost of another delay than the stamped one
     agree: bool = False
     beyond: int = 0  # because a load has risen (1) or fallen (-1)
 
@@ -82,14 +83,17 @@ def explain(
     longer = rules.UNSTAMPED_COST_W_PER_S if stamped_s < rules.PUBLISHED_S else rules.CLOCK_COST_W_PER_S
     rates = [longer if one > stamped_s else rules.CLOCK_COST_W_PER_S for one in delays]
     unstamped = [rate * abs(one - stamped_s) for rate, one in zip(rates, delays, strict=True)]
+    swing_w = max(one.high_w for one in spans) - min(one.low_w for one in spans)
+    share = min(1.0, swing_w / rules.FULL_SWING_W)
     if before is None:
         loads = [(grid_w - (one.low_w + one.high_w) / 2, grid_w - one.high_w, grid_w - one.low_w) for one in spans]
         return Explained(
             delays,
             spans,
             grid_w,
-            [Estimate(load, cost_w) for load, cost_w in zip(loads, unstamped, strict=True)],
+            [Estimate(load, share * cost_w) for load, cost_w in zip(loads, unstamped, strict=True)],
             [Estimate(load, 0.0) for load in loads],
+            share,
         )
     decay = math.exp(-elapsed_s / rules.MEMORY_S)
     constant_w = history.constant_since(now - elapsed_s - max(LONGEST_DELAY_S, stamped_s) - 1.0)
@@ -97,16 +101,19 @@ def explain(
         load_w = grid_w - constant_w
         cheapest = [Estimate((load_w, load_w, load_w), one.cost_w * decay) for one in before.cheapest]
         steady = [Estimate((load_w, load_w, load_w), one.cost_w * decay) for one in before.steady]
-        return Explained([stamped_s, *before.delays[1:]], before.spans, grid_w, cheapest, steady, agree=True)
+        delays = [stamped_s, *before.delays[1:]]
+        return Explained(delays, before.spans, grid_w, cheapest, steady, before.share * decay, agree=True)
+    share = max(share, before.share * decay)
     best = min(range(len(delays)), key=lambda one: before.cheapest[one].cost_w)
     ways: list[tuple[Moved, float, Loads]] = []  # the chosen way to each delay, its cost, the loads before
     for number, delay_s in enumerate(delays):
         kept, changed = before.cheapest[number], before.cheapest[best]
         stays = before.moved(kept, before.spans[number], spans[number], grid_w)
-        stays_w = stays.changed_w + (kept.cost_w * decay + unstamped[number] * (1.0 - decay))
+        stays_w = stays.changed_w + (kept.cost_w * decay + unstamped[number] * (share - before.share * decay))
         moves = before.moved(changed, before.spans[best], spans[number], grid_w)
         later_s = delay_s - before.delays[best]
         moves_w = moves.changed_w + (changed.cost_w * decay + rules.DELAY_COST_W_PER_S * abs(later_s))
+        moves_w += unstamped[number] * max(0.0, share - before.share)
         if later_s <= elapsed_s + 1e-6 and moves_w < stays_w:
             ways.append((moves, moves_w, changed.loads))
         else:
@@ -130,7 +137,8 @@ def explain(
             beyond = beyond or moved
         estimates.append(Estimate((base_w, low_w, high_w), cost_w))
     agree = max(one.loads[2] for one in estimates) - min(one.loads[1] for one in estimates) <= 1e-6
-    return Explained(delays, spans, grid_w, estimates[: len(delays)], estimates[len(delays) :], agree, beyond)
+    cheapest, steady = estimates[: len(delays)], estimates[len(delays) :]
+    return Explained(delays, spans, grid_w, cheapest, steady, share, agree, beyond)
 
 
 def extremes(estimates: list[Estimate], share: float, allowed_w: float = 0.0) -> tuple[float, float]:
