@@ -17,8 +17,9 @@ def rounds(few: int, soak: int) -> int:
 
 
 def some(cases: Iterable[Any], every: int) -> list[Any]:
-    """Return the cases of a parametrized test, of which all but each `every`-th are marked `soak`."""
-    return [one if number % every == 0 else _soak(one) for number, one in enumerate(cases)]
+    """Return each `every`-th case of a parametrized test; in `make soak` all, the others marked `soak`."""
+    chosen = ((one, number % every == 0) for number, one in enumerate(cases))
+    return [one if often else _soak(one) for one, often in chosen if often or SOAK]
 
 
 def _soak(case: Any) -> Any:

@@ -20,6 +20,7 @@ from gateway.model.command import SiteMode
 from gateway.model.site import Forecast, ForecastPeriod, InputKind, Meter, Price, PricePeriod
 from tests.gateway.energy.foresight import Battery, Known, least_cost
 from tests.gateway.energy.site_sim import START, Sim, SimCar
+from tests.rounds import rounds
 
 QUARTER_S = 900.0
 TICK_S = 60.0
@@ -218,11 +219,11 @@ def test_a_day_with_a_demand_charge() -> None:
 
 def test_a_day_on_which_clocks_change() -> None:
     begin = datetime(2026, 10, 25, tzinfo=BERLIN).timestamp()
-    lived, best, _ = made(4, plain, begin=begin, hours=25, zone=BERLIN)
+    lived, best, _ = made(4, plain, begin=begin, hours=rounds(7, 25), zone=BERLIN)
     assert 0 <= gap(lived, best) <= MOST_GAP
 
 
 def test_a_departure_that_cannot_be_reached() -> None:
-    lived, best, day = made(5, plain, leaves_h=2.0, wanted_pct=95.0)
+    lived, best, day = made(5, plain, hours=rounds(8, 24), leaves_h=2.0, wanted_pct=95.0)
     assert 0 <= gap(lived, best) <= MOST_GAP
     assert day.left_wh["E2"] == pytest.approx(0.6 * 40_000 + 2 * 6000 * 0.94, rel=0.02)  # full power throughout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import product
 
 import pytest
 from hypothesis import example, given, settings
@@ -53,8 +54,8 @@ def price(hours: int = 48) -> Price:
 
 def test_a_night_without_a_grid_leaves_no_critical_load_unserved() -> None:
     section = EnergySection(island=True, forming=("E1", "E2", "E3"), tiers=SHELTER, off_grid_pct=15)
-    cars = [SimCar(f"E{n}", soc, can_form=True) for n, soc in ((1, 90.0), (2, 80.0), (3, 85.0))]
-    sim = Sim(section, cars, shelter_load, grid=lost_between((1.0, 15.0)), step_s=10.0).run(16)
+    cars = [SimCar(f"E{n}", soc, 20_000.0, can_form=True) for n, soc in ((1, 90.0), (2, 80.0), (3, 85.0))]
+    sim = Sim(section, cars, shelter_load, grid=lost_between((0.2, 7.2)), step_s=10.0).run(7.5)
     critical = sim.unserved_wh.get("medical", 0) + sim.unserved_wh.get("light", 0)
     assert critical < 120  # Wh: the seconds until the first vehicle supplies the island
     assert sim.dark_s <= 90
@@ -91,9 +92,10 @@ def test_the_demand_window_is_kept_where_that_is_feasible(cars: int) -> None:
 
     section = EnergySection(contract_w=30_000)
     fleet = [SimCar(f"E{n}", 60.0, wanted_pct=70.0, leaves_h=6.0) for n in range(cars)]
-    sim = Sim(section, fleet, load, mode=SiteMode.PEAK_SHAVING, step_s=5.0).run(4)
+    sim = Sim(section, fleet, load, mode=SiteMode.PEAK_SHAVING, step_s=5.0).run(2)
     assert sim.highest_window_w <= 30_000
-    assert min(car.soc_pct for car in fleet) >= (60.0 if cars > 1 else 50.0)  # one car alone has to shave each peak
+    # one car alone has to shave each peak, and would be at 50 % without charging in between
+    assert sum(car.soc_pct for car in fleet) / cars >= (60.0 if cars > 1 else 54.0)
 
 
 def test_instantaneous_peaks_are_cut_to_the_import_limit_and_floors_hold() -> None:
@@ -101,7 +103,7 @@ def test_instantaneous_peaks_are_cut_to_the_import_limit_and_floors_hold() -> No
         return {"site": 26_000.0 if 0.2 < hour % 1 < 0.5 else 12_000.0}
 
     fleet = [SimCar(f"E{n}", 60.0) for n in range(2)]
-    sim = Sim(EnergySection(reserve_pct=40), fleet, load, mode=SiteMode.PEAK_SHAVING, import_w=20_000).run(1)
+    sim = Sim(EnergySection(reserve_pct=40), fleet, load, mode=SiteMode.PEAK_SHAVING, import_w=20_000).run(0.6)
     over = [power for power in sim.grid_w if power > 20_100]
     assert len(over) < 12  # seconds: the meter has to see a step before anybody can answer it
     assert min(car.lowest_pct for car in fleet) >= 39.5
@@ -150,10 +152,10 @@ def test_changing_mode_never_jumps_power(changes: list[tuple[SiteMode, int]], se
 PAIRS = [(one, two) for one in SiteMode for two in SiteMode if one is not two]
 
 
-@pytest.mark.parametrize(("first", "second"), some(PAIRS, 7))
-@pytest.mark.parametrize(("load_w", "pv_w"), [(9000.0, 0.0), (1000.0, 11_000.0)])
-def test_no_pair_of_modes_jumps(first: SiteMode, second: SiteMode, load_w: float, pv_w: float) -> None:
+@pytest.mark.parametrize(("pair", "powers"), some(product(PAIRS, [(9000.0, 0.0), (1000.0, 11_000.0)]), 11))
+def test_no_pair_of_modes_jumps(pair: tuple[SiteMode, SiteMode], powers: tuple[float, float]) -> None:
     """A change of mode ramps the target, and the power follows it."""
+    load_w, pv_w = powers
     storage = SimCar("storage", 55.0, 20_000.0, 5000.0)
     sim = Sim(
         EnergySection(contract_w=40_000, storage=StorageTable(controlled=True)),
@@ -164,7 +166,7 @@ def test_no_pair_of_modes_jumps(first: SiteMode, second: SiteMode, load_w: float
         storage=storage,
     )
     moved = False
-    for mode in (first, second):
+    for mode in pair:
         sim.mode = mode
         for _ in range(100):
             before, target = sum(car.now_w for car in sim.cars) + storage.now_w, sim.targets[-1] if sim.targets else 0.0
@@ -174,7 +176,7 @@ def test_no_pair_of_modes_jumps(first: SiteMode, second: SiteMode, load_w: float
             assert abs((sim.targets[-1] or 0.0) - (target or 0.0)) <= 2500.0 + 500.0
             moved |= abs(after) > 1000
     idle = {SiteMode.MANUAL, SiteMode.GRID_SERVICE}
-    assert moved or {first, second} <= idle or load_w > 2000  # a site of resting cars would prove nothing
+    assert moved or set(pair) <= idle or load_w > 2000  # a site of resting cars would prove nothing
 
 
 def bill(sim: Sim) -> float:
@@ -188,7 +190,9 @@ def bill(sim: Sim) -> float:
 
 def test_a_day_by_price_costs_less_and_meets_the_departure_target() -> None:
     def day(mode: SiteMode, plan: bool) -> tuple[float, float]:
-        section = EnergySection(storage=StorageTable(controlled=True, wear_per_kwh=0.5), car_wear_per_kwh=1.0)
+        section = EnergySection(
+            storage=StorageTable(controlled=True, wear_per_kwh=0.5), car_wear_per_kwh=1.0, plan_every_s=1800.0
+        )
         car = SimCar("E1", 50.0, wanted_pct=80.0, leaves_h=23.9)
         store = SimCar("storage", 50.0, 30_000.0, 8000.0)
         sim = Sim(
@@ -222,7 +226,7 @@ def test_an_announced_storm_fills_the_batteries_in_advance() -> None:
 
     section = EnergySection(reserve_pct=30, storm_pct=80)
     fleet = [SimCar("E1", 50.0), SimCar("E2", 35.0)]
-    sim = Sim(section, fleet, lambda hour: {"site": 6000.0}, mode=SiteMode.SELF_CONSUMPTION, storm=storm, step_s=5.0)
+    sim = Sim(section, fleet, lambda hour: {"site": 6000.0}, mode=SiteMode.SELF_CONSUMPTION, storm=storm, step_s=20.0)
     sim.run(0.9)
     assert fleet[0].soc_pct < 50
     sim.run(4.0)
@@ -254,7 +258,8 @@ def test_missing_meter_values_stop_the_cars() -> None:
 
 
 grids = st.lists(
-    st.tuples(st.integers(5, 900), st.sampled_from(["well", "gone", "brown", "slow", "lie", "mute"])), max_size=12
+    st.tuples(st.integers(5, 900), st.sampled_from(["well", "gone", "brown", "slow", "lie", "mute"])),
+    max_size=rounds(5, 12),
 )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
@@ -15,6 +16,7 @@ from gateway.model.grid_meter import UNFILLED, GridMeter
 from gateway.model.moment import rfc3339
 from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
+from tests.rounds import rounds, some
 
 SECTIONS = {
     "off": EnergySection(enabled=False),
@@ -52,8 +54,7 @@ async def live(rig: ServiceRig, seconds: int, grid: dict[str, Any] | None) -> No
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize("grid", DEAD)
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize(("name", "grid"), some(product(SECTIONS, DEAD), 3))
 async def test_nothing_flows_into_a_measured_dead_grid_before_or_after_a_restart(
     name: str, grid: dict[str, Any]
 ) -> None:
@@ -83,8 +84,7 @@ async def test_nothing_flows_into_a_measured_dead_grid_before_or_after_a_restart
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize("grid", ALIVE)
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize(("name", "grid"), some(product(SECTIONS, ALIVE), 3))
 async def test_a_value_that_is_not_measured_refuses_nothing(name: str, grid: dict[str, Any]) -> None:
     async with service_rig("CP1-1", energy=SECTIONS[name]) as rig:
         await live(rig, 60, grid)
@@ -95,6 +95,7 @@ async def test_a_value_that_is_not_measured_refuses_nothing(name: str, grid: dic
 readings = st.lists(st.sampled_from([*((one, True) for one in DEAD), *((one, False) for one in ALIVE)]), max_size=8)
 
 
+@settings(max_examples=rounds(8, 100))
 @given(readings, st.sampled_from(["off", "idle"]))
 def test_the_last_reading_decides(steps: list[tuple[dict[str, Any], bool]], name: str) -> None:
     async def play() -> None:

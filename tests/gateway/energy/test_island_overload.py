@@ -200,7 +200,7 @@ async def test_a_collapse_is_seen_without_a_load_meter_by_the_charger_s_own(load
         assert plant.lit
         assert plant.collapses == []
         plant.load_w = load_w
-        await plant.live(1800)
+        await plant.live(900)
         assert 1 <= len(plant.collapses) <= 41
         assert decided(rig, "source_lost") >= 1
         assert decided(rig, "tier_shed") >= 2
