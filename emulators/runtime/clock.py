@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 import selectors
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import Context
 from datetime import UTC, datetime
-from heapq import heappush
-from typing import Any, TypeVar, TypeVarTuple
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from protocols.ports import Clock, Scope
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -32,6 +35,7 @@ START = datetime(2026, 1, 15, tzinfo=UTC).timestamp()  # default wall time at lo
 THREADS_WITHIN = 60.0  # s of real time that a thread may hold virtual time
 MIN_WAIT_FRACTION = 0.5  # of a wait at limited speed, even when late: data in transit needs the time
 MAX_CATCH_UP = 0.5  # s of real time by which a loop with limited speed catches up
+MAX_CANCELLED = 100  # timers that are kept in the schedule although they are cancelled
 # Modules whose futures are resolved by their own thread
 THREADED = ("aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite")
 
@@ -48,11 +52,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """
 
     _closed: bool
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[tuple[float, int, asyncio.TimerHandle]]  # heap of (time, sequence number, timer)
+    _stopping: bool
+    _timer_cancelled_count: int
 
     def __init__(self, speed: float | None = None) -> None:
         self._virtual_now = 0.0
         self._holds = 0
         self._timers = 0
+        self.polls = False  # there are sockets: they are polled in each iteration, not only before the time advances
         self.speed = speed
         self.jumps = 0  # advances of the time, for benchmarks
         super().__init__(_JumpingSelector(self))
@@ -64,19 +73,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return the virtual time, monotonic, seconds since the creation of the loop."""
         return self._virtual_now
 
-    @property
-    def _clock_resolution(self) -> float:
-        """Return the tolerance of the loop's timers: less than the resolution of its time, so that none fires early.
-
-        With the resolution of a real clock the loop would fire a timer a nanosecond early without advancing the time,
-        and a task that then waits for the rest of the nanosecond would wait forever.
-        """
-        return math.ulp(self._virtual_now)
-
-    @_clock_resolution.setter
-    def _clock_resolution(self, seconds: float) -> None:
-        """Ignore the resolution of the machine's clock, which the base class sets."""
-
     def advance(self, seconds: float) -> None:
         """Advance the time."""
         self._virtual_now += seconds
@@ -84,10 +80,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def jump(self, seconds: float) -> None:
         """Advance to the next timer, exactly, without accumulated rounding errors."""
-        scheduled = getattr(self, "_scheduled", None)
         when = self._virtual_now + seconds
-        if scheduled and abs(scheduled[0].when() - when) < 1e-6:
-            when = max(self._virtual_now, scheduled[0].when())
+        if self._scheduled and abs(self._scheduled[0][0] - when) < 1e-6:
+            when = max(self._virtual_now, self._scheduled[0][0])
         self._virtual_now = when
         self.jumps += 1
 
@@ -125,11 +120,44 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Schedule a timer; timers of the same time fire in the order in which they were set."""
         self._check_closed()  # type: ignore[attr-defined]
         self._timers += 1
-        timer = _OrderedTimer(when, callback, args, self, context)
-        timer.order = self._timers
-        heappush(self._scheduled, timer)  # type: ignore[attr-defined]
-        timer._scheduled = True  # type: ignore[attr-defined]
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._scheduled, (when, self._timers, timer))
+        timer._scheduled = True  # type: ignore[attr-defined]  # so that the loop counts its cancellation
         return timer
+
+    def _run_once(self) -> None:
+        """Run all that is ready; advance to the next timer where nothing is.
+
+        It replaces the iteration of the base class, which polls each time, whose heap returns timers of the same time
+        in any order, and which fires timers early by the resolution of a real clock: without advancing the time, a
+        task that then waits for the rest of a nanosecond would wait forever.
+        """
+        ready = self._ready
+        self._drop_cancelled()
+        timers = self._scheduled
+        pending = bool(ready) or self._stopping
+        if self.polls or self._holds or not pending:
+            timeout = 0.0 if pending else max(0.0, timers[0][0] - self._virtual_now) if timers else None
+            self._process_events(self._selector.select(timeout))  # type: ignore[attr-defined]
+        while timers and timers[0][0] <= self._virtual_now:
+            timer = heappop(timers)[2]
+            timer._scheduled = False  # type: ignore[attr-defined]
+            ready.append(timer)
+        for _ in range(len(ready)):  # what they make ready runs in the next iteration
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _drop_cancelled(self) -> None:
+        """Remove cancelled timers: the next ones, and all where they are many."""
+        timers = self._scheduled
+        if self._timer_cancelled_count > MAX_CANCELLED and self._timer_cancelled_count * 2 > len(timers):
+            timers[:] = [one for one in timers if not one[2].cancelled()]
+            heapify(timers)
+            self._timer_cancelled_count = 0
+        while timers and timers[0][2].cancelled():
+            heappop(timers)[2]._scheduled = False  # type: ignore[attr-defined]
+            self._timer_cancelled_count -= 1
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         future = super().run_in_executor(executor, func, *args)
@@ -146,18 +174,6 @@ def _threaded(module: str) -> bool:
     return module.startswith(THREADED)
 
 
-class _OrderedTimer(asyncio.TimerHandle):
-    """A timer with a sequence number: a heap alone returns timers of the same time in any order."""
-
-    __slots__ = ("order",)
-    order: int
-    _when: float
-
-    def __lt__(self, other: _OrderedTimer) -> bool:  # type: ignore[override]  # all timers of the loop are of this class
-        when, other_when = self._when, other._when
-        return when < other_when or (when == other_when and self.order < other.order)
-
-
 class _JumpingSelector(selectors.DefaultSelector):
     """Polls sockets without waiting, then advances the loop's time by the requested timeout."""
 
@@ -165,6 +181,20 @@ class _JumpingSelector(selectors.DefaultSelector):
         super().__init__()
         self._loop = loop
         self._began = float("inf")  # real time of virtual time 0 at the limited speed
+
+    def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
+        key = super().register(fileobj, events, data)
+        self._loop.polls = self._has_sockets()
+        return key
+
+    def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
+        key = super().unregister(fileobj)
+        self._loop.polls = self._has_sockets()
+        return key
+
+    def _has_sockets(self) -> bool:
+        """Return whether more is registered than the loop's own wake-up pipe."""
+        return len(self.get_map()) > 1
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
@@ -176,7 +206,7 @@ class _JumpingSelector(selectors.DefaultSelector):
                 raise Stalled(f"a thread has held virtual time for {THREADS_WITHIN:.0f} s")
             return ready
         if timeout is None:
-            if len(self.get_map()) > 1:  # more than the loop's own wake-up pipe: data may still arrive
+            if self._has_sockets():  # data may still arrive
                 return super().select(None)
             raise Stalled(f"deadlock in virtual time: no timer is set, and every task waits: {self._waiting()}")
         if self._loop.speed is None:
