@@ -11,19 +11,18 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.commands.admission import ClientRights, expiry_fault
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.decision import CommandDecision
+from gateway.commands.decision import CommandDecision, ReceivedCommand
 from gateway.commands.lifecycle import CommandLifecycle
-from gateway.control.control_state import ActiveCommand, EvseRegistry
+from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
 from gateway.control.settings import ServiceSettings
 from gateway.model.command import (
     ALWAYS_ACT,
-    LEASED,
     Body,
     Malformed,
     Schedule,
@@ -33,7 +32,7 @@ from gateway.model.command import (
     fingerprint,
     parse,
 )
-from gateway.model.journal import CommandOpened, Entry, Phase, Record, ReplyTo, ResultGiven, Step
+from gateway.model.journal import Entry, Phase, Step
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Result, Status
 from gateway.model.state import Happened
@@ -44,43 +43,6 @@ from protocols.ports import Clock
 MOST_AT_ONCE = 2000  # commands in intake at the same moment
 MOST_OF_NAME = 100  # characters of the name of a stop whose id was used; the time of receipt follows
 STOP_FOUND_WITHIN_S = 0.3  # a stop does not wait longer for the store to state whether it is a repetition
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedCommand:
-    """A well-formed command in intake. `received` is Unix time, `started` monotonic: its lease runs from then.
-
-    `id` is its name in store and journal.
-    """
-
-    id: str
-    submission: Submission
-    verb: Verb
-    body: Body
-    received: float
-    started: float
-    fingerprint: str
-    reply: ReplyTo | None
-
-    def active(self, sequence: int, decision: CommandDecision) -> ActiveCommand:
-        """Return the command as it is put in force."""
-        leased = self.verb in LEASED
-        return ActiveCommand(
-            self.id,
-            self.submission.evse,
-            self.verb,
-            self.body,
-            self.submission.channel,
-            lease_until=self.started + self.body.lease_s if leased else None,
-            lease_wall=self.lease_wall(decision),
-            reply=self.reply,
-            sequence=sequence,
-        )
-
-    def lease_wall(self, decision: CommandDecision) -> float | None:
-        """Return the Unix time at which its lease ends, None where it holds none."""
-        holds = self.verb in LEASED and decision.acts
-        return self.received + self.body.lease_s if holds else None
 
 
 class CommandIntake:
@@ -109,6 +71,7 @@ class CommandIntake:
         self._rights = ClientRights(settings, registry)
         self._max_age_s = settings.max_age_s
         self._in_intake: dict[str, asyncio.Future[Result]] = {}
+        self._unfinished: set[str] = set()  # those of `_in_intake` that were refused, and that may still be written
         self.counts: Counter[tuple[str, str]] = Counter()  # first results by status and reason code
 
     async def submit(self, submission: Submission) -> Result:
@@ -132,16 +95,15 @@ class CommandIntake:
         if len(self._in_intake) >= MOST_AT_ONCE and verb not in ALWAYS_ACT:
             reason = because(Code.OVERLOADED, "Too many commands at once; send it again.")
             return self._refuse(submission, body, reason)
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._in_intake[key] = future
+        self._in_intake[key] = future = asyncio.get_running_loop().create_future()
         try:
             result = await self._receive(submission, verb, body)
             future.set_result(result)
             return result
         finally:
-            del self._in_intake[key]
-            if not future.done():
-                future.cancel()
+            future.cancel()  # without effect on a result
+            if key not in self._unfinished:
+                del self._in_intake[key]
 
     def _checked_reply(
         self, submission: Submission, command: str | None, reply_to: str | None
@@ -174,9 +136,9 @@ class CommandIntake:
             if not always:
                 return self._refuse(submission, body, _unwritten(error))
             stored = None
-        if stored is not None:
-            if not _acts_with_used_id(verb, stored, print_):
-                return self._answer_known(submission, body, stored, print_)
+        if stored is not None and not _acts_with_used_id(verb, stored, print_):
+            return self._answer_known(submission, body, stored, print_)
+        if stored is not None or name in self._unfinished:
             name = f"{name[:MOST_OF_NAME]}~{received * 1000:.0f}"
         command = ReceivedCommand(name, submission, verb, body, received, started, print_, reply)
         sequence = self._arbiter.next_sequence()
@@ -191,7 +153,7 @@ class CommandIntake:
         self, command: ReceivedCommand, sequence: int, decision: CommandDecision, result: Result
     ) -> None:
         """Carry out a command that only takes power away, whatever the journal does."""
-        records = self._records(command, decision, result)
+        records = command.records(decision, result, self._clock.wall())
         self._arbiter.put_in_force(command.active(sequence, decision), decision)
         try:
             await self._journal.keep_or_later(*records)
@@ -206,10 +168,12 @@ class CommandIntake:
         """Journal a command before it acts; what cannot be journalled is refused."""
         submission, body = command.submission, command.body
         try:
-            await self._journal.keep(*self._records(command, decision, result))
+            await self._journal.keep(*command.records(decision, result, self._clock.wall()))
         except Unfinished as slow:
-            self._background.start(self._fail_if_written(slow, command, decision, result))
-            return self._refuse(submission, body, _unwritten(slow))
+            refusal = self._refuse(submission, body, _unwritten(slow))
+            self._unfinished.add(command.id)
+            self._background.start(self._fail_if_written(slow, command, decision, result, refusal))
+            return refusal
         except StoreError as error:
             return self._refuse(submission, body, await self._why_unwritten(error, command.id))
         refused = decision.status is Status.REFUSED
@@ -222,16 +186,21 @@ class CommandIntake:
         return result
 
     async def _fail_if_written(
-        self, slow: Unfinished, command: ReceivedCommand, decision: CommandDecision, result: Result
+        self, slow: Unfinished, command: ReceivedCommand, decision: CommandDecision, result: Result, refusal: Result
     ) -> None:
-        """A command answered as refused is in the journal after all: there it ends as failed, and never acts."""
-        with contextlib.suppress(StoreError):
+        """End a refused command that is in the journal after all as failed. Its copies get the refusal until then."""
+        try:
             await slow.completed
-            self._known.put(command.id, command.fingerprint, result.as_json)
-            if decision.acts or command.verb is Verb.RELEASE:
-                failed = command.active(0, decision)
-                failed.lease_until = failed.lease_wall = None
-                self._lifecycle.settle(failed, Status.FAILED, _unwritten(slow), ended=True)
+        except StoreError:
+            return
+        finally:
+            self._unfinished.discard(command.id)
+            self._in_intake.pop(command.id, None)
+        ends = command.in_force(decision)
+        self._known.put(command.id, command.fingerprint, (refusal if ends else result).as_json)
+        if ends:
+            failed = replace(command.active(0, decision), lease_until=None, lease_wall=None)
+            self._lifecycle.settle(failed, Status.FAILED, refusal.reason, ended=True)
 
     def _decide(self, command: ReceivedCommand) -> CommandDecision:
         """Decide by the control hierarchy, or return why the command cannot be granted at all."""
@@ -272,19 +241,19 @@ class CommandIntake:
 
     async def _copy_in_intake(self, submission: Submission, verb: Verb, body: Body) -> Result:
         """Answer a copy of a command whose first copy is still in intake."""
+        key = command_key(submission.client, body.id)
         try:
-            result = await asyncio.shield(self._in_intake[command_key(submission.client, body.id)])
+            result = await asyncio.shield(self._in_intake[key])
         except asyncio.CancelledError:
             reason = because(Code.BUSY, "The command could not be accepted; send it again.")
             return self._refuse(submission, body, reason)
-        stored = self._known.recent(command_key(submission.client, body.id))
-        if stored is None:  # refused, and its id is free again: the sender of the copy is answered too
-            self._publisher.result(result, submission.reply_to(body.reply_to), None)
-            return result
-        print_ = fingerprint(submission.evse, verb, body)
-        if _acts_with_used_id(verb, stored, print_):
+        stored, print_ = self._known.recent(key), fingerprint(submission.evse, verb, body)
+        if verb in ALWAYS_ACT and (stored is None or _acts_with_used_id(verb, stored, print_)):
             return await self._receive(submission, verb, body)
-        return self._answer_known(submission, body, stored, print_)
+        if stored is not None:
+            return self._answer_known(submission, body, stored, print_)
+        self._publisher.result(result, submission.reply_to(body.reply_to), None)  # refused
+        return result
 
     # refusals that leave the id free --------------------------------------------------------------------------------
 
@@ -344,8 +313,8 @@ class CommandIntake:
             malformed = Malformed(because(Code.OVERLOADED, text), read.id, read.source, reply_to)
             self._refuse(checked, malformed, malformed.reason)
         self.counts["dropped", Code.OVERLOADED.value] += number
-        text = f"{number} messages of QoS 0 could not be queued and had no effect."
-        self._publisher.happened(Happened.OVERLOADED, None, because(Code.OVERLOADED, text))
+        reason = because(Code.OVERLOADED, f"{number} messages of QoS 0 could not be queued and had no effect.")
+        self._publisher.happened(Happened.OVERLOADED, None, reason)
 
     # records --------------------------------------------------------------------------------------------------------
 
@@ -368,26 +337,6 @@ class CommandIntake:
             gateway=self._publisher.gateway_id,
             ts=self._clock.wall(),
         )
-
-    def _records(self, command: ReceivedCommand, decision: CommandDecision, result: Result) -> list[Record]:
-        body, submission, verb, code = command.body, command.submission, command.verb.value, result.reason.code.value
-        evse, channel, received, wall = submission.evse, submission.channel.value, command.received, self._clock.wall()
-        origin = {"channel": channel, "source": body.source, "client": submission.client, "verb": verb}
-        requested = body.model_dump(mode="json", exclude={"id", "source", "reply_to"}, exclude_none=True)
-        bound = {"effective_w": result.effective_w, "requested_w": result.requested_w, "text": result.reason.text}
-        answer = {"status": result.status.value, "reason": result.reason.model_dump(mode="json"), "source": body.source}
-        in_force = decision.acts or (command.verb is Verb.RELEASE and result.status is not Status.REFUSED)
-        request, print_, reply = body.model_dump_json(), command.fingerprint, command.reply
-        opened = CommandOpened(command.id, evse, verb, print_, request, body.source, channel, received, in_force, reply)
-        return [
-            Entry(received, Step.RECEIVED, channel, command.id, evse, origin),
-            Entry(received, Step.VALIDATED, verb, command.id, evse, requested),
-            opened,
-            Entry(wall, Step.JOURNALLED, verb, command.id, evse),
-            Entry(wall, Step.BOUND, result.binding or code, command.id, evse, bound),
-            Entry(wall, Step.RESULT, code, command.id, evse, {**answer, "effective_w": result.effective_w}),
-            ResultGiven(command.id, Phase.FIRST, result.as_json, wall),
-        ]
 
 
 def _acts_with_used_id(verb: Verb, stored: tuple[str, str], print_: str) -> bool:

@@ -173,6 +173,38 @@ async def test_a_write_that_ends_after_the_refusal_ends_the_command() -> None:
         assert again.status == "failed"
 
 
+async def test_copies_of_a_command_get_the_refusal_while_its_write_is_under_way() -> None:
+    async with service_rig("CP1-1", store=SlowStore(), evse_rate_per_s=1000.0) as rig:
+        slow(rig)
+        assert isinstance(rig.store, SlowStore)
+        rig.store.delay_s = 4.0
+        found = []
+        for _ in range(40):  # the command is written after 4 s, its end after 8 s
+            result = await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+            found.append((result.status.value, result.reason.code.value))
+            await rig.wait(0.3)
+        assert set(found) == {("refused", "journal_unavailable"), ("failed", "journal_unavailable")}
+        assert found == sorted(found, reverse=True)  # the final result comes last, and stays
+        assert rig.power("CP1-1") == 0
+
+
+async def test_a_stop_with_the_id_of_a_command_whose_write_is_under_way_acts() -> None:
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
+        await rig.wait(3)
+        slow(rig)
+        assert isinstance(rig.store, SlowStore)
+        rig.store.delay_s = 4.0
+        assert (await rig.send("CP1-1", "discharge", "b", power_w=3000, lease_s=60)).status == "refused"
+        assert (await rig.send("CP1-1", "stop", "b")).status == "accepted"
+        await rig.wait(3)
+        assert rig.power("CP1-1") == 0
+        rig.store.delay_s = 0.0
+        await rig.wait(15)
+        assert rig.power("CP1-1") == 0
+        assert [one.verb for one in await rig.store.in_force()] == ["stop"]
+
+
 async def test_a_stop_whose_write_takes_long_is_written_once() -> None:
     async with service_rig("CP1-1", store=SlowStore()) as rig:
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
