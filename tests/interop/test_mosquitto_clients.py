@@ -118,11 +118,11 @@ async def test_the_flood_of_one_client_takes_nothing_from_another(tmp_path: Path
         a, b = by_name["a"], by_name["b"]
 
         async def flood() -> None:
-            for number in range(3000):
+            for number in range(1500):
                 body = json.dumps(command(f"f{number}", source="b"))
                 await a.client.publish(f"{ROOT}/evse/CP1-1/cmd/discharge/a", body, 0)
                 if number % 20 == 0:
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.03)
 
         flooding = asyncio.create_task(flood())
         for number in range(8):

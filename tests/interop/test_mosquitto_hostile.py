@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
 
 import aiomqtt
@@ -18,6 +19,7 @@ from paho.mqtt.properties import Properties
 from gateway.model.moment import parse_moment
 from tests.gateway.mqtt.facility import ROOT, Facility, facility, mosquitto
 from tests.interop.test_mosquitto import home, linked
+from tests.rounds import some
 
 pytestmark = pytest.mark.peer
 
@@ -118,8 +120,7 @@ async def test_properties_that_the_client_library_cannot_read_do_not_cost_the_li
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("verb", ["setpoint", "stop"])
-@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize(("qos", "verb"), some(product([0, 1], ["setpoint", "stop"]), 3))
 async def test_a_flood_delays_no_emergency_stop(tmp_path: Path, qos: int, verb: str) -> None:
     with mosquitto(tmp_path, "allow_anonymous true\nmax_queued_messages 50000\n") as broker:
         async with results_only(broker.port) as client, home(url=broker.url, version="5") as (running, _):

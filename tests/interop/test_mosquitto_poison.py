@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from tests.gateway.mqtt.facility import ROOT, facility, mosquitto
 from tests.interop.test_mosquitto import home, linked
+from tests.rounds import some
 
 pytestmark = pytest.mark.peer
 
@@ -58,8 +60,7 @@ TOPICS = (
 )
 
 
-@pytest.mark.parametrize("version", ["5", "3.1.1"])
-@pytest.mark.parametrize("retain", [False, True])
+@pytest.mark.parametrize(("version", "retain"), some(product(["5", "3.1.1"], [False, True]), 3))
 async def test_no_message_ends_the_link(tmp_path: Path, version: str, retain: bool) -> None:
     with mosquitto(tmp_path) as broker:
         async with facility(broker.port) as client:

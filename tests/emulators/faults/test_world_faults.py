@@ -246,7 +246,7 @@ def test_the_watchdog_schedule_ends_although_the_clock_was_set_back() -> None:
 @pytest.mark.parametrize("kinds", some([["delay", "duplicate"], ["meter-stuck", "frozen-soc", "clock-jump"], []], 3))
 def test_faults_have_the_same_effect_with_fast_forward(kinds: list[str]) -> None:
     """No charge loop is skipped that would have been lost, delayed or duplicated."""
-    minutes, count = rounds(9, 16), rounds(14, 25)
+    minutes, count = rounds(6, 16), rounds(10, 25)
     text = CHAOS.replace('"40m"', f'"{minutes}m"').replace('"37m"', f'"{minutes - 1}m"')
     plan = parse(text.replace("count = 60", f"count = {count}"), "here")
     assert plan.chaos is not None

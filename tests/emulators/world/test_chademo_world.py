@@ -16,6 +16,7 @@ from emulators.world.chademo_bay import ChademoBay
 from gateway.cli.chademo_report import observed
 from gateway.model.state import EvseState
 from protocols.chademo.states import ChargerState
+from tests.rounds import some
 
 pytestmark = pytest.mark.virtual_time
 
@@ -104,7 +105,7 @@ async def moved_wh(world: World) -> tuple[float, float, float, float]:
         return car.energy_out_wh, car.energy_in_wh, meter.true_discharged_wh, meter.true_charged_wh
 
 
-@pytest.mark.parametrize("profile", ["leaf-24", "leaf-40"])
+@pytest.mark.parametrize("profile", some(["leaf-24", "leaf-40"], 2))
 async def test_a_leaf_is_discharged_and_charged_and_fast_forward_moves_the_same_energy(
     profile: str, tmp_path: Path
 ) -> None:

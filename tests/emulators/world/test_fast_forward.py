@@ -17,6 +17,7 @@ from emulators.runtime.memory_broker import MemoryBroker
 from emulators.runtime.transcript import Line, Transcript
 from emulators.world.network import MemoryNetwork
 from emulators.world.parking_bay import BaySettings, ParkingBay
+from tests.rounds import rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,9 @@ def test_every_loop_is_either_exchanged_or_skipped() -> None:
     assert fast.loops < 0.05 * full.loops
 
 
-def test_four_hours_exchange_few_loops() -> None:
-    recorded = run_bay([(10.0, -9000.0), (4 * 3600.0, 0.0)], fast_forward=True, soc=95.0)
-    assert recorded.discharged_wh == pytest.approx(36_000, rel=0.01)
-    assert recorded.loops < 1500  # of 57,600
-    assert recorded.soc_pct < 40
+def test_hours_exchange_few_loops() -> None:
+    hours = rounds(1, 4)
+    recorded = run_bay([(10.0, -9000.0), (hours * 3600.0, 0.0)], fast_forward=True, soc=95.0)
+    assert recorded.discharged_wh == pytest.approx(hours * 9000, rel=0.01)
+    assert recorded.loops < hours * 375  # of 14,400 in an hour
+    assert recorded.soc_pct < 95 - hours * 13
