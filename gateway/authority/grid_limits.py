@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.authority.priority import Bound
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.reason import Code
 from gateway.model.result import Layer
 from gateway.model.site import Grid, Site

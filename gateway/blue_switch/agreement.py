@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.model.moment import Moment
+from gateway.model.message import Moment
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^/#+\x00-\x1f]+$")]
 Percent = Annotated[float, Field(ge=0, le=100)]

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from gateway.model.foreign_text import line
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 
 GENESIS = "0" * 64
 Start: TypeAlias = tuple[int, str]  # number of the oldest stored entry, and the hash before it

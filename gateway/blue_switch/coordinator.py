@@ -23,7 +23,7 @@ from gateway.blue_switch.outages import Outage, SiteRecord
 from gateway.blue_switch.registry import ProvidedVehicle, Status, VehicleRegistry
 from gateway.blue_switch.trips import CallOut, ChargePlace, SiteNeed, Trip
 from gateway.energy.reason import Decided, LendingCode
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 
 REPLAN_S = 300.0
 COMMITTED_S = 3600.0  # before departure a vehicle's call stays with its site

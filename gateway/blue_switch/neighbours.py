@@ -10,7 +10,7 @@ from gateway.blue_switch.coordinator import Coordinator
 from gateway.blue_switch.registry import Status
 from gateway.blue_switch.trips import SiteNeed, Trip
 from gateway.model.energy_state import BlueSwitchState, SiteNeedState, VehicleCall
-from gateway.model.moment import is_moment
+from gateway.model.message import is_moment
 
 MAX_BAYS = 1000
 HORIZON_S = 72 * 3600.0  # planned duration of supply

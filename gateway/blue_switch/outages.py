@@ -14,7 +14,7 @@ from gateway.blue_switch.audit import GENESIS, Audit, first_broken
 from gateway.blue_switch.handback import Deployment, EnergyToReturn, energy_to_return
 from gateway.blue_switch.registry import VehicleRegistry
 from gateway.model.foreign_text import markdown
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from gateway.energy.resilience.phase import OFF_GRID
 from gateway.energy.service import EnergyService, LendingConstraints
 from gateway.model.energy_state import BlueSwitchState, SharedEnergyState, SiteNeedState
 from gateway.model.journal import Kept
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.site import AnyInput, Arrival, EnergyReturns, Freshness, InputKind, Site, VehiclePositions
 from protocols import private_file
 from protocols.ports import Clock

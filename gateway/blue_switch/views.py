@@ -12,7 +12,7 @@ from gateway.blue_switch.handback import Deployment, energy_to_return
 from gateway.blue_switch.registry import ProvidedVehicle
 from gateway.blue_switch.trips import Trip
 from gateway.model.energy_state import BlueSwitchState, DeployedVehicle, SiteInNeed, SupplyGap, VehicleCall
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 
 Row = dict[str, Any]
 

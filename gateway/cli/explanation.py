@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.model import foreign_text
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.state import Explanation
 
 

@@ -18,7 +18,7 @@ from gateway.config import Config, ConfigError, UserEntry, admin_token, local_ur
 from gateway.config.lint import notes
 from gateway.config.mapping import mqtt_topics, sql_store
 from gateway.config.verification import verify
-from gateway.model.moment import parse_moment
+from gateway.model.message import parse_moment
 from gateway.model.site import InputKind
 from gateway.model.state import Explanation
 from gateway.mqtt.acl import User, acl

@@ -13,7 +13,7 @@ from functools import partial
 from gateway.control.control_state import EvseRegistry
 from gateway.control.settings import ServiceSettings
 from gateway.model.command import ALWAYS_ACT, Body, Channel, Submission, Verb, command_key
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.rate_limit import RateLimiter
 

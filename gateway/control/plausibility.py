@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from gateway.model.event import Event, EvseDescribed, Metered, NeedsStated, PowerLimits, VehicleNeeds
-from gateway.model.moment import EARLIEST, LATEST, is_moment
+from gateway.model.message import EARLIEST, LATEST, is_moment
 
 MOST_W = 1e8  # of one EVSE; the largest in the field have a few MW
 MOST_REQUEST_WH = 1e9  # of one battery

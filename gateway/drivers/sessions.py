@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.model.event import Event, Metered, SessionEnded, SessionStarted
 from gateway.model.journal import Kept
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x.drivers")

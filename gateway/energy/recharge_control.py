@@ -20,7 +20,7 @@ from gateway.energy.resource import Resource
 from gateway.energy.settings import EnergySection
 from gateway.energy.view import View
 from gateway.model.energy_state import RechargeState, RechargeTargetState
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.site import Forecast
 
 EVERY_S = 60.0

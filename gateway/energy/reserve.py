@@ -14,7 +14,7 @@ from gateway.authority.soc_floors import ReserveInForce
 from gateway.energy.reason import Decided
 from gateway.energy.settings import EnergySection
 from gateway.model.energy_state import AnnouncedReserve, ReserveState
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.site import Storm
 
 PREPARE_S = 6 * 3600.0  # before a storm or season: the reserve is raised and charged

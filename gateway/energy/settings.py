@@ -12,7 +12,7 @@ from gateway.authority.soc_floors import ASSUMED_CAPACITY_WH
 from gateway.energy.billing import BillingPeriod
 from gateway.energy.resilience.grid_watch import GridLimits
 from gateway.energy.resilience.phase import IslandSettings
-from gateway.model.moment import Moment
+from gateway.model.message import Moment
 
 Watts = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]

@@ -16,8 +16,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from gateway.model.journal import ReplyTo
-from gateway.model.message import ReceivedMessage, strict_json
-from gateway.model.moment import Moment
+from gateway.model.message import Moment, ReceivedMessage, strict_json
 from gateway.model.reason import Code, Reason, because
 
 MAX_BYTES = 65_536  # of one command as received

@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from gateway.model.message import Message, strict_json
-from gateway.model.moment import Stamp
+from gateway.model.message import Message, Stamp, strict_json
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 WholeWh = Annotated[int, Field(ge=0)]

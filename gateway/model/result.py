@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.model.message import Message
-from gateway.model.moment import Stamp
+from gateway.model.message import Message, Stamp
 from gateway.model.reason import Reason
 
 

@@ -17,8 +17,7 @@ from gateway.model.battery import ASSUMED_CAPACITY_WH
 from gateway.model.command import Energy, Magnitude, Percent, Signed, SiteMode
 from gateway.model.grid_meter import CERTAIN_FLOW_W, GridMeter
 from gateway.model.grid_report import GridReport, Interconnections
-from gateway.model.message import ReceivedMessage
-from gateway.model.moment import Moment
+from gateway.model.message import Moment, ReceivedMessage
 
 Hertz = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Volt = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]

@@ -13,8 +13,7 @@ from pydantic import Field
 
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import EnergyState
-from gateway.model.message import Message
-from gateway.model.moment import Stamp
+from gateway.model.message import Message, Stamp
 from gateway.model.reason import Reason
 from gateway.model.result import Layer
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.model import foreign_text
 from gateway.model.journal import Entry, Step
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.store.store import Store
 
 PAGE = 5000

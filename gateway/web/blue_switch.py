@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
-from gateway.model.moment import Moment
+from gateway.model.message import Moment
 from gateway.web.answers import Answers
 from gateway.web.ports import Limit, Row, VehicleLending
 from gateway.web.request_models import Body

@@ -16,7 +16,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from gateway.model.moment import parse_moment
+from gateway.model.message import parse_moment
 from tests.gateway.mqtt.facility import ROOT, Facility, facility, mosquitto
 from tests.interop.test_mosquitto import home, linked
 from tests.rounds import some

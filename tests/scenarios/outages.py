@@ -16,7 +16,7 @@ from emulators.runtime.clock import run_virtual
 from emulators.scenario.scenario import Scenario
 from emulators.site.balance import State
 from emulators.world.world import World
-from gateway.model.moment import parse_moment
+from gateway.model.message import parse_moment
 
 TIERS: dict[str, list[dict[str, Any]]] = {
     "evacuation-centre": [

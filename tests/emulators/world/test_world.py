@@ -138,7 +138,9 @@ async def test_a_test_can_act_on_a_running_world() -> None:
 
 
 def test_violated_expectations_are_sentences() -> None:
-    outcome = simulate(plan("[expect]\nimport_wh = {max = 1}\npv_wh = {min = 1e6}\ndark_s = {max = 0}\n"), fast_forward=True)
+    outcome = simulate(
+        plan("[expect]\nimport_wh = {max = 1}\npv_wh = {min = 1e6}\ndark_s = {max = 0}\n"), fast_forward=True
+    )
     assert not outcome.passed
     assert len(outcome.violations) == 2
     assert "import_wh is" in outcome.violations[0]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gateway.authority.power_history import LONGEST_DELAY_S
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.result import Status
 from gateway.model.site import SitePolicy
 from tests.gateway.closed_loop.plant import STEP_S, TOLERANCE_W, Moment, Plant, PlantStorage, Timing, plant

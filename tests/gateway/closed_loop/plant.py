@@ -13,7 +13,7 @@ from gateway.authority.meter_model import OPEN_S, PUBLISHED_S
 from gateway.authority.power_history import LONGEST_DELAY_S
 from gateway.bench.plain_station import PlainStations
 from gateway.energy.settings import EnergySection
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import UNMANAGED, ServiceRig, service_rig

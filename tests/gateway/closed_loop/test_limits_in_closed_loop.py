@@ -16,7 +16,7 @@ from gateway.energy.modes.mode import BIAS_W
 from gateway.energy.service import SAME_SHARE
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.result import Status
 from gateway.model.site import SitePolicy
 from tests.gateway.closed_loop.case import Case, Changes

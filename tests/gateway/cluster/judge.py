@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.model.moment import parse_moment
+from gateway.model.message import parse_moment
 
 FIRST = ("accepted", "clamped")
 ID_FREE = {"rate_limited", "busy", "overloaded", "journal_unavailable", "gateway_stopped"}  # refusals that may repeat

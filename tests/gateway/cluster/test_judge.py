@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from tests.gateway.cluster.judge import Delay, Evidence, Setpoint, judge, power_of
 
 OFFSET = 1_700_000_000.0

@@ -20,7 +20,7 @@ from emulators.world import World
 
 ROOT = Path(__file__).resolve().parents[3]
 LIST = ROOT / "tests" / "data" / "command_path.txt"
-MAX_FILES = 34  # what subscribers do with a result is behind it, see `gateway.control.publisher`
+MAX_FILES = 33  # what subscribers do with a result is behind it, see `gateway.control.publisher`
 EVSE = "CP1-1"
 SITE = """
 name = "command path"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.control.setpoint import Action, Setpoint, Target
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import ServiceRig, service_rig
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import aiomqtt
 
-from gateway.model.moment import parse_moment
+from gateway.model.message import parse_moment
 from gateway.store.sql import SqlStore
 from tests.gateway.crash.gateway_process import ProcessConfig, main
 from tests.gateway.crash.stations import StationSide

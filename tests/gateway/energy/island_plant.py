@@ -14,7 +14,7 @@ from emulators.runtime.clock import VirtualClock
 from gateway.bench.plain_station import PlainStations
 from gateway.energy.service import EnergyService
 from gateway.model.energy_state import MainSwitch
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.service import GatewayService
 
 RESTART_S = 5  # after a collapse, by the inverter itself

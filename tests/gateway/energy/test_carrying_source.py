@@ -16,7 +16,7 @@ from gateway.energy.resilience.carrying import Carrying
 from gateway.energy.settings import EnergySection, TierTable
 from gateway.energy.view import Car, View
 from gateway.model.energy_state import FormingBy, Phase
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.site import InputKind, Inputs, Load, SitePolicy, Switch
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.rounds import some

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from emulators.runtime.clock import run_virtual
 from gateway.energy.settings import EnergySection
 from gateway.model.grid_meter import UNFILLED, GridMeter
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.rounds import rounds, some

@@ -16,7 +16,7 @@ from gateway.energy.service import EnergyService, _at_once, _changed
 from gateway.energy.settings import EnergySection, TierTable
 from gateway.model.energy_state import MainSwitch, Phase, SharedEnergyState, SiteNeedState
 from gateway.model.event import Metered, SessionStarted, VehicleIdentified
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 

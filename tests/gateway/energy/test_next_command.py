@@ -10,7 +10,7 @@ import pytest
 
 from gateway.energy.settings import EnergySection
 from gateway.model.command import SiteMode
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.model.site import SitePolicy
 from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig

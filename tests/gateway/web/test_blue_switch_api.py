@@ -19,7 +19,7 @@ from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings
 from gateway.energy.service import EnergyService
 from gateway.model.event import SessionEnded, VehicleIdentified
-from gateway.model.moment import rfc3339
+from gateway.model.message import rfc3339
 from gateway.web.api import build
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.test_energy_service import ISLAND, LENT, decided, live

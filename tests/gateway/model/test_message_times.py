@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model.moment import EARLIEST, LATEST, parse_moment, rfc3339
+from gateway.model.message import EARLIEST, LATEST, parse_moment, rfc3339
 
 
 @given(st.floats(EARLIEST, LATEST - 1))
