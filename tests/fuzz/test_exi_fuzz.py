@@ -80,8 +80,9 @@ def test_every_codec_has_a_corpus_that_still_runs() -> None:
 def test_no_input_breaks_a_codec(tmp_path: Path) -> None:
     if importlib.util.find_spec("atheris") is None:
         absent("atheris is not installed (pip install atheris; Linux, CPython before 3.14)")
+    names = list(BY_NAME)[1::3]  # `test_soak` has the others
     with ThreadPoolExecutor(AT_ONCE) as runs:
-        done = dict(zip(BY_NAME, runs.map(lambda name: fuzz(name, SECONDS, tmp_path), BY_NAME), strict=True))
+        done = dict(zip(names, runs.map(lambda name: fuzz(name, SECONDS, tmp_path), names), strict=True))
     failures = [report(name, result, tmp_path) for name, result in done.items() if result.returncode]
     assert not failures, "\n\n".join(failures)
 

@@ -30,7 +30,8 @@ hold = "20m"
 
 
 def test_discharge_of_a_car_without_spare_time_is_refused_with_a_reason() -> None:
-    run = simulate(parse(CAR.format(soc=70, leave="24m"), "test"), fast_forward=True)
+    beginning = CAR.replace('duration = "25m"', 'duration = "5m"')
+    run = simulate(parse(beginning.format(soc=70, leave="24m"), "test"), fast_forward=True)
     results = run.recording.facility.results
     assert {result["status"] for result in results} == {"refused"}
     assert {result["reason"]["code"] for result in results} == {"needed_for_departure"}
