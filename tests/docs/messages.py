@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-from tests.peers import ROOT
+from tests.source_tree import modules
 
 PLACEHOLDER = "…"
 # Errors with a text for a user, by the name of the class that is raised or of the function that is called.
@@ -103,17 +102,15 @@ INTERNAL = (
 def messages() -> dict[str, str]:
     """Return each text with the file and the line that has it."""
     found: dict[str, str] = {}
-    for top in ("gateway", "emulators", "protocols"):
-        for path in sorted((ROOT / top).rglob("*.py")):
-            name = path.relative_to(ROOT).as_posix()
-            if not name.startswith(INTERNAL):
-                for line, text in _of_module(path):
-                    found.setdefault(text, f"{name}:{line}")
+    names = "|".join(sorted(RAISED | CALLED))
+    for name, tree in modules("gateway", "emulators", "protocols", containing=rf"\b({names})\(|\byield "):
+        if not name.startswith(INTERNAL):
+            for line, text in _of_module(tree, name):
+                found.setdefault(text, f"{name}:{line}")
     return found
 
 
-def _of_module(path: Path) -> Iterator[tuple[int, str]]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _of_module(tree: ast.Module, name: str) -> Iterator[tuple[int, str]]:
     constants = {
         target.id: node.value.value
         for node in tree.body
@@ -122,19 +119,19 @@ def _of_module(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(target, ast.Name)
     }
     for node in (one for one in ast.walk(tree) if isinstance(one, ast.stmt | ast.expr)):
-        for argument in _arguments(node, path):
+        for argument in _arguments(node, name):
             text = " ".join(_text(argument, constants).split())
             if any(letter.isalpha() for letter in text.replace(PLACEHOLDER, "")) and " " in text:
                 yield node.lineno, text
 
 
-def _arguments(node: ast.AST, path: Path) -> list[ast.expr]:
+def _arguments(node: ast.AST, name: str) -> list[ast.expr]:
     """Return the expressions of the node that may be texts for a user."""
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and _name(node.exc) in RAISED:
         return [*node.exc.args, *(one.value for one in node.exc.keywords)]
     if isinstance(node, ast.Call) and _name(node) in CALLED:
         return node.args[1:] or node.args  # the first of several names the command or the HTTP status
-    return [node.value] if path.name == "lint.py" and isinstance(node, ast.Yield) and node.value else []
+    return [node.value] if name.endswith("/lint.py") and isinstance(node, ast.Yield) and node.value else []
 
 
 def _name(call: ast.Call) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from typing import get_args
@@ -18,6 +17,7 @@ from gateway.model.station import OutcomeCode
 from gateway.web.answers import EVERY_ROUTE, STATION_CALL
 from tests.docs.messages import messages
 from tests.peers import ROOT
+from tests.source_tree import literal_decisions
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 
@@ -35,17 +35,6 @@ def rows(heading: str) -> Iterator[list[str]]:
 def keys(heading: str) -> set[str]:
     """Return the codes that the rows below a heading are about."""
     return {code for cells in rows(heading) for code in re.findall(r"`([^`]+)`", cells[0])}
-
-
-def literal_decisions() -> set[str]:
-    """Return the codes that are passed to `decided` as texts."""
-    found = set()
-    for path in (ROOT / "gateway").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "decided":
-                first = node.args[0]
-                found |= {first.value} if isinstance(first, ast.Constant) and isinstance(first.value, str) else set()
-    return found
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
-import pytest
-
-import gateway
 from gateway.blue_switch.service import VehicleLendingService
 from gateway.service import GatewayService
+from tests.source_tree import modules
 
-ROOT = Path(gateway.__file__).parent
-OUTSIDE = ("mqtt", "web", "hems", "observability", "csms", "drivers", "cli", "bench")
-FILES = sorted(
-    [ROOT / "app.py", *(path for package in OUTSIDE for path in (ROOT / package).rglob("*.py"))],
-    key=lambda path: str(path),
+OUTSIDE = tuple(
+    f"gateway/{one}/" for one in ("mqtt", "web", "hems", "observability", "csms", "drivers", "cli", "bench")
 )
+CLIENTS = tuple(one for one in OUTSIDE if one != "gateway/bench/")  # `app` composes; `bench` measures inner parts
 SERVICE = {name for name in dir(GatewayService) if not name.startswith("_")} | {"ready"}
 LENDING = {name for name in dir(VehicleLendingService) if not name.startswith("_")} | {"place"}
 FACADES = {"service": SERVICE, "lending": LENDING, "lending_service": LENDING}
@@ -28,12 +23,6 @@ SHARED = {
     "gateway.blue_switch.arrivals",
     *(f"gateway.energy.{name}" for name in ("plan_outlook", "planning.problem")),  # types of what a facade returns
 }
-EMULATORS = ROOT.parent / "emulators"
-CLIENTS = sorted(  # `app` composes the services; `bench` measures their inner parts
-    path
-    for folder in (*(ROOT / package for package in OUTSIDE if package != "bench"), EMULATORS)
-    for path in folder.rglob("*.py")
-)
 
 
 def public_of(node: ast.expr) -> set[str] | None:
@@ -42,24 +31,30 @@ def public_of(node: ast.expr) -> set[str] | None:
     return FACADES.get(name.strip("_"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_package_imports_internals_behind_a_facade(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.Attribute):
+def test_no_package_imports_internals_behind_a_facade() -> None:
+    found = []
+    for name, tree in modules("gateway", containing="service|lending"):
+        if not name.startswith(OUTSIDE) and name != "gateway/app.py":
             continue
-        public = public_of(node.value)
-        assert public is None or node.attr in public, f"line {node.lineno}: {ast.unparse(node)}"
-        if isinstance(node.value, ast.Attribute) and public_of(node.value.value) is not None:
-            assert node.value.attr == "ready", f"line {node.lineno}: {ast.unparse(node)}"
+        for node in (one for one in ast.walk(tree) if isinstance(one, ast.Attribute)):
+            inner, public = node.value, public_of(node.value)
+            wrong = public is not None and node.attr not in public
+            if isinstance(inner, ast.Attribute) and public_of(inner.value) is not None:
+                wrong |= inner.attr != "ready"
+            if wrong:
+                found.append(f"{name}:{node.lineno}: {ast.unparse(node)}")
+    assert found == []
 
 
 def test_internals_of_the_services_are_not_imported() -> None:
+    internal = "|".join(INTERNAL)
     found = [
-        f"{path.relative_to(ROOT.parent)}: {name}"
-        for path in CLIENTS
-        for node in ast.walk(ast.parse(path.read_text()))
-        for name in _imported(node)
-        if name.startswith(INTERNAL) and name not in SHARED
+        f"{name}: {imported}"
+        for name, tree in modules("gateway", "emulators", containing=internal)
+        if name.startswith((*CLIENTS, "emulators/"))
+        for node in ast.walk(tree)
+        for imported in _imported(node)
+        if imported.startswith(INTERNAL) and imported not in SHARED
     ]
     assert found == []
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from protocols import private_file
+from tests.source_tree import modules
 
-ROOT = Path(__file__).resolve().parents[2]
 OTHERS = {  # what writes files in other ways, and why
     "protocols/private_file.py": "the helper",
     "gateway/cli/main.py": "the null device",
@@ -76,10 +76,10 @@ def written(tree: ast.AST) -> Iterator[int]:
 
 
 def test_the_helper_is_used_everywhere() -> None:
-    found = []
-    for package in ("gateway", "emulators", "protocols"):
-        for file in sorted((ROOT / package).rglob("*.py")):
-            name = str(file.relative_to(ROOT))
-            if name not in OTHERS and not name.startswith("gateway/bench/"):
-                found += [f"{name}:{line}" for line in written(ast.parse(file.read_text()))]
+    found = [
+        f"{name}:{line}"
+        for name, tree in modules("gateway", "emulators", "protocols", containing=r"write_(text|bytes)|open\(")
+        if name not in OTHERS and not name.startswith("gateway/bench/")
+        for line in written(tree)
+    ]
     assert found == []

@@ -27,6 +27,7 @@ from gateway.web.page.access import Role
 from gateway.web.page.decisions import INSTRUCTIONS
 from gateway.web.page.readouts import VIEWS
 from tests.peers import ROOT
+from tests.source_tree import literal_decisions
 
 LANGUAGES = list(texts.NAMES)
 DIGESTS = {  # of the files in the npm packages htmx.org 4.0.1 and uplot 1.6.32
@@ -47,20 +48,10 @@ ENUMERATIONS = {
 def test_every_reason_code_has_its_sentence(language: str) -> None:
     codes = {*get_args(EnergyCode), *get_args(LendingCode)}
     codes |= {one.value for enum in (Code, TargetCode, LimitBinds, ArrivalCode) for one in enum}
-    codes |= decided_elsewhere()
+    assert "energy_failed" in literal_decisions()
+    codes |= literal_decisions()
     assert set(texts.table(language)["reason"]) == codes
     assert set(texts.table(language)["todo"]) == set(INSTRUCTIONS)
-
-
-def decided_elsewhere() -> set[str]:
-    """Return the codes of `EventPublisher.decided` that are literals in its calls."""
-    found = set()
-    for file in (ROOT / "gateway").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "decided":
-                found |= {str(one.value) for one in node.args[:1] if isinstance(one, ast.Constant)}
-    assert "energy_failed" in found
-    return found
 
 
 def test_instructions_are_given_and_ended_by_codes_that_exist() -> None:
