@@ -176,12 +176,25 @@ class EvSession:
         engine.command(self._state(now), now)
 
     def _state(self, now: float) -> orders.CarState:
-        car, spec = self.car, self.car.spec
+        """Return the state and the targets; times for the charger's display are those at the present charge power."""
+        car, spec, energy, soc = self.car, self.car.spec, self.car.energy(), self.car.reported_soc_pct
+        complete, capacity_wh = soc >= spec.max_soc_pct, car.pack.energy_between_wh(0.0, 100.0)
+        display = Display(
+            present_soc_pct=soc,
+            minimum_soc_pct=car.min_soc_pct,
+            target_soc_pct=max(car.target_soc_pct, car.min_soc_pct),
+            maximum_soc_pct=spec.max_soc_pct,
+            to_minimum_s=self._time_for(energy.minimum_wh),
+            to_target_s=self._time_for(energy.target_wh),
+            to_maximum_s=self._time_for(energy.maximum_wh),
+            complete=complete,
+            capacity_wh=capacity_wh,
+        )
         return orders.CarState(
             limits=self._limits(),
-            needs=car.energy(),
+            needs=energy,
             departure_s=car.departure_in_s(now),
-            soc_pct=car.reported_soc_pct,
+            soc_pct=soc,
             minimum_soc_pct=car.min_soc_pct,
             target_soc_pct=car.target_soc_pct,
             maximum_soc_pct=spec.max_soc_pct,
@@ -189,24 +202,9 @@ class EvSession:
             inlet_voltage_v=self._inlet_v,
             power_w=self._ac_power_w,
             requested_power_w=self.requested_power_w,
-            complete=car.reported_soc_pct >= spec.max_soc_pct,
-            capacity_wh=car.pack.energy_between_wh(0.0, 100.0),
-            display=self._display(),
-        )
-
-    def _display(self) -> Display:
-        """Return the values for the charger's display; times are those at the present charge power."""
-        car, spec, energy = self.car, self.car.spec, self.car.energy()
-        return Display(
-            present_soc_pct=car.reported_soc_pct,
-            minimum_soc_pct=car.min_soc_pct,
-            target_soc_pct=max(car.target_soc_pct, car.min_soc_pct),
-            maximum_soc_pct=spec.max_soc_pct,
-            to_minimum_s=self._time_for(energy.minimum_wh),
-            to_target_s=self._time_for(energy.target_wh),
-            to_maximum_s=self._time_for(energy.maximum_wh),
-            complete=car.reported_soc_pct >= spec.max_soc_pct,
-            capacity_wh=car.pack.energy_between_wh(0.0, 100.0),
+            complete=complete,
+            capacity_wh=capacity_wh,
+            display=display,
         )
 
     def _time_for(self, energy_wh: float) -> int | None:

@@ -18,6 +18,7 @@ from typing import Protocol, runtime_checkable
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
+from protocols.frozen import frozen
 from protocols.ports import BusMessage
 
 log = logging.getLogger("v2x.mqtt")
@@ -27,11 +28,11 @@ MAX_REMEMBERED = 200  # dropped messages that are answered
 LARGEST_REMEMBERED = 4096  # bytes
 
 
+@frozen
 class Delivery(BusMessage):
     """A received message with its packet identifier."""
 
-    __slots__ = ("mid",)
-    mid: int
+    mid: int = 0
 
 
 @runtime_checkable
@@ -109,7 +110,7 @@ class IncomingQueue:
 
 def _delivery(one: paho.MQTTMessage, arrived: float) -> Delivery:
     properties = one.properties
-    delivery = Delivery(
+    return Delivery(
         topic=one.topic,
         payload=bytes(one.payload),
         qos=one.qos,
@@ -120,9 +121,8 @@ def _delivery(one: paho.MQTTMessage, arrived: float) -> Delivery:
         user_properties=tuple(getattr(properties, "UserProperty", ())),
         redelivered=one.dup,
         arrived=arrived,
+        mid=one.mid,
     )
-    object.__setattr__(delivery, "mid", one.mid)
-    return delivery
 
 
 def _without_properties(command: int, packet: bytes) -> bytearray:

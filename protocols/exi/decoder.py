@@ -21,6 +21,7 @@ from protocols.exi.readers import DecodeFault, Reader, raise_at_end, raise_out_o
 from protocols.exi.schema import Field, Kind, Schema, Unroll
 from protocols.exi.shape import BYTEWISE, has_lists, is_regular, simple_of
 from protocols.exi.tables import StringTables, no_table
+from protocols.frozen import twin
 
 
 class Decoder:
@@ -136,19 +137,3 @@ class Decoder:
         label = f"<exi {self.schema.name} decoder of {cls.__name__} {id(self):x}>"
         self.notes[label] = source.notes
         exec(compile(text, label, "exec"), self.scope)
-
-
-_TWINS: dict[type[object], type[object]] = {}
-
-
-def twin(cls: type[object]) -> type[object]:
-    """Return a mutable class with the layout of `cls`; its objects become frozen by taking `cls` as their class."""
-    known = _TWINS.get(cls)
-    if known is None:
-        space = {
-            "__slots__": vars(cls).get("__slots__", ()),
-            "__setattr__": object.__setattr__,
-            "__module__": cls.__module__,
-        }
-        known = _TWINS[cls] = type(cls.__name__, cls.__bases__, space)
-    return known

@@ -114,6 +114,21 @@ def test_nothing_can_be_changed_or_added() -> None:
     assert not hasattr(one, "__dict__")
 
 
+def test_objects_of_a_plain_subclass_keep_their_class() -> None:
+    @frozen
+    class Base:
+        a: int
+
+    class Sub(Base):
+        __slots__ = ()
+
+    module.write_init(Base)
+    one: Any = Sub(1)
+    assert (type(one), one.a) == (Sub, 1)
+    with pytest.raises(FrozenInstanceError):
+        one.a = 2
+
+
 def test_methods_of_its_own_are_kept() -> None:
     @frozen
     class Own:
