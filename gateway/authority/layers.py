@@ -95,7 +95,7 @@ def layers(situation: Situation) -> tuple[list[Bound], DeadBand]:
         text = f"The command requests {power_w:.0f} W."
         bounds.append(Bound(Layer.COMMAND, power_w, power_w, Code.GRANTED, text))
     optimiser = situation.optimiser or idle_bound(site.policy)
-    if optimiser is not None:
+    if optimiser is not None and (site.islanded or not site.at_rest):
         bounds.append(optimiser)
     return bounds, dead_band(evse)
 

@@ -77,7 +77,6 @@ class CommandArbiter:
         self.closed: Reason | None = None
         self._sequence = self._emergency_sequence = 0
         self._standing: dict[tuple[str | None, Verb], str] = {}  # ids in force, by EVSE (None: site) and verb
-        self._at_rest = False  # after an emergency stop, until a mode is commanded
 
     def close(self, reason: Reason) -> None:
         """Accept no command from now on except those that take power away."""
@@ -295,7 +294,7 @@ class CommandArbiter:
     def restore_rest(self, kept: Sequence[Kept]) -> None:
         """Restore that the site waits for a command after an emergency stop; before the commands in force."""
         if any((one.kind, one.key) == AT_REST for one in kept):
-            self._at_rest, self._site.mode = True, SiteMode.MANUAL
+            self._site.at_rest, self._site.mode = True, SiteMode.MANUAL
         restore_hold(self._site, kept)
 
     def _rest(self, at_rest: bool) -> None:
@@ -310,9 +309,9 @@ class CommandArbiter:
                 if (standing := self._standing.pop((None, verb), None)) is not None:
                     self._journal.later(CommandEnded(standing, self._clock.wall()))
             self._journal.later(Kept(*AT_REST, "{}", self._clock.wall()))
-        elif self._at_rest:
+        elif self._site.at_rest:
             self._journal.later(Forgotten(*AT_REST))
-        self._at_rest = at_rest
+        self._site.at_rest = at_rest
 
     def _without_grid(self) -> bool:
         last = self._site.last_grid

@@ -167,6 +167,8 @@ class SiteController:
         resources = free_of_commands(view, resources)
         step = self.on_grid.step(view, self.recharging.with_targets(resources), done.share)
         evses, storage_w = grid_orders(view, resources, step, done.share, self.resource_builder)
+        if view.at_rest and self.settings.storage.controlled:
+            storage_w = 0.0
         return self._orders(view, done, evses, storage_w, [*events, *step.events], target_w=step.target_w)
 
     def _resources(self, view: View, events: list[Decided]) -> list[Resource]:

@@ -112,7 +112,8 @@ class OnGrid:
             left = replace(left, low_w=min(left.low_w, 0.0), high_w=max(left.high_w, 0.0))
         self.arrived, self._handed_over = True, target.power_w is None
         if target.power_w is None:
-            pool = _pool([one for one in pool.resources if one.must_w > 0], view.wall)
+            needing = [] if view.at_rest else [one for one in pool.resources if one.must_w > 0]
+            pool = _pool(needing, view.wall)
             if not pool.resources:
                 self.ramp = None
                 return GridStep(target, left, controlled_w, base_w, None, (*events, *deviations, *changes))
@@ -228,6 +229,9 @@ class OnGrid:
     # target -----------------------------------------------------------------------------------------------------------
 
     def _target_of_mode(self, view: View, pool: _Pool, base_w: float | None, left: Headroom) -> Target:
+        if view.at_rest:
+            self._mode = self.ramp = None
+            return Target(None, TargetCode.MANUAL, "After an emergency stop power flows by commands only.")
         planned_w = planned_grid_w = None
         plan = self.plan
         fresh = plan is not None and view.wall - plan.wall < PLAN_LIFE * self.settings.plan_every_s

@@ -229,6 +229,7 @@ class EnergyService:
             discharge_without_soc=policy.discharge_without_soc,
             connection_w=connection_w(site),
             supply_held=site.supply_held,
+            at_rest=site.at_rest or site.emergency_stop is not None,
             independent=site.interconnections.independent,
             interconnected=site.interconnections.connected,
         )

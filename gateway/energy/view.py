@@ -66,7 +66,8 @@ class View:
 
     `backup`: island operation is commanded. `called`: vehicles requested at another site; `due`: those that should have
     left. `unable`: EVSEs that did not accept the order to form a grid. `supply_held`: no island is formed before a
-    command. `independent`: EVSEs that operate independently of a grid to which they would connect; `interconnected`:
+    command. `at_rest`: in an emergency stop, and after it until a mode is commanded; only commands move power on the
+    grid. `independent`: EVSEs that operate independently of a grid to which they would connect; `interconnected`:
     another one is connected to the grid.
     """
 
@@ -88,6 +89,7 @@ class View:
     discharge_without_soc: bool = False
     connection_w: float | None = None
     supply_held: bool = False
+    at_rest: bool = False
     independent: tuple[str, ...] = ()
     interconnected: bool = False
 

@@ -345,6 +345,7 @@ class Site:
     reserve_pct: float | None = None
     reserve_wh: float | None = None
     backup: bool = False
+    at_rest: bool = False  # after an emergency stop, until a mode is commanded: nothing but commands moves power
     islanded: bool = False
     off_grid: bool = False  # no grid supplies the site, as energy management knows it
     supply_held: bool = False  # after an emergency stop without a grid: no island is formed before a command

@@ -220,6 +220,20 @@ def test_without_a_command_a_vehicle_charges_with_the_power_of_the_policy(
 
 
 @pytest.mark.parametrize(
+    ("at_rest", "islanded", "moves"), [(False, False, True), (True, False, False), (True, True, True)]
+)
+@pytest.mark.parametrize("idle_w", [0.0, 3000.0])
+def test_after_an_emergency_stop_only_commands_move_power_on_the_grid(
+    at_rest: bool, islanded: bool, moves: bool, idle_w: float
+) -> None:
+    optimiser = None if idle_w else Bound(Layer.OPTIMISER, -500.0, -500.0, Code.POLICY, "The optimiser.")
+    site = a_site(policy=SitePolicy("home", idle_power_w=idle_w), at_rest=at_rest, islanded=islanded)
+    found, _ = layers(Situation(an_evse(), site, 0.0, request=PowerRequest(1000.0), optimiser=optimiser))
+    assert any(one.layer is Layer.OPTIMISER for one in found) is moves
+    assert any(one.layer is Layer.COMMAND for one in found)
+
+
+@pytest.mark.parametrize(
     ("limits", "expected"),
     [
         (None, 0.0),

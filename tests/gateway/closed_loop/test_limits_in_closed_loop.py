@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
@@ -28,6 +28,7 @@ ASKED_W = 6000.0
 MANAGED = EnergySection(plan=False)
 SOAK = settings.get_current_profile_name() == "soak"
 FASTEST = Timing()
+UNMOVED_W = 30.0
 
 
 def between(least: float, most: float, usual: Collection[float]) -> st.SearchStrategy[float]:
@@ -146,11 +147,18 @@ def test_expensive_energy_is_discharged_within_the_export_limit(
     keeps_the_law(replace(case, cheap=False))
 
 
-@pytest.mark.parametrize("first_w", [4847.7, 4700.0, 4990.0])
-def test_small_movements_show_the_delay_of_the_meter(first_w: float) -> None:
-    """A storage that fills the room below a peak does not take its own power for load."""
-    timing = Timing(14.05, 6.0, stamped=False, charger_delay_s=0.1, charger_w_per_s=400.0)
-    keeps_the_law(Case(3, timing, first_w, import_w=5000.0, mode=SiteMode.PEAK_SHAVING, storage=True))
+@law(30)
+@given(st.integers(1, 3), timings, watts(1000.0, 5000.0), between(5.0, 1000.0, [150.0, 300.0]), st.booleans())
+@example(3, Timing(14.05, 6.0, False, 0.1, 400.0), 5000.0, 152.3, True)
+def test_small_movements_show_the_delay_of_the_meter(
+    count: int, timing: Timing, peak_w: float, left_w: float, storage: bool
+) -> None:
+    """What fills the room below a peak is not taken for a load, however little it is: the load never changes here."""
+    case = Case(count, timing, peak_w - left_w, import_w=peak_w, mode=SiteMode.PEAK_SHAVING, storage=storage)
+    site = keeps_the_law(case)
+    totals_w = [sum(one.orders_w) for one in site.since(case.begin_s)]
+    assert max(totals_w) - min(totals_w) <= UNMOVED_W
+    assert max(case.excess_w(one) for one in site.trace) <= UNMOVED_W
 
 
 def test_a_charger_that_was_measured_on_its_way_goes_on() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.energy.settings import EnergySection
+from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode
 from gateway.model.message import rfc3339
 from gateway.model.site import SitePolicy
@@ -26,9 +26,7 @@ MODES = ("peak_shaving", "self_consumption", "price", "grid_service")
 
 async def live(rig: ServiceRig, seconds: int, load_w: float) -> None:
     for _ in range(seconds):
-        body: dict[str, Any] = {"present": True, "power_w": load_w + rig.power("CP1-1")}
-        payload = json.dumps({"ts": rfc3339(rig.clock.wall()), **body}).encode()
-        assert rig.service.input("grid", payload) is None
+        report(rig, "grid", present=True, power_w=load_w + rig.power("CP1-1"))
         rig.energy_service.step()
         await rig.wait(1.0)
 
@@ -80,6 +78,59 @@ async def test_the_release_of_an_emergency_stop_resumes_nothing(mode: str, resta
     async with service_rig("CP1-1", energy=SECTION, policy=policy, store=store) as rig:
         await live(rig, 30, 9000.0)
         assert (rig.power("CP1-1") == 0) is restarts
+
+
+@pytest.mark.parametrize(
+    ("mode", "idle_w", "load_w", "stopped_s"),
+    some(product(MODES, [0.0, 2000.0], [9000.0, -4000.0], [0, 5]), 7),
+)
+async def test_no_power_flows_between_the_release_and_the_next_command(
+    mode: str, idle_w: float, load_w: float, stopped_s: int
+) -> None:
+    """Not even until the next step of energy management; neither at an EVSE nor at the storage."""
+    policy = SitePolicy("home", import_limit_w=5000.0, idle_power_w=idle_w)
+    section = EnergySection(contract_w=100_000, storage=StorageTable(controlled=True))
+    async with service_rig("CP1-1", energy=section, policy=policy) as rig:
+        wall, price = rig.clock.wall(), 60.0 if load_w > 0 else 5.0
+        prices = [
+            {
+                "start": rfc3339(wall + 40_000 * later),
+                "duration_s": 40_000,
+                "import_per_kwh": one,
+                "export_per_kwh": one,
+            }
+            for later, one in enumerate((price, 30.0))
+        ]
+        report(rig, "price", prices=prices)
+        await rig.send(None, "mode", "m", mode=mode)
+        await beside_a_storage(rig, 100, load_w)
+        await rig.send(None, "emergency_stop", "e")
+        await beside_a_storage(rig, stopped_s, load_w)
+        await rig.wait(0.9)
+        await rig.send(None, "release", "r")
+        flows: set[tuple[float, float | None]] = set()
+        for _ in range(12):
+            await rig.wait(0.1)
+            flows.add((rig.power("CP1-1"), rig.energy_service.storage_w if stopped_s else 0.0))
+        for _ in range(10):
+            await beside_a_storage(rig, 1, load_w)
+            flows.add((rig.power("CP1-1"), rig.energy_service.storage_w))
+        assert flows == {(0.0, 0.0)}
+        await rig.send(None, "mode", "n", mode="manual")
+        await beside_a_storage(rig, 3, load_w)
+        allowed_w = idle_w if load_w < 0 else 0.0  # by the import limit
+        assert (rig.power("CP1-1"), rig.energy_service.storage_w) == (allowed_w, None)
+
+
+def report(rig: ServiceRig, kind: str, **members: object) -> None:
+    payload = json.dumps({"ts": rfc3339(rig.clock.wall()), **members}).encode()
+    assert rig.service.input(kind, payload) is None
+
+
+async def beside_a_storage(rig: ServiceRig, seconds: int, load_w: float) -> None:
+    for _ in range(seconds):
+        report(rig, "storage", power_w=0.0, soc_pct=50.0, max_charge_w=3000.0, max_discharge_w=3000.0, capacity_wh=9000)
+        await live(rig, 1, load_w)
 
 
 async def test_a_clamped_command_gets_more_when_the_limit_leaves_more() -> None:
