@@ -7,6 +7,7 @@ from emulators.conformance.iso15118 import (
     secc_din_power,
     secc_din_sequence,
     secc_din_setup,
+    secc_handshake,
     secc_iso2_parameters,
     secc_iso2_pause,
     secc_iso2_power,
@@ -36,6 +37,7 @@ SECC: Catalogue[SeccAccess, Mutant] = Catalogue(
     role="secc",
     title="Conformance of a SECC: ISO 15118-20, ISO 15118-2, DIN SPEC 70121",
     cases=(
+        *secc_handshake.CASES,
         *secc_transport.CASES,
         *secc_iso20_session.CASES,
         *secc_iso20_authorization.CASES,

@@ -18,6 +18,8 @@ Check = Callable[[Plain], str]  # returns what is wrong with the fields, "" for 
 Changes = Mapping[str, object]
 SEQUENCE_ERROR = "FAILED_SequenceError"
 ISO20, ISO2, DIN70121 = "ISO 15118-20", "ISO 15118-2", "DIN SPEC 70121"
+SAP_RES = "supportedAppProtocolRes"
+OK_SAP, NO_SAP = "OK_SuccessfulNegotiation", "Failed_NoNegotiation"
 CLOSES_WITHIN_S = 10.0
 
 

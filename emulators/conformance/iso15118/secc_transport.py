@@ -1,125 +1,25 @@
-"""Cases for a SECC that all generations share: handshake, frames, sessions after faults."""
+"""Cases for a SECC that all generations share: frames of V2GTP, and sessions after faults."""
 
 from __future__ import annotations
 
 from emulators.conformance.case import Requirement, expect
-from emulators.conformance.iso15118.mutation import (
-    Mutant,
-    alters,
-    stays_open,
-)
-from emulators.conformance.iso15118.plain import ABSENT, Plain, encoded, schema_of
-from emulators.conformance.iso15118.profiles import DC_2, DC_BPT, DIN, Profile
+from emulators.conformance.iso15118.mutation import Mutant
+from emulators.conformance.iso15118.plain import Plain, encoded, schema_of
+from emulators.conformance.iso15118.profiles import Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
 from emulators.conformance.iso15118.secc_procedures import (
     DIN70121,
     ISO2,
-    ISO20,
-    Procedure,
+    NO_SAP,
+    SAP_RES,
     SeccCase,
     any_profile,
-    closed,
     secc_case,
     silent,
 )
-from emulators.conformance.iso15118.vehicle import entry
 from protocols.v2gtp import frame
 
-HANDSHAKE, TRANSPORT = "protocol handshake", "V2GTP"
-UNKNOWN = "urn:example:2030:MsgDef"
-OK_SAP = "OK_SuccessfulNegotiation"
-NO_SAP = "Failed_NoNegotiation"
-SAP_RES = "supportedAppProtocolRes"
-MOST_PROTOCOLS = 20
-
-
-def _selects(entries: list[Plain], schema: int) -> Procedure:
-    async def procedure(device: SeccAccess) -> None:
-        for offered in (entries, entries[::-1]):
-            vehicle = await device.vehicle(DC_2)
-            response = await vehicle.handshake(offered)
-            selected = response.fields.get("SchemaID")
-            expect(response.code.startswith("OK"), f"the code is {response.code}")
-            expect(selected == schema, f"SchemaID {selected} is selected, not {schema}")
-            await vehicle.connection.close()
-
-    return procedure
-
-
-async def _minor_deviation(device: SeccAccess) -> None:
-    profile = any_profile(device)
-    vehicle = await device.vehicle(profile)
-    response = await vehicle.handshake([entry(profile, VersionNumberMinor=9)])
-    expect(response.code == f"{OK_SAP}WithMinorDeviation", f"the code is {response.code}")
-
-
-async def _other_major(device: SeccAccess) -> None:
-    profile = any_profile(device)
-    vehicle = await device.vehicle(profile)
-    response = await vehicle.handshake([entry(profile, VersionNumberMajor=profile.major + 7)])
-    expect(response.code == NO_SAP, f"the code is {response.code}")
-
-
-async def _skips_unknown(device: SeccAccess) -> None:
-    profile = any_profile(device)
-    vehicle = await device.vehicle(profile)
-    offered = [entry(profile, 1, 1, ProtocolNamespace=UNKNOWN), entry(profile, 2, 2)]
-    response = await vehicle.handshake(offered)
-    expect(response.code == OK_SAP, f"the code is {response.code}")
-    expect(response.fields.get("SchemaID") == 2, f"SchemaID {response.fields.get('SchemaID')} is selected, not 2")
-
-
-async def _nothing_common(device: SeccAccess) -> None:
-    vehicle = await device.vehicle(any_profile(device))
-    response = await vehicle.handshake([entry(vehicle.profile, ProtocolNamespace=UNKNOWN)])
-    expect(response.code == NO_SAP, f"the code is {response.code}")
-
-
-async def _no_schema_id(device: SeccAccess) -> None:
-    vehicle = await device.vehicle(any_profile(device))
-    response = await vehicle.handshake([entry(vehicle.profile, 5, ProtocolNamespace=UNKNOWN)])
-    expect(response.fields.get("SchemaID") is None, f"SchemaID {response.fields.get('SchemaID')} is stated")
-
-
-async def _closes_without_protocol(device: SeccAccess) -> None:
-    vehicle = await device.vehicle(any_profile(device))
-    await vehicle.handshake([entry(vehicle.profile, ProtocolNamespace=UNKNOWN)])
-    await closed(vehicle)
-
-
-async def _any_schema_id(device: SeccAccess) -> None:
-    profile = any_profile(device)
-    for schema in (0, 255):
-        vehicle = await device.vehicle(profile)
-        response = await vehicle.handshake([entry(profile, schema)])
-        stated = response.fields.get("SchemaID")
-        expect(response.code == OK_SAP and stated == schema, f"{response.code}, SchemaID {stated} instead of {schema}")
-        await vehicle.connection.close()
-
-
-async def _many_protocols(device: SeccAccess) -> None:
-    profile = any_profile(device)
-    vehicle = await device.vehicle(profile)
-    others = [entry(profile, n, n, ProtocolNamespace=f"{UNKNOWN}{n}") for n in range(1, MOST_PROTOCOLS)]
-    response = await vehicle.handshake([*others, entry(profile, MOST_PROTOCOLS, MOST_PROTOCOLS)])
-    expect(response.fields.get("SchemaID") == MOST_PROTOCOLS, f"the code is {response.code}")
-
-
-async def _one_handshake(device: SeccAccess) -> None:
-    vehicle = await device.reach(any_profile(device), any_profile(device).steps[1])
-    plain: Plain = {"supportedAppProtocolReq": {"AppProtocol": [entry(vehicle.profile)]}}
-    await vehicle.connection.send("supportedAppProtocolReq", plain)
-    response = await vehicle.connection.receive(2.0)
-    accepted = response is not None and response.name == SAP_RES and response.code.startswith("OK")
-    expect(not accepted, "a second handshake within the session is accepted")
-
-
-async def _handshake_first(device: SeccAccess) -> None:
-    vehicle = await device.vehicle(any_profile(device))
-    await vehicle.connection.send("SessionSetupReq", vehicle.message("SessionSetupReq"))
-    response = await vehicle.connection.receive(2.0)
-    opened = response is not None and response.code.startswith("OK")
-    expect(not opened, "SessionSetupReq before the handshake opens a session")
+TRANSPORT = "V2GTP"
 
 
 async def _wrong_version(device: SeccAccess) -> None:
@@ -198,11 +98,8 @@ _READS_WHOLE_SEGMENTS = Mutant(
     text="a message in several segments is not read",
     receive=lambda data: data if data[:2] == b"\x01\xfe" and len(data) > 8 else None,
 )
-_HEADER: Plain = {"SessionID": "0102030405060708", "TimeStamp": 1}
-_OPENS = encoded("sap", {SAP_RES: {"ResponseCode": OK_SAP, "SchemaID": 1}})
-_NEW_SESSION: Plain = {"Header": _HEADER, "ResponseCode": "OK_NewSessionEstablished", "EVSEID": "DE8AAE00001"}
 _SERVICES: Plain = {
-    "Header": _HEADER,
+    "Header": {"SessionID": "0102030405060708", "TimeStamp": 1},
     "ResponseCode": "OK",
     "AuthorizationServices": ["EIM"],
     "CertificateInstallationService": False,
@@ -210,138 +107,8 @@ _SERVICES: Plain = {
 }
 _GARBAGE = b"\x80" + b"\xff" * 12
 
+
 CASES: tuple[SeccCase, ...] = (
-    secc_case(
-        "SECC-SAP-01",
-        Requirement(ISO2, "[V2G2-169]", "of the common protocols the one with the best priority is selected"),
-        HANDSHAKE,
-        _selects([entry(DIN, 7, 2), entry(DC_2, 9, 1)], 9),
-        alters(SAP_RES, SchemaID=7),
-        stimulus="an offer of DIN SPEC 70121 (priority 2) and ISO 15118-2 (priority 1), in both orders",
-        expectation="SchemaID of ISO 15118-2",
-        requires=("din.dc", "iso2.dc"),
-        tags=("nominal",),
-    ),
-    secc_case(
-        "SECC-SAP-02",
-        Requirement(ISO20, "[V2G20-169]", "of the common protocols the one with the best priority is selected"),
-        HANDSHAKE,
-        _selects([entry(DC_2, 7, 2), entry(DC_BPT, 9, 1)], 9),
-        alters(SAP_RES, SchemaID=7),
-        stimulus="supportedAppProtocolReq with ISO 15118-2 (priority 2) and ISO 15118-20 (priority 1), in both orders",
-        expectation="SchemaID of ISO 15118-20",
-        requires=("iso20.dc_bpt", "iso2.dc"),
-        tags=("nominal",),
-    ),
-    secc_case(
-        "SECC-SAP-03",
-        Requirement(ISO2, "8.2.3", "another minor version is accepted with OK_SuccessfulNegotiationWithMinorDeviation"),
-        HANDSHAKE,
-        _minor_deviation,
-        alters(SAP_RES, ResponseCode=OK_SAP),
-        stimulus="supportedAppProtocolReq with a known namespace and major version, and minor version 9",
-        expectation="OK_SuccessfulNegotiationWithMinorDeviation",
-        tags=("negative",),
-    ),
-    secc_case(
-        "SECC-SAP-04",
-        Requirement(ISO2, "8.2.3", "a protocol of another major version is not selected"),
-        HANDSHAKE,
-        _other_major,
-        alters(SAP_RES, ResponseCode=OK_SAP, SchemaID=1),
-        stimulus="supportedAppProtocolReq with a known namespace and a major version that is 7 higher",
-        expectation="Failed_NoNegotiation",
-        tags=("negative",),
-    ),
-    secc_case(
-        "SECC-SAP-05",
-        Requirement(ISO2, "8.2.2", "unknown protocols are skipped"),
-        HANDSHAKE,
-        _skips_unknown,
-        alters(SAP_RES, {"SchemaID": ABSENT}, ResponseCode=NO_SAP),
-        stimulus="supportedAppProtocolReq with an unknown namespace (priority 1) and a known one (priority 2)",
-        expectation="OK_SuccessfulNegotiation, SchemaID of the known one",
-        tags=("negative",),
-    ),
-    secc_case(
-        "SECC-SAP-06",
-        Requirement(ISO2, "8.2.3", "without a common protocol the response code is Failed_NoNegotiation"),
-        HANDSHAKE,
-        _nothing_common,
-        alters(SAP_RES, ResponseCode=OK_SAP, SchemaID=1),
-        stimulus="supportedAppProtocolReq with one unknown namespace",
-        expectation="Failed_NoNegotiation",
-        tags=("negative",),
-    ),
-    secc_case(
-        "SECC-SAP-07",
-        Requirement(ISO2, "8.2.2", "SchemaID is absent where nothing was selected"),
-        HANDSHAKE,
-        _no_schema_id,
-        alters(SAP_RES, SchemaID=5),
-        stimulus="supportedAppProtocolReq with one unknown namespace",
-        expectation="supportedAppProtocolRes without SchemaID",
-        tags=("negative",),
-    ),
-    secc_case(
-        "SECC-SAP-08",
-        Requirement(ISO2, "8.2.1", "the connection ends after a failed handshake"),
-        HANDSHAKE,
-        _closes_without_protocol,
-        stays_open(),
-        stimulus="supportedAppProtocolReq with one unknown namespace",
-        expectation="the SECC closes the connection within 10 s",
-        tags=("negative",),
-    ),
-    secc_case(
-        "SECC-SAP-09",
-        Requirement(ISO2, "8.2.2", "SchemaID of the response is that of the selected entry, with any value of 8 bits"),
-        HANDSHAKE,
-        _any_schema_id,
-        alters(SAP_RES, SchemaID=1),
-        stimulus="two handshakes, with SchemaID 0 and with SchemaID 255",
-        expectation="the same SchemaID in the response",
-        tags=("nominal",),
-    ),
-    secc_case(
-        "SECC-SAP-10",
-        Requirement(ISO2, "8.2.2", "a handshake may offer up to 20 protocols"),
-        HANDSHAKE,
-        _many_protocols,
-        alters(SAP_RES, {"SchemaID": ABSENT}, ResponseCode=NO_SAP),
-        stimulus="supportedAppProtocolReq with 19 unknown protocols and, with priority 20, a known one",
-        expectation="the known one is selected",
-        tags=("nominal",),
-    ),
-    secc_case(
-        "SECC-SAP-11",
-        Requirement(ISO2, "8.2.1", "a connection has one handshake, before the session"),
-        HANDSHAKE,
-        _one_handshake,
-        Mutant(
-            text="a second handshake is accepted",
-            received="supportedAppProtocolReq",
-            first=2,
-            reply=_OPENS,
-        ),
-        stimulus="supportedAppProtocolReq again after SessionSetupRes",
-        expectation="no positive supportedAppProtocolRes",
-        tags=("negative",),
-    ),
-    secc_case(
-        "SECC-SAP-12",
-        Requirement(ISO2, "8.2.1", "no message before the handshake opens a session"),
-        HANDSHAKE,
-        _handshake_first,
-        Mutant(
-            text="a session without handshake",
-            received="SessionSetupReq",
-            reply=encoded("iso20", {"SessionSetupRes": _NEW_SESSION}),
-        ),
-        stimulus="SessionSetupReq as the first message of a connection",
-        expectation="no positive response",
-        tags=("negative",),
-    ),
     secc_case(
         "SECC-TP-01",
         Requirement(ISO2, "7.8.3.1", "a frame with wrong version bytes is ignored"),
