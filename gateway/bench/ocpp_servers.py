@@ -28,8 +28,9 @@ async def rpc(ready: Ready) -> None:
     from websockets.asyncio.server import ServerConnection
 
     from gateway.clock import SystemClock
+    from protocols.ocpp.events import CallReceived
     from protocols.ocpp.io import Link, PushingConnection, WebSocketWire
-    from protocols.ocpp.rpc import CallReceived, Rpc
+    from protocols.ocpp.rpc import Rpc
     from protocols.ocpp.schema import Payload, Version
 
     clock = SystemClock()

@@ -28,8 +28,8 @@ from gateway.model.event import OperationMode
 from gateway.model.operation import Operation, OperationResult
 from gateway.model.station import Outcome, OutcomeCode, evse_name
 from gateway.store.store import StoreError
+from protocols.ocpp.errors import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.events import Answered, Reply
-from protocols.ocpp.rpc import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.ocpp.enums import v21
-from protocols.ocpp.events import Answered, Refused, Reply
-from protocols.ocpp.rpc import Priority
+from protocols.ocpp.events import Answered, Priority, Refused, Reply
 from protocols.ocpp.schema import Payload
 
 ACCEPTED = v21.GenericStatusEnumType.accepted

@@ -21,7 +21,7 @@ from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
 from gateway.model.journal import Kept, Record
 from gateway.store.store import StoreError
-from protocols.ocpp.rpc import Refusal
+from protocols.ocpp.errors import Refusal
 from protocols.ocpp.schema import ErrorCode, Payload
 from protocols.ports import Clock
 

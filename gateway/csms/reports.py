@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.csms.station import Station
-from protocols.ocpp.events import Answered
-from protocols.ocpp.rpc import Priority
+from protocols.ocpp.events import Answered, Priority
 from protocols.ocpp.schema import Payload
 
 REPORT_TIMEOUT_S = 30.0  # from one part to the next

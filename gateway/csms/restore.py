@@ -23,7 +23,7 @@ from gateway.csms.station import Station
 from gateway.csms.tokens import Token
 from gateway.csms.transactions import Transaction
 from gateway.model.journal import Forgotten, Kept
-from protocols.ocpp.rpc import Refusal
+from protocols.ocpp.errors import Refusal
 from protocols.ocpp.schema import Payload, Version
 
 log = logging.getLogger("v2x.csms")

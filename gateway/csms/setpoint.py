@@ -24,7 +24,8 @@ from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
 from protocols.ocpp.enums import v21
-from protocols.ocpp.rpc import YIELD_WITHIN, Priority
+from protocols.ocpp.events import Priority
+from protocols.ocpp.rpc import YIELD_WITHIN
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel

@@ -30,11 +30,12 @@ from gateway.model.event import RebootRequired
 from gateway.model.station import OutcomeCode, evse_name
 from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
-from protocols.ocpp import vendor
+from protocols.ocpp import events, vendor
 from protocols.ocpp.enums import v21
-from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.errors import QueueFull, Refusal
+from protocols.ocpp.events import Answered, CallReceived, Priority, Refused, Reply
 from protocols.ocpp.io import Link
-from protocols.ocpp.rpc import CallReceived, Priority, QueueFull, Refusal, Rpc, SendReceived, Violated
+from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ocpp.times import parse
 from protocols.ocpp.times import stamp as time_stamp
@@ -203,7 +204,7 @@ class Station(BackgroundTasks, ReportedVariables):
             return await self.call_unchecked(action, payload, timeout, priority)
         except QueueFull as error:
             log.warning("%s: %s", self.id, error)
-            return TimedOut()
+            return events.TimedOut()
         except LocalProtocolError as error:
             log.error("%s: not sent: %s", self.id, error)
             return Refused(OutcomeCode.INVALID_ORDER, str(error))
@@ -218,7 +219,7 @@ class Station(BackgroundTasks, ReportedVariables):
                 self._requested_actions.add(caused)
         if action in STOPS:
             priority = Priority.URGENT
-        reply = Lost() if self.link is None else await self.link.call(action, payload, timeout, priority)
+        reply = events.Lost() if self.link is None else await self.link.call(action, payload, timeout, priority)
         if isinstance(reply, Answered) and reply.violation is None:
             self._note_reboot_required(settings_in(action, payload, reply.payload))
         return reply
@@ -255,7 +256,7 @@ class Station(BackgroundTasks, ReportedVariables):
         if not self._rate.take(context.clock.now()):
             refusal = Refusal(ErrorCode.GENERIC_ERROR, self._too_many)
             if not self._too_fast:  # once, not for every message of a flood
-                self._observe(Violated(False, call.action, refusal.reason, refusal.description, call.id))
+                self._observe(events.Violated(False, call.action, refusal.reason, refusal.description, call.id))
             self._too_fast = True
             raise refusal
         self._too_fast = False
@@ -270,16 +271,18 @@ class Station(BackgroundTasks, ReportedVariables):
         try:
             return self.handlers[call.action](self, call.payload)
         except Refusal as refusal:
-            self._observe(Violated(False, call.action, refusal.reason, refusal.description, call.id))
+            self._observe(events.Violated(False, call.action, refusal.reason, refusal.description, call.id))
             raise
 
-    def _send_received(self, event: SendReceived) -> None:
+    def _send_received(self, event: events.SendReceived) -> None:
         """Process a message without a response: instead of a rejection it is dropped and recorded as a violation."""
         context = self.context
         context.messages += 1
         reason = None if self.accepted else "the station is not accepted"
         if reason := reason or (None if self._rate.take(context.clock.now()) else self._too_many):
-            self._observe(Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {reason}", event.id))
+            self._observe(
+                events.Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {reason}", event.id)
+            )
             return
         context.log.received(self.id, event.action, event.text)
         self._resume()

@@ -11,7 +11,7 @@ from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.station import Answer, Outcome, OutcomeCode
-from protocols.ocpp.rpc import Priority
+from protocols.ocpp.events import Priority
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.vendor import Channel
 

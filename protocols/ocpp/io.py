@@ -27,8 +27,8 @@ from websockets.typing import Subprotocol
 
 from protocols.ocpp import events
 from protocols.ocpp.errors import Refusal
-from protocols.ocpp.events import Answered, CallReceived, Lost, Refused, Reply, SendReceived, TimedOut
-from protocols.ocpp.rpc import Priority, Rpc
+from protocols.ocpp.events import Answered, CallReceived, Lost, Priority, Refused, Reply, SendReceived, TimedOut
+from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 from protocols.ports import Clock, TextWire
 

@@ -21,7 +21,7 @@ import msgspec
 
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import lenient, schema
-from protocols.ocpp.errors import InvalidPayload, QueueFull, Refusal, UnknownAction
+from protocols.ocpp.errors import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.events import (
     NO_ID,
     AnswerIgnored,
@@ -38,26 +38,6 @@ from protocols.ocpp.events import (
 )
 from protocols.ocpp.incoming import ACTION, HEAD, decode, error_fields, repetition
 from protocols.ocpp.schema import ErrorCode, Part, Payload, Version, Violation
-
-__all__ = [
-    "NO_ID",
-    "AnswerIgnored",
-    "CallReceived",
-    "CallTimedOut",
-    "ErrorReceived",
-    "Event",
-    "InvalidPayload",
-    "Priority",
-    "QueueFull",
-    "Refusal",
-    "ResultReceived",
-    "ResultRefused",
-    "Rpc",
-    "SendReceived",
-    "UnknownAction",
-    "Violated",
-    "encode",
-]
 
 # message types, table 3 of part 4; the last two of 2.1
 _CALL, _CALLRESULT, _CALLERROR, _CALLRESULTERROR, _SEND = 2, 3, 4, 5, 6

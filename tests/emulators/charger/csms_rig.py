@@ -16,9 +16,10 @@ from emulators.charger.station.store import Store
 from emulators.ev.car import CCS_63, Car
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import text_wire_pair
-from protocols.ocpp.events import Answered, Reply
+from protocols.ocpp.errors import Refusal
+from protocols.ocpp.events import Answered, CallReceived, Reply, SendReceived
 from protocols.ocpp.io import Link
-from protocols.ocpp.rpc import CallReceived, Refusal, Rpc, SendReceived
+from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
 from protocols.ports import TextWire

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protocols.ocpp.rpc import Refusal
+from protocols.ocpp.errors import Refusal
 from protocols.ocpp.schema import ErrorCode, Version
 from protocols.ocpp.times import stamp
 from tests.emulators.charger.certification import TOKEN, events

@@ -17,7 +17,8 @@ from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.station import Answer
-from protocols.ocpp.rpc import YIELD_URGENT_WITHIN, YIELD_WITHIN, Priority, Rpc
+from protocols.ocpp.events import Priority
+from protocols.ocpp.rpc import YIELD_URGENT_WITHIN, YIELD_WITHIN, Rpc
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw_station import Raw
 

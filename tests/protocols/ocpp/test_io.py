@@ -16,11 +16,11 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from emulators.runtime.clock import RealClock, VirtualClock
 from emulators.runtime.transports import text_wire_pair
-from protocols.ocpp import rpc
-from protocols.ocpp.events import Answered, Lost, Refused, TimedOut
+from protocols.ocpp.errors import Refusal
+from protocols.ocpp.events import Answered, AnswerIgnored, CallReceived, Event, Lost, Refused, TimedOut, Violated
 from protocols.ocpp.io import Handler, Link, PushingConnection, WebSocketWire
 from protocols.ocpp.io import connect as connect_station
-from protocols.ocpp.rpc import CallReceived, Refusal, Rpc
+from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 
 NOW = {"currentTime": "2026-01-01T00:00:00Z"}
@@ -294,13 +294,13 @@ async def test_a_rejected_connection_states_its_reason() -> None:
 
 @pytest.mark.virtual_time
 async def test_events_are_seen_by_who_observes() -> None:
-    seen: list[rpc.Event] = []
+    seen: list[Event] = []
     a, b = text_wire_pair()
     link = Link(b, Rpc(Version.V21), silent, VirtualClock(), seen.append)
     task = asyncio.create_task(link.run())
     await a.send("{")
     await a.send('[3,"nobody",{}]')
     await asyncio.sleep(1)
-    assert [type(e) for e in seen] == [rpc.Violated, rpc.AnswerIgnored]
+    assert [type(e) for e in seen] == [Violated, AnswerIgnored]
     await a.close()
     await task

@@ -12,20 +12,19 @@ from hypothesis import strategies as st
 
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import rpc, schema
-from protocols.ocpp.rpc import (
+from protocols.ocpp.errors import InvalidPayload, QueueFull, UnknownAction
+from protocols.ocpp.events import (
     AnswerIgnored,
     CallReceived,
     CallTimedOut,
     ErrorReceived,
-    InvalidPayload,
-    QueueFull,
+    Event,
     ResultReceived,
     ResultRefused,
-    Rpc,
     SendReceived,
-    UnknownAction,
     Violated,
 )
+from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import ErrorCode, Part, Version
 from tests.rounds import rounds
 
@@ -345,7 +344,7 @@ def test_in_any_sequence_one_call_is_pending_and_every_call_ends_once(version: V
     on_wire: list[str] = []
     for _ in range(data.draw(st.integers(0, 25))):
         step = data.draw(st.sampled_from(["call", "answer", "error", "time", "noise"]))
-        events: list[rpc.Event] = []
+        events: list[Event] = []
         if step == "call":
             made.append(end.call("Heartbeat", {}, now))
         elif step == "time":

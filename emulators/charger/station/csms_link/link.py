@@ -15,11 +15,11 @@ from emulators.charger.station.csms_link.station_clock import StationClock
 from emulators.charger.station.evse import EvseState
 from emulators.charger.station.smart_charging.profiles import Profiles
 from protocols.errors import LocalProtocolError
-from protocols.ocpp import rpc
 from protocols.ocpp.enums import v21
-from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
+from protocols.ocpp.errors import Refusal
+from protocols.ocpp.events import Answered, CallReceived, Event, Lost, Refused, Reply, ResultReceived, TimedOut
 from protocols.ocpp.io import Link
-from protocols.ocpp.rpc import CallReceived, Refusal, ResultReceived, Rpc
+from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import ErrorCode, Payload
 from protocols.ocpp.times import parse
 from protocols.ports import TextWire
@@ -177,7 +177,7 @@ class CsmsLink:
             self.accepted = self.pending = False
             context.wake()
 
-    def _observe(self, event: rpc.Event) -> None:
+    def _observe(self, event: Event) -> None:
         """Apply an accepted boot before the next message, which may already be a request."""
         if isinstance(event, ResultReceived) and event.action == "BootNotification" and event.violation is None:
             self.pending = event.payload["status"] == v21.RegistrationStatusEnumType.pending

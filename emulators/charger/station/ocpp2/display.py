@@ -7,7 +7,7 @@ from emulators.charger.station.responses import accepted_if, rejected, response
 from emulators.charger.station.shared_requests import RequestHandlers
 from emulators.charger.station.tariffs.tariffs import Tariffs
 from protocols.ocpp.enums import v21
-from protocols.ocpp.rpc import Refusal
+from protocols.ocpp.errors import Refusal
 from protocols.ocpp.schema import ErrorCode, Payload
 
 DATA_LENGTH = 512  # of one NotifyCustomerInformation

@@ -6,7 +6,7 @@ from collections.abc import Sequence, Sized
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.device_model.variables import ITEMS
-from protocols.ocpp.rpc import Refusal
+from protocols.ocpp.errors import Refusal
 from protocols.ocpp.schema import ErrorCode, Payload
 
 
