@@ -26,7 +26,7 @@ CASE = """
 name = "a roof in the sun, a full car, no grid"
 seed = 7
 start = 2026-05-20T11:30:00+09:00
-duration = "30m"
+duration = "16m"
 step = "1s"
 telemetry = "10s"
 [gateway]
@@ -44,7 +44,7 @@ clearness = 0.95
 [[grid.events]]
 kind = "outage"
 at = "3m"
-duration = "26m"
+duration = "13m"
 [[charger]]
 id = "CP1"
 forming = true
@@ -52,7 +52,7 @@ forming = true
 name = "a"
 evse = "CP1-1"
 soc_pct = {soc}
-visits = [{{ arrive = "20s", leave = "30m" }}]
+visits = [{{ arrive = "20s", leave = "16m" }}]
 """
 
 

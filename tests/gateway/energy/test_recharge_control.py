@@ -25,6 +25,9 @@ TIERS = (
 )
 SECTION = EnergySection(island=True, forming=("E1", "E2"), tiers=TIERS, off_grid_pct=15, recharge_hours=4)
 
+PRICED = SECTION.model_copy(update={"import_per_kwh": 30.0, "plan_every_s": 900.0})
+STEP_S = 20.0
+
 
 def load(hour: float) -> dict[str, float]:
     return {"medical": 800.0, "kitchen": 1200.0}
@@ -39,7 +42,7 @@ def night(mode: SiteMode, **changes: object) -> Sim:
     known: dict[str, object] = {"import_w": 12_000.0}
     known |= changes
     section = known.pop("section", SECTION)
-    return Sim(section, cars, load, grid=lost(1.0, 6.0), mode=mode, step_s=10.0, **known)  # type: ignore[arg-type]
+    return Sim(section, cars, load, grid=lost(1.0, 6.0), mode=mode, step_s=STEP_S, **known)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", some([mode for mode in SiteMode if mode is not SiteMode.PRICE], 3))
@@ -60,12 +63,12 @@ def test_in_every_mode_cars_get_back_the_energy_of_the_outage(mode: SiteMode) ->
     assert "recharge_late" not in codes
     assert sim.orders is not None
     assert sim.orders.state.recharge is None
-    after = sim.grid_w[int(6.2 * 360) :]
+    after = sim.grid_w[int(6.2 * 3600 / STEP_S) :]
     assert max(after) <= 12_000 * 1.01
 
 
 def test_a_plan_by_price_includes_energy_to_return_and_meets_the_departure() -> None:
-    sim = night(SiteMode.PRICE, plan=True, section=SECTION.model_copy(update={"import_per_kwh": 30.0})).run(1.0)
+    sim = night(SiteMode.PRICE, plan=True, section=PRICED).run(1.0)
     before_pct = sim.cars[0].soc_pct
     sim.run(5.5)
     problem = sim.controller.problem(sim._view())
@@ -80,7 +83,7 @@ def test_a_plan_by_price_includes_energy_to_return_and_meets_the_departure() -> 
 def test_the_earliest_departure_is_served_first_and_a_deficit_reported_in_time() -> None:
     cars = [SimCar("E1", 80.0, can_form=True), SimCar("E2", 80.0, can_form=True, leaves_h=7.0)]
     section = SECTION.model_copy(update={"recharge_hours": 12.0})
-    sim = Sim(section, cars, load, grid=lost(1.0, 6.0), mode=SiteMode.MANUAL, step_s=10.0, import_w=3500.0).run(6.4)
+    sim = Sim(section, cars, load, grid=lost(1.0, 6.0), mode=SiteMode.MANUAL, step_s=STEP_S, import_w=3500.0).run(6.4)
     late = [event.subject for event in sim.events if event.code == "recharge_late"]
     assert late[0] == "E2"
     state = sim.orders.state.recharge if sim.orders is not None else None
@@ -103,7 +106,7 @@ def test_a_car_short_of_range_gets_pv_first_and_no_car_charges_at_night() -> Non
     cars = [SimCar("E1", 50.0), SimCar("E2", 12.0)]
     storage = SimCar("storage", 60.0, 20_000.0, 6000.0)
     sim = Sim(
-        section, cars, load, lambda hour: 7000.0 if hour > 4 else 0.0, lost(1.0, 20.0), storage=storage, step_s=10.0
+        section, cars, load, lambda hour: 7000.0 if hour > 4 else 0.0, lost(1.0, 20.0), storage=storage, step_s=STEP_S
     ).run(4.0)
     assert [car.soc_pct <= before for car, before in zip(cars, (50.0, 12.0), strict=True)] == [True, True]
     sim.run(1.0)
@@ -124,7 +127,7 @@ def test_a_car_short_of_range_gets_pv_first_and_no_car_charges_at_night() -> Non
 def test_the_storage_is_filled_for_the_next_night_and_no_further() -> None:
     section = SECTION.model_copy(update={"storage": StorageTable(controlled=True, forming=True), "forming": ()})
     storage = SimCar("storage", 90.0, 40_000.0, 5000.0)
-    sim = Sim(section, [], load, grid=lost(0.5, 23.0), storage=storage, step_s=20.0, import_w=9000.0).run(23.0)
+    sim = Sim(section, [], load, grid=lost(0.5, 23.0), storage=storage, step_s=60.0, import_w=9000.0).run(23.0)
     assert storage.soc_pct < 33
     sim.run(4.5)
     night_pct = 15 + 100 * 800 * 12 / math.sqrt(0.88) / 40_000
