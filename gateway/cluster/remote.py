@@ -177,7 +177,6 @@ class RemoteStations:
         self._tasks: set[asyncio.Task[None]] = set()
         self._checked_at = clock.now()
         self.refused: Counter[Refusal] = Counter()
-        self.closing = False
 
     def attach(self, message: Attach) -> Attached:
         """Take a connection; refused where a later one of the station is known."""
@@ -201,8 +200,7 @@ class RemoteStations:
         try:
             await self._serve(wire, message)
         finally:
-            if not self.closing:
-                await wire.close()
+            await wire.close()
             self._forget(message.instance, message.station, wire)
 
     def up(self, message: Up) -> None:
@@ -282,7 +280,9 @@ class RemoteStations:
 
     def close(self) -> None:
         """Stop serving; the connections stay, for the next holder."""
-        self.closing = True
+        for one in self._instances.values():
+            for wire in one.wires.values():
+                wire.ended = True  # what serves it closes it when it is cancelled
         for task in self._tasks:
             task.cancel()
 

@@ -101,8 +101,11 @@ class Site:
 
     async def _serve(self, wire: TextWire, attached: Attach) -> None:
         self.wires.append(wire)
-        while (text := await wire.receive()) is not None:
-            self.texts.append(text)
+        try:
+            while (text := await wire.receive()) is not None:
+                self.texts.append(text)
+        finally:
+            await wire.close()  # as `protocols.ocpp.io.Link` does, also when it is cancelled
 
     @asynccontextmanager
     async def connected(self, station: str = "CP1") -> AsyncIterator[MemoryTextWire]:

@@ -56,6 +56,7 @@ class Town:
         self.names = [(site, name) for site in SITES for name in (*STATIONS, f"only-{site}")]
         self.setpoints: dict[tuple[str, str], list[Setpoint]] = {}
         self.ready: set[tuple[str, str]] = set()
+        self.lost: list[tuple[str, str]] = []  # stations whose connection ended
         self.results: dict[tuple[str, str], list[dict[str, Any]]] = {}  # by site and command
         self.accepted: dict[tuple[str, str, str], str] = {}  # the last attempt of each command
 
@@ -71,6 +72,8 @@ class Town:
 
             def ready(station: str, is_ready: bool, site: str = site) -> None:
                 (self.ready.add if is_ready else self.ready.discard)((site, station))
+                if not is_ready:
+                    self.lost.append((site, station))
 
             found.append(LightStation(name, paths, seed=site, session=True, received=received, ready=ready))
         return found
@@ -214,9 +217,11 @@ async def _scenario(town: Town, client: aiomqtt.Client) -> None:
     await town.until("stations are not served again", served)
     await town.command(client, "b", 5.0)
     town.rig.processes[lost].join(10)
+    town.lost.clear()
     town.rig.start(lost)
     await town.until("the sites are not divided again", town.divided)
     await town.until("no final results", lambda: town.final("a", "b"))
+    assert town.lost == []  # a hand-over keeps the connections
     for one in town.names:
         for command in "ab":
             statuses = town.statuses(*one, command)
