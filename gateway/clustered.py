@@ -93,8 +93,12 @@ class Instance:
         apps: dict[str, ASGIApp] = {name: site.forwarding["admin"] for name, site in self.node.sites.items()}
         if not self._alone:
             apps = {name: HealthRoutes(one, self.node.sites[name]) for name, one in apps.items()}
-        inner = next(iter(apps.values())) if self._alone else SiteRoutes(apps, self.node.holders)
-        return ClusterRoute(HealthRoutes(inner, self), self.node)
+        inner = next(iter(apps.values())) if self._alone else SiteRoutes(apps, self.node.holders, self._protect)
+        return ClusterRoute(HealthRoutes(inner, self), self.node, self._protect)
+
+    def _protect(self, serving: ASGIApp) -> ASGIApp:
+        """Return the application behind the guard of the admin API."""
+        return listeners.guarded(self.config, serving, lambda text: log.warning("%s", text), self.clock)
 
     def _page(self) -> ASGIApp:
         apps: dict[str, ASGIApp] = {name: site.forwarding["page"] for name, site in self.node.sites.items()}

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from gateway.config import admin_token, host_and_port
+from gateway.config import Config, admin_token, host_and_port
 from gateway.csms.csms import Csms
 from gateway.observability.health import Health
 from gateway.running import Gateway
+from protocols.ports import Clock
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -77,19 +78,27 @@ def admin_app(built: Gateway, csms: Csms, cluster: ClusterView | None = None) ->
     """Return the admin API as an ASGI application, with the metrics and its guard; `cluster` of an instance only."""
     from gateway.csms.admin import Admin
     from gateway.observability import endpoint
-    from gateway.web import api, guard
+    from gateway.web import api
 
     section = built.config.admin
-    assert section.listen is not None
-    host, _ = host_and_port(section.listen)
-    access = guard.Access(admin_token.read_or_create(built.config), frozenset({host, *section.hosts}))
     admin, lending = Admin(csms, built.hosted.sessions), built.lending_service
     app = api.build(
         admin, built.service, raw_calls=section.raw_calls, lending=lending, hosted=built.hosted, cluster=cluster,
         now=built.clock.wall,
     )  # fmt: skip
     app.router.routes.append(endpoint.route(built.metrics))
-    return guard.Guard(app, access, built.service.security, built.clock.now)
+    return guarded(built.config, app, built.service.security, built.clock)
+
+
+def guarded(config: Config, app: ASGIApp, report: Callable[[str], None], clock: Clock) -> ASGIApp:
+    """Return an application behind the guard of the admin API; `report` receives security events."""
+    from gateway.web import guard
+
+    section = config.admin
+    assert section.listen is not None
+    host, _ = host_and_port(section.listen)
+    access = guard.Access(admin_token.read_or_create(config), frozenset({host, *section.hosts}))
+    return guard.Guard(app, access, report, clock.now)
 
 
 async def serve_page(built: Gateway, csms: Csms, serving: asyncio.Event) -> None:

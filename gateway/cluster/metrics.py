@@ -1,6 +1,6 @@
 """Figures of one instance in the format of Prometheus, and the route `GET /health/cluster` that serves them.
 
-Without a token, as the other routes of health: the figures name no station and no vehicle.
+With the token of the admin API, as `GET /metrics`: the figures name the sites and the instances.
 """
 
 from __future__ import annotations
@@ -66,16 +66,19 @@ def _metric(one: Definition, values: Iterable[tuple[tuple[str, ...], float]]) ->
 
 
 class ClusterRoute:
-    """ASGI application in front of another one that answers the route."""
+    """ASGI application in front of another one that answers the route; `protect` puts the guard in front of it."""
 
-    def __init__(self, app: ASGIApp, node: Node) -> None:
-        self._app, self._node = app, node
+    def __init__(self, app: ASGIApp, node: Node, protect: Callable[[ASGIApp], ASGIApp]) -> None:
+        self._app, self._node, self._figures = app, node, protect(self._answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Implement ASGI."""
         if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] not in ("GET", "HEAD"):
             await self._app(scope, receive, send)
-            return
+        else:
+            await self._figures(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"text/plain; version=0.0.4"), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": text(self._node).encode()})

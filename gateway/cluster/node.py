@@ -291,7 +291,7 @@ class Node:
         return {
             "gateway": "the gateway is being stopped" if self.draining else "",
             "cluster": "" if self.bus.connected else "NATS is not connected",
-            "sites": f"no instance controls {', '.join(waiting)}" if waiting else "",
+            "sites": "no instance controls any site" if waiting else "",  # without a token: no names
         }
 
     async def drain(self) -> None:

@@ -19,26 +19,37 @@ PREFIX = "/sites"
 COOKIE = "v2x-site"
 
 
+Protect = Callable[[ASGIApp], ASGIApp]  # the guard of the admin API in front of what is answered here
+
+
 class SiteRoutes:
     """ASGI application in front of those of the sites. `holders` returns the holder of each, None without one."""
 
-    def __init__(self, sites: Mapping[str, ASGIApp], holders: Callable[[], dict[str, str | None]]) -> None:
-        self._sites, self._holders = sites, holders
+    def __init__(
+        self,
+        sites: Mapping[str, ASGIApp],
+        holders: Callable[[], dict[str, str | None]],
+        protect: Protect = lambda app: app,
+    ) -> None:
+        self._sites, self._holders, self._own = sites, holders, protect(self._answer_itself)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Implement ASGI."""
         if scope["type"] != "http":
             await next(iter(self._sites.values()))(scope, receive, send)
             return
-        if scope["path"] in (PREFIX, f"{PREFIX}/"):
-            await self._list(scope, send)
-            return
         found = _split(scope)
         app = self._sites.get(found[0]) if found is not None else None
         if found is None or app is None:
-            await self._elsewhere(scope, receive, send)
+            await self._own(scope, receive, send)
         else:
             await self._forward(app, *found, scope, receive, send)
+
+    async def _answer_itself(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in (PREFIX, f"{PREFIX}/"):
+            await self._list(scope, send)
+        else:
+            await self._elsewhere(scope, receive, send)
 
     async def _list(self, scope: Scope, send: Send) -> None:
         sites = [{"site": site, "holder": holder} for site, holder in sorted(self._holders().items())]

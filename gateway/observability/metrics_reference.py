@@ -29,7 +29,7 @@ CLUSTER = """
 ## Instances of a cluster
 
 In a [cluster](scale.md) `GET /metrics` of any instance is that of the site, which its holder answers. `GET
-/health/cluster` of each instance has the metrics of the instance, without a token:
+/health/cluster` of each instance has the metrics of the instance, with the token of the admin API:
 
 | metric | type | labels | meaning |
 |---|---|---|---|

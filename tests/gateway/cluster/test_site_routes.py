@@ -9,6 +9,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.cluster.site_routes import PageRoutes, SiteRoutes
+from gateway.web.guard import Access, Guard
 
 HOLDERS: dict[str, str | None] = {"north": "gw1", "so@th": None}
 
@@ -57,6 +58,19 @@ async def test_the_sites_and_their_holders_are_listed() -> None:
         {"site": "north", "holder": "gw1"},
         {"site": "so@th", "holder": None},
     ]
+
+
+@pytest.mark.parametrize("path", ["/sites", "/sites/", "/sites/west/metrics", "/metrics"])
+async def test_names_of_sites_are_not_shown_without_the_token(path: str) -> None:
+    def protect(app: ASGIApp) -> ASGIApp:
+        return Guard(app, Access("secret", frozenset({"gw"})), lambda text: None, lambda: 0.0)
+
+    routes = SiteRoutes({name: site(name) for name in HOLDERS}, lambda: HOLDERS, protect)
+    client = client_of(routes)
+    assert (await client.get(path)).status_code == 401
+    answer = await client.get(path, headers={"Authorization": "Bearer secret"})
+    assert answer.status_code in (200, 404)
+    assert (await client.get("/sites/north/health/ready")).text == "north GET /health/ready?"  # has its own guard
 
 
 async def test_the_page_keeps_the_chosen_site() -> None:
