@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from protocols.exi import irregular
+from protocols.exi import compact_source, irregular
 from protocols.exi.decoder_source import Note, Source
 from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.lookups import remembered, repeated
-from protocols.exi.readers import DecodeFault, Reader, raise_at_end, raise_out_of_range, read_unsigned, reader
+from protocols.exi.readers import DecodeFault, Reader, reader
 from protocols.exi.schema import Field, Kind, Schema, Unroll
 from protocols.exi.shape import BYTEWISE, has_lists, is_regular, simple_of
 from protocols.exi.tables import StringTables, no_table
@@ -46,9 +46,6 @@ class Decoder:
             "DecodeFault": DecodeFault,
             "F": self.divergent,
             "N": object.__new__,
-            "read_unsigned": read_unsigned,
-            "raise_at_end": raise_at_end,
-            "raise_out_of_range": raise_out_of_range,
         }
         self._names: dict[type[object], str] = {}
         self._divergences = divergences
@@ -96,11 +93,16 @@ class Decoder:
         name = f"M{table}"
         if name not in self.scope:
 
-            def stub(s: str, b: bytes, p: int) -> tuple[object, int]:
-                self._compile(cls, name, prefix, table)
-                return self.scope[name](s, b, p)  # type: ignore[no-any-return]
+            def stub(key: str, s: str, b: bytes, p: int) -> tuple[object, int]:
+                source = compact_source.write(self, self.grammar(cls), name, table, prefix)
+                self._execute(source, f"compact decoder of {cls.__name__}", cls, name)
+                return self.scope[name](key, s, b, p)  # type: ignore[no-any-return]
 
-            self.scope[name] = stub
+            def exact(s: str, b: bytes, p: int) -> tuple[object, int]:
+                self._compile(cls, f"X{table}", prefix)
+                return self.scope[f"X{table}"](s, b, p)  # type: ignore[no-any-return]
+
+            self.scope[name], self.scope[f"X{table}"] = stub, exact
         return table, name
 
     def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
@@ -125,15 +127,19 @@ class Decoder:
         read = reader(simple, no_table)
         return remembered(read, simple.kind) if simple.kind in BYTEWISE else read
 
-    def _compile(self, cls: type[object], name: str, prefix: str = "", table: str = "") -> None:
+    def _compile(self, cls: type[object], name: str, prefix: str = "") -> None:
         grammar = self.grammar(cls)
         if not is_regular(grammar):
             self.scope[name] = lambda s, b, p: irregular.read(grammar, self, s, b, p)
             return
+        source = Source(self, grammar, name, prefix)
+        text = source.write()
+        self.notes[self._execute(text, f"decoder of {cls.__name__}", cls, name)] = source.notes
+
+    def _execute(self, text: str, what: str, cls: type[object], name: str) -> str:
+        """Compile and run the source of a function; return its file name in tracebacks."""
         self.scope[f"{name}_class"] = cls
         self.scope[f"{name}_twin"] = twin(cls)
-        source = Source(self, grammar, name, prefix, table)
-        text = source.write()
-        label = f"<exi {self.schema.name} decoder of {cls.__name__} {id(self):x}>"
-        self.notes[label] = source.notes
+        label = f"<exi {self.schema.name} {what} {id(self):x}>"
         exec(compile(text, label, "exec"), self.scope)
+        return label

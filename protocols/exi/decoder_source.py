@@ -5,8 +5,9 @@ and fixed bits are collected (`pending`) and checked together with the next valu
 `k` is the number of the event that occurred. A RationalNumber within a message is read by::
 
     q = p+25 if s[p+15] == '0' else p+33 if s[p+23] == '0' else p+41     # one, two or three groups of its Value
-    v2 = K3.get(s[p:q])
-    if v2 is None: v2, p = M4(s, b, p)                                    # not cached yet, or not valid
+    n = s[p:q]
+    v2 = K3.get(n)
+    if v2 is None: v2, p = M4(n, s, b, p)                                 # not cached yet, or not valid
     else: p = q
 """
 
@@ -40,7 +41,6 @@ from protocols.exi.shape import (
     state_when_full,
     unrolled,
 )
-from protocols.exi.values import CACHED_VALUES
 
 EMPTY = END + 1  # the escape with which an empty value may begin
 
@@ -63,20 +63,18 @@ class Note(NamedTuple):
 class Source:
     """Source of one decoder, with a note for each line (lines count from 1)."""
 
-    def __init__(self, decoder: DecoderContext, grammar: Grammar, name: str, prefix: str = "", table: str = "") -> None:
-        """`prefix` are fixed bits before a compact type, `table` the name of the table that holds it afterwards."""
+    def __init__(self, decoder: DecoderContext, grammar: Grammar, name: str, prefix: str = "") -> None:
+        """`prefix` are fixed bits before a compact type."""
         self.notes: list[Note | None] = [None]
         self._decoder = decoder
         self._grammar = grammar
         self._name = name
-        self._table = table
         self._slots = slots(grammar)
         self._numbering = Numbering(self._slots)
         self._lines: list[str] = []
         self._offset = 0  # bits after p that were read already
         self._pending = prefix  # fixed bits that must follow, not checked yet
         self._field = ""
-        self._ended = False  # whether the type's end was read with its last field
         self._items = ""  # the variable of the list whose items are being read
         self._variables = {field.name: f"v{i}" for i, field in enumerate(grammar.type.fields)}
 
@@ -84,8 +82,6 @@ class Source:
         """Return the source of the whole function."""
         kind, state, live = self._grammar.type, self._grammar.start, False
         self._line(f"def {self._name}(s, b, p):")
-        if self._table:
-            self._line(" begin = p")
         for default, is_list in (("None", False), ("()", True)):
             absent = [self._variables[f.name] for f in kind.fields if not f.least and f.is_list is is_list]
             if absent:
@@ -94,7 +90,7 @@ class Source:
             state, live = self._slot(slot.fields, slot.mandatory, state, live)
         if kind.value is not None:
             self._value(kind.value, state, live)
-        elif not live and not self._ended:
+        elif not live:
             if self._only(state):
                 self._pending += self._only(state)
             else:
@@ -105,9 +101,6 @@ class Source:
         for field, variable in self._variables.items():
             self._line(f" o.{field} = {variable}")
         self._line(f" o.__class__ = {self._name}_class")
-        if self._table:
-            self._line(f" if len({self._table}) >= {CACHED_VALUES}: {self._table}.clear()")
-            self._line(f" {self._table}[s[begin:{self._at()}]] = o")
         self._line(f" return o, {self._at()}")
         return "\n".join(self._lines)
 
@@ -262,13 +255,14 @@ class Source:
 
     def _look(self, variable: str, table: str, reader: str, before: int, after: int, groups: int, indent: str) -> None:
         """Write the look-up of a part with one number of at most `groups` groups, whose length the continuation bits
-        show."""
+        show. `reader` gets the bits that were looked up, too."""
         start, first = self._at(), self._offset + before
         ends = [f"p+{first + 8 * n + after}" for n in range(1, groups + 1)]
         tests = [f" if s[p+{first + 8 * n}] == '0' else " for n in range(groups - 1)]
         self._line(f"{indent}q = {''.join(map(str.__add__, ends, [*tests, '']))}")
-        self._line(f"{indent}{variable} = {table}.get(s[{start}:q])")
-        self._line(f"{indent}if {variable} is None: {variable}, p = {reader}(s, b, {start})")
+        self._line(f"{indent}n = s[{start}:q]")
+        self._line(f"{indent}{variable} = {table}.get(n)")
+        self._line(f"{indent}if {variable} is None: {variable}, p = {reader}(n, s, b, {start})")
         self._line(f"{indent}else: p = q")
         self._offset = 0
 
@@ -281,8 +275,6 @@ class Source:
             table = self._decoder.share("T", (simple, prefix), lambda: finite_values(simple, prefix))
             self._line(f"{indent}{variable} = {table}[s[{self._at()}:{self._at(width)}]]", width, len(prefix), simple)
             self._offset += width
-        elif simple.kind in NUMBERS and is_compact(self._grammar):
-            self._number(field, variable, indent)
         elif simple.kind in NUMBERS:
             self._pending = ""
             table = self._decoder.share("S", (simple, prefix), lambda: short_numbers(simple, prefix))
@@ -295,33 +287,6 @@ class Source:
             key = (simple, field.qname)
             read = self._decoder.share("E", key, lambda: element_reader(simple, self._decoder.value_reader(field)))
             self._line(f"{indent}{variable}, p = {read}(s, b, p)")
-
-    def _number(self, field: Field, variable: str, indent: str) -> None:
-        """Write the code that reads a number of a compact type whose look-up failed, and the type's end after its
-        last."""
-        simple = simple_of(field)
-        self._pending += "0"
-        self._check(indent)
-        sign = self._at() if simple.kind is Kind.SIGNED else ""
-        self._offset += bool(sign)
-        self._line(f"{indent}q = {self._at()}")
-        self._line(f"{indent}if s[q] == '0': {variable} = int(s[q:q+8], 2); q += 8")
-        self._line(f"{indent}elif s[q+8] == '0': {variable} = int(s[q+9:q+16] + s[q+1:q+8], 2); q += 16")
-        three = "s[q+17:q+24] + s[q+9:q+16] + s[q+1:q+8]"
-        self._line(f"{indent}elif s[q+16] == '0': {variable} = int({three}, 2); q += 24")
-        self._line(f"{indent}else: {variable}, q = read_unsigned(s, q)")
-        if sign:
-            self._line(f"{indent}if s[{sign}] == '1': {variable} = ~{variable}")
-        bounds = self._decoder.share("B", simple, lambda: simple)
-        fault = f"raise_out_of_range({self._at()}, {bounds}, {variable})"
-        self._line(f"{indent}if not {simple.low} <= {variable} <= {simple.high}: {fault}")
-        if field is self._grammar.type.fields[-1]:
-            self._line(f"{indent}if s[q:q+2] != '00': raise_at_end(q, s)")
-            self._ended = True
-        else:
-            self._line(f"{indent}if s[q] != '0': raise DecodeFault(q, 'more content where a simple element ends')")
-        self._line(f"{indent}p = q+{1 + self._ended}")
-        self._offset = 0
 
     def _value(self, field: Field, state: State, live: bool) -> None:
         """Write the code that reads the text of a type with simple content."""

@@ -13,12 +13,15 @@ from protocols.exi.readers import DecodeFault, Reader, raise_out_of_range, read_
 from protocols.exi.schema import Kind, Simple
 from protocols.exi.values import LAST
 
+KeyReader = Callable[[str, str, bytes, int], tuple[object, int]]  # a `Reader` that also gets the key that is missing
+
 LARGEST_LOOKUP = 256  # values of an n-bit integer in a complete table; larger types are computed
 REMEMBERED_BITS = 40  # bits; numbers of more than three groups rarely recur
 REMEMBERED_NUMBERS = 512  # for each kind of field, in addition to those of one group
 REMEMBERED_BYTES = 48  # length up to which strings and binaries are cached
 REMEMBERED_VALUES = 256
-REMEMBERED_LENGTHS = 2  # of the parts of one type; the numbers in a part change its length rarely
+REMEMBERED_PARTS = 1024  # of one type and length: a schedule has an entry for each of some hundred intervals
+REMEMBERED_LENGTHS = 4  # of the parts of one type; the numbers in a part change its length rarely
 
 # Bits of a whole string (in ASCII) or binary, by the bits of its length.
 STRING_SIZES = {LAST[length + 2]: 8 + 8 * length for length in range(REMEMBERED_BYTES + 1)}
@@ -33,17 +36,19 @@ def count(simple: Simple) -> int:
 
 
 def finite_values(simple: Simple, prefix: str) -> dict[str, object]:
-    """Return all values of a type of few bits."""
-    width, low = simple.width, simple.low or 0
-    if simple.kind is Kind.ENUMERATION:
-        values: Sequence[object] = simple.literals
-    elif simple.kind is Kind.BOOLEAN:
-        values = (False, True)
-    else:
-        values = range(low, low + count(simple))
+    """Return all values of a type of few bits, by their bits."""
+    width, values = simple.width, finite_list(simple)
     if not width:
         return {f"{prefix}0": values[0]}
     return {f"{prefix}{i:0{width}b}0": value for i, value in enumerate(values)}
+
+
+def finite_list(simple: Simple) -> Sequence[object]:
+    """Return all values of a type of few bits, in order."""
+    if simple.kind is Kind.ENUMERATION:
+        return simple.literals
+    low = simple.low or 0
+    return (False, True) if simple.kind is Kind.BOOLEAN else tuple(range(low, low + count(simple)))
 
 
 def short_numbers(simple: Simple, prefix: str) -> dict[str, int]:
@@ -59,14 +64,14 @@ def short_numbers(simple: Simple, prefix: str) -> dict[str, int]:
     return {k: v for k, v in found.items() if (low is None or v >= low) and (high is None or v <= high)}
 
 
-def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> Reader:
+def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> KeyReader:
     """Return a reader of a number with the fixed bits around it, for keys missing in `known`."""
     size, low, high = len(prefix), simple.low, simple.high
     signed = simple.kind is Kind.SIGNED
     start = size + signed
     capacity = len(known) + REMEMBERED_NUMBERS
 
-    def read(s: str, b: bytes, p: int) -> tuple[int, int]:
+    def read(key: str, s: str, b: bytes, p: int) -> tuple[int, int]:
         if s[p : p + size] != prefix:
             raise DecodeFault(p, "undeclared content instead of a value")
         q = p + start
@@ -96,6 +101,7 @@ def repeated(decode: Callable[[], Reader]) -> Reader:
     """
     function: list[Reader] = []
     newest: list[tuple[int, dict[str, object]]] = []  # length in bits, and the parts of this length by their bits
+    tables: dict[int, dict[str, object]] = {}  # the same by length
 
     def read(s: str, b: bytes, p: int) -> tuple[object, int]:
         for length, known in newest:
@@ -105,11 +111,14 @@ def repeated(decode: Callable[[], Reader]) -> Reader:
         if not function:
             function.append(decode())
         part, q = function[0](s, b, p)
-        if not any(length == q - p for length, _ in newest):
-            newest.insert(0, (q - p, {}))
+        table = tables.get(q - p)
+        if table is None:
+            table = tables[q - p] = {}
+            newest.insert(0, (q - p, table))
+            for length, _ in newest[REMEMBERED_LENGTHS:]:
+                del tables[length]
             del newest[REMEMBERED_LENGTHS:]
-        table = dict(newest)[q - p]
-        if len(table) >= REMEMBERED_VALUES:
+        elif len(table) >= REMEMBERED_PARTS:
             table.clear()
         table[s[p:q]] = part
         return part, q

@@ -116,13 +116,6 @@ def raise_out_of_range(p: int, simple: Simple, value: int) -> None:
         raise DecodeFault(p, str(why)) from None
 
 
-def raise_at_end(p: int, s: str) -> None:
-    """Raise the DecodeFault of bits that do not end a simple element and the type it is the last element of."""
-    if s[p] != "0":
-        raise DecodeFault(p, "more content where a simple element ends")
-    raise DecodeFault(p + 1, "undeclared content") if s[p + 1] != "0" else IndexError
-
-
 def read_string(
     s: str, b: bytes, p: int, simple: Simple, hit: Callable[[str, int, int], tuple[str, int]]
 ) -> tuple[str, int]:
