@@ -99,11 +99,16 @@ class _Compact(dict[object, str]):
     def __init__(self, encoder: Encoder, grammar: Grammar) -> None:
         super().__init__()
         self._makers = [_maker(encoder.coder(simple_of(f)), simple_of(f)) for f in grammar.type.fields]
+        self._heads: dict[object, str] = {}  # bits of all fields but the last, where there are two
 
     def __missing__(self, values: Any) -> str:
         makers = self._makers
         if len(makers) == 2:  # RationalNumber and similar types: the fast path
-            bits = f"00{makers[0](values[0])}000{makers[1](values[1])}00"
+            first, last = values
+            head = self._heads.get(first)
+            if head is None:
+                head = self._heads[first] = f"00{makers[0](first)}000"
+            bits = f"{head}{makers[1](last)}00"
         else:
             row = values if isinstance(values, tuple) else (values,)
             bits = "".join([f"00{make(value)}0" for make, value in zip(makers, row, strict=True)]) + "0"

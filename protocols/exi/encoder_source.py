@@ -45,7 +45,10 @@ class Source:
             self._line(f" return {self._encoder.compact_name(grammar.type.cls)}[{names}]")
             return "\n".join(self._lines)
         states = [grammar.start]  # possible states; more than one after optional fields
-        for slot in slots(grammar):
+        row = slots(grammar)
+        for i, slot in enumerate(row):
+            if i and len(states) == 1 and not any(map(_is_needed, row[i:])) and grammar.type.value is None:
+                self._end_at_once(states[0], row[i:])
             states = self._slot(slot, states)
         value = grammar.type.value
         if value is not None:
@@ -99,6 +102,12 @@ class Source:
         return f"{{{self._encoder.name(member.cls)}({expression})}}"
 
     # -- statements
+
+    def _end_at_once(self, state: State, rest: list[Slot]) -> None:
+        """Write the end of an object that has none of the fields that follow."""
+        absent = " is ".join(f"m.{field.name}" for slot in rest for field in slot.fields)
+        text = f"{self._pending}{self._codes(state)['']}"
+        self._line(f' if {absent} is None: return {"out + " if self._started else ""}f"{text}"')
 
     def _flush(self) -> None:
         """Write the pending text to `out`."""
@@ -171,7 +180,10 @@ class Source:
         self._line(" if v:")
         member = field.members[0]
         again = self._codes(inside).get(field.name, "")
-        if member.cls is None:
+        if member.cls is not None and is_compact(self._encoder.grammar(member.cls)):
+            content = self._content(field, member, "i").removeprefix("{").removesuffix("}")
+            items = f"{{'{again}'.join([{content} for i in v])}}"
+        elif member.cls is None:
             items = f"0{{'0{again}0'.join([{self._encoder.coder_name(simple_of(field))}[i] for i in v])}}0"
         else:
             items = f"{{'{again}'.join(map({self._encoder.name(member.cls)}, v))}}"
@@ -182,3 +194,8 @@ class Source:
         full = state_when_full(inside)
         self._line(f"  t = {self._table(full)} if len(v) == {limit} else {self._table(inside)}")
         return [inside, full] if field.least else [*states, inside, full]
+
+
+def _is_needed(slot: Slot) -> bool:
+    """Return whether a part of an object is present whenever its fields are not None."""
+    return slot.mandatory or slot.fields[0].is_list

@@ -126,7 +126,16 @@ def _signed(simple: Simple) -> Callable[[object], str]:
     def bits(value: object) -> str:
         if type(value) is not int or low is None or high is None or not low <= value <= high:
             value = check_integer(simple, value)
-        return "0" + unsigned_bits(value) if value >= 0 else "1" + unsigned_bits(-value - 1)
+        sign = "0"
+        if value < 0:
+            sign, value = "1", ~value
+        if value < 128:
+            return sign + LAST[value]
+        if value < 16384:
+            return f"{sign}{MORE[value & 127]}{LAST[value >> 7]}"
+        if value < 2097152:
+            return f"{sign}{MORE[value & 127]}{MORE[value >> 7 & 127]}{LAST[value >> 14]}"
+        return sign + unsigned_bits(value)
 
     return bits
 
