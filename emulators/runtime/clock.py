@@ -182,7 +182,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         self._loop = loop
         self._began = float("inf")  # real time of virtual time 0 at the limited speed
 
-    def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
+    def register(self, fileobj: FileDescriptorLike, events: int, data: object = None) -> selectors.SelectorKey:
         key = super().register(fileobj, events, data)
         self._loop.polls = self._has_sockets()
         return key

@@ -16,17 +16,14 @@ with atheris.instrument_imports(include=["protocols.exi"]):
     from protocols.exi.codec import ExiError
     from protocols.iso15118.codecs import BY_NAME
 
-COMPILE = decoder.Decoder._compile
+EXECUTE = decoder.Decoder._execute
 
 
-def compile_instrumented(
-    self: decoder.Decoder, cls: type[object], name: str, prefix: str = "", table: str = ""
-) -> None:
+def execute_instrumented(self: decoder.Decoder, text: str, what: str, cls: type[object], name: str) -> str:
     """Compile with instrumentation for the fuzzer."""
-    COMPILE(self, cls, name, prefix, table)
-    made = self.scope[name]
-    if made.__code__.co_filename.startswith("<exi"):
-        self.scope[name] = atheris.instrument_func(made)
+    label = EXECUTE(self, text, what, cls, name)
+    self.scope[name] = atheris.instrument_func(self.scope[name])
+    return label
 
 
 def check(name: str, data: bytes) -> None:
@@ -46,7 +43,7 @@ def check(name: str, data: bytes) -> None:
 def main() -> None:
     """Run libFuzzer."""
     name = sys.argv.pop(1)
-    decoder.Decoder._compile = compile_instrumented  # type: ignore[method-assign]
+    decoder.Decoder._execute = execute_instrumented  # type: ignore[method-assign]
     atheris.Setup(sys.argv, lambda data: check(name, data))
     atheris.Fuzz()
 
