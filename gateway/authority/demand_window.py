@@ -70,17 +70,18 @@ def advance(
         window = open_window(wall, window.length_s, window.offset_s)
         window = replace(window, at=window.start)
     while wall >= window.end:
-        finished = _integrate(window, window.end, imported_w, estimated)
+        finished = _integrate(window, window.end, imported_w, estimated, window.power_w)
         window = replace(window, start=window.end, at=window.end, imported_wh=0.0, estimated_wh=0.0)
-    window = _integrate(window, wall, imported_w, estimated)
-    return replace(window, power_w=imported_w if grid_w is None else max(0.0, grid_w)), finished
+    return _integrate(window, wall, imported_w, estimated, imported_w if grid_w is None else max(0.0, grid_w)), finished
 
 
-def _integrate(window: DemandWindow, to: float, imported_w: float, estimated: bool) -> DemandWindow:
+def _integrate(window: DemandWindow, to: float, imported_w: float, estimated: bool, power_w: float) -> DemandWindow:
+    """Return the window with `imported_w` until `to`, and `power_w` from then on."""
     energy = imported_w * max(0.0, to - window.at) / 3600
     return replace(
         window,
         at=max(window.at, to),
+        power_w=power_w,
         imported_wh=window.imported_wh + energy,
         estimated_wh=window.estimated_wh + (energy if estimated else 0.0),
     )

@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -39,10 +40,11 @@ Array = NDArray[np.float64]
 
 STORAGE = "storage"  # name of the site's storage as a resource; the name of an EVSE always has a number
 DELAYS = 1 + len(CANDIDATES)  # the stamped one first
-_DELAYS_THRICE = np.tile(np.arange(DELAYS), 3)
-_STEADY = np.repeat((0, 0, DELAYS), DELAYS)  # columns of delays that never change
+_DELAYS_S = np.array((0.0, *CANDIDATES))
+# three ways to each delay, a row each: it has not changed, the best one has changed to it, it never changes
+_WAYS = np.tile(np.arange(DELAYS), (3, 1))
+_STEADY = np.array([[0], [0], [DELAYS]])  # columns of delays that never change
 _STEADY_LAST = np.concatenate((np.arange(DELAYS), np.arange(2 * DELAYS, 3 * DELAYS)))
-_SPAN_NOW = [0, 1, 6, 7]  # members of `Span` that a reading is compared with
 MEMORY_S = 300.0  # time constant with which costs are forgotten
 MOST_COST_W = 20_000.0
 DELAY_COST_W_PER_S = 600.0  # of a change of the delay
@@ -119,7 +121,7 @@ class _Hypotheses:
 def _prior_cost_w(later_s: Array, stamped_s: float) -> Array:
     """Return the cost of delays that are longer than the one that the time stamp shows, or shorter (negative)."""
     longer_w_per_s = UNSTAMPED_COST_W_PER_S if stamped_s < PUBLISHED_S else CLOCK_COST_W_PER_S
-    return np.where(later_s > 0, longer_w_per_s * later_s, -CLOCK_COST_W_PER_S * later_s)
+    return np.maximum(longer_w_per_s * later_s, -CLOCK_COST_W_PER_S * later_s)
 
 
 def _extremes_w(loads_w: Array, cost_w: Array, share: float, allowed_w: float = 0.0) -> tuple[float, float]:
@@ -234,9 +236,11 @@ class MeterModel:
             return _Hypotheses(
                 delay_s, before.spans, grid_w, loads_w, before.cost_w * decay, before.share * decay, True
             )
-        delay_s, measured = np.array((stamped_s, *CANDIDATES)), now - stamped_s
+        delay_s, measured = _DELAYS_S.copy(), now - stamped_s
+        delay_s[0] = stamped_s
         stamped = self.history.within(measured - STEP_S / 2, measured + STEP_S / 2)
-        spans = np.array((stamped, *self.history.spans(now))).T
+        members = chain(stamped, *self.history.spans(now))
+        spans = np.fromiter(members, np.float64, DELAYS * len(stamped)).reshape(DELAYS, -1).T.copy()
         unstamped_w = _prior_cost_w(delay_s - stamped_s, stamped_s)
         share = min(1.0, float(spans[1].max() - spans[0].min()) / FULL_SWING_W)
         if before is None:
@@ -246,39 +250,38 @@ class MeterModel:
         share = max(share, before.share * decay)
         # three ways to each delay: it has not changed, the best one has changed to it, it never changes
         best = int(before.cost_w[:DELAYS].argmin())
-        ways = _DELAYS_THRICE.copy()
-        ways[DELAYS : 2 * DELAYS] = best
+        ways = _WAYS.copy()
+        ways[1] = best
         earlier_w = before.loads_w[:, ways + _STEADY]
-        low_w, high_w, rose_w, fell_w = spans[_SPAN_NOW][:, _DELAYS_THRICE]
+        low_w, high_w = spans[:2]
         # since then the power has moved no further than ordered; each estimate has a power of its own that moves on
-        _, _, rise_w, fall_w, rose_before_w, fell_before_w, _, _ = before.spans[:, ways]
+        moving_w = before.spans[2:6, ways]
+        rising_w, falling_w = np.maximum(moving_w[:2] + spans[6:, np.newaxis] - moving_w[2:], 0.0)
         power_w = before.grid_w - earlier_w
-        risen_w = power_w + np.maximum(rise_w + rose_w - rose_before_w, 0.0)
-        fallen_w = power_w - np.maximum(fall_w + fell_w - fell_before_w, 0.0)
-        least_w = grid_w - np.minimum(np.maximum(risen_w, low_w), high_w)
-        most_w = grid_w - np.minimum(np.maximum(fallen_w, low_w), high_w)
+        least_w = grid_w - np.minimum(np.maximum(power_w + rising_w, low_w), high_w)
+        most_w = grid_w - np.minimum(np.maximum(power_w - falling_w, low_w), high_w)
         loads_w = np.minimum(np.maximum(earlier_w, least_w), most_w)
         moved_w = np.abs(loads_w[0] - earlier_w[0])
         moved_s = delay_s - before.delay_s[best]
-        moved_w[:DELAYS] += before.cost_w[:DELAYS] * decay + unstamped_w * (share - before.share * decay)
-        moved_w[DELAYS : 2 * DELAYS] += DELAY_COST_W_PER_S * np.abs(moved_s)  # the best one itself costs no more
+        moved_w[0] += before.cost_w[:DELAYS] * decay + unstamped_w * (share - before.share * decay)
+        moved_w[1] += DELAY_COST_W_PER_S * np.abs(moved_s)  # the best one itself costs no more
         if share > before.share:
-            moved_w[DELAYS : 2 * DELAYS] += unstamped_w * (share - before.share)
-        moved_w[DELAYS : 2 * DELAYS][moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
-        moved_w[2 * DELAYS :] += before.cost_w[DELAYS:] * decay
+            moved_w[1] += unstamped_w * (share - before.share)
+        moved_w[1, moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
+        moved_w[2] += before.cost_w[DELAYS:] * decay
         chosen = _STEADY_LAST.copy()
-        chosen[:DELAYS][moved_w[DELAYS : 2 * DELAYS] < moved_w[:DELAYS]] += DELAYS
-        loads_w, cost_w = loads_w[:, chosen], moved_w[chosen]
+        chosen[:DELAYS][moved_w[1] < moved_w[0]] += DELAYS
+        loads_w, cost_w = loads_w.reshape(3, -1)[:, chosen], moved_w.ravel()[chosen]
         cost_w[:DELAYS] = np.minimum(cost_w[:DELAYS] - cost_w[:DELAYS].min(), MOST_COST_W)
         bests, beyond = [int(cost_w[:DELAYS].argmin()), DELAYS + int(cost_w[DELAYS:].argmin())], 0
         if grid_w > allowed.high_w + BEYOND_W:
-            risen = (least_w[2] > earlier_w[2] + BEYOND_W)[chosen]
+            risen = (least_w[2] > earlier_w[2] + BEYOND_W).ravel()[chosen]
             beyond = int(risen[bests].any())
-            loads_w[2] = np.where(risen, most_w[2, chosen], loads_w[2])
+            loads_w[2] = np.where(risen, most_w[2].ravel()[chosen], loads_w[2])
         elif grid_w < allowed.low_w - BEYOND_W:
-            fallen = (most_w[1] < earlier_w[1] - BEYOND_W)[chosen]
+            fallen = (most_w[1] < earlier_w[1] - BEYOND_W).ravel()[chosen]
             beyond = -int(fallen[bests].any())
-            loads_w[1] = np.where(fallen, least_w[1, chosen], loads_w[1])
+            loads_w[1] = np.where(fallen, least_w[1].ravel()[chosen], loads_w[1])
         agree = bool(loads_w[2].max() - loads_w[1].min() <= 1e-6)
         return _Hypotheses(delay_s, spans, grid_w, loads_w, cost_w, share, agree, beyond)
 

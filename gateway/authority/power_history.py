@@ -130,11 +130,12 @@ class PowerHistory:
         low_w, high_w = min(one[0] for one in parts), max(one[1] for one in parts)
         return Span(low_w, high_w, *parts[0][2:], *parts[-1][4:])
 
-    def spans(self, now: float) -> list[Span]:
-        """Return the power around the time of each candidate delay, in one pass."""
+    def spans(self, now: float) -> list[tuple[float, ...]]:
+        """Return the power around the time of each candidate delay, in one pass: the members of a `Span` each."""
         edge = now - LONGEST_DELAY_S - STEP_S / 2
         count, index = len(self._times), max(bisect.bisect_right(self._times, edge), 1)
-        last, found = self._totals[index - 1], []
+        last = self._totals[index - 1]
+        found: list[tuple[float, ...]] = []
         for _ in CANDIDATES:
             edge += STEP_S
             low_w, high_w, rise_w, fall_w, rose_w, fell_w = last
@@ -145,7 +146,7 @@ class PowerHistory:
                 if last[1] > high_w:
                     high_w = last[1]
                 index += 1
-            found.append(Span(low_w, high_w, rise_w, fall_w, rose_w, fell_w, last[4], last[5]))
+            found.append((low_w, high_w, rise_w, fall_w, rose_w, fell_w, last[4], last[5]))
         return found[::-1]
 
 

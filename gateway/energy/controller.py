@@ -20,6 +20,7 @@ from gateway.authority.soc_floors import Floor, absorbable_w, floor_in_force, st
 from gateway.energy.evse_orders import Evses, grid_orders, island_orders, unreported_orders, zero_orders
 from gateway.energy.forecast import DayProfile
 from gateway.energy.input_mapping import grid_reading, island_inputs, opened_at, storm_warning
+from gateway.energy.last_result import LastResult
 from gateway.energy.off_grid import OffGrid
 from gateway.energy.on_grid import OnGrid
 from gateway.energy.planning.assembly import problem_of
@@ -60,6 +61,7 @@ class SiteController:
         self.resource_builder = ResourceBuilder(settings, self.reserve)
         self.planner = Planner()
         self.storage_accounting = StorageAccounting()
+        self._plan_state = LastResult(plan_state)
         self._planned_at: float | None = None
         self._began: float | None = None
         self._plan_events: list[Decided] = []
@@ -291,7 +293,7 @@ class SiteController:
             pv_limit_w=rounded(pv_limit_w),
             target_w=rounded(target_w),
             reserve=self.reserve.state(),
-            plan=plan_state(self.on_grid.plan, self.reserve.pct),
+            plan=self._plan_state(self.on_grid.plan, self.reserve.pct),
             demand_window=window_state(self.on_grid.window, self.settings.contract_w),
             recharge=self.recharging.state(),
             storage_green_share=share_state(self.storage_accounting.renewable_share),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 
 import numpy as np
@@ -35,11 +36,12 @@ TINY_W = 1e-6
 TRIED = 8  # resources that are tried as the first one
 
 
-COLUMNS = attrgetter(
-    *("max_charge_w", "max_discharge_w", "min_charge_w", "min_discharge_w", "soc_pct", "capacity_wh", "floor_pct"),
+COLUMNS = (
+    *("max_discharge_w", "max_charge_w", "min_discharge_w", "min_charge_w", "soc_pct", "capacity_wh", "floor_pct"),
     *("ceiling_pct", "wanted_pct", "departure", "due", "must_w", "charge_efficiency", "discharge_efficiency"),
     *("degradation_per_kwh", "rank", "setpoint_w"),
 )
+_columns = attrgetter(*COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,17 @@ class Shares:
 
 def share(target_w: float, resources: Sequence[Resource], wall: float = 0.0) -> Shares:
     """Return the shares of `target_w` (+ charge) at Unix time `wall`; 0.0 for resources at rest."""
-    if not resources:
+    return share_fleet(target_w, Fleet(resources, wall))
+
+
+def share_fleet(target_w: float, fleet: Fleet) -> Shares:
+    """Return the shares of `target_w` (+ charge) of a fleet; 0.0 for resources at rest."""
+    if not fleet.resources:
         return Shares({}, 0.0, target_w)
-    fleet = _Fleet(resources, wall)
-    must = fleet.must_w()
-    rest_w = target_w - float(must.sum())
-    power = must + _spread(rest_w, fleet, must) if rest_w >= 0 else _counter(rest_w, fleet, must)
+    rest_w = target_w - fleet.must_w
+    power = fleet.must + _spread(rest_w, fleet) if rest_w >= 0 else _counter(rest_w, fleet)
     total = float(power.sum())
-    names = [one.name for one in resources]
-    return Shares(dict(zip(names, power.tolist(), strict=True)), total, target_w - total)
+    return Shares(fleet.by_name(power), total, target_w - total)
 
 
 def share_command(total_w: float, resources: Sequence[Resource]) -> dict[str, float]:
@@ -71,7 +75,7 @@ def share_command(total_w: float, resources: Sequence[Resource]) -> dict[str, fl
     """
     if not resources:
         return {}
-    fleet = _Fleet(resources)
+    fleet = Fleet(resources)
     discharging = total_w < 0
     most = fleet.discharge if discharging else fleet.charge
     least = fleet.min_discharge if discharging else fleet.min_charge
@@ -87,82 +91,81 @@ def share_command(total_w: float, resources: Sequence[Resource]) -> dict[str, fl
         chosen = _fit(requested_w, least, most, order)
     out[chosen] = _pour(requested_w, least[chosen], most[chosen], np.maximum(energy[chosen], 1.0))
     signed = np.round(-out if discharging else out, 6) + 0.0
-    return dict(zip([one.name for one in resources], signed.tolist(), strict=True))
+    return fleet.by_name(signed)
 
 
-def must_w(resources: Sequence[Resource], wall: float) -> tuple[float, float]:
-    """Return (charge that vehicles leaving soon need now, discharge possible by the others), W, both ≥ 0."""
-    if not resources:
-        return 0.0, 0.0
-    fleet = _Fleet(resources, wall)
-    must = fleet.must_w()
-    return float(must.sum()), float(np.where(must > 0, 0.0, fleet.discharge).sum())
+class Fleet:
+    """Resources of one moment as columns.
 
-
-class _Fleet:
-    """Resources as columns."""
+    `must`: the charge that each needs now, as handed out, and to be charged `SLACK_S` before its departure; `must_w`:
+    its sum. `able_w`: discharge possible by the others.
+    """
 
     def __init__(self, resources: Sequence[Resource], wall: float = 0.0) -> None:
-        table = np.array([COLUMNS(one) for one in resources], dtype=np.float64).T  # None is NaN
-        charge, discharge, self.min_charge, self.min_discharge, soc, capacity, floor, ceiling, wanted = table[:9]
-        departure, due, self.handed_out_w = table[9:12]
-        self.eta_charge, self.eta_discharge, self.degradation, self.rank, self.setpoint = table[12:]
-        known = ~(np.isnan(soc) | np.isnan(capacity))
+        self.resources = resources
+        values = chain.from_iterable(map(_columns, resources))
+        table = np.fromiter(values, np.float64, len(resources) * len(COLUMNS))  # None is NaN
+        table = table.reshape(-1, len(COLUMNS)).T.copy()
+        most, least = table[:2], table[2:4]  # a row for discharge, one for charge
+        soc, capacity, floor, ceiling, wanted, departure, due, handed_out_w, eta_charge, eta_discharge = table[4:14]
+        self.degradation, self.rank, self.setpoint = table[14:]
+        known = ~np.isnan(soc + capacity)
         wh_per_pct = capacity / 100
-        self.usable = np.where(known, np.maximum(soc - floor, 0.0) * wh_per_pct * self.eta_discharge, UNKNOWN_ENERGY_WH)
-        self.free = np.where(known, np.maximum(ceiling - soc, 0.0) * wh_per_pct / self.eta_charge, UNKNOWN_ENERGY_WH)
-        self.discharge = np.minimum(discharge, np.where(known, taper_w(self.usable), discharge))
-        self.charge = np.minimum(charge, np.where(known, taper_w(self.free), charge))
-        self.discharge = np.where(self.discharge < np.maximum(self.min_discharge, TINY_W), 0.0, self.discharge)
-        self.charge = np.where(self.charge < np.maximum(self.min_charge, TINY_W), 0.0, self.charge)
-        self.wanted = np.fmax((np.minimum(wanted, ceiling) - soc) * wh_per_pct / self.eta_charge, 0.0)
+        energy = np.array(((soc - floor) * wh_per_pct * eta_discharge, (ceiling - soc) * wh_per_pct / eta_charge))
+        energy = np.where(known, np.maximum(energy, 0.0), UNKNOWN_ENERGY_WH)
+        power = np.minimum(most, np.where(known, taper_w(energy), np.inf))
+        self.min_discharge, self.min_charge = least
+        self.usable, self.free = energy
+        self.discharge, self.charge = np.where(power < np.maximum(least, TINY_W), 0.0, power)
+        self.wanted = np.fmax((np.minimum(wanted, ceiling) - soc) * wh_per_pct / eta_charge, 0.0)
         self.left_s = np.fmin(np.fmin(departure, due) - wall, np.inf)
-
-    def must_w(self) -> Array:
-        """Return the charge that each needs now: as handed out, and to be charged `SLACK_S` before its departure."""
         time_s = np.maximum(self.left_s - SLACK_S, TAPER_S)
         needed = self.wanted * 3600 / time_s
-        needed = np.maximum(np.where(needed >= LATE * self.charge, needed, 0.0), self.handed_out_w)
-        return np.where(needed > 0, np.minimum(self.charge, np.maximum(needed, self.min_charge)), 0.0)
+        needed = np.maximum(np.where(needed >= LATE * self.charge, needed, 0.0), handed_out_w)
+        self.must = np.where(needed > 0, np.minimum(self.charge, np.maximum(needed, self.min_charge)), 0.0)
+        self.must_w = float(self.must.sum())
+        self.able_w = float(self.discharge[self.must <= 0].sum())
+
+    def by_name(self, power: Array) -> dict[str, float]:
+        """Return a column by the names of the resources."""
+        return dict(zip([one.name for one in self.resources], power.tolist(), strict=True))
 
 
-def _spread(power_w: float, fleet: _Fleet, must: Array) -> Array:
-    """Return the charge of `power_w` ≥ 0 on top of `must`."""
+def _spread(power_w: float, fleet: Fleet) -> Array:
+    """Return the charge of `power_w` ≥ 0 on top of what must be charged."""
+    must = fleet.must
     most = np.maximum(fleet.charge - must, 0.0)
     least = np.where(must > 0, 0.0, fleet.min_charge)
-    hours = np.clip(fleet.left_s / 3600, 0.25, 24.0)
-    weight = np.maximum(
-        fleet.free + 4 * fleet.wanted * (24.0 / hours), 1.0
-    )  # an early departure and much missing energy get most
+    hours = np.minimum(np.maximum(fleet.left_s / 3600, 0.25), 24.0)
+    # an early departure and much missing energy get most
+    weight = np.maximum(fleet.free + 4 * fleet.wanted * (24.0 / hours), 1.0)
     weight = weight * 1000.0 ** np.minimum(fleet.rank.max() - fleet.rank, 3)  # a lower rank is charged before the next
     running = (fleet.setpoint > TINY_W) | (must > 0)
     order = _merit(fleet, fleet.free, running, np.zeros_like(weight))
     return _fill(power_w, least, most, weight, order, running)
 
 
-def _counter(rest_w: float, fleet: _Fleet, must: Array) -> Array:
+def _counter(rest_w: float, fleet: Fleet) -> Array:
     """Return the required charge of some and the discharge of the others for it and the target, which has priority."""
-    wanted_w = -rest_w
-    free = must <= 0
-    most = np.where(free, fleet.discharge, 0.0)
+    must, wanted_w = fleet.must, -rest_w
+    most = np.where(must <= 0, fleet.discharge, 0.0)
     running = fleet.setpoint < -TINY_W
     order = _merit(fleet, fleet.usable, running, fleet.degradation)
     out = _fill(wanted_w, fleet.min_discharge, most, fleet.usable, order, running)
     short_w = wanted_w - float(out.sum())
     if short_w <= TINY_W:
         return must - out
-    total_must = float(must.sum())
-    target_w = total_must - wanted_w
+    target_w = fleet.must_w - wanted_w
     plain = _plain(target_w, fleet)
-    if short_w >= total_must:
+    if short_w >= fleet.must_w:
         return plain  # no charge, all may discharge
-    less = _fill(total_must - short_w, fleet.min_charge, must, must, np.lexsort((-must,)), must > 0)
+    less = _fill(fleet.must_w - short_w, fleet.min_charge, must, must, (-must).argsort(kind="stable"), must > 0)
     # dead bands may leave less charge than that: then the others discharge less too
     lowered = less - _fill(float(less.sum()) - target_w, fleet.min_discharge, most, fleet.usable, order, running)
     return min(lowered, plain, key=lambda power: round(abs(float(power.sum()) - target_w), 3))
 
 
-def _plain(target_w: float, fleet: _Fleet) -> Array:
+def _plain(target_w: float, fleet: Fleet) -> Array:
     """Return the target spread over all, without regard to what some must charge."""
     discharging = target_w < 0
     running = fleet.setpoint < -TINY_W if discharging else fleet.setpoint > TINY_W
@@ -173,7 +176,7 @@ def _plain(target_w: float, fleet: _Fleet) -> Array:
     return _fill(target_w, fleet.min_charge, fleet.charge, fleet.free, order, running)
 
 
-def _merit(fleet: _Fleet, energy: Array, running: Mask, degradation: Array) -> NDArray[np.intp]:
+def _merit(fleet: Fleet, energy: Array, running: Mask, degradation: Array) -> NDArray[np.intp]:
     """Return the order of merit: rank, then degradation cost, then energy with a bonus for running resources."""
     best = float(energy.max()) or 1.0
     score = energy / best + np.where(running, STICK, 0.0)
@@ -182,7 +185,7 @@ def _merit(fleet: _Fleet, energy: Array, running: Mask, degradation: Array) -> N
 
 def _fill(power_w: float, least: Array, most: Array, weight: Array, order: NDArray[np.intp], running: Mask) -> Array:
     """Return magnitudes that add up to `power_w` (≥ 0) where possible, each 0 or in [least, most]."""
-    out = np.zeros_like(most)
+    out = np.zeros(most.size)
     order = order[most[order] > TINY_W]
     if power_w <= TINY_W:
         return out
@@ -193,9 +196,9 @@ def _fill(power_w: float, least: Array, most: Array, weight: Array, order: NDArr
 
 def _choose(power_w: float, least: Array, most: Array, order: NDArray[np.intp], running: Mask) -> NDArray[np.intp]:
     """Return the resources that run: as few in order of merit as suffice, as dead bands allow."""
-    good = np.cumsum(WORKING * most[order])
-    fewest = int(np.searchsorted(good, power_w - TINY_W)) + 1
-    many = int(np.searchsorted(good * (RESTING / WORKING), power_w - TINY_W)) + 1
+    good = (WORKING * most[order]).cumsum()
+    fewest = int(good.searchsorted(power_w - TINY_W)) + 1
+    many = int((good * (RESTING / WORKING)).searchsorted(power_w - TINY_W)) + 1
     now = int(np.count_nonzero(running[order]))
     chosen = order[: min(max(now, fewest), max(fewest, many))]
     return chosen if float(least[chosen].sum()) <= power_w + TINY_W else _fit(power_w, least, most, order)
@@ -206,7 +209,7 @@ def _fit(power_w: float, least: Array, most: Array, order: NDArray[np.intp]) -> 
 
     Greedy by merit, then from each of the first few, for the cases in which the first one blocks the rest.
     """
-    by_least, by_most = order[np.lexsort((least[order],))], order[np.lexsort((-most[order],))]
+    by_least, by_most = order[least[order].argsort(kind="stable")], order[(-most[order]).argsort(kind="stable")]
     best = order[:0]
     for one in (order, by_least, by_most, *(np.roll(order, -skip) for skip in range(1, min(order.size, TRIED)))):
         chosen = _greedy(power_w, least, most, one)
@@ -229,17 +232,20 @@ def _greedy(power_w: float, least: Array, most: Array, order: NDArray[np.intp]) 
 
 def _pour(power_w: float, least: Array, most: Array, weight: Array) -> Array:
     """Return clip(level · weight, least, most), with the level at which it adds up to `power_w` or comes nearest."""
+    least_w = float(least.sum())
     if power_w >= float(most.sum()):
         return most.copy()
-    if power_w <= float(least.sum()):
+    if power_w <= least_w:
         return least.copy()
     opens, closes = least / weight, most / weight
     level = np.concatenate((opens, closes))
     slope = np.concatenate((weight, -weight))
-    order = np.lexsort((level,))
-    level, slope = level[order], np.cumsum(slope[order])
-    reached = float(least.sum()) + np.concatenate(([0.0], np.cumsum(slope[:-1] * np.diff(level))))
-    at = int(np.searchsorted(reached, power_w)) - 1
+    order = level.argsort(kind="stable")
+    level, slope = level[order], slope[order].cumsum()
+    reached = np.zeros(level.size)
+    (slope[:-1] * (level[1:] - level[:-1])).cumsum(out=reached[1:])
+    reached += least_w
+    at = int(reached.searchsorted(power_w)) - 1
     more = (power_w - reached[at]) / max(slope[at], TINY_W)  # at the very end rounding may leave a slope of 0
-    poured: Array = np.clip((level[at] + more) * weight, least, most)
+    poured: Array = np.minimum(np.maximum((level[at] + more) * weight, least), most)
     return poured

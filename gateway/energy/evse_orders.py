@@ -53,33 +53,32 @@ def grid_orders(
     view: View, resources: Sequence[Resource], step: GridStep, left: float, builder: ResourceBuilder
 ) -> tuple[Evses, float | None]:
     """Return orders on the grid and the storage's power; `left` (0 to 1) is the share of power after an outage."""
-    evses: Evses = {}
-    storage_w: float | None = None
     total_w = sum(one.present_w for one in resources) + sum(car.power_w or 0.0 for car in view.cars if car.held)
     shares = step.shares.power_w if step.shares is not None else {}
+    alike: dict[tuple[float | None, float, float, float], EvseOrders] = {}  # EVSEs alike have the same orders
+    evses: Evses = {}
     for one in resources:
-        power_w = shares.get(one.name)
-        if one.name == STORAGE:
-            storage_w = power_w
-            continue
-        target = None
-        if power_w is not None:
-            target = Bound(Layer.OPTIMISER, power_w, power_w, Code.POLICY, step.target.text)
-        evses[one.name] = EvseOrders(target, _grid_bounds(one, left, step, total_w - one.present_w))
+        if one.name != STORAGE:
+            key = (shares.get(one.name), one.present_w, one.max_charge_w, one.max_discharge_w)
+            if (orders := alike.get(key)) is None:
+                orders = alike[key] = _grid_orders(one, key[0], left, step, total_w - one.present_w)
+            evses[one.name] = orders
     for car in view.cars:
         if car.held:
-            others_w = total_w - (car.power_w or 0.0)
-            evses[car.evse] = EvseOrders(None, _grid_bounds(builder.car(view, car), left, step, others_w))
-    return evses, storage_w
+            evses[car.evse] = _grid_orders(builder.car(view, car), None, left, step, total_w - (car.power_w or 0.0))
+    return evses, shares.get(STORAGE)
 
 
-def _grid_bounds(one: Resource, left: float, step: GridStep, others_w: float) -> tuple[Bound, ...]:
-    """Return the bounds above any command: the ramp after an outage, the demand window."""
+def _grid_orders(one: Resource, power_w: float | None, left: float, step: GridStep, others_w: float) -> EvseOrders:
+    """Return a target of `power_w`, and the bounds above any command: the ramp after an outage, the demand window."""
+    target = None
+    if power_w is not None:
+        target = Bound(Layer.OPTIMISER, power_w, power_w, Code.POLICY, step.target.text)
     bounds = (
         return_bound(one.max_charge_w, one.max_discharge_w, left),
         demand_window_bound(step.headroom, others_w),
     )
-    return tuple(filter(None, bounds))
+    return EvseOrders(target, tuple(filter(None, bounds)))
 
 
 def island_orders(

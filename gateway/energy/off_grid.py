@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.authority.grid_limits import ISLAND_MARGIN
 from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.energy.forecast import LAST_SIGMA, DayProfile, Outlook
+from gateway.energy.last_result import LastResult
 from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.resilience.autonomy import Hours, autonomy
@@ -21,6 +22,7 @@ from gateway.energy.resilience.rotation import Rotation, RotationStep, called_aw
 from gateway.energy.resilience.tiers import Tiers
 from gateway.energy.resource import Resource, free_capacity_wh, usable_wh
 from gateway.energy.settings import SITE, EnergySection
+from gateway.energy.state_messages import autonomy_state
 from gateway.energy.view import View
 from gateway.model.energy_state import AutonomyHours
 from gateway.model.site import Arrival, Forecast, Load, Pv
@@ -45,6 +47,7 @@ class OffGrid:
     rotation_step: RotationStep = field(default_factory=RotationStep)
     collapse: CollapseWatch = field(default_factory=CollapseWatch)
     curtailment: PvCurtailment = field(default_factory=PvCurtailment)
+    _autonomy_state: Callable[[Mapping[str, Hours]], dict[str, AutonomyHours]] = field(init=False)
     _updated: float | None = None
     _lowest: float | None = None
     _forming: str | None = None
@@ -52,6 +55,7 @@ class OffGrid:
 
     def __post_init__(self) -> None:
         self.tiers = Tiers(self.settings.tiers)
+        self._autonomy_state = LastResult(autonomy_state)
 
     def due(self, now: float) -> bool:
         """Return whether a minute has passed since the last `look_ahead`."""
@@ -212,7 +216,4 @@ class OffGrid:
 
     def autonomy_state(self) -> dict[str, AutonomyHours]:
         """Return the autonomy per load tier as published in the site's state."""
-        return {
-            name: AutonomyHours(low=round(one.low, 2), expected=round(one.expected, 2), high=round(one.high, 2))
-            for name, one in self.hours.items()
-        }
+        return self._autonomy_state(self.hours)

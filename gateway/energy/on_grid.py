@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.authority.demand_window import DemandWindow, advance, corrected, correction_due, open_window
@@ -14,12 +14,14 @@ from gateway.authority.meter_model import MeterModel
 from gateway.authority.ramp import Ramp, walk
 from gateway.authority.site_limits import Base, Headroom, SiteLimits, allowed_grid_w, headroom, window_limit_w
 from gateway.energy.billing import BilledPeak
-from gateway.energy.dispatch import Shares, must_w, share
+from gateway.energy.dispatch import Fleet, Shares, share_fleet
+from gateway.energy.last_result import LastResult
 from gateway.energy.modes import MODES
 from gateway.energy.modes.mode import Mode, Situation, Target, TargetCode
 from gateway.energy.plan_shares import share_as_planned
-from gateway.energy.planning.assembly import tariff_now
+from gateway.energy.planning.assembly import tariff_from
 from gateway.energy.planning.problem import Plan
+from gateway.energy.price import Tariff
 from gateway.energy.reason import Decided, LimitBinds
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.resource import STORAGE, Resource
@@ -30,9 +32,10 @@ from gateway.energy.view import View
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import PlanSource
 from gateway.model.reason import Code
-from gateway.model.site import Freshness, Grid, InputKind, Load, Meter, Pv, Storage
+from gateway.model.site import Grid, InputKind, Load, Meter, Price, Pv, Storage
 from protocols.quantities import clamp
 
+AT_REST = (0.0,)
 METER_KINDS = (InputKind.GRID, InputKind.LOAD)
 PLAN_LIFE = 3  # a plan that has not been renewed for so many planning intervals is no longer used
 SETTLED_W = 100.0  # a site is handed over to the EVSEs' own commands below this power
@@ -54,19 +57,6 @@ class GridStep:
     events: tuple[Decided, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """Resources that take part; `must_w` those that leave soon have to charge, `able_w` the others can discharge."""
-
-    resources: Sequence[Resource]
-    must_w: float
-    able_w: float
-
-
-def _pool(resources: Sequence[Resource], wall: float) -> _Pool:
-    return _Pool(resources, *must_w(resources, wall))
-
-
 @dataclass(slots=True)
 class OnGrid:
     """State of operation on the grid: modes, demand window, base load, ramp, plan."""
@@ -81,6 +71,7 @@ class OnGrid:
     plan: Plan | None = None
     arrived: bool = True  # the ramp has reached its target
     free_w: float = float("inf")  # left by the connection for charging in the last step
+    _tariff: Callable[[Price | None, EnergySection], Tariff] = field(init=False)
     _mode: tuple[SiteMode, Mode] | None = None  # in force
     _code: TargetCode | None = None
     _binding: tuple[Code | None, bool] = (None, False)  # the limit reported last, and whether it is by command
@@ -91,6 +82,7 @@ class OnGrid:
     _present: set[str] = field(default_factory=set)  # EVSEs whose vehicles were there in the last step
 
     def __post_init__(self) -> None:
+        self._tariff = LastResult(tariff_from)
         self.billed = BilledPeak(self.settings.billing_period, self.settings.zone())
 
     def step(self, view: View, resources: Sequence[Resource], limit_share: float) -> GridStep:
@@ -99,12 +91,13 @@ class OnGrid:
         grid_w, base = self.site_w(view, resources)
         base_w = base.power_w
         events = self.meter(view, grid_w)
-        counted, deviations = self.tracking.update([_returning(one, limit_share) for one in resources], view.now)
-        pool = _pool(counted, view.wall)
-        left = self._delay_shaving(self._headroom(view, base), pool)
+        returning = resources if limit_share >= 1.0 else [_returning(one, limit_share) for one in resources]
+        counted, deviations = self.tracking.update(returning, view.now)
+        fleet = Fleet(counted, view.wall)
+        left = self._delay_shaving(self._headroom(view, base), fleet)
         self.free_w = left.high_w
-        target = self._target_of_mode(view, pool, base_w, left)
-        pool = self._with_recharge(target, pool, left, view.wall)
+        target = self._target_of_mode(view, fleet, base_w, left)
+        fleet = self._with_recharge(target, fleet, left, view.wall)
         by_command = target.power_w is None
         target = self._at_rest_first(target)
         changes = self._changes(view, target, left, by_command)
@@ -112,16 +105,16 @@ class OnGrid:
             left = replace(left, low_w=min(left.low_w, 0.0), high_w=max(left.high_w, 0.0))
         self.arrived, self._handed_over = True, target.power_w is None
         if target.power_w is None:
-            needing = [] if view.at_rest else [one for one in pool.resources if one.must_w > 0]
-            pool = _pool(needing, view.wall)
-            if not pool.resources:
+            handed_out = [] if view.at_rest else [one for one in fleet.resources if one.must_w > 0]
+            if not handed_out:
                 self.ramp = None
                 return GridStep(target, left, controlled_w, base_w, None, (*events, *deviations, *changes))
+            fleet = Fleet(handed_out, view.wall)
             target = Target(0.0, TargetCode.RECHARGE, "Energy discharged in the outage is recharged.")
-            controlled_w = sum(one.present_w for one in pool.resources)
-        target_w = self._ramped(view, _goal_w(target, pool, left), left, controlled_w)
-        shares = self._shares(target_w, pool.resources, view, by_plan=target.by_plan)
-        shares = _without_small_steps(shares, pool.resources, left)
+            controlled_w = sum(one.present_w for one in fleet.resources)
+        target_w = self._ramped(view, _goal_w(target, fleet, left), left, controlled_w)
+        shares = self._shares(target_w, fleet, view, by_plan=target.by_plan)
+        shares = _without_small_steps(shares, fleet.resources, left)
         self.ordered(view, shares.power_w)
         return GridStep(target, left, target_w, base_w, shares, (*events, *deviations, *changes))
 
@@ -171,12 +164,12 @@ class OnGrid:
         self._held = [car.evse for car in view.cars if car.held]
         present = {car.evse for car in view.cars}
         for name in self._present - present:  # it has left, perhaps while power flowed
-            history.record(name, view.now, [0.0])
+            history.record(name, view.now, AT_REST)
         self._present = present
         for car in view.cars:
-            history.record(car.evse, view.now, car.flowing_w or [car.present_w])
+            history.record(car.evse, view.now, car.flowing_w or (car.present_w,))
         storage = next((one for one in resources if one.name == STORAGE), None)
-        history.record(STORAGE, view.now, [0.0] if storage is None else storage.flowing_w or [storage.present_w])
+        history.record(STORAGE, view.now, AT_REST if storage is None else storage.flowing_w or (storage.present_w,))
         self._storage_w = None if storage is None else storage.setpoint_w
 
     def ordered(self, view: View, powers_w: Mapping[str, float]) -> None:
@@ -213,22 +206,22 @@ class OnGrid:
         return [Decided(view.now, "contract_exceeded", text, figures=(("average_w", round(done.average_w)),))]
 
     def _headroom(self, view: View, base: Base) -> Headroom:
-        measured = any(view.inputs.freshness(kind, view.now) is not Freshness.NEVER for kind in METER_KINDS)
+        measured = any(kind in view.inputs.readings for kind in METER_KINDS)
         limits = self._limits(view)
         return headroom(limits, base, measured, window_limit_w(limits, self.window, view.wall))
 
     def _limits(self, view: View) -> SiteLimits:
         return self.settings.site_limits(view.import_w, view.export_w, view.peak_w)
 
-    def _delay_shaving(self, left: Headroom, pool: _Pool) -> Headroom:
+    def _delay_shaving(self, left: Headroom, fleet: Fleet) -> Headroom:
         """Return the headroom, 0 W while the demand window can be corrected later; a fuse allows no delay."""
         needed_w = -left.high_w if left.high_code is Code.DEMAND_WINDOW else 0.0
-        self._shaving = correction_due(needed_w, pool.able_w - pool.must_w, self._shaving)
+        self._shaving = correction_due(needed_w, fleet.able_w - fleet.must_w, self._shaving)
         return left if self._shaving or needed_w <= 0 else left.without_correction()
 
     # target -----------------------------------------------------------------------------------------------------------
 
-    def _target_of_mode(self, view: View, pool: _Pool, base_w: float | None, left: Headroom) -> Target:
+    def _target_of_mode(self, view: View, fleet: Fleet, base_w: float | None, left: Headroom) -> Target:
         if view.at_rest:
             self._mode = self.ramp = None
             return Target(None, TargetCode.MANUAL, "After an emergency stop power flows by commands only.")
@@ -242,21 +235,21 @@ class OnGrid:
             and (step := plan.step_at(view.wall)) is not None
         ):
             planned_w, planned_grid_w = plan.power_w[step], plan.grid_w[step]
-        tariff = tariff_now(view.inputs, view.now, self.settings)
+        tariff = self._tariff(view.inputs.fresh(Price, view.now), self.settings)
         situation = Situation(
-            view.now, view.wall, base_w, pool.resources, left.high_w, planned_w, planned_grid_w, tariff, left.low_w
+            view.now, view.wall, base_w, fleet.resources, left.high_w, planned_w, planned_grid_w, tariff, left.low_w
         )
         if self._mode is None or self._mode[0] is not view.mode:
             self._mode = view.mode, MODES[view.mode]()
         return self._mode[1].target(situation)
 
-    def _with_recharge(self, target: Target, pool: _Pool, left: Headroom, wall: float) -> _Pool:
-        """Return the pool with the recharge after an outage; a command or a plan has decided about it already."""
+    def _with_recharge(self, target: Target, fleet: Fleet, left: Headroom, wall: float) -> Fleet:
+        """Return the fleet with the recharge after an outage; a command or a plan has decided about it already."""
         if not target.soft or not self.recharging.targets:
-            return pool
-        others = [one for one in pool.resources if one.name not in self.recharging.targets]
-        leaving_w, _ = must_w(others, wall)
-        return _pool(self.recharging.hand_out(pool.resources, left.high_w - leaving_w), wall)
+            return fleet
+        others = [one for one in fleet.resources if one.name not in self.recharging.targets]
+        leaving_w = Fleet(others, wall).must_w
+        return Fleet(self.recharging.hand_out(fleet.resources, left.high_w - leaving_w), wall)
 
     def _at_rest_first(self, target: Target) -> Target:
         """Return a target of 0 W before the site is handed over to the EVSEs' own commands, so that nothing jumps."""
@@ -265,14 +258,16 @@ class OnGrid:
 
     def _ramped(self, view: View, goal_w: float, left: Headroom, start_w: float) -> float:
         before = self.ramp or Ramp(start_w, view.now)
-        before = replace(before, at=max(before.at, view.now - self.settings.step_s))  # a pause is not made up for
+        earliest = view.now - self.settings.step_s
+        if before.at < earliest:  # a pause is not made up for
+            before = Ramp(before.power_w, earliest)
         self.ramp = walk(before, goal_w, view.now, view.ramp_w_per_s, left.low_w, left.high_w)
         self.arrived = self.ramp.power_w == clamp(goal_w, left.low_w, left.high_w)
         return self.ramp.power_w
 
     # shares and events ------------------------------------------------------------------------------------------------
 
-    def _shares(self, target_w: float, counted: Sequence[Resource], view: View, *, by_plan: bool) -> Shares:
+    def _shares(self, target_w: float, fleet: Fleet, view: View, *, by_plan: bool) -> Shares:
         """Return shares of the target: under a plan those of the plan, else first among the resources that it runs.
 
         So a vehicle that the plan keeps for its driver is not discharged for a load that the plan does not contain.
@@ -280,10 +275,10 @@ class OnGrid:
         step = self.plan.step_at(view.wall) if self.plan is not None and by_plan else None
         if self.plan is not None and step is not None:
             planned = {name: series[step] for name, series in self.plan.visit_w.items()}
-            shares = share_as_planned(target_w, counted, planned, view.wall)
+            shares = share_as_planned(target_w, fleet, planned, view.wall)
             if shares is not None:
                 return shares
-        return share(target_w, counted, view.wall)
+        return share_fleet(target_w, fleet)
 
     def _changes(self, view: View, target: Target, left: Headroom, by_command: bool) -> list[Decided]:
         """Return an event when the reason changes, and when a limit of the connection begins to bind.
@@ -321,13 +316,13 @@ def _without_small_steps(shares: Shares, resources: Sequence[Resource], left: He
     return Shares({**shares.power_w, STORAGE: held_w}, total_w, shares.short_w - change_w)
 
 
-def _goal_w(target: Target, pool: _Pool, left: Headroom) -> float:
+def _goal_w(target: Target, fleet: Fleet, left: Headroom) -> float:
     """Return where the ramp goes: the target, what vehicles that leave soon must charge, the limits of all."""
     goal_w = target.power_w or 0.0
     if target.soft:
-        goal_w = max(goal_w, clamp(goal_w, -pool.able_w, 0.0) + pool.must_w)
-    low_w = max(left.low_w, -sum(one.max_discharge_w for one in pool.resources))
-    high_w = min(left.high_w, sum(one.max_charge_w for one in pool.resources))
+        goal_w = max(goal_w, clamp(goal_w, -fleet.able_w, 0.0) + fleet.must_w)
+    low_w = max(left.low_w, -sum(one.max_discharge_w for one in fleet.resources))
+    high_w = min(left.high_w, sum(one.max_charge_w for one in fleet.resources))
     return clamp(goal_w, low_w, high_w)
 
 

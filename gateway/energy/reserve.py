@@ -7,10 +7,12 @@ the vehicles are not discharged into the evening peak. The floor of each battery
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from gateway.authority.soc_floors import ReserveInForce
+from gateway.energy.last_result import LastResult
 from gateway.energy.reason import Decided
 from gateway.energy.settings import EnergySection
 from gateway.model.energy_state import AnnouncedReserve, ReserveState
@@ -32,6 +34,9 @@ class Season:
     why: str
 
 
+_Coming: TypeAlias = tuple[float, float, str]  # a reserve to come: from (Unix time), %, because of
+
+
 @dataclass(slots=True)
 class SiteReserve:
     """The reserve in force: `pct` because of `why`, raised until `until` (Unix time)."""
@@ -46,11 +51,14 @@ class SiteReserve:
     _raised: bool = False
     _raised_pct: float = 0.0
     _ended: float | None = None
-    _next: tuple[float, float, str] | None = None  # raised from (Unix time), to (%), because of
+    _next: _Coming | None = None
+    _in_force: Callable[[float, str, float, bool, bool], ReserveInForce] = field(init=False)
+    _state: Callable[[ReserveInForce, bool, float | None, _Coming | None], ReserveState] = field(init=False)
 
     def __post_init__(self) -> None:
         self.pct, self.why = self.settings.reserve_pct, "the site's reserve"
         self.in_force = ReserveInForce(self.pct, self.why, self.settings.off_grid_pct)
+        self._in_force, self._state = LastResult(ReserveInForce), LastResult(_state)
 
     def update(self, now: float, wall: float, warning: Storm | None, off_grid: bool) -> list[Decided]:
         """Update the reserve; `warning` is the one in force, None without any. Return what has changed."""
@@ -71,7 +79,7 @@ class SiteReserve:
             events.append(Decided(now, "reserve_kept", text, figures=(("reserve_pct", pct),)))
         self.off_grid, self.pct, self.why, self.until = off_grid, pct, why, until
         self.needed = self.needed and off_grid
-        self.in_force = ReserveInForce(pct, why, self.settings.off_grid_pct, off_grid, self.needed)
+        self.in_force = self._in_force(pct, why, self.settings.off_grid_pct, off_grid, self.needed)
         return events
 
     def use_all(self, now: float) -> Decided:
@@ -116,17 +124,20 @@ class SiteReserve:
 
     def state(self) -> ReserveState:
         """Return the reserve as published in the site's state."""
-        until = None if self.until == float("inf") else self.until
-        coming = None
-        if self._next is not None:
-            starts, pct, why = self._next
-            coming = AnnouncedReserve(starts=starts, reserve_pct=pct, because_of=why)
-        return ReserveState(
-            reserve_pct=self.pct,
-            floor_pct=self.in_force.floor.pct,
-            because_of=self.why,
-            raised=self._raised,
-            until=until,
-            off_grid=self.off_grid,
-            next=coming,
-        )
+        return self._state(self.in_force, self._raised, self.until, self._next)
+
+
+def _state(in_force: ReserveInForce, raised: bool, until: float | None, coming: _Coming | None) -> ReserveState:
+    announced = None
+    if coming is not None:
+        starts, pct, why = coming
+        announced = AnnouncedReserve(starts=starts, reserve_pct=pct, because_of=why)
+    return ReserveState(
+        reserve_pct=in_force.pct,
+        floor_pct=in_force.floor.pct,
+        because_of=in_force.source,
+        raised=raised,
+        until=None if until == float("inf") else until,
+        off_grid=in_force.off_grid,
+        next=announced,
+    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.authority.demand_window import DemandWindow
 from gateway.energy.planning.problem import Plan
-from gateway.model.energy_state import DemandWindowState, PlanState
+from gateway.energy.resilience.autonomy import Hours
+from gateway.model.energy_state import AutonomyHours, DemandWindowState, PlanState
 
 
 def rounded(value: float | None) -> float | None:
@@ -20,6 +23,14 @@ def rounded_hours(value: float | None) -> float | None:
 def share_state(share: float | None) -> float | None:
     """Return a share of one, rounded to a thousandth."""
     return None if share is None else round(share, 3)
+
+
+def autonomy_state(hours: Mapping[str, Hours]) -> dict[str, AutonomyHours]:
+    """Return the autonomy of each load tier."""
+    return {
+        name: AutonomyHours(low=round(one.low, 2), expected=round(one.expected, 2), high=round(one.high, 2))
+        for name, one in hours.items()
+    }
 
 
 def plan_state(plan: Plan | None, reserve_pct: float) -> PlanState | None:

@@ -27,7 +27,11 @@ MISSED_PER_KWH = 10.0  # times the highest price, for energy missing at departur
 
 def tariff_now(inputs: Inputs, now: float, settings: EnergySection) -> Tariff:
     """Return the facility's prices, else the site's fixed ones, else none."""
-    price = inputs.fresh(Price, now)
+    return tariff_from(inputs.fresh(Price, now), settings)
+
+
+def tariff_from(price: Price | None, settings: EnergySection) -> Tariff:
+    """Return the tariff of the facility's prices, else of the site's fixed ones, else none."""
     if price is not None:
         return tariff_of(price)
     if settings.import_per_kwh is not None:

@@ -166,7 +166,7 @@ def judge(reading: GridReading, limits: GridLimits, meter: GridMeter | None = No
     if reading.frequency_hz is not None and hertz is None:
         doubted.append(f"frequency ({reading.frequency_hz:.0f} Hz)")
     doubt = f"The grid's {' and '.join(doubted)} cannot be measured values and are not used." if doubted else ""
-    measured = replace(reading, voltage_v=voltage_v, frequency_hz=hertz)
+    measured = replace(reading, voltage_v=voltage_v, frequency_hz=hertz) if doubted else reading
     judged = (judgement for rule in RULES if (judgement := rule(measured, limits)) is not None)
     return _doubting(next(judged, None) or _healthy(measured), doubt)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authority.soc_floors import LEAST_W, TAPER_S
-from gateway.energy.dispatch import must_w, share, share_command
+from gateway.energy.dispatch import Fleet, share, share_command
 from gateway.energy.resource import Kind, Resource, free_capacity_wh, usable_wh
 
 EPS = 1e-3
@@ -150,7 +150,7 @@ def test_without_resources_nothing_is_shared() -> None:
     done = share(-5000.0, [])
     assert (done.power_w, done.total_w, done.short_w) == ({}, 0.0, -5000.0)
     assert share_command(-5000.0, []) == {}
-    assert must_w([], 0.0) == (0.0, 0.0)
+    assert (Fleet([]).must_w, Fleet([]).able_w) == (0.0, 0.0)
 
 
 @given(st.floats(-60_000, 60_000), resources())

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.energy.dispatch import must_w
+from gateway.energy.dispatch import Fleet
+from gateway.energy.resource import Resource
 from tests.gateway.energy.cars import WALL, car, parts, powers
 from tests.rounds import rounds
 
@@ -113,16 +114,21 @@ def test_a_car_charges_when_its_time_is_needed_for_it(
         car(departure=later, due=end, **more),
         car(departure=end, due=later, **more),
     ):
-        assert must_w([one], WALL)[0] == pytest.approx(urgent_w, rel=1e-9)
-        assert must_w([one, one], WALL)[0] == pytest.approx(2 * urgent_w, rel=1e-9)
+        assert Fleet([one], WALL).must_w == pytest.approx(urgent_w, rel=1e-9)
+        assert Fleet([one, one], WALL).must_w == pytest.approx(2 * urgent_w, rel=1e-9)
         assert powers(0.0, one, car("B")) == [pytest.approx(urgent_w), pytest.approx(-urgent_w)]
 
 
 def test_what_others_can_discharge_excludes_the_cars_that_charge() -> None:
-    fleet = [car("A", must_w=2000.0), car("B", max_discharge_w=5000.0), car("C", soc_pct=30.125, floor_pct=30.0)]
-    assert must_w(fleet, WALL) == (2000.0, 8000.0)
-    assert must_w([car("A", must_w=0.5), car("B")], WALL) == (0.5, 6000.0)
-    assert must_w([car("A"), car("B")], WALL) == (0.0, 12_000.0)
+    empty = car("C", soc_pct=30.125, floor_pct=30.0)
+    assert needed_and_able(car("A", must_w=2000.0), car("B", max_discharge_w=5000.0), empty) == (2000.0, 8000.0)
+    assert needed_and_able(car("A", must_w=0.5), car("B")) == (0.5, 6000.0)
+    assert needed_and_able(car("A"), car("B")) == (0.0, 12_000.0)
+
+
+def needed_and_able(*fleet: Resource) -> tuple[float, float]:
+    found = Fleet(fleet, WALL)
+    return found.must_w, found.able_w
 
 
 def test_power_beyond_urgent_charging_comes_on_top() -> None:

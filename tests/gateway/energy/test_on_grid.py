@@ -12,9 +12,9 @@ import pytest
 from gateway.authority.demand_window import DemandWindow
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.site_limits import Base, Headroom
-from gateway.energy.dispatch import Shares
+from gateway.energy.dispatch import Fleet, Shares
 from gateway.energy.modes.mode import Target, TargetCode
-from gateway.energy.on_grid import GridStep, OnGrid, _goal_w, _pool, _returning, _without_small_steps
+from gateway.energy.on_grid import GridStep, OnGrid, _goal_w, _returning, _without_small_steps
 from gateway.energy.planning.problem import Plan
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.recharge_targets import RechargeTarget
@@ -118,9 +118,9 @@ def codes(step: GridStep) -> list[str]:
 def test_where_the_ramp_goes(
     target_w: float | None, soft: bool, headroom: Headroom, must_w: float, goal_w: float
 ) -> None:
-    pool = _pool([car("A", must_w=must_w), car("B")], WALL)
+    fleet = Fleet([car("A", must_w=must_w), car("B")], WALL)
     target = Target(target_w, TargetCode.BALANCED, "", soft=soft)
-    assert _goal_w(target, pool, headroom) == pytest.approx(goal_w)
+    assert _goal_w(target, fleet, headroom) == pytest.approx(goal_w)
 
 
 def test_after_an_outage_a_resource_has_a_share_of_its_power() -> None:
