@@ -18,7 +18,7 @@ from protocols.ocpp.schema import Payload, Version
 
 ORDERS = ("power", "stop")
 OTHER_ORDERS = ("frequency", "transfers", "signal", "der")  # of OCPP 2.1, each with the capability lab.ORDER
-KNOWN, SECOND, BLOCKED, EXPIRED, UNKNOWN = "V2XTEST1", "V2XTEST2", "V2XBLOCKED", "V2XEXPIRED", "V2XNOBODY"
+KNOWN, SECOND, BLOCKED, EXPIRED, UNKNOWN = "DEC0DE01", "DEC0DE02", "DEC0DEB0", "DEC0DEE0", "04DEC0DE0000F0"
 GROUP = "V2XGROUP"
 UNKNOWN_STATION = "V2X-NO-SUCH-STATION"
 RATED_W = 10_000.0

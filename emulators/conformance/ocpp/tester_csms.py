@@ -17,9 +17,9 @@ from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ports import Clock, TextWire
 
-TOKENS = ("V2XTEST1", "V2XTEST2", "V2XTEST3")  # that the tester accepts; the first two are of one group
+TOKENS = ("DEC0DE01", "DEC0DE02", "DEC0DE03")  # that the tester accepts; the first two are of one group
 GROUP = "V2XGROUP"
-BLOCKED = "V2XBLOCKED"
+BLOCKED = "DEC0DEB0"
 HEARTBEAT_S = 300
 TRANSFERS = ("AC_single_phase", "AC_three_phase", "AC_BPT", "AC_BPT_DER", "DC", "DC_BPT")
 

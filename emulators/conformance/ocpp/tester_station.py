@@ -17,7 +17,7 @@ from protocols.ports import Clock, TextWire
 
 BOOT_2: Payload = {"reason": "PowerUp", "chargingStation": {"model": "tester", "vendorName": "v2x-gateway"}}
 BOOT_16: Payload = {"chargePointVendor": "v2x-gateway", "chargePointModel": "tester"}
-TOKEN = "V2XTEST1"
+TOKEN = "DEC0DE01"
 Connect = Callable[[], Awaitable[TextWire]]
 
 

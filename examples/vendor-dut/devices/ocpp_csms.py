@@ -9,7 +9,7 @@ from ocpp.v201 import ChargePoint, call_result
 from websockets.asyncio.server import serve
 
 GROUP = {"id_token": "V2XGROUP", "type": "Central"}
-TOKENS = {"V2XTEST1": "Accepted", "V2XTEST2": "Accepted", "V2XBLOCKED": "Blocked", "V2XEXPIRED": "Expired"}
+TOKENS = {"DEC0DE01": "Accepted", "DEC0DE02": "Accepted", "DEC0DEB0": "Blocked", "DEC0DEE0": "Expired"}
 
 
 def now():
@@ -21,7 +21,7 @@ def info(token):
     if token["type"] == "NoAuthorization":
         return {"status": "Accepted"}
     found = {"status": TOKENS.get(name, "Invalid")}
-    return {**found, "group_id_token": GROUP} if name in ("V2XTEST1", "V2XTEST2") else found
+    return {**found, "group_id_token": GROUP} if name in ("DEC0DE01", "DEC0DE02") else found
 
 
 class Station(ChargePoint):

@@ -12,5 +12,5 @@ def test_a_boot_is_accepted_with_the_present_time(v2x_dut_csms):
 
 def test_a_blocked_token_is_not_authorised(v2x_dut_csms):
     v2x_dut_csms.boot()
-    token = {"idToken": "V2XBLOCKED", "type": "Central"}  # a card (ISO14443) would have a hexadecimal UID
+    token = {"idToken": "DEC0DEB0", "type": "ISO14443"}
     assert v2x_dut_csms.call("Authorize", {"idToken": token})["idTokenInfo"]["status"] != "Accepted"

@@ -49,7 +49,7 @@ async def test_a_vehicle_a_token_and_an_external_limit() -> None:
         await bench.csms.clock.sleep(5.0)
         assert (await bench.order('{"order": "plug"}'))["event"] == "OrderTaken"
         assert bench.sent("StatusNotification")[-1]["connectorStatus"] == "Occupied"
-        await bench.order('{"order": "present", "token": "V2XTEST1"}')
+        await bench.order('{"order": "present", "token": "DEC0DE01"}')
         await bench.order('{"order": "external", "limit_w": 3000, "setpoint_w": null, "schedule": ""}')
         evse = bench.station.station.evses[1]
         assert evse.reading.power_w == pytest.approx(3000, rel=0.02)

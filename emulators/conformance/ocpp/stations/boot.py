@@ -142,7 +142,7 @@ async def _(station: Station) -> None:
     body: Payload = {
         "id": 71,
         "expiryDateTime": in_future(station, 3600),
-        "idToken": {"idToken": "V2XTEST3", "type": "ISO14443"},
+        "idToken": {"idToken": "DEC0DE03", "type": "ISO14443"},
         "evseId": 1,
     }
     await station.prepare("ReserveNow", body, ACCEPTED)
@@ -205,7 +205,7 @@ async def _(station: Station) -> None:
 )
 async def _(station: Station) -> None:
     await _pending(station)
-    body = {"idToken": {"idToken": "V2XTEST1", "type": "ISO14443"}, "remoteStartId": 1, "evseId": 1}
+    body = {"idToken": {"idToken": "DEC0DE01", "type": "ISO14443"}, "remoteStartId": 1, "evseId": 1}
     await station.request("RequestStartTransaction", body, REJECTED)
 
 
