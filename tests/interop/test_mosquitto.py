@@ -8,7 +8,7 @@ import json
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from gateway.model.event import Report
 from gateway.model.site import InputKind
 from gateway.mqtt.acl import User, acl
 from gateway.mqtt.client import Connector
+from gateway.mqtt.commands import READ_RETAINED_S
 from gateway.mqtt.topics import Topics
 from protocols.ports import BusMessage, Clock
 from tests.gateway.mqtt.facility import ROOT, Facility, facility, leaky_peer, mosquitto
@@ -34,8 +35,10 @@ pytestmark = pytest.mark.peer
 
 
 @asynccontextmanager
-async def home(energy: dict[str, Any] | None = None, **mqtt: Any) -> AsyncIterator[tuple[Gateway, PlainStations]]:
-    """Run a gateway with CP1-1 and CP2-1, a vehicle in each."""
+async def home(
+    energy: dict[str, Any] | None = None, listed: Sequence[str] = ("CP1", "CP2"), there: int = 2, **mqtt: Any
+) -> AsyncIterator[tuple[Gateway, PlainStations]]:
+    """Run a gateway with CP1-1 and CP2-1, a vehicle in each; the first stations only are `there`."""
     made: list[PlainStations] = []
 
     def stations(report: Report, clock: Clock) -> PlainStations:
@@ -47,11 +50,11 @@ async def home(energy: dict[str, Any] | None = None, **mqtt: Any) -> AsyncIterat
         "mqtt": mqtt,
         "energy": energy or {},
         "store": {"url": "memory:"},
-        "stations": [{"id": "CP1"}, {"id": "CP2"}],
+        "stations": [{"id": name} for name in listed],
     }
     config = from_table(table)
     async with gateway(config, Parts(stations=stations)) as running:
-        for number in (1, 2):
+        for number in range(1, there + 1):
             made[0].connect(f"CP{number}", f"CP{number}-1")
             made[0].plug(f"CP{number}-1", f"tx{number}")
         metering = asyncio.create_task(made[0].run(0.1))
@@ -318,17 +321,11 @@ async def test_invalid_bytes_from_the_broker_have_no_effect(tmp_path: Path) -> N
 
 
 async def test_a_broker_that_restarts_empty_gets_everything_retained_again(tmp_path: Path) -> None:
-    async def retained(port: int) -> set[str]:
-        async with facility(port, root="") as one:
-            await one.client.subscribe("#", qos=1)
-            await asyncio.sleep(1)
-            return {str(message.topic) for message in one.raw if message.retain and message.payload}
-
     with mosquitto(tmp_path) as broker:
         async with home(url=broker.url, mirror="cars") as (running, _):
             await linked(running)
             await asyncio.sleep(2)
-            before = await retained(broker.port)
+            before = (await retained(broker.port)).keys()
             assert {
                 f"{ROOT}/evse/CP2-1/state",
                 "homeassistant/device/v2x_home_CP1-1/config",
@@ -340,4 +337,34 @@ async def test_a_broker_that_restarts_empty_gets_everything_retained_again(tmp_p
             await asyncio.sleep(0.5)
             await linked(running, 40)
             await asyncio.sleep(2)
-            assert await retained(broker.port) == before
+            assert (await retained(broker.port)).keys() == before
+
+
+async def test_what_is_retained_of_evses_that_are_away_removed_or_ended_says_so(tmp_path: Path) -> None:
+    """Of two gateways after each other the second one lists only one station, which is not there yet."""
+    with mosquitto(tmp_path) as broker:
+        async with home(url=broker.url, mirror="cars") as (running, _):
+            await linked(running)
+            await asyncio.sleep(0.2)
+            assert json.loads((await retained(broker.port))[f"{ROOT}/evse/CP2-1/state"])["connection"] == "connected"
+        ended = await retained(broker.port)
+        for evse in ("CP1-1", "CP2-1"):
+            left = json.loads(ended[f"{ROOT}/evse/{evse}/state"])
+            assert (left["connection"], left["power_w"]) == ("offline", None)
+            assert ended[f"cars/{evse}/connected"] == "false"
+        assert json.loads(ended[f"{ROOT}/gateway/gw1/status"])["state"] == "offline"
+        async with home(url=broker.url, mirror="cars", listed=["CP1"], there=0) as (running, _):
+            await linked(running)
+            async with asyncio.timeout(READ_RETAINED_S + 5):
+                while "CP2-1" in "".join(now := await retained(broker.port)):
+                    pass
+            assert json.loads(now[f"{ROOT}/evse/CP1-1/state"])["connection"] == "offline"
+            assert "homeassistant/device/v2x_home_CP1-1/config" in now
+
+
+async def retained(port: int) -> dict[str, str]:
+    """Return what a client that subscribes to everything gets at once."""
+    async with facility(port, root="") as one:
+        await one.client.subscribe("#", qos=1)
+        await asyncio.sleep(0.5)
+        return {str(one.topic): bytes(one.payload).decode() for one in one.raw if one.retain and one.payload}
