@@ -49,9 +49,7 @@ def night(mode: SiteMode = SiteMode.MANUAL, section: EnergySection = SECTION) ->
     return Sim(section, cars, load, grid=lost(1.0, 6.0), mode=mode, step_s=10.0 if SOAK else 20.0, import_w=12_000.0)
 
 
-@pytest.mark.parametrize(
-    "at", some([3.0, 5.99, 6.05, 6.5], 3), ids=["within", "at its end", "in the delay", "while recharging"]
-)
+@pytest.mark.parametrize("at", some([3.0, 5.99, 6.05, 6.5], 3))  # within, at its end, in the delay, recharging
 def test_soc_before_the_outage_persists_over_a_restart(at: float) -> None:
     sim = night().run(at)
     restart(sim)
