@@ -1,4 +1,4 @@
-"""Texts of peers and foreign files in the output of commands, as processes: no escape sequence, no false line."""
+"""Texts of peers and foreign files in the output of commands: no escape sequence, no false line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
+from gateway.cli.main import app
 from gateway.model import foreign_text
 
 HOSTILE = "\x9b2J\u202e|`<b>"  # neither control is escaped by JSON itself
@@ -21,12 +24,10 @@ def assert_neutral(text: str) -> None:
     assert foreign_text.line(text.replace("\n", "")) == text.replace("\n", "")
 
 
-def v2x(*arguments: str, folder: Path, given: str = "") -> str:
-    done = subprocess.run(
-        [*PROGRAM, *arguments], input=given, cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+def v2x(*arguments: str, given: str = "") -> str:
+    done = CliRunner().invoke(app, arguments, input=given)
+    assert isinstance(done.exception, SystemExit | None)
+    return done.output
 
 
 async def test_an_emulated_station_shows_what_the_csms_sends() -> None:
@@ -53,26 +54,27 @@ async def test_an_emulated_station_shows_what_the_csms_sends() -> None:
     assert_neutral(shown)
 
 
-def test_files_and_options(tmp_path: Path) -> None:
+def test_files_and_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "gateway.toml").write_text('"a\\u009b2J\\u202e\\n" = 1\n[site]\nid = "\\u001b[31m\\u202e"\n')
     (tmp_path / "scenario.toml").write_text('"a\\u009b\\u202e" = 1\n[site]\nname = "\\u009b"\n')
-    shown = v2x("check-config", "-c", "gateway.toml", folder=tmp_path)
-    shown += v2x("gateway", "-c", "gateway.toml", folder=tmp_path)
-    shown += v2x("sim", "scenario.toml", folder=tmp_path)
+    shown = v2x("check-config", "-c", "gateway.toml")
+    shown += v2x("gateway", "-c", "gateway.toml")
+    shown += v2x("sim", "scenario.toml")
     assert "\\x9b" in shown
     assert_neutral(shown)
 
 
-def test_exi(tmp_path: Path) -> None:
+def test_exi() -> None:
     protocol = {"ProtocolNamespace": HOSTILE, "VersionNumberMajor": 1, "VersionNumberMinor": 0, "SchemaID": 1}
     request = {"supportedAppProtocolReq": {"AppProtocol": [{**protocol, "Priority": 1}]}}
     given = json.dumps({"schema": "sap", "json": request}) + "\n"
-    encoded = v2x("exi", "encode", folder=tmp_path, given=given)
+    encoded = v2x("exi", "encode", given=given)
     assert "exi" in json.loads(encoded), encoded
     line = json.dumps({"schema": "sap", **json.loads(encoded)}) + "\n"
     for options in ((), ("--pretty",), ("--explain",), ("--pretty", "--explain")):
-        shown = v2x("exi", "decode", *options, folder=tmp_path, given=line)
+        shown = v2x("exi", "decode", *options, given=line)
         assert "\\u202e" in shown
         assert_neutral(shown)
-    shown = v2x("exi", "decode", "--schema", HOSTILE, folder=tmp_path, given=f'{{"schema": "{HOSTILE}"}}\n')
+    shown = v2x("exi", "decode", "--schema", HOSTILE, given=f'{{"schema": "{HOSTILE}"}}\n')
     assert_neutral(shown)
