@@ -25,7 +25,6 @@ TOGGLE_HALF = 0.15, 0.45  # s of C in a B-C-B toggle: TP_EV_vald_state_duration 
 MOST_TOGGLES = 3
 WAKE_AFTER = 30.0  # s in B with a nominal duty cycle before one wake-up by E or F
 WAKE_X1 = 0.75  # s of X1 after that, before PWM
-REACT_WITHIN = 3.0  # s, within which a vehicle ends C after X1
 OPEN_UNDER_LOAD_AFTER = 6.0  # s in C after X1, after which the EVSE opens its contactor under load
 DIODE_LOW_V = -10.0  # the low phase of PWM is below this with the diode of a vehicle
 

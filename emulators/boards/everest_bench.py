@@ -49,7 +49,6 @@ class EverestProgram:
         self._targets = {"Export": (0.0, 0.0), "Import": (0.0, 0.0)}
         self._shown: dict[str, object] = {}
         self._check_at = self._meter_at = 0.0
-        self._self_test_v: float | None = None
         self._bus: Bus | None = None
 
     async def run(self, bus: Bus) -> None:

@@ -15,7 +15,6 @@ from protocols.modbus.register_map import RegisterMap
 from protocols.quantities import clamp
 
 OUTLIER_EVERY = 7  # reads of the state of charge
-RESTING_W = 50.0
 
 
 @dataclass(slots=True)

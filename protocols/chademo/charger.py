@@ -161,7 +161,7 @@ class Charger(Engine):
             return
         self._events.append(Stopping(stop))
         if not ending:
-            session.stopping_at, session.stopped_cycle = now, session.cycles
+            session.stopped_cycle = session.cycles
             if session.power_cycle == session.cycles:
                 session.power_bit = False  # power was never reported
             session.offered_a, session.test_v = 0, 0.0

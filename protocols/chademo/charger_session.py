@@ -194,9 +194,7 @@ class ChargerSession:
     d2_at: float | None = None
     closed_at: float | None = None
     power_at: float | None = None
-    stopping_at: float | None = None
     released_at: float | None = None
-    inconsistent_since: float | None = None
     durations: Durations = field(default_factory=Durations)
     requested_current: bool = False  # the vehicle has requested current or permitted discharging
     target_seen: bool = False

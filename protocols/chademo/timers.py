@@ -14,7 +14,6 @@ PERMISSION = 8.0  # T: d1 on to permission (k and 102.5.0) [3.4, 3.9]
 PERMISSION_SKEW = 0.5  # k and 102.5.0 may differ for so long
 D2_AFTER_PERMISSION = 20.0  # C: permission to d2 [8.2, 13.4]
 CONTACTORS_CLOSED = 4.0  # T: d2 on to 102.5.3 = 0 [1 to 2]
-CONTACTORS_CLOSED_UNREPORTED = 2.0  # the same of vehicles before 1.0 whose cable shows no voltage
 VOLTAGE_AFTER_CLOSED = 1.0  # C: contactors closed to the voltage of the battery on the cable
 FIRST_REQUEST = 4.0  # T: contactors closed to the first request [1.7]
 CURRENT_OFF = 2.0  # T: stop to at most 5 A (C 0.5 s)
@@ -22,7 +21,6 @@ CONTACTORS_OPEN = 10.0  # T: 109.5.0 = 0 to 102.5.3 = 1 (C 4 s) [2.4, 2.9]
 CONTACTORS_OPEN_UNREPORTED = 4.0  # the same of vehicles before 1.0
 D1_AFTER_D2 = 0.5  # d2 off to d1 off
 SILENT_AFTER_RELEASE = 0.5  # lock bit cleared to the last frame
-PE_LOSS = 10.0  # C: loss of protective earth to the stop; this charger stops at once
 SUSTAINED = 1.0  # a voltage out of range becomes an error after
 NO_CURRENT = 0.15  # T: voltage above the target without the requested current [0.2]
 KEEP_ALIVE = 60.0  # without current, between two reports of 1 A
@@ -37,7 +35,6 @@ DEVIATION = 5.0  # T: request and current differ
 DEVIATION_GRACE = 10.0  # after the start of power: deviation of voltages is not checked
 VOLTAGE_DEVIATION = 0.5  # T: five frames
 WELD_FALL = 1.0  # C: contactors open to 25 % of the voltage
-IDLE_END = 360.0  # LEAF: without current to the end of the session
 
 # electrical limits
 RAMP_A_PER_S = 20.0  # of requests

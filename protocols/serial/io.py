@@ -17,7 +17,6 @@ from enum import StrEnum
 
 from protocols.frozen import frozen
 
-BAUD_RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 LONGEST_READ = 4096
 
 

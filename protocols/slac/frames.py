@@ -14,7 +14,7 @@ from protocols.frozen import frozen
 ETHERTYPE = 0x88E1
 BROADCAST = b"\xff" * 6
 SHORTEST_FRAME, LONGEST_FRAME = 60, 1518
-MAC_SIZE, RUN_ID_SIZE, STATION_ID_SIZE, KEY_SIZE, NID_SIZE = 6, 8, 17, 16, 7
+MAC_SIZE, RUN_ID_SIZE, STATION_ID_SIZE, KEY_SIZE = 6, 8, 17, 16
 NO_ID = bytes(STATION_ID_SIZE)  # ids of stations are zero in practice
 
 

@@ -6,23 +6,12 @@ Source: open-plc-utils; the tests verify it on the matchings of four chargers.
 from __future__ import annotations
 
 import hashlib
-import secrets
 
-from protocols.slac.frames import KEY_SIZE, RUN_ID_SIZE
+from protocols.slac.frames import KEY_SIZE
 
 PASSWORD_SALT = bytes.fromhex("08856daf7cf58186")
 PASSWORD_ROUNDS = 1000
 _NID_ROUNDS = 5
-
-
-def new_nmk() -> bytes:
-    """Return a random NMK from the operating system."""
-    return secrets.token_bytes(KEY_SIZE)
-
-
-def new_run_id() -> bytes:
-    """Return a random identifier of a matching."""
-    return secrets.token_bytes(RUN_ID_SIZE)
 
 
 def nid_of(nmk: bytes) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
 
 from emulators.conformance.evidence import Evidence
 from emulators.conformance.iso15118.plain import Plain, encoded, fields_of, header_of, schema_of
@@ -13,10 +12,6 @@ from protocols.iso15118.conversation import Conversation
 from protocols.iso15118.dialogue import body, short
 from protocols.ports import Clock, Wire
 from protocols.v2gtp import Framer, FramingError
-
-
-class Closeable(Protocol):
-    """What `Connection` needs besides `Wire` to leave a device without a message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,11 +90,6 @@ def delays(message: str, seconds: float) -> Mutant:
     return Mutant(text=f"{message} {seconds:g} s late", message=message, delay_s=seconds)
 
 
-def closes_at(message: str, first: int = 1) -> Mutant:
-    """Return a mutant that closes the connection instead of a message."""
-    return Mutant(text=f"connection closed instead of {message}", message=message, first=first, close=True)
-
-
 def stays_open() -> Mutant:
     """Return a mutant that never closes its connections."""
     return Mutant(text="the connection stays open", stays_open=True)

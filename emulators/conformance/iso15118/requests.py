@@ -35,7 +35,6 @@ class VehicleState:
     tuple_id: int = 1
     tuple_power_w: float = 0.0
     inlet_v: float = 0.0
-    evse_max_w: float = 0.0
 
     def learn(self, name: str, fields: Plain) -> None:
         """Take over what later requests refer to."""

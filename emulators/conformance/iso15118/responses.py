@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from emulators.conformance.iso15118.plain import Plain, find, number
+from emulators.conformance.iso15118.plain import Plain, number
 from emulators.conformance.iso15118.profiles import Profile
 from emulators.conformance.iso15118.requests import DAY_S, integer, physical, rational
 from protocols.json_values import members
@@ -24,7 +24,6 @@ class StationState:
     voltage_v: float = 0.0
     current_a: float = 0.0
     target_w: float = 0.0
-    loop_fields: Plain = field(default_factory=dict)  # of the last loop request
 
     def learn(self, name: str, fields: Plain) -> None:
         """Take over what later responses refer to."""
@@ -32,8 +31,6 @@ class StationState:
             self.voltage_v = number(fields.get("EVTargetVoltage"))
         elif name in ("DC_WeldingDetectionReq", "WeldingDetectionReq"):
             self.voltage_v = self.current_a = 0.0
-        elif name == self.profile.loop:
-            self.loop_fields = fields
 
 
 def build(name: str, fields: Plain, state: StationState) -> Plain:
@@ -252,13 +249,3 @@ _OLDER: dict[str, Callable[[Plain, StationState], Plain]] = {
     },
     "WeldingDetectionReq": lambda f, s: {**_status(s), "EVSEPresentVoltage": physical(0, "V")},
 }
-
-
-def notification_path(profile: Profile) -> str:
-    """Return the path of the notification in a loop response of the older generations."""
-    return f"{'DC' if profile.dc else 'AC'}_EVSEStatus"
-
-
-def stated_limit(fields: Plain, path: str) -> float:
-    """Return a stated limit, NaN without it."""
-    return number(find(fields, path))

@@ -41,7 +41,6 @@ class Handshake:
     subprotocols: tuple[str, ...] = ()
     authorization: str = ""  # the header
     tls: bool = False
-    client_certificate: bool = False
 
     @property
     def credentials(self) -> tuple[str, str] | None:

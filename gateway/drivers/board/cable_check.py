@@ -68,7 +68,6 @@ class CableCheck:
     resistance_ohm: float | None = None
     passed: bool = False
     failed: tuple[Part, FaultName, str] | None = None
-    started_measuring: bool = False
 
     @property
     def close_required(self) -> bool:

@@ -14,6 +14,5 @@ from protocols.iec61851 import ENERGY, PilotState
 Pilot: TypeAlias = PilotState
 POWER = ENERGY
 UNPLUGGED = frozenset({Pilot.A, Pilot.E})
-EV_WITHIN = 0.25  # s, EV: from PowerDeliveryReq to state C, and from its response to state B
 SECC_WITHIN = 1.5  # s, SECC: detection of the change
 SECC_WITHIN_RELAXED = 3.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -239,7 +238,6 @@ class SetpointMachine(RuleBasedStateMachine):
         self.setpoint = Setpoint(VALID_S, RETRY_S)
         self.now = 0.0
         self.sent = False  # since the last order without an answer, or the last reset
-        self.rejected_at = -math.inf
 
     @rule(
         power_w=st.sampled_from([-5000.0, 0.0, 3000.0]),
