@@ -319,6 +319,7 @@ EXAMPLES: list[list[Action]] = [
 HISTORIES = st.one_of(st.sampled_from(EXAMPLES), st.lists(ACTIONS, max_size=10))
 
 
+@pytest.mark.soak  # the same with a store on a disk below
 @example(EXAMPLES[2])
 @given(HISTORIES)
 @settings(max_examples=rounds(1, 150), deadline=None, suppress_health_check=[HealthCheck.too_slow])

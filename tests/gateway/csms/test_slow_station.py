@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import product
 from typing import Any, Literal
 
 import pytest
@@ -19,6 +20,7 @@ from gateway.app import Parts, gateway
 from gateway.config import from_table
 from protocols.ocpp.schema import Version
 from protocols.ports import BusMessage, TextWire
+from tests.rounds import some
 
 pytestmark = pytest.mark.virtual_time
 
@@ -71,8 +73,7 @@ class SlowWire:
         await self._wire.close(code, reason)
 
 
-@pytest.mark.parametrize("late", ["answers", "acts"])
-@pytest.mark.parametrize("version", list(Version))
+@pytest.mark.parametrize(("late", "version"), some(product(["answers", "acts"], Version), 2))
 async def test_a_lease_lives_as_long_as_it_is_renewed(version: Version, late: Literal["answers", "acts"]) -> None:
     """The command is achieved, is never ended but by the facility, and 0 W is reached after it."""
     clock, broker, profile = VirtualClock(), MemoryBroker(), None if version is Version.V21 else "negative-limit"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from protocols.ocpp.times import parse
 from tests.gateway.csms.raw_station import Raw, power
 from tests.gateway.csms.test_readings import IMPORT, sample, session_16, values_16
 from tests.gateway.csms.test_units_and_clocks import schedule, station
+from tests.rounds import some
 
 pytestmark = pytest.mark.virtual_time
 
@@ -103,13 +105,21 @@ async def test_the_power_is_read_whatever_the_clock_does(course: str) -> None:
     assert fresh >= 60 - lost
 
 
-@pytest.mark.parametrize("version", [Version.V16, Version.V201])
-@pytest.mark.parametrize(("before_s", "after_s"), [(20, 0), (50, 0), (300, 0), (0, -8), (-1.7e9, 0), (0, 20), (0, 300)])
-@pytest.mark.parametrize("readings", [3, 30])
+@pytest.mark.parametrize(
+    ("version", "offsets_s", "readings"),
+    some(
+        product(
+            [Version.V16, Version.V201],
+            [(20, 0), (50, 0), (300, 0), (0, -8), (-1.7e9, 0), (0, 20), (0, 300)],  # before it was set, and after
+            [3, 30],
+        ),
+        3,
+    ),
+)
 async def test_a_set_point_acts_after_the_clock_was_set(
-    before_s: float, after_s: float, readings: int, version: Version
+    version: Version, offsets_s: tuple[float, float], readings: int
 ) -> None:
-    valid_s = 15.0
+    valid_s, (before_s, after_s) = 15.0, offsets_s
     async with station(lambda *_: {"status": "Accepted"}, version, before_s, inventory=False) as (raw, calls):
         for index in range(readings):
             await asyncio.sleep(10)
