@@ -12,7 +12,6 @@ import resource
 import socket
 import time
 from contextvars import ContextVar
-from typing import Any
 
 log = logging.getLogger("v2x")
 
@@ -29,7 +28,7 @@ class ListeningSocket(socket.socket):
     rejected: int = 0
     _warned_at: float = float("-inf")
 
-    def accept(self) -> tuple[socket.socket, Any]:
+    def accept(self) -> tuple[socket.socket, object]:
         """See `socket.socket.accept`."""
         try:
             connection, address = super().accept()

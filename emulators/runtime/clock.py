@@ -21,7 +21,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import Context
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from protocols.ports import Clock, Scope
 
@@ -100,15 +100,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             self._holds -= 1
 
-    def _hold_for(self, future: asyncio.Future[Any]) -> None:
+    def _hold_for(self, future: asyncio.Future[T]) -> None:
         self._holds += 1
         future.add_done_callback(self._release_hold)
 
     def _release_hold(self, _: object) -> None:
         self._holds -= 1
 
-    def create_future(self) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = asyncio.Future(loop=self)
+    def create_future(self) -> asyncio.Future[object]:
+        future: asyncio.Future[object] = asyncio.Future(loop=self)
         # aiosqlite resolves its futures from a thread unknown to the loop; the calling module identifies them.
         if _threaded(sys._getframe(1).f_globals.get("__name__", "")):
             self._hold_for(future)
@@ -164,7 +164,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._hold_for(future)
         return future
 
-    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+    async def shutdown_default_executor(self, *args: object, **kwargs: object) -> None:
         with self.hold():
             await super().shutdown_default_executor(*args, **kwargs)
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import typer
 
@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 
 def run_until_done(
-    work: Coroutine[Any, Any, int], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    work: Coroutine[object, None, int], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 ) -> int:
     """Run a coroutine and return its status; SIGINT and SIGTERM cancel it, and it then ends in order."""
     import asyncio

@@ -85,7 +85,7 @@ def _print_ready(running: Gateway) -> None:
     typer.echo(jsonlib.dumps(ready), err=True)
 
 
-def _result(command: str, work: Coroutine[Any, Any, T], status: int = 2) -> T:
+def _result(command: str, work: Coroutine[object, None, T], status: int = 2) -> T:
     """Return the result of an action, or end the command with the text of its ToolError."""
     import asyncio
 

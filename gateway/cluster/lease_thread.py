@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from gateway.cluster.io import ClusterBus, Record, Records
 from gateway.cluster.settings import ClusterSettings
@@ -42,7 +42,7 @@ class LeasesInThread:
         return await _elsewhere(self._records.get(key), self._loop)
 
 
-async def _elsewhere(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+async def _elsewhere(work: Coroutine[object, None, T], loop: asyncio.AbstractEventLoop) -> T:
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
 
 log = logging.getLogger("v2x.csms")
 
@@ -18,7 +17,7 @@ class BackgroundTasks:
         self._name = name
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def spawn(self, *works: Coroutine[Any, Any, object]) -> None:
+    def spawn(self, *works: Coroutine[object, None, object]) -> None:
         """Run coroutines one after the other beside the processing of messages, until the connection ends."""
         task = asyncio.get_running_loop().create_task(self._guard(works))
         self._tasks.add(task)
@@ -30,7 +29,7 @@ class BackgroundTasks:
         for task in list(self._tasks):
             task.cancel()
 
-    async def _guard(self, works: tuple[Coroutine[Any, Any, object], ...]) -> None:
+    async def _guard(self, works: tuple[Coroutine[object, None, object], ...]) -> None:
         try:
             for work in works:
                 await work

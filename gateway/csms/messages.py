@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 from gateway.csms import registration
 from gateway.csms.registration import Boot
@@ -18,7 +17,7 @@ log = logging.getLogger("v2x.csms")
 
 def booted(
     station: Station,
-    inventory: Callable[[Station], Coroutine[Any, Any, None]],
+    inventory: Callable[[Station], Coroutine[object, None, None]],
     vendor: str,
     model: str,
     serial: str | None,

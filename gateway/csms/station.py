@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from gateway.csms import registration
 from gateway.csms.background_tasks import BackgroundTasks
@@ -179,7 +179,7 @@ class Station(BackgroundTasks, ReportedVariables):
             self._reported = True
             self._lifecycle.connected(self, self.version)
 
-    def spawn_housekeeping(self, work: Coroutine[Any, Any, object]) -> None:
+    def spawn_housekeeping(self, work: Coroutine[object, None, object]) -> None:
         """Run requests that can wait, after the fallback profiles of the station."""
         self.spawn(self._after_fallback(), work)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from emulators.charger.station.config import StationConfig
 from emulators.charger.station.csms_link.message_queue import Message
@@ -16,7 +16,7 @@ from protocols.ocpp.schema import Payload
 from protocols.ocpp.vendor import Quirks, VendorProfile
 from protocols.ports import Clock
 
-Work: TypeAlias = Coroutine[Any, Any, object]  # a coroutine whose result is not used
+Work: TypeAlias = Coroutine[object, None, object]  # a coroutine whose result is not used
 
 
 class StationContext(Protocol):
