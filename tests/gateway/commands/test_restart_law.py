@@ -11,7 +11,6 @@ import copy
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from gateway.model.reason import Code, because
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.store.copies import Copies, MemoryCopies, PostgresCopies, SqliteCopies
-from tests.gateway.store.postgres import Cluster, postgres
+from tests.gateway.store.postgres import Cluster
 from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
 
@@ -208,12 +207,6 @@ async def test_the_same_command_gets_the_same_answer_after_a_kill(
 async def test_the_same_command_gets_the_same_answer_with_sqlite(actions: list[Action], jump_s: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         await compare(SqliteCopies(Path(folder)), actions, 0.0, jump_s)
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as running:
-        yield running
 
 
 @pytest.mark.peer

@@ -10,7 +10,7 @@ import asyncio
 import copy
 import json
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ from gateway.store.store import Store
 from protocols.ports import Bus, BusMessage, Clock
 from tests.gateway.energy.island_plant import IslandPlant
 from tests.gateway.store.copies import Copies, MemoryCopies, PostgresCopies, SqliteCopies
-from tests.gateway.store.postgres import Cluster, postgres
+from tests.gateway.store.postgres import Cluster
 from tests.rounds import rounds
 from tests.virtual_time import virtual_examples
 
@@ -335,12 +335,6 @@ async def test_a_site_goes_on_after_a_kill(actions: list[Action]) -> None:
 async def test_a_site_goes_on_after_a_kill_with_sqlite(actions: list[Action]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         await compare(SqliteCopies(Path(folder)), actions)
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as running:
-        yield running
 
 
 @pytest.mark.peer

@@ -25,7 +25,7 @@ from gateway.store.sql import SqlStore
 from gateway.store.store import MemoryStore, StoreError
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw_station import Raw, power
-from tests.gateway.store.postgres import postgres
+from tests.gateway.store.postgres import Cluster
 
 pytestmark = pytest.mark.virtual_time
 
@@ -457,12 +457,12 @@ async def test_a_renewed_password_persists_over_restarts_until_the_configuration
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)])
-def test_the_same_over_a_real_store_and_its_journal(kind: str, tmp_path: Path) -> None:
+def test_the_same_over_a_real_store_and_its_journal(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if kind == "sqlite":
         _two_lives(f"sqlite:///{tmp_path / 'v2x.db'}")
         return
-    with postgres(tmp_path) as cluster:
-        _two_lives(cluster.database())
+    cluster: Cluster = request.getfixturevalue("cluster")
+    _two_lives(cluster.database())
 
 
 def _two_lives(url: str) -> None:

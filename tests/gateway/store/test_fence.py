@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from asyncpg.exceptions import InternalClientError
@@ -12,13 +11,7 @@ from sqlalchemy import event
 from gateway.model.journal import Kept
 from gateway.store.sql import SqlStore, postgres_pool, translated_errors
 from gateway.store.store import Sample, StoreError
-from tests.gateway.store.postgres import Cluster, postgres
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with postgres(tmp_path_factory.mktemp("fence")) as one:
-        yield one
+from tests.gateway.store.postgres import Cluster
 
 
 def record(body: str) -> Kept:

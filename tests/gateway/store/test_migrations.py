@@ -17,7 +17,7 @@ from gateway.store.sql import SqlStore
 from gateway.store.store import StoreError
 from gateway.store.tables import METADATA
 from tests.gateway.commands.rig import service_rig
-from tests.gateway.store.postgres import postgres
+from tests.gateway.store.postgres import Cluster
 
 OLD = sorted((Path(__file__).parents[2] / "data" / "store").glob("*.sql"))
 
@@ -83,7 +83,7 @@ async def test_what_vehicles_negotiated_is_migrated_from_the_journal_to_records(
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)])
-async def test_migrations_and_tables_are_the_same(kind: str, tmp_path: Path) -> None:
+async def test_migrations_and_tables_are_the_same(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if kind == "sqlite":
         engine = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
         with engine.begin() as connection:
@@ -92,13 +92,13 @@ async def test_migrations_and_tables_are_the_same(kind: str, tmp_path: Path) -> 
         engine.dispose()
         return
 
-    with postgres(tmp_path) as cluster:
-        store = SqlStore(cluster.database())
-        await store.open()
-        async with store._open_engine().begin() as link:
-            found = await link.run_sync(lambda one: compare_metadata(MigrationContext.configure(one), METADATA))
-            assert found == []
-        await store.close()
+    cluster: Cluster = request.getfixturevalue("cluster")
+    store = SqlStore(cluster.database())
+    await store.open()
+    async with store._open_engine().begin() as link:
+        found = await link.run_sync(lambda one: compare_metadata(MigrationContext.configure(one), METADATA))
+        assert found == []
+    await store.close()
 
 
 async def test_a_newer_database_is_not_changed(tmp_path: Path) -> None:

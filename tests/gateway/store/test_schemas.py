@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from gateway.model.journal import CommandOpened, Entry, Kept, Step
 from gateway.store import schema
 from gateway.store.sql import SqlStore, postgres_pool
 from gateway.store.store import Sample, StoreError
-from tests.gateway.store.postgres import Cluster, postgres
+from tests.gateway.store.postgres import Cluster
 
 SITES = ("site_north", "site_a.b|C")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with postgres(tmp_path_factory.mktemp("schemas")) as one:
-        yield one
 
 
 def opened(command: str, body: str) -> CommandOpened:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from gateway.model.journal import (
 )
 from gateway.store.sql import SqlStore
 from gateway.store.store import MemoryStore, RecordRefused, Sample, Store, StoreError
-from tests.gateway.store.postgres import Cluster, postgres
+from tests.gateway.store.postgres import Cluster
 
 KEPT = ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)]
 
@@ -35,12 +35,6 @@ def address(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'v2x.db'}"
     cluster: Cluster = request.getfixturevalue("cluster")
     return cluster.database()
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as running:
-        yield running
 
 
 @pytest.fixture(params=["memory", *KEPT])
