@@ -27,8 +27,5 @@ class PvCurtailment:
         """Return the limit for PV, None for none. `absorbed_w`: what all batteries together can take."""
         usable_w = max(0.0, load_w + absorbed_w - max(SPARE * load_w, SPARE_W))
         self._most_w = max(self._most_w, pv_w)
-        if pv_w > usable_w:
-            self._active = True
-        elif usable_w >= RELEASED * self._most_w:
-            self._active = False
+        self._active = pv_w > usable_w or (self._active and usable_w < RELEASED * self._most_w)
         return usable_w if self._active else None

@@ -13,7 +13,6 @@ from emulators.world import World, simulate
 from gateway.authority.soc_floors import absorbable_w
 from gateway.energy.controller import SiteController
 from gateway.energy.resilience.phase import Phase
-from gateway.energy.resilience.pv_curtailment import PvCurtailment
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.energy.view import View
 from gateway.model.command import SiteMode
@@ -110,43 +109,6 @@ def test_emulated_pv_follows_its_limit_and_trips_by_over_frequency() -> None:
     assert roof.frequency(51.5, 50.0, 2.0)
     assert roof.feeds(noon, 3.0) == roof.feeds(noon, 301.0) == 0.0
     assert roof.feeds(noon, 302.0) == 1500.0
-
-
-watts = st.floats(0.0, 12_000.0)
-
-
-@given(st.lists(st.tuples(watts, watts, watts, st.integers(1, 5)), min_size=1, max_size=30))
-def test_pv_within_its_limit_can_always_be_taken(steps: list[tuple[float, float, float, int]]) -> None:
-    """Any sun, load and batteries: what the roof feeds under its limit is never more than load and batteries take."""
-    curtailment, limit_w = PvCurtailment(), None
-    for sun_w, load_w, absorbed_w, seconds in steps:
-        for _ in range(seconds):
-            fed_w = sun_w if limit_w is None else min(sun_w, limit_w)
-            limit_w = curtailment.limit_w(fed_w, load_w, absorbed_w)
-        fed_w = sun_w if limit_w is None else min(sun_w, limit_w)
-        assert fed_w <= load_w + absorbed_w + 1e-6 or (seconds == 1 and limit_w is None)
-
-
-@given(st.floats(3000, 12_000), st.floats(200, 1500), st.floats(0, 1000), st.integers(1, 1000))
-def test_pv_that_comes_back_finds_its_limit(sun_w: float, load_w: float, absorbed_w: float, away_s: int) -> None:
-    """After a cloud, or minutes after a trip, an inverter feeds what the sun gives: the limit was not lifted."""
-    curtailment, limit_w = PvCurtailment(), None
-    assert curtailment.limit_w(sun_w, load_w, absorbed_w) is not None
-    for _ in range(away_s):
-        limit_w = curtailment.limit_w(0.0, load_w, absorbed_w)
-    assert limit_w is not None
-    assert limit_w <= load_w + absorbed_w
-
-
-@given(st.floats(0, 9000), st.floats(500, 4000), st.floats(0, 4000))
-def test_a_steady_sun_gives_a_steady_limit(sun_w: float, load_w: float, absorbed_w: float) -> None:
-    """Nothing changes: after the first order the limit stays, or there is none."""
-    curtailment, limit_w, seen = PvCurtailment(), None, []
-    for _ in range(600):
-        fed_w = sun_w if limit_w is None else min(sun_w, limit_w)
-        limit_w = curtailment.limit_w(fed_w, load_w, absorbed_w)
-        seen.append(limit_w)
-    assert len(set(seen[2:])) == 1
 
 
 @given(st.none() | st.floats(0, 100), st.sampled_from([100.0, 90.0]))
