@@ -57,8 +57,9 @@ class DecoderContext(Protocol):
     def grammar(self, cls: type[object]) -> Grammar:
         """Return the grammar of a type."""
 
-    def part(self, cls: type[object]) -> str:
-        """Return the global name of the decoder of a part of a message, which may return an equal part of before."""
+    def part(self, cls: type[object], *, item: bool) -> str:
+        """Return the global name of the decoder of a part of a message, which may return an equal part of before; an
+        `item` is one of a list."""
 
     def compact(self, cls: type[object], prefix: str) -> tuple[str, str]:
         """Return the global names of the table of a compact type by its bits, fixed ones before it included, and of the

@@ -16,7 +16,7 @@ from typing import Any
 from protocols.exi import compact_source, irregular
 from protocols.exi.decoder_source import Note, Source
 from protocols.exi.grammar import Grammar, grammar_of
-from protocols.exi.lookups import remembered, repeated
+from protocols.exi.lookups import latest, remembered, repeated
 from protocols.exi.readers import DecodeFault, Reader, reader
 from protocols.exi.schema import Field, Kind, Schema, Unroll
 from protocols.exi.shape import BYTEWISE, has_lists, is_regular, simple_of
@@ -77,14 +77,16 @@ class Decoder:
             self.scope[name] = stub
         return name
 
-    def part(self, cls: type[object]) -> str:
-        """Return the global name of the decoder of a part of a message, which may return an equal part of before.
+    def part(self, cls: type[object], *, item: bool) -> str:
+        """Return the global name of the decoder of a part of a message, which may return an equal part of before; an
+        `item` is one of a list.
 
         String tables and the notice of divergent lists need each part to be read.
         """
         if self.tables is not None or has_lists(self.grammar, cls):
             return self.name(cls)
-        return self.share("R", cls, lambda: repeated(lambda: self.function(cls)))
+        remembering = repeated if item else latest
+        return self.share("R", (cls, item), lambda: remembering(lambda: self.function(cls)))
 
     def compact(self, cls: type[object], prefix: str) -> tuple[str, str]:
         """Return the global names of the table of a compact type by its bits, fixed ones before it included, and of the

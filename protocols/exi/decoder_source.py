@@ -247,7 +247,7 @@ class Source:
         bits = compact_bits(grammar) if is_compact(grammar) else None
         if bits is None:
             self._advance(indent)
-            self._line(f"{indent}{variable}, p = {self._decoder.part(cls)}(s, b, p)")
+            self._line(f"{indent}{variable}, p = {self._decoder.part(cls, item=bool(self._items))}(s, b, p)")
             return
         prefix, self._pending = self._pending, ""
         table, reader = self._decoder.compact(cls, prefix)

@@ -18,6 +18,8 @@ from protocols.exi.schema import Field, Schema, Simple
 from protocols.exi.shape import NUMBERS, classes, is_regular, simple_of
 from protocols.exi.values import CACHED_VALUES, Coder, InvalidValue
 
+Make = Callable[[object], str]  # a value to its bits
+
 
 class Encoder:
     """Compiled encoders of one schema."""
@@ -71,7 +73,7 @@ class Encoder:
         """Return the global name of a compact type's cache of encoded objects."""
         name = f"K_{self.name(cls)}"
         if name not in self.scope:
-            self.scope[name] = _Compact(self, self.grammar(cls))
+            self.scope[name] = _compact(self, self.grammar(cls))
         return name
 
     def constant(self, value: object) -> str:
@@ -93,32 +95,47 @@ class Encoder:
         exec(compile(source, f"<exi encoder of {cls.__name__}>", "exec"), self.scope)
 
 
-class _Compact(dict[object, str]):
-    """Cache of encoded objects of a compact type, by the values of their fields."""
+def _compact(encoder: Encoder, grammar: Grammar) -> dict[object, str]:
+    """Return a cache of encoded objects of a compact type, by the values of their fields, which fills itself."""
+    makers = [_maker(encoder.coder(simple_of(field)), simple_of(field)) for field in grammar.type.fields]
+    missing = _of_two(*makers) if len(makers) == 2 else _of_any(makers)
+    cache: dict[object, str] = type("_Compact", (dict,), {"__missing__": missing})()
+    return cache
 
-    def __init__(self, encoder: Encoder, grammar: Grammar) -> None:
-        super().__init__()
-        self._makers = [_maker(encoder.coder(simple_of(f)), simple_of(f)) for f in grammar.type.fields]
-        self._heads: dict[object, str] = {}  # bits of all fields but the last, where there are two
 
-    def __missing__(self, values: Any) -> str:
-        makers = self._makers
-        if len(makers) == 2:  # RationalNumber and similar types: the fast path
-            first, last = values
-            head = self._heads.get(first)
-            if head is None:
-                head = self._heads[first] = f"00{makers[0](first)}000"
-            bits = f"{head}{makers[1](last)}00"
-        else:
-            row = values if isinstance(values, tuple) else (values,)
-            bits = "".join([f"00{make(value)}0" for make, value in zip(makers, row, strict=True)]) + "0"
-        if len(self) >= CACHED_VALUES:
-            self.clear()
-        self[values] = bits
+def _of_any(makers: list[Make]) -> Callable[[dict[object, str], Any], str]:
+    def missing(cache: dict[object, str], values: Any) -> str:
+        row = values if isinstance(values, tuple) else (values,)
+        bits = "".join([f"00{make(value)}0" for make, value in zip(makers, row, strict=True)]) + "0"
+        if len(cache) >= CACHED_VALUES:
+            cache.clear()
+        cache[values] = bits
         return bits
 
+    return missing
 
-def _maker(coder: Coder, simple: Simple) -> Callable[[object], str]:
+
+def _of_two(make_first: Make, make_last: Make) -> Callable[[dict[object, str], Any], str]:
+    """Return the same for RationalNumber and similar types, whose values are often new."""
+    heads: dict[object, str] = {}  # bits up to the second field, by the first
+
+    def missing(cache: dict[object, str], values: Any) -> str:
+        first, last = values
+        head = heads.get(first)
+        if head is None:
+            head = f"00{make_first(first)}000"
+            if len(heads) < CACHED_VALUES:
+                heads[first] = head
+        bits = f"{head}{make_last(last)}00"
+        if len(cache) >= CACHED_VALUES:
+            cache.clear()
+        cache[values] = bits
+        return bits
+
+    return missing
+
+
+def _maker(coder: Coder, simple: Simple) -> Make:
     """Return the function that encodes a value; numbers are computed, since the whole object is cached anyway."""
     return coder.bits if simple.kind in NUMBERS else coder.__getitem__
 

@@ -20,6 +20,7 @@ REMEMBERED_BITS = 40  # bits; numbers of more than three groups rarely recur
 REMEMBERED_NUMBERS = 512  # for each kind of field, in addition to those of one group
 REMEMBERED_BYTES = 48  # length up to which strings and binaries are cached
 REMEMBERED_VALUES = 256
+LATEST_PARTS = 8  # of one type: those of so many sessions
 REMEMBERED_PARTS = 1024  # of one type and length: a schedule has an entry for each of some hundred intervals
 REMEMBERED_LENGTHS = 4  # of the parts of one type; the numbers in a part change its length rarely
 
@@ -93,12 +94,32 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> KeyRead
     return read
 
 
-def repeated(decode: Callable[[], Reader]) -> Reader:
-    """Return a caching reader of a part of a message: headers and the limits in charge loops recur as a whole.
+def latest(decode: Callable[[], Reader]) -> Reader:
+    """Return a reader of a part of a message that is compared with the latest parts of its type: headers and the
+    limits in charge loops recur as a whole.
 
     No part begins with another complete part of its type, so the bits of a part that was read once mean the same
     again. `decode` returns the reader of the part, which is compiled then.
     """
+    function: list[Reader] = []
+    newest: list[tuple[str, object]] = []
+
+    def read(s: str, b: bytes, p: int) -> tuple[object, int]:
+        for bits, part in newest:
+            if s.startswith(bits, p):
+                return part, p + len(bits)
+        if not function:
+            function.append(decode())
+        part, q = function[0](s, b, p)
+        newest.insert(0, (s[p:q], part))
+        del newest[LATEST_PARTS:]
+        return part, q
+
+    return read
+
+
+def repeated(decode: Callable[[], Reader]) -> Reader:
+    """Return a caching reader of the items of a list, of which many differ; else as `latest`."""
     function: list[Reader] = []
     newest: list[tuple[int, dict[str, object]]] = []  # length in bits, and the parts of this length by their bits
     tables: dict[int, dict[str, object]] = {}  # the same by length
