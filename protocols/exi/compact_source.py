@@ -19,8 +19,8 @@ from protocols.exi.grammar import Grammar
 from protocols.exi.lookups import count, finite_list
 from protocols.exi.schema import Kind, Simple
 from protocols.exi.shape import FINITE, compact_bits, simple_of
-from protocols.exi.values import CACHED_VALUES
 
+CACHED_PARTS = 256  # more of them would be slower: few numbers recur, and those that do not are in the way
 VALUE = "."  # in a pattern: a bit of a value
 
 
@@ -29,18 +29,20 @@ def write(decoder: DecoderContext, grammar: Grammar, name: str, table: str, pref
     bits = compact_bits(grammar)
     assert bits is not None
     exact = f"return X{table}(s, b, p)"
-    lines = [f"def {name}(key, s, b, p):", " n = len(key)", f" if n < {len(prefix) + bits[0] + 8}: {exact}"]
-    lines.append(" w = int(key, 2)")
-    for groups in range(1, bits[2] + 1):
+    lines = [f"def {name}(key, s, b, p):"]
+    if bits[2] == 1:  # else the look-up has shown that there are bits
+        lines.append(f" if not key: {exact}")
+    lines += [" n = len(key)", " w = int(key, 2)"]
+    for position, groups in enumerate(sorted(range(1, bits[2] + 1), key=lambda groups: groups == 1)):
         pattern = _pattern(grammar, prefix, groups)
         fixed = "".join("0" if bit == VALUE else "1" for bit in pattern)
         wanted = int(pattern.replace(VALUE, "0"), 2)
-        lines.append(f" {'el' if groups > 1 else ''}if n == {len(pattern)}:")
+        lines.append(f" {'el' if position else ''}if n == {len(pattern)}:")
         lines.append(f"  if w & {int(fixed, 2):#x} != {wanted:#x}: {exact}")
         lines += [f"  {line}" for line in _Fields(decoder, grammar, prefix, groups, exact).lines]
     lines += [f" else: {exact}", f" o = N({name}_twin)"]
     lines += [f" o.{field.name} = v{i}" for i, field in enumerate(grammar.type.fields)]
-    lines += [f" o.__class__ = {name}_class", f" if len({table}) >= {CACHED_VALUES}: {table}.clear()"]
+    lines += [f" o.__class__ = {name}_class", f" if len({table}) >= {CACHED_PARTS}: {table}.clear()"]
     return "\n".join([*lines, f" {table}[key] = o", " return o, p+n"])
 
 

@@ -20,7 +20,7 @@ REMEMBERED_BITS = 40  # bits; numbers of more than three groups rarely recur
 REMEMBERED_NUMBERS = 512  # for each kind of field, in addition to those of one group
 REMEMBERED_BYTES = 48  # length up to which strings and binaries are cached
 REMEMBERED_VALUES = 256
-LATEST_PARTS = 8  # of one type: those of so many sessions
+LATEST_PARTS = 4  # of one type: those of so many sessions
 REMEMBERED_PARTS = 1024  # of one type and length: a schedule has an entry for each of some hundred intervals
 REMEMBERED_LENGTHS = 4  # of the parts of one type; the numbers in a part change its length rarely
 
