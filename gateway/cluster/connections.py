@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +28,8 @@ MAX_WAITING, MAX_WAITING_CHARACTERS = 100, 512 * 1024  # messages of one station
 MAX_ATTACHING = 50  # connections that are attached at the same time
 MAX_OWNING = 50  # owners that are written at the same time: more of them delay the renewal of the lease
 OWNED_WITHIN_S = 10.0  # of a connection, until it is closed; it stays meanwhile, for a new one costs more
+OWNED_LATE_S = 0.2  # in which no station connects again: after it, this one may have done so meanwhile
+ANSWERS_WITHIN_S = 5.0  # of a station whose owner was written late
 TRY_AGAIN_LATER, SERVICE_RESTART = 1013, 1012  # WebSocket close codes
 
 
@@ -167,8 +169,10 @@ class SiteConnections:
 
     async def serve(self, wire: TextWire, station: str, security_profile: int, password: str | None = None) -> None:
         """Serve one authenticated connection until it ends."""
+        began = self._clock.now()
         epoch = await self._own(station)
-        if epoch is None:
+        late = self._clock.now() - began > OWNED_LATE_S
+        if epoch is None or (late and not await _answers(wire)):
             await wire.close(TRY_AGAIN_LATER, "try again later")
             return
         self.opened += 1
@@ -338,3 +342,13 @@ class SiteConnections:
         """End what runs in the background."""
         for task in self._tasks:
             task.cancel()
+
+
+async def _answers(wire: TextWire) -> bool:
+    """Return whether the station still uses a connection.
+
+    Epochs are in the order of their writes. One that was written late may be higher than that of a connection that the
+    station has opened since; then this one is dead, and must not replace the other.
+    """
+    answers: Callable[[float], Awaitable[bool]] | None = getattr(wire, "answers", None)
+    return answers is None or await answers(ANSWERS_WITHIN_S)

@@ -38,6 +38,7 @@ FRAME_LENGTH = 1024 * 1024  # bytes; longer frames close the connection; `rpc` r
 PING_INTERVAL = 20.0  # s
 PING_TIMEOUT = 20.0  # s without a pong until the connection counts as lost
 CLOSE_WITHIN = 5.0  # s
+ANSWER_CHECKED_EVERY = 0.05  # s
 MAX_UNSENT = 32_768  # bytes that wait for the peer to read, until a sender waits
 _TEXT = Opcode.TEXT  # a member of an enum is slow to look up
 _MESSAGE_PARTS = (_TEXT, Opcode.BINARY, Opcode.CONT)
@@ -293,6 +294,20 @@ class PushingConnection(ServerConnection):
             self.protocol.send_ping(b"")
             self.send_data()
 
+    async def answers(self, within_s: float) -> bool:
+        """Send a Ping; return whether anything arrives after it in time."""
+        sent_at = self.loop.time()
+        try:
+            self.protocol.send_ping(b"")
+            self.send_data()
+        except (ConnectionClosed, InvalidState, OSError):
+            return False
+        for _ in range(round(within_s / ANSWER_CHECKED_EVERY)):
+            await asyncio.sleep(ANSWER_CHECKED_EVERY)
+            if self._received_at > sent_at:
+                return True
+        return False
+
     def process_event(self, event: Event) -> None:
         """Process one frame, or the handshake."""
         if self.sink is not None and isinstance(event, Frame) and event.opcode in _MESSAGE_PARTS:
@@ -368,6 +383,10 @@ class WebSocketWire:
         if not isinstance(socket, PushingConnection) or socket.transport.get_write_buffer_size() > MAX_UNSENT:
             return False
         return socket.send_at_once(text)
+
+    async def answers(self, within_s: float) -> bool:
+        """Return whether the peer of a connection of the server answers to a Ping in time."""
+        return not isinstance(self._socket, PushingConnection) or await self._socket.answers(within_s)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close with a handshake; the reason is truncated to the 123 bytes of a close frame."""

@@ -312,3 +312,49 @@ async def test_of_a_wave_of_connections_some_owners_are_written_at_a_time() -> N
         await asyncio.sleep(1)
         assert site.owners.most_writing == MAX_OWNING
         assert len(site.wires) == 3 * MAX_OWNING
+
+
+class DeadWire(MemoryTextWire):
+    """A connection that its station has left without a notice."""
+
+    async def answers(self, within_s: float) -> bool:
+        await asyncio.sleep(within_s)
+        return False
+
+
+@pytest.mark.parametrize("written_after_s", [0.1, 0.4, 1.5, OWNED_WITHIN_S - 1.0])  # the first connection, by NATS
+@pytest.mark.parametrize("connected_after_s", [0.3, 1.2, 4.0, OWNED_WITHIN_S - 0.5])  # the second one
+async def test_an_owner_that_is_written_late_does_not_displace_a_newer_connection(
+    written_after_s: float, connected_after_s: float
+) -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+
+    class Late(Owners):
+        async def put(self, key: str, value: bytes) -> int:
+            await asyncio.sleep(written_after_s)
+            return await site.owners.put(key, value)
+
+    away = SiteConnections("s", "gw3/run", site, Late(), TIMING, site.clock)
+    away.held_by("gw2", 7)
+    ours, theirs = text_wire_pair("CP1", "gateway", subprotocol="ocpp2.1")
+    theirs.__class__ = DeadWire
+    dead = asyncio.create_task(away.serve(theirs, "CP1", 0))
+    await asyncio.sleep(connected_after_s)
+    async with site.connected() as station:
+        await asyncio.sleep(2 * OWNED_WITHIN_S)
+        await station.send("here")
+        await asyncio.sleep(1)
+        assert site.texts == ["here"]
+    await ours.close()
+    await dead
+
+
+async def test_a_station_that_answers_keeps_a_connection_whose_owner_is_written_late() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    site.owners.write_s = 3.0
+    async with site.connected() as station:
+        await station.send("here")
+        await asyncio.sleep(5)
+        assert site.texts == ["here"]

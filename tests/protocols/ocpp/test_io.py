@@ -241,6 +241,20 @@ async def test_a_frame_without_a_mask_closes_the_connection() -> None:
         assert socket.close_code == 1002
 
 
+async def test_a_peer_answers_to_a_ping_unless_it_is_gone() -> None:
+    seen = list[PushingConnection]()
+    async with (
+        server(lambda call: NOW, seen) as url,
+        connect(url, subprotocols=["ocpp2.1"], compression=None) as socket,  # type: ignore[list-item]
+    ):
+        assert await WebSocketWire(seen[0]).answers(5.0)
+        socket.transport.pause_reading()
+        assert not await WebSocketWire(seen[0]).answers(0.1)
+        socket.transport.abort()
+        await seen[0].wait_closed()
+        assert not await WebSocketWire(seen[0]).answers(0.1)
+
+
 async def test_a_peer_that_does_not_read_delays_writes_and_no_bytes_are_lost() -> None:
     big, seen = "x" * 60_000, list[PushingConnection]()
     async with (
