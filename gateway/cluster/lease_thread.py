@@ -1,8 +1,9 @@
 """Writes of leases in a thread, with an event loop and a connection to NATS of its own.
 
 A write crosses a loop several times. In a storm of stations each turn of the loop of the gateway takes long, and a
-renewal that shared it with their messages would come too late. What is written, and when, is still decided by that
-loop: a gateway that hangs does not renew.
+renewal that shared it with their messages would come too late: it takes six turns there and two here, one to hand it
+over and one to learn the outcome, and its answer waits behind no messages of stations. What is written, and when, is
+still decided by that loop: a gateway that hangs does not renew.
 """
 
 from __future__ import annotations
