@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
 from gateway.model.reason import Code
 from gateway.model.result import Layer
@@ -36,8 +37,7 @@ class Bound:
             raise ValueError(f"{self.layer}: {self.low_w} W to {self.high_w} W is no interval")
 
 
-@dataclass(frozen=True, slots=True)
-class Narrowed:
+class Narrowed(NamedTuple):
     """A layer, and the interval that it and the layers above it leave."""
 
     bound: Bound

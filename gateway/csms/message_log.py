@@ -9,9 +9,9 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,8 +43,7 @@ class Kind(StrEnum):
 _KINDS = {2: Kind.CALL, 3: Kind.RESULT, 4: Kind.ERROR, 5: Kind.ERROR, 6: Kind.CALL}
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedMessage:
+class LoggedMessage(NamedTuple):
     """A message as it was received or sent. `t` is Unix time; the action of a sent response is that of its call."""
 
     number: int

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
@@ -110,7 +111,7 @@ class Transaction:
 
     def as_row(self) -> dict[str, Any]:
         """Return the stored values."""
-        row = {_STORED_NAMES.get(name, name): getattr(self, name) for name in _STORED}
+        row = dict(zip(_STORED_KEYS, _stored_values(self), strict=True))
         row["seen"] = list(self.seen)
         for name in _OMITTED:
             if row[name] is None:
@@ -120,7 +121,7 @@ class Transaction:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Transaction:
         """Return the transaction of a stored row. Raises KeyError or TypeError for an invalid one."""
-        known = {name: row[key] for name in _STORED if (key := _STORED_NAMES.get(name, name)) in row}
+        known = {name: row[key] for name, key in zip(_STORED, _STORED_KEYS, strict=True) if key in row}
         known["allowed"] = tuple(known.get("allowed", ()))
         return cls(**known, seen=deque(row.get("seen", ()), maxlen=MAX_EVENTS))
 
@@ -134,6 +135,8 @@ _VOLATILE = ("announced", "unsaved", "seen", "sequence", "behind")
 _STORED = tuple(one.name for one in fields(Transaction) if one.name not in _VOLATILE)
 _OMITTED = ("bidirectional", "start_received_at")  # where they are None
 _STORED_NAMES = {"last_message_at": "heard_at"}  # fields whose stored name differs
+_STORED_KEYS = tuple(_STORED_NAMES.get(name, name) for name in _STORED)
+_stored_values = attrgetter(*_STORED)
 
 
 class Transactions:

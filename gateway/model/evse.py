@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from gateway.model import battery
 from gateway.model.event import (
@@ -39,6 +40,7 @@ MOST_GAIN_IN = 1.25  # the most that a metered Wh raises the level: of a battery
 OF_CONNECTOR = ("power_w", "voltage_v", "current_a", "frequency_hz")  # values of a meter reading
 OF_VEHICLE = ("target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
 _OF_BOTH = OF_CONNECTOR + OF_VEHICLE
+_of_both = attrgetter(*_OF_BOTH)
 UNSTATED_W = 22_080.0  # power of an EVSE without a reported limit: three phases, 32 A
 MARGIN = 1.25  # of a measured power over the rated one
 MOST_W = 1e6  # of a station that states no limit; a measured power up to this counts
@@ -241,8 +243,8 @@ def _apply_metered(evse: Evse, event: Metered) -> None:
             evse.spend(left_wh, corrects=corrects)
             evse.update_requests(left_wh, event)
     known = evse.session is not None or evse.needs is not None  # otherwise its values are of the vehicle before
-    for name in _OF_BOTH if known else OF_CONNECTOR:
-        if (value := getattr(event, name)) is not None:
+    for name, value in zip(_OF_BOTH, _of_both(event), strict=True):
+        if value is not None and (known or name in OF_CONNECTOR):
             setattr(evse, name, value)
     if known and event.soc_pct is not None:
         evse.read_soc(event.soc_pct, event.at)

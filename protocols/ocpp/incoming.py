@@ -21,9 +21,11 @@ LARGEST_INTEGER = 2.0**53  # beyond it a float does not distinguish integers
 def _number(text: str) -> int | float:
     """Return a number with a decimal point or an exponent; an integer where it is one, such as 1.0 or 1e3."""
     value = float(text)
+    if -LARGEST_INTEGER < value < LARGEST_INTEGER:
+        return int(value) if value.is_integer() else value
     if not math.isfinite(value):
         raise ValueError(f"the number {text[:20]} is too large")
-    return int(value) if value.is_integer() and abs(value) < LARGEST_INTEGER else value
+    return value
 
 
 decode = msgspec.json.Decoder(float_hook=_number).decode
