@@ -19,9 +19,11 @@ from gateway.model.site import Inputs, SitePolicy
 DEFAULTS = SitePolicy("")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Car:
     """A vehicle in session at an EVSE. Powers are magnitudes that station and vehicle leave, W.
+
+    Nobody changes one; it is not frozen for the reason of `Resource`.
 
     `held`: a command of its own (or of the site) is in force, so energy management does not set its power.
     `floors`: those set for this vehicle or EVSE; `floor_reached`: the memory of their hysteresis, which control keeps.
