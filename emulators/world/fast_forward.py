@@ -138,10 +138,10 @@ class FastForward:
         present = loop_state(twin, twin_stage, self.clock.now())
         loops, at, most = 0, due, int(self._ahead_s / self.loop_s)
         while loops < most:
-            before = twin_stage._at
-            twin_stage.advance(at)
-            if twin_stage._at != before and loop_state(twin, twin_stage, at) != present:
-                break
+            if twin_stage.due(at):
+                twin_stage.advance(at)
+                if loop_state(twin, twin_stage, at) != present:
+                    break
             loops += 1
             at += self.loop_s
         else:

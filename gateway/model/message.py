@@ -50,9 +50,9 @@ def strict_json(text: bytes | str) -> object:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
-    if _depth(text) > MAX_DEPTH:
+    if text.count("{") + text.count("[") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    value: object = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
+    value: object = _DECODER.decode(text)
     if "\\u" in text:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # UnicodeEncodeError is a ValueError
     return value
@@ -89,6 +89,9 @@ def _depth(text: str) -> int:
         elif token in "]}":
             depth -= 1
     return deepest
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
 
 
 # times ----------------------------------------------------------------------------------------------------------------
