@@ -20,13 +20,14 @@ PRUNE_EVERY_S = 3600.0
 CATCH_UP = 2.0  # s per s of running by which the time of the retention follows a clock that is ahead
 KIND, KEY = "housekeeping", "retention"
 BATCH, BATCH_S, MAX_SAMPLES = 500, 30.0, 20_000  # of telemetry
+SHORTEST_PAUSE_S = 1.0  # between two attempts to write to a store in trouble
 DAY_S = 86_400.0
 
 log = logging.getLogger("v2x")
 
 
 class Housekeeping:
-    """Housekeeping of one gateway's store; `step` each second."""
+    """Housekeeping of one gateway's store."""
 
     def __init__(self, registry: EvseRegistry, journal: Journal, clock: Clock, settings: ServiceSettings) -> None:
         self._registry = registry
@@ -36,6 +37,21 @@ class Housekeeping:
         self._pruned = self._sampled = clock.now()
         self._samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._trouble = ""  # of the store, as logged last
+
+    async def run(self) -> None:
+        """Do what is due, until cancelled."""
+        while True:
+            await self._clock.sleep(max(SHORTEST_PAUSE_S, self._due() - self._clock.now()))
+            await self.step()
+
+    def _due(self) -> float:
+        """Return when the next step is due, in monotonic time."""
+        due = self._pruned + PRUNE_EVERY_S
+        if self._settings.telemetry_days:
+            due = min(due, self._sampled + self._settings.telemetry_every_s)
+        if self._samples:
+            due = min(due, self._clock.now() + BATCH_S - (self._clock.wall() - self._samples[0].wall))
+        return due
 
     async def step(self) -> None:
         """Sample, store and prune what is due."""

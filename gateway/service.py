@@ -347,10 +347,8 @@ class GatewayService:
                 await self._recovery.run(self._known_ids)
                 self.ready.set()
                 tasks.create_task(self._controllers.run(), name="set-points")
-                while True:
-                    await self._clock.sleep(1.0)
-                    self._inputs.check_freshness()
-                    await self._housekeeping.step()
+                tasks.create_task(self._inputs.run(), name="inputs")
+                await self._housekeeping.run()
             finally:
                 await asyncio.shield(self._background.finish())
                 writing.cancel()

@@ -16,6 +16,7 @@ from gateway.authority.ramp import Ramp
 from gateway.authority.soc_floors import Reserve, ReserveInForce
 from gateway.control.setpoint import Setpoint
 from gateway.control.settings import ServiceSettings
+from gateway.control.station_answer import WakeUp
 from gateway.model.command import Body, Channel, Schedule, Verb, client_and_id, signed_power
 from gateway.model.evse import Evse
 from gateway.model.journal import ReplyTo
@@ -192,7 +193,7 @@ class EvseControlState:
     estimated_until: float = -math.inf  # up to when unmetered energy has been counted
     telemetry_count: int = 0
     steps: int = 0  # of its set-point controller
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    wake: WakeUp = field(default_factory=WakeUp)
 
     @property
     def name(self) -> str:

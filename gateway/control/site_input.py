@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
@@ -20,6 +22,7 @@ from gateway.model.state import Happened
 from protocols.ports import Clock
 
 MAX_BYTES = 65_536
+LONGEST_PAUSE_S = 10.0  # between two checks of freshness: the gateway enters inputs of its own as well
 
 InputHandlers = Mapping[InputKind, Callable[[AnyInput], None]]
 
@@ -47,6 +50,20 @@ class SiteInputs:
         self._handlers = handlers
         self._last_grid = last_grid
         self._freshness: dict[InputKind, Freshness] = {}
+        self._next_check = 0.0
+        self._sooner = asyncio.Event()  # an input becomes stale before the next check
+
+    async def run(self) -> None:
+        """Publish which inputs have become stale, until cancelled."""
+        clock, inputs = self._clock, self._site.inputs
+        while True:
+            self.check_freshness()
+            now = clock.now()
+            self._next_check = min(now + LONGEST_PAUSE_S, inputs.next_change(now) or now + LONGEST_PAUSE_S)
+            self._sooner.clear()
+            with contextlib.suppress(TimeoutError):
+                async with clock.timeout_at(self._next_check):
+                    await self._sooner.wait()
 
     def receive(self, kind: str, payload: bytes) -> Reason | None:
         """Store an input; return the reason where it is refused."""
@@ -56,6 +73,8 @@ class SiteInputs:
         site, wall, now, name = self._site, self._clock.wall(), self._clock.now(), InputKind(kind)
         held, grid_before = site.inputs.readings.get(name), site.last_grid
         site.inputs.put(name, value, now, wall)
+        if site.inputs.readings[name].until < self._next_check:
+            self._sooner.set()
         if name is InputKind.GRID:
             self._decision.grid_metered()
         if isinstance(value, Grid) and site.inputs.readings[name].value is value:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from protocols.ports import Clock, Scope
+from protocols.ports import Clock
 
 T = TypeVar("T")
 
@@ -15,32 +15,46 @@ class Overtaken(Exception):
     """The order was abandoned for a more urgent one."""
 
 
+class WakeUp(asyncio.Event):
+    """Event that wakes the controller of an EVSE; `observer` is called at each wake-up while it awaits an answer."""
+
+    observer: Callable[[], None] | None = None
+
+    def set(self) -> None:
+        super().set()
+        if self.observer is not None:
+            self.observer()
+
+
 async def answer(
-    work: Awaitable[T], clock: Clock, within_s: float, wake: asyncio.Event, urgent: Callable[[], bool] | None
+    work: Awaitable[T], clock: Clock, within_s: float, wake: WakeUp, urgent: Callable[[], bool] | None
 ) -> T:
     """Return the answer of a station; raises TimeoutError, or Overtaken where `urgent` holds after a wake-up.
 
-    `wake` is set again at the end, so that the caller receives the wake-ups too.
+    The wake-ups are left to the caller.
     """
-    woken = overtaken = False
+    overtaken = False
+    loop = asyncio.get_running_loop()
 
-    async def watch(scope: Scope) -> None:
-        nonlocal woken, overtaken
-        while not overtaken:
-            await wake.wait()
-            wake.clear()
-            woken, overtaken = True, urgent is not None and urgent()
-        scope.reschedule(asyncio.get_running_loop().time())
+    def check() -> None:
+        nonlocal overtaken
+        if wake.observer is woken and not overtaken and urgent is not None and urgent():
+            overtaken = True
+            scope.reschedule(loop.time())
+
+    def woken() -> None:
+        loop.call_soon(check)  # whoever wakes may have changed a part only of what decides
 
     try:
         async with clock.timeout_at(clock.now() + within_s) as scope:
-            watcher = asyncio.get_running_loop().create_task(watch(scope))
+            if urgent is not None:
+                wake.observer = woken
+                if wake.is_set():
+                    woken()
             try:
                 return await work
             finally:
-                watcher.cancel()
-                if woken:
-                    wake.set()
+                wake.observer = None
     except TimeoutError:
         if overtaken:
             raise Overtaken from None
