@@ -100,17 +100,20 @@ class _BayPowerPath(SeccPowerPath):
         return done
 
     def reading(self, now: float) -> Reading:
-        reported, measured, car = super().reading(now), self.stage.reading(now), self._car
-        if reported.soc_pct is None or car is None:
+        looped, car, meter = self._measured, self._car, self.stage.meter
+        if looped is None or looped.soc_pct is None or car is None:
+            reported = super().reading(now)
+            self.stage.advance(now)
             return reported
-        energy = car.energy()
+        charged_wh, discharged_wh = meter.charged_wh, meter.discharged_wh  # as the vehicle's last step left them
+        measured, energy = self.stage.reading(now), car.energy()
         return Reading(
             power_w=measured.ac_power_w,
-            charged_wh=reported.charged_wh,
-            discharged_wh=reported.discharged_wh,
+            charged_wh=charged_wh,
+            discharged_wh=discharged_wh,
             voltage_v=measured.voltage_v,
             current_a=measured.current_a,
-            soc_pct=reported.soc_pct,
+            soc_pct=looped.soc_pct,
             min_v2x_energy_wh=energy.minimum_v2x_wh,
             max_v2x_energy_wh=energy.maximum_v2x_wh,
         )

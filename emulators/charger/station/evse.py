@@ -9,7 +9,7 @@ from emulators.charger.station.ocpp_enums import ConnectorStatus
 from emulators.charger.station.power_path import Needs, PowerPath, Reading
 from emulators.charger.station.smart_charging.grid_protection import GridProtection
 from emulators.charger.station.smart_charging.operation_modes import AlgorithmState, LocalConditions
-from emulators.charger.station.smart_charging.schedule import Composite
+from emulators.charger.station.smart_charging.schedule import Composite, EvseConditions
 from emulators.charger.station.transaction import Transaction, TransactionStart
 
 LOCK_FAULT = "ConnectorLockFailure"
@@ -31,6 +31,7 @@ class EvseState:
     group: str | None = None  # of the token authorised last
     pending_start: TransactionStart | None = None  # 1.6: authorised, no vehicle connected yet
     composite: Composite = field(default_factory=Composite)
+    profile_conditions: EvseConditions = field(default_factory=EvseConditions)  # of the composite
     algorithm: AlgorithmState = field(default_factory=AlgorithmState)
     conditions: LocalConditions = field(default_factory=LocalConditions)
     setpoint_w: float = 0.0

@@ -180,6 +180,8 @@ def bound(
 
     Of several controls that limit the discharge the strictest applies.
     """
+    if not controls:
+        return power_w, None, None
     caps: list[tuple[float, str | None, str | None]] = []
     limit = controls.in_force("LimitMaxDischarge")
     if limit is not None and power_w < 0:

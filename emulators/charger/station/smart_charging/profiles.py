@@ -176,13 +176,14 @@ class Profiles:
 
     def composite(self, evse: int, now: float, at: EvseConditions) -> Composite:
         """Return the composite of all profiles for an EVSE."""
-        tx = self._transaction_profile(evse, now, at)
+        held = self._held_for(evse)
+        tx = _transaction_profile(held, now, at)
         bounds = [
             active
             for purpose in (ProfilePurpose.charging_station_max_profile, EXTERNAL)
-            if (active := self._valid(purpose, evse, now, at)) is not None
+            if (active := _valid(held, purpose, now, at)) is not None
         ]
-        generation = self._valid(ProfilePurpose.local_generation, evse, now, at)
+        generation = _valid(held, ProfilePurpose.local_generation, now, at)
         own = Composite() if tx is None else read(tx, at)
         limit, floor = own.limit_w, own.discharge_limit_w
         mode, setpoint = own.mode, own.setpoint_w
@@ -204,21 +205,13 @@ class Profiles:
                 setpoint = min(floor, 0.0)  # V2X.04
         return replace(own, mode=mode, limit_w=limit, discharge_limit_w=floor, setpoint_w=setpoint)
 
-    def _transaction_profile(self, evse: int, now: float, at: EvseConditions) -> Active | None:
-        if at.priority and (active := self._valid(ProfilePurpose.priority_charging, evse, now, at)) is not None:
-            return active
-        return self._valid(ProfilePurpose.tx_profile, evse, now, at) or self._valid(
-            ProfilePurpose.tx_default_profile, evse, now, at
-        )
-
-    def _valid(self, purpose: str, evse: int, now: float, at: EvseConditions) -> Active | None:
-        """Return the valid period of the highest stack level; a specific EVSE has priority over EVSE 0."""
-        candidates = [held for held in self._held if held.purpose == purpose and held.evse in (0, evse)]
-        for held in sorted(candidates, key=lambda one: (one.level, one.evse != 0), reverse=True):
-            active = active_period(held, now, at)
-            if active is not None:
-                return active
-        return None
+    def _held_for(self, evse: int) -> dict[str, list[InstalledProfile]]:
+        """Return the profiles that may apply to an EVSE by purpose; EVSE 0 is the whole station."""
+        found: dict[str, list[InstalledProfile]] = {}
+        for held in self._held:
+            if held.evse in (0, evse):
+                found.setdefault(held.purpose, []).append(held)
+        return found
 
     # future
 
@@ -254,6 +247,27 @@ class Profiles:
             and (level is None or held.level == level)
             and (requested is None or held.id in requested)
         ]
+
+
+def _transaction_profile(held: Mapping[str, list[InstalledProfile]], now: float, at: EvseConditions) -> Active | None:
+    priority = _valid(held, ProfilePurpose.priority_charging, now, at) if at.priority else None
+    return (
+        priority
+        or _valid(held, ProfilePurpose.tx_profile, now, at)
+        or _valid(held, ProfilePurpose.tx_default_profile, now, at)
+    )
+
+
+def _valid(held: Mapping[str, list[InstalledProfile]], purpose: str, now: float, at: EvseConditions) -> Active | None:
+    """Return the valid period of the highest stack level; a specific EVSE has priority over EVSE 0."""
+    candidates = held.get(purpose)
+    if candidates is None:
+        return None
+    for one in sorted(candidates, key=lambda one: (one.level, one.evse != 0), reverse=True):
+        active = active_period(one, now, at)
+        if active is not None:
+            return active
+    return None
 
 
 def with_update_time(held: InstalledProfile) -> Profile:
