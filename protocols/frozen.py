@@ -153,8 +153,8 @@ def _refuse_delete(self: Any, name: str) -> None:
 
 
 def _getter(cls: type[Any]) -> Callable[[Any], Any]:
-    """Return a function that reads all fields of an object, to compare or hash them; cached."""
-    names = [f.name for f in dataclasses.fields(cls)]
+    """Return a function that reads the fields of an object by which it is compared and hashed; cached."""
+    names = [f.name for f in dataclasses.fields(cls) if f.compare]
     getter: Callable[[Any], Any] = attrgetter(*names) if names else lambda _: ()
     return _GETTERS.setdefault(cls, getter)
 

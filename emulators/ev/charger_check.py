@@ -6,8 +6,7 @@ the limits of their own, which is faster than this one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.limits import Limits
 
 NO_CURRENT_A = 2.0  # a measurement below counts as none
@@ -19,7 +18,7 @@ LIMITS_WITHIN_S = 4.0
 REFUSED = "charger refused"  # termination code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ChargerOutput:
     """What the charger reports, and what the vehicle has agreed to."""
 

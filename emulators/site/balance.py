@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from protocols.frozen import frozen
 
 
 class State(StrEnum):
@@ -14,7 +15,7 @@ class State(StrEnum):
     ISLAND = "island"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Balance:
     """Power balance of one step, W."""
 

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from protocols.frozen import frozen
+
 Kind = Literal["outage", "brown-out", "frequency-step", "frequency-drift", "voltage-step"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GridEvent:
     """A disturbance. `value`: voltage in pu for brown-out and voltage-step, deviation in Hz for frequency events."""
 
@@ -36,7 +38,7 @@ class GridEvent:
         return self.at <= now < self.at + self.duration_s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Supply:
     """State of the grid at one time."""
 
@@ -102,7 +104,7 @@ class Grid:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Relay:
     """One protection function: trips when the quantity has been beyond the limit for the delay."""
 

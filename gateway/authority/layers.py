@@ -11,7 +11,7 @@ EVChargingNeeds).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -24,6 +24,7 @@ from gateway.model.evse import Evse
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Layer
 from gateway.model.site import Site, SitePolicy
+from protocols.frozen import frozen
 
 KEPT = 4096  # bounds of so many different states of stations and vehicles
 CHARGE_MARGIN = 0.85  # of the full charge power, for the time needed to charge
@@ -46,7 +47,7 @@ REFUSED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PowerRequest:
     """Power that the command in force requests, W, + charge."""
 
@@ -54,7 +55,7 @@ class PowerRequest:
     min_soc_pct: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Situation:
     """Everything that decides about one EVSE now.
 

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple
 
 from gateway.model.reason import Code
 from gateway.model.result import Layer
+from protocols.frozen import frozen
 
 MARGIN_W = 0.5  # powers that differ by less are the same
 BY_RANK = attrgetter("layer.rank")
 COMMAND_RANK = Layer.COMMAND.rank
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bound:
     """Interval that one layer allows, in W, + charge; `code` and `text` give the reason."""
 
@@ -37,7 +36,8 @@ class Bound:
             raise ValueError(f"{self.layer}: {self.low_w} W to {self.high_w} W is no interval")
 
 
-class Narrowed(NamedTuple):
+@frozen
+class Narrowed:
     """A layer, and the interval that it and the layers above it leave."""
 
     bound: Bound
@@ -45,7 +45,7 @@ class Narrowed(NamedTuple):
     high_w: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """The power, its limiting constraint and the reason; `layers` are all steps to it, for `explain`."""
 
@@ -56,7 +56,7 @@ class Decision:
     layers: tuple[Narrowed, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeadBand:
     """Powers at which station and vehicle cannot run: between 0 and these magnitudes."""
 

@@ -9,7 +9,7 @@ missing value is not zero.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.authority.demand_window import DemandWindow, allowed_import_w
 from gateway.authority.meter_model import Band, BaseLoad
@@ -17,6 +17,7 @@ from gateway.authority.priority import Bound
 from gateway.model.reason import Code
 from gateway.model.result import Layer
 from gateway.model.site import Freshness, Grid, InputKind, Load, Pv, Site, Storage
+from protocols.frozen import frozen
 
 CONNECTION_FACTOR = 2.0  # times the limit: more cannot flow through a connection
 SMALLEST_CONNECTION_W = 15_000.0
@@ -26,7 +27,7 @@ WINDOW_MARGIN = 0.02  # of the contract, kept free in the demand window for chan
 # base power -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Base:
     """The site's net power without its EVSEs, + import; None while it is unknown.
 
@@ -84,7 +85,7 @@ def connection_w(site: Site) -> float | None:
 # limits in force ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SiteLimits:
     """Limits in W, None for no limit. `contract_w`: average of each demand window; `peak_w`: limit set by command."""
 
@@ -125,7 +126,7 @@ def import_limits(limits: SiteLimits, window_w: float | None = None) -> list[tup
 # what they leave ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Headroom:
     """The interval for the sum of vehicles and storages, + charge, and the limit that sets each end."""
 

@@ -32,6 +32,7 @@ from gateway.model.evse import Evse
 from gateway.model.reason import Code
 from gateway.model.result import Layer
 from gateway.model.site import Site, SitePolicy
+from protocols.frozen import frozen
 from protocols.quantities import clamp
 
 Energy = TypeVar("Energy", float, NDArray[np.float64])
@@ -47,7 +48,7 @@ KEPT = 4096  # floors of so many different vehicles
 TRIP_MARGIN = 0.2  # added to the energy of a trip: roads may be closed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Floor:
     """A state of charge below which a battery is not discharged, in %, and what sets it.
 
@@ -65,7 +66,7 @@ class Floor:
 NO_FLOOR = Floor(0.0, "the site's floor")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reserve:
     """Energy that a command reserves in a vehicle, as a state of charge or in Wh."""
 
@@ -95,7 +96,7 @@ class ReserveInForce:
 # capacity -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Capacity:
     """Energy content of a battery, in Wh; `assumed` where neither the vehicle nor the configuration states it."""
 

@@ -16,7 +16,6 @@ An emergency stop is sent in every state; the station's set-point is read afterw
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from gateway.authority.power_history import RESPONSE_S
@@ -24,6 +23,7 @@ from gateway.authority.priority import MARGIN_W
 from gateway.authority.ramp import ramp_s
 from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, TOLERANCE_SHARE, TOLERANCE_W
 from gateway.model.station import Answer, Outcome
+from protocols.frozen import frozen
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
 LONGEST_RAMP_S = 5.0  # counted into the validity of a set-point
@@ -63,7 +63,7 @@ class Completion(Enum):
     SILENT = 6  # unanswered for the `MAX_UNANSWERED`th time or more
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """A set-point on its way to the station."""
 
@@ -72,7 +72,7 @@ class Order:
     sent_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """Power that the station should hold, and what bears on when to send it. Times are monotonic."""
 

@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from itertools import count
-from typing import NamedTuple
 
 import msgspec
 
 from gateway.csms import payload_secrets
+from protocols.frozen import frozen
 from protocols.ocpp.events import ErrorReceived, ResultReceived
 from protocols.ocpp.incoming import HEAD
 
@@ -43,7 +43,8 @@ class Kind(StrEnum):
 _KINDS = {2: Kind.CALL, 3: Kind.RESULT, 4: Kind.ERROR, 5: Kind.ERROR, 6: Kind.CALL}
 
 
-class LoggedMessage(NamedTuple):
+@frozen
+class LoggedMessage:
     """A message as it was received or sent. `t` is Unix time; the action of a sent response is that of its call."""
 
     number: int

@@ -7,7 +7,7 @@ The energy service builds a `View` each second from the site's state and the fac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.authority.priority import Bound
 from gateway.authority.soc_floors import ASSUMED_CAPACITY_WH, Floor
@@ -15,15 +15,14 @@ from gateway.energy.reason import Decided
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import EnergyState
 from gateway.model.site import Inputs, SitePolicy
+from protocols.frozen import frozen
 
 DEFAULTS = SitePolicy("")
 
 
-@dataclass(slots=True)
+@frozen
 class Car:
     """A vehicle in session at an EVSE. Powers are magnitudes that station and vehicle leave, W.
-
-    Nobody changes one; it is not frozen for the reason of `Resource`.
 
     `held`: a command of its own (or of the site) is in force, so energy management does not set its power.
     `floors`: those set for this vehicle or EVSE; `floor_reached`: the memory of their hysteresis, which control keeps.
@@ -62,7 +61,7 @@ class Car:
         return self.setpoint_w if self.power_w is None else self.power_w
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View:
     """Everything that the controller decides from, at one moment. `now` is monotonic, `wall` Unix time.
 
@@ -96,7 +95,7 @@ class View:
     interconnected: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvseOrders:
     """Orders for one EVSE: the optimiser's target (or None) and bounds above it. `forms_grid`: it forms an island."""
 
@@ -105,7 +104,7 @@ class EvseOrders:
     forms_grid: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Orders:
     """Orders until the next step. `islanded`: the missing grid is not a reason for 0 W.
 

@@ -8,9 +8,10 @@ where it was.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from protocols.frozen import frozen
 
 
 class PlugState(StrEnum):
@@ -36,7 +37,7 @@ class OperationMode(StrEnum):
     IDLE = "Idle"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PowerLimits:
     """Power limits of a vehicle or a station, W at its own side. Magnitudes, both directions; min is a dead band."""
 
@@ -46,7 +47,7 @@ class PowerLimits:
     min_discharge_w: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VehicleNeeds:
     """Needs that the EV stated for this session. Energy requests are signed Wh relative to now (ISO 15118-20)."""
 
@@ -65,7 +66,7 @@ class VehicleNeeds:
     battery_capacity_wh: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StationConnected:
     station: str
     at: float
@@ -74,14 +75,14 @@ class StationConnected:
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StationLost:
     station: str
     at: float
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StationRemoved:
     """The station is no longer kept, nor are its EVSEs."""
 
@@ -89,7 +90,7 @@ class StationRemoved:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StationRejected:
     """The connection of a station was rejected. `station` and `path` are empty where they are not known."""
 
@@ -100,7 +101,7 @@ class StationRejected:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecurityNoticed:
     """A station reported a security event, or failed logins named it."""
 
@@ -110,7 +111,7 @@ class SecurityNoticed:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RebootRequired:
     """Settings of a station were changed that take effect with its next boot."""
 
@@ -119,7 +120,7 @@ class RebootRequired:
     settings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailSafe:
     """End of the power by itself when this gateway fails, with a sentence.
 
@@ -132,7 +133,7 @@ class FailSafe:
     expires: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvseDescribed:
     """An EVSE was reported with the limits of its hardware."""
 
@@ -145,7 +146,7 @@ class EvseDescribed:
     fail_safe: FailSafe | None = None  # None while it is not known
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvseEvent:
     """Members of the events of one EVSE."""
 
@@ -153,24 +154,24 @@ class EvseEvent:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlugChanged(EvseEvent):
     state: PlugState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionStarted(EvseEvent):
     session: str  # transaction id
     vehicle: str | None = None  # EVCCID or another identity of the vehicle
     mac: str | None = None  # address of the vehicle, where it was matched by SLAC
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VehicleIdentified(EvseEvent):
     vehicle: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VehicleDescribed(EvseEvent):
     """Link between vehicle and EVSE (chademo, iso15118-20, iso15118-2, din70121), and the capacity of its battery."""
 
@@ -178,18 +179,18 @@ class VehicleDescribed(EvseEvent):
     capacity_wh: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NeedsStated(EvseEvent):
     needs: VehicleNeeds
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionEnded(EvseEvent):
     session: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metered(EvseEvent):
     """Measured values; None is a value that was not reported. Energies are the meter's registers and only grow.
 
@@ -211,12 +212,12 @@ class Metered(EvseEvent):
     late: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModeChanged(EvseEvent):
     mode: OperationMode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InterconnectionReported(EvseEvent):
     """The charger is connected to the grid, or operates independently of it; None while it does not state it.
 
@@ -236,13 +237,13 @@ class InterconnectionReported(EvseEvent):
         return not self.independent
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FaultRaised(EvseEvent):
     code: str
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FaultCleared(EvseEvent):
     code: str = ""
 

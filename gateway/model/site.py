@@ -18,6 +18,7 @@ from gateway.model.command import Energy, Magnitude, Percent, Signed, SiteMode
 from gateway.model.grid_meter import CERTAIN_FLOW_W, GridMeter
 from gateway.model.grid_report import GridReport, Interconnections
 from gateway.model.message import Moment, ReceivedMessage
+from protocols.frozen import frozen
 
 Hertz = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Volt = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
@@ -245,7 +246,7 @@ def switching_part(value: Input | None) -> object:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """An input and until when (monotonic time) it is fresh."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
+
+from protocols.frozen import frozen
 
 EVSE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
@@ -42,7 +43,7 @@ class OutcomeCode(StrEnum):
     NO_FORMING = "NoForming"  # no order selects grid-forming: only the hardware decides
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """Outcome of one request to a station."""
 

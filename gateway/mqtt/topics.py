@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
 from gateway.model.command import Verb
 from gateway.model.topic_name import topic_fault
+from protocols.frozen import frozen
 
 VERSION = "1"
 MAX_CLIENT = 96  # characters of a client in a topic
@@ -42,7 +43,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParsedTopic:
     """An incoming topic in parts. `name` is the EVSE, gateway or site, `verb` the verb or kind of input.
 
@@ -55,7 +56,7 @@ class ParsedTopic:
     client: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Topics:
     """All topics of one gateway at one site. `homeassistant_client`: user in the command topics of Home Assistant."""
 
@@ -188,7 +189,7 @@ class Topics:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadTiers:
     """Names of the configured load tiers, and the name under which the state has the autonomy of the critical ones."""
 
@@ -196,7 +197,7 @@ class LoadTiers:
     autonomy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MqttSettings:
     """Topics, publishing period, and what this gateway accepts. `homeassistant`: device, components or off."""
 

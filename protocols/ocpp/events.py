@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
+from protocols.frozen import frozen
 from protocols.ocpp.schema import Payload, Violation
 
 NO_ID = "-1"  # 4.2.3: where the message id cannot be read
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallReceived:
     """The peer sent a CALL; respond with `answer` or `refuse`. `text` is the received message."""
 
@@ -21,7 +22,7 @@ class CallReceived:
     text: str = field(default="", compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendReceived:
     """The peer sent a SEND, which has no response. `text` is the received message."""
 
@@ -31,7 +32,7 @@ class SendReceived:
     text: str = field(default="", compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResultReceived:
     """The peer responded to a CALL with a CALLRESULT. `violation` is set where it breaks its schema."""
 
@@ -41,7 +42,7 @@ class ResultReceived:
     violation: Violation | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ErrorReceived:
     """The peer responded to a CALL with a CALLERROR."""
 
@@ -52,7 +53,7 @@ class ErrorReceived:
     details: Payload = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallTimedOut:
     """No response to a CALL in time; whether it has taken effect is unknown."""
 
@@ -60,7 +61,7 @@ class CallTimedOut:
     action: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnswerIgnored:
     """A response without a pending CALL. `action` is set if it only arrived late."""
 
@@ -69,7 +70,7 @@ class AnswerIgnored:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResultRefused:
     """The peer could not process a CALLRESULT (CALLRESULTERROR)."""
 
@@ -78,7 +79,7 @@ class ResultRefused:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Violated:
     """A message broke a rule. `ours` marks an outgoing message, which was not sent."""
 
@@ -101,7 +102,7 @@ Event: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answered:
     """Reply: the peer responded; `violation` is set where the response breaks the schema."""
 
@@ -109,7 +110,7 @@ class Answered:
     violation: Violation | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """Reply: the peer responded with a CALLERROR."""
 
@@ -118,12 +119,12 @@ class Refused:
     details: Payload = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimedOut:
     """Reply: the peer did not respond in time."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lost:
     """Reply: the connection ended before a response arrived."""
 

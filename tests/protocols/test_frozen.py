@@ -61,6 +61,16 @@ def test_it_behaves_as_the_dataclass_does(one: dict[str, Any], other: dict[str, 
     assert pickle.loads(pickle.dumps(left)) == copy.deepcopy(left) == left
 
 
+def test_fields_that_are_not_compared() -> None:
+    @frozen
+    class Partly:
+        a: int
+        b: str = field(default="", compare=False)
+
+    assert (Partly(1, "x") == Partly(1, "y"), hash(Partly(1, "x")) == hash(Partly(1, "y"))) == (True, True)
+    assert Partly(1, "x") != Partly(2, "x")
+
+
 def test_values_by_place_and_by_name() -> None:
     assert Ours(1, "y", [2], b"3") == Ours(1, "y", d=b"3", c=[2])
     assert Named(1, e=2.0) == Named(e=2.0, a=1)

@@ -6,18 +6,19 @@ The station sets a signed power and reads measurements. `CarPowerPath` is the di
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Protocol
 
 from emulators.charger.hardware.power_stage import Bounds, PowerStage
 from emulators.ev.car import Car
+from protocols.frozen import frozen
 from protocols.iso15118.iso20.setpoint import EnergyRequests
 from protocols.ocpp.enums import v21
 
 Transfer = v21.EnergyTransferModeEnumType
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConnectedEv:
     """What a vehicle states of itself, for the component ConnectedEV of OCPP 2.1.
 
@@ -29,7 +30,7 @@ class ConnectedEv:
     values: tuple[tuple[str, str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Needs:
     """Charging needs of a vehicle within the limits of the EVSE. Powers are magnitudes in W, energies signed Wh."""
 
@@ -63,7 +64,7 @@ class Needs:
         return "BPT" in self.energy_transfer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """Measurements of the EVSE and values stated by the vehicle; + into the vehicle."""
 

@@ -7,15 +7,16 @@ can exceed a limit, and a change of mode only changes where the ramp goes. A mod
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
 from gateway.energy.price import Tariff
 from gateway.energy.resource import Resource
+from protocols.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Situation:
     """Values of one step, in W. `base_w` is load − PV, None where the meters are stale.
 
@@ -60,7 +61,7 @@ class TargetCode(StrEnum):
     RECHARGE = "mode_recharge"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """Total power of vehicles and storages, + charge; None leaves each EVSE to its own commands.
 

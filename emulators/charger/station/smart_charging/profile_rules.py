@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
+from protocols.frozen import frozen
 from protocols.ocpp.times import parse
 
 Profile: TypeAlias = dict[str, Any]
@@ -63,7 +64,7 @@ class StationCapabilities:
     phases_of_ev: frozenset[str] = frozenset()  # such as setpoint_L2, dischargeLimit_L3, as the EV reported
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProfileRequest:
     """A profile to validate, with the state of the station."""
 

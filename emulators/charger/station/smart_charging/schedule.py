@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
 from emulators.charger.station.smart_charging.profile_rules import Period, Profile, Schedule, mode_of
+from protocols.frozen import frozen
 from protocols.ocpp.times import parse
 
 RECURS = {"Daily": 86_400.0, "Weekly": 604_800.0}
@@ -20,7 +21,7 @@ EXTERNAL = ProfilePurpose.charging_station_external_constraints
 STATION_TOTALS = frozenset({EXTERNAL, ProfilePurpose.charging_station_max_profile, ProfilePurpose.local_generation})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvseConditions:
     """State of an EVSE on which its profiles depend."""
 
@@ -41,7 +42,7 @@ class EvseConditions:
         return 1.0 if unit == "W" else 1.0 / (self.voltage_v * self.phases)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Active:
     """The current period of the valid profile of one purpose."""
 
@@ -51,7 +52,7 @@ class Active:
     cap_at_soc: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Composite:
     """Combination of all purposes. Powers in W, + into the vehicle; None is no limit."""
 
