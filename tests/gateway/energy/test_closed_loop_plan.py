@@ -39,6 +39,7 @@ class Day(Sim):
     buy: list[float] = field(default_factory=list)
     sell: list[float] = field(default_factory=list)
     cost: float = 0.0
+    turnover: float = 0.0  # all that was paid for energy, and earned
     peaks_w: dict[int, float] = field(default_factory=dict)
     left_wh: dict[str, float] = field(default_factory=dict)  # at the departure, or at the end
 
@@ -64,7 +65,10 @@ class Day(Sim):
         """Account for the tick that has ended, and report the utility's demand meter with the other inputs."""
         super()._tell(present, volts, hertz)
         hours, quarter, grid_w = self.step_s / 3600, self._quarter(self.hour), self.grid_w[-1]
-        self.cost += (max(grid_w, 0.0) * self.buy[quarter] - max(-grid_w, 0.0) * self.sell[quarter]) / 1000 * hours
+        paid, earned = (max(sign * grid_w, 0.0) / 1000 * hours for sign in (1.0, -1.0))
+        paid, earned = paid * self.buy[quarter], earned * self.sell[quarter]
+        self.cost += paid - earned
+        self.turnover += abs(paid) + abs(earned)
         window = quarter // 2
         self.peaks_w[window] = self.peaks_w.get(window, 0.0) + max(grid_w, 0.0) * self.step_s / 1800
         for car, wear in self.batteries():
