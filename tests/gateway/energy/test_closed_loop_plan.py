@@ -25,7 +25,7 @@ from tests.rounds import rounds
 QUARTER_S = 900.0
 TICK_S = 60.0
 CAR_WEAR, STORAGE_WEAR = 5.0, 4.0
-MOST_GAP = 0.02  # of the least cost
+MOST_GAP = 0.0195  # of the least cost
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
