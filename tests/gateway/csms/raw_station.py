@@ -41,6 +41,7 @@ class Raw:
         self.csms = csms or Csms(settings, self.events.append, self.clock, writer)
         self.wire: MemoryTextWire | None = None
         self.csms_calls: list[list[Any]] = []  # calls of the CSMS
+        self._call_received = asyncio.Event()
         self.closed = False
         self._numbers = count(1)
         self._last_call = ""
@@ -67,6 +68,7 @@ class Raw:
             message = json.loads(text)
             if message[0] == 2:
                 self.csms_calls.append(message)
+                self._call_received.set()
             elif message[1] in self._answers:
                 self._answers.pop(message[1]).set_result(message)
         if wire is self.wire:
@@ -94,10 +96,18 @@ class Raw:
     async def boot(self) -> dict[str, Any]:
         return await self.ok("BootNotification", ABOUT_16 if self.version is Version.V16 else ABOUT)
 
+    async def called(self, latency_s: float = 0.0) -> None:
+        """Wait until a call of the CSMS is there, and for the time that the station takes to read it."""
+        while not self.csms_calls:
+            self._call_received.clear()
+            await self._call_received.wait()
+        await asyncio.sleep(latency_s)
+
     async def next_call(self, action: str, answer: dict[str, Any] | None = None) -> dict[str, Any]:
         """Wait for a call of the CSMS, answer it, and return its payload."""
-        while not any(message[2] == action for message in self.csms_calls):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        while not any(message[2] == action for message in self.csms_calls):
+            self._call_received.clear()
+            await self._call_received.wait()
         message = next(m for m in self.csms_calls if m[2] == action)
         self.csms_calls.remove(message)
         self._last_call = message[1]

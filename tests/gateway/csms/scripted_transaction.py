@@ -33,7 +33,7 @@ class Session:
 
     async def answer(self) -> None:
         while True:
-            await asyncio.sleep(0.2)
+            await self.raw.called(0.2)
             while self.raw.csms_calls:
                 _, number, action, payload = self.raw.csms_calls.pop(0)
                 self.calls.append((action, payload))

@@ -36,7 +36,7 @@ class Stubborn:
 
     async def _live(self) -> None:
         while True:
-            await asyncio.sleep(0.5)
+            await self.raw.called(0.5)
             while self.raw.csms_calls:
                 await self._take(self.raw.csms_calls.pop(0))
 

@@ -34,7 +34,7 @@ class Holder:
 
     async def _live(self) -> None:
         while True:
-            await asyncio.sleep(0.05)
+            await self.raw.called(0.05)
             while self.raw.csms_calls:
                 _, mid, action, payload = self.raw.csms_calls.pop(0)
                 await self.raw.send(json.dumps([3, mid, self._take(action, payload)]))

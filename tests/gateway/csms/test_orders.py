@@ -32,7 +32,7 @@ async def in_session(raw: Raw, *silent: str) -> AsyncIterator[Calls]:
 
     async def answer() -> None:
         while True:
-            await asyncio.sleep(0.05)
+            await raw.called(0.05)
             for message in raw.csms_calls:
                 calls.append((message[2], message[3]))
                 if message[2] not in silent:

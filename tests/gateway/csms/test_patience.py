@@ -66,7 +66,7 @@ async def test_a_station_without_charging_profiles_is_not_queried_every_two_seco
         async def answer() -> None:
             nonlocal sent
             while True:
-                await asyncio.sleep(0.05)
+                await raw.called(0.05)
                 while raw.csms_calls:
                     _, number, action, _ = raw.csms_calls.pop(0)
                     sent += action == "SetChargingProfile"

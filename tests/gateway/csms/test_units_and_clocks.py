@@ -38,7 +38,7 @@ async def station(
 
     async def respond() -> None:
         while True:
-            await asyncio.sleep(0.01)
+            await raw.called(0.01)
             while raw.csms_calls:
                 _, number, action, payload = raw.csms_calls.pop(0)
                 calls.append((action, payload))

@@ -37,7 +37,7 @@ class Silent:
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(0.01)
+            await self.raw.called(0.01)
             while self.raw.csms_calls:
                 _, number, action, payload = self.raw.csms_calls.pop(0)
                 self.calls.append((self.raw.clock.now(), action, payload))
