@@ -6,10 +6,12 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mutants.generate import mutate
+if TYPE_CHECKING:
+    from tests.mutants.generate import Mutated
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -24,6 +26,13 @@ def decide(a, b, log):
     send(what, "one")
     return a < b
 '''
+
+
+def mutate(path: str, code: str) -> Mutated:
+    """Import what makes mutants where a test needs it, and not in every process that collects the tests."""
+    from tests.mutants import generate
+
+    return generate.mutate(path, code)
 
 
 def test_mutants_of_texts_are_left_out() -> None:
