@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from gateway.csms import negotiated_profile
+from gateway.csms.evse import Evse
+from gateway.csms.station import Station
 from tests.emulators.charger.requirements.test_k28_k29 import near
 from tests.emulators.charger.station_rig import Rig
 
 pytestmark = pytest.mark.virtual_time
 
 
-def slow(rig: Rig, seconds: float) -> None:
-    """Let the station handle set-points this much later."""
+def slow(rig: Rig, seconds: float) -> list[tuple[float, float]]:
+    """Let the station handle set-points this much later; return the powers of profiles that it receives, and for how
+    long they are valid."""
+    received: list[tuple[float, float]] = []
     handlers: Any = rig.station.ocpp.handlers
     for action in ("UpdateDynamicSchedule", "SetChargingProfile"):
         handle = handlers[action]
 
         async def later(request: dict[str, Any], handle: Any = handle) -> Any:
+            for schedule in request.get("chargingProfile", {}).get("chargingSchedule", ()):
+                received.append((schedule["chargingSchedulePeriod"][0]["setpoint"], schedule["duration"]))
             await rig.sleep(seconds)
             done = handle(request)
             return await done if isinstance(done, Awaitable) else done
 
         handlers[action] = later
+    return received
 
 
 async def test_it_does_not_overtake_an_order_that_was_on_its_way() -> None:
@@ -66,3 +73,35 @@ async def test_it_continues_until_then() -> None:
         assert rig.evse().reading.power_w == near(-8000)
         await rig.sleep(6)
         assert rig.evse().reading.power_w == 0.0
+
+
+@pytest.mark.parametrize("send", [negotiated_profile.repeat, negotiated_profile.initialise])
+@pytest.mark.parametrize(
+    ("delay_s", "profiles"),
+    [
+        (0.0, [(-8000, 15)]),
+        (1.0, [(-8000, 15)]),
+        (6.0, [(-8000, 15), (-8000, 9), (-8000, 3), (0, 60)]),
+    ],
+)
+async def test_a_station_that_responds_late_gets_the_rest_again(
+    send: Callable[[Station, Evse], Awaitable[None]], delay_s: float, profiles: list[tuple[float, float]]
+) -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", -8000.0, 20.0)
+        await rig.sleep(5)
+        evse = rig.known.evses[1]
+        before, received = evse.setpoint, slow(rig, delay_s)
+        await send(rig.known, evse)
+        assert received == profiles
+        assert evse.setpoint == before or len(profiles) > 1
+
+
+async def test_0_w_is_not_sent_again_for_a_new_vehicle() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", 0.0, 20.0)
+        received = slow(rig, 6.0)
+        await negotiated_profile.initialise(rig.known, rig.known.evses[1])
+        assert [power_w for power_w, _ in received] == [0]
