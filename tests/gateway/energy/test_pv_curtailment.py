@@ -25,7 +25,7 @@ CASE = """
 name = "a roof in the sun, a full car, no grid"
 seed = 7
 start = 2026-05-20T11:30:00+09:00
-duration = "16m"
+duration = "11m"
 step = "1s"
 telemetry = "10s"
 [gateway]
@@ -43,7 +43,7 @@ clearness = 0.95
 [[grid.events]]
 kind = "outage"
 at = "3m"
-duration = "13m"
+duration = "8m"
 [[charger]]
 id = "CP1"
 forming = true
@@ -51,7 +51,7 @@ forming = true
 name = "a"
 evse = "CP1-1"
 soc_pct = {soc}
-visits = [{{ arrive = "20s", leave = "16m" }}]
+visits = [{{ arrive = "20s", leave = "11m" }}]
 """
 
 
@@ -75,11 +75,11 @@ async def test_an_inverter_over_modbus_is_limited_in_an_island_and_free_without_
     world = World(parse(case, "test"), fast_forward=True)
     async with world.running():
         (inverter,) = world.inverters.values()
-        await world.clock.sleep(150)
+        await world.clock.sleep(110)
         assert world.gateway is not None
         assert world.gateway.service.site_state().inputs["pv"].freshness == "fresh"
         assert inverter.array.limit_w is None
-        await world.clock.sleep(750)
+        await world.clock.sleep(440)
         published = world.facility.states["site"]["energy"]["pv_limit_w"]
         assert published is not None
         assert inverter.array.limit_w == pytest.approx(published, rel=0.1, abs=150)
