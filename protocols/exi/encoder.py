@@ -103,8 +103,8 @@ def _compact(encoder: Encoder, grammar: Grammar) -> dict[object, str]:
     return cache
 
 
-def _of_any(makers: list[Make]) -> Callable[[dict[object, str], Any], str]:
-    def missing(cache: dict[object, str], values: Any) -> str:
+def _of_any(makers: list[Make]) -> Callable[..., str]:
+    def missing(cache: dict[object, str], values: object) -> str:
         row = values if isinstance(values, tuple) else (values,)
         bits = "".join([f"00{make(value)}0" for make, value in zip(makers, row, strict=True)]) + "0"
         if len(cache) >= CACHED_VALUES:
@@ -115,11 +115,11 @@ def _of_any(makers: list[Make]) -> Callable[[dict[object, str], Any], str]:
     return missing
 
 
-def _of_two(make_first: Make, make_last: Make) -> Callable[[dict[object, str], Any], str]:
+def _of_two(make_first: Make, make_last: Make) -> Callable[..., str]:
     """Return the same for RationalNumber and similar types, whose values are often new."""
     heads: dict[object, str] = {}  # bits up to the second field, by the first
 
-    def missing(cache: dict[object, str], values: Any) -> str:
+    def missing(cache: dict[object, str], values: tuple[object, object]) -> str:
         first, last = values
         head = heads.get(first)
         if head is None:
