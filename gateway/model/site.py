@@ -223,7 +223,7 @@ SET_BACK_S = 1.0  # a smaller step of the clock is a correction
 PERIODIC = frozenset({InputKind.GRID, InputKind.LOAD, InputKind.PV, InputKind.STORAGE})  # measured at equal intervals
 STALE_PERIODS = 3.0  # an input is stale after so many of its own periods, where that is longer
 STALE_AT_MOST_S = 60.0
-INTERVALS, FEWEST_INTERVALS = 3, 2  # of which the shortest counts
+INTERVALS, FEWEST_INTERVALS = 3, 2  # of which the middle one counts, of two the shorter
 
 
 class Freshness(StrEnum):
@@ -263,7 +263,8 @@ class Inputs:
     """Latest input of each kind.
 
     `stale_after_s` is extended for a meter that reports seldom or late, up to `stale_at_most_s`: to `STALE_PERIODS` of
-    the shortest of its last intervals, and its least age on arrival.
+    the middle one of its last intervals, and its least age on arrival: one is longer after a pause, one is shorter
+    where the delay varies.
     """
 
     stale_after_s: dict[InputKind, float] = field(default_factory=lambda: dict(STALE_AFTER_S))
@@ -293,7 +294,8 @@ class Inputs:
             intervals.append((interval_s, age_s))
         if len(intervals) < FEWEST_INTERVALS:  # one may be a pause
             return 0.0
-        return STALE_PERIODS * min(one for one, _ in intervals) + min(age for _, age in intervals)
+        period_s = sorted(one for one, _ in intervals)[(len(intervals) - 1) // 2]
+        return STALE_PERIODS * period_s + min(age for _, age in intervals)
 
     def freshness(self, kind: InputKind, now: float) -> Freshness:
         """Return whether a kind was never received, is fresh or is stale."""

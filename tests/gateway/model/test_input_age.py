@@ -58,6 +58,18 @@ def test_a_pause_or_a_repeated_message_makes_no_meter_slow() -> None:
     assert stale_at(again) == 50.0
 
 
+@pytest.mark.parametrize("delays_s", [[10.2, 11.2, 10.2, 9.2, 11.2, 10.2], [10.2, 11.2, 9.2, 11.2, 10.2, 9.7]])
+def test_a_delay_that_varies_makes_no_meter_fast(delays_s: list[float]) -> None:
+    """Two readings that were measured close together are followed by one that was measured later, none is missing."""
+    inputs = Inputs()
+    for step, delay_s in enumerate(delays_s):
+        now = 3.0 * step
+        if step > 3:
+            assert inputs.freshness(InputKind.GRID, now) is Freshness.FRESH
+        reported(inputs, [now], delay_s)
+    assert inputs.freshness(InputKind.GRID, 3.0 * len(delays_s) + 2.5) is Freshness.FRESH  # one reading was lost
+
+
 def test_old_readings_that_arrive_together_are_no_slow_meter() -> None:
     inputs = Inputs()
     for step in range(5):
