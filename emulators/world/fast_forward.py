@@ -1,9 +1,9 @@
 """Fast-forward: skips charge loops that only repeat the one before; the transcript stays the same at every change.
 
 After a charge loop the physics of the car and its converter is simulated ahead on copies, until the car would report
-other values or its SoC changes by one per cent. Up to then no messages are needed: the EVCC's next request and the
-SECC's sequence timeout are moved by whole loops. Any change before (a command, a fault, an unplugging) calls `wake`:
-the next request is then sent at the time at which it would have been sent anyway.
+other values that matter at this charger or its SoC changes by one per cent. Up to then no messages are needed: the
+EVCC's next request and the SECC's sequence timeout are moved by whole loops. Any change before (a command, a fault, an
+unplugging) calls `wake`: the next request is then sent at the time at which it would have been sent anyway.
 
 This changes the timers of both engines, which is for emulation only.
 """
@@ -14,19 +14,20 @@ import asyncio
 import copy
 from contextlib import AbstractAsyncContextManager
 
-from emulators.charger.hardware.power_stage import PowerStage
+from emulators.charger.hardware.power_stage import Bounds, PowerStage
 from emulators.charger.secc.events import Measured
 from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession
 from emulators.runtime.clock import DerivedClock
 from protocols.iso15118.iso20.evcc import Evcc
+from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
 from protocols.iso15118.iso20.states import Step
 from protocols.ports import Scope
 
-MIN_AHEAD_S, MAX_AHEAD_S = 4.0, 300.0  # range of one simulation ahead: it grows while nothing interrupts it
+MIN_AHEAD_S, MAX_AHEAD_S = 30.0, 300.0  # range of one simulation ahead: it grows while nothing interrupts it
 TOLERANCE_S = 1e-6
 
 
@@ -49,6 +50,16 @@ class WakeableClock(DerivedClock):
                 self._waiting = None  # not entered, or ended: the next wait uses the new deadline of the engine
 
 
+def limits_in_reach(limits: Limits, stage: PowerStage) -> tuple[object, ...]:
+    """Return the limits of a vehicle that can bind at a charger."""
+    bounds = Bounds(limits.max_charge_a, limits.max_discharge_a, limits.max_charge_w, limits.max_discharge_w)
+    return (
+        stage.in_reach(bounds),
+        *(limits.min_charge_w, limits.min_discharge_w, limits.min_charge_a, limits.min_discharge_a),
+        *(limits.max_voltage_v, limits.min_voltage_v, limits.phases),
+    )
+
+
 def loop_state(car: Car, stage: PowerStage, now: float) -> tuple[object, ...]:
     """Return the values of a charge loop that messages report and decisions use, except continuous measurements."""
     limits, soc, spec = car.limits(), car.reported_soc_pct, car.spec
@@ -58,7 +69,7 @@ def loop_state(car: Car, stage: PowerStage, now: float) -> tuple[object, ...]:
         high = min(limits.max_charge_w, stage.available_charge_w)
         departure_bound = car.energy().target_wh * 3600 / max(leaves, 1.0) >= DEPARTURE_MARGIN * high
     return (
-        limits,
+        limits_in_reach(limits, stage),
         int(soc),
         round(soc),
         # the signs of the energy requests

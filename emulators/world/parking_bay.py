@@ -26,7 +26,7 @@ from emulators.runtime.pcap import Capture
 from emulators.runtime.transcript import Transcript
 from emulators.runtime.transports import Link
 from emulators.scenario.tables import VehicleLink
-from emulators.world.fast_forward import FastForward, WakeableClock
+from emulators.world.fast_forward import FastForward, WakeableClock, limits_in_reach
 from protocols.iso15118.iso20.events import ChargeLoopAnswered, Event, MessageReceived, MessageSent, PilotRequested
 from protocols.ports import Clock, Wire
 
@@ -307,7 +307,8 @@ class ParkingBay:
 
     def _record_secc_event(self, event: SeccEvent) -> None:
         if isinstance(event, Measured):
-            key = (round(event.target_w, 1), event.binding, event.limits, event.soc_pct, event.current_a == 0.0)
+            limits = limits_in_reach(event.limits, self.stage)
+            key = (round(event.target_w, 1), event.binding, limits, event.soc_pct, event.current_a == 0.0)
             text = (
                 f"target {event.target_w:.1f} W ({event.binding}), {event.power_w:.1f} W, {event.voltage_v:.2f} V, "
                 f"{event.current_a:.3f} A, {event.soc_pct} %"

@@ -104,7 +104,7 @@ async def test_new_inputs_are_processed_at_once() -> None:
 def test_a_discharge_needs_few_loops_and_steps() -> None:
     measured: Run = run({**DISCHARGE, "duration": HOUR}, fast_forward=True)
     assert measured.loops + measured.loops_left_out > 3400
-    assert measured.loops < 250
+    assert measured.loops < 60  # each percent of the battery; limits beyond the reach of the charger are none
     assert measured.controller_steps == 0  # no energy management on this site
     assert measured.messages["ocpp"] < 2 * HOUR / 5 + 2 * HOUR / 10 + 300  # an order each 5 s, a meter value each 10 s
 

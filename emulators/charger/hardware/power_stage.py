@@ -20,6 +20,7 @@ SHORT_STEP_S = 1e-6  # shorter steps are rounding errors of clocks
 LONG_STEP_S = 60.0  # longest step without power flow
 FORMING_MARGIN = 0.97  # of the power as a grid-forming source: the voltage of the battery falls under load
 FULL_PCT = 99.0  # from here on no power is absorbed as a grid-forming source
+OUT_OF_REACH = 1.5  # of the ratings: limits of the vehicle from here on never bind
 EFFICIENCY = (
     *((0.0, 0.40), (0.02, 0.60), (0.05, 0.74), (0.1, 0.83)),
     *((0.2, 0.89), (0.4, 0.93), (0.7, 0.945), (1.0, 0.945)),
@@ -138,13 +139,27 @@ class PowerStage:
             self.setpoint_w = ac_w
 
     def limit(self, bounds: Bounds, now: float) -> None:
-        """Set the limits of the vehicle. Unchanged limits do not interrupt a step."""
-        if bounds != self.bounds:
+        """Set the limits of the vehicle. Limits that are unchanged, or out of reach, do not interrupt a step."""
+        if bounds == self.bounds:
+            return
+        changed = self.in_reach(bounds) != self.in_reach(self.bounds)
+        if changed:
             self._settle(now)
-            self.bounds = bounds
-            if self._current_a and (amps := self._bounded(self._current_a)) != self._current_a:
-                self._current_a, self._dc_w = amps, amps * self.voltage_v
-                self._ac_w = self._ac_for(self._dc_w)
+        self.bounds = bounds
+        if changed and self._current_a and (amps := self._bounded(self._current_a)) != self._current_a:
+            self._current_a, self._dc_w = amps, amps * self.voltage_v
+            self._ac_w = self._ac_for(self._dc_w)
+
+    def in_reach(self, bounds: Bounds) -> tuple[float, float, float, float]:
+        """Return limits of the vehicle, infinite where the ratings bind in any case."""
+        power_w = OUT_OF_REACH * max(self.spec.max_charge_w, self.spec.max_discharge_w)
+        current_a = max(self.spec.max_current_a, power_w / max(self.voltage_v, 1.0))
+        return (
+            inf if bounds.max_charge_a >= current_a else bounds.max_charge_a,
+            inf if bounds.max_discharge_a >= current_a else bounds.max_discharge_a,
+            inf if bounds.max_charge_w >= power_w else bounds.max_charge_w,
+            inf if bounds.max_discharge_w >= power_w else bounds.max_discharge_w,
+        )
 
     def precharge(self, target_v: float) -> float:
         """Set the output voltage with open contactors; return the voltage reached."""
