@@ -15,6 +15,7 @@ import pytest
 
 from emulators.runtime import candump
 from gateway.cli.chademo_report import observed
+from tests.inner_pytest import PYTEST
 from tests.peers import ROOT
 
 SAMPLE = ROOT / "examples" / "vendor-dut"
@@ -107,7 +108,7 @@ def pytest_in(directory: Path, text: str, *arguments: str) -> str:
     (directory / "pytest.ini").write_text(INI)
     (directory / "test_device.py").write_text(text)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("V2X_")}
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", *arguments]
+    command = [*PYTEST, "-q", "-rA", *arguments]
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, timeout=100, check=False
     )
@@ -144,7 +145,7 @@ def test_a_secc_of_another_process(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_the_sample_repository_at_a_secc_of_another_process(tmp_path: Path) -> None:
     with secc(tmp_path) as address:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--v2x-dut-secc={address}"]
+        command = [*PYTEST, "-q", f"--v2x-dut-secc={address}"]
         where = ["--rootdir", str(SAMPLE), "-c", str(SAMPLE / "pyproject.toml"), str(SAMPLE / "tests" / "test_secc.py")]
         done = subprocess.run(
             [*command, *where], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False

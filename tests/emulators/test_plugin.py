@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from emulators.ev.profile import load as load_profile
+from tests.inner_pytest import PYTEST
 from tests.rounds import some
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "vendor-ci"
@@ -186,7 +186,7 @@ async def test_after_the_lease():
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in a separate process, without the settings of this repository."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+    command = [*PYTEST, *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=env, check=False)
 
 

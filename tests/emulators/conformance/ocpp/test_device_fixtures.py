@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 from pathlib import Path
 
 from emulators.charger.station.run import plug_in_cars
 from emulators.ev.profile import load
+from tests.inner_pytest import PYTEST
 from tests.interop.ocpp_sockets import csms, station
 
 TESTS = """
@@ -63,7 +63,7 @@ async def run(folder: Path, tests: str, *options: str) -> tuple[int, str]:
     (folder / "test_device.py").write_text(tests)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("V2X_DUT")}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "test_device.py", *options),
+        *(*PYTEST, "-q", "-rs", "test_device.py", *options),
         cwd=folder,
         env=environment,
         stdout=asyncio.subprocess.PIPE,
