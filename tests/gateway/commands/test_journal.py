@@ -230,3 +230,16 @@ async def test_an_accepted_release_is_carried_out_after_a_crash(evse: str | None
         assert rig.evse("CP1-1").command is None
         assert rig.published.final("r").status == "achieved"
         assert await store.in_force() == []
+
+
+async def test_a_command_taken_over_waits_for_its_station() -> None:
+    store = MemoryStore()
+    async with service_rig("CP1-1", store=store) as rig:
+        assert (await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=300)).status == "accepted"
+    async with service_rig(store=store, takes_over=True) as rig:
+        await rig.wait(20)
+        assert rig.published.statuses("a") == ["accepted"]
+        rig.stations.connect("CP1", "CP1-1")
+        rig.stations.plug("CP1-1", "tx0")
+        await rig.wait(10)
+        assert rig.power("CP1-1") == -5000
