@@ -19,8 +19,9 @@ needs the next one to confirm it. A reading beyond what the connection can carry
 
 A load that rises while controlled power moves hides in the movement, until a reading exceeds a limit in spite of the
 orders. Then the load counts as the most that it may be: the ordered increases have not been followed yet, the decreases
-have. All constant delays count that are possible if loads have hidden in movements. The load is held until the
-readings leave little of it open, so that power is cut once and released once.
+have. All constant delays count that are possible if loads have hidden in movements; the one that time stamps show
+counts alone while it is possible itself. The load is held until the readings leave little of it open, so that power is
+cut once and released once.
 """
 
 from __future__ import annotations
@@ -114,8 +115,14 @@ class _Hypotheses:
         return float(self.spans[1].max() - self.spans[0].min())
 
     def widest_w(self, swing_w: float) -> tuple[float, float]:
-        """Return the extremes of all possible delays; loads may have hidden in movements of up to `swing_w`."""
-        return _extremes_w(self.loads_w[:, DELAYS:], self.cost_w[DELAYS:], POSSIBLE_SHARE, swing_w)
+        """Return the extremes of all possible delays; loads may have hidden in movements of up to `swing_w`.
+
+        A time stamp that is not that of the publication is believed as long as the delay that it shows is possible.
+        """
+        loads_w, cost_w = self.loads_w[:, DELAYS:], self.cost_w[DELAYS:]
+        if self.delay_s[0] >= PUBLISHED_S and cost_w[0] - cost_w.min() <= swing_w:
+            return float(loads_w[1, 0]), float(loads_w[2, 0])
+        return _extremes_w(loads_w, cost_w, POSSIBLE_SHARE, swing_w)
 
 
 def _prior_cost_w(later_s: Array, stamped_s: float) -> Array:

@@ -166,6 +166,9 @@ class Limits:
             self.beyond, self.beyond_at = plain.beyond, now
         if now - self.beyond_at <= rules.OPEN_S:
             lowest_w, highest_w = extremes(plain.steady, rules.POSSIBLE_SHARE, self.swing_w)
+            least_w = min(one.cost_w for one in plain.steady)
+            if plain.delays[0] >= rules.PUBLISHED_S and plain.steady[0].cost_w - least_w <= self.swing_w:
+                _, lowest_w, highest_w = plain.steady[0].loads  # the time stamp shows the delay
             held_low_w, held_high_w = self.found[-1] if self.found else (low_w, high_w)
             if self.beyond > 0:  # only the side of the exceeded limit
                 high_w = self.held(plain, high_w, max(high_w, highest_w), held_high_w)

@@ -176,3 +176,20 @@ def test_a_load_that_exceeds_a_limit_while_power_moves_counts_as_the_most_it_may
     model.history.record("CP1-1", 36.0, [0.0])
     feed(model, 37, 60, sign * 8000.0)
     assert base_w(model) == (sign * 8000, sign * 8000)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize(("low_w", "high_w"), [(500.0, 5500.0), (-1500.0, 4000.0), (1000.0, 8000.0)])
+def test_a_time_stamp_that_shows_the_delay_leaves_no_other_delay_open(sign: float, low_w: float, high_w: float) -> None:
+    """Where the power was at rest when a reading was taken, its load is known: also after a limit was exceeded."""
+    powers_w = (0.0, 0.0, -2500.0, -9500.0, -9500.0, 0.0, 3500.0, 8500.0, 8500.0, -4500.0, -4500.0, -4500.0)
+    model, power_w, seen = MeterModel(), 0.0, [0.0]
+    for number, next_w in enumerate(powers_w[2:]):
+        begin = 10.0 * number
+        model.history.record("CP1-1", begin + 3.0, [power_w, sign * next_w])
+        model.history.record("CP1-1", begin + 4.0, [sign * next_w])
+        power_w, load_w = sign * next_w, sign * (high_w if number == 2 else low_w)
+        grid_w = load_w + sign * powers_w[number]  # measured before this movement and the one before
+        model.metered(begin + 4.0, begin - 11.0, 15.0, grid_w, None, Band(-4000.0, 4000.0))
+        seen = [*seen[-1:], load_w] if number else [load_w]
+        assert base_w(model) == (min(seen), max(seen))

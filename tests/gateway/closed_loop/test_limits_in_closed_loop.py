@@ -29,6 +29,7 @@ MANAGED = EnergySection(plan=False)
 SOAK = settings.get_current_profile_name() == "soak"
 FASTEST = Timing()
 UNMOVED_W = 30.0
+MOVING_W = 250.0  # half a second of a ramp, within which a time stamp is exact
 
 
 def between(least: float, most: float, usual: Collection[float]) -> st.SearchStrategy[float]:
@@ -159,6 +160,42 @@ def test_small_movements_show_the_delay_of_the_meter(
     totals_w = [sum(one.orders_w) for one in site.since(case.begin_s)]
     assert max(totals_w) - min(totals_w) <= UNMOVED_W
     assert max(case.excess_w(one) for one in site.trace) <= UNMOVED_W
+
+
+@pytest.mark.parametrize(
+    "case",
+    some(
+        [
+            Case(
+                2, Timing(15.0, 5.0, True, 1.22, 500.0, 1.06), 500.0, ((0.0, -1500.0), (7.0, 5500.0), (34.0, 500.0)),
+                export_w=4000.0, mode=SiteMode.PRICE, cheap=False,
+            ),
+            Case(
+                1, Timing(2.0, 10.0, True, 3.0, 500.0, 10.0), 2000.0, ((8.0, -3500.0),),
+                export_w=4271.0, mode=SiteMode.PRICE, cheap=False,
+            ),
+            Case(
+                3, Timing(5.0, 1.0, True, 1.0, 250.0, 5.0), 0.0, ((0.0, -1000.0), (39.0, 6500.0), (1.0, -5000.0)),
+                export_w=4702.0, mode=SiteMode.PRICE, cheap=False,
+            ),
+            Case(
+                4, Timing(8.0, 10.0, True, 1.36, 500.0, 1.0), 0.0, ((19.0, 0.0), (5.0, 6500.0), (40.0, -1500.0)),
+                import_w=10_000.0, mode=SiteMode.PRICE,
+            ),
+        ],
+        every=4,
+    ),
+)  # fmt: skip
+def test_a_meter_that_shows_its_delay_is_not_answered_with_more_than_needed(case: Case) -> None:
+    """No vehicle charges at a dear price, nor discharges at a low one, beyond what the limit requires of it."""
+    site = keeps_the_law(case)
+    totals_w = [sum(one.orders_w) for one in site.since(case.begin_s)]
+    if case.export_w is not None:
+        needed_w = max(max(-case.export_w - one.base_w for one in site.trace), 0.0)
+        assert max(totals_w) <= needed_w + MOVING_W
+    if case.import_w is not None:
+        needed_w = min(min(case.import_w - one.base_w for one in site.trace), 0.0)
+        assert min(totals_w) >= needed_w - MOVING_W
 
 
 def test_a_charger_that_was_measured_on_its_way_goes_on() -> None:
