@@ -331,8 +331,8 @@ def v2x_dut_charger(request: pytest.FixtureRequest) -> Iterator[DutCharger]:
 def v2x_dut_csms(request: pytest.FixtureRequest) -> Iterator[DutCsms]:
     """The CSMS under test, with the tester connected as a station that has not booted."""
     from emulators.conformance.ocpp.tester_station import TesterStation
+    from emulators.runtime import ocpp_client
     from emulators.runtime.clock import RealClock
-    from protocols.ocpp import io
     from protocols.ocpp.schema import Version
     from protocols.ports import TextWire
 
@@ -340,7 +340,7 @@ def v2x_dut_csms(request: pytest.FixtureRequest) -> Iterator[DutCsms]:
     name, version = chosen.station or "V2X-TESTER", Version.of(chosen.ocpp or "2.0.1")
 
     async def connect() -> TextWire:
-        return await io.connect(f"{chosen.target.rstrip('/')}/{name}", (version,), password=chosen.password)
+        return await ocpp_client.connect(f"{chosen.target.rstrip('/')}/{name}", (version,), password=chosen.password)
 
     thread = LoopThread()
     try:

@@ -20,6 +20,7 @@ from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.run import connect_to_secc
 from emulators.faults.fault import MESSAGE_KINDS, FaultError
 from emulators.modbus.device import EmulatedDevice
+from emulators.runtime import ocpp_client
 from emulators.runtime.clock import LoopClock
 from emulators.runtime.embedded_broker import BrokerThread
 from emulators.runtime.memory_broker import Tamper
@@ -31,7 +32,6 @@ from gateway.app import Gateway
 from gateway.mqtt.client import BrokerLink, Connect, Connector, MqttBus
 from protocols.iso15118 import io, pki
 from protocols.iso15118 import tls as iso15118_tls
-from protocols.ocpp import io as ocpp_io
 from protocols.ocpp.schema import Version
 from protocols.ports import Bus, BusMessage, TextWire, Wire
 from protocols.sdp import Security
@@ -161,7 +161,7 @@ class SocketNetwork:
 
     async def station(self, name: str, version: Version, running: Gateway, link: Link[str]) -> TextWire:
         url = f"ws://{LOOPBACK}:{running.ocpp_port}/ocpp/{name}"
-        far = await ocpp_io.connect(url, (version,))
+        far = await ocpp_client.connect(url, (version,))
         near, middle = text_wire_pair(name, GATEWAY_ID, subprotocol=far.subprotocol, link=link)
         self._forward(forward_text(middle, far))
         return near

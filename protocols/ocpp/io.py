@@ -10,26 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
-from base64 import b64encode
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
-from websockets.asyncio.client import connect as ws_connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidState, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidState
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Event
-from websockets.typing import Subprotocol
 
 from protocols.ocpp import events
 from protocols.ocpp.errors import Refusal
 from protocols.ocpp.events import Answered, CallReceived, Lost, Priority, Refused, Reply, SendReceived, TimedOut
 from protocols.ocpp.rpc import Rpc
-from protocols.ocpp.schema import ErrorCode, Payload, Version
+from protocols.ocpp.schema import ErrorCode, Payload
 from protocols.ports import Clock, TextWire
 
 log = logging.getLogger("v2x.ocpp")
@@ -391,29 +386,3 @@ class WebSocketWire:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close with a handshake; the reason is truncated to the 123 bytes of a close frame."""
         await self._socket.close(code, reason.encode()[:123].decode(errors="ignore"))
-
-
-async def connect(
-    url: str, versions: tuple[Version, ...], *, password: str | None = None, tls: ssl.SSLContext | None = None,
-    ping_interval: float | None = PING_INTERVAL, open_timeout: float = 10.0,
-) -> WebSocketWire:  # fmt: skip
-    """Connect as a station: `url` ends with the station's id. Raises ConnectionError with the reason."""
-    scheme, _, rest = url.partition("://")
-    if scheme not in ("ws", "wss") or not rest:
-        raise ConnectionError(f"{url!r} is not a WebSocket URL (ws://host:port/path/station)")
-    headers = {}
-    if password is not None:
-        user = unquote(url.rstrip("/").rpartition("/")[2])
-        headers["Authorization"] = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
-    try:
-        socket = await ws_connect(
-            url, subprotocols=[Subprotocol(version.value) for version in versions], additional_headers=headers,
-            compression=None, ssl=tls, ping_interval=ping_interval, ping_timeout=PING_TIMEOUT,
-            open_timeout=open_timeout, close_timeout=CLOSE_WITHIN, max_size=FRAME_LENGTH, proxy=None,
-        )  # fmt: skip
-    except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
-        raise ConnectionError(f"{url}: {error or type(error).__name__}") from error
-    if socket.subprotocol is None:
-        await socket.close(1002, "no common OCPP version")
-        raise ConnectionError(f"{url} supports none of {', '.join(versions)}")
-    return WebSocketWire(socket)

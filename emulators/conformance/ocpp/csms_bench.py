@@ -16,7 +16,7 @@ from emulators.conformance.ocpp.evidence import recorder
 from emulators.conformance.ocpp.opening import Opened, Opening, open_connection
 from emulators.conformance.ocpp.station_bench import Laboratory
 from emulators.conformance.ocpp.tester_station import TesterStation
-from protocols.ocpp import io
+from emulators.runtime import ocpp_client
 from protocols.ocpp.schema import Version
 from protocols.ports import Clock, TextWire
 
@@ -59,7 +59,7 @@ class CsmsBench:
         """Connect. Raises Busy where the CSMS limits the number of connections in a time."""
         url = f"{self.target.rstrip('/')}/{name}"
         try:
-            return await io.connect(url, (self._version,), password=self._password, tls=self._tls)
+            return await ocpp_client.connect(url, (self._version,), password=self._password, tls=self._tls)
         except ConnectionError as error:
             busy = any(f"HTTP {status}" in str(error) for status in (429, 503))
             raise (Busy(str(error)) if busy else error) from None

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from emulators.runtime import ocpp_client
 from gateway.clock import SystemClock
-from protocols.ocpp import io
 from protocols.ocpp.errors import Refusal
 from protocols.ocpp.events import Answered, CallReceived, Refused
 from protocols.ocpp.io import Link
@@ -78,7 +78,7 @@ class LightStation:
         while True:
             url = f"{self._random.choice(self._urls)}/{self.name}"
             try:
-                wire = await io.connect(
+                wire = await ocpp_client.connect(
                     url, (Version.V21,), ping_interval=None, open_timeout=self._times.answer_within_s
                 )
             except ConnectionError:

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
+from emulators.runtime.ocpp_client import connect
 from gateway.store.sql import SqlStore
-from protocols.ocpp.io import WebSocketWire, connect
+from protocols.ocpp.io import WebSocketWire
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
 from tests.gateway.crash.kill_run import processes

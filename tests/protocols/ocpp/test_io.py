@@ -15,11 +15,11 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from emulators.runtime.clock import RealClock, VirtualClock
+from emulators.runtime.ocpp_client import connect as connect_station
 from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp.errors import Refusal
 from protocols.ocpp.events import Answered, AnswerIgnored, CallReceived, Event, Lost, Refused, TimedOut, Violated
 from protocols.ocpp.io import Handler, Link, PushingConnection, WebSocketWire
-from protocols.ocpp.io import connect as connect_station
 from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from emulators.charger.station.csms_link.connection_failure import reason
 from emulators.charger.station.csms_link.network_profiles import NetworkProfile, UntrustedCsms
 from emulators.charger.station.maintenance.certificate_store import CertificateStore
-from protocols.ocpp import io
+from emulators.runtime import ocpp_client
 from protocols.ports import TextWire
 
 
@@ -32,7 +32,7 @@ async def dial(
     tls = _tls(store, ca, own) if target.url.startswith("wss://") else None
     password = target.password if target.security_profile in (0, 1, 2) else None
     try:
-        return await io.connect(address(target), (target.version,), password=password, tls=tls)
+        return await ocpp_client.connect(address(target), (target.version,), password=password, tls=tls)
     except ConnectionError as error:
         cause, text = error.__cause__, reason(error, address(target))
         if isinstance(cause, ssl.SSLCertVerificationError):
