@@ -11,12 +11,19 @@ Unit = v21.ChargingRateUnitEnumType
 
 
 def allow_units(station: Station, units: str) -> None:
-    """Apply the units that the station reports: `Current`, `Power` of 1.6, `A`, `W` of 2.x."""
-    allowed = {unit.strip().casefold() for unit in units.split(",")}
+    """Apply the units that the station reports: `Current`, `Power` of 1.6, `A`, `W` of 2.x.
+
+    A fallback profile that was rejected is sent in the other unit at once.
+    """
+    allowed, before = {unit.strip().casefold() for unit in units.split(",")}, station.rate_unit
     if allowed & {"power", "w"}:
         station.rate_unit = Unit.w
     elif allowed & {"current", "a"}:
         station.rate_unit = Unit.a
+    if station.rate_unit is not before:
+        for evse in station.evses.values():
+            evse.fallback.retry_at = 0.0
+            station.describe(evse)
 
 
 def volt_phases(station: Station, evse: Evse) -> float:

@@ -102,6 +102,21 @@ async def test_a_station_that_takes_amperes_gets_all_profiles_in_amperes(known: 
             assert period.get("limit", period.get("setpoint")) == amperes
 
 
+async def test_the_fallback_profile_follows_at_once_when_the_unit_is_known() -> None:
+    """The first command after the boot does not wait for the next attempt, nor fail without one."""
+    answer, times = amperes_only(True, Version.V16), dict[str, float]()
+
+    def timed(action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        what = schedule(payload)["chargingRateUnit"] if "csChargingProfiles" in payload else action
+        default = payload.get("csChargingProfiles", {}).get("chargingProfilePurpose") == "TxDefaultProfile"
+        times.setdefault(f"default {what}" if default else what, asyncio.get_running_loop().time())
+        return answer(action, payload)
+
+    async with station(timed):
+        assert times["default W"] < times["GetConfiguration"]
+        assert 0.0 <= times["default A"] - times["GetConfiguration"] < 0.5
+
+
 @pytest.mark.parametrize("reason", ["UnsupportedRateUnit", "InvalidSchedule", "vendor's own"])
 @pytest.mark.parametrize("more", [{}, {"additionalInfo": "amperes, please"}])
 @pytest.mark.parametrize("version", [Version.V201, Version.V21])
