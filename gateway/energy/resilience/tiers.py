@@ -7,6 +7,7 @@ first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -47,14 +48,21 @@ class Tiers:
         return [event for tier in reversed(self.tiers) for event in self._set(tier, False, now, why)]
 
     def start(self, now: float, power_w: float, factor: float = 1.0) -> list[Decided]:
-        """Shed all but the critical tiers that a source of `power_w` can start with, the most important first."""
-        events, drawn_w, fits = [], 0.0, True
+        """Shed all but the critical tiers that a source of `power_w` can start with, the most important first.
+
+        One that is too large holds back the less important ones, not those of its own priority.
+        """
+        events, drawn_w, least = [], 0.0, math.inf
         keep: list[TierTable] = []
         for tier in self.tiers:
-            drawn_w += self._draw_w(tier, factor) if tier.critical else 0.0
-            fits = fits and drawn_w <= power_w * (1 - SPARE)
-            if tier.critical and fits:
-                keep.append(tier)
+            draw_w = self._draw_w(tier, factor)
+            if not tier.critical or tier.priority > least:
+                continue
+            if drawn_w + draw_w > power_w * (1 - SPARE):
+                least = tier.priority
+                continue
+            drawn_w += draw_w
+            keep.append(tier)
         why = "a source starts with the critical load that it can supply" if keep else "a source starts without load"
         for tier in reversed(self.tiers):
             events += self._set(tier, tier in keep, now, why)
@@ -135,16 +143,19 @@ class Tiers:
     def _restore(
         self, now: float, supply_w: float, load_w: float | None, hours: Mapping[str, float], factor: float
     ) -> list[Decided]:
-        drawn_w = max(self.expected_w, load_w or 0.0)
+        drawn_w, least = max(self.expected_w, load_w or 0.0), math.inf
         for tier in self.tiers:
             if self.on[tier.name]:
                 continue
+            if tier.priority > least:
+                return []
             if now - self._restored_at < (CRITICAL_S if tier.critical else RESTORE_S):
                 return []
             if now - self._since.get(tier.name, -1e9) < (0.0 if tier.critical else MIN_OFF_S):
                 return []
             if drawn_w + self._draw_w(tier, factor) > supply_w * (1 - SPARE) + (1.0 if tier.critical else 0.0):
-                return []
+                least = tier.priority
+                continue
             left = hours.get(tier.name, 0.0 if tier.wants_hours else float("inf"))
             if not tier.critical and left < tier.wants_hours * RESTORE_HOURS:
                 return []

@@ -98,6 +98,19 @@ def test_no_tier_is_on_while_a_more_important_one_is_shed(
                 assert event.subject in ("kitchen", "cooling")
 
 
+def test_a_tier_that_is_too_large_holds_back_only_less_important_ones() -> None:
+    """Its equals are supplied, at the start and later."""
+    radio, medical = ({"name": name, "priority": 0, "critical": True} for name in ("radio", "medical"))
+    tables = [radio | {"expected_w": 2600.0}, medical | {"expected_w": 800.0}, {"name": "water", "priority": 1}]
+    tiers = Tiers([TierTable.model_validate({"expected_w": 100.0} | table) for table in tables])
+    tiers.start(0.0, 2500.0)
+    assert tiers.on == {"radio": False, "medical": True, "water": False}
+    tiers.off_all(10.0, "a collapse")
+    for now in (400.0, 800.0, 1200.0):
+        tiers.step(now, 2500.0, 0.0, {})
+        assert tiers.on == {"radio": False, "medical": True, "water": False}
+
+
 def test_an_overload_sheds_from_the_bottom_until_it_fits() -> None:
     tiers = Tiers(TIERS)
     tiers.step(0.0, 4000, 9500, {})
