@@ -1,5 +1,7 @@
 """The planner: the optimum, or the plan by rules where the solver has none, with the reason.
 
+A plan that the solver found and did not prove in its time is used where it costs no more than the rules.
+
 It keeps the last basis (for speed) and whether the solver works (so that each change is reported once). More visits
 than `MOST_VISITS` are aggregated first: vehicles that leave in the same step are one battery in the plan; the real-time
 loop distinguishes them.
@@ -12,7 +14,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from gateway.energy.planning.problem import EnergyTarget, Plan, Problem, Visit
-from gateway.energy.planning.rules import rule_plan
+from gateway.energy.planning.rules import cost_of, rule_plan
 from gateway.energy.planning.solve import Basis, NoPlan, solve
 from gateway.energy.reason import Decided
 
@@ -23,20 +25,26 @@ WITHIN_S = 5.0  # of solver time
 class Planner:
     """Planner of one site. `plan` is called every few minutes and never raises because of the solver."""
 
-    def __init__(self, within_s: float = WITHIN_S) -> None:
+    def __init__(self, within_s: float = WITHIN_S, most_found: int | None = None) -> None:
         self._basis: Basis | None = None
         self._working = True
         self.within_s = within_s
+        self.most_found = most_found  # of the search, which is then the same on every machine
 
     def plan(self, problem: Problem, now: float) -> tuple[Plan, list[Decided]]:
         """Return the plan for `problem` and what has changed; `now` is monotonic, for the events."""
         aggregated = aggregate(problem)
         try:
-            plan, self._basis = solve(aggregated, self._basis, self.within_s)
+            plan, self._basis = solve(aggregated, self._basis, self.within_s, self.most_found)
         except Exception as error:  # any failure: the site continues by rules
             self._basis = None
             why = str(error) if isinstance(error, (NoPlan, ValueError)) else f"the solver failed: {error!r}"
             return rule_plan(problem, why), self.fall_back(why, now)
+        if not plan.proven:
+            why = "the solver found no better plan in its time"
+            rules = rule_plan(problem, why)
+            if rules.cost < cost_of(aggregated, plan.visit_w):
+                return rules, self.fall_back(why, now)
         events = [] if self._working else [Decided(now, "plan_recovered", "The plan is optimised again.")]
         self._working = True
         return plan, events

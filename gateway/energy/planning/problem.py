@@ -114,6 +114,7 @@ class Plan:
     source: PlanSource
     reason: str
     iterations: int = 0
+    proven: bool = True  # false: found within the solver's time, and there may be a better one
 
     def step_at(self, wall: float) -> int | None:
         """Return the step that contains `wall`, None outside the plan."""

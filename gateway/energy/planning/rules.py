@@ -9,6 +9,7 @@ optimum.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from statistics import median
 
 from gateway.energy.planning.model import left_price, missing_price, place
@@ -111,7 +112,7 @@ def _kept_wh(visit: Visit, at: float, energy_wh: float, after: float) -> float:
     return energy_wh - visit.max_charge_w * visit.charge_efficiency * max(0.0, at - after) / 3600
 
 
-def cost_of(problem: Problem, visit_w: dict[str, tuple[float, ...]]) -> float:
+def cost_of(problem: Problem, visit_w: Mapping[str, tuple[float, ...]]) -> float:
     """Return the cost of a schedule, priced as in `model.py`; PV that may not be exported is curtailed without cost."""
     hours = problem.hours()
     highest = max(max(map(abs, problem.buy)), 1.0)

@@ -7,7 +7,7 @@ arrived or left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import highspy
@@ -19,8 +19,9 @@ from gateway.energy.planning.problem import Plan, Problem
 from gateway.model.energy_state import PlanSource
 
 Statuses = NDArray[np.int8]
-MIP_GAP, GOOD_GAP = 1e-3, 0.05  # relative distance from the bound: aimed at, and enough when the time is over
+MIP_GAP = 1e-3  # relative distance from the bound
 BASIC, AT_LOW = 1, 0  # highspy.HighsBasisStatus
+FEASIBLE = int(highspy.SolutionStatus.kSolutionStatusFeasible)
 STATUS = (
     highspy.HighsBasisStatus.kLower,
     highspy.HighsBasisStatus.kBasic,
@@ -43,11 +44,13 @@ class Basis:
     rows: Statuses
 
 
-def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) -> tuple[Plan, Basis | None]:
+def solve(
+    problem: Problem, before: Basis | None = None, within_s: float = 5.0, most_found: int | None = None
+) -> tuple[Plan, Basis | None]:
     """Return the optimum of `problem` and its basis, None of a model with binaries; NoPlan where none is found in time.
 
-    With binaries, a solution within `GOOD_GAP` of the bound is enough when the time is over: it is nearly always much
-    nearer to the optimum, which takes far longer to prove.
+    With binaries, the time or `most_found` of the search can be over before a plan is proven to be the optimum: then
+    the best one found, with `proven` false. It is nearly always near to the optimum, which takes far longer to prove.
     """
     model = build(problem)
     core: Any = highspy.Highs.__base__  # the constructor of Highs itself prints a banner to standard output
@@ -55,6 +58,8 @@ def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) 
     options = {"output_flag": False, "threads": 1, "time_limit": within_s, "solver": "simplex", "mip_rel_gap": MIP_GAP}
     for option, value in options.items():
         highs.setOptionValue(option, value)
+    if most_found is not None:
+        highs.setOptionValue("mip_max_improving_sols", most_found)
     infinity = highspy.kHighsInf
     columns, rows = len(model.cost), len(model.row_low)
     kinds = np.zeros(columns, dtype=np.int32)
@@ -83,11 +88,13 @@ def solve(problem: Problem, before: Basis | None = None, within_s: float = 5.0) 
         highs.setBasis(_as_highs(*carry(before, model)))
     highs.run()
     answer, info = highs.getModelStatus(), highs.getInfo()
-    enough = model.binaries and answer == highspy.HighsModelStatus.kTimeLimit and info.mip_gap <= GOOD_GAP
-    if answer != highspy.HighsModelStatus.kOptimal and not enough:
+    proven = answer == highspy.HighsModelStatus.kOptimal
+    if not proven and not (model.binaries and info.primal_solution_status == FEASIBLE):
         raise NoPlan(f"the solver ended with {highs.modelStatusToString(answer)}")
     solution = np.array(highs.getSolution().col_value)
     found = _plan(model, solution, float(info.objective_function_value), int(info.simplex_iteration_count))
+    if not proven:
+        found = replace(found, reason=f"{found.reason}, not proven to be the optimum", proven=False)
     if model.binaries:
         return found, None
     basis = highs.getBasis()

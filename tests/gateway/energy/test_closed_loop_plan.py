@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gateway.energy.planning.planner import Planner
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode
 from gateway.model.site import Forecast, ForecastPeriod, InputKind, Meter, Price, PricePeriod
@@ -26,6 +27,7 @@ QUARTER_S = 900.0
 TICK_S = 60.0
 CAR_WEAR, STORAGE_WEAR = 5.0, 4.0
 MOST_GAP = 0.0195  # of the least cost
+MOST_TURNOVER_GAP = 0.01  # of the turnover, where the cost is what buying and selling leave
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
@@ -142,9 +144,13 @@ def made(
     leaves_h: float = 8.0,
     wanted_pct: float = 80.0,
     zone: ZoneInfo | None = None,
+    most_found: int | None = None,
     **settings: object,
 ) -> tuple[float, float, Day]:
-    """Run a day; return its cost, the least cost and the day. Prices follow the local hour, held for an hour."""
+    """Run a day; return its cost, the least cost and the day. Prices follow the local hour, held for an hour.
+
+    `most_found`: plans after which the solver's time is over.
+    """
     r = random.Random(seed)
     load, pv, buy, sell = [], [], [], []
     for number in range((hours + 48) * 4):
@@ -178,6 +184,8 @@ def made(
         section, cars, mode=SiteMode.PRICE, storage=storage, step_s=TICK_S, plan=True,
         begin=begin, load_w=load, pv_w=pv, buy=buy, sell=sell,
     )  # fmt: skip
+    if most_found is not None:
+        day.controller.planner = Planner(60.0, most_found)
     if peak_w:
         day.controller.on_grid.restore(None, peak_w, begin - 1800.0)
     starts = {car.evse: car.soc_pct / 100 * car.capacity_wh for car, _ in day.batteries()}
@@ -193,6 +201,11 @@ def plain(hour: int, r: random.Random) -> tuple[float, float]:
 def negative(hour: int, r: random.Random) -> tuple[float, float]:
     """Sun at noon makes the market negative; export earns nothing."""
     return (-12.0 if 10 <= hour < 14 else 40.0 if 17 <= hour < 21 else 22.0) + 6 * r.random(), 0.0
+
+
+def feed_in(hour: int, r: random.Random) -> tuple[float, float]:
+    """Export earns more than import costs, but in the evening."""
+    return plain(hour, r)[0], 42.0
 
 
 def gap(lived: float, best: float) -> float:
@@ -219,6 +232,13 @@ def test_a_day_with_a_demand_charge() -> None:
     lived, best, day = made(3, plain, demand_charge_per_kw=1500.0, peak_w=2700.0)
     assert 0 <= gap(lived, best) <= MOST_GAP
     assert day.controller.on_grid.billed.peak_w <= 2700 * 1.005
+
+
+def test_a_day_with_a_feed_in_tariff_and_a_slow_solver() -> None:
+    """No plan is proven in time: the best one found is used, not the rules."""
+    lived, best, day = made(6, feed_in, hours=rounds(2, 24), most_found=3)
+    assert 0 <= lived - best <= MOST_TURNOVER_GAP * day.turnover
+    assert [event.text for event in day.events if event.code == "plan_fell_back"] == []
 
 
 def test_a_day_on_which_clocks_change() -> None:

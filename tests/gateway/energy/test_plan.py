@@ -300,3 +300,37 @@ def test_only_an_export_price_above_the_import_price_needs_binaries() -> None:
     assert build(day(1, MIDNIGHT, 96, fleet(1, 20, MIDNIGHT))).binaries == 0
     assert build(feed_in(visits=())).binaries == 0
     assert build(feed_in()).binaries == 10  # while the sun shines the car decides; later only import is possible
+
+
+def trading() -> Problem:
+    """A site that buys and sells: export earns more than import costs in most steps, so that the search takes long."""
+    r = random.Random(3)
+    buy = tuple(20.0 + 20.0 * r.random() for _ in range(40))
+    car = Visit("car", 30_000, 60_000, 6000, 6000, degradation_per_kwh=3.0)
+    storage = Visit("storage", 5000, 10_000, 4000, 4000, degradation_per_kwh=3.0)
+    return replace(feed_in(visits=(car, storage)), buy=buy, sell=tuple(price + r.uniform(-5, 15) for price in buy))
+
+
+def test_a_plan_that_is_found_in_time_and_not_proven_is_used_where_it_is_better_than_the_rules() -> None:
+    problem = trading()
+    plan, events = Planner(60.0, most_found=1).plan(problem, 0.0)
+    assert (plan.source, plan.proven, events) == ("optimum", False, [])
+    assert "not proven" in plan.reason
+    assert plan.cost < rule_plan(problem, "to compare").cost
+    assert plan.cost == pytest.approx(cost_of(problem, plan.visit_w), abs=0.5)
+
+
+@pytest.mark.parametrize(("proven", "source"), [(False, "rules"), (True, "optimum")])
+def test_a_plan_that_is_not_proven_is_not_used_where_the_rules_are_better(
+    proven: bool, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = day(1, MIDNIGHT, 24, fleet(1, 4, MIDNIGHT))
+    best, _ = solve(problem)
+    charging = dict.fromkeys(best.visit_w, (6000.0,) * problem.steps)
+    found = replace(best, visit_w=charging, proven=proven)
+    assert cost_of(problem, charging) > rule_plan(problem, "to compare").cost
+    monkeypatch.setattr(planner_module, "solve", lambda *_: (found, None))
+    planner = Planner()
+    plan, events = planner.plan(problem, 0.0)
+    assert (plan.source, [event.code for event in events]) == (source, [] if proven else ["plan_fell_back"])
+    assert planner.plan(problem, 300.0)[1] == []
