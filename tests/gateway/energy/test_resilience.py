@@ -100,9 +100,12 @@ def test_no_tier_is_on_while_a_more_important_one_is_shed(
 
 def test_a_tier_that_is_too_large_holds_back_only_less_important_ones() -> None:
     """Its equals are supplied, at the start and later."""
-    radio, medical = ({"name": name, "priority": 0, "critical": True} for name in ("radio", "medical"))
-    tables = [radio | {"expected_w": 2600.0}, medical | {"expected_w": 800.0}, {"name": "water", "priority": 1}]
-    tiers = Tiers([TierTable.model_validate({"expected_w": 100.0} | table) for table in tables])
+    tables = (
+        {"name": "radio", "priority": 0, "critical": True, "expected_w": 2600.0},
+        {"name": "medical", "priority": 0, "critical": True, "expected_w": 800.0},
+        {"name": "water", "priority": 1, "expected_w": 100.0},
+    )
+    tiers = Tiers([TierTable.model_validate(table) for table in tables])
     tiers.start(0.0, 2500.0)
     assert tiers.on == {"radio": False, "medical": True, "water": False}
     tiers.off_all(10.0, "a collapse")
