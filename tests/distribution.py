@@ -10,6 +10,7 @@ modes moves whole modules.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any, ClassVar
 
@@ -105,7 +106,24 @@ def scheduler(config: pytest.Config, log: Any) -> Any:
                     self.none_left.add(waiting)
                 else:
                     self.workqueue.move_to_end(found, last=False)
-            super()._assign_work_unit(node)
+            with contextlib.suppress(OSError):  # the worker has just ended; `remove_node` gives its tests out again
+                super()._assign_work_unit(node)
+
+        def _reschedule(self, node: Any) -> None:
+            """Assign more: a worker runs a test once it has the next one too, or knows that there is none."""
+            super()._reschedule(node)
+            while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+                super()._reschedule(node)  # without units left it ends the worker
+
+        def remove_node(self, node: Any) -> str | None:
+            """Give out again what a worker has left, without the test in which it ended; return this test."""
+            workload = self.assigned_work[node]
+            left = [(tests, name) for tests in workload.values() for name, done in tests.items() if not done]
+            for tests, name in left[:1]:
+                tests[name] = True
+            self.assigned_work[node] = {unit: tests for unit, tests in workload.items() if not all(tests.values())}
+            super().remove_node(node)
+            return left[0][1] if left else None
 
     config.option.loadscopereorder = False  # it would put modules with many tests first
     return Scheduling(config, log)
