@@ -21,12 +21,13 @@ A load that rises while controlled power moves hides in the movement, until a re
 orders. Then the load counts as the most that it may be: the ordered increases have not been followed yet, the decreases
 have. All constant delays count that are possible if loads have hidden in movements; the one that time stamps show
 counts alone while it is possible itself. The load is held until the readings leave little of it open, so that power is
-cut once and released once.
+cut once and released once. What is no more than the noise of the readings exceeds no limit here.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import chain
@@ -55,7 +56,12 @@ FULL_SWING_W = 6000.0  # both apply in full to movements of this size; smaller o
 PUBLISHED_S = 2.0  # a reading whose time stamp is older is not stamped at its publication
 PLAUSIBLE_SHARE = 0.1  # of the difference in base load: a cost up to this above the least one is as plausible
 POSSIBLE_SHARE = 1.1  # likewise, while a limit is or was exceeded
-BEYOND_W = 50.0  # above a limit, and above the highest load so far
+BEYOND_W = 50.0  # above a limit, and above the highest load so far; with noise more:
+NOISE_FACTOR = 5.0  # times the median change between readings: hardly a change by noise is larger
+MOST_NOISE_W = 1000.0  # likewise: load steps larger than this are recognised, whatever the noise
+NOISE_READINGS = 31  # of which the median is taken
+SILENT_READINGS = 3  # taken to have been before the first one: as many changes may be load steps
+QUIET_W = 500.0  # changes count as noise while the controlled power moves by no more
 OPEN_S = 30.0  # after a limit was exceeded
 CLEAR_SHARE = 0.25  # of what is held: less of it left open is clear
 SWING_S = 60.0  # time constant with which a movement is forgotten
@@ -156,6 +162,7 @@ class MeterModel:
     _beyond: int = 0  # by a rise (1) or a fall (-1) of the load
     _beyond_at: float = -math.inf  # a limit was exceeded, and it is open since by which load
     _swing_w: float = 0.0
+    _changes_w: deque[float] = field(default_factory=lambda: deque([0.0] * SILENT_READINGS, NOISE_READINGS))
     _stamp: float = math.nan
     _doubted_w: float | None = None  # an impossible reading that has not been confirmed
     _accepted_w: float = math.nan
@@ -200,13 +207,24 @@ class MeterModel:
         before = self._hypotheses
         found = self._hypotheses = self._explain(now, grid_w, stamped_s, elapsed_s, allowed)
         self._at = now
-        self._swing_w = max(found.swing_w, self._swing_w * math.exp(-elapsed_s / SWING_S))
+        swing_w = found.swing_w
+        self._swing_w = max(swing_w, self._swing_w * math.exp(-elapsed_s / SWING_S))
         best_w = found.best_w
         if before is None or abs(best_w - self._tracked_w) >= LOAD_STEP_W:
             self._tracked_w = best_w
         else:
             self._tracked_w += (best_w - self._tracked_w) * (1.0 - math.exp(-elapsed_s / FILTER_S))
         self._extremes = (*self._extremes[-1:], self._bounds_w(found, now))
+        if before is not None and max(before.swing_w, swing_w) <= QUIET_W:
+            self._changes_w.append(abs(grid_w - before.grid_w))
+
+    def _beyond_w(self) -> float:
+        """Return by how much a load exceeds a limit, or the highest load so far: by more than noise does.
+
+        The median change is one by noise: load steps are few, and changes while controlled power moves do not count.
+        """
+        median_w = sorted(self._changes_w)[len(self._changes_w) // 2]
+        return max(BEYOND_W, min(NOISE_FACTOR * median_w, MOST_NOISE_W))
 
     def _bounds_w(self, found: _Hypotheses, now: float) -> tuple[float, float]:
         """Return the extremes by this reading; after a limit was exceeded, all that is possible until that is clear."""
@@ -226,7 +244,7 @@ class MeterModel:
     def _held_w(self, found: _Hypotheses, open_w: float, held_w: float) -> float:
         """Return how much more load is possible; what is held ends when little of it is left open."""
         open_w = max(0.0, open_w)
-        if open_w <= max(BEYOND_W, CLEAR_SHARE * held_w):
+        if open_w <= max(self._beyond_w(), CLEAR_SHARE * held_w):
             self._beyond_at = -math.inf
             return open_w
         # a part of the power would only keep it open for longer
@@ -281,12 +299,13 @@ class MeterModel:
         loads_w, cost_w = loads_w.reshape(3, -1)[:, chosen], moved_w.ravel()[chosen]
         cost_w[:DELAYS] = np.minimum(cost_w[:DELAYS] - cost_w[:DELAYS].min(), MOST_COST_W)
         bests, beyond = [int(cost_w[:DELAYS].argmin()), DELAYS + int(cost_w[DELAYS:].argmin())], 0
-        if grid_w > allowed.high_w + BEYOND_W:
-            risen = (least_w[2] > earlier_w[2] + BEYOND_W).ravel()[chosen]
+        beyond_w = self._beyond_w() if grid_w > allowed.high_w or grid_w < allowed.low_w else BEYOND_W
+        if grid_w > allowed.high_w + beyond_w:
+            risen = (least_w[2] > earlier_w[2] + beyond_w).ravel()[chosen]
             beyond = int(risen[bests].any())
             loads_w[2] = np.where(risen, most_w[2].ravel()[chosen], loads_w[2])
-        elif grid_w < allowed.low_w - BEYOND_W:
-            fallen = (most_w[1] < earlier_w[1] - BEYOND_W).ravel()[chosen]
+        elif grid_w < allowed.low_w - beyond_w:
+            fallen = (most_w[1] < earlier_w[1] - beyond_w).ravel()[chosen]
             beyond = -int(fallen[bests].any())
             loads_w[1] = np.where(fallen, least_w[1].ravel()[chosen], loads_w[1])
         agree = bool(loads_w[2].max() - loads_w[1].min() <= 1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -76,6 +77,7 @@ def explain(
     stamped_s: float,
     elapsed_s: float,
     allowed: Band,
+    beyond_w: float,
 ) -> Explained:
     """Return the estimates after a reading."""
     delays = [stamped_s, *CANDIDATES]
@@ -129,9 +131,9 @@ def explain(
     for number, (way, cost_w, earlier) in enumerate(ways):
         base_w, low_w, high_w = way.loads
         moved = 0
-        if grid_w > allowed.high_w + rules.BEYOND_W and way.least[2] > earlier[2] + rules.BEYOND_W:
+        if grid_w > allowed.high_w + beyond_w and way.least[2] > earlier[2] + beyond_w:
             moved, high_w = 1, way.most[2]
-        if grid_w < allowed.low_w - rules.BEYOND_W and way.most[1] < earlier[1] - rules.BEYOND_W:
+        if grid_w < allowed.low_w - beyond_w and way.most[1] < earlier[1] - beyond_w:
             moved, low_w = -1, way.least[1]
         if number in (cheapest_one, steady_one):
             beyond = beyond or moved
@@ -151,6 +153,29 @@ def extremes(estimates: list[Estimate], share: float, allowed_w: float = 0.0) ->
     return min([low_w, *lows]), max([high_w, *highs])
 
 
+class Noise:
+    """Changes between the last readings while hardly any controlled power moved, after silent ones."""
+
+    def __init__(self) -> None:
+        self.changes_w = [0.0] * rules.SILENT_READINGS
+        self.before: Explained | None = None
+
+    def read(self, plain: Explained) -> None:
+        if self.before is not None:
+            swings = [max(one.high_w for one in each) - min(one.low_w for one in each) for each in self.spans(plain)]
+            if max(swings) <= rules.QUIET_W:
+                self.changes_w.append(abs(plain.grid_w - self.before.grid_w))
+        self.before = plain
+
+    def spans(self, plain: Explained) -> list[list[Span]]:
+        return [one.spans for one in (self.before, plain) if one is not None]
+
+    @property
+    def beyond_w(self) -> float:
+        noise_w = rules.NOISE_FACTOR * statistics.median_high(self.changes_w[-rules.NOISE_READINGS :])
+        return max(rules.BEYOND_W, min(noise_w, rules.MOST_NOISE_W))
+
+
 class Limits:
     """Extremes of the base load by reading: what is held after a limit was exceeded, until little of it is open."""
 
@@ -158,7 +183,7 @@ class Limits:
         self.found: list[tuple[float, float]] = []
         self.beyond, self.beyond_at, self.swing_w = 0, -math.inf, 0.0
 
-    def read(self, plain: Explained, now: float, elapsed_s: float) -> None:
+    def read(self, plain: Explained, now: float, elapsed_s: float, beyond_w: float) -> None:
         moved_w = max(one.high_w for one in plain.spans) - min(one.low_w for one in plain.spans)
         self.swing_w = max(moved_w, self.swing_w * math.exp(-elapsed_s / rules.SWING_S))
         low_w, high_w = extremes(plain.cheapest, rules.PLAUSIBLE_SHARE)
@@ -171,14 +196,14 @@ class Limits:
                 _, lowest_w, highest_w = plain.steady[0].loads  # the time stamp shows the delay
             held_low_w, held_high_w = self.found[-1] if self.found else (low_w, high_w)
             if self.beyond > 0:  # only the side of the exceeded limit
-                high_w = self.held(plain, high_w, max(high_w, highest_w), held_high_w)
+                high_w = self.held(plain, beyond_w, high_w, max(high_w, highest_w), held_high_w)
             else:
-                low_w = -self.held(plain, -low_w, max(-low_w, -lowest_w), -held_low_w)
+                low_w = -self.held(plain, beyond_w, -low_w, max(-low_w, -lowest_w), -held_low_w)
         self.found.append((low_w, high_w))
 
-    def held(self, plain: Explained, load_w: float, possible_w: float, held_w: float) -> float:
+    def held(self, plain: Explained, beyond_w: float, load_w: float, possible_w: float, held_w: float) -> float:
         """Return the highest load, or the lowest one with the signs reversed."""
-        if possible_w - load_w <= rules.BEYOND_W or possible_w - load_w <= rules.CLEAR_SHARE * (held_w - load_w):
+        if possible_w - load_w <= beyond_w or possible_w - load_w <= rules.CLEAR_SHARE * (held_w - load_w):
             self.beyond_at = -math.inf
             return possible_w
         return possible_w if plain.beyond else max(possible_w, held_w)
@@ -195,9 +220,9 @@ class Step:
     grid_w: float | None = None  # another power than the load and the resource
 
 
-def obeys(steps: Sequence[Step], allowed: Band) -> None:
+def obeys(steps: Sequence[Step], allowed: Band) -> MeterModel:
     """Assert that the model gives after each reading what its rules give, one delay at a time."""
-    model, limits, now, at, load_w, plain = MeterModel(), Limits(), 0.0, -math.inf, 0.0, None
+    model, limits, noise, now, at, load_w, plain = MeterModel(), Limits(), Noise(), 0.0, -math.inf, 0.0, None
     for step in steps:
         if step.powers_w:
             model.history.record("one", now + 0.1, step.powers_w)
@@ -205,8 +230,9 @@ def obeys(steps: Sequence[Step], allowed: Band) -> None:
         load_w = load_w if step.load_w is None else step.load_w
         grid_w = load_w + model.history.within(now - 2.0, now - 2.0).low_w if step.grid_w is None else step.grid_w
         model.metered(now, now, step.age_s, grid_w, 1e6, allowed)
-        plain = explain(plain, model.history, now, grid_w, step.age_s, now - at, allowed)
-        limits.read(plain, now, now - at)
+        plain = explain(plain, model.history, now, grid_w, step.age_s, now - at, allowed, noise.beyond_w)
+        limits.read(plain, now, now - at, noise.beyond_w)
+        noise.read(plain)
         at, found, base = now, model._hypotheses, model.base_load()
         assert found is not None
         estimates = [*plain.cheapest, *plain.steady]
@@ -217,6 +243,7 @@ def obeys(steps: Sequence[Step], allowed: Band) -> None:
         lows, highs = zip(*limits.found[-2:], strict=True)
         assert base is not None
         assert (base.low_w, base.high_w) == pytest.approx((min(lows), max(highs)), abs=1e-5)
+    return model
 
 
 steps = st.builds(
@@ -252,6 +279,26 @@ def drawn(seed: int) -> Iterator[Step]:
                 (0.0, 49.5, 50.0, 50.5, 100.0)
             )
         yield step
+
+
+@pytest.mark.parametrize("noise_w", [20.0, 100.0, 300.0])
+@pytest.mark.parametrize("share", [0.99, 1.01])
+def test_a_load_of_more_than_its_noise_exceeds_a_limit(noise_w: float, share: float) -> None:
+    """The noise is that of the readings before a movement: no change by a movement counts."""
+    around = [Step(load_w=2000.0 + noise_w * (number % 2)) for number in range(rules.NOISE_READINGS)]
+    moving = [Step(powers_w=(-1000.0 * (number % 2),)) for number in range(20)]
+    beyond_w = min(max(rules.BEYOND_W, rules.NOISE_FACTOR * noise_w), rules.MOST_NOISE_W)
+    last = Step(powers_w=(-1100.0,), grid_w=BAND.high_w + beyond_w * share)  # explained alike while nothing moves
+    model = obeys([*around, *moving, *[Step()] * 20, last], BAND)
+    assert model._hypotheses is not None
+    assert model._hypotheses.beyond == (1 if share > 1.0 else 0)
+
+
+def test_a_few_load_steps_are_no_noise() -> None:
+    loads_w = [1000.0 * (number % 2) for number in range(rules.SILENT_READINGS)]
+    last = Step(powers_w=(-100.0,), grid_w=BAND.high_w + rules.BEYOND_W + 1.0)
+    model = obeys([*(Step(load_w=load_w) for load_w in loads_w), last], BAND)
+    assert model._beyond == 1
 
 
 @pytest.mark.parametrize("seed", [1, 3, 5, 11, 17, 20, 23, 33, 34, 36, 40, 45, 62, 162, 230, 233])

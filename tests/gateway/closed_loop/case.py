@@ -23,6 +23,7 @@ from tests.gateway.commands.rig import UNMANAGED
 FIRST_S = 25.0  # commands are sent then
 CHANGES_S = 40.0  # changes of the load follow within this time
 WATCHED_S = 40.0  # at rest
+NOISE_READINGS = 12  # after which the noise is known
 REST_W = 150.0  # orders at rest differ by less, as energy management follows the state of charge
 SURPLUS_S = 65.0  # self-consumption begins to charge when the surplus has lasted for a minute
 Changes = Sequence[tuple[float, float]]  # time after the beginning, new base load
@@ -42,11 +43,14 @@ class Case:
     mode: SiteMode = SiteMode.MANUAL
     storage: bool = False
     cheap: bool = True  # the price now, in mode `price`
+    noise_w: float = 0.0  # of the readings
+    watched_s: float = WATCHED_S
 
     @property
     def begin_s(self) -> float:
         surplus = self.mode is SiteMode.SELF_CONSUMPTION and self.first_w < 0
-        return FIRST_S + (SURPLUS_S if surplus else 0.0)
+        noise_s = NOISE_READINGS * self.timing.meter_period_s if self.noise_w else 0.0
+        return max(FIRST_S + (SURPLUS_S if surplus else 0.0), noise_s)
 
     @property
     def rest_s(self) -> float:
@@ -68,12 +72,13 @@ class Case:
             table = StorageTable(controlled=self.storage)
             energy = EnergySection(plan=False, storage=table)
         async with plant(self.evses, policy, self.timing, self.base_w, energy, storage=storage) as site:
+            site.noise_w = self.noise_w
             if self.mode is SiteMode.PRICE:
                 site.input("price", ts=rfc3339(site.rig.clock.wall()), prices=self.prices(site.rig.clock.wall()))
             await site.rig.wait(self.begin_s)
             if self.asked_w is not None:
                 await self._ask(site, "charge" if self.asked_w > 0 else "discharge", abs(self.asked_w))
-            await site.rig.wait(self.rest_s + WATCHED_S - self.begin_s)
+            await site.rig.wait(self.rest_s + self.watched_s - self.begin_s)
             return site
 
     async def _ask(self, site: Plant, verb: str, power_w: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -137,9 +138,11 @@ class Plant:
     loads: bool = False  # the facility reports the load, too
     storage: PlantStorage | None = None
     spikes: dict[int, float] = field(default_factory=dict)  # number of the reading: wrong power
+    noise_w: float = 0.0  # most by which a reading differs from the power
     trace: list[Moment] = field(default_factory=list)
     _pending: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     _target: dict[str, float] = field(default_factory=dict)
+    _random: random.Random = field(default_factory=lambda: random.Random(1))
 
     @property
     def stations(self) -> PlainStations:
@@ -206,7 +209,7 @@ class Plant:
         seen = next((one for one in reversed(self.trace) if one.at <= self.elapsed() - ago_s), self.trace[0])
         wall = self.rig.clock.wall()
         stamp = wall - ago_s if self.timing.stamped else wall
-        power_w = seen.grid_w if wrong_w is None else wrong_w
+        power_w = seen.grid_w + self._random.uniform(-self.noise_w, self.noise_w) if wrong_w is None else wrong_w
         self.input("grid", ts=rfc3339(stamp), present=True, power_w=power_w)
         if self.loads:
             self.input("load", ts=rfc3339(wall), power_w=self.base_w(self.elapsed()))

@@ -19,16 +19,18 @@ from gateway.model.command import SiteMode
 from gateway.model.message import rfc3339
 from gateway.model.result import Status
 from gateway.model.site import SitePolicy
-from tests.gateway.closed_loop.case import Case, Changes
+from tests.gateway.closed_loop.case import REST_W, Case, Changes
 from tests.gateway.closed_loop.plant import STEP_S, TOLERANCE_W, Plant, PlantStorage, Timing, plant
 from tests.rounds import rounds, some
 
 FIRST_S = 20.0
 ASKED_W = 6000.0
+LIMIT_W = 5000.0
 MANAGED = EnergySection(plan=False)
 SOAK = settings.get_current_profile_name() == "soak"
 FASTEST = Timing()
 UNMOVED_W = 30.0
+NOISE_WATCHED_S = 160.0
 MOVING_W = 250.0  # half a second of a ramp, within which a time stamp is exact
 
 
@@ -86,6 +88,33 @@ def test_commands_keep_the_import_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes
 ) -> None:
     keeps_the_law(Case(count, timing, first_w, changes, asked_w=ASKED_W, import_w=limit_w))
+
+
+@law(20)
+@given(evses, timings, watts(-2000.0, 2000.0), st.integers(0, 200), st.sampled_from([1.0, -1.0]))
+@example(1, Timing(8.89, 2.0, False, 3.0, 2500.0, 10.0), 2000.0, 200, 1.0)
+@example(3, Timing(6.32, 1.0, True, 3.0, 2500.0, 5.0), -1500.0, 100, -1.0)
+@example(3, Timing(9.12, 1.0, False, 1.0, 2500.0, 10.0), -1500.0, 100, 1.0)
+def test_noise_of_a_constant_load_cuts_no_vehicle(
+    count: int, timing: Timing, load_w: float, noise_w: float, sign: float
+) -> None:
+    """Nor does it lead above the limit on import, or the one on export, by more than the noise itself."""
+    import_w, export_w = (LIMIT_W, None) if sign > 0 else (None, LIMIT_W)
+    first_w, asked_w = sign * load_w, sign * ASKED_W
+    case = Case(
+        count,
+        timing,
+        first_w,
+        asked_w=asked_w,
+        import_w=import_w,
+        export_w=export_w,
+        noise_w=noise_w,
+        watched_s=NOISE_WATCHED_S,
+    )
+    rest = run_virtual(case.run()).since(case.rest_s)
+    room_w = min(count * ASKED_W, LIMIT_W - load_w)
+    assert min(sign * sum(one.orders_w) for one in rest) >= room_w - (4 * noise_w + REST_W)
+    assert max(case.excess_w(one) for one in rest) <= 2 * noise_w + TOLERANCE_W
 
 
 @law(40)
