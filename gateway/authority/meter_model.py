@@ -162,6 +162,7 @@ class MeterModel:
     _beyond: int = 0  # by a rise (1) or a fall (-1) of the load
     _beyond_at: float = -math.inf  # a limit was exceeded, and it is open since by which load
     _swing_w: float = 0.0
+    _quiet: bool = False  # hardly any controlled power moved around the last reading
     _changes_w: deque[float] = field(default_factory=lambda: deque([0.0] * SILENT_READINGS, NOISE_READINGS))
     _stamp: float = math.nan
     _doubted_w: float | None = None  # an impossible reading that has not been confirmed
@@ -215,7 +216,8 @@ class MeterModel:
         else:
             self._tracked_w += (best_w - self._tracked_w) * (1.0 - math.exp(-elapsed_s / FILTER_S))
         self._extremes = (*self._extremes[-1:], self._bounds_w(found, now))
-        if before is not None and max(before.swing_w, swing_w) <= QUIET_W:
+        was_quiet, self._quiet = self._quiet, swing_w <= QUIET_W
+        if before is not None and was_quiet and self._quiet:
             self._changes_w.append(abs(grid_w - before.grid_w))
 
     def _beyond_w(self) -> float:
