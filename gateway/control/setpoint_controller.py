@@ -125,7 +125,7 @@ class SetpointController:
         if action is Action.VERIFY and not target.emergency_stop:
             if not await self._verify():
                 return
-            if self._lease_over():  # while the station did not answer: the next step ends the command
+            if self._state.wake.is_set() or self._lease_over():  # what was decided before the answer may hold no more
                 self._state.wake.set()
                 return
             target = self._target(decision, now)

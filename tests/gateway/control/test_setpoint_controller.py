@@ -163,6 +163,19 @@ async def test_an_emergency_stop_does_not_wait_for_a_reading(urgent: bool, calls
     run.cancel()
 
 
+async def test_what_was_decided_before_a_reading_is_not_sent_for_the_command_that_came_during_it() -> None:
+    rig = await ControllerRig.begin()
+    rig.held.hides_setpoint = True
+    rig.command(-5000.0, id="earlier", lease_s=12.0)
+    run = asyncio.create_task(rig.controller.run())
+    await rig.clock.sleep(3.0)
+    rig.command(-1000.0, id="later", lease_s=300.0)
+    rig.state.wake.set()
+    await rig.clock.sleep(9.0)
+    assert [order[:2] for order in rig.orders] == [(110.0, -1000.0)]
+    run.cancel()
+
+
 async def test_nothing_is_more_urgent_than_an_order_for_0_w_and_the_reading_after_it() -> None:
     rig = await ControllerRig.begin()
     rig.parts.site.emergency_stop = "e"
