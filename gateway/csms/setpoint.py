@@ -187,9 +187,12 @@ async def install(
     period = {"operationMode": mode, **update_of(station, evse, mode, power_w)}
     unit, _ = in_unit(station, evse, power_w)
     profile = Profile(number, kind, period, transaction, duration, unit=unit, max_offline_s=duration)
+    before, evse.setpoint_profile = evse.setpoint_profile, None  # without a response the station may hold either
     outcome = await send_profile(station, evse, profile, priority=_priority(power_w))
     if outcome.answer is Answer.APPLIED and dynamic:
         evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, power_w, duration)
+    elif outcome.answer is Answer.REFUSED:
+        evse.setpoint_profile = before
     return outcome
 
 

@@ -83,6 +83,25 @@ async def test_an_ev_that_may_be_discharged_gets_0_w_whatever_the_fallback_limit
 
 
 @pytest.mark.virtual_time
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_after_a_profile_without_a_response_the_next_set_point_has_a_profile_of_its_own(given_up: bool) -> None:
+    """The station may hold it, with its longer validity, which an update of the set-point alone would begin anew."""
+    async with session() as one:
+        await one.order(-3000.0, 5.0)
+        one.answers[PROFILE] = None
+        order = asyncio.create_task(one.order(-3000.0, 30.0))
+        await asyncio.sleep(0.5)
+        if given_up:
+            order.cancel()
+            await asyncio.sleep(30)
+        else:
+            assert (await order)[0] is Answer.UNKNOWN
+        one.answers[PROFILE] = ACCEPTED
+        _, calls = await one.order(-3000.0, 5.0)
+        assert [(action, schedule_of((action, body))["duration"]) for action, body in calls] == [(PROFILE, 5)]
+
+
+@pytest.mark.virtual_time
 async def test_a_power_that_rounds_to_0_is_sent_without_a_sign() -> None:
     async with session() as one:
         _, calls = await one.order(-0.04)
