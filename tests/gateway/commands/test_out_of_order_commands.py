@@ -54,9 +54,14 @@ async def test_a_stop_acts_though_the_store_does_not_answer(evse: str | None, ve
         assert rig.power("CP1-1") == 0
 
 
-def slow(rig: ServiceRig) -> None:
-    assert isinstance(rig.store, SlowStore)
-    rig.store.clock = rig.clock
+def slow(rig: ServiceRig, delay_s: float | None = None) -> SlowStore:
+    """Let the store take its time from now on; return it."""
+    store = rig.store
+    assert isinstance(store, SlowStore)
+    store.clock = rig.clock
+    if delay_s is not None:
+        store.delay_s = delay_s
+    return store
 
 
 @pytest.mark.parametrize("stop_at", ["CP1-1", None])
@@ -154,14 +159,12 @@ async def test_the_lease_ends_at_the_time_in_the_result() -> None:
 
 async def test_a_write_that_ends_after_the_refusal_ends_the_command() -> None:
     async with service_rig("CP1-1", store=SlowStore()) as rig:
-        slow(rig)
-        assert isinstance(rig.store, SlowStore)
-        rig.store.delay_s = 4.0
+        store = slow(rig, 4.0)
         begun = rig.clock.now()
         result = await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=10)
         assert (result.status, result.reason.code) == ("refused", "journal_unavailable")
         assert rig.clock.now() - begun < 1.0
-        rig.store.delay_s = 0.0
+        store.delay_s = 0.0
         await rig.wait(10)
         assert rig.power("CP1-1") == 0
         assert (rig.published.final("a").status, rig.published.final("a").reason.code) == (
@@ -175,9 +178,7 @@ async def test_a_write_that_ends_after_the_refusal_ends_the_command() -> None:
 
 async def test_copies_of_a_command_get_the_refusal_while_its_write_is_under_way() -> None:
     async with service_rig("CP1-1", store=SlowStore(), evse_rate_per_s=1000.0) as rig:
-        slow(rig)
-        assert isinstance(rig.store, SlowStore)
-        rig.store.delay_s = 4.0
+        slow(rig, 4.0)
         found = []
         for _ in range(40):  # the command is written after 4 s, its end after 8 s
             result = await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
@@ -192,14 +193,12 @@ async def test_a_stop_with_the_id_of_a_command_whose_write_is_under_way_acts() -
     async with service_rig("CP1-1", store=SlowStore()) as rig:
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
         await rig.wait(3)
-        slow(rig)
-        assert isinstance(rig.store, SlowStore)
-        rig.store.delay_s = 4.0
+        store = slow(rig, 4.0)
         assert (await rig.send("CP1-1", "discharge", "b", power_w=3000, lease_s=60)).status == "refused"
         assert (await rig.send("CP1-1", "stop", "b")).status == "accepted"
         await rig.wait(3)
         assert rig.power("CP1-1") == 0
-        rig.store.delay_s = 0.0
+        store.delay_s = 0.0
         await rig.wait(15)
         assert rig.power("CP1-1") == 0
         assert [one.verb for one in await rig.store.in_force()] == ["stop"]
@@ -209,13 +208,11 @@ async def test_a_stop_whose_write_takes_long_is_written_once() -> None:
     async with service_rig("CP1-1", store=SlowStore()) as rig:
         await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=60)
         await rig.wait(3)
-        slow(rig)
-        assert isinstance(rig.store, SlowStore)
-        rig.store.delay_s = 4.0
+        store = slow(rig, 4.0)
         begun = rig.clock.now()
         assert (await rig.send("CP1-1", "stop", "s")).status == "accepted"
         assert rig.clock.now() - begun < 1.0
-        rig.store.delay_s = 0.0
+        store.delay_s = 0.0
         await rig.wait(15)
         assert rig.power("CP1-1") == 0
         assert rig.published.statuses("s") == ["accepted", "achieved"]
@@ -227,10 +224,8 @@ async def test_a_stop_whose_write_takes_long_is_written_once() -> None:
 
 async def test_a_duplicate_of_a_command_rejected_before_storage_is_answered() -> None:
     async with service_rig("CP1-1", store=SlowStore()) as rig:
-        slow(rig)
-        assert isinstance(rig.store, SlowStore)
-        rig.store.delay_s = 30
+        store = slow(rig, 30)
         both = [asyncio.create_task(rig.send("CP1-1", "discharge", "a", power_w=5000)) for _ in range(2)]
         assert {(await one).reason.code for one in both} == {"journal_unavailable"}
         assert [result.id for result, _ in rig.published.results] == ["a", "a"]
-        rig.store.delay_s = 0
+        store.delay_s = 0
