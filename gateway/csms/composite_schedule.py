@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gateway.csms import outcomes
 from gateway.csms.evse import Evse
-from gateway.csms.rate_unit import Unit, volt_phases
-from gateway.csms.setpoint import READ_TIMEOUT_S, present_at, rate_unit
+from gateway.csms.rate_unit import Unit, rate_unit, volt_phases
+from gateway.csms.setpoint import READ_TIMEOUT_S, present_at
 from gateway.csms.station import Station
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse

@@ -8,7 +8,6 @@ from gateway.csms.station import Station
 from gateway.model.station import Answer
 
 REPEATED_VALID_FOR_S = 60.0  # of the 0 W for a vehicle that negotiates while no set-point is in force
-PROMPT_S = 1.0  # within which a station responds to a set-point
 
 
 async def repeat(station: Station, evse: Evse) -> None:
@@ -27,7 +26,8 @@ async def repeat(station: Station, evse: Evse) -> None:
             outcome = await setpoint.send(station, evse, power_w, until - began)
             if outcome.answer is not Answer.REFUSED:
                 evse.setpoint = power_w, until
-            late = outcome.answer is not Answer.REFUSED and station.connected and clock.now() - began > PROMPT_S
+            delayed = clock.now() - began > setpoint.PROMPT_S
+            late = delayed and outcome.answer is not Answer.REFUSED and station.connected
 
 
 async def initialise(station: Station, evse: Evse) -> None:
@@ -40,11 +40,12 @@ async def initialise(station: Station, evse: Evse) -> None:
         await setpoint.install_fallback(station, evse)
         now = station.context.clock.now()
         power_w, until = evse.setpoint or (0.0, now)
-        duration = setpoint.duration_of(evse, until - now) if until > now else None
-        if until <= now:
+        in_force = until > now and evse.fallback.installed  # without one nothing ends a power
+        duration = setpoint.duration_of(evse, until - now) if in_force else None
+        if not in_force:
             power_w = 0.0 if evse.bidirectional else setpoint.fallback_limit_w(station)
         power_w = power_w if evse.bidirectional else max(0.0, power_w)
         await setpoint.install(station, evse, transaction, power_w, duration)
-        late = power_w != 0 and until > now and station.context.clock.now() - now > PROMPT_S
+        late = power_w != 0 and in_force and station.context.clock.now() - now > setpoint.PROMPT_S
     if late:
         await repeat(station, evse)  # with the rest of its validity

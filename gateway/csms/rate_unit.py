@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from gateway.csms import metering
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
+from protocols.ocpp.vendor import Channel
 
 Unit = v21.ChargingRateUnitEnumType
 
@@ -35,3 +38,22 @@ def volt_phases(station: Station, evse: Evse) -> float:
     meter = evse.meter
     meter.volt_phases = metering.volt_phases(meter.samples) or meter.volt_phases
     return meter.volt_phases or (meter.voltage_v or setpoint.voltage_v) * 3
+
+
+def rate_unit(station: Station) -> Unit:
+    """Return the unit of charging profiles: that of the vendor profile, else the one that the station takes."""
+    channel = station.vendor_profile.setpoint
+    if channel.channel is Channel.LIMIT and channel.unit == "A":
+        return Unit.a
+    return Unit.a if station.rate_unit == Unit.a else Unit.w
+
+
+def in_unit(station: Station, evse: Evse, power_w: float) -> tuple[Unit, float]:
+    """Return the unit of the station and a signed power in it, in the sign of the vendor profile."""
+    unit, vendor = rate_unit(station), station.vendor_profile
+    if unit is Unit.w or vendor.setpoint.unit == "A":
+        limit = vendor.setpoint.channel is Channel.LIMIT
+        return unit, vendor.wire_value(power_w) if limit else round(power_w, 1) + 0.0
+    value = power_w / volt_phases(station, evse)
+    value = math.copysign(math.floor(abs(value) * 10) / 10, value)
+    return unit, (value if vendor.setpoint.sign == -1 else -value) + 0.0

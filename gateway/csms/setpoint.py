@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from gateway.csms import outcomes, vendor_channel
 from gateway.csms.evse import UNSUPPORTED, Evse, SetpointProfile
-from gateway.csms.rate_unit import Unit, volt_phases
+from gateway.csms.rate_unit import Unit, in_unit, rate_unit, volt_phases
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
@@ -44,6 +44,7 @@ FALLBACK_ATTEMPTS = 8  # by itself; then only before a set-point other than 0 W
 UNSUPPORTED_AFTER = 3  # refusals in a row
 CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
 LAST_DATE = 253_402_214_400.0  # Unix time of 9999-12-31: no profile can begin later
+PROMPT_S = 1.0  # within which a station responds; a longer wait is no part of a set-point's validity
 READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
 
 
@@ -53,12 +54,14 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
     0 W does not wait for the response to another order: older orders of the EVSE are given up, and other calls before
     it time out early.
     """
+    clock = station.context.clock
+    began = clock.now()
     if power_w:
         try:
             async with asyncio.timeout(None) as order:
                 evse.orders.add(order)
                 async with evse.lock:
-                    return await send(station, evse, power_w, valid_for_s)
+                    return await send(station, evse, power_w, _rest(valid_for_s, clock.now() - began))
         except TimeoutError:
             return Outcome(Answer.UNKNOWN, "Overtaken", "0 W was ordered before the station responded")
         finally:
@@ -76,6 +79,11 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
         evse.lock.release()
 
 
+def _rest(valid_for_s: float, waited_s: float) -> float:
+    """Return the validity that is left after a wait."""
+    return valid_for_s if waited_s <= PROMPT_S else max(1.0, valid_for_s - waited_s)
+
+
 async def _hurry(station: Station) -> None:
     """Shorten the wait for the responses to calls that are not urgent, one after the other."""
     while station.link is not None:
@@ -85,9 +93,9 @@ async def _hurry(station: Station) -> None:
 
 async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
     """Send a set-point while the lock of the EVSE is held; see `apply`."""
-    refused = refusal(station, evse, power_w, valid_for_s)
-    if refused is not None:
-        return refused
+    why_not = refusal(station, evse, power_w, valid_for_s)
+    if why_not is not None:
+        return why_not
     transaction = station.context.transactions.active_at(station.id, evse.number)
     if transaction is None:
         return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no transaction is active on {evse.name}")
@@ -97,6 +105,10 @@ async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float)
         return Outcome(Answer.UNKNOWN, OutcomeCode.TX_NOT_CONFIRMED, text)
     if evse.watchdog is not None:
         evse.stop_watchdog()
+    clock = station.context.clock
+    began = clock.now()
+    sent = power_w, began + valid_for_s
+    before, evse.setpoint = evse.setpoint, sent  # the station may carry it out even where the order is given up
     channel = station.vendor_profile.setpoint
     if channel.channel is Channel.STANDARD:
         outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s)
@@ -104,9 +116,11 @@ async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float)
         outcome = await vendor_channel.set_power(station, evse, transaction, power_w, valid_for_s)
     else:  # also a station that can only be limited
         outcome = await _apply_limit(station, evse, transaction, power_w, valid_for_s)
-    if outcome.answer is not Answer.REFUSED:  # where the response was lost the station may have carried it out
-        evse.setpoint = power_w, station.context.clock.now() + valid_for_s
-    if not channel.watchdog and power_w and outcome.answer is not Answer.REFUSED:
+    refused = outcome.answer is Answer.REFUSED
+    if evse.setpoint is sent:  # else its session ended meanwhile
+        delayed = clock.now() - began > PROMPT_S
+        evse.setpoint = before if refused else sent if delayed else (power_w, clock.now() + valid_for_s)
+    if not channel.watchdog and power_w and not refused:
         evse.watchdog = asyncio.get_running_loop().create_task(_expire(station, evse, valid_for_s))
     return outcome
 
@@ -138,9 +152,11 @@ async def _apply_21(
 ) -> Outcome:
     if power_w < 0 and evse.bidirectional is None:
         return outcomes.NEEDS_NOT_STATED
+    began = station.context.clock.now()
     refused = await require_fallback(station, evse, power_w)
     if refused is not None:
         return refused
+    valid_for_s = _rest(valid_for_s, station.context.clock.now() - began)
     duration = duration_of(evse, valid_for_s)
     profile = evse.setpoint_profile
     same = profile is not None and (profile.transaction, profile.valid_for_s) == (transaction.id, duration)
@@ -200,9 +216,11 @@ async def _apply_limit(
     station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float
 ) -> Outcome:
     """Send a TxProfile whose limit may be negative; its duration is the watchdog, the fallback profile is beneath."""
+    began = station.context.clock.now()
     refused = await require_fallback(station, evse, power_w)
     if refused is not None:
         return refused
+    valid_for_s = _rest(valid_for_s, station.context.clock.now() - began)
     vendor, number = station.vendor_profile, SETPOINT_PROFILE + evse.number
     unit, value = in_unit(station, evse, power_w)
     period, duration, level = {"limit": value}, duration_of(evse, valid_for_s), vendor.setpoint.stack_level
@@ -218,28 +236,6 @@ def duration_of(evse: Evse, valid_for_s: float) -> int | None:
     """Return the duration of a set-point, whole seconds within its validity (1 s at least); without a fallback profile,
     0 W that expires would permit charging without limit, so it has none."""
     return max(1, math.floor(valid_for_s + 1e-6)) if evse.fallback.installed else None
-
-
-# units: a station may take charging profiles in amperes only
-
-
-def rate_unit(station: Station) -> Unit:
-    """Return the unit of charging profiles: that of the vendor profile, else the one that the station takes."""
-    channel = station.vendor_profile.setpoint
-    if channel.channel is Channel.LIMIT and channel.unit == "A":
-        return Unit.a
-    return Unit.a if station.rate_unit == Unit.a else Unit.w
-
-
-def in_unit(station: Station, evse: Evse, power_w: float) -> tuple[Unit, float]:
-    """Return the unit of the station and a signed power in it, in the sign of the vendor profile."""
-    unit, vendor = rate_unit(station), station.vendor_profile
-    if unit is Unit.w or vendor.setpoint.unit == "A":
-        limit = vendor.setpoint.channel is Channel.LIMIT
-        return unit, vendor.wire_value(power_w) if limit else round(power_w, 1) + 0.0
-    value = power_w / volt_phases(station, evse)
-    value = math.copysign(math.floor(abs(value) * 10) / 10, value)
-    return unit, (value if vendor.setpoint.sign == -1 else -value) + 0.0
 
 
 # the fallback profile

@@ -11,6 +11,7 @@ import pytest
 from gateway.csms import negotiated_profile
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
+from gateway.model.station import Answer
 from tests.emulators.charger.requirements.test_k28_k29 import near
 from tests.emulators.charger.station_rig import Rig
 
@@ -105,3 +106,64 @@ async def test_0_w_is_not_sent_again_for_a_new_vehicle() -> None:
         received = slow(rig, 6.0)
         await negotiated_profile.initialise(rig.known, rig.known.evses[1])
         assert [power_w for power_w, _ in received] == [0]
+
+
+async def test_without_a_fallback_profile_no_power_is_sent_that_nothing_ends() -> None:
+    """After a station connected again its fallback profile may be missing while a set-point is still in force."""
+    async with Rig() as rig:
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", -8000.0, 20.0)
+        evse = rig.known.evses[1]
+        handlers: Any = rig.station.ocpp.handlers
+        handle = handlers["SetChargingProfile"]
+        received: list[dict[str, Any]] = []
+
+        def without_default(request: dict[str, Any]) -> Any:
+            if request["chargingProfile"]["chargingProfilePurpose"] == "TxDefaultProfile":
+                return {"status": "Rejected"}
+            received.extend(request["chargingProfile"]["chargingSchedule"])
+            return handle(request)
+
+        handlers["SetChargingProfile"] = without_default
+        evse.reset_profiles()
+        await negotiated_profile.initialise(rig.known, evse)
+        assert [(one["chargingSchedulePeriod"][0]["setpoint"], one.get("duration")) for one in received] == [(0, None)]
+
+
+async def test_an_order_that_was_given_up_may_be_in_force() -> None:
+    async with Rig() as rig:
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", -8000.0, 20.0)
+        slow(rig, 5.0)
+        evse = rig.known.evses[1]
+        order = asyncio.create_task(rig.csms.set_power("CP1-1", -3000.0, 20.0))
+        await rig.sleep(1)
+        order.cancel()
+        await asyncio.wait({order})
+        assert evse.setpoint is not None
+        assert evse.setpoint[0] == -3000.0
+
+
+@pytest.mark.parametrize("wait_s", [4.0, 8.0])
+async def test_a_set_point_ends_with_its_validity_however_late_it_is_sent(wait_s: float) -> None:
+    """It waits for the response to another one, and for that to the fallback profile."""
+    async with Rig() as rig:
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", -8000.0, 20.0)
+        received = slow(rig, wait_s)
+        orders = [asyncio.create_task(rig.csms.set_power("CP1-1", power_w, 14.0)) for power_w in (-3000.0, -2000.0)]
+        await asyncio.gather(*orders)
+        assert [power_w for power_w, _ in received] == [-3000, -2000]
+        assert received[1][1] <= 14 - wait_s
+
+
+async def test_what_had_no_response_is_not_sent_again_beyond_its_validity() -> None:
+    """The validity counts from the call, not from the end of the wait for its response."""
+    async with Rig() as rig:
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", -8000.0, 20.0)
+        evse, began = rig.known.evses[1], rig.clock.now()
+        slow(rig, 1000.0)
+        outcome = await rig.csms.set_power("CP1-1", -3000.0, 60.0)
+        assert outcome.answer is Answer.UNKNOWN
+        assert evse.setpoint == (-3000.0, near(began + 60.0))

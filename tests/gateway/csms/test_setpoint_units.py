@@ -9,13 +9,11 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.csms.csms import Csms
-from gateway.csms.rate_unit import Unit, allow_units, volt_phases
+from gateway.csms.rate_unit import Unit, allow_units, in_unit, rate_unit, volt_phases
 from gateway.csms.registration import Boot, Status
 from gateway.csms.setpoint import (
     fallback_limit_w,
-    in_unit,
     present_at,
-    rate_unit,
     refusal,
     schedule_update,
     update_of,
