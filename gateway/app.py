@@ -2,7 +2,7 @@
 
 `gateway(config)` runs a gateway over real sockets; with `Parts` a test or an emulation brings its own clock, broker,
 store and stations, and everything runs in memory and in virtual time. `run` is what `v2x gateway` calls.
-This is the one file that imports every package; no rule of the product lives here.
+This is the one file that imports every package; no rule of the product is here.
 """
 
 from __future__ import annotations

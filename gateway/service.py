@@ -63,7 +63,7 @@ class GatewayService:
         energy: EnergyService | None = None,
         input_handlers: InputHandlers = NO_HANDLERS,
     ) -> None:
-        """`backend_of` returns what reaches an EVSE, and is asked once for each.
+        """`backend_of` returns what reaches an EVSE, and is called once for each.
 
         `energy` is shown in the site's state; `input_handlers` get every message of an input.
         """

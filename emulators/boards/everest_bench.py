@@ -69,7 +69,7 @@ class EverestProgram:
                     await listening
 
     async def restart(self) -> None:
-        """Restart: everything is off and forgotten, the capabilities are sent again."""
+        """Restart: everything is off and discarded, the capabilities are sent again."""
         self._targets = {"Export": (0.0, 0.0), "Import": (0.0, 0.0)}
         self.hardware.output.restart(self._clock.now())
         await self._raise("HardwareFault", raised=True)

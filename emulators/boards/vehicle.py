@@ -1,6 +1,6 @@
 """Vehicle at the connector of emulated hardware: its plug, the state of its pilot circuit and its contactors.
 
-`observe` follows the events of its session (`emulators/ev/session.py`); the messages go to whoever hosts the EVSE.
+`observe` follows the events of its session (`emulators/ev/session.py`); the messages go to the host of the EVSE.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ async def execute(
 ) -> int:
     """Run the selected cases and write the reports; return the exit status. Raises RunError, DeviceUnreachable.
 
-    `begins` is called once the options are known to be right, before the device is looked for. Where there is none, the
+    `begins` is called once the options are known to be right, before the device is searched for. Without one, the
     reports have its absence as the reason of every case that has no verdict from an earlier run.
     """
     clock = clock or RealClock()
@@ -116,7 +116,7 @@ async def execute(
 
 
 def _report(selection: Selection, info: RunInfo, results: Sequence[CaseResult], write: Print) -> None:
-    """Write the reports where a directory is given, and say where."""
+    """Write the reports where a directory is given, and print the directory."""
     if selection.directory is None:
         return
     path = reports.write(selection.directory, info, results)

@@ -24,7 +24,7 @@ from protocols.chademo.states import VehicleState
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
-WATCH_S = 0.2  # between two looks at the power
+WATCH_S = 0.2  # between two checks of the power
 END_WITHIN = 8.0  # s, to end the session after Ctrl-C
 CYCLES_PER_S = 10
 

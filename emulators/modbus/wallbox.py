@@ -60,7 +60,7 @@ class Wallbox:
         self._apply(now)
 
     def power_cycle(self, now: float) -> None:
-        """Restart the device: it forgets its settings and gives no power."""
+        """Restart the device: its settings are lost and it delivers no power."""
         self._stop(now)
         self._watchdog_s, self.setpoint_w = 0.0, 0.0
         self._watchdog_on = self.product.meaning(Meaning.WATCHDOG_ENABLE) is None

@@ -121,13 +121,13 @@ class EmulatedModem:
             self._measure(data, mean_db)
 
     def host_frames(self) -> list[bytes]:
-        """Return the frames for the host, and forget them."""
+        """Return the frames for the host, and remove them."""
         frames = list(self._to_host)
         self._to_host.clear()
         return frames
 
     def line_frames(self) -> list[bytes]:
-        """Return the frames for the line, and forget them."""
+        """Return the frames for the line, and remove them."""
         frames = list(self._to_line)
         self._to_line.clear()
         return frames

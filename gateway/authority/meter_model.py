@@ -123,7 +123,7 @@ class _Hypotheses:
     def widest_w(self, swing_w: float) -> tuple[float, float]:
         """Return the extremes of all possible delays; loads may have hidden in movements of up to `swing_w`.
 
-        A time stamp that is not that of the publication is believed as long as the delay that it shows is possible.
+        A time stamp that is not that of the publication is used as long as the delay that it shows is possible.
         """
         loads_w, cost_w = self.loads_w[:, DELAYS:], self.cost_w[DELAYS:]
         if self.delay_s[0] >= PUBLISHED_S and cost_w[0] - cost_w.min() <= swing_w:

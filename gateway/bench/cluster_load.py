@@ -42,7 +42,7 @@ class Station(Client):
         for one in (self.upgraded, self.waiting):
             if one is not None and not one.done():
                 one.set_exception(ConnectionError("the connection is lost"))
-                one.exception()  # it may be that nobody waits
+                one.exception()  # it may be that no task waits
         if not self.lost.done():
             self.lost.set_result(None)
 

@@ -1,7 +1,7 @@
 """The cluster over NATS: messages between instances, and the records of leases, owners and instances in JetStream.
 
 The only file that uses nats-py. Each instance has one subscription, to all subjects that begin with its name; a request
-to an instance that is absent fails at once, since NATS reports that nobody has subscribed.
+to an instance that is absent fails at once, since NATS reports that it has no subscriber.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The record is a key of a store in which every write has a revision. The revision of the write that acquired the lease is
 its term: later terms are higher, and every effect of a holder carries its term (fencing token).
 
-Nobody compares clocks of two machines. A holder counts its lease from when it *sent* the last renewal that succeeded,
+Clocks of two machines are never compared. A holder counts its lease from when it *sent* the last successful renewal,
 and stops after `valid_s`. Another instance acquires the lease after it has observed one and the same revision for
 `lease_s`, which is longer, by its own clock. An effect also carries the newest time stamp of its receiver that had
 arrived when that renewal was sent (`proof`); the receiver refuses it `valid_s` after that time, however long it was
@@ -108,7 +108,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class SiteLease:
-    """The lease of one site, as one run of one instance knows it. Every method returns the next state."""
+    """The lease of one site, as one run of one instance has it. Every method returns the next state."""
 
     holder: str  # name of this run: a restarted instance is another holder
     timing: Timing
@@ -180,7 +180,7 @@ class SiteLease:
         return replace(self, stamps=tuple(sorted(known.values())), urgent=urgent)
 
     def departed(self, receiver: str) -> SiteLease:
-        """Forget the time stamps of a receiver that is absent."""
+        """Remove the time stamps of a receiver that is absent."""
         return replace(self, stamps=tuple(one for one in self.stamps if one.receiver != receiver))
 
     def sent(self, write: Write) -> SiteLease:

@@ -81,7 +81,7 @@ def combined(epochs: Iterable[int]) -> int:
 
 
 class Links(ClusterMessage, frozen=True):
-    """All connections of an instance, to a holder that knows others."""
+    """All connections of an instance, to a holder whose list differs."""
 
     instance: str
     epochs: dict[str, int]

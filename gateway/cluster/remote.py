@@ -224,7 +224,7 @@ class RemoteStations:
             wire.end()
 
     def beat(self, message: Beat) -> None:
-        """Note that an instance is present; one whose connections differ is asked for them."""
+        """Note that an instance is present; the connections of one whose list differs are requested."""
         known = self._instance(message.instance)
         known.beat_at = self._clock.now()
         epochs = combined(wire.epoch for wire in known.wires.values())

@@ -17,7 +17,7 @@ REFUSED = "the server refuses the user, or its password or credentials"
 
 
 def tls_context(settings: ClusterSettings) -> ssl.SSLContext | None:
-    """Return the TLS context where a URL or a certificate asks for TLS. OSError where a file cannot be used."""
+    """Return the TLS context where a URL or a certificate requires TLS. OSError where a file cannot be used."""
     asked = any(urlsplit(server).scheme == "tls" for server in settings.servers)
     if not asked and settings.ca is None and settings.cert is None:
         return None
@@ -28,9 +28,9 @@ def tls_context(settings: ClusterSettings) -> ssl.SSLContext | None:
 
 
 class SecureClient(Client):
-    """Client that sends nothing, credentials included, to a server without TLS where TLS is asked for.
+    """Client that sends nothing, credentials included, to a server without TLS where TLS is required.
 
-    nats-py alone follows the server: whoever answers in its place could leave TLS out.
+    nats-py alone follows the server: another server in its place could leave TLS out.
     """
 
     requires_tls = False

@@ -140,7 +140,7 @@ class SiteNode:
         if before is not None and self.lease.held is None:
             log.warning("%s: the lease of term %d has run out", self.site, before.term)
         self._follow()
-        self.lease = self.lease.stamped(self.run, now, now)  # no message tells this instance its own time
+        self.lease = self.lease.stamped(self.run, now, now)  # no message shows this instance its own time
         if self._write is None and (self.lease.held is not None or self._may_acquire(now)):
             write = self.lease.next_write(now)
             if write is not None:
@@ -382,7 +382,7 @@ class SiteNode:
             self._wake.set()
 
     def check_presence(self) -> None:
-        """Forget instances that are silent."""
+        """Remove instances that are silent."""
         if self.stations is not None:
             for name in self.stations.check_presence():
                 self.lease = self.lease.departed(self._runs.pop(name, ""))

@@ -340,7 +340,7 @@ class CommandIntake:
 
 
 def _acts_with_used_id(verb: Verb, stored: tuple[str, str], print_: str) -> bool:
-    """Return whether a stop acts although another command has used its id: nobody takes its effect by using it up."""
+    """Return whether a stop acts although another command has used its id, so that no use of an id prevents a stop."""
     return verb in ALWAYS_ACT and stored[0] != print_
 
 

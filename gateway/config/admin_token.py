@@ -38,7 +38,7 @@ def read(config: Config) -> str | None:
 def read_or_create(config: Config) -> str | None:
     """Return the token as `read`; a token file that is not configured is made where there is none.
 
-    On a full disk the gateway starts without the file, and the admin API has a token that nobody knows.
+    On a full disk the gateway starts without the file, and the admin API has an unknown token.
     """
     file = path(config)
     if config.admin.token and config.admin.token_file is None:

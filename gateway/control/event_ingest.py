@@ -82,7 +82,7 @@ class EventIngest:
         self._links: dict[str, StationConnected | StationLost] = {}
 
     def forget(self, station: str) -> None:
-        """Forget the link of a station that was removed."""
+        """Remove the link of a station that was removed."""
         self._links.pop(station, None)
 
     def report(self, event: Event) -> None:

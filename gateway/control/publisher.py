@@ -1,7 +1,7 @@
 """Stream of results, events and changes: what happens is journalled and passed on to MQTT, page, metrics and log.
 
 Who publishes does not wait for the subscribers, and their work is no part of his: the stream is delivered in order as
-soon as the running task waits. A set-point is sent to its station before anybody is told about the command.
+soon as the running task waits. A set-point is sent to its station before the result of the command is published.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ async def answer(
             scope.reschedule(loop.time())
 
     def woken() -> None:
-        loop.call_soon(check)  # whoever wakes may have changed a part only of what decides
+        loop.call_soon(check)  # at a wake-up only a part of what decides may have changed
 
     try:
         async with clock.timeout_at(clock.now() + within_s) as scope:

@@ -4,7 +4,7 @@ A connector, a component of the device model and a DER control report their faul
 the end of one does not hide another. A fault of the station (connector 0 of 1.6, EVSE 0 or none of 2.x) is a fault of
 every EVSE, also of one that is reported later.
 
-Faults are stored: they hold after a restart of the gateway until the station reports their end, for which it is asked
+Faults are stored: they hold after a restart of the gateway until the station reports their end, which is requested
 when it connects (`fault_check`).
 """
 

@@ -247,7 +247,7 @@ def _stronger(name: str, one: float, other: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What the members of a sampled value beside its number say."""
+    """Description of a sampled value by its members beside the number."""
 
     name: str  # measurand
     rank: int  # of the location

@@ -1,4 +1,4 @@
-"""Runs the engine of one device: one request at a time, orders in between. No rule lives here."""
+"""Runs the engine of one device: one request at a time, orders in between. No rule is here."""
 
 from __future__ import annotations
 

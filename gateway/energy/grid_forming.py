@@ -2,7 +2,7 @@
 
 An order to form is sent only while the main switch is confirmed open at that very moment (position feedback). The next
 source is ordered when the one before it has confirmed that it follows. A vehicle whose station has no such order is
-left to its hardware, which the state says. What is refused or not answered is sent again while it still holds.
+left to its hardware, which the state shows. What is refused or not answered is sent again while it still holds.
 """
 
 from __future__ import annotations

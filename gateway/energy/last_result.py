@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 class LastResult(Generic[Given, Result]):
     """Calls a function again only with other arguments; for equal ones it returns the last result.
 
-    The arguments are values that nobody changes; the same objects count as equal without a comparison.
+    The arguments are values that do not change; the same objects count as equal without a comparison.
     """
 
     def __init__(self, function: Callable[Given, Result]) -> None:

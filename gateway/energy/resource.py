@@ -27,7 +27,7 @@ class Kind(StrEnum):
 class Resource:
     """One source or sink that can be set. `None` is unknown; an unknown value is never taken as zero.
 
-    Nobody changes one, but it is not frozen: each step makes one per EVSE, at a quarter of the cost of a frozen one.
+    No code changes one, but it is not frozen: each step makes one per EVSE, at a quarter of the cost of a frozen one.
 
     `max_charge_w`, `max_discharge_w`: left by the layers above, now. `min_charge_w`, `min_discharge_w`: dead band, a
     set-point is 0 or at least this. `floor_pct`: the floor in force. `departure`: Unix time; `wanted_pct`: SoC wanted

@@ -2,7 +2,7 @@
 
 No more energy counts than the power that can flow and the time allow. A reading beyond that (a register that reads 0
 once and then its old value, or ten times its value) is set aside: it counts as the new base when a second reading
-confirms it, and is forgotten when the register continues from where it was.
+confirms it, and is discarded when the register continues from where it was.
 """
 
 from __future__ import annotations

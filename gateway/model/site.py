@@ -350,7 +350,7 @@ class Site:
     backup: bool = False
     at_rest: bool = False  # after an emergency stop, until a mode is commanded: nothing but commands moves power
     islanded: bool = False
-    off_grid: bool = False  # no grid supplies the site, as energy management knows it
+    off_grid: bool = False  # no grid supplies the site, as energy management reports it
     supply_held: bool = False  # after an emergency stop without a grid: no island is formed before a command
 
     island_w: float | None = None  # power of all EVSEs together that the island needs now, + charge

@@ -1,7 +1,7 @@
 """Link to a broker over aiomqtt: MQTT 5, or 3.1.1 where the broker supports no other. No other module uses aiomqtt.
 
 A message is acknowledged to the broker when it was processed (`acknowledge`), not when it arrives: a command that was
-not journalled when the process died is delivered again to the same session. TCP_NODELAY is set, because Nagle's
+not journalled when the process ended is delivered again to the same session. TCP_NODELAY is set, because Nagle's
 algorithm delays a QoS 1 message by 44 ms. Errors of paho and aiomqtt become ConnectionError here.
 """
 
@@ -79,7 +79,7 @@ Connect: TypeAlias = Callable[[BusMessage], AbstractAsyncContextManager[Bus]]
 
 @runtime_checkable
 class Resuming(Protocol):
-    """A bus that knows whether the broker has kept the session of an earlier link."""
+    """A bus that reports whether the broker has kept the session of an earlier link."""
 
     resumed: bool
 

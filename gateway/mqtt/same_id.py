@@ -2,7 +2,7 @@
 
 Two gateways with one id have one client id and one session at the broker: each would end the link of the other and
 receive its commands. So the retained status is read over a link with an id of its own; where it is `online` and of
-another run, it is sent again, not retained and with the member `probe`, which asks the gateway for an answer. The
+another run, it is sent again, not retained and with the member `probe`, which requests an answer of the gateway. The
 status that a killed gateway left gets no answer.
 """
 

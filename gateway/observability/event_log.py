@@ -57,7 +57,7 @@ class EventLog:
     """Subscriber that logs results and events."""
 
     def result(self, result: Result, reply: ReplyTo | None, phase: Phase | None) -> None:
-        """Log a first or final result: what was asked by whom, what became of it, and the limiting constraint."""
+        """Log a first or final result: what was requested by whom, its status, and the limiting constraint."""
         status = result.status
         level = logging.WARNING if status is Status.FAILED else logging.INFO
         _write(level, f"{result.evse or SITE}: {_command(result)}: {_outcome(result)}", result)

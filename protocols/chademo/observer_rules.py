@@ -1,4 +1,4 @@
-"""Rules of the observer: what a status, a limit or a measurement says about a session. Pure."""
+"""Rules of the observer: what a status, a limit or a measurement shows about a session. Pure."""
 
 from __future__ import annotations
 

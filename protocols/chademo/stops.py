@@ -15,7 +15,7 @@ class Severity(StrEnum):
     """Severity of a stop."""
 
     NORMAL = "normal"
-    ALARM = "alarm"  # normal, but somebody has to act
+    ALARM = "alarm"  # normal, but a person has to act
     NO_START = "no_start"  # the session ended before power
     ERROR = "error"  # latched
 

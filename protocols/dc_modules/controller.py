@@ -21,7 +21,7 @@ HOLD_S = 2.0  # of an order
 SILENT_S = 2.0  # without a valid answer of any module
 GRACE_S = 2.0  # from switching on to the status that shows it
 NO_CURRENT_A = 0.5
-RAMP_DOWN_WITHIN_S = 1.5  # then the output is switched off with current: the modules do not obey
+RAMP_DOWN_WITHIN_S = 1.5  # then the output is switched off with current: the modules do not follow
 OFF_S = 0.5  # shortest time in OFF
 CONFIGURE_S = 60.0  # period of the settings that a restart clears
 
@@ -229,7 +229,7 @@ class Controller:
         return events
 
     def frames_to_send(self) -> list[CanFrame]:
-        """Return the frames to send and forget them."""
+        """Return the frames to send and remove them."""
         frames, self._outgoing = self._outgoing, []
         return frames
 
@@ -321,7 +321,7 @@ class Controller:
         return current_a / max(1, len(self.alive))
 
     def _round(self) -> list[CanFrame]:
-        """Return the frames of one cycle: what is asked for, then the repetition of what was ordered.
+        """Return the frames of one cycle: what is requested, then the repetition of what was ordered.
 
         "On" is repeated only until the status shows it: a module that restarted must not be switched on unasked.
         """

@@ -150,7 +150,7 @@ class Node:
         return min((when for when in times if when is not None), default=None)
 
     def data_to_send(self) -> Sequence[Datagram]:
-        """Return the datagrams to send, and forget them."""
+        """Return the datagrams to send, and remove them."""
         found = [*self._outgoing, *self._requester.outgoing]
         self._outgoing.clear()
         self._requester.outgoing.clear()

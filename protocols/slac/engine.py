@@ -57,7 +57,7 @@ class SlacEngine:
         return self._take_events(now)
 
     def data_to_send(self) -> list[bytes]:
-        """Return the Ethernet frames to send, and forget them."""
+        """Return the Ethernet frames to send, and remove them."""
         frames = list(self._outgoing)
         self._outgoing.clear()
         return frames

@@ -184,7 +184,7 @@ class EvSlac(SlacEngine):
         self._start_request(BROADCAST, SlacParmReq(self.run_id), now)
 
     def _forget(self) -> None:
-        """Forget everything of an attempt."""
+        """Discard everything of an attempt."""
         self.reports = {}
         self._answered = set()
         self._candidates.clear()

@@ -34,7 +34,7 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class Session:
-    """A session, which `deadline` ends or carries on to the next phase."""
+    """A session, which `deadline` ends or moves to the next phase."""
 
     vehicle: bytes
     run_id: bytes

@@ -110,7 +110,7 @@ async def test_a_discharge_from_mqtt_to_the_battery(fault: str) -> None:
     assert '"Dynamic"' in profiles[v2x[0]]
     powered = [text for text in profiles if '"setpoint":-5000' in text]
     assert powered, "the set-point was sent"
-    assert all('"duration"' in text for text in powered), "every power that is not 0 holds a dead-man time"
+    assert all('"duration"' in text for text in powered), "every power that is not 0 holds a watchdog time"
     calls = [json.loads(text.replace("#", "")) for text in messages if text.startswith("[2")]
     triggers = {frame[3]["triggerReason"] for frame in calls if frame[2] == "TransactionEvent"}
     assert "OperationModeChanged" in triggers

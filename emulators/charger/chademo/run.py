@@ -16,7 +16,7 @@ from protocols.chademo.states import ChargerState
 from protocols.dc_modules.bus import CanBus
 from protocols.ports import Clock
 
-WATCH_S = 0.2  # between two looks at the power
+WATCH_S = 0.2  # between two checks of the power
 CYCLES_PER_S = 10
 AT_REST = (ChargerState.IDLE, ChargerState.FAULT)
 

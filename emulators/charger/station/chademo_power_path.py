@@ -52,7 +52,7 @@ def settings_of(spec: StageSpec) -> ChargerSettings:
 
 
 class ChademoPowerPath(PowerPath):
-    """Power path with a charger engine. Whoever runs the engine passes its events and calls `steer` after a change."""
+    """Power path with a charger engine. The runner of the engine passes its events and calls `steer` after a change."""
 
     def __init__(self, stage: PowerStage, observe: Callable[[Event], None] | None = None) -> None:
         self.stage = stage

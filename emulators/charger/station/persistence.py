@@ -1,7 +1,7 @@
 """Persistent state of an emulated station, and its restore after the process has ended.
 
 Stored are the message queue with its transactions and the parts that `Station` names. A transaction that ran when the
-process died ends with reason PowerLoss and the last stored meter register.
+process ended abnormally ends with reason PowerLoss and the last stored meter register.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Clauses cited by cases whose number no source at hand confirms.
 
 The other ids, clauses and table rows were compared with what open implementations and published notes on conformance
-cite for the same rule; nobody of this project has compared them with the text of the standards.
+cite for the same rule; they were not compared with the text of the standards.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class StationUnderTest:
 
     @property
     def early(self) -> bool:
-        """Return whether the station speaks OCPP 1.6."""
+        """Return whether the station uses OCPP 1.6."""
         return self.version is Version.V16
 
     def answer(self, action: str, answer: Answer) -> None:

@@ -55,7 +55,7 @@ class Bench(Protocol):
         """Let a part answer with errors and incomplete frames, until `restore`."""
 
     def restart(self, part: Part) -> None:
-        """Interrupt the supply of a part for a moment; it forgets its set-points."""
+        """Interrupt the supply of a part for a moment; its set-points are lost."""
 
 
 @runtime_checkable

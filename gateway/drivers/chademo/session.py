@@ -1,6 +1,6 @@
 """Sessions with the vehicles at one plug: outputs of the engine are orders to the board, its events those of the model.
 
-The engine knows the protocol, the supervisor of the board its hardware; here is what one needs of the other. A session
+The engine has the protocol, the supervisor of the board its hardware; here is what one needs of the other. A session
 begins by itself when a vehicle is plugged in and the hardware is ready, and again a while after one that ended.
 """
 

@@ -1,4 +1,4 @@
-"""Orders of one V2H box or storage battery: one sequence of steps at a time, and the dead-man. Pure.
+"""Orders of one V2H box or storage battery: one sequence of steps at a time, and the watchdog. Pure.
 
 Time is an argument. A box has no time-out of its own. From the first step of a power until rest is read back, the box
 may be running (`Held`); at the end of the validity it is ordered to standby, a battery to `auto`, again and again until
@@ -132,7 +132,7 @@ class BoxControl:
             self.held = Held(held_w(box) or LEAST_HELD_W, now + ADOPT_S)
 
     def lost(self, now: float) -> None:
-        """End what is not confirmed: its effect is unknown. The dead-man goes on."""
+        """End what is not confirmed: its effect is unknown. The watchdog goes on."""
         sequence, order = self._sequence, self._next
         self._next = None
         for number in (sequence.number if sequence else None, order.number if order else None):
@@ -152,7 +152,7 @@ class BoxControl:
 
     @property
     def busy(self) -> bool:
-        """True while there is something to ask."""
+        """True while a request is to be sent."""
         return self._sequence is not None or self._next is not None
 
     @property
@@ -255,7 +255,7 @@ class BoxControl:
         if not sequence.steps:
             self._completed(sequence, now)
 
-    # dead-man
+    # watchdog
 
     def _supplies_island(self) -> bool:
         """Return whether the box supplies an island, by order or by itself: then no time-out ends its supply."""

@@ -1,6 +1,6 @@
 """The node of the gateway in a network of ECHONET Lite: one for all devices, and for own objects if it has any.
 
-Requests wait for the answer of their node; what other nodes announce goes to whoever follows the object.
+Requests wait for the answer of their node; what other nodes announce goes to the reader of the object.
 """
 
 from __future__ import annotations

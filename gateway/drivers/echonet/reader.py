@@ -131,5 +131,5 @@ class ObjectReader:
         self._slow_at, self.due_at = None, now
 
     def forget(self, epc: int) -> None:
-        """Forget a value, which may change now."""
+        """Remove a value, which may change now."""
         self.values.pop(epc, None)

@@ -64,7 +64,7 @@ def verify_port_free(settings: UdpSettings) -> None:
 
 
 async def scan(network: EchonetNetwork, clock: Clock, seconds: float, nodes: Sequence[str] = ()) -> list[FoundObject]:
-    """Return the objects of all nodes that answer within a time; `nodes` are asked beside the multicast."""
+    """Return the objects of all nodes that answer within a time; `nodes` get the request beside the multicast."""
     running = asyncio.get_running_loop().create_task(network.run())
     try:
         for node in nodes:

@@ -1,7 +1,7 @@
 """One storage battery (0x027D) over ECHONET Lite that energy management orders, as input of the site.
 
 A battery has no time-out of orders. Each order here is valid for `VALID_S` and renewed before; a power that is not
-renewed is ended by the dead-man of `control.py`: mode `auto`, which leaves the battery to itself, or standby where it
+renewed is ended by the watchdog of `control.py`: mode `auto`, which leaves the battery to itself, or standby where it
 has no such mode. While it operates independently of the grid it supplies an island and gets no order.
 """
 

@@ -1,6 +1,6 @@
 """Orders of one device: sequences of writes, what the device may be running at, and its silence time-out. Pure.
 
-Dead-man: a power ends at its `valid_until`, by 0 W from here or by the device's own time-out, which never ends later.
+Watchdog: a power ends at its `valid_until`, by 0 W from here or by the device's own time-out, which never ends later.
 Where each request restarts that time-out, it is shortened towards the end, and a device that does not confirm 0 W gets
 no more requests until it has timed out.
 """
@@ -218,7 +218,7 @@ class DeviceControl:
                 made.append(one)
         return made
 
-    # dead-man
+    # watchdog
 
     def _supervise(self, now: float) -> list[Event]:
         """Begin 0 W, or a shorter silence time-out, before the power outlives its time."""

@@ -1,4 +1,4 @@
-"""Runs the engine of one device over its connection. No rule lives here."""
+"""Runs the engine of one device over its connection. No rule is here."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class SocFilter:
     _seen: int = 0
 
     def reset(self) -> None:
-        """Forget the vehicle."""
+        """Discard what is stored of the vehicle."""
         self.last_pct = self._candidate_pct = None
         self._seen = 0
 

@@ -1,6 +1,6 @@
 """Session with one vehicle: events of the protocol engine become orders to the board and events of the gateway.
 
-The engine knows the protocol, the supervisor of the board its hardware; here is what one needs of the other.
+The engine has the protocol, the supervisor of the board its hardware; here is what one needs of the other.
 """
 
 from __future__ import annotations

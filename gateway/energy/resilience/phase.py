@@ -21,7 +21,7 @@ class IslandSettings:
 
     `soft_transfer`: the switchgear synchronises and closes under load; without it supply is interrupted once.
     `parallel_forming`: grid-forming is handed over without a gap. `unsupplied_reconnect_s`: a site without supply has
-    no source that could endanger anybody, so it reconnects sooner.
+    no source that could be a danger to people, so it reconnects sooner.
     """
 
     capable: bool = True

@@ -1,4 +1,4 @@
-"""Latest decisions of energy management and vehicle lending, and which of them ask a person to do something.
+"""Latest decisions of energy management and vehicle lending, and which of them need an action of a person.
 
 They are received as events, so that they are shown whatever the journal does; those before the start are read from it.
 """

@@ -21,7 +21,7 @@ from protocols.iso15118.tls import RefusedSecurity, ServerContexts
 LOG = logging.getLogger(__name__)
 
 HANDSHAKE_WITHIN = 10.0  # s, for the first bytes and for the handshake
-REST_S = 0.01  # between two looks at an incomplete ClientHello
+REST_S = 0.01  # between two checks of an incomplete ClientHello
 ACCEPT_AGAIN_S = 1.0  # after a failure
 MAX_OPENING = 16  # connections without their first bytes; of more the oldest one is closed
 BACKLOG = 100

@@ -39,7 +39,7 @@ class Walk:
         return Read(self.unit, Table.HOLDING, address, 2)
 
     def receive(self, answer: Answer) -> None:
-        """Apply the answer to the last request; an exception at a base address is another way to say no."""
+        """Apply the answer to the last request; an exception at a base address is another negative answer."""
         words = answer.words if isinstance(answer, Words) else ()
         if self._address is None:
             self._receive_mark(words)

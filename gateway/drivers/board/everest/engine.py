@@ -104,7 +104,7 @@ class EverestEngine:
     # commands
 
     def send(self, kind: Kind, name: str, value: object = None, *, keep: str = "") -> None:
-        """Send a command; `keep`: remember it as the last one of this sort."""
+        """Send a command; `keep`: store it as the last one of this sort."""
         if kind in self.modules:
             message = (Address(kind, self.modules[kind], True, name).topic, encode(value))
             if keep:
@@ -201,7 +201,7 @@ class EverestEngine:
         return min(self._beat_at, self._sent_at + REPEAT_S, hold, self._lock_at or self._beat_at)
 
     def messages_to_send(self) -> list[Message]:
-        """Return the messages to publish and forget them."""
+        """Return the messages to publish and remove them."""
         messages, self._outgoing = self._outgoing, []
         return messages
 

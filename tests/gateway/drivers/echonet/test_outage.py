@@ -136,7 +136,7 @@ async def test_a_box_gets_its_permission_back_when_no_source_reports_the_grid() 
         assert one.mode == "discharge", "the supply continues"
 
 
-async def test_no_dead_man_and_no_end_of_the_gateway_ends_an_island() -> None:
+async def test_no_watchdog_and_no_end_of_the_gateway_ends_an_island() -> None:
     async with bench() as one:
         one.evse._outage.grid_reported = lambda: True
         await one.evse.set_power("BAY", -2000.0, 15.0)

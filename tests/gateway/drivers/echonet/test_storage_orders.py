@@ -1,4 +1,4 @@
-"""Orders to a storage battery: steps and read-back, refusals, silence, and the dead-man."""
+"""Orders to a storage battery: steps and read-back, refusals, silence, and the watchdog."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ async def test_a_power_ends_when_orders_end() -> None:
         one.storage_w = -2000.0
         await one.until("the discharge", lambda: one.mode == "discharging")
         one.follower.cancel()  # nothing renews the order
-        assert await one.until("the dead-man", lambda: one.mode == "auto") <= ENDS_S
+        assert await one.until("the watchdog", lambda: one.mode == "auto") <= ENDS_S
 
 
 async def test_a_battery_that_refuses_its_own_mode_ends_in_standby() -> None:
@@ -127,7 +127,7 @@ async def test_a_battery_that_cannot_answer_is_left_to_itself_and_ordered_again(
         one.storage_w = -2000.0
         await one.until("the discharge", lambda: one.mode == "discharging")
         one.silent = True
-        assert await one.until("the dead-man", lambda: one.mode == "auto") <= ENDS_S
+        assert await one.until("the watchdog", lambda: one.mode == "auto") <= ENDS_S
         assert "CommunicationFault" in caplog.text
         one.silent = False
         await one.until("the discharge", lambda: one.mode == "discharging")
