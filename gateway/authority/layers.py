@@ -45,6 +45,7 @@ REFUSED = frozenset(
         Code.INPUT_STALE,
     }
 )
+LASTING = REFUSED - {Code.INPUT_STALE}  # causes of 0 W that do not pass within the time of a command, or are events
 
 
 @frozen

@@ -218,6 +218,8 @@ class CommandLifecycle:
             return
         if allocation.confirmed_at is None or evse.metered_at is None or evse.metered_at < allocation.confirmed_at:
             return
+        if allocation.limited is not None:  # 0 W is not what was requested
+            return
         allocation.measured_w = evse.power_w
         confirmed_w = allocation.confirmed_w or 0.0
         off_w = 0.0 if state.forms_grid else abs((evse.power_w or 0.0) - confirmed_w)
@@ -300,6 +302,8 @@ def _share(state: EvseControlState, allocation: Allocation) -> Share:
     decision = state.decision
     if allocation.failure is not None:
         status, reason = Status.FAILED, allocation.failure
+    elif allocation.limited is not None:
+        status, reason = Status.CLAMPED, allocation.limited
     elif allocation.stage is Stage.ACHIEVED:
         status, reason = Status.ACHIEVED, ACHIEVED
     else:

@@ -45,6 +45,8 @@ class Allocation:
     confirmed_w: float | None = None
     measured_w: float | None = None
     failure: Reason | None = None
+    limited: Reason | None = None  # the limit that leaves nothing of the power now, before the meter showed any
+    limited_from: float = 0.0  # since when
     verified_from: float = field(init=False)  # start of the time within which the meter must show the power
     mismatch_w: float | None = None  # last reading that differed, during this command or those that it renews
     achieved_before: bool = False  # a command that this one renews was achieved, and no reading has differed since
@@ -78,6 +80,23 @@ class Allocation:
             self.confirmed_w, self.confirmed_at = power_w, now
         return False
 
+    def limit(self, reason: Reason | None, now: float) -> None:
+        """Note the limit that leaves nothing of the power now, None for none; its time does not count for the meter."""
+        if not self.pending or self.limited is reason is None:
+            return
+        if self.limited is None:
+            self.limited_from = now
+        elif reason is None:
+            self.verified_from += now - max(self.limited_from, self.verified_from)
+        if self.limited is None or reason is None:
+            self.stage, self.confirmed_at, self.confirmed_w = Stage.GRANTED, None, None
+        self.limited = reason
+
+    @property
+    def verifies_from(self) -> float:
+        """Start of the time that the meter has, or within which a limit must leave power again."""
+        return self.verified_from if self.limited is None else self.limited_from
+
     def fail(self, reason: Reason) -> None:
         """Mark as failed."""
         self.stage, self.failure = Stage.FAILED, reason
@@ -99,7 +118,9 @@ class Allocation:
             self.verified_from, self.mismatch_w = before.verified_from, before.mismatch_w
 
     def not_achieved(self) -> Reason:
-        """Return why this was not achieved in time: no confirmation, no reading, or another power measured."""
+        """Return why this was not achieved in time: a limit, no confirmation, no reading, or another power measured."""
+        if self.limited is not None:
+            return self.limited
         if self.stage is Stage.GRANTED:
             return because(Code.STATION_SILENT, "The station has not confirmed the set-point.")
         confirmed_w = self.confirmed_w or 0.0

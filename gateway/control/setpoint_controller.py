@@ -9,7 +9,7 @@ import logging
 import math
 from typing import Protocol
 
-from gateway.authority.layers import cannot_reach, charges_in_s
+from gateway.authority.layers import LASTING, cannot_reach, charges_in_s
 from gateway.authority.priority import MARGIN_W, Decision, above_command, ends_supply, same_direction
 from gateway.authority.ramp import walk
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
@@ -152,6 +152,8 @@ class SetpointController:
             return
         if command.lease_until is not None and now >= command.lease_until:
             text = "The lease was not renewed; power goes to 0 W and the session stays."
+            if state.allocation is not None and state.allocation.limited is not None:
+                text = f"The lease was not renewed. There was no power at its end: {state.allocation.limited.text}"
             self._commands.end(command, Status.LEASE_EXPIRED, because(Code.LEASE_EXPIRED, text))
         elif command.finished(self._clock.wall()):
             reason = because(Code.SCHEDULE_ENDED, "The last period of the schedule has ended.")
@@ -179,9 +181,9 @@ class SetpointController:
             return math.inf
         if not evse.connected or evse.session is None or command.before_first_power(self._clock.wall()):
             return math.inf
-        if self._state.forms_grid:
+        if self._state.forms_grid or (allocation.limited is not None and command.lease_until is None):
             return math.inf
-        return allocation.verified_from + self._settings.achieve_within_s
+        return allocation.verifies_from + self._settings.achieve_within_s
 
     def _count_unmetered(self, now: float) -> None:
         """While the meter is silent, count a discharge as ordered down from the vehicle's state of charge."""
@@ -217,7 +219,7 @@ class SetpointController:
             self._report_clamp(before, decision)
             if self._decision.limited and (before is None or abs(before.power_w - decision.power_w) > MARGIN_W):
                 self._registry.wake(one for one in self._decision.outdated() if one is not state)
-        return self._fail_without_power(decision)
+        return self._check_limit(decision)
 
     def _report_clamp(self, before: Decision | None, decision: Decision) -> None:
         state, command = self._state, self._state.command
@@ -227,17 +229,25 @@ class SetpointController:
         reason = because(decision.code, decision.text)
         self._publisher.happened(Happened.CLAMP_CHANGED, state.name, reason, text, command.id)
 
-    def _fail_without_power(self, decision: Decision) -> Decision:
-        """Fail a leased command that requested power and has lost all of it before the meter showed any."""
+    def _check_limit(self, decision: Decision) -> Decision:
+        """Let a command wait whose power a limit has taken before the meter showed any, or fail it where that lasts."""
         state, command, allocation = self._state, self._state.command, self._state.allocation
-        if command is None or allocation is None or command.settled or command.lease_until is None:
+        if (
+            command is None
+            or allocation is None
+            or command.settled
+            or (state.forms_grid and command.lease_until is None)
+        ):
             return decision
-        if self._awaits_station(command):
+        requests = allocation.power_w != 0 and decision.binding is not Layer.COMMAND
+        if not requests or same_direction(decision.power_w, allocation.power_w):
+            allocation.limit(None, self._clock.now())
             return decision
-        kept = same_direction(decision.power_w, allocation.power_w)
-        if decision.binding is Layer.COMMAND or allocation.power_w == 0 or kept:
+        reason = because(decision.code, decision.text)
+        if command.lease_until is None or decision.code not in LASTING or self._awaits_station(command):
+            allocation.limit(reason, self._clock.now())
             return decision
-        self._commands.withdraw(state, because(decision.code, decision.text), failed=True)
+        self._commands.withdraw(state, reason, failed=True)
         state.decision = self._decision.current(state)
         return state.decision
 

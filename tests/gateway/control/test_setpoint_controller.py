@@ -505,13 +505,35 @@ async def test_a_leased_command_that_loses_all_its_power_fails() -> None:
     for extra_w, fails in ((0.0, True), (300.0, True), (-300.0, False)):
         for lease_s in (30.0, None):
             rig = await ControllerRig.begin()
-            rig.state.extra = (Bound(Layer.SITE, extra_w, extra_w, Code.EXPORT_LIMIT, "The site is full."),)
+            rig.state.extra = (Bound(Layer.GRID_CODE, extra_w, extra_w, Code.GRID_LOST, "The grid is lost."),)
             rig.command(-5000.0, lease_s=lease_s)
             await rig.step()
             ended = [(one[0], one[2].code, one[2].text, one[3]) for one in rig.ends.ended]
-            expected = [("c", Code.EXPORT_LIMIT, "The site is full.", True)]
+            expected = [("c", Code.GRID_LOST, "The grid is lost.", True)]
             assert ended == (expected if fails and lease_s is not None else [])
             assert rig.setpoint.sent_w == extra_w
+
+
+@pytest.mark.parametrize("extra_w", [0.0, 300.0])
+async def test_a_command_that_a_limit_leaves_no_power_waits_as_long_as_the_meter_has(extra_w: float) -> None:
+    rig = await ControllerRig.begin()
+    rig.state.extra = (Bound(Layer.SITE, extra_w, extra_w, Code.EXPORT_LIMIT, "The site is full."),)
+    allocation = rig.command(-5000.0, lease_s=600.0)
+    for _ in range(14):
+        await rig.step(4.0)
+        rig.measured(extra_w)
+    assert (rig.ends.ended, rig.setpoint.sent_w) == ([], extra_w)
+    assert allocation.limited is not None
+    rig.state.extra = ()
+    await rig.step()
+    assert (rig.setpoint.sent_w, allocation.limited, allocation.confirmed_w) == (-5000.0, None, -5000.0)
+    rig.state.extra = (Bound(Layer.SITE, 0.0, 0.0, Code.EXPORT_LIMIT, "The site is full."),)
+    for _ in range(15):
+        await rig.step(4.0)
+    assert rig.ends.ended == []
+    await rig.step(4.0)
+    ended = [(one[0], one[2].code, one[2].text, one[3]) for one in rig.ends.ended]
+    assert ended == [("c", Code.EXPORT_LIMIT, "The site is full.", True)]
 
 
 async def test_a_command_for_0_w_and_one_that_was_achieved_does_not_fail_without_power() -> None:
