@@ -144,6 +144,9 @@ class CommandArbiter:
             return self._decide_site_stop(body)
         if verb is Verb.EMERGENCY_STOP:
             return CommandDecision(Status.ACCEPTED, GRANTED, 0.0, 0.0, Layer.EMERGENCY_STOP, acts=True)
+        undone = self._undone_by_release(body)
+        if undone is not None:
+            return CommandDecision.refusal(undone, Layer.EMERGENCY_STOP)
         text = "The reserve of the site is used in an outage; it applies when the grid is back."
         return self._in_outage(verb, text) or CommandDecision(Status.ACCEPTED, GRANTED, acts=verb in STANDING)
 
@@ -163,6 +166,16 @@ class CommandArbiter:
         if verb not in LEASED | {Verb.RELEASE} or held is None or held.verb is Verb.STOP:
             return None
         return _higher(held, priority)
+
+    def _undone_by_release(self, body: Body) -> Reason | None:
+        """Return why a mode or island operation cannot be in force: the release of the emergency stop would end it."""
+        resumes = (isinstance(body, Mode) and body.mode is not SiteMode.MANUAL) or (
+            isinstance(body, Backup) and body.action == "enter"
+        )
+        if not resumes or self._site.emergency_stop is None:
+            return None
+        text = "The emergency stop is active, and its release sets the mode `manual`. Send this after `release`."
+        return because(Code.EMERGENCY_STOP, text)
 
     # in force -------------------------------------------------------------------------------------------------------
 
@@ -239,7 +252,7 @@ class CommandArbiter:
             if verb in POWER_VERBS and state.sequence > command.sequence:
                 return because(Code.SUPERSEDED, f"A newer command already acts at {state.name}.")
             return _outranked(state, verb, command.priority)
-        outranked = self._site_outranked(verb, command.priority)
+        outranked = self._site_outranked(verb, command.priority) or self._undone_by_release(command.body)
         if outranked is not None or verb not in LEASED:
             return outranked
         for name in list(powers):

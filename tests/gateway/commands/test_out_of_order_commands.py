@@ -84,6 +84,22 @@ async def test_a_stop_is_not_undone_by_what_was_sent_before_it(
         assert not [one.id for one in await rig.store.in_force() if one.id == "a"]
 
 
+@pytest.mark.parametrize(("verb", "body"), [("mode", {"mode": "price"}), ("backup", {"action": "enter"})])
+async def test_a_mode_that_an_emergency_stop_overtakes_is_not_in_force(verb: str, body: dict[str, str]) -> None:
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        slow(rig)
+        earlier = asyncio.create_task(rig.send(None, verb, "m", **body))
+        await rig.wait(0.01)
+        assert (await rig.send(None, "emergency_stop", "e")).status == "accepted"
+        assert (await earlier).status == "accepted"
+        await rig.wait(1)
+        assert (rig.published.final("m").status, rig.published.final("m").reason.code) == (
+            "superseded",
+            "emergency_stop",
+        )
+        assert not [one.id for one in await rig.store.in_force() if one.id == "m"]
+
+
 @pytest.mark.parametrize("low_at", ["CP1-1", None])
 @pytest.mark.parametrize("high_at", ["CP1-1", None])
 async def test_a_lower_priority_in_the_same_moment_does_not_replace_a_higher_one(

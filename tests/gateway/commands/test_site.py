@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.model.event import PowerLimits, VehicleNeeds
 from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
+from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 
 pytestmark = pytest.mark.virtual_time
@@ -144,6 +147,48 @@ async def test_the_emergency_stop_ends_everything_until_the_site_is_released() -
         await rig.wait(30)
         assert powers(rig) == [0, 0, 0]  # nothing is resumed
         assert (await rig.send("CP1-1", "discharge", "d", power_w=5000)).status == "accepted"
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(
+    ("verb", "body", "lasts"),
+    [
+        ("mode", {"mode": "self_consumption"}, False),
+        ("mode", {"mode": "manual"}, True),
+        ("backup", {"action": "enter"}, False),
+        ("backup", {"action": "leave"}, True),
+        ("reserve", {"min_soc_pct": 40}, True),
+        ("peak_limit", {"import_w": 5000}, True),
+    ],
+)
+async def test_what_the_release_of_an_emergency_stop_would_undo_is_refused_during_it(
+    verb: str, body: dict[str, Any], lasts: bool, restarts: bool
+) -> None:
+    """What is answered as in force is in force after the release."""
+    store = MemoryStore()
+    if restarts:
+        async with service_rig(*THREE, store=store) as rig:
+            await rig.send(None, "emergency_stop", "e")
+            await rig.journal.flush()
+    async with service_rig(*THREE, store=store) as rig:
+        if not restarts:
+            await rig.send(None, "emergency_stop", "e")
+        result = await rig.send(None, verb, "c", **body)
+        await rig.wait(1)
+        if not lasts:
+            assert (result.status, result.reason.code, result.binding) == (
+                "refused",
+                "emergency_stop",
+                "emergency_stop",
+            )
+            assert "after `release`" in result.reason.text
+        else:
+            assert rig.published.statuses("c") == ["accepted", "achieved"]
+        before = rig.service.site_state()
+        await rig.send(None, "release", "r")
+        after = rig.service.site_state()
+        assert (after.mode, after.backup, after.reserve_pct) == (before.mode, before.backup, before.reserve_pct)
+        assert (await rig.send(None, verb, "d", **body)).status == "accepted"
 
 
 @pytest.mark.parametrize("body", [{"min_soc_pct": 80.5}, {"energy_wh": 55_000}])
