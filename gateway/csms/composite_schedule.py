@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from gateway.csms import outcomes
+from gateway.csms.charging_profile import Unit, present_at, rate_unit, volt_phases
 from gateway.csms.evse import Evse
-from gateway.csms.rate_unit import Unit, rate_unit, volt_phases
-from gateway.csms.setpoint import READ_TIMEOUT_S, present_at
 from gateway.csms.station import Station
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 from protocols.ocpp.vendor import Channel
+
+READ_TIMEOUT_S = 3.0  # orders wait for it
 
 
 async def composite_power(station: Station, evse: Evse) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.csms import evse_events, faults, outcomes, reports, sampling
-from gateway.csms.rate_unit import allow_units
+from gateway.csms.charging_profile import allow_units
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNeeds
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
 FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
@@ -22,6 +23,7 @@ class SetpointProfile:
     profile: int
     transaction: str
     mode: OperationMode
+    unit: v21.ChargingRateUnitEnumType
     power_w: float
     valid_for_s: float | None
 

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 from gateway.csms import outcomes, setpoint
+from gateway.csms.charging_profile import Kind, Profile, send_profile
 from gateway.csms.evse import Evse
-from gateway.csms.setpoint import Kind, Profile
 from gateway.csms.station import Station
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome, OutcomeCode
@@ -85,7 +85,7 @@ async def set_mode(
         duration = None if valid_for_s is None else max(1, math.floor(valid_for_s))
         number, period = setpoint.SETPOINT_PROFILE + evse.number, {"operationMode": mode, **fields}
         profile = Profile(number, kind, period, transaction, duration)
-        return await setpoint.send_profile(station, evse, profile)
+        return await send_profile(station, evse, profile)
 
 
 def _refusal(

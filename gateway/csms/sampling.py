@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from gateway.csms import outcomes
-from gateway.csms.rate_unit import allow_units
+from gateway.csms.charging_profile import allow_units
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload, Version

@@ -14,38 +14,39 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from gateway.csms import outcomes, vendor_channel
+from gateway.csms.charging_profile import (
+    Kind,
+    Profile,
+    Unit,
+    allow_units,
+    in_unit,
+    rate_unit,
+    send_profile,
+    supports,
+    volt_phases,
+)
 from gateway.csms.evse import UNSUPPORTED, Evse, SetpointProfile
-from gateway.csms.rate_unit import Unit, in_unit, rate_unit, volt_phases
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
-from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Priority
 from protocols.ocpp.rpc import YIELD_WITHIN
 from protocols.ocpp.schema import Payload, Version
-from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel
 
 log = logging.getLogger("v2x.csms")
 
-Purpose = v21.ChargingProfilePurposeEnumType
-Kind = v21.ChargingProfileKindEnumType
-
 FALLBACK_PROFILE = 1_000_000  # + EVSE number: ids that other systems are unlikely to use
 SETPOINT_PROFILE = 2_000_000
-FALLBACK_LEVEL, SETPOINT_LEVEL = 0, 1
+FALLBACK_LEVEL = 0
 FALLBACK_TIMEOUT_S = 10.0  # set-points wait for the response
 FALLBACK_RETRY_S = (5.0, 30.0, 120.0, 600.0)  # after so many failures
 FALLBACK_ATTEMPTS = 8  # by itself; then only before a set-point other than 0 W
-UNSUPPORTED_AFTER = 3  # refusals in a row
-CLOCK_TOLERANCE_S = 2.0  # difference of a station's clock that is not corrected
-LAST_DATE = 253_402_214_400.0  # Unix time of 9999-12-31: no profile can begin later
 PROMPT_S = 1.0  # within which a station responds; a longer wait is no part of a set-point's validity
-READ_TIMEOUT_S = 3.0  # for the composite schedule: orders wait for it
 
 
 async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
@@ -160,7 +161,7 @@ async def _apply_21(
     duration = duration_of(evse, valid_for_s)
     profile = evse.setpoint_profile
     same = profile is not None and (profile.transaction, profile.valid_for_s) == (transaction.id, duration)
-    if profile is not None and same and profile.mode is _mode(evse):
+    if profile is not None and same and (profile.mode, profile.unit) == (_mode(evse), rate_unit(station)):
         outcome = await _update(station, evse, profile, power_w)
         if outcome.answer is not Answer.REFUSED:
             return outcome
@@ -178,14 +179,15 @@ def schedule_update(mode: OperationMode, power_w: float) -> Payload:
     return {"limit" if mode is OperationMode.CHARGING_ONLY else "setpoint": round(power_w, 1) + 0.0}
 
 
-def update_of(station: Station, evse: Evse, mode: OperationMode, power_w: float) -> Payload:
-    """Return the same in the unit of the station."""
-    return schedule_update(mode, in_unit(station, evse, power_w)[1])
+def update_of(station: Station, evse: Evse, mode: OperationMode, power_w: float, unit: Unit | None = None) -> Payload:
+    """Return the same in a unit, without one in that of the station."""
+    return schedule_update(mode, in_unit(station, evse, power_w, unit)[1])
 
 
 async def _update(station: Station, evse: Evse, profile: SetpointProfile, power_w: float) -> Outcome:
     """Send UpdateDynamicSchedule (K28.FR.06), also for an unchanged value: only an update restarts the watchdog."""
-    body = {"chargingProfileId": profile.profile, "scheduleUpdate": update_of(station, evse, profile.mode, power_w)}
+    update = update_of(station, evse, profile.mode, power_w, profile.unit)
+    body = {"chargingProfileId": profile.profile, "scheduleUpdate": update}
     outcome = outcomes.of_status(await station.call("UpdateDynamicSchedule", body, priority=_priority(power_w)))
     if outcome.answer is Answer.APPLIED:
         profile.power_w = power_w
@@ -198,15 +200,17 @@ async def install(
     station: Station, evse: Evse, transaction: Transaction, power_w: float, duration: int | None
 ) -> Outcome:
     mode, number = _mode(evse), SETPOINT_PROFILE + evse.number
-    dynamic = _supports(station, "SupportsDynamicProfiles") != "false"
+    dynamic = supports(station, "SupportsDynamicProfiles") != "false"
     kind = Kind.dynamic if dynamic else Kind.absolute
-    period = {"operationMode": mode, **update_of(station, evse, mode, power_w)}
-    unit, _ = in_unit(station, evse, power_w)
-    profile = Profile(number, kind, period, transaction, duration, unit=unit, max_offline_s=duration)
+
+    def profile(unit: Unit) -> Profile:
+        period = {"operationMode": mode, **update_of(station, evse, mode, power_w, unit)}
+        return Profile(number, kind, period, transaction, duration, unit=unit, max_offline_s=duration)
+
     before, evse.setpoint_profile = evse.setpoint_profile, None  # without a response the station may hold either
-    outcome = await send_profile(station, evse, profile, priority=_priority(power_w))
+    outcome = await send_setpoint(station, evse, profile, _priority(power_w))
     if outcome.answer is Answer.APPLIED and dynamic:
-        evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, power_w, duration)
+        evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, rate_unit(station), power_w, duration)
     elif outcome.answer is Answer.REFUSED:
         evse.setpoint_profile = before
     return outcome
@@ -220,12 +224,14 @@ async def _apply_limit(
     refused = await require_fallback(station, evse, power_w)
     if refused is not None:
         return refused
-    valid_for_s = _rest(valid_for_s, station.context.clock.now() - began)
-    vendor, number = station.vendor_profile, SETPOINT_PROFILE + evse.number
-    unit, value = in_unit(station, evse, power_w)
-    period, duration, level = {"limit": value}, duration_of(evse, valid_for_s), vendor.setpoint.stack_level
-    profile = Profile(number, Kind.absolute, period, transaction, duration, level, unit)
-    return await send_profile(station, evse, profile, priority=_priority(power_w))
+    number, level = SETPOINT_PROFILE + evse.number, station.vendor_profile.setpoint.stack_level
+    duration = duration_of(evse, _rest(valid_for_s, station.context.clock.now() - began))
+
+    def profile(unit: Unit) -> Profile:
+        limit = in_unit(station, evse, power_w, unit)[1]
+        return Profile(number, Kind.absolute, {"limit": limit}, transaction, duration, level, unit)
+
+    return await send_setpoint(station, evse, profile, _priority(power_w))
 
 
 def _priority(power_w: float) -> Priority:
@@ -236,6 +242,23 @@ def duration_of(evse: Evse, valid_for_s: float) -> int | None:
     """Return the duration of a set-point, whole seconds within its validity (1 s at least); without a fallback profile,
     0 W that expires would permit charging without limit, so it has none."""
     return max(1, math.floor(valid_for_s + 1e-6)) if evse.fallback.installed else None
+
+
+async def send_setpoint(
+    station: Station, evse: Evse, profile: Callable[[Unit], Profile], priority: Priority
+) -> Outcome:
+    """Send a set-point in the unit of the station; where it is not known, after a rejection in the other one."""
+    unit, known = rate_unit(station), station.rate_unit is not None or station.vendor_profile.setpoint.unit == "A"
+    outcome = await send_profile(station, evse, profile(unit), priority=priority)
+    if outcome.answer is Answer.APPLIED and not known:
+        station.rate_unit = station.rate_unit or unit
+    if outcome.answer is not Answer.REFUSED or known or outcome.code in (*UNSUPPORTED, OutcomeCode.INVALID_ORDER):
+        return outcome
+    other = Unit.a if unit is Unit.w else Unit.w
+    again = await send_profile(station, evse, profile(other), priority=priority)
+    if again.answer is Answer.APPLIED:
+        allow_units(station, other)
+    return again if again.answer is Answer.APPLIED else outcome
 
 
 # the fallback profile
@@ -313,82 +336,3 @@ async def _retry(station: Station, evse: Evse) -> None:
         async with evse.lock:
             evse.fallback.retry_at = 0.0
             await install_fallback(station, evse)
-
-
-# charging profiles
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """A charging profile with one schedule of one period, independent of the OCPP version.
-
-    With a transaction it is a TxProfile, without one a TxDefaultProfile.
-    """
-
-    number: int
-    kind: Kind
-    period: Payload
-    transaction: Transaction | None = None
-    duration: int | None = None
-    level: int = SETPOINT_LEVEL
-    unit: Unit = Unit.w
-    max_offline_s: int | None = None  # sent where the station supports it
-
-
-async def send_profile(
-    station: Station,
-    evse: Evse,
-    profile: Profile,
-    timeout: float | None = None,
-    priority: Priority = Priority.NORMAL,
-) -> Outcome:
-    """Send SetChargingProfile in the terms of the station's version."""
-    number, early, transaction = profile.number, station.version is Version.V16, profile.transaction
-    schedule: Payload = {
-        "chargingRateUnit": profile.unit,
-        "chargingSchedulePeriod": [{"startPeriod": 0} | profile.period],
-    }
-    if profile.duration is not None:
-        schedule["duration"] = profile.duration
-    if profile.kind is Kind.absolute:
-        schedule["startSchedule"] = stamp(present_at(station, (profile.duration or 0) / 2))
-    purpose = Purpose.tx_default_profile if transaction is None else Purpose.tx_profile
-    content: Payload = {
-        "stackLevel": profile.level,
-        "chargingProfilePurpose": purpose,
-        "chargingProfileKind": profile.kind,
-    }
-    if transaction is not None:
-        content["transactionId"] = int(transaction.id) if early else transaction.id
-    offline_s = profile.max_offline_s
-    if offline_s is not None and _supports(station, "SupportsMaxOfflineDuration") == "true":
-        content["maxOfflineDuration"] = offline_s
-    if early:
-        content = {"chargingProfileId": number, **content, "chargingSchedule": schedule}
-        body: Payload = {"connectorId": evse.number, "csChargingProfiles": content}
-    else:
-        content = {"id": number, **content, "chargingSchedule": [{"id": number, **schedule}]}
-        body = {"evseId": evse.number, "chargingProfile": content}
-    retry = evse.unsupported
-    if retry.count >= UNSUPPORTED_AFTER and station.context.clock.now() < retry.at:
-        return Outcome(Answer.REFUSED, retry.code, "the station does not support charging profiles; sent again later")
-    outcome = outcomes.of_status(await station.call("SetChargingProfile", body, timeout, priority))
-    retry.answered(outcome.code if outcome.answer is Answer.REFUSED else "", station.context.clock.now())
-    if retry.count == UNSUPPORTED_AFTER:
-        log.warning("%s: SetChargingProfile is answered %s; it is sent less often now", evse.name, retry.code)
-    return outcome
-
-
-def _supports(station: Station, feature: str) -> str | None:
-    """Return the last reported value of a variable of the smart charging controller."""
-    return station.variables.get(("SmartChargingCtrlr", 0, feature, ""))
-
-
-def present_at(station: Station, doubt_s: float = 0.0) -> float:
-    """Return the present time by the station, so that a profile begins now though its clock is wrong; the earliest one
-    where it is in doubt by up to `doubt_s`: the profile begins in any case, and ends within its duration."""
-    wall, clock = station.context.clock.wall(), station.context.clock.now()
-    present = station.clock.now(clock, doubt_s)
-    if present is None or abs(present - wall) < CLOCK_TOLERANCE_S or not 0.0 <= present < LAST_DATE:
-        return wall
-    return present

@@ -62,7 +62,7 @@ def pull_dynamic_schedule_update(station: Station, payload: Payload) -> Payload:
     for evse in station.evses.values():
         profile = evse.setpoint_profile
         if profile is not None and profile.profile == payload["chargingProfileId"]:
-            update = setpoint.update_of(station, evse, profile.mode, profile.power_w)
+            update = setpoint.update_of(station, evse, profile.mode, profile.power_w, profile.unit)
             return {"status": Generic.accepted, "scheduleUpdate": update}
     return {"status": Generic.rejected, "statusInfo": {"reasonCode": "InvalidProfile"}}
 

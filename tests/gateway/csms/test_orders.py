@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.csms import setpoint
-from gateway.csms.setpoint import READ_TIMEOUT_S
+from gateway.csms.composite_schedule import READ_TIMEOUT_S
 from gateway.model.station import Answer
 from protocols.ocpp import vendor
 from protocols.ocpp.events import Refused, TimedOut

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.csms import negotiated_profile
+from gateway.csms.charging_profile import Unit
 from gateway.csms.csms import Csms
-from gateway.csms.rate_unit import Unit
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.journal import Record
 from gateway.model.station import Answer

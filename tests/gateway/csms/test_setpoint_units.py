@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from gateway.clock import SystemClock
+from gateway.csms.charging_profile import Unit, allow_units, in_unit, present_at, rate_unit, volt_phases
 from gateway.csms.csms import Csms
-from gateway.csms.rate_unit import Unit, allow_units, in_unit, rate_unit, volt_phases
 from gateway.csms.registration import Boot, Status
 from gateway.csms.setpoint import (
     fallback_limit_w,
-    present_at,
     refusal,
     schedule_update,
     update_of,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.csms.charging_profile import allow_units
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.journal import Record
@@ -27,7 +28,12 @@ Answerer = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 @asynccontextmanager
 async def station(
-    answer: Answerer, version: Version = Version.V16, skew_s: float = 0.0, writer: Any = None, inventory: bool = True
+    answer: Answerer,
+    version: Version = Version.V16,
+    skew_s: float = 0.0,
+    writer: Any = None,
+    inventory: bool = True,
+    settled_s: float = 10.0,
 ) -> AsyncIterator[tuple[Raw, list[tuple[str, dict[str, Any]]]]]:
     """Run a session at a station with `answer` to each call, whose clock is `skew_s` ahead."""
     profile = "negative-limit" if version is not Version.V21 else None
@@ -57,7 +63,7 @@ async def station(
                 await raw.event("Started", 0, at=skew_s)
                 if version is Version.V21:
                     await raw.ok("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": BPT})
-            await asyncio.sleep(10)
+            await asyncio.sleep(settled_s)
             yield raw, calls
         finally:
             running.cancel()
@@ -102,6 +108,42 @@ async def test_a_station_that_takes_amperes_gets_all_profiles_in_amperes(known: 
             assert period.get("limit", period.get("setpoint")) == amperes
 
 
+@pytest.mark.parametrize("power_w", [0.0, 6900.0, -6900.0])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("version", list(Version))
+async def test_the_first_set_point_is_accepted_before_the_unit_is_known(
+    version: Version, known: bool, power_w: float
+) -> None:
+    """A rejection at the first contact would be a fault event, or the end of a command."""
+    async with station(amperes_only(known, version), version, settled_s=0.0) as (raw, calls):
+        if power_w:
+            await raw.csms.set_power("CP1-1", 0.0, 15.0)
+        assert (await raw.csms.set_power("CP1-1", power_w, 15.0)).answer is Answer.APPLIED
+        calls.clear()
+        assert (await raw.csms.set_power("CP1-1", power_w / 2, 15.0)).answer is Answer.APPLIED
+        units = [schedule(one)["chargingRateUnit"] for action, one in calls if action == "SetChargingProfile"]
+        assert set(units) <= {"A"}
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_a_set_point_that_is_rejected_in_the_unit_of_the_station_is_not_sent_in_the_other(
+    version: Version,
+) -> None:
+    accepts = True
+
+    def answer(action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        found = amperes_only(False, version)(action, payload)
+        rejects = action in ("SetChargingProfile", "UpdateDynamicSchedule") and not accepts
+        return {"status": "Rejected"} if rejects else found if action == "GetVariables" else {"status": "Accepted"}
+
+    async with station(answer, version, inventory=False) as (raw, calls):
+        assert (await raw.csms.set_power("CP1-1", 5000.0, 15.0)).answer is Answer.APPLIED
+        accepts = False
+        calls.clear()
+        assert (await raw.csms.set_power("CP1-1", 4000.0, 15.0)).answer is Answer.REFUSED
+        assert {schedule(one)["chargingRateUnit"] for action, one in calls if action == "SetChargingProfile"} == {"W"}
+
+
 async def test_the_fallback_profile_follows_at_once_when_the_unit_is_known() -> None:
     """The first command after the boot does not wait for the next attempt, nor fail without one."""
     answer, times = amperes_only(True, Version.V16), dict[str, float]()
@@ -115,6 +157,19 @@ async def test_the_fallback_profile_follows_at_once_when_the_unit_is_known() -> 
     async with station(timed):
         assert times["default W"] < times["GetConfiguration"]
         assert 0.0 <= times["default A"] - times["GetConfiguration"] < 0.5
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_what_the_station_states_about_its_unit_holds_for_the_next_set_point(version: Version) -> None:
+    """Also where it has accepted a profile in the other one, whose updates remain in that."""
+    async with station(lambda *_: {"status": "Accepted"}, version, inventory=False) as (raw, calls):
+        await raw.csms.set_power("CP1-1", 6900.0, 15.0)
+        allow_units(raw.csms.stations["CP1"], "Current")
+        calls.clear()
+        assert (await raw.csms.set_power("CP1-1", -6900.0, 15.0)).answer is Answer.APPLIED
+        (sent,) = [schedule(one) for action, one in calls if action == "SetChargingProfile"]
+        (period,) = sent["chargingSchedulePeriod"]
+        assert (sent["chargingRateUnit"], period.get("limit", period.get("setpoint"))) == ("A", -10.0)
 
 
 @pytest.mark.parametrize("reason", ["UnsupportedRateUnit", "InvalidSchedule", "vendor's own"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.csms import composite_schedule, vendor_channel
-from gateway.csms.rate_unit import Unit
+from gateway.csms.charging_profile import Unit
 from gateway.csms.station import Station
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
