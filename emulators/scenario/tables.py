@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from emulators.faults.fault import check_kind
 from emulators.scenario.durations import Seconds
+from protocols.ocpp import vendor
 
 Leased = Literal["discharge", "charge", "setpoint"]
 Unleased = Literal["stop", "schedule", "reserve", "release", "peak_limit", "backup", "mode", "emergency_stop"]
@@ -181,6 +182,16 @@ class ChargerPart(Strict):
             )
         if self.min_voltage_v >= self.max_voltage_v:
             raise ValueError("min_voltage_v must be less than max_voltage_v")
+        return self
+
+    @model_validator(mode="after")
+    def _of_its_version(self) -> Self:
+        if self.vendor_profile is None:
+            return self
+        versions = vendor.find(self.vendor_profile).ocpp
+        if self.ocpp not in versions:
+            stated = " or ".join(versions)
+            raise ValueError(f"the vendor profile {self.vendor_profile} is for OCPP {stated}, not for {self.ocpp}")
         return self
 
     @model_validator(mode="after")

@@ -348,7 +348,7 @@ class Station(BackgroundTasks, ReportedVariables):
             version, folder = self.version or Version.V21, self.context.settings.vendor_profiles
             boot, name = self.boot or Boot(""), self.settings.vendor_profile
             try:
-                self.vendor = vendor.find(name, folder) if name else None
+                self.vendor = vendor.find(name, folder).at(version) if name else None
                 self.vendor = self.vendor or vendor.recognise(version, boot.vendor, boot.model, folder)
             except vendor.BadProfile:  # its file changed after the start
                 log.exception("%s: vendor profile cannot be read", self.id)

@@ -159,6 +159,13 @@ class VendorProfile(_Table):
             and fnmatch.fnmatchcase(model, self.model)
         )
 
+    def at(self, version: Version) -> VendorProfile:
+        """Return the profile for a station of a version: the set-points of 2.1 do not exist before it."""
+        if self.setpoint.channel is not Channel.STANDARD or version is Version.V21:
+            return self
+        why_not = f"the vendor profile {self.name} is for OCPP 2.1, and the station uses {version.number}"
+        return self.model_copy(update={"setpoint": Setpoint(why_not=why_not)})
+
     @property
     def fallback_profile(self) -> bool:
         """True if the gateway installs a fallback profile.

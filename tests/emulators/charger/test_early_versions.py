@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
 from gateway.model.event import EvseDescribed, Metered, SessionEnded, SessionStarted, StationConnected
 from gateway.model.station import Answer
 from protocols.ocpp.schema import Version
@@ -46,6 +47,25 @@ async def test_a_station_discharges_over_its_vendor_channel(version: Version, pr
         assert rig.of(SessionEnded)[-1].reason == "Remote"
         assert rig.errors() == []
         assert not rig.csms.context.violations
+
+
+@pytest.mark.parametrize("profile", ["generic-2.1", "vendor-island"])
+@pytest.mark.parametrize("version", [Version.V16, Version.V201])
+async def test_a_vendor_profile_of_2_1_at_an_earlier_version_is_named_and_leaves_charging(
+    version: Version, profile: str
+) -> None:
+    known = StationSettings("CP1", vendor_profile=profile, max_charge_w=10_000.0, max_discharge_w=10_000.0)
+    settings = CsmsSettings(stations=(known,), unknown_tokens=UnknownTokens.ACCEPT)
+    async with Rig(version, settings=settings) as rig:
+        described = rig.of(EvseDescribed)[-1]
+        assert not described.can_discharge
+        assert (
+            f"the vendor profile {profile} is for OCPP 2.1, and the station uses {version.number}" in described.why_not
+        )
+        await rig.charging()
+        assert (await rig.csms.set_power("CP1-1", 4600.0, 30.0)).answer is Answer.APPLIED
+        await rig.sleep(12)
+        assert rig.evse().reading.power_w == near(4600.0)
 
 
 @pytest.mark.parametrize("version", [Version.V16, Version.V201])

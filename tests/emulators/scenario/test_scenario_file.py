@@ -55,6 +55,21 @@ def test_a_valid_file() -> None:
     ("old", "new", "message"),
     [
         ('"1h30m"', '"soon"', "here:4: duration: must be a number of seconds or a text"),
+        (
+            "count = 3\n[[car]]",
+            'count = 3\nocpp = "2.0.1"\nvendor_profile = "vendor-island"\n[[car]]',
+            "charger.0: .*the vendor profile vendor-island is for OCPP 2.1, not for 2.0.1",
+        ),
+        (
+            "count = 3\n[[car]]",
+            'count = 3\nvendor_profile = "negative-limit"\n[[car]]',
+            "the vendor profile negative-limit is for OCPP 1.6 or 2.0.1, not for 2.1",
+        ),
+        (
+            "count = 3\n[[car]]",
+            'count = 3\nvendor_profile = "vendor-iland"\n[[car]]',
+            "no vendor profile 'vendor-iland'; available: ",
+        ),
         ("17:00:00+09:00", "17:00:00", "start needs a time zone"),
         ('kind = "store"', 'kind = "castle"', "here:6: site.kind: "),
         (
