@@ -17,6 +17,7 @@ from protocols.ocpp.times import parse
 
 Control = v21.DERControlEnumType
 
+CONTROLLERS = frozenset({"DCDERCtrlr", "ACDERCtrlr"})  # components of the device model
 DEFAULT_ONLY = frozenset({Control.enter_service, Control.gradients})
 _BODIES: dict[str, str] = {  # all others have a `curve`
     Control.enter_service: "enterService",
@@ -84,7 +85,9 @@ async def update_discharge_share(station: Station) -> None:
     shares = [body.get("pctMaxDischargePower", 100.0) / 100.0 for body in in_force]
     station.discharge_share = max(0.0, min([1.0, *shares]))
     station.describe_all()
-    changes = [at for body in scheduled for at in (_begin(body), _end(body)) if now < at < math.inf]
+    changes = [
+        at for body in scheduled for at in (_begin(body), _end(body), _read_again(body, now)) if now < at < math.inf
+    ]
     if changes:
         station.spawn(_update_after(station, min(changes) - now, revision))
 
@@ -103,11 +106,18 @@ def _present(station: Station) -> float:
 
 
 def _begin(body: Payload) -> float:
-    return parse(body.get("startTime")) or 0.0
+    return parse(body.get("startTime")) or -math.inf
 
 
 def _end(body: Payload) -> float:
-    return _begin(body) + float(body.get("duration", math.inf))
+    """Return the end; a control that begins at once is in force while the station reports it (R04.FR.10)."""
+    begin = _begin(body)
+    return math.inf if begin == -math.inf else begin + float(body.get("duration", math.inf))
+
+
+def _read_again(body: Payload, now: float) -> float:
+    """Return when a control without a start may have ended."""
+    return math.inf if "startTime" in body else now + max(1.0, float(body.get("duration", math.inf)))
 
 
 def started_or_stopped(station: Station, _: Payload) -> Payload:

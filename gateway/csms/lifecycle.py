@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from gateway.csms import capabilities, device_model, evse_events, fault_check, faults, local_list, restore
+from gateway.csms import capabilities, der, device_model, evse_events, fault_check, faults, local_list, restore
 from gateway.csms.evse import Evse
 from gateway.csms.registration import Boot, Status
 from gateway.csms.station import Station
@@ -14,7 +14,10 @@ from protocols.ocpp.schema import Version
 
 
 def connected(station: Station, version: Version) -> None:
-    """Report the connection and the restored transactions that are active; synchronise the local list."""
+    """Report the connection and the restored transactions that are active; synchronise the local list.
+
+    DER controls may have changed without a connection; the first reading follows the inventory, where there is one.
+    """
     context, boot = station.context, station.boot or Boot(Status.accepted)
     now = context.clock.now()
     context.report(StationConnected(station.id, now, version.value, boot.vendor, boot.model))
@@ -23,6 +26,8 @@ def connected(station: Station, version: Version) -> None:
             evse_events.session_started(station, transaction)
     if station.faults or any(evse.faults for evse in station.evses.values()):
         station.spawn_housekeeping(fault_check.check(station))
+    if version is Version.V21 and (station.der_revision or not context.settings.inventory):
+        station.spawn_housekeeping(der.update_discharge_share(station))
     if context.settings.local_list:
         station.spawn_housekeeping(local_list.synchronise(station))
 

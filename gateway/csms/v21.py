@@ -97,7 +97,7 @@ def notify_report(station: Station, payload: Payload) -> Payload:
     pending = station.inventory_request
     answer = device_model.notify_report(station, payload)
     complete = pending is not None and station.inventory_request is None
-    if complete and any(name[0] == "DCDERCtrlr" for name in station.variables):
+    if complete and any(name[0] in der.CONTROLLERS for name in station.variables):
         station.spawn(der.update_discharge_share(station))
     return answer
 
