@@ -129,7 +129,7 @@ class ConnectorSessions:
                 self.end(evse, TriggerReason.stop_authorized, StopReason.local)
                 return "stopped"
             return "refused"
-        if not evse.operative or evse.fault is not None or evse.resetting:
+        if not evse.in_service:
             return "refused"
         if not await self._may_charge(evse, token, token_type) or evse.transaction is not None:
             return "refused"
@@ -161,7 +161,7 @@ class ConnectorSessions:
         name = config.id_token if token is None else token
         token_type = config.token_type if name else "NoAuthorization"
         evse.group = None
-        if evse.transaction is not None or evse.vehicle is None or evse.resetting:
+        if evse.transaction is not None or evse.vehicle is None or not evse.in_service:
             return
         if not self._reserved_for(evse, TransactionStart(name, token_type, group=self._local_list.group(name))):
             return

@@ -30,7 +30,7 @@ ORDERS: dict[str, dict[str, tuple[type, ...]]] = {  # members of each order besi
         "quantity": (str,),
         "schedule": (str,),
     },
-    "grid": dict.fromkeys(("frequency_hz", "load_w"), _NUMBER),
+    "grid": dict.fromkeys(("frequency_hz", "voltage_v", "load_w"), _NUMBER),
     "reset": {},
 }
 

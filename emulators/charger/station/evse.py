@@ -58,6 +58,11 @@ class EvseState:
         """False while the connector lock has failed."""
         return self.fault != LOCK_FAULT
 
+    @property
+    def in_service(self) -> bool:
+        """True where a transaction may begin."""
+        return self.operative and self.fault is None and not self.resetting
+
     def idle_status(self, reserved: bool) -> str:
         """Return the connector status without regard to measurements. A running transaction postpones Unavailable."""
         if self.fault is not None:

@@ -71,10 +71,12 @@ class Laboratory:
         periods = [{"startPeriod": start, quantity: value} for start, value in watts.items()]
         self.station.external_control.schedule(evse, mode, periods)
 
-    async def grid(self, *, frequency_hz: float | None = None, load_w: float | None = None) -> None:
-        """Set the frequency of the grid, or the reading of the upstream meter."""
-        if frequency_hz is not None:
-            self.station.measure_grid(frequency_hz=frequency_hz)
+    async def grid(
+        self, *, frequency_hz: float | None = None, voltage_v: float | None = None, load_w: float | None = None
+    ) -> None:
+        """Set the frequency or the voltage of the grid, or the reading of the upstream meter."""
+        if frequency_hz is not None or voltage_v is not None:
+            self.station.measure_grid(voltage_v=voltage_v, frequency_hz=frequency_hz)
         if load_w is not None:
             self.station.measure_load(load_w)
 

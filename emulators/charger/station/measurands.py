@@ -18,7 +18,7 @@ def measured(reading: Reading, only_rises: bool) -> dict[str, float | None]:
         "Energy.Active.Import.Register": reading.charged_wh,
         "Energy.Active.Export.Register": None if only_rises else reading.discharged_wh,
         "Power.Active.Import": max(power, 0.0),
-        "Power.Active.Export": None if only_rises else max(-power, 0.0),
+        "Power.Active.Export": None if only_rises else max(0.0, -power),  # never -0.0
         "SoC": reading.soc_pct,
         "Voltage": reading.voltage_v,
         "Current.Import": None if amps is None else max(amps, 0.0),

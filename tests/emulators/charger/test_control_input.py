@@ -64,6 +64,25 @@ async def test_a_vehicle_a_token_and_an_external_limit() -> None:
 
 
 @pytest.mark.virtual_time
+async def test_a_must_trip_curve_acts_at_a_voltage_that_is_ordered() -> None:
+    bench = Bench()
+    async with bench.station.running():
+        await bench.csms.clock.sleep(5.0)
+        await bench.order('{"order": "plug"}')
+        await bench.order('{"order": "present", "token": "DEC0DE01"}', 20.0)
+        curve = {"priority": 1, "yUnit": "Not_Applicable", "curveData": [{"x": 110, "y": 2}]}
+        control = {"isDefault": True, "controlId": "hv", "controlType": "HVMustTrip", "curve": curve}
+        await bench.csms.call("SetDERControl", control)
+        evse = bench.station.station.evses[1]
+        assert evse.reading.power_w > 5000
+        await bench.order('{"order": "grid", "voltage_v": 255}')
+        assert evse.reading.power_w == pytest.approx(0.0, abs=1.0)
+        assert bench.sent("NotifyDERAlarm")[-1]["controlType"] == "HVMustTrip"
+        await bench.order('{"order": "reset"}', 20.0)
+        assert evse.reading.power_w > 5000
+
+
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -98,3 +98,17 @@ async def test_no_transaction_begins_while_a_reset_waits() -> None:
         rig.station.unplug(1)
         await rig.until(lambda: len(boots(rig)) == 2)
         await rig.until(lambda: rig.evse(2).transaction is not None)  # after the boot it charges
+
+
+@pytest.mark.parametrize("version", [Version.V16, Version.V201, Version.V21], ids=str)
+async def test_a_station_set_inoperative_during_a_transaction_starts_none_after_its_reset(version: Version) -> None:
+    async with rig_2x(version) as rig:
+        await rig.charging()
+        early = version is Version.V16
+        scheduled = {"connectorId": 0, "type": "Inoperative"} if early else {"operationalStatus": "Inoperative"}
+        assert (await rig.call("ChangeAvailability", scheduled))["status"] == "Scheduled"
+        assert await reset(rig, "Hard" if early else "Immediate") == "Accepted"
+        await rig.until(lambda: len(rig.calls("BootNotification")) == 2)
+        await rig.sleep(60)
+        assert rig.evse().transaction is None
+        assert rig.evse().status == "Unavailable"
