@@ -87,6 +87,7 @@ class Safety:
     floor_crossed_pct: float = 0.0
     over_limit_s: float = 0.0
     _over_s: float = 0.0
+    _before: State | None = None  # state of the last step
 
     def step(self, balance: Balance, seconds: float) -> None:
         """Update after a step of the site."""
@@ -102,17 +103,20 @@ class Safety:
                 self.floor_crossed_pct = max(
                     self.floor_crossed_pct, self._floor(storage, balance.state) - storage.soc_pct
                 )
+        self._before = balance.state
         self._over_s = self._over_s + seconds if on_grid and self._over_limit(balance) else 0.0
         self.over_limit_s = max(self.over_limit_s, self._over_s)
 
     def _floor(self, storage: Storage, state: State) -> float:
         """Return the floor of a storage: by its hardware alone where it supplies the protected board by itself, because
-        it is kept full for that or because the site has no other supply."""
+        it is kept full for that or because the site has no other supply, now or at the begin of the step."""
+        hardware_pct = self.site.spec.island_floor_pct
+        if State.DE_ENERGISED in (state, self._before):
+            return hardware_pct
         if state is State.GRID:
             return max(storage.floor_pct, self.required.storage_pct)
-        hardware_pct = self.site.spec.island_floor_pct
-        alone = storage.policy == "standby" or state is State.DE_ENERGISED
-        return hardware_pct if alone else max(hardware_pct, self.required.storage_island_pct)
+        standby = storage.policy == "standby"
+        return hardware_pct if standby else max(hardware_pct, self.required.storage_island_pct)
 
     def _over_limit(self, balance: Balance) -> bool:
         """Return whether controlled batteries, not the load alone, take the connection beyond a limit."""

@@ -28,10 +28,33 @@ id = "CP1"
 """
 
 
+ARRIVES = """
+forming = true
+max_charge_w = 6000
+max_discharge_w = 6000
+vendor_profile = "vendor-island"
+[[car]]
+name = "first"
+profile = "ccs-63"
+evse = "CP1-1"
+soc_pct = 70
+visits = [{ arrive = "40m", leave = "3h" }]
+"""
+
+
 def test_the_hardware_of_a_storage_is_judged_by_its_own_floor_where_the_site_has_no_other_supply() -> None:
     result = simulate(parse(ALONE, "test"), fast_forward=True)
     figures = result.figures
     assert figures["storage.0.soc_pct"] < 19.0
     assert figures["dark_s"] > 60.0
     assert figures["unserved_critical_wh"] == 0.0
+    assert figures["floor_crossed_pct"] <= 0.5
+
+
+def test_the_step_in_which_a_vehicle_takes_over_from_the_board_is_no_discharge_below_the_floor_of_the_island() -> None:
+    text = (ALONE + ARRIVES).replace('"45m"', '"43m"').replace('"2s"', '"5s"')
+    text = text.replace("island = true", 'island = true\nforming = ["CP1-1"]\nparallel_forming = true')
+    figures = simulate(parse(text, "test"), fast_forward=True).figures
+    assert figures["decided.island_adopted"] == 2.0
+    assert figures["storage.0.soc_pct"] < 16.0
     assert figures["floor_crossed_pct"] <= 0.5
