@@ -54,6 +54,24 @@ def freeze(cls: type[T], kw_only: bool) -> type[T]:
     return made
 
 
+def changed(one: T, **changes: object) -> T:
+    """Return a copy of an object of a frozen class with at least two fields: `replace` for a hot path.
+
+    All fields are read by one call; those without `init` are not supported.
+    """
+    cls = type(one)
+    names, read = _FIELDS.get(cls) or _fields(cls)
+    values = dict(zip(names, read(one), strict=True))
+    values.update(changes)
+    return cls(**values)
+
+
+def _fields(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], Any]]:
+    """Return the names of all fields and a function that reads them; cached."""
+    names = tuple(one.name for one in dataclasses.fields(cls))
+    return _FIELDS.setdefault(cls, (names, attrgetter(*names)))
+
+
 # ------------------------------------------------------------------------------------------- an __init__ for each class
 
 
@@ -188,6 +206,7 @@ def _setstate(self: Any, state: list[Any]) -> None:
 
 _TWINS: dict[type[object], type[object]] = {}
 _GETTERS: dict[type[Any], Callable[[Any], Any]] = {}
+_FIELDS: dict[type[Any], tuple[tuple[str, ...], Callable[[Any], Any]]] = {}
 _MADE: dict[type[Any], int] = {}  # number of objects of classes without their own `__init__`
 _METHODS = {
     "__init__": _init,

@@ -146,7 +146,8 @@ class Pack:
     @property
     def voltage_v(self) -> float:
         """Terminal voltage with the last current."""
-        return self.rest_v + self.current_a * self.resistance_ohm
+        rest, ohm = self._electric()
+        return rest + self.current_a * ohm
 
     @property
     def stored_wh(self) -> float:
@@ -168,7 +169,7 @@ class Pack:
         spec, chemistry = self.spec, self.spec.chemistry
         if self.charge >= spec.usable_high:
             return 0.0
-        rest, ohm = self.rest_v, self.resistance_ohm
+        rest, ohm = self._electric()
         derated = chemistry.charge_derating(self.temperature_c)
         if self._charge_map is not None:
             derated *= self._charge_map(self.soc_pct)
@@ -181,7 +182,7 @@ class Pack:
         spec, chemistry = self.spec, self.spec.chemistry
         if self.charge <= spec.usable_low:
             return 0.0
-        rest, ohm = self.rest_v, self.resistance_ohm
+        rest, ohm = self._electric()
         derated = chemistry.discharge_derating(self.temperature_c)
         headroom = (rest - spec.series * chemistry.min_v) / ohm
         by_power = -current_of(-spec.max_discharge_w * derated, rest, ohm)
@@ -189,7 +190,7 @@ class Pack:
 
     def current_for(self, power_w: float) -> float:
         """Return the current of a power at the terminals, up to the physical limit of the cells."""
-        return current_of(power_w, self.rest_v, self.resistance_ohm)
+        return current_of(power_w, *self._electric())
 
     # Energy flow
 

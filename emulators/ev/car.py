@@ -113,6 +113,7 @@ class Car:
         self._checked_limits: Limits | None = None  # those of the last current that was checked
         self._violated = False
         self._limits_key: tuple[object, ...] = ()
+        self._capacity: tuple[float, float] = (-1.0, 0.0)  # Ah of the pack, Wh between 0 and 100 %
         self._energy_key: tuple[object, ...] = ()
         self._limits: Limits
         self._energy: EnergyRequests
@@ -133,6 +134,14 @@ class Car:
     def voltage_v(self) -> float:
         """Voltage of the pack, behind the contactors."""
         return self.pack.voltage_v
+
+    @property
+    def capacity_wh(self) -> float:
+        """Energy at rest between the displayed 0 and 100 %."""
+        pack_ah = self.pack.capacity_ah
+        if self._capacity[0] != pack_ah:
+            self._capacity = pack_ah, self.pack.energy_between_wh(0.0, 100.0)
+        return self._capacity[1]
 
     def limits(self) -> Limits:
         """Return the present limits by model, pack, temperature and V2X window, in reporting steps."""

@@ -28,10 +28,11 @@ from protocols.iso15118.iso20.evcc_session import EvccSettings
 from protocols.iso15118.iso20.limits import Limits, allowed
 from protocols.iso15118.iso20.loop import Display
 from protocols.iso15118.iso20.services import NAMES
-from protocols.iso15118.iso20.setpoint import decide
+from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import EVSENotification
 from protocols.iso15118.pump import pump
+from protocols.latest import Latest
 from protocols.ports import Clock, Wire
 from protocols.quantities import clamp
 
@@ -91,6 +92,7 @@ class EvSession:
         self._renegotiated_at = 0.0
         self._check = ChargerCheck()
         self.requested_power_w: float | None = None  # scheduled control: of the driver; None: by the schedule
+        self._latest_state = Latest(_state_of)
 
     @property
     def engine(self) -> Engine | None:
@@ -176,41 +178,21 @@ class EvSession:
         engine.command(self._state(now), now)
 
     def _state(self, now: float) -> orders.CarState:
-        """Return the state and the targets; times for the charger's display are those at the present charge power."""
-        car, spec, energy, soc = self.car, self.car.spec, self.car.energy(), self.car.reported_soc_pct
-        complete, capacity_wh = soc >= spec.max_soc_pct, car.pack.energy_between_wh(0.0, 100.0)
-        display = Display(
-            present_soc_pct=soc,
-            minimum_soc_pct=car.min_soc_pct,
-            target_soc_pct=max(car.target_soc_pct, car.min_soc_pct),
-            maximum_soc_pct=spec.max_soc_pct,
-            to_minimum_s=self._time_for(energy.minimum_wh),
-            to_target_s=self._time_for(energy.target_wh),
-            to_maximum_s=self._time_for(energy.maximum_wh),
-            complete=complete,
-            capacity_wh=capacity_wh,
+        """Return the state and the targets: the same object as long as nothing of them changes."""
+        car = self.car
+        return self._latest_state(
+            self._limits(),
+            car.energy(),
+            car.departure_in_s(now),
+            car.reported_soc_pct,
+            (car.min_soc_pct, car.target_soc_pct, car.spec.max_soc_pct),
+            car.voltage_v,
+            car.capacity_wh,
+            self._inlet_v,
+            self._ac_power_w,
+            self.requested_power_w,
+            self._flow_w,
         )
-        return orders.CarState(
-            limits=self._limits(),
-            needs=energy,
-            departure_s=car.departure_in_s(now),
-            soc_pct=soc,
-            minimum_soc_pct=car.min_soc_pct,
-            target_soc_pct=car.target_soc_pct,
-            maximum_soc_pct=spec.max_soc_pct,
-            voltage_v=car.voltage_v,
-            inlet_voltage_v=self._inlet_v,
-            power_w=self._ac_power_w,
-            requested_power_w=self.requested_power_w,
-            complete=complete,
-            capacity_wh=capacity_wh,
-            display=display,
-        )
-
-    def _time_for(self, energy_wh: float) -> int | None:
-        if energy_wh <= 0:
-            return 0
-        return None if self._flow_w <= MIN_CHARGING_W else int(energy_wh * 3600 / self._flow_w)
 
     def _limits(self) -> Limits:
         now = self.car.limits()
@@ -298,6 +280,60 @@ class EvSession:
     def _command(self, order: orders.EvccOrder) -> None:
         if self.engine is not None and not self.engine.ended:
             self.engine.command(order, self._clock.now())
+
+
+def _state_of(
+    limits: Limits,
+    energy: EnergyRequests,
+    departure_s: float | None,
+    soc_pct: float,
+    targets_pct: tuple[float, float, float],
+    voltage_v: float,
+    capacity_wh: float,
+    inlet_voltage_v: float,
+    ac_power_w: float,
+    requested_power_w: float | None,
+    flow_w: float,
+) -> orders.CarState:
+    """Return the state; `targets_pct` are least, target and highest SoC, `flow_w` is the present power.
+
+    Times for the charger's display are those at the present charge power.
+    """
+    minimum_pct, target_pct, maximum_pct = targets_pct
+    complete = soc_pct >= maximum_pct
+    display = Display(
+        present_soc_pct=soc_pct,
+        minimum_soc_pct=minimum_pct,
+        target_soc_pct=max(target_pct, minimum_pct),
+        maximum_soc_pct=maximum_pct,
+        to_minimum_s=_time_for(energy.minimum_wh, flow_w),
+        to_target_s=_time_for(energy.target_wh, flow_w),
+        to_maximum_s=_time_for(energy.maximum_wh, flow_w),
+        complete=complete,
+        capacity_wh=capacity_wh,
+    )
+    return orders.CarState(
+        limits=limits,
+        needs=energy,
+        departure_s=departure_s,
+        soc_pct=soc_pct,
+        minimum_soc_pct=minimum_pct,
+        target_soc_pct=target_pct,
+        maximum_soc_pct=maximum_pct,
+        voltage_v=voltage_v,
+        inlet_voltage_v=inlet_voltage_v,
+        power_w=ac_power_w,
+        requested_power_w=requested_power_w,
+        complete=complete,
+        capacity_wh=capacity_wh,
+        display=display,
+    )
+
+
+def _time_for(energy_wh: float, flow_w: float) -> int | None:
+    if energy_wh <= 0:
+        return 0
+    return None if flow_w <= MIN_CHARGING_W else int(energy_wh * 3600 / flow_w)
 
 
 def _ac_target(engine: Engine, target_w: float | None, now: float) -> float:

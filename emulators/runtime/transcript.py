@@ -51,7 +51,7 @@ class Transcript:
 
     def ocpp(self, at: float, station: str, sender: str, text: str) -> None:
         """Add an OCPP message with its id numbered."""
-        found = _ID.match(text)
+        found = _ID.match(text) if self.keep else None
         if found:
             number = self._ids.setdefault((station, found[2]), f"#{len(self._ids) + 1}")
             text = f'[{found[1]},"{number}"{text[found.end() :]}'

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols import frozen as module
-from protocols.frozen import frozen
+from protocols.frozen import changed, frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +180,12 @@ def test_the_shared_init_takes_what_a_written_one_takes(values: list[int], named
     shared = result(Fresh)
     module.write_init(Fresh)
     assert shared == result(Fresh)
+
+
+@given(st.integers(), st.text(), st.floats(allow_nan=False))
+def test_changed_is_replace(a: int, b: str, e: float) -> None:
+    one = Named(1, "y", [2], b"z", e=0.5)
+    assert changed(one, a=a, e=e) == dataclasses.replace(one, a=a, e=e)
+    assert changed(one, b=b).c is one.c
+    with pytest.raises(TypeError):
+        changed(one, unknown=1)

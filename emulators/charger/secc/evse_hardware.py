@@ -14,9 +14,10 @@ from emulators.charger.hardware.power_stage import Fault as StageFault
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.loop import Meter
-from protocols.iso15118.iso20.secc_session import Fault, SeccSettings, Verdict
+from protocols.iso15118.iso20.secc_session import Evse, Fault, SeccSettings, Verdict
 from protocols.iso15118.iso20.services import ControlMode, ServiceId, offer
 from protocols.iso15118.secc import Engine
+from protocols.latest import Latest
 from protocols.ports import Clock
 
 ANY_A = float("inf")
@@ -63,6 +64,9 @@ class EvseHardware:
         self._cable_check_s = cable_check_s
         self._insulation_from: float | None = None
         self._metered_at: float | None = None
+        self._measure = Latest(_measure)
+        self._limit_output = Latest(_limit_output)
+        self._known: tuple[Evse, orders.Measure, orders.LimitOutput] | None = None  # what the engine knows, and where
 
     def begin(self) -> None:
         """Start a session."""
@@ -75,23 +79,16 @@ class EvseHardware:
         dc = is_dc(engine)
         if not dc:
             self.meter_ac(now)
-        meter = Meter(meter_id="v2x-meter", charged_wh=stage.meter.charged_wh, discharged_wh=stage.meter.discharged_wh)
-        engine.command(
-            orders.Measure(
-                voltage_v=reading.voltage_v,
-                current_a=reading.current_a,
-                power_w=reading.ac_power_w if dc else self.ac_power_w,
-                meter=meter,
-            ),
-            now,
+        power_w = reading.ac_power_w if dc else self.ac_power_w
+        output = self._measure(
+            reading.voltage_v, reading.current_a, power_w, stage.meter.charged_wh, stage.meter.discharged_wh
         )
-        live = Limits(
-            max_charge_w=stage.available_charge_w,
-            max_discharge_w=stage.available_discharge_w,
-            max_charge_a=ANY_A,
-            max_discharge_a=ANY_A,
-        )
-        engine.command(orders.LimitOutput(dc=live, ac=live), now)
+        limits = self._limit_output(stage.available_charge_w, stage.available_discharge_w)
+        known = self._known
+        if known is None or known[0] is not engine.evse or known[1] is not output or known[2] is not limits:
+            engine.command(output, now)
+            engine.command(limits, now)
+            self._known = engine.evse, output, limits
         if engine.states_faults:
             self._report_faults(engine, now)
         if self._insulation_from is not None and now >= self._insulation_from + self._cable_check_s:
@@ -164,6 +161,18 @@ class EvseHardware:
         self.ac_power_w, self._metered_at = 0.0, None
         self.stage.open(now)
         self.stage.disconnect()
+
+
+def _measure(
+    voltage_v: float, current_a: float, power_w: float, charged_wh: float, discharged_wh: float
+) -> orders.Measure:
+    meter = Meter(meter_id="v2x-meter", charged_wh=charged_wh, discharged_wh=discharged_wh)
+    return orders.Measure(voltage_v=voltage_v, current_a=current_a, power_w=power_w, meter=meter)
+
+
+def _limit_output(max_charge_w: float, max_discharge_w: float) -> orders.LimitOutput:
+    live = Limits(max_charge_w=max_charge_w, max_discharge_w=max_discharge_w, max_charge_a=ANY_A, max_discharge_a=ANY_A)
+    return orders.LimitOutput(dc=live, ac=live)
 
 
 def stage_settings(

@@ -44,10 +44,12 @@ from protocols.iso15118.iso20.events import (
     FrameIgnored,
     MeterConfirmed,
 )
+from protocols.iso15118.iso20.loop_memory import EvccMemory
 from protocols.iso15118.iso20.services import DC_SERVICES
 from protocols.iso15118.iso20.states import NEXT_STEPS, Step
 from protocols.iso15118.iso20.types import V2GResponse
-from protocols.iso15118.session.evcc_engine import EndConnection, EvccEngine
+from protocols.iso15118.session.evcc_engine import EndConnection, EvccEngine, soonest
+from protocols.latest import Latest
 from protocols.v2gtp import Frame, PayloadType
 
 _REACTIONS: dict[str, Callable[..., Reaction]] = {
@@ -105,6 +107,9 @@ class Evcc(EvccEngine):
         self._stream_by: float | None = None
         self._parallel_request = "ScheduleExchangeReq"  # last request parallel to the loop
         self.ordered_step: Step | None = None  # a step ordered by the host, taken in the next loop
+        self._frames = messages.Frames()
+        self._header = Latest(messages.header_of)
+        self._memory = EvccMemory()
 
     # the engine contract
 
@@ -146,8 +151,10 @@ class Evcc(EvccEngine):
 
     def deadline(self) -> float | None:
         """Return the time of the next `expire`."""
-        times = (super().deadline(), self._stream_due, self._stream_by)
-        return None if self.ended else min((one for one in times if one is not None), default=None)
+        due = super().deadline()
+        if self.ended or (self._stream_due is None and self._stream_by is None):
+            return due
+        return soonest(due, soonest(self._stream_due, self._stream_by))
 
     def _phase_expired(self, now: float) -> None:
         self.session = terminate(self.session, "timeout", f"the charger exceeded the time limit: {self.step.value}")
@@ -170,7 +177,8 @@ class Evcc(EvccEngine):
             step=self.step,
             now=now,
             wall_s=wall,
-            header=messages.header(self.session.session_id, wall),
+            header=self._header(self.session.session_id, messages.timestamp(wall)),
+            memory=self._memory,
         )
 
     def _send_request(self, now: float) -> None:
@@ -180,7 +188,7 @@ class Evcc(EvccEngine):
         request = build(self.session, self._context(now))
         self._awaited = type(request).__name__
         self._answer_by = now + timers.message_timeout(self._awaited) * self.settings.timeout_factor
-        self._send(messages.encode(request), request)
+        self._send(self._frames.encode(request), request)
 
     def _send_parallel(self, now: float) -> None:
         """Send the next request of a stream parallel to the loop: schedules first, then the meter."""
@@ -210,7 +218,7 @@ class Evcc(EvccEngine):
 
     def _take_message(self, received: Frame, now: float) -> None:
         try:
-            message = messages.decode(received)
+            message = self._frames.decode(received)
         except RemoteProtocolError as error:
             raise EndConnection(f"the charger sent an invalid message: {error}") from error
         if not isinstance(message, V2GResponse):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from protocols.iso15118.iso20 import ac_messages, dc_loop
+from protocols.frozen import changed
+from protocols.iso15118.iso20 import ac_messages
 from protocols.iso15118.iso20.ac import AC_ChargeLoopRes
 from protocols.iso15118.iso20.common import ChargingSession, SessionStopRes
 from protocols.iso15118.iso20.dc import DC_ChargeLoopRes, DC_WeldingDetectionRes
@@ -40,7 +41,7 @@ _STOPS = {
 
 
 def on_dc_loop(response: DC_ChargeLoopRes, session: EvSession, context: EvccContext) -> Reaction:
-    report = dc_loop.read_response(response, session.evse_limits)
+    report = context.memory.read_response(response, session.evse_limits)
     session = _guard(report, session, context)
     return _on_loop(report, response.ResponseCode, response.EVSEStatus, session, context)
 
@@ -57,7 +58,7 @@ def _on_loop(
     events: list[Event] = [ChargeLoopAnswered(station=report, code=code, notification=notification)]
     if code.startswith("WARNING"):
         events.append(Warned("ChargeLoopRes", code))
-    session = replace(session, station=report, meter=report.meter or session.meter, loops=session.loops + 1)
+    session = changed(session, station=report, meter=report.meter or session.meter, loops=session.loops + 1)
     step = Step.STANDBY if session.standby else Step.CHARGE_LOOP
     if status is not None:
         session, step = _notified(status, session, step, events, context)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from protocols.errors import LocalProtocolError
-from protocols.iso15118.iso20 import ac_messages, dc_loop, dc_messages
+from protocols.iso15118.iso20 import ac_messages, dc_messages
 from protocols.iso15118.iso20.ac import AC_ChargeParameterDiscoveryReq
 from protocols.iso15118.iso20.common import (
     Authorization,
@@ -273,7 +273,7 @@ def _charge_loop(session: EvSession, context: EvccContext) -> V2GRequest:
             display=report.display,
             meter_requested=report.meter_requested,
         )
-    return dc_loop.request(context.header, report, bpt=choice.is_bpt, dynamic=choice.is_dynamic)
+    return context.memory.request(context.header, report, bpt=choice.is_bpt, dynamic=choice.is_dynamic)
 
 
 def _display(car: CarState) -> Display:

@@ -13,6 +13,7 @@ from protocols.iso15118.iso20.common import MeteringConfirmationReq, SignedMeter
 from protocols.iso15118.iso20.events import Event, Paused
 from protocols.iso15118.iso20.limits import NOTHING, Limits
 from protocols.iso15118.iso20.loop import Meter, StationReport
+from protocols.iso15118.iso20.loop_memory import EvccMemory
 from protocols.iso15118.iso20.messages import NO_SESSION
 from protocols.iso15118.iso20.orders import CarState, Stop
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
@@ -99,6 +100,7 @@ class EvccContext:
     now: float
     wall_s: float
     header: MessageHeader
+    memory: EvccMemory
 
 
 @frozen

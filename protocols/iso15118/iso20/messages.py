@@ -52,9 +52,50 @@ RESPONSE_NAMES: dict[str, str] = {
 }
 
 
+def timestamp(wall_s: float) -> int:
+    """Return the time stamp of a Unix time, in whole seconds."""
+    return max(0, int(wall_s))
+
+
+def header_of(session_id: bytes, second: int) -> MessageHeader:
+    """Return the header of a message without a signature."""
+    return MessageHeader(SessionID=session_id, TimeStamp=second)
+
+
 def header(session_id: bytes, wall_s: float) -> MessageHeader:
-    """Return the header of a message without a signature. The time stamp is in whole seconds."""
-    return MessageHeader(SessionID=session_id, TimeStamp=max(0, int(wall_s)))
+    """Return the header of a message at a Unix time."""
+    return header_of(session_id, timestamp(wall_s))
+
+
+class Frames:
+    """Encodes and decodes the messages of one connection.
+
+    Charge loops repeat themselves within the second of their time stamps: an object that is sent again is not encoded
+    again, and bytes that are received again are the same object, which like every message does not change.
+    """
+
+    __slots__ = ("_frame", "_message", "_received", "_sent", "_stream")
+
+    def __init__(self) -> None:
+        self._sent: V2GRequest | V2GResponse | None = None
+        self._stream: PayloadType | None = None
+        self._frame = b""
+        self._received: Frame | None = None
+        self._message: V2GRequest | V2GResponse | None = None
+
+    def encode(self, message: V2GRequest | V2GResponse, stream: PayloadType | None = None) -> bytes:
+        """Return the message as a whole frame, as `encode`."""
+        if message is not self._sent or stream is not self._stream:
+            self._frame = encode(message, stream)
+            self._sent, self._stream = message, stream
+        return self._frame
+
+    def decode(self, received: Frame) -> V2GRequest | V2GResponse | None:
+        """Return the message of a frame, as `decode`. Raises Undecodable."""
+        if received != self._received:
+            self._message = decode(received)
+            self._received = received
+        return self._message
 
 
 def encode(message: V2GRequest | V2GResponse, stream: PayloadType | None = None) -> bytes:

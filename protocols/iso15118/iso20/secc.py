@@ -21,6 +21,7 @@ from protocols.iso15118.iso20.events import (
     SessionEnded,
     Warned,
 )
+from protocols.iso15118.iso20.loop_memory import SeccMemory
 from protocols.iso15118.iso20.secc_energy import (
     answer_ac_discovery,
     answer_cable_check,
@@ -49,6 +50,7 @@ from protocols.iso15118.iso20.services import DC_SERVICES
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification, ResponseCode, V2GRequest, V2GResponse
 from protocols.iso15118.session.secc_engine import SeccEngine
+from protocols.latest import Latest
 from protocols.v2gtp import Frame, PayloadType
 
 _ANSWERS: dict[str, Callable[..., Answer]] = {
@@ -106,12 +108,15 @@ class Secc(SeccEngine):
         self._tls = tls
         self._draw = draw
         self._follows: states.Follows = states.DC
+        self._frames = messages.Frames()
+        self._header = Latest(messages.header_of)
+        self._memory = SeccMemory()
 
     # one frame
 
     def _take_message(self, received: Frame, now: float) -> None:
         try:
-            message = messages.decode(received)
+            message = self._frames.decode(received)
         except RemoteProtocolError as error:
             self._end(f"the car sent an invalid message: {error}", ok=False)
             return
@@ -141,7 +146,7 @@ class Secc(SeccEngine):
     def _answer(self, request: V2GRequest, payload_type: int, now: float) -> None:
         name = type(request).__name__
         wall = self._epoch + now
-        header = messages.header(self.session.session_id, wall)
+        header = self._header(self.session.session_id, messages.timestamp(wall))
         answer: Answer | None = None
         try:
             possible = self._admit(name, request, payload_type, now)
@@ -152,6 +157,7 @@ class Secc(SeccEngine):
                 now=now,
                 wall_s=wall,
                 header=header,
+                memory=self._memory,
                 draw=self._draw,
                 paused=self._paused,
                 vehicle_certificate=self._certificate,
@@ -221,7 +227,7 @@ class Secc(SeccEngine):
 
     def _respond(self, response: V2GResponse, payload_type: int) -> None:
         stream = PayloadType(payload_type) if payload_type in messages.STREAMS else None
-        self._send(messages.encode(response, stream), response)
+        self._send(self._frames.encode(response, stream), response)
 
     def _finish(self) -> State:
         before, self.state = self.state, State.ENDED

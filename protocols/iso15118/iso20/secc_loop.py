@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from protocols.frozen import changed
 from protocols.iso15118.iso20 import ac_messages, dc_loop
 from protocols.iso15118.iso20.ac import AC_ChargeLoopReq
 from protocols.iso15118.iso20.common import (
@@ -36,14 +37,14 @@ from protocols.iso15118.iso20.events import (
     Warned,
     WeldingChecked,
 )
-from protocols.iso15118.iso20.limits import Limits, PowerRange, allowed
+from protocols.iso15118.iso20.limits import Limits, PowerRange
 from protocols.iso15118.iso20.loop import CarReport, StationReport
 from protocols.iso15118.iso20.rational import rational
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer, profile_fault, read_profile
 from protocols.iso15118.iso20.secc_session import Answer, Fault, Refusal, RequestContext, Session
 from protocols.iso15118.iso20.secc_setup import session_binding
 from protocols.iso15118.iso20.services import MobilityNeedsMode
-from protocols.iso15118.iso20.setpoint import Target, decide, narrowed_by_needs
+from protocols.iso15118.iso20.setpoint import Target, decide
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification, Processing, ResponseCode, V2GResponse
 
@@ -159,12 +160,12 @@ def answer_dc_loop(request: DC_ChargeLoopReq, session: Session, context: Request
     choice, evse = session.agreed, context.evse
     if not dc_loop.fits_request(request, bpt=choice.is_bpt, dynamic=choice.is_dynamic):
         raise Refusal(ResponseCode.FAILED, "the control mode does not fit the selected service")
-    car = dc_loop.read_request(request, session.ev_limits)
+    memory, car = context.memory, context.memory.read_request(request, session.ev_limits)
     voltage = car.present_voltage_v or evse.voltage_v
     limits = _capped_limits(session, context)
     permitted = _permitted(session, context, car, limits, voltage)
     if choice.is_dynamic:
-        target = decide(_setpoint(context), permitted)
+        target = memory.decide(_setpoint(context), permitted)
         actual = evse.current_a * evse.voltage_v
     else:
         actual = (car.target_current_a or 0.0) * voltage
@@ -181,7 +182,7 @@ def answer_dc_loop(request: DC_ChargeLoopReq, session: Session, context: Request
         current_limited=not choice.is_dynamic and target.power_w != actual,
         voltage_limited=target.binding == "voltage",
     )
-    response = dc_loop.response(
+    response = memory.response(
         context.header, report, bpt=choice.is_bpt, dynamic=choice.is_dynamic, code=code, status=context.status()
     )
     return _looped(response, session, context, target, permitted, car, code)
@@ -231,7 +232,7 @@ def _looped(
         target, state = Target(0.0, "standby"), State.STANDBY
     else:
         state = State.CHARGE_LOOP
-    session = replace(
+    session = changed(
         session,
         car=car,
         loops=session.loops + 1,
@@ -250,7 +251,7 @@ def _capped_limits(session: Session, context: RequestContext) -> Limits:
     """Return the charger's present limits; in scheduled control capped by the operator's set-point."""
     limits = context.limits(session)
     if not session.agreed.is_bpt:
-        limits = limits.charge_only()
+        limits = context.memory.charge_only(limits)
     cap_w = context.evse.setpoint_w
     if session.agreed.is_dynamic or cap_w is None:
         return limits
@@ -266,13 +267,14 @@ def _permitted(
 ) -> PowerRange:
     """Return the combined power range of all constraints above the set-point."""
     choice = session.agreed
-    permitted = allowed(car.limits, limits, voltage_v)
+    permitted = context.memory.allowed(car.limits, limits, voltage_v)
     needs = car.needs or session.needs
     departure = car.departure_s
     if departure is None and session.departure_at is not None:
         departure = session.departure_at - context.now
     if choice.is_dynamic:
-        permitted = narrowed_by_needs(permitted, needs, departure, cycling=context.settings.cycling)
+        cycling = context.settings.cycling
+        permitted = context.memory.narrowed_by_needs(permitted, needs, departure, cycling=cycling)
     elif session.schedules:
         tuple_id = session.profile.tuple_id if session.profile is not None else None
         offer = next((one for one in session.schedules if one.tuple_id == tuple_id), session.schedules[0])

@@ -16,6 +16,7 @@ from protocols.iso15118.iso20.common import MeteringConfirmationReq
 from protocols.iso15118.iso20.events import Event, Paused
 from protocols.iso15118.iso20.limits import NOTHING, Limits
 from protocols.iso15118.iso20.loop import CarReport, Meter
+from protocols.iso15118.iso20.loop_memory import SeccMemory
 from protocols.iso15118.iso20.schedules import Profile, ScheduleOffer
 from protocols.iso15118.iso20.services import Choice, Offer
 from protocols.iso15118.iso20.setpoint import EnergyRequests
@@ -151,6 +152,7 @@ class RequestContext:
     now: float
     wall_s: float
     header: MessageHeader
+    memory: SeccMemory
     draw: Callable[[int], bytes]
     paused: Mapping[bytes, Paused] = field(default_factory=dict)
     vehicle_certificate: bytes | None = None
@@ -161,7 +163,8 @@ class RequestContext:
         """Return the charger's present limits for the chosen service."""
         choice = session.agreed
         if choice.is_dc:
-            return self.settings.dc if self.evse.dc_limits is None else self.settings.dc.narrowed(self.evse.dc_limits)
+            live = self.evse.dc_limits
+            return self.settings.dc if live is None else self.memory.limits(self.settings.dc, live)
         return self.settings.ac if self.evse.ac_limits is None else self.settings.ac.narrowed(self.evse.ac_limits)
 
     def status(self) -> EVSEStatus | None:

@@ -23,6 +23,13 @@ class EndConnection(Exception):
     """The EVCC ends the connection: the response breaks a rule or is fatal."""
 
 
+def soonest(one: float | None, other: float | None) -> float | None:
+    """Return the earlier of two times, of which each may be none."""
+    if one is None or (other is not None and other < one):
+        return other
+    return one
+
+
 class EvccEngine(Connection):
     """EVCC of one connection. `setup` in s; `timeout_factor` extends the message timers."""
 
@@ -114,9 +121,7 @@ class EvccEngine(Connection):
         if self.ended:
             return None
         phase = self._phase_by if self._due is not None else None
-        return min(
-            (one for one in (self._due, self._answer_by, self._setup_by, phase) if one is not None), default=None
-        )
+        return soonest(soonest(self._due, self._answer_by), soonest(self._setup_by, phase))
 
     @property
     def next_request(self) -> float | None:

@@ -1,0 +1,38 @@
+"""Conversions of the charge loop that a session repeats: what equals the values of the loop before is not made again.
+
+An EV sends several requests a second, and measurements change less often. Every function here is pure; each engine
+has a memory of its own.
+"""
+
+from __future__ import annotations
+
+from protocols.iso15118.iso20 import dc_loop
+from protocols.iso15118.iso20.limits import Limits, allowed
+from protocols.iso15118.iso20.setpoint import decide, narrowed_by_needs
+from protocols.latest import Latest
+
+
+class EvccMemory:
+    """Memory of an EVCC."""
+
+    __slots__ = ("charge_only", "read_response", "request")
+
+    def __init__(self) -> None:
+        self.request = Latest(dc_loop.request)
+        self.read_response = Latest(dc_loop.read_response)
+        self.charge_only = Latest(Limits.charge_only)
+
+
+class SeccMemory:
+    """Memory of a SECC."""
+
+    __slots__ = ("allowed", "charge_only", "decide", "limits", "narrowed_by_needs", "read_request", "response")
+
+    def __init__(self) -> None:
+        self.read_request = Latest(dc_loop.read_request)
+        self.limits = Latest(Limits.narrowed)
+        self.charge_only = Latest(Limits.charge_only)
+        self.allowed = Latest(allowed)
+        self.narrowed_by_needs = Latest(narrowed_by_needs)
+        self.decide = Latest(decide)
+        self.response = Latest(dc_loop.response)
