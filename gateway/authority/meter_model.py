@@ -30,8 +30,9 @@ import math
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,14 +40,11 @@ from numpy.typing import NDArray
 from gateway.authority.power_history import CANDIDATES, LONGEST_DELAY_S, STEP_S, PowerHistory
 
 Array = NDArray[np.float64]
+Kind = TypeVar("Kind", np.float64, np.bool_)
 
 STORAGE = "storage"  # name of the site's storage as a resource; the name of an EVSE always has a number
 DELAYS = 1 + len(CANDIDATES)  # the stamped one first
-_DELAYS_S = np.array((0.0, *CANDIDATES))
-# three ways to each delay, a row each: it has not changed, the best one has changed to it, it never changes
-_WAYS = np.tile(np.arange(DELAYS), (3, 1))
-_STEADY = np.array([[0], [0], [DELAYS]])  # columns of delays that never change
-_STEADY_LAST = np.concatenate((np.arange(DELAYS), np.arange(2 * DELAYS, 3 * DELAYS)))
+_ROWS = np.arange(2)
 MEMORY_S = 300.0  # time constant with which costs are forgotten
 MOST_COST_W = 20_000.0
 DELAY_COST_W_PER_S = 600.0  # of a change of the delay
@@ -95,13 +93,14 @@ UNLIMITED = Band()
 class _Hypotheses:
     """Estimates and cost of each candidate delay; the first is the delay that the reading's time stamp shows.
 
-    Twice as many columns as there are delays: the cheapest way to each, then that of a delay that never changes.
+    Loads and costs have two rows of delays: the cheapest way to each, then that of a delay that never changes.
     """
 
     delay_s: Array
     spans: Array  # a column for each delay: members of `Span`
+    swing_w: float  # by how much the controlled power has moved within the longest delay
     grid_w: float
-    loads_w: Array  # a column each: base load, the lowest and the highest that it may be
+    loads_w: Array  # base load, the lowest and the highest that it may be
     cost_w: Array
     share: float = 0.0  # of the costs of a delay that the time stamp does not show: largest movement, forgotten alike
     agree: bool = False
@@ -109,41 +108,51 @@ class _Hypotheses:
 
     @property
     def best_w(self) -> float:
-        return float(self.loads_w[0, int(self.cost_w[:DELAYS].argmin())])
+        return float(self.loads_w[0, 0, self.cost_w[0].argmin()])
 
     def extremes_w(self) -> tuple[float, float]:
         """Return the extremes of all hypotheses that are as plausible as the best one."""
-        return _extremes_w(self.loads_w[:, :DELAYS], self.cost_w[:DELAYS], PLAUSIBLE_SHARE)
-
-    @property
-    def swing_w(self) -> float:
-        """Return by how much the controlled power has moved within the longest delay."""
-        return float(self.spans[1].max() - self.spans[0].min())
+        return _extremes_w(self.loads_w[:, 0], self.cost_w[0], PLAUSIBLE_SHARE)
 
     def widest_w(self, swing_w: float) -> tuple[float, float]:
         """Return the extremes of all possible delays; loads may have hidden in movements of up to `swing_w`.
 
         A time stamp that is not that of the publication is used as long as the delay that it shows is possible.
         """
-        loads_w, cost_w = self.loads_w[:, DELAYS:], self.cost_w[DELAYS:]
+        loads_w, cost_w = self.loads_w[:, 1], self.cost_w[1]
         if self.delay_s[0] >= PUBLISHED_S and cost_w[0] - cost_w.min() <= swing_w:
             return float(loads_w[1, 0]), float(loads_w[2, 0])
         return _extremes_w(loads_w, cost_w, POSSIBLE_SHARE, swing_w)
 
 
-def _prior_cost_w(later_s: Array, stamped_s: float) -> Array:
-    """Return the cost of delays that are longer than the one that the time stamp shows, or shorter (negative)."""
+@lru_cache(maxsize=64)  # the delay that time stamps show is often the same
+def _delays(stamped_s: float) -> tuple[Array, Array]:
+    """Return the candidate delays, and the cost of each that is longer or shorter than the one of the time stamp."""
+    delay_s = np.array((stamped_s, *CANDIDATES))
+    later_s = delay_s - stamped_s
     longer_w_per_s = UNSTAMPED_COST_W_PER_S if stamped_s < PUBLISHED_S else CLOCK_COST_W_PER_S
-    return np.maximum(longer_w_per_s * later_s, -CLOCK_COST_W_PER_S * later_s)
+    return delay_s, np.maximum(longer_w_per_s * later_s, -CLOCK_COST_W_PER_S * later_s)
+
+
+def _cheapest(ways: NDArray[Kind], changed: NDArray[np.bool_]) -> NDArray[Kind]:
+    """Return the first two of three ways, with those of the last one where the delay has `changed`, in place."""
+    np.copyto(ways[..., 0, :], ways[..., 2, :], where=changed)
+    return ways[..., :2, :]
 
 
 def _extremes_w(loads_w: Array, cost_w: Array, share: float, allowed_w: float = 0.0) -> tuple[float, float]:
-    _, low_w, high_w = loads_w
-    best = int(cost_w.argmin())
-    more_w = cost_w - cost_w[best] - allowed_w
-    lower, higher = more_w <= share * (low_w[best] - low_w), more_w <= share * (high_w - high_w[best])
-    lower[best] = higher[best] = True
-    return float(low_w[lower].min()), float(high_w[higher].max())
+    _, lows_w, highs_w = loads_w.tolist()
+    costs_w = cost_w.tolist()
+    least_w = min(costs_w)
+    best = costs_w.index(least_w)
+    best_low_w, best_high_w = low_w, high_w = lows_w[best], highs_w[best]
+    for delay_cost_w, delay_low_w, delay_high_w in zip(costs_w, lows_w, highs_w, strict=True):
+        more_w = delay_cost_w - least_w - allowed_w
+        if delay_low_w < low_w and more_w <= share * (best_low_w - delay_low_w):
+            low_w = delay_low_w
+        if delay_high_w > high_w and more_w <= share * (delay_high_w - best_high_w):
+            high_w = delay_high_w
+    return low_w, high_w
 
 
 @dataclass(slots=True)
@@ -255,63 +264,59 @@ class MeterModel:
     def _explain(self, now: float, grid_w: float, stamped_s: float, elapsed_s: float, allowed: Band) -> _Hypotheses:
         """Return the hypotheses after a reading: the cheapest way to each delay."""
         before, decay = self._hypotheses, math.exp(-elapsed_s / MEMORY_S)
+        delay_s, unstamped_w = _delays(stamped_s)
         constant_w = self.history.constant_since(now - elapsed_s - max(LONGEST_DELAY_S, stamped_s) - STEP_S)
         if before is not None and before.agree and constant_w is not None:  # every delay explains it alike
-            loads_w = np.full_like(before.loads_w, grid_w - constant_w)
-            delay_s = before.delay_s.copy()
-            delay_s[0] = stamped_s
-            return _Hypotheses(
-                delay_s, before.spans, grid_w, loads_w, before.cost_w * decay, before.share * decay, True
-            )
-        delay_s, measured = _DELAYS_S.copy(), now - stamped_s
-        delay_s[0] = stamped_s
-        stamped = self.history.within(measured - STEP_S / 2, measured + STEP_S / 2)
-        members = chain(stamped, *self.history.spans(now))
-        spans = np.fromiter(members, np.float64, DELAYS * len(stamped)).reshape(DELAYS, -1).T.copy()
-        unstamped_w = _prior_cost_w(delay_s - stamped_s, stamped_s)
-        share = min(1.0, float(spans[1].max() - spans[0].min()) / FULL_SWING_W)
+            loads_w, cost_w = np.full_like(before.loads_w, grid_w - constant_w), before.cost_w * decay
+            spans, share = before.spans, before.share * decay
+            return _Hypotheses(delay_s, spans, before.swing_w, grid_w, loads_w, cost_w, share, True)
+        measured = now - stamped_s
+        parts = (self.history.within(measured - STEP_S / 2, measured + STEP_S / 2), *self.history.spans(now))
+        swing_w = max([one[1] for one in parts]) - min([one[0] for one in parts])
+        spans = np.fromiter(chain.from_iterable(parts), np.float64, 8 * DELAYS).reshape(DELAYS, 8).T.copy()
+        share = min(1.0, swing_w / FULL_SWING_W)
         if before is None:
             loads_w = grid_w - np.stack(((spans[0] + spans[1]) / 2, spans[1], spans[0]))
-            cost_w = np.concatenate((unstamped_w * share, np.zeros(DELAYS)))
-            return _Hypotheses(delay_s, spans, grid_w, np.tile(loads_w, 2), cost_w, share)
+            cost_w = np.stack((unstamped_w * share, np.zeros(DELAYS)))
+            return _Hypotheses(delay_s, spans, swing_w, grid_w, np.stack((loads_w, loads_w), 1), cost_w, share)
         share = max(share, before.share * decay)
-        # three ways to each delay: it has not changed, the best one has changed to it, it never changes
-        best = int(before.cost_w[:DELAYS].argmin())
-        ways = _WAYS.copy()
-        ways[1] = best
-        earlier_w = before.loads_w[:, ways + _STEADY]
-        low_w, high_w = spans[:2]
+        best = before.cost_w[0].argmin()
+        # three ways to each delay: it has not changed, it never changes, the best one has changed to it
+        earlier_w, moving_w = np.empty((3, 3, DELAYS)), np.empty((4, 3, DELAYS))
+        earlier_w[:, :2], earlier_w[:, 2] = before.loads_w, before.loads_w[:, 0, best, np.newaxis]
+        moving_w[:, :2], moving_w[:, 2] = before.spans[2:6, np.newaxis], before.spans[2:6, best, np.newaxis]
         # since then the power has moved no further than ordered; each estimate has a power of its own that moves on
-        moving_w = before.spans[2:6, ways]
-        rising_w, falling_w = np.maximum(moving_w[:2] + spans[6:, np.newaxis] - moving_w[2:], 0.0)
-        power_w = before.grid_w - earlier_w
-        least_w = grid_w - np.minimum(np.maximum(power_w + rising_w, low_w), high_w)
-        most_w = grid_w - np.minimum(np.maximum(power_w - falling_w, low_w), high_w)
+        moved_w = np.maximum(moving_w[:2] + spans[6:, np.newaxis] - moving_w[2:], 0.0)
+        np.negative(moved_w[1], out=moved_w[1])
+        power_w = before.grid_w - earlier_w + moved_w[:, np.newaxis]
+        least_w, most_w = grid_w - np.minimum(np.maximum(power_w, spans[0]), spans[1])
         loads_w = np.minimum(np.maximum(earlier_w, least_w), most_w)
-        moved_w = np.abs(loads_w[0] - earlier_w[0])
+        ways_w = np.abs(loads_w[0] - earlier_w[0])
+        cost_w, changed_w = ways_w[:2], ways_w[2]
+        longer_w = before.cost_w * decay
+        longer_w[0] += unstamped_w * (share - before.share * decay)
+        cost_w += longer_w
         moved_s = delay_s - before.delay_s[best]
-        moved_w[0] += before.cost_w[:DELAYS] * decay + unstamped_w * (share - before.share * decay)
-        moved_w[1] += DELAY_COST_W_PER_S * np.abs(moved_s)  # the best one itself costs no more
+        changed_w += DELAY_COST_W_PER_S * np.abs(moved_s)  # the best one itself costs no more
         if share > before.share:
-            moved_w[1] += unstamped_w * (share - before.share)
-        moved_w[1, moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
-        moved_w[2] += before.cost_w[DELAYS:] * decay
-        chosen = _STEADY_LAST.copy()
-        chosen[:DELAYS][moved_w[1] < moved_w[0]] += DELAYS
-        loads_w, cost_w = loads_w.reshape(3, -1)[:, chosen], moved_w.ravel()[chosen]
-        cost_w[:DELAYS] = np.minimum(cost_w[:DELAYS] - cost_w[:DELAYS].min(), MOST_COST_W)
-        bests, beyond = [int(cost_w[:DELAYS].argmin()), DELAYS + int(cost_w[DELAYS:].argmin())], 0
-        beyond_w = self._beyond_w() if grid_w > allowed.high_w or grid_w < allowed.low_w else BEYOND_W
-        if grid_w > allowed.high_w + beyond_w:
-            risen = (least_w[2] > earlier_w[2] + beyond_w).ravel()[chosen]
-            beyond = int(risen[bests].any())
-            loads_w[2] = np.where(risen, most_w[2].ravel()[chosen], loads_w[2])
-        elif grid_w < allowed.low_w - beyond_w:
-            fallen = (most_w[1] < earlier_w[1] - beyond_w).ravel()[chosen]
-            beyond = -int(fallen[bests].any())
-            loads_w[1] = np.where(fallen, least_w[1].ravel()[chosen], loads_w[1])
+            changed_w += unstamped_w * (share - before.share)
+        changed_w[moved_s > elapsed_s + 1e-6] = np.inf  # it would be older than the reading before
+        changed = changed_w < cost_w[0]
+        cheapest_w = np.minimum(cost_w[0], changed_w)
+        cost_w[0] = np.minimum(cheapest_w - min(cheapest_w.tolist()), MOST_COST_W)
+        loads_w, beyond = _cheapest(loads_w, changed), 0
+        if grid_w > allowed.high_w or grid_w < allowed.low_w:
+            bests, beyond_w = cost_w.argmin(1), self._beyond_w()
+            if grid_w > allowed.high_w + beyond_w:
+                risen = _cheapest(least_w[2] > earlier_w[2] + beyond_w, changed)
+                beyond = int(risen[_ROWS, bests].any())
+                loads_w[2] = np.where(risen, _cheapest(most_w[2], changed), loads_w[2])
+            elif grid_w < allowed.low_w - beyond_w:
+                fallen = _cheapest(most_w[1] < earlier_w[1] - beyond_w, changed)
+                beyond = -int(fallen[_ROWS, bests].any())
+                loads_w[1] = np.where(fallen, _cheapest(least_w[1], changed), loads_w[1])
         agree = bool(loads_w[2].max() - loads_w[1].min() <= 1e-6)
-        return _Hypotheses(delay_s, spans, grid_w, loads_w, cost_w, share, agree, beyond)
+        return _Hypotheses(delay_s, spans, swing_w, grid_w, loads_w, cost_w, share, agree, beyond)
 
     def _possible(self, grid_w: float, connection_w: float | None) -> bool:
         """Return whether a reading is one that the connection can carry, or confirmed by the one before."""
