@@ -522,8 +522,7 @@ async def test_a_command_that_a_limit_leaves_no_power_waits_as_long_as_the_meter
     for _ in range(14):
         await rig.step(4.0)
         rig.measured(extra_w)
-    assert (rig.ends.ended, rig.setpoint.sent_w) == ([], extra_w)
-    assert allocation.limited is not None
+    assert (rig.ends.ended, rig.setpoint.sent_w, allocation.limited is None) == ([], extra_w, False)
     rig.state.extra = ()
     await rig.step()
     assert (rig.setpoint.sent_w, allocation.limited, allocation.confirmed_w) == (-5000.0, None, -5000.0)
