@@ -15,13 +15,13 @@ import selectors
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, contextmanager
-from contextvars import Context
+from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from protocols.ports import Clock, Scope
 
@@ -52,6 +52,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """
 
     _closed: bool
+    _debug: bool
     _ready: deque[asyncio.Handle]
     _scheduled: list[tuple[float, int, asyncio.TimerHandle]]  # heap of (time, sequence number, timer)
     _stopping: bool
@@ -110,17 +111,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def create_future(self) -> asyncio.Future[object]:
         future: asyncio.Future[object] = asyncio.Future(loop=self)
         # aiosqlite resolves its futures from a thread unknown to the loop; the calling module identifies them.
-        if _threaded(sys._getframe(1).f_globals.get("__name__", "")):
+        if THREADED[0] in sys.modules and _threaded(sys._getframe(1).f_globals.get("__name__", "")):
             self._hold_for(future)
         return future
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run a callback in the next iteration, as the base class; this is called for every step of every task."""
+        if self._debug or self._closed:
+            return super().call_soon(callback, *args, context=context)
+        handle = _Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Schedule a timer; timers of the same time fire in the order in which they were set."""
-        self._check_closed()  # type: ignore[attr-defined]
+        if self._closed:
+            self._check_closed()  # type: ignore[attr-defined]
         self._timers += 1
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        timer = (asyncio.TimerHandle if self._debug else _Timer)(when, callback, args, self, context)
         heappush(self._scheduled, (when, self._timers, timer))
         timer._scheduled = True  # type: ignore[attr-defined]  # so that the loop counts its cancellation
         return timer
@@ -167,6 +179,38 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     async def shutdown_default_executor(self, *args: object, **kwargs: object) -> None:
         with self.hold():
             await super().shutdown_default_executor(*args, **kwargs)
+
+
+class _Handle(asyncio.Handle):
+    """A handle without the stack of its caller, for which the base class asks the loop each time."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callable[..., object], args: Sequence[Any], loop: VirtualLoop, context: Context | None
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop, self._callback, self._args, self._cancelled = loop, callback, args, False
+        self._repr = self._source_traceback = None
+
+
+class _Timer(asyncio.TimerHandle):
+    """The same of a timer."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: Sequence[Any],
+        loop: VirtualLoop,
+        context: Context | None,
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop, self._callback, self._args, self._cancelled = loop, callback, args, False
+        self._repr = self._source_traceback = None
+        self._when, self._scheduled = when, False
 
 
 @functools.cache
@@ -266,7 +310,7 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
-        return asyncio.timeout_at(deadline)
+        return asyncio.Timeout(deadline)
 
 
 class VirtualClock(LoopClock):
@@ -274,6 +318,13 @@ class VirtualClock(LoopClock):
 
     def __init__(self, start: float = START) -> None:
         super().__init__(start)
+        self._began = start
+
+    def wall(self) -> float:
+        loop = self._loop
+        if type(loop) is VirtualLoop and not loop._closed:
+            return self._began + loop._virtual_now
+        return super().wall()
 
     def now(self) -> float:
         loop = self._loop  # of one run: it needs no look-up until it is closed

@@ -37,7 +37,7 @@ class WakeableClock(DerivedClock):
     _waiting: asyncio.Timeout | None = None
 
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
-        self._waiting = asyncio.timeout_at(deadline)
+        self._waiting = asyncio.Timeout(deadline)
         return self._waiting
 
     def wake_at(self, when: float) -> None:
