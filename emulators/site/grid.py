@@ -92,8 +92,9 @@ class Grid:
         if not self.deviation_hz:
             return 0.0
         step = now / 30
-        low, high = (self._draw(int(step) + n) for n in (0, 1))
-        return low + (high - low) * (step - int(step))
+        first = int(step)
+        low, high = self._draw(first), self._draw(first + 1)
+        return low + (high - low) * (step - first)
 
     def _draw(self, step: int) -> float:
         value = self._drawn.get(step)

@@ -132,12 +132,12 @@ class SiteInputs:
 
     def check_freshness(self) -> None:
         """Publish which inputs have become stale or fresh."""
-        now = self._clock.now()
-        for kind in self._site.inputs.readings:
-            freshness = self._site.inputs.freshness(kind, now)
-            before = self._freshness.get(kind, Freshness.NEVER)
-            self._freshness[kind] = freshness
-            if freshness is before:
+        found, before = self._site.inputs.each_freshness(self._clock.now()), self._freshness
+        if found == before:
+            return
+        self._freshness = found
+        for kind, freshness in found.items():
+            if freshness is before.get(kind, Freshness.NEVER):
                 continue
             if freshness is Freshness.STALE:
                 reason = because(Code.INPUT_STALE, f"The input {kind.value} is stale.")

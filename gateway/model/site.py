@@ -304,6 +304,12 @@ class Inputs:
             return Freshness.NEVER
         return Freshness.FRESH if now < reading.until else Freshness.STALE
 
+    def each_freshness(self, now: float) -> dict[InputKind, Freshness]:
+        """Return whether each kind that was received is fresh or stale."""
+        return {
+            kind: Freshness.FRESH if now < reading.until else Freshness.STALE for kind, reading in self.readings.items()
+        }
+
     def fresh(self, kind: type[AnInput], now: float) -> AnInput | None:
         """Return the value if it is fresh."""
         reading = self.readings.get(_KIND_OF[kind])

@@ -134,6 +134,7 @@ def test_every_second_matches_the_reference_computation(
     at = EvseConditions("tx", float(T0 + ready), voltage_v=VOLTS, phases=PHASES, sharers=sharers)
     expected = [must(taken, 1, T0 + t, T0 + ready, sharers) for t in range(WINDOW)]
     assert [whole(stack.composite(1, T0 + t, at).limit_w) for t in range(WINDOW)] == expected
+    assert [whole(stack.present(1, T0 + t, at)[0].limit_w) for t in range(WINDOW)] == expected  # kept between changes
     plan = stack.schedule(1, T0, WINDOW, at)
     predicted = [next(whole(c.limit_w) for begin, c in reversed(plan) if begin <= t) for t in range(WINDOW)]
     assert predicted == expected  # K08: the composite schedule predicts the same

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -54,7 +55,10 @@ def put(profiles: Profiles, *bodies: dict[str, Any], evse: int = 1) -> None:
 
 
 def limit(profiles: Profiles, after: float = 0.0, at: EvseConditions = AT) -> float | None:
-    return profiles.composite(1, T0 + after, at).limit_w
+    present, change = profiles.present(1, T0 + after, at)  # kept between changes
+    assert present == profiles.composite(1, T0 + after, at)
+    assert change == profiles.next_change(T0 + after, at)
+    return present.limit_w
 
 
 def test_no_installed_profile_is_no_limit() -> None:
@@ -80,6 +84,37 @@ def test_a_tx_profile_replaces_the_default_and_the_lowest_purpose_limits() -> No
     put(profiles, profile(3, "ChargingStationMaxProfile", 0, [(0, 2500.0)], startSchedule=stamp(T0)))
     assert limit(profiles) == 2500.0
     assert limit(profiles, at=EvseConditions(transaction="other", ready_at=T0)) == 500.0
+
+
+CHANGES: list[Callable[[Profiles], object]] = [
+    lambda profiles: profiles.update(2, {"limit": 7000.0}, T0 + 20),
+    lambda profiles: profiles.update(2, {"limit": 7000.0}, T0 + 45),  # a sign of life
+    lambda profiles: profiles.shift_times(40.0),
+    lambda profiles: profiles.back_online(T0 + 50, T0),
+    lambda profiles: profiles.rename_transaction("tx", "other"),
+    lambda profiles: profiles.rename_transaction("other", "tx"),
+    lambda profiles: profiles.clear(number=1),
+    lambda profiles: profiles.install(1, profile(1, "TxDefaultProfile", 0, [(0, 900.0)]), T0 + 60, None),
+    lambda profiles: profiles.restore(profiles.saved()),
+    lambda profiles: profiles.end_transaction("tx"),
+    lambda profiles: profiles.drop_volatile(),
+]
+
+
+def test_a_composite_that_is_kept_follows_every_change() -> None:
+    profiles = stack()
+    put(profiles, profile(1, "TxDefaultProfile", 0, [(0, 1000.0)]))
+    put(profiles, profile(2, "TxProfile", 0, [(0, 5000.0)], kind="Dynamic", duration=30))
+    put(profiles, profile(3, "TxProfile", 1, [(0, 6000.0)], duration=10, maxOfflineDuration=5,
+                          invalidAfterOfflineDuration=True))  # fmt: skip
+    found = []
+    for after in (0.0, 9.0, 11.0, 29.0, 31.0):
+        found.append(limit(profiles, after))
+    for after, change in enumerate(CHANGES, 31):
+        change(profiles)
+        found += [limit(profiles, after), limit(profiles, after, EvseConditions("tx", T0, offline_since=T0 + 5))]
+    assert found[:5] == [6000.0, 6000.0, 5000.0, 5000.0, 1000.0]
+    assert {7000.0, 900.0} <= set(found)
 
 
 def test_a_default_for_one_evse_and_one_for_all() -> None:

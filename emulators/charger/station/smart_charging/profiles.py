@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
 from emulators.charger.station.smart_charging import profile_rules
@@ -35,8 +35,20 @@ from emulators.charger.station.store import Saved
 from protocols.ocpp.times import parse, stamp
 
 COMPOSITE_PERIODS = 1024
+HORIZON_S = 7 * 86_400.0  # within which changes are sought
 # purposes that do not persist (K01.FR.27)
 VOLATILE = frozenset({ProfilePurpose.tx_profile, ProfilePurpose.local_generation, EXTERNAL})
+
+
+@dataclass(frozen=True, slots=True)
+class _LastComposite:
+    """Composite of one EVSE from `since` until it may change, for one version of the profiles."""
+
+    version: int
+    at: EvseConditions
+    since: float
+    until: float
+    composite: Composite
 
 
 class Profiles:
@@ -45,6 +57,8 @@ class Profiles:
     def __init__(self, capabilities: StationCapabilities, seed: int = 0) -> None:
         self.capabilities = capabilities
         self._held: list[InstalledProfile] = []
+        self._version = 0  # of everything in them that a composite follows from
+        self._last: dict[int, _LastComposite] = {}  # by EVSE
         self._random = random.Random(f"profiles-{seed}")
 
     def __iter__(self) -> Iterator[InstalledProfile]:
@@ -78,6 +92,7 @@ class Profiles:
         held = InstalledProfile(evse, copy, now, now if updated is None else min(now, updated), external)
         held.delays = tuple(self._delays(copy["chargingSchedule"][0]))
         self._held = [*others, held]
+        self._version += 1
         return None
 
     def _replaces(self, held: InstalledProfile, evse: int, profile: Profile) -> bool:
@@ -109,11 +124,13 @@ class Profiles:
         )
         if changed == held.profile:  # repeated as a sign of life
             held.updated_at = now
+            self._version += 1
             return None
         found = profile_rules.rejection(request)
         if found is not None:
             return found
         held.profile, held.updated_at = changed, now
+        self._version += 1
         return None
 
     def clear(
@@ -123,6 +140,7 @@ class Profiles:
         found = self.report(evse, purpose, level) if number is None else self.report(ids=[number])
         removed = [held for held in found if held.purpose != EXTERNAL]
         self._held = [held for held in self._held if held not in removed]
+        self._version += 1
         return [held.id for held in removed]
 
     def saved(self) -> list[Saved]:
@@ -133,23 +151,27 @@ class Profiles:
         """Restore the stored form."""
         for entry in saved:
             self._held.append(InstalledProfile(**{**entry, "delays": tuple(entry["delays"])}))
+        self._version += 1
 
     def drop_external(self, evse: int) -> bool:
         """Remove the profile of the external system at an EVSE; return False if there is none."""
         remaining = [held for held in self._held if not (held.purpose == EXTERNAL and held.evse == evse)]
         changed = len(remaining) != len(self._held)
         self._held = remaining
+        self._version += 1
         return changed
 
     def drop_volatile(self) -> None:
         """Remove the profiles that do not persist over a reboot."""
         self._held = [held for held in self._held if held.purpose not in VOLATILE]
+        self._version += 1
 
     def rename_transaction(self, old: str, new: str) -> None:
         """Replace a transaction id by the one that the CSMS assigned (1.6)."""
         for held in self._held:
             if held.profile.get("transactionId") == old:
                 held.profile = {**held.profile, "transactionId": new}
+        self._version += 1
 
     def end_transaction(self, transaction: str) -> None:
         """Remove the TxProfiles of an ended transaction (K01.FR.04)."""
@@ -158,6 +180,7 @@ class Profiles:
             for h in self._held
             if not (h.purpose == ProfilePurpose.tx_profile and h.profile.get("transactionId") == transaction)
         ]
+        self._version += 1
 
     def shift_times(self, seconds: float) -> None:
         """Move stored times by a step of the wall clock: elapsed times stay the same."""
@@ -165,14 +188,28 @@ class Profiles:
             held.installed_at += seconds
             held.updated_at += seconds
             held.pulled_at += seconds
+        self._version += 1
 
     def back_online(self, now: float, offline_since: float) -> None:
         """End the validity of profiles with invalidAfterOfflineDuration; others become valid again (K01.FR.102)."""
         for held in self._held:
             longest = held.profile.get("maxOfflineDuration", float("inf"))
             held.spent |= now - offline_since > longest and held.profile.get("invalidAfterOfflineDuration", False)
+        self._version += 1
 
     # composite
+
+    def present(self, evse: int, now: float, at: EvseConditions) -> tuple[Composite, float | None]:
+        """Return the composite now, and when it may change next by itself.
+
+        Both are those of the call before as long as profiles and conditions are the same and that time has not come.
+        """
+        last = self._last.get(evse)
+        if last is None or last.version != self._version or not last.since <= now < last.until or last.at != at:
+            composite, change = self.composite(evse, now, at), self.next_change(now, at)
+            last = _LastComposite(self._version, at, now, now + HORIZON_S if change is None else change, composite)
+            self._last[evse] = last
+        return last.composite, None if last.until - last.since >= HORIZON_S else last.until
 
     def composite(self, evse: int, now: float, at: EvseConditions) -> Composite:
         """Return the composite of all profiles for an EVSE."""
@@ -217,7 +254,7 @@ class Profiles:
 
     def next_change(self, now: float, at: EvseConditions) -> float | None:
         """Return when the composite may change next by itself."""
-        return min((t for held in self._held for t in change_times(held, now, now + 7 * 86_400, at)), default=None)
+        return min((t for held in self._held for t in change_times(held, now, now + HORIZON_S, at)), default=None)
 
     def schedule(self, evse: int, now: float, seconds: float, at: EvseConditions) -> list[tuple[float, Composite]]:
         """Return the composites from now on as (seconds from now, composite), equal neighbours merged (K08)."""

@@ -79,7 +79,7 @@ class SmartCharging:
         changes = [self._controls.next_change_at(wall), self._monitoring.next_change_at()]
         changes.append(self._tariffs.next_change_at())
         busy = [evse for evse in context.evses.values() if evse.transaction]
-        changes += [self._profiles.next_change(wall, evse.profile_conditions) for evse in busy]
+        changes += [self._profiles.present(evse.number, wall, evse.profile_conditions)[1] for evse in busy]
         pulls = any(installed.profile.get("dynUpdateInterval") for installed in self._profiles)
         active = busy or pulls or self._monitoring.monitors.custom
         waits = [change - wall for change in changes if change is not None]
@@ -126,7 +126,7 @@ class SmartCharging:
         """Return the composite of all profiles now; without any where the quirk `limit_lapses_s` has expired it."""
         context = self._context
         evse.profile_conditions = self.evse_conditions(evse)
-        composite = self._profiles.composite(evse.number, context.wall(), evse.profile_conditions)
+        composite, _ = self._profiles.present(evse.number, context.wall(), evse.profile_conditions)
         lapse_s = context.quirks.limit_lapses_s
         installed = None if composite.profile is None else self._profiles.get(composite.profile)
         if lapse_s is not None and installed is not None and context.wall() - installed.updated_at > lapse_s:
