@@ -148,9 +148,11 @@ class FastForward:
         twin_stage.battery, twin_stage.meter = twin, copy.copy(stage.meter)
         present = loop_state(twin, twin_stage, self.clock.now())
         loops, at, most = 0, due, int(self._ahead_s / self.loop_s)
+        step_at = twin_stage.due_at
         while loops < most:
-            if twin_stage.due(at):
+            if at >= step_at:
                 twin_stage.advance(at)
+                step_at = twin_stage.due_at
                 if loop_state(twin, twin_stage, at) != present:
                     break
             loops += 1

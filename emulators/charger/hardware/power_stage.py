@@ -280,9 +280,10 @@ class PowerStage:
 
     # simulation
 
-    def due(self, now: float) -> bool:
-        """Return whether a step is to be simulated."""
-        return self._at is None or now - self._at >= self.step_s - 1e-9
+    @property
+    def due_at(self) -> float:
+        """Time from which on a step is to be simulated."""
+        return -inf if self._at is None else self._at + self.step_s - 1e-9
 
     def advance(self, now: float) -> None:
         """Simulate whole steps up to now."""

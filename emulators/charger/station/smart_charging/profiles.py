@@ -45,10 +45,12 @@ class _LastComposite:
     """Composite of one EVSE from `since` until it may change, for one version of the profiles."""
 
     version: int
+    signs_of_life: int
     at: EvseConditions
     since: float
     until: float
     composite: Composite
+    change: float | None  # the same time, None where there is no change
 
 
 class Profiles:
@@ -58,6 +60,8 @@ class Profiles:
         self.capabilities = capabilities
         self._held: list[InstalledProfile] = []
         self._version = 0  # of everything in them that a composite follows from
+        self._signs_of_life = 0  # which prolong a dynamic profile
+        self._limits_at_soc = (-1, False)  # version, any limit from a SoC on
         self._last: dict[int, _LastComposite] = {}  # by EVSE
         self._random = random.Random(f"profiles-{seed}")
 
@@ -123,8 +127,11 @@ class Profiles:
             held.evse, changed, self.capabilities, held.profile.get("transactionId"), held.external
         )
         if changed == held.profile:  # repeated as a sign of life
+            if held.lasts(now):
+                self._signs_of_life += 1
+            else:
+                self._version += 1
             held.updated_at = now
-            self._version += 1
             return None
         found = profile_rules.rejection(request)
         if found is not None:
@@ -204,12 +211,25 @@ class Profiles:
 
         Both are those of the call before as long as profiles and conditions are the same and that time has not come.
         """
-        last = self._last.get(evse)
+        last, change = self._last.get(evse), None
         if last is None or last.version != self._version or not last.since <= now < last.until or last.at != at:
             composite, change = self.composite(evse, now, at), self.next_change(now, at)
-            last = _LastComposite(self._version, at, now, now + HORIZON_S if change is None else change, composite)
-            self._last[evse] = last
-        return last.composite, None if last.until - last.since >= HORIZON_S else last.until
+        elif last.signs_of_life != self._signs_of_life:
+            composite, change = last.composite, self.next_change(now, at)
+        else:
+            return last.composite, last.change
+        until = now + HORIZON_S if change is None else change
+        self._last[evse] = _LastComposite(self._version, self._signs_of_life, at, now, until, composite, change)
+        return composite, change
+
+    @property
+    def limits_at_soc(self) -> bool:
+        """True where the SoC of a vehicle matters to a composite (limitAtSoC)."""
+        version, found = self._limits_at_soc
+        if version != self._version:
+            found = any("limitAtSoC" in held.profile["chargingSchedule"][0] for held in self._held)
+            self._limits_at_soc = self._version, found
+        return found
 
     def composite(self, evse: int, now: float, at: EvseConditions) -> Composite:
         """Return the composite of all profiles for an EVSE."""

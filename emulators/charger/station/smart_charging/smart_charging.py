@@ -113,7 +113,7 @@ class SmartCharging:
         return EvseConditions(
             transaction=None if transaction is None else transaction.name,
             ready_at=None if transaction is None else transaction.ready_at,
-            soc_pct=evse.reading.soc_pct,
+            soc_pct=evse.reading.soc_pct if self._profiles.limits_at_soc else None,
             offline_since=context.offline_since,
             priority=evse.priority,
             setpoint_priority=context.device_model.get("SmartChargingCtrlr", "SetpointPriority") or "ExternalControl",
