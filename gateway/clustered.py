@@ -41,6 +41,7 @@ from protocols.ports import Clock
 log = logging.getLogger("v2x.cluster")
 
 DATABASE_CONNECTIONS = 4, 12  # of one site, of all of several sites
+MAX_OPENING = 8  # sites at the same time, at the start; less than there are connections
 
 
 class Instance:
@@ -128,12 +129,23 @@ class Instance:
 
     # running
 
+    async def _open_sites(self) -> None:
+        """Open the stores of all sites, several at the same time; StoreError for the first one that fails."""
+        slots = asyncio.Semaphore(MAX_OPENING)
+
+        async def opened(site: ServedSite) -> None:
+            async with slots:
+                await site.open()
+
+        async with asyncio.TaskGroup() as tasks:
+            for site in self.sites.values():
+                tasks.create_task(opened(site), name=f"store of {site.name}")
+
     async def run(self) -> None:
         """Take part in the cluster until cancelled."""
         joined = asyncio.Event()
         try:
-            for site in self.sites.values():
-                await site.open()
+            await self._open_sites()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.node.run(joined.set), name="cluster")
                 await joined.wait()

@@ -15,8 +15,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from gateway.store.store import StoreError
+from gateway.store.tables import METADATA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_KEY = "hashtext('v2x-gateway schema')"
 
 
 def _alembic(connection: Connection | None = None) -> Config:
@@ -30,20 +32,33 @@ def _alembic(connection: Connection | None = None) -> Config:
 @cache
 def newest() -> str:
     """Return the version that this gateway needs."""
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
+    head = _scripts().get_current_head()
     assert head is not None
     return head
 
 
-def lock(connection: Connection) -> None:
-    """Wait until no other process creates or migrates the tables (Postgres), until the transaction ends."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('v2x-gateway schema'))"))
+def lock(connection: Connection, tables: str = "") -> None:
+    """Wait until nobody else creates or migrates these tables (Postgres), until the transaction ends.
+
+    Several schemas are made at the same time. Versions that lock all of them together wait, and are waited for.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    if not tables:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_KEY})"))
+        return
+    connection.execute(text(f"SELECT pg_advisory_xact_lock_shared({_KEY})"))
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({_KEY}, hashtext(:tables))"), {"tables": tables})
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())
 
 
 @cache
 def _known() -> frozenset[str]:
-    return frozenset(one.revision for one in ScriptDirectory.from_config(_alembic()).walk_revisions())
+    return frozenset(one.revision for one in _scripts().walk_revisions())
 
 
 def enter(connection: Connection, tables: str) -> None:
@@ -62,7 +77,7 @@ def present(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection, tables: str = "", to: str = "head") -> tuple[str | None, str]:
     """Migrate; return the version before and after. StoreError for a foreign or newer database."""
-    lock(connection)
+    lock(connection, tables)
     enter(connection, tables)
     before = present(connection)
     _check_ours(connection, before, tables)
@@ -75,8 +90,7 @@ def downgrade(connection: Connection, to: str, tables: str = "") -> tuple[str | 
     enter(connection, tables)
     before = present(connection)
     _check_ours(connection, before, tables)
-    script = ScriptDirectory.from_config(_alembic())
-    older = {one.revision for one in script.walk_revisions("base", before)} - {before} if before else set()
+    older = {one.revision for one in _scripts().walk_revisions("base", before)} - {before} if before else set()
     if to not in older:
         raise StoreError(f"the database has version {before}; older ones are {', '.join(sorted(older)) or 'none'}")
     command.downgrade(_alembic(connection), to)
@@ -84,13 +98,18 @@ def downgrade(connection: Connection, to: str, tables: str = "") -> tuple[str | 
 
 
 def check(connection: Connection, tables: str = "") -> None:
-    """Create the tables of a new database; StoreError for an older, newer or foreign one."""
-    lock(connection)
+    """Create the tables of a new database; StoreError for an older, newer or foreign one.
+
+    They are made as they are now, which needs half the statements of all migrations; a test compares the two. Nothing
+    here is global in the process, unlike a migration by Alembic, so that stores may be opened at the same time.
+    """
+    lock(connection, tables)
     enter(connection, tables)
     before = present(connection)
     _check_ours(connection, before, tables)
     if before is None:
-        command.upgrade(_alembic(connection), "head")
+        METADATA.create_all(connection, checkfirst=False)
+        MigrationContext.configure(connection).stamp(_scripts(), "head")
     elif before != newest():
         raise StoreError(
             f"the database has version {before} and this gateway needs {newest()}; run `v2x migrate -c FILE` first"

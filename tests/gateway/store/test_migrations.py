@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from gateway.model.event import SessionStarted
 from gateway.store import schema
-from gateway.store.sql import SqlStore
+from gateway.store.sql import SqlStore, postgres_pool
 from gateway.store.store import StoreError
 from gateway.store.tables import METADATA
 from tests.gateway.commands.rig import service_rig
 from tests.gateway.store.postgres import Cluster
 
+WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
 OLD = sorted((Path(__file__).parents[2] / "data" / "store").glob("*.sql"))
 
 
@@ -82,23 +85,51 @@ async def test_what_vehicles_negotiated_is_migrated_from_the_journal_to_records(
         assert (state.vehicle.bidirectional, state.vehicle.capacity_wh) == (True, 63_000)
 
 
+@pytest.mark.parametrize("way", [schema.check, schema.upgrade])
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.peer)])
-async def test_migrations_and_tables_are_the_same(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+async def test_migrations_and_tables_are_the_same(
+    kind: str, way: Callable[[Connection], object], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    def differences(connection: Connection) -> object:
+        way(connection)
+        opts = {"compare_server_default": kind == "postgres"}  # what SQLite reports is written otherwise
+        return compare_metadata(MigrationContext.configure(connection, opts=opts), METADATA)
+
     if kind == "sqlite":
         engine = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
         with engine.begin() as connection:
-            schema.check(connection)
-            assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+            assert differences(connection) == []
         engine.dispose()
         return
 
     cluster: Cluster = request.getfixturevalue("cluster")
-    store = SqlStore(cluster.database())
-    await store.open()
-    async with store._open_engine().begin() as link:
-        found = await link.run_sync(lambda one: compare_metadata(MigrationContext.configure(one), METADATA))
-        assert found == []
-    await store.close()
+    pool = postgres_pool(cluster.database(), fenced=False)
+    async with pool.begin() as link:
+        assert await link.run_sync(differences) == []
+    await pool.dispose()
+
+
+@pytest.mark.peer
+async def test_tables_of_one_site_do_not_wait_for_those_of_another(cluster: Cluster) -> None:
+    url = cluster.database()
+    pool = postgres_pool(url, fenced=True)
+    first, second = (SqlStore(url, name, tables=name, pool=pool) for name in ("site_one", "site_two"))
+    async with pool.begin() as other:
+        await other.run_sync(schema.lock, "site_one")
+        waits = asyncio.create_task(first.open())
+        await second.open()
+        while not await other.scalar(WAITING):
+            assert not waits.done()
+    await waits
+    for store in (first, second):
+        assert await store.kept(0) == []
+    async with pool.begin() as earlier:
+        await earlier.run_sync(schema.lock)  # of versions that lock all schemas together
+        waits = asyncio.create_task(SqlStore(url, "three", tables="site_three", pool=pool).open())
+        while not await earlier.scalar(WAITING):
+            assert not waits.done()
+    await waits
+    await pool.dispose()
 
 
 async def test_a_newer_database_is_not_changed(tmp_path: Path) -> None:
