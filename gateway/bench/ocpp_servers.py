@@ -122,6 +122,7 @@ def _settings() -> Any:
         unknown_stations=UnknownStations.ACCEPT,
         unknown_tokens=UnknownTokens.ACCEPT,
         max_unknown=10_000,
+        max_unserved=10_000,
         max_handshakes_per_s=10_000,
         max_calls_per_s=1e6,
         max_burst=1_000_000,

@@ -253,6 +253,11 @@ class OcppSection(Section):
         default=200,
         description="WebSocket handshakes a second of ids that are not listed, a quarter of it per address; else 503",
     )
+    max_unserved: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=100,
+        description="most stations that have connected and wait for their first response, twice as many with a "
+        "transaction; else 503 with Retry-After",
+    )
     max_calls_per_s: Annotated[float, Field(gt=0, le=1e6)] = Field(
         default=50, description="messages a second of one station, after a burst of max_burst; more are refused"
     )

@@ -22,11 +22,13 @@ from gateway.csms.rated_connection import RatedConnection
 from gateway.csms.registration import canonical
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownStations
 from gateway.csms.station import Station
+from gateway.csms.unserved import RETRY_AFTER_S, Unserved
 from protocols.ocpp.io import WebSocketWire
 
 # identifierString without the colon, at most 48 characters (2.1 part 4, 3.1.1)
 STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
 TOO_MANY = "too many connections at once; try again later\n"
+BUSY = "too many stations connect at once; try again later\n"
 UNKNOWN = "unknown id: this station is not registered here\n"
 REVOKED = "the certificate of this station is revoked"
 REVOKED_CERTIFICATE = "InvalidChargingStationCertificate"  # type of the security event, as OCPP 2.1 names it
@@ -38,11 +40,12 @@ class Shared:
 
     limits: AddressLimits
     revoked: revocation.RevocationLists | None
+    unserved: Unserved
 
     @classmethod
     def of(cls, settings: CsmsSettings) -> Shared:
         """Return that of a port with these settings."""
-        return cls(AddressLimits(settings), revocation.revocation_lists(settings))
+        return cls(AddressLimits(settings), revocation.revocation_lists(settings), Unserved(settings.max_unserved))
 
 
 class Admission:
@@ -73,6 +76,7 @@ class Admission:
     async def connected(self, connection: ServerConnection) -> None:
         """Report a connection whose handshake is complete, and pass it on."""
         assert connection.request is not None
+        assert isinstance(connection, RatedConnection)
         request, address = connection.request, _address(connection)
         name, path = self.station_id(request.path) or "", urlsplit(request.path).path
         level = _level(connection, request, name)
@@ -88,7 +92,8 @@ class Admission:
             station.save()
         request.headers.clear()  # of the handshake; 3 kB for as long as the station is connected
         connection.response = None
-        await self._attach(WebSocketWire(connection), name, level)
+        with self.shared.unserved.count(connection):
+            await self._attach(WebSocketWire(connection), name, level)
 
     def station_id(self, path: str) -> str | None:
         """Return the station's id, the last part of the path, which may be percent-encoded; None without one."""
@@ -117,6 +122,10 @@ class Admission:
         if name is None:
             text = f"no such path: stations connect to {self.settings.path}/<station id>\n"
             return reject(HTTPStatus.NOT_FOUND, text)
+        if self.shared.unserved.full(lambda: bool(self.context.transactions.active_of(name))):
+            rejection = reject(HTTPStatus.SERVICE_UNAVAILABLE, BUSY)
+            rejection.headers["Retry-After"] = str(RETRY_AFTER_S)
+            return rejection
         if self._refresh is not None:
             await self._refresh(name)
             station = self.stations.get(name)

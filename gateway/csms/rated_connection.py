@@ -101,6 +101,8 @@ class RatedConnection(PushingConnection):
         self.network = ""
         self.frames = 0
         self._began = False  # has received
+        self._on_response: Callable[[], None] | None = None
+        self._frames_before = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Implement `asyncio.Protocol`."""
@@ -151,6 +153,21 @@ class RatedConnection(PushingConnection):
         if self.request is None:
             self._addresses.requested(self)
         super().process_event(event)
+
+    def on_response(self, call: Callable[[], None] | None) -> None:
+        """Call once something is sent after more was received."""
+        self._on_response, self._frames_before = call, self.frames
+
+    @property
+    def waits_for_response(self) -> bool:
+        """True from the first frame after `on_response` until something is sent."""
+        return self._on_response is not None and self.frames > self._frames_before
+
+    def send_data(self) -> None:
+        """Send what waits in the protocol."""
+        super().send_data()
+        if self._on_response is not None and self.frames > self._frames_before:
+            self._on_response()
 
     def _process(self) -> None:
         """Process one slice; the next one has its turn after other connections, or when the rates permit."""

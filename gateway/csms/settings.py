@@ -93,6 +93,7 @@ class CsmsSettings:
     max_stations: int = 5000
     max_unknown: int = 100  # stations that are not registered
     max_handshakes_per_s: float = 200.0
+    max_unserved: int = 100  # stations that have connected and wait for their first response
     max_calls_per_s: float = 50.0  # per station, after a burst of `max_burst`
     max_burst: int = 500
     compression: bool = False  # RFC 7692; costs 40 kB per station and half the message rate

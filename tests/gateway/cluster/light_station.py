@@ -27,6 +27,8 @@ from tests.gateway.cluster.judge import Setpoint
 HANDLED = frozenset({"SetChargingProfile", "UpdateDynamicSchedule", "GetCompositeSchedule", "ClearChargingProfile"})
 NEEDS = {"requestedEnergyTransfer": "DC_BPT", "v2xChargingParameters": {"maxDischargePower": 10_000}}
 TX_PROFILE = "TxProfile"
+BUSY = "HTTP 503"
+BACK_OFF_S = 20.0  # longest pause, about, where a gateway accepts no further station for now
 UNANSWERED = 3  # calls in a row, until the station connects anew
 
 
@@ -75,16 +77,18 @@ class LightStation:
 
     async def run(self) -> None:
         """Connect and serve until cancelled."""
+        rejected = 0
         while True:
             url = f"{self._random.choice(self._urls)}/{self.name}"
             try:
                 wire = await ocpp_client.connect(
                     url, (Version.V21,), ping_interval=None, open_timeout=self._times.answer_within_s
                 )
-            except ConnectionError:
-                await asyncio.sleep(self._random.uniform(0.2, 0.8))
+            except ConnectionError as error:
+                rejected = rejected + 1 if BUSY in str(error) else 0
+                await asyncio.sleep(self._random.uniform(0.2, 0.8) * min(2.0**rejected, BACK_OFF_S))
                 continue
-            self._unanswered = 0
+            self._unanswered = rejected = 0
             link = Link(
                 wire,
                 Rpc(Version.V21, handles=HANDLED, answer_within=self._times.answer_within_s),

@@ -1,0 +1,99 @@
+"""Stations that connect at once are served in turn: beyond a number of them a handshake is rejected."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
+
+from gateway.csms import unserved
+from gateway.csms.csms import Csms
+from gateway.csms.settings import StationSettings
+from tests.gateway.csms.test_security import serving
+from tests.interop.ocpp_sockets import until
+
+STATIONS = tuple(StationSettings(f"CP{number}") for number in range(1, 6))
+BOOT = {"reason": "PowerUp", "chargingStation": {"model": "m", "vendorName": "v"}}
+STARTED = {
+    "eventType": "Started",
+    "timestamp": "2026-01-15T09:00:00Z",
+    "triggerReason": "CablePluggedIn",
+    "seqNo": 0,
+    "transactionInfo": {"transactionId": "t1", "chargingState": "EVConnected"},
+    "evse": {"id": 1, "connectorId": 1},
+}
+
+
+async def knock(port: int, name: str) -> ClientConnection:
+    return await connect(f"ws://127.0.0.1:{port}/ocpp/{name}", subprotocols=[Subprotocol("ocpp2.1")])
+
+
+async def rejected(port: int, name: str) -> str | None:
+    """Return Retry-After of a rejected handshake."""
+    with pytest.raises(InvalidStatus) as raised:
+        await knock(port, name)
+    assert raised.value.response.status_code == 503
+    return raised.value.response.headers.get("Retry-After")
+
+
+async def send(socket: ClientConnection, action: str, payload: Mapping[str, object]) -> None:
+    """Send a call and wait for its response."""
+    await socket.send(json.dumps([2, action, action, payload]))
+    while json.loads(await socket.recv())[0] != 3:
+        pass
+
+
+async def test_one_is_accepted_for_each_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unserved, "QUIET_S", 60.0)
+    async with serving(stations=STATIONS, max_unserved=2) as (_, port):
+        one, two = await knock(port, "CP1"), await knock(port, "CP2")
+        assert await rejected(port, "CP3") == str(unserved.RETRY_AFTER_S)
+        await send(one, "BootNotification", BOOT)
+        three = await knock(port, "CP3")
+        assert await rejected(port, "CP4") is not None
+        await two.close()
+        four = await knock(port, "CP4")
+        for socket in (one, three, four):
+            await socket.close()
+
+
+async def test_one_that_sends_nothing_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unserved, "QUIET_S", 0.05)
+    async with serving(stations=STATIONS, max_unserved=1) as (_, port):
+        one = await knock(port, "CP1")
+        two: list[ClientConnection] = []
+
+        async def accepted() -> None:
+            while not two:
+                try:
+                    two.append(await knock(port, "CP2"))
+                except InvalidStatus:
+                    await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(accepted(), 10)
+        await one.close()
+        await two[0].close()
+
+
+async def test_one_with_a_transaction_does_not_wait_behind_idle_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unserved, "QUIET_S", 60.0)
+    async with serving(stations=STATIONS, max_unserved=2) as (csms, port):
+        five = await knock(port, "CP5")
+        await send(five, "BootNotification", BOOT)
+        await send(five, "TransactionEvent", STARTED)
+        await five.close()
+        await until(lambda: _away(csms, "CP5"))
+        others = [await knock(port, "CP1"), await knock(port, "CP2")]
+        assert await rejected(port, "CP3") is not None
+        five = await knock(port, "CP5")
+        for socket in (*others, five):
+            await socket.close()
+
+
+def _away(csms: Csms, name: str) -> bool:
+    return not csms.stations[name].connected
