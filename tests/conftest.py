@@ -38,10 +38,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect the tests without garbage collection, which traverses the modules and tests again and again."""
+    """Collect the tests without garbage collection, which traverses the modules and tests again and again.
+
+    The tests run with fewer collections than Python's default, which take 4 to 12 % of the time of a test.
+    """
     gc.disable()
     found = yield
     gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
     gc.enable()
     return found
 
