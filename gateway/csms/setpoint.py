@@ -161,7 +161,7 @@ async def _apply_21(
     duration = duration_of(evse, valid_for_s)
     profile = evse.setpoint_profile
     same = profile is not None and (profile.transaction, profile.valid_for_s) == (transaction.id, duration)
-    if profile is not None and same and (profile.mode, profile.unit) == (_mode(evse), rate_unit(station)):
+    if profile is not None and same and (profile.mode, profile.unit) == (_mode(evse), station.rate_unit or Unit.w):
         outcome = await _update(station, evse, profile, power_w)
         if outcome.answer is not Answer.REFUSED:
             return outcome
@@ -169,8 +169,7 @@ async def _apply_21(
 
 
 def _mode(evse: Evse) -> OperationMode:
-    """Return the operation mode: a vehicle whose needs do not request a bidirectional transfer, or are not stated yet,
-    is only charged (Q02.FR.01)."""
+    """Return the mode: a vehicle that has not requested a bidirectional transfer is only charged (Q02.FR.01)."""
     return OperationMode.CENTRAL_SETPOINT if evse.bidirectional else OperationMode.CHARGING_ONLY
 
 
@@ -181,7 +180,7 @@ def schedule_update(mode: OperationMode, power_w: float) -> Payload:
 
 def update_of(station: Station, evse: Evse, mode: OperationMode, power_w: float, unit: Unit | None = None) -> Payload:
     """Return the same in a unit, without one in that of the station."""
-    return schedule_update(mode, in_unit(station, evse, power_w, unit)[1])
+    return schedule_update(mode, power_w if unit is Unit.w else in_unit(station, evse, power_w, unit)[1])
 
 
 async def _update(station: Station, evse: Evse, profile: SetpointProfile, power_w: float) -> Outcome:
@@ -208,9 +207,10 @@ async def install(
         return Profile(number, kind, period, transaction, duration, unit=unit, max_offline_s=duration)
 
     before, evse.setpoint_profile = evse.setpoint_profile, None  # without a response the station may hold either
-    outcome = await send_setpoint(station, evse, profile, _priority(power_w))
+    outcome = await send_setpoint(station, evse, profile, station.rate_unit or Unit.w, _priority(power_w))
     if outcome.answer is Answer.APPLIED and dynamic:
-        evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, rate_unit(station), power_w, duration)
+        unit = station.rate_unit or Unit.w
+        evse.setpoint_profile = SetpointProfile(number, transaction.id, mode, unit, power_w, duration)
     elif outcome.answer is Answer.REFUSED:
         evse.setpoint_profile = before
     return outcome
@@ -231,7 +231,7 @@ async def _apply_limit(
         limit = in_unit(station, evse, power_w, unit)[1]
         return Profile(number, Kind.absolute, {"limit": limit}, transaction, duration, level, unit)
 
-    return await send_setpoint(station, evse, profile, _priority(power_w))
+    return await send_setpoint(station, evse, profile, rate_unit(station), _priority(power_w))
 
 
 def _priority(power_w: float) -> Priority:
@@ -245,10 +245,10 @@ def duration_of(evse: Evse, valid_for_s: float) -> int | None:
 
 
 async def send_setpoint(
-    station: Station, evse: Evse, profile: Callable[[Unit], Profile], priority: Priority
+    station: Station, evse: Evse, profile: Callable[[Unit], Profile], unit: Unit, priority: Priority
 ) -> Outcome:
-    """Send a set-point in the unit of the station; where it is not known, after a rejection in the other one."""
-    unit, known = rate_unit(station), station.rate_unit is not None or station.vendor_profile.setpoint.unit == "A"
+    """Send a set-point in a unit; where that of the station is not known, after a rejection in the other one."""
+    known = station.rate_unit is not None or station.vendor_profile.setpoint.unit == "A"
     outcome = await send_profile(station, evse, profile(unit), priority=priority)
     if outcome.answer is Answer.APPLIED and not known:
         station.rate_unit = station.rate_unit or unit
