@@ -92,11 +92,6 @@ class Allocation:
             self.stage, self.confirmed_at, self.confirmed_w = Stage.GRANTED, None, None
         self.limited = reason
 
-    @property
-    def verifies_from(self) -> float:
-        """Start of the time that the meter has, or within which a limit must leave power again."""
-        return self.verified_from if self.limited is None else self.limited_from
-
     def fail(self, reason: Reason) -> None:
         """Mark as failed."""
         self.stage, self.failure = Stage.FAILED, reason

@@ -128,6 +128,8 @@ class EventIngest:
         evse, publisher = state.evse, self._publisher
         power_w, soc_pct = evse.power_w, evse.soc_pct
         evse.apply(event)
+        if not state.forms_grid and state.setpoint.metered(evse.power_w, evse.metered_at):
+            state.wake.set()
         self._decision.record(state)
         self._commands.verify(state)
         publisher.measured(state.name)

@@ -19,11 +19,13 @@ import math
 from enum import Enum, StrEnum
 
 from gateway.authority.power_history import RESPONSE_S
-from gateway.authority.priority import MARGIN_W
+from gateway.authority.priority import MARGIN_W, DeadBand, Decision, above_command
 from gateway.authority.ramp import ramp_s
 from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, TOLERANCE_SHARE, TOLERANCE_W
+from gateway.model.result import Layer
 from gateway.model.station import Answer, Outcome
 from protocols.frozen import frozen
+from protocols.quantities import clamp
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
 LONGEST_RAMP_S = 5.0  # counted into the validity of a set-point
@@ -31,6 +33,9 @@ SHORTEST_VALID_S = 1.0
 SLOW_S = 2.0  # an answer that takes longer counts into the validity: the station may act as late as it answers
 REFRESH_SHARE = 0.4  # of the validity; more than a third: a site that decides every 5 s renews what it changes, once
 MAX_UNANSWERED = 3  # orders in a row before a command has failed
+RESTS_S = 5.0  # after a changed order: a station that has responded by then, and whose power rests, has arrived
+RESTS_W = 25.0  # two readings that differ by less show a power at rest
+SHORTFALL_W, SHORTFALL_SHARE = 400.0, 0.10  # most that is corrected; a vehicle that is further off does not follow
 
 
 class State(StrEnum):
@@ -70,6 +75,7 @@ class Order:
     power_w: float
     valid_for_s: float
     sent_at: float
+    ordered_w: float | None = None  # as of `Target`
 
 
 @frozen
@@ -85,6 +91,7 @@ class Target:
     measured_at: float | None = None
     rest_tolerance_w: float = 0.0  # a measured power up to this counts as 0 W
     may_carry: bool = False  # the charger may be supplying an island by itself
+    ordered_w: float | None = None  # what the station is sent for it where that is another power
 
 
 class Setpoint:
@@ -110,6 +117,10 @@ class Setpoint:
         self.sent_at = 0.0
         self.changed_at = -math.inf  # when it last accepted another power
         self.before_w: float | None = None  # what it held until then
+        self.ordered_w: float | None = None  # what the station was sent for it where that is another power
+        self.shortfall_w = 0.0  # by which the power at rest missed what was ordered last, signed
+        self._delivered_w = 0.0  # and the power at rest
+        self._reading: tuple[float, float] | None = None  # last one of the meter: power, time
         self.carried_at = -math.inf  # when the charger may last have been supplying an island by itself
         self.valid_until = 0.0
         self.retry_at: float | None = None
@@ -127,7 +138,8 @@ class Setpoint:
         """The link or the session is another: what the station holds is not known."""
         self._pending = None
         self.state, self.verified, self.sent_w, self.unanswered = State.UNVERIFIED, False, None, 0
-        self.slow_s = 0.0
+        self.slow_s = self.shortfall_w = 0.0
+        self._reading = None
         self._clear_rejection()
 
     def failed(self, now: float) -> None:
@@ -143,10 +155,11 @@ class Setpoint:
         """Apply the set-point that the station reported; after None the next power is sent in any case."""
         self.state, self.verified = State.RESTORED, True
         self.sent_w, self.sent_at, self.valid_until = held_w, now, 0.0
+        self.ordered_w = None
 
-    def send(self, power_w: float, valid_for_s: float, now: float) -> Order:
-        """Begin an order; an earlier one that has not been completed is superseded."""
-        self._pending = Order(power_w, valid_for_s, now)
+    def send(self, power_w: float, valid_for_s: float, now: float, ordered_w: float | None = None) -> Order:
+        """Begin an order; an earlier one that has not been completed is superseded. `ordered_w`: as of `Target`."""
+        self._pending = Order(power_w, valid_for_s, now, None if ordered_w == power_w else ordered_w)
         return self._pending
 
     def complete(self, order: Order, outcome: Outcome, now: float) -> Completion:
@@ -173,10 +186,11 @@ class Setpoint:
 
     def _accepted(self, order: Order, now: float) -> Completion:
         changed = self.sent_w != order.power_w
-        if changed:
-            self.changed_at, self.before_w = now, self.sent_w
+        if changed or self.ordered_w != order.ordered_w:
+            measured_w = self._reading[0] if self._reading is not None else None
+            self.changed_at, self.before_w = now, self.sent_w if changed else measured_w
         self.state, self.unanswered = State.ACCEPTED, 0
-        self.sent_w, self.sent_at = order.power_w, order.sent_at
+        self.sent_w, self.sent_at, self.ordered_w = order.power_w, order.sent_at, order.ordered_w
         self.valid_until = order.sent_at + order.valid_for_s
         self._clear_rejection()
         return Completion.CHANGED if changed else Completion.REPEATED
@@ -196,6 +210,49 @@ class Setpoint:
     def _clear_rejection(self) -> None:
         self.retry_at = self.rejected_w = self._reported = None
         self.rejections, self.repeat_after = 0, 0.0
+
+    # what is delivered of an order ----------------------------------------------------------------------------------
+
+    def metered(self, power_w: float | None, at: float | None) -> bool:
+        """Learn from a reading by how much the power at rest misses the order; return whether that has changed.
+
+        It rests where two readings after the order has taken effect are alike.
+        """
+        before, self._reading = self._reading, None if power_w is None or at is None else (power_w, at)
+        ordered_w, since = self.ordered_w or self.sent_w, max(self.changed_at, self.carried_at) + RESTS_S
+        if before is None or power_w is None or at is None or not ordered_w or not self.sent_w:
+            return False
+        rests = since <= before[1] < at and abs(power_w - before[0]) <= RESTS_W
+        near_w = max(SHORTFALL_W, SHORTFALL_SHARE * abs(ordered_w))
+        shortfall_w = ordered_w - (power_w + before[0]) / 2
+        if not rests or not self._moved(power_w, before[1]) or power_w * ordered_w <= 0 or abs(shortfall_w) > near_w:
+            return False
+        self._delivered_w = power_w
+        changed = abs(shortfall_w - self.shortfall_w) > RESTS_W
+        if changed:
+            self.shortfall_w = shortfall_w
+        return changed
+
+    def _moved(self, power_w: float, at: float) -> bool:
+        """Return whether a power is that of the order in force, and not of the one before it."""
+        if at >= self.changed_at + RESPONSE_S:
+            return True
+        return self.before_w is not None and abs(power_w - (self.sent_w or 0.0)) < abs(power_w - self.before_w)
+
+    def order_for(self, power_w: float, decision: Decision, dead_band: DeadBand) -> float:
+        """Return what to order so that the power of a decision is delivered, within the layers above the command.
+
+        A command is sent as it is, but less for a charger that delivers more than a limit of the connection leaves. A
+        ramp is not corrected.
+        """
+        if power_w * self._delivered_w <= 0 or power_w != decision.power_w:
+            return power_w
+        ordered_w = power_w + self.shortfall_w * min(1.0, power_w / self._delivered_w)
+        less = decision.binding is Layer.SITE and abs(ordered_w) < abs(power_w)
+        if decision.binding is not Layer.OPTIMISER and not less:
+            return power_w
+        ordered_w = clamp(ordered_w, *above_command(decision))
+        return power_w if dead_band.inside(ordered_w) or ordered_w * power_w <= 0 else ordered_w
 
     # what to do -----------------------------------------------------------------------------------------------------
 
@@ -223,6 +280,8 @@ class Setpoint:
     def _due(self, target: Target, now: float) -> bool:
         if self.sent_w is None or abs(target.power_w - self.sent_w) > MARGIN_W:
             return True
+        if abs((target.ordered_w or target.power_w) - (self.ordered_w or self.sent_w)) > MARGIN_W:
+            return True  # what the station delivers of its orders has been learnt
         if target.unconfirmed:
             return True  # the same power for a new command still needs the station's confirmation
         return target.power_w != 0 and now >= self.refresh_at(target.lease_until)

@@ -9,7 +9,7 @@ import logging
 import math
 from typing import Protocol
 
-from gateway.authority.layers import LASTING, cannot_reach, charges_in_s
+from gateway.authority.layers import LASTING, cannot_reach, charges_in_s, dead_band
 from gateway.authority.priority import MARGIN_W, Decision, above_command, ends_supply, same_direction
 from gateway.authority.ramp import walk
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
@@ -183,7 +183,8 @@ class SetpointController:
             return math.inf
         if self._state.forms_grid or (allocation.limited is not None and command.lease_until is None):
             return math.inf
-        return allocation.verifies_from + self._settings.achieve_within_s
+        since = allocation.verified_from if allocation.limited is None else allocation.limited_from
+        return since + self._settings.achieve_within_s
 
     def _count_unmetered(self, now: float) -> None:
         """While the meter is silent, count a discharge as ordered down from the vehicle's state of charge."""
@@ -254,8 +255,9 @@ class SetpointController:
     def _target(self, decision: Decision, now: float) -> Target:
         """Return what the station should hold now."""
         state, evse, allocation = self._state, self._state.evse, self._state.allocation
+        power_w, setpoint = self._ramped_w(decision, now), state.setpoint
         return Target(
-            self._ramped_w(decision, now),
+            power_w,
             emergency_stop=decision.binding is Layer.EMERGENCY_STOP,
             allocated=allocation is not None,
             unconfirmed=allocation is not None and allocation.stage is Stage.GRANTED,
@@ -264,6 +266,7 @@ class SetpointController:
             measured_at=evse.metered_at,
             rest_tolerance_w=self._settings.tolerance_w,
             may_carry=self._decision.may_carry(state, self._carried),
+            ordered_w=setpoint.order_for(power_w, decision, dead_band(evse)) if setpoint.shortfall_w else None,
         )
 
     def _ramped_w(self, decision: Decision, now: float) -> float:
@@ -307,9 +310,9 @@ class SetpointController:
         )
         if target.unconfirmed and command is not None:
             self._publisher.note(Step.SET, decision.binding.value, command.id, state.name, power_w=target.power_w)
-        order = setpoint.send(target.power_w, valid_for_s, now)
+        order = setpoint.send(target.power_w, valid_for_s, now, target.ordered_w)
         try:
-            outcome = await self._set_power(target.power_w, valid_for_s)
+            outcome = await self._set_power(order.ordered_w or target.power_w, valid_for_s)
         except Overtaken:
             setpoint.overtaken(order)
             self._decision.record(state)

@@ -45,6 +45,7 @@ class Case:
     cheap: bool = True  # the price now, in mode `price`
     noise_w: float = 0.0  # of the readings
     watched_s: float = WATCHED_S
+    delivered: float = 1.0  # of each order
 
     @property
     def begin_s(self) -> float:
@@ -72,7 +73,7 @@ class Case:
             table = StorageTable(controlled=self.storage)
             energy = EnergySection(plan=False, storage=table)
         async with plant(self.evses, policy, self.timing, self.base_w, energy, storage=storage) as site:
-            site.noise_w = self.noise_w
+            site.noise_w, site.delivered = self.noise_w, self.delivered
             if self.mode is SiteMode.PRICE:
                 site.input("price", ts=rfc3339(site.rig.clock.wall()), prices=self.prices(site.rig.clock.wall()))
             await site.rig.wait(self.begin_s)
@@ -111,6 +112,7 @@ class Case:
             allowed_s = self.timing.allowed_s(swing_w)
             allowed_s += self.timing.hidden_s(swing_w) if self._hidden(trace, begin) else 0.0
             allowed_s += 0.0 if begin else self.timing.learning_s
+            allowed_s += 0.0 if self.delivered == 1.0 else self.timing.delivery_s
             above = [one for one in part if self.excess_w(one) > TOLERANCE_W]
             if len(above) * STEP_S > allowed_s:
                 most_w = max(self.excess_w(one) for one in above)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from gateway.authority.meter_model import OPEN_S, PUBLISHED_S
 from gateway.authority.power_history import LONGEST_DELAY_S
 from gateway.bench.plain_station import PlainStations
+from gateway.control.setpoint import RESTS_S
 from gateway.energy.settings import EnergySection
 from gateway.model.message import rfc3339
 from gateway.model.site import SitePolicy
@@ -72,6 +73,15 @@ class Timing:
     def learning_s(self) -> float:
         """Return how much longer a limit may be exceeded at the start, until three readings show a long period."""
         return 2 * self.meter_period_s if self.shown_s > STALE_S else 0.0
+
+    @property
+    def delivery_s(self) -> float:
+        """Return how much longer a limit may be exceeded by a charger that delivers another power than ordered.
+
+        Two readings of its meter show that its power rests there, `RESTS_S` after the order at the earliest; the order
+        that corrects it is carried out as late as any.
+        """
+        return RESTS_S + 2 * self.evse_meter_s + self._moving_s(0.0)
 
     def _moving_s(self, swing_w: float) -> float:
         return self.charger_delay_s + swing_w / self.charger_w_per_s
@@ -139,6 +149,7 @@ class Plant:
     storage: PlantStorage | None = None
     spikes: dict[int, float] = field(default_factory=dict)  # number of the reading: wrong power
     noise_w: float = 0.0  # most by which a reading differs from the power
+    delivered: float = 1.0  # of an order
     trace: list[Moment] = field(default_factory=list)
     _pending: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     _target: dict[str, float] = field(default_factory=dict)
@@ -201,7 +212,7 @@ class Plant:
                     self._target[evse] = power_w
                     self._pending[evse].remove((at, power_w))
             most_w = self.timing.charger_w_per_s * STEP_S
-            change_w = self._target.get(evse, 0.0) - held.power_w
+            change_w = self._target.get(evse, 0.0) * self.delivered - held.power_w
             held.power_w += max(-most_w, min(most_w, change_w))
 
     def _report(self, wrong_w: float | None) -> None:

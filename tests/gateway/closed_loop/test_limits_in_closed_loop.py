@@ -161,6 +161,40 @@ def test_peak_shaving_keeps_the_peak(
 
 
 @law(15)
+@given(evses, timings, watts(2000.0, 5000.0), changes(0.0, 8000.0), st.sampled_from([0.93, 0.95, 0.98, 1.05]))
+@example(1, Timing(2.0, 2.0, True, 0.5, 2500.0, 5.0), 5000.0, ((10.0, 9000.0),), 0.95)
+def test_what_a_charger_does_not_deliver_of_an_order_is_learnt(
+    count: int, timing: Timing, peak_w: float, changes: Changes, delivered: float
+) -> None:
+    """A peak limit is kept although the vehicles that support the site discharge less than ordered, or more."""
+    case = Case(count, timing, 2000.0, changes, import_w=peak_w, mode=SiteMode.PEAK_SHAVING, delivered=delivered)
+    assert keeps_the_law(case).trace[-1].grid_w <= peak_w + TOLERANCE_W
+
+
+@pytest.mark.parametrize("delivered", [0.95, 1.05])
+@pytest.mark.parametrize("load_w", [1000.0, 3739.0])
+def test_a_limit_is_kept_beside_a_commanded_vehicle_that_delivers_another_power_than_ordered(
+    load_w: float, delivered: float
+) -> None:
+    """One vehicle is commanded to charge, another supports it: neither exceeds the limit again and again."""
+    timing = Timing(8.76, 5.0, False, 0.3, 1e6, 10.0)
+
+    async def scene() -> None:
+        policy = SitePolicy("home", 5000.0, min_soc_pct=20.0, mode=SiteMode.PEAK_SHAVING)
+        case = Case(1, timing, 400.0, ((55.0, load_w),))  # 80 s after the beginning
+        async with plant(2, policy, timing, case.base_w, MANAGED) as site:
+            site.delivered = delivered
+            await site.rig.wait(30.0)
+            await site.rig.send("CP1-1", "charge", "a", power_w=ASKED_W, lease_s=600)
+            await site.rig.wait(270.0)
+            above = [one for one in site.since(30.0) if one.grid_w > 5000.0 + TOLERANCE_W]
+            assert len(above) * STEP_S <= 2 * (timing.allowed_s(ASKED_W) + timing.delivery_s)
+            assert [one for one in above if one.at > 150.0] == []
+
+    run_virtual(scene())
+
+
+@law(15)
 @given(evses, timings, limits, watts(0.0, 2000.0), changes(-2000.0, 8000.0), st.booleans())
 def test_cheap_energy_is_charged_within_the_import_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes, storage: bool

@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from gateway.authority.priority import Bound, DeadBand, Decision, decide
 from gateway.control.control_state import EvseRegistry
 from gateway.control.setpoint import (
     LONGEST_PAUSE_S,
     LONGEST_RAMP_S,
     MAX_UNANSWERED,
+    RESTS_S,
+    RESTS_W,
     SHORTEST_VALID_S,
     Action,
     Completion,
@@ -23,6 +26,7 @@ from gateway.control.setpoint import (
     Target,
 )
 from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, ServiceSettings
+from gateway.model.result import Layer
 from gateway.model.site import SitePolicy
 from gateway.model.station import Answer, Outcome
 
@@ -228,6 +232,99 @@ def test_a_set_point_is_never_valid_beyond_the_lease_and_the_ramp_behind_it(
     assert valid_s <= left_s + ramp_s + LEASE_SLACK_S + 1e-6
     ramping_s = setpoint.valid_for(power_w, now, rate, None, ramping=True)
     assert SHORTEST_VALID_S <= ramping_s <= max(SHORTEST_VALID_S, ramp_s + RAMP_STEP_S) + 1e-6
+
+
+# what is delivered of an order ----------------------------------------------------------------------------------------
+
+
+def ordered(power_w: float, binding: Layer = Layer.OPTIMISER, low_w: float = -11_000.0) -> Decision:
+    """Return a decision on a power that a layer limits or requests, within `low_w` and 11 kW."""
+    bounds = [Bound(Layer.STATION, low_w, 11_000.0)]
+    if binding is Layer.SITE:
+        bounds.append(Bound(Layer.SITE, min(power_w, 0.0), max(power_w, 0.0)))
+        power_w *= 2
+    layer = Layer.COMMAND if binding is Layer.SITE else binding
+    return decide([*bounds, Bound(layer, power_w, power_w)])
+
+
+def at_rest(share: float, order_w: float = -4000.0, every_s: float = 5.0) -> tuple[Setpoint, float]:
+    """Return a set-point whose power rests at a share of its order, and the time."""
+    setpoint, now = after("restored", "accepted", power_w=order_w), 1.0 + RESTS_S
+    setpoint.metered(share * order_w, now)
+    setpoint.metered(share * order_w, now + every_s)
+    return setpoint, now + every_s
+
+
+@pytest.mark.parametrize("share", [0.92, 0.95, 1.0, 1.05])
+@pytest.mark.parametrize("order_w", [-4000.0, 4000.0])
+def test_an_order_is_corrected_by_what_is_delivered_of_it(order_w: float, share: float) -> None:
+    setpoint, now = at_rest(share, order_w)
+    for power_w in (order_w, order_w, 0.7 * order_w):
+        corrected_w = setpoint.order_for(power_w, ordered(power_w), DeadBand())
+        order = setpoint.send(power_w, VALID_S, now, corrected_w)
+        setpoint.complete(order, APPLIED, now)
+        assert setpoint.sent_w == power_w
+        for _ in range(2):
+            now += RESTS_S + 1.0
+            setpoint.metered(share * corrected_w, now)
+    delivered_w = share * setpoint.order_for(power_w, ordered(power_w), DeadBand())
+    assert abs(delivered_w - power_w) <= RESTS_W
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        [(-3800.0, 7.0)],  # one reading may be from its way
+        [(-3700.0, 7.0), (-3800.0, 8.0)],  # it moves
+        [(-3800.0, 2.0), (-3800.0, 3.0)],  # it may not have responded
+        [(-3500.0, 7.0), (-3500.0, 17.0)],  # it does not follow
+        [(3800.0, 7.0), (3800.0, 17.0)],
+        [(None, 7.0), (-3800.0, 17.0)],
+    ],
+)
+def test_what_is_not_at_rest_near_its_order_is_not_learnt(readings: list[tuple[float | None, float]]) -> None:
+    setpoint = after("restored", "accepted", power_w=-4000.0)
+    assert [setpoint.metered(*one) for one in readings] == [False] * len(readings)
+    assert setpoint.shortfall_w == 0.0
+
+
+def test_a_power_that_is_still_that_of_the_order_before_is_not_learnt() -> None:
+    setpoint, now = at_rest(1.0)
+    setpoint.complete(setpoint.send(-4300.0, VALID_S, now), APPLIED, now)
+    for _ in range(3):
+        now += 4.0
+        setpoint.metered(-4000.0, now)
+        assert setpoint.shortfall_w == 0.0
+
+
+def test_what_was_learnt_ends_with_the_session() -> None:
+    setpoint, _ = at_rest(0.95)
+    assert setpoint.shortfall_w == pytest.approx(-200.0)
+    setpoint.reset()
+    assert setpoint.shortfall_w == 0.0
+
+
+@pytest.mark.parametrize(
+    ("share", "binding", "low_w", "order_w"),
+    [
+        (0.95, Layer.OPTIMISER, -11_000.0, -4200.0),
+        (0.95, Layer.OPTIMISER, -4100.0, -4100.0),  # by the hardware, or by a limit of the connection
+        (0.95, Layer.COMMAND, -11_000.0, -4000.0),
+        (1.05, Layer.COMMAND, -11_000.0, -4000.0),
+        (0.95, Layer.SITE, -11_000.0, -4000.0),
+        (1.05, Layer.SITE, -11_000.0, -4000.0 + 200.0 / 1.05),
+        (1.05, Layer.OPTIMISER, -11_000.0, -4000.0 + 200.0 / 1.05),
+    ],
+)
+def test_an_order_is_corrected_within_the_layers_above_the_command(
+    share: float, binding: Layer, low_w: float, order_w: float
+) -> None:
+    setpoint, _ = at_rest(share)
+    decision = ordered(-4000.0, binding, low_w)
+    assert (decision.power_w, decision.binding) == (-4000.0, binding)
+    assert setpoint.order_for(-4000.0, decision, DeadBand()) == pytest.approx(order_w)
+    assert setpoint.order_for(-2000.0, decision, DeadBand()) == -2000.0  # a step of a ramp
+    assert setpoint.order_for(-4000.0, decision, DeadBand(discharge_w=3900.0)) <= -3900.0
 
 
 class SetpointMachine(RuleBasedStateMachine):

@@ -25,6 +25,10 @@ INITIAL: dict[str, Any] = {
     "sent_at": 0.0,
     "changed_at": -math.inf,
     "before_w": None,
+    "ordered_w": None,
+    "shortfall_w": 0.0,
+    "_delivered_w": 0.0,
+    "_reading": None,
     "carried_at": -math.inf,
     "valid_until": 0.0,
     "retry_at": None,
@@ -42,6 +46,10 @@ LATER: dict[str, Any] = {  # a value of each attribute that no transition below 
     "sent_at": 10.0,
     "changed_at": 9.0,
     "before_w": -2000.0,
+    "ordered_w": -5100.0,
+    "shortfall_w": -100.0,
+    "_delivered_w": -5000.0,
+    "_reading": (-5000.0, 9.5),
     "carried_at": 8.0,
     "valid_until": 25.0,
     "retry_at": 30.0,
@@ -85,6 +93,8 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
                 "verified": False,
                 "sent_w": None,
                 "unanswered": 0,
+                "shortfall_w": 0.0,
+                "_reading": None,
                 **CLEARED,
             },
         ),
@@ -95,11 +105,11 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
         (lambda one: one.carried(50.0), {"carried_at": 50.0}),
         (
             lambda one: one.restored(-300.0, 50.0),
-            {"state": State.RESTORED, "sent_w": -300.0, "sent_at": 50.0, "valid_until": 0.0},
+            {"state": State.RESTORED, "sent_w": -300.0, "ordered_w": None, "sent_at": 50.0, "valid_until": 0.0},
         ),
         (
             lambda one: one.restored(None, 50.0),
-            {"state": State.RESTORED, "sent_w": None, "sent_at": 50.0, "valid_until": 0.0},
+            {"state": State.RESTORED, "sent_w": None, "ordered_w": None, "sent_at": 50.0, "valid_until": 0.0},
         ),
         (lambda one: one.send(-1.0, 9.0, 50.0), {"_pending": Order(-1.0, 9.0, 50.0)}),
         (
@@ -110,6 +120,7 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
                 "unanswered": 0,
                 "sent_w": -3000.0,
                 "sent_at": 49.0,
+                "ordered_w": None,
                 "changed_at": 50.0,
                 "before_w": -5000.0,
                 "valid_until": 61.0,
@@ -164,9 +175,13 @@ def test_a_set_point_that_the_station_reports_is_verified() -> None:
 
 
 def test_an_accepted_order_for_the_same_power_refreshes_it() -> None:
-    setpoint = a_setpoint(**LATER | {"sent_w": -3000.0})
+    setpoint = a_setpoint(**LATER | {"sent_w": -3000.0, "ordered_w": None})
     assert setpoint.complete(ORDER, APPLIED, 50.0) is Completion.REPEATED
     assert (setpoint.changed_at, setpoint.sent_at, setpoint.valid_until) == (9.0, 49.0, 61.0)
+    corrected = a_setpoint(**LATER | {"sent_w": -3000.0})
+    order = corrected.send(-3000.0, 12.0, 49.0, -3150.0)
+    assert corrected.complete(order, APPLIED, 50.0) is Completion.REPEATED
+    assert (corrected.ordered_w, corrected.changed_at, corrected.before_w) == (-3150.0, 50.0, -5000.0)
     assert a_setpoint(**LATER).complete(ORDER, APPLIED, 50.0) is Completion.CHANGED
     assert a_setpoint(**LATER).complete(ORDER, REFUSED, 50.0) is Completion.REJECTED
 
