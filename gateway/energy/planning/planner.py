@@ -2,9 +2,9 @@
 
 A plan that the solver found and did not prove in its time is used where it costs no more than the rules.
 
-It keeps the last basis (for speed) and whether the solver works (so that each change is reported once). More visits
-than `MOST_VISITS` are aggregated first: vehicles that leave in the same step are one battery in the plan; the real-time
-loop distinguishes them.
+It keeps the last basis (for speed) and whether the solver works, so that each change is reported once, and not each of
+those that come and go. More visits than `MOST_VISITS` are aggregated first: vehicles that leave in the same step are
+one battery in the plan; the real-time loop distinguishes them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gateway.energy.planning.solve import Basis, NoPlan, solve
 from gateway.energy.reason import Decided
 
 MOST_VISITS = 60
+STEADY_PLANS = 12  # in a row: fewer between two times by rules are no recovery, but another relapse
 WITHIN_S = 5.0  # of solver time
 
 
@@ -28,6 +29,9 @@ class Planner:
     def __init__(self, within_s: float = WITHIN_S, most_found: int | None = None) -> None:
         self._basis: Basis | None = None
         self._working = True
+        self._optimised = 0  # plans in a row
+        self._needed = 1  # of them, before a recovery is reported
+        self._recovered = False
         self.within_s = within_s
         self.most_found = most_found  # of the search, which is then the same on every machine
 
@@ -45,15 +49,23 @@ class Planner:
             rules = rule_plan(problem, why)
             if rules.cost < cost_of(aggregated, plan.visit_w):
                 return rules, self.fall_back(why, now)
-        events = [] if self._working else [Decided(now, "plan_recovered", "The plan is optimised again.")]
-        self._working = True
-        return plan, events
+        return plan, self._recover(now)
+
+    def _recover(self, now: float) -> list[Decided]:
+        """Report once that plans are optimised again; after a relapse when many in a row have been."""
+        self._optimised += 1
+        if self._working or self._optimised < self._needed:
+            return []
+        self._working, self._recovered, self._optimised = True, True, 0
+        return [Decided(now, "plan_recovered", "The plan is optimised again.")]
 
     def fall_back(self, why: str, now: float) -> list[Decided]:
         """Report once that the site is managed by rules, for example without any forecast; `why` ends a sentence."""
-        if not self._working:
+        working, optimised = self._working, self._optimised
+        self._working, self._optimised = False, 0
+        if not working:
             return []
-        self._working = False
+        self._needed = STEADY_PLANS if self._recovered and optimised < STEADY_PLANS else 1
         return [Decided(now, "plan_fell_back", f"The site is managed by rules, because {why}.")]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.energy.planning import planner as planner_module
 from gateway.energy.planning.model import build
 from gateway.energy.planning.planner import Planner, aggregate
-from gateway.energy.planning.problem import EnergyTarget, Problem, Visit, grid_start
+from gateway.energy.planning.problem import EnergyTarget, Plan, Problem, Visit, grid_start
 from gateway.energy.planning.rules import cost_of, rule_plan
 from gateway.energy.planning.solve import NoPlan, solve
 from tests.rounds import rounds
@@ -235,6 +235,31 @@ def test_for_any_solver_failure_rules_take_over_until_it_recovers(
     monkeypatch.setattr(planner_module, "solve", real)
     plan, events = planner.plan(problem, 600.0)
     assert (plan.source, [event.code for event in events]) == ("optimum", ["plan_recovered"])
+
+
+@pytest.mark.parametrize("beaten", [True, False])
+def test_rules_and_optimum_that_alternate_are_reported_once(beaten: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow solver finds a better plan than the rules, or any, for some problems only."""
+    planner, problem = Planner(), day(1, MIDNIGHT, 24, fleet(1, 4, MIDNIGHT))
+    best, _ = solve(problem)
+    found = replace(best, visit_w=dict.fromkeys(best.visit_w, (6000.0,) * problem.steps), proven=False)
+    worse = iter([(number // 2 % 2) == 1 for number in range(60)])
+
+    def slow(*_: object) -> tuple[Plan, None]:
+        if not next(worse):
+            return best, None
+        if beaten:
+            return found, None
+        raise NoPlan("it has no answer in time")
+
+    monkeypatch.setattr(planner_module, "solve", slow)
+    plans = [planner.plan(problem, 300.0 * number) for number in range(60)]
+    assert {plan.source for plan, _ in plans} == {"optimum", "rules"}
+    reported = [event.code for _, events in plans for event in events]
+    assert reported == ["plan_fell_back", "plan_recovered", "plan_fell_back"]
+    monkeypatch.setattr(planner_module, "solve", lambda *_: (best, None))
+    later = [event.code for number in range(60, 90) for event in planner.plan(problem, 300.0 * number)[1]]
+    assert later == ["plan_recovered"]
 
 
 def feed_in(steps: int = 40, sell: float = 42.0, pv_hours: int = 5, **more: object) -> Problem:
