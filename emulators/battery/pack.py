@@ -7,6 +7,7 @@ values that a vehicle reports about its pack are in `ev/car.py`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import exp, sqrt
 from typing import Protocol
@@ -17,6 +18,7 @@ from emulators.battery.chemistry import NMC, Chemistry, Curve
 
 LONGEST_STEP_S = 60.0  # s of flow computed in one piece
 AGE_EVERY_S = 600.0  # s between two updates of calendar ageing
+MAX_KNOWN = 64  # integrals of fixed SoCs that are kept
 
 
 class Battery(Protocol):
@@ -92,6 +94,7 @@ class Pack:
     _charge_map: Curve | None = None
     _cache_key: tuple[float, float] = (-1.0, 0.0)
     _cached: tuple[float, float] = (0.0, 0.0)
+    _integrals: dict[float, float] = field(default_factory=dict)  # of the rest voltage, by displayed SoC
 
     def __post_init__(self) -> None:
         self.age.law = LAWS[self.spec.chemistry.name]
@@ -161,6 +164,22 @@ class Pack:
         ocv = spec.chemistry.ocv_v
         low, high = spec.usable_low + low_pct / 100 * width, spec.usable_low + high_pct / 100 * width
         return spec.series * self.capacity_ah * (ocv.integral(high) - ocv.integral(low))
+
+    def energies_to_wh(self, low_pct: float, highs_pct: Iterable[float]) -> list[float]:
+        """Return `energy_between_wh` of one SoC and each of several fixed ones."""
+        spec = self.spec
+        width, scale = spec.usable_high - spec.usable_low, spec.series * self.capacity_ah
+        integral, known = spec.chemistry.ocv_v.integral, self._integrals
+        below = integral(spec.usable_low + low_pct / 100 * width)
+        found = []
+        for high_pct in highs_pct:
+            above = known.get(high_pct)
+            if above is None:
+                if len(known) >= MAX_KNOWN:
+                    known.clear()
+                above = known[high_pct] = integral(spec.usable_low + high_pct / 100 * width)
+            found.append(scale * (above - below))
+        return found
 
     # Limits of the battery management
 

@@ -185,17 +185,19 @@ class Car:
 
     def energy(self) -> EnergyRequests:
         """Return the energy requests of dynamic control mode, by the reported SoC."""
-        between, soc, spec = self.pack.energy_between_wh, self.reported_soc_pct, self.spec
+        soc, spec = self.reported_soc_pct, self.spec
         key = (soc, self.pack.capacity_ah, self.target_soc_pct, self.min_soc_pct, self.v2x_min_soc_pct)
         if key == self._energy_key:
             return self._energy
         self._energy_key = key
+        levels = (self.target_soc_pct, self.min_soc_pct, spec.max_soc_pct, self.v2x_min_soc_pct, spec.v2x_max_soc_pct)
+        target, minimum, maximum, minimum_v2x, maximum_v2x = self.pack.energies_to_wh(soc, levels)
         self._energy = EnergyRequests(
-            target_wh=between(soc, self.target_soc_pct),
-            minimum_wh=between(soc, self.min_soc_pct),
-            maximum_wh=between(soc, spec.max_soc_pct),
-            minimum_v2x_wh=between(soc, self.v2x_min_soc_pct),
-            maximum_v2x_wh=between(soc, spec.v2x_max_soc_pct),
+            target_wh=target,
+            minimum_wh=minimum,
+            maximum_wh=maximum,
+            minimum_v2x_wh=minimum_v2x,
+            maximum_v2x_wh=maximum_v2x,
         )
         return self._energy
 

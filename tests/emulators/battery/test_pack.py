@@ -144,3 +144,11 @@ def test_the_integral_of_a_curve_is_its_area(x: float) -> None:
         assert chemistry.ocv_v.integral(x) == pytest.approx(area, rel=1e-3, abs=1e-9)
     with pytest.raises(ValueError, match="rising"):
         Curve([(1, 0), (0, 1)])
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.lists(st.floats(0, 100), max_size=6)), min_size=1, max_size=20))
+def test_energies_to_fixed_levels_are_those_between_two_levels(asked: list[tuple[float, list[float]]]) -> None:
+    pack = Pack(GENERIC_63, 50)
+    for low, highs in [*asked, *asked]:  # what is kept is more than `MAX_KNOWN` values
+        assert pack.energies_to_wh(low, highs) == [pack.energy_between_wh(low, high) for high in highs]
+        pack.flow(-20.0, 60.0)

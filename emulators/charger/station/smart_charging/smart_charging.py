@@ -98,7 +98,7 @@ class SmartCharging:
         elapsed = 0.0 if self._last_step is None else now - self._last_step
         self._last_step = now
         for evse in context.evses.values():
-            self._step_evse(evse, now, elapsed)
+            self._step_evse(evse, now, wall, elapsed)
         self._pull_updates(wall)
         if len(self._monitoring.monitors):
             self._monitoring.update()
@@ -124,18 +124,20 @@ class SmartCharging:
 
     def composite(self, evse: EvseState) -> Composite:
         """Return the composite of all profiles now; without any where the quirk `limit_lapses_s` has expired it."""
-        context = self._context
-        evse.profile_conditions = self.evse_conditions(evse)
-        composite, _ = self._profiles.present(evse.number, context.wall(), evse.profile_conditions)
-        lapse_s = context.quirks.limit_lapses_s
-        installed = None if composite.profile is None else self._profiles.get(composite.profile)
-        if lapse_s is not None and installed is not None and context.wall() - installed.updated_at > lapse_s:
-            return Composite()
-        return composite
+        return self._composite(evse, self._context.wall())
 
-    def _step_evse(self, evse: EvseState, now: float, elapsed: float) -> None:
+    def _composite(self, evse: EvseState, wall: float) -> Composite:
+        evse.profile_conditions = self.evse_conditions(evse)
+        composite, _ = self._profiles.present(evse.number, wall, evse.profile_conditions)
+        lapse_s = self._context.quirks.limit_lapses_s
+        if lapse_s is None or composite.profile is None:
+            return composite
+        installed = self._profiles.get(composite.profile)
+        return Composite() if installed is not None and wall - installed.updated_at > lapse_s else composite
+
+    def _step_evse(self, evse: EvseState, now: float, wall: float, elapsed: float) -> None:
         transaction = evse.transaction
-        evse.composite = composite = self.composite(evse)
+        evse.composite = composite = self._composite(evse, wall)
         evse.sleeping = (
             composite.mode == OperationMode.idle
             and bool(composite.period.get("evseSleep", False))
