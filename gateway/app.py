@@ -157,7 +157,7 @@ async def _end(built: Gateway) -> None:
         if built.echonet_objects is not None:
             await built.echonet_objects.close()
     else:
-        built.mqtt.hands_over = True
+        built.mqtt.hand_over()
         built.service.suspend()
     if built.csms is not None:
         await built.csms.close()
@@ -339,5 +339,5 @@ def _lending_service(
 async def _drain(built: Gateway) -> None:
     """Wait until results have reached the broker."""
     deadline = built.clock.now() + DRAIN_S
-    while built.mqtt.waiting() and built.mqtt.connected.is_set() and built.clock.now() < deadline:
+    while built.mqtt.unanswered() and built.mqtt.connected.is_set() and built.clock.now() < deadline:
         await built.clock.sleep(0.02)

@@ -120,7 +120,7 @@ class GatewayControl:
         for stop in self.stopping:
             stop()
         if how is not End.STOPPED:
-            self.built.mqtt.hands_over = True
+            self.built.mqtt.hand_over()
             self.built.service.suspend()
 
 

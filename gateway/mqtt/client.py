@@ -129,6 +129,11 @@ class MqttBus:
             except (aiomqtt.MqttError, TimeoutError):
                 log.debug("the link to %s was gone before it was closed", self.link.where)
 
+    @property
+    def keeps_session(self) -> bool:
+        """Whether the broker sends the next link what is not acknowledged at the end of this one."""
+        return self.version == MqttVersion.V5 and self.link.session_expiry_s > 0
+
     async def publish(self, message: BusMessage) -> None:
         """See `protocols.ports.Bus`."""
         client = _paho_client(self._linked())

@@ -82,6 +82,16 @@ class MessageReceiver:
         self._lost_at: float | None = None  # since when the broker has queued the backlog; None is unknown
         self._backlog_until = 0.0  # while the broker sends what it queued before this link
         self.marker = ""  # of this link, in the gateway's own status
+        self._hands_over = False
+
+    @property
+    def submitting(self) -> int:
+        """Number of commands whose first result is awaited."""
+        return len(self._submissions)
+
+    def hand_over(self) -> None:
+        """Leave further commands to the next holder of the site: the broker sends it what is not acknowledged."""
+        self._hands_over = True
 
     async def subscribe(self, bus: Bus, lost_at: float | None) -> None:
         """Subscribe on a new link; the last one of this run ended at `lost_at`, in monotonic time."""
@@ -139,6 +149,9 @@ class MessageReceiver:
 
     async def _start(self, bus: Bus, topic: ParsedTopic, message: BusMessage, slots: asyncio.Semaphore) -> None:
         await slots.acquire()
+        if self._hands_over and message.qos and getattr(bus, "keeps_session", False):
+            slots.release()
+            return
         task = asyncio.get_running_loop().create_task(self._command(bus, topic, message))
         self._submissions.add(task)  # not a child of the link's tasks: a submission outlives the link
         task.add_done_callback(partial(self._submitted, slots))

@@ -61,7 +61,7 @@ class MqttConnection:
         self._was_linked = False
         self.trouble: str | None = None  # why there is no link, as last published
         self.connected = asyncio.Event()
-        self.hands_over = False  # at the end another process goes on with this id: nothing is published
+        self._hands_over = False  # at the end another process goes on with this id: nothing is published
         self.counts: Counter[str] = Counter()  # messages without effect, and defects, for the metrics
         may_exist = may_exist or service.may_exist
         publisher = self._publisher = Publisher(service, settings, clock, self.counts, may_exist, self._since)
@@ -90,6 +90,15 @@ class MqttConnection:
     def waiting(self) -> int:
         """Return the number of results that the broker has not acknowledged."""
         return sum(map(len, self._publisher.outboxes))
+
+    def unanswered(self) -> int:
+        """Return the number of commands without a first result, and of results that wait."""
+        return self._receiver.submitting + self.waiting()
+
+    def hand_over(self) -> None:
+        """Leave further commands, and the states of this id, to another process."""
+        self._hands_over = True
+        self._receiver.hand_over()
 
     async def run(self) -> None:
         """Keep the links to the broker until cancelled."""
@@ -183,7 +192,7 @@ class MqttConnection:
                 # waited for here and not in the group's exit, where Python 3.11 leaves its own cancellation counted
                 await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
-            if self.hands_over:
+            if self._hands_over:
                 raise
             last = [self._publisher.will(), *self._publisher.ended_states()]  # a clean end suppresses the broker's will
             with contextlib.suppress(ConnectionError, TimeoutError):
