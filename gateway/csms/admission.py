@@ -69,6 +69,7 @@ class Admission:
         self.settings, self.context, self.stations, self.credentials = context.settings, context, stations, credentials
         self._attach, self._forget, self._refresh = attach, forget, refresh
         self._unknown, self._short = unknown, short
+        self._serving = 0  # connections
         self.shared = shared or Shared.of(context.settings)
         self.reports = HandshakeReports(context.report, context.clock)
         self._limits = HandshakeLimits(self.shared.limits, context.security)
@@ -92,8 +93,12 @@ class Admission:
             station.save()
         request.headers.clear()  # of the handshake; 3 kB for as long as the station is connected
         connection.response = None
-        with self.shared.unserved.count(connection):
-            await self._attach(WebSocketWire(connection), name, level)
+        self._serving += 1
+        try:
+            with self.shared.unserved.count(connection):
+                await self._attach(WebSocketWire(connection), name, level)
+        finally:
+            self._serving -= 1
 
     def station_id(self, path: str) -> str | None:
         """Return the station's id, the last part of the path, which may be percent-encoded; None without one."""
@@ -142,12 +147,10 @@ class Admission:
             return reject(HTTPStatus.SERVICE_UNAVAILABLE, TOO_MANY)
 
     def _has_capacity(self, name: str, known: bool) -> bool:
-        """Return True if one more station fits. Stations are only counted near the limit: many connect at once."""
+        """Return True if one more station fits, or the connection of this one is replaced."""
         settings, others = self.settings, self.stations
-        if len(others) >= settings.max_stations:
-            connected = sum(other.connected and other.id != name for other in others.values())
-            if connected >= settings.max_stations:
-                return False
+        if self._serving >= settings.max_stations and not (name in others and others[name].connected):
+            return False
         if known or len(others) < settings.max_unknown:
             return True
         unknown = [other for other in others.values() if not other.registered and other.id != name]

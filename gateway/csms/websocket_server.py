@@ -160,6 +160,9 @@ def _quiet_logger() -> logging.Logger:
 def _without_traceback(record: logging.LogRecord) -> bool:
     cause = record.exc_info[1] if record.exc_info else None
     unanswered = isinstance(cause, UnicodeEncodeError)  # websockets cannot encode its answer to a header not in ASCII
+    if isinstance(cause, AssertionError) and record.getMessage() == "unexpected internal error":
+        # of websockets, where the client closed the connection while it was admitted
+        record.msg, cause, unanswered = "opening handshake failed", ConnectionError("the client left"), True
     if cause is not None and (unanswered or "handshake" in record.getMessage()):
         if not unanswered and getattr(getattr(record, "websocket", None), "request", None) is not None:
             return False

@@ -112,7 +112,7 @@ class LightStation:
             answer = await self._call(link, "BootNotification", about)
             self._booted = answer is not None and answer["status"] == "Accepted"
             if not self._booted:
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(1.0 if answer is None else max(1.0, answer["interval"]))
         status = "Occupied" if self._session else "Available"
         body = {"timestamp": stamp(time.time()), "connectorStatus": status, "evseId": 1, "connectorId": 1}
         await self._until_answered(link, "StatusNotification", body)
