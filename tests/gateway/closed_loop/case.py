@@ -56,7 +56,9 @@ class Case:
     @property
     def rest_s(self) -> float:
         """Time from which the orders are at rest."""
-        return self.begin_s + max((at for at, _ in self.changes), default=0.0) + self.timing.settles_s
+        learns_s = self.timing.delivery_s + self.timing.shown_s + LONGEST_DELAY_S
+        learns_s *= 0 if self.delivered == 1.0 else 2  # what corrects the power moves it once more, and is measured
+        return self.begin_s + max((at for at, _ in self.changes), default=0.0) + self.timing.settles_s + learns_s
 
     def base_w(self, elapsed: float) -> float:
         """Return the base load at a time."""
