@@ -15,7 +15,8 @@ from emulators.world import SimulationResult, simulate
 from gateway.authority.soc_floors import METER_EFFICIENCY
 from tests.gateway.blue_switch.visits import Case, least_dark_h
 
-FLOOR_PCT, STORAGE_FLOOR_PCT, CEILING_PCT, STORAGE_EFFICIENCY = 25.0, 20.0, 95.0, 0.94
+FLOOR_PCT, CEILING_PCT, STORAGE_EFFICIENCY = 25.0, 95.0, 0.94
+STORAGE_FLOOR_PCT = 10.0  # of the hardware, which supplies the critical load down to it
 LATE_H = 0.1  # of all three together: vehicles plug in, are checked and start
 
 
@@ -35,11 +36,12 @@ def case_of(scenario: Scenario) -> Case:
         way_min / 60,
         (east, north, west),
         critical_w(scenario),
-        tuple(wh - 4 * way_km * 160 for wh in above_wh),
+        tuple(above_wh),
         (CEILING_PCT - STORAGE_FLOOR_PCT) / 100 * storages[0].capacity_wh * STORAGE_EFFICIENCY,
         storages[0].max_w,
         scenario.charger[0].max_discharge_w,
         scenario.duration / 3600 - begins_h,
+        way_km * 160 * METER_EFFICIENCY,
     )
 
 
@@ -84,5 +86,5 @@ def test_the_search_finds_supply_for_all_three() -> None:
     case = case_of(scenario)
     assert least_dark_h(case) == 0.0
     hours = sum(case.stored_wh) / case.draw_w / 3
-    assert hours < case.horizon_h / 2  # not by the storages alone
+    assert hours < 0.6 * case.horizon_h  # not by the storages alone
     assert all(a >= b for a, b in pairwise(case.stored_wh))

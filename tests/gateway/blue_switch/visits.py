@@ -25,6 +25,7 @@ class Case:
     store_w: float = 5000.0
     car_w: float = 7000.0
     horizon_h: float = 8.0
+    way_wh: float = 0.0  # of a vehicle's energy, for each way to another place
 
 
 def least_dark_h(case: Case) -> float:
@@ -39,16 +40,17 @@ def least_dark_h(case: Case) -> float:
             if energy_wh < 1000.0 or (number and free[0] == free[number]):
                 continue
             for site, end in enumerate(covered):
-                arrives = since + (0.0 if place == SHELTERS[site] else case.way_h) + swap_h
+                there = place == SHELTERS[site]
+                arrives, has_wh = since + (0.0 if there else case.way_h) + swap_h, energy_wh - (not there) * case.way_wh
                 for begins in {arrives, max(arrives, end - 0.5 * case.store_wh / case.draw_w), max(arrives, end)}:
                     free_wh = case.store_wh - max(0.0, end - begins) * case.draw_w
-                    if begins >= case.horizon_h or free_wh < 1000.0:
+                    if begins >= case.horizon_h or free_wh < 1000.0 or has_wh < 1000.0:
                         continue
-                    stay_h = min(free_wh / spare_w, energy_wh / (case.draw_w + spare_w))
+                    stay_h = min(free_wh / spare_w, has_wh / (case.draw_w + spare_w))
                     given_wh = (case.draw_w + spare_w) * stay_h
                     after = round(max(end, begins) + given_wh / case.draw_w, 3)
-                    stays = (case.horizon_h, SHELTERS[site], 0.0), round(max(end, begins) + energy_wh / case.draw_w, 3)
-                    goes_on = (round(begins + stay_h, 3), SHELTERS[site], round(energy_wh - given_wh)), after
+                    stays = (case.horizon_h, SHELTERS[site], 0.0), round(max(end, begins) + has_wh / case.draw_w, 3)
+                    goes_on = (round(begins + stay_h, 3), SHELTERS[site], round(has_wh - given_wh)), after
                     for car, lasts in (goes_on, stays):
                         later = tuple(sorted(car if other == number else one for other, one in enumerate(free)))
                         supplied = tuple(lasts if other == site else one for other, one in enumerate(covered))
