@@ -37,7 +37,8 @@ class DeployedVehicle:
     visited: set[str] = field(default_factory=set)
     driven_wh: float = 0.0
     lowest_pct: float = 100.0
-    supplied_wh: float = 0.0
+    supplied_wh: float = 0.0  # in stays that have ended
+    _stay_from_wh: float | None = None  # counter of the vehicle when the present stay began
     _reported_at: float = -1e9
 
     async def run(self) -> None:
@@ -68,9 +69,9 @@ class DeployedVehicle:
         self.visited.add(site)
         await bay.plug(self.car)
         world.record_event("car", f"{self.car.name} arrives at {bay.evse} of {site} with {self.car.soc_pct:.0f} %")
-        before = self.car.energy_out_wh
+        self._stay_from_wh = self.car.energy_out_wh
         await self._stay(world, bay)
-        self.supplied_wh += self.car.energy_out_wh - before
+        self.supplied_wh, self._stay_from_wh = self._given_wh(), None
         world.record_event("car", f"{self.car.name} leaves {site} with {self.car.soc_pct:.0f} %")
         await bay.unplug(self.car)
         onward = self._call()
@@ -120,6 +121,11 @@ class DeployedVehicle:
         except (OSError, TimeoutError):
             self._reported_at = now - REPORT_S + UPDATE_S  # no broker: try again at the next update
 
+    def _given_wh(self) -> float:
+        """Return the energy supplied to sites, that of the present stay included."""
+        begun = self._stay_from_wh
+        return self.supplied_wh + (0.0 if begun is None else self.car.energy_out_wh - begun)
+
     def figures(self) -> dict[str, float]:
         """Return the figures of this vehicle."""
         name = f"lent.{self.car.name}"
@@ -128,7 +134,7 @@ class DeployedVehicle:
             f"{name}.lowest_pct": self.lowest_pct,
             f"{name}.trips": float(self.trips),
             f"{name}.sites": float(len(self.visited)),
-            f"{name}.given_wh": self.supplied_wh,
+            f"{name}.given_wh": self._given_wh(),
             f"{name}.way_wh": self.driven_wh,
         }
 
