@@ -27,7 +27,8 @@ from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
 from protocols.iso15118.iso20.states import Step
 from protocols.ports import Scope
 
-MIN_AHEAD_S, MAX_AHEAD_S = 30.0, 300.0  # range of one simulation ahead: it grows while nothing interrupts it
+FIRST_AHEAD_S, MAX_AHEAD_S = 30.0, 300.0  # length of one simulation ahead: it grows while nothing interrupts it
+MIN_AHEAD = 2  # loops of one simulation ahead, where each is interrupted: most of a longer one would be in vain
 TOLERANCE_S = 1e-6
 
 
@@ -92,7 +93,7 @@ class FastForward:
         self.skipped = 0  # charge loops
         self._due: float | None = None  # time of the next request without fast-forward
         self._secc: Secc | None = None  # which waits for it
-        self._ahead_s = MIN_AHEAD_S
+        self._ahead_s = max(FIRST_AHEAD_S, MIN_AHEAD * loop_s)
 
     def looped(self, session: EvSession, secc: EvseSecc, car: Car, stage: PowerStage, last: Measured | None) -> None:
         """Skip the loops after one that both sides have completed, as many as only repeat it."""
@@ -137,7 +138,7 @@ class FastForward:
                 if self._secc_clock is not None:
                     self._secc_clock.wake_at(times_out)
             ev.move_request(earlier)
-            self._ahead_s = max(MIN_AHEAD_S, self._ahead_s / 4)
+            self._ahead_s = max(2 * (earlier - due), self._ahead_s / 4, MIN_AHEAD * self.loop_s)
             self.clock.wake_at(earlier)
 
     def _ahead(self, car: Car, stage: PowerStage, due: float) -> tuple[int, float]:

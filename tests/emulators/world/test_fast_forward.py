@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from types import FrameType
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from emulators.faults.injection_points import InjectionPoints
 from emulators.runtime.clock import VirtualClock, run_virtual
 from emulators.runtime.memory_broker import MemoryBroker
 from emulators.runtime.transcript import Line, Transcript
+from emulators.world.fast_forward import loop_state
 from emulators.world.network import MemoryNetwork
 from emulators.world.parking_bay import BaySettings, ParkingBay
 from tests.rounds import rounds
@@ -91,3 +94,22 @@ def test_hours_exchange_few_loops() -> None:
     assert recorded.discharged_wh == pytest.approx(hours * 9000, rel=0.01)
     assert recorded.loops < hours * 375  # of 14,400 in an hour
     assert recorded.soc_pct < 95 - hours * 13
+
+
+def test_loops_that_are_interrupted_each_second_are_not_simulated_far_ahead() -> None:
+    simulated = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal simulated
+        simulated += event == "call" and frame.f_code is loop_state.__code__
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        recorded = run_bay(
+            [(20.0, -6000.0), *((1.0, -6000.0 + 50.0 * number) for number in range(60))], fast_forward=True
+        )
+    finally:
+        sys.setprofile(before)
+    assert recorded.loops > 50
+    assert simulated < 10 * recorded.loops
