@@ -102,7 +102,7 @@ def test_an_expectation_of_an_unknown_event_is_rejected(figure: str, message: st
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("name", some(sorted(OURS - LONG.keys()), 2))  # fault-parade and pv-surplus in each run
+@pytest.mark.parametrize("name", some(sorted(OURS - LONG.keys()), 3))  # fault-parade in each run
 def test_a_shipped_scenario_meets_its_expectations(name: str) -> None:
     result = simulate(name, fast_forward=True)
     assert result.passed, explain(result)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from emulators.faults.fault import FaultError
 from emulators.scenario.loading import parse
 from emulators.scenario.scenario import Scenario, ScenarioError
 from emulators.scenario.tables import Bound
-from emulators.world import World, simulate
+from emulators.world import SimulationResult, World, simulate
 from emulators.world.builders.gateway import gateway_config
 
 pytestmark = pytest.mark.virtual_time
@@ -54,6 +56,12 @@ def plan(more: str = "") -> Scenario:
     return parse(BASE + more, "test")
 
 
+@functools.cache
+def plain() -> SimulationResult:
+    """Return the result of the plan without additions, by fast-forward."""
+    return simulate(plan(), fast_forward=True)
+
+
 def test_the_seed_determines_the_transcript() -> None:
     short = plan().model_copy(update={"duration": 120.0})
     one, two, other = simulate(short), simulate(short), simulate(short, seed=2)
@@ -64,14 +72,14 @@ def test_the_seed_determines_the_transcript() -> None:
 
 
 def test_fast_forward_does_not_change_the_transcript() -> None:
-    full, fast = simulate(plan()), simulate(plan(), fast_forward=True)
+    full, fast = simulate(plan()), plain()
     assert list(full.transcript.differences(fast.transcript)) == []
     assert full.figures == fast.figures
     assert fast.transcript.counts["iso15118"] < full.transcript.counts["iso15118"] / 3
 
 
 def test_a_command_discharges_the_car_until_its_lease_ends() -> None:
-    outcome = simulate(plan(), fast_forward=True)
+    outcome = plain()
     figures = outcome.figures
     assert figures["cars_discharged_wh"] == pytest.approx(6000 * 200 / 3600, rel=0.15)
     assert figures["car.car1.discharged_wh"] > figures["cars_discharged_wh"]
