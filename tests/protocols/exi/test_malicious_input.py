@@ -115,9 +115,9 @@ def test_a_cut_large_message_costs_no_more_than_a_whole_one() -> None:
 def test_large_noise_is_refused_at_once(name: str, filler: int) -> None:
     codec = BY_NAME[name]
     width = codec.root_width
+    noise = int.from_bytes(bytes([filler]) * (LARGE - 3), "big")
     for root in range(0, 1 << width, 5):
-        bits = f"10000000{root:0{width}b}" + format(filler, "08b") * (LARGE - 2)
-        data = int(bits[: 8 * LARGE].ljust(8 * LARGE, "0"), 2).to_bytes(LARGE, "big")
+        data = ((1 << 7 + width | root) << 8 * (LARGE - 1) - width | noise << 16 - width).to_bytes(LARGE, "big")
         with_steps = steps(lambda codec=codec, data=data: codec.decode(data))  # type: ignore[misc]
         assert with_steps < 3_000_000
 
