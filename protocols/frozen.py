@@ -66,7 +66,7 @@ def changed(one: T, **changes: object) -> T:
     return cls(**values)
 
 
-def _fields(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], Any]]:
+def _fields(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
     """Return the names of all fields and a function that reads them; cached."""
     names = tuple(one.name for one in dataclasses.fields(cls))
     return _FIELDS.setdefault(cls, (names, attrgetter(*names)))
@@ -206,7 +206,7 @@ def _setstate(self: Any, state: list[Any]) -> None:
 
 _TWINS: dict[type[object], type[object]] = {}
 _GETTERS: dict[type[Any], Callable[[Any], Any]] = {}
-_FIELDS: dict[type[Any], tuple[tuple[str, ...], Callable[[Any], Any]]] = {}
+_FIELDS: dict[type[object], tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]] = {}
 _MADE: dict[type[Any], int] = {}  # number of objects of classes without their own `__init__`
 _METHODS = {
     "__init__": _init,

@@ -15,13 +15,13 @@ import selectors
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from protocols.ports import Clock, Scope
 
@@ -187,7 +187,7 @@ class _Handle(asyncio.Handle):
     __slots__ = ()
 
     def __init__(
-        self, callback: Callable[..., object], args: Sequence[Any], loop: VirtualLoop, context: Context | None
+        self, callback: Callable[..., object], args: tuple[object, ...], loop: VirtualLoop, context: Context | None
     ) -> None:
         self._context = copy_context() if context is None else context
         self._loop, self._callback, self._args, self._cancelled = loop, callback, args, False
@@ -203,7 +203,7 @@ class _Timer(asyncio.TimerHandle):
         self,
         when: float,
         callback: Callable[..., object],
-        args: Sequence[Any],
+        args: tuple[object, ...],
         loop: VirtualLoop,
         context: Context | None,
     ) -> None:
