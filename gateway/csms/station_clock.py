@@ -8,7 +8,6 @@ a queue arrive faster than they were stamped.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
 LATE_S = 60.0  # a reading older than this is one of before
@@ -60,7 +59,7 @@ class StationClock:
     _offset_s: float | None = None
     _supported_at: float = 0.0  # engine time at which a stamp last agreed with it
     _leap: tuple[float, float] | None = None  # larger offset of one message, and when it was received
-    _recent: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=FEW))  # receipt and offset
+    _recent: tuple[tuple[float, float], ...] = ()  # receipt and offset of the last `FEW`
     _messages: _Sequence = field(default_factory=_Sequence)
     _meters: dict[int, _Sequence] = field(default_factory=dict)
 
@@ -90,7 +89,7 @@ class StationClock:
     def _observe(self, sequence: _Sequence, stamp: float, now: float) -> float:
         """Use a time stamp and return the offset. A larger one counts when a second message confirms it."""
         offset_s = stamp - now
-        self._recent.append((now, offset_s))
+        self._recent = (*self._recent[1 - FEW :], (now, offset_s))
         if self._offset_s is None:
             self._set(offset_s, now)
         estimate_s = self._offset_s = offset_s if self._offset_s is None else self._offset_s

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -67,7 +66,7 @@ class Link:
         self.wire, self.engine, self.clock = wire, engine, clock
         self._handle, self._observe, self._on_send, self._on_sent = handle, observe, on_send, on_sent
         self._replies: dict[str, asyncio.Future[Reply]] = {}
-        self._inbox: deque[CallReceived] = deque()
+        self._inbox: list[CallReceived] = []
         self._worker: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._wakes_at = float("-inf")
@@ -195,7 +194,7 @@ class Link:
             await self.close()
         self._worker = None
         while self._inbox and self._worker is None:
-            self._begin(self._inbox.popleft())
+            self._begin(self._inbox.pop(0))
         with contextlib.suppress(ConnectionError):
             await self._flush()
 

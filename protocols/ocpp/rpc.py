@@ -13,7 +13,7 @@ Where the specification is silent, this engine
 from __future__ import annotations
 
 import os
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping
 from itertools import count
 
@@ -90,7 +90,7 @@ class Rpc:
         self._new_id = new_id or (lambda: f"{prefix}-{next(numbers):x}")  # unique among all connections (4.1.4)
         self._out: list[str] = []
         self._outstanding: OutgoingCall | None = None
-        self._waiting: deque[OutgoingCall] = deque()
+        self._waiting: list[OutgoingCall] = []  # an empty deque takes 700 bytes
         self._timed_out: OrderedDict[str, str] | None = None
         self._open: dict[str, tuple[str, Payload]] = {}
 
@@ -167,7 +167,7 @@ class Rpc:
             self._outstanding = None
             self._next(now)
         else:
-            self._waiting = deque(outgoing for outgoing in self._waiting if outgoing.id != mid)
+            self._waiting = [outgoing for outgoing in self._waiting if outgoing.id != mid]
 
     def data_to_send(self) -> list[str]:
         """Return the messages to send, in order."""
@@ -372,7 +372,7 @@ class Rpc:
 
     def _next(self, now: float) -> None:
         if self._outstanding is None and self._waiting:
-            outgoing = self._waiting.popleft()
+            outgoing = self._waiting.pop(0)
             outgoing.deadline = now + outgoing.timeout
             self._outstanding = outgoing
             self._out.append(outgoing.text)
