@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import pytest
 
+from gateway.csms import credentials
 from tests.gateway.csms.test_security import PASSWORD, basic, serving
 from tests.interop.ocpp_sockets import until
 
@@ -18,13 +20,24 @@ REQUEST = (
 
 
 async def test_a_client_that_leaves_while_its_password_is_verified_is_one_line(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with caplog.at_level(logging.INFO, "v2x.websockets"):
+    verifying, left, matches = threading.Event(), threading.Event(), credentials._matches
+
+    def slow(given: bytes, stored: str) -> bool:
+        verifying.set()
+        left.wait(10)
+        return matches(given, stored)
+
+    monkeypatch.setattr(credentials, "_matches", slow)
+    with caplog.at_level(logging.DEBUG, "v2x.websockets"):
         async with serving(security_profile=1) as (_, port):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(REQUEST.encode())
             await writer.drain()
+            await until(verifying.is_set)
             writer.transport.abort()
+            await until(lambda: "= connection is CLOSED" in caplog.messages)
+            left.set()
             await until(lambda: any("opening handshake failed" in one for one in caplog.messages))
     assert [one.levelname for one in caplog.records if one.exc_info or one.levelno > logging.INFO] == []
