@@ -60,6 +60,7 @@ class Context:
     violations: deque[RecordedViolation] = field(default_factory=lambda: deque(maxlen=MAX_VIOLATIONS))
     boots: TokenBucket = field(default_factory=lambda: TokenBucket(BOOTS_PER_S, BOOT_BURST))
     messages: int = 0  # calls of stations since the start
+    listed: frozenset[str] = frozenset()  # stations of the settings
 
     @classmethod
     def of(cls, settings: CsmsSettings, report: Report, clock: Clock, persistence: CsmsPersistence) -> Context:
@@ -68,7 +69,10 @@ class Context:
         reservations = Reservations(lambda changed: persistence.later(persistence.reservation(changed)))
         policy, messages = settings.unknown_stations, MessageLog(clock.wall)
         security = SecurityEvents(report, clock)
-        return cls(settings, report, clock, tokens, persistence, reservations, policy, messages, security)
+        listed = frozenset(station.id for station in settings.stations)
+        return cls(
+            settings, report, clock, tokens, persistence, reservations, policy, messages, security, listed=listed
+        )
 
     def observe(self, station: str, event: Event) -> None:
         """Record a response of a station, or a violation of OCPP in either direction."""

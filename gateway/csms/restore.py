@@ -87,7 +87,7 @@ def record(station: Station) -> Kept:
         **settings,
     )
     stored = msgspec.to_builtins(row)
-    listed = any(one.id == station.id for one in station.context.settings.stations)  # then those in the file count
+    listed = station.id in station.context.listed  # then the limits in the file count
     content = {
         key: value
         for key, value in stored.items()

@@ -7,7 +7,7 @@ of each; it reports no events itself.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -144,7 +144,7 @@ class Transactions:
 
     def __init__(self) -> None:
         self._all: OrderedDict[tuple[str, str], Transaction] = OrderedDict()
-        self._active: dict[tuple[str, int], Transaction] = {}
+        self._active: defaultdict[str, dict[int, Transaction]] = defaultdict(dict)  # by station and EVSE
         self._marks: dict[tuple[str, str], Transaction] = {}  # 1.6: by StartTransaction
         self.last_number = 0
         self.first_number: int | None = None  # 1.6: ids from here on are stored; 0 after a restart with the store
@@ -157,7 +157,7 @@ class Transactions:
         if transaction.started_mark is not None:
             self.mark(transaction, transaction.started_mark)
         if transaction.active:
-            self._active[(transaction.station, transaction.evse)] = transaction
+            self._active[transaction.station][transaction.evse] = transaction
         self._remove_oldest()
 
     def next_number(self, wall: float) -> int:
@@ -213,9 +213,7 @@ class Transactions:
     def archive(self, transaction: Transaction) -> None:
         """Free the id of an ended transaction, which the station uses again, and keep the record under another one."""
         del self._all[(transaction.station, transaction.id)]
-        place = (transaction.station, transaction.evse)
-        if self._active.get(place) is transaction:
-            del self._active[place]
+        self._deactivate(transaction)
         transaction.id = f"{transaction.id}@{transaction.number}"
         transaction.ref = f"{transaction.station}/{transaction.id}"
         self._all[(transaction.station, transaction.id)] = transaction
@@ -234,30 +232,34 @@ class Transactions:
 
     def activate(self, transaction: Transaction) -> Transaction | None:
         """Make it the active one of its EVSE; return another one that was active, whose end was lost."""
-        place = (transaction.station, transaction.evse)
-        before = self._active.get(place)
-        self._active[place] = transaction
+        at_station = self._active[transaction.station]
+        before = at_station.get(transaction.evse)
+        at_station[transaction.evse] = transaction
         return before if before is not None and before is not transaction and before.active else None
+
+    def _deactivate(self, transaction: Transaction) -> None:
+        if self._active[transaction.station].get(transaction.evse) is transaction:
+            del self._active[transaction.station][transaction.evse]
 
     def move(self, transaction: Transaction, evse: int) -> None:
         """Assign it to another EVSE, where its start is to be reported."""
-        place = (transaction.station, transaction.evse)
-        if self._active.get(place) is transaction:
-            del self._active[place]
+        self._deactivate(transaction)
         transaction.evse, transaction.announced = evse, False
 
     def active_at(self, station: str, evse: int) -> Transaction | None:
         """Return the active transaction of an EVSE."""
-        found = self._active.get((station, evse))
+        found = self._active[station].get(evse) if station in self._active else None
         return found if found is not None and found.active else None
 
     def active_of(self, station: str) -> list[Transaction]:
         """Return the active transactions of a station."""
-        return [t for (name, _), t in self._active.items() if name == station and t.active]
+        return [t for t in self._active.get(station, {}).values() if t.active]
 
     def concurrent(self, token: str, besides: Transaction | None) -> bool:
         """Return True if the token is in another active transaction."""
-        return any(t.active and t is not besides and t.has_token(token) for t in self._active.values())
+        return any(
+            t.active and t is not besides and t.has_token(token) for at in self._active.values() for t in at.values()
+        )
 
     def of(self, station: str | None, token: str | None = None, active: bool | None = None) -> Iterator[Transaction]:
         """Yield the transactions of a station, or of all stations, newest first."""

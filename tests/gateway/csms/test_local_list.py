@@ -37,6 +37,9 @@ class Holder:
             await self.raw.called(0.05)
             while self.raw.csms_calls:
                 _, mid, action, payload = self.raw.csms_calls.pop(0)
+                if action == "GetDERControl":
+                    await self.raw.send(json.dumps([4, mid, "NotSupported", "no inverter", {}]))
+                    continue
                 await self.raw.send(json.dumps([3, mid, self._take(action, payload)]))
 
     def _take(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
