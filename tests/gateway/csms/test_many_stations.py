@@ -36,7 +36,7 @@ async def test_a_handshake_and_a_boot_cost_no_more_with_more_stations() -> None:
             first = await knock(port, "CP1")
             await send(first, "BootNotification", BOOT)
             with counted(handshakes):
-                second = await knock(port, "CP2")
+                second = await knock(port, f"CP{number - 1}")
             with counted(boots):
                 await send(second, "BootNotification", BOOT)
             await first.close()
