@@ -13,6 +13,7 @@ import contextlib
 import secrets
 
 from gateway.model.state import GatewayStatus
+from gateway.mqtt.incoming import acknowledge
 from protocols.ports import Bus, BusMessage
 
 ANSWER_WITHIN_S = 2.0
@@ -30,6 +31,7 @@ async def refuse_second(bus: Bus, topic: str, since: float) -> None:
         with contextlib.suppress(ConnectionError):
             async for message in bus.messages():
                 received.put_nowait(message)
+                acknowledge(bus, message)  # some brokers answer a subscription only after it
 
     receiving = asyncio.get_running_loop().create_task(receive())
     try:

@@ -36,7 +36,7 @@ async def test_no_message_ends_the_link(retain: bool) -> None:
         if retain:
             await send_all(client.client, retain)
         async with home(url=broker.url, mirror="v2x-mirror") as (running, _):
-            await linked(running, 60)  # amqtt may lose the first attempt, see docs/security.md
+            await linked(running)
             links = running.mqtt.counts["links"]
             await send_all(client.client, retain)
             await asyncio.sleep(1)
