@@ -21,7 +21,7 @@ from gateway.model.message import strict_json
 from gateway.model.state import GatewayStatus
 from gateway.mqtt import mirror, retained
 from gateway.mqtt.client import KEEPALIVE_S, Resuming, SubscriptionRefused
-from gateway.mqtt.incoming import Overflowing, acknowledge
+from gateway.mqtt.incoming import Overflowing
 from gateway.mqtt.same_id import is_probe
 from gateway.mqtt.topics import Kind, MqttSettings, ParsedTopic
 from gateway.service import GatewayService
@@ -129,7 +129,7 @@ class MessageReceiver:
         async for message in bus.messages():
             topic = self._topics.parse(message.topic)
             if topic.verb not in ALWAYS_ACT or not self._first_copy(message, -1):
-                acknowledge(bus, message)
+                _acknowledge(bus, message)
             else:
                 await self._start(bus, topic, message, slots)
             if overflowing is not None:
@@ -177,19 +177,19 @@ class MessageReceiver:
             topic = self._topics.parse(message.topic)
             if topic.kind in COMMANDS:
                 if topic.kind is not Kind.MIRROR and topic.verb in ALWAYS_ACT and not self._first_copy(message, 1):
-                    acknowledge(bus, message)
+                    _acknowledge(bus, message)
                 else:
                     await self._accepts_more.wait()
                     await self._start(bus, topic, message, self._slots)
             else:
                 self._dispatch_isolated(topic, message)
-                acknowledge(bus, message)
+                _acknowledge(bus, message)
         raise ConnectionError("the broker closed the link")
 
     async def _command(self, bus: Bus, topic: ParsedTopic, message: BusMessage) -> None:
         if (submission := self._submission(topic, message)) is not None:
             await self._service.submit(submission)
-        acknowledge(bus, message)
+        _acknowledge(bus, message)
 
     def _submission(self, topic: ParsedTopic, message: BusMessage) -> Submission | None:
         """Return the submission of a command message; None for one that is none of this gateway's."""
@@ -311,3 +311,9 @@ async def _subscribe_if_allowed(bus: Bus, topic_filter: str, qos: int, without: 
         await bus.subscribe(topic_filter, qos=qos)
     except SubscriptionRefused as error:
         log.warning("%s: %s", without, error)
+
+
+def _acknowledge(bus: Bus, message: BusMessage) -> None:
+    acknowledge = getattr(bus, "acknowledge", None)  # `isinstance` of a protocol takes as long as all the rest
+    if acknowledge is not None:
+        acknowledge(message)

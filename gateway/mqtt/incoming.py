@@ -19,7 +19,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
 from protocols.frozen import frozen
-from protocols.ports import Bus, BusMessage
+from protocols.ports import BusMessage
 
 log = logging.getLogger("v2x.mqtt")
 
@@ -135,10 +135,3 @@ def _without_properties(command: int, packet: bytes) -> bytearray:
         if not packet[at - 1] & 0x80:
             break
     return bytearray(packet[:head] + b"\x00" + packet[at + length :])
-
-
-def acknowledge(bus: Bus, message: BusMessage) -> None:
-    """Acknowledge a message that was processed, on a bus that has acknowledgements."""
-    done = getattr(bus, "acknowledge", None)  # `isinstance` of a protocol takes as long as all the rest
-    if done is not None:
-        done(message)
