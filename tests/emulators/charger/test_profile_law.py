@@ -6,6 +6,7 @@ units and the sharing of the station's limits are read from the JSON once more, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -146,3 +147,53 @@ def test_every_second_matches_the_reference_computation(
         until = WINDOW if change is None else min(WINDOW, int(change - T0 + 0.999))
         assert len(set(expected[t:until])) == 1
         t = max(until, t + 1)
+
+
+def dynamic(number: int, level: int, duration: int) -> dict[str, Any]:
+    """Return a TxProfile that ends `duration` s after its last update."""
+    schedule = {"id": number, "chargingRateUnit": "W", "duration": duration,
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 5000.0}]}  # fmt: skip
+    return {"id": number, "stackLevel": level, "chargingProfilePurpose": "TxProfile", "transactionId": "tx",
+            "chargingProfileKind": "Dynamic", "chargingSchedule": [schedule]}  # fmt: skip
+
+
+# s: ticks of a station, of which a clock that drifts adds fractions of a millisecond
+WAITS = st.sampled_from([0.0, 0.0004, 0.0006, 0.5, 1.0004, 3.0, 15.0004])
+# s: around the time at which the station wakes for a change, and after it
+TURNS = st.sampled_from([-0.0015, -0.001, -0.0006, -(2.0**-22), 0.0, 0.0006])
+CHANGES = st.sampled_from(["none", "none", "sign of life", "new limit", "lost", "back"])
+
+
+@settings(max_examples=rounds(60, 500), deadline=None)
+@given(
+    sent=sets(),
+    durations=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    offline_s=st.integers(1, 20),
+    steps=st.lists(st.tuples(st.booleans(), WAITS, TURNS, CHANGES), min_size=1, max_size=25),
+)
+def test_a_kept_composite_is_that_of_its_time(
+    sent: list[tuple[int, dict[str, Any]]],
+    durations: tuple[int, int],
+    offline_s: int,
+    steps: list[tuple[bool, float, float, str]],
+) -> None:
+    stack = Profiles(StationCapabilities(frozenset({1, 2}), dc=False))
+    now, at = T0 + 0.00748, EvseConditions("tx", T0 - 60.0, voltage_v=VOLTS, phases=PHASES)
+    lasting = dynamic(103, 7, 600) | {"maxOfflineDuration": offline_s}
+    assert stack.install(1, lasting, now, "tx") is None
+    for number, duration in enumerate(durations, 101):
+        assert stack.install(1, dynamic(number, number - 93, duration), now, "tx") is None
+    for place, profile in sent:
+        stack.install(place, profile, INSTALLED, "tx" if place == 1 else None)
+    for count, (to_change, wait, turn, change) in enumerate(steps):
+        due = stack.present(1, now, at)[1]
+        now = max(now, due + turn) if to_change and due is not None else now + wait
+        if change in ("sign of life", "new limit"):
+            limit = 5000.0 if change == "sign of life" else 4000.0 - count
+            assert stack.update(101 + count % 2, {"limit": limit}, now) is None
+        elif change == "lost":
+            at = replace(at, offline_since=now)
+        elif change == "back" and at.offline_since is not None:
+            stack.back_online(now, at.offline_since)
+            at = replace(at, offline_since=None)
+        assert stack.present(1, now, at) == (stack.composite(1, now, at), stack.next_change(now, at))

@@ -21,6 +21,7 @@ from emulators.charger.station.smart_charging.profile_rules import (
     StationCapabilities,
 )
 from emulators.charger.station.smart_charging.schedule import (
+    AFTER_S,
     EXTERNAL,
     Active,
     Composite,
@@ -50,7 +51,7 @@ class _LastComposite:
     since: float
     until: float
     composite: Composite
-    change: float | None  # the same time, None where there is no change
+    change: float | None  # time to wake at for the change, None where there is none
 
 
 class Profiles:
@@ -218,7 +219,8 @@ class Profiles:
             composite, change = last.composite, self.next_change(now, at)
         else:
             return last.composite, last.change
-        until = now + HORIZON_S if change is None else change
+        # what ends after a time has ended before `change`: the margin is twice that, for sums that are rounded
+        until = (now + HORIZON_S if change is None else change) - 2 * AFTER_S
         self._last[evse] = _LastComposite(self._version, self._signs_of_life, at, now, until, composite, change)
         return composite, change
 

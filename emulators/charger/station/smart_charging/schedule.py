@@ -17,6 +17,7 @@ from protocols.frozen import frozen
 from protocols.ocpp.times import parse
 
 RECURS = {"Daily": 86_400.0, "Weekly": 604_800.0}
+AFTER_S = 1e-3  # between the end of what ends after a time and the time at which a station wakes for it
 EXTERNAL = ProfilePurpose.charging_station_external_constraints
 STATION_TOTALS = frozenset({EXTERNAL, ProfilePurpose.charging_station_max_profile, ProfilePurpose.local_generation})
 
@@ -169,19 +170,22 @@ def _watts(active: Active, at: EvseConditions) -> float:
 
 
 def change_times(held: InstalledProfile, now: float, until: float, at: EvseConditions) -> Iterator[float]:
-    """Iterate over the times in (now, until) at which a profile starts, changes or ends."""
+    """Iterate over the times in (now, until) at which a profile starts, changes or ends.
+
+    What ends after a time, not at it, ends up to `AFTER_S` before the time that is returned.
+    """
     profile = held.profile
     moments: list[float] = [t for name in ("validFrom", "validTo") if (t := parse(profile.get(name))) is not None]
     longest = profile.get("maxOfflineDuration")
     if longest is not None and at.offline_since is not None:
-        moments.append(at.offline_since + longest + 1e-3)
+        moments.append(at.offline_since + longest + AFTER_S)
     schedule = profile["chargingSchedule"][0]
     elapsed = _elapsed(held, schedule, now, at)
     if elapsed is not None:
         begin = now - elapsed
         marks = [] if held.dynamic else _starts(held, schedule)
         if "duration" in schedule:
-            marks = [*marks, schedule["duration"] + (1e-3 if held.dynamic else 0.0)]
+            marks = [*marks, schedule["duration"] + (AFTER_S if held.dynamic else 0.0)]
         recurring = profile["chargingProfileKind"] == ProfileKind.recurring
         recurs = RECURS.get(profile.get("recurrencyKind", ""), 0.0) if recurring else 0.0
         rounds = int((until - begin) / recurs) + 2 if recurs else 1
