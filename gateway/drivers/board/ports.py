@@ -5,7 +5,7 @@ time of the gateway's clock in seconds. The cut follows EVerest's interfaces (ev
 isolation_monitor, powermeter, connector_lock); faults have its names, see `faults.py`.
 
 Commands are requests: they return at once, never block and never raise because of the hardware. A driver stores the
-last one, sends it within `COMMAND_WITHIN_S`, sends it again after the hardware was silent or restarted, and reports
+last one, sends it at once, sends it again after the hardware was silent or restarted, and reports
 what happened as an event. Properties return the last known value, with the time at which it was measured; None means
 that none is known. Commands before `Board.run` and after its end have no effect on the hardware.
 
@@ -29,7 +29,6 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from gateway.drivers.board.faults import FaultName, Part
 from protocols.frozen import frozen
 
-COMMAND_WITHIN_S = 0.1  # from a command to its transmission
 REAPPLY_S = 5.0  # longest time between two transmissions of an unchanged set-point; EVerest's interval
 HOLD_S = 2.0  # a set-point that the supervisor does not repeat within it ends: the driver transmits OFF
 OBSERVE_WITHIN_S = 0.25  # period of measurements of the power stage; 1 s is the longest that is accepted

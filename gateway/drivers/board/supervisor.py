@@ -16,6 +16,7 @@ from gateway.drivers.board.phases import CHARGING, ENERGISED, PLUGGED, Phase
 from gateway.drivers.board.plug_output import PlugOutput, state_of
 from gateway.drivers.board.ports import (
     HOLD_S,
+    OBSERVE_WITHIN_S,
     OFF,
     Board,
     BoardEvent,
@@ -43,8 +44,8 @@ from gateway.drivers.board.supervision import (
     zero_within_s,
 )
 
-FEED_S = HOLD_S / 2 - 0.25  # period in which the set-point is repeated to the driver
-POLL_S = 0.25  # period of the supervision while the output is in use
+POLL_S = OBSERVE_WITHIN_S  # period of the supervision while the output is in use
+FEED_S = HOLD_S / 2 - POLL_S  # period in which the set-point is repeated to the driver
 IDLE_POLL_S = 1.0
 CONTACTORS_WITHIN_S = 2.0  # from the command to the confirmed position
 
