@@ -134,6 +134,9 @@ def test_the_page(quick_start: Programs) -> None:
     assert (first["status"], first["effective_w"]) == ("accepted", -5000)
     assert final["status"] == "achieved"
     assert final["measured"]["power_w"] < -4500
+    quick_start.until(
+        "4 Wh", lambda: (published(quick_start, "telemetry") or [{}])[-1].get("energy_discharged_wh", 0) > 4
+    )
     quick_start.run(stop)
     quick_start.until("0 W", lambda: published(quick_start, "state")[-1]["setpoint_w"] == 0)
     assert published(quick_start, "state")[-1]["session_state"] == "in_session"
