@@ -247,17 +247,16 @@ def duration_of(evse: Evse, valid_for_s: float) -> int | None:
 async def send_setpoint(
     station: Station, evse: Evse, profile: Callable[[Unit], Profile], unit: Unit, priority: Priority
 ) -> Outcome:
-    """Send a set-point in a unit; where that of the station is not known, after a rejection in the other one."""
+    """Send a set-point in a unit; where that of the station is not known, after a rejection of watts in amperes."""
     known = station.rate_unit is not None or station.vendor_profile.setpoint.unit == "A"
     outcome = await send_profile(station, evse, profile(unit), priority=priority)
     if outcome.answer is Answer.APPLIED and not known:
         station.rate_unit = station.rate_unit or unit
     if outcome.answer is not Answer.REFUSED or known or outcome.code in (*UNSUPPORTED, OutcomeCode.INVALID_ORDER):
         return outcome
-    other = Unit.a if unit is Unit.w else Unit.w
-    again = await send_profile(station, evse, profile(other), priority=priority)
+    again = await send_profile(station, evse, profile(Unit.a), priority=priority)  # watts come first
     if again.answer is Answer.APPLIED:
-        allow_units(station, other)
+        allow_units(station, Unit.a)
     return again if again.answer is Answer.APPLIED else outcome
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from gateway.authority.power_history import RESPONSE_S
 from gateway.authority.priority import Bound, DeadBand, Decision, decide
 from gateway.control.control_state import EvseRegistry
 from gateway.control.setpoint import (
@@ -280,9 +281,12 @@ def test_an_order_is_corrected_by_what_is_delivered_of_it(order_w: float, share:
         [(-3500.0, 7.0), (-3500.0, 17.0)],  # it does not follow
         [(3800.0, 7.0), (3800.0, 17.0)],
         [(None, 7.0), (-3800.0, 17.0)],
+        [(-3800.0, 7.0), (None, 17.0)],
+        [(-3800.0, 7.0), (-3800.0, None)],
+        [(-3800.0, 7.0), (-3800.0, 7.0)],  # the same reading
     ],
 )
-def test_what_is_not_at_rest_near_its_order_is_not_learnt(readings: list[tuple[float | None, float]]) -> None:
+def test_what_is_not_at_rest_near_its_order_is_not_learnt(readings: list[tuple[float | None, float | None]]) -> None:
     setpoint = after("restored", "accepted", power_w=-4000.0)
     assert [setpoint.metered(*one) for one in readings] == [False] * len(readings)
     assert setpoint.shortfall_w == 0.0
@@ -295,6 +299,27 @@ def test_a_power_that_is_still_that_of_the_order_before_is_not_learnt() -> None:
         now += 4.0
         setpoint.metered(-4000.0, now)
         assert setpoint.shortfall_w == 0.0
+
+
+def test_a_power_that_stays_near_that_of_the_order_before_is_learnt_when_there_was_time_to_respond() -> None:
+    setpoint, now = at_rest(1.0)
+    setpoint.complete(setpoint.send(-4300.0, VALID_S, now), APPLIED, now)
+    learnt = [setpoint.metered(-4000.0, now + RESPONSE_S + after_s) for after_s in (0.0, 1.0, 2.0)]
+    assert (learnt, setpoint.shortfall_w) == ([False, True, False], -300.0)  # what is known is no change
+
+
+def test_the_share_counts_for_large_orders() -> None:
+    setpoint, _ = at_rest(0.92, 10_000.0)
+    assert setpoint.shortfall_w == pytest.approx(800.0)
+
+
+def test_0_w_is_not_delivered_of_a_small_order() -> None:
+    setpoint, now = at_rest(0.0, -300.0)
+    assert (setpoint.shortfall_w, setpoint.metered(0.0, now + 20.0)) == (0.0, False)
+
+
+def test_without_a_reading_an_order_is_sent_as_it_is() -> None:
+    assert after("restored", "accepted").order_for(-4000.0, ordered(-4000.0), DeadBand()) == -4000.0
 
 
 def test_what_was_learnt_ends_with_the_session() -> None:

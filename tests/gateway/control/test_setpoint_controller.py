@@ -685,6 +685,31 @@ async def test_a_ramp_ends_within_the_margin_of_its_target(power_w: float, ramps
     assert rig.ramps is ramps
 
 
+async def test_the_station_is_sent_what_makes_it_deliver_the_power_decided() -> None:
+    rig = await ControllerRig.begin()
+    rig.state.optimiser = Bound(Layer.OPTIMISER, -4000.0, -4000.0, Code.POLICY)
+    await rig.step()
+    for _ in range(2):
+        await rig.clock.sleep(6.0)
+        rig.setpoint.metered(-3800.0, rig.clock.now())
+    await rig.step()
+    assert [order[1] for order in rig.orders] == [-4000.0, -4200.0]
+    assert rig.setpoint.sent_w == -4000.0
+    await rig.step()
+    assert len(rig.orders) == 2
+
+
+async def test_a_lease_that_ends_while_a_limit_leaves_no_power_says_so() -> None:
+    rig = await ControllerRig.begin()
+    rig.state.extra = (Bound(Layer.SITE, 0.0, 0.0, Code.EXPORT_LIMIT, "The site is full."),)
+    rig.command(-5000.0, lease_s=10.0)
+    await rig.step()
+    await rig.step(11.0)
+    ((_, status, reason, _),) = rig.ends.ended
+    assert (status, reason.code) == (Status.LEASE_EXPIRED, Code.LEASE_EXPIRED)
+    assert "The site is full." in reason.text
+
+
 # islands --------------------------------------------------------------------------------------------------------------
 
 

@@ -155,6 +155,10 @@ async def test_a_set_point_ends_with_its_validity_however_late_it_is_sent(wait_s
         await asyncio.gather(*orders)
         assert [power_w for power_w, _ in received] == [-3000, -2000]
         assert received[1][1] <= 14 - wait_s
+        received.clear()
+        orders = [asyncio.create_task(rig.csms.set_power("CP1-1", *one)) for one in ((-3000.0, 20.0), (-2000.0, 3.0))]
+        await asyncio.gather(*orders)
+        assert received[-1] == (-2000, 1)  # the shortest validity
 
 
 async def test_what_had_no_response_is_not_sent_again_beyond_its_validity() -> None:

@@ -119,10 +119,50 @@ async def test_the_first_set_point_is_accepted_before_the_unit_is_known(
         if power_w:
             await raw.csms.set_power("CP1-1", 0.0, 15.0)
         assert (await raw.csms.set_power("CP1-1", power_w, 15.0)).answer is Answer.APPLIED
+        assert last_value(calls) == power_w / 690.0
+        assert raw.csms.stations["CP1"].rate_unit == "A"
         calls.clear()
         assert (await raw.csms.set_power("CP1-1", power_w / 2, 15.0)).answer is Answer.APPLIED
         units = [schedule(one)["chargingRateUnit"] for action, one in calls if action == "SetChargingProfile"]
         assert set(units) <= {"A"}
+        assert last_value(calls) == power_w / 2 / 690.0
+        if version is Version.V21 and not known and power_w:  # the profile stays: its unit is that of the station
+            assert "UpdateDynamicSchedule" in [action for action, _ in calls]
+
+
+def last_value(calls: list[tuple[str, dict[str, Any]]]) -> float:
+    """Return the last limit or set-point that a station received, in the unit of its profile."""
+    action, payload = [one for one in calls if one[0] in ("SetChargingProfile", "UpdateDynamicSchedule")][-1]
+    if action == "UpdateDynamicSchedule":
+        period = payload["scheduleUpdate"]
+    else:
+        (period,) = schedule(payload)["chargingSchedulePeriod"]
+    return float(period.get("limit", period.get("setpoint")))
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_a_fallback_profile_that_is_accepted_in_amperes_tells_the_unit(version: Version) -> None:
+    async with station(amperes_only(False, version), version) as (raw, _):
+        await asyncio.sleep(40)
+        assert raw.csms.stations["CP1"].rate_unit == "A"
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_a_refused_set_point_changes_nothing_that_is_known(version: Version) -> None:
+    refuses = False
+
+    def answer(action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        rejects = refuses and action in ("SetChargingProfile", "UpdateDynamicSchedule")
+        return {"status": "Rejected" if rejects else "Accepted"}
+
+    async with station(answer, version, inventory=False) as (raw, _):
+        known = raw.csms.stations["CP1"]
+        evse = known.evses[1]
+        assert (await raw.csms.set_power("CP1-1", -5000.0, 60.0)).answer is Answer.APPLIED
+        before, profile, known.rate_unit = evse.setpoint, evse.setpoint_profile, None
+        refuses = True
+        assert (await raw.csms.set_power("CP1-1", -3000.0, 30.0)).answer is Answer.REFUSED
+        assert (evse.setpoint, evse.setpoint_profile, known.rate_unit) == (before, profile, None)
 
 
 @pytest.mark.parametrize("version", list(Version))
