@@ -1,7 +1,7 @@
 """Control pilot of IEC 61851-1 Annex A: states A to F, duty cycles, timings, and the orders and events of its engines.
 
-The engines are in `pilot_engines.py`. Voltages are measured and set by a board. `docs/slac.md` lists the values that
-are knowledge of the field rather than text of a standard.
+The engines are in `pilot_engines.py`. Voltages are measured and set by a board: `state_of_voltage` and `diode_present`
+are for its driver. `docs/slac.md` lists the values that are knowledge of the field rather than text of a standard.
 """
 
 from __future__ import annotations
@@ -112,13 +112,6 @@ def current_of_duty(duty_pct: float) -> float:
     if duty_pct <= 10.0:
         return LOWEST_CURRENT_A
     return min(HIGHEST_CURRENT_A, 0.6 * duty_pct if duty_pct <= 85.0 else 2.5 * (duty_pct - 64.0))
-
-
-def state_name(state: PilotState, output: PilotOutput) -> str:
-    """Return the name with a number, such as B1 without PWM and B2 with it."""
-    if state in FAULT:
-        return state.value
-    return f"{state.value}{2 if output.kind is OutputKind.PWM else 1}"
 
 
 # ---------------------------------------------------------------------------------------------------- orders and events

@@ -25,6 +25,7 @@ class Span(NamedTuple):
 
     `low_w`, `high_w`: the interval that it lies in. `rise_w`, `fall_w`: how far it may still move after the beginning
     by the orders given until then. `rose_*`, `fell_*`: sums of all movements ordered up to the beginning and the end.
+    The order of the members is that of `PowerHistory.spans`, which `meter_model` reads as rows of an array.
     """
 
     low_w: float = 0.0

@@ -7,10 +7,6 @@ from __future__ import annotations
 
 import hashlib
 
-from protocols.slac.frames import KEY_SIZE
-
-PASSWORD_SALT = bytes.fromhex("08856daf7cf58186")
-PASSWORD_ROUNDS = 1000
 _NID_ROUNDS = 5
 
 
@@ -20,11 +16,3 @@ def nid_of(nmk: bytes) -> bytes:
     for _ in range(_NID_ROUNDS):
         digest = hashlib.sha256(digest).digest()
     return digest[:6] + bytes((digest[6] >> 4,))
-
-
-def nmk_of_password(password: str) -> bytes:
-    """Return the NMK of a network password: PBKDF1 with SHA-256."""
-    digest = password.encode() + PASSWORD_SALT
-    for _ in range(PASSWORD_ROUNDS):
-        digest = hashlib.sha256(digest).digest()
-    return digest[:KEY_SIZE]

@@ -8,6 +8,7 @@ from gateway.drivers.board import cable_check, fault_state, orders, ports, regis
 from gateway.drivers.board.cable_check import Step
 from gateway.drivers.board.faults import RULES, FaultName
 from gateway.model.event import PlugState
+from tests.docs.pages import blocks
 from tests.drawings import drawn
 from tests.peers import ROOT
 
@@ -103,3 +104,8 @@ def test_the_fault_table_is_complete() -> None:
     assert {rule.ocpp16_error for rule in RULES} <= OCPP16_ERRORS
     assert all(rule.meaning for rule in RULES)
     assert len({(rule.part, rule.name) for rule in RULES}) == len(RULES)
+
+
+def test_the_example_of_measured_voltages() -> None:
+    [example] = [one for one in blocks(PAGE, "python") if "state_of_voltage" in one.code]
+    exec(compile(example.code, str(example), "exec"), {})

@@ -44,7 +44,6 @@ from protocols.iec61851 import (
     current_of_duty,
     diode_present,
     duty_of_current,
-    state_name,
     state_of_voltage,
 )
 from protocols.pilot_engines import EvsePilot, ToggleCounter, VehiclePilot
@@ -136,13 +135,7 @@ def test_states_by_voltage(volt: float, state: PilotState) -> None:
     assert state_of_voltage(volt) is state
 
 
-def test_names_of_states_and_the_diode() -> None:
-    assert [state_name(B, X1), state_name(B, DIGITAL), state_name(C, TEN_A), state_name(F, ERROR)] == [
-        "B1",
-        "B2",
-        "C2",
-        "F",
-    ]
+def test_the_diode() -> None:
     assert diode_present(-12)
     assert not diode_present(-6)
 

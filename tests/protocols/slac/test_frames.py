@@ -11,7 +11,7 @@ from protocols.slac import vendor as v
 from protocols.slac.codec import decode
 from protocols.slac.evse_session import Session
 from protocols.slac.frames import BROADCAST, Frame, Message, SlacFrameError, mac_text, parse_mac
-from protocols.slac.keys import nid_of, nmk_of_password
+from protocols.slac.keys import nid_of
 
 IONIQ, ALPITRONIC = bytes.fromhex("e00ee1ffd3e2"), bytes.fromhex("52ad9207328b")
 IONIQ_RUN = IONIQ + b"\0\0"
@@ -104,21 +104,11 @@ def test_averages_of_a_supercharger() -> None:
         ("d84a239554e7980bb73263f505734afd", "d5925cb82e6808"),
         ("fee4b0fd4496cdd754d9688153154a14", "887137f1875d04"),
         ("a4162d08e77b3f97fea23511a2ee9838", "a0a98997e89d0e"),
+        ("50d3e4933f855b7040784df815aa8db7", "b0f2e695666b03"),  # of the password HomePlugAV
+        ("b59319d7e8157ba001b018669ccee30d", "026bcba5354e08"),  # of the password HomePlugAV0123
     ],
 )
 def test_nid_of_the_keys_of_chargers(nmk: str, nid: str) -> None:
-    assert nid_of(bytes.fromhex(nmk)).hex() == nid
-
-
-@pytest.mark.parametrize(
-    ("password", "nmk", "nid"),
-    [
-        ("HomePlugAV", "50d3e4933f855b7040784df815aa8db7", "b0f2e695666b03"),
-        ("HomePlugAV0123", "b59319d7e8157ba001b018669ccee30d", "026bcba5354e08"),
-    ],
-)
-def test_keys_of_passwords(password: str, nmk: str, nid: str) -> None:
-    assert nmk_of_password(password).hex() == nmk
     assert nid_of(bytes.fromhex(nmk)).hex() == nid
 
 
