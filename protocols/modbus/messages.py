@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from protocols.frozen import frozen
 
-MOST_READ, MOST_WRITTEN = 125, 123  # registers in one request (Modbus application protocol 1.1b3, 6.3 and 6.12)
+MOST_READ = 125  # registers in one request (Modbus application protocol 1.1b3, 6.3)
 ADDRESSES = 65_536
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 import struct
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocols.modbus.messages import ADDRESSES, Table
 
 MOST_EXPONENT = 10  # of a SunSpec scale factor, both ways
-Word = Annotated[int, Field(ge=0, le=0xFFFF)]
 
 
 class Declared(BaseModel):

@@ -17,7 +17,6 @@ REQUEST, AC_REQUEST = "BPT_Dynamic_DC_CLReqControlMode", "BPT_Dynamic_AC_CLReqCo
 RESPONSE, AC_RESPONSE = "BPT_Dynamic_DC_CLResControlMode", "BPT_Dynamic_AC_CLResControlMode"
 DC_LOOP, AC_LOOP = "DC_ChargeLoopRes", "AC_ChargeLoopRes"
 CURRENT_SLACK_A, POWER_SLACK_W, VOLTAGE_SLACK_V = 1.0, 300.0, 10.0
-AC_LIMITS = ("EVMaximumDischargePower", "EVMaximumChargePower")
 
 
 def power_case(

@@ -206,20 +206,6 @@ class Omits(Mutant):
 
 
 @dataclass(frozen=True)
-class Delays(Mutant):
-    """Sends its calls of an action late."""
-
-    action: str
-    seconds: float
-    where: object = pattern.ANY
-
-    def outgoing(self, frame: Frame, about: Context) -> Iterable[tuple[float, Frame]]:
-        """Delay the call."""
-        late = _is_of(frame, self.action, self.where)
-        return [(self.seconds if late else 0.0, frame)]
-
-
-@dataclass(frozen=True)
 class LateAnswers(Mutant):
     """Responds to an action late, after messages that it sends meanwhile."""
 
