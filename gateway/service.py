@@ -13,9 +13,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
+from gateway.commands.admission import CommandDecision
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.decision import CommandDecision
 from gateway.commands.intake import CommandIntake
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.recovery import Recovery

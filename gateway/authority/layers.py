@@ -15,15 +15,15 @@ from dataclasses import field
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from gateway.authority.grid_limits import HELD, loss_of_mains
 from gateway.authority.priority import Bound, DeadBand, Decision, same_direction
 from gateway.authority.soc_floors import NO_FLOOR, Floor, below_v2x_window, floor_bound, taper_bound
 from gateway.model.command import POWER_VERBS, Verb
 from gateway.model.event import PlugState, PowerLimits
 from gateway.model.evse import Evse
+from gateway.model.message import rfc3339
 from gateway.model.reason import Code, Reason, because
 from gateway.model.result import Layer
-from gateway.model.site import Site, SitePolicy
+from gateway.model.site import Grid, Site, SitePolicy
 from protocols.frozen import frozen
 
 KEPT = 4096  # bounds of so many different states of stations and vehicles
@@ -46,6 +46,10 @@ REFUSED = frozenset(
     }
 )
 LASTING = REFUSED - {Code.INPUT_STALE}  # causes of 0 W that do not pass within the time of a command, or are events
+HELD = (
+    "To supply the building without the grid, send `backup` with action `enter` (and `leave` when the grid is back), or"
+    " a `mode` other than `manual`."
+)
 
 
 @frozen
@@ -201,6 +205,33 @@ def _vehicle(limits: PowerLimits, bidirectional: bool, energy_transfer: str) -> 
         Bound(Layer.VEHICLE, low_w=0.0 - discharge_w, code=code, text=text),
         Bound(Layer.VEHICLE, high_w=charge_w, code=Code.VEHICLE_LIMIT, text=allows),
     )
+
+
+# loss of mains --------------------------------------------------------------------------------------------------------
+
+
+def loss_of_mains(site: Site, now: float) -> list[Bound]:
+    """Return the bounds without a grid and outside an island: no infeed, and no load where the loss is known."""
+    if site.islanded:
+        return []
+    last, fresh = site.last_grid, site.inputs.fresh(Grid, now) is not None
+    if last is None or (fresh and last.present):
+        return []
+    if last.present:
+        text = "The input grid is stale, so nothing is fed into the grid."
+        return [Bound(Layer.GRID_CODE, low_w=0.0, code=Code.INPUT_STALE, text=text)]
+    if fresh and last.dead:
+        text = "The grid is reported as present, but measured without voltage, so no power flows."
+        return [zero_bound(text)]
+    if fresh:
+        return [zero_bound("The grid is lost and the site is not in island operation, so no power flows.")]
+    text = f"The grid was lost at {rfc3339(last.at)} and has not been reported since, so no power flows."
+    return [zero_bound(text)]
+
+
+def zero_bound(text: str) -> Bound:
+    """Return the bound of every EVSE while no power may flow at the site, such as before an island starts."""
+    return Bound(Layer.GRID_CODE, 0.0, 0.0, Code.GRID_LOST, text)
 
 
 # needs of the vehicle -------------------------------------------------------------------------------------------------

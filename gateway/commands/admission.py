@@ -1,7 +1,8 @@
-"""Conditions for a command to act: its age, and the rate, priorities and reply topics of its client.
+"""Admission of a command: as it was received, with its age, the rights and rates of its client, and the decision on it.
 
 A client is identified by its command topic, which the broker's access list binds to one user. Senders on a shared
-topic are one client; `source` then is a label that any of them can state.
+topic are one client; `source` then is a label that any of them can state. The arbiter decides what a
+command gets.
 """
 
 from __future__ import annotations
@@ -10,15 +11,145 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.control.control_state import EvseRegistry
+from gateway.control.control_state import ActiveCommand, EvseRegistry
 from gateway.control.settings import ServiceSettings
-from gateway.model.command import ALWAYS_ACT, Body, Channel, Submission, Verb, command_key
+from gateway.model.command import ALWAYS_ACT, LEASED, Body, Channel, Submission, Verb, command_key
+from gateway.model.journal import CommandOpened, Entry, Phase, Record, ReplyTo, ResultGiven, Step
 from gateway.model.message import rfc3339
 from gateway.model.reason import Code, Reason, because
+from gateway.model.result import Layer, Result, Share, Status
 from gateway.rate_limit import RateLimiter
 
 ALL_CLIENTS = 10  # clients together may send an EVSE this many times the commands of one
 MAX_KEY = 128  # characters of client and id
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDecision:
+    """Decision on a command. `acts`: granted, and in force after its answer. `powers`: for a command to the site."""
+
+    status: Status
+    reason: Reason
+    requested_w: float | None = None
+    effective_w: float | None = None
+    binding: Layer | None = None
+    acts: bool = False
+    shares: tuple[Share, ...] | None = None
+    powers: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def refusal(cls, reason: Reason, binding: Layer | None = None, requested_w: float | None = None) -> CommandDecision:
+        """Return the decision that a command gets nothing."""
+        return cls(Status.REFUSED, reason, requested_w, None, binding)
+
+
+GRANTED = because(Code.GRANTED, "Granted as requested.")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedCommand:
+    """A well-formed command in intake. `received` is Unix time, `started` monotonic: its lease runs from then.
+
+    `id` is its name in store and journal.
+    """
+
+    id: str
+    submission: Submission
+    verb: Verb
+    body: Body
+    received: float
+    started: float
+    fingerprint: str
+    reply: ReplyTo | None
+
+    def expiry_fault(self, max_age_s: float) -> str | None:
+        """Return why it is too old to act, None where it is not.
+
+        What its sender states decides: `expires_at`, the message expiry of MQTT 5, `issued_at`. Without any of them it
+        is as old as its delivery, or as the link that it may have waited for. `stop` and `emergency_stop` act at any
+        age.
+        """
+        submission, body, wall = self.submission, self.body, self.received
+        if self.verb in ALWAYS_ACT:
+            return None
+        if body.expires_at is not None and body.expires_at <= wall:
+            late_s = wall - body.expires_at
+            return f"It expired {late_s:.1f} s ago by the gateway's clock, which says {rfc3339(wall)}."
+        if body.issued_at is not None:
+            age_s = wall - body.issued_at
+            if age_s > max_age_s:
+                return f"It was issued {age_s:.1f} s ago by the gateway's clock; {max_age_s:g} s are allowed."
+        waited_s = self.started - submission.delivered if submission.delivered is not None else 0.0
+        if submission.expiry_s is not None and waited_s > submission.expiry_s:
+            return f"Its message expiry of {submission.expiry_s} s ended while it waited for {waited_s:.1f} s."
+        if body.issued_at is None and body.expires_at is None and submission.expiry_s is None:
+            if submission.older_s is None:
+                return "It waited at the broker for an unknown time; state issued_at, expires_at or a message expiry."
+            if submission.older_s + waited_s > max_age_s:
+                return (
+                    f"It may be {submission.older_s + waited_s:.0f} s old, and {max_age_s:g} s are allowed; "
+                    "state issued_at, expires_at or a message expiry."
+                )
+        elif waited_s > max_age_s:
+            return f"It waited {waited_s:.0f} s in the gateway; {max_age_s:g} s are allowed."
+        return None
+
+    def active(self, sequence: int, decision: CommandDecision) -> ActiveCommand:
+        """Return the command as it is put in force."""
+        leased = self.verb in LEASED
+        return ActiveCommand(
+            self.id,
+            self.submission.evse,
+            self.verb,
+            self.body,
+            self.submission.channel,
+            lease_until=self.started + self.body.lease_s if leased else None,
+            lease_wall=self.lease_wall(decision),
+            reply=self.reply,
+            sequence=sequence,
+        )
+
+    def in_force(self, decision: CommandDecision) -> bool:
+        """Return whether it is active after its first result."""
+        return decision.acts or (self.verb is Verb.RELEASE and decision.status is not Status.REFUSED)
+
+    def lease_wall(self, decision: CommandDecision) -> float | None:
+        """Return the Unix time at which its lease ends, None where it holds none."""
+        holds = self.verb in LEASED and decision.acts
+        return self.received + self.body.lease_s if holds else None
+
+    def records(self, decision: CommandDecision, result: Result, wall: float) -> list[Record]:
+        """Return what is journalled before it acts; `wall` is the Unix time of its first result."""
+        body, submission, verb, code = self.body, self.submission, self.verb.value, result.reason.code.value
+        evse, channel, received = submission.evse, submission.channel.value, self.received
+        origin = {"channel": channel, "source": body.source, "client": submission.client, "verb": verb}
+        requested = body.model_dump(mode="json", exclude={"id", "source", "reply_to"}, exclude_none=True)
+        bound = {"effective_w": result.effective_w, "requested_w": result.requested_w, "text": result.reason.text}
+        answer = {"status": result.status.value, "reason": result.reason.model_dump(mode="json"), "source": body.source}
+        opened = CommandOpened(
+            self.id,
+            evse,
+            verb,
+            self.fingerprint,
+            body.model_dump_json(),
+            body.source,
+            channel,
+            received,
+            self.in_force(decision),
+            self.reply,
+        )
+        return [
+            Entry(received, Step.RECEIVED, channel, self.id, evse, origin),
+            Entry(received, Step.VALIDATED, verb, self.id, evse, requested),
+            opened,
+            Entry(wall, Step.JOURNALLED, verb, self.id, evse),
+            Entry(wall, Step.BOUND, result.binding or code, self.id, evse, bound),
+            Entry(wall, Step.RESULT, code, self.id, evse, {**answer, "effective_w": result.effective_w}),
+            ResultGiven(self.id, Phase.FIRST, result.as_json, wall),
+        ]
+
+
+# rights of clients ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,36 +234,3 @@ class ClientRights:
     def _target(self, evse: str | None) -> str:
         """Return what a rate is of: unknown EVSEs share one, or each name would be a new one."""
         return "site" if evse is None else f"evse/{evse}" if evse in self._registry else "unknown"
-
-
-def expiry_fault(
-    submission: Submission, verb: Verb, body: Body, now: float, wall: float, max_age_s: float
-) -> str | None:
-    """Return why a command is too old to act, None where it is not; `now` is monotonic, `wall` Unix time.
-
-    What its sender states decides: `expires_at`, the message expiry of MQTT 5, `issued_at`. Without any of them it is
-    as old as its delivery, or as the link that it may have waited for. `stop` and `emergency_stop` act at any age.
-    """
-    if verb in ALWAYS_ACT:
-        return None
-    if body.expires_at is not None and body.expires_at <= wall:
-        late_s = wall - body.expires_at
-        return f"It expired {late_s:.1f} s ago by the gateway's clock, which says {rfc3339(wall)}."
-    if body.issued_at is not None:
-        age_s = wall - body.issued_at
-        if age_s > max_age_s:
-            return f"It was issued {age_s:.1f} s ago by the gateway's clock; {max_age_s:g} s are allowed."
-    waited_s = now - submission.delivered if submission.delivered is not None else 0.0
-    if submission.expiry_s is not None and waited_s > submission.expiry_s:
-        return f"Its message expiry of {submission.expiry_s} s ended while it waited for {waited_s:.1f} s."
-    if body.issued_at is None and body.expires_at is None and submission.expiry_s is None:
-        if submission.older_s is None:
-            return "It waited at the broker for an unknown time; state issued_at, expires_at or a message expiry."
-        if submission.older_s + waited_s > max_age_s:
-            return (
-                f"It may be {submission.older_s + waited_s:.0f} s old, and {max_age_s:g} s are allowed; "
-                "state issued_at, expires_at or a message expiry."
-            )
-    elif waited_s > max_age_s:
-        return f"It waited {waited_s:.0f} s in the gateway; {max_age_s:g} s are allowed."
-    return None

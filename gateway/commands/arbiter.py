@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.authority import soc_floors
-from gateway.authority.grid_limits import HELD
-from gateway.authority.layers import PowerRequest, cannot_reach, nothing_left
+from gateway.authority.layers import HELD, PowerRequest, cannot_reach, nothing_left
 from gateway.authority.priority import MARGIN_W, Bound, decide
-from gateway.commands.decision import GRANTED, CommandDecision
+from gateway.commands.admission import GRANTED, CommandDecision
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.commands.site_command import SiteCommands
 from gateway.control.control_state import (

@@ -13,10 +13,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.commands.admission import ClientRights, expiry_fault
+from gateway.commands.admission import ClientRights, CommandDecision, ReceivedCommand
 from gateway.commands.arbiter import CommandArbiter
 from gateway.commands.background import BackgroundTasks
-from gateway.commands.decision import CommandDecision, ReceivedCommand
 from gateway.commands.lifecycle import CommandLifecycle
 from gateway.control.control_state import EvseRegistry
 from gateway.control.publisher import EventPublisher
@@ -204,8 +203,7 @@ class CommandIntake:
 
     def _decide(self, command: ReceivedCommand) -> CommandDecision:
         """Decide by the control hierarchy, or return why the command cannot be granted at all."""
-        body, wall = command.body, command.received
-        fault = expiry_fault(command.submission, command.verb, body, command.started, wall, self._max_age_s)
+        body, wall, fault = command.body, command.received, command.expiry_fault(self._max_age_s)
         if fault is not None:
             return CommandDecision.refusal(because(Code.EXPIRED, fault))
         if isinstance(body, Schedule) and body.end <= wall:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gateway.authority.layers import PowerRequest, cannot_reach, dead_band
 from gateway.authority.priority import MARGIN_W, Bound, Decision, decide, same_direction
-from gateway.commands.decision import GRANTED, CommandDecision
+from gateway.commands.admission import GRANTED, CommandDecision
 from gateway.control.control_state import ActiveCommand, EvseControlState, EvseRegistry
 from gateway.control.site_decision import SiteDecision
 from gateway.energy.dispatch import share_command

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway.authority.grid_limits import CARRIES_ISLAND_W, island_total_bound
+from gateway.authority.island_limits import CARRIES_ISLAND_W, island_total_bound
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
 from gateway.authority.priority import Bound, Decision, decide, still_holds

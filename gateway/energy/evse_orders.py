@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.authority.grid_limits import (
+from gateway.authority.island_limits import (
     commanded_bound,
     forming_bound,
     island_bound,
     return_bound,
     unreported_bound,
-    zero_bound,
 )
+from gateway.authority.layers import zero_bound
 from gateway.authority.priority import Bound
 from gateway.authority.site_limits import demand_window_bound
 from gateway.energy.on_grid import GridStep

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.authority.grid_limits import ISLAND_MARGIN
+from gateway.authority.island_limits import ISLAND_MARGIN
 from gateway.authority.soc_floors import METER_EFFICIENCY
 from gateway.energy.forecast import LAST_SIGMA, DayProfile, Outlook
 from gateway.energy.last_result import LastResult

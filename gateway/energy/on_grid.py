@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.authority.demand_window import DemandWindow, advance, corrected, correction_due, open_window
-from gateway.authority.grid_limits import return_bound
+from gateway.authority.island_limits import return_bound
 from gateway.authority.meter_model import MeterModel
 from gateway.authority.ramp import Ramp, walk
 from gateway.authority.site_limits import Base, Headroom, SiteLimits, allowed_grid_w, headroom, window_limit_w

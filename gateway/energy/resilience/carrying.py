@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.authority.grid_limits import CARRIES_ISLAND_W
+from gateway.authority.island_limits import CARRIES_ISLAND_W
 from gateway.energy.view import Car, View
 from gateway.model.site import Load, Switch
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.authority.grid_limits import HELD, return_share
+from gateway.authority.island_limits import return_share
+from gateway.authority.layers import HELD
 from gateway.energy.reason import Decided, EnergyCode
 from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.interlock import Interlock

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.authority.grid_limits import forming_power_w
+from gateway.authority.island_limits import forming_power_w
 from gateway.energy.dispatch import share
 from gateway.energy.resource import Kind, Resource
 from protocols.quantities import clamp

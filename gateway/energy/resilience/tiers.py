@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.authority.grid_limits import ISLAND_MARGIN
+from gateway.authority.island_limits import ISLAND_MARGIN
 from gateway.energy.reason import Decided, EnergyCode
 from gateway.energy.settings import TierTable
 

@@ -20,7 +20,7 @@ from emulators.world import World
 
 ROOT = Path(__file__).resolve().parents[3]
 LIST = ROOT / "tests" / "data" / "command_path.txt"
-MAX_FILES = 34  # what subscribers do with a result is behind it, see `gateway.control.publisher`
+MAX_FILES = 32  # what subscribers do with a result is behind it, see `gateway.control.publisher`
 RECORDS = "protocols/frozen.py"  # makes objects, as `dataclasses` does: nobody reads it to follow a command
 EVSE = "CP1-1"
 SITE = """

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.commands.decision import CommandDecision
+from gateway.commands.admission import CommandDecision
 from gateway.commands.site_command import SiteCommands
 from gateway.control.control_state import Allocation, EvseControlState, Stage
 from gateway.model.command import Verb

@@ -1,46 +1,15 @@
-"""Limits by the state of the grid: loss of mains, return after an outage, and the balance of an island. Pure."""
+"""Limits of an island, by its balance, and of the return of the grid after it. Pure."""
 
 from __future__ import annotations
 
 from gateway.authority.priority import Bound
-from gateway.model.message import rfc3339
 from gateway.model.reason import Code
 from gateway.model.result import Layer
-from gateway.model.site import Grid, Site
 from protocols.quantities import clamp
 
 ISLAND_MARGIN = 0.05  # of the power of an island's sources: with less left free, loads are shed
-HELD = (
-    "To supply the building without the grid, send `backup` with action `enter` (and `leave` when the grid is back), or"
-    " a `mode` other than `manual`."
-)
 CARRIES_ISLAND_W = 100.0  # a discharge above this supplies an island: more than the charger itself consumes
 FORMING_HEADROOM = 0.15  # of the grid-forming source's power, kept in both directions for the next change
-
-
-def loss_of_mains(site: Site, now: float) -> list[Bound]:
-    """Return the bounds without a grid and outside an island: no infeed, and no load where the loss is known."""
-    if site.islanded:
-        return []
-    last, fresh = site.last_grid, site.inputs.fresh(Grid, now) is not None
-    if last is None or (fresh and last.present):
-        return []
-    if last.present:
-        text = "The input grid is stale, so nothing is fed into the grid."
-        return [Bound(Layer.GRID_CODE, low_w=0.0, code=Code.INPUT_STALE, text=text)]
-    if fresh and last.dead:
-        text = "The grid is reported as present, but measured without voltage, so no power flows."
-        return [zero_bound(text)]
-    if fresh:
-        return [zero_bound("The grid is lost and the site is not in island operation, so no power flows.")]
-    text = f"The grid was lost at {rfc3339(last.at)} and has not been reported since, so no power flows."
-    return [zero_bound(text)]
-
-
-def zero_bound(text: str) -> Bound:
-    """Return the bound of every EVSE while no power may flow at the site, such as before an island starts."""
-    return Bound(Layer.GRID_CODE, 0.0, 0.0, Code.GRID_LOST, text)
-
 
 # return of the grid ---------------------------------------------------------------------------------------------------
 
