@@ -44,6 +44,13 @@ def test_every_question_is_answered_by_a_file_and_a_definition() -> None:
     assert missing == []
 
 
+def test_the_files_of_a_discharge_command_are_those_that_it_crosses() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    section = page.partition("### Files that it crosses")[2].partition("\n## ")[0]
+    recorded = (ROOT / "tests" / "data" / "command_path.txt").read_text("utf-8").split()
+    assert sorted(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)) == recorded
+
+
 def test_every_package_of_the_gateway_is_on_the_page() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     packages = {path.parent.name for path in (ROOT / "gateway").glob("*/__init__.py")} - {"bench"}
