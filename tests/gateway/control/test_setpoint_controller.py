@@ -206,6 +206,7 @@ async def test_a_command_that_ends_does_not_wait_for_an_answer(wakes: int) -> No
     await step
     assert rig.clock.now() == 100.0 + wakes
     assert (rig.setpoint.state, rig.setpoint.sent_w) == (State.TIMED_OUT, None)
+    assert (rig.setpoint.unanswered, rig.setpoint.retry_at) == (0, None)  # the station was not given its time
     assert rig.state.wake.is_set()  # kept for the next step
     assert rig.parts.meter.history.present("CP1-1") == (-5000.0, 0.0) or rig.setpoint.sent_w is None
 
@@ -430,6 +431,19 @@ async def test_a_leased_command_fails_where_it_cannot_be_carried_out(
         assert found == ([] if code is None or settled else [(None, code, True)])
 
 
+@pytest.mark.parametrize("connected", [False, True])
+async def test_a_command_of_another_process_waits_for_its_station_only(connected: bool) -> None:
+    rig = await ControllerRig.begin()
+    rig.command(-5000.0, lease_s=600.0)
+    assert rig.state.command is not None
+    rig.state.command.resumed = True
+    rig.state.evse.connected = connected
+    rig.state.evse.faults = {"X": ""} if connected else {}
+    for _ in range(20):  # longer than the meter has to show the power
+        await rig.step(4.0)
+    assert [reason.code for _, _, reason, _ in rig.ends.ended] == ([Code.FAULT] if connected else [])
+
+
 async def test_a_power_that_the_meter_never_shows_fails_in_time() -> None:
     rig = await ControllerRig.begin()
     rig.command(-5000.0, lease_s=600.0)
@@ -535,12 +549,25 @@ async def test_a_command_that_a_limit_leaves_no_power_waits_as_long_as_the_meter
     assert ended == [("c", Code.EXPORT_LIMIT, "The site is full.", True)]
 
 
+@pytest.mark.parametrize("lease_s", [600.0, None])
+@pytest.mark.parametrize("forms_grid", [True, False])
+async def test_a_source_that_forms_the_grid_by_a_schedule_waits_for_no_limit(
+    forms_grid: bool, lease_s: float | None
+) -> None:
+    rig = await ControllerRig.begin()
+    rig.state.forms_grid = forms_grid
+    rig.state.extra = (Bound(Layer.SITE, 0.0, 0.0, Code.EXPORT_LIMIT, "The site is full."),)
+    allocation = rig.command(-5000.0, lease_s=lease_s)
+    await rig.step()
+    assert (allocation.limited is None) is (forms_grid and lease_s is None)
+
+
 async def test_a_command_for_0_w_and_one_that_was_achieved_does_not_fail_without_power() -> None:
     rig = await ControllerRig.begin()
-    rig.state.assign(a_command(Verb.SETPOINT, lease_until=130.0, power_w=0.0), 0.0, 100.0)
+    allocation = rig.state.assign(a_command(Verb.SETPOINT, lease_until=130.0, power_w=0.0), 0.0, 100.0)
     rig.state.extra = (Bound(Layer.SITE, 200.0, 300.0, Code.EXPORT_LIMIT),)
     await rig.step()
-    assert rig.ends.ended == []
+    assert (rig.ends.ended, allocation.limited) == ([], None)
     rig.command(-5000.0)
     assert rig.state.command is not None
     rig.state.command.settled = True

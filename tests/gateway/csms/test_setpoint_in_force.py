@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -16,6 +16,7 @@ from gateway.model.journal import Record
 from gateway.model.station import Answer
 from gateway.store.store import StoreError
 from protocols.ocpp.schema import Version
+from protocols.ocpp.vendor import Channel, Setpoint, VendorProfile
 from tests.gateway.csms.raw_station import Raw
 from tests.gateway.csms.scripted_transaction import (
     ACCEPTED,
@@ -196,6 +197,20 @@ async def test_where_the_unit_is_unknown_a_rejected_profile_is_sent_in_the_other
         assert await attempts(one, Unit.w, {"status": "Rejected"}) == [watts] * 4
     async with early(Version.V16, "negative-limit") as one:
         assert await attempts(one, Unit.a, {"status": "Rejected"}) == [amperes] * 4
+
+
+@pytest.mark.parametrize(("unit", "units"), [("W", ["W", "A"]), ("A", ["A"])])
+async def test_a_rejected_set_point_in_the_unit_of_the_vendor_profile_is_not_sent_in_another_one(
+    unit: Literal["W", "A"], units: list[str]
+) -> None:
+    async with early(Version.V16, "negative-limit") as one:
+        one.raw.csms.stations["CP1"].vendor = VendorProfile(
+            name="test", ocpp=("1.6",), setpoint=Setpoint(channel=Channel.LIMIT, unit=unit)
+        )
+        one.answers[PROFILE] = {"status": "Rejected"}
+        answer, calls = await one.order(3000.0)
+        rows = [body["csChargingProfiles"]["chargingSchedule"] for _, body in calls]
+        assert (answer, [row["chargingRateUnit"] for row in rows]) == (Answer.REFUSED, units)
 
 
 async def test_the_fallback_profile_waits_for_no_other_call() -> None:
