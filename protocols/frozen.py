@@ -11,30 +11,61 @@ or two objects of a few dozen of them. Here all classes share their methods, exc
 `SHARED_INIT_OBJECTS` objects gets its own compiled `__init__`, in a third of the time of that of `dataclass`. A
 class may have a `__post_init__`, but no `__init__`; its subclasses are declared with `@frozen` too.
 
-Reason for not using `dataclass`: importing both engines of ISO 15118-20 takes 160 ms of CPU time with `@frozen` and 320
-ms with `@dataclass(frozen=True, slots=True)`, of 420 ms for a whole session of both processes; a charge loop differs by
+Reason for not using `dataclass`: importing both engines of ISO 15118-20 takes XX ms of CPU time with `@frozen` and YY
+ms with `@dataclass(frozen=True, slots=True)`, of ZZ ms for a whole session of both processes; a charge loop differs by
 less than the noise. `tests/bench/test_declarations.py` measures it; `tests/protocols/test_declaration_cost.py` counts
-the compilations.
+the compilations. What `dataclasses` reads from a class is made when it is asked for, so declarations do not import it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, overload
+
+if TYPE_CHECKING:
+    from dataclasses import field
+else:
+    field = None  # only type checkers read it below
 
 T = TypeVar("T")
 SHARED_INIT_OBJECTS = 4  # objects of a class until it gets its own `__init__`
+ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()  # no default
+
+
+class Field:
+    """A field of a frozen class, with the names of `dataclasses.Field`.
+
+    `owner` is the class that declares it, `declared` what `field(...)` returned.
+    """
+
+    __slots__ = ("compare", "declared", "default", "default_factory", "kw_only", "name", "owner", "repr", "type")
+
+    def __init__(self, name: str, annotation: Any, default: Any, kw_only: bool) -> None:
+        self.name = name
+        self.type = annotation
+        self.default = default
+        self.default_factory: Any = ABSENT
+        self.kw_only = kw_only
+        self.repr = self.compare = True
+        self.declared: Any = None
+        self.owner: type[Any]
+
+
+def fields_of(cls: type[object]) -> tuple[Field, ...]:
+    """Return the fields of a frozen class, inherited ones first."""
+    found: Any = cls
+    return tuple(found.__frozen__.values())
 
 
 @overload
-@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[T], /) -> type[T]: ...
 
 
 @overload
-@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 
 
@@ -43,15 +74,73 @@ def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False) -> type[T] |
     return (lambda declared: freeze(declared, kw_only)) if cls is None else freeze(cls, kw_only)
 
 
-def freeze(cls: type[T], kw_only: bool) -> type[T]:
-    """Apply `frozen`, for other decorators."""
-    if cls.__doc__ is None:
-        cls.__doc__ = cls.__name__  # `dataclass` would write one with a signature that is not known yet
-    made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
-    for name, method in _METHODS.items():
-        if name not in vars(cls):
-            setattr(made, name, method)
+def freeze(cls: type[T], kw_only: bool, own: Mapping[str, Any] | None = None) -> type[T]:
+    """Apply `frozen`, for other decorators; `own` are further attributes of the class."""
+    space: dict[str, Any] = dict(vars(cls))
+    slots = {name for base in cls.__mro__[1:-1] for name in vars(base).get("__slots__", ())}
+    fields: dict[str, Field] = {}
+    for base in cls.__mro__[-2:0:-1]:
+        fields |= vars(base).get("__frozen__", {})
+    declared = {
+        name: _field(name, annotation, space.get(name, ABSENT), kw_only)
+        for name, annotation in space.get("__annotations__", {}).items()
+        if not str(annotation).startswith(_CLASS_VARIABLE)
+    }
+    fields |= declared
+    for name in (*fields, "__dict__", "__weakref__"):
+        space.pop(name, None)
+    if space["__doc__"] is None:
+        space["__doc__"] = cls.__name__
+    space.setdefault("__match_args__", tuple([f.name for f in fields.values() if not f.kw_only]))
+    space |= {name: method for name, method in _METHODS.items() if name not in space}
+    space |= _STANDARD
+    space |= own or {}
+    space["__qualname__"] = cls.__qualname__
+    space["__slots__"] = tuple([name for name in fields if name not in slots])
+    space["__frozen__"] = fields
+    metaclass: Any = type(cls)
+    made: type[T] = metaclass(cls.__name__, cls.__bases__, space)
+    for one in declared.values():
+        one.owner = made
     return made
+
+
+def _field(name: str, annotation: Any, default: Any, kw_only: bool) -> Field:
+    """Return a field with its default, or with what `field(...)` says instead of one."""
+    found = Field(name, annotation, default, kw_only)
+    standard = sys.modules.get("dataclasses")
+    if standard is not None and isinstance(default, standard.Field):
+        if default.kw_only is standard.MISSING:
+            default.kw_only = kw_only
+        found.declared, found.kw_only = default, default.kw_only
+        found.repr, found.compare = default.repr, default.compare
+        found.default, found.default_factory = (
+            ABSENT if one is standard.MISSING else one for one in (default.default, default.default_factory)
+        )
+    elif default.__class__.__hash__ is None:
+        raise ValueError(f"mutable default {type(default)} for field {name} is not allowed: use default_factory")
+    return found
+
+
+class _Standard:
+    """An attribute that `dataclasses` reads from a class, made when it is read first."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, one: object, cls: type[Any]) -> Any:
+        from dataclasses import dataclass, field  # most processes declare messages and never ask
+
+        owner = next(c for c in cls.__mro__ if "__frozen__" in vars(c))
+        space: dict[str, Any] = {"__module__": owner.__module__, "__annotations__": {}}
+        for f in fields_of(owner):
+            space["__annotations__"][f.name] = f.type
+            default = {} if f.default is ABSENT else {"default": f.default}
+            space[f.name] = f.declared or field(kw_only=f.kw_only, **default)
+        model: Any = dataclass(init=False, repr=False, eq=False, match_args=False)(type(owner.__name__, (), space))
+        for name in _STANDARD:
+            setattr(owner, name, getattr(model, name))
+        return getattr(model, self._name)
 
 
 def changed(one: T, **changes: object) -> T:
@@ -68,7 +157,7 @@ def changed(one: T, **changes: object) -> T:
 
 def _fields(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
     """Return the names of all fields and a function that reads them; cached."""
-    names = tuple(one.name for one in dataclasses.fields(cls))
+    names = tuple(one.name for one in fields_of(cls))
     return _FIELDS.setdefault(cls, (names, attrgetter(*names)))
 
 
@@ -89,16 +178,16 @@ def _init(self: Any, *values: Any, **named: Any) -> None:
 
 def _fill(self: Any, values: tuple[Any, ...], named: dict[str, Any]) -> bool:
     """Set the fields of an object; return False, with the object in an undefined state, if the arguments do not fit."""
-    fields = dataclasses.fields(self)
+    fields = fields_of(type(self))
     given = dict(zip([f.name for f in fields if not f.kw_only], values, strict=False))
     if len(given) < len(values) or given.keys() & named:
         return False
     given |= named
     for field in fields:
         value = given.pop(field.name, field.default)
-        if value is dataclasses.MISSING:
+        if value is ABSENT:
             make: Any = field.default_factory
-            if make is dataclasses.MISSING:
+            if make is ABSENT:
                 return False
             value = make()
         object.__setattr__(self, field.name, value)
@@ -114,8 +203,8 @@ def write_init(cls: type[Any]) -> None:
 
     The object takes its values as one of the mutable twin: a third of the time of `object.__setattr__` for each value.
     """
-    fields = dataclasses.fields(cls)
-    scope: dict[str, Any] = {"become": object.__setattr__, "Mutable": twin(cls), "ABSENT": dataclasses.MISSING}
+    fields = fields_of(cls)
+    scope: dict[str, Any] = {"become": object.__setattr__, "Mutable": twin(cls), "ABSENT": ABSENT}
     assigned = [f" self.{f.name} = {_value(f, scope)}" for f in fields]
     body = [" own = self.__class__", ' become(self, "__class__", Mutable)', *assigned, " self.__class__ = own"]
     if hasattr(cls, "__post_init__"):
@@ -144,15 +233,15 @@ def twin(cls: type[object]) -> type[object]:
     return known
 
 
-def _parameter(field: dataclasses.Field[Any]) -> str:
-    if field.default is not dataclasses.MISSING:
+def _parameter(field: Field) -> str:
+    if field.default is not ABSENT:
         return f"{field.name}=default_{field.name}"
-    return field.name if field.default_factory is dataclasses.MISSING else f"{field.name}=ABSENT"
+    return field.name if field.default_factory is ABSENT else f"{field.name}=ABSENT"
 
 
-def _value(field: dataclasses.Field[Any], scope: dict[str, Any]) -> str:
+def _value(field: Field, scope: dict[str, Any]) -> str:
     """Return the expression of a field's value; its default or default factory is added to the scope."""
-    if field.default_factory is not dataclasses.MISSING:
+    if field.default_factory is not ABSENT:
         scope[f"make_{field.name}"] = field.default_factory
         return f"make_{field.name}() if {field.name} is ABSENT else {field.name}"
     scope[f"default_{field.name}"] = field.default
@@ -163,22 +252,26 @@ def _value(field: dataclasses.Field[Any], scope: dict[str, Any]) -> str:
 
 
 def _refuse_set(self: Any, name: str, value: Any) -> None:
-    raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
 
 
 def _refuse_delete(self: Any, name: str) -> None:
-    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
 def _getter(cls: type[Any]) -> Callable[[Any], Any]:
     """Return a function that reads the fields of an object by which it is compared and hashed; cached."""
-    names = [f.name for f in dataclasses.fields(cls) if f.compare]
+    names = [f.name for f in fields_of(cls) if f.compare]
     getter: Callable[[Any], Any] = attrgetter(*names) if names else lambda _: ()
     return _GETTERS.setdefault(cls, getter)
 
 
 def _repr(self: Any) -> str:
-    shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self) if f.repr)
+    shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields_of(type(self)) if f.repr)
     return f"{type(self).__qualname__}({shown})"
 
 
@@ -196,14 +289,16 @@ def _hash(self: Any) -> int:
 
 
 def _getstate(self: Any) -> list[Any]:
-    return [getattr(self, f.name) for f in dataclasses.fields(self)]
+    return [getattr(self, f.name) for f in fields_of(type(self))]
 
 
 def _setstate(self: Any, state: list[Any]) -> None:
-    for field, value in zip(dataclasses.fields(self), state, strict=True):
+    for field, value in zip(fields_of(type(self)), state, strict=True):
         object.__setattr__(self, field.name, value)
 
 
+_CLASS_VARIABLE = ("ClassVar", "typing.ClassVar")
+_STANDARD = {name: _Standard(name) for name in ("__dataclass_fields__", "__dataclass_params__")}
 _TWINS: dict[type[object], type[object]] = {}
 _GETTERS: dict[type[Any], Callable[[Any], Any]] = {}
 _FIELDS: dict[type[object], tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]] = {}

@@ -18,11 +18,10 @@ import, therefore `protocols.frozen` creates them and not `dataclasses`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform
 
-from protocols.frozen import freeze
+from protocols.frozen import fields_of, freeze
 
 T = TypeVar("T")
 
@@ -161,20 +160,13 @@ def _declare(
     namespace: Namespace, is_element: bool, abstract: bool, mixed: bool, content: Particles | None
 ) -> Callable[[type[T]], type[T]]:
     def declare(cls: type[T]) -> type[T]:
-        made = freeze(cls, kw_only=True)
-        anything: Any = made
-        anything.__exi__ = Declaration(cls.__name__, namespace, is_element, abstract, mixed, content)
-        anything.__repr__ = _repr
-        return made
+        declared = Declaration(cls.__name__, namespace, is_element, abstract, mixed, content)
+        return freeze(cls, kw_only=True, own={"__exi__": declared, "__repr__": _repr})
 
     return declare
 
 
 def _repr(self: Any) -> str:
     """Return a representation without the fields that have their default value."""
-    shown = [
-        f"{f.name}={value!r}"
-        for f in dataclasses.fields(self)
-        if (value := getattr(self, f.name)) != f.default or f.default is dataclasses.MISSING
-    ]
+    shown = [f"{f.name}={value!r}" for f in fields_of(type(self)) if (value := getattr(self, f.name)) != f.default]
     return f"{type(self).__name__}({', '.join(shown)})"

@@ -22,7 +22,6 @@ from protocols.exi.lookups import (
     count,
     finite_values,
     number_reader,
-    short_numbers,
 )
 from protocols.exi.readers import content_reader, element_reader
 from protocols.exi.schema import Field, Kind, Member, Simple
@@ -277,7 +276,7 @@ class Source:
             self._offset += width
         elif simple.kind in NUMBERS:
             self._pending = ""
-            table = self._decoder.share("S", (simple, prefix), lambda: short_numbers(simple, prefix))
+            table = self._decoder.share("S", (simple, prefix), dict)
             known = self._decoder.scope[table]
             reader = self._decoder.share("L", (simple, prefix), lambda: number_reader(simple, prefix, known))
             groups = 1 if simple.high is not None and simple.high < 128 and (simple.low or 0) >= -128 else 3

@@ -7,7 +7,6 @@ Structure stays strict: a message with undeclared content cannot be decoded. A s
 
 from __future__ import annotations
 
-import dataclasses
 from enum import Enum
 from functools import cache, cached_property
 from itertools import islice
@@ -17,6 +16,7 @@ from typing import cast
 from protocols.exi.check import faults
 from protocols.exi.codec import Codec
 from protocols.exi.schema import Field, Kind, Schema, Simple
+from protocols.frozen import Field as Declared
 
 MAX_BREACHES = 20  # listed for one message
 LONGEST_BREACH = 160  # characters; all literals of a response code are more
@@ -25,7 +25,7 @@ LONGEST_BREACH = 160  # characters; all literals of a response code are more
 class RelaxedSchema(Schema):
     """Schema whose simple types have no facets beyond what their number of bits can represent."""
 
-    def _field(self, cls: type[object], field: dataclasses.Field[object]) -> Field:
+    def _field(self, cls: type[object], field: Declared) -> Field:
         declared = super()._field(cls, field)
         return declared if declared.simple is None else declared._replace(simple=without_facets(declared.simple))
 

@@ -17,7 +17,7 @@ KeyReader = Callable[[str, str, bytes, int], tuple[object, int]]  # a `Reader` t
 
 LARGEST_LOOKUP = 256  # values of an n-bit integer in a complete table; larger types are computed
 REMEMBERED_BITS = 40  # bits; numbers of more than three groups rarely recur
-REMEMBERED_NUMBERS = 512  # for each kind of field, in addition to those of one group
+REMEMBERED_NUMBERS = 768  # for each kind of field; those of one group are always remembered
 REMEMBERED_BYTES = 48  # length up to which strings and binaries are cached
 REMEMBERED_VALUES = 256
 LATEST_PARTS = 4  # of one type: those of so many sessions
@@ -52,25 +52,12 @@ def finite_list(simple: Simple) -> Sequence[object]:
     return (False, True) if simple.kind is Kind.BOOLEAN else tuple(range(low, low + count(simple)))
 
 
-def short_numbers(simple: Simple, prefix: str) -> dict[str, int]:
-    """Return the numbers of one group."""
-    low, high = simple.low, simple.high
-    found = {f"{prefix}0{bits}0": i for i, bits in enumerate(LAST)}
-    if simple.kind is Kind.SIGNED:
-        found |= {f"{prefix}1{bits}0": -i - 1 for i, bits in enumerate(LAST)}
-    else:
-        found = {f"{prefix}{bits}0": i for i, bits in enumerate(LAST)}
-    if (low is None or low < -127) and (high is None or high > 127):
-        return found
-    return {k: v for k, v in found.items() if (low is None or v >= low) and (high is None or v <= high)}
-
-
 def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> KeyReader:
     """Return a reader of a number with the fixed bits around it, for keys missing in `known`."""
     size, low, high = len(prefix), simple.low, simple.high
     signed = simple.kind is Kind.SIGNED
     start = size + signed
-    capacity = len(known) + REMEMBERED_NUMBERS
+    shortest = start + 9
 
     def read(key: str, s: str, b: bytes, p: int) -> tuple[int, int]:
         if s[p : p + size] != prefix:
@@ -87,7 +74,7 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> KeyRead
         if s[q] != "0":
             raise DecodeFault(q, "more content where a simple element ends")
         q += 1
-        if q - p < REMEMBERED_BITS and len(known) < capacity:
+        if q - p == shortest or (q - p < REMEMBERED_BITS and len(known) < REMEMBERED_NUMBERS):
             known[s[p:q]] = value
         return value, q
 

@@ -7,7 +7,6 @@ hexadecimal where the schema says so; literals are strings, numbers are numbers 
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Mapping
 from enum import Enum
@@ -34,7 +33,7 @@ def to_plain(schema: Schema, part: object) -> dict[str, object]:
 def simple_to_plain(simple: Simple, value: object) -> object:
     """Return one value of a simple type for JSON."""
     if isinstance(value, bytes):
-        return value.hex().upper() if simple.hexadecimal else base64.b64encode(value).decode("ascii")
+        return value.hex().upper() if simple.hexadecimal else binascii.b2a_base64(value, newline=False).decode("ascii")
     return value.value if isinstance(value, Enum) else value
 
 
@@ -89,7 +88,7 @@ def simple_from_plain(simple: Simple, value: object, path: str) -> object:
         if not isinstance(value, str):
             raise LocalProtocolError(f"{path}: {value!r} is not text")
         try:
-            return bytes.fromhex(value) if simple.hexadecimal else base64.b64decode(value, validate=True)
+            return bytes.fromhex(value) if simple.hexadecimal else binascii.a2b_base64(value, strict_mode=True)
         except (ValueError, binascii.Error):
             form = "hexadecimal" if simple.hexadecimal else "base64"
             raise LocalProtocolError(f"{path}: {value!r} is not {form}") from None
