@@ -177,19 +177,22 @@ class Codec:
             raise locate(decoder, error, s) from error
 
     def _read(self, decoder: Decoder, s: str, data: bytes) -> tuple[str, object]:
-        width, members = self.root_width, self._members
-        bits = s[8 : 8 + width]
-        if len(bits) < width:
-            raise IndexError
-        index = int(bits, 2)
-        if index >= len(members):
-            raise DecodeFault(8, f"element number {index} of {len(members)}: foreign content")
-        member = members[index]
-        if member.cls is None or member.abstract:
-            raise DecodeFault(8, f"{member.qname.local} cannot be a message")
-        name = member.qname.local
-        message, self.end_bit = decoder.function(member.cls)(s, data, 8 + width)
+        end = 8 + self.root_width
+        cls = self._by_code.get(s[8:end])
+        if cls is None:
+            raise self._refusal(s[8:end])
+        name = cls.__name__
+        message, self.end_bit = decoder.function(cls)(s, data, end)
         return name, message
+
+    def _refusal(self, bits: str) -> Exception:
+        """Return the reason why the event code of a root element is none of a message."""
+        index = int(bits or "0", 2)
+        if len(bits) < self.root_width:
+            return IndexError()
+        if index >= len(self._members):
+            return DecodeFault(8, f"element number {index} of {len(self._members)}: foreign content")
+        return DecodeFault(8, f"{self._members[index].qname.local} cannot be a message")
 
     def _decoder(self, peer: str | None, tables: bool) -> Decoder:
         known = self._decoders.get((peer, tables))
@@ -237,6 +240,10 @@ class Codec:
             for i, m in enumerate(self._members)
             if m.cls is not None and not m.abstract
         }
+
+    @cached_property
+    def _by_code(self) -> dict[str, type[object]]:
+        return {code: cls for cls, code in self._codes.items()}
 
     @cached_property
     def _by_name(self) -> dict[str, Member]:

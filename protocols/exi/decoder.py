@@ -48,17 +48,18 @@ class Decoder:
             "N": object.__new__,
         }
         self._names: dict[type[object], str] = {}
+        self._compiled: dict[type[object], Reader] = {}
         self._divergences = divergences
         self._shared: dict[tuple[str, object], str] = {}
 
     def function(self, cls: type[object]) -> Reader:
         """Return the compiled decoder of a type."""
-        name = self.name(cls)
-        found: Reader = self.scope[name]
-        if getattr(found, "is_stub", False):
+        known = self._compiled.get(cls)
+        if known is None:
+            name = self.name(cls)
             self._compile(cls, name)
-            found = self.scope[name]
-        return found
+            known = self._compiled[cls] = self.scope[name]
+        return known
 
     def grammar(self, cls: type[object]) -> Grammar:
         """Return the grammar of a type."""
@@ -73,7 +74,6 @@ class Decoder:
             def stub(s: str, b: bytes, p: int) -> tuple[object, int]:
                 return self.function(cls)(s, b, p)
 
-            stub.is_stub = True  # type: ignore[attr-defined]
             self.scope[name] = stub
         return name
 

@@ -41,6 +41,7 @@ from protocols.exi.shape import (
     unrolled,
 )
 
+LARGEST_RECURRENT = 35  # bits; larger numbers rarely recur
 EMPTY = END + 1  # the escape with which an empty value may begin
 
 
@@ -279,6 +280,10 @@ class Source:
             table = self._decoder.share("S", (simple, prefix), dict)
             known = self._decoder.scope[table]
             reader = self._decoder.share("L", (simple, prefix), lambda: number_reader(simple, prefix, known))
+            if simple.high is not None and simple.high.bit_length() > LARGEST_RECURRENT:  # times and meter readings
+                self._line(f"{indent}{variable}, p = {reader}('', s, b, {self._at()})")
+                self._offset = 0
+                return
             groups = 1 if simple.high is not None and simple.high < 128 and (simple.low or 0) >= -128 else 3
             self._look(variable, table, reader, len(prefix) + (simple.kind is Kind.SIGNED), 1, groups, indent)
         else:

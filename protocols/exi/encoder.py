@@ -29,15 +29,16 @@ class Encoder:
         self.scope: dict[str, Any] = {"InvalidValue": InvalidValue}
         self._coders: dict[Simple, str] = {}
         self._names: dict[type[object], str] = {}
+        self._compiled: dict[type[object], Encode] = {}
 
     def function(self, cls: type[object]) -> Encode:
         """Return the compiled encoder of a type."""
-        name = self.name(cls)
-        found: Encode = self.scope[name]
-        if getattr(found, "is_stub", False):
+        known = self._compiled.get(cls)
+        if known is None:
+            name = self.name(cls)
             self._compile(cls, name)
-            found = self.scope[name]
-        return found
+            known = self._compiled[cls] = self.scope[name]
+        return known
 
     def grammar(self, cls: type[object]) -> Grammar:
         """Return the grammar of a type."""
@@ -65,7 +66,6 @@ class Encoder:
             def stub(part: object) -> str:
                 return self.function(cls)(part)
 
-            stub.is_stub = True  # type: ignore[attr-defined]
             self.scope[name] = stub
         return name
 

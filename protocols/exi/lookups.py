@@ -58,6 +58,7 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> KeyRead
     signed = simple.kind is Kind.SIGNED
     start = size + signed
     shortest = start + 9
+    upper_groups: dict[str, int] = {}  # of numbers of five groups: those of a time change every four hours
 
     def read(key: str, s: str, b: bytes, p: int) -> tuple[int, int]:
         if s[p : p + size] != prefix:
@@ -65,8 +66,14 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> KeyRead
         q = p + start
         if s[q] == "1" and s[q + 8] == "0":
             value, q = int(s[q + 9 : q + 16] + s[q + 1 : q + 8], 2), q + 16
+        elif s[q] == "1" and (upper := upper_groups.get(s[q + 16 : q + 40])) is not None:
+            value, q = upper | int(s[q + 9 : q + 16] + s[q + 1 : q + 8], 2), q + 40
         else:
             value, q = read_unsigned(s, q)
+            if q - p - start == 40:
+                if len(upper_groups) >= REMEMBERED_VALUES:
+                    upper_groups.clear()
+                upper_groups[s[q - 24 : q]] = value >> 14 << 14
         if signed and s[p + size] == "1":
             value = -value - 1
         if (low is not None and value < low) or (high is not None and value > high):

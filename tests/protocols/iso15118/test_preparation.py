@@ -35,8 +35,7 @@ def compiled(codec: Codec) -> Compiled:
     return {
         (what, cls.__name__)
         for what, side in (("writes", codec._encoder(None)), ("reads", codec._decoder(None, False)))
-        for cls, name in side._names.items()
-        if not getattr(side.scope[name], "is_stub", False)
+        for cls in side._compiled
     }
 
 
