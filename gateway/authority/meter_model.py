@@ -114,6 +114,10 @@ class _Hypotheses:
         """Return the extremes of all hypotheses that are as plausible as the best one."""
         return _extremes_w(self.loads_w[:, 0], self.cost_w[0], PLAUSIBLE_SHARE)
 
+    def constant_w(self) -> tuple[float, float]:
+        """Return the extremes of all constant delays that are as plausible as the best one, however likely it is."""
+        return _extremes_w(self.loads_w[:, 1], self.cost_w[1], PLAUSIBLE_SHARE)
+
     def widest_w(self, swing_w: float) -> tuple[float, float]:
         """Return the extremes of all possible delays; loads may have hidden in movements of up to `swing_w`.
 
@@ -239,7 +243,7 @@ class MeterModel:
 
     def _bounds_w(self, found: _Hypotheses, now: float) -> tuple[float, float]:
         """Return the extremes by this reading; after a limit was exceeded, all that is possible until that is clear."""
-        low_w, high_w = found.extremes_w()
+        low_w, high_w = self._confirmed_w(found)
         if found.beyond:
             self._beyond, self._beyond_at = found.beyond, now
         elif now - self._beyond_at > OPEN_S:
@@ -250,6 +254,21 @@ class MeterModel:
             high_w = self._held_w(found, highest_w - high_w, held_high_w - high_w) + high_w
         else:
             low_w -= self._held_w(found, low_w - lowest_w, low_w - held_low_w)
+        return low_w, high_w
+
+    def _confirmed_w(self, found: _Hypotheses) -> tuple[float, float]:
+        """Return the extremes; what was held is released no further than the best constant delay shows, too.
+
+        That a short delay is likely by itself does not prove that a load changes together with the controlled power.
+        """
+        low_w, high_w = found.extremes_w()
+        if found.agree or not self._extremes:
+            return low_w, high_w
+        held_low_w, held_high_w = self._extremes[-1]
+        if low_w > held_low_w or high_w < held_high_w:
+            constant_low_w, constant_high_w = found.constant_w()
+            low_w = min(low_w, max(constant_low_w, held_low_w))
+            high_w = max(high_w, min(constant_high_w, held_high_w))
         return low_w, high_w
 
     def _held_w(self, found: _Hypotheses, open_w: float, held_w: float) -> float:

@@ -121,6 +121,7 @@ class Setpoint:
         self.shortfall_w = 0.0  # by which the power at rest missed what was ordered last, signed
         self._delivered_w = 0.0  # and the power at rest
         self._reading: tuple[float, float] | None = None  # last one of the meter: power, time
+        self._approaches = False  # the last two, both since the power changed, show that it moves towards the order
         self.carried_at = -math.inf  # when the charger may last have been supplying an island by itself
         self.valid_until = 0.0
         self.retry_at: float | None = None
@@ -139,7 +140,7 @@ class Setpoint:
         self._pending = None
         self.state, self.verified, self.sent_w, self.unanswered = State.UNVERIFIED, False, None, 0
         self.slow_s = self.shortfall_w = 0.0
-        self._reading = None
+        self._reading, self._approaches = None, False
         self._clear_rejection()
 
     def failed(self, now: float) -> None:
@@ -189,6 +190,7 @@ class Setpoint:
         if changed or self.ordered_w != order.ordered_w:
             measured_w = self._reading[0] if self._reading is not None else None
             self.changed_at, self.before_w = now, self.sent_w if changed else measured_w
+            self._approaches = False
         self.state, self.unanswered = State.ACCEPTED, 0
         self.sent_w, self.sent_at, self.ordered_w = order.power_w, order.sent_at, order.ordered_w
         self.valid_until = order.sent_at + order.valid_for_s
@@ -219,6 +221,8 @@ class Setpoint:
         It rests where two readings after the order has taken effect are alike.
         """
         before, self._reading = self._reading, None if power_w is None or at is None else (power_w, at)
+        if before is None or at is None or at > before[1]:
+            self._approaches = self._nearer(before, power_w)
         ordered_w, since = self.ordered_w or self.sent_w, max(self.changed_at, self.carried_at) + RESTS_S
         if before is None or power_w is None or at is None or not ordered_w or not self.sent_w:
             return False
@@ -232,6 +236,12 @@ class Setpoint:
         if changed:
             self.shortfall_w = shortfall_w
         return changed
+
+    def _nearer(self, before: tuple[float, float] | None, power_w: float | None) -> bool:
+        """Return whether a reading is nearer to the order than the one before, which was taken since the order, too."""
+        if before is None or power_w is None or self.sent_w is None or before[1] < self.changed_at:
+            return False
+        return abs(before[0] - self.sent_w) - abs(power_w - self.sent_w) > RESTS_W
 
     def _moved(self, power_w: float, at: float) -> bool:
         """Return whether a power is that of the order in force, and not of the one before it."""
@@ -347,9 +357,10 @@ class Setpoint:
         """Return the way on which the power is now, from set-point and meter.
 
         While the station may still be on its way from the power measured last to the set-point, that is both, and until
-        another reading if it was measured on its way. Else a reading taken since the change counts alone; one from
-        before it does not count, the set-point does. A reading near the set-point shows that the power has arrived, but
-        not one that is as near to the set-point before: after a small change it may not have moved yet.
+        another reading if it was measured on its way, or the last two show that it still moves. Else a reading taken
+        since the change counts alone; one from before it does not count, the set-point does. A reading near the
+        set-point shows that the power has arrived, but not one that is as near to the set-point before: after a small
+        change it may not have moved yet.
         """
         sent_w = self.sent_w
         if measured_w is None or measured_at is None:
@@ -362,7 +373,7 @@ class Setpoint:
         if seen and moved and apart_w <= max(self.tolerance_w, self.tolerance_share * abs(sent_w)):
             return [measured_w]
         arrived_at = self.changed_at + RESPONSE_S
-        if now < arrived_at or self.changed_at < measured_at < arrived_at:
+        if now < arrived_at or self.changed_at < measured_at < arrived_at or self._approaches:
             return [measured_w, sent_w]
         return [measured_w if seen else sent_w]
 

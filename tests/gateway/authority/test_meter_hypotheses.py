@@ -187,6 +187,11 @@ class Limits:
         moved_w = max(one.high_w for one in plain.spans) - min(one.low_w for one in plain.spans)
         self.swing_w = max(moved_w, self.swing_w * math.exp(-elapsed_s / rules.SWING_S))
         low_w, high_w = extremes(plain.cheapest, rules.PLAUSIBLE_SHARE)
+        if self.found:  # no more is released than the constant delays show
+            held_low_w, held_high_w = self.found[-1]
+            constant_low_w, constant_high_w = extremes(plain.steady, rules.PLAUSIBLE_SHARE)
+            low_w = min(low_w, max(constant_low_w, held_low_w))
+            high_w = max(high_w, min(constant_high_w, held_high_w))
         if plain.beyond:
             self.beyond, self.beyond_at = plain.beyond, now
         if now - self.beyond_at <= rules.OPEN_S:

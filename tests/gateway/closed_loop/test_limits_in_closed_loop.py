@@ -84,6 +84,7 @@ limits = between(4000.0, 10_000.0, [4000.0, 10_000.0])
 
 @law(60)
 @given(evses, timings, limits, watts(0.0, 2000.0), changes(-2000.0, 8000.0))
+@example(4, Timing(4.36, 4.36, False, 0.0, 250.0, 5.0), 10_000.0, 43.07, ())
 def test_commands_keep_the_import_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes
 ) -> None:
@@ -123,6 +124,20 @@ def test_commands_keep_the_export_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes
 ) -> None:
     keeps_the_law(Case(count, timing, first_w, changes, asked_w=-ASKED_W, export_w=limit_w))
+
+
+@law(40)
+@given(evses, timings, limits, watts(0.0, 2000.0), st.sampled_from([1.0, -1.0]))
+@example(4, Timing(4.36, 4.36, False, 0.0, 250.0, 5.0), 10_000.0, 43.07, 1.0)
+@example(4, Timing(14.67, 1.13, False, 0.53, 500.0, 8.83), 4000.0, 1000.0, -1.0)
+@example(4, Timing(15.0, 1.49, False, 2.74, 400.0, 5.0), 7325.05, 1410.22, -1.0)
+def test_commands_lead_above_no_limit_while_the_load_is_constant(
+    count: int, timing: Timing, limit_w: float, load_w: float, sign: float
+) -> None:
+    """Vehicles on their way to their orders do not look like less load, however slow they and their meters are."""
+    import_w, export_w = (limit_w, None) if sign > 0 else (None, limit_w)
+    case = Case(count, timing, sign * load_w, asked_w=sign * ASKED_W, import_w=import_w, export_w=export_w)
+    assert max(case.excess_w(one) for one in keeps_the_law(case).trace) <= TOLERANCE_W
 
 
 @law(20)
@@ -196,6 +211,7 @@ def test_a_limit_is_kept_beside_a_commanded_vehicle_that_delivers_another_power_
 
 @law(15)
 @given(evses, timings, limits, watts(0.0, 2000.0), changes(-2000.0, 8000.0), st.booleans())
+@example(2, Timing(15.0, 10.0, True, 3.0, 400.0, 10.0), 10_000.0, 0.0, ((1.0, 4500.0), (12.0, 4000.0)), False)
 def test_cheap_energy_is_charged_within_the_import_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes, storage: bool
 ) -> None:
@@ -204,6 +220,7 @@ def test_cheap_energy_is_charged_within_the_import_limit(
 
 @law(15)
 @given(evses, timings, limits, watts(-2000.0, 2000.0), changes(-8000.0, 8000.0), st.booleans())
+@example(3, Timing(8.0, 2.0, True, 0.25, 250.0, 10.0), 4000.0, 2000.0, ((1.0, 5000.0), (34.0, -1000.0)), True)
 def test_expensive_energy_is_discharged_within_the_export_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes, storage: bool
 ) -> None:

@@ -211,6 +211,40 @@ def test_the_power_is_on_its_way_from_the_meter_to_the_set_point(
     assert setpoint.flowing_w(measured, at, now) == expected
 
 
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        ([(-3000.0, 25.0), (-3030.0, 30.0)], [-3030.0, -5000.0]),
+        ([(-3000.0, 25.0), (-3025.0, 30.0)], [-3025.0]),  # it rests
+        ([(-3000.0, 25.0), (-2900.0, 30.0)], [-2900.0]),  # it decreases, such as of a battery that is almost full
+        ([(-6000.0, 25.0), (-5970.0, 30.0)], [-5970.0, -5000.0]),
+        ([(-3000.0, 25.0), (-3030.0, 30.0), (-3030.0, 35.0)], [-3030.0]),
+        ([(-3000.0, 25.0), (-3030.0, 30.0), (-3030.0, 30.0)], [-3030.0, -5000.0]),  # the same reading
+        ([(-3000.0, 9.0), (-3030.0, 30.0)], [-3030.0]),  # nothing is known of its way since the order
+        ([(-3030.0, 30.0)], [-3030.0]),
+    ],
+)
+def test_a_slow_power_is_on_its_way_until_two_readings_show_that_it_goes_no_further(
+    readings: list[tuple[float, float]], expected: list[float]
+) -> None:
+    setpoint = Setpoint()
+    setpoint.complete(setpoint.send(-5000.0, VALID_S, 10.0), APPLIED, 10.0)
+    for power_w, at in readings:
+        setpoint.metered(power_w, at)
+    power_w, at = readings[-1]
+    assert setpoint.flowing_w(power_w, at, at + 4.0) == expected
+
+
+def test_another_order_is_not_approached_before_two_readings() -> None:
+    setpoint = Setpoint()
+    setpoint.complete(setpoint.send(-5000.0, VALID_S, 10.0), APPLIED, 10.0)
+    setpoint.metered(-3000.0, 25.0)
+    setpoint.metered(-3500.0, 30.0)
+    setpoint.complete(setpoint.send(-8000.0, VALID_S, 31.0), APPLIED, 31.0)
+    setpoint.metered(-3900.0, 50.0)
+    assert setpoint.flowing_w(-3900.0, 50.0, 51.0) == [-3900.0]
+
+
 def test_the_power_has_arrived_within_the_tolerance_that_is_configured() -> None:
     states = EvseRegistry(ServiceSettings(SitePolicy("home"), tolerance_w=500.0))
     setpoint = states.unreported("CP1-1").setpoint
