@@ -204,7 +204,8 @@ class MemoryBroker:
         session.disconnected_at = _now()
         session.queue = deque(item for item in session.queue if item[0].qos > 0)
         if connection is not None:
-            session.queue.extendleft(reversed(connection._unacknowledged))
+            again = [(replace(one, redelivered=True), expires) for one, expires in connection._unacknowledged]
+            session.queue.extendleft(reversed(again))
             connection._unacknowledged.clear()
             connection._lose(reason)
         if session.expiry_s <= 0:
@@ -306,6 +307,11 @@ class MemoryBus:
     @property
     def connected(self) -> bool:
         return self._session is not None
+
+    @property
+    def keeps_session(self) -> bool:
+        """Whether the next link of this client receives what is not acknowledged at the end of this one."""
+        return self.acknowledges and self.session_expiry_s > 0
 
     async def __aenter__(self) -> MemoryBus:
         self._lost = None

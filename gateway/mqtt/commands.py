@@ -1,6 +1,7 @@
 """Incoming messages: topics and payloads become submissions, facility inputs and states of other gateways and sites.
 
-A command is acknowledged to the broker once its first result is stored; every other message when it was applied.
+A command is acknowledged to the broker once its first result is stored or, where it is not and the broker would send
+the command again, was acknowledged by the broker; every other message when it was applied.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gateway.model.command import ALWAYS_ACT, MAX_BYTES, Channel, Submission
 from gateway.model.energy_state import SharedEnergyState, SharedSiteState
 from gateway.model.journal import ReplyTo
 from gateway.model.message import strict_json
+from gateway.model.result import Result
 from gateway.model.state import GatewayStatus
 from gateway.mqtt import mirror, retained
 from gateway.mqtt.client import KEEPALIVE_S, Resuming, SubscriptionRefused
@@ -32,6 +34,7 @@ log = logging.getLogger("v2x.mqtt")
 MAX_CONCURRENT_COMMANDS = 100  # few, so that one round of all of them delays no emergency stop
 SAME_COPY_S = 60.0  # two links deliver the same stop within this time
 MAX_COPIES = 1000
+MAX_UNACKNOWLEDGED = 1000
 DETECTED_WITHIN_S = 1.5 * KEEPALIVE_S  # a link that is gone may have been counted as up for so long
 BACKLOG_AT_MOST_S = 60.0  # where the broker does not show its end
 OVERFLOW_EVERY_S = 1.0
@@ -43,6 +46,7 @@ COMMANDS = frozenset({Kind.EVSE_COMMAND, Kind.SITE_COMMAND, Kind.MIRROR})
 
 NeighbourHandler: TypeAlias = Callable[[str, SharedEnergyState], None]
 RetainedHandler: TypeAlias = Callable[[str, str, bytes], None]  # EVSE or `retained.SITE`, topic, payload
+WhenSent: TypeAlias = Callable[[Result, Callable[[], None]], bool]  # `gateway.mqtt.outbox.Outbox.when_sent`
 
 
 class MessageReceiver:
@@ -62,6 +66,7 @@ class MessageReceiver:
         on_homeassistant_birth: Callable[[], None],
         on_retained: RetainedHandler,
         accepts_more: asyncio.Event,
+        when_sent: WhenSent,
         neighbour: NeighbourHandler | None = None,
         on_probe: Callable[[], None] = lambda: None,
     ) -> None:
@@ -73,12 +78,15 @@ class MessageReceiver:
         self._on_homeassistant_birth = on_homeassistant_birth
         self._on_retained = on_retained
         self._accepts_more = accepts_more
+        self._when_sent = when_sent
         self._neighbour = neighbour
         self._on_probe = on_probe
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
         self._submissions: set[asyncio.Task[None]] = set()
         self._copies: OrderedDict[tuple[str, bytes], tuple[float, int]] = OrderedDict()  # of stops: when, lead
+        self._links: set[Bus] = set()  # that have not ended
+        self._unacknowledged: OrderedDict[tuple[str, bytes], Result] = OrderedDict()  # of commands, not stored
         self._lost_at: float | None = None  # since when the broker has queued the backlog; None is unknown
         self._backlog_until = 0.0  # while the broker sends what it queued before this link
         self.marker = ""  # of this link, in the gateway's own status
@@ -125,6 +133,13 @@ class MessageReceiver:
 
     async def run_urgent(self, bus: Bus, slots: asyncio.Semaphore) -> None:
         """Submit stop commands of a link beside the main one until it ends (ConnectionError)."""
+        self._links.add(bus)
+        try:
+            await self._run_urgent(bus, slots)
+        finally:
+            self._links.discard(bus)
+
+    async def _run_urgent(self, bus: Bus, slots: asyncio.Semaphore) -> None:
         overflowing = bus if isinstance(bus, Overflowing) else None
         async for message in bus.messages():
             topic = self._topics.parse(message.topic)
@@ -138,7 +153,7 @@ class MessageReceiver:
 
     def _first_copy(self, message: BusMessage, link: int) -> bool:
         """Return whether a stop command is no copy of one from the other link (1: the main link, -1: one beside it)."""
-        key, now = (message.topic, hashlib.sha256(message.payload).digest()), self._clock.now()
+        key, now = _content(message), self._clock.now()
         at, lead = self._copies.pop(key, (now, 0))
         if now - at > SAME_COPY_S:
             lead = 0
@@ -149,7 +164,7 @@ class MessageReceiver:
 
     async def _start(self, bus: Bus, topic: ParsedTopic, message: BusMessage, slots: asyncio.Semaphore) -> None:
         await slots.acquire()
-        if self._hands_over and message.qos and getattr(bus, "keeps_session", False):
+        if self._hands_over and _comes_again(bus, message):
             slots.release()
             return
         task = asyncio.get_running_loop().create_task(self._command(bus, topic, message))
@@ -173,6 +188,13 @@ class MessageReceiver:
 
     async def run(self, bus: Bus) -> None:
         """Dispatch messages until the link ends (ConnectionError)."""
+        self._links.add(bus)
+        try:
+            await self._run(bus)
+        finally:
+            self._links.discard(bus)
+
+    async def _run(self, bus: Bus) -> None:
         async for message in bus.messages():
             topic = self._topics.parse(message.topic)
             if topic.kind in COMMANDS:
@@ -187,9 +209,33 @@ class MessageReceiver:
         raise ConnectionError("the broker closed the link")
 
     async def _command(self, bus: Bus, topic: ParsedTopic, message: BusMessage) -> None:
-        if (submission := self._submission(topic, message)) is not None:
-            await self._service.submit(submission)
+        """Submit a command, and acknowledge it when its first result cannot be lost.
+
+        One that is delivered again because that result is still on its way is not decided again.
+        """
+        result = self._unacknowledged.get(_content(message)) if message.redelivered else None
+        if result is None:
+            if (submission := self._submission(topic, message)) is None:
+                _acknowledge(bus, message)
+                return
+            result = await self._service.submit(submission)
+        if not _comes_again(bus, message):
+            _acknowledge(bus, message)
+            return
+        # after the result, which was published in this turn of the loop and is delivered to the outbox in the next
+        asyncio.get_running_loop().call_soon(self._acknowledge_when_sent, bus, message, result)
+
+    def _acknowledge_when_sent(self, bus: Bus, message: BusMessage, result: Result) -> None:
+        if self._when_sent(result, partial(self._answered, bus, message)):
+            self._unacknowledged[_content(message)] = result
+            while len(self._unacknowledged) > MAX_UNACKNOWLEDGED:
+                self._unacknowledged.popitem(last=False)
+
+    def _answered(self, bus: Bus, message: BusMessage) -> None:
+        """Acknowledge a command; one of a link that has ended is delivered again."""
         _acknowledge(bus, message)
+        if self._unacknowledged and bus in self._links:
+            self._unacknowledged.pop(_content(message), None)
 
     def _submission(self, topic: ParsedTopic, message: BusMessage) -> Submission | None:
         """Return the submission of a command message; None for one that is none of this gateway's."""
@@ -311,6 +357,15 @@ async def _subscribe_if_allowed(bus: Bus, topic_filter: str, qos: int, without: 
         await bus.subscribe(topic_filter, qos=qos)
     except SubscriptionRefused as error:
         log.warning("%s: %s", without, error)
+
+
+def _comes_again(bus: Bus, message: BusMessage) -> bool:
+    """Return whether the broker sends a message that is not acknowledged on a later link."""
+    return message.qos > 0 and bool(getattr(bus, "keeps_session", False))
+
+
+def _content(message: BusMessage) -> tuple[str, bytes]:
+    return message.topic, hashlib.sha256(message.payload).digest()
 
 
 def _acknowledge(bus: Bus, message: BusMessage) -> None:

@@ -73,6 +73,7 @@ class MqttConnection:
             publisher.republish_discovery,
             publisher.found,
             publisher.outbox.accepts_more,
+            publisher.when_sent,
             neighbour,
             publisher.republish_status,
         )

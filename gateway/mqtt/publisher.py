@@ -10,9 +10,8 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from gateway.model.message import Message
 from gateway.model.result import Result
 from gateway.model.state import Connection, EventMessage, EvseState, GatewayStatus
 from gateway.mqtt import discovery, mirror, retained
+from gateway.mqtt.outbox import MAX_URGENT_HELD, Outbox, PendingResult
 from gateway.mqtt.quarantine import Quarantine
 from gateway.mqtt.topics import MqttSettings
 from gateway.service import GatewayService
@@ -33,9 +33,6 @@ Published = TypeVar("Published", bound=Message)
 
 STATE_EVERY_S = 0.5  # shortest period of a state
 SITE_EVERY_S = 2.0  # shortest period of the site's state when only sums and ages have changed
-MAX_PENDING = 20_000  # results
-MAX_IN_FLIGHT = 100  # results
-SLOW_FROM = 1000  # results that wait
 MAX_EVENTS = 1000  # kept while there is no link
 
 
@@ -61,7 +58,7 @@ class Publisher:
         self.quarantine = Quarantine(self._topics.root, clock, self._set_aside)
         self.outbox = Outbox(service.delivered, self.quarantine)
         self._urgent: dict[str, Outbox] = {  # results that wait for no others
-            verb: Outbox(service.delivered, self.quarantine) for verb in ALWAYS_ACT
+            verb: Outbox(service.delivered, self.quarantine, MAX_URGENT_HELD) for verb in ALWAYS_ACT
         }
         self.outboxes = (*self._urgent.values(), self.outbox)
         self._events: list[EventMessage] = []
@@ -94,9 +91,15 @@ class Publisher:
             )
         if self._topics.mirror and result.evse is not None:
             messages.append(self._mirrored(result.evse, mirror.answer(result)))
+        stored = phase is not None and result.verb not in ALWAYS_ACT  # which also act where it cannot be stored
         self._urgent.get(result.verb, self.outbox).put(
-            PendingResult(tuple(messages), command_key(result.client, result.id), phase)
+            PendingResult(tuple(messages), command_key(result.client, result.id), phase, stored)
         )
+
+    def when_sent(self, result: Result, then: Callable[[], None]) -> bool:
+        """See `Outbox.when_sent`."""
+        outbox = self._urgent.get(result.verb, self.outbox)
+        return outbox.when_sent(command_key(result.client, result.id), then)
 
     def _mirrored(self, evse: str, answer: str) -> BusMessage:
         """Return the result in the mirror; it is not retained for an EVSE that does not exist."""
@@ -326,69 +329,3 @@ class Publisher:
         if payload is not None:
             await self.quarantine.publish(bus, BusMessage(topic, payload, qos=int(retain), retain=retain))
         return made
-
-
-@dataclass(slots=True)
-class PendingResult:
-    """One result and the messages that carry it; `sent` of them are acknowledged or set aside."""
-
-    messages: tuple[BusMessage, ...]
-    command: str
-    phase: Phase | None
-    sent: int = 0
-
-
-class Outbox:
-    """Queue of results that the broker has not acknowledged yet; `run` sends them over one link, several at once.
-
-    Beyond `MAX_PENDING` the oldest are dropped from memory; the store still has them, and they are sent at the next
-    start. `accepts_more` is set while few wait: the reader of commands waits for it.
-    """
-
-    def __init__(self, delivered: Callable[[str, Phase], None], quarantine: Quarantine) -> None:
-        self._delivered = delivered
-        self._quarantine = quarantine
-        self._pending: OrderedDict[int, PendingResult] = OrderedDict()
-        self._number = 0
-        self._new = asyncio.Event()
-        self.accepts_more = asyncio.Event()
-        self.accepts_more.set()
-
-    def __len__(self) -> int:
-        return len(self._pending)
-
-    def put(self, result: PendingResult) -> None:
-        """Queue a result."""
-        self._number += 1
-        self._pending[self._number] = result
-        while len(self._pending) > MAX_PENDING:
-            self._pending.popitem(last=False)
-        if len(self._pending) > SLOW_FROM:
-            self.accepts_more.clear()
-        self._new.set()
-
-    async def run(self, bus: Bus) -> None:
-        """Send until cancelled or the link breaks (ConnectionError); unacknowledged results stay queued."""
-        sent = 0
-        slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-        async with asyncio.TaskGroup() as in_flight:
-            while True:
-                self._new.clear()
-                for number, result in [(n, r) for n, r in self._pending.items() if n > sent]:
-                    await slots.acquire()
-                    sent = number
-                    in_flight.create_task(self._send(bus, number, result, slots))
-                await self._new.wait()
-
-    async def _send(self, bus: Bus, number: int, result: PendingResult, slots: asyncio.Semaphore) -> None:
-        try:
-            for message in result.messages[result.sent :]:
-                await self._quarantine.publish(bus, message)
-                result.sent += 1
-            self._pending.pop(number, None)
-            if len(self._pending) <= SLOW_FROM:
-                self.accepts_more.set()
-            if result.phase is not None:
-                self._delivered(result.command, result.phase)
-        finally:
-            slots.release()
