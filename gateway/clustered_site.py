@@ -92,7 +92,7 @@ class GatewayControl:
             pending = station.settings.next_password_hash
             if pending is not None and attached.password == digest(pending):  # its first use
                 await csms.credentials.settle(station, accepted=True)
-            csms.promote_security_profile(station, attached.security_profile)
+            station.promote_security_profile(attached.security_profile)
         await csms.attach(wire, attached.station, attached.security_profile, resumes=attached.resumes)
 
     def noticed(self, message: Noticed) -> None:

@@ -24,9 +24,11 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class ListeningSocket(socket.socket):
     """Socket whose `accept` closes connections beyond the limit and raises BlockingIOError then."""
 
-    most: int = 1 << 30  # connections with a descriptor from here on are closed
-    rejected: int = 0
-    _warned_at: float = float("-inf")
+    def __init__(self, family: int, kind: int, protocol: int, most: int) -> None:
+        """`most`: connections with a descriptor from here on are closed."""
+        super().__init__(family, kind, protocol)
+        self.most, self.rejected = most, 0
+        self._warned_at = float("-inf")
 
     def accept(self) -> tuple[socket.socket, object]:
         """See `socket.socket.accept`."""
@@ -57,7 +59,7 @@ def listen(host: str, port: int, most: int | None = None) -> ListeningSocket:
     """Listen at an address or name (IPv4 where it has both); OSError if the address is not available."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    listening = ListeningSocket(family, kind, protocol)
+    listening = ListeningSocket(family, kind, protocol, _descriptor_limit() if most is None else most)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -68,7 +70,6 @@ def listen(host: str, port: int, most: int | None = None) -> ListeningSocket:
     except OSError:
         listening.close()
         raise
-    listening.most = _descriptor_limit() if most is None else most
     return listening
 
 

@@ -27,9 +27,17 @@ class HttpForwarding:
 
     def __init__(self, app: str, site: str, instance: str, bus: Bus) -> None:
         self._app, self._site, self._instance, self._bus = app, site, instance, bus
-        self.local: ASGIApp | None = None
-        self.holder: str | None = None
+        self._local: ASGIApp | None = None
+        self._holder: str | None = None
         self._parts: dict[str, asyncio.Queue[HttpPart]] = {}
+
+    def serve(self, app: ASGIApp | None) -> None:
+        """Serve requests here by an application; None: this instance is not the holder."""
+        self._local = app
+
+    def forward_to(self, holder: str | None) -> None:
+        """Forward requests to an instance where they are not served here; None: there is no holder."""
+        self._holder = holder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Implement ASGI."""
@@ -39,12 +47,12 @@ class HttpForwarding:
             await send({"type": "lifespan.shutdown.complete"})
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
-        elif self.local is not None:
-            await self.local(scope, receive, send)
-        elif self.holder is None:
+        elif self._local is not None:
+            await self._local(scope, receive, send)
+        elif self._holder is None:
             await _refuse(send, f"no gateway of the cluster serves site {self._site} at present")
         else:
-            await self._forward(scope, receive, send, self.holder)
+            await self._forward(scope, receive, send, self._holder)
 
     def part(self, message: HttpPart) -> None:
         """Take a part of a response."""

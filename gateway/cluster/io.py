@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -176,9 +177,13 @@ class ClusterBus:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[ClusterBus]:
         """Connect while the context is entered. ClusterError where no server can be used."""
-        client = SecureClient()
         try:
-            await self._open(client)
+            tls = tls_context(self.settings)
+        except OSError as error:
+            raise ClusterError(f"cluster.ca, cert or key cannot be used: {error}") from error
+        client = SecureClient(requires_tls=tls is not None)
+        try:
+            await self._open(client, tls)
             self._client = client
             if self._handle is not None:
                 await client.subscribe(f"{self.settings.name}.gw.{self.instance}.>", cb=self._received)
@@ -197,13 +202,8 @@ class ClusterBus:
             with contextlib.suppress(Exception):
                 await within(client.close(), ANSWER_WITHIN_S)
 
-    async def _open(self, client: SecureClient) -> None:
+    async def _open(self, client: SecureClient, tls: ssl.SSLContext | None) -> None:
         settings = self.settings
-        try:
-            tls = tls_context(settings)
-        except OSError as error:
-            raise ClusterError(f"cluster.ca, cert or key cannot be used: {error}") from error
-        client.requires_tls = tls is not None
         errors: list[Exception] = []
 
         async def failed(error: Exception) -> None:

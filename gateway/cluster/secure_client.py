@@ -33,12 +33,15 @@ class SecureClient(Client):
     nats-py alone follows the server: another server in its place could leave TLS out.
     """
 
-    requires_tls = False
     asks_user = asks_certificate = False  # the server tried last
+
+    def __init__(self, requires_tls: bool = False) -> None:
+        super().__init__()
+        self._requires_tls = requires_tls
 
     async def _process_info(self, info: dict[str, object], initial_connection: bool = False) -> None:
         self.asks_user, self.asks_certificate = bool(info.get("auth_required")), bool(info.get("tls_verify"))
-        if initial_connection and self.requires_tls and not info.get("tls_required"):
+        if initial_connection and self._requires_tls and not info.get("tls_required"):
             raise NatsError(NO_TLS)
         await super()._process_info(info, initial_connection)
 

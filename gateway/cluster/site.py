@@ -206,7 +206,7 @@ class SiteNode:
     def _held_by(self, seen: Observed) -> None:
         holder = self.holder
         for forwarding in self.forwarding.values():
-            forwarding.holder = holder
+            forwarding.forward_to(holder)
         if holder is not None:
             self.connections.held_by(holder, seen.term)
 
@@ -220,7 +220,7 @@ class SiteNode:
                 stations = RemoteStations(self.site, self, self._bus.send, control.serve, self._clock)
                 self.control, self.stations = control, stations
                 for name, app in control.apps.items():
-                    self.forwarding[name].local = app
+                    self.forwarding[name].serve(app)
                 self.takeovers += 1
                 self._ready.set()
                 self._broadcast(Hello(self.site, self.instance, term))
@@ -234,7 +234,7 @@ class SiteNode:
             self._ready.clear()
             self.control = self.stations = None
             for forwarding in self.forwarding.values():
-                forwarding.local = None
+                forwarding.serve(None)
             self._serving.close()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -339,7 +339,7 @@ class SiteNode:
 
     def _hello(self, message: Hello) -> None:
         for forwarding in self.forwarding.values():
-            forwarding.holder = message.instance
+            forwarding.forward_to(message.instance)
         self.connections.held_by(message.instance, message.term)
 
     async def _attach(self, message: Attach) -> Message:

@@ -16,14 +16,20 @@ class Overtaken(Exception):
 
 
 class WakeUp(asyncio.Event):
-    """Event that wakes the controller of an EVSE; `observer` is called at each wake-up while it awaits an answer."""
+    """Event that wakes the controller of an EVSE; an observer is called at each wake-up while it awaits an answer."""
 
-    observer: Callable[[], None] | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.observer: Callable[[], None] | None = None
 
     def set(self) -> None:
         super().set()
         if self.observer is not None:
             self.observer()
+
+    def observe(self, observer: Callable[[], None] | None) -> None:
+        """Call an observer at each wake-up, or none any more."""
+        self.observer = observer
 
 
 async def answer(
@@ -48,13 +54,13 @@ async def answer(
     try:
         async with clock.timeout_at(clock.now() + within_s) as scope:
             if urgent is not None:
-                wake.observer = woken
+                wake.observe(woken)
                 if wake.is_set():
                     woken()
             try:
                 return await work
             finally:
-                wake.observer = None
+                wake.observe(None)
     except TimeoutError:
         if overtaken:
             raise Overtaken from None

@@ -96,8 +96,7 @@ class Admin:
         stored = self.csms.create(name, settings)  # a copy for the record: the station changes after it is stored
         stored.registered = True
         if known is not None:
-            stored.configured, stored.boot, stored.version = known.configured, known.boot, known.version
-            stored.evses, stored.maintenance = known.evses, known.maintenance
+            stored.copy_state(known)
         await self._keep(restore.record(stored))
         station = self.csms.register(settings)
         station.describe_all()

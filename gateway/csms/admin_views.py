@@ -39,7 +39,7 @@ def station(station: Station) -> Row:
             for evse in evses
             for number, status in sorted(evse.connectors.items())
         ],
-        "der_alarms": dict(station.der_alarms),
+        "der_alarms": dict(station.der.alarms),
         "reboot_required": {"settings": station.reboot_required, "operation": "reset"}
         if station.reboot_required
         else None,

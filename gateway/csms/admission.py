@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -87,10 +87,8 @@ class Admission:
         else:
             self.reports.accepted(name, address, path, connection.subprotocol, level)
         station = self.stations.get(name)
-        pending = None if station is None else station.settings.next_security_profile
-        if station is not None and pending is not None and level >= pending:  # A05: the minimum from now on
-            station.settings = replace(station.settings, security_profile=pending, next_security_profile=None)
-            station.save()
+        if station is not None:
+            station.promote_security_profile(level)
         request.headers.clear()  # of the handshake; 3 kB for as long as the station is connected
         connection.response = None
         self._serving += 1

@@ -76,7 +76,7 @@ def _limits(station: Station, number: int) -> PowerLimits:
         charge = next((limit for limit in reported if limit), UNSTATED_W)  # the station limits it
     if discharge is None:
         discharge = abs(station.limits.get(("EVSE", number, "DischargePower", ""), 0.0))
-    discharge *= station.discharge_share  # of the rating
+    discharge *= station.der.discharge_share  # of the rating
     for scope in (0, number):
         external = station.external_limits.get(scope)
         if external is not None:

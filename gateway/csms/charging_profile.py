@@ -37,9 +37,9 @@ def allow_units(station: Station, units: str) -> None:
     """
     allowed, before = {unit.strip().casefold() for unit in units.split(",")}, station.rate_unit
     if allowed & {"power", "w"}:
-        station.rate_unit = Unit.w
+        station.use_rate_unit(Unit.w)
     elif allowed & {"current", "a"}:
-        station.rate_unit = Unit.a
+        station.use_rate_unit(Unit.a)
     if station.rate_unit is not before:
         for evse in station.evses.values():
             evse.fallback.retry_at = 0.0

@@ -59,7 +59,7 @@ class Credentials:
     def recognises(self, station: Station, given: bytes) -> bool:
         """Return True for a password that is valid without hashing: of the configuration, or verified before."""
         settings, mark = station.settings, self._mark(station, given)
-        if station.configuration_unverified:
+        if station.configured.unverified:
             return False
         if settings.password_hash is None and settings.password is not None:
             return any(hmac.compare_digest(one.encode(), settings.password.encode()) for one in _spellings(given))
@@ -83,10 +83,10 @@ class Credentials:
 
     async def resolve(self, station: Station) -> None:
         """Decide once after a restart whether a stored password holds: not if the one in the configuration changed."""
-        configured, before = station.configured_password, station.configured
+        configured, before = station.configured.password, station.configured.hash
         if configured is None:
             return
-        if station.configuration_unverified and before is not None:
+        if station.configured.unverified and before is not None:
             same = await self._run(lambda: passwords.verify(configured, before))
             _resolved(station, same)
 
@@ -97,10 +97,10 @@ class Credentials:
     async def hash_configured(self, station: Station) -> None:
         """Hash the password of the configuration, to detect its change where another one is stored beside it."""
         await self.resolve(station)
-        password = station.configured_password
-        if password is not None and station.configured is None:
+        password = station.configured.password
+        if password is not None and station.configured.hash is None:
             salt = passwords.configuration_salt(station.id)
-            station.configured = await self._run(lambda: passwords.hash_password(password, salt))
+            station.configured.hash = await self._run(lambda: passwords.hash_password(password, salt))
 
     async def renew(self, station: Station) -> Outcome:
         """Set a new random password at the station. Raises StoreError if it cannot be stored first."""
@@ -123,12 +123,13 @@ class Credentials:
         hashed = await self.hash(password)
         before = station.settings
         if before.password is not None:  # from now on in the form in which it is stored
-            station.settings = replace(before, password=None, password_hash=before.password_hash or station.configured)
-        station.settings = replace(station.settings, next_password_hash=hashed)
+            password_hash = before.password_hash or station.configured.hash
+            station.configure(replace(before, password=None, password_hash=password_hash))
+        station.configure(replace(station.settings, next_password_hash=hashed))
         try:
             await self._persistence.keep(restore.record(station))
         except StoreError:
-            station.settings = before
+            station.configure(before)
             raise
 
     async def settle(self, station: Station, accepted: bool) -> None:
@@ -137,7 +138,7 @@ class Credentials:
         if settings.next_password_hash is None:
             return
         valid = settings.next_password_hash if accepted else settings.password_hash
-        station.settings = replace(settings, password_hash=valid, next_password_hash=None)
+        station.configure(replace(settings, password_hash=valid, next_password_hash=None))
         self.discard(station.id)
         station.save()
 
@@ -158,14 +159,14 @@ class Credentials:
 
 def _resolved(station: Station, same: bool) -> None:
     """Apply whether the password of the configuration is still the one beside which another was stored."""
-    if not station.configuration_unverified:  # another connection was faster
+    if not station.configured.unverified:  # another connection was faster
         return
-    station.configuration_unverified = False
+    station.configured.unverified = False
     if same:
-        station.settings = replace(station.settings, password=None)
+        station.configure(replace(station.settings, password=None))
     else:
-        station.configured = None
-        station.settings = replace(station.settings, password_hash=None, next_password_hash=None)
+        station.configured.hash = None
+        station.configure(replace(station.settings, password_hash=None, next_password_hash=None))
 
 
 def _matches(given: bytes, stored: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from gateway.csms import (
     composite_schedule,
@@ -60,7 +59,7 @@ class Csms:
         self._list_update: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         for station in settings.stations:
-            self.register(station).configured = station.password_hash
+            self.register(station).configured.hash = station.password_hash
 
     def restore(self, kept: Sequence[Kept]) -> None:
         """Restore stored records, before the first connection."""
@@ -86,16 +85,10 @@ class Csms:
             station = self.stations[settings.id] = self.create(settings.id, settings)
         else:
             self.credentials.discard(settings.id)
-            station.settings, station.vendor = settings, None
+            station.configure(settings)
+            station.vendor = None
         station.registered = True
         return station
-
-    def promote_security_profile(self, station: Station, level: int) -> None:
-        """Require the security profile that was set at a station from its first use on (A05)."""
-        pending = station.settings.next_security_profile
-        if pending is not None and level >= pending:
-            station.settings = replace(station.settings, security_profile=pending, next_security_profile=None)
-            station.save()
 
     async def remove(self, name: str) -> None:
         """Remove a station and close its connection."""

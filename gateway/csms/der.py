@@ -71,10 +71,10 @@ async def update_discharge_share(station: Station) -> None:
     A scheduled control counts while it runs; its start and end are read again, also from a station that does not
     report them.
     """
-    station.der_revision += 1
-    revision = station.der_revision
+    station.der.revision += 1
+    revision = station.der.revision
     present = await controls(station)
-    if present is None or revision != station.der_revision:
+    if present is None or revision != station.der.revision:
         return
     limits = [one for one in present if "limitMaxDischarge" in one and not one.get("isSuperseded", False)]
     default = [one for one in limits if one.get("isDefault", True)]
@@ -83,7 +83,7 @@ async def update_discharge_share(station: Station) -> None:
     running = [body for body in scheduled if _begin(body) <= now < _end(body)]
     in_force = running or [one["limitMaxDischarge"] for one in default]  # a running one replaces the default
     shares = [body.get("pctMaxDischargePower", 100.0) / 100.0 for body in in_force]
-    station.discharge_share = max(0.0, min([1.0, *shares]))
+    station.der.discharge_share = max(0.0, min([1.0, *shares]))
     station.describe_all()
     changes = [
         at for body in scheduled for at in (_begin(body), _end(body), _read_again(body, now)) if now < at < math.inf
@@ -94,7 +94,7 @@ async def update_discharge_share(station: Station) -> None:
 
 async def _update_after(station: Station, delay_s: float, revision: int) -> None:
     await station.context.clock.sleep(delay_s + CHANGE_SLACK_S)
-    if revision == station.der_revision:
+    if revision == station.der.revision:
         await update_discharge_share(station)
 
 

@@ -51,11 +51,12 @@ FAULTS = {name.casefold(): name for name in ("Problem", "Tripped")}  # variables
 
 async def request_inventory(station: Station) -> None:
     """Request the whole device model (B07), which arrives as NotifyReport; then check transactions and sampling."""
-    station.inventory_request = station.next_request_id()
-    body = {"requestId": station.inventory_request, "reportBase": v21.ReportBaseEnumType.full_inventory}
+    request = station.next_request_id()
+    station.expect_inventory(request)
+    body = {"requestId": request, "reportBase": v21.ReportBaseEnumType.full_inventory}
     answer = await station.request("GetBaseReport", body)
     if answer is None or answer["status"] != outcomes.ACCEPTED:
-        station.inventory_request = None
+        station.expect_inventory(None)
     await end_lost_transactions(station)
     await sampling.configure(station)
 
@@ -89,7 +90,7 @@ def notify_report(station: Station, payload: Payload) -> Payload:
         if component["name"] == "EVSE" and number:
             station.evse(number)
     if not payload.get("tbc", False) and payload["requestId"] == station.inventory_request:
-        station.inventory_request = None
+        station.expect_inventory(None)
         if (units := station.variable("SmartChargingCtrlr", "RateUnit")) is not None:
             allow_units(station, units)
         station.describe_all()

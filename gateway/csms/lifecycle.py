@@ -5,7 +5,17 @@
 
 from __future__ import annotations
 
-from gateway.csms import capabilities, der, device_model, evse_events, fault_check, faults, local_list, restore
+from gateway.csms import (
+    capabilities,
+    der,
+    device_model,
+    evse_events,
+    fault_check,
+    faults,
+    housekeeping,
+    local_list,
+    restore,
+)
 from gateway.csms.evse import Evse
 from gateway.csms.registration import Boot, Status
 from gateway.csms.station import Station
@@ -25,11 +35,11 @@ def connected(station: Station, version: Version) -> None:
         if not transaction.announced:
             evse_events.session_started(station, transaction)
     if station.faults or any(evse.faults for evse in station.evses.values()):
-        station.spawn_housekeeping(fault_check.check(station))
-    if version is Version.V21 and (station.der_revision or not context.settings.inventory):
-        station.spawn_housekeeping(der.update_discharge_share(station))
+        housekeeping.spawn(station, fault_check.check(station))
+    if version is Version.V21 and (station.der.revision or not context.settings.inventory):
+        housekeeping.spawn(station, der.update_discharge_share(station))
     if context.settings.local_list:
-        station.spawn_housekeeping(local_list.synchronise(station))
+        housekeeping.spawn(station, local_list.synchronise(station))
 
 
 def disconnected(station: Station, reason: str) -> None:
@@ -41,7 +51,7 @@ def resumed(station: Station) -> None:
     """Request the device model of a station that continues without booting, unless a request is pending."""
     missing = station.context.settings.inventory and station.inventory_request is None
     if missing and station.version is not Version.V16:
-        station.spawn_housekeeping(device_model.request_inventory(station))
+        housekeeping.spawn(station, device_model.request_inventory(station))
 
 
 def evse_changed(station: Station, evse: Evse) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine
 
-from gateway.csms import registration
+from gateway.csms import housekeeping, registration
 from gateway.csms.registration import Boot
 from gateway.csms.station import Handler, Station
 from protocols.ocpp.enums import v21
@@ -34,7 +34,7 @@ def booted(
     log.info("%s: boot %s: %s", station.id, status.lower(), about)
     station.booted(Boot(status, vendor, model, serial, firmware, reason, context.clock.wall()))
     if station.accepted and context.settings.inventory:
-        station.spawn_housekeeping(inventory(station))
+        housekeeping.spawn(station, inventory(station))
     interval = context.settings.heartbeat_s if station.accepted else context.settings.boot_retry_s
     if postponed:
         interval = registration.spread_s(station.id)

@@ -118,7 +118,7 @@ class Operations:
             raise RequestRejected(409, reason)
         credentials, password = self._csms.credentials, payload_secrets.password_in(action, payload)
         now = self._context.clock.now
-        station.quiet_until = now() + timeout_s + OPERATOR_QUIET_S
+        station.defer_housekeeping(now() + timeout_s + OPERATOR_QUIET_S)
         try:
             if password is not None:
                 await credentials.stage(station, password)
@@ -128,7 +128,7 @@ class Operations:
         except (UnknownAction, InvalidPayload, QueueFull) as error:
             raise RequestRejected(_NOT_SENT[type(error)], str(error)) from error
         finally:
-            station.quiet_until = now() + OPERATOR_QUIET_S
+            station.defer_housekeeping(now() + OPERATOR_QUIET_S)
         if password is not None and (accepted := payload_secrets.password_accepted(reply)) is not None:
             await credentials.settle(station, accepted)
         if isinstance(reply, Answered):

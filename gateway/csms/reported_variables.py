@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from protocols.ocpp.enums import v21
+
 MAX_VARIABLES = 2_000  # of one station's device model
 VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
 
@@ -14,6 +16,16 @@ class ReportedVariables:
     def __init__(self) -> None:
         self.variables: dict[VariableName, str] = {}
         self.limits: dict[VariableName, float] = {}  # maxLimit of a variable, from its characteristics
+        self.inventory_request: int | None = None  # request id of the pending inventory
+        self.rate_unit: v21.ChargingRateUnitEnumType | None = None  # of charging profiles, where it is known
+
+    def expect_inventory(self, request: int | None) -> None:
+        """Record the request whose reports are the inventory; None: it is complete, or rejected."""
+        self.inventory_request = request
+
+    def use_rate_unit(self, unit: v21.ChargingRateUnitEnumType | None) -> None:
+        """Use a unit of charging profiles, which the station has stated or accepted."""
+        self.rate_unit = unit
 
     def variable(self, component: str, variable: str, evse: int = 0, instance: str = "") -> str | None:
         """Return the last reported value of a variable of the device model."""

@@ -73,7 +73,7 @@ def record(station: Station) -> Kept:
     settings = {name: getattr(station.settings, name) for name in _SETTINGS}
     row = StationRow(
         registered=station.registered,
-        configured=station.configured,
+        configured=station.configured.hash,
         version=station.version,
         boot=station.boot,
         evses={evse.number: evse.connectors for evse in station.evses.values()},
@@ -147,17 +147,17 @@ def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], St
     stored = {name: value for name in _OWN if (value := getattr(row, name)) is not None}
     settings = replace(station.settings, registration=row.registration, **stored)
     renewed = row.next_password_hash is not None or row.password_hash != row.configured
-    if station.configured_password is not None and row.configured is not None and renewed:
-        station.configured, station.configuration_unverified = row.configured, True  # see `Credentials`
+    configured = station.configured
+    if configured.password is not None and row.configured is not None and renewed:
+        configured.hash, configured.unverified = row.configured, True
         settings = replace(settings, password_hash=row.password_hash, next_password_hash=row.next_password_hash)
-    elif station.configured_password is None and station.configured == row.configured:  # not in the configuration
+    elif configured.password is None and configured.hash == row.configured:  # not in the configuration
         settings = replace(settings, password_hash=row.password_hash, next_password_hash=row.next_password_hash)
-    station.settings = settings
-    station.boot, station.version, station.maintenance = row.boot, row.version, row.upkeep
+    station.configure(settings)
+    station.restore(row.version, row.boot, row.upkeep, row.reboot_required)
     for number, connectors in row.evses.items():
         station.evse(number).connectors = connectors
     for fault in row.faults:
         faults = station.evse(fault.evse).faults if fault.evse else station.faults
         faults[fault.source] = fault.code, fault.text
-    station.reboot_required = row.reboot_required
     stations[one.key] = station

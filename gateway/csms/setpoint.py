@@ -251,7 +251,7 @@ async def send_setpoint(
     known = station.rate_unit is not None or station.vendor_profile.setpoint.unit == "A"
     outcome = await send_profile(station, evse, profile(unit), priority=priority)
     if outcome.answer is Answer.APPLIED and not known:
-        station.rate_unit = station.rate_unit or unit
+        station.use_rate_unit(station.rate_unit or unit)
     if outcome.answer is not Answer.REFUSED or known or outcome.code in (*UNSUPPORTED, OutcomeCode.INVALID_ORDER):
         return outcome
     again = await send_profile(station, evse, profile(Unit.a), priority=priority)  # watts come first
@@ -309,7 +309,7 @@ async def _send_fallback(station: Station, evse: Evse) -> Outcome:
     profile = Profile(FALLBACK_PROFILE + evse.number, Kind.relative, period, level=FALLBACK_LEVEL, unit=unit)
     outcome = await send_profile(station, evse, profile, FALLBACK_TIMEOUT_S, Priority.URGENT)
     if turned and outcome.answer is Answer.APPLIED:
-        station.rate_unit = unit
+        station.use_rate_unit(unit)
     return outcome
 
 

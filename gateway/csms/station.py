@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -25,13 +25,14 @@ from gateway.csms.registration import Boot, Status
 from gateway.csms.reported_variables import ReportedVariables
 from gateway.csms.settings import StationSettings
 from gateway.csms.station_clock import StationClock
+from gateway.csms.station_records import ConfiguredPassword, DerState
+from gateway.csms.station_vendor import vendor_profile_of
 from gateway.csms.transactions import EPOCH_2020
 from gateway.model.event import RebootRequired
 from gateway.model.station import OutcomeCode, evse_name
 from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
-from protocols.ocpp import events, vendor
-from protocols.ocpp.enums import v21
+from protocols.ocpp import events
 from protocols.ocpp.errors import QueueFull, Refusal
 from protocols.ocpp.events import Answered, CallReceived, Priority, Refused, Reply
 from protocols.ocpp.io import Link
@@ -46,13 +47,13 @@ log = logging.getLogger("v2x.csms")
 
 MOST_EVSES, LARGEST_EVSE = 128, 999  # per station: each one costs MQTT topics, a view and work in every control cycle
 RESUME_AFTER_S = 5.0  # a station that reboots sends BootNotification within this time; otherwise it continues
-HOUSEKEEPING_TIMEOUT_S, FALLBACK_POLL_S, FALLBACK_POLLS = 10.0, 0.05, 20
-HOUSEKEEPING_AFTER_S = 1.0  # a boot or connection: an operator's call may be the first one
+HOUSEKEEPING_TIMEOUT_S = 10.0
 OPERATOR_QUIET_S = 5.0  # housekeeping waits for so long after an operator's call
 LONG_ACTIONS = ("StopTransaction", "TransactionEvent", "MeterValues")  # the values of hours of a transaction
 STOPS = ("RemoteStopTransaction", "RequestStopTransaction")
 Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
 Handlers: TypeAlias = dict[str, Handler]
+Maintenance: TypeAlias = dict[str, Payload]  # last status of firmware, log, network profiles and lists
 
 
 class Lifecycle(Protocol):
@@ -75,33 +76,27 @@ class Station(BackgroundTasks, ReportedVariables):
         self.id, self.settings, self.context, self.registered = name, settings, context, registered
         self._lifecycle = lifecycle
         self._observe = partial(context.observe, name)
-        self.configured: str | None = None  # hash of the password in the configuration, where it is needed
-        self.configured_password = settings.password
-        self.configuration_unverified = False  # the stored password holds if `configured` is that of the configuration
+        self.configured = ConfiguredPassword(settings.password)
         self.version: Version | None = None
         self.link: Link | None = None
         self.security_profile = 0
         self.boot: Boot | None = None
         self.vendor: VendorProfile | None = None
         self.evses: dict[int, Evse] = {}
-        self.maintenance: dict[str, Payload] = {}  # status of firmware, log, network profiles and lists
-        self.inventory_request: int | None = None  # request id of the pending inventory
+        self.maintenance: Maintenance = {}
         self.external_limits: dict[int, tuple[float, float]] = {}  # of other systems, by EVSE (0: all), magnitudes in W
         self.faults: Faults = {}  # of the whole station; see `faults`
-        self.der_alarms: dict[str, str] = {}  # active DER controls, with the grid event
-        self.der_revision = 0  # of the last reading of DER controls
-        self.discharge_share = 1.0  # share of the discharge power that LimitMaxDischarge permits
+        self.der = DerState()
         self.reports: dict[int, asyncio.Queue[Payload]] = {}  # parts of reports that are waited for, by request id
         self.streams = Streams()
         self.clock = StationClock()
-        self.rate_unit: v21.ChargingRateUnitEnumType | None = None  # of charging profiles, where it is known
         self._requested_actions: set[str] = set()  # permitted to it while it is not accepted
         self.handlers: Handlers = {}
         self._rate = TokenBucket(context.settings.max_calls_per_s, context.settings.max_burst)
         self._request_ids = count(max(0, int(context.clock.wall()) - EPOCH_2020) + 1)  # beyond those before a restart
         self.changes: dict[tuple[str, str], list[float]] = {}  # engine times of settings that were changed
         self.reboot_required: list[str] = []  # settings that take effect with the next boot
-        self.quiet_until = -math.inf  # engine time; housekeeping waits for an operator
+        self._quiet_until = -math.inf  # engine time
         self._housekeeping = asyncio.Lock()
         self.disconnected_at = context.clock.now()
         self._too_fast, self._too_many = False, f"more than {context.settings.max_calls_per_s:g} messages a second"
@@ -179,17 +174,6 @@ class Station(BackgroundTasks, ReportedVariables):
             self._reported = True
             self._lifecycle.connected(self, self.version)
 
-    def spawn_housekeeping(self, work: Coroutine[object, None, object]) -> None:
-        """Run requests that can wait, after the fallback profiles of the station."""
-        self.spawn(self._after_fallback(), work)
-
-    async def _after_fallback(self) -> None:
-        await self.context.clock.sleep(HOUSEKEEPING_AFTER_S)
-        for _ in range(FALLBACK_POLLS):
-            if not any(evse.lock.locked() for evse in self.evses.values()):
-                break
-            await self.context.clock.sleep(FALLBACK_POLL_S)
-
     # messages
 
     async def call(
@@ -231,10 +215,14 @@ class Station(BackgroundTasks, ReportedVariables):
             self.context.report(RebootRequired(self.id, self.context.clock.now(), tuple(self.reboot_required)))
             self.save()
 
+    def defer_housekeeping(self, until: float) -> None:
+        """Send no request of the gateway's own before an engine time, while an operator works."""
+        self._quiet_until = until
+
     async def request(self, action: str, payload: Payload) -> Payload | None:
         """Send a call that others overtake; return the payload of its response, None without a valid one in time."""
         async with self._housekeeping:  # one at a time, so that none is queued when an operator calls
-            while (wait_s := self.quiet_until - self.context.clock.now()) > 0:
+            while (wait_s := self._quiet_until - self.context.clock.now()) > 0:
                 await self.context.clock.sleep(wait_s)
             return await self.query(action, payload, Priority.HOUSEKEEPING)
 
@@ -325,7 +313,7 @@ class Station(BackgroundTasks, ReportedVariables):
         if self.link is not None:
             self.link.engine.lenient = self.context.settings.lenient or self.vendor_profile.messages.lenient
         self.streams.booted()
-        self.der_alarms.clear()  # the station reports those that are active after the boot
+        self.der.alarms.clear()  # the station reports those that are active after the boot
         self.faults = {source: fault for source, fault in self.faults.items() if source[0] != DER_CONTROL}
         self.rate_unit = None
         self._requested_actions.clear()
@@ -345,14 +333,8 @@ class Station(BackgroundTasks, ReportedVariables):
     def vendor_profile(self) -> VendorProfile:
         """The vendor profile: the configured one, or the one that matches the BootNotification."""
         if self.vendor is None:
-            version, folder = self.version or Version.V21, self.context.settings.vendor_profiles
-            boot, name = self.boot or Boot(""), self.settings.vendor_profile
-            try:
-                self.vendor = vendor.find(name, folder).at(version) if name else None
-                self.vendor = self.vendor or vendor.recognise(version, boot.vendor, boot.model, folder)
-            except vendor.BadProfile:  # its file changed after the start
-                log.exception("%s: vendor profile cannot be read", self.id)
-                self.vendor = vendor.recognise(version, boot.vendor, boot.model)
+            folder, boot = self.context.settings.vendor_profiles, self.boot or Boot("")
+            self.vendor = vendor_profile_of(self.settings, self.version or Version.V21, boot, folder)
         return self.vendor
 
     @property
@@ -360,6 +342,17 @@ class Station(BackgroundTasks, ReportedVariables):
         """The security profile of its settings, else that of all stations."""
         own = self.settings.security_profile
         return self.context.settings.security_profile if own is None else own
+
+    def configure(self, settings: StationSettings) -> None:
+        """Apply changed settings."""
+        self.settings = settings
+
+    def promote_security_profile(self, level: int) -> None:
+        """Require the security profile that was set at the station from its first use on (A05)."""
+        pending = self.settings.next_security_profile
+        if pending is not None and level >= pending:
+            self.settings = replace(self.settings, security_profile=pending, next_security_profile=None)
+            self.save()
 
     def expect_security_profile(self, profile: int) -> None:
         """Record the security profile set at the station (A05); a higher one binds from its first use on."""
@@ -371,6 +364,15 @@ class Station(BackgroundTasks, ReportedVariables):
         """Store the last status of firmware, logs, diagnostics or another subject, which is shown to operators."""
         self.maintenance[subject] = {**status, "at": time_stamp(self.context.clock.wall())}
         self.save()
+
+    def restore(self, version: Version | None, boot: Boot | None, maintenance: Maintenance, reboot: list[str]) -> None:
+        """Continue with the state of a stored record."""
+        self.version, self.boot, self.maintenance, self.reboot_required = version, boot, maintenance, reboot
+
+    def copy_state(self, other: Station) -> None:
+        """Take the state of another record of this station, all but its settings."""
+        self.configured, self.boot, self.version, self.evses = other.configured, other.boot, other.version, other.evses
+        self.maintenance, self.faults, self.reboot_required = other.maintenance, other.faults, other.reboot_required
 
     def save(self) -> None:
         """Store what of the station must survive a restart."""

@@ -23,29 +23,32 @@ class Unserved:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self.number = 0
+        self._number = 0
 
     def full(self, urgent: Callable[[], bool]) -> bool:
         """Return whether no further station is accepted; `urgent` tells whether it has a transaction."""
-        return self.number >= self._most and (self.number >= self._most * URGENT_SHARE or not urgent())
+        return self._number >= self._most and (self._number >= self._most * URGENT_SHARE or not urgent())
 
     @contextmanager
     def count(self, connection: RatedConnection) -> Iterator[None]:
         """Count a station from the end of its handshake until it is served, or its connection ends."""
-        waiting = _Waiting(self, connection)
+        self._number += 1
+        waiting = _Waiting(connection, self._leave)
         try:
             yield
         finally:
             waiting.leave()
 
+    def _leave(self) -> None:
+        self._number -= 1
+
 
 class _Waiting:
     """One station that is counted."""
 
-    def __init__(self, unserved: Unserved, connection: RatedConnection) -> None:
-        self._unserved, self._connection, self._counted = unserved, connection, True
+    def __init__(self, connection: RatedConnection, leave: Callable[[], None]) -> None:
+        self._connection, self._leave, self._counted = connection, leave, True
         self._timer = connection.loop.call_later(QUIET_S, self._check)
-        unserved.number += 1
         connection.on_response(self.leave)
 
     def _check(self) -> None:
@@ -58,6 +61,6 @@ class _Waiting:
         """Count it no longer."""
         if self._counted:
             self._counted = False
-            self._unserved.number -= 1
+            self._leave()
             self._connection.on_response(None)
             self._timer.cancel()

@@ -84,9 +84,9 @@ def notify_der_alarm(station: Station, payload: Payload) -> Payload:
     ended = payload.get("alarmEnded", False)
     text = str(payload.get("gridEventFault") or payload.get("extraInfo") or "")
     if ended:
-        station.der_alarms.pop(kind, None)
+        station.der.alarms.pop(kind, None)
     else:
-        station.der_alarms[kind] = text
+        station.der.alarms[kind] = text
     if kind in TRIPS:
         faults.set_station(station, faults.der_control(kind), None if ended else f"DER:{kind}", text)
     return {}

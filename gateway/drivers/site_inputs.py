@@ -89,19 +89,23 @@ def _storage(devices: list[SiteSource]) -> Body:
 
 
 class SiteInputs:
-    """Inputs of the site from devices. `sources` are those of all drivers."""
+    """Inputs of the site from devices of all drivers."""
 
     def __init__(self, send: SendInput, clock: Clock, sources: Iterable[SiteSource] = ()) -> None:
-        self.sources = list(sources)
+        self._sources = list(sources)
         self._send, self._clock = send, clock
+
+    def add(self, sources: Iterable[SiteSource]) -> None:
+        """Add the devices of a driver."""
+        self._sources += sources
 
     def share_w(self, kind: InputKind, power_w: float) -> float:
         """Return the equal share of one device in a power of all devices of an input, whatever their drivers."""
-        return power_w / sum(one.kind is kind for one in self.sources)
+        return power_w / sum(one.kind is kind for one in self._sources)
 
     def publish(self, kind: InputKind) -> None:
         """Send an input, where all of its devices have values."""
-        sources = [one for one in self.sources if one.kind is kind]
+        sources = [one for one in self._sources if one.kind is kind]
         body = input_of(kind, sources)
         if body is not None:
             age_s = self._clock.now() - min(one.read_at for one in sources)

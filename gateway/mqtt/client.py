@@ -234,7 +234,7 @@ class MqttBus:
         try:
             async with asyncio.timeout(None) as limit:
                 yield
-            self._incoming.last = loop.time()
+            self._incoming.received()
         except TimeoutError:
             raise ConnectionError(f"{self.link.where}: no answer within {ANSWER_WITHIN_S:.0f} s") from None
         except aiomqtt.MqttError as error:

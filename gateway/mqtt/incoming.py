@@ -70,6 +70,10 @@ class IncomingQueue:
         setattr(client, "_handle_publish", handle)  # noqa: B010 - a method of an instance
         client.on_message = self._receive
 
+    def received(self) -> None:
+        """Record that the broker has answered."""
+        self.last = self._now()
+
     def end(self) -> None:
         """Let the reader end after the messages already queued."""
         self._queue.put_nowait(None)

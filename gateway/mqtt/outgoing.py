@@ -65,7 +65,7 @@ class OutgoingMessages:
             self._waiting.pop(info.mid, None)
 
     def _acknowledged(self, client: object, userdata: object, mid: int, code: object, properties: object) -> None:
-        self._incoming.last = asyncio.get_running_loop().time()
+        self._incoming.received()
         waiting = self._waiting.pop(mid, None)
         if waiting is not None and not waiting[1].done():
             waiting[1].set_result(None)

@@ -155,7 +155,7 @@ class Guard:
             raise Refused(413, f"a body has at most {MAX_BODY} bytes")
         if self._held + len(part) > MAX_BODIES:
             raise Refused(503, "too many requests have a body at this time", Retry_After="1")
-        body.content += part
+        body.add(part)
         self._held += len(part)
         return bool(message.get("more_body", False))
 
@@ -165,6 +165,10 @@ class _Body:
 
     def __init__(self) -> None:
         self.content = bytearray()
+
+    def add(self, part: bytes) -> None:
+        """Add a part."""
+        self.content += part
 
     def replay(self, receive: Receive) -> Receive:
         """Return a receive channel with the body first; after it the client's disconnection."""

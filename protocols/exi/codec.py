@@ -59,14 +59,14 @@ class Codec:
         self.name = name
         self.peers = peers or {}
         self.end_bit = 0  # position after the last message that was decoded
-        self._modules = modules
+        self.modules = modules
         self._encoders: dict[str | None, Encoder] = {}
         self._decoders: dict[tuple[str | None, bool], Decoder] = {}
 
     @cached_property
     def schema(self) -> Schema:
         """The declarations as one schema set."""
-        return Schema(self.name, self._modules())
+        return Schema(self.name, self.modules())
 
     def prepare(self, *, writes: Iterable[type[object]] = (), reads: Iterable[type[object]] = ()) -> None:
         """Compile the functions that encode and decode these messages, instead of on the first message.

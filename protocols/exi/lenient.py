@@ -36,7 +36,7 @@ class RelaxedCodec(Codec):
     @cached_property
     def schema(self) -> Schema:
         """The declarations as one schema set without facets."""
-        return RelaxedSchema(self.name, self._modules())
+        return RelaxedSchema(self.name, self.modules())
 
 
 def decode(codec: Codec, data: bytes) -> tuple[str, object, list[str]]:
@@ -51,7 +51,7 @@ def decode(codec: Codec, data: bytes) -> tuple[str, object, list[str]]:
 @cache
 def relaxed(codec: Codec) -> RelaxedCodec:
     """Return the codec of the same declarations without facets, which also encodes values beyond them."""
-    return RelaxedCodec(codec.name, codec._modules)
+    return RelaxedCodec(codec.name, codec.modules)
 
 
 def without_facets(simple: Simple) -> Simple:

@@ -291,7 +291,7 @@ class EvseSecc:
 
     def _services_reopened(self, event: events.ServicesReopened) -> None:
         assert self.engine is not None
-        self.engine.evse = replace(self.engine.evse, schedules=None, insulation=Verdict.WAITING)
+        self.engine.take_over(replace(self.engine.evse, schedules=None, insulation=Verdict.WAITING))
 
     def _session_paused(self, event: events.SessionPaused) -> None:
         self._paused[event.kept.session_id] = event.kept

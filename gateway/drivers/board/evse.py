@@ -123,7 +123,7 @@ class BoardEvse(ABC, Generic[Out]):
             return Outcome(Answer.REFUSED, OutcomeCode.NO_FORMING, text)
         if forms and (refused := self._forming_refused(output)):
             return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, refused)
-        output.forms = forms
+        output.form(forms)
         self._apply(self._setpoint_w)
         return Outcome(Answer.APPLIED)
 

@@ -30,6 +30,12 @@ class HostedOutput(ABC):
         self.forms = False  # ordered to form the grid
         self.delivering = False
 
+    # orders
+
+    def form(self, forms: bool) -> None:
+        """Form the grid from the next order on, or follow it."""
+        self.forms = forms
+
     # what the hardware reports
 
     @property

@@ -20,17 +20,25 @@ def state_of(event: LinesChanged) -> PilotState:
 
 
 class PlugOutput:
-    """Outputs of one plug. `signal` and `lines` (d1, d2) are ordered by the charging protocol."""
+    """Outputs of one plug, as the charging protocol and the supervisor order them."""
 
     def __init__(self, board: Board, now: float) -> None:
         self._board = board
         self.part = Part.PILOT if board.lines is None else Part.LINES
-        self.signal: PilotSignal = PilotLevel.F
-        self.lines = (False, False)
+        self._signal: PilotSignal = PilotLevel.F
+        self._lines = (False, False)  # d1 and d2
         self._watch = PilotWatch()
         self._shown: PilotSignal | None = None
         self._shown_lines = (False, False)
         self._shown_at = now
+
+    def order_signal(self, signal: PilotSignal) -> None:
+        """Apply the signal that the charging protocol orders."""
+        self._signal = signal
+
+    def order_lines(self, d1: bool, d2: bool) -> None:
+        """Apply the switches that the charging protocol orders."""
+        self._lines = d1, d2
 
     def output(self, now: float, *, withdrawn: bool, stopping_ac: bool, tested: bool, loaded: bool) -> None:
         """Output the signals.
@@ -51,13 +59,13 @@ class PlugOutput:
         """Return the signal: F where the vehicle must open, X1 to stop an AC vehicle."""
         if withdrawn:
             return PilotLevel.F
-        return PilotLevel.X1 if stopping_ac and isinstance(self.signal, DutyCycle) else self.signal
+        return PilotLevel.X1 if stopping_ac and isinstance(self._signal, DutyCycle) else self._signal
 
     def _required_lines(self, withdrawn: bool, tested: bool, loaded: bool) -> tuple[bool, bool]:
         """Return d1 and d2: d2 supplies the contactors of many vehicles, and does not open under load."""
         if withdrawn:
             return False, False
-        (d1, d2), (before_1, before_2) = self.lines, self._shown_lines
+        (d1, d2), (before_1, before_2) = self._lines, self._shown_lines
         d2 = (before_2 and (d2 or loaded)) or (d1 and d2 and tested and not loaded)
         return d1 or (before_1 and (loaded or d2)), d2
 

@@ -113,9 +113,9 @@ class Supervisor:
             return [OrderRefused(order, refusal, now), *self.expire(now)]
         match order:
             case orders.SetPilot(signal):
-                self._plug.signal = signal
+                self._plug.order_signal(signal)
             case orders.SetLines(d1, d2):
-                self._plug.lines = d1, d2
+                self._plug.order_lines(d1, d2)
             case orders.CheckCable(voltage):
                 self._start_check(voltage, now)
             case Precharge() | Deliver():

@@ -99,7 +99,7 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
         bus = ReopeningBus(self._open_bus, self._clock, self._bus_changed)
         session = ChademoSession(self.settings, bus, output, board, self._report_of_session, self._clock)
         if self._lines is not None:
-            session.plugged, session.k = self._lines.plugged, self._lines.k
+            session.use_lines(self._lines.plugged, self._lines.k)
         return session
 
     async def close(self) -> None:
@@ -201,7 +201,7 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
         self._lines, self._pilot = event, state_of(event)
         session = self._session
         if session is not None:
-            session.plugged, session.k = event.plugged, event.k
+            session.use_lines(event.plugged, event.k)
             session.sense()
         self._report_plug()
 
@@ -210,7 +210,8 @@ class ChademoEvse(BoardEvse[ChademoOutput]):
         session, now = self._session, self._clock.now()
         if session is None:
             return
-        before, session.link_lost = session.link_lost, reason and f"CAN {self.settings.can}: {reason}"
+        before = session.link_lost
+        session.lose_link(reason and f"CAN {self.settings.can}: {reason}")
         if reason and not before:
             self._report(model.FaultRaised(self.name, now, FaultName.COMMUNICATION, session.link_lost))
         elif before and not reason:

@@ -68,7 +68,7 @@ class ChademoSession:
         self.id: str | None = None
         self.fault: tuple[FaultName, Part] | None = None  # of the last session, until power flows again
         self.link_lost = ""  # why the CAN bus is lost
-        self.plugged = self.k = False
+        self._plugged = self._k = False
         self._held = False  # no new session before the plug is removed
         self._restart_at, self._failures = 0.0, 0
         self._power_w = 0.0  # at the meter
@@ -142,15 +142,23 @@ class ChademoSession:
 
     # the hardware
 
+    def use_lines(self, plugged: bool, k: bool) -> None:
+        """Apply the inputs of the plug; `k` is the permission of the vehicle."""
+        self._plugged, self._k = plugged, k
+
+    def lose_link(self, reason: str) -> None:
+        """Apply why the CAN bus is lost, "" when it has returned."""
+        self.link_lost = reason
+
     def sense(self) -> None:
         """Pass lines and measurements to the engine."""
-        if not self.plugged:
+        if not self._plugged:
             self._held, self._failures, self._restart_at = False, 0, 0.0
         inputs = self._inputs()
-        removed = self.engine.state is ChargerState.FAULT and not self.plugged
+        removed = self.engine.state is ChargerState.FAULT and not self._plugged
         if inputs != self.session.inputs or removed:
             self._command(inputs)
-        if self.engine.state is ChargerState.IDLE and not self.plugged:
+        if self.engine.state is ChargerState.IDLE and not self._plugged:
             self._clear_fault()
         self._recover()
         if self._may_start():
@@ -198,8 +206,8 @@ class ChademoSession:
         if resistance is not None and self._insulation_ohm is not None and self.powered:
             self._insulation_ohm = resistance
         return ChargerInputs(
-            plugged=self.plugged,
-            k=self.plugged and self.k,
+            plugged=self._plugged,
+            k=self._plugged and self._k,
             locked=board.lock is None or board.lock.locked is True,
             voltage_v=round(output.voltage_v, 1),
             current_a=round(output.current_a, 1),
@@ -213,7 +221,7 @@ class ChademoSession:
     def _may_start(self) -> bool:
         return (
             self.engine.state is ChargerState.IDLE
-            and self.plugged
+            and self._plugged
             and not self._held
             and self._clock.now() >= self._restart_at
             and not self.link_lost
@@ -288,7 +296,8 @@ class ChademoSession:
     def _ended(self, stop: stops.Stop) -> None:
         now = self._clock.now()
         self.end(stop.text)
-        self._output.forms, self._power_w = False, 0.0
+        self._output.form(False)
+        self._power_w = 0.0
         failed = self.session.power_at is None
         self._failures = self._failures + 1 if failed else 0
         self._restart_at = now + RESTARTS_S[min(self._failures, len(RESTARTS_S) - 1)]

@@ -136,7 +136,7 @@ class BoxEngine:
         """Apply values that the box announces."""
         self.reader.apply(properties)
         if AT_ONCE & {one.epc for one in properties}:
-            self.reader.due_at = min(self.reader.due_at, now)
+            self.reader.read_by(now)
 
     def receive(self, answer: Answered, now: float) -> Sequence[Event | OrderEnded]:
         """Apply the answer to the last request."""
@@ -156,7 +156,8 @@ class BoxEngine:
         elif request.properties[0].epc != CONFIRM:
             self.control.answered(answer, now)
             if not self.control.busy:
-                self.reader.due_at, self._moves_until = min(self.reader.due_at, now), now + MOVES_S
+                self.reader.read_by(now)
+                self._moves_until = now + MOVES_S
         self._judge(answer, now)
         return self.taken()
 
@@ -180,7 +181,7 @@ class BoxEngine:
             self._confirmed_at = now
             return Esv.SETC, (Property(CONFIRM, self.reader.encoded(CONFIRM, "confirmation")),)
         watched = [epc for epc in self.control.watched if epc not in self._fast]
-        self.reader.fast = [*(epc for epc in self._fast if self.reader.has(epc)), *watched]
+        self.reader.poll(self._fast, watched)
         self._reads = self.reader.next(now, self.profile.slow_poll_s) or ()
         return (Esv.GET, tuple(Property(epc) for epc in self._reads)) if self._reads else None
 

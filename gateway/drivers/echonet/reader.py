@@ -126,6 +126,14 @@ class ObjectReader:
                 self.values.pop(epc, None)
                 self.invalid[epc] += 1
 
+    def read_by(self, at: float) -> None:
+        """Begin the next round at a time, if it would begin later."""
+        self.due_at = min(self.due_at, at)
+
+    def poll(self, fast: Sequence[int], watched: Sequence[int]) -> None:
+        """Read these properties in each round: those of `fast` that the object has, and `watched`."""
+        self.fast = [*(epc for epc in fast if self.has(epc)), *watched]
+
     def refresh(self, now: float) -> None:
         """Read everything in the next round, which is due now."""
         self._slow_at, self.due_at = None, now

@@ -43,7 +43,7 @@ class EchonetSiteObjects:
         self.objects = list(objects)
         self._storage_w = storage_w
         self._network, self._inputs, self._clock, self._independent = network, inputs, clock, independent
-        inputs.sources += self.objects
+        inputs.add(self.objects)
         ordered = [one for one in self.objects if one.kind is InputKind.STORAGE and storage_w is not None]
         self.storages = [OrderedStorage(one, network, inputs, clock, self._share_w) for one in ordered]
 

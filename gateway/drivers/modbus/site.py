@@ -54,7 +54,7 @@ class SiteDevices:
         returns what all photovoltaics together may generate; None is no limit."""
         self.devices = list(devices)
         self._inputs, self._clock, self._storage_w, self._pv_limit_w = inputs, clock, storage_w, pv_limit_w
-        inputs.sources += self.devices
+        inputs.add(self.devices)
 
     async def run(self) -> None:
         """Read until cancelled; a device that fails starts again and stops no other."""

@@ -61,10 +61,10 @@ class BasicSession:
         self._control.offer_current(self._offered_a)
         output = self._output
         if self._offered_a and self._pilot in CHARGING:
-            output.delivering = True
+            output.start()
             output.deliver(self._power_w, self._clock.now())
         elif output.delivering:
-            output.delivering = False
+            output.stop()
             self._board.command(Stop())
 
     def terminate(self, within_s: int = 0) -> None:
@@ -83,12 +83,12 @@ class BasicSession:
 
     def output_stopped(self, reason: str) -> None:
         """Close again only as long as current is offered."""
-        self._output.delivering = False
+        self._output.stop()
 
     def end(self, reason: str) -> None:
         """Switch off, and report the end of the session."""
         self._offered_a = 0.0
-        self._output.delivering = False
+        self._output.stop()
         self._control.offer_current(0.0)
         self._board.command(Stop())
         self._report(SessionEnded(self._evse, self._clock.now(), self.id, reason))

@@ -278,8 +278,9 @@ class SeccEvse(BoardEvse[EvseOutput]):
         assert board is not None
         port = Secc(engines)
         setpoint = SeccSetpoint(limits.max_charge_w, limits.max_discharge_w, self._clock)
-        session = VehicleSession(self.name, port, output, board, setpoint, self._paused, self._report, self._clock)
-        session.mac = self._control.mac
+        session = VehicleSession(
+            self.name, port, output, board, setpoint, self._paused, self._report, self._clock, self._control.mac
+        )
         self._control.resume()
         self._session, self._wire, self._setpoint_w = session, wire, 0.0
         try:
@@ -288,7 +289,8 @@ class SeccEvse(BoardEvse[EvseOutput]):
             session.end("the connection was aborted")
             if self._session is session:
                 self._session = self._wire = None
-                self._setpoint_w, output.forms = 0.0, False
+                self._setpoint_w = 0.0
+                output.form(False)
                 self._paused_session = session.paused_id
                 if session.paused_id is not None:
                     self._control.pause()

@@ -45,6 +45,22 @@ class EvseOutput(HostedOutput):
         """Begin a session."""
         self.delivering, self.vehicle, self.allowed = False, NOTHING, None
 
+    def start(self) -> None:
+        """Begin to deliver: from now on power may flow."""
+        self.delivering = True
+
+    def limit(self, vehicle: Limits) -> None:
+        """Apply the limits of the vehicle."""
+        self.vehicle = vehicle
+
+    def allow(self, allowed: PowerRange | None) -> None:
+        """Apply the range of a charge loop at the connector, None in standby."""
+        self.allowed = allowed
+
+    def stop(self) -> None:
+        """End the delivery, until the next `start`."""
+        self.delivering, self.allowed = False, None
+
     @abstractmethod
     def deliver(self, power_w: float, now: float) -> None:
         """Order a power at the connector."""

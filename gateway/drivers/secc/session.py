@@ -41,10 +41,12 @@ class VehicleSession:
         paused: dict[bytes, events.Paused],
         report: Report,
         clock: Clock,
+        mac: str | None = None,
     ) -> None:
+        """`mac`: of the vehicle, where it was matched by SLAC."""
         self._evse, self._port, self._output, self._board = evse, port, output, board
         self._setpoint, self._paused, self._report_event, self._clock = setpoint, paused, report, clock
-        self.mac: str | None = None  # of the vehicle, where it was matched by SLAC
+        self._mac = mac
         self.id: str | None = None  # once the vehicle has opened the session
         self.bidirectional: bool | None = None  # as agreed; None before
         self.car: CarReport | None = None  # of the last charge loop
@@ -102,7 +104,7 @@ class VehicleSession:
             return  # it was the output of the session before
         self.contactors_moved(closed=False)
         expected = not self._output.delivering
-        self._output.delivering = False
+        self._output.stop()
         if not expected:
             self.abort(f"the output was switched off: {reason}")
 
@@ -165,21 +167,21 @@ class VehicleSession:
             case events.ChargeLoopRequested():
                 self._looped(event)
             case events.StandbyEntered():
-                self._output.allowed = None
+                self._output.allow(None)
                 self._output.deliver(0.0, self._clock.now())
             case events.PowerStopped():
-                self._output.delivering, self._output.allowed = False, None
+                self._output.stop()
                 self._board.command(Stop())
 
     def _opened(self, event: events.SessionOpened) -> None:
         self._paused.pop(event.session_id, None)
         self.id = event.session_id.hex()
-        self._report_event(SessionStarted(self._evse, self._clock.now(), self.id, event.evccid or self.mac, self.mac))
+        self._report_event(SessionStarted(self._evse, self._clock.now(), self.id, event.evccid or self._mac, self._mac))
         if (link := link_of(self.engine.session.namespace)) is not None:
             self._report_event(VehicleDescribed(self._evse, self._clock.now(), link))
 
     def _limits_stated(self, event: events.LimitsStated) -> None:
-        self._output.vehicle = event.ev
+        self._output.limit(event.ev)
         if self.engine.evse.schedules is None:
             self._setpoint.send(self.engine, notify=False)
 
@@ -190,21 +192,23 @@ class VehicleSession:
         self._report_event(NeedsStated(self._evse, self._clock.now(), needs))
 
     def _power_started(self) -> None:
-        self._output.delivering = True
+        self._output.start()
         self._output.deliver(0.0, self._clock.now())
         self._setpoint.started(self.engine)
 
     def _looped(self, event: events.ChargeLoopRequested) -> None:
-        self.car, self._output.vehicle, self._output.allowed = event.car, event.car.limits, event.allowed
+        self.car = event.car
+        self._output.limit(event.car.limits)
+        self._output.allow(event.allowed)
         self._output.deliver(event.target.power_w, self._clock.now())
 
     def _services_reopened(self) -> None:
         engine = self.engine
-        engine.evse = replace(engine.evse, schedules=None, insulation=Verdict.WAITING)
+        engine.take_over(replace(engine.evse, schedules=None, insulation=Verdict.WAITING))
 
     def end(self, reason: str) -> None:
         """Switch off, and report the end of the session unless the vehicle paused it."""
-        self._output.delivering, self._output.allowed = False, None
+        self._output.stop()
         self._board.command(Stop())
         session, self.id = self.id, None
         if session is None:

@@ -85,7 +85,7 @@ class SeccEngine(Connection):
         return None
 
     def take_over(self, evse: Evse) -> None:
-        """Serve the car of the connection with the present state of the hardware."""
+        """Serve the vehicle of the connection with a state of the hardware."""
         self.evse = evse
 
     # the engine contract

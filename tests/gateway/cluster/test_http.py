@@ -75,7 +75,7 @@ async def stream(
 
 async def test_a_request_is_served_by_the_holder() -> None:
     pair = Pair(echo)
-    pair.forwarding.holder = "b"
+    pair.forwarding.forward_to("b")
     start, first, *rest = await pair.get(b"x" * 200_000)
     assert (start["status"], start["headers"]) == (201, [(b"c", b"d")])
     assert first["body"].startswith(b"POST /x 192.0.2.1")
@@ -85,7 +85,7 @@ async def test_a_request_is_served_by_the_holder() -> None:
 
 async def test_a_stream_ends_when_the_client_leaves() -> None:
     pair, leaves = Pair(stream), asyncio.Event()
-    pair.forwarding.holder = "b"
+    pair.forwarding.forward_to("b")
     getting = asyncio.create_task(pair.get(leaves=leaves))
     await asyncio.sleep(0.05)
     leaves.set()
@@ -98,7 +98,7 @@ async def test_without_a_holder_the_answer_is_503_with_the_reason() -> None:
     pair = Pair(None)
     start, body = await pair.get()
     assert (start["status"], b"no gateway of the cluster serves site s" in body["body"]) == (503, True)
-    pair.forwarding.holder = "b"
+    pair.forwarding.forward_to("b")
     start, body = await pair.get()
     assert (start["status"], b"instance b is not connected" in body["body"]) == (503, True)
     start, body = await pair.get(b"x" * 500_000)
@@ -107,6 +107,6 @@ async def test_without_a_holder_the_answer_is_503_with_the_reason() -> None:
 
 async def test_the_holder_serves_its_own_requests_directly() -> None:
     pair = Pair(None)
-    pair.forwarding.local = echo
+    pair.forwarding.serve(echo)
     start, *_ = await pair.get(b"y")
     assert start["status"] == 201

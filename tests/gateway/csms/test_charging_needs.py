@@ -137,4 +137,4 @@ async def test_a_scheduled_limit_of_discharge_counts_while_it_runs(notified: boo
         assert found == [0.8, 0.4, 0.8]
         reporting.cancel()
         await asyncio.sleep(600)
-        assert csms.stations["CP1"].discharge_share == 0.8
+        assert csms.stations["CP1"].der.discharge_share == 0.8

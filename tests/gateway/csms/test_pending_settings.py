@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.csms import faults
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.csms.passwords import verify
@@ -59,6 +60,20 @@ async def test_a_required_reboot_is_reported_and_a_reset_is_offered_until_the_bo
         assert Admin(lives.csms).station("CP1")["reboot_required"] == shown
         await lives.raw.boot()
         assert Admin(lives.csms).station("CP1")["reboot_required"] is None
+
+
+async def test_what_a_station_reported_survives_a_change_of_its_settings_and_a_restart() -> None:
+    async with restartable(Version.V21) as lives:
+        await lives.raw.boot()
+        await change(lives.raw, lives.csms, "OCPPCommCtrlr", "HeartbeatInterval")
+        faults.set_station(lives.csms.stations["CP1"], faults.der_control("UnderVoltage"), "DER:UnderVoltage", "text")
+        await lives.writer.write()
+        shown = Admin(lives.csms).station("CP1")["reboot_required"]
+        await Admin(lives.csms).put_station("CP1", {"max_charge_w": 5000.0})
+        await lives.kill()
+        assert Admin(lives.csms).station("CP1")["reboot_required"] == shown
+        found = lives.csms.stations["CP1"].faults
+        assert found == {faults.der_control("UnderVoltage"): ("DER:UnderVoltage", "text")}
 
 
 @pytest.mark.parametrize("way", ["raw", "renew"])

@@ -39,10 +39,10 @@ def device(kind: InputKind, values: dict[Meaning, float | str], sign: int = 1) -
 
 def test_storages_of_all_drivers_share_a_set_point() -> None:
     inputs = SiteInputs(lambda kind, body: None, VirtualClock())
-    inputs.sources += [device(InputKind.STORAGE, {}), device(InputKind.PV, {})]
+    inputs.add([device(InputKind.STORAGE, {}), device(InputKind.PV, {})])
     assert inputs.share_w(InputKind.STORAGE, -3000.0) == -3000.0
     link = ObjectLink([STORAGE_BATTERY], "192.0.2.11")
-    inputs.sources.append(SiteObject("storages.1", InputKind.STORAGE, link))
+    inputs.add([SiteObject("storages.1", InputKind.STORAGE, link)])
     assert inputs.share_w(InputKind.STORAGE, -3000.0) == -1500.0
 
 
