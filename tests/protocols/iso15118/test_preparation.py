@@ -22,7 +22,7 @@ def fresh(service: ServiceId, control: ControlMode) -> Prepared:
     """Return, by codec, one that has compiled nothing, with the requests and responses that are needed."""
     return {
         codec: (
-            Codec(codec.name, codec._modules),
+            Codec(codec.name, codec.modules),
             [request for request, _ in pairs],
             [response for _, response in pairs],
         )
