@@ -159,7 +159,7 @@ def _counter(rest_w: float, fleet: Fleet) -> Array:
     plain = _plain(target_w, fleet)
     if short_w >= fleet.must_w:
         return plain  # no charge, all may discharge
-    less = _fill(fleet.must_w - short_w, fleet.min_charge, must, must, (-must).argsort(kind="stable"), must > 0)
+    less = _fill(fleet.must_w - short_w, fleet.min_charge, must, must, _ascending(-must), must > 0)
     # dead bands may leave less charge than that: then the others discharge less too
     lowered = less - _fill(float(less.sum()) - target_w, fleet.min_discharge, most, fleet.usable, order, running)
     return min(lowered, plain, key=lambda power: round(abs(float(power.sum()) - target_w), 3))
@@ -209,7 +209,7 @@ def _fit(power_w: float, least: Array, most: Array, order: NDArray[np.intp]) -> 
 
     Greedy by merit, then from each of the first few, for the cases in which the first one blocks the rest.
     """
-    by_least, by_most = order[least[order].argsort(kind="stable")], order[(-most[order]).argsort(kind="stable")]
+    by_least, by_most = order[_ascending(least[order])], order[_ascending(-most[order])]
     best = order[:0]
     for one in (order, by_least, by_most, *(np.roll(order, -skip) for skip in range(1, min(order.size, TRIED)))):
         chosen = _greedy(power_w, least, most, one)
@@ -217,6 +217,11 @@ def _fit(power_w: float, least: Array, most: Array, order: NDArray[np.intp]) -> 
         if most[best].sum() >= power_w - TINY_W:
             break
     return best
+
+
+def _ascending(values: Array) -> NDArray[np.intp]:
+    """Return the order from the least to the most; equal ones stay as they are, so that shares do not alternate."""
+    return values.argsort(kind="stable")
 
 
 def _greedy(power_w: float, least: Array, most: Array, order: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -240,7 +245,7 @@ def _pour(power_w: float, least: Array, most: Array, weight: Array) -> Array:
     opens, closes = least / weight, most / weight
     level = np.concatenate((opens, closes))
     slope = np.concatenate((weight, -weight))
-    order = level.argsort(kind="stable")
+    order = _ascending(level)
     level, slope = level[order], slope[order].cumsum()
     reached = np.zeros(level.size)
     (slope[:-1] * (level[1:] - level[:-1])).cumsum(out=reached[1:])

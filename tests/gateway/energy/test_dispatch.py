@@ -6,12 +6,13 @@ from dataclasses import replace
 from itertools import product
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authority.soc_floors import LEAST_W, TAPER_S
-from gateway.energy.dispatch import Fleet, share, share_command
+from gateway.energy.dispatch import Fleet, _ascending, share, share_command
 from gateway.energy.resource import Kind, Resource, free_capacity_wh, usable_wh
 
 EPS = 1e-3
@@ -166,6 +167,11 @@ def test_shares_are_named_and_their_total_is_their_sum(target_w: float, fleet: l
 def test_low_power_is_shared(target_w: float) -> None:
     assert share(target_w, [car("A")]).power_w["A"] == pytest.approx(target_w)
     assert share_command(target_w, [car("A")])["A"] == pytest.approx(target_w)
+
+
+def test_equal_resources_stay_in_their_order() -> None:
+    order = _ascending(np.tile([1.0, 0.0], 50)).tolist()
+    assert order == [*range(1, 100, 2), *range(0, 100, 2)]
 
 
 def test_the_default_time_is_0() -> None:

@@ -24,7 +24,7 @@ from gateway.energy.view import Car, View
 from gateway.model.command import SiteMode
 from gateway.model.energy_state import PlanSource
 from gateway.model.reason import Code
-from gateway.model.site import AnyInput, Grid, InputKind, Inputs, Load, Meter, Pv, Storage
+from gateway.model.site import AnyInput, Grid, InputKind, Inputs, Load, Meter, Price, PricePeriod, Pv, Storage
 from tests.gateway.energy.cars import car
 
 WALL = 1_800_000_000.0 - 1_800_000_000.0 % 86_400
@@ -602,6 +602,9 @@ def test_a_mode_keeps_its_state_until_it_changes() -> None:
 def test_price_mode_uses_the_tariff_of_the_site() -> None:
     site = Site(EnergySection(import_per_kwh=30.0), mode=SiteMode.PRICE)
     assert codes(site.step([car("A", power_w=0.0)], grid_w=0.0)) == ["mode_spread_too_small"]
+    periods = [PricePeriod(start=WALL + 3600 * n, duration_s=3600.0, import_per_kwh=90.0 * (n > 5)) for n in range(12)]
+    site.put(InputKind.PRICE, Price(ts=site.wall, prices=tuple(periods)))
+    assert codes(site.step([car("A", power_w=0.0)], grid_w=0.0)) == ["mode_cheap"]
 
 
 # manual ---------------------------------------------------------------------------------------------------------------
@@ -634,6 +637,18 @@ def test_in_manual_limits_only_forbid() -> None:
             [car("A", power_w=0.0)], [at("A", power_w=0.0)], grid_w=-1000.0, export_w=5000.0, import_w=9000.0
         )
     assert (step.headroom.low_w, step.headroom.high_w) == (-4000.0, 10_000.0)
+
+
+def test_after_an_emergency_stop_nothing_flows_until_a_mode_is_commanded() -> None:
+    site = Site(mode=SiteMode.SELF_CONSUMPTION)
+    owed(site, "A")
+    fleet, cars = [car("A", power_w=0.0)], [at("A", power_w=0.0)]
+    site.step(fleet, cars, grid_w=9000.0)
+    step = site.step(fleet, cars, grid_w=9000.0, at_rest=True)
+    assert (step.shares, site.on_grid.ramp) == (None, None)
+    assert (step.target.power_w, step.target.code) == (None, TargetCode.MANUAL)
+    assert step.target.text.startswith("After an emergency stop")
+    assert site.step(fleet, cars, grid_w=9000.0).target.code is TargetCode.SELF_SUPPLY
 
 
 def test_before_manual_the_power_goes_to_0() -> None:
@@ -680,6 +695,24 @@ def test_in_manual_only_what_is_recharged_after_an_outage_gets_power() -> None:
         found.append((step.target_w, site.on_grid.arrived))
     assert found == [(300.0, False), (2800.0, False), (4500.0, True), (4500.0, True)]  # 90 % of the headroom
     assert step.target.text.startswith("Energy discharged")
+
+
+@pytest.mark.parametrize(("left_s", "target_w"), [(86_400.0, 4500.0), (3600.0, 5000.0)])
+def test_in_manual_a_vehicle_that_leaves_soon_gets_all_of_the_headroom(left_s: float, target_w: float) -> None:
+    site = Site(mode=SiteMode.MANUAL)
+    owed(site, "A")
+    one = car("A", power_w=0.0, wanted_pct=80.0, departure=WALL + 1000 + left_s)
+    for _ in range(4):
+        step = site.step([one], [at("A", power_w=0.0)], grid_w=0.0, import_w=5000.0)
+    assert step.target_w == target_w
+
+
+def test_a_vehicle_that_leaves_soon_is_charged_without_an_outage_before_it() -> None:
+    site = Site(mode=SiteMode.GRID_SERVICE)
+    leaving = car("L", power_w=0.0, max_charge_w=2000.0, wanted_pct=55.0, departure=WALL + 5400)
+    for _ in range(4):
+        step = site.step([leaving], grid_w=0.0, import_w=5000.0)
+    assert step.target_w == pytest.approx(2000.0)
 
 
 def test_in_manual_the_least_recharge_is_handed_out() -> None:
