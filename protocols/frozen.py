@@ -31,7 +31,7 @@ else:
 
 T = TypeVar("T")
 SHARED_INIT_OBJECTS = 4  # objects of a class until it gets its own `__init__`
-ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()  # no default
+ABSENT = object()  # no default
 
 
 class Field:
@@ -42,21 +42,20 @@ class Field:
 
     __slots__ = ("compare", "declared", "default", "default_factory", "kw_only", "name", "owner", "repr", "type")
 
-    def __init__(self, name: str, annotation: Any, default: Any, kw_only: bool) -> None:
+    def __init__(self, name: str, annotation: object, default: object, kw_only: bool) -> None:
         self.name = name
         self.type = annotation
         self.default = default
-        self.default_factory: Any = ABSENT
+        self.default_factory: Callable[[], object] | None = None
         self.kw_only = kw_only
         self.repr = self.compare = True
-        self.declared: Any = None
-        self.owner: type[Any]
+        self.declared: object = None
+        self.owner: type[object]
 
 
 def fields_of(cls: type[object]) -> tuple[Field, ...]:
     """Return the fields of a frozen class, inherited ones first."""
-    found: Any = cls
-    return tuple(found.__frozen__.values())
+    return tuple(_FROZEN(cls).values())
 
 
 @overload
@@ -74,7 +73,7 @@ def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False) -> type[T] |
     return (lambda declared: freeze(declared, kw_only)) if cls is None else freeze(cls, kw_only)
 
 
-def freeze(cls: type[T], kw_only: bool, own: Mapping[str, Any] | None = None) -> type[T]:
+def freeze(cls: type[T], kw_only: bool, own: Mapping[str, object] | None = None) -> type[T]:
     """Apply `frozen`, for other decorators; `own` are further attributes of the class."""
     space: dict[str, Any] = dict(vars(cls))
     slots = {name for base in cls.__mro__[1:-1] for name in vars(base).get("__slots__", ())}
@@ -98,14 +97,14 @@ def freeze(cls: type[T], kw_only: bool, own: Mapping[str, Any] | None = None) ->
     space["__qualname__"] = cls.__qualname__
     space["__slots__"] = tuple([name for name in fields if name not in slots])
     space["__frozen__"] = fields
-    metaclass: Any = type(cls)
-    made: type[T] = metaclass(cls.__name__, cls.__bases__, space)
+    make: Callable[..., type[T]] = type(cls)
+    made = make(cls.__name__, cls.__bases__, space)
     for one in declared.values():
         one.owner = made
     return made
 
 
-def _field(name: str, annotation: Any, default: Any, kw_only: bool) -> Field:
+def _field(name: str, annotation: object, default: object, kw_only: bool) -> Field:
     """Return a field with its default, or with what `field(...)` says instead of one."""
     found = Field(name, annotation, default, kw_only)
     standard = sys.modules.get("dataclasses")
@@ -114,9 +113,9 @@ def _field(name: str, annotation: Any, default: Any, kw_only: bool) -> Field:
             default.kw_only = kw_only
         found.declared, found.kw_only = default, default.kw_only
         found.repr, found.compare = default.repr, default.compare
-        found.default, found.default_factory = (
-            ABSENT if one is standard.MISSING else one for one in (default.default, default.default_factory)
-        )
+        found.default = ABSENT if default.default is standard.MISSING else default.default
+        if default.default_factory is not standard.MISSING:
+            found.default_factory = default.default_factory
     elif default.__class__.__hash__ is None:
         raise ValueError(f"mutable default {type(default)} for field {name} is not allowed: use default_factory")
     return found
@@ -128,16 +127,18 @@ class _Standard:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __get__(self, one: object, cls: type[Any]) -> Any:
+    def __get__(self, one: object, cls: type[object]) -> object:
         from dataclasses import dataclass, field  # most processes declare messages and never ask
 
         owner = next(c for c in cls.__mro__ if "__frozen__" in vars(c))
-        space: dict[str, Any] = {"__module__": owner.__module__, "__annotations__": {}}
+        space: dict[str, object] = {"__module__": owner.__module__}
+        space["__annotations__"] = {f.name: f.type for f in fields_of(owner)}
         for f in fields_of(owner):
-            space["__annotations__"][f.name] = f.type
-            default = {} if f.default is ABSENT else {"default": f.default}
-            space[f.name] = f.declared or field(kw_only=f.kw_only, **default)
-        model: Any = dataclass(init=False, repr=False, eq=False, match_args=False)(type(owner.__name__, (), space))
+            with_default = f.declared is None and f.default is not ABSENT
+            plain = field(default=f.default, kw_only=f.kw_only) if with_default else field(kw_only=f.kw_only)
+            space[f.name] = f.declared or plain
+        model: type[object] = type(owner.__name__, (), space)
+        dataclass(init=False, repr=False, eq=False, match_args=False)(model)
         for name in _STANDARD:
             setattr(owner, name, getattr(model, name))
         return getattr(model, self._name)
@@ -186,10 +187,9 @@ def _fill(self: Any, values: tuple[Any, ...], named: dict[str, Any]) -> bool:
     for field in fields:
         value = given.pop(field.name, field.default)
         if value is ABSENT:
-            make: Any = field.default_factory
-            if make is ABSENT:
+            if field.default_factory is None:
                 return False
-            value = make()
+            value = field.default_factory()
         object.__setattr__(self, field.name, value)
     if given:
         return False
@@ -236,12 +236,12 @@ def twin(cls: type[object]) -> type[object]:
 def _parameter(field: Field) -> str:
     if field.default is not ABSENT:
         return f"{field.name}=default_{field.name}"
-    return field.name if field.default_factory is ABSENT else f"{field.name}=ABSENT"
+    return field.name if field.default_factory is None else f"{field.name}=ABSENT"
 
 
 def _value(field: Field, scope: dict[str, Any]) -> str:
     """Return the expression of a field's value; its default or default factory is added to the scope."""
-    if field.default_factory is not ABSENT:
+    if field.default_factory is not None:
         scope[f"make_{field.name}"] = field.default_factory
         return f"make_{field.name}() if {field.name} is ABSENT else {field.name}"
     scope[f"default_{field.name}"] = field.default
@@ -297,6 +297,7 @@ def _setstate(self: Any, state: list[Any]) -> None:
         object.__setattr__(self, field.name, value)
 
 
+_FROZEN = attrgetter("__frozen__")
 _CLASS_VARIABLE = ("ClassVar", "typing.ClassVar")
 _STANDARD = {name: _Standard(name) for name in ("__dataclass_fields__", "__dataclass_params__")}
 _TWINS: dict[type[object], type[object]] = {}

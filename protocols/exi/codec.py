@@ -11,6 +11,7 @@ deviating form of a known peer, are decoded by separate decoders after the stand
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import islice
@@ -74,10 +75,16 @@ class Codec:
         Mandatory parts are included; optional parts, branches of choices and members of substitution groups only if
         they are named, too. The compilation costs a few milliseconds for each kind of message.
         """
-        for cls in self._with_parts(writes):
-            self._encoder(None).function(cls)
-        for cls in self._with_parts(reads):
-            self._decoder(None, False).function(cls)
+        collecting = gc.isenabled()
+        gc.disable()  # what is made here stays
+        try:
+            for cls in self._with_parts(writes):
+                self._encoder(None).function(cls)
+            for cls in self._with_parts(reads):
+                self._decoder(None, False).function(cls)
+        finally:
+            if collecting:
+                gc.enable()
 
     def _with_parts(self, classes: Iterable[type[object]]) -> set[type[object]]:
         """Return the classes and those that occur in every object of them."""

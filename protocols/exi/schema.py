@@ -185,7 +185,7 @@ class Schema:
         return known
 
     def _field(self, cls: type[object], field: Declared) -> Field:
-        found = _annotation(field.owner.__module__, field.type)
+        found = _annotation(field.owner.__module__, str(field.type))
         space = declaration(field.owner).namespace
         qualified = space.qualified_attributes if found.attribute else space.qualified_elements
         qname = QName(field.name, space.uri if qualified else "")

@@ -32,3 +32,9 @@ print(compiled)
 def test_the_number_of_compilations_of_a_declaration(decorator: str, least: int, most: int) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, decorator], capture_output=True, text=True, check=True)
     assert least <= int(done.stdout) <= most
+
+
+def test_declarations_of_messages_do_not_import_dataclasses() -> None:
+    program = "import sys; import protocols.iso15118.iso20.preparation; print('dataclasses' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

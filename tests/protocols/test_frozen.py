@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import pickle
 from dataclasses import FrozenInstanceError, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -69,6 +69,39 @@ def test_fields_that_are_not_compared() -> None:
 
     assert (Partly(1, "x") == Partly(1, "y"), hash(Partly(1, "x")) == hash(Partly(1, "y"))) == (True, True)
     assert Partly(1, "x") != Partly(2, "x")
+
+
+def test_dataclasses_finds_what_it_looks_for() -> None:
+    def told(cls: type[Any]) -> list[tuple[object, ...]]:
+        return [(f.name, f.type, f.default, f.default_factory, f.repr, f.kw_only) for f in dataclasses.fields(cls)]
+
+    assert told(Ours) == told(Model)
+    assert [f.kw_only for f in dataclasses.fields(Named)] == [False] * 4 + [True]
+    assert dataclasses.is_dataclass(Empty)
+    assert dataclasses.fields(Empty) == ()
+
+    class Plain(Named):
+        __slots__ = ()
+
+    assert dataclasses.fields(Plain) == dataclasses.fields(Named)
+
+
+def test_class_variables_are_no_fields() -> None:
+    @frozen
+    class Frame:
+        size: ClassVar[int] = 8
+        data: bytes
+
+    assert (Frame.size, Frame(b"x").size) == (8, 8)
+    assert [f.name for f in dataclasses.fields(Frame)] == ["data"]
+
+
+def test_a_mutable_default_is_refused() -> None:
+    with pytest.raises(ValueError, match="mutable default"):
+
+        @frozen
+        class Shared:
+            a: list[int] = []  # noqa: RUF012
 
 
 def test_values_by_place_and_by_name() -> None:

@@ -17,7 +17,10 @@ from protocols.errors import RemoteProtocolError
 from protocols.exi.codec import Codec
 from protocols.exi.explain import explain
 from protocols.exi.fragment import FragmentCodec
-from protocols.exi.schema import Simple, declaration
+from protocols.exi.lookups import number_reader
+from protocols.exi.readers import DecodeFault
+from protocols.exi.schema import Kind, Simple, declaration
+from protocols.exi.values import Coder
 from protocols.iso15118.codecs import BY_NAME, DIN, ISO2, ISO20_AC, ISO20_COMMON, ISO20_DC, SAP, XMLDSIG_FRAGMENT
 from tests.protocols.exi.strategies import UNREADABLE, messages, values
 from tests.rounds import rounds, some
@@ -133,6 +136,17 @@ def test_messages_are_values(data: st.DataObject) -> None:
     assert pickle.loads(pickle.dumps(read)) == copy.deepcopy(message) == message
     assert repr(read) == repr(message)
     assert declaration(cls).name == cls.__name__
+
+
+@given(st.integers(0, 2**36 - 1), st.lists(st.integers(0, 2**14 - 1), max_size=3), st.booleans(), st.integers(1, 48))
+def test_numbers_with_known_upper_groups_read_the_same(first: int, lower: list[int], signed: bool, cut: int) -> None:
+    simple = Simple(Kind.SIGNED, -(2**63), 2**63 - 1) if signed else Simple(Kind.UNSIGNED, 0, 2**64 - 1)
+    read, code = number_reader(simple, "00", {}), Coder(simple)
+    for number in (first, *(first >> 14 << 14 | low for low in lower)):
+        bits = f"00{code[number]}0"
+        assert read("", f"1{bits}1", b"", 1) == (number, 1 + len(bits))
+        with pytest.raises((IndexError, DecodeFault)):
+            read("", bits[:-cut], b"", 0)
 
 
 def test_prepared_messages_compile_no_codec() -> None:
