@@ -79,6 +79,7 @@ class Grammar:
         self._schema = schema
         self._fields = {f.name: f for f in self.type.elements}
         self._known: dict[State, tuple[Production, ...]] = {}
+        self._codes: dict[State, dict[str, Production]] = {}
         self.start = State(0, (self._particle(content(self.type)),))
 
     def productions(self, state: State) -> tuple[Production, ...]:
@@ -90,9 +91,12 @@ class Grammar:
 
     def codes(self, state: State) -> dict[str, Production]:
         """Return the productions of `state` by the bits of their event codes."""
-        found = self.productions(state)
-        width = code_width(len(found))
-        return {format(i, f"0{width}b"): production for i, production in enumerate(found)}
+        known = self._codes.get(state)
+        if known is None:
+            found = self.productions(state)
+            width = code_width(len(found))
+            known = self._codes[state] = {format(i, f"0{width}b"): production for i, production in enumerate(found)}
+        return known
 
     def _particle(self, part: str | Particles) -> Particle:
         if isinstance(part, Particles):

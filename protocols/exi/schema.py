@@ -299,7 +299,12 @@ def _annotation(module: str, annotation: str) -> _Annotation:
 
 
 def _read(hint: Any, found: _Annotation) -> None:
-    if hasattr(hint, "__metadata__"):
+    if isinstance(hint, type):
+        if "__exi__" in vars(hint):
+            found.complex = hint
+        else:
+            found.plain = hint
+    elif hasattr(hint, "__metadata__"):
         for meta in hint.__metadata__:
             found.mark(meta)
         _read(hint.__origin__, found)
@@ -311,8 +316,6 @@ def _read(hint: Any, found: _Annotation) -> None:
                 _read(part, found)
     elif typing.get_origin(hint) is tuple:
         _read(typing.get_args(hint)[0], found)
-    elif "__exi__" in getattr(hint, "__dict__", {}):
-        found.complex = hint
     else:
         found.plain = hint
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from protocols.exi.codec import Codec
 from protocols.iso15118.app_protocol_messages import supportedAppProtocolReq, supportedAppProtocolRes
 from protocols.iso15118.codecs import ISO20_AC, ISO20_COMMON, ISO20_DC, SAP
-from protocols.iso15118.iso20 import ac, common, dc
+from protocols.iso15118.iso20 import common, dc
 from protocols.iso15118.iso20.services import DC_SERVICES, ControlMode, ServiceId
 from protocols.iso15118.iso20.types import DisplayParameters, EVSEStatus, MeterInfo
 
@@ -50,27 +50,14 @@ DC: tuple[Pair, ...] = (
     (dc.DC_ChargeLoopReq, dc.DC_ChargeLoopRes),
     (dc.DC_WeldingDetectionReq, dc.DC_WeldingDetectionRes),
 )
-AC: tuple[Pair, ...] = (
-    (ac.AC_ChargeParameterDiscoveryReq, ac.AC_ChargeParameterDiscoveryRes),
-    (ac.AC_ChargeLoopReq, ac.AC_ChargeLoopRes),
-)
 LOOP_PARTS: tuple[Pair, ...] = ((DisplayParameters, MeterInfo), (DisplayParameters, EVSEStatus))
 LIMITS: dict[ServiceId, Pair] = {
-    ServiceId.AC: (ac.AC_CPDReqEnergyTransferMode, ac.AC_CPDResEnergyTransferMode),
     ServiceId.DC: (dc.DC_CPDReqEnergyTransferMode, dc.DC_CPDResEnergyTransferMode),
-    ServiceId.AC_BPT: (ac.BPT_AC_CPDReqEnergyTransferMode, ac.BPT_AC_CPDResEnergyTransferMode),
     ServiceId.DC_BPT: (dc.BPT_DC_CPDReqEnergyTransferMode, dc.BPT_DC_CPDResEnergyTransferMode),
 }
 LOOPS: dict[tuple[ServiceId, ControlMode], Pair] = {
-    (ServiceId.AC, ControlMode.SCHEDULED): (ac.Scheduled_AC_CLReqControlMode, ac.Scheduled_AC_CLResControlMode),
-    (ServiceId.AC, ControlMode.DYNAMIC): (ac.Dynamic_AC_CLReqControlMode, ac.Dynamic_AC_CLResControlMode),
     (ServiceId.DC, ControlMode.SCHEDULED): (dc.Scheduled_DC_CLReqControlMode, dc.Scheduled_DC_CLResControlMode),
     (ServiceId.DC, ControlMode.DYNAMIC): (dc.Dynamic_DC_CLReqControlMode, dc.Dynamic_DC_CLResControlMode),
-    (ServiceId.AC_BPT, ControlMode.SCHEDULED): (
-        ac.BPT_Scheduled_AC_CLReqControlMode,
-        ac.BPT_Scheduled_AC_CLResControlMode,
-    ),
-    (ServiceId.AC_BPT, ControlMode.DYNAMIC): (ac.BPT_Dynamic_AC_CLReqControlMode, ac.BPT_Dynamic_AC_CLResControlMode),
     (ServiceId.DC_BPT, ControlMode.SCHEDULED): (
         dc.BPT_Scheduled_DC_CLReqControlMode,
         dc.BPT_Scheduled_DC_CLResControlMode,
@@ -99,7 +86,12 @@ def needed(services: Iterable[ServiceId], controls: Iterable[ControlMode]) -> di
         ISO20_COMMON: [*SETUP, *(pair for mode in modes for pair in CONTROL[mode])],
     }
     for service in services:
-        codec, messages = (ISO20_DC, DC) if service in DC_SERVICES else (ISO20_AC, AC)
+        if service in DC_SERVICES:
+            codec, messages, limits, loops = ISO20_DC, DC, LIMITS, LOOPS
+        else:
+            from protocols.iso15118.iso20 import preparation_ac as ac  # with its messages only for these services
+
+            codec, messages, limits, loops = ISO20_AC, ac.AC, ac.LIMITS, ac.LOOPS
         found.setdefault(codec, [*messages, *LOOP_PARTS])
-        found[codec] += [LIMITS[service], *(LOOPS[service, mode] for mode in modes)]
+        found[codec] += [limits[service], *(loops[service, mode] for mode in modes)]
     return found
