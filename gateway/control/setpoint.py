@@ -116,7 +116,7 @@ class Setpoint:
         self.sent_w: float | None = None  # what the station holds, None while not known
         self.sent_at = 0.0
         self.changed_at = -math.inf  # when it last accepted another power
-        self.before_w: float | None = None  # what it held until then
+        self.before_w: float | None = None  # the power until then, as measured where that is known, else what it held
         self.ordered_w: float | None = None  # what the station was sent for it where that is another power
         self.shortfall_w = 0.0  # by which the power at rest missed what was ordered last, signed
         self._delivered_w = 0.0  # and the power at rest
@@ -188,9 +188,8 @@ class Setpoint:
     def _accepted(self, order: Order, now: float) -> Completion:
         changed = self.sent_w != order.power_w
         if changed or self.ordered_w != order.ordered_w:
-            measured_w = self._reading[0] if self._reading is not None else None
-            self.changed_at, self.before_w = now, self.sent_w if changed else measured_w
-            self._approaches = False
+            self.before_w = self._delivers_w(changed=changed)
+            self.changed_at, self._approaches = now, False
         self.state, self.unanswered = State.ACCEPTED, 0
         self.sent_w, self.sent_at, self.ordered_w = order.power_w, order.sent_at, order.ordered_w
         self.valid_until = order.sent_at + order.valid_for_s
@@ -227,15 +226,26 @@ class Setpoint:
         if before is None or power_w is None or at is None or not ordered_w or not self.sent_w:
             return False
         rests = since <= before[1] < at and abs(power_w - before[0]) <= RESTS_W
-        near_w = max(SHORTFALL_W, SHORTFALL_SHARE * abs(ordered_w))
+        near_w = _near_w(ordered_w)
         shortfall_w = ordered_w - (power_w + before[0]) / 2
-        if not rests or not self._moved(power_w, before[1]) or power_w * ordered_w <= 0 or abs(shortfall_w) > near_w:
+        if not rests or not self._moved(power_w, at) or power_w * ordered_w <= 0 or abs(shortfall_w) > near_w:
             return False
         self._delivered_w = power_w
         changed = abs(shortfall_w - self.shortfall_w) > RESTS_W
         if changed:
             self.shortfall_w = shortfall_w
         return changed
+
+    def _delivers_w(self, *, changed: bool) -> float | None:
+        """Return the power before an order: as measured near the one held, since it took effect; else the one held.
+
+        `changed`: the order is for another power, not a correction.
+        """
+        measured_w, at = self._reading or (None, -math.inf)
+        if not changed or self.sent_w is None or measured_w is None:
+            return self.sent_w if changed else measured_w
+        near = abs(measured_w - self.sent_w) <= _near_w(self.sent_w)
+        return measured_w if near and at >= self.changed_at + RESTS_S else self.sent_w
 
     def _nearer(self, before: tuple[float, float] | None, power_w: float | None) -> bool:
         """Return whether a reading is nearer to the order than the one before, which was taken since the order, too."""
@@ -376,6 +386,11 @@ class Setpoint:
         if now < arrived_at or self.changed_at < measured_at < arrived_at or self._approaches:
             return [measured_w, sent_w]
         return [measured_w if seen else sent_w]
+
+
+def _near_w(ordered_w: float) -> float:
+    """Return the most by which a power may differ from its order to count as one that the charger delivers of it."""
+    return max(SHORTFALL_W, SHORTFALL_SHARE * abs(ordered_w))
 
 
 def _direction(power_w: float) -> int:

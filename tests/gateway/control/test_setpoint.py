@@ -326,6 +326,31 @@ def test_what_is_not_at_rest_near_its_order_is_not_learnt(readings: list[tuple[f
     assert setpoint.shortfall_w == 0.0
 
 
+def test_a_power_near_that_of_the_order_before_is_learnt_when_it_has_surely_arrived() -> None:
+    """The first of two readings alike may be from before that time: it has not moved since."""
+    setpoint, now = at_rest(1.0, -4134.0)
+    setpoint.complete(setpoint.send(-3927.0, VALID_S, now), APPLIED, now)
+    learnt = [setpoint.metered(-4123.0, now + after_s) for after_s in (2.0, 7.0, 14.9, 24.0)]
+    assert learnt == [False, False, False, True]
+    assert setpoint.shortfall_w == pytest.approx(196.0)
+
+
+@pytest.mark.parametrize(
+    ("before_w", "seen_s", "learnt"),
+    [
+        (-2634.0, 6.0, True),
+        (-2634.0, 4.0, False),  # it may not have responded: what it was ordered counts
+        (-2200.0, 6.0, False),  # it does not follow, or is on its way
+    ],
+)
+def test_a_small_step_is_judged_by_the_power_measured_before_it(before_w: float, seen_s: float, learnt: bool) -> None:
+    setpoint = after("restored", "accepted", power_w=-2773.0)
+    setpoint.metered(before_w, setpoint.changed_at + seen_s)
+    setpoint.complete(setpoint.send(-3000.0, VALID_S, 10.0), APPLIED, 10.0)
+    setpoint.metered(-2850.0, 16.0)
+    assert setpoint.metered(-2850.0, 21.0) is learnt
+
+
 def test_a_power_that_is_still_that_of_the_order_before_is_not_learnt() -> None:
     setpoint, now = at_rest(1.0)
     setpoint.complete(setpoint.send(-4300.0, VALID_S, now), APPLIED, now)
