@@ -1,8 +1,8 @@
 """Supervision of set-point tracking: detects vehicles that do not follow, so that others take over their share.
 
 A vehicle may be full, cold, stopped by its driver, or at a charger that accepts a set-point and does not apply it. The
-meter decides. One that deviates by more than the tolerance for `CONFIRM_S` counts at its measured power, and the rest
-is shared anew. It is retried after an interval that doubles each time.
+meter decides. One that deviates by more than the tolerance for `CONFIRM_S`, and comes no nearer, counts at its measured
+power, and the rest is shared anew. It is retried after an interval that doubles each time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ SETTLE_S = 10.0
 CONFIRM_S = 20.0
 TOLERANCE_W = 400.0
 TOLERANCE_SHARE = 0.10
+NEARER_W = 100.0  # within `CONFIRM_S`: a vehicle on a slow ramp is on its way
 RETRY_S, LONGEST_RETRY_S = 60.0, 900.0
 
 
@@ -29,6 +30,7 @@ class _Tracking:
     setpoint_w: float = 0.0
     changed_at: float = 0.0
     deviates_since: float | None = None
+    power_w: float = 0.0  # measured then
     excluded_until: float | None = None
     retry_s: float = RETRY_S
     measured_w: float = 0.0
@@ -73,12 +75,14 @@ def _judge(one: Resource, tracking: _Tracking, now: float) -> list[Decided]:
     tracking.setpoint_w = one.setpoint_w
     if one.power_w is None or now - tracking.changed_at < SETTLE_S:
         return []
-    if abs(one.power_w - one.setpoint_w) <= tolerance_w:
+    deviation_w = abs(one.power_w - one.setpoint_w)
+    if deviation_w <= tolerance_w:
         tracking.deviates_since = None
         if abs(one.setpoint_w) > tolerance_w:  # it has followed a real set-point
             tracking.retry_s = RETRY_S
         return []
-    tracking.deviates_since = now if tracking.deviates_since is None else tracking.deviates_since
+    if tracking.deviates_since is None or deviation_w < abs(tracking.power_w - one.setpoint_w) - NEARER_W:
+        tracking.deviates_since, tracking.power_w = now, one.power_w
     if now - tracking.deviates_since < CONFIRM_S:
         return []
     tracking.excluded_until, tracking.measured_w = now + tracking.retry_s, one.power_w

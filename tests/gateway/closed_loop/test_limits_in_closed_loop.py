@@ -224,6 +224,7 @@ def test_cheap_energy_is_charged_within_the_import_limit(
 @law(15)
 @given(evses, timings, limits, watts(-2000.0, 2000.0), changes(-8000.0, 8000.0), st.booleans())
 @example(3, Timing(8.0, 2.0, True, 0.25, 250.0, 10.0), 4000.0, 2000.0, ((1.0, 5000.0), (34.0, -1000.0)), True)
+@example(3, Timing(0.0, 2.0, False, 0.25, 250.0, 2.77), 5016.94, 1014.64, ((0.0, -500.0), (23.0, 6500.0)), True)
 def test_expensive_energy_is_discharged_within_the_export_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes, storage: bool
 ) -> None:

@@ -77,6 +77,27 @@ def test_of_a_large_set_point_a_tenth_is_no_step() -> None:
     assert excluded_at(*before, *after) == [30.0]
 
 
+@pytest.mark.parametrize(
+    ("setpoint_w", "w_per_s", "at"),
+    [
+        (-10_000.0, 250.0, []),
+        (10_000.0, 250.0, []),
+        (-10_000.0, 6.0, []),
+        (-10_000.0, 5.0, [30.0, 120.0]),  # 100 W in 20 s; tried again after a minute
+        (-10_000.0, -250.0, [30.0, 120.0]),
+    ],
+)
+def test_a_vehicle_on_a_slow_ramp_is_on_its_way(setpoint_w: float, w_per_s: float, at: list[float]) -> None:
+    sign = 1.0 if setpoint_w > 0 else -1.0
+    powers = [sign * min(w_per_s * second, abs(setpoint_w)) for second in range(141)]
+    assert excluded_at(*((float(now), setpoint_w, power_w) for now, power_w in enumerate(powers))) == at
+
+
+def test_a_power_that_alternates_does_not_follow() -> None:
+    powers = [-3000.0, -1000.0] * 20
+    assert excluded_at(*((float(now), -5000.0, power_w) for now, power_w in enumerate(powers))) == [30.0]
+
+
 def test_following_in_between_restarts_the_confirmation() -> None:
     late, once = every_second(0, 20, -2000.0, 0.0), [(21.0, -2000.0, -2000.0)]
     assert excluded_at(*late, *once, *every_second(22, 60, -2000.0, 0.0)) == [42.0]
