@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.csms import evse_events, faults, outcomes, reports, sampling
 from gateway.csms.charging_profile import allow_units
+from gateway.csms.reported_variables import RESTORED
 from gateway.csms.station import Station
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
@@ -94,6 +95,7 @@ def notify_report(station: Station, payload: Payload) -> Payload:
         if (units := station.variable("SmartChargingCtrlr", "RateUnit")) is not None:
             allow_units(station, units)
         station.describe_all()
+        station.save()
     return {}
 
 
@@ -120,6 +122,8 @@ def variable_changed(
         evse_events.availability(station, number, place.get("connectorId") if name == "connector" else None, value)
     elif component["name"] in STORED_COMPONENTS:
         station.set_variable((component["name"], number, variable["name"], variable.get("instance", "")), value)
+        if component["name"] in RESTORED:
+            station.save()
 
 
 def _fault_changed(station: Station, component: Payload, variable: Payload, value: str, event: Payload) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from protocols.ocpp.enums import v21
 
 MAX_VARIABLES = 2_000  # of one station's device model
 VariableName: TypeAlias = tuple[str, int, str, str]  # component, EVSE or 0, variable, instance
+ReportedRow: TypeAlias = tuple[str, int, str, str, str, float | None]  # the name, value and limit
+RESTORED = frozenset({"V2XChargingCtrlr", "SmartChargingCtrlr"})  # decide, with all limits, what an EVSE can do
 
 
 class ReportedVariables:
@@ -37,3 +40,16 @@ class ReportedVariables:
             self.variables[name] = value
             if limit is not None:
                 self.limits[name] = limit
+
+    def restored_rows(self) -> list[ReportedRow]:
+        """Return what a later run has to know before the station reports again."""
+        return [
+            (*name, value, limit)
+            for name, value in self.variables.items()
+            if (limit := self.limits.get(name)) is not None or name[0] in RESTORED
+        ]
+
+    def restore_variables(self, rows: Iterable[ReportedRow]) -> None:
+        """Restore what an earlier run has stored."""
+        for component, evse, variable, instance, value, limit in rows:
+            self.set_variable((component, evse, variable, instance), value, limit)

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from gateway.csms import persistence
+from gateway.csms.charging_profile import allow_units
 from gateway.csms.context import Context
 from gateway.csms.evse import FaultSource
 from gateway.csms.registration import Boot
+from gateway.csms.reported_variables import ReportedRow
 from gateway.csms.reservations import Reservation
 from gateway.csms.settings import Registration, UnknownStations
 from gateway.csms.station import Station
@@ -60,10 +62,11 @@ class StationRow:
     fallback_limit_w: float | None = None
     faults: list[FaultRow] = field(default_factory=list)
     reboot_required: list[str] = field(default_factory=list)  # settings
+    reported: list[ReportedRow] = field(default_factory=list)  # of the device model
 
 
 _LIMITS = ("max_charge_w", "max_discharge_w", "fallback_limit_w")  # stored where an operator has set them
-_WHERE_ANY = ("faults", "reboot_required")  # stored where there are any
+_WHERE_ANY = ("faults", "reboot_required", "reported")  # stored where there are any
 _OWN = ("vendor_profile", "security_profile", "next_security_profile", *_LIMITS)  # replace the configured ones
 _SETTINGS = ("password_hash", "next_password_hash", "registration", *_OWN)
 
@@ -84,6 +87,7 @@ def record(station: Station) -> Kept:
             for source, (code, text) in known.items()
         ],
         reboot_required=list(station.reboot_required),
+        reported=station.restored_rows(),
         **settings,
     )
     stored = msgspec.to_builtins(row)
@@ -160,4 +164,7 @@ def _station(one: Kept, stations: dict[str, Station], create: Callable[[str], St
     for fault in row.faults:
         faults = station.evse(fault.evse).faults if fault.evse else station.faults
         faults[fault.source] = fault.code, fault.text
+    station.restore_variables(row.reported)
+    if (units := station.variable("SmartChargingCtrlr", "RateUnit")) is not None:
+        allow_units(station, units)
     stations[one.key] = station

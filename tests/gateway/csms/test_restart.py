@@ -19,10 +19,20 @@ from gateway.csms.csms import Csms
 from gateway.csms.persistence import WRITE_EVERY_S
 from gateway.csms.reservations import Reservation, ReservationStatus
 from gateway.csms.settings import CsmsSettings, Registration, StationSettings, UnknownStations, UnknownTokens
-from gateway.model.event import Event, Metered, SessionEnded, SessionStarted, StationConnected
+from gateway.csms.station import RESUME_AFTER_S
+from gateway.model.event import (
+    Event,
+    EvseDescribed,
+    Metered,
+    PowerLimits,
+    SessionEnded,
+    SessionStarted,
+    StationConnected,
+)
 from gateway.model.journal import Record
 from gateway.store.sql import SqlStore
 from gateway.store.store import MemoryStore, StoreError
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw_station import Raw, power
 from tests.gateway.store.postgres import Cluster
@@ -522,3 +532,40 @@ async def test_a_station_that_was_removed_from_the_configuration_is_not_restored
     assert set((await started(both[0])).stations) == {"CP1", "CP3"}
     assert set((await started(both[0])).stations) == {"CP1", "CP3"}
     assert set((await started(*both)).stations) == {"CP1", "CP2", "CP3"}
+
+
+async def test_what_a_station_can_do_is_known_before_it_reports_again() -> None:
+    """Else the next gateway commands 0 W, and ends commands, until the whole device model has arrived."""
+    about = CsmsSettings(stations=(StationSettings("CP1"),), unknown_tokens=UnknownTokens.ACCEPT)
+    async with restartable(Version.V21, about) as lives:
+        await lives.raw.boot()
+        asked = (await lives.raw.next_call("GetBaseReport", {"status": "Accepted"}))["requestId"]
+        rows = [
+            reported("V2XChargingCtrlr", "SupportedOperationModes", "CentralSetpoint,ChargingOnly"),
+            reported("EVSE", "Power", "0", 11_000.0),
+            reported("EVSE", "DischargePower", "0", 9_000.0),
+            reported("SmartChargingCtrlr", "RateUnit", "A", evse=0),
+            reported("ISO15118Ctrlr", "SeccId", "a name that no set-point needs"),
+        ]
+        now = lives.raw.time()
+        await lives.raw.ok("NotifyReport", {"requestId": asked, "generatedAt": now, "seqNo": 0, "reportData": rows})
+        before = lives.of(EvseDescribed)[-1]
+        await lives.writer.write()
+        await lives.kill()
+        await lives.clock.sleep(RESUME_AFTER_S + 1)
+        assert [(e.limits, e.can_discharge) for e in lives.of(EvseDescribed)] == [(before.limits, True)]
+        assert before.limits == PowerLimits(11_000.0, 9_000.0)
+        station = lives.csms.stations["CP1"]
+        assert station.rate_unit is v21.ChargingRateUnitEnumType.a
+        assert station.variable("ISO15118Ctrlr", "SeccId", 1) is None
+
+
+def reported(component: str, variable: str, value: str, limit: float | None = None, evse: int = 1) -> dict[str, Any]:
+    where: dict[str, Any] = {"name": component}
+    if evse:
+        where["evse"] = {"id": evse}
+    about = {"dataType": "string", "supportsMonitoring": False} | ({"maxLimit": limit} if limit is not None else {})
+    return {
+        "component": where, "variable": {"name": variable},
+        "variableAttribute": [{"value": value}], "variableCharacteristics": about,
+    }  # fmt: skip
