@@ -14,7 +14,6 @@ from rich.console import Console
 
 from emulators.demo.outage import Figures, play
 from emulators.demo.timeline import Timeline
-from emulators.runtime.clock import run_virtual
 
 ORDER = (
     "is lost",
@@ -29,14 +28,11 @@ ORDER = (
 
 
 @pytest.mark.timeout(60)
-def test_an_outage_is_printed_as_the_gateway_reports_it() -> None:
+@pytest.mark.virtual_time
+async def test_an_outage_is_printed_as_the_gateway_reports_it() -> None:
     out, figures = io.StringIO(), Figures()
-
-    async def played() -> None:
-        async with play(Timeline(Console(file=out, width=80, highlight=False)), figures):
-            pass
-
-    run_virtual(played())
+    async with play(Timeline(Console(file=out, width=80, highlight=False)), figures):
+        pass
     text = out.getvalue()
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80

@@ -122,25 +122,22 @@ def test_lines_pass_the_bus(lines: ChargerLines | VehicleLines) -> None:
     assert decode(encode(lines)._replace(data=b"")) is None
 
 
-def test_the_session_of_the_command_ends_with_a_summary() -> None:
+@pytest.mark.virtual_time
+async def test_the_session_of_the_command_ends_with_a_summary() -> None:
     out = io.StringIO()
-
-    async def main() -> int:
-        clock, bus = VirtualClock(), MemoryCan()
-        post = ChademoPost(bus.port(), clock, ChargerSettings(max_charge_a=30, max_discharge_a=15))
-        running = asyncio.ensure_future(post.run())
-        options = ChademoOptions("memory", soc_pct=60.0, loops=20)
-        ev = run_on(bus.port(), Car(load("leaf-40"), 60.0), options, Reporter(out, True, {}), clock)
-        driving = asyncio.ensure_future(ev)
-        await clock.sleep(0.5)
-        post.order(SetCurrent(-10.0))
-        post.order(Start())
-        status = await driving
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        return status
-
-    assert run_virtual(main()) == 0
+    clock, bus = VirtualClock(), MemoryCan()
+    post = ChademoPost(bus.port(), clock, ChargerSettings(max_charge_a=30, max_discharge_a=15))
+    running = asyncio.ensure_future(post.run())
+    options = ChademoOptions("memory", soc_pct=60.0, loops=20)
+    ev = run_on(bus.port(), Car(load("leaf-40"), 60.0), options, Reporter(out, True, {}), clock)
+    driving = asyncio.ensure_future(ev)
+    await clock.sleep(0.5)
+    post.order(SetCurrent(-10.0))
+    post.order(Start())
+    status = await driving
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert status == 0
     records = [json.loads(line) for line in out.getvalue().splitlines()]
     assert records[-1]["reason"] == "stop ordered: 20 cycles"
     assert records[-1]["ok"]
@@ -179,17 +176,15 @@ def test_a_charger_for_one_session_follows_a_vehicle_that_ends_it() -> None:
     assert records[-1]["energy_in_wh"] > 0
 
 
-def test_a_vehicle_without_a_charger_ends_at_once() -> None:
-    async def main() -> float:
-        clock, reporter = VirtualClock(), Reporter(io.StringIO(), True, {})
-        car, options = Car(load("leaf-40"), 60.0), ChademoOptions("memory")
-        driving = asyncio.ensure_future(run_on(MemoryCan().port(), car, options, reporter, clock))
-        await clock.sleep(3.0)
-        driving.cancel()
-        assert await driving == 1
-        return clock.now()
-
-    assert run_virtual(main()) < 3.5
+@pytest.mark.virtual_time
+async def test_a_vehicle_without_a_charger_ends_at_once() -> None:
+    clock, reporter = VirtualClock(), Reporter(io.StringIO(), True, {})
+    car, options = Car(load("leaf-40"), 60.0), ChademoOptions("memory")
+    driving = asyncio.ensure_future(run_on(MemoryCan().port(), car, options, reporter, clock))
+    await clock.sleep(3.0)
+    driving.cancel()
+    assert await driving == 1
+    assert clock.now() < 3.5
 
 
 async def command(channel: str, *options: str) -> asyncio.subprocess.Process:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.control.plausibility import plausible
 from gateway.csms.metering import by_time, readings
 from gateway.csms.station_clock import LATE_S, StationClock
@@ -19,6 +18,7 @@ from gateway.model.event import Metered
 from gateway.model.evse import Evse
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw_station import Raw
+from tests.virtual_time import virtual_examples
 
 pytestmark = pytest.mark.virtual_time
 
@@ -79,20 +79,20 @@ SPLITS = st.permutations(SAMPLES).flatmap(
 
 
 @given(SPLITS, st.booleans())
-def test_however_one_time_stamp_is_divided_it_is_one_reading(split: list[tuple[int, Any]], messages: bool) -> None:
-    async def run() -> None:
-        async with Raw(Version.V16) as raw:
-            number = await session_16(raw)
-            elements = [[one for cut, one in split if cut == part] for part in range(4)]
-            elements = [element for element in elements if element]
-            for group in [[element] for element in elements] if messages else [elements]:
-                await values_16(raw, group, transaction=number)
-            evse = state(raw)
-            assert evse.power_w == pytest.approx(6900)
-            assert (evse.soc_pct, evse.voltage_v, evse.frequency_hz) == (60, 230, 50.1)
-            assert (evse.charged.last_wh, evse.discharged.last_wh) == (500, 70)
-
-    run_virtual(run())
+@virtual_examples
+async def test_however_one_time_stamp_is_divided_it_is_one_reading(
+    split: list[tuple[int, Any]], messages: bool
+) -> None:
+    async with Raw(Version.V16) as raw:
+        number = await session_16(raw)
+        elements = [[one for cut, one in split if cut == part] for part in range(4)]
+        elements = [element for element in elements if element]
+        for group in [[element] for element in elements] if messages else [elements]:
+            await values_16(raw, group, transaction=number)
+        evse = state(raw)
+        assert evse.power_w == pytest.approx(6900)
+        assert (evse.soc_pct, evse.voltage_v, evse.frequency_hz) == (60, 230, 50.1)
+        assert (evse.charged.last_wh, evse.discharged.last_wh) == (500, 70)
 
 
 FLOWS: list[tuple[dict[str, float], float]] = [

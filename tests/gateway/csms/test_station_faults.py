@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock
 from gateway.csms.admin import Admin
 from gateway.csms.csms import Csms
 from gateway.model.event import Event, FaultCleared, FaultRaised
@@ -22,6 +22,7 @@ from gateway.store.sql import SqlStore
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw_station import Raw
 from tests.gateway.csms.test_restart import SETTINGS
+from tests.virtual_time import virtual_examples
 
 pytestmark = pytest.mark.virtual_time
 
@@ -147,31 +148,29 @@ SOURCES = ["EmergencyStopSensor", "RCD", "evse RCD", "connector", "station", "DE
 
 
 @given(st.lists(st.tuples(st.sampled_from(SOURCES), st.booleans()), max_size=12))
-def test_an_evse_is_in_fault_while_any_source_is(steps: list[tuple[str, bool]]) -> None:
-    async def run() -> None:
-        async with Raw() as raw:
-            await raw.boot()
-            await status_2(raw, 1, "Available")
-            active: dict[str, bool] = {}
-            for source, on in steps:
-                active[source] = on
-                match source:
-                    case "connector":
-                        await status_2(raw, 1, "Faulted" if on else "Available")
-                    case "station":
-                        await status_2(raw, 0, "Faulted" if on else "Available", 0)
-                    case "DER":
-                        control = {"controlType": "HVMustTrip", "timestamp": raw.time(), "alarmEnded": not on}
-                        await raw.ok("NotifyDERAlarm", control)
-                    case "evse RCD":
-                        await event(raw, "RCD", str(on).lower(), evse={"id": 1})
-                    case _:
-                        await event(raw, source, str(on).lower())
-                assert faulty(raw)["CP1-1"] is any(active.values())
-            raised, cleared = raw.of(FaultRaised), raw.of(FaultCleared)
-            assert {e.code for e in cleared} <= {e.code for e in raised}
-
-    run_virtual(run())
+@virtual_examples
+async def test_an_evse_is_in_fault_while_any_source_is(steps: list[tuple[str, bool]]) -> None:
+    async with Raw() as raw:
+        await raw.boot()
+        await status_2(raw, 1, "Available")
+        active: dict[str, bool] = {}
+        for source, on in steps:
+            active[source] = on
+            match source:
+                case "connector":
+                    await status_2(raw, 1, "Faulted" if on else "Available")
+                case "station":
+                    await status_2(raw, 0, "Faulted" if on else "Available", 0)
+                case "DER":
+                    control = {"controlType": "HVMustTrip", "timestamp": raw.time(), "alarmEnded": not on}
+                    await raw.ok("NotifyDERAlarm", control)
+                case "evse RCD":
+                    await event(raw, "RCD", str(on).lower(), evse={"id": 1})
+                case _:
+                    await event(raw, source, str(on).lower())
+            assert faulty(raw)["CP1-1"] is any(active.values())
+        raised, cleared = raw.of(FaultRaised), raw.of(FaultCleared)
+        assert {e.code for e in cleared} <= {e.code for e in raised}
 
 
 # over a restart of the gateway ---------------------------------------------------------------------------------------

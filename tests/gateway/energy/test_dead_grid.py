@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.energy.settings import EnergySection
 from gateway.model.grid_meter import UNFILLED, GridMeter
 from gateway.model.message import rfc3339
 from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.rounds import rounds, some
+from tests.virtual_time import virtual_examples
 
 SECTIONS = {
     "off": EnergySection(enabled=False),
@@ -97,16 +97,14 @@ readings = st.lists(st.sampled_from([*((one, True) for one in DEAD), *((one, Fal
 
 @settings(max_examples=rounds(8, 100))
 @given(readings, st.sampled_from(["off", "idle"]))
-def test_the_last_reading_decides(steps: list[tuple[dict[str, Any], bool]], name: str) -> None:
-    async def play() -> None:
-        async with service_rig("CP1-1", energy=SECTIONS[name]) as rig:
-            await live(rig, 1, HEALTHY)
-            for number, (grid, dead) in enumerate(steps):
-                await live(rig, 1, grid)
-                result = await rig.send("CP1-1", "discharge", f"d{number}", power_w=1000 + number, lease_s=60)
-                assert (result.status == "refused") is dead
-
-    run_virtual(play())
+@virtual_examples
+async def test_the_last_reading_decides(steps: list[tuple[dict[str, Any], bool]], name: str) -> None:
+    async with service_rig("CP1-1", energy=SECTIONS[name]) as rig:
+        await live(rig, 1, HEALTHY)
+        for number, (grid, dead) in enumerate(steps):
+            await live(rig, 1, grid)
+            result = await rig.send("CP1-1", "discharge", f"d{number}", power_w=1000 + number, lease_s=60)
+            assert (result.status == "refused") is dead
 
 
 HIGH_V = st.floats(200, 1e5) | st.sampled_from(UNFILLED)

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.energy.resilience.grid_watch import GridReading, GridWatch
 from gateway.energy.resilience.island import Island
 from gateway.energy.resilience.phase import IslandInputs, IslandSettings, Source
@@ -16,6 +15,7 @@ from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.island_plant import IslandPlant
 from tests.gateway.energy.test_island_commands import ISLAND, command
 from tests.rounds import rounds
+from tests.virtual_time import virtual_examples
 
 GRID_CODES = {"grid_lost", "input_stale"}
 
@@ -77,33 +77,30 @@ reports = st.lists(st.sampled_from(["present", "lost", "silent", "restart"]), mi
 
 @settings(max_examples=rounds(15, 40), deadline=None)
 @given(reports)
-def test_the_last_report_decides_whatever_lies_between(steps: list[str]) -> None:
+@virtual_examples
+async def test_the_last_report_decides_whatever_lies_between(steps: list[str]) -> None:
     """Reports, silence and restarts in any order: after a loss nothing is granted until the grid is reported."""
-
-    async def play() -> None:
-        store, last, fresh, number = MemoryStore(), None, False, 0
-        while number < len(steps):
-            async with service_rig("CP1-1", store=store) as rig:
-                while number < len(steps):
-                    step, number = steps[number], number + 1
-                    if step == "restart":
-                        fresh = False
-                        break
-                    if step == "silent":
-                        await rig.wait(30)
-                        fresh = False
-                        continue
-                    IslandPlant(rig).input("grid", present=step == "present")
-                    last, fresh = step, True
-                result = await command(rig, "CP1-1", "discharge", 2000.0)
-                if step != "restart":
-                    expected = last is None or (last == "present" and fresh)
-                    assert (result.status == "accepted") is expected
-                    if not expected:
-                        assert result.reason.code in GRID_CODES
-                await rig.journal.flush()
-
-    run_virtual(play())
+    store, last, fresh, number = MemoryStore(), None, False, 0
+    while number < len(steps):
+        async with service_rig("CP1-1", store=store) as rig:
+            while number < len(steps):
+                step, number = steps[number], number + 1
+                if step == "restart":
+                    fresh = False
+                    break
+                if step == "silent":
+                    await rig.wait(30)
+                    fresh = False
+                    continue
+                IslandPlant(rig).input("grid", present=step == "present")
+                last, fresh = step, True
+            result = await command(rig, "CP1-1", "discharge", 2000.0)
+            if step != "restart":
+                expected = last is None or (last == "present" and fresh)
+                assert (result.status == "accepted") is expected
+                if not expected:
+                    assert result.reason.code in GRID_CODES
+            await rig.journal.flush()
 
 
 @pytest.mark.virtual_time

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from gateway.energy.settings import EnergySection, TierTable
 from gateway.model.result import Result
 from gateway.model.site import SitePolicy
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.island_plant import IslandPlant
 from tests.rounds import rounds, some
+from tests.virtual_time import virtual_examples
 
 TIERS = (
     TierTable(name="medical", priority=0, expected_w=2000, critical=True),
@@ -270,31 +270,28 @@ orders = st.tuples(
     load_w=st.sampled_from([300.0, 2000.0, 7000.0, 9000.0]),
     cars=st.integers(1, 2),
 )
-def test_no_order_of_commands_and_outage_ends_the_supply(
+@virtual_examples
+async def test_no_order_of_commands_and_outage_ends_the_supply(
     given_orders: list[tuple[int, str | None, str, float, float]], lost_at: int, load_w: float, cars: int
 ) -> None:
     """Commands at random times before, in and after the start of the outage: supply lasts from the black start on."""
-
-    async def play() -> None:
-        names = ["CP1-1", "CP2-1"][:cars]
-        async with service_rig(*names, energy=ISLAND) as rig:
-            plant = IslandPlant(rig, load_w=load_w)
-            renewed: tuple[str | None, str, float, float] | None = None
-            for second in range(100):
-                plant.present = second < lost_at
-                for at, target, verb, power_w, lease_s in given_orders:
-                    if at != second or (target not in (None, *names)):
-                        continue
-                    if verb == "renew":
-                        if renewed is not None:
-                            await command(rig, *renewed)
-                    elif verb != "schedule" or target is not None:
-                        await command(rig, target, verb, power_w, lease_s, starts_s=60.0)
-                        if verb in ("discharge", "charge", "setpoint"):
-                            renewed = (target, verb, power_w, lease_s)
-                await plant.live(1)
-            assert plant.formed_at is not None
-            assert plant.formed_at - lost_at < 20
-            assert plant.dark_since_formed_s == 0
-
-    run_virtual(play())
+    names = ["CP1-1", "CP2-1"][:cars]
+    async with service_rig(*names, energy=ISLAND) as rig:
+        plant = IslandPlant(rig, load_w=load_w)
+        renewed: tuple[str | None, str, float, float] | None = None
+        for second in range(100):
+            plant.present = second < lost_at
+            for at, target, verb, power_w, lease_s in given_orders:
+                if at != second or (target not in (None, *names)):
+                    continue
+                if verb == "renew":
+                    if renewed is not None:
+                        await command(rig, *renewed)
+                elif verb != "schedule" or target is not None:
+                    await command(rig, target, verb, power_w, lease_s, starts_s=60.0)
+                    if verb in ("discharge", "charge", "setpoint"):
+                        renewed = (target, verb, power_w, lease_s)
+            await plant.live(1)
+        assert plant.formed_at is not None
+        assert plant.formed_at - lost_at < 20
+        assert plant.dark_since_formed_s == 0

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.runtime.clock import run_virtual
 from emulators.scenario.loading import parse
 from emulators.world import simulate
 from gateway.energy.resilience.collapse import CollapseWatch
@@ -16,6 +15,7 @@ from gateway.energy.settings import EnergySection, TierTable
 from tests.gateway.commands.rig import ServiceRig, service_rig
 from tests.gateway.energy.island_plant import RESTART_S, IslandPlant
 from tests.rounds import rounds, some
+from tests.virtual_time import virtual_examples
 
 NAMES = ("medical", "light", "kitchen", "cooling")
 TIERS = tuple(
@@ -89,27 +89,26 @@ async def test_an_overload_that_no_tier_can_shed_is_tried_less_and_less_often_an
     steps=st.lists(st.tuples(st.integers(30, 300), st.sampled_from(NAMES), st.floats(0.0, 3.0)), max_size=3),
     base_w=st.sampled_from([0.0, 300.0, 2000.0]),
 )
-def test_collapses_are_few_and_seen(draws: list[float], steps: list[tuple[int, str, float]], base_w: float) -> None:
+@virtual_examples
+async def test_collapses_are_few_and_seen(
+    draws: list[float], steps: list[tuple[int, str, float]], base_w: float
+) -> None:
     """Any draw of the tiers and any steps of it: few collapses, reported as lost and back, and supply at the end."""
-
-    async def play() -> None:
-        async with service_rig("CP1-1", energy=SECTION) as rig:
-            tier_w = {name: 1500.0 * draw for name, draw in zip(NAMES, draws, strict=True)}
-            plant = IslandPlant(rig, load_w=base_w, tier_w=tier_w)
-            await plant.live(10)
-            plant.present = False
-            for seconds, name, draw in steps:
-                await plant.live(seconds)
-                plant.tier_w[name] = 1500.0 * draw
-            await plant.live(400)
-            assert len(plant.collapses) <= 10 * (len(steps) + 1)  # the inverter alone would try for ever, each 5 s
-            assert decided(rig, "source_lost") <= 3 * (len(steps) + 1)
-            assert decided(rig, "source_lost") == decided(rig, "source_back")
-            assert bool(decided(rig, "source_lost")) is bool(plant.collapses)
-            assert plant.lit
-            assert rig.energy_service.forming == "CP1-1"
-
-    run_virtual(play())
+    async with service_rig("CP1-1", energy=SECTION) as rig:
+        tier_w = {name: 1500.0 * draw for name, draw in zip(NAMES, draws, strict=True)}
+        plant = IslandPlant(rig, load_w=base_w, tier_w=tier_w)
+        await plant.live(10)
+        plant.present = False
+        for seconds, name, draw in steps:
+            await plant.live(seconds)
+            plant.tier_w[name] = 1500.0 * draw
+        await plant.live(400)
+        assert len(plant.collapses) <= 10 * (len(steps) + 1)  # the inverter alone would try for ever, each 5 s
+        assert decided(rig, "source_lost") <= 3 * (len(steps) + 1)
+        assert decided(rig, "source_lost") == decided(rig, "source_back")
+        assert bool(decided(rig, "source_lost")) is bool(plant.collapses)
+        assert plant.lit
+        assert rig.energy_service.forming == "CP1-1"
 
 
 loads = st.lists(st.tuples(st.none() | st.sampled_from([0.0, 5.0, 40.0, 150.0, 900.0, 4000.0]), st.integers(1, 9)))
@@ -229,20 +228,17 @@ async def test_an_island_that_holds_without_a_load_meter_is_not_seen_as_collapse
 
 @settings(max_examples=rounds(8, 25), deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 14_000), st.integers(1, 120)), min_size=1, max_size=8))
-def test_without_a_load_meter_no_island_collapses_on_unseen(steps: list[tuple[float, int]]) -> None:
+@virtual_examples
+async def test_without_a_load_meter_no_island_collapses_on_unseen(steps: list[tuple[float, int]]) -> None:
     """Any course of loads: an island that collapsed thrice has been seen, and one that never did has not."""
-
-    async def play() -> None:
-        async with service_rig("CP1-1", energy=SECTION) as rig:
-            plant = IslandPlant(rig, load_w=1000.0, tier_w=dict.fromkeys(NAMES, 300.0), silent={"load"})
-            await plant.live(10)
-            plant.present = False
-            await plant.live(60)
-            for load_w, seconds in steps:
-                plant.load_w = max(250.0, load_w)
-                await plant.live(seconds)
-            lost = decided(rig, "source_lost")
-            assert not lost or plant.collapses
-            assert lost or len(plant.collapses) < 3
-
-    run_virtual(play())
+    async with service_rig("CP1-1", energy=SECTION) as rig:
+        plant = IslandPlant(rig, load_w=1000.0, tier_w=dict.fromkeys(NAMES, 300.0), silent={"load"})
+        await plant.live(10)
+        plant.present = False
+        await plant.live(60)
+        for load_w, seconds in steps:
+            plant.load_w = max(250.0, load_w)
+            await plant.live(seconds)
+        lost = decided(rig, "source_lost")
+        assert not lost or plant.collapses
+        assert lost or len(plant.collapses) < 3

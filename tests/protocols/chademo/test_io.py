@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from emulators.runtime.clock import RealClock, VirtualClock, run_virtual
+from emulators.runtime.clock import RealClock, VirtualClock
 from emulators.runtime.memory_can import MemoryCan
 from protocols.can import CanFrame
 from protocols.chademo.charger import Charger
@@ -75,12 +75,11 @@ async def session(vehicle_bus: CanBus, charger_bus: CanBus, clock: Clock) -> tup
     return charger.state, vehicle.engine.state
 
 
-def test_a_session_on_a_bus_in_memory() -> None:
-    async def main() -> tuple[ChargerState, VehicleState]:
-        bus = MemoryCan()
-        return await session(bus.port(), bus.port(), VirtualClock())
-
-    assert run_virtual(main()) == (ChargerState.POWER, VehicleState.POWER)
+@pytest.mark.virtual_time
+async def test_a_session_on_a_bus_in_memory() -> None:
+    bus = MemoryCan()
+    ended = await session(bus.port(), bus.port(), VirtualClock())
+    assert ended == (ChargerState.POWER, VehicleState.POWER)
 
 
 @pytest.mark.parametrize("channel", ["memory:chademo", "udp:239.74.163.58"])
@@ -95,26 +94,24 @@ async def test_a_session_over_python_can(channel: str) -> None:
     assert await session(*buses, RealClock()) == (ChargerState.POWER, VehicleState.POWER)
 
 
-def test_foreign_frames_are_counted_and_a_lost_bus_ends_the_connection() -> None:
-    async def main() -> None:
-        bus, clock = MemoryCan(), VirtualClock()
-        other = bus.port()
-        connection = Connection(Charger(), bus.port(), clock, lambda events: None)
-        run = asyncio.ensure_future(connection.run())
-        for frame in (CanFrame(0x555, b""), CanFrame(0x102, bytes(8), extended=True), CanFrame(0x102, bytes(2))):
-            await other.send(frame)
-        await clock.sleep(0.1)
-        assert connection.foreign == 2
-        with pytest.raises(LocalProtocolError, match="without a plug"):
-            connection.command(Start())
-        connection.command(ChargerInputs(plugged=True))
+@pytest.mark.virtual_time
+async def test_foreign_frames_are_counted_and_a_lost_bus_ends_the_connection() -> None:
+    bus, clock = MemoryCan(), VirtualClock()
+    other = bus.port()
+    connection = Connection(Charger(), bus.port(), clock, lambda events: None)
+    run = asyncio.ensure_future(connection.run())
+    for frame in (CanFrame(0x555, b""), CanFrame(0x102, bytes(8), extended=True), CanFrame(0x102, bytes(2))):
+        await other.send(frame)
+    await clock.sleep(0.1)
+    assert connection.foreign == 2
+    with pytest.raises(LocalProtocolError, match="without a plug"):
         connection.command(Start())
-        for _ in range(5):
-            for can_id in (0x100, 0x101, 0x102):
-                await other.send(CanFrame(can_id, bytes(8)))
-            await clock.sleep(0.1)
-        bus.down = True
-        with pytest.raises(ConnectionError, match="the bus is down"):
-            await asyncio.wait_for(run, 5)
-
-    run_virtual(main())
+    connection.command(ChargerInputs(plugged=True))
+    connection.command(Start())
+    for _ in range(5):
+        for can_id in (0x100, 0x101, 0x102):
+            await other.send(CanFrame(can_id, bytes(8)))
+        await clock.sleep(0.1)
+    bus.down = True
+    with pytest.raises(ConnectionError, match="the bus is down"):
+        await asyncio.wait_for(run, 5)

@@ -269,23 +269,20 @@ def test_lines_that_do_not_switch_or_are_not_reported_fail() -> None:
             run_virtual(run(LINES, driver))
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("make", [EmulatedBench, everest_bench.EverestBench])
-def test_the_end_of_a_driver_with_a_current_that_does_not_end(make: type[EmulatedBench]) -> None:
+async def test_the_end_of_a_driver_with_a_current_that_does_not_end(make: type[EmulatedBench]) -> None:
     """The pilot goes to F, the vehicle opens, then the contactors open."""
-
-    async def main() -> None:
-        model = EmulatedSettings if make is EmulatedBench else EverestSettings
-        driver = Driver("stuck", model, EmulatedBoard, make, simulated=True)  # type: ignore[arg-type]
-        async with lab_of(driver, {}, VirtualClock()) as lab:
-            await lab.flow(StageMode.CHARGE)
-            bench = lab.equipped()
-            assert isinstance(bench, EmulatedBench | everest_bench.EverestBench)
-            hardware = bench.board.hardware if isinstance(bench, EmulatedBench) else bench.hardware
-            hardware.stage.follows_setpoint = False
-            await lab.stop()
-            await lab.clock.sleep(1.0)
-            hardware.advance(lab.clock.now())
-            assert not hardware.closed
-            assert max(map(abs, bench.opened_at_a)) < 1.0
-
-    run_virtual(main())
+    model = EmulatedSettings if make is EmulatedBench else EverestSettings
+    driver = Driver("stuck", model, EmulatedBoard, make, simulated=True)  # type: ignore[arg-type]
+    async with lab_of(driver, {}, VirtualClock()) as lab:
+        await lab.flow(StageMode.CHARGE)
+        bench = lab.equipped()
+        assert isinstance(bench, EmulatedBench | everest_bench.EverestBench)
+        hardware = bench.board.hardware if isinstance(bench, EmulatedBench) else bench.hardware
+        hardware.stage.follows_setpoint = False
+        await lab.stop()
+        await lab.clock.sleep(1.0)
+        hardware.advance(lab.clock.now())
+        assert not hardware.closed
+        assert max(map(abs, bench.opened_at_a)) < 1.0

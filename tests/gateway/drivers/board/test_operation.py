@@ -11,7 +11,7 @@ import pytest
 from emulators.battery.pack import Pack
 from emulators.boards.emulated import EmulatedBoard, EmulatedSettings
 from emulators.charger.hardware.dc_modules import EmulatedBeg
-from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock
 from emulators.runtime.memory_can import MemoryCan
 from gateway.drivers.board import registry
 from gateway.drivers.board.can.drivers import BegSettings, infypower_beg
@@ -126,6 +126,7 @@ def restart(bay: CanBay) -> None:
     bay.module.restart(bay.clock.now())
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("fault", "name"),
     [
@@ -138,62 +139,54 @@ def restart(bay: CanBay) -> None:
     ],
 )
 @pytest.mark.parametrize("current_a", [20.0, -20.0])
-def test_a_fault_of_the_module_stops_in_order_and_recovers(
+async def test_a_fault_of_the_module_stops_in_order_and_recovers(
     fault: Callable[[CanBay], None], name: FaultName, current_a: float
 ) -> None:
-    async def main() -> None:
-        bay = CanBay()
-        async with bay.running():
-            await bay.session(current_a)
-            assert bay.hardware.stage.current_a == pytest.approx(current_a, abs=1.0)
-            bay.events.clear()
-            fault(bay)
-            await bay.deliver(current_a, 25.0)
-            assert name in bay.names()
-            assert bay.hardware.stage.current_a == 0.0
-            assert not bay.hardware.closed
-            assert any(isinstance(event, OutputStopped) for event in bay.events)
-            assert max(map(abs, bay.hardware.opened_at_a)) < OPEN_BELOW_A
-            bay.bus.tamper, bay.bus.down = (lambda frame: frame), False
-            await asyncio.sleep(10.0)
-            assert any(isinstance(event, Recovered) for event in bay.events)
-            bay.events.clear()
-            await bay.session(-current_a)
-            assert any(isinstance(event, DeliveryStarted) for event in bay.events)
-            assert bay.hardware.stage.current_a == pytest.approx(-current_a, abs=1.0)
-        assert not bay.hardware.closed  # the end of the process stops in order too
+    bay = CanBay()
+    async with bay.running():
+        await bay.session(current_a)
+        assert bay.hardware.stage.current_a == pytest.approx(current_a, abs=1.0)
+        bay.events.clear()
+        fault(bay)
+        await bay.deliver(current_a, 25.0)
+        assert name in bay.names()
+        assert bay.hardware.stage.current_a == 0.0
+        assert not bay.hardware.closed
+        assert any(isinstance(event, OutputStopped) for event in bay.events)
         assert max(map(abs, bay.hardware.opened_at_a)) < OPEN_BELOW_A
+        bay.bus.tamper, bay.bus.down = (lambda frame: frame), False
+        await asyncio.sleep(10.0)
+        assert any(isinstance(event, Recovered) for event in bay.events)
+        bay.events.clear()
+        await bay.session(-current_a)
+        assert any(isinstance(event, DeliveryStarted) for event in bay.events)
+        assert bay.hardware.stage.current_a == pytest.approx(-current_a, abs=1.0)
+    assert not bay.hardware.closed  # the end of the process stops in order too
+    assert max(map(abs, bay.hardware.opened_at_a)) < OPEN_BELOW_A
 
-    run_virtual(main())
 
-
-def test_energy_of_battery_and_meter_agree() -> None:
+@pytest.mark.virtual_time
+async def test_energy_of_battery_and_meter_agree() -> None:
     """Battery, losses and meter of the same hardware: within 0.5 %."""
-
-    async def main() -> None:
-        bay = CanBay()
-        async with bay.running():
-            await bay.session(-40.0, 60.0)
-        stage = bay.hardware.stage
-        at_meter = stage.meter.true_charged_wh - stage.meter.true_discharged_wh
-        in_battery = bay.battery.energy_in_wh - bay.battery.energy_out_wh
-        assert in_battery < -150.0
-        assert at_meter == pytest.approx(in_battery + stage.loss_wh, rel=0.005)
-
-    run_virtual(main())
+    bay = CanBay()
+    async with bay.running():
+        await bay.session(-40.0, 60.0)
+    stage = bay.hardware.stage
+    at_meter = stage.meter.true_charged_wh - stage.meter.true_discharged_wh
+    in_battery = bay.battery.energy_in_wh - bay.battery.energy_out_wh
+    assert in_battery < -150.0
+    assert at_meter == pytest.approx(in_battery + stage.loss_wh, rel=0.005)
 
 
-def test_a_bus_that_is_lost_for_a_moment_is_no_lasting_fault() -> None:
-    async def main() -> None:
-        bay = CanBay()
-        async with bay.running():
-            bay.bus.down = True
-            await asyncio.sleep(0.5)
-            bay.bus.down = False
-            await asyncio.sleep(8.0)
-            assert bay.names() == [FaultName.COMMUNICATION]
-            assert any(isinstance(event, Recovered) for event in bay.events)
-            await bay.session(10.0)
-            assert bay.hardware.stage.current_a == pytest.approx(10.0, abs=1.0)
-
-    run_virtual(main())
+@pytest.mark.virtual_time
+async def test_a_bus_that_is_lost_for_a_moment_is_no_lasting_fault() -> None:
+    bay = CanBay()
+    async with bay.running():
+        bay.bus.down = True
+        await asyncio.sleep(0.5)
+        bay.bus.down = False
+        await asyncio.sleep(8.0)
+        assert bay.names() == [FaultName.COMMUNICATION]
+        assert any(isinstance(event, Recovered) for event in bay.events)
+        await bay.session(10.0)
+        assert bay.hardware.stage.current_a == pytest.approx(10.0, abs=1.0)
