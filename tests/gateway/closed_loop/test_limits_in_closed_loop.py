@@ -189,27 +189,24 @@ def test_what_a_charger_does_not_deliver_of_an_order_is_learnt(
     assert keeps_the_law(case).trace[-1].grid_w <= peak_w + TOLERANCE_W
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("delivered", [0.95, 1.05])
 @pytest.mark.parametrize("load_w", [1000.0, 3739.0])
-def test_a_limit_is_kept_beside_a_commanded_vehicle_that_delivers_another_power_than_ordered(
+async def test_a_limit_is_kept_beside_a_commanded_vehicle_that_delivers_another_power_than_ordered(
     load_w: float, delivered: float
 ) -> None:
     """One vehicle is commanded to charge, another supports it: neither exceeds the limit again and again."""
     timing = Timing(8.76, 5.0, False, 0.3, 1e6, 10.0)
-
-    async def scene() -> None:
-        policy = SitePolicy("home", 5000.0, min_soc_pct=20.0, mode=SiteMode.PEAK_SHAVING)
-        case = Case(1, timing, 400.0, ((55.0, load_w),))  # 80 s after the beginning
-        async with plant(2, policy, timing, case.base_w, MANAGED) as site:
-            site.delivered = delivered
-            await site.rig.wait(30.0)
-            await site.rig.send("CP1-1", "charge", "a", power_w=ASKED_W, lease_s=600)
-            await site.rig.wait(270.0)
-            above = [one for one in site.since(30.0) if one.grid_w > 5000.0 + TOLERANCE_W]
-            assert len(above) * STEP_S <= 2 * (timing.allowed_s(ASKED_W) + timing.delivery_s)
-            assert [one for one in above if one.at > 150.0] == []
-
-    run_virtual(scene())
+    policy = SitePolicy("home", 5000.0, min_soc_pct=20.0, mode=SiteMode.PEAK_SHAVING)
+    case = Case(1, timing, 400.0, ((55.0, load_w),))  # 80 s after the beginning
+    async with plant(2, policy, timing, case.base_w, MANAGED) as site:
+        site.delivered = delivered
+        await site.rig.wait(30.0)
+        await site.rig.send("CP1-1", "charge", "a", power_w=ASKED_W, lease_s=600)
+        await site.rig.wait(270.0)
+        above = [one for one in site.since(30.0) if one.grid_w > 5000.0 + TOLERANCE_W]
+        assert len(above) * STEP_S <= 2 * (timing.allowed_s(ASKED_W) + timing.delivery_s)
+        assert [one for one in above if one.at > 150.0] == []
 
 
 @law(15)
@@ -311,98 +308,86 @@ def test_a_slow_meter_does_not_end_a_charge(period_s: float, delay_s: float, sta
     assert {one.orders_w for one in site.since(case.begin_s + 1.0)} == {(ASKED_W,)}
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(("delay_s", "period_s"), [(0.0, 1.0), (5.0, 5.0), (15.0, 10.0)])
 @pytest.mark.parametrize(("asked_w", "base_w"), some([(-4000.0, 2000.0), (3000.0, 1000.0), (6000.0, -3000.0)], every=3))
-def test_a_storage_in_self_consumption_balances_a_commanded_vehicle(
+async def test_a_storage_in_self_consumption_balances_a_commanded_vehicle(
     asked_w: float, base_w: float, delay_s: float, period_s: float
 ) -> None:
     """The vehicle is load or generation like any other: from the first second, in both directions, and afterwards."""
-
-    async def scene() -> None:
-        policy = SitePolicy("home", mode=SiteMode.SELF_CONSUMPTION, min_soc_pct=20.0)
-        energy = EnergySection(plan=False, storage=StorageTable(controlled=True))
-        timing = Timing(delay_s, period_s)
-        async with plant(1, policy, timing, lambda elapsed: base_w, energy, storage=PlantStorage()) as site:
-            await site.rig.wait(40.0)
-            verb = "charge" if asked_w > 0 else "discharge"
-            await site.rig.send("CP1-1", verb, "a", power_w=abs(asked_w), lease_s=60)
-            await site.rig.wait(90.0)
-            held = [one for one in site.trace if 45.0 <= one.at <= 95.0]
-            assert {one.orders_w for one in held} == {(asked_w, BIAS_W - base_w - asked_w)}
-            around = [one for one in held + site.since(110.0) if abs(one.grid_w - BIAS_W) > TOLERANCE_W]
-            assert around == []
-
-    run_virtual(scene())
+    policy = SitePolicy("home", mode=SiteMode.SELF_CONSUMPTION, min_soc_pct=20.0)
+    energy = EnergySection(plan=False, storage=StorageTable(controlled=True))
+    timing = Timing(delay_s, period_s)
+    async with plant(1, policy, timing, lambda elapsed: base_w, energy, storage=PlantStorage()) as site:
+        await site.rig.wait(40.0)
+        verb = "charge" if asked_w > 0 else "discharge"
+        await site.rig.send("CP1-1", verb, "a", power_w=abs(asked_w), lease_s=60)
+        await site.rig.wait(90.0)
+        held = [one for one in site.trace if 45.0 <= one.at <= 95.0]
+        assert {one.orders_w for one in held} == {(asked_w, BIAS_W - base_w - asked_w)}
+        around = [one for one in held + site.since(110.0) if abs(one.grid_w - BIAS_W) > TOLERANCE_W]
+        assert around == []
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("delay_s", [0.0, 5.0])
-def test_a_fuse_of_4_kw_is_kept_beside_2_kw_of_load(delay_s: float) -> None:
+async def test_a_fuse_of_4_kw_is_kept_beside_2_kw_of_load(delay_s: float) -> None:
     """A vehicle asked for 6 kW gets the 2 kW that are left, and keeps them."""
-
-    async def scene() -> None:
-        timing, case = Timing(meter_delay_s=delay_s), Case(1, FASTEST, 2000.0)
-        async with plant(1, SitePolicy("home", import_limit_w=4000.0), timing, case.base_w) as site:
-            await site.rig.wait(FIRST_S)
-            result = await site.rig.send("CP1-1", "charge", "a", power_w=ASKED_W, lease_s=300)
-            assert (result.status, result.effective_w) == (Status.CLAMPED, 2000.0)
-            await site.rig.wait(40.0)
-            assert {one.orders_w for one in site.since(FIRST_S + 1.0)} == {(2000.0,)}
-
-    run_virtual(scene())
+    timing, case = Timing(meter_delay_s=delay_s), Case(1, FASTEST, 2000.0)
+    async with plant(1, SitePolicy("home", import_limit_w=4000.0), timing, case.base_w) as site:
+        await site.rig.wait(FIRST_S)
+        result = await site.rig.send("CP1-1", "charge", "a", power_w=ASKED_W, lease_s=300)
+        assert (result.status, result.effective_w) == (Status.CLAMPED, 2000.0)
+        await site.rig.wait(40.0)
+        assert {one.orders_w for one in site.since(FIRST_S + 1.0)} == {(2000.0,)}
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("asked_w", "spike_w", "limit_w"),
     some(product([None, ASKED_W, -ASKED_W], [-52_800.0, 52_800.0, -327_680.0], [20_000.0, None]), 5),
 )
-def test_one_impossible_reading_moves_no_vehicle(asked_w: float | None, spike_w: float, limit_w: float | None) -> None:
-    async def scene() -> None:
-        policy = SitePolicy(
-            "home", mode=SiteMode.SELF_CONSUMPTION, import_limit_w=limit_w, export_limit_w=limit_w, min_soc_pct=20.0
-        )
-        timing, case = Timing(meter_period_s=2.0), Case(1, FASTEST, 1500.0)
-        async with plant(1, policy, timing, case.base_w, MANAGED) as site:
-            site.spikes[20] = spike_w
-            if asked_w is not None:
-                verb = "charge" if asked_w > 0 else "discharge"
-                await site.rig.send("CP1-1", verb, "a", power_w=abs(asked_w), lease_s=300)
-            await site.rig.wait(60.0)
-            assert {one.orders_w for one in site.since(30.0)} == {(asked_w or -1450.0,)}
+async def test_one_impossible_reading_moves_no_vehicle(
+    asked_w: float | None, spike_w: float, limit_w: float | None
+) -> None:
+    policy = SitePolicy(
+        "home", mode=SiteMode.SELF_CONSUMPTION, import_limit_w=limit_w, export_limit_w=limit_w, min_soc_pct=20.0
+    )
+    timing, case = Timing(meter_period_s=2.0), Case(1, FASTEST, 1500.0)
+    async with plant(1, policy, timing, case.base_w, MANAGED) as site:
+        site.spikes[20] = spike_w
+        if asked_w is not None:
+            verb = "charge" if asked_w > 0 else "discharge"
+            await site.rig.send("CP1-1", verb, "a", power_w=abs(asked_w), lease_s=300)
+        await site.rig.wait(60.0)
+        assert {one.orders_w for one in site.since(30.0)} == {(asked_w or -1450.0,)}
 
-    run_virtual(scene())
 
-
-def test_a_vehicle_that_supplies_the_load_is_no_loss_of_mains() -> None:
+@pytest.mark.virtual_time
+async def test_a_vehicle_that_supplies_the_load_is_no_loss_of_mains() -> None:
     """The meter reads about 0 W while the site draws power, and the facility reports the grid as present."""
-
-    async def scene() -> None:
-        policy = SitePolicy("home", mode=SiteMode.SELF_CONSUMPTION, min_soc_pct=20.0)
-        timing = Timing(meter_period_s=4.0, charger_w_per_s=4000.0, evse_meter_s=10.0)
-        steps = tuple((second - FIRST_S, 2000.0 + 300.0 * (second // 20 % 2)) for second in range(0, 200, 20))
-        case = Case(1, timing, 2000.0, steps)
-        async with plant(1, policy, timing, case.base_w, MANAGED, loads=True) as site:
-            await site.rig.wait(200.0)
-            codes = [event.code for event in site.rig.published.events if (event.code or "").startswith("grid")]
-            assert codes == []
-
-    run_virtual(scene())
+    policy = SitePolicy("home", mode=SiteMode.SELF_CONSUMPTION, min_soc_pct=20.0)
+    timing = Timing(meter_period_s=4.0, charger_w_per_s=4000.0, evse_meter_s=10.0)
+    steps = tuple((second - FIRST_S, 2000.0 + 300.0 * (second // 20 % 2)) for second in range(0, 200, 20))
+    case = Case(1, timing, 2000.0, steps)
+    async with plant(1, policy, timing, case.base_w, MANAGED, loads=True) as site:
+        await site.rig.wait(200.0)
+        codes = [event.code for event in site.rig.published.events if (event.code or "").startswith("grid")]
+        assert codes == []
 
 
-def test_a_storage_that_is_seldom_measured_follows_a_slowly_falling_load() -> None:
+@pytest.mark.virtual_time
+async def test_a_storage_that_is_seldom_measured_follows_a_slowly_falling_load() -> None:
     """Small steps towards less export are ordered, too, and a step is not under way for ever without a reading."""
-
-    async def scene() -> None:
-        policy = SitePolicy("home", export_limit_w=0.0, mode=SiteMode.PRICE, min_soc_pct=20.0)
-        timing = Timing(meter_delay_s=5.0, meter_period_s=5.0, stamped=True, evse_meter_s=45.0)
-        case = Case(1, timing, 1600.0, mode=SiteMode.PRICE, export_w=0.0, storage=True, cheap=False)
-        energy = EnergySection(plan=False, step_s=5.0, storage=StorageTable(controlled=True))
-        async with plant(1, policy, timing, _falling_w, energy, storage=PlantStorage()) as site:
-            site.input("price", ts=rfc3339(site.rig.clock.wall()), prices=case.prices(site.rig.clock.wall()))
-            await site.rig.wait(400.0)
-            assert min(one.powers_w[-1] for one in site.trace) < -1000.0
-            assert _longest_s(site, above_w=50.0) <= timing.allowed_s(0.0) + energy.step_s
-
-    run_virtual(scene())
+    policy = SitePolicy("home", export_limit_w=0.0, mode=SiteMode.PRICE, min_soc_pct=20.0)
+    timing = Timing(meter_delay_s=5.0, meter_period_s=5.0, stamped=True, evse_meter_s=45.0)
+    case = Case(1, timing, 1600.0, mode=SiteMode.PRICE, export_w=0.0, storage=True, cheap=False)
+    energy = EnergySection(plan=False, step_s=5.0, storage=StorageTable(controlled=True))
+    async with plant(1, policy, timing, _falling_w, energy, storage=PlantStorage()) as site:
+        site.input("price", ts=rfc3339(site.rig.clock.wall()), prices=case.prices(site.rig.clock.wall()))
+        await site.rig.wait(400.0)
+        assert min(one.powers_w[-1] for one in site.trace) < -1000.0
+        assert _longest_s(site, above_w=50.0) <= timing.allowed_s(0.0) + energy.step_s
 
 
 def _falling_w(elapsed: float) -> float:
