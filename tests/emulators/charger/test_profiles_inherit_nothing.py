@@ -80,7 +80,6 @@ async def test_central_frequency_is_dynamic(kind: str) -> None:
         if kind == "Relative":
             del fixed["chargingSchedule"][0]["startSchedule"]
         assert reason(await install(rig, fixed)) == ("Rejected", "InvalidSchedule")
-        assert rig.station.rejections[-1].startswith("Q07.FR.02")
         body = dynamic(-1000.0)
         body["chargingSchedule"][0]["chargingSchedulePeriod"] = [period]
         assert (await install(rig, body))["status"] == "Accepted"

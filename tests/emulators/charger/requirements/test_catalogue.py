@@ -10,6 +10,10 @@ from tests.requirement_catalogue import NOT_COVERED, REQUIREMENTS
 
 HERE = Path(__file__).parent
 CSMS_TESTS = HERE.parents[2] / "gateway" / "csms"
+OF_THE_STATION = {  # what happens to it from outside, its end of the link, and the kinds of DER controls that it has
+    "call", "der_controls", "external_control", "fault", "link", "measure_grid", "measure_load", "online", "plug_in",
+    "run", "unplug", "wall",
+}  # fmt: skip
 
 
 def verifying_tests() -> Iterator[tuple[ast.AsyncFunctionDef | ast.FunctionDef, set[str]]]:
@@ -35,7 +39,7 @@ def test_every_requirement_is_verified_or_listed_as_not_covered() -> None:
 def test_no_requirement_is_verified_through_internals() -> None:
     """The CSMS is driven over OCPP, by the admin API, or with the set-point interface of commands (`set_power`).
 
-    Variables and charging profiles of the station are set and read over OCPP, or set in its configuration.
+    Variables, charging profiles and controls of the station are set and read over OCPP, or set in its configuration.
     """
     for test, _ in verifying_tests():
         for node in ast.walk(test):
@@ -44,3 +48,6 @@ def test_no_requirement_is_verified_through_internals() -> None:
                 if ast.unparse(node.value) in ("rig.csms", "raw.csms", "rig.known"):
                     assert node.attr == "set_power", f"{test.name} uses {used}"
                 assert not used.endswith((".device_model.put", "station.profiles")), f"{test.name} uses {used}"
+                if ast.unparse(node.value) in ("rig.station", "csms.station"):
+                    assert node.attr in OF_THE_STATION, f"{test.name} uses {used}"
+                assert not used.endswith(".der_controls.in_force"), f"{test.name} uses {used}"
