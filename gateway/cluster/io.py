@@ -32,6 +32,7 @@ from nats.js.errors import (
 from nats.js.kv import KeyValue
 
 from gateway.cluster import messages
+from gateway.cluster.fault import Fault
 from gateway.cluster.messages import MAX_BYTES, Message
 from gateway.cluster.outbox import Outbox
 from gateway.cluster.secure_client import SecureClient, reason, tls_context, within
@@ -51,7 +52,11 @@ Handler: TypeAlias = Callable[[Message], Awaitable[Message | None]]
 
 
 class ClusterError(Exception):
-    """NATS or an instance cannot be reached, or did not answer in time."""
+    """NATS or an instance cannot be reached, or did not answer in time; `fault` is what a person has to correct."""
+
+    def __init__(self, text: str, fault: Fault = Fault.OTHER) -> None:
+        super().__init__(text)
+        self.fault = fault
 
 
 class Absent(ClusterError):
@@ -180,7 +185,7 @@ class ClusterBus:
         try:
             tls = tls_context(self.settings)
         except OSError as error:
-            raise ClusterError(f"cluster.ca, cert or key cannot be used: {error}") from error
+            raise ClusterError(f"cluster.ca, cert or key cannot be used: {error}", Fault.CERTIFICATE) from error
         client = SecureClient(requires_tls=tls is not None)
         try:
             await self._open(client, tls)
@@ -227,9 +232,10 @@ class ClusterBus:
             )
             await within(connecting, CONNECT_WITHIN_S)
         except (NatsError, OSError, TimeoutError) as error:
-            raise ClusterError(f"NATS cannot be used: {reason(errors or [error], client, settings)}") from error
+            text, fault = reason(errors or [error], client, settings)
+            raise ClusterError(f"NATS cannot be used: {text}", fault) from error
         except ValueError as error:  # of a credentials file
-            raise ClusterError(f"cluster.credentials_file cannot be used: {error}") from error
+            raise ClusterError(f"cluster.credentials_file cannot be used: {error}", Fault.USER) from error
 
     async def verify(self) -> tuple[int, int]:
         """Return the version of the server; ClusterError where it is too old or has no JetStream."""
@@ -238,12 +244,13 @@ class ClusterBus:
         version = (found.major, found.minor)
         if not is_recent(version):
             wanted = ".".join(map(str, OLDEST))
-            raise ClusterError(f"NATS {found.major}.{found.minor} is too old: {wanted} or newer is required")
+            text = f"NATS {found.major}.{found.minor} is too old: {wanted} or newer is required"
+            raise ClusterError(text, Fault.TOO_OLD)
         try:
             await client.jetstream(timeout=ANSWER_WITHIN_S).account_info()
         except (NatsError, OSError, TimeoutError) as error:
             if isinstance(error, ServiceUnavailableError | NoRespondersError | APIError):
-                raise ClusterError(NO_JETSTREAM) from error
+                raise ClusterError(NO_JETSTREAM, Fault.NO_JETSTREAM) from error
             raise ClusterError(f"NATS did not answer: {error or type(error).__name__}") from error
         return version
 

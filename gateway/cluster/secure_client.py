@@ -10,10 +10,19 @@ from urllib.parse import urlsplit
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from gateway.cluster.fault import Fault
 from gateway.cluster.settings import ClusterSettings
 
 NO_TLS = "the server offers no TLS, and tls:// or cluster.ca requires it"
 REFUSED = "the server refuses the user, or its password or credentials"
+
+
+OF_ANOTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+NOT_VALID_NOW = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+
+class TlsMissing(NatsError):
+    """The server offers no TLS where it is required."""
 
 
 def tls_context(settings: ClusterSettings) -> ssl.SSLContext | None:
@@ -42,7 +51,7 @@ class SecureClient(Client):
     async def _process_info(self, info: dict[str, object], initial_connection: bool = False) -> None:
         self.asks_user, self.asks_certificate = bool(info.get("auth_required")), bool(info.get("tls_verify"))
         if initial_connection and self._requires_tls and not info.get("tls_required"):
-            raise NatsError(NO_TLS)
+            raise TlsMissing(NO_TLS)
         await super()._process_info(info, initial_connection)
 
 
@@ -58,27 +67,36 @@ async def within(work: Coroutine[object, None, None], within_s: float) -> None:
         task.cancel()
 
 
-def reason(errors: list[Exception], client: SecureClient, settings: ClusterSettings) -> str:
-    """Return for people why no server can be used, of all errors of the attempts."""
+def reason(errors: list[Exception], client: SecureClient, settings: ClusterSettings) -> tuple[str, Fault]:
+    """Return for people why no server can be used, of all errors of the attempts, and what that is."""
     telling = [one for one in errors if not isinstance(one, ConnectionResetError | BrokenPipeError)]
     for error in reversed(telling):
-        lower = str(error).lower()
         if isinstance(error, ssl.SSLCertVerificationError):
-            return _not_verified(error.verify_message, settings)
+            return _not_verified(error, settings)
+        lower = str(error).lower()  # of the server or of nats-py, which have no codes for it
         if "authorization violation" in lower or "authentication" in lower:
-            return REFUSED
+            return REFUSED, Fault.USER
     if client.asks_certificate and settings.cert is None:
-        return "the server requires a client certificate (cluster.cert and key)"
+        return "the server requires a client certificate (cluster.cert and key)", Fault.CERTIFICATE
     if client.asks_user and not telling:  # it closed the connection before its reason was read
-        return REFUSED
+        return REFUSED, Fault.USER
     last = (telling or errors)[-1]
-    return str(last) or type(last).__name__
+    return str(last) or type(last).__name__, _fault(last)
 
 
-def _not_verified(text: str, settings: ClusterSettings) -> str:
-    if "mismatch" in text or "not valid for" in text:
-        return f"its certificate is not for this name: {text}"
-    if "expired" in text or "not yet valid" in text:
-        return f"the certificate of the server: {text}"
+def _fault(error: Exception) -> Fault:
+    if isinstance(error, ssl.SSLError | TlsMissing):
+        return Fault.CERTIFICATE
+    several = isinstance(error, OSError) and error.errno is None  # of several addresses: asyncio gives no code
+    listening = not isinstance(error, ConnectionRefusedError) and not (several and "Connect call failed" in str(error))
+    return Fault.OTHER if listening else Fault.NOT_LISTENING
+
+
+def _not_verified(error: ssl.SSLCertVerificationError, settings: ClusterSettings) -> tuple[str, Fault]:
+    text = error.verify_message
+    if error.verify_code in OF_ANOTHER_NAME:
+        return f"its certificate is not for this name: {text}", Fault.OTHER_NAME
+    if error.verify_code in NOT_VALID_NOW:
+        return f"the certificate of the server: {text}", Fault.CERTIFICATE
     signer = "cluster.ca" if settings.ca is not None else "an authority of the system (cluster.ca)"
-    return f"the certificate of the server is not signed by {signer}: {text}"
+    return f"the certificate of the server is not signed by {signer}: {text}", Fault.CERTIFICATE

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
-from gateway.store.store import StoreError
+from gateway.store.store import StoreError, StoreOutdated
 from gateway.store.tables import METADATA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -111,7 +111,7 @@ def check(connection: Connection, tables: str = "") -> None:
         METADATA.create_all(connection, checkfirst=False)
         MigrationContext.configure(connection).stamp(_scripts(), "head")
     elif before != newest():
-        raise StoreError(
+        raise StoreOutdated(
             f"the database has version {before} and this gateway needs {newest()}; run `v2x migrate -c FILE` first"
         )
 

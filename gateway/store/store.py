@@ -35,6 +35,10 @@ class StoreFull(StoreError):
     """A store that cannot be written, with a disk that is full; it works again when there is space."""
 
 
+class StoreOutdated(StoreError):
+    """A database of an earlier version of the gateway, which has to be migrated first."""
+
+
 class RecordRefused(StoreError):
     """Records that the store can never write: a duplicate id, a value out of range."""
 

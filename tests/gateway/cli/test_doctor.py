@@ -7,9 +7,11 @@ import io
 import json
 import os
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pytest
 from typer.testing import CliRunner
 
@@ -20,6 +22,7 @@ from gateway.cli.findings import Finding, Verdict
 from gateway.cli.main import app
 from gateway.config import from_table
 from gateway.config.lint import notes
+from gateway.mqtt.client import AccessRefused, SubscriptionRefused
 from tests.gateway.csms.test_security import Authority
 from tests.gateway.mqtt.facility import free_port
 
@@ -94,18 +97,33 @@ def test_the_clock(wall: float, in_sync: bool | None, verdict: Verdict) -> None:
     assert doctor._clock(wall, in_sync).verdict is verdict
 
 
+def caused_by(cause: Exception) -> ConnectionError:
+    """Return the error of a link to a broker whose name has the words of other remedies."""
+    found = ConnectionError("the broker mqtt://acl.certificate.example cannot be used")
+    found.__cause__ = aiomqtt.MqttError("lost")
+    found.__cause__.__context__ = cause  # as aiomqtt raises it
+    return found
+
+
+async def test_a_broker_whose_name_has_the_words_of_another_failure(tmp_path: Path) -> None:
+    found = await examine(
+        from_table(table(tmp_path, "mqtt://127.0.0.1:1", mqtt={"url": "mqtt://acl.localhost:1"}), tmp_path)
+    )
+    assert not of(found, "broker")[0].remedy.startswith("give the gateway's user the access list")
+
+
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        ("mqtt://h: refuses a subscription to v2x/1/#: Not authorized; check its ACL", "v2x mqtt-acl"),
-        ("the broker mqtt://h cannot be used: [code:135] Not authorized", "mqtt.password_file"),
-        ("the broker mqtt://h cannot be used: certificate verify failed", "mqtt.ca"),
-        ("the broker mqtt://h cannot be used: Connection refused", "start the broker"),
-        ("the broker mqtt://h cannot be used: no answer within 5 s", "the way to the broker"),
+        (SubscriptionRefused("mqtt://h refuses a subscription to v2x/1/#"), "v2x mqtt-acl"),
+        (AccessRefused("the broker mqtt://h cannot be used: [code:135] Not authorized"), "mqtt.password_file"),
+        (caused_by(ssl.SSLCertVerificationError("certificate verify failed")), "mqtt.ca"),
+        (caused_by(ConnectionRefusedError(111, "Connection refused")), "start the broker"),
+        (caused_by(TimeoutError()), "the way to the broker"),
     ],
 )
-def test_the_remedy_for_the_broker(error: str, remedy: str) -> None:
-    assert remedy in doctor._broker_remedy(error.lower())
+def test_the_remedy_for_the_broker_follows_from_the_kind_of_error(error: Exception, remedy: str) -> None:
+    assert remedy in doctor._broker_remedy(error)
 
 
 def test_the_exit_status_and_the_lines(tmp_path: Path) -> None:
