@@ -259,10 +259,11 @@ class MeterModel:
     def _confirmed_w(self, found: _Hypotheses) -> tuple[float, float]:
         """Return the extremes; what was held is released no further than the best constant delay shows, too.
 
-        That a short delay is likely by itself does not prove that a load changes together with the controlled power.
+        That a short delay is likely by itself does not prove that a load changes together with the controlled power. A
+        small movement hides little: what it leaves is not waited for.
         """
         low_w, high_w = found.extremes_w()
-        if found.agree or not self._extremes:
+        if found.agree or found.swing_w <= QUIET_W or not self._extremes:
             return low_w, high_w
         held_low_w, held_high_w = self._extremes[-1]
         if low_w > held_low_w or high_w < held_high_w:

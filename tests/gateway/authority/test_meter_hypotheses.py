@@ -187,7 +187,7 @@ class Limits:
         moved_w = max(one.high_w for one in plain.spans) - min(one.low_w for one in plain.spans)
         self.swing_w = max(moved_w, self.swing_w * math.exp(-elapsed_s / rules.SWING_S))
         low_w, high_w = extremes(plain.cheapest, rules.PLAUSIBLE_SHARE)
-        if self.found:  # no more is released than the constant delays show
+        if self.found and moved_w > rules.QUIET_W:  # no more is released than the constant delays show
             held_low_w, held_high_w = self.found[-1]
             constant_low_w, constant_high_w = extremes(plain.steady, rules.PLAUSIBLE_SHARE)
             low_w = min(low_w, max(constant_low_w, held_low_w))
