@@ -380,7 +380,8 @@ class Setpoint:
         seen = measured_at > self.changed_at
         apart_w = abs(measured_w - sent_w)
         moved = self.before_w is None or apart_w < abs(measured_w - self.before_w)
-        if seen and moved and apart_w <= max(self.tolerance_w, self.tolerance_share * abs(sent_w)):
+        near_w = RESTS_W if self._approaches else max(self.tolerance_w, self.tolerance_share * abs(sent_w))
+        if seen and moved and apart_w <= near_w:
             return [measured_w]
         arrived_at = self.changed_at + RESPONSE_S
         if now < arrived_at or self.changed_at < measured_at < arrived_at or self._approaches:

@@ -129,15 +129,19 @@ def test_commands_keep_the_export_limit(
 @law(40)
 @given(evses, timings, limits, watts(0.0, 2000.0), st.sampled_from([1.0, -1.0]))
 @example(4, Timing(4.36, 4.36, False, 0.0, 250.0, 5.0), 10_000.0, 43.07, 1.0)
+@example(3, Timing(7.36, 2.0, True, 2.82, 400.0, 6.96), 10_000.0, 1936.96, 1.0)
 @example(4, Timing(14.67, 1.13, False, 0.53, 500.0, 8.83), 4000.0, 1000.0, -1.0)
 @example(4, Timing(15.0, 1.49, False, 2.74, 400.0, 5.0), 7325.05, 1410.22, -1.0)
-def test_commands_lead_above_no_limit_while_the_load_is_constant(
+def test_commands_are_left_alone_while_the_load_is_constant(
     count: int, timing: Timing, limit_w: float, load_w: float, sign: float
 ) -> None:
-    """Vehicles on their way to their orders do not look like less load, however slow they and their meters are."""
+    """Vehicles on their way do not look like less load, nor like more, however slow they and their meters are."""
     import_w, export_w = (limit_w, None) if sign > 0 else (None, limit_w)
     case = Case(count, timing, sign * load_w, asked_w=sign * ASKED_W, import_w=import_w, export_w=export_w)
-    assert max(case.excess_w(one) for one in keeps_the_law(case).trace) <= TOLERANCE_W
+    site = keeps_the_law(case)
+    assert max(case.excess_w(one) for one in site.trace) <= TOLERANCE_W
+    totals_w = [sum(one.orders_w) for one in site.since(case.begin_s + 3.0)]
+    assert max(totals_w) - min(totals_w) <= REST_W
 
 
 @law(20)

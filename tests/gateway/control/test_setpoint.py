@@ -222,6 +222,9 @@ def test_the_power_is_on_its_way_from_the_meter_to_the_set_point(
         ([(-3000.0, 25.0), (-3030.0, 30.0), (-3030.0, 30.0)], [-3030.0, -5000.0]),  # the same reading
         ([(-3000.0, 9.0), (-3030.0, 30.0)], [-3030.0]),  # nothing is known of its way since the order
         ([(-3030.0, 30.0)], [-3030.0]),
+        ([(-4000.0, 25.0), (-4800.0, 30.0)], [-4800.0, -5000.0]),  # also near the set-point
+        ([(-4000.0, 25.0), (-4975.0, 30.0)], [-4975.0]),
+        ([(-4790.0, 25.0), (-4800.0, 30.0)], [-4800.0]),  # it rests at what is delivered
     ],
 )
 def test_a_slow_power_is_on_its_way_until_two_readings_show_that_it_goes_no_further(
