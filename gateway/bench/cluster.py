@@ -38,6 +38,7 @@ IN_PROGRESS = 32
 OUTSTANDING = 200  # messages of stations that wait for their response
 STORM_COMMANDS_PER_S = 20.0
 PER_PROCESS = 5000  # stations of one process
+ROW_WITHIN_S = 1800.0  # all of one row; what takes longer is given up, with the reason
 SETTLE_S = 3.0
 AIM_STORM_P99_MS, AIM_CPU_GROWTH = 1000.0, 1.2
 
@@ -50,20 +51,37 @@ async def figures(gateways: Sequence[int] = GATEWAYS, stations: Sequence[int] = 
         for fleet in stations:
             for number in gateways:
                 storms = fleet == max(stations) and number == max(gateways)
-                found["rows"].append(await _measure(number, number, fleet, storms))
+                found["rows"].append(await _row(number, number, fleet, storms))
                 if fleet == min(stations) and number > 1:
-                    found["rows"].append(await _measure(number, 1, fleet, storms=False))
+                    found["rows"].append(await _row(number, 1, fleet, storms=False))
     except (PeerAbsent, FileNotFoundError) as error:
         return {"benchmark": "cluster", "ok": False, "absent": str(error)}
     rows = found["rows"]
     found["cpu_growth"] = growth(rows)
-    found["ok"] = all(row["accepted"] == row["commands"] > 0 for row in rows)
+    found["ok"] = all("failed" not in row and row["accepted"] == row["commands"] > 0 for row in rows)
     return found
+
+
+async def _row(number: int, sites: int, stations: int, storms: bool) -> Figures:
+    """Return the figures of one row; one that cannot be measured has the reason (`failed`), and the next one begins."""
+    row: Figures = {"gateways": number, "sites": sites, "stations": stations}
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(ROW_WITHIN_S):
+            await _measure(row, storms)
+    except TimeoutError:
+        row["failed"] = f"not measured within {ROW_WITHIN_S:.0f} s"
+    except RuntimeError as error:
+        row["failed"] = str(error)
+    row["took_s"] = round(time.perf_counter() - began)
+    progress(f"{stations} stations at {number} gateways with {sites} sites: {row.get('failed', 'done')}")
+    return row
 
 
 def growth(rows: Sequence[Figures]) -> list[Figures]:
     """Return the CPU per message of several gateways over that of one, by stations, gateways and sites."""
     cpu = "cpu_us_per_message"
+    rows = [row for row in rows if cpu in row]
     alone = {row["stations"]: row[cpu] for row in rows if row["gateways"] == 1}
     return [
         {
@@ -87,6 +105,9 @@ def text(found: Figures) -> Iterator[str]:
         f"{'p99 ms':>8}{'CPU us':>8}{'NATS us':>8}{'kB idle':>8}{'connect s':>10}"
     )
     for row in found["rows"]:
+        if "failed" in row:
+            yield f"{row['gateways']:8}{row['sites']:6}{row['stations']:9}  {row['failed']}"
+            continue
         yield (
             f"{row['gateways']:8}{row['sites']:6}{row['stations']:9}{row['commands_per_s']:11}{row['p50_ms']:8}{row['p99_ms']:8}"
             f"{row['messages_per_s']:11}{row['message_p99_ms']:8}{row['cpu_us_per_message']:8}"
@@ -125,13 +146,17 @@ class _Rig:
         return list(await asyncio.gather(*asking))
 
 
-async def _measure(number: int, sites: int, stations: int, storms: bool) -> Figures:
-    row: Figures = {"gateways": number, "sites": sites, "stations": stations}
+async def _measure(row: Figures, storms: bool) -> None:
+    """Add the figures to a row; those that were measured before an error stay."""
+    number, sites, stations = row["gateways"], row["sites"], row["stations"]
     async with _rig(number, sites, stations) as rig:
         progress(f"{stations} stations at {number} gateways: connections")
         before = rig.gateways.usage()
         connected = await rig.all("connect")
         row["connect_s"] = max(one["took_s"] for one in connected)
+        row["connected"] = sum(one["connected"] for one in connected)
+        if row["connected"] < stations:
+            raise RuntimeError(f"{row['connected']} of {stations} stations were served within {row['connect_s']:.0f} s")
         await asyncio.sleep(SETTLE_S)
         idle = rig.gateways.usage()
         row["idle_kb_per_station"] = round((idle["rss_kb"] - before["rss_kb"]) / stations, 1)
@@ -143,7 +168,6 @@ async def _measure(number: int, sites: int, stations: int, storms: bool) -> Figu
         if storms:
             progress(f"{stations} stations at {number} gateways: reconnect storm")
             row["storm"] = await _storm(rig, sessions_of(stations))
-    return row
 
 
 async def _messages(rig: _Rig) -> Figures:
@@ -214,6 +238,7 @@ async def _storm(rig: _Rig, sessions: int) -> Figures:
     latency = p50_p99(times, 1)
     return {
         "stations": served,
+        "missing": sum(one["missing"] for one in found),
         "served_s": max(one["served_s"] for one in found),
         "half_served_s": max(one["half_served_s"] for one in found),
         "failed_attempts": sum(one["failed_attempts"] for one in found),
@@ -262,9 +287,11 @@ class Facility:
         began = time.perf_counter()
         topic = f"v2x/1/{site_of(station, self._sites)}/evse/{evse(station)}/cmd/discharge"
         await self._client.publish(topic, json.dumps(body), qos=1)
-        async with asyncio.timeout(self.WITHIN_S):
-            status = await answered
-        self.statuses[status] += 1
+        try:
+            async with asyncio.timeout(self.WITHIN_S):
+                self.statuses[await answered] += 1
+        except TimeoutError:
+            self.statuses["no result"] += 1
         return (time.perf_counter() - began) * 1000
 
 
@@ -284,7 +311,7 @@ async def _rig(number: int, sites: int, stations: int) -> AsyncIterator[_Rig]:
             most = min(PER_PROCESS, stations - first)
             arguments = {"first": first, "number": most, "sessions": sessions_of(stations), "ports": running.ports}
             command = [sys.executable, "-m", "gateway.bench.cluster_load", json.dumps(arguments)]
-            load.append(await asyncio.to_thread(JsonProcess, command))
+            load.append(await asyncio.to_thread(JsonProcess, command, reports=True))
             stack.callback(load[-1].close)
         client = await stack.enter_async_context(make_client(broker, five=True))
         await client.subscribe("v2x/1/+/evse/+/result", qos=1)

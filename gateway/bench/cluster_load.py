@@ -13,10 +13,10 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from gateway.bench.measuring import Figures, p50_p99
+from gateway.bench.measuring import Figures, p50_p99, progress
 from gateway.bench.ocpp_load import Client, event
 from protocols.ocpp.times import stamp
 
@@ -25,6 +25,8 @@ RETRY_S = (0.5, 1.5)  # after a failed connection, drawn between
 ANSWER_WITHIN_S = 20.0
 METER_EVERY_S = 5.0  # of a vehicle in session
 IDLE_EVERY_S = 60.0  # of a station without one
+SERVED_WITHIN_S = 600.0  # all stations; those that are not served by then count as missing
+PROGRESS_EVERY_S = 10.0
 NEEDS = {"requestedEnergyTransfer": "DC_BPT", "v2xChargingParameters": {"maxDischargePower": 10_000}}
 
 
@@ -76,9 +78,7 @@ class Stations:
     async def connect(self) -> Figures:
         """Connect and boot all stations, and begin the sessions; return how long that took, in s."""
         began = time.perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            for number in self._numbers:
-                tasks.create_task(self._until_served(number, boots=True))
+        await self._all_served([self._until_served(number, boots=True) for number in self._numbers])
         self._background = asyncio.create_task(self._idle())
         return {"connected": len(self.connected), "took_s": round(time.perf_counter() - began, 2)}
 
@@ -96,9 +96,9 @@ class Stations:
         numbers = [one for one in self._numbers if one >= self._sessions]
         self.failed = 0
         for number in numbers:
-            transport = self.connected.pop(number).transport
-            if transport is not None:
-                transport.abort()
+            station = self.connected.pop(number, None)
+            if station is not None and station.transport is not None:
+                station.transport.abort()
         began = time.perf_counter()
         took: list[float] = []
 
@@ -107,14 +107,32 @@ class Stations:
             await self._until_served(number, boots=False)
             took.append(time.perf_counter() - began)
 
-        async with asyncio.TaskGroup() as tasks:
-            for number in numbers:
-                tasks.create_task(again(number))
-        served = {"served": len(took), "served_s": round(max(took, default=0.0), 2), "failed_attempts": self.failed}
+        await self._all_served([again(number) for number in numbers])
+        served = {
+            "served": len(took),
+            "missing": len(numbers) - len(took),
+            "served_s": round(max(took, default=0.0), 2),
+            "failed_attempts": self.failed,
+        }
         return {**served, "half_served_s": round(sorted(took)[len(took) // 2], 2) if took else 0.0}
+
+    async def _all_served(self, work: list[Coroutine[object, None, None]]) -> None:
+        """Wait for all stations, within a time, and state how many are served meanwhile."""
+        waiting = {asyncio.create_task(one) for one in work}
+        until = time.perf_counter() + SERVED_WITHIN_S
+        while waiting and (left := until - time.perf_counter()) > 0:
+            done, waiting = await asyncio.wait(waiting, timeout=min(left, PROGRESS_EVERY_S))
+            for one in done:
+                one.result()
+            if waiting:
+                progress(f"{len(self.connected)} of {len(self._numbers)} stations of a process are served")
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _until_served(self, number: int, boots: bool) -> None:
         while True:
+            station = None
             try:
                 async with self._opening:
                     station = await self._open(number)
@@ -128,6 +146,8 @@ class Stations:
                     return
             except (OSError, TimeoutError):
                 self.failed += 1
+                if station is not None and station.transport is not None:
+                    station.transport.abort()
                 await asyncio.sleep(self._random.uniform(*RETRY_S))
 
     async def _open(self, number: int) -> Station:

@@ -77,12 +77,15 @@ def python_with(imports: str, variable: str, place: str, *requirements: str) -> 
 class JsonProcess:
     """A process that answers each line of its input with one JSON object; it ends with its input."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, *, reports: bool = False
+    ) -> None:
+        """`reports`: what it writes to its error output is shown."""
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=None if reports else subprocess.DEVNULL,
             env={**os.environ, **(environment or {})},
             text=True,
         )

@@ -8,10 +8,10 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from gateway.bench import cluster
+from gateway.bench import cluster, cluster_load
 from gateway.bench.cluster_load import Stations
-from gateway.bench.cluster_parts import postgres_program
-from gateway.bench.measuring import JsonProcess, PeerAbsent
+from gateway.bench.cluster_parts import free_port, postgres_program
+from gateway.bench.measuring import Figures, JsonProcess, PeerAbsent
 from gateway.cli.main import app
 
 
@@ -21,7 +21,8 @@ async def test_light_stations_begin_sessions_send_messages_and_come_back_after_a
         stations = Stations(0, 20, 5, [server.started["port"]])
         assert (await stations.connect())["connected"] == 20
         assert (await stations.load(0.3, 10))["messages"] >= 10
-        assert (await stations.storm())["served"] == 15
+        storm = await stations.storm()
+        assert (storm["served"], storm["missing"]) == (15, 0)
         assert len(stations.connected) == 20
         await stations.close()
     finally:
@@ -36,6 +37,28 @@ def test_an_absent_server_is_named_with_the_command_that_installs_it() -> None:
 def test_the_growth_of_the_processor_time_is_that_over_one_gateway() -> None:
     rows = [{"gateways": number, "sites": 1, "stations": 10, "cpu_us_per_message": 100.0 + number} for number in (1, 2)]
     assert cluster.growth(rows) == [{"stations": 10, "gateways": 2, "sites": 1, "ratio": 1.01}]
+
+
+async def test_stations_that_are_never_served_end_their_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_load, "SERVED_WITHIN_S", 0.05)
+    stations = Stations(0, 3, 1, [free_port()])
+    assert (await stations.connect())["connected"] == 0
+    assert (await stations.storm())["missing"] == 2
+    await stations.close()
+
+
+def test_a_row_that_failed_has_its_reason_and_the_others_their_figures() -> None:
+    measured: Figures = {
+        "gateways": 1, "sites": 1, "stations": 10, "commands_per_s": 1.0, "p50_ms": 1.0, "p99_ms": 2.0,
+        "messages_per_s": 3, "message_p99_ms": 4.0, "cpu_us_per_message": 5.0, "nats_us_per_message": 6.0, "idle_kb_per_station": 7.0,
+        "connect_s": 8.0,
+    }  # fmt: skip
+    rows: list[Figures] = [
+        measured,
+        {"gateways": 4, "sites": 4, "stations": 10, "failed": "3 of 10 stations were served"},
+    ]
+    lines = list(cluster.text({"rows": rows, "cpu_growth": cluster.growth(rows)}))
+    assert (len(lines), lines[2].endswith("3 of 10 stations were served")) == (3, True)
 
 
 @pytest.mark.parametrize(
