@@ -30,6 +30,7 @@ MAX_OWNING = 50  # owners that are written at the same time: more of them delay 
 OWNED_WITHIN_S = 10.0  # of a connection, until it is closed; it stays meanwhile, for a new one costs more
 OWNED_LATE_S = 0.2  # in which no station connects again: after it, this one may have done so meanwhile
 ANSWERS_WITHIN_S = 5.0  # of a station whose owner was written late
+CALL = "[2"  # a station has one call at a time; one with a space is sent again by the station alone
 TRY_AGAIN_LATER, SERVICE_RESTART = 1013, 1012  # WebSocket close codes
 
 
@@ -77,6 +78,7 @@ class Connection:
     waiting: deque[str] = field(default_factory=deque)  # messages of the station
     waiting_since: float = 0.0
     characters: int = 0
+    unanswered: tuple[int, str] | None = None  # last call of the station, and the term of the holder that has it
     outgoing: deque[Down | Close] = field(default_factory=deque)
     writing: asyncio.Task[None] | None = None  # while something waits to be written
     closed: bool = False
@@ -158,7 +160,7 @@ class SiteConnections:
             return
         at_once: Callable[[str], bool] | None = getattr(connection.wire, "send_at_once", None)
         if connection.writing is None and at_once is not None and isinstance(message, Down):
-            done = not self._admits(message) or at_once(message.text)
+            done = not self._admits(message, connection) or at_once(message.text)
             if done:
                 return
         connection.outgoing.append(message)
@@ -230,7 +232,7 @@ class SiteConnections:
 
     def _received(self, connection: Connection, text: str) -> list[str]:
         if connection.attached and self.holder is not None:
-            self._bus.send(self.holder, Up(self.site, self._instance, connection.station, connection.epoch, text))
+            self._up(connection, self.holder, text)
             return []
         if not connection.waiting:
             connection.waiting_since = self._clock.now()
@@ -242,11 +244,13 @@ class SiteConnections:
             self._start(self._close(connection, TRY_AGAIN_LATER, "the site is not served at present; try again later"))
         return []
 
-    def _admits(self, message: Down | Close) -> bool:
+    def _admits(self, message: Down | Close, connection: Connection) -> bool:
         """Return whether a message passes the fence now."""
         self.fence, refusal = self.fence.admit(message.term, message.proof, self._clock.now())
         if refusal is not None:
             self.refused[refusal] += 1
+        elif isinstance(message, Down) and not message.text.startswith(CALL):
+            connection.unanswered = None
         return refusal is None
 
     async def _write(self, connection: Connection) -> None:
@@ -254,7 +258,7 @@ class SiteConnections:
         try:
             while connection.outgoing:
                 message = connection.outgoing.popleft()
-                if not self._admits(message):
+                if not self._admits(message, connection):
                     continue
                 if isinstance(message, Close):
                     await connection.wire.close(message.code, message.reason)
@@ -318,11 +322,18 @@ class SiteConnections:
         )
 
     def _complete(self, connection: Connection, holder: str) -> None:
+        """Send what the holder does not have yet: the call that an earlier one has not answered, and what waits."""
         connection.attached = connection.attached_before = True
+        if connection.unanswered is not None and connection.unanswered[0] != self.fence.term:
+            self._up(connection, holder, connection.unanswered[1])
         while connection.waiting:
-            text = connection.waiting.popleft()
-            self._bus.send(holder, Up(self.site, self._instance, connection.station, connection.epoch, text))
+            self._up(connection, holder, connection.waiting.popleft())
         connection.characters = 0
+
+    def _up(self, connection: Connection, holder: str, text: str) -> None:
+        if text.startswith(CALL):
+            connection.unanswered = self.fence.term, text
+        self._bus.send(holder, Up(self.site, self._instance, connection.station, connection.epoch, text))
 
     async def _close(self, connection: Connection, code: int, reason: str) -> None:
         connection.closed = True

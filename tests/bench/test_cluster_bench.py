@@ -50,8 +50,8 @@ async def test_stations_that_are_never_served_end_their_wait(monkeypatch: pytest
 def test_a_row_that_failed_has_its_reason_and_the_others_their_figures() -> None:
     measured: Figures = {
         "gateways": 1, "sites": 1, "stations": 10, "commands_per_s": 1.0, "p50_ms": 1.0, "p99_ms": 2.0,
-        "messages_per_s": 3, "message_p99_ms": 4.0, "cpu_us_per_message": 5.0, "nats_us_per_message": 6.0, "idle_kb_per_station": 7.0,
-        "connect_s": 8.0,
+        "messages_per_s": 3, "message_p99_ms": 4.0, "cpu_us_per_message": 5.0, "nats_us_per_message": 6.0,
+        "idle_kb_per_station": 7.0, "connect_s": 8.0,
     }  # fmt: skip
     rows: list[Figures] = [
         measured,

@@ -266,6 +266,33 @@ async def test_a_new_holder_gets_the_connections_without_a_notice_to_the_station
         assert await station.receive() == "from the new one"
 
 
+@pytest.mark.parametrize(("answered", "again"), [(False, True), (True, False)])
+async def test_a_call_without_an_answer_of_the_earlier_holder_goes_to_the_next_one(answered: bool, again: bool) -> None:
+    """Else the station waits for its time-out with all that it has to report."""
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    call = '[2,"1","Heartbeat",{}]'
+    async with site.connected() as station:
+        await station.send(call)
+        await asyncio.sleep(1)
+        site.down('[2,"g","GetVariables",{}]')  # no answer
+        await station.send('[3,"g",{}]')
+        if answered:
+            site.down('[3,"1",{}]')
+        await asyncio.sleep(1)
+        assert site.texts == [call, '[3,"g",{}]']
+        site.texts.clear()
+        site.connections.attach_all()  # to the same holder
+        await asyncio.sleep(1)
+        assert site.texts == []
+        site.stations.close()
+        site.stations = RemoteStations("s", site, site.send, site._serve, site.clock)
+        site.term = 8
+        site.connections.held_by("gw3", 8)
+        await asyncio.sleep(2)
+        assert site.texts == ([call] if again else [])
+
+
 async def test_without_an_instance_that_answers_attachment_is_tried_again() -> None:
     site = Site(absent=True)
     site.connections.held_by("gw2", 7)
