@@ -75,6 +75,7 @@ def test_sizes_are_those_of_the_cluster(arguments: list[str], error: str) -> Non
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 async def test_the_whole_benchmark_at_a_small_size() -> None:
     found = await cluster.figures((1, 2), (60,))
     rows = [(row["gateways"], row["sites"], row["commands_per_s"] > 0, row["p99_ms"] > 0) for row in found["rows"]]
