@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ async def test_a_log_is_uploaded(version: Version, tmp_path: Path) -> None:
         answer = await rig.request("GetLog", log)
         await rig.sleep(5)
         assert [c["status"] for c in rig.calls("LogStatusNotification")] == ["Uploading", "Uploaded"]
-        assert b"BootNotification" in (tmp_path / answer["filename"]).read_bytes()
+        calls = [json.loads(line) for line in (tmp_path / answer["filename"]).read_text().splitlines()]
+        assert {kind for kind, *_ in calls} == {2}
+        assert calls[0][2] == "BootNotification"
         await rig.request("GetLog", log | {"log": {"remoteLocation": "gopher://x/"}})
         await rig.sleep(5)
         assert rig.calls("LogStatusNotification")[-1] == {"status": "UploadFailure", "requestId": 3}

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from emulators.charger.station.context import StationContext
@@ -62,7 +63,7 @@ class CsmsLink:
         self.booted = False
         self.boot_reason = "PowerUp"
         self.stopping = False
-        self.sent: list[tuple[str, Payload]] = []  # latest messages, for diagnostics
+        self.sent: deque[str] = deque(maxlen=MAX_SENT)  # latest calls as text, for diagnostics
         config = context.config
         self._random = random.Random(f"station-{config.id}-{config.seed}")
         self._offline_s = 0.0  # duration of the last interruption
@@ -165,7 +166,7 @@ class CsmsLink:
                 raise Refusal(ErrorCode.SECURITY_ERROR, "this station has not been accepted yet")
             return ocpp.handlers[call.action](call.payload)
 
-        self.connection = connection = Link(wire, engine, handle, self._clock, self._observe)
+        self.connection = connection = Link(wire, engine, handle, self._clock, self._observe, on_sent=self._keep_calls)
         sending = asyncio.get_running_loop().create_task(self._send_all(connection))
         try:
             await connection.run()
@@ -288,8 +289,6 @@ class CsmsLink:
         connection = self.connection
         if connection is None:
             return Lost()
-        self.sent.append((action, payload))
-        del self.sent[:-MAX_SENT]
         try:
             reply = await connection.call(action, payload)
             self._timeouts = self._timeouts + 1 if isinstance(reply, TimedOut) else 0
@@ -300,6 +299,9 @@ class CsmsLink:
         except LocalProtocolError:
             log.exception("%s: %s could not be sent", self._context.config.id, action)
             raise
+
+    def _keep_calls(self, texts: list[str]) -> None:
+        self.sent.extend(text for text in texts if text[1] in "26")
 
     async def send(self, action: str, payload: Payload) -> None:
         """Send a message without a response (2.1 SEND). Raises ConnectionError while disconnected."""

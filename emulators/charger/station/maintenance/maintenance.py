@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -44,7 +44,7 @@ class Firmware:
 class Maintenance:
     """Maintenance of one station. `*_status` is the latest status of each job with its request id.
 
-    `sent` are the actions and payloads sent to the CSMS, `security_log` the security events.
+    `sent` are the latest calls sent to the CSMS, `security_log` the security events.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Maintenance:
         context: StationContext,
         availability: Availability,
         certificates: CertificateStore,
-        sent: Sequence[tuple[str, Payload]],
+        sent: Iterable[str],
         security_log: Sequence[Payload],
     ) -> None:
         self._context, self._availability = context, availability
@@ -109,8 +109,7 @@ class Maintenance:
         return cancelled
 
     def _lines(self, security: bool) -> bytes:
-        sent = [{"action": action, "payload": payload} for action, payload in self._sent]
-        return "\n".join(json.dumps(entry) for entry in (self._security_log if security else sent)).encode()
+        return "\n".join(map(json.dumps, self._security_log) if security else self._sent).encode()
 
     # firmware
 
