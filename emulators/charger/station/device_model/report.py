@@ -17,20 +17,20 @@ SUMMARY = frozenset({"ChargingStation", "EVSE", "Connector"})
 CRITERIA = {"Active": True, "Available": True, "Enabled": True, "Problem": False}
 
 
-def base(model: DeviceModel, kind: str) -> list[Payload]:
-    """Return ReportDataType of all variables of a report base (B07)."""
+def base(model: DeviceModel, kind: str) -> list[tuple[Name, Variable]]:
+    """Return all variables of a report base (B07)."""
     return [
-        entry(name, variable)
+        (name, variable)
         for name, variable in model.items()
         if not (kind == "SummaryInventory" and name[0] not in SUMMARY)
         and not (kind == "ConfigurationInventory" and not variable.mutable)
     ]
 
 
-def select(model: DeviceModel, requested: list[Payload], criteria: list[str]) -> list[Payload]:
-    """Return ReportDataType of the variables that match the given component-variables and criteria (B08)."""
+def select(model: DeviceModel, requested: list[Payload], criteria: list[str]) -> list[tuple[Name, Variable]]:
+    """Return the variables that match the given component-variables and criteria (B08)."""
     return [
-        entry(name, variable)
+        (name, variable)
         for name, variable in model.items()
         if (not requested or any(matches(name, one["component"], one.get("variable")) for one in requested))
         and (not criteria or any(_meets(model, name, one) for one in criteria))
@@ -52,8 +52,9 @@ def _meets(model: DeviceModel, name: Name, criterion: str) -> bool:
     return CRITERIA[criterion] if found is None else found.value == "true"
 
 
-def entry(name: Name, variable: Variable) -> Payload:
+def entry(found: tuple[Name, Variable]) -> Payload:
     """Return ReportDataType of one variable."""
+    name, variable = found
     attribute: Payload = {
         "type": "Actual",
         "mutability": "WriteOnly" if variable.secret else "ReadWrite" if variable.mutable else "ReadOnly",

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
+from typing import TypeVar
 
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.device_model.variables import ITEMS
 from protocols.ocpp.errors import Refusal
 from protocols.ocpp.schema import ErrorCode, Payload
 
+T = TypeVar("T")
+
 
 async def send_report(
-    context: StationContext, action: str, request: int, member: str, content: Sequence[object], size: int
+    context: StationContext,
+    action: str,
+    request: int,
+    member: str,
+    content: Sequence[T],
+    size: int,
+    write: Callable[[T], object] = lambda element: element,
 ) -> None:
-    """Send the content of a report in messages of at most `size` elements, at least one message."""
+    """Send the content of a report in messages of at most `size` elements, at least one message.
+
+    `write` makes the element of a message; only those of one message are in memory.
+    """
     starts = range(0, len(content) or 1, size)
     for number, start in enumerate(starts):
         body: Payload = {
             "requestId": request,
             "generatedAt": context.timestamp(),
             "seqNo": number,
-            member: content[start : start + size],
+            member: [write(one) for one in content[start : start + size]],
             "tbc": number < len(starts) - 1,
         }
         await context.call(action, body)

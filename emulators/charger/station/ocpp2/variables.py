@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulators.charger.station.csms_link.network_profiles import COMPONENT
 from emulators.charger.station.device_model import report
-from emulators.charger.station.device_model.model import connector_fits, name_of
+from emulators.charger.station.device_model.model import Name, Variable, connector_fits, name_of
 from emulators.charger.station.device_model.variables_v2x import load_thresholds
 from emulators.charger.station.ocpp2.reports import check_items, send_report
 from emulators.charger.station.responses import accepted_if, rejected, response
@@ -95,9 +95,10 @@ class VariableRequests(RequestHandlers):
         self._report(request, entries)
         return response(v21.GenericDeviceModelStatusEnumType.accepted)
 
-    def _report(self, request: Payload, entries: list[Payload]) -> None:
-        action, request_id = "NotifyReport", request["requestId"]
-        self._station.later(send_report(self._station, action, request_id, "reportData", entries, REPORT_ENTRIES))
+    def _report(self, request: Payload, entries: list[tuple[Name, Variable]]) -> None:
+        action, number = "NotifyReport", request["requestId"]
+        work = send_report(self._station, action, number, "reportData", entries, REPORT_ENTRIES, report.entry)
+        self._station.later(work)
 
     # network profiles
 
