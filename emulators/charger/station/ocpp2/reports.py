@@ -20,19 +20,20 @@ async def send_report(
     member: str,
     content: Sequence[T],
     size: int,
-    write: Callable[[T], object] = lambda element: element,
+    write: Callable[[T], object] | None = None,
 ) -> None:
-    """Send the content of a report in messages of at most `size` elements, at least one message.
+    """Send the content of a report in messages of at most `size` elements (characters of a text), at least one message.
 
-    `write` makes the element of a message; only those of one message are in memory.
+    `write` makes the elements of a message when it is sent, so that no more of them are in memory.
     """
     starts = range(0, len(content) or 1, size)
     for number, start in enumerate(starts):
+        part = content[start : start + size]
         body: Payload = {
             "requestId": request,
             "generatedAt": context.timestamp(),
             "seqNo": number,
-            member: [write(one) for one in content[start : start + size]],
+            member: part if write is None else [write(one) for one in part],
             "tbc": number < len(starts) - 1,
         }
         await context.call(action, body)
