@@ -160,7 +160,7 @@ def test_shares_are_named_and_their_total_is_their_sum(target_w: float, fleet: l
     assert [*done.power_w] == [*parts] == [one.name for one in fleet]
     assert done.total_w == pytest.approx(sum(done.power_w.values()))
     assert done.short_w == pytest.approx(target_w - done.total_w)
-    assert "-0.0" not in str([*done.power_w.values(), *parts.values()])
+    assert "-0.0" not in [str(one) for one in (*done.power_w.values(), *parts.values())]
 
 
 @pytest.mark.parametrize("target_w", [0.5, -0.5, 1e-5, -1e-5])
