@@ -6,13 +6,14 @@ Writes are whole transactions, durable when they return. Every failure of the da
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, delete, event, func, insert, select
+from sqlalchemy import Row, delete, event, func, insert, select, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -27,6 +28,14 @@ from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
 PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
 PREPARED = 1000  # statements of one connection: each site has its own
+# Ends transactions whose client was paused between the preparation of a statement and its execution: to the server they
+# are not idle. Those of the same user and database, without a word of the client for as long.
+END_PAUSED = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND usename = current_user"
+    " AND pid <> pg_backend_pid() AND state = 'active' AND wait_event = 'ClientRead'"
+    f" AND query_start < clock_timestamp() - interval '{PAUSED_AFTER_MS} milliseconds'"
+)
 OPENED_AT_MOST = (
     16  # times: a pool may have that many connections that failed with the server, each found at its next use
 )
@@ -61,6 +70,8 @@ class SqlStore:
     async def open(self) -> None:
         """Connect; create the tables of a new database, refuse an old one."""
         self._engine = self._make_engine()
+        clustered = self._fence is not None or self._pool is not None
+        ending = asyncio.create_task(self._end_paused(self._engine)) if clustered else None
         try:
             for attempt in range(OPENED_AT_MOST):
                 try:
@@ -72,6 +83,18 @@ class SqlStore:
         except StoreError:
             await self.close()
             raise
+        finally:
+            if ending is not None:
+                ending.cancel()
+                await asyncio.gather(ending, return_exceptions=True)
+
+    async def _end_paused(self, engine: AsyncEngine) -> None:
+        """End transactions of paused processes, which an earlier holder may be, until cancelled."""
+        while True:
+            await asyncio.sleep(int(PAUSED_AFTER_MS) / 1000)
+            with contextlib.suppress(StoreError):
+                async with translated_errors(), engine.connect() as connection:
+                    await connection.execute(END_PAUSED)
 
     async def _prepare(self, engine: AsyncEngine) -> None:
         async with translated_errors(), engine.begin() as connection:

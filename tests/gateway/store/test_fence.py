@@ -7,8 +7,10 @@ import asyncio
 import pytest
 from asyncpg.exceptions import InternalClientError
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from gateway.model.journal import Kept
+from gateway.store.fence import TermFence
 from gateway.store.sql import SqlStore, postgres_pool, translated_errors
 from gateway.store.store import Sample, StoreError
 from tests.gateway.store.postgres import Cluster
@@ -94,4 +96,29 @@ async def test_a_store_is_opened_although_connections_of_its_pool_are_broken(clu
         assert not broken
     finally:
         await store.close()
+        await pool.dispose()
+
+
+async def test_a_holder_that_is_paused_inside_a_statement_delays_the_next_one_for_a_limited_time(
+    cluster: Cluster,
+) -> None:
+    """Between the preparation of a statement and its execution a transaction is not idle to Postgres."""
+    url = cluster.database()
+    first, second = SqlStore(url, "gw1", term=1), SqlStore(url, "gw1", term=2)
+    await first.open()
+    await first.close()
+    pool = postgres_pool(url, fenced=True)
+    paused = await pool.connect()
+    try:
+        await TermFence("gw1", 1).raise_to(paused)
+        driver = (await paused.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.prepare("SELECT 2")  # and nothing after it
+        async with asyncio.timeout(15):
+            await second.open()
+        with pytest.raises(DBAPIError):
+            await TermFence("gw1", 1).raise_to(paused)
+    finally:
+        await second.close()
+        await paused.invalidate()
         await pool.dispose()
