@@ -5,10 +5,10 @@ Implemented over sockets in the `io.py` files and in memory in `emulators/runtim
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from protocols.frozen import frozen
 
@@ -53,6 +53,30 @@ class Wire(Protocol):
         """End the stream; idempotent."""
 
 
+@runtime_checkable
+class PushesText(Protocol):
+    """A `TextWire` that passes messages on where it receives them."""
+
+    def push_to(self, sink: Callable[[str], list[str]]) -> None:
+        """Pass messages to `sink`, which returns the messages to send, instead of to `receive` where possible."""
+
+
+@runtime_checkable
+class SendsAtOnce(Protocol):
+    """A `TextWire` that can send without waiting."""
+
+    def send_at_once(self, text: str) -> bool:
+        """Send one message without waiting, where the peer reads what it is sent; False: it was not sent."""
+
+
+@runtime_checkable
+class AnswersPing(Protocol):
+    """A `TextWire` whose peer can be tested."""
+
+    async def answers(self, within_s: float) -> bool:
+        """Return whether the peer answers to a Ping in time."""
+
+
 class TextWire(Protocol):
     """An ordered stream of text messages, such as a WebSocket."""
 
@@ -95,6 +119,13 @@ class BusMessage:
 
 class Bus(Protocol):
     """A connection to an MQTT broker, established while its context is entered."""
+
+    @property
+    def keeps_session(self) -> bool:
+        """True where the broker sends the next link what is not acknowledged at the end of this one."""
+
+    def acknowledge(self, message: BusMessage) -> None:
+        """Confirm that a received message of QoS 1 is processed."""
 
     async def publish(self, message: BusMessage) -> None:
         """Publish a message; QoS 1 returns after the broker's acknowledgement. Raises ConnectionError when not

@@ -251,6 +251,11 @@ class _ObservedBus:
     def __init__(self, bus: Bus, client: str, on_published: OnPublished) -> None:
         self._bus, self._client, self._on_published = bus, client, on_published
         self.subscribe, self.unsubscribe = bus.subscribe, bus.unsubscribe
+        self.acknowledge = bus.acknowledge
+
+    @property
+    def keeps_session(self) -> bool:
+        return self._bus.keeps_session
 
     async def publish(self, message: BusMessage) -> None:
         await self._bus.publish(message)
@@ -258,10 +263,6 @@ class _ObservedBus:
 
     def messages(self) -> AsyncIterator[BusMessage]:
         return self._bus.messages()
-
-    def acknowledge(self, message: BusMessage) -> None:
-        """Acknowledge a processed message."""
-        self._bus.acknowledge(message)  # type: ignore[attr-defined]
 
 
 class _AcknowledgingBus(_ObservedBus):

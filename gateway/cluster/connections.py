@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from gateway.cluster.fence import Fence, Refusal
 from gateway.cluster.io import Absent, ClusterError, Records, key_of
 from gateway.cluster.lease import Timing
 from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Up, combined
-from protocols.ports import Clock, TextWire
+from protocols.ports import AnswersPing, Clock, PushesText, SendsAtOnce, TextWire
 
 log = logging.getLogger("v2x.cluster")
 
@@ -82,6 +82,10 @@ class Connection:
     outgoing: deque[Down | Close] = field(default_factory=deque)
     writing: asyncio.Task[None] | None = None  # while something waits to be written
     closed: bool = False
+    at_once: SendsAtOnce | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.at_once = self.wire if isinstance(self.wire, SendsAtOnce) else None
 
 
 class SiteConnections:
@@ -158,9 +162,9 @@ class SiteConnections:
         if connection is None or connection.epoch != message.epoch:
             self.refused[Refusal.EARLIER_CONNECTION] += 1
             return
-        at_once: Callable[[str], bool] | None = getattr(connection.wire, "send_at_once", None)
+        at_once = connection.at_once
         if connection.writing is None and at_once is not None and isinstance(message, Down):
-            done = not self._admits(message, connection) or at_once(message.text)
+            done = not self._admits(message, connection) or at_once.send_at_once(message.text)
             if done:
                 return
         connection.outgoing.append(message)
@@ -221,9 +225,8 @@ class SiteConnections:
             log.info("the owner of %s is not deleted: %s", connection.station, error)
 
     async def _read(self, connection: Connection) -> None:
-        push_to: Callable[[Callable[[str], list[str]]], None] | None = getattr(connection.wire, "push_to", None)
-        if push_to is not None:
-            push_to(lambda text: self._received(connection, text))
+        if isinstance(connection.wire, PushesText):
+            connection.wire.push_to(lambda text: self._received(connection, text))
         try:
             while (text := await connection.wire.receive()) is not None:
                 self._received(connection, text)
@@ -361,5 +364,4 @@ async def _answers(wire: TextWire) -> bool:
     Epochs are in the order of their writes. One that was written late may be higher than that of a connection that the
     station has opened since; then this one is dead, and must not replace the other.
     """
-    answers: Callable[[float], Awaitable[bool]] | None = getattr(wire, "answers", None)
-    return answers is None or await answers(ANSWERS_WITHIN_S)
+    return not isinstance(wire, AnswersPing) or await wire.answers(ANSWERS_WITHIN_S)

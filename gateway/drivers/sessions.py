@@ -71,9 +71,9 @@ class HostedSessions:
 
     def observe(self, event: Event) -> None:
         """Process an event of a driver."""
-        evse = getattr(event, "evse", None)
-        if evse not in self._evses:
+        if not isinstance(event, SessionStarted | SessionEnded | Metered) or event.evse not in self._evses:
             return
+        evse = event.evse
         wall = self._clock.wall()
         match event:
             case SessionStarted(session=session, vehicle=vehicle):

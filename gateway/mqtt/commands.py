@@ -144,7 +144,7 @@ class MessageReceiver:
         async for message in bus.messages():
             topic = self._topics.parse(message.topic)
             if topic.verb not in ALWAYS_ACT or not self._first_copy(message, -1):
-                _acknowledge(bus, message)
+                bus.acknowledge(message)
             else:
                 await self._start(bus, topic, message, slots)
             if overflowing is not None:
@@ -199,13 +199,13 @@ class MessageReceiver:
             topic = self._topics.parse(message.topic)
             if topic.kind in COMMANDS:
                 if topic.kind is not Kind.MIRROR and topic.verb in ALWAYS_ACT and not self._first_copy(message, 1):
-                    _acknowledge(bus, message)
+                    bus.acknowledge(message)
                 else:
                     await self._accepts_more.wait()
                     await self._start(bus, topic, message, self._slots)
             else:
                 self._dispatch_isolated(topic, message)
-                _acknowledge(bus, message)
+                bus.acknowledge(message)
         raise ConnectionError("the broker closed the link")
 
     async def _command(self, bus: Bus, topic: ParsedTopic, message: BusMessage) -> None:
@@ -216,11 +216,11 @@ class MessageReceiver:
         result = self._unacknowledged.get(_content(message)) if message.redelivered else None
         if result is None:
             if (submission := self._submission(topic, message)) is None:
-                _acknowledge(bus, message)
+                bus.acknowledge(message)
                 return
             result = await self._service.submit(submission)
         if not _comes_again(bus, message):
-            _acknowledge(bus, message)
+            bus.acknowledge(message)
             return
         # after the result, which was published in this turn of the loop and is delivered to the outbox in the next
         asyncio.get_running_loop().call_soon(self._acknowledge_when_sent, bus, message, result)
@@ -233,7 +233,7 @@ class MessageReceiver:
 
     def _answered(self, bus: Bus, message: BusMessage) -> None:
         """Acknowledge a command; one of a link that has ended is delivered again."""
-        _acknowledge(bus, message)
+        bus.acknowledge(message)
         if self._unacknowledged and bus in self._links:
             self._unacknowledged.pop(_content(message), None)
 
@@ -361,14 +361,8 @@ async def _subscribe_if_allowed(bus: Bus, topic_filter: str, qos: int, without: 
 
 def _comes_again(bus: Bus, message: BusMessage) -> bool:
     """Return whether the broker sends a message that is not acknowledged on a later link."""
-    return message.qos > 0 and bool(getattr(bus, "keeps_session", False))
+    return message.qos > 0 and bus.keeps_session
 
 
 def _content(message: BusMessage) -> tuple[str, bytes]:
     return message.topic, hashlib.sha256(message.payload).digest()
-
-
-def _acknowledge(bus: Bus, message: BusMessage) -> None:
-    acknowledge = getattr(bus, "acknowledge", None)  # `isinstance` of a protocol takes as long as all the rest
-    if acknowledge is not None:
-        acknowledge(message)

@@ -24,7 +24,7 @@ from protocols.ocpp.errors import Refusal
 from protocols.ocpp.events import Answered, CallReceived, Lost, Priority, Refused, Reply, SendReceived, TimedOut
 from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import ErrorCode, Payload
-from protocols.ports import Clock, TextWire
+from protocols.ports import Clock, PushesText, TextWire
 
 log = logging.getLogger("v2x.ocpp")
 
@@ -76,9 +76,8 @@ class Link:
     async def run(self) -> None:
         """Read until the stream ends. Pending calls then return `Lost`."""
         engine, wire, clock = self.engine, self.wire, self.clock
-        push_to = getattr(wire, "push_to", None)
-        if push_to is not None:
-            push_to(self._pushed)
+        if isinstance(wire, PushesText):
+            wire.push_to(self._pushed)
         try:
             await self._flush()
             while (text := await wire.receive()) is not None:

@@ -142,6 +142,10 @@ class FatalBus:
         self._bus: MqttBus = bus
         self._kill = kill
 
+    @property
+    def keeps_session(self) -> bool:
+        return self._bus.keeps_session
+
     async def publish(self, message: BusMessage) -> None:
         names = []
         if message.topic.endswith("/result"):
