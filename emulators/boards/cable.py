@@ -16,7 +16,7 @@ from emulators.boards.ac_vehicle import output_of
 from emulators.boards.parked import ParkedBoard, ParkedSettings
 from emulators.charger.hardware.board_hardware import BoardHardware
 from emulators.powerline.modem import BEACON_ETHERTYPE
-from emulators.powerline.on_line import PILOT_INTERVAL, PILOT_MARK, UNPLUGGED_AFTER
+from emulators.powerline.real_interface import PILOT_INTERVAL, PILOT_MARK, UNPLUGGED_AFTER
 from gateway.drivers.board.ports import Report
 from gateway.drivers.board.registry import Driver
 from protocols.iec61851 import PilotState

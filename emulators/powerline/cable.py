@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from emulators.powerline.modem import MODEM_PROFILES
-from emulators.powerline.on_line import ETHERTYPES, EvPilotEnd, EvsePilotEnd, OnLine, PilotEnd
 from emulators.powerline.program import emulated_modem
+from emulators.powerline.real_interface import ETHERTYPES, EvPilotEnd, EvsePilotEnd, OnLine, PilotEnd
 from protocols.iec61851 import EvseOrder, PlugIn, ReleaseEnergy, Unplug, VehicleOrder
 from protocols.ports import Clock
 from protocols.slac import io

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from emulators.powerline.modem import MODEM_PROFILES, EmulatedModem, ModemProfile
-from emulators.powerline.on_line import ETHERTYPES, OnLine
+from emulators.powerline.real_interface import ETHERTYPES, OnLine
 from emulators.runtime.clock import RealClock
 from protocols.frozen import frozen
 from protocols.iec61851 import PilotState

@@ -13,7 +13,7 @@ from protocols.slac.codec import decode
 from protocols.slac.events import MatchConfirmed, Matched
 from protocols.slac.messages import SlacMatchCnf
 from protocols.slac.settings import EvseState, EvState, EvValidation
-from tests.emulators.powerline.plugs import matched, site
+from tests.emulators.powerline.simulated_cables import matched, site
 from tests.rounds import rounds
 
 SEEDS = st.integers(0, 2**32)

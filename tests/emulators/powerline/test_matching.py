@@ -30,7 +30,7 @@ from protocols.slac.events import (
 )
 from protocols.slac.settings import EvseState, EvState, EvValidation, Validation
 from tests.docs.pages import all_blocks
-from tests.emulators.powerline.plugs import evse_mac, matched, site
+from tests.emulators.powerline.simulated_cables import evse_mac, matched, site
 
 ERROR = PilotOutput(OutputKind.F)
 

@@ -13,15 +13,15 @@ import pytest
 
 from emulators.ev.slac_lines import LINES
 from emulators.powerline.modem import MODEM_PROFILES, EmulatedModem
-from emulators.powerline.on_line import EvPilotEnd, EvsePilotEnd, OnLine
 from emulators.powerline.program import emulated_modem
+from emulators.powerline.real_interface import EvPilotEnd, EvsePilotEnd, OnLine
 from protocols.iec61851 import PilotState, PlugIn, Unplug
 from protocols.slac.ev import EvSlac
 from protocols.slac.events import Matched, PilotChanged, StartMatching
 from protocols.slac.evse import EvseSlac
 from protocols.slac.plug import EvPlug, EvsePlug
 from protocols.slac.settings import EvseSettings, EvseState, EvSettings
-from tests.emulators.powerline.plugs import ev_mac, evse_mac
+from tests.emulators.powerline.simulated_cables import ev_mac, evse_mac
 from tests.interop.veth_link import EV, SE, veth_link
 
 V2X = (sys.executable, "-m", "gateway.cli", "slac")

@@ -1,4 +1,4 @@
-"""Plugs in memory: an EVSE and a vehicle whose control pilots are connected by a cable, on a `Powerline`."""
+"""A cable in memory: the plugs of an EVSE and of a vehicle whose control pilots it connects, on a `Powerline`."""
 
 from __future__ import annotations
 

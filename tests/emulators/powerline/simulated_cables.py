@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from emulators.powerline.medium import Disturbance, Powerline, undisturbed
 from emulators.powerline.modem import MODEM_PROFILES
-from emulators.powerline.plugs import CABLE_DB, Cable, add_cable
+from emulators.powerline.simulated_cable import CABLE_DB, Cable, add_cable
 from protocols.slac.behaviour import EV_PROFILES, EVSE_PROFILES
 from protocols.slac.events import Matched
 from protocols.slac.modem import ModemSettings
