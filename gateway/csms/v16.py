@@ -18,7 +18,7 @@ from protocols.ocpp.enums import v16
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
-Status, Authorization = v16.ChargePointStatus, v16.AuthorizationStatus
+Action, Status, Authorization = v16.Action, v16.ChargePointStatus, v16.AuthorizationStatus
 
 FREE = frozenset({Status.available, Status.reserved})  # no transaction is active there (4.9)
 
@@ -175,18 +175,18 @@ def _transaction_of(station: Station, evse: Evse, number: int | None, active: Tr
 
 
 HANDLERS: Handlers = {
-    "Authorize": authorize,
-    "BootNotification": boot_notification,
-    "DataTransfer": messages.data_transfer,
-    "DiagnosticsStatusNotification": messages.maintenance("diagnostics"),
-    "FirmwareStatusNotification": messages.maintenance("firmware"),
-    "Heartbeat": messages.heartbeat,
-    "LogStatusNotification": messages.maintenance("log"),
-    "MeterValues": meter_values,
-    "SecurityEventNotification": messages.security_event,
-    "SignCertificate": certificates.sign_certificate,
-    "SignedFirmwareStatusNotification": messages.maintenance("firmware"),
-    "StartTransaction": start_transaction,
-    "StatusNotification": status_notification,
-    "StopTransaction": stop_transaction,
+    Action.authorize: authorize,
+    Action.boot_notification: boot_notification,
+    Action.data_transfer: messages.data_transfer,
+    Action.diagnostics_status_notification: messages.maintenance("diagnostics"),
+    Action.firmware_status_notification: messages.maintenance("firmware"),
+    Action.heartbeat: messages.heartbeat,
+    Action.log_status_notification: messages.maintenance("log"),
+    Action.meter_values: meter_values,
+    Action.security_event_notification: messages.security_event,
+    Action.sign_certificate: certificates.sign_certificate,
+    Action.signed_firmware_status_notification: messages.maintenance("firmware"),
+    Action.start_transaction: start_transaction,
+    Action.status_notification: status_notification,
+    Action.stop_transaction: stop_transaction,
 }

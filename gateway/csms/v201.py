@@ -13,7 +13,7 @@ from gateway.csms.transaction_event import transaction_event
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 
-Generic = v21.GenericStatusEnumType  # 2.1 has the same names and more
+Action, Generic = v21.Action, v21.GenericStatusEnumType  # 2.1 has the same names and more
 
 RESERVATION_ENDS: dict[str, ReservationStatus] = {
     v21.ReservationUpdateStatusEnumType.expired: ReservationStatus.EXPIRED,
@@ -115,28 +115,28 @@ def get_certificate_status(station: Station, payload: Payload) -> Payload:
 
 
 HANDLERS: Handlers = {
-    "Authorize": authorize,
-    "BootNotification": boot_notification,
-    "ClearedChargingLimit": cleared_charging_limit,
-    "DataTransfer": messages.data_transfer,
-    "FirmwareStatusNotification": messages.maintenance("firmware"),
-    "GetCertificateStatus": get_certificate_status,
-    "Heartbeat": messages.heartbeat,
-    "LogStatusNotification": messages.maintenance("log"),
-    "MeterValues": meter_values,
-    "NotifyChargingLimit": notify_charging_limit,
-    "NotifyCustomerInformation": messages.acknowledge,
-    "NotifyDisplayMessages": messages.acknowledge,
-    "NotifyEVChargingNeeds": notify_ev_charging_needs,
-    "NotifyEVChargingSchedule": notify_ev_charging_schedule,
-    "NotifyEvent": device_model.notify_event,
-    "NotifyMonitoringReport": messages.acknowledge,
-    "NotifyReport": device_model.notify_report,
-    "PublishFirmwareStatusNotification": messages.maintenance("published_firmware"),
-    "ReportChargingProfiles": messages.acknowledge,
-    "ReservationStatusUpdate": reservation_status_update,
-    "SecurityEventNotification": messages.security_event,
-    "SignCertificate": certificates.sign_certificate,
-    "StatusNotification": status_notification,
-    "TransactionEvent": transaction_event,
+    Action.authorize: authorize,
+    Action.boot_notification: boot_notification,
+    Action.cleared_charging_limit: cleared_charging_limit,
+    Action.data_transfer: messages.data_transfer,
+    Action.firmware_status_notification: messages.maintenance("firmware"),
+    Action.get_certificate_status: get_certificate_status,
+    Action.heartbeat: messages.heartbeat,
+    Action.log_status_notification: messages.maintenance("log"),
+    Action.meter_values: meter_values,
+    Action.notify_charging_limit: notify_charging_limit,
+    Action.notify_customer_information: messages.acknowledge,
+    Action.notify_display_messages: messages.acknowledge,
+    Action.notify_ev_charging_needs: notify_ev_charging_needs,
+    Action.notify_ev_charging_schedule: notify_ev_charging_schedule,
+    Action.notify_event: device_model.notify_event,
+    Action.notify_monitoring_report: messages.acknowledge,
+    Action.notify_report: device_model.notify_report,
+    Action.publish_firmware_status_notification: messages.maintenance("published_firmware"),
+    Action.report_charging_profiles: messages.acknowledge,
+    Action.reservation_status_update: reservation_status_update,
+    Action.security_event_notification: messages.security_event,
+    Action.sign_certificate: certificates.sign_certificate,
+    Action.status_notification: status_notification,
+    Action.transaction_event: transaction_event,
 }

@@ -10,7 +10,7 @@ from gateway.model.event import NeedsStated
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
-Needs, Generic = v21.NotifyEVChargingNeedsStatusEnumType, v21.GenericStatusEnumType
+Needs, Generic, Action = v21.NotifyEVChargingNeedsStatusEnumType, v21.GenericStatusEnumType, v21.Action
 TRANSFERS = tuple(mode.value for mode in v21.EnergyTransferModeEnumType)
 TRIPS = frozenset(kind for kind in der.Control if kind.endswith(("MustTrip", "MomCess")))  # they trip the inverter
 
@@ -103,16 +103,16 @@ def notify_report(station: Station, payload: Payload) -> Payload:
 
 
 HANDLERS: Handlers = v201.HANDLERS | {
-    "Authorize": authorize,
-    "ClosePeriodicEventStream": event_streams.closed,
-    "NotifyDERAlarm": notify_der_alarm,
-    "NotifyDERStartStop": der.started_or_stopped,
-    "NotifyEVChargingNeeds": notify_ev_charging_needs,
-    "NotifyMonitoringReport": event_streams.monitoring_report,
-    "NotifyPeriodicEventStream": event_streams.values_received,
-    "NotifyPriorityCharging": notify_priority_charging,
-    "NotifyReport": notify_report,
-    "OpenPeriodicEventStream": event_streams.opened,
-    "PullDynamicScheduleUpdate": pull_dynamic_schedule_update,
-    "ReportDERControl": der.reported,
+    Action.authorize: authorize,
+    Action.close_periodic_event_stream: event_streams.closed,
+    Action.notify_der_alarm: notify_der_alarm,
+    Action.notify_der_start_stop: der.started_or_stopped,
+    Action.notify_ev_charging_needs: notify_ev_charging_needs,
+    Action.notify_monitoring_report: event_streams.monitoring_report,
+    "NotifyPeriodicEventStream": event_streams.values_received,  # a SEND: `v21.Action` has calls only
+    Action.notify_priority_charging: notify_priority_charging,
+    Action.notify_report: notify_report,
+    Action.open_periodic_event_stream: event_streams.opened,
+    Action.pull_dynamic_schedule_update: pull_dynamic_schedule_update,
+    Action.report_der_control: der.reported,
 }
