@@ -12,30 +12,41 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from gateway.csms.errors import RequestRejected
+from gateway.csms.outcomes import ACCEPTED
 from gateway.csms.pending_settings import REBOOT_REQUIRED
 from gateway.csms.station import Station
 from gateway.csms.tokens import CENTRAL
 from gateway.model import operation as op
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.events import Answered, Lost, Refused, Reply, TimedOut
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
 from protocols.ocpp.vendor import Channel
 
 Call: TypeAlias = tuple[str, Payload]
-TRIGGERS_16 = frozenset(
+Trigger16 = v16.MessageTrigger
+TRIGGERS_16 = frozenset(  # those of 1.6 itself; the security whitepaper has more
     {
-        "BootNotification",
-        "DiagnosticsStatusNotification",
-        "FirmwareStatusNotification",
-        "Heartbeat",
-        "MeterValues",
-        "StatusNotification",
+        Trigger16.boot_notification,
+        Trigger16.diagnostics_status_notification,
+        Trigger16.firmware_status_notification,
+        Trigger16.heartbeat,
+        Trigger16.meter_values,
+        Trigger16.status_notification,
     }
 )
-APPLIED = frozenset({"Accepted", "AcceptedCanceled", "Scheduled", "Unlocked", REBOOT_REQUIRED})  # statuses
-RESETS_16 = {"immediate": "Hard", "on_idle": "Soft"}
-RESETS = {"immediate": "Immediate", "on_idle": "OnIdle"}
-LOGS = {"diagnostics": "DiagnosticsLog", "security": "SecurityLog"}
+APPLIED = frozenset(  # statuses of responses to all operations; 1.6 and UpdateFirmware have the same names
+    {
+        ACCEPTED,
+        v21.LogStatusEnumType.accepted_canceled,
+        v21.ChangeAvailabilityStatusEnumType.scheduled,
+        v21.UnlockStatusEnumType.unlocked,
+        REBOOT_REQUIRED,
+    }
+)
+RESETS_16 = {"immediate": v16.ResetType.hard, "on_idle": v16.ResetType.soft}
+RESETS = {"immediate": v21.ResetEnumType.immediate, "on_idle": v21.ResetEnumType.on_idle}
+LOGS = {"diagnostics": v21.LogEnumType.diagnostics_log, "security": v21.LogEnumType.security_log}
 
 
 def call_of(station: Station, operation: op.Operation) -> Call:
@@ -59,22 +70,22 @@ def sets_power(station: Station, action: str, payload: Payload) -> bool:
     own: set[tuple[str, str]] = set()
     for one in (profile.setpoint, profile.forming):
         if one.channel is Channel.DATA_TRANSFER:
-            own.add(("DataTransfer", f"{one.vendor_id} {one.message_id}".casefold()))
+            own.add((v21.Action.data_transfer, f"{one.vendor_id} {one.message_id}".casefold()))
         elif one.channel is Channel.VARIABLE:
-            own.add(("SetVariables", f"{one.component} {one.variable}".casefold()))
+            own.add((v21.Action.set_variables, f"{one.component} {one.variable}".casefold()))
             keys = {profile.forming.key_of(evse) for evse in station.evses} if one is profile.forming else {one.key}
-            own |= {("ChangeConfiguration", key.casefold()) for key in keys if key}
+            own |= {(v16.Action.change_configuration, key.casefold()) for key in keys if key}
     return not used.isdisjoint(own)
 
 
 def _names_set(action: str, payload: Payload) -> list[str]:
     """Return what a call sets, in one form for all actions."""
     match action:
-        case "DataTransfer":
+        case v21.Action.data_transfer:
             return [f"{payload['vendorId']} {payload.get('messageId') or ''}".casefold()]
-        case "ChangeConfiguration":
+        case v16.Action.change_configuration:
             return [str(payload["key"]).casefold()]
-        case "SetVariables":
+        case v21.Action.set_variables:
             entries = payload["setVariableData"]
             return [f"{one['component']['name']} {one['variable']['name']}".casefold() for one in entries]
     return []
@@ -96,13 +107,13 @@ def outcome(reply: Reply) -> op.OperationResult:
 
 def _answered(payload: Payload) -> op.OperationResult:
     results = payload.get("setVariableResult", ())
-    statuses = [one["attributeStatus"] for one in results] or [payload.get("status", "Accepted")]
+    statuses = [one["attributeStatus"] for one in results] or [payload.get("status", ACCEPTED)]
     status = next((one for one in statuses if one not in APPLIED), None)
     info = payload.get("statusInfo", {})
     if status is not None:
         code, text = info.get("reasonCode", status), info.get("additionalInfo", "")
         return op.OperationResult(answer="refused", code=code, text=text, payload=payload)
-    code = next((one for one in statuses if one != "Accepted"), "")
+    code = next((one for one in statuses if one != ACCEPTED), "")
     return op.OperationResult(answer="applied", code=code, payload=payload)
 
 
@@ -112,45 +123,45 @@ def _answered(payload: Payload) -> op.OperationResult:
 def _reset_16(station: Station, request: op.Reset) -> Call:
     if request.evse is not None:
         raise RequestRejected(501, "a station of OCPP 1.6 is reset as a whole")
-    return "Reset", {"type": RESETS_16[request.type]}
+    return v16.Action.reset, {"type": RESETS_16[request.type]}
 
 
 def _reset(station: Station, request: op.Reset) -> Call:
-    return "Reset", {"type": RESETS[request.type], "evseId": request.evse}
+    return v21.Action.reset, {"type": RESETS[request.type], "evseId": request.evse}
 
 
 def _unlock_16(station: Station, request: op.UnlockConnector) -> Call:
-    return "UnlockConnector", {"connectorId": request.evse}
+    return v16.Action.unlock_connector, {"connectorId": request.evse}
 
 
 def _unlock(station: Station, request: op.UnlockConnector) -> Call:
-    return "UnlockConnector", {"evseId": request.evse, "connectorId": request.connector}
+    return v21.Action.unlock_connector, {"evseId": request.evse, "connectorId": request.connector}
 
 
 def _availability_16(station: Station, request: op.ChangeAvailability) -> Call:
-    return "ChangeAvailability", {"connectorId": request.evse or 0, "type": request.status}
+    return v16.Action.change_availability, {"connectorId": request.evse or 0, "type": request.status}
 
 
 def _availability(station: Station, request: op.ChangeAvailability) -> Call:
-    return "ChangeAvailability", {"operationalStatus": request.status, "evse": _place(request)}
+    return v21.Action.change_availability, {"operationalStatus": request.status, "evse": _place(request)}
 
 
 def _trigger_16(station: Station, request: op.TriggerMessage) -> Call:
-    action = "TriggerMessage" if request.message in TRIGGERS_16 else "ExtendedTriggerMessage"
+    action = v16.Action.trigger_message if request.message in TRIGGERS_16 else v16.Action.extended_trigger_message
     return action, {"requestedMessage": request.message, "connectorId": request.evse}
 
 
 def _trigger(station: Station, request: op.TriggerMessage) -> Call:
-    return "TriggerMessage", {"requestedMessage": request.message, "evse": _place(request)}
+    return v21.Action.trigger_message, {"requestedMessage": request.message, "evse": _place(request)}
 
 
 def _start_16(station: Station, request: op.StartTransaction) -> Call:
-    return "RemoteStartTransaction", {"idTag": request.token, "connectorId": request.evse}
+    return v16.Action.remote_start_transaction, {"idTag": request.token, "connectorId": request.evse}
 
 
 def _start(station: Station, request: op.StartTransaction) -> Call:
     token = _token(station, request.token, request.type)
-    return "RequestStartTransaction", {
+    return v21.Action.request_start_transaction, {
         "idToken": token,
         "remoteStartId": station.next_request_id(),
         "evseId": request.evse,
@@ -158,7 +169,7 @@ def _start(station: Station, request: op.StartTransaction) -> Call:
 
 
 def _reserve_16(station: Station, request: op.Reserve) -> Call:
-    return "ReserveNow", {
+    return v16.Action.reserve_now, {
         "connectorId": request.evse or 0,
         "expiryDate": _time(request.expiry),
         "idTag": request.token,
@@ -169,7 +180,7 @@ def _reserve_16(station: Station, request: op.Reserve) -> Call:
 
 def _reserve(station: Station, request: op.Reserve) -> Call:
     parent = None if request.parent is None else _token(station, request.parent, request.type)
-    return "ReserveNow", {
+    return v21.Action.reserve_now, {
         "id": _reservation(station, request),
         "expiryDateTime": _time(request.expiry),
         "idToken": _token(station, request.token, request.type),
@@ -184,43 +195,43 @@ def _reservation(station: Station, request: op.Reserve) -> int:
 
 
 def _cancel(station: Station, request: op.CancelReservation) -> Call:
-    return "CancelReservation", {"reservationId": request.reservation}
+    return v21.Action.cancel_reservation, {"reservationId": request.reservation}
 
 
 def _clear_cache(station: Station, request: op.ClearCache) -> Call:
-    return "ClearCache", {}
+    return v21.Action.clear_cache, {}
 
 
 def _get_variables(station: Station, request: op.GetVariables) -> Call:
-    return "GetVariables", {"getVariableData": [_variable(one) for one in request.variables]}
+    return v21.Action.get_variables, {"getVariableData": [_variable(one) for one in request.variables]}
 
 
 def _set_variables(station: Station, request: op.SetVariables) -> Call:
     entries = [_variable(one) | {"attributeValue": one.value} for one in request.variables]
-    return "SetVariables", {"setVariableData": entries}
+    return v21.Action.set_variables, {"setVariableData": entries}
 
 
 def _get_configuration(station: Station, request: op.GetConfiguration) -> Call:
-    return "GetConfiguration", {"key": request.keys or None}
+    return v16.Action.get_configuration, {"key": request.keys or None}
 
 
 def _change_configuration(station: Station, request: op.ChangeConfiguration) -> Call:
-    return "ChangeConfiguration", {"key": request.key, "value": request.value}
+    return v16.Action.change_configuration, {"key": request.key, "value": request.value}
 
 
 def _firmware_16(station: Station, request: op.UpdateFirmware) -> Call:
     retries: Payload = {"retries": request.retries, "retryInterval": request.retry_interval_s}
     if request.signature is not None:
         number = {"requestId": station.next_request_id(), "firmware": _firmware(station, request)}
-        return "SignedUpdateFirmware", retries | number
+        return v16.Action.signed_update_firmware, retries | number
     if request.install_at is not None:
         raise RequestRejected(501, "a time of installation exists in OCPP 1.6 for signed firmware only")
     retrieve = _firmware(station, request)["retrieveDateTime"]
-    return "UpdateFirmware", retries | {"location": request.location, "retrieveDate": retrieve}
+    return v16.Action.update_firmware, retries | {"location": request.location, "retrieveDate": retrieve}
 
 
 def _update_firmware(station: Station, request: op.UpdateFirmware) -> Call:
-    return "UpdateFirmware", {
+    return v21.Action.update_firmware, {
         "requestId": station.next_request_id(),
         "retries": request.retries,
         "retryInterval": request.retry_interval_s,
@@ -244,7 +255,7 @@ def _firmware(station: Station, request: op.UpdateFirmware) -> Payload:
 def _log_16(station: Station, request: op.GetLog) -> Call:
     if request.log == "security":
         return _log(station, request)
-    return "GetDiagnostics", {
+    return v16.Action.get_diagnostics, {
         "location": request.location,
         "retries": request.retries,
         "retryInterval": request.retry_interval_s,
@@ -260,7 +271,7 @@ def _log(station: Station, request: op.GetLog) -> Call:
         "oldestTimestamp": None if oldest is None else _time(oldest),
         "latestTimestamp": None if latest is None else _time(latest),
     }
-    return "GetLog", {
+    return v21.Action.get_log, {
         "logType": LOGS[request.log],
         "requestId": station.next_request_id(),
         "retries": request.retries,
@@ -270,7 +281,7 @@ def _log(station: Station, request: op.GetLog) -> Call:
 
 
 def _data_transfer(station: Station, request: op.DataTransfer) -> Call:
-    return "DataTransfer", {"vendorId": request.vendor, "messageId": request.message, "data": request.data}
+    return v21.Action.data_transfer, {"vendorId": request.vendor, "messageId": request.message, "data": request.data}
 
 
 def _place(request: op.ConnectorOperation) -> Payload | None:

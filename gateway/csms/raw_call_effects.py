@@ -7,13 +7,14 @@ from collections.abc import Callable
 from gateway.csms import der, event_streams, outcomes
 from gateway.csms.reservations import Reservation, ReservationStatus
 from gateway.csms.station import Station
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 
 
 def apply(station: Station, action: str, payload: Payload, answer: Payload) -> None:
     """Apply the effects of a call that the station has answered."""
-    if action == "SetVariableMonitoring":  # has a status for each monitor
+    if action == v21.Action.set_variable_monitoring:  # has a status for each monitor
         event_streams.monitors_set(station, payload, answer)
     elif answer.get("status") == outcomes.ACCEPTED and action in _EFFECTS:
         _EFFECTS[action](station, payload)
@@ -62,7 +63,7 @@ def _network_profile(station: Station, payload: Payload) -> None:
 
 
 def _configuration(station: Station, payload: Payload) -> None:
-    if payload.get("key") == "SecurityProfile":
+    if payload.get("key") == v16.ConfigurationKey.security_profile:
         station.expect_security_profile(int(str(payload.get("value", "0")).strip() or 0))
 
 
@@ -72,18 +73,18 @@ def _firmware(station: Station, payload: Payload) -> None:
 
 
 _EFFECTS: dict[str, Callable[[Station, Payload], None]] = {
-    "AdjustPeriodicEventStream": event_streams.adjusted,
-    "CancelReservation": _reservation_cancelled,
-    "ChangeConfiguration": _configuration,
-    "ClearChargingProfile": _profiles,
-    "ClearDERControl": _der_controls,
-    "ReserveNow": _reserved,
-    "Reset": _profiles,
-    "SendLocalList": _local_list,
-    "SetChargingProfile": _profiles,
-    "SetDERControl": _der_controls,
-    "SetNetworkProfile": _network_profile,
-    "SignedUpdateFirmware": _firmware,
-    "UpdateDynamicSchedule": _profiles,
-    "UpdateFirmware": _firmware,
+    v21.Action.adjust_periodic_event_stream: event_streams.adjusted,
+    v21.Action.cancel_reservation: _reservation_cancelled,
+    v16.Action.change_configuration: _configuration,
+    v21.Action.clear_charging_profile: _profiles,
+    v21.Action.clear_der_control: _der_controls,
+    v21.Action.reserve_now: _reserved,
+    v21.Action.reset: _profiles,
+    v21.Action.send_local_list: _local_list,
+    v21.Action.set_charging_profile: _profiles,
+    v21.Action.set_der_control: _der_controls,
+    v21.Action.set_network_profile: _network_profile,
+    v16.Action.signed_update_firmware: _firmware,
+    v21.Action.update_dynamic_schedule: _profiles,
+    v21.Action.update_firmware: _firmware,
 }

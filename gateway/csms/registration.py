@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.csms.settings import StationSettings, UnknownStations
-from protocols.ocpp.enums import v21
+from protocols.ocpp.enums import v16, v21
 
 BOOTS_PER_S, BOOT_BURST = 50.0, 300.0  # beyond them stations without a transaction boot again a little later
 POSTPONED_AT_MOST_S = 10
@@ -21,14 +21,19 @@ Status = v21.RegistrationStatusEnumType
 Trigger = v21.MessageTriggerEnumType
 
 _UNKNOWN = {UnknownStations.ACCEPT: Status.accepted, UnknownStations.PENDING: Status.pending}
-_REPORTS = {
-    "GetBaseReport": "NotifyReport",
-    "GetReport": "NotifyReport",
-    "GetMonitoringReport": "NotifyMonitoringReport",
+_REPORTS: dict[str, str] = {
+    v21.Action.get_base_report: v21.Action.notify_report,
+    v21.Action.get_report: v21.Action.notify_report,
+    v21.Action.get_monitoring_report: v21.Action.notify_monitoring_report,
 }
 # 1.6 4.2 forbids these to a Pending station; one of 2.x would answer Rejected (B02.FR.05).
 NOT_WHILE_PENDING = frozenset(
-    {"RemoteStartTransaction", "RemoteStopTransaction", "RequestStartTransaction", "RequestStopTransaction"}
+    {
+        v16.Action.remote_start_transaction,
+        v16.Action.remote_stop_transaction,
+        v21.Action.request_start_transaction,
+        v21.Action.request_stop_transaction,
+    }
 )
 
 
@@ -62,8 +67,8 @@ def status_of(settings: StationSettings, registered: bool, policy: UnknownStatio
 
 def action_caused_by(action: str, requested: str) -> str | None:
     """Return the action that a call of the gateway permits to a station that is not accepted; None for none."""
-    if action in ("TriggerMessage", "ExtendedTriggerMessage"):
-        return "SignCertificate" if requested.startswith("Sign") else requested  # else the name of the action
+    if action in (v21.Action.trigger_message, v16.Action.extended_trigger_message):
+        return v21.Action.sign_certificate if requested.startswith("Sign") else requested  # else the name of the action
     return _REPORTS.get(action)
 
 
