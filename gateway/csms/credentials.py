@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from gateway.csms import outcomes, passwords, restore
+from gateway.csms.payload_secrets import AUTHORIZATION_KEY
 from gateway.csms.pending_settings import REBOOT_REQUIRED
 from gateway.csms.persistence import CsmsPersistence
 from gateway.csms.station import Station
@@ -108,7 +109,7 @@ class Credentials:
         password = passwords.new_authorization_key() if early else passwords.new_password()
         await self.stage(station, password)
         if early:
-            outcome = await outcomes.of_key(station, "AuthorizationKey", password)
+            outcome = await outcomes.of_key(station, AUTHORIZATION_KEY, password)
         else:
             outcome = await outcomes.of_variable(station, {"name": "SecurityCtrlr"}, "BasicAuthPassword", password)
         if outcome.code == REBOOT_REQUIRED:  # until its boot the station uses the former one

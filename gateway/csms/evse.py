@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNeeds
 from protocols.ocpp.enums import v21
-from protocols.ocpp.schema import Payload
+from protocols.ocpp.schema import ErrorCode, Payload
 
 FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
 DER_CONTROL = "DER"  # first member of the sources of DER controls
-UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})  # codes of a station that does not implement an action
+UNSUPPORTED = frozenset({ErrorCode.NOT_IMPLEMENTED, ErrorCode.NOT_SUPPORTED})  # the station lacks an action
 Faults: TypeAlias = dict[FaultSource, tuple[str, str]]  # code and text
 
 

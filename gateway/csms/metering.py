@@ -15,12 +15,13 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from gateway.model.event import Metered
-from protocols.ocpp.enums import v21
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
 Measurand, Location, Phase = v21.MeasurandEnumType, v21.LocationEnumType, v21.PhaseEnumType
 REGISTER = Measurand.energy_active_import_register  # the default measurand of every version
+_SIGNED = v16.ValueFormat.signed_data
 _SCALE = {"mV": 1e-3, "mA": 1e-3, "mW": 1e-3, "mHz": 1e-3, "MW": 1e6, "MWh": 1e6}
 _SCALE_ANY_CASE = {"kw": 1e3, "kwh": 1e3, "kvar": 1e3, "kv": 1e3, "ka": 1e3, "khz": 1e3}
 _RANKS: dict[str | None, int] = {  # best first; Upstream is the meter of the site
@@ -261,7 +262,7 @@ def _kind(measurand: Any, location: Any, phase: Any, unit: object, multiplier: o
     """Return what a sampled value is; None for one that is not used. Signed data (1.6 `SignedData`) is for billing, not
     for control."""
     rank, place = _RANKS.get(location), _PLACES.get(phase)
-    if rank is None or place is None or format_ == "SignedData":
+    if rank is None or place is None or format_ == _SIGNED:
         return None
     sentinels = _SMALL_SENTINELS if measurand in _SMALL else _SENTINELS
     scale = 10.0 ** _exponent(multiplier) if multiplier else 1.0

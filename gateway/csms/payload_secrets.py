@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from gateway.csms.pending_settings import REBOOT_REQUIRED
-from protocols.ocpp.enums import v21
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.events import Answered, Refused, Reply
 from protocols.ocpp.schema import Payload
 
+CHANGE_CONFIGURATION, AUTHORIZATION_KEY = v16.Action.change_configuration, v16.ConfigurationKey.authorization_key
+SET_VARIABLES, SET_NETWORK_PROFILE = v21.Action.set_variables, v21.Action.set_network_profile
 HIDDEN = "***"
 ACCEPTED = v21.SetVariableStatusEnumType.accepted  # ChangeConfiguration of 1.6 has the same name
 
 
 def password_in(action: str, payload: Payload) -> str | None:
     """Return the station password that a call sets, or None."""
-    if action == "ChangeConfiguration" and payload.get("key") == "AuthorizationKey":
+    if action == CHANGE_CONFIGURATION and payload.get("key") == AUTHORIZATION_KEY:
         return str(payload.get("value", ""))
-    if action == "SetVariables":
+    if action == SET_VARIABLES:
         found = (one for one in payload.get("setVariableData", ()) if _is_password(one))
         return next((str(entry.get("attributeValue", "")) for entry in found), None)
     return None
@@ -35,13 +37,13 @@ def password_accepted(reply: Reply) -> bool | None:
 
 def without_secrets(action: str, payload: Payload) -> Payload:
     """Return a payload as it may be stored in the journal."""
-    if action == "ChangeConfiguration" and payload.get("key") == "AuthorizationKey":
+    if action == CHANGE_CONFIGURATION and payload.get("key") == AUTHORIZATION_KEY:
         return {**payload, "value": HIDDEN}
-    if action == "SetVariables" and isinstance(payload.get("setVariableData"), list):
+    if action == SET_VARIABLES and isinstance(payload.get("setVariableData"), list):
         entries = payload["setVariableData"]
         shown = [{**one, "attributeValue": HIDDEN} if _is_password(one) else one for one in entries]
         return {**payload, "setVariableData": shown}
-    if action == "SetNetworkProfile" and isinstance(payload.get("connectionData"), dict):
+    if action == SET_NETWORK_PROFILE and isinstance(payload.get("connectionData"), dict):
         data = payload["connectionData"]
         hidden = dict.fromkeys(data.keys() & {"basicAuthPassword", "apn", "vpn"}, HIDDEN)
         return {**payload, "connectionData": {**data, **hidden}}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from gateway.csms.station import Station
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Answered, Priority
 from protocols.ocpp.schema import Payload
 
 REPORT_TIMEOUT_S = 30.0  # from one part to the next
 MOST_PARTS = 1_000
-ACCEPTED = "Accepted"
+ACCEPTED = v21.GenericDeviceModelStatusEnumType.accepted  # GetDERControl has the same name
 
 
 class NotReported(Exception):
