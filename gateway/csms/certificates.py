@@ -111,6 +111,6 @@ def sign_certificate(station: Station, payload: Payload) -> Payload:
 
 
 async def _send(station: Station, body: Payload) -> None:
-    answer = await station.query("CertificateSigned", body)
+    answer = await station.query(v21.Action.certificate_signed, body)
     if answer is None or answer["status"] != Status.accepted:
         log.warning("%s did not accept its new certificate: %s", station.id, answer)

@@ -130,7 +130,7 @@ async def send_profile(
     retry = evse.unsupported
     if retry.count >= UNSUPPORTED_AFTER and station.context.clock.now() < retry.at:
         return Outcome(Answer.REFUSED, retry.code, "the station does not support charging profiles; sent again later")
-    outcome = outcomes.of_status(await station.call("SetChargingProfile", body, timeout, priority))
+    outcome = outcomes.of_status(await station.call(v21.Action.set_charging_profile, body, timeout, priority))
     retry.answered(outcome.code if outcome.answer is Answer.REFUSED else "", station.context.clock.now())
     if retry.count == UNSUPPORTED_AFTER:
         log.warning("%s: SetChargingProfile is answered %s; it is sent less often now", evse.name, retry.code)

@@ -6,6 +6,7 @@ from gateway.csms import outcomes
 from gateway.csms.charging_profile import Unit, present_at, rate_unit, volt_phases
 from gateway.csms.evse import Evse
 from gateway.csms.station import Station
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import parse
 from protocols.ocpp.vendor import Channel
@@ -20,7 +21,7 @@ async def composite_power(station: Station, evse: Evse) -> float | None:
     clock = station.context.clock
     try:
         async with clock.timeout_at(clock.now() + READ_TIMEOUT_S):
-            answer = await station.query("GetCompositeSchedule", body)
+            answer = await station.query(v21.Action.get_composite_schedule, body)
     except TimeoutError:
         return None
     if answer is None or answer["status"] != outcomes.ACCEPTED:

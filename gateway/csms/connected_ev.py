@@ -53,7 +53,7 @@ async def _read(station: Station, evse: Evse) -> str | None:
     """Report what the variables state; return the link."""
     component = {"name": COMPONENT, "evse": {"id": evse.number}}
     data = [{"component": component, "variable": {"name": name}, "attributeType": kind} for name, kind in READ]
-    answer = await station.request("GetVariables", {"getVariableData": data}) or {}
+    answer = await station.request(v21.Action.get_variables, {"getVariableData": data}) or {}
     values = dict(_accepted(one) for one in answer.get("getVariableResult", ()))
     transaction = station.context.transactions.active_at(station.id, evse.number)
     if transaction is None:

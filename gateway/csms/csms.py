@@ -34,6 +34,7 @@ from gateway.csms.websocket_server import WebSocketServer
 from gateway.model.event import Report, StationRemoved
 from gateway.model.journal import Kept
 from gateway.model.station import Answer, Outcome, OutcomeCode
+from protocols.ocpp import enums
 from protocols.ocpp.schema import Version
 from protocols.ocpp.vendor import Channel
 from protocols.ports import Clock, TextWire
@@ -144,9 +145,9 @@ class Csms:
         if transaction is None:
             return Outcome(Answer.REFUSED, OutcomeCode.TX_NOT_FOUND, f"no transaction is active on {evse}")
         if station.version is Version.V16:
-            reply = await station.call("RemoteStopTransaction", {"transactionId": int(transaction.id)})
+            reply = await station.call(enums.v16.Action.remote_stop_transaction, {"transactionId": int(transaction.id)})
         else:
-            reply = await station.call("RequestStopTransaction", {"transactionId": transaction.id})
+            reply = await station.call(enums.v21.Action.request_stop_transaction, {"transactionId": transaction.id})
         return outcomes.of_status(reply)
 
     async def reconcile(self, evse: str) -> float | None:

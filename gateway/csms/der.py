@@ -49,7 +49,7 @@ def request(number: str, kind: str, body: Payload, default: bool) -> Payload:
 async def set_control(station: Station, number: str, kind: str, body: Payload, default: bool) -> Outcome:
     """Set one control. Raises InvalidControl; what the schema does not permit is REFUSED with `InvalidOrder`."""
     payload = request(number, kind, body, default)
-    outcome = outcomes.of_status(await station.call("SetDERControl", payload))
+    outcome = outcomes.of_status(await station.call(v21.Action.set_der_control, payload))
     if outcome.answer is Answer.APPLIED and kind == Control.limit_max_discharge:
         await update_discharge_share(station)
     return outcome
@@ -59,7 +59,7 @@ async def clear(station: Station, default: bool, kind: str | None, number: str |
     """Clear the matching controls; all defaults or all others without a type or id."""
     payload: Payload = {"isDefault": default}
     payload |= {name: value for name, value in (("controlType", kind), ("controlId", number)) if value is not None}
-    outcome = outcomes.of_status(await station.call("ClearDERControl", payload))
+    outcome = outcomes.of_status(await station.call(v21.Action.clear_der_control, payload))
     if outcome.answer is Answer.APPLIED:
         await update_discharge_share(station)
     return outcome
@@ -129,7 +129,7 @@ def started_or_stopped(station: Station, _: Payload) -> Payload:
 async def controls(station: Station) -> list[Payload] | None:
     """Return the controls that the station reports; None where it does not report them."""
     try:
-        parts = await reports.collect(station, "GetDERControl", {})
+        parts = await reports.collect(station, v21.Action.get_der_control, {})
     except reports.NotReported as error:
         return [] if str(error) == v21.DERControlStatusEnumType.not_found else None
     return [entry for part in parts for entries in part.values() if isinstance(entries, list) for entry in entries]

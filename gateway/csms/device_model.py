@@ -55,7 +55,7 @@ async def request_inventory(station: Station) -> None:
     request = station.next_request_id()
     station.expect_inventory(request)
     body = {"requestId": request, "reportBase": v21.ReportBaseEnumType.full_inventory}
-    answer = await station.request("GetBaseReport", body)
+    answer = await station.request(v21.Action.get_base_report, body)
     if answer is None or answer["status"] != outcomes.ACCEPTED:
         station.expect_inventory(None)
     await end_lost_transactions(station)
@@ -65,7 +65,7 @@ async def request_inventory(station: Station) -> None:
 async def end_lost_transactions(station: Station) -> None:
     """Query the transactions that seem active (E14); the end of one that is unknown to the station was lost."""
     for transaction in station.context.transactions.active_of(station.id):
-        answer = await station.request("GetTransactionStatus", {"transactionId": transaction.id})
+        answer = await station.request(v21.Action.get_transaction_status, {"transactionId": transaction.id})
         if answer is not None and answer.get("ongoingIndicator") is False and not answer["messagesInQueue"]:
             evse_events.presume_ended(station, transaction, "its end was lost")
 

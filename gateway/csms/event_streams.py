@@ -37,9 +37,9 @@ def opened(station: Station, payload: Payload) -> Payload:
         return _rejected("OutOfMemory", f"{MAX_STREAMS} streams are open already")
     streams.open[new.id] = new
     if new.monitor not in streams.monitors:
-        if "GetMonitoringReport" not in streams.pending:  # else the pending response includes this monitor
-            streams.requested.discard("GetMonitoringReport")
-        _request(station, "GetMonitoringReport", {"requestId": station.next_request_id()})
+        if v21.Action.get_monitoring_report not in streams.pending:  # else the pending response includes this monitor
+            streams.requested.discard(v21.Action.get_monitoring_report)
+        _request(station, v21.Action.get_monitoring_report, {"requestId": station.next_request_id()})
     return {"status": Status.accepted}
 
 
@@ -75,7 +75,7 @@ def values_received(station: Station, payload: Payload) -> Payload:
     """Process NotifyPeriodicEventStream (N15). The return value is not sent: it has no response (N15.FR.02)."""
     stream = station.streams.open.get(payload["id"])
     if stream is None:
-        _request(station, "GetPeriodicEventStream", {})
+        _request(station, v21.Action.get_periodic_event_stream, {})
         return {}
     data, base = payload["data"], parse(payload["basetime"])
     stream.received += len(data)
@@ -84,7 +84,7 @@ def values_received(station: Station, payload: Payload) -> Payload:
     _check_backlog(station, stream, payload["pending"])
     monitor = station.streams.monitors.get(stream.monitor)
     if monitor is None:
-        _request(station, "GetMonitoringReport", {"requestId": station.next_request_id()})
+        _request(station, v21.Action.get_monitoring_report, {"requestId": station.next_request_id()})
         return {}
     for element in data:
         device_model.variable_changed(station, monitor.component, monitor.variable, element["v"])

@@ -6,6 +6,7 @@ from gateway.csms import device_model, outcomes
 from gateway.csms.evse import FaultSource
 from gateway.csms.registration import Trigger
 from gateway.csms.station import Station
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 
 MOST_VARIABLES = 20  # of one GetVariables
@@ -14,14 +15,14 @@ MOST_VARIABLES = 20  # of one GetVariables
 async def check(station: Station) -> None:
     """Request the states behind the known faults; one that is over ends its fault."""
     if station.version is Version.V16:
-        await station.request("TriggerMessage", {"requestedMessage": Trigger.status_notification})
+        await station.request(v21.Action.trigger_message, {"requestedMessage": Trigger.status_notification})
         return
     known = [(0, source) for source in station.faults]
     known += [(evse.number, source) for evse in station.evses.values() for source in evse.faults]
     data = [one for number, source in known if (one := _variable(number, source)) is not None]
     for start in range(0, len(data), MOST_VARIABLES):
         part = data[start : start + MOST_VARIABLES]
-        answer = await station.request("GetVariables", {"getVariableData": part}) or {}
+        answer = await station.request(v21.Action.get_variables, {"getVariableData": part}) or {}
         for result in answer.get("getVariableResult", ()):
             if result["attributeStatus"] == outcomes.ACCEPTED:
                 value = result.get("attributeValue", "")

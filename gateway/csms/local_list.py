@@ -30,7 +30,7 @@ SUBJECT = "local_list"  # of the maintenance status
 async def synchronise(station: Station) -> None:
     """Send the gateway's tokens to the station, if it has a list and its list differs."""
     early = station.version is Version.V16
-    answer = await station.request("GetLocalListVersion", {})
+    answer = await station.request(v21.Action.get_local_list_version, {})
     present = -1 if answer is None else int(answer["listVersion" if early else "versionNumber"])
     if present < 0:  # 1.6: not supported
         return
@@ -46,7 +46,7 @@ async def synchronise(station: Station) -> None:
         body: Payload = {"listVersion" if early else "versionNumber": version, "updateType": update}
         if part:
             body["localAuthorizationList"] = part
-        answer = await station.request("SendLocalList", body)
+        answer = await station.request(v21.Action.send_local_list, body)
         status = "no answer" if answer is None else str(answer["status"])
         if status != outcomes.ACCEPTED:
             log.warning("%s rejected its local authorisation list: %s", station.id, status)

@@ -28,6 +28,7 @@ from gateway.model.event import OperationMode
 from gateway.model.operation import Operation, OperationResult
 from gateway.model.station import Outcome, OutcomeCode, evse_name
 from gateway.store.store import StoreError
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.errors import InvalidPayload, QueueFull, UnknownAction
 from protocols.ocpp.events import Answered, Reply
 from protocols.ocpp.schema import Payload, Version
@@ -47,7 +48,7 @@ class Operations:
         """Forward a signal of the grid operator (AFRRSignal, Q08.FR.12)."""
         station, _ = self._evse(name, evse, Version.V21)
         body: Payload = {"timestamp": stamp(self._context.clock.wall()), "signal": signal}
-        return _row(outcomes.of_status(await station.call("AFRRSignal", body)))
+        return _row(outcomes.of_status(await station.call(v21.Action.afrr_signal, body)))
 
     async def set_mode(
         self, name: str, evse: int, mode: OperationMode, fields: Payload, valid_for_s: float | None
@@ -65,7 +66,7 @@ class Operations:
         transaction.allowed = tuple(modes)
         self._context.persistence.touch(transaction)
         body: Payload = {"transactionId": transaction.id, "allowedEnergyTransfer": list(modes)}
-        return _row(outcomes.of_status(await station.call("NotifyAllowedEnergyTransfer", body)))
+        return _row(outcomes.of_status(await station.call(v21.Action.notify_allowed_energy_transfer, body)))
 
     async def stop_transaction(self, name: str, evse: int) -> Row:
         """Stop the active transaction of an EVSE."""
@@ -111,7 +112,7 @@ class Operations:
     async def send(self, name: str, action: str, payload: Payload, timeout_s: float) -> Reply:
         """Send one OCPP call and apply its effects; a password that it sets is stored first."""
         station = self.connected(name)
-        if action in station.handlers and action != "DataTransfer":  # ReportDERControl, for instance
+        if action in station.handlers and action != v21.Action.data_transfer:  # ReportDERControl, for instance
             raise RequestRejected(501, f"{action} is a message of stations to the CSMS")
         reason = registration.forbidden(station.boot, action)
         if reason is not None:
@@ -139,12 +140,12 @@ class Operations:
         """Return the device model that the station reports (GetBaseReport), in 1.6 its configuration keys."""
         station = self.connected(name)
         if station.version is Version.V16:
-            reply = await station.call("GetConfiguration", {})
+            reply = await station.call(v16.Action.get_configuration, {})
             if not isinstance(reply, Answered) or reply.violation is not None:
                 raise RequestRejected(502, f"{name} does not report its configuration")
             return list(reply.payload.get("configurationKey", ()))
         try:
-            parts = await reports.collect(station, "GetBaseReport", {"reportBase": base})
+            parts = await reports.collect(station, v21.Action.get_base_report, {"reportBase": base})
         except reports.NotReported as error:
             raise RequestRejected(502, f"{name} does not report its device model: {error}") from None
         return [entry for part in parts for entry in part.get("reportData", ())]

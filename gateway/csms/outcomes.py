@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.csms.station import Station
 from gateway.model.station import Answer, Outcome, OutcomeCode
-from protocols.ocpp.enums import v21
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.events import Answered, Priority, Refused, Reply
 from protocols.ocpp.schema import Payload
 
@@ -33,7 +33,7 @@ def of_status(reply: Reply) -> Outcome:
 async def of_key(station: Station, key: str, value: str, priority: Priority = Priority.NORMAL) -> Outcome:
     """Set a configuration key of a 1.6 station and return the outcome."""
     body: Payload = {"key": key, "value": value}
-    return of_status(await station.call("ChangeConfiguration", body, priority=priority))
+    return of_status(await station.call(v16.Action.change_configuration, body, priority=priority))
 
 
 async def of_variable(
@@ -41,7 +41,7 @@ async def of_variable(
 ) -> Outcome:
     """Set a variable of a 2.x station and return the outcome."""
     entry = {"attributeValue": value, "component": component, "variable": {"name": variable}}
-    reply = await station.call("SetVariables", {"setVariableData": [entry]}, priority=priority)
+    reply = await station.call(v21.Action.set_variables, {"setVariableData": [entry]}, priority=priority)
     if isinstance(reply, Answered) and reply.violation is None:
         status = reply.payload["setVariableResult"][0]["attributeStatus"]
         return Outcome(Answer.APPLIED) if status == ACCEPTED else Outcome(Answer.REFUSED, status)

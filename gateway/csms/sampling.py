@@ -100,10 +100,10 @@ def _name(station: Station, setting: str) -> str:
 
 async def _set(station: Station, setting: str, value: str) -> str:
     if station.version is Version.V16:
-        answer = await station.request("ChangeConfiguration", {"key": _KEYS[setting], "value": value})
+        answer = await station.request(v16.Action.change_configuration, {"key": _KEYS[setting], "value": value})
         return NO_ANSWER if answer is None else str(answer["status"])
     entry = {**_variable(setting), "attributeValue": value}
-    answer = await station.request("SetVariables", {"setVariableData": [entry]})
+    answer = await station.request(v21.Action.set_variables, {"setVariableData": [entry]})
     return NO_ANSWER if answer is None else str(answer["setVariableResult"][0]["attributeStatus"])
 
 
@@ -112,14 +112,14 @@ def _variable(setting: str) -> Payload:
 
 
 async def _read_16(station: Station) -> dict[str, str]:
-    answer = await station.request("GetConfiguration", {"key": [*_KEYS.values(), RATE_UNIT, STOP_DATA]}) or {}
+    answer = await station.request(v16.Action.get_configuration, {"key": [*_KEYS.values(), RATE_UNIT, STOP_DATA]}) or {}
     reported = {one["key"]: one for one in answer.get("configurationKey", ())}
     if RATE_UNIT in reported:
         allow_units(station, reported[RATE_UNIT].get("value") or "")
     stop_data = reported.get(STOP_DATA, {})
     if stop_data.get("value") and not stop_data["readonly"] and _may_change(station, STOP_DATA, ""):
         # StopTransaction repeats every sample: with a short interval that is a megabyte for a day
-        await station.request("ChangeConfiguration", {"key": STOP_DATA, "value": ""})
+        await station.request(v16.Action.change_configuration, {"key": STOP_DATA, "value": ""})
     present: dict[str, str] = {}
     for setting, key in _KEYS.items():
         if key in reported and reported[key]["readonly"]:
@@ -131,7 +131,7 @@ async def _read_16(station: Station) -> dict[str, str]:
 
 async def _read_2(station: Station) -> dict[str, str]:
     data = [_variable(setting) for setting in _VARIABLES]
-    answer = await station.request("GetVariables", {"getVariableData": data}) or {}
+    answer = await station.request(v21.Action.get_variables, {"getVariableData": data}) or {}
     reported = {one["variable"]["name"]: one for one in answer.get("getVariableResult", ())}
     return {
         setting: reported[name].get("attributeValue", "")

@@ -33,6 +33,7 @@ from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.event import OperationMode
 from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Priority
 from protocols.ocpp.rpc import YIELD_WITHIN
 from protocols.ocpp.schema import Payload, Version
@@ -187,7 +188,9 @@ async def _update(station: Station, evse: Evse, profile: SetpointProfile, power_
     """Send UpdateDynamicSchedule (K28.FR.06), also for an unchanged value: only an update restarts the watchdog."""
     update = update_of(station, evse, profile.mode, power_w, profile.unit)
     body = {"chargingProfileId": profile.profile, "scheduleUpdate": update}
-    outcome = outcomes.of_status(await station.call("UpdateDynamicSchedule", body, priority=_priority(power_w)))
+    outcome = outcomes.of_status(
+        await station.call(v21.Action.update_dynamic_schedule, body, priority=_priority(power_w))
+    )
     if outcome.answer is Answer.APPLIED:
         profile.power_w = power_w
     else:

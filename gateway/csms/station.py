@@ -21,7 +21,7 @@ from gateway.csms.context import Context
 from gateway.csms.event_stream_registry import Streams
 from gateway.csms.evse import DER_CONTROL, Evse, Faults
 from gateway.csms.pending_settings import settings_in
-from gateway.csms.registration import Boot, Status
+from gateway.csms.registration import Boot, Status, Trigger
 from gateway.csms.reported_variables import ReportedVariables
 from gateway.csms.settings import StationSettings
 from gateway.csms.station_clock import StationClock
@@ -33,6 +33,7 @@ from gateway.model.station import OutcomeCode, evse_name
 from gateway.rate_limit import TokenBucket
 from protocols.errors import LocalProtocolError
 from protocols.ocpp import events
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.errors import QueueFull, Refusal
 from protocols.ocpp.events import Answered, CallReceived, Priority, Refused, Reply
 from protocols.ocpp.io import Link
@@ -49,8 +50,8 @@ MOST_EVSES, LARGEST_EVSE = 128, 999  # per station: each one costs MQTT topics, 
 RESUME_AFTER_S = 5.0  # a station that reboots sends BootNotification within this time; otherwise it continues
 HOUSEKEEPING_TIMEOUT_S = 10.0
 OPERATOR_QUIET_S = 5.0  # housekeeping waits for so long after an operator's call
-LONG_ACTIONS = ("StopTransaction", "TransactionEvent", "MeterValues")  # the values of hours of a transaction
-STOPS = ("RemoteStopTransaction", "RequestStopTransaction")
+LONG_ACTIONS = (v16.Action.stop_transaction, v21.Action.transaction_event, v21.Action.meter_values)  # values of hours
+STOPS = (v16.Action.remote_stop_transaction, v21.Action.request_stop_transaction)
 Handler: TypeAlias = Callable[["Station", Payload], Payload | Awaitable[Payload]]
 Handlers: TypeAlias = dict[str, Handler]
 Maintenance: TypeAlias = dict[str, Payload]  # last status of firmware, log, network profiles and lists
@@ -130,7 +131,7 @@ class Station(BackgroundTasks, ReportedVariables):
         settings = self.context.settings
         self.version, self.handlers, self.security_profile = version, handlers, security_profile
         within_s, length = settings.answer_within_s, settings.max_message
-        longer = dict.fromkeys(LONG_ACTIONS, settings.max_transaction_message)
+        longer: dict[str, int] = dict.fromkeys(LONG_ACTIONS, settings.max_transaction_message)
         engine = Rpc(version, handles=handlers, answer_within=within_s, message_length=length, longer=longer)
         engine.lenient = settings.lenient or self.vendor_profile.messages.lenient
         sent = partial(self.context.log.sent, self.id)
@@ -249,7 +250,7 @@ class Station(BackgroundTasks, ReportedVariables):
             raise refusal
         self._too_fast = False
         context.log.received(self.id, call.action, call.text)
-        if not self._reported and call.action != "BootNotification":
+        if not self._reported and call.action != v21.Action.boot_notification:
             if self.accepted:
                 self._resume()
             else:
@@ -268,9 +269,8 @@ class Station(BackgroundTasks, ReportedVariables):
         context.messages += 1
         reason = None if self.accepted else "the station is not accepted"
         if reason := reason or (None if self._rate.take(context.clock.now()) else self._too_many):
-            self._observe(
-                events.Violated(False, event.action, ErrorCode.SECURITY_ERROR, f"dropped: {reason}", event.id)
-            )
+            text = f"dropped: {reason}"
+            self._observe(events.Violated(False, event.action, ErrorCode.SECURITY_ERROR, text, event.id))
             return
         context.log.received(self.id, event.action, event.text)
         self._resume()
@@ -302,7 +302,7 @@ class Station(BackgroundTasks, ReportedVariables):
 
     def trigger_boot(self) -> None:
         """Trigger a BootNotification: it has the station's data, and its response the present status."""
-        self.spawn(self.request("TriggerMessage", {"requestedMessage": registration.Trigger.boot_notification}))
+        self.spawn(self.request(v21.Action.trigger_message, {"requestedMessage": Trigger.boot_notification}))
 
     # state reported by the station
 

@@ -11,6 +11,7 @@ from gateway.csms.evse import Evse
 from gateway.csms.station import Station
 from gateway.csms.transactions import Transaction
 from gateway.model.station import Answer, Outcome, OutcomeCode
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Priority
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.vendor import Channel
@@ -25,7 +26,7 @@ async def set_power(
     if setpoint.channel is Channel.DATA_TRANSFER:
         data = vendor.data(power_w, valid_for_s, evse.number, transaction.id)
         body = {"vendorId": setpoint.vendor_id, "messageId": setpoint.message_id, "data": data}
-        return outcomes.of_status(await station.call("DataTransfer", body, priority=priority))
+        return outcomes.of_status(await station.call(v21.Action.data_transfer, body, priority=priority))
     value = str(vendor.wire_value(power_w))
     if station.version is Version.V16:
         return await outcomes.of_key(station, setpoint.key, value, priority)
@@ -39,7 +40,7 @@ async def switch_forming(station: Station, evse: int, forms: bool) -> Outcome:
     if forming.channel is Channel.DATA_TRANSFER:
         body: Payload = {"vendorId": forming.vendor_id, "data": forming.message(forms, evse)}
         body |= {"messageId": forming.message_id} if forming.message_id else {}
-        return outcomes.of_status(await station.call("DataTransfer", body))
+        return outcomes.of_status(await station.call(v21.Action.data_transfer, body))
     if forming.channel is Channel.VARIABLE and early and forming.key:
         return await outcomes.of_key(station, forming.key_of(evse), forming.value(forms))
     if forming.channel is Channel.VARIABLE and not early and forming.component:
