@@ -39,7 +39,8 @@ class Faults:
     refuses: int | None = None  # answers with this exception
     refuses_writes: int | None = None
     half: bool = False  # leaves out the last register of what is read
-    delay_s: float = 0.0
+    delay_s: float = 0.0  # of answers
+    late_s: float = 0.0  # of requests: what is written applies so late
     busy: int = 0  # so many requests are answered as busy
 
 
@@ -68,6 +69,8 @@ class EmulatedDevice:
         """Answer a request as late as the product does."""
         if self.faults.deaf:
             return NoAnswer("deaf")
+        if self.faults.late_s:
+            await self.clock.sleep(self.faults.late_s)
         answer = self.answer(request, self.clock.now())
         delay_s = self.faults.delay_s
         if isinstance(request, Write):

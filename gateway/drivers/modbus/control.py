@@ -2,7 +2,8 @@
 
 Watchdog: a power ends at its `valid_until`, by 0 W from here or by the device's own time-out, which never ends later.
 Where each request restarts that time-out, it is shortened towards the end, and a device that does not confirm 0 W gets
-no more requests until it has timed out.
+no more requests until it has timed out. Where a write starts it, it is chosen for the time at which the last write of
+the order is expected to be answered, and shortened where the device answers more slowly.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Sequence:
     watchdog_s: int = 0
     tries: int = 0
     retry_at: float = -math.inf
+    due_at: float = math.inf  # since when its next write is due
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ class DeviceControl:
     _next: PowerOrder | None = None
     _kept: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)  # words written, by unit and address
     _wrote_at: float = -math.inf  # the last sequence was complete
+    _write_s: float = 0.0  # that the last write took, with what was sent before it
 
     def begin(self, product: RegisterMap, exponent: Exponent) -> None:
         """Begin a connection with the writes that set the device up."""
@@ -170,10 +173,12 @@ class DeviceControl:
                 self.not_before = now + self.held.watchdog_s + HUSH_S
             return None, events
         if sequence.purpose is Purpose.SET and sequence.order is not None:
+            sequence = self._sequence = self._in_time(sequence, sequence.order, now)
+        if sequence.purpose is Purpose.SET and sequence.order is not None:
             order, held = sequence.order, self.held
             held.power_w = max(held.power_w, order.power_w, key=abs)
             held.until = min(order.valid_until, held.until)
-        write = sequence.writes[0]
+        write, sequence.due_at = sequence.writes[0], min(sequence.due_at, now)
         self._kept.pop((write.unit, write.address), None)  # without an answer, what it holds is not known
         return write, events
 
@@ -189,7 +194,7 @@ class DeviceControl:
         before = sequence.order if sequence is not None else None
         events: list[Event] = [] if before is None else [_ended(before, now, Result.UNKNOWN, "", "superseded")]
         power_w = rounded(self._control, order.power_w)
-        seconds = watchdog_s(self._product, order.valid_until - now) if power_w else 0
+        seconds = self._watchdog_s(order, len(self._control.set), now) if power_w else 0
         if seconds is None:  # even the shortest time-out would outlive the power
             power_w, seconds = 0.0, 0
         seen = Meaning.STATE in values and read_at >= self._wrote_at
@@ -205,6 +210,34 @@ class DeviceControl:
         if not made:
             events += self._completed(self._sequence, now)
         return events
+
+    def _watchdog_s(self, order: PowerOrder, pending: int, now: float) -> int | None:
+        """Return the silence time-out of an order, see `orders.watchdog_s`, that so many pending writes complete."""
+        product = self._product
+        assert product is not None
+        starts = product.watchdog is not None and product.watchdog.restarts == "write"
+        return watchdog_s(product, order.valid_until - now - (pending * self._write_s if starts else 0.0))
+
+    def _in_time(self, sequence: Sequence, order: PowerOrder, now: float, *again: Write) -> Sequence:
+        """Return the sequence of a power with a silence time-out that ends with the power, although it starts as late
+        as the pending writes are answered: as it is, with a shorter one, or 0 W. `again` starts a shorter one."""
+        product, control = self._product, self._control
+        assert product is not None
+        assert control is not None
+        watchdog = product.watchdog
+        if watchdog is None or watchdog.restarts == "request":  # `_supervise` ends it
+            return sequence
+        seconds = self._watchdog_s(order, len(sequence.writes), now)
+        if seconds is not None and seconds >= sequence.watchdog_s:
+            return sequence
+        pending = [one for one in sequence.writes if product.at(one).name != watchdog.seconds]
+        seconds = self._watchdog_s(order, 1 + len(again) + len(pending), now)
+        if seconds is None:
+            zero = self._made(control.zero, Amounts(0.0, running=True))
+            return Sequence(Purpose.ZERO, zero, order)
+        shorter = self._made((Step(register=watchdog.seconds, value="watchdog_s"),), Amounts(0.0, seconds))
+        sequence.writes, sequence.watchdog_s = deque((*shorter, *again, *pending)), seconds
+        return sequence
 
     def _made(self, steps: tuple[Step, ...], amounts: Amounts) -> deque[Write]:
         """Return the writes of steps, without values that the device holds already."""
@@ -292,7 +325,9 @@ class DeviceControl:
         write = sequence.writes.popleft()
         self._kept[write.unit, write.address] = write.words
         self._note_watchdog(write)
-        sequence.tries = 0
+        self._write_s, sequence.due_at, sequence.tries = now - sequence.due_at, now, 0
+        if not sequence.writes and sequence.purpose is Purpose.SET and sequence.order is not None:
+            sequence = self._sequence = self._in_time(sequence, sequence.order, now, write)
         return self._completed(sequence, now) if not sequence.writes else []
 
     def _note_watchdog(self, write: Write) -> None:
@@ -318,7 +353,7 @@ class DeviceControl:
         """Write again after a pause; give up an order after `TRIES`, and 0 W never. A request that would let the device
         run on beyond the power's time is not sent: it has to time out first."""
         sequence.tries += 1
-        sequence.retry_at = now + RETRY_S
+        sequence.retry_at = sequence.due_at = now + RETRY_S
         late = self._overruns(sequence.retry_at)
         if late:
             self.not_before = now + self.held.watchdog_s + HUSH_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emulators.battery.pack import Pack, PackSpec
@@ -49,6 +49,14 @@ def refuses(bench: Bench) -> None:
 
 def slow(bench: Bench) -> None:
     bench.device.faults.delay_s = 2.0
+
+
+def late(bench: Bench) -> None:
+    bench.device.faults.late_s = 2.0
+
+
+def nothing(bench: Bench) -> None:
+    """No fault."""
 
 
 FAULTS: list[Callable[[Bench], None]] = [cut, silent, deaf, refuses_writes, refuses, slow]
@@ -102,10 +110,25 @@ SITE_MODELS = {
 
 
 @settings(max_examples=rounds(15, 200))
-@given(st.sampled_from(list(SITE_MODELS)), st.booleans(), STEPS, st.sampled_from(FAULTS), st.floats(0.0, 25.0))
+@given(
+    st.sampled_from(list(SITE_MODELS)),
+    st.booleans(),
+    STEPS,
+    st.sampled_from([nothing, slow, late]),
+    st.sampled_from(FAULTS),
+    st.floats(0.0, 25.0),
+)
+@example("sunspec-storage", True, [(0, 1.0, 1.0), (51, 7.0, 1.0)], slow, slow, 0.0)
+@example("sunspec-storage", False, [(-3000, 15.0, 9.0)], slow, cut, 0.0)
+@example("sunspec-pv", False, [(26, 11.0, 9.0)], slow, cut, 0.0)
 @virtual_examples
 async def test_no_order_to_a_storage_or_to_photovoltaics_outlives_its_time(
-    name: str, old: bool, steps: list[tuple[int, float, float]], fault: Callable[[Bench], None], fails_after_s: float
+    name: str,
+    old: bool,
+    steps: list[tuple[int, float, float]],
+    first: Callable[[Bench], None],
+    fault: Callable[[Bench], None],
+    fails_after_s: float,
 ) -> None:
     clock, product = VirtualClock(), shipped(name)
     storage = StoragePlant(Storage(Pack(PackSpec("storage"), 55.0)))
@@ -115,6 +138,7 @@ async def test_no_order_to_a_storage_or_to_photovoltaics_outlives_its_time(
     async with connected(device, product) as bench:
         await bench.until_ready()
         log, fails_at, pending = Log(), clock.now() + fails_after_s, []
+        first(bench)
         for watts, valid_s, pause_s in steps:
             order_w = -float(abs(watts) % 5000) if pv else float(watts)
             pending.append(asyncio.ensure_future(log.order(bench, order_w, valid_s)))
