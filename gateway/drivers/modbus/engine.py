@@ -139,14 +139,20 @@ class ModbusEngine:
         self._poller = None if sunspec else Poller(self.product)
 
     def _next(self, now: float) -> Request | None:
-        self._counting = False
+        """Return the request that is due: heartbeats and other requests in turn, where both are."""
+        counted, self._counting = self._counting, False
+        beat = None if counted else self._beat(now)
+        return beat or self._other(now) or (self._beat(now) if counted else None)
+
+    def _beat(self, now: float) -> Request | None:
+        beat = self.control.count(now) if self.phase is Phase.RUN else None
+        self._counting = beat is not None
+        return beat
+
+    def _other(self, now: float) -> Request | None:
         if self._walk is not None:
             return self._walk.request()
         assert self._poller is not None
-        beat = self.control.count(now) if self.phase is Phase.RUN else None
-        if beat is not None:
-            self._counting = True
-            return beat
         if self.phase is not Phase.READ:
             write, events = self.control.next(self.values, self._poller.read_at, now)
             self._events += events

@@ -191,6 +191,27 @@ async def test_a_storage_that_takes_no_0_w_gets_no_heartbeat_beyond_its_time() -
 
 
 @pytest.mark.virtual_time
+@pytest.mark.parametrize("models", [[1, 701, 702, 713, 704, 715], [1, 103, 715, 802, 120, 124]])
+async def test_the_heartbeat_of_a_storage_that_answers_slowly_delays_no_order_and_no_reading(models: list[int]) -> None:
+    clock = VirtualClock()
+    plant = StoragePlant(Storage(Pack(PackSpec("storage"), 55.0)))
+    plant.watch.within_s = 10.0
+    emulated = sunspec_device(STORAGE, models, plant, clock, exponents={"m124_inoutwrte_sf": -2})
+    emulated.faults.delay_s = 1.1  # longer than the period of the heartbeat
+    async with connected(emulated, STORAGE) as bench:
+        await bench.until_ready()
+        known = len(bench.rounds)
+        for power_w in (-2500.0, 2000.0, 0.0):
+            async with asyncio.timeout(30):
+                assert (await bench.driver.order(power_w, 60.0)).answer is Answer.APPLIED
+            await clock.sleep(10)
+            assert plant.storage.power_w(clock.now()) == pytest.approx(power_w or 30, abs=30)
+        assert len(bench.rounds) >= known + 3
+        assert plant.watch.ended == []
+    assert emulated.violations == []
+
+
+@pytest.mark.virtual_time
 async def test_energy_management_controls_a_storage_without_a_facility() -> None:
     """The storage takes the PV surplus: the site neither imports nor exports."""
     site = ModbusSite(pv_w=4000.0)

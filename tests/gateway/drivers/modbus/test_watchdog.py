@@ -104,8 +104,8 @@ async def test_no_power_outlives_its_time_whatever_fails(
 
 
 SITE_MODELS = {
-    "sunspec-storage": ([1, 701, 702, 713, 704], [1, 103, 120, 124]),
-    "sunspec-pv": ([1, 701, 702, 704], [1, 103, 120, 123]),
+    "sunspec-storage": ([1, 701, 702, 713, 704, 715], [1, 103, 120, 124]),
+    "sunspec-pv": ([1, 701, 702, 704, 715], [1, 103, 120, 123]),
 }
 
 
