@@ -1,4 +1,5 @@
-"""Log of the messages of all stations, in both directions, for operators. It is bounded and in memory.
+"""Log of the messages of all stations, in both directions, for operators. It is bounded in number and in bytes, and in
+memory.
 
 Messages are stored as text: ten thousand decoded payloads would be a million objects for the garbage collector to
 traverse. Passwords that a call sets are not stored.
@@ -20,6 +21,8 @@ from protocols.ocpp.events import ErrorReceived, ResultReceived
 from protocols.ocpp.incoming import HEAD
 
 MAX_MESSAGES = 10_000  # of each: received calls, sent messages, received responses
+MAX_BYTES = 16 * 2**20  # of each; usual messages take 4 MB, as many NotifyReports of 20 kB would take 200 MB
+BYTES_OF_OTHERS = 4  # per character, of a text that is not ASCII, at most
 
 
 class Direction(StrEnum):
@@ -61,9 +64,44 @@ class LoggedMessage:
         return (_KINDS.get(int(found[1]), Kind.CALL), found[2]) if found is not None else (Kind.CALL, "")
 
     @property
+    def size(self) -> int:
+        """Return the bytes that the text takes at most."""
+        return len(self.text) * (1 if self.text.isascii() else BYTES_OF_OTHERS)
+
+    @property
     def content(self) -> list[object]:
         """Return the decoded message."""
         return msgspec.json.decode(self.text, type=list[object])
+
+
+class _Ring:
+    """The newest messages of a kind; the newest one is always there."""
+
+    def __init__(self) -> None:
+        self._messages: deque[LoggedMessage] = deque()
+        self._bytes = 0
+        self.displaced: deque[tuple[str, str, str]] = deque()  # by bytes: station, id and action, for their responses
+
+    def append(self, message: LoggedMessage) -> None:
+        """Add a message; the oldest ones make room."""
+        messages, displaced = self._messages, self.displaced
+        messages.append(message)
+        self._bytes += message.size
+        while self._bytes > MAX_BYTES and len(messages) > 1:
+            oldest = messages.popleft()
+            self._bytes -= oldest.size
+            displaced.append((oldest.station, oldest.head[1], oldest.action))
+        while len(messages) + len(displaced) > MAX_MESSAGES:
+            if displaced:
+                displaced.popleft()
+            else:
+                self._bytes -= messages.popleft().size
+
+    def __iter__(self) -> Iterator[LoggedMessage]:
+        return iter(self._messages)
+
+    def __reversed__(self) -> Iterator[LoggedMessage]:
+        return reversed(self._messages)
 
 
 class MessageLog:
@@ -72,9 +110,9 @@ class MessageLog:
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         self._number = count()
-        self._calls: deque[LoggedMessage] = deque(maxlen=MAX_MESSAGES)
-        self._sent: deque[LoggedMessage] = deque(maxlen=MAX_MESSAGES)
-        self._responses: deque[LoggedMessage] = deque(maxlen=MAX_MESSAGES)
+        self._calls = _Ring()
+        self._sent = _Ring()
+        self._responses = _Ring()
 
     def received(self, station: str, action: str, text: str) -> None:
         """Record a call of a station."""
@@ -102,7 +140,8 @@ class MessageLog:
         """Yield the matching messages with kind and action, newest first."""
         answered: dict[tuple[str, str], str] = {}
         if kind is not Kind.CALL:
-            answered = {(one.station, one.head[1]): one.action for one in self._calls}
+            answered = {(station_id, mid): name for station_id, mid, name in self._calls.displaced}
+            answered |= {(one.station, one.head[1]): one.action for one in self._calls}
         rings = (reversed(ring) for ring in (self._calls, self._sent, self._responses))
         for one in heapq.merge(*rings, key=lambda message: -message.number):
             if station not in (None, one.station) or direction not in (None, one.direction):
