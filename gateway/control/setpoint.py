@@ -120,6 +120,7 @@ class Setpoint:
         self.ordered_w: float | None = None  # what the station was sent for it where that is another power
         self.shortfall_w = 0.0  # by which the power at rest missed what was ordered last, signed
         self._delivered_w = 0.0  # and the power at rest
+        self._step_w = 0.0  # by which the last change moved what the station was sent
         self._reading: tuple[float, float] | None = None  # last one of the meter: power, time
         self._approaches = False  # the last two, both since the power changed, show that it moves towards the order
         self.carried_at = -math.inf  # when the charger may last have been supplying an island by itself
@@ -189,6 +190,7 @@ class Setpoint:
         changed = self.sent_w != order.power_w
         if changed or self.ordered_w != order.ordered_w:
             self.before_w = self._delivers_w(changed=changed)
+            self._step_w = (order.ordered_w or order.power_w) - (self.ordered_w or self.sent_w or 0.0)
             self.changed_at, self._approaches = now, False
         self.state, self.unanswered = State.ACCEPTED, 0
         self.sent_w, self.sent_at, self.ordered_w = order.power_w, order.sent_at, order.ordered_w
@@ -254,10 +256,10 @@ class Setpoint:
         return abs(before[0] - self.sent_w) - abs(power_w - self.sent_w) > RESTS_W
 
     def _moved(self, power_w: float, at: float) -> bool:
-        """Return whether a power is that of the order in force, and not of the one before it."""
+        """Return whether a power has moved by most of the step from the order before, whatever is delivered of both."""
         if at >= self.changed_at + RESPONSE_S:
             return True
-        return self.before_w is not None and abs(power_w - (self.sent_w or 0.0)) < abs(power_w - self.before_w)
+        return self.before_w is not None and (power_w - self.before_w) * self._step_w > self._step_w**2 / 2
 
     def order_for(self, power_w: float, decision: Decision, dead_band: DeadBand) -> float:
         """Return what to order so that the power of a decision is delivered, within the layers above the command.

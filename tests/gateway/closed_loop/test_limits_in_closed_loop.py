@@ -185,6 +185,7 @@ def test_peak_shaving_keeps_the_peak(
 @example(3, Timing(1.0, 1.01, True, 0.42, 1e6, 10.0), 2366.24, ((4.0, 3000.0), (4.0, 6500.0)), 1.05)
 @example(3, Timing(1.0, 2.0, False, 0.25, 400.0, 8.3), 2500.0, ((27.0, 7142.3),), 1.05)
 @example(2, Timing(2.0, 1.0, True, 0.0, 2500.0, 5.33), 5000.0, ((34.0, 8000.0), (24.0, 7772.5)), 0.95)
+@example(2, Timing(10.27, 5.0, True, 0.25, 1e6, 5.0), 3644.94, ((0.0, 5000.0), (0.0, 6500.0)), 0.95)
 def test_what_a_charger_does_not_deliver_of_an_order_is_learnt(
     count: int, timing: Timing, peak_w: float, changes: Changes, delivered: float
 ) -> None:

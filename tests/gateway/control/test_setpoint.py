@@ -354,6 +354,17 @@ def test_a_small_step_is_judged_by_the_power_measured_before_it(before_w: float,
     assert setpoint.metered(-2850.0, 21.0) is learnt
 
 
+@pytest.mark.parametrize("share", [0.95, 1.05])
+@pytest.mark.parametrize("step_w", [66.0, -66.0])
+def test_a_step_smaller_than_what_is_not_delivered_is_recognised(share: float, step_w: float) -> None:
+    setpoint = after("restored", "accepted", power_w=-2921.0)
+    setpoint.metered(share * -2921.0, setpoint.changed_at + RESTS_S)
+    setpoint.complete(setpoint.send(-2921.0 + step_w, VALID_S, 10.0), APPLIED, 10.0)
+    learnt = [setpoint.metered(share * -2921.0 + moved_w, 15.0 + moved_w / step_w) for moved_w in (0.0, step_w, step_w)]
+    assert learnt == [False, False, False]  # no longer at rest, then the same reading
+    assert setpoint.metered(share * (-2921.0 + step_w), 17.0) is True
+
+
 def test_a_power_that_is_still_that_of_the_order_before_is_not_learnt() -> None:
     setpoint, now = at_rest(1.0)
     setpoint.complete(setpoint.send(-4300.0, VALID_S, now), APPLIED, now)

@@ -28,6 +28,7 @@ INITIAL: dict[str, Any] = {
     "ordered_w": None,
     "shortfall_w": 0.0,
     "_delivered_w": 0.0,
+    "_step_w": 0.0,
     "_reading": None,
     "_approaches": False,
     "carried_at": -math.inf,
@@ -50,6 +51,7 @@ LATER: dict[str, Any] = {  # a value of each attribute that no transition below 
     "ordered_w": -5100.0,
     "shortfall_w": -100.0,
     "_delivered_w": -5000.0,
+    "_step_w": -1000.0,
     "_reading": (-5000.0, 9.5),
     "_approaches": True,
     "carried_at": 8.0,
@@ -126,6 +128,7 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
                 "ordered_w": None,
                 "changed_at": 50.0,
                 "before_w": -5000.0,
+                "_step_w": 2100.0,
                 "_approaches": False,
                 "valid_until": 61.0,
                 **CLEARED,
@@ -186,6 +189,7 @@ def test_an_accepted_order_for_the_same_power_refreshes_it() -> None:
     order = corrected.send(-3000.0, 12.0, 49.0, -3150.0)
     assert corrected.complete(order, APPLIED, 50.0) is Completion.REPEATED
     assert (corrected.ordered_w, corrected.changed_at, corrected.before_w) == (-3150.0, 50.0, -5000.0)
+    assert corrected._step_w == 1950.0  # from what it was sent before
     assert a_setpoint(**LATER).complete(ORDER, APPLIED, 50.0) is Completion.CHANGED
     assert a_setpoint(**LATER).complete(ORDER, REFUSED, 50.0) is Completion.REJECTED
 
