@@ -1,7 +1,7 @@
 """Power of the controlled resources over time: what each was measured at and ordered, as intervals. Pure.
 
 While a resource moves, its power lies between the one measured last and all orders that it may be following: also one
-that a newer order has overtaken, for as long as a station may take to respond.
+that a newer order has overtaken, for as long as a station may take to respond, unless it has turned away from it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ KEEP_S = 90.0  # of recorded power, for a meter whose readings are stamped much 
 CANDIDATES = tuple(STEP_S * step for step in range(int(LONGEST_DELAY_S / STEP_S) + 1))
 TOGETHER_S = 0.05  # records of one moment
 RESPONSE_S = 15.0  # for a resource to reach a power: its delay and its ramp
+TURN_W = 150.0  # measured movements up to this are within the tolerance of a meter
 
 
 class Span(NamedTuple):
@@ -59,6 +60,7 @@ class PowerHistory:
     def __init__(self) -> None:
         self._present: dict[str, _Way] = {}
         self._overtaken: dict[str, list[tuple[float, float]]] = {}  # (until when it may still be followed, order)
+        self._course_w: dict[str, float] = {}  # last movement of each resource on its way, as measured
         self._totals: list[list[float]] = [[0.0] * 6]  # low, high, rise, fall, rose and fell as of `Span`
         self._times: list[float] = [-math.inf]  # of each total
 
@@ -78,12 +80,15 @@ class PowerHistory:
             return
         if len(given_w) == 1:
             self._overtaken.pop(name, None)
+            self._course_w.pop(name, None)
             [power_w] = given_w
             new = _Way(given_w, power_w, power_w, 0.0, 0.0, power_w, power_w)
         else:
             if len(before.given_w) > 1:
                 left = [(now + RESPONSE_S, one) for one in before.given_w[1:] if one not in given_w]
                 overtaken = [one for one in overtaken or () if one[0] > now] + left
+            if self._turned(name, given_w[0] - before.given_w[0]) and overtaken:
+                overtaken = _followed(overtaken, given_w[0], self._course_w[name])
             if overtaken:
                 self._overtaken[name] = overtaken
                 new = _way(given_w, [given_w[0], *(one for _, one in overtaken), *given_w[1:]])
@@ -103,6 +108,13 @@ class PowerHistory:
             total[4] += new.top_w - before.top_w
         if new.bottom_w < before.bottom_w:
             total[5] += before.bottom_w - new.bottom_w
+
+    def _turned(self, name: str, moved_w: float) -> bool:
+        """Return whether a resource moves the other way than before, as measured."""
+        if abs(moved_w) <= TURN_W:
+            return False
+        course_w, self._course_w[name] = self._course_w.get(name, 0.0), moved_w
+        return moved_w * course_w < 0
 
     def order(self, name: str, now: float, power_w: float) -> None:
         """Record that a resource is ordered another power."""
@@ -149,6 +161,18 @@ class PowerHistory:
                 index += 1
             found.append((low_w, high_w, rise_w, fall_w, rose_w, fell_w, last[4], last[5]))
         return found[::-1]
+
+
+def _followed(overtaken: list[tuple[float, float]], power_w: float, course_w: float) -> list[tuple[float, float]]:
+    """Return which overtaken orders may still be followed by a resource that has turned to another course.
+
+    Orders take effect one after the other: the first ones the other way were followed before it turned.
+    """
+    against = [(one[1] - power_w) * course_w < 0 for one in overtaken]
+    first = against.index(True) if True in against else 0
+    while first < len(against) and against[first]:
+        first += 1
+    return overtaken[first:]
 
 
 def _way(given_w: tuple[float, ...], powers_w: Sequence[float]) -> _Way:

@@ -161,6 +161,36 @@ def test_an_order_that_another_has_overtaken_may_be_followed_for_a_while() -> No
     assert made.present("one") == (700.0, 900.0)
 
 
+@pytest.mark.parametrize(
+    ("records", "overtaken_w"),
+    [
+        ([[-3000.0, 0.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], []),
+        ([[-3000.0, 0.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2150.0, -6000.0]], [0.0]),  # as exact as a meter
+        ([[-3000.0, 0.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2151.0, -6000.0]], []),
+        ([[-3000.0, 0.0], [-2150.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], []),  # turned at any time
+        ([[-3000.0, 0.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-1000.0, -6000.0]], [0.0]),  # has not turned
+        ([[-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], [0.0]),  # it may not have begun to follow it
+        ([[-3000.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], []),
+        ([[-3000.0, 0.0], [-2000.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], [0.0]),  # it was at rest
+        # what was ordered before the one that it followed is over, too
+        ([[-3000.0, -9000.0], [-3000.0, 0.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], []),
+        # of two that were followed neither counts, but all that were ordered after one the other way
+        ([[-3000.0, -500.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], []),
+        ([[-3e3, 0.0], [-2e3, -7e3], [-2e3, 500.0], [-2e3, -6e3], [-2500.0, -6e3]], [-7e3, 500.0]),
+        # it has followed none of them
+        ([[-3e3, -7e3], [-2e3, -7e3], [-2e3, -2500.0], [-2e3, -6e3], [-2500.0, -6e3]], [-7e3]),
+    ],
+)
+def test_an_order_that_a_resource_has_turned_away_from_is_over(
+    records: list[list[float]], overtaken_w: list[float]
+) -> None:
+    made = PowerHistory()
+    for second, powers_w in enumerate(records):
+        made.record("one", float(second), powers_w)
+    last_w = [*overtaken_w, *records[-1]]
+    assert made.present("one") == (min(last_w), max(last_w))
+
+
 def test_rounding_errors_do_not_add_up() -> None:
     made = PowerHistory()
     for second in range(100):

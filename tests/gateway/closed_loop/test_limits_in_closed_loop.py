@@ -120,6 +120,7 @@ def test_noise_of_a_constant_load_cuts_no_vehicle(
 
 @law(40)
 @given(evses, timings, limits, watts(-2000.0, 0.0), changes(-8000.0, 2000.0))
+@example(4, Timing(1.0, 4.23, False, 0.22, 400.0, 1.0), 10_000.0, -684.01, ((4.0, -2861.71),))
 def test_commands_keep_the_export_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes
 ) -> None:
