@@ -371,8 +371,7 @@ class Setpoint:
         While the station may still be on its way from the power measured last to the set-point, that is both, and until
         another reading if it was measured on its way, or the last two show that it still moves. Else a reading taken
         since the change counts alone; one from before it does not count, the set-point does. A reading near the
-        set-point shows that the power has arrived, but not one that is as near to the set-point before: after a small
-        change it may not have moved yet.
+        set-point shows that the power has arrived, but not one within `RESTS_S`, nor one as near to that before.
         """
         sent_w = self.sent_w
         if measured_w is None or measured_at is None:
@@ -382,7 +381,8 @@ class Setpoint:
         seen = measured_at > self.changed_at
         apart_w = abs(measured_w - sent_w)
         moved = self.before_w is None or apart_w < abs(measured_w - self.before_w)
-        near_w = RESTS_W if self._approaches else max(self.tolerance_w, self.tolerance_share * abs(sent_w))
+        on_its_way = self._approaches or measured_at < self.changed_at + RESTS_S
+        near_w = RESTS_W if on_its_way else max(self.tolerance_w, self.tolerance_share * abs(sent_w))
         if seen and moved and apart_w <= near_w:
             return [measured_w]
         arrived_at = self.changed_at + RESPONSE_S

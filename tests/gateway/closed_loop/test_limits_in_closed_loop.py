@@ -218,6 +218,9 @@ async def test_a_limit_is_kept_beside_a_commanded_vehicle_that_delivers_another_
 @law(15)
 @given(evses, timings, limits, watts(0.0, 2000.0), changes(-2000.0, 8000.0), st.booleans())
 @example(2, Timing(15.0, 10.0, True, 3.0, 400.0, 10.0), 10_000.0, 0.0, ((1.0, 4500.0), (12.0, 4000.0)), False)
+@example(
+    1, Timing(7.57, 1.51, False, 0.0, 250.0, 2.58), 4000.0, 505.81, ((2.0, 0.0), (0.0, 950.27), (35.0, 7000.0)), False
+)
 def test_cheap_energy_is_charged_within_the_import_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes, storage: bool
 ) -> None:
@@ -228,6 +231,14 @@ def test_cheap_energy_is_charged_within_the_import_limit(
 @given(evses, timings, limits, watts(-2000.0, 2000.0), changes(-8000.0, 8000.0), st.booleans())
 @example(3, Timing(8.0, 2.0, True, 0.25, 250.0, 10.0), 4000.0, 2000.0, ((1.0, 5000.0), (34.0, -1000.0)), True)
 @example(3, Timing(0.0, 2.0, False, 0.25, 250.0, 2.77), 5016.94, 1014.64, ((0.0, -500.0), (23.0, 6500.0)), True)
+@example(
+    2,
+    Timing(13.68, 1.0, True, 0.25, 500.0, 8.41),
+    8056.73,
+    -129.05,
+    ((0.0, -6712.94), (12.0, 7500.0), (38.0, -137.7)),
+    True,
+)
 def test_expensive_energy_is_discharged_within_the_export_limit(
     count: int, timing: Timing, limit_w: float, first_w: float, changes: Changes, storage: bool
 ) -> None:

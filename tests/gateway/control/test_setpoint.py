@@ -198,7 +198,8 @@ def test_orders_without_a_response_in_sequence_are_counted() -> None:
         (-1000.0, 9.0, 11.0, [-1000.0, -5000.0]),  # from before the set-point
         (-1000.0, 9.0, 26.0, [-5000.0]),
         (-1000.0, 10.5, 11.0, [-1000.0, -5000.0]),  # on its way
-        (-4900.0, 10.5, 11.0, [-4900.0]),  # it has arrived
+        (-4900.0, 10.5, 11.0, [-4900.0, -5000.0]),  # it may go on
+        (-4900.0, 15.0, 16.0, [-4900.0]),  # it has arrived
         (-1000.0, 13.0, 30.0, [-1000.0, -5000.0]),  # it was, and has not been measured since
         (-1000.0, 25.0, 30.0, [-1000.0]),  # it goes no further
     ],
@@ -252,8 +253,8 @@ def test_the_power_has_arrived_within_the_tolerance_that_is_configured() -> None
     states = EvseRegistry(ServiceSettings(SitePolicy("home"), tolerance_w=500.0))
     setpoint = states.unreported("CP1-1").setpoint
     setpoint.complete(setpoint.send(-5000.0, VALID_S, 10.0), APPLIED, 10.0)
-    assert setpoint.flowing_w(-4500.0, 10.5, 11.0) == [-4500.0]
-    assert setpoint.flowing_w(-4499.0, 10.5, 11.0) == [-4499.0, -5000.0]
+    assert setpoint.flowing_w(-4500.0, 15.0, 16.0) == [-4500.0]
+    assert setpoint.flowing_w(-4499.0, 15.0, 16.0) == [-4499.0, -5000.0]
 
 
 WATTS = st.floats(-50_000, 50_000)
