@@ -65,7 +65,7 @@ class Held:
 
     power_w: float = 0.0
     until: float = math.inf
-    watchdog_s: int = 0  # as confirmed, 0: none
+    watchdog_s: int = 0  # as confirmed, or a longer one that may have been received, 0: none
 
 
 @dataclass(slots=True)
@@ -179,6 +179,7 @@ class DeviceControl:
             held.power_w = max(held.power_w, order.power_w, key=abs)
             held.until = min(order.valid_until, held.until)
         write, sequence.due_at = sequence.writes[0], min(sequence.due_at, now)
+        self.held.watchdog_s = max(self.held.watchdog_s, self._watchdog_of(write))  # without an answer, it may be that
         self._kept.pop((write.unit, write.address), None)  # without an answer, what it holds is not known
         return write, events
 
@@ -324,18 +325,20 @@ class DeviceControl:
             return self._refused(sequence, str(answer), now)
         write = sequence.writes.popleft()
         self._kept[write.unit, write.address] = write.words
-        self._note_watchdog(write)
+        self.held.watchdog_s = self._watchdog_of(write) or self.held.watchdog_s
         self._write_s, sequence.due_at, sequence.tries = now - sequence.due_at, now, 0
         if not sequence.writes and sequence.purpose is Purpose.SET and sequence.order is not None:
             sequence = self._sequence = self._in_time(sequence, sequence.order, now, write)
         return self._completed(sequence, now) if not sequence.writes else []
 
-    def _note_watchdog(self, write: Write) -> None:
+    def _watchdog_of(self, write: Write) -> int:
+        """Return the silence time-out that a write sets, 0 where it sets none."""
         product = self._product
         assert product is not None
         register = product.at(write)
-        if product.watchdog is not None and register.name == product.watchdog.seconds:
-            self.held.watchdog_s = int(float(register.decode(write.words, self._exponent(register) or 0) or 0))
+        if product.watchdog is None or register.name != product.watchdog.seconds:
+            return 0
+        return int(float(register.decode(write.words, self._exponent(register) or 0) or 0))
 
     def _completed(self, sequence: Sequence, now: float) -> list[Event]:
         self._sequence = None

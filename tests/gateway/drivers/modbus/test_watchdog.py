@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -101,6 +102,28 @@ async def test_no_power_outlives_its_time_whatever_fails(
         for one in pending:
             one.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
+
+
+@pytest.mark.virtual_time
+async def test_a_longer_time_out_whose_write_was_not_answered_is_waited_for() -> None:
+    async with wallbox_bench("bidipro-10") as (bench, plant):
+        log, clock = Log(), bench.clock
+        pending = [asyncio.ensure_future(log.order(bench, -5000.0, 12.0))]
+        await clock.sleep(2.5)
+        silent(bench)
+        written = len(bench.device.writes)
+        pending.append(asyncio.ensure_future(log.order(bench, -5000.0, 30.0)))
+        async with asyncio.timeout(10):
+            while len(bench.device.writes) == written:
+                await clock.sleep(0.01)
+        cut(bench)
+        await clock.sleep(6)
+        bench.device.faults.silent = False
+        bench.cable.restore()
+        await clock.sleep(log.until + RAMP_S - clock.now())
+        plant.advance(clock.now())
+        assert plant.stage.reading(clock.now()).ac_power_w == 0
+        await asyncio.gather(*pending)
 
 
 SITE_MODELS = {
