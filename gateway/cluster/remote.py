@@ -177,6 +177,7 @@ class RemoteStations:
         self._tasks: set[asyncio.Task[None]] = set()
         self._checked_at = clock.now()
         self.refused: Counter[Refusal] = Counter()
+        self.closed = False  # it takes no connections any more
 
     def attach(self, message: Attach) -> Attached:
         """Take a connection; refused where a later one of the station is known."""
@@ -280,6 +281,7 @@ class RemoteStations:
 
     def close(self) -> None:
         """Stop serving; the connections stay, for the next holder."""
+        self.closed = True
         for one in self._instances.values():
             for wire in one.wires.values():
                 wire.ended = True  # what serves it closes it when it is cancelled

@@ -331,7 +331,7 @@ class SiteNode:
             case Barrier():
                 return Done(self.site)
             case HttpRequest():
-                app = self.control.apps.get(message.app) if self.control is not None else None
+                app = self.control.apps.get(message.app) if self.control is not None and self._serves() else None
                 if app is None:
                     return Failed(self.site, f"instance {self.instance} does not serve this at present")
                 return self._serving.serve(app, message)
@@ -352,9 +352,13 @@ class SiteNode:
                     await self._clock.sleep(PROVED_EVERY_S)
         except TimeoutError:
             return Failed(self.site, "the control of the site is starting")
-        if self.stations is None or not self.may_act():
+        if self.stations is None or not self._serves() or not self.may_act():
             return Failed(self.site, f"instance {self.instance} is not the holder")
         return self.stations.attach(message)
+
+    def _serves(self) -> bool:
+        """Return whether what reaches the control has an effect: none has while it ends for another holder."""
+        return self.stations is not None and not self.stations.closed
 
     def _pass(self, message: Message) -> None:
         """Pass a message to the stations or the control of a holder; without the lease it has no effect."""

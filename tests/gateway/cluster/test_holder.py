@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import text_wire_pair
@@ -16,7 +16,7 @@ from gateway.cluster.connections import SiteConnections
 from gateway.cluster.control import End, LeaseView, SiteControl
 from gateway.cluster.io import Record, WrongRevision
 from gateway.cluster.lease import Timing
-from gateway.cluster.messages import Attach, Close, Done, Down, Message, Noticed, Resync
+from gateway.cluster.messages import Attach, Close, Done, Down, Failed, HttpRequest, Message, Noticed, Resync
 from gateway.cluster.site import SiteNode
 from protocols.ports import TextWire
 
@@ -97,10 +97,12 @@ class Cluster:
     # the control
 
     apps: dict[str, ASGIApp] = field(default_factory=dict)
+    ends_s: float = 0.0  # that the control takes to end
 
     @asynccontextmanager
     async def _start(self, lease: LeaseView) -> AsyncIterator[SiteControl]:
         yield self
+        await asyncio.sleep(self.ends_s)
 
     async def serve(self, wire: TextWire, attached: Attach) -> None:
         self.wires.append(wire)
@@ -202,3 +204,24 @@ async def test_what_waits_for_a_renewal_ends_with_the_lease() -> None:
         await ours.close()
         await serving
         assert cluster.other.refused == {}
+
+
+async def test_a_control_that_is_handed_over_takes_no_more_connections_and_requests() -> None:
+    """What it learnt of them would be lost: it has no effect any more, and the next holder would not be told."""
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    cluster = Cluster(ends_s=2.0, apps={"page": page})
+    attach = Attach("s", "gw2", "CP1", 1, "ocpp2.1", 0, "127.0.0.1", False, None)
+    request = HttpRequest("s", "page", "1", "gw2", "GET", "/", b"", [], b"", "127.0.0.1")
+    async with cluster.running():
+        assert not isinstance(await cluster.holder.handle(request), Failed)
+        ending = asyncio.create_task(cluster.holder.hand_over(others=True))
+        await asyncio.sleep(1.0)
+        assert cluster.holder.may_act()
+        assert isinstance(await cluster.holder.handle(attach), Failed)
+        assert isinstance(await cluster.holder.handle(request), Failed)
+        assert cluster.wires == []
+        await ending
