@@ -99,15 +99,16 @@ async def test_a_scan_lists_what_answers_over_udp() -> None:
 
 async def test_doctor_finds_the_configured_box(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "ECHONET_WITHIN_S", 3.0)
-    echonet = {"address": "127.0.0.13", "multicast": False}
-    async with box_on("127.0.0.12"):
-        [found] = await doctor._echonet(config(evses=[BOX], echonet=echonet))
+    box = {**BOX, "address": "127.0.0.32"}  # the addresses of no other test, which may run at the same time
+    echonet = {"address": "127.0.0.33", "multicast": False}
+    async with box_on("127.0.0.32"):
+        [found] = await doctor._echonet(config(evses=[box], echonet=echonet))
         assert found.verdict is Verdict.OK
         assert found.text.startswith("evses.0: 027E01 EV charger and discharger, release R")
         monkeypatch.setattr(doctor, "ECHONET_WITHIN_S", 0.3)
-        other = {**BOX, "address": "127.0.0.14"}
+        other = {**box, "address": "127.0.0.34"}
         [missing] = await doctor._echonet(config(evses=[other], echonet=echonet))
         assert missing.verdict is Verdict.FAILED
-        taken = {"address": "127.0.0.12", "multicast": False}
+        taken = {"address": "127.0.0.32", "multicast": False}
         [used] = await doctor._echonet(config(evses=[other], echonet=taken))
         assert used.verdict is Verdict.NOTE
