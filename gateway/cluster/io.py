@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -282,7 +282,8 @@ class ClusterBus:
         """Return the answer of an instance. Absent where it is not connected, ClusterError where it does not answer."""
         client = self._linked()
         try:
-            reply = await client.request(self.subject(to), messages.encode(message), timeout=within_s)
+            with cancellation_kept():
+                reply = await client.request(self.subject(to), messages.encode(message), timeout=within_s)
         except NoRespondersError as error:
             raise Absent(f"instance {to} is not connected") from error
         except (NatsError, OSError, TimeoutError) as error:
@@ -344,12 +345,26 @@ class ClusterBus:
         return self._client
 
 
+@contextlib.contextmanager
+def cancellation_kept() -> Iterator[None]:
+    """Raise CancelledError where the task was cancelled meanwhile and what it waited for has returned nevertheless.
+
+    `asyncio.wait_for`, which the client of NATS uses, does so before Python 3.12 where an answer comes at that moment.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+
+
 @asynccontextmanager
 async def _translated(within_s: float | None = ANSWER_WITHIN_S) -> AsyncIterator[None]:
     """Raise ClusterError for what fails in NATS."""
     try:
         async with asyncio.timeout(within_s):
-            yield
+            with cancellation_kept():
+                yield
     except ClusterError:
         raise
     except (NatsError, OSError, TimeoutError) as error:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cluster import io
-from gateway.cluster.io import Absent, ClusterBus, ClusterError, WrongRevision, key_of, name_of
+from gateway.cluster.io import Absent, ClusterBus, ClusterError, WrongRevision, cancellation_kept, key_of, name_of
 from gateway.cluster.messages import Barrier, Beat, Done, Message, Up
 from gateway.cluster.settings import ClusterSettings
 from tests.gateway.cluster.rig import Nats, nats
@@ -105,3 +105,37 @@ def test_every_name_of_a_station_has_a_key(name: str) -> None:
     key = key_of(name)
     assert name_of(key) == name
     assert all(one.isalnum() or one in "-_=" for one in key)
+
+
+async def test_a_task_that_is_cancelled_as_its_answer_arrives_ends() -> None:
+    """Before Python 3.12 `asyncio.wait_for` returns the answer then, and a loop that asks again would never end."""
+    answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def ask() -> None:
+        with cancellation_kept():
+            await asyncio.wait_for(answer, 5.0)
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    answer.set_result("in the same moment")
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert asking.cancelled()
+
+
+async def test_what_a_cancelled_task_does_at_its_end_is_done() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(5.0)
+        finally:
+            with cancellation_kept():
+                await asyncio.sleep(0)
+                done.append("released")
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    working.cancel()
+    await asyncio.wait({working})
+    assert (done, working.cancelled()) == (["released"], True)
