@@ -16,6 +16,12 @@ import gateway
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"gateway", "protocols", "emulators"}
+ROOT_ENTRIES = {
+    *OURS,
+    *("tests", "docs", "deploy", "examples", ".ci", ".gitignore"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "Makefile"),
+    *("pyproject.toml", "constraints.txt", "release-requirements.txt", "zensical.toml"),
+}
 
 
 def tracked() -> list[Path]:
@@ -78,6 +84,10 @@ def test_a_release_installs_pinned_versions_with_hashes_and_no_addresses() -> No
                 needed.add(one)
                 open_names.append(one)
     assert needed <= pins.keys(), f"{needed - pins.keys()}: `make release-requirements` writes it anew"
+
+
+def test_the_root_has_only_what_belongs_there() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in tracked()} == ROOT_ENTRIES
 
 
 def test_nothing_names_a_machine_or_a_registry() -> None:
