@@ -117,18 +117,29 @@ class Records:
                 await self._bucket.delete(key, last - self._base)
 
     async def all(self) -> list[Record]:
-        """Return all records."""
-        found: list[Record] = []
+        """Return all records.
+
+        The last one has none behind it. The mark that nats-py sends then comes before the records where they have
+        arrived already, and are not read yet.
+        """
+        found: dict[str, Record] = {}
         async with _translated():
-            watcher = await self._bucket.watchall(ignore_deletes=True)
+            if not (await self._bucket.status()).values:
+                return []
+            watcher = await self._bucket.watchall()
             try:
                 async for entry in watcher:
                     if entry is None:
+                        continue
+                    if entry.operation is None:
+                        found[entry.key] = self._dated(entry)
+                    else:
+                        found.pop(entry.key, None)
+                    if not entry.delta:
                         break
-                    found.append(self._dated(entry))
             finally:
                 await watcher.stop()  # type: ignore[no-untyped-call]
-        return found
+        return list(found.values())
 
     def _dated(self, entry: KeyValue.Entry) -> Record:
         written: object = entry.created  # a datetime, other than its annotation

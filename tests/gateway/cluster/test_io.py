@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nats.js.kv import KeyValue
 
 from gateway.cluster import io
-from gateway.cluster.io import Absent, ClusterBus, ClusterError, WrongRevision, cancellation_kept, key_of, name_of
+from gateway.cluster.io import (
+    Absent,
+    ClusterBus,
+    ClusterError,
+    Records,
+    WrongRevision,
+    cancellation_kept,
+    key_of,
+    name_of,
+)
 from gateway.cluster.messages import Barrier, Beat, Done, Message, Up
 from gateway.cluster.settings import ClusterSettings
 from tests.gateway.cluster.rig import Nats, nats
@@ -77,6 +89,34 @@ async def test_records_compare_revisions(server: Nats) -> None:
         assert [one.key for one in await records.all()] == ["one"]
         await records.delete("one", second)
         assert await records.get("one") is None
+        assert await records.all() == []
+        await records.put("two", b"2")
+        assert [one.key for one in await records.all()] == ["two"]
+
+
+class EarlyBucket:
+    """A bucket with two records and a deleted one. Its watch marks the end before them, as nats-py does in a race."""
+
+    values = 3  # messages
+
+    async def status(self) -> EarlyBucket:
+        return self
+
+    async def watchall(self, **_: object) -> EarlyBucket:
+        return self
+
+    async def __aiter__(self) -> AsyncIterator[KeyValue.Entry | None]:
+        yield None
+        for number, (key, operation) in enumerate([("one", None), ("gone", "DEL"), ("two", None)], 1):
+            yield KeyValue.Entry("some", key, b"1", number, 3 - number, None, operation)
+        await asyncio.sleep(3600)
+
+    async def stop(self) -> None: ...
+
+
+async def test_all_records_are_read_where_the_mark_of_the_end_comes_before_them() -> None:
+    records = Records(cast("KeyValue", EarlyBucket()), datetime.now(UTC))
+    assert [one.key for one in await records.all()] == ["one", "two"]
 
 
 async def test_a_watch_shows_records_changes_and_deletions(server: Nats) -> None:
