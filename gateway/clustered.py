@@ -34,7 +34,7 @@ from gateway.model.event import Event, SecurityNoticed, StationRejected
 from gateway.mqtt.connection import first_error
 from gateway.observability import service_manager
 from gateway.observability.health import HealthRoutes
-from gateway.store.sql import postgres_pool
+from gateway.store.postgres_pool import postgres_pool
 from gateway.store.store import StoreError
 from protocols.ports import Clock
 

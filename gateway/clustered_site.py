@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,7 @@ from protocols.ports import Bus, BusMessage, Clock, TextWire
 
 log = logging.getLogger("v2x.cluster")
 
+READ_EVERY_S = 0.05  # settings of stations that connect, at most
 ENDINGS = {End.LOST: Ending.ABANDON, End.HANDED_OVER: Ending.HAND_OVER, End.STOPPED: Ending.STOP}
 
 
@@ -158,6 +160,7 @@ class ServedSite:
         self._store = sql_store(config, pool=pool)
         self._refreshed: dict[str, asyncio.Future[None]] = {}  # stations whose settings are waited for
         self._refreshing: asyncio.Task[None] | None = None
+        self._read_at = -math.inf
 
     async def open(self) -> None:
         """Verify the tables, and read the settings of stations. StoreError where the database cannot be used."""
@@ -241,17 +244,21 @@ class ServedSite:
     async def _read_settings(self) -> None:
         """Read the settings of all stations that wait for them; without the database they stay as they are."""
         while self._refreshed:
+            await self._clock.sleep(
+                max(0.0, self._read_at + READ_EVERY_S - self._clock.now())
+            )  # those of a storm together
             waiting, self._refreshed = self._refreshed, {}
+            self._read_at = self._clock.now()
             try:
-                rows = await self._store.kept_of(persistence.STATION, list(waiting))
-                policy = await self._store.kept_of(persistence.POLICY, [persistence.UNKNOWN_STATIONS])
+                names = [(persistence.STATION, name) for name in waiting]
+                rows = await self._store.kept_of(*names, (persistence.POLICY, persistence.UNKNOWN_STATIONS))
             except StoreError as error:
                 log.warning("the settings of %d stations cannot be read: %s", len(waiting), error)
             else:
-                csms, found = self.csms, {one.key for one in rows}
+                csms, found = self.csms, {one.key for one in rows if one.kind == persistence.STATION}
                 for name in waiting.keys() - found - self.listed:  # removed
                     csms.stations.pop(name, None)
-                restore.restore([*rows, *policy], csms.context, csms.stations, csms.create)
+                restore.restore(rows, csms.context, csms.stations, csms.create)
             for one in waiting.values():
                 if not one.done():
                     one.set_result(None)

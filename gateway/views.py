@@ -96,14 +96,15 @@ class StateViews:
         """Return what a command could get now, in both directions."""
         if state.idle:
             return _NOTHING
-        shared = shared or self._decision.shared()
+        if shared is None and self._decision.limited:  # else both directions would pass over all EVSEs
+            shared = self._decision.shared()
         charge_w = self._decision.decide(state, PowerRequest(_UNLIMITED_W), shared).power_w
         discharge_w = -self._decision.decide(state, PowerRequest(-_UNLIMITED_W), shared).power_w
         return Limits(max_charge_w=_known(max(0.0, charge_w)), max_discharge_w=_known(max(0.0, discharge_w)))
 
     def evse_states(self, states: Iterable[EvseControlState]) -> list[EvseState]:
         """Return everything about several EVSEs; what their decisions share is found once."""
-        shared = self._decision.shared()
+        shared = self._decision.shared() if self._decision.limited else None
         return [self.evse_state(state, shared) for state in states]
 
     def evse_state(self, state: EvseControlState, shared: SharedLimits | None = None) -> EvseState:

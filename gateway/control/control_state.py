@@ -302,6 +302,7 @@ class EvseRegistry:
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
         self._states: dict[str, EvseControlState] = {}
+        self._of_station: dict[str, list[str]] = {}  # names of the EVSEs of each station
         self._created: asyncio.Queue[EvseControlState] = asyncio.Queue()
 
     def __iter__(self) -> Iterator[EvseControlState]:
@@ -323,6 +324,7 @@ class EvseRegistry:
         found = self._states.get(evse)
         if found is None:
             found = self._states[evse] = self._new(evse, station or station_of(evse))
+            self._of_station.setdefault(found.evse.station, []).append(evse)
             self._created.put_nowait(found)
         return found
 
@@ -344,11 +346,12 @@ class EvseRegistry:
 
     def of_station(self, station: str) -> list[EvseControlState]:
         """Return the states of a station's EVSEs."""
-        return [state for state in self._states.values() if state.evse.station == station]
+        return [self._states[evse] for evse in self._of_station.get(station, ())]
 
     def remove(self, evse: str) -> None:
         """Remove an EVSE for good."""
-        del self._states[evse]
+        state = self._states.pop(evse)
+        self._of_station[state.evse.station].remove(evse)
 
     async def next_created(self) -> EvseControlState:
         """Wait for the next EVSE that has been created."""

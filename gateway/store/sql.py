@@ -13,21 +13,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, delete, event, func, insert, select, text
+from sqlalchemy import ARRAY, Row, String, cast, delete, event, func, insert, select, text, tuple_
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
 from gateway.store.fence import TermFence
+from gateway.store.postgres_pool import ANSWER_WITHIN_S, PAUSED_AFTER_MS, postgres_pool, with_driver
 from gateway.store.rows import Rows, command_of, entry_of, in_bulk, samples_of
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, make_private, preparation
 from gateway.store.store import RecordRefused, Sample, StoreError, StoreFull
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
-ANSWER_WITHIN_S = 5.0  # of the database, for a write
-PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
-PREPARED = 1000  # statements of one connection: each site has its own
 # Ends transactions whose client was paused between the preparation of a statement and its execution: to the server they
 # are not idle. Those of the same user and database, without a word of the client for as long.
 END_PAUSED = text(
@@ -39,7 +37,6 @@ END_PAUSED = text(
 OPENED_AT_MOST = (
     16  # times: a pool may have that many connections that failed with the server, each found at its next use
 )
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
 class ConnectionFailed(StoreError):
@@ -220,12 +217,15 @@ class SqlStore:
         found = [Kept(row.kind, row.key, row.body, row.wall, row.ended) for row in rows]
         return sorted(found, key=lambda one: one.wall)
 
-    async def kept_of(self, kind: str, keys: Sequence[str]) -> list[Kept]:
-        """Return the stored records of a kind that have some keys."""
-        column = KEPT.c
-        where = (column.gateway == self._gateway, column.kind == kind, column.key.in_(keys))
-        rows = await self._read(select(column.key, column.body, column.wall, column.ended).where(*where))
-        return [Kept(kind, row.key, row.body, row.wall, row.ended) for row in rows]
+    async def kept_of(self, *names: tuple[str, str]) -> list[Kept]:
+        """Return the stored records with some names, (kind, key) each. Postgres only: one statement for any number."""
+        column, kinds, keys = KEPT.c, [kind for kind, _ in names], [key for _, key in names]
+        table = func.unnest(cast(kinds, ARRAY(String)), cast(keys, ARRAY(String))).table_valued("kind", "key")
+        wanted = table.render_derived()
+        named = tuple_(column.kind, column.key).in_(select(wanted.c.kind, wanted.c.key))
+        query = select(column.kind, column.key, column.body, column.wall, column.ended)
+        rows = await self._read(query.where(column.gateway == self._gateway, named))
+        return [Kept(row.kind, row.key, row.body, row.wall, row.ended) for row in rows]
 
     async def prune(self, commands_before: float, entries_before: float, samples_before: float | None = None) -> int:
         """Delete older rows that have ended; return their number."""
@@ -266,7 +266,10 @@ class SqlStore:
         return self._engine
 
     async def _read(self, query: Any) -> Sequence[Row[Any]]:
-        async with translated_errors(), self._open_engine().connect() as connection:
+        engine = self._open_engine()
+        if self._sqlite is None:  # a query alone needs no transaction, whose begin and end are messages of their own
+            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with translated_errors(), engine.connect() as connection:
             return (await connection.execute(query)).fetchall()
 
     async def _read_commands(
@@ -274,20 +277,6 @@ class SqlStore:
     ) -> list[StoredCommand]:
         rows = await self._read(select(COMMANDS).where(where).order_by(order).limit(limit))
         return [command_of(row) for row in rows]
-
-
-def postgres_pool(url: str, *, fenced: bool, connections: int = 4) -> AsyncEngine:
-    """Return an engine for Postgres with so many lasting connections."""
-    connect: dict[str, object] = {"timeout": ANSWER_WITHIN_S, "prepared_statement_cache_size": PREPARED}
-    if fenced:  # a paused holder delays the next one by no more than this
-        connect["server_settings"] = {"idle_in_transaction_session_timeout": PAUSED_AFTER_MS}
-    return create_async_engine(with_driver(url), pool_pre_ping=True, pool_size=connections, connect_args=connect)
-
-
-def with_driver(url: str) -> str:
-    """Return the URL of a database with the driver that is used for it."""
-    scheme, colon, rest = url.partition(":")
-    return DRIVERS.get(scheme, scheme) + colon + rest
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.model.journal import Kept
 from gateway.store.fence import TermFence
-from gateway.store.sql import SqlStore, postgres_pool, translated_errors
+from gateway.store.postgres_pool import postgres_pool
+from gateway.store.sql import SqlStore, translated_errors
 from gateway.store.store import Sample, StoreError
 from tests.gateway.store.postgres import Cluster
 

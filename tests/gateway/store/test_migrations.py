@@ -15,7 +15,8 @@ from sqlalchemy import Connection, create_engine, text
 
 from gateway.model.event import SessionStarted
 from gateway.store import schema
-from gateway.store.sql import SqlStore, postgres_pool
+from gateway.store.postgres_pool import postgres_pool
+from gateway.store.sql import SqlStore
 from gateway.store.store import StoreError
 from gateway.store.tables import METADATA
 from tests.gateway.commands.rig import service_rig

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.model.journal import CommandOpened, Entry, Kept, Step
 from gateway.store import schema
-from gateway.store.sql import SqlStore, postgres_pool
+from gateway.store.postgres_pool import postgres_pool
+from gateway.store.sql import SqlStore
 from gateway.store.store import Sample, StoreError
 from tests.gateway.store.postgres import Cluster
 
@@ -33,7 +34,7 @@ async def test_sites_share_connections_and_no_record(cluster: Cluster) -> None:
             command = await one.find_command("c1")
             assert command is not None
             assert command.body == name
-            assert [kept.body for kept in await one.kept_of("token", ["t"])] == [name]
+            assert [kept.body for kept in await one.kept_of(("token", "t"), ("token", "absent"))] == [name]
             assert [entry.cause for entry in await one.entries()] == [name]
             assert [sample.power_w for sample in await one.samples("CP1-1", 0, 2)] == [len(name)]
         later = SqlStore(url, "gw1", term=4, tables=SITES[0], pool=pool)

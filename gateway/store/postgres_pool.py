@@ -1,0 +1,56 @@
+"""Connections to Postgres, which several stores may share.
+
+A connection that was not used for `VERIFIED_FOR_S` is verified before its next use. That takes three messages to the
+server and their answers, as many as a small write: of one that was used just before it is enough that the server has
+not closed it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+ANSWER_WITHIN_S = 5.0  # of the database, for a write
+PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
+PREPARED = 1000  # statements of one connection: each site has its own
+VERIFIED_FOR_S = 1.0  # after its last use
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+
+def postgres_pool(url: str, *, fenced: bool, connections: int = 4) -> AsyncEngine:
+    """Return an engine for Postgres with so many lasting connections."""
+    connect: dict[str, object] = {"timeout": ANSWER_WITHIN_S, "prepared_statement_cache_size": PREPARED}
+    if fenced:  # a paused holder delays the next one by no more than this
+        connect["server_settings"] = {"idle_in_transaction_session_timeout": PAUSED_AFTER_MS}
+    engine = create_async_engine(with_driver(url), pool_size=connections, connect_args=connect)
+    dialect = engine.sync_engine.dialect
+
+    def verify(connection: Any, record: Any, _: object) -> None:
+        """Raise DisconnectionError, so that the pool takes another connection, where one does not work any more."""
+        used = record.info.get("used")
+        if used is None:  # it is new
+            return
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError("the server has closed the connection")
+        if time.monotonic() - used >= VERIFIED_FOR_S:
+            try:
+                dialect.do_ping(connection)
+            except Exception as error:  # whatever the driver raises: this connection has failed
+                raise DisconnectionError(str(error)) from error
+
+    def used(_: object, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    event.listen(engine.sync_engine, "checkout", verify)
+    event.listen(engine.sync_engine, "checkin", used)
+    return engine
+
+
+def with_driver(url: str) -> str:
+    """Return the URL of a database with the driver that is used for it."""
+    scheme, colon, rest = url.partition(":")
+    return DRIVERS.get(scheme, scheme) + colon + rest
