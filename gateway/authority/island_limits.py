@@ -8,7 +8,7 @@ from gateway.model.result import Layer
 from protocols.quantities import clamp
 
 ISLAND_MARGIN = 0.05  # of the power of an island's sources: with less left free, loads are shed
-CARRIES_ISLAND_W = 100.0  # a discharge above this supplies an island: more than the charger itself consumes
+SUPPLIES_ISLAND_W = 100.0  # a discharge above this supplies an island: more than the charger itself consumes
 FORMING_HEADROOM = 0.15  # of the grid-forming source's power, kept in both directions for the next change
 
 # return of the grid ---------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ class Target:
     measured_w: float | None = None
     measured_at: float | None = None
     rest_tolerance_w: float = 0.0  # a measured power up to this counts as 0 W
-    may_carry: bool = False  # the charger may be supplying an island by itself
+    may_supply_island: bool = False  # the charger may be supplying an island by itself
     ordered_w: float | None = None  # what the station is sent for it where that is another power
 
 
@@ -123,7 +123,7 @@ class Setpoint:
         self._step_w = 0.0  # by which the last change moved what the station was sent
         self._reading: tuple[float, float] | None = None  # last one of the meter: power, time
         self._approaches = False  # the last two, both since the power changed, show that it moves towards the order
-        self.carried_at = -math.inf  # when the charger may last have been supplying an island by itself
+        self.supplied_at = -math.inf  # when the charger may last have been supplying an island by itself
         self.valid_until = 0.0
         self.retry_at: float | None = None
         self.unanswered = 0  # orders in a row
@@ -149,9 +149,9 @@ class Setpoint:
         self._pending = None
         self.state, self.verified, self.sent_w, self.retry_at = State.UNVERIFIED, False, None, now + self.retry_s
 
-    def carried(self, now: float) -> None:
+    def supplied_island(self, now: float) -> None:
         """The charger may be supplying an island by itself until now: its power is no sign of an order not followed."""
-        self.carried_at = now
+        self.supplied_at = now
 
     def restored(self, held_w: float | None, now: float) -> None:
         """Apply the set-point that the station reported; after None the next power is sent in any case."""
@@ -224,7 +224,7 @@ class Setpoint:
         before, self._reading = self._reading, None if power_w is None or at is None else (power_w, at)
         if before is None or at is None or at > before[1]:
             self._approaches = self._nearer(before, power_w)
-        ordered_w, since = self.ordered_w or self.sent_w, max(self.changed_at, self.carried_at) + RESTS_S
+        ordered_w, since = self.ordered_w or self.sent_w, max(self.changed_at, self.supplied_at) + RESTS_S
         if before is None or power_w is None or at is None or not ordered_w or not self.sent_w:
             return False
         rests = since <= before[1] < at and abs(power_w - before[0]) <= RESTS_W
@@ -285,12 +285,12 @@ class Setpoint:
                 return Action.WAIT
             if not self.verified:
                 return Action.VERIFY
-        if target.may_carry and not target.emergency_stop:
-            self.carried(now)
-            if self._carries(target):
+        if target.may_supply_island and not target.emergency_stop:
+            self.supplied_island(now)
+            if self._supplies_island(target):
                 return Action.WAIT
-        if target.emergency_stop and target.may_carry and self.sent_at <= self.carried_at:
-            return Action.SEND  # 0 W was accepted before, and has not ended what it carries
+        if target.emergency_stop and target.may_supply_island and self.sent_at <= self.supplied_at:
+            return Action.SEND  # 0 W was accepted before, and has not ended its supply
         if self._power_at_rest(target, now):
             return Action.CORRECT
         if self._due(target, now) and not self._backing_off(target, now):
@@ -313,10 +313,10 @@ class Setpoint:
         measured_w, measured_at = target.measured_w, target.measured_at
         if target.power_w != 0 or self.sent_w != 0 or measured_w is None or measured_at is None:
             return False
-        since = max(self.sent_at, self.carried_at)
+        since = max(self.sent_at, self.supplied_at)
         return abs(measured_w) > target.rest_tolerance_w and now >= measured_at >= since + self.verify_within_s
 
-    def _carries(self, target: Target) -> bool:
+    def _supplies_island(self, target: Target) -> bool:
         """True where power flows that was not ordered, and the charger may be supplying an island: it is left to it."""
         flows = target.measured_w is not None and abs(target.measured_w) > target.rest_tolerance_w
         return flows and target.power_w == 0 and not self.sent_w and not target.allocated

@@ -65,7 +65,7 @@ class SetpointController:
         self._settings = settings
         self._setpoint_log = SetpointLog(state.name)
         self._failing = False
-        self._carried = False  # the charger may have been supplying an island at the last step
+        self._supplied_island = False  # the charger may have been supplying an island at the last step
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -106,10 +106,10 @@ class SetpointController:
         self._end_command(now)
         self._count_unmetered(now)
         decision = self._decide()
-        carries = state.forms_grid or self._decision.may_carry(state, self._carried)
-        if (carries or self._carried) and decision.binding is not Layer.EMERGENCY_STOP:
-            state.setpoint.carried(now)  # a reading from before the end does not show rest
-        self._carried = carries
+        supplies_island = state.forms_grid or self._decision.may_supply_island(state, self._supplied_island)
+        if (supplies_island or self._supplied_island) and decision.binding is not Layer.EMERGENCY_STOP:
+            state.setpoint.supplied_island(now)  # a reading from before the end does not show rest
+        self._supplied_island = supplies_island
         if state.idle:
             state.ramp = None
         elif not state.forms_grid or ends_supply(decision):
@@ -265,7 +265,7 @@ class SetpointController:
             measured_w=evse.power_w,
             measured_at=evse.metered_at,
             rest_tolerance_w=self._settings.tolerance_w,
-            may_carry=self._decision.may_carry(state, self._carried),
+            may_supply_island=self._decision.may_supply_island(state, self._supplied_island),
             ordered_w=setpoint.order_for(power_w, decision, dead_band(evse)) if setpoint.shortfall_w else None,
         )
 

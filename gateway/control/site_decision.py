@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway.authority.island_limits import CARRIES_ISLAND_W, island_total_bound
+from gateway.authority.island_limits import SUPPLIES_ISLAND_W, island_total_bound
 from gateway.authority.layers import PowerRequest, Situation, layers
 from gateway.authority.meter_model import STORAGE, MeterModel
 from gateway.authority.priority import Bound, Decision, decide, still_holds
@@ -172,20 +172,20 @@ class SiteDecision:
             return None
         return PowerRequest(allocation.power_w, command.body.min_soc_pct)
 
-    def may_carry(self, state: EvseControlState, carried: bool = False) -> bool:
+    def may_supply_island(self, state: EvseControlState, supplied: bool = False) -> bool:
         """Return whether the charger may be supplying an island by itself: without a grid, behind no closed switch.
 
         Such a charger forms the voltage, or shares it with another one, whatever set-point it has accepted. Of one that
-        cannot be discharged by order the meter has to show it, now or (`carried`) since the grid was lost.
+        cannot be discharged by order the meter has to show it, now or (`supplied`) since the grid was lost.
         """
         site, last = self._site, self._site.last_grid
         switch, by_order = site.inputs.fresh(Switch, self._clock.now()), state.evse.can_discharge
         if switch is not None and not switch.open:
             return False
         power_w = state.evse.power_w or 0.0
-        takes_surplus = switch is not None and power_w > CARRIES_ISLAND_W
-        shown = power_w < -CARRIES_ISLAND_W or takes_surplus
-        if not by_order and not carried and not shown:
+        takes_surplus = switch is not None and power_w > SUPPLIES_ISLAND_W
+        shown = power_w < -SUPPLIES_ISLAND_W or takes_surplus
+        if not by_order and not supplied and not shown:
             return False
         if site.islanded:
             return not by_order or state.name in site.policy.grid_forming

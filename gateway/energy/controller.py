@@ -29,9 +29,9 @@ from gateway.energy.planning.problem import Plan, Problem
 from gateway.energy.reason import Decided
 from gateway.energy.recharge_control import Recharging
 from gateway.energy.reserve import SiteReserve
-from gateway.energy.resilience.carrying import Carrying
 from gateway.energy.resilience.grid_watch import GridWatch
 from gateway.energy.resilience.island import Island
+from gateway.energy.resilience.island_supply import IslandSupply
 from gateway.energy.resilience.phase import OFF_GRID, ZERO, Phase, Source
 from gateway.energy.resilience.phase import Orders as IslandOrders
 from gateway.energy.resource import STORAGE, Kind, Resource, usable_wh
@@ -57,7 +57,7 @@ class SiteController:
         self.recharging = Recharging(settings)
         self.on_grid = OnGrid(settings, self.recharging, meter or MeterModel(settings.meter_delay_s))
         self.off_grid = OffGrid(settings, self.recharging)
-        self.carrying = Carrying()
+        self.island_supply = IslandSupply()
         self.resource_builder = ResourceBuilder(settings, self.reserve)
         self.planner = Planner()
         self.storage_accounting = StorageAccounting()
@@ -124,7 +124,7 @@ class SiteController:
         was_off = self.island.phase in OFF_GRID
         self._opened = opened_at(view, self._opened)
         opened = self._opened if was_off else None
-        view = self.carrying.update(view, opened, self.island.forming, self.settings.forming)
+        view = self.island_supply.update(view, opened, self.island.forming, self.settings.forming)
         events += self.island.grid.update(grid_reading(view, not was_off), view.now)
         storm = storm_warning(view)
         events += self.reserve.update(view.now, view.wall, storm, was_off)
@@ -232,8 +232,10 @@ class SiteController:
                 wh = usable_wh(one, one.floor_pct if off else self._off_grid_floor(one))
                 able = one.max_discharge_w > 0 or not off
                 storage, reported = one.kind is Kind.STORAGE, one.soc_pct is not None
-                carries = one.name in self.carrying.seen_w
-                found.append(Source(one.name, wh if able else 0.0, one.max_discharge_w, storage, reported, carries))
+                supplies_island = one.name in self.island_supply.seen_w
+                found.append(
+                    Source(one.name, wh if able else 0.0, one.max_discharge_w, storage, reported, supplies_island)
+                )
         others = [one for one in found if one.name not in unable]
         return others if any(one.usable_wh > 0 for one in others) else found
 

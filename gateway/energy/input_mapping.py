@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.energy.resilience.carrying import LIVE_W
 from gateway.energy.resilience.collapse import CollapseWatch
 from gateway.energy.resilience.grid_watch import GridReading
+from gateway.energy.resilience.island_supply import LIVE_W
 from gateway.energy.resilience.phase import IslandInputs, Source
 from gateway.energy.view import View
 from gateway.model.site import Freshness, Grid, InputKind, Load, Storm, Switch
@@ -41,7 +41,7 @@ def island_inputs(
     grid, switch = view.inputs.fresh(Grid, view.now), view.inputs.fresh(Switch, view.now)
     load = view.inputs.fresh(Load, view.now)
     sources = list(sources)
-    live = any(one.carries for one in sources) if load is None else load.power_w > LIVE_W
+    live = any(one.supplies_island for one in sources) if load is None else load.power_w > LIVE_W
     live = live and switch is not None and switch.open
     return IslandInputs(
         view.now,

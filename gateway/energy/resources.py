@@ -64,7 +64,7 @@ class ResourceBuilder:
         reserve = replace(self._reserve.in_force, needed=True) if forms else self._reserve.in_force
         floor = self.floors[car.evse] = soc_floors.floor_in_force(car.floors, reserve)
         reached = soc_floors.floor_reached(car.floor_reached, car.soc_pct, floor.pct, view.floor_hysteresis_pct)
-        gives = _may_discharge(view, car.soc_pct, floor, reached) or (car.carries and car.soc_pct is None)
+        gives = _may_discharge(view, car.soc_pct, floor, reached) or (car.supplies_island and car.soc_pct is None)
         wanted, due = car.wanted_pct, None
         if not self._reserve.off_grid and car.soc_pct is not None and car.soc_pct < floor.pct:
             due = self._fill_by.setdefault(car.evse, view.wall + REFILL_S)
@@ -87,7 +87,7 @@ class ResourceBuilder:
             power_w=car.power_w,
             setpoint_w=car.setpoint_w,
             degradation_per_kwh=self._settings.car_wear_per_kwh,
-            can_form=car.carries or car.evse in self._settings.forming,
+            can_form=car.supplies_island or car.evse in self._settings.forming,
             vehicle=car.vehicle,
             max_discharge_above_w=car.max_discharge_w,
         )

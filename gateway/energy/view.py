@@ -30,8 +30,8 @@ class Car:
     `setpoint_w`: the power last sent to the station. `flowing_w`: the way of its power, from what is measured over what
     was ordered since; None where that is not known. `return_pct`: the state of charge that the agreement of a deployed
     vehicle guarantees after an outage, None for other vehicles. `metered_at`: time of the last meter reading.
-    `stated_discharge_w`: what the station could discharge, whether or not the gateway can order it. `carries`: it
-    supplies the island by itself.
+    `stated_discharge_w`: what the station could discharge, whether or not the gateway can order it. `supplies_island`:
+    by itself, without an order.
     """
 
     evse: str
@@ -53,7 +53,7 @@ class Car:
     flowing_w: Sequence[float] | None = None
     metered_at: float | None = None
     stated_discharge_w: float = 0.0
-    carries: bool = False
+    supplies_island: bool = False
 
     @property
     def present_w(self) -> float:

@@ -1,4 +1,4 @@
-"""A charger that reboots while its vehicle stays plugged in: the vehicle charges, and carries an island, again."""
+"""A charger that reboots while its vehicle stays plugged in: the vehicle charges, and supplies an island, again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.rounds import some
 
 REBOOT_S = 300.0
 ISLAND = """
-name = "the charger that carries the island reboots"
+name = "the charger that supplies the island reboots"
 start = 2026-01-15T17:00:00+09:00
 duration = "8m"
 step = 1

@@ -42,7 +42,7 @@ def test_the_scenario_meets_its_expectations(name: str) -> None:
     result = simulate(load(name), fast_forward=True)
     assert result.violations == []
     assert result.figures["fed_dead_grid_wh"] == 0
-    assert result.figures["not_seen_on_meter"] == 0  # no alarm for a source that carries an island
+    assert result.figures["not_seen_on_meter"] == 0  # no alarm for a source that supplies an island
     assert result.figures["fed_dead_grid_steps"] == 0  # counted in each step of the site
     assert all(value == 0 for figure, value in result.figures.items() if figure.endswith(".fed_dead_grid_steps"))
 

@@ -242,11 +242,11 @@ class Island:
         able = [
             one
             for one in inputs.sources
-            if one.able and (one.carries or waiting or inputs.now >= self._not_before.get(one.name, 0.0))
+            if one.able and (one.supplies_island or waiting or inputs.now >= self._not_before.get(one.name, 0.0))
         ]
-        carrying = [one for one in able if one.carries]
+        supplying = [one for one in able if one.supplies_island]
         selected = [one for one in able if one.name == (first or inputs.hand_to)]
-        return max(carrying or selected or able, key=lambda one: self._rank(one, inputs.now), default=None)
+        return max(supplying or selected or able, key=lambda one: self._rank(one, inputs.now), default=None)
 
     def _rank(self, one: Source, now: float) -> tuple[bool, bool, float, str]:
         return now >= self._preferred_from.get(one.name, 0.0), one.storage, one.usable_wh, one.name
@@ -293,7 +293,7 @@ class Island:
                 self._failed(inputs, 0.0)
             self._hand_over(inputs, f"{self.forming} {why}")
         elif inputs.hand_to is not None and inputs.hand_to != self.forming:
-            if not source.carries and any(one.name == inputs.hand_to and one.able for one in inputs.sources):
+            if not source.supplies_island and any(one.name == inputs.hand_to and one.able for one in inputs.sources):
                 self._hand_over(inputs, f"{self.forming} hands over")
         elif not self._commanded and self.grid.may_reconnect(inputs.now) and inputs.now >= self._no_sync_before:
             healthy_s = self.grid.healthy_s(inputs.now)

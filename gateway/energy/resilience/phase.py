@@ -42,8 +42,8 @@ class IslandSettings:
 class Source:
     """A source that can form the island. `usable_wh` is above the floor in force, at the meter.
 
-    `reported`: its state of charge has been reported since the start of the gateway. `carries`: it supplies the island
-    by itself (`carrying.py`).
+    `reported`: its state of charge has been reported since the start of the gateway. `supplies_island`: by itself
+    (`island_supply.py`).
     """
 
     name: str
@@ -51,26 +51,26 @@ class Source:
     max_discharge_w: float
     storage: bool = False
     reported: bool = True
-    carries: bool = False
+    supplies_island: bool = False
 
     @property
     def able(self) -> bool:
         """Return whether it can supply the island. One that is seen to supply it is, unless it is known to be empty."""
-        has_energy = self.usable_wh > 0 or (self.carries and not self.reported)
+        has_energy = self.usable_wh > 0 or (self.supplies_island and not self.reported)
         return has_energy and self.max_discharge_w > 0
 
 
 def adopted(source: Source) -> str:
     """Return why an island with this source continues."""
-    if source.carries:
+    if source.supplies_island:
         return f"{source.name} supplies the island by itself, as its meter shows, and is its source now. {BY_HAND}"
     return f"The switch is open and the island is energised: it continues, and {source.name} forms it."
 
 
 def no_source(sources: Sequence[Source]) -> str:
     """Return why no source forms the island, and what a person can do."""
-    if carrying := next((one.name for one in sources if one.carries), None):
-        return f"{carrying} has reached its floor and still supplies the island by itself. {BY_HAND}"
+    if supplying := next((one.name for one in sources if one.supplies_island), None):
+        return f"{supplying} has reached its floor and still supplies the island by itself. {BY_HAND}"
     return "No source can form an island: no capable vehicle or storage is above its floor."
 
 

@@ -37,7 +37,7 @@ REFUSED, UNKNOWN = Outcome(Answer.REFUSED, "Rejected", "It is busy."), Outcome(A
 async def test_the_station_is_read_first_and_nothing_is_sent_without_need() -> None:
     rig = await ControllerRig.begin()
     assert await rig.step() is None
-    assert rig.setpoint.carried_at == -math.inf
+    assert rig.setpoint.supplied_at == -math.inf
     assert (rig.held.calls, rig.state.steps, rig.setpoint.sent_w) == (["reconcile"], 1, 0.0)
     assert rig.publisher.notes == [(Step.EVENT, "reconciled", None, "CP1-1", {"held_w": 0.0})]
     assert rig.published.changes == ["CP1-1", "CP1-1"]  # decided, and read
@@ -749,15 +749,15 @@ async def test_a_charger_that_forms_the_grid_gets_no_order_and_what_the_meter_sh
     assert rig.held.calls == []
     assert (allocation.stage, allocation.confirmed_w, allocation.confirmed_at) == (Stage.CONFIRMED, -5000.0, 100.0)
     assert rig.publisher.notes == [(Step.CONFIRMED, "forming", "c", "CP1-1", {"power_w": -5000.0})]
-    assert rig.setpoint.carried_at == 100.0
+    assert rig.setpoint.supplied_at == 100.0
     rig.state.command = None
     await rig.step(1.0)
-    assert (rig.held.calls, rig.setpoint.carried_at) == ([], 101.0)
+    assert (rig.held.calls, rig.setpoint.supplied_at) == ([], 101.0)
     rig.state.forms_grid = False
     await rig.step(1.0)
-    assert rig.setpoint.carried_at == 102.0  # a reading from before the end says nothing
+    assert rig.setpoint.supplied_at == 102.0  # a reading from before the end says nothing
     await rig.step(1.0)
-    assert rig.setpoint.carried_at == 102.0
+    assert rig.setpoint.supplied_at == 102.0
 
 
 @pytest.mark.parametrize("stop", [True, False])
@@ -769,7 +769,7 @@ async def test_a_charger_that_forms_the_grid_is_stopped_by_a_fault_and_an_emerge
     rig.state.evse.faults = {} if stop else {"X": ""}
     await rig.step()
     assert rig.orders == [(100.0, 0.0, 15.0)]
-    assert rig.setpoint.carried_at == (-math.inf if stop else 100.0)
+    assert rig.setpoint.supplied_at == (-math.inf if stop else 100.0)
 
 
 async def test_a_charger_that_may_supply_an_island_is_left_alone() -> None:
@@ -778,10 +778,10 @@ async def test_a_charger_that_may_supply_an_island_is_left_alone() -> None:
     await rig.step()
     rig.measured(-1500.0)
     await rig.step(1.0)
-    assert (rig.setpoint.carried_at, rig.orders) == (101.0, [])
+    assert (rig.setpoint.supplied_at, rig.orders) == (101.0, [])
     rig.setpoint.sent_w = None  # whatever the station holds
     await rig.step(1.0)
-    assert (rig.setpoint.carried_at, rig.orders) == (102.0, [])
+    assert (rig.setpoint.supplied_at, rig.orders) == (102.0, [])
 
 
 # energy while the meter is silent -------------------------------------------------------------------------------------
@@ -832,22 +832,22 @@ async def test_energy_is_counted_from_the_first_step_with_a_power_in_a_session()
     assert (rig.state.estimated_until, rig.state.evse.soc_pct) == (100.0, 60.0)
 
 
-async def test_a_charger_without_orders_carries_until_the_grid_is_back() -> None:
+async def test_a_charger_without_orders_supplies_until_the_grid_is_back() -> None:
     rig = await ControllerRig.begin()
     rig.state.evse.can_discharge = False
     rig.parts.site.restore_grid(GridReport(False, START))
     rig.state.evse.power_w, rig.state.evse.metered_at = -3000.0, 100.0
     await rig.step()
-    assert rig.setpoint.carried_at == 100.0
+    assert rig.setpoint.supplied_at == 100.0
     for at in (101.0, 102.0, 103.0):  # the load of the island is small now
         rig.state.evse.power_w = -20.0
         await rig.step(1.0)
-        assert rig.setpoint.carried_at == at
+        assert rig.setpoint.supplied_at == at
     rig.parts.site.restore_grid(GridReport(True, START))
     await rig.step(1.0)
-    assert rig.setpoint.carried_at == 104.0  # once more: its end was not measured
+    assert rig.setpoint.supplied_at == 104.0  # once more: its end was not measured
     await rig.step(1.0)
-    assert rig.setpoint.carried_at == 104.0
+    assert rig.setpoint.supplied_at == 104.0
 
 
 async def test_the_memory_of_the_floor_is_kept_where_it_changes() -> None:

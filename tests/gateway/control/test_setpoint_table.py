@@ -31,7 +31,7 @@ INITIAL: dict[str, Any] = {
     "_step_w": 0.0,
     "_reading": None,
     "_approaches": False,
-    "carried_at": -math.inf,
+    "supplied_at": -math.inf,
     "valid_until": 0.0,
     "retry_at": None,
     "unanswered": 0,
@@ -54,7 +54,7 @@ LATER: dict[str, Any] = {  # a value of each attribute that no transition below 
     "_step_w": -1000.0,
     "_reading": (-5000.0, 9.5),
     "_approaches": True,
-    "carried_at": 8.0,
+    "supplied_at": 8.0,
     "valid_until": 25.0,
     "retry_at": 30.0,
     "unanswered": 1,
@@ -107,7 +107,7 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
             lambda one: one.failed(50.0),
             {"_pending": None, "state": State.UNVERIFIED, "verified": False, "sent_w": None, "retry_at": 52.0},
         ),
-        (lambda one: one.carried(50.0), {"carried_at": 50.0}),
+        (lambda one: one.supplied_island(50.0), {"supplied_at": 50.0}),
         (
             lambda one: one.restored(-300.0, 50.0),
             {"state": State.RESTORED, "sent_w": -300.0, "ordered_w": None, "sent_at": 50.0, "valid_until": 0.0},
@@ -243,13 +243,13 @@ def test_a_trouble_is_reported_once_until_it_is_another() -> None:
 # what to do -----------------------------------------------------------------------------------------------------------
 
 
-HELD: dict[str, Any] = {"verified": True, "sent_w": 0.0, "sent_at": 100.0, "carried_at": 90.0}
+HELD: dict[str, Any] = {"verified": True, "sent_w": 0.0, "sent_at": 100.0, "supplied_at": 90.0}
 RUNS: dict[str, Any] = {"verified": True, "sent_w": -5000.0, "sent_at": 100.0, "valid_until": 115.0}
 REJECTED: dict[str, Any] = {"verified": True, "sent_w": None, "rejected_w": 0.0, "repeat_after": 110.0}
 REST: dict[str, Any] = {"measured_w": 0.0, "measured_at": 100.0, "rest_tolerance_w": 150.0}
 FLOWS: dict[str, Any] = {"measured_w": -151.0, "measured_at": 160.0, "rest_tolerance_w": 150.0}
 STOP: dict[str, Any] = {"emergency_stop": True}
-CARRY: dict[str, Any] = {"may_carry": True}
+SUPPLIES: dict[str, Any] = {"may_supply_island": True}
 WAIT, VERIFY, SEND, CORRECT = Action.WAIT, Action.VERIFY, Action.SEND, Action.CORRECT
 
 
@@ -289,8 +289,8 @@ WAIT, VERIFY, SEND, CORRECT = Action.WAIT, Action.VERIFY, Action.SEND, Action.CO
         (HELD, FLOWS | {"measured_w": -150.0}, 160.0, WAIT),
         (HELD, FLOWS | {"measured_at": 159.9}, 161.0, WAIT),
         (HELD, FLOWS, 159.9, WAIT),
-        (HELD | {"carried_at": 101.0}, FLOWS, 160.0, WAIT),
-        (HELD | {"carried_at": 101.0}, FLOWS | {"measured_at": 161.0}, 161.0, CORRECT),
+        (HELD | {"supplied_at": 101.0}, FLOWS, 160.0, WAIT),
+        (HELD | {"supplied_at": 101.0}, FLOWS | {"measured_at": 161.0}, 161.0, CORRECT),
         (HELD | {"verify_within_s": 61.0}, FLOWS, 160.0, WAIT),
         (HELD, FLOWS | {"measured_w": None}, 160.0, WAIT),
         (HELD, FLOWS | {"measured_at": None}, 160.0, WAIT),
@@ -299,21 +299,21 @@ WAIT, VERIFY, SEND, CORRECT = Action.WAIT, Action.VERIFY, Action.SEND, Action.CO
         (HELD | {"sent_w": None}, FLOWS, 160.0, SEND),
         (HELD, FLOWS | STOP, 160.0, CORRECT),
         # a charger that may be supplying an island
-        (HELD, FLOWS | CARRY, 160.0, WAIT),
-        (HELD | {"sent_w": None}, FLOWS | CARRY, 160.0, WAIT),
-        (HELD | {"sent_w": None}, FLOWS | CARRY | {"measured_w": 151.0}, 160.0, WAIT),
-        (HELD | {"sent_w": None}, FLOWS | CARRY | {"measured_w": 150.0}, 160.0, SEND),
-        (HELD | {"sent_w": None}, FLOWS | CARRY | {"measured_w": None}, 160.0, SEND),
-        (HELD | {"sent_w": None}, FLOWS | CARRY | {"allocated": True}, 160.0, SEND),
-        (HELD, FLOWS | CARRY | {"power_w": -1.0}, 160.0, SEND),
-        (HELD, FLOWS | CARRY | {"power_w": 1.0}, 160.0, SEND),
-        (RUNS, FLOWS | CARRY, 160.0, SEND),
-        (RUNS | {"sent_w": 1.0}, FLOWS | CARRY, 160.0, SEND),
-        (HELD | {"carried_at": 100.0}, FLOWS | STOP | CARRY, 101.0, SEND),
-        (HELD | {"carried_at": 99.9}, FLOWS | STOP | CARRY, 101.0, WAIT),
-        (HELD | {"carried_at": 100.0}, FLOWS | STOP, 101.0, WAIT),
-        (HELD | {"carried_at": 100.0}, REST, 101.0, WAIT),
-        (HELD | {"carried_at": 100.0}, REST | CARRY, 101.0, WAIT),
+        (HELD, FLOWS | SUPPLIES, 160.0, WAIT),
+        (HELD | {"sent_w": None}, FLOWS | SUPPLIES, 160.0, WAIT),
+        (HELD | {"sent_w": None}, FLOWS | SUPPLIES | {"measured_w": 151.0}, 160.0, WAIT),
+        (HELD | {"sent_w": None}, FLOWS | SUPPLIES | {"measured_w": 150.0}, 160.0, SEND),
+        (HELD | {"sent_w": None}, FLOWS | SUPPLIES | {"measured_w": None}, 160.0, SEND),
+        (HELD | {"sent_w": None}, FLOWS | SUPPLIES | {"allocated": True}, 160.0, SEND),
+        (HELD, FLOWS | SUPPLIES | {"power_w": -1.0}, 160.0, SEND),
+        (HELD, FLOWS | SUPPLIES | {"power_w": 1.0}, 160.0, SEND),
+        (RUNS, FLOWS | SUPPLIES, 160.0, SEND),
+        (RUNS | {"sent_w": 1.0}, FLOWS | SUPPLIES, 160.0, SEND),
+        (HELD | {"supplied_at": 100.0}, FLOWS | STOP | SUPPLIES, 101.0, SEND),
+        (HELD | {"supplied_at": 99.9}, FLOWS | STOP | SUPPLIES, 101.0, WAIT),
+        (HELD | {"supplied_at": 100.0}, FLOWS | STOP, 101.0, WAIT),
+        (HELD | {"supplied_at": 100.0}, REST, 101.0, WAIT),
+        (HELD | {"supplied_at": 100.0}, REST | SUPPLIES, 101.0, WAIT),
         # a power that the station has just rejected
         (REJECTED, REST, 109.9, WAIT),
         (REJECTED, REST, 110.0, SEND),
@@ -337,8 +337,8 @@ WAIT, VERIFY, SEND, CORRECT = Action.WAIT, Action.VERIFY, Action.SEND, Action.CO
 def test_the_action_that_is_due(attributes: dict[str, Any], target: dict[str, Any], now: float, action: Action) -> None:
     setpoint = a_setpoint(**attributes)
     assert setpoint.next_action(Target(**{"power_w": 0.0, **target}), now) is action
-    carries = bool(target.get("may_carry")) and not target.get("emergency_stop")
-    assert setpoint.carried_at == (now if carries else attributes.get("carried_at", -math.inf))
+    supplies_island = bool(target.get("may_supply_island")) and not target.get("emergency_stop")
+    assert setpoint.supplied_at == (now if supplies_island else attributes.get("supplied_at", -math.inf))
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_the_capacity_of_a_battery_is_known_or_assumed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("can_discharge", "switch_open", "islanded", "grid_before", "carries"),
+    ("can_discharge", "switch_open", "islanded", "grid_before", "supplies_island"),
     [
         (True, None, False, None, False),
         (True, None, False, True, False),
@@ -300,7 +300,7 @@ def test_the_capacity_of_a_battery_is_known_or_assumed() -> None:
     ],
 )
 def test_a_charger_may_supply_an_island_behind_no_closed_switch(
-    can_discharge: bool, switch_open: bool | None, islanded: bool, grid_before: bool | None, carries: bool
+    can_discharge: bool, switch_open: bool | None, islanded: bool, grid_before: bool | None, supplies_island: bool
 ) -> None:
     parts = SiteParts()
     state = parts.evse(can_discharge=can_discharge)
@@ -310,13 +310,13 @@ def test_a_charger_may_supply_an_island_behind_no_closed_switch(
         parts.site.restore_grid(GridReport(grid_before, START))
     if switch_open is not None:
         parts.put(InputKind.SWITCH, Switch(ts=START + 100.0, open=switch_open))
-    assert parts.decision.may_carry(state) is carries
+    assert parts.decision.may_supply_island(state) is supplies_island
     if islanded:  # others follow the one that forms it
         parts.site.policy = replace(parts.policy, grid_forming=frozenset({"CP2-1"}))
-        assert not parts.decision.may_carry(state)
+        assert not parts.decision.may_supply_island(state)
     elif switch_open is not None:  # a switch that is silent says nothing
         parts.at(200.0)
-        assert parts.decision.may_carry(state) is (can_discharge and grid_before is False)
+        assert parts.decision.may_supply_island(state) is (can_discharge and grid_before is False)
 
 
 def test_load_and_storage_are_added_up_without_a_grid_meter() -> None:
@@ -357,28 +357,28 @@ def test_the_decision_in_force_counts_what_the_other_evses_take() -> None:
 
 
 @pytest.mark.parametrize(
-    ("power_w", "carried", "carries"),
+    ("power_w", "supplied", "supplies_island"),
     [(None, False, False), (-100.0, False, False), (-100.5, False, True), (None, True, True), (0.0, True, True)],
 )
 def test_a_charger_that_cannot_be_ordered_supplies_an_island_where_its_meter_shows_it(
-    power_w: float | None, carried: bool, carries: bool
+    power_w: float | None, supplied: bool, supplies_island: bool
 ) -> None:
     parts = SiteParts()
     state = parts.evse(can_discharge=False, power_w=power_w)
     parts.site.restore_grid(GridReport(False, START))
-    assert parts.decision.may_carry(state, carried) is carries
+    assert parts.decision.may_supply_island(state, supplied) is supplies_island
 
 
 @pytest.mark.parametrize(
-    ("power_w", "switch_open", "carries"),
+    ("power_w", "switch_open", "supplies_island"),
     [(100.0, True, False), (100.5, True, True), (100.5, None, False), (100.5, False, False), (-100.5, False, False)],
 )
 def test_a_charger_that_takes_power_without_an_order_behind_an_open_switch_may_form_the_island(
-    power_w: float, switch_open: bool | None, carries: bool
+    power_w: float, switch_open: bool | None, supplies_island: bool
 ) -> None:
     parts = SiteParts()
     state = parts.evse(can_discharge=False, power_w=power_w)
     parts.site.restore_grid(GridReport(False, START))
     if switch_open is not None:
         parts.put(InputKind.SWITCH, Switch(ts=START + 100.0, open=switch_open))
-    assert parts.decision.may_carry(state) is carries
+    assert parts.decision.may_supply_island(state) is supplies_island

@@ -65,16 +65,17 @@ def test_a_battery_without_reported_soc_stops_and_keeps_whether_it_was_at_its_fl
 
 
 @pytest.mark.parametrize(
-    ("carries", "soc_pct", "gives"), [(True, None, True), (False, None, False), (True, 30.0, False), (True, 50.0, True)]
+    ("supplies_island", "soc_pct", "gives"),
+    [(True, None, True), (False, None, False), (True, 30.0, False), (True, 50.0, True)],
 )
-def test_a_source_that_carries_an_island_without_a_state_of_charge_counts_with_its_power(
-    carries: bool, soc_pct: float | None, gives: bool
+def test_a_source_that_supplies_an_island_without_a_state_of_charge_counts_with_its_power(
+    supplies_island: bool, soc_pct: float | None, gives: bool
 ) -> None:
     builder = ResourceBuilder(EnergySection(), SiteReserve(EnergySection(reserve_pct=FLOOR_PCT)))
-    car = Car("CP1-1", 11_000.0, 10_000.0, soc_pct=soc_pct, capacity_wh=60_000.0, carries=carries)
+    car = Car("CP1-1", 11_000.0, 10_000.0, soc_pct=soc_pct, capacity_wh=60_000.0, supplies_island=supplies_island)
     [found] = builder.resources(View(0.0, WALL, Inputs(), [car], floor_hysteresis_pct=HYSTERESIS_PCT))
     assert found.max_discharge_w == (10_000.0 if gives else 0.0)
-    assert found.can_form is carries
+    assert found.can_form is supplies_island
 
 
 def test_near_100_a_full_battery_is_above_its_floor() -> None:

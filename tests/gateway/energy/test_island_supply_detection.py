@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.energy.resilience.carrying import Carrying
+from gateway.energy.resilience.island_supply import IslandSupply
 from gateway.energy.view import Car, View
 from gateway.model.site import InputKind, Inputs, Load, Switch
 
@@ -59,15 +59,15 @@ def test_power_without_an_order_shows_a_source(
     metered_at = None if since_s is None else NOW - 30.0 + since_s
     car = replace(CAR, power_w=power_w, setpoint_w=setpoint_w, metered_at=metered_at)
     view = a_view(car, load_w=load_w)
-    found = Carrying().update(view, OPENED, None, ())
-    assert found.cars[0].carries is recognised
+    found = IslandSupply().update(view, OPENED, None, ())
+    assert found.cars[0].supplies_island is recognised
     assert (found is view) is not recognised
 
 
 @pytest.mark.parametrize("is_open", [None, False])
 def test_nothing_is_recognised_without_an_open_main_switch(is_open: bool | None) -> None:
-    assert not Carrying().update(a_view(CAR, is_open=is_open), OPENED, None, ()).cars[0].carries
-    assert not Carrying().update(a_view(CAR), None, None, ()).cars[0].carries
+    assert not IslandSupply().update(a_view(CAR, is_open=is_open), OPENED, None, ()).cars[0].supplies_island
+    assert not IslandSupply().update(a_view(CAR), None, None, ()).cars[0].supplies_island
 
 
 @pytest.mark.parametrize(
@@ -78,32 +78,32 @@ def test_a_configured_source_is_recognised_only_where_it_has_no_discharge_by_ord
     able: list[str], max_discharge_w: float, recognised: bool
 ) -> None:
     view = a_view(replace(CAR, max_discharge_w=max_discharge_w))
-    assert Carrying().update(view, OPENED, None, able).cars[0].carries is recognised
+    assert IslandSupply().update(view, OPENED, None, able).cars[0].supplies_island is recognised
 
 
 @pytest.mark.parametrize(
     ("forming", "recognised"), [(None, ["CP1-1", "CP2-1"]), ("CP1-1", ["CP1-1", "CP2-1"]), ("CP3-1", [])]
 )
 def test_a_discharge_beside_another_source_proves_nothing(forming: str | None, recognised: list[str]) -> None:
-    found = Carrying().update(a_view(CAR, OTHER), OPENED, forming, ())
-    assert [car.evse for car in found.cars if car.carries] == recognised
+    found = IslandSupply().update(a_view(CAR, OTHER), OPENED, forming, ())
+    assert [car.evse for car in found.cars if car.supplies_island] == recognised
 
 
 def test_a_discharge_beside_a_source_that_is_not_recognised_proves_nothing() -> None:
-    found = Carrying().update(a_view(replace(CAR, power_w=0.0), OTHER), OPENED, "CP1-1", ())
-    assert not any(car.carries for car in found.cars)
+    found = IslandSupply().update(a_view(replace(CAR, power_w=0.0), OTHER), OPENED, "CP1-1", ())
+    assert not any(car.supplies_island for car in found.cars)
 
 
 def test_a_recognised_source_stays_one_until_its_vehicle_leaves_or_the_switch_closes() -> None:
-    carrying = Carrying()
-    carrying.update(a_view(CAR), OPENED, None, ())
+    supply = IslandSupply()
+    supply.update(a_view(CAR), OPENED, None, ())
     at_rest = a_view(replace(CAR, power_w=None), replace(OTHER, power_w=0.0))
-    assert [car.carries for car in carrying.update(at_rest, OPENED, "CP2-1", ["CP1-1"]).cars] == [True, False]
-    assert carrying.update(a_view(OTHER), OPENED, "CP3-1", ()).cars == [OTHER]
-    assert not carrying.update(at_rest, OPENED, None, ()).cars[0].carries
-    carrying.update(a_view(CAR), OPENED, None, ())
-    carrying.update(a_view(CAR), None, None, ())
-    assert not carrying.update(at_rest, OPENED, None, ()).cars[0].carries
+    assert [car.supplies_island for car in supply.update(at_rest, OPENED, "CP2-1", ["CP1-1"]).cars] == [True, False]
+    assert supply.update(a_view(OTHER), OPENED, "CP3-1", ()).cars == [OTHER]
+    assert not supply.update(at_rest, OPENED, None, ()).cars[0].supplies_island
+    supply.update(a_view(CAR), OPENED, None, ())
+    supply.update(a_view(CAR), None, None, ())
+    assert not supply.update(at_rest, OPENED, None, ()).cars[0].supplies_island
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_a_recognised_source_stays_one_until_its_vehicle_leaves_or_the_switch_cl
 def test_its_power_is_what_its_charger_states_or_was_seen(
     powers_w: list[float | None], max_w: float, stated_w: float, expected_w: float
 ) -> None:
-    carrying = Carrying()
+    supply = IslandSupply()
     for power_w in powers_w:
         car = replace(CAR, power_w=power_w, max_discharge_w=max_w, stated_discharge_w=stated_w)
-        found = carrying.update(a_view(car), OPENED, None, ())
+        found = supply.update(a_view(car), OPENED, None, ())
     assert found.cars[0].max_discharge_w == expected_w

@@ -35,7 +35,7 @@ async def live(rig: ServiceRig, seconds: int, present: bool, switch_open: bool |
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("switch_open", [True, None])
 @pytest.mark.parametrize("power_w", [-1500.0, 900.0])
-async def test_a_charger_that_carries_an_island_is_left_alone(switch_open: bool | None, power_w: float) -> None:
+async def test_a_charger_that_supplies_an_island_is_left_alone(switch_open: bool | None, power_w: float) -> None:
     async with service_rig("CP1-1") as rig:
         held = rig.stations.evses["CP1-1"]
         await live(rig, 10, True, False if switch_open else None, 0.0)
@@ -87,7 +87,7 @@ async def test_power_that_goes_on_after_the_grid_has_returned_is_reported() -> N
 
 
 @pytest.mark.virtual_time
-async def test_the_emergency_stop_is_sent_to_a_carrying_charger() -> None:
+async def test_the_emergency_stop_is_sent_to_a_charger_that_supplies_an_island() -> None:
     async with service_rig("CP1-1") as rig:
         held = rig.stations.evses["CP1-1"]
         await live(rig, 10, True, None, 0.0)
@@ -122,19 +122,21 @@ powers = st.sampled_from([-3000.0, -1500.0, -400.0, 0.0, 600.0, 5000.0])
 
 
 @given(st.lists(st.tuples(powers, st.booleans(), st.integers(1, 100)), max_size=12))
-def test_a_carrying_charger_gets_no_order_to_rest(steps: list[tuple[float, bool, int]]) -> None:
-    """Whatever was measured and whenever the grid came and went: no order, no correction while power is carried."""
-    setpoint, now, last_carried = Setpoint(), 0.0, -math.inf
+def test_a_charger_that_supplies_an_island_gets_no_order_to_rest(steps: list[tuple[float, bool, int]]) -> None:
+    """Whatever was measured and whenever the grid came and went: no order, no correction while it supplies."""
+    setpoint, now, last_supplied = Setpoint(), 0.0, -math.inf
     setpoint.restored(0.0, now)
-    for measured_w, may_carry, seconds in steps:
+    for measured_w, may_supply_island, seconds in steps:
         for _ in range(seconds):
             now += 1.0
-            target = Target(0.0, measured_w=measured_w, measured_at=now, rest_tolerance_w=100.0, may_carry=may_carry)
+            target = Target(
+                0.0, measured_w=measured_w, measured_at=now, rest_tolerance_w=100.0, may_supply_island=may_supply_island
+            )
             action = setpoint.next_action(target, now)
-            carries = may_carry and measured_w != 0
-            assert not (carries and action in (Action.SEND, Action.CORRECT))
-            last_carried = now if may_carry else last_carried
+            supplies_island = may_supply_island and measured_w != 0
+            assert not (supplies_island and action in (Action.SEND, Action.CORRECT))
+            last_supplied = now if may_supply_island else last_supplied
             if action is Action.CORRECT:
-                assert now - last_carried >= setpoint.verify_within_s
+                assert now - last_supplied >= setpoint.verify_within_s
                 order = setpoint.send(0.0, 15.0, now)
                 setpoint.complete(order, Outcome(Answer.APPLIED), now)

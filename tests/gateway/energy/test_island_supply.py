@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emulators.scenario.loading import parse
 from emulators.world import SimulationResult, simulate
-from gateway.energy.resilience.carrying import Carrying
+from gateway.energy.resilience.island_supply import IslandSupply
 from gateway.energy.settings import EnergySection, TierTable
 from gateway.energy.view import Car, View
 from gateway.model.energy_state import FormingBy, Phase
@@ -71,7 +71,7 @@ def outage(ocpp: str, link: str, *, listed: bool, soc_pct: float = 80.0) -> Simu
     ("ocpp", "link", "listed"),
     some([("1.6", "none", True), ("1.6", "none", False), ("2.0.1", "iso15118-20", False), ("2.1", "none", False)], 3),
 )
-def test_a_station_without_discharge_that_carries_the_island_is_its_source(ocpp: str, link: str, listed: bool) -> None:
+def test_a_station_without_discharge_that_supplies_the_island_is_its_source(ocpp: str, link: str, listed: bool) -> None:
     result = outage(ocpp, link, listed=listed)
     figures = result.figures
     assert figures["dark_s"] <= 25.0  # the transfer to the island, and back
@@ -97,15 +97,15 @@ class SelfCarrying:
 
     def __init__(self, rig: ServiceRig, load_w: float = 1000.0) -> None:
         self.rig, self.load_w, self.present, self.open, self.loads = rig, load_w, True, False, True
-        self.carries = True
+        self.supplies = True
 
     async def live(self, seconds: int) -> None:
         rig, held = self.rig, self.rig.stations.evses["CP1-1"]
         for _ in range(seconds):
             self.open = not self.present
             rig.stations._advance(held, rig.clock.now())
-            lit = self.present or self.carries
-            held.power_w, held.until = (-self.load_w if self.open and self.carries else 0.0), math.inf
+            lit = self.present or self.supplies
+            held.power_w, held.until = (-self.load_w if self.open and self.supplies else 0.0), math.inf
             self.input("switch", open=self.open)
             if self.loads:
                 self.input("load", power_w=self.load_w if lit else 0.0)
@@ -130,7 +130,7 @@ POLICY = SitePolicy("home", min_soc_pct=FLOOR_PCT)
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("loads", [True, False])
-async def test_a_source_that_is_seen_to_carry_is_left_alone_and_the_state_says_what_a_person_can_do(
+async def test_a_source_that_is_seen_to_supply_is_left_alone_and_the_state_says_what_a_person_can_do(
     loads: bool,
 ) -> None:
     async with service_rig(energy=ISLAND, policy=POLICY) as rig:
@@ -183,7 +183,7 @@ async def test_its_floor_applies_and_the_state_says_that_it_cannot_be_ended() ->
 
 
 @pytest.mark.virtual_time
-async def test_a_source_of_unknown_state_of_charge_that_carries_is_the_source() -> None:
+async def test_a_source_of_unknown_state_of_charge_that_supplies_is_the_source() -> None:
     async with service_rig(energy=ISLAND, policy=POLICY) as rig:
         site = SelfCarrying(rig)
         site.connect(soc_pct=None)
@@ -235,11 +235,11 @@ def test_nothing_but_power_without_an_order_behind_an_open_switch_shows_a_source
     if load_w is not None:
         inputs[InputKind.LOAD] = Load(ts=1.8e9, power_w=load_w)
     view = view_of(power_w, setpoint_w, age_s, inputs)
-    carrying = Carrying()
-    found = carrying.update(view, 1.8e9 - 30.0 if is_open is not False else None, "CP2-1" if other else None, ())
+    supply = IslandSupply()
+    found = supply.update(view, 1.8e9 - 30.0 if is_open is not False else None, "CP2-1" if other else None, ())
     shown = power_w is not None and power_w < -100.0 and setpoint_w >= 0 and age_s < 30.0
     surplus = power_w == 900.0 and setpoint_w <= 0 and age_s <= 20.0 and load_w is not None
     expected = (shown or surplus) and is_open is True and load_w != 0.0 and not other
-    assert found.cars[0].carries is expected
+    assert found.cars[0].supplies_island is expected
     assert (found.cars[0].max_discharge_w > 0) is expected
-    assert carrying.update(view, None, None, ()).cars[0].carries is False
+    assert supply.update(view, None, None, ()).cars[0].supplies_island is False

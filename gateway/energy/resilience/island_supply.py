@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.authority.island_limits import CARRIES_ISLAND_W
+from gateway.authority.island_limits import SUPPLIES_ISLAND_W
 from gateway.energy.view import Car, View
 from gateway.model.site import Load, Switch
 
@@ -20,7 +20,7 @@ LIVE_W = 50.0  # a load above this behind an open main switch shows that the sit
 
 
 @dataclass(slots=True)
-class Carrying:
+class IslandSupply:
     """The sources that were recognised in this outage, with the most that each was seen to supply or to take, W."""
 
     seen_w: dict[str, float] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Carrying:
     def _recognised(self, cars: Sequence[Car]) -> list[Car]:
         """Return the vehicles; the power of a recognised source is what its charger states, or was seen to supply."""
         return [
-            replace(car, carries=True, max_discharge_w=max(car.max_discharge_w, car.stated_discharge_w, seen_w))
+            replace(car, supplies_island=True, max_discharge_w=max(car.max_discharge_w, car.stated_discharge_w, seen_w))
             if (seen_w := self.seen_w.get(car.evse)) is not None
             else car
             for car in cars
@@ -63,6 +63,6 @@ def _supplies(view: View, car: Car, opened: float) -> bool:
     if car.power_w is None or car.metered_at is None:
         return False
     since_s = view.wall - (view.now - car.metered_at) - opened
-    if car.power_w > CARRIES_ISLAND_W:
+    if car.power_w > SUPPLIES_ISLAND_W:
         return car.setpoint_w <= 0 and load is not None and since_s >= ABSORBS_AFTER_S
-    return car.setpoint_w >= 0 and car.power_w < -CARRIES_ISLAND_W and since_s >= 0
+    return car.setpoint_w >= 0 and car.power_w < -SUPPLIES_ISLAND_W and since_s >= 0
