@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from emulators.conformance.iso15118.declaration import EvCase, SeccCase
 from emulators.conformance.iso15118.ev_catalogue import EV
-from emulators.conformance.iso15118.ev_procedures import EvCase
 from emulators.conformance.iso15118.secc_catalogue import SECC
-from emulators.conformance.iso15118.secc_procedures import SeccCase
 from emulators.conformance.iso15118.uncertain_clauses import UNCERTAIN
 from tests.docs.test_drawings import _cell as cell
 from tests.drawings import drawn

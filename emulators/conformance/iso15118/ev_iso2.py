@@ -12,8 +12,8 @@ from emulators.conformance.iso15118.ev_older_case import (
     SHORT_ID,
     closes,
     failure_ignored,
+    iso2_case,
     keeps_id,
-    older_case,
     reacts_to_fault,
     requests_mode,
     selects_payment,
@@ -112,7 +112,7 @@ async def _renegotiates(device: EvAccess) -> None:
 
 
 CASES = (
-    older_case(
+    iso2_case(
         "SES-01",
         "8.4.3.2.1",
         "a new session is requested with the session id zero",
@@ -122,7 +122,7 @@ CASES = (
         stimulus="SessionSetupReq",
         expectation="a session id of zero",
     ),
-    older_case(
+    iso2_case(
         "SES-02",
         "8.3.3",
         "requests carry the session id of the SECC, in its length",
@@ -132,7 +132,7 @@ CASES = (
         stimulus="SessionSetupRes with a session id of four bytes",
         expectation="the same four bytes",
     ),
-    older_case(
+    iso2_case(
         "PAY-01",
         "8.4.3.5.2",
         "the EV selects a payment option that is offered",
@@ -142,7 +142,7 @@ CASES = (
         stimulus="ServiceDiscoveryRes with ExternalPayment alone",
         expectation="ExternalPayment",
     ),
-    older_case(
+    iso2_case(
         "PAY-02",
         "8.5.2.25",
         "the charge service is among the selected services",
@@ -152,7 +152,7 @@ CASES = (
         stimulus="ServiceDiscoveryRes",
         expectation="ServiceID 1",
     ),
-    older_case(
+    iso2_case(
         "AUT-01",
         "8.4.3.7.2",
         "while authorization is Ongoing, AuthorizationReq is repeated",
@@ -166,7 +166,7 @@ CASES = (
         stimulus="AuthorizationRes with Ongoing, three times",
         expectation="AuthorizationReq again",
     ),
-    older_case(
+    iso2_case(
         "CPD-01",
         "8.4.3.8.2",
         "the requested energy transfer mode is one that is offered",
@@ -176,7 +176,7 @@ CASES = (
         stimulus="ServiceDiscoveryRes with DC_extended and DC_core",
         expectation="DC_extended or DC_core",
     ),
-    older_case(
+    iso2_case(
         "CPD-02",
         "8.5.4.3",
         "the EV states its maximum current and voltage",
@@ -187,7 +187,7 @@ CASES = (
         expectation="EVMaximumCurrentLimit and EVMaximumVoltageLimit above 0",
         tags=("nominal", "limits"),
     ),
-    older_case(
+    iso2_case(
         "CPD-03",
         "8.4.3.8.3",
         "while charge parameter discovery is Ongoing, the request is repeated",
@@ -201,7 +201,7 @@ CASES = (
         stimulus="ChargeParameterDiscoveryRes with Ongoing, three times",
         expectation="ChargeParameterDiscoveryReq again",
     ),
-    older_case(
+    iso2_case(
         "CC-01",
         "8.4.5.2.3",
         "while the cable check is Ongoing, CableCheckReq is repeated",
@@ -215,7 +215,7 @@ CASES = (
         stimulus="CableCheckRes with Ongoing, three times",
         expectation="CableCheckReq again",
     ),
-    older_case(
+    iso2_case(
         "CC-02",
         "8.5.4.2",
         "the EV is ready and without error when it requests the cable check",
@@ -225,7 +225,7 @@ CASES = (
         stimulus="ChargeParameterDiscoveryRes",
         expectation="EVErrorCode NO_ERROR",
     ),
-    older_case(
+    iso2_case(
         "PC-01",
         "8.4.5.3.2",
         "power is not requested before the voltage of the output matches",
@@ -240,7 +240,7 @@ CASES = (
         expectation="PreChargeReq, or the end of the session",
         tags=("negative", "limits"),
     ),
-    older_case(
+    iso2_case(
         "PC-02",
         "8.4.5.3.2",
         "the target current of pre-charge is not above 2 A",
@@ -251,7 +251,7 @@ CASES = (
         expectation="EVTargetCurrent up to 2 A",
         tags=("nominal", "limits"),
     ),
-    older_case(
+    iso2_case(
         "PD-01",
         "8.4.3.9.2",
         "PowerDelivery(Start) refers to an offered schedule tuple",
@@ -262,7 +262,7 @@ CASES = (
         expectation="SAScheduleTupleID 1",
         tags=("nominal", "schedules"),
     ),
-    older_case(
+    iso2_case(
         "PD-02",
         224,
         "the charging profile is not above PMax",
@@ -277,7 +277,7 @@ CASES = (
         expectation=f"no entry above {MAX_W:g} W",
         tags=("nominal", "schedules", "limits"),
     ),
-    older_case(
+    iso2_case(
         "LOOP-01",
         "8.4.5.4.2",
         "EVTargetCurrent is within the limits of the EVSE",
@@ -289,7 +289,7 @@ CASES = (
         expectation=f"0 to {MAX_A:g} A",
         tags=("nominal", "limits", "energy-direction"),
     ),
-    older_case(
+    iso2_case(
         "LOOP-02",
         "8.4.5.4.3",
         "the EV follows a limit that the EVSE lowers in the loop",
@@ -305,7 +305,7 @@ CASES = (
         expectation="EVTargetCurrent up to 8 A (1 A tolerance) ten responses later",
         tags=("nominal", "limits"),
     ),
-    older_case(
+    iso2_case(
         "NOT-01",
         "8.5.3.1",
         "StopCharging: PowerDelivery(Stop), then SessionStop(Terminate)",
@@ -316,7 +316,7 @@ CASES = (
         expectation="PowerDelivery(Stop) within 20 s, SessionStop(Terminate)",
         tags=("nominal", "stop"),
     ),
-    older_case(
+    iso2_case(
         "NOT-02",
         "8.5.3.1",
         "AC: StopCharging ends the loop",
@@ -328,7 +328,7 @@ CASES = (
         expectation="PowerDelivery(Stop) within 20 s, SessionStopReq",
         tags=("nominal", "stop"),
     ),
-    older_case(
+    iso2_case(
         "NOT-03",
         813,
         "ReNegotiation: PowerDelivery(Renegotiate), then ChargeParameterDiscoveryReq",
@@ -341,7 +341,7 @@ CASES = (
         tags=("nominal", "renegotiation"),
         requires=("iso2.renegotiation",),
     ),
-    older_case(
+    iso2_case(
         "NOT-04",
         "8.5.4.1",
         "EVSE_Shutdown ends the loop",
@@ -352,7 +352,7 @@ CASES = (
         expectation="PowerDelivery(Stop) within 20 s",
         tags=("nominal", "stop"),
     ),
-    older_case(
+    iso2_case(
         "ERR-01",
         735,
         "a FAILED response before power ends the session",
@@ -363,7 +363,7 @@ CASES = (
         expectation="SessionStopReq or the end of the connection within 5 s",
         tags=("negative", "errors"),
     ),
-    older_case(
+    iso2_case(
         "ERR-02",
         "8.4.5.4.3",
         "a FAILED response in the loop ends the loop",
@@ -374,7 +374,7 @@ CASES = (
         expectation="no further CurrentDemandReq, the connection is closed within 5 s",
         tags=("negative", "errors"),
     ),
-    older_case(
+    iso2_case(
         "END-01",
         "8.4.3.12.2",
         "the EV closes the connection after SessionStopRes",
@@ -385,7 +385,7 @@ CASES = (
         expectation="the connection is closed within 5 s of SessionStopRes",
         tags=("nominal", "stop"),
     ),
-    older_case(
+    iso2_case(
         "TIM-01",
         "Table 109, EVCC message time-out",
         "the EV ends a session without a response after 2 s",

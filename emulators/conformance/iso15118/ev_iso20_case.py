@@ -1,18 +1,12 @@
-"""Declaration of the cases for an EV of ISO 15118-20: what their files share."""
+"""Cases for an EV of ISO 15118-20: what their files share."""
 
 from __future__ import annotations
 
-from emulators.conformance.case import Requirement
-from emulators.conformance.iso15118.ev_procedures import (
-    Check,
-    EvCase,
-    Procedure,
-    ev_case,
-)
-from emulators.conformance.iso15118.mutation import Mutant
+from emulators.conformance.iso15118.declaration import ISO20, Declaration
+from emulators.conformance.iso15118.ev_access import EvAccess
+from emulators.conformance.iso15118.ev_procedures import Check
 from emulators.conformance.iso15118.plain import Plain
-from emulators.conformance.iso15118.profiles import DC_BPT, Profile
-from emulators.conformance.iso15118.secc_procedures import ISO20
+from emulators.conformance.iso15118.profiles import DC_BPT
 
 SETUP, SERVICES, PARAMETERS, LOOP, REACTIONS, TIMERS = (
     "ISO 15118-20: handshake, session, authorization",
@@ -26,33 +20,7 @@ BPT_DC, BPT_AC = "BPT_DC_CPDReqEnergyTransferMode", "BPT_AC_CPDReqEnergyTransfer
 CPD, AC_CPD = "DC_ChargeParameterDiscoveryReq", "AC_ChargeParameterDiscoveryReq"
 ONGOING: Plain = {"EVSEProcessing": "Ongoing"}
 
-
-def iso20_case(
-    id: str,
-    reference: str,
-    rule: str,
-    feature: str,
-    procedure: Procedure,
-    *mutants: Mutant,
-    profile: Profile = DC_BPT,
-    stimulus: str,
-    expectation: str,
-    tags: tuple[str, ...] = ("nominal",),
-    requires: tuple[str, ...] = (),
-    standard: str = ISO20,
-) -> EvCase:
-    return ev_case(
-        f"EV-20-{id}",
-        Requirement(standard, reference, rule),
-        feature,
-        procedure,
-        *mutants,
-        profile=profile,
-        stimulus=stimulus,
-        expectation=expectation,
-        tags=tags,
-        requires=requires,
-    )
+iso20_case = Declaration[EvAccess](prefix="EV-20-", standard=ISO20, profile=DC_BPT)
 
 
 def has(name: str) -> Check:

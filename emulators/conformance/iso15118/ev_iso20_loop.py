@@ -5,12 +5,7 @@ from __future__ import annotations
 from emulators.conformance.case import expect
 from emulators.conformance.iso15118.ev_access import EvAccess
 from emulators.conformance.iso15118.ev_iso20_case import AC_CPD, BPT_AC, BPT_DC, CPD, LOOP, has, iso20_case
-from emulators.conformance.iso15118.ev_procedures import (
-    Changes,
-    Procedure,
-    looping,
-    requested,
-)
+from emulators.conformance.iso15118.ev_procedures import Changes, Procedure, looping, requested
 from emulators.conformance.iso15118.mutation import Mutant, alters, delays
 from emulators.conformance.iso15118.plain import find, number
 from emulators.conformance.iso15118.profiles import AC_BPT, DC_20, DC_BPT, DC_BPT_SCHEDULED, STOP, Profile

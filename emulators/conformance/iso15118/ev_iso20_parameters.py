@@ -14,12 +14,7 @@ from emulators.conformance.iso15118.ev_iso20_case import (
     has,
     iso20_case,
 )
-from emulators.conformance.iso15118.ev_procedures import (
-    Check,
-    Procedure,
-    repeated,
-    requested,
-)
+from emulators.conformance.iso15118.ev_procedures import Check, Procedure, repeated, requested
 from emulators.conformance.iso15118.mutation import Mutant, alters
 from emulators.conformance.iso15118.plain import ABSENT, Plain, find, number
 from emulators.conformance.iso15118.profiles import AC_BPT, DC_BPT, DC_BPT_SCHEDULED

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from emulators.conformance.iso15118.ev_access import EvAccess
 from emulators.conformance.iso15118.ev_iso20_case import SERVICES, iso20_case
-from emulators.conformance.iso15118.ev_procedures import (
-    ended,
-    requested,
-)
+from emulators.conformance.iso15118.ev_procedures import ended, requested
 from emulators.conformance.iso15118.mutation import Mutant, alters
 from emulators.conformance.iso15118.plain import Plain, find
 from emulators.conformance.iso15118.profiles import DC_BPT

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from emulators.conformance.case import expect
+from emulators.conformance.iso15118.declaration import ISO2
 from emulators.conformance.iso15118.ev_access import EvAccess
 from emulators.conformance.iso15118.ev_iso20_case import ONGOING, SETUP, iso20_case
-from emulators.conformance.iso15118.ev_procedures import (
-    ended,
-    looping,
-    repeated,
-    requested,
-)
+from emulators.conformance.iso15118.ev_procedures import ended, looping, repeated, requested
 from emulators.conformance.iso15118.mutation import Mutant, alters, stays_open
 from emulators.conformance.iso15118.plain import Plain, find, number
 from emulators.conformance.iso15118.profiles import DC_BPT
 from emulators.conformance.iso15118.requests import ZERO_20
-from emulators.conformance.iso15118.secc_procedures import ISO2
 from emulators.conformance.iso15118.station import SESSION_ID_20
 from protocols.json_values import members
 
@@ -93,8 +90,10 @@ async def _refused_authorization(device: EvAccess) -> None:
     expect(name in ("", "AuthorizationReq", "SessionStopReq"), f"the EV goes on with {name}")
 
 
+sap_case = replace(iso20_case, standard=ISO2)
+
 CASES = (
-    iso20_case(
+    sap_case(
         "SAP-01",
         "8.2.2",
         "the priorities of the offered protocols are 1 to 20 and unique",
@@ -107,9 +106,8 @@ CASES = (
         ),
         stimulus="supportedAppProtocolReq",
         expectation="unique priorities",
-        standard=ISO2,
     ),
-    iso20_case(
+    sap_case(
         "SAP-02",
         "8.2.2",
         "the SchemaIDs of the offered protocols are unique",
@@ -122,7 +120,6 @@ CASES = (
         ),
         stimulus="supportedAppProtocolReq",
         expectation="unique SchemaIDs",
-        standard=ISO2,
     ),
     iso20_case(
         "SAP-03",
@@ -134,7 +131,7 @@ CASES = (
         stimulus="supportedAppProtocolReq",
         expectation="VersionNumberMajor 1",
     ),
-    iso20_case(
+    sap_case(
         "SAP-04",
         "8.2.3",
         "after Failed_NoNegotiation the EV ends the connection",
@@ -144,7 +141,6 @@ CASES = (
         stimulus="supportedAppProtocolRes with Failed_NoNegotiation",
         expectation="no further request, the connection is closed within 5 s",
         tags=("negative", "errors"),
-        standard=ISO2,
     ),
     iso20_case(
         "SES-01",

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from emulators.conformance.case import Requirement, expect
+from emulators.conformance.case import expect
+from emulators.conformance.iso15118.declaration import DIN70121, ISO2, Declaration
 from emulators.conformance.iso15118.ev_access import EvAccess
-from emulators.conformance.iso15118.ev_procedures import (
-    Changes,
-    Check,
-    EvCase,
-    Procedure,
-    ended,
-    ev_case,
-    looping,
-    until,
-)
+from emulators.conformance.iso15118.ev_procedures import Changes, Check, Procedure, ended, looping, until
 from emulators.conformance.iso15118.mutation import Mutant
 from emulators.conformance.iso15118.plain import Plain, changed, number
-from emulators.conformance.iso15118.profiles import DC_2, STOP, Profile
+from emulators.conformance.iso15118.profiles import DC_2, DIN, STOP, Profile
 from emulators.conformance.iso15118.requests import physical
 from emulators.conformance.iso15118.responses import MAX_A
-from emulators.conformance.iso15118.secc_procedures import DIN70121, ISO2
 
 CPD = "ChargeParameterDiscoveryReq"
 SHORT_ID = "A1B2C3D4"
@@ -27,35 +18,8 @@ ONGOING: Plain = {"EVSEProcessing": "Ongoing"}
 FAILED: Plain = {"ResponseCode": "FAILED"}
 STATUS = "DC_EVSEStatus"
 
-
-def older_case(
-    id: str,
-    reference: int | str,
-    rule: str,
-    feature: str,
-    procedure: Procedure,
-    *mutants: Mutant,
-    profile: Profile = DC_2,
-    stimulus: str,
-    expectation: str,
-    tags: tuple[str, ...] = ("nominal",),
-    requires: tuple[str, ...] = (),
-) -> EvCase:
-    din = profile.protocol == "din"
-    prefix = "V2G-DC" if din else "V2G2"
-    clause = f"[{prefix}-{reference}]" if isinstance(reference, int) else reference
-    return ev_case(
-        f"EV-{'DIN' if din else '2'}-{id}",
-        Requirement(DIN70121 if din else ISO2, clause, rule),
-        feature,
-        procedure,
-        *mutants,
-        profile=profile,
-        stimulus=stimulus,
-        expectation=expectation,
-        tags=tags,
-        requires=requires,
-    )
+iso2_case = Declaration[EvAccess](prefix="EV-2-", standard=ISO2, numbered="[V2G2-{}]", profile=DC_2)
+din_case = Declaration[EvAccess](prefix="EV-DIN-", standard=DIN70121, numbered="[V2G-DC-{}]", profile=DIN)
 
 
 def zero_id(profile: Profile) -> Procedure:

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
-from emulators.conformance.case import Case, Failed, Requirement, expect
+from emulators.conformance.case import Failed, expect
 from emulators.conformance.iso15118.connection import Received
 from emulators.conformance.iso15118.ev_access import EvAccess
-from emulators.conformance.iso15118.mutation import Mutant
 from emulators.conformance.iso15118.plain import Plain
 from emulators.conformance.iso15118.profiles import Profile
 from emulators.conformance.iso15118.station import Station
 
-EvCase = Case[EvAccess, Mutant]
 Procedure = Callable[[EvAccess], Awaitable[None]]
 Check = Callable[[Plain], str]  # returns what is wrong with the fields, "" for nothing
 Changes = Mapping[str, object]
 ENDS_WITHIN_S = 5.0
-
-
-def ev_case(
-    id: str,
-    requirement: Requirement,
-    feature: str,
-    procedure: Procedure,
-    *mutants: Mutant,
-    profile: Profile,
-    stimulus: str,
-    expectation: str,
-    tags: Sequence[str] = (),
-    requires: Sequence[str] = (),
-    within_s: float = 240.0,
-) -> EvCase:
-    """Return a case; capability, preconditions and tags follow from the profile."""
-    found = {"ev", profile.protocol, "dc" if profile.dc else "ac", *(("bpt",) if profile.bpt else ()), *tags}
-    control = (f"iso20.{'dynamic' if profile.dynamic else 'scheduled'}",) if profile.service else ()
-    return Case(
-        id=id,
-        requirement=requirement,
-        feature=feature,
-        stimulus=stimulus,
-        expectation=expectation,
-        procedure=procedure,
-        mutants=mutants,
-        preconditions=f"an EV that offers {profile.name} connects",
-        tags=frozenset(found),
-        requires=(profile.capability, *control, *requires),
-        within_s=within_s,
-    )
 
 
 def requested(profile: Profile, step: str, check: Check) -> Procedure:

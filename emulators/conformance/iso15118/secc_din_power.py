@@ -18,11 +18,7 @@ from emulators.conformance.iso15118.secc_older import (
     timely,
     voltage_below,
 )
-from emulators.conformance.iso15118.secc_procedures import (
-    answered,
-    in_loop,
-    refused,
-)
+from emulators.conformance.iso15118.secc_procedures import answered, in_loop, refused
 
 _OTHER_SCHEDULE: dict[str, object] = {
     "ChargingProfile": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulators.conformance.case import expect
+from emulators.conformance.iso15118.declaration import SeccCase
 from emulators.conformance.iso15118.mutation import accepts, alters, refuses, stays_open
 from emulators.conformance.iso15118.profiles import DIN, STOP
 from emulators.conformance.iso15118.secc_access import SeccAccess
@@ -14,13 +15,7 @@ from emulators.conformance.iso15118.secc_older import (
     unless_ok,
     while_ongoing,
 )
-from emulators.conformance.iso15118.secc_procedures import (
-    SEQUENCE_ERROR,
-    SeccCase,
-    closed,
-    only,
-    refused,
-)
+from emulators.conformance.iso15118.secc_procedures import SEQUENCE_ERROR, closed, only, refused
 
 # number of the requirement, due request, requests that are not due in its place
 STATES: tuple[tuple[int, str, tuple[str, ...]], ...] = (

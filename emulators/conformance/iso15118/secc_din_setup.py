@@ -16,11 +16,7 @@ from emulators.conformance.iso15118.secc_older import (
     starts_at_zero,
     tuple_ids,
 )
-from emulators.conformance.iso15118.secc_procedures import (
-    Procedure,
-    answered,
-    refused,
-)
+from emulators.conformance.iso15118.secc_procedures import Procedure, answered, refused
 from protocols.json_values import items, members
 
 EV_DC = "DC_EVChargeParameter"

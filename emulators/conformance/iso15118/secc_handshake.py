@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from emulators.conformance.case import Requirement, expect
+from emulators.conformance.case import expect
+from emulators.conformance.iso15118.declaration import ISO2, ISO20, Declaration, SeccCase
 from emulators.conformance.iso15118.mutation import Mutant, alters, stays_open
 from emulators.conformance.iso15118.plain import ABSENT, Plain, encoded
 from emulators.conformance.iso15118.profiles import DC_2, DC_BPT, DIN
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_procedures import (
-    ISO2,
-    ISO20,
-    NO_SAP,
-    OK_SAP,
-    SAP_RES,
-    Procedure,
-    SeccCase,
-    any_profile,
-    closed,
-    secc_case,
-)
+from emulators.conformance.iso15118.secc_procedures import NO_SAP, OK_SAP, SAP_RES, Procedure, any_profile, closed
 from emulators.conformance.iso15118.vehicle import entry
 
 HANDSHAKE = "protocol handshake"
+
+iso20_case = Declaration[SeccAccess](prefix="SECC-", standard=ISO20, tags=())
+iso2_case = Declaration[SeccAccess](prefix="SECC-", standard=ISO2, tags=())
 UNKNOWN = "urn:example:2030:MsgDef"
 MOST_PROTOCOLS = 20
 
@@ -123,9 +116,10 @@ _NEW_SESSION: Plain = {
 }
 
 CASES: tuple[SeccCase, ...] = (
-    secc_case(
-        "SECC-SAP-01",
-        Requirement(ISO2, "[V2G2-169]", "of the common protocols the one with the best priority is selected"),
+    iso2_case(
+        "SAP-01",
+        "[V2G2-169]",
+        "of the common protocols the one with the best priority is selected",
         HANDSHAKE,
         _selects([entry(DIN, 7, 2), entry(DC_2, 9, 1)], 9),
         alters(SAP_RES, SchemaID=7),
@@ -134,9 +128,10 @@ CASES: tuple[SeccCase, ...] = (
         requires=("din.dc", "iso2.dc"),
         tags=("nominal",),
     ),
-    secc_case(
-        "SECC-SAP-02",
-        Requirement(ISO20, "[V2G20-169]", "of the common protocols the one with the best priority is selected"),
+    iso20_case(
+        "SAP-02",
+        "[V2G20-169]",
+        "of the common protocols the one with the best priority is selected",
         HANDSHAKE,
         _selects([entry(DC_2, 7, 2), entry(DC_BPT, 9, 1)], 9),
         alters(SAP_RES, SchemaID=7),
@@ -145,9 +140,10 @@ CASES: tuple[SeccCase, ...] = (
         requires=("iso20.dc_bpt", "iso2.dc"),
         tags=("nominal",),
     ),
-    secc_case(
-        "SECC-SAP-03",
-        Requirement(ISO2, "8.2.3", "another minor version is accepted with OK_SuccessfulNegotiationWithMinorDeviation"),
+    iso2_case(
+        "SAP-03",
+        "8.2.3",
+        "another minor version is accepted with OK_SuccessfulNegotiationWithMinorDeviation",
         HANDSHAKE,
         _minor_deviation,
         alters(SAP_RES, ResponseCode=OK_SAP),
@@ -155,9 +151,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="OK_SuccessfulNegotiationWithMinorDeviation",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-SAP-04",
-        Requirement(ISO2, "8.2.3", "a protocol of another major version is not selected"),
+    iso2_case(
+        "SAP-04",
+        "8.2.3",
+        "a protocol of another major version is not selected",
         HANDSHAKE,
         _other_major,
         alters(SAP_RES, ResponseCode=OK_SAP, SchemaID=1),
@@ -165,9 +162,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="Failed_NoNegotiation",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-SAP-05",
-        Requirement(ISO2, "8.2.2", "unknown protocols are skipped"),
+    iso2_case(
+        "SAP-05",
+        "8.2.2",
+        "unknown protocols are skipped",
         HANDSHAKE,
         _skips_unknown,
         alters(SAP_RES, {"SchemaID": ABSENT}, ResponseCode=NO_SAP),
@@ -175,9 +173,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="OK_SuccessfulNegotiation, SchemaID of the known one",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-SAP-06",
-        Requirement(ISO2, "8.2.3", "without a common protocol the response code is Failed_NoNegotiation"),
+    iso2_case(
+        "SAP-06",
+        "8.2.3",
+        "without a common protocol the response code is Failed_NoNegotiation",
         HANDSHAKE,
         _nothing_common,
         alters(SAP_RES, ResponseCode=OK_SAP, SchemaID=1),
@@ -185,9 +184,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="Failed_NoNegotiation",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-SAP-07",
-        Requirement(ISO2, "8.2.2", "SchemaID is absent where nothing was selected"),
+    iso2_case(
+        "SAP-07",
+        "8.2.2",
+        "SchemaID is absent where nothing was selected",
         HANDSHAKE,
         _no_schema_id,
         alters(SAP_RES, SchemaID=5),
@@ -195,9 +195,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="supportedAppProtocolRes without SchemaID",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-SAP-08",
-        Requirement(ISO2, "8.2.1", "the connection ends after a failed handshake"),
+    iso2_case(
+        "SAP-08",
+        "8.2.1",
+        "the connection ends after a failed handshake",
         HANDSHAKE,
         _closes_without_protocol,
         stays_open(),
@@ -205,9 +206,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="the SECC closes the connection within 10 s",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-SAP-09",
-        Requirement(ISO2, "8.2.2", "SchemaID of the response is that of the selected entry, with any value of 8 bits"),
+    iso2_case(
+        "SAP-09",
+        "8.2.2",
+        "SchemaID of the response is that of the selected entry, with any value of 8 bits",
         HANDSHAKE,
         _any_schema_id,
         alters(SAP_RES, SchemaID=1),
@@ -215,9 +217,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="the same SchemaID in the response",
         tags=("nominal",),
     ),
-    secc_case(
-        "SECC-SAP-10",
-        Requirement(ISO2, "8.2.2", "a handshake may offer up to 20 protocols"),
+    iso2_case(
+        "SAP-10",
+        "8.2.2",
+        "a handshake may offer up to 20 protocols",
         HANDSHAKE,
         _many_protocols,
         alters(SAP_RES, {"SchemaID": ABSENT}, ResponseCode=NO_SAP),
@@ -225,9 +228,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="the known one is selected",
         tags=("nominal",),
     ),
-    secc_case(
-        "SECC-SAP-11",
-        Requirement(ISO2, "8.2.1", "a connection has one handshake, before the session"),
+    iso2_case(
+        "SAP-11",
+        "8.2.1",
+        "a connection has one handshake, before the session",
         HANDSHAKE,
         _one_handshake,
         Mutant(
@@ -240,9 +244,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="no positive supportedAppProtocolRes",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-SAP-12",
-        Requirement(ISO2, "8.2.1", "no message before the handshake opens a session"),
+    iso2_case(
+        "SAP-12",
+        "8.2.1",
+        "no message before the handshake opens a session",
         HANDSHAKE,
         _handshake_first,
         Mutant(

@@ -7,10 +7,8 @@ from emulators.conformance.iso15118.mutation import Mutant, accepts, alters
 from emulators.conformance.iso15118.plain import ABSENT, Plain
 from emulators.conformance.iso15118.profiles import DC_BPT
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_setup_case import AUTHORIZATION, setup_case
-from emulators.conformance.iso15118.secc_procedures import (
-    answered,
-)
+from emulators.conformance.iso15118.secc_iso20_case import AUTHORIZATION, iso20_case
+from emulators.conformance.iso15118.secc_procedures import answered
 from protocols.json_values import items
 
 _PNC: Plain = {
@@ -78,7 +76,7 @@ def _finished(fields: Plain) -> str:
 
 
 CASES = (
-    setup_case(
+    iso20_case(
         "AUT-01",
         "[V2G20-2567]",
         "the parameters of AuthorizationSetupRes are those of EIM unless PnC is offered",
@@ -89,7 +87,7 @@ CASES = (
         stimulus="AuthorizationSetupReq",
         expectation="EIM_ASResAuthorizationMode, or PnC_ASResAuthorizationMode where PnC is among the services",
     ),
-    setup_case(
+    iso20_case(
         "AUT-02",
         "8.3.4.3.2.2",
         "AuthorizationSetupRes lists each authorization service once",
@@ -100,7 +98,7 @@ CASES = (
         stimulus="AuthorizationSetupReq",
         expectation="one or two different services",
     ),
-    setup_case(
+    iso20_case(
         "AUT-03",
         "8.3.4.3.3.2",
         "a service that is not offered is refused with WARNING_AuthorizationSelectionInvalid",
@@ -113,7 +111,7 @@ CASES = (
         expectation="WARNING_AuthorizationSelectionInvalid",
         tags=("negative",),
     ),
-    setup_case(
+    iso20_case(
         "AUT-04",
         "8.6",
         "a WARNING does not end the session: another authorization service can be selected",
@@ -130,7 +128,7 @@ CASES = (
         expectation="a WARNING, then OK",
         tags=("negative",),
     ),
-    setup_case(
+    iso20_case(
         "AUT-05",
         "8.3.4.3.9.2",
         "certificate installation that is not offered is refused",

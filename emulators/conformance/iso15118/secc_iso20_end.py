@@ -6,13 +6,8 @@ from emulators.conformance.case import expect
 from emulators.conformance.iso15118.mutation import Mutant, delays, drops, refuses, stays_open
 from emulators.conformance.iso15118.profiles import AC_BPT, DC_BPT, STOP, Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_stop_case import END, TIMERS, stop_case
-from emulators.conformance.iso15118.secc_procedures import (
-    SEQUENCE_ERROR,
-    Procedure,
-    closed,
-    refused,
-)
+from emulators.conformance.iso15118.secc_iso20_case import END, TIMERS, iso20_case
+from emulators.conformance.iso15118.secc_procedures import SEQUENCE_ERROR, Procedure, closed, refused
 
 SLOW = {"ServiceDetailReq", "CertificateInstallationReq"}
 ANSWER_S, SLOW_S, LOOP_S = 1.5, 4.5, 0.25
@@ -93,7 +88,7 @@ def _prompt_loop(profile: Profile) -> Procedure:
 
 
 CASES = (
-    stop_case(
+    iso20_case(
         "END-01",
         "8.3.4.3.10.3",
         "SessionStop(Terminate) ends a session with OK",
@@ -104,7 +99,7 @@ CASES = (
         expectation="SessionStopRes with OK",
         tags=("nominal", "stop"),
     ),
-    stop_case(
+    iso20_case(
         "END-02",
         "8.3.4.3.10.3",
         "after SessionStopRes the SECC closes a connection that the EV leaves open",
@@ -116,7 +111,7 @@ CASES = (
         expectation="the SECC closes it within 10 s",
         tags=("nominal", "stop"),
     ),
-    stop_case(
+    iso20_case(
         "END-03",
         "[V2G20-1633]",
         "the SECC gives the EV time to close the connection first",
@@ -128,7 +123,7 @@ CASES = (
         expectation="the SECC does not close it within 1 s",
         tags=("nominal", "stop"),
     ),
-    stop_case(
+    iso20_case(
         "END-04",
         "8.3.4.5.6.3",
         "welding detection is answered as long as the EV requests it",
@@ -141,7 +136,7 @@ CASES = (
         expectation="OK each time",
         tags=("nominal", "stop"),
     ),
-    stop_case(
+    iso20_case(
         "END-05",
         "8.3.4.3.8.3",
         "PowerDelivery(Stop) ends the charge loop with OK",
@@ -153,7 +148,7 @@ CASES = (
         expectation="OK",
         tags=("nominal", "stop"),
     ),
-    stop_case(
+    iso20_case(
         "TIM-01",
         "[V2G20-443]",
         "a SECC that waits for a request ends the session after 60 s",
@@ -165,7 +160,7 @@ CASES = (
         expectation="the SECC closes the connection after 55 to 65 s",
         tags=("negative", "timers", "long"),
     ),
-    stop_case(
+    iso20_case(
         "TIM-02",
         "[V2G20-1502]",
         "in the DC charge loop the sequence time-out is 0.5 s",
@@ -177,7 +172,7 @@ CASES = (
         expectation="the SECC closes the connection after 0.25 to 5.5 s",
         tags=("negative", "timers"),
     ),
-    stop_case(
+    iso20_case(
         "TIM-03",
         "[V2G20-1500]",
         "in the AC charge loop the sequence time-out is 0.5 s",
@@ -190,7 +185,7 @@ CASES = (
         expectation="the SECC closes the connection after 0.25 to 5.5 s",
         tags=("negative", "timers"),
     ),
-    stop_case(
+    iso20_case(
         "TIM-04",
         "Table 215, SECC performance",
         "responses outside the loop are sent within 1.5 s",
@@ -201,7 +196,7 @@ CASES = (
         expectation="every response within 1.5 s, ServiceDetailRes and those of the loop apart",
         tags=("nominal", "timers"),
     ),
-    stop_case(
+    iso20_case(
         "TIM-05",
         "Table 215, SECC performance, ServiceDetail",
         "ServiceDetailRes is sent within 4.5 s",
@@ -212,7 +207,7 @@ CASES = (
         expectation="ServiceDetailRes within 4.5 s",
         tags=("nominal", "timers"),
     ),
-    stop_case(
+    iso20_case(
         "TIM-06",
         "Table 217, SECC performance, DC charge loop",
         "responses of the DC charge loop are sent within 0.25 s",
@@ -224,7 +219,7 @@ CASES = (
         expectation="every response within 0.25 s",
         tags=("nominal", "timers"),
     ),
-    stop_case(
+    iso20_case(
         "TIM-07",
         "Table 216, SECC performance, AC charge loop",
         "responses of the AC charge loop are sent within 0.25 s",
@@ -237,7 +232,7 @@ CASES = (
         expectation="every response within 0.25 s",
         tags=("nominal", "timers"),
     ),
-    stop_case(
+    iso20_case(
         "TIM-08",
         "Table 215, communication setup",
         "a connection without a message is closed within 20 s",

@@ -8,11 +8,12 @@ from emulators.conformance.iso15118.plain import Plain, find, number
 from emulators.conformance.iso15118.profiles import AC_BPT, DC_BPT, DC_BPT_SCHEDULED
 from emulators.conformance.iso15118.requests import rational
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_energy_case import AC_CPD, BPT_AC_RES
-from emulators.conformance.iso15118.secc_iso20_power_case import (
+from emulators.conformance.iso15118.secc_iso20_case import (
+    AC_CPD,
     AC_LOOP,
     AC_REQUEST,
     AC_RESPONSE,
+    BPT_AC_RES,
     CURRENT_SLACK_A,
     DC_LOOP,
     LIMITS,
@@ -21,12 +22,7 @@ from emulators.conformance.iso15118.secc_iso20_power_case import (
     between,
     power_case,
 )
-from emulators.conformance.iso15118.secc_procedures import (
-    Changes,
-    Check,
-    finish,
-    in_loop,
-)
+from emulators.conformance.iso15118.secc_procedures import Changes, Check, finish, in_loop
 from emulators.conformance.iso15118.vehicle import total
 from protocols.json_values import members
 

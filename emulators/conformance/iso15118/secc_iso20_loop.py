@@ -8,10 +8,11 @@ from emulators.conformance.iso15118.plain import ABSENT, Plain, find, number
 from emulators.conformance.iso15118.profiles import AC_BPT, DC_BPT
 from emulators.conformance.iso15118.requests import rational
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_energy_case import BPT_DC_RES, DC_CPD
-from emulators.conformance.iso15118.secc_iso20_power_case import (
+from emulators.conformance.iso15118.secc_iso20_case import (
     AC_LOOP,
     AC_RESPONSE,
+    BPT_DC_RES,
+    DC_CPD,
     DC_LOOP,
     LOOP,
     REQUEST,
@@ -20,12 +21,7 @@ from emulators.conformance.iso15118.secc_iso20_power_case import (
     between,
     power_case,
 )
-from emulators.conformance.iso15118.secc_procedures import (
-    Check,
-    finish,
-    in_loop,
-    refused,
-)
+from emulators.conformance.iso15118.secc_procedures import Check, finish, in_loop, refused
 from protocols.json_values import members
 
 SCHEDULED = "BPT_Scheduled_DC_CLReqControlMode"

@@ -5,28 +5,19 @@ from __future__ import annotations
 from emulators.conformance.case import expect
 from emulators.conformance.iso15118.mutation import Mutant, accepts, alters
 from emulators.conformance.iso15118.plain import ABSENT, Plain, find, number
-from emulators.conformance.iso15118.profiles import (
-    AC_BPT,
-    DC_20,
-    DC_BPT,
-    Profile,
-)
+from emulators.conformance.iso15118.profiles import AC_BPT, DC_20, DC_BPT, Profile
 from emulators.conformance.iso15118.requests import rational
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_energy_case import (
+from emulators.conformance.iso15118.secc_iso20_case import (
     AC_CPD,
     BPT_AC_RES,
     BPT_DC_RES,
     DC_CPD,
     PARAMETERS,
     WRONG,
-    energy_case,
+    iso20_case,
 )
-from emulators.conformance.iso15118.secc_procedures import (
-    Procedure,
-    answered,
-    refused,
-)
+from emulators.conformance.iso15118.secc_procedures import Procedure, answered, refused
 from emulators.conformance.iso15118.vehicle import total
 from protocols.json_values import members
 
@@ -88,7 +79,7 @@ def _positive_power(fields: Plain) -> str:
 
 
 CASES = (
-    energy_case(
+    iso20_case(
         "CPD-01",
         "[V2G20-2272]",
         "DC: parameters without discharging on a BPT service are FAILED_WrongChargeParameter",
@@ -100,7 +91,7 @@ CASES = (
         expectation=WRONG,
         tags=("negative", "energy-direction"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-02",
         "[V2G20-1619]",
         "AC: parameters without discharging on a BPT service are FAILED_WrongChargeParameter",
@@ -113,7 +104,7 @@ CASES = (
         expectation=WRONG,
         tags=("negative", "energy-direction"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-03",
         "8.3.5.5.7.2",
         "DC_BPT: the response has the parameters of charging and discharging",
@@ -132,7 +123,7 @@ CASES = (
         expectation=BPT_DC_RES,
         tags=("nominal", "energy-direction"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-04",
         "8.3.5.4.7.2",
         "AC_BPT: the response has the parameters of charging and discharging",
@@ -152,7 +143,7 @@ CASES = (
         expectation=BPT_AC_RES,
         tags=("nominal", "energy-direction"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-05",
         "8.3.5.5.2",
         "DC: charging limits are magnitudes, the minimum not above the maximum",
@@ -170,7 +161,7 @@ CASES = (
         expectation="0 ≤ minimum ≤ maximum, of power and current",
         tags=("nominal", "limits"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-06",
         "8.3.5.5.7.2",
         "DC_BPT: discharging limits are magnitudes, the minimum not above the maximum",
@@ -193,7 +184,7 @@ CASES = (
         expectation="0 ≤ minimum ≤ maximum, of power and current",
         tags=("nominal", "limits", "energy-direction"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-07",
         "8.3.5.5.2",
         "DC: the maximum voltage is above the minimum voltage",
@@ -204,7 +195,7 @@ CASES = (
         expectation="0 ≤ EVSEMinimumVoltage ≤ EVSEMaximumVoltage",
         tags=("nominal", "limits"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-08",
         "8.3.5.4.7.2",
         "AC_BPT: limits of both directions are magnitudes, the minimum not above the maximum",
@@ -222,7 +213,7 @@ CASES = (
         expectation="0 ≤ minimum ≤ maximum, of charging and discharging",
         tags=("nominal", "limits", "energy-direction"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-09",
         "8.3.5.4.2",
         "AC: the nominal frequency is that of the grid",
@@ -233,7 +224,7 @@ CASES = (
         before=AC_CPD,
         expectation="EVSENominalFrequency of 50 or 60 Hz",
     ),
-    energy_case(
+    iso20_case(
         "CPD-10",
         "8.3.5.4.2",
         "AC: values of L2 and L3 stand beside that of L1",
@@ -250,7 +241,7 @@ CASES = (
         before=AC_CPD,
         expectation="no field of L2 or L3 without the field of L1",
     ),
-    energy_case(
+    iso20_case(
         "CPD-11",
         "8.3.4.5.2.3",
         "DC: voltage ranges of EV and EVSE that do not overlap are FAILED_WrongChargeParameter",
@@ -268,7 +259,7 @@ CASES = (
         expectation=WRONG,
         tags=("negative", "limits"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-12",
         "8.3.4.5.2.3",
         "DC: a minimum above its maximum is FAILED_WrongChargeParameter",
@@ -280,7 +271,7 @@ CASES = (
         expectation=WRONG,
         tags=("negative", "limits"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-13",
         "8.3.5.5.2",
         "a service without discharging has the parameters of charging only",
@@ -308,7 +299,7 @@ CASES = (
         expectation="DC_CPDResEnergyTransferMode",
         tags=("nominal", "energy-direction"),
     ),
-    energy_case(
+    iso20_case(
         "CPD-14",
         "8.3.5.4.2",
         "AC: an EVSE that starts a session can charge",

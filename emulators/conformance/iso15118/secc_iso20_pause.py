@@ -8,11 +8,8 @@ from emulators.conformance.iso15118.plain import Plain
 from emulators.conformance.iso15118.profiles import DC_BPT
 from emulators.conformance.iso15118.requests import EVCCID_20
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_stop_case import CPD, PAUSE, stop_case
-from emulators.conformance.iso15118.secc_procedures import (
-    SEQUENCE_ERROR,
-    refused,
-)
+from emulators.conformance.iso15118.secc_iso20_case import DC_CPD, PAUSE, iso20_case
+from emulators.conformance.iso15118.secc_procedures import SEQUENCE_ERROR, refused
 from emulators.conformance.iso15118.vehicle import Vehicle
 
 PAUSED: Plain = {"ChargingSession": "Pause"}
@@ -48,7 +45,7 @@ async def _joins(device: SeccAccess) -> None:
 
 async def _continues(device: SeccAccess) -> None:
     vehicle = await _resume(device)
-    response = await vehicle.request(CPD)
+    response = await vehicle.request(DC_CPD)
     expect(response.code.startswith("OK"), f"{response.name} has the code {response.code}")
 
 
@@ -92,7 +89,7 @@ def _second_setup(code: str, text: str) -> Mutant:
 
 
 CASES = (
-    stop_case(
+    iso20_case(
         "PAU-01",
         "8.3.4.3.10.3",
         "a session can be paused after its charge loop",
@@ -105,7 +102,7 @@ CASES = (
         tags=("nominal", "pause"),
         requires=_PAUSE,
     ),
-    stop_case(
+    iso20_case(
         "PAU-02",
         "8.3.4.3.1.2",
         "a paused session is resumed with its id and OK_OldSessionJoined",
@@ -118,7 +115,7 @@ CASES = (
         tags=("nominal", "pause"),
         requires=_PAUSE,
     ),
-    stop_case(
+    iso20_case(
         "PAU-03",
         "[V2G20-1032]",
         "a resumed session continues with charge parameter discovery",
@@ -136,7 +133,7 @@ CASES = (
         tags=("nominal", "pause"),
         requires=_PAUSE,
     ),
-    stop_case(
+    iso20_case(
         "PAU-04",
         "[V2G20-1032]",
         "a resumed session does not repeat the authorization",
@@ -154,7 +151,7 @@ CASES = (
         tags=("negative", "pause"),
         requires=_PAUSE,
     ),
-    stop_case(
+    iso20_case(
         "PAU-05",
         "[V2G20-2545]",
         "only the EV of a paused session can resume it",
@@ -167,7 +164,7 @@ CASES = (
         tags=("negative", "pause", "errors"),
         requires=_PAUSE,
     ),
-    stop_case(
+    iso20_case(
         "PAU-06",
         "8.3.4.3.1.1",
         "a terminated session cannot be resumed",
@@ -179,7 +176,7 @@ CASES = (
         expectation="OK_NewSessionEstablished and another session id",
         tags=("negative", "pause"),
     ),
-    stop_case(
+    iso20_case(
         "PAU-07",
         "8.3.4.3.10.3",
         "a pause before charging that the SECC has not offered is FAILED_PauseNotAllowed",
@@ -191,7 +188,7 @@ CASES = (
         expectation="FAILED_PauseNotAllowed",
         tags=("negative", "pause"),
     ),
-    stop_case(
+    iso20_case(
         "PAU-08",
         "8.3.4.3.10.2",
         "a pause in the charge loop is a sequence error: the contactors are closed",

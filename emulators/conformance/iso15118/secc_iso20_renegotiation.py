@@ -7,10 +7,8 @@ from emulators.conformance.iso15118.mutation import Mutant, accepts, refuses
 from emulators.conformance.iso15118.plain import Plain, encoded
 from emulators.conformance.iso15118.profiles import DC_BPT, DC_BPT_SCHEDULED, Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_stop_case import CPD, RENEGOTIATION, stop_case
-from emulators.conformance.iso15118.secc_procedures import (
-    SEQUENCE_ERROR,
-)
+from emulators.conformance.iso15118.secc_iso20_case import DC_CPD, RENEGOTIATION, iso20_case
+from emulators.conformance.iso15118.secc_procedures import SEQUENCE_ERROR
 from emulators.conformance.iso15118.vehicle import Vehicle
 from protocols.v2gtp import PayloadType
 
@@ -100,7 +98,7 @@ async def _opens_services(device: SeccAccess) -> None:
 async def _same_session(device: SeccAccess) -> None:
     vehicle = await _to_services(device)
     given = vehicle.state.session_id
-    for step in ("ServiceDiscoveryReq", "ServiceDetailReq", "ServiceSelectionReq", CPD):
+    for step in ("ServiceDiscoveryReq", "ServiceDetailReq", "ServiceSelectionReq", DC_CPD):
         response = await vehicle.request(step)
         expect(response.code.startswith("OK"), f"{response.name} has the code {response.code}")
         expect(response.session_id == given, f"{response.name} has the session id {response.session_id}")
@@ -123,7 +121,7 @@ _STOPPED = encoded(
 )
 
 CASES = (
-    stop_case(
+    iso20_case(
         "REN-01",
         "8.3.4.3.7.2",
         "in the loop a schedule exchange runs in its own stream, payload type 0x8101",
@@ -142,7 +140,7 @@ CASES = (
         expectation="ScheduleExchangeRes with OK and payload type 0x8101",
         tags=("nominal", "renegotiation"),
     ),
-    stop_case(
+    iso20_case(
         "REN-02",
         "8.3.4.5.5.2",
         "the charge loop goes on during a schedule exchange",
@@ -155,7 +153,7 @@ CASES = (
         expectation="OK each time",
         tags=("nominal", "renegotiation"),
     ),
-    stop_case(
+    iso20_case(
         "REN-03",
         "8.3.4.3.7.2",
         "in the loop a schedule exchange in the main stream is a sequence error",
@@ -173,7 +171,7 @@ CASES = (
         expectation=SEQUENCE_ERROR,
         tags=("negative", "renegotiation"),
     ),
-    stop_case(
+    iso20_case(
         "REN-04",
         "8.3.4.3.8.2",
         "PowerDelivery(ScheduleRenegotiation) with the new power profile ends the renegotiation",
@@ -186,7 +184,7 @@ CASES = (
         expectation="OK each time",
         tags=("nominal", "renegotiation"),
     ),
-    stop_case(
+    iso20_case(
         "REN-05",
         "8.3.4.3.11.3",
         "a metering confirmation without a valid signature is refused",
@@ -198,7 +196,7 @@ CASES = (
         expectation="a FAILED code",
         tags=("negative",),
     ),
-    stop_case(
+    iso20_case(
         "REN-06",
         "[V2G20-1477]",
         "after SessionStop(ServiceRenegotiation) ServiceDiscoveryReq is due on the same connection",
@@ -216,7 +214,7 @@ CASES = (
         tags=("nominal", "renegotiation"),
         requires=("iso20.service_renegotiation",),
     ),
-    stop_case(
+    iso20_case(
         "REN-07",
         "[V2G20-1956]",
         "SessionStop(ServiceRenegotiation) is accepted where ServiceDiscoveryRes states its support",
@@ -229,7 +227,7 @@ CASES = (
         tags=("nominal", "renegotiation"),
         requires=("iso20.service_renegotiation",),
     ),
-    stop_case(
+    iso20_case(
         "REN-08",
         "8.3.3",
         "a renegotiation of services keeps the session and its authorization",
@@ -247,7 +245,7 @@ CASES = (
         tags=("nominal", "renegotiation"),
         requires=("iso20.service_renegotiation",),
     ),
-    stop_case(
+    iso20_case(
         "REN-09",
         "8.3.4.3.10.3",
         "a renegotiation of services does not circumvent the authorization",

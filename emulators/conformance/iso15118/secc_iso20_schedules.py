@@ -5,18 +5,11 @@ from __future__ import annotations
 from emulators.conformance.case import expect
 from emulators.conformance.iso15118.mutation import Mutant, accepts, alters
 from emulators.conformance.iso15118.plain import ABSENT, Plain, changed, find, number
-from emulators.conformance.iso15118.profiles import (
-    DC_BPT,
-    DC_BPT_SCHEDULED,
-)
+from emulators.conformance.iso15118.profiles import DC_BPT, DC_BPT_SCHEDULED
 from emulators.conformance.iso15118.requests import rational
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_energy_case import BPT_DC_RES, DC_CPD, SCHEDULES, WRONG, energy_case
-from emulators.conformance.iso15118.secc_procedures import (
-    SEQUENCE_ERROR,
-    answered,
-    refused,
-)
+from emulators.conformance.iso15118.secc_iso20_case import BPT_DC_RES, DC_CPD, SCHEDULES, WRONG, iso20_case
+from emulators.conformance.iso15118.secc_procedures import SEQUENCE_ERROR, answered, refused
 from protocols.json_values import items, members
 
 TUPLE = "Scheduled_SEResControlMode.ScheduleTuple"
@@ -85,7 +78,7 @@ _OTHER_MODE: Plain = {"Dynamic_SEReqControlMode": ABSENT, "Scheduled_SEReqContro
 _FIRST = f"{TUPLE}.0"
 
 CASES = (
-    energy_case(
+    iso20_case(
         "SCH-01",
         "8.3.5.3.16",
         "scheduled control: one to three schedule tuples with different ids from 1",
@@ -104,7 +97,7 @@ CASES = (
         expectation="unique ids",
         tags=("nominal", "schedules"),
     ),
-    energy_case(
+    iso20_case(
         "SCH-02",
         "[V2G20-2176]",
         "scheduled control: every charging schedule has a price schedule",
@@ -116,7 +109,7 @@ CASES = (
         expectation="PriceLevelSchedule or AbsolutePriceSchedule",
         tags=("nominal", "schedules"),
     ),
-    energy_case(
+    iso20_case(
         "SCH-03",
         "8.3.4.3.7.2",
         "schedules have no more entries than the EV can store",
@@ -133,7 +126,7 @@ CASES = (
         expectation="at most 12 entries in each schedule",
         tags=("nominal", "schedules", "limits"),
     ),
-    energy_case(
+    iso20_case(
         "SCH-04",
         "8.3.5.3.41",
         "entries of a power schedule have a duration",
@@ -145,7 +138,7 @@ CASES = (
         expectation="every Duration above 0",
         tags=("nominal", "schedules"),
     ),
-    energy_case(
+    iso20_case(
         "SCH-05",
         "8.3.5.3.40",
         "the time anchor of a schedule is Unix time, near that of the message",
@@ -157,7 +150,7 @@ CASES = (
         expectation="TimeAnchor within 60 s of the TimeStamp",
         tags=("nominal", "schedules"),
     ),
-    energy_case(
+    iso20_case(
         "SCH-06",
         "8.3.5.3.16",
         "a schedule does not exceed the maximum charge power of the EVSE",
@@ -169,7 +162,7 @@ CASES = (
         expectation="no entry above EVSEMaximumChargePower",
         tags=("nominal", "schedules", "limits"),
     ),
-    energy_case(
+    iso20_case(
         "SCH-07",
         "8.3.4.3.7.3",
         "a schedule exchange for the other control mode is refused",
@@ -181,7 +174,7 @@ CASES = (
         expectation="a FAILED code",
         tags=("negative", "schedules"),
     ),
-    energy_case(
+    iso20_case(
         "SCH-08",
         "8.3.5.3.15",
         "in MobilityNeedsMode 1 the SECC does not state the needs of the EV",
@@ -192,7 +185,7 @@ CASES = (
         expectation="no DepartureTime, MinimumSOC or TargetSOC",
         tags=("nominal",),
     ),
-    energy_case(
+    iso20_case(
         "SCH-09",
         "8.3.4.3.7.3",
         "the response has the control mode of the selected service",

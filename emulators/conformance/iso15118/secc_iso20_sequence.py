@@ -6,22 +6,17 @@ FAILED_SequenceError, and the session ends.
 
 from __future__ import annotations
 
-from emulators.conformance.case import Requirement, expect
+from typing import Unpack
+
+from emulators.conformance.case import expect
+from emulators.conformance.iso15118.declaration import SeccCase, Stated
 from emulators.conformance.iso15118.mutation import Mutant, accepts, alters, refuses, stays_open
 from emulators.conformance.iso15118.profiles import AC_BPT, DC_BPT, STOP, Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_procedures import (
-    ISO20,
-    SEQUENCE_ERROR,
-    SeccCase,
-    closed,
-    only,
-    refused,
-    secc_case,
-)
+from emulators.conformance.iso15118.secc_iso20_case import iso20_case
+from emulators.conformance.iso15118.secc_procedures import SEQUENCE_ERROR, Procedure, closed, only, refused
 
 FEATURE = "ISO 15118-20: sequence"
-NUMBER = "SECC-20-SEQ"
 
 # due request, clause of its message, requests that are not due in its place
 STATES: tuple[tuple[Profile, str, str, tuple[str, ...]], ...] = (
@@ -44,9 +39,10 @@ STATES: tuple[tuple[Profile, str, str, tuple[str, ...]], ...] = (
 
 
 def _state_case(number: int, profile: Profile, due: str, clause: str, unexpected: tuple[str, ...]) -> SeccCase:
-    return secc_case(
-        f"{NUMBER}-{number:02d}",
-        Requirement(ISO20, clause, f"where {due} is due, {' and '.join(unexpected)} are sequence errors"),
+    return iso20_case(
+        f"SEQ-{number:02d}",
+        clause,
+        f"where {due} is due, {' and '.join(unexpected)} are sequence errors",
         FEATURE,
         only(profile, due, *unexpected),
         *(accepts(f"{one[:-3]}Res") for one in unexpected),
@@ -118,15 +114,10 @@ async def _processing_ongoing(device: SeccAccess) -> None:
 _BASE = len(STATES) + 1
 
 
-def _more(offset: int, clause: str, rule: str, procedure: object, *mutants: Mutant, **rest: object) -> SeccCase:
-    return secc_case(
-        f"{NUMBER}-{_BASE + offset:02d}",
-        Requirement(ISO20, clause, rule),
-        FEATURE,
-        procedure,  # type: ignore[arg-type]
-        *mutants,
-        **rest,  # type: ignore[arg-type]
-    )
+def _more(
+    offset: int, clause: str, rule: str, procedure: Procedure, *mutants: Mutant, **stated: Unpack[Stated]
+) -> SeccCase:
+    return iso20_case(f"SEQ-{_BASE + offset:02d}", clause, rule, FEATURE, procedure, *mutants, **stated)
 
 
 CASES: tuple[SeccCase, ...] = (
@@ -149,7 +140,6 @@ CASES: tuple[SeccCase, ...] = (
         "before power flows, SessionStopReq ends the session in every state",
         _stop_before_loop,
         refuses("SessionStopRes", SEQUENCE_ERROR),
-        profile=DC_BPT,
         stimulus="SessionStopReq in place of each request from AuthorizationSetupReq to PowerDeliveryReq",
         expectation="OK each time",
         tags=("nominal", "sequence", "stop"),
@@ -161,7 +151,6 @@ CASES: tuple[SeccCase, ...] = (
         "in the charge loop a session ends through PowerDelivery(Stop), not by SessionStopReq",
         refused(DC_BPT, "DC_ChargeLoopReq", "SessionStopReq", SEQUENCE_ERROR),
         accepts("SessionStopRes"),
-        profile=DC_BPT,
         before="DC_ChargeLoopReq",
         stimulus="SessionStopReq",
         expectation=SEQUENCE_ERROR,
@@ -173,7 +162,6 @@ CASES: tuple[SeccCase, ...] = (
         "the response to a request that is not due has the type of that request",
         _response_type,
         alters("DC_PreChargeRes", ResponseCode="FAILED"),
-        profile=DC_BPT,
         before="AuthorizationSetupReq",
         stimulus="DC_PreChargeReq",
         expectation=f"DC_PreChargeRes with {SEQUENCE_ERROR}",
@@ -185,7 +173,6 @@ CASES: tuple[SeccCase, ...] = (
         "after a FAILED response the SECC ends the session and the connection",
         _ends_after_error,
         stays_open(),
-        profile=DC_BPT,
         before="ServiceDiscoveryReq",
         stimulus="DC_CableCheckReq",
         expectation="the SECC closes the connection within 10 s",
@@ -197,7 +184,6 @@ CASES: tuple[SeccCase, ...] = (
         "welding detection is optional: SessionStopReq is accepted in its place",
         _welding_optional,
         refuses("SessionStopRes", SEQUENCE_ERROR),
-        profile=DC_BPT,
         before="DC_WeldingDetectionReq",
         stimulus="SessionStopReq",
         expectation="OK",
@@ -214,7 +200,6 @@ CASES: tuple[SeccCase, ...] = (
             first=2,
             rewrite=lambda fields: {**fields, "ResponseCode": SEQUENCE_ERROR},
         ),
-        profile=DC_BPT,
         before="ServiceSelectionReq",
         stimulus="ServiceDetailReq again",
         expectation="OK",
@@ -226,7 +211,6 @@ CASES: tuple[SeccCase, ...] = (
         "PowerDelivery(Stop) is accepted before PowerDelivery(Start): the EV gives up before charging",
         _stop_from_power_delivery,
         refuses("PowerDeliveryRes", SEQUENCE_ERROR),
-        profile=DC_BPT,
         before="PowerDeliveryReq",
         stimulus="PowerDeliveryReq with Stop, then SessionStopReq",
         expectation="OK each time",
@@ -238,7 +222,6 @@ CASES: tuple[SeccCase, ...] = (
         "PowerDeliveryReq is repeated while EVProcessing is Ongoing",
         _processing_ongoing,
         refuses("PowerDeliveryRes", SEQUENCE_ERROR, first=2),
-        profile=DC_BPT,
         before="PowerDeliveryReq",
         stimulus="PowerDeliveryReq (Start) with EVProcessing Ongoing, then Finished, then DC_ChargeLoopReq",
         expectation="OK each time",

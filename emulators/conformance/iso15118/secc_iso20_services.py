@@ -10,13 +10,8 @@ from emulators.conformance.iso15118.plain import ABSENT, Plain, find, number
 from emulators.conformance.iso15118.profiles import AC_BPT, DC_BPT, Profile
 from emulators.conformance.iso15118.requests import integer
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_setup_case import SERVICES, setup_case
-from emulators.conformance.iso15118.secc_procedures import (
-    Check,
-    Procedure,
-    answered,
-    refused,
-)
+from emulators.conformance.iso15118.secc_iso20_case import SERVICES, iso20_case
+from emulators.conformance.iso15118.secc_procedures import Check, Procedure, answered, refused
 from protocols.json_values import items, members
 
 DC_SERVICES, AC_SERVICES = {2, 4, 6, 7, 8, 9}, {1, 3, 5, 10, 11}
@@ -110,7 +105,7 @@ _NO_SERVICE = 60_006
 _FIRST = f"{SETS}.0.Parameter.0"
 
 CASES = (
-    setup_case(
+    iso20_case(
         "SRV-01",
         "8.3.4.3.4.3",
         "a session of the DC namespace offers services of DC only",
@@ -121,7 +116,7 @@ CASES = (
         stimulus="ServiceDiscoveryReq",
         expectation="services of DC only",
     ),
-    setup_case(
+    iso20_case(
         "SRV-02",
         "8.3.4.3.4.3",
         "a session of the AC namespace offers services of AC only",
@@ -133,7 +128,7 @@ CASES = (
         stimulus="ServiceDiscoveryReq",
         expectation="services of AC only",
     ),
-    setup_case(
+    iso20_case(
         "SRV-03",
         "8.3.4.3.4.3",
         "each energy transfer service is listed once",
@@ -144,7 +139,7 @@ CASES = (
         stimulus="ServiceDiscoveryReq",
         expectation="no id twice",
     ),
-    setup_case(
+    iso20_case(
         "SRV-04",
         "[V2G20-1248]",
         "a filter does not shorten the list of energy transfer services",
@@ -164,7 +159,7 @@ CASES = (
         expectation="the same energy transfer services",
         tags=("negative",),
     ),
-    setup_case(
+    iso20_case(
         "SRV-05",
         "[V2G20-1249]",
         "value-added services that the filter does not name are left out",
@@ -176,7 +171,7 @@ CASES = (
         expectation="no other value-added service",
         tags=("negative",),
     ),
-    setup_case(
+    iso20_case(
         "SRV-06",
         "[V2G20-464]",
         "ServiceDetailReq for a service that is not offered is refused with FAILED_ServiceIDInvalid",
@@ -189,7 +184,7 @@ CASES = (
         expectation="FAILED_ServiceIDInvalid",
         tags=("negative",),
     ),
-    setup_case(
+    iso20_case(
         "SRV-07",
         "8.3.4.3.5.2",
         "ServiceDetailRes states the requested service",
@@ -200,7 +195,7 @@ CASES = (
         stimulus="ServiceDetailReq for DC_BPT",
         expectation="ServiceID 6",
     ),
-    setup_case(
+    iso20_case(
         "SRV-08",
         "8.3.5.3.21",
         "the ids of the parameter sets of a service are unique",
@@ -211,7 +206,7 @@ CASES = (
         stimulus="ServiceDetailReq for DC_BPT",
         expectation="no id twice",
     ),
-    setup_case(
+    iso20_case(
         "SRV-09",
         "8.3.4.3.5.2",
         "a parameter set of DC_BPT states connector, control, mobility needs, pricing, channel and generator mode",
@@ -223,7 +218,7 @@ CASES = (
         stimulus="ServiceDetailReq for DC_BPT",
         expectation="all six parameters in every set",
     ),
-    setup_case(
+    iso20_case(
         "SRV-10",
         "8.3.4.3.5.2",
         "a parameter set of AC_BPT also states the nominal voltage and the method of islanding detection",
@@ -236,7 +231,7 @@ CASES = (
         stimulus="ServiceDetailReq for AC_BPT",
         expectation="all eight parameters in every set",
     ),
-    setup_case(
+    iso20_case(
         "SRV-11",
         "[V2G20-2663]",
         "MobilityNeedsMode 2 is offered with dynamic control only",
@@ -247,7 +242,7 @@ CASES = (
         stimulus="ServiceDetailReq for DC_BPT",
         expectation="no parameter set with ControlMode 1 and MobilityNeedsMode 2",
     ),
-    setup_case(
+    iso20_case(
         "SRV-12",
         "8.3.5.3.22",
         "parameters have the values that the standard defines",
@@ -258,7 +253,7 @@ CASES = (
         stimulus="ServiceDetailReq for DC_BPT",
         expectation="ControlMode, MobilityNeedsMode, BPTChannel, GeneratorMode 1 or 2, Pricing 0 to 2",
     ),
-    setup_case(
+    iso20_case(
         "SRV-13",
         "8.3.4.3.6.3",
         "a selection without an offered energy service is FAILED_NoEnergyTransferServiceSelected",
@@ -277,7 +272,7 @@ CASES = (
         expectation="FAILED_NoEnergyTransferServiceSelected",
         tags=("negative",),
     ),
-    setup_case(
+    iso20_case(
         "SRV-14",
         "8.3.4.3.6.3",
         "a parameter set that was not offered is FAILED_ServiceSelectionInvalid",
@@ -296,7 +291,7 @@ CASES = (
         expectation="FAILED_ServiceSelectionInvalid",
         tags=("negative",),
     ),
-    setup_case(
+    iso20_case(
         "SRV-15",
         "8.3.5.3.24",
         "a value-added service that was not offered is FAILED_ServiceSelectionInvalid",

@@ -8,13 +8,8 @@ from emulators.conformance.iso15118.plain import Plain, find, number
 from emulators.conformance.iso15118.profiles import DC_BPT
 from emulators.conformance.iso15118.requests import ZERO_20
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_setup_case import SESSION, setup_case
-from emulators.conformance.iso15118.secc_procedures import (
-    Check,
-    Procedure,
-    answered,
-    refused,
-)
+from emulators.conformance.iso15118.secc_iso20_case import SESSION, iso20_case
+from emulators.conformance.iso15118.secc_procedures import Check, Procedure, answered, refused
 
 UNKNOWN_ID = "1122334455667788"
 YEAR_2020, YEAR_2100 = 1_577_836_800, 4_102_444_800
@@ -69,7 +64,7 @@ def _evse_id(fields: Plain) -> str:
 
 
 CASES = (
-    setup_case(
+    iso20_case(
         "SES-01",
         "8.3.4.3.1.2",
         "a session without an earlier one is opened with OK_NewSessionEstablished",
@@ -80,7 +75,7 @@ CASES = (
         stimulus="SessionSetupReq with the session id zero",
         expectation="OK_NewSessionEstablished",
     ),
-    setup_case(
+    iso20_case(
         "SES-02",
         "8.3.3",
         "a new session has an id of 8 bytes that is not zero",
@@ -90,7 +85,7 @@ CASES = (
         stimulus="SessionSetupReq with the session id zero",
         expectation="another session id of 8 bytes in the response",
     ),
-    setup_case(
+    iso20_case(
         "SES-03",
         "8.3.3",
         "the ids of sessions are drawn at random",
@@ -104,7 +99,7 @@ CASES = (
         stimulus="three sessions one after another",
         expectation="three session ids",
     ),
-    setup_case(
+    iso20_case(
         "SES-04",
         "[V2G20-2613]",
         "an unknown session id leads to a new session, not to an error",
@@ -116,7 +111,7 @@ CASES = (
         expectation="OK_NewSessionEstablished with another id",
         tags=("negative",),
     ),
-    setup_case(
+    iso20_case(
         "SES-05",
         "8.3.3",
         "a request with another session id is refused with FAILED_UnknownSession",
@@ -135,7 +130,7 @@ CASES = (
         expectation="FAILED_UnknownSession",
         tags=("negative",),
     ),
-    setup_case(
+    iso20_case(
         "SES-06",
         "8.3.4.1",
         "every response carries the id of its session",
@@ -145,7 +140,7 @@ CASES = (
         stimulus="a session up to the charge loop",
         expectation="the session id of SessionSetupRes in every response",
     ),
-    setup_case(
+    iso20_case(
         "SES-07",
         "8.3.3",
         "TimeStamp is Unix time in seconds",
@@ -156,7 +151,7 @@ CASES = (
         stimulus="a session up to the selection of a service",
         expectation="a time between the years 2020 and 2100 in every response",
     ),
-    setup_case(
+    iso20_case(
         "SES-08",
         "8.3.4.3.1.2",
         "SessionSetupRes states the EVSEID",

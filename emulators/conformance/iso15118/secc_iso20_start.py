@@ -6,18 +6,11 @@ from emulators.conformance.case import expect
 from emulators.conformance.iso15118.connection import Received
 from emulators.conformance.iso15118.mutation import accepts, alters, refuses
 from emulators.conformance.iso15118.plain import ABSENT, Plain, number
-from emulators.conformance.iso15118.profiles import (
-    DC_BPT,
-    DC_BPT_SCHEDULED,
-)
+from emulators.conformance.iso15118.profiles import DC_BPT, DC_BPT_SCHEDULED
 from emulators.conformance.iso15118.requests import rational
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_iso20_energy_case import START, energy_case
-from emulators.conformance.iso15118.secc_procedures import (
-    SEQUENCE_ERROR,
-    Procedure,
-    refused,
-)
+from emulators.conformance.iso15118.secc_iso20_case import START, iso20_case
+from emulators.conformance.iso15118.secc_procedures import SEQUENCE_ERROR, Procedure, refused
 from emulators.conformance.iso15118.vehicle import Vehicle
 
 MATCHED_V, PRE_CHARGE_WITHIN_S, CABLE_CHECK_WITHIN_S, ONGOING_WITHIN_S = 20.0, 10.0, 38.0, 55.0
@@ -78,7 +71,7 @@ async def _standby(vehicle: Vehicle) -> Received:
 _PROFILE = "EVPowerProfile.EVPowerProfileEntries.EVPowerProfileEntry.0.Power"
 
 CASES = (
-    energy_case(
+    iso20_case(
         "CC-01",
         "Table 215, cable check",
         "the cable check is finished within 38 s",
@@ -90,7 +83,7 @@ CASES = (
         expectation="Finished within 38 s",
         tags=("nominal", "timers"),
     ),
-    energy_case(
+    iso20_case(
         "PC-01",
         "8.3.4.5.4.3",
         "pre-charge brings the output within 20 V of the target in 10 s",
@@ -102,7 +95,7 @@ CASES = (
         expectation="within 10 s",
         tags=("nominal", "timers", "limits"),
     ),
-    energy_case(
+    iso20_case(
         "PC-02",
         "8.3.4.5.4.1",
         "pre-charge does not exceed the target voltage",
@@ -114,7 +107,7 @@ CASES = (
         expectation="EVSEPresentVoltage never more than 20 V above EVTargetVoltage",
         tags=("nominal", "limits"),
     ),
-    energy_case(
+    iso20_case(
         "PD-01",
         "8.3.4.3.8.3",
         "a schedule that was not offered is FAILED_ScheduleSelectionInvalid",
@@ -131,7 +124,7 @@ CASES = (
         expectation="FAILED_ScheduleSelectionInvalid",
         tags=("negative", "schedules"),
     ),
-    energy_case(
+    iso20_case(
         "PD-02",
         "8.3.4.3.8.3",
         "a power profile above the schedule is FAILED_EVPowerProfileInvalid",
@@ -144,7 +137,7 @@ CASES = (
         expectation="FAILED_EVPowerProfileInvalid",
         tags=("negative", "schedules", "limits"),
     ),
-    energy_case(
+    iso20_case(
         "PD-03",
         "8.3.4.3.8.2",
         "renegotiation before the charge loop is a sequence error",
@@ -162,7 +155,7 @@ CASES = (
         expectation=SEQUENCE_ERROR,
         tags=("negative", "renegotiation"),
     ),
-    energy_case(
+    iso20_case(
         "PD-04",
         "8.3.4.3.8.3",
         "Standby is accepted or refused with WARNING_StandbyNotAllowed; the loop can be started again",
@@ -176,7 +169,7 @@ CASES = (
         tags=("nominal", "pause"),
         requires=("iso20.standby",),
     ),
-    energy_case(
+    iso20_case(
         "PD-05",
         "8.3.4.3.8.2",
         "scheduled control: PowerDelivery(Start) without a power profile is refused",
@@ -189,7 +182,7 @@ CASES = (
         expectation="FAILED_EVPowerProfileInvalid",
         tags=("negative", "schedules"),
     ),
-    energy_case(
+    iso20_case(
         "PD-06",
         "8.3.4.3.8.3",
         "a SECC without standby answers WARNING_StandbyNotAllowed, and the loop goes on",
@@ -203,7 +196,7 @@ CASES = (
         tags=("negative", "pause"),
         lacks=("iso20.standby",),
     ),
-    energy_case(
+    iso20_case(
         "ONG-01",
         "Table 216, ongoing",
         "authorization is finished within 55 s",
@@ -215,7 +208,7 @@ CASES = (
         expectation="Finished within 55 s",
         tags=("nominal", "timers"),
     ),
-    energy_case(
+    iso20_case(
         "ONG-02",
         "Table 216, ongoing",
         "the schedule exchange is finished within 55 s",

@@ -1,16 +1,10 @@
-"""Declaration of the cases for a SECC of ISO 15118-2: what their files share."""
+"""Cases for a SECC of ISO 15118-2: what their files share."""
 
 from __future__ import annotations
 
-from emulators.conformance.case import Requirement
-from emulators.conformance.iso15118.mutation import Mutant
-from emulators.conformance.iso15118.profiles import DC_2, Profile
-from emulators.conformance.iso15118.secc_procedures import (
-    ISO2,
-    Procedure,
-    SeccCase,
-    secc_case,
-)
+from emulators.conformance.iso15118.declaration import ISO2, Declaration
+from emulators.conformance.iso15118.profiles import DC_2
+from emulators.conformance.iso15118.secc_access import SeccAccess
 
 SESSION, SERVICES, PARAMETERS, POWER, PAUSE, TIMERS = (
     "ISO 15118-2: session",
@@ -23,31 +17,4 @@ SESSION, SERVICES, PARAMETERS, POWER, PAUSE, TIMERS = (
 CPD, CPD_RES = "ChargeParameterDiscoveryReq", "ChargeParameterDiscoveryRes"
 DELIVERY_RES = "PowerDeliveryRes"
 
-
-def iso2_case(
-    id: str,
-    reference: int | str,
-    rule: str,
-    feature: str,
-    procedure: Procedure,
-    *mutants: Mutant,
-    profile: Profile = DC_2,
-    before: str = "",
-    stimulus: str = "",
-    expectation: str,
-    tags: tuple[str, ...] = ("nominal",),
-    requires: tuple[str, ...] = (),
-) -> SeccCase:
-    return secc_case(
-        f"SECC-2-{id}",
-        Requirement(ISO2, f"[V2G2-{reference}]" if isinstance(reference, int) else reference, rule),
-        feature,
-        procedure,
-        *mutants,
-        profile=profile,
-        before=before,
-        stimulus=stimulus or before,
-        expectation=expectation,
-        tags=tags,
-        requires=requires,
-    )
+iso2_case = Declaration[SeccAccess](prefix="SECC-2-", standard=ISO2, numbered="[V2G2-{}]", profile=DC_2)

@@ -7,17 +7,8 @@ from emulators.conformance.iso15118.plain import ABSENT, Plain, find, number
 from emulators.conformance.iso15118.profiles import AC_2, DC_2
 from emulators.conformance.iso15118.requests import physical
 from emulators.conformance.iso15118.secc_iso2_case import CPD, CPD_RES, DELIVERY_RES, PARAMETERS, iso2_case
-from emulators.conformance.iso15118.secc_older import (
-    EVSE_DC,
-    TUPLES,
-    limits_in_order,
-    starts_at_zero,
-    tuple_ids,
-)
-from emulators.conformance.iso15118.secc_procedures import (
-    answered,
-    refused,
-)
+from emulators.conformance.iso15118.secc_older import EVSE_DC, TUPLES, limits_in_order, starts_at_zero, tuple_ids
+from emulators.conformance.iso15118.secc_procedures import answered, refused
 from protocols.json_values import items, members
 
 EV_DC = "DC_EVChargeParameter"

@@ -8,9 +8,7 @@ from emulators.conformance.iso15118.plain import Plain
 from emulators.conformance.iso15118.profiles import DC_2
 from emulators.conformance.iso15118.secc_access import SeccAccess
 from emulators.conformance.iso15118.secc_iso2_case import PAUSE, iso2_case
-from emulators.conformance.iso15118.secc_procedures import (
-    refused,
-)
+from emulators.conformance.iso15118.secc_procedures import refused
 from emulators.conformance.iso15118.vehicle import Vehicle
 
 PAUSED: Plain = {"ChargingSession": "Pause"}

@@ -16,12 +16,7 @@ from emulators.conformance.iso15118.secc_older import (
     off_after_stop,
     voltage_below,
 )
-from emulators.conformance.iso15118.secc_procedures import (
-    Procedure,
-    answered,
-    in_loop,
-    refused,
-)
+from emulators.conformance.iso15118.secc_procedures import Procedure, answered, in_loop, refused
 
 
 def _faulty(status: str, code: str) -> Plain:

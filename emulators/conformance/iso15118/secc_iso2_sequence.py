@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from emulators.conformance.case import NotApplicable, Requirement, expect
+from typing import Unpack
+
+from emulators.conformance.case import NotApplicable, expect
+from emulators.conformance.iso15118.declaration import ISO2, Declaration, SeccCase, Stated
 from emulators.conformance.iso15118.mutation import Mutant, accepts, alters, refuses, stays_open
 from emulators.conformance.iso15118.profiles import AC_2, DC_2, Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
 from emulators.conformance.iso15118.secc_older import closes_after_error, in_running_loop, unless_ok, while_ongoing
-from emulators.conformance.iso15118.secc_procedures import (
-    ISO2,
-    SEQUENCE_ERROR,
-    Procedure,
-    SeccCase,
-    closed,
-    only,
-    secc_case,
-)
+from emulators.conformance.iso15118.secc_procedures import SEQUENCE_ERROR, Procedure, closed, only
 
 FEATURE = "ISO 15118-2: sequence"
 CPD = "ChargeParameterDiscoveryReq"
+
+sequence_case = Declaration[SeccAccess](
+    prefix="SECC-2-SEQ-", standard=ISO2, numbered="[V2G2-{}]", profile=DC_2, tags=("negative", "sequence")
+)
 
 # number of the requirement, profile, due request, requests that are not due in its place
 STATES: tuple[tuple[int, Profile, str, tuple[str, ...]], ...] = (
@@ -39,32 +38,9 @@ STATES: tuple[tuple[int, Profile, str, tuple[str, ...]], ...] = (
 
 
 def _case(
-    number: int | str,
-    rule: str,
-    procedure: Procedure,
-    *mutants: Mutant,
-    profile: Profile = DC_2,
-    before: str = "",
-    stimulus: str,
-    expectation: str,
-    tags: tuple[str, ...] = ("negative", "sequence"),
-    requires: tuple[str, ...] = (),
-    suffix: str = "",
+    number: int | str, rule: str, procedure: Procedure, *mutants: Mutant, suffix: str = "", **stated: Unpack[Stated]
 ) -> SeccCase:
-    reference = f"[V2G2-{number}]" if isinstance(number, int) else number
-    return secc_case(
-        f"SECC-2-SEQ-{suffix or number}",
-        Requirement(ISO2, reference, rule),
-        FEATURE,
-        procedure,
-        *mutants,
-        profile=profile,
-        before=before,
-        stimulus=stimulus,
-        expectation=expectation,
-        tags=tags,
-        requires=requires,
-    )
+    return sequence_case(f"{suffix or number}", number, rule, FEATURE, procedure, *mutants, **stated)
 
 
 def _state_case(number: int, profile: Profile, due: str, unexpected: tuple[str, ...]) -> SeccCase:

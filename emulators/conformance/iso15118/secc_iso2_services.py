@@ -6,11 +6,7 @@ from emulators.conformance.iso15118.mutation import accepts, alters
 from emulators.conformance.iso15118.plain import Plain, find
 from emulators.conformance.iso15118.profiles import AC_2, DC_2
 from emulators.conformance.iso15118.secc_iso2_case import SERVICES, iso2_case
-from emulators.conformance.iso15118.secc_procedures import (
-    answered,
-    in_loop,
-    refused,
-)
+from emulators.conformance.iso15118.secc_procedures import answered, in_loop, refused
 from protocols.json_values import items, members
 
 SELECTION, SELECTION_RES = "PaymentServiceSelectionReq", "PaymentServiceSelectionRes"

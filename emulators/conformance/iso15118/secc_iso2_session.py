@@ -6,15 +6,8 @@ from emulators.conformance.iso15118.mutation import Mutant, accepts, alters, ref
 from emulators.conformance.iso15118.plain import Plain
 from emulators.conformance.iso15118.profiles import DC_2
 from emulators.conformance.iso15118.secc_iso2_case import SESSION, iso2_case
-from emulators.conformance.iso15118.secc_older import (
-    UNKNOWN_ID,
-    keeps_session_id,
-    new_for_unknown,
-)
-from emulators.conformance.iso15118.secc_procedures import (
-    answered,
-    refused,
-)
+from emulators.conformance.iso15118.secc_older import UNKNOWN_ID, keeps_session_id, new_for_unknown
+from emulators.conformance.iso15118.secc_procedures import answered, refused
 
 
 def _evse_id(fields: Plain) -> str:

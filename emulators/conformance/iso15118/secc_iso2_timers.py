@@ -6,13 +6,7 @@ from emulators.conformance.iso15118.mutation import alters, delays, stays_open
 from emulators.conformance.iso15118.profiles import AC_2, DC_2
 from emulators.conformance.iso15118.requests import physical
 from emulators.conformance.iso15118.secc_iso2_case import CPD, CPD_RES, DELIVERY_RES, TIMERS, iso2_case
-from emulators.conformance.iso15118.secc_older import (
-    prompt,
-    prompt_loop,
-    silence,
-    silent_connection,
-    timely,
-)
+from emulators.conformance.iso15118.secc_older import prompt, prompt_loop, silence, silent_connection, timely
 
 SLOW = ("ServiceDetailReq", "PaymentDetailsReq", "PowerDeliveryReq")
 

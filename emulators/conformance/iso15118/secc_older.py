@@ -7,12 +7,7 @@ from emulators.conformance.iso15118.mutation import Mutant
 from emulators.conformance.iso15118.plain import Plain, find, number
 from emulators.conformance.iso15118.profiles import Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_procedures import (
-    SEQUENCE_ERROR,
-    Check,
-    Procedure,
-    closed,
-)
+from emulators.conformance.iso15118.secc_procedures import SEQUENCE_ERROR, Check, Procedure, closed
 from protocols.json_values import items
 
 UNKNOWN_ID = "1122334455667788"

@@ -4,61 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from emulators.conformance.case import Case, Inconclusive, Requirement, expect
+from emulators.conformance.case import Inconclusive, expect
 from emulators.conformance.iso15118.connection import Received
-from emulators.conformance.iso15118.mutation import Mutant
 from emulators.conformance.iso15118.plain import Plain
 from emulators.conformance.iso15118.profiles import PROFILES, Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
 from emulators.conformance.iso15118.vehicle import Vehicle
 
-SeccCase = Case[SeccAccess, Mutant]
 Procedure = Callable[[SeccAccess], Awaitable[None]]
 Check = Callable[[Plain], str]  # returns what is wrong with the fields, "" for nothing
 Changes = Mapping[str, object]
 SEQUENCE_ERROR = "FAILED_SequenceError"
-ISO20, ISO2, DIN70121 = "ISO 15118-20", "ISO 15118-2", "DIN SPEC 70121"
 SAP_RES = "supportedAppProtocolRes"
 OK_SAP, NO_SAP = "OK_SuccessfulNegotiation", "Failed_NoNegotiation"
 CLOSES_WITHIN_S = 10.0
-
-
-def secc_case(
-    id: str,
-    requirement: Requirement,
-    feature: str,
-    procedure: Procedure,
-    *mutants: Mutant,
-    profile: Profile | None = None,
-    stimulus: str,
-    expectation: str,
-    before: str = "",
-    tags: Sequence[str] = (),
-    requires: Sequence[str] = (),
-    lacks: Sequence[str] = (),
-    within_s: float = 120.0,
-) -> SeccCase:
-    """Return a case; capability, preconditions and tags follow from the profile."""
-    found = {"secc", *tags}
-    if profile is not None:
-        found |= {profile.protocol, "dc" if profile.dc else "ac", *(("bpt",) if profile.bpt else ())}
-        control = "dynamic" if profile.dynamic else "scheduled"
-        requires = (profile.capability, *((f"iso20.{control}",) if profile.service else ()), *requires)
-    preconditions = "" if profile is None else f"{profile.name}{f': the next request is {before}' if before else ''}"
-    return Case(
-        id=id,
-        requirement=requirement,
-        feature=feature,
-        stimulus=stimulus,
-        expectation=expectation,
-        procedure=procedure,
-        mutants=mutants,
-        preconditions=preconditions,
-        tags=frozenset(found),
-        requires=tuple(requires),
-        lacks=tuple(lacks),
-        within_s=within_s,
-    )
 
 
 def any_profile(device: SeccAccess, *, dc: bool | None = None) -> Profile:

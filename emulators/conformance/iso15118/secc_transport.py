@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from emulators.conformance.case import Requirement, expect
+from emulators.conformance.case import expect
+from emulators.conformance.iso15118.declaration import DIN70121, ISO2, Declaration, SeccCase
 from emulators.conformance.iso15118.mutation import Mutant
 from emulators.conformance.iso15118.plain import Plain, encoded, schema_of
 from emulators.conformance.iso15118.profiles import Profile
 from emulators.conformance.iso15118.secc_access import SeccAccess
-from emulators.conformance.iso15118.secc_procedures import (
-    DIN70121,
-    ISO2,
-    NO_SAP,
-    SAP_RES,
-    SeccCase,
-    any_profile,
-    secc_case,
-    silent,
-)
+from emulators.conformance.iso15118.secc_procedures import NO_SAP, SAP_RES, any_profile, silent
 from protocols.v2gtp import frame
 
 TRANSPORT = "V2GTP"
+
+iso2_case = Declaration[SeccAccess](prefix="SECC-", standard=ISO2, tags=())
+din70121_case = Declaration[SeccAccess](prefix="SECC-", standard=DIN70121, tags=())
 
 
 async def _wrong_version(device: SeccAccess) -> None:
@@ -109,9 +104,10 @@ _GARBAGE = b"\x80" + b"\xff" * 12
 
 
 CASES: tuple[SeccCase, ...] = (
-    secc_case(
-        "SECC-TP-01",
-        Requirement(ISO2, "7.8.3.1", "a frame with wrong version bytes is ignored"),
+    iso2_case(
+        "TP-01",
+        "7.8.3.1",
+        "a frame with wrong version bytes is ignored",
         TRANSPORT,
         _wrong_version,
         _WIRE_CLOSES_AT_VERSION,
@@ -119,9 +115,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="no response to the first, an OK response to the second",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-TP-02",
-        Requirement(ISO2, "7.8.3.2", "a frame of an unknown payload type is ignored"),
+    iso2_case(
+        "TP-02",
+        "7.8.3.2",
+        "a frame of an unknown payload type is ignored",
         TRANSPORT,
         _unknown_type,
         _WIRE_CLOSES_AT_UNKNOWN,
@@ -129,9 +126,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="no response to the first, an OK response to the second",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-TP-03",
-        Requirement(ISO2, "7.8.3", "a message may arrive in several segments of TCP"),
+    iso2_case(
+        "TP-03",
+        "7.8.3",
+        "a message may arrive in several segments of TCP",
         TRANSPORT,
         _segments,
         _READS_WHOLE_SEGMENTS,
@@ -139,9 +137,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="an OK response",
         tags=("nominal",),
     ),
-    secc_case(
-        "SECC-TP-04",
-        Requirement(ISO2, "7.9.1", "a payload that is no EXI document of the schema is not accepted"),
+    iso2_case(
+        "TP-04",
+        "7.9.1",
+        "a payload that is no EXI document of the schema is not accepted",
         TRANSPORT,
         _undecodable,
         Mutant(
@@ -153,9 +152,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="no OK response",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-TP-05",
-        Requirement(ISO2, "7.8.3", "an excessive payload length does not block the SECC"),
+    iso2_case(
+        "TP-05",
+        "7.8.3",
+        "an excessive payload length does not block the SECC",
         TRANSPORT,
         _excessive_length,
         _NEXT_IS_REFUSED,
@@ -163,9 +163,10 @@ CASES: tuple[SeccCase, ...] = (
         expectation="an OK handshake on the next connection",
         tags=("negative",),
     ),
-    secc_case(
-        "SECC-TP-06",
-        Requirement(DIN70121, "9.6.3", "after a lost connection a new session can be opened"),
+    din70121_case(
+        "TP-06",
+        "9.6.3",
+        "after a lost connection a new session can be opened",
         TRANSPORT,
         _after_lost_connection,
         _NEXT_IS_REFUSED,

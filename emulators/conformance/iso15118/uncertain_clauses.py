@@ -6,7 +6,7 @@ cite for the same rule; they were not compared with the text of the standards.
 
 from __future__ import annotations
 
-from emulators.conformance.iso15118.secc_procedures import DIN70121, ISO2, ISO20
+from emulators.conformance.iso15118.declaration import DIN70121, ISO2, ISO20
 
 UNCERTAIN = frozenset(
     f"{standard} {clause}"

@@ -7,9 +7,9 @@ import pytest
 from emulators.conformance.capabilities import Capabilities
 from emulators.conformance.case import NotApplicable, Verdict
 from emulators.conformance.evidence import Evidence
+from emulators.conformance.iso15118.declaration import EvCase
 from emulators.conformance.iso15118.ev_bench import MemoryEvBench
 from emulators.conformance.iso15118.ev_catalogue import EV
-from emulators.conformance.iso15118.ev_procedures import EvCase
 from emulators.conformance.iso15118.profiles import AC_2, DC_2
 from emulators.conformance.iso15118.station import Station
 from emulators.conformance.runner import run_case

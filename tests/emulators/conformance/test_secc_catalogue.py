@@ -7,10 +7,10 @@ import pytest
 from emulators.conformance.capabilities import Capabilities
 from emulators.conformance.case import Inconclusive, Verdict
 from emulators.conformance.evidence import Evidence
+from emulators.conformance.iso15118.declaration import SeccCase
 from emulators.conformance.iso15118.profiles import DC_BPT, STOP
 from emulators.conformance.iso15118.secc_bench import MemorySeccBench
 from emulators.conformance.iso15118.secc_catalogue import SECC
-from emulators.conformance.iso15118.secc_procedures import SeccCase
 from emulators.conformance.runner import run_case
 from emulators.runtime.clock import LoopClock
 from tests.rounds import some

@@ -8,14 +8,7 @@ from emulators.conformance.case import Failed, Inconclusive, expect
 from emulators.conformance.ocpp.declarations import V2, Declared
 from emulators.conformance.ocpp.mutants import Answers, Errors, Intrudes, Misreads, Omits, Pretends, Sends
 from emulators.conformance.ocpp.pattern import ANY
-from emulators.conformance.ocpp.stations.procedures import (
-    ACCEPTED,
-    REJECTED,
-    TOKEN,
-    Station,
-    exchange,
-    in_future,
-)
+from emulators.conformance.ocpp.stations.procedures import ACCEPTED, REJECTED, TOKEN, Station, exchange, in_future
 from emulators.conformance.ocpp.tester_csms import TOKENS
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse

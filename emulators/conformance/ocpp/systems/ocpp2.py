@@ -6,15 +6,7 @@ import asyncio
 
 from emulators.conformance.case import Inconclusive, expect
 from emulators.conformance.ocpp import pattern
-from emulators.conformance.ocpp.csms_under_test import (
-    BLOCKED,
-    EXPIRED,
-    GROUP,
-    KNOWN,
-    SECOND,
-    UNKNOWN,
-    CsmsUnderTest,
-)
+from emulators.conformance.ocpp.csms_under_test import BLOCKED, EXPIRED, GROUP, KNOWN, SECOND, UNKNOWN, CsmsUnderTest
 from emulators.conformance.ocpp.declarations import V2, Declared, Procedure
 from emulators.conformance.ocpp.mutants import Answers, AnswersAgain, Errors, Intrudes, Mutant
 from emulators.conformance.ocpp.pattern import ABSENT, ANY
