@@ -52,7 +52,7 @@ from gateway.model.reason import Reason
 from gateway.model.site import Grid
 from gateway.model.station import Stations
 from gateway.mqtt.client import Connect, Connector
-from gateway.mqtt.connection import MqttConnection, first_error
+from gateway.mqtt.connection import BrokerLinks, MqttConnection, first_error
 from gateway.mqtt.same_id import GatewayIdInUse
 from gateway.observability import service_manager
 from gateway.observability.event_log import EventLog
@@ -298,9 +298,8 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         return service.may_exist(evse) or (csms is not None and csms.find(evse) is not None)
 
     probe = connector.probe if connector is not None and not parts.takes_over else None  # it has the same id
-    mqtt = MqttConnection(
-        service, mqtt_settings(config), connect, clock, parts.seed, neighbour, may_exist, beside, probe
-    )
+    ways = BrokerLinks(connect, beside, probe)
+    mqtt = MqttConnection(service, mqtt_settings(config), ways, clock, parts.seed, neighbour, may_exist)
 
     def links() -> list[bool]:
         return [*(one.connected for one in csms.stations.values()), *hosted.links()] if csms else hosted.links()

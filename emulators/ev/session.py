@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from emulators.ev.car import Car
 from emulators.ev.charger_check import REFUSED, ChargerCheck, ChargerOutput
@@ -184,10 +185,14 @@ class EvSession:
             self._limits(),
             car.energy(),
             car.departure_in_s(now),
-            car.reported_soc_pct,
-            (car.min_soc_pct, car.target_soc_pct, car.spec.max_soc_pct),
-            car.voltage_v,
-            car.capacity_wh,
+            _BatteryState(
+                car.reported_soc_pct,
+                car.min_soc_pct,
+                car.target_soc_pct,
+                car.spec.max_soc_pct,
+                car.voltage_v,
+                car.capacity_wh,
+            ),
             self._inlet_v,
             self._ac_power_w,
             self.requested_power_w,
@@ -282,50 +287,52 @@ class EvSession:
             self.engine.command(order, self._clock.now())
 
 
+class _BatteryState(NamedTuple):
+    soc_pct: float  # as reported
+    minimum_soc_pct: float
+    target_soc_pct: float
+    maximum_soc_pct: float
+    voltage_v: float
+    capacity_wh: float
+
+
 def _state_of(
     limits: Limits,
     energy: EnergyRequests,
     departure_s: float | None,
-    soc_pct: float,
-    targets_pct: tuple[float, float, float],
-    voltage_v: float,
-    capacity_wh: float,
+    battery: _BatteryState,
     inlet_voltage_v: float,
     ac_power_w: float,
     requested_power_w: float | None,
     flow_w: float,
 ) -> orders.CarState:
-    """Return the state; `targets_pct` are least, target and highest SoC, `flow_w` is the present power.
-
-    Times for the charger's display are those at the present charge power.
-    """
-    minimum_pct, target_pct, maximum_pct = targets_pct
-    complete = soc_pct >= maximum_pct
+    """Return the state; `flow_w` is the present power. Times on the display are those at it."""
+    complete = battery.soc_pct >= battery.maximum_soc_pct
     display = Display(
-        present_soc_pct=soc_pct,
-        minimum_soc_pct=minimum_pct,
-        target_soc_pct=max(target_pct, minimum_pct),
-        maximum_soc_pct=maximum_pct,
+        present_soc_pct=battery.soc_pct,
+        minimum_soc_pct=battery.minimum_soc_pct,
+        target_soc_pct=max(battery.target_soc_pct, battery.minimum_soc_pct),
+        maximum_soc_pct=battery.maximum_soc_pct,
         to_minimum_s=_time_for(energy.minimum_wh, flow_w),
         to_target_s=_time_for(energy.target_wh, flow_w),
         to_maximum_s=_time_for(energy.maximum_wh, flow_w),
         complete=complete,
-        capacity_wh=capacity_wh,
+        capacity_wh=battery.capacity_wh,
     )
     return orders.CarState(
         limits=limits,
         needs=energy,
         departure_s=departure_s,
-        soc_pct=soc_pct,
-        minimum_soc_pct=minimum_pct,
-        target_soc_pct=target_pct,
-        maximum_soc_pct=maximum_pct,
-        voltage_v=voltage_v,
+        soc_pct=battery.soc_pct,
+        minimum_soc_pct=battery.minimum_soc_pct,
+        target_soc_pct=battery.target_soc_pct,
+        maximum_soc_pct=battery.maximum_soc_pct,
+        voltage_v=battery.voltage_v,
         inlet_voltage_v=inlet_voltage_v,
         power_w=ac_power_w,
         requested_power_w=requested_power_w,
         complete=complete,
-        capacity_wh=capacity_wh,
+        capacity_wh=battery.capacity_wh,
         display=display,
     )
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emulators.powerline.medium import Powerline, Station
-from emulators.powerline.modem import MODEM_PROFILES, ModemProfile
+from emulators.powerline.modem import ModemProfile
 from protocols.iec61851 import OutputKind, PlugIn, Unplug
-from protocols.slac.engine import Entropy
 from protocols.slac.plug import EvPlug, EvsePlug
-from protocols.slac.settings import EvseSettings, EvSettings
 
 CABLE_DB = 8  # mean attenuation between the two modems of one cable
 
@@ -42,22 +40,17 @@ class Cable:
 def add_cable(
     line: Powerline,
     name: str,
-    evse: EvseSettings,
-    ev: EvSettings,
+    evse: EvsePlug,
+    ev: EvPlug,
     *,
     cable_db: int = CABLE_DB,
     evse_modem: ModemProfile = MODEM_PROFILES["qca7000"],
     ev_modem: ModemProfile = MODEM_PROFILES["qca7000"],
-    evse_entropy: Entropy,
-    ev_entropy: Entropy,
-    digital: bool = True,
 ) -> Cable:
     """Add an EVSE and its vehicle, as stations `evse-NAME` and `ev-NAME`."""
-    evse_plug = EvsePlug(evse, line.now, entropy=evse_entropy)
-    ev_plug = EvPlug(ev, line.now, digital=digital, entropy=ev_entropy)
-    evse_station = line.add(f"evse-{name}", evse_plug, evse_modem)
-    ev_station = line.add(f"ev-{name}", ev_plug, ev_modem)
+    evse_station = line.add(f"evse-{name}", evse, evse_modem)
+    ev_station = line.add(f"ev-{name}", ev, ev_modem)
     line.attenuate(evse_station.name, ev_station.name, cable_db)
-    cable = Cable(line, evse_plug, ev_plug, evse_station, ev_station)
+    cable = Cable(line, evse, ev, evse_station, ev_station)
     line.couple.append(cable.couple)
     return cable

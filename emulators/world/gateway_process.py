@@ -6,19 +6,17 @@ Once killed it sends and stores nothing more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from emulators.world.network import Network
 from gateway.app import Gateway, Parts, gateway
 from gateway.config import Config
-from gateway.drivers.board.ports import Board
-from gateway.drivers.echonet.network import OpenNode
 from gateway.drivers.modbus.device import Client
 from gateway.drivers.modbus.settings import ModbusSettings
 from gateway.model.journal import Record
 from gateway.store.store import MemoryStore, Store
-from protocols.dc_modules.bus import CanBus
 from protocols.modbus.register_map import RegisterMap
 from protocols.ports import Clock, Wire
 
@@ -31,31 +29,20 @@ class GatewayProcess:
     def __init__(
         self,
         config: Config,
-        clock: Clock,
+        parts: Parts,
         network: Network,
         store: MemoryStore,
-        seed: int,
-        boards: Mapping[str, Callable[[Clock], Board]],
-        buses: Mapping[str, Callable[[], CanBus]],
         open_device: Callable[[str], Awaitable[Wire]],
-        open_node: OpenNode,
     ) -> None:
-        """`boards`: drivers of the hardware of hosted EVSEs, `buses`: CAN of their vehicles; `open_device`: connects to
-        a wallbox over Modbus, `open_node`: joins the network of ECHONET Lite."""
+        """`open_device`: connects to a wallbox over Modbus."""
         self.killed = False
         self._config, self._network, self._open_device = config, network, open_device
-        guarded = cast("Store", _GuardedStore(self, store))
-        connect = network.gateway(lambda: not self.killed)
-        self._parts = Parts(
-            clock,
-            connect,
-            guarded,
+        self._parts = replace(
+            parts,
+            connect=network.gateway(lambda: not self.killed),
+            store=cast("Store", _GuardedStore(self, store)),
             modbus=self._modbus,
-            echonet=open_node,
-            boards=boards,
-            buses=buses,
             listen=network.listens,
-            seed=seed,
         )
         self._task: asyncio.Task[None] | None = None
 

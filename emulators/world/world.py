@@ -30,7 +30,7 @@ from emulators.world.inverter import Inverter
 from emulators.world.modbus_bay import ModbusBay
 from emulators.world.network import MemoryNetwork, Network
 from emulators.world.sockets import SocketNetwork, Sockets
-from gateway.app import Gateway
+from gateway.app import Gateway, Parts
 from gateway.store.store import MemoryStore
 from protocols.echonet.engine import Node
 from protocols.echonet.events import Event
@@ -156,17 +156,8 @@ class World(EmulatedSite):
         config = gateway_config(self.scenario, self.network.settings())
         boards = {bay.evse: bay.board for bay in self.bays.values() if isinstance(bay, HostedBay)}
         buses = {bay.evse: bay.open_bus for bay in self.bays.values() if isinstance(bay, HostedChademoBay)}
-        self._process = GatewayProcess(
-            config,
-            self._gateway_clock,
-            self.network,
-            self._store,
-            self.seed,
-            boards,
-            buses,
-            self._open_device,
-            self._open_node,
-        )
+        parts = Parts(self._gateway_clock, echonet=self._open_node, boards=boards, buses=buses, seed=self.seed)
+        self._process = GatewayProcess(config, parts, self.network, self._store, self._open_device)
         self.gateway = await self._process.start()
 
     async def _stop_gateway(self, *, graceful: bool = False) -> None:

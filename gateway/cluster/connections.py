@@ -41,6 +41,16 @@ class Bus(Protocol):
     async def request(self, to: str, message: Message, within_s: float = ...) -> Message: ...
 
 
+class Instance(Bus, Protocol):
+    """The instance that a site is at: `gateway.cluster.node.Node`."""
+
+    @property
+    def name(self) -> str: ...
+    def broadcast(self, message: Message) -> None: ...
+    def wait_s(self, site: str, last: str) -> float:
+        """Return for how long the free lease of a site that an instance (or "") had last is left to others."""
+
+
 class Owners(Protocol):
     """Records of the owners of stations: `OwnersOf`."""
 

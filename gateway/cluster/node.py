@@ -88,7 +88,16 @@ class Node:
         self.draining = False
         self._local: set[asyncio.Task[None]] = set()
 
-    # `gateway.cluster.connections.Bus`
+    # `gateway.cluster.connections.Instance`
+
+    @property
+    def name(self) -> str:
+        """Name of this instance in the cluster."""
+        return self.settings.instance
+
+    def broadcast(self, message: Message) -> None:
+        """Send a message to every instance."""
+        self.bus.broadcast(message)
 
     def send(self, to: str, message: Message) -> None:
         """Send a message to an instance; to this one without NATS."""
@@ -163,10 +172,7 @@ class Node:
         timing, clock = Timing.of(self.settings.lease_s), self._clock
         for site, start in self._starts.items():
             prefix = "" if self._alone else f"{site}/"
-            self.sites[site] = SiteNode(
-                site, self.settings.instance, self, leases, OwnersOf(owners, prefix), timing, start,
-                self.bus.broadcast, clock, self._wait_s,
-            )  # fmt: skip
+            self.sites[site] = SiteNode(site, self, leases, OwnersOf(owners, prefix), timing, start, clock)
 
     def _compare_protocols(self, records: list[Record]) -> None:
         """Raise ClusterError where an instance of another protocol is present: neither would understand the other."""
@@ -341,7 +347,7 @@ class Node:
         held[self.settings.instance] = sum(one.holds for one in self.sites.values())
         return held
 
-    def _wait_s(self, site: str, last: str) -> float:
+    def wait_s(self, site: str, last: str) -> float:
         """Return how long the free lease of a site is left to others than this one and its last holder."""
         if self._alone:
             return 0.0

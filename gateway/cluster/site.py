@@ -10,11 +10,11 @@ import contextlib
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
-from gateway.cluster.connections import Bus, Owners, SiteConnections
+from gateway.cluster.connections import Instance, Owners, SiteConnections
 from gateway.cluster.control import End, SiteControl, Start
 from gateway.cluster.fence import Refusal
 from gateway.cluster.http import HttpForwarding, HttpServing
@@ -50,24 +50,19 @@ STOP_WITHIN_S = 3.0
 TAKEN_WITHIN_S = 3.0  # a site that was handed over
 
 
-WaitS = Callable[[str, str], float]  # for which the free lease of a site that an instance (or "") had is left to others
-
-
 class SiteNode:
     """One site at one instance."""
 
     def __init__(
-        self, site: str, instance: str, bus: Bus, leases: Leases, owners: Owners, timing: Timing, start: Start,
-        broadcast: Callable[[Message], None], clock: Clock, wait_s: WaitS,
-    ) -> None:  # fmt: skip
-        self._wait_s, self._free_since = wait_s, float("inf")
-        self.site, self.instance, self._bus, self._leases, self._clock = site, instance, bus, leases, clock
-        self._start, self._broadcast = start, broadcast
-        self.run = f"{instance}/{secrets.token_hex(4)}"
+        self, site: str, instance: Instance, leases: Leases, owners: Owners, timing: Timing, start: Start, clock: Clock
+    ) -> None:
+        self.site, self.instance, self._bus, self._leases, self._clock = site, instance.name, instance, leases, clock
+        self._start, self._free_since = start, float("inf")
+        self.run = f"{self.instance}/{secrets.token_hex(4)}"
         self.lease = SiteLease(self.run, timing)
-        self.connections = SiteConnections(site, self.run, bus, owners, timing, clock)
-        self.forwarding = {name: HttpForwarding(name, site, instance, bus) for name in ("admin", "page")}
-        self._serving = HttpServing(bus)
+        self.connections = SiteConnections(site, self.run, instance, owners, timing, clock)
+        self.forwarding = {name: HttpForwarding(name, site, self.instance, instance) for name in ("admin", "page")}
+        self._serving = HttpServing(instance)
         self._runs: dict[str, str] = {}  # of instances, by name
         self.stations: RemoteStations | None = None
         self.control: SiteControl | None = None
@@ -152,7 +147,7 @@ class SiteNode:
             self._free_since = float("inf")
             return False
         self._free_since = min(now, self._free_since)
-        return now >= max(self._pause_until, self._free_since + self._wait_s(self.site, self.holder or ""))
+        return now >= max(self._pause_until, self._free_since + self._bus.wait_s(self.site, self.holder or ""))
 
     def _follow(self) -> None:
         """Start or end the control of the site as the lease requires."""
@@ -223,7 +218,7 @@ class SiteNode:
                     self.forwarding[name].serve(app)
                 self.takeovers += 1
                 self._ready.set()
-                self._broadcast(Hello(self.site, self.instance, term))
+                self._bus.broadcast(Hello(self.site, self.instance, term))
                 await self._ending.wait()
                 control.end(self._how)
                 if self._how is not End.STOPPED:  # then power still has to go to 0 W

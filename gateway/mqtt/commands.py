@@ -13,7 +13,7 @@ import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from gateway.model.command import ALWAYS_ACT, MAX_BYTES, Channel, Submission
 from gateway.model.energy_state import SharedEnergyState, SharedSiteState
@@ -45,16 +45,24 @@ READ_RETAINED_S = 5.0  # after a new link: the broker sends what earlier runs ha
 COMMANDS = frozenset({Kind.EVSE_COMMAND, Kind.SITE_COMMAND, Kind.MIRROR})
 
 NeighbourHandler: TypeAlias = Callable[[str, SharedEnergyState], None]
-RetainedHandler: TypeAlias = Callable[[str, str, bytes], None]  # EVSE or `retained.SITE`, topic, payload
-WhenSent: TypeAlias = Callable[[Result, Callable[[], None]], bool]  # `gateway.mqtt.outbox.Outbox.when_sent`
+
+
+class Publishing(Protocol):
+    """What messages from outside ask of the publisher (`gateway.mqtt.publisher`)."""
+
+    accepts_more: asyncio.Event  # set while few results wait for the broker
+
+    def when_sent(self, result: Result, then: Callable[[], None]) -> bool: ...
+    def found(self, evse: str, topic: str, payload: bytes) -> None: ...
+    def republish_discovery(self) -> None: ...
+    def republish_status(self) -> None: ...
 
 
 class MessageReceiver:
     """Dispatches the messages of every link.
 
-    `on_homeassistant_birth` is called when Home Assistant has restarted, `on_retained` with each retained state and
-    discovery message of this gateway. `accepts_more` is set while few results wait for the broker. `on_probe`
-    is called when another gateway requests the status of this id.
+    The publisher sends discovery again when Home Assistant has restarted, and the status when another gateway requests
+    that of this id; it is shown each retained state and discovery message of this gateway.
     """
 
     def __init__(
@@ -63,24 +71,16 @@ class MessageReceiver:
         settings: MqttSettings,
         clock: Clock,
         counts: Counter[str],
-        on_homeassistant_birth: Callable[[], None],
-        on_retained: RetainedHandler,
-        accepts_more: asyncio.Event,
-        when_sent: WhenSent,
+        publisher: Publishing,
         neighbour: NeighbourHandler | None = None,
-        on_probe: Callable[[], None] = lambda: None,
     ) -> None:
         self._service = service
         self._settings = settings
         self._topics = settings.topics
         self._clock = clock
         self._counts = counts
-        self._on_homeassistant_birth = on_homeassistant_birth
-        self._on_retained = on_retained
-        self._accepts_more = accepts_more
-        self._when_sent = when_sent
+        self._publisher = publisher
         self._neighbour = neighbour
-        self._on_probe = on_probe
         self._others: dict[str, frozenset[str]] = {}  # gateways that are online at this site, and their EVSEs
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
         self._submissions: set[asyncio.Task[None]] = set()
@@ -201,7 +201,7 @@ class MessageReceiver:
                 if topic.kind is not Kind.MIRROR and topic.verb in ALWAYS_ACT and not self._first_copy(message, 1):
                     bus.acknowledge(message)
                 else:
-                    await self._accepts_more.wait()
+                    await self._publisher.accepts_more.wait()
                     await self._start(bus, topic, message, self._slots)
             else:
                 self._dispatch_isolated(topic, message)
@@ -226,7 +226,7 @@ class MessageReceiver:
         asyncio.get_running_loop().call_soon(self._acknowledge_when_sent, bus, message, result)
 
     def _acknowledge_when_sent(self, bus: Bus, message: BusMessage, result: Result) -> None:
-        if self._when_sent(result, partial(self._answered, bus, message)):
+        if self._publisher.when_sent(result, partial(self._answered, bus, message)):
             self._unacknowledged[_content(message)] = result
             while len(self._unacknowledged) > MAX_UNACKNOWLEDGED:
                 self._unacknowledged.popitem(last=False)
@@ -307,7 +307,7 @@ class MessageReceiver:
                 if ("link", self.marker) in message.user_properties:
                     self._backlog_until = self._delivered(message)  # queued after all that is older than this link
                 if is_probe(message.payload):
-                    self._on_probe()
+                    self._publisher.republish_status()
             case Kind.GATEWAY_STATUS if not is_probe(message.payload):
                 self._other_gateway(topic.name, message.payload)
             case Kind.NEIGHBOUR if self._neighbour is not None:
@@ -315,9 +315,9 @@ class MessageReceiver:
             case Kind.EVSE_STATE | Kind.DISCOVERY:
                 owner = retained.owner_of(self._topics, message.topic, message.payload)
                 if owner is not None:
-                    self._on_retained(owner, message.topic, message.payload)
+                    self._publisher.found(owner, message.topic, message.payload)
             case Kind.HOMEASSISTANT if message.payload == b"online":
-                self._on_homeassistant_birth()
+                self._publisher.republish_discovery()
             case _:
                 self._counts["ignored"] += 1
 

@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
 from gateway.model.command import Channel
 from gateway.model.reason import Code, because
@@ -31,6 +32,15 @@ GOODBYE_S = 2.0
 ACCESS_REFUSED = "BrokerAccessRefused"  # kind of the security event
 
 
+@dataclass(frozen=True, slots=True)
+class BrokerLinks:
+    """Ways to open a link: the main one, those of stops `beside` it, and the one that looks for another of this id."""
+
+    connect: Connect
+    beside: OpenBeside | None = None
+    probe: Callable[[], AbstractAsyncContextManager[Bus]] | None = None
+
+
 class MqttConnection:
     """Keeps a link to the broker.
 
@@ -42,18 +52,15 @@ class MqttConnection:
         self,
         service: GatewayService,
         settings: MqttSettings,
-        connect: Connect,
+        links: BrokerLinks,
         clock: Clock,
         seed: int | None = None,
         neighbour: NeighbourHandler | None = None,
         may_exist: Callable[[str], bool] | None = None,
-        connect_beside: OpenBeside | None = None,
-        connect_probe: Callable[[], AbstractAsyncContextManager[Bus]] | None = None,
     ) -> None:
         self._service = service
         self._grace_s = settings.broker_grace_s
-        self._connect = connect
-        self._connect_probe = connect_probe
+        self._links = links
         self._status_topic, self._since = settings.topics.status, clock.wall()
         self._clock = clock
         self._random = random.Random(seed)
@@ -65,26 +72,15 @@ class MqttConnection:
         self.counts: Counter[str] = Counter()  # messages without effect, and defects, for the metrics
         may_exist = may_exist or service.may_exist
         publisher = self._publisher = Publisher(service, settings, clock, self.counts, may_exist, self._since)
-        self._receiver = MessageReceiver(
-            service,
-            settings,
-            clock,
-            self.counts,
-            publisher.republish_discovery,
-            publisher.found,
-            publisher.outbox.accepts_more,
-            publisher.when_sent,
-            neighbour,
-            publisher.republish_status,
-        )
+        self._receiver = MessageReceiver(service, settings, clock, self.counts, publisher, neighbour)
         self._is_only = asyncio.Event()  # no other gateway with this id has answered
         self.urgent_links: list[UrgentLink] = []
-        if connect_beside is not None:
+        if links.beside is not None:
             filters = {"stop": settings.topics.stop_filters(site_commands=settings.takes_site_commands)}
             if settings.takes_site_commands:
                 filters["emergency"] = settings.topics.emergency_filters
             for name, own in filters.items():
-                link = UrgentLink(name, own, self._receiver, connect_beside, clock, self.counts, seed)
+                link = UrgentLink(name, own, self._receiver, links.beside, clock, self.counts, seed)
                 self.urgent_links.append(link)
         service.subscribe(self._publisher)
 
@@ -125,7 +121,7 @@ class MqttConnection:
             began, lost = clock.now(), "the broker closed the link"
             try:
                 await self._refuse_second()
-                async with self._connect(self._publisher.will()) as bus:
+                async with self._links.connect(self._publisher.will()) as bus:
                     began = clock.now()
                     self.counts["links"] += 1
                     await self._serve(bus)
@@ -154,8 +150,8 @@ class MqttConnection:
 
     async def _refuse_second(self) -> None:
         """Raise GatewayIdInUse where another gateway with this id is connected: a first link ends this gateway then."""
-        if self._connect_probe is not None:
-            async with self._connect_probe() as bus:
+        if self._links.probe is not None:
+            async with self._links.probe() as bus:
                 await refuse_second(bus, self._status_topic, self._since)
         self._is_only.set()
 

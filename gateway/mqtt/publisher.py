@@ -60,6 +60,7 @@ class Publisher:
         self._urgent: dict[str, Outbox] = {  # results that wait for no others
             verb: Outbox(service.delivered, self.quarantine, MAX_URGENT_HELD) for verb in ALWAYS_ACT
         }
+        self.accepts_more = self.outbox.accepts_more
         self.outboxes = (*self._urgent.values(), self.outbox)
         self._events: list[EventMessage] = []
         self._pending = asyncio.Event()  # events or states to publish

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from protocols.iso15118.iso20 import secc
 from protocols.iso15118.iso20.events import Paused
-from protocols.iso15118.iso20.secc_session import Evse, SeccSettings
+from protocols.iso15118.iso20.secc_session import Evse, SeccSettings, VehicleCertificate
 from protocols.iso15118.secc import Engine
 from protocols.iso15118.subject import common_name
 from protocols.ports import Clock, Wire
@@ -36,15 +36,14 @@ def engines(
     if "iso20" in protocols:
         # no ISO 15118-20 on TLS 1.2 (V2G20-2356)
         modern = replace(settings, tls_required=True) if tls_version == "TLSv1.2" else settings
-        certificate = getattr(wire, "peer_certificate", None)
+        der = getattr(wire, "peer_certificate", None)
         found.append(
             secc.Secc(
                 modern,
                 now,
                 epoch=epoch,
                 paused=paused,
-                vehicle_certificate=certificate,
-                vehicle_name=None if certificate is None else common_name(certificate),
+                certificate=None if der is None else VehicleCertificate(der, common_name(der)),
                 tls=tls_version == "TLSv1.3",
                 evse=evse,
             )

@@ -30,6 +30,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +139,7 @@ def build(problem: Problem) -> Model:
         row += block.steps + len(block.targets) + 2 * len(own)
     net = (np.array(problem.load_w) - np.array(problem.pv_w)) / 1000
     meter = _meter(problem, blocks, buy, sell, net)
-    periods = _site_columns(columns, problem, hours, buy, sell, highest, window_of, meter, row)
+    periods = _site_columns(columns, problem, hours, _Prices(buy, sell, highest), window_of, meter, row)
     signs = len(meter.both)
     row_low.append(np.full(2 * signs, -math.inf))
     row_high.append(np.concatenate([np.zeros(signs), meter.export_kw[meter.both]]))
@@ -311,19 +312,25 @@ def _meter(problem: Problem, blocks: list[Block], buy: Floats, sell: Floats, net
     return _Meter(import_kw, export_kw, both)
 
 
+class _Prices(NamedTuple):
+    """Prices of each step, per kWh, and the highest amount of them."""
+
+    buy: Floats
+    sell: Floats
+    highest: float
+
+
 def _site_columns(
     columns: _Columns,
     problem: Problem,
     hours: Floats,
-    buy: Floats,
-    sell: Floats,
-    highest: float,
+    prices: _Prices,
     window_of: Ints,
     meter: _Meter,
     sign_row: int,
 ) -> int:
     """Add i, x, k, o, p, v and s; return the number of billing periods. `sign_row`: first row of s."""
-    steps, binaries = problem.steps, len(meter.both)
+    steps, binaries, (buy, sell, highest) = problem.steps, len(meter.both), prices
     node = np.arange(steps, dtype=np.int32).reshape(-1, 1)
     ones, zero = np.ones((steps, 1)), np.zeros(steps)
     window = (steps + window_of).astype(np.int32).reshape(-1, 1)

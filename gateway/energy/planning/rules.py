@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from statistics import median
+from typing import NamedTuple
 
 from gateway.energy.planning.model import left_price, missing_price, place
 from gateway.energy.planning.problem import Plan, Problem, Visit
@@ -30,8 +31,9 @@ def rule_plan(problem: Problem, reason: str) -> Plan:
     for step, h in enumerate(hours):
         begin = problem.wall if step == 0 else problem.start + step * problem.step_s
         here = [visit for visit in problem.visits if visit.start <= begin and begin + h * 3600 <= visit.end + 1]
-        net_w = problem.load_w[step] - problem.pv_w[step]
-        power = _step(problem, here, energy, net_w, begin, h, problem.buy[step], problem.sell[step], cheap, expensive)
+        net_w, buy = problem.load_w[step] - problem.pv_w[step], problem.buy[step]
+        now = _Step(begin, h, net_w, buy, problem.sell[step], is_cheap=buy <= cheap, is_expensive=buy >= expensive)
+        power = _powers(problem, here, energy, now)
         for visit in problem.visits:
             power_w = power.get(visit.name, 0.0)
             eta = visit.charge_efficiency if power_w > 0 else 1 / visit.discharge_efficiency
@@ -56,24 +58,26 @@ def rule_plan(problem: Problem, reason: str) -> Plan:
     )
 
 
-def _step(
-    problem: Problem,
-    here: list[Visit],
-    energy: dict[str, float],
-    net_w: float,
-    begin: float,
-    h: float,
-    price: float,
-    sell: float,
-    cheap: float,
-    expensive: float,
-) -> dict[str, float]:
+class _Step(NamedTuple):
+    """One step of the horizon: Unix time, hours, load less PV, prices."""
+
+    begin: float
+    h: float
+    net_w: float
+    buy: float
+    sell: float
+    is_cheap: bool
+    is_expensive: bool
+
+
+def _powers(problem: Problem, here: list[Visit], energy: dict[str, float], step: _Step) -> dict[str, float]:
+    begin, h, net_w = step.begin, step.h, step.net_w
     limit_w = min(problem.import_w, problem.contract_w if problem.contract_w is not None else math.inf)
     charge: dict[str, float] = {}
     surplus_w = max(0.0, -net_w)
     for visit in here:
         free_w = max(0.0, min(visit.ceiling_wh, visit.capacity_wh) - energy[visit.name]) / visit.charge_efficiency / h
-        wanted_w = free_w if price <= cheap else 0.0
+        wanted_w = free_w if step.is_cheap else 0.0
         for target in visit.targets:
             left_h = max((target.at - begin) / 3600, h)
             wanted_w = max(wanted_w, (target.energy_wh - energy[visit.name]) / visit.charge_efficiency / left_h)
@@ -81,7 +85,7 @@ def _step(
             wanted_w = max(
                 wanted_w, (visit.floor_wh - energy[visit.name]) / (REFILL_S / 3600) / visit.charge_efficiency
             )
-        own = min(free_w, surplus_w) if sell <= price else 0.0  # surplus that earns more is exported
+        own = min(free_w, surplus_w) if step.sell <= step.buy else 0.0  # surplus that earns more is exported
         power_w = min(max(wanted_w, own), free_w, visit.max_charge_w)
         surplus_w = max(0.0, surplus_w - power_w)
         charge[visit.name] = max(0.0, power_w)
@@ -90,7 +94,7 @@ def _step(
         scale = max(0.0, limit_w - net_w) / total_w
         charge = {name: power_w * scale for name, power_w in charge.items()}
     short_w = max(0.0, net_w - limit_w)
-    discharge_w = max(short_w, net_w if price >= expensive else 0.0)
+    discharge_w = max(short_w, net_w if step.is_expensive else 0.0)
     for visit in sorted(here, key=lambda one: one.degradation_per_kwh):
         if discharge_w <= 0 or charge[visit.name] > 0:
             continue

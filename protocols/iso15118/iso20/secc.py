@@ -37,7 +37,15 @@ from protocols.iso15118.iso20.secc_loop import (
     answer_welding_detection,
 )
 from protocols.iso15118.iso20.secc_metering import answer_metering_confirmation
-from protocols.iso15118.iso20.secc_session import Answer, Evse, Refusal, RequestContext, SeccSettings, Session
+from protocols.iso15118.iso20.secc_session import (
+    Answer,
+    Evse,
+    Refusal,
+    RequestContext,
+    SeccSettings,
+    Session,
+    VehicleCertificate,
+)
 from protocols.iso15118.iso20.secc_setup import (
     answer_authorization,
     answer_authorization_setup,
@@ -79,7 +87,7 @@ class Secc(SeccEngine):
     """SECC of one connection.
 
     `epoch` is the Unix time (UTC) at engine time 0. `paused` holds the data of paused sessions, by session id.
-    `vehicle_certificate` (DER), its common name and `tls` describe the connection. `draw` returns random bytes.
+    `certificate` of the vehicle and `tls` describe the connection. `draw` returns random bytes.
     """
 
     def __init__(
@@ -89,8 +97,7 @@ class Secc(SeccEngine):
         *,
         epoch: float = 0.0,
         paused: Mapping[bytes, Paused] | None = None,
-        vehicle_certificate: bytes | None = None,
-        vehicle_name: str | None = None,
+        certificate: VehicleCertificate | None = None,
         tls: bool = False,
         draw: Callable[[int], bytes] = secrets.token_bytes,
         evse: Evse | None = None,
@@ -103,8 +110,7 @@ class Secc(SeccEngine):
         self.session = Session()
         self._epoch = epoch
         self._paused: Mapping[bytes, Paused] = paused or {}
-        self._certificate = vehicle_certificate
-        self._vehicle_name = vehicle_name
+        self._certificate = certificate
         self._tls = tls
         self._draw = draw
         self._follows: states.Follows = states.DC
@@ -160,8 +166,7 @@ class Secc(SeccEngine):
                 memory=self._memory,
                 draw=self._draw,
                 paused=self._paused,
-                vehicle_certificate=self._certificate,
-                vehicle_name=self._vehicle_name,
+                certificate=self._certificate,
                 stream=payload_type in messages.STREAMS,
             )
             answer = _ANSWERS[name](request, self.session, context)

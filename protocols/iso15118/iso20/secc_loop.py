@@ -345,7 +345,7 @@ def answer_session_stop(request: SessionStopReq, session: Session, context: Requ
     if kind is ChargingSession.Pause:
         if not (context.settings.pause and (after_loop or session.pause_offered)):
             raise Refusal(ResponseCode.FAILED_PauseNotAllowed, "the session cannot be paused now")
-        binding = session_binding(session.session_id, context.vehicle_certificate)
+        binding = session_binding(session.session_id, context.certificate)
         events = (
             SessionPaused(Paused(session.session_id, session.evccid, session.choice, binding, session.namespace)),
         )

@@ -142,6 +142,14 @@ class Session:
         return self.choice
 
 
+@frozen
+class VehicleCertificate:
+    """Certificate of the vehicle on this connection."""
+
+    der: bytes
+    common_name: str | None = None
+
+
 @frozen(kw_only=True)
 class RequestContext:
     """Input of a response besides request and session."""
@@ -155,8 +163,7 @@ class RequestContext:
     memory: SeccMemory
     draw: Callable[[int], bytes]
     paused: Mapping[bytes, Paused] = field(default_factory=dict)
-    vehicle_certificate: bytes | None = None
-    vehicle_name: str | None = None  # its common name
+    certificate: VehicleCertificate | None = None
     stream: bool = False  # the request arrived parallel to the charge loop
 
     def limits(self, session: Session) -> Limits:

@@ -34,7 +34,7 @@ from protocols.iso15118.iso20.common import (
 )
 from protocols.iso15118.iso20.events import AuthorizationRequested, Authorized, Event, ServiceAgreed, SessionOpened
 from protocols.iso15118.iso20.messages import NO_SESSION
-from protocols.iso15118.iso20.secc_session import Answer, Refusal, RequestContext, Session, Verdict
+from protocols.iso15118.iso20.secc_session import Answer, Refusal, RequestContext, Session, VehicleCertificate, Verdict
 from protocols.iso15118.iso20.services import DC_SERVICES, Choice, Offer, to_message
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import MessageHeader, Processing, ResponseCode
@@ -42,20 +42,21 @@ from protocols.iso15118.iso20.types import MessageHeader, Processing, ResponseCo
 SESSION_ID_SIZE = 8
 
 
-def session_binding(session_id: bytes, vehicle_certificate: bytes | None) -> bytes | None:
+def session_binding(session_id: bytes, vehicle: VehicleCertificate | None) -> bytes | None:
     """Return the binding of a paused session to its EV: SHA-512(session id ‖ SHA-512(vehicle certificate)); None
     without TLS."""
-    if vehicle_certificate is None:
+    if vehicle is None:
         return None
-    return hashlib.sha512(session_id + hashlib.sha512(vehicle_certificate).digest()).digest()
+    return hashlib.sha512(session_id + hashlib.sha512(vehicle.der).digest()).digest()
 
 
 def answer_session_setup(request: SessionSetupReq, session: Session, context: RequestContext) -> Answer:
-    if context.settings.identity_required and context.vehicle_name != request.EVCCID:
+    vehicle = context.certificate
+    if context.settings.identity_required and (vehicle is None or vehicle.common_name != request.EVCCID):
         raise Refusal(ResponseCode.FAILED, f"the vehicle certificate is not that of {request.EVCCID}")
     asked_for = request.Header.SessionID
     kept = context.paused.get(asked_for) if asked_for != NO_SESSION else None
-    binding = session_binding(asked_for, context.vehicle_certificate)
+    binding = session_binding(asked_for, vehicle)
     same_car = (
         kept is not None
         and kept.choice is not None

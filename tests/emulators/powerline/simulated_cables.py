@@ -11,6 +11,7 @@ from emulators.powerline.simulated_cable import CABLE_DB, Cable, add_cable
 from protocols.slac.behaviour import EV_PROFILES, EVSE_PROFILES
 from protocols.slac.events import Matched
 from protocols.slac.modem import ModemSettings
+from protocols.slac.plug import EvPlug, EvsePlug
 from protocols.slac.settings import EvseSettings, EvSettings, EvValidation, Validation
 
 STARTED_AFTER = 3.0  # s until every modem has its key
@@ -49,18 +50,19 @@ def site(
     line = Powerline(disturbance)
     cables = []
     for number in range(1, count + 1):
+        evse_settings = EvseSettings(
+            evse_mac(number), settings_of(evse_modem), EVSE_PROFILES[evse], validation=validated
+        )
+        ev_settings = EvSettings(ev_mac(number), settings_of(ev_modem), EV_PROFILES[ev], validation)
         cables.append(
             add_cable(
                 line,
                 f"{number}",
-                EvseSettings(evse_mac(number), settings_of(evse_modem), EVSE_PROFILES[evse], validation=validated),
-                EvSettings(ev_mac(number), settings_of(ev_modem), EV_PROFILES[ev], validation),
+                EvsePlug(evse_settings, line.now, entropy=chance.randbytes),
+                EvPlug(ev_settings, line.now, digital=number not in silent, entropy=chance.randbytes),
                 cable_db=cable_db[(number - 1) % len(cable_db)],
                 evse_modem=MODEM_PROFILES[evse_modem],
                 ev_modem=MODEM_PROFILES[ev_modem],
-                evse_entropy=chance.randbytes,
-                ev_entropy=chance.randbytes,
-                digital=number not in silent,
             )
         )
     for one in line.stations:

@@ -193,13 +193,16 @@ async def test_migrate_and_asyncapi(tmp_path: Path) -> None:
 
 @pytest.mark.virtual_time
 async def test_the_metrics_are_read_off_the_running_gateway() -> None:
-    from gateway.mqtt.connection import MqttConnection
+    from gateway.mqtt.connection import BrokerLinks, MqttConnection
     from gateway.mqtt.topics import MqttSettings, Topics
     from gateway.observability.metrics import Metrics
 
     async with service_rig("CP1-1") as rig:
         connection = MqttConnection(
-            rig.service, MqttSettings(Topics("home", "gw1")), Connector(BrokerLink("mqtt://x", "x")), rig.clock
+            rig.service,
+            MqttSettings(Topics("home", "gw1")),
+            BrokerLinks(Connector(BrokerLink("mqtt://x", "x"))),
+            rig.clock,
         )
         metrics = Metrics(rig.service, connection, lambda: [True, True, False])
         await rig.send("CP1-1", "discharge", "a", power_w=5000)

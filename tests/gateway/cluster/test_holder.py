@@ -66,13 +66,17 @@ class Cluster:
     wires: list[TextWire] = field(default_factory=list)  # served by the holder
 
     def __post_init__(self) -> None:
-        self.holder = SiteNode(
-            "s", "gw1", self, self.leases, self.owners, TIMING, self._start, lambda message: None, self.clock,
-            lambda *_: 0.0,
-        )  # fmt: skip
+        self.holder = SiteNode("s", self, self.leases, self.owners, TIMING, self._start, self.clock)
         self.other = SiteConnections("s", "gw2/run", self, self.owners, TIMING, self.clock)
 
-    # the bus
+    # the instance
+
+    name = "gw1"
+
+    def broadcast(self, message: Message) -> None: ...
+
+    def wait_s(self, site: str, last: str) -> float:
+        return 0.0
 
     def send(self, to: str, message: Message) -> None:
         asyncio.get_running_loop().call_later(

@@ -14,7 +14,7 @@ import pytest
 from gateway.model.energy_state import SharedEnergyState
 from gateway.mqtt.client import BrokerLink, MqttBus
 from gateway.mqtt.commands import MAX_OTHER_GATEWAYS
-from gateway.mqtt.connection import MqttConnection
+from gateway.mqtt.connection import BrokerLinks, MqttConnection
 from gateway.mqtt.topics import MqttSettings, Topics
 from gateway.observability import log
 from protocols.ports import Bus, BusMessage
@@ -58,7 +58,7 @@ async def test_an_exception_in_a_handler_costs_its_message_and_not_the_link() ->
             return one.broker.client("v2x-home-gw2", will=will)
 
         settings = MqttSettings(Topics("home", "gw2"), takes_site_commands=False)
-        connection = MqttConnection(one.running.service, settings, connect, one.clock, 1, fails_once)
+        connection = MqttConnection(one.running.service, settings, BrokerLinks(connect), one.clock, 1, fails_once)
         running = asyncio.create_task(connection.run())
         await one.wait(1)
         state = b'{"energy": {"phase": "on_grid"}}'

@@ -17,7 +17,7 @@ from protocols.iso15118.iso20.messages import RESPONSE_NAMES
 from protocols.iso15118.iso20.rational import rational
 from protocols.iso15118.iso20.schedules import Block, Profile, ScheduleOffer, profile_message
 from protocols.iso15118.iso20.secc import Secc
-from protocols.iso15118.iso20.secc_session import Fault, Verdict
+from protocols.iso15118.iso20.secc_session import Fault, VehicleCertificate, Verdict
 from protocols.iso15118.iso20.services import ControlMode, ServiceId
 from protocols.iso15118.iso20.states import State, Step
 from protocols.iso15118.iso20.types import MessageHeader, Processing, ResponseCode
@@ -425,9 +425,19 @@ def test_no_iso20_without_tls_where_that_is_required() -> None:
     session.run(until=loops(1))
 
 
-@pytest.mark.parametrize(("name", "ok"), [("WMIV1234567890ABCDEX", True), ("SOMEBODYELSE", False), (None, False)])
-def test_the_vehicle_certificate_must_be_the_cars_where_that_is_required(name: str | None, ok: bool) -> None:
-    session = pair(secc={"identity_required": True}, secc_arguments={"vehicle_name": name})
+@pytest.mark.parametrize(
+    ("certificate", "ok"),
+    [
+        (VehicleCertificate(b"leaf", "WMIV1234567890ABCDEX"), True),
+        (VehicleCertificate(b"leaf", "SOMEBODYELSE"), False),
+        (VehicleCertificate(b"leaf"), False),
+        (None, False),
+    ],
+)
+def test_the_vehicle_certificate_must_be_the_cars_where_that_is_required(
+    certificate: VehicleCertificate | None, ok: bool
+) -> None:
+    session = pair(secc={"identity_required": True}, secc_arguments={"certificate": certificate})
     session.run(until=loops(1))
     assert bool(session.ev.session.loops) is ok
 

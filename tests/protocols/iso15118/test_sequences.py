@@ -16,7 +16,7 @@ from protocols.iso15118.iso20.common import (
 )
 from protocols.iso15118.iso20.prices import PriceBlock, PriceLevels, Prices
 from protocols.iso15118.iso20.schedules import Block, ScheduleOffer, flat_offer
-from protocols.iso15118.iso20.secc_session import Verdict
+from protocols.iso15118.iso20.secc_session import VehicleCertificate, Verdict
 from protocols.iso15118.iso20.services import ControlMode, MobilityNeedsMode, ServiceId
 from protocols.iso15118.iso20.states import State, Step
 from protocols.iso15118.iso20.types import EVSENotification, MessageHeader, ResponseCode
@@ -220,9 +220,12 @@ def test_a_charger_without_service_renegotiation_states_it() -> None:
     assert session.seen(events.SessionEnded)[0].code is ResponseCode.FAILED_NoServiceRenegotiationSupported
 
 
-@pytest.mark.parametrize("certificate", [None, b"vehicle leaf"])
-def test_a_paused_session_is_resumed_by_the_same_car(certificate: bytes | None) -> None:
-    arguments = {"vehicle_certificate": certificate}
+LEAF = VehicleCertificate(b"vehicle leaf")
+
+
+@pytest.mark.parametrize("certificate", [None, LEAF])
+def test_a_paused_session_is_resumed_by_the_same_car(certificate: VehicleCertificate | None) -> None:
+    arguments = {"certificate": certificate}
     session = pair(setpoint_w=-3_000, secc_arguments=arguments)
     session.run(until=loops(3))
     session.ev.command(orders.Stop(ChargingSession.Pause), session.now)
@@ -241,15 +244,17 @@ def test_a_paused_session_is_resumed_by_the_same_car(certificate: bytes | None) 
 
 
 @pytest.mark.parametrize(
-    ("kept_with", "back_with"), [(b"vehicle leaf", b"another leaf"), (b"vehicle leaf", None), (None, b"vehicle leaf")]
+    ("kept_with", "back_with"), [(LEAF, VehicleCertificate(b"another leaf")), (LEAF, None), (None, LEAF)]
 )
-def test_a_paused_session_is_not_resumed_by_another_car(kept_with: bytes | None, back_with: bytes | None) -> None:
-    session = pair(secc_arguments={"vehicle_certificate": kept_with})
+def test_a_paused_session_is_not_resumed_by_another_car(
+    kept_with: VehicleCertificate | None, back_with: VehicleCertificate | None
+) -> None:
+    session = pair(secc_arguments={"certificate": kept_with})
     session.run(until=loops(3))
     session.ev.command(orders.Stop(ChargingSession.Pause), session.now)
     session.run()
     kept, ours = session.seen(events.SessionPaused)[0].kept, session.ev_seen(events.SessionPaused)[0].kept
-    arguments = {"vehicle_certificate": back_with, "paused": {kept.session_id: kept}}
+    arguments = {"certificate": back_with, "paused": {kept.session_id: kept}}
     again = pair(ev={"resume": ours}, secc_arguments=arguments)
     again.run(until=loops(2))
     assert not again.ev.session.resumed
