@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emulators.powerline.medium import Powerline, Station
-from emulators.powerline.modem import ModemProfile
+from emulators.powerline.modem import MODEM_PROFILES, ModemProfile
 from protocols.iec61851 import OutputKind, PlugIn, Unplug
 from protocols.slac.plug import EvPlug, EvsePlug
 
