@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.cluster.fence import Fence, Refusal
-from gateway.cluster.io import Absent, ClusterError, Records, key_of
+from gateway.cluster.io import Absent, ClusterError, Records
+from gateway.cluster.keys import key_of
 from gateway.cluster.lease import Timing
 from gateway.cluster.messages import Attach, Attached, Beat, Close, Down, Gone, Links, Message, Up, combined
 from protocols.ports import AnswersPing, Clock, PushesText, SendsAtOnce, TextWire

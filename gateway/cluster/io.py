@@ -389,14 +389,3 @@ async def _reconnected() -> None:
 def is_recent(version: tuple[int, ...]) -> bool:
     """Return whether a server of this version can be used."""
     return version >= OLDEST
-
-
-def key_of(name: str) -> str:
-    """Return the key of a record for any name: characters that keys must not have are written as =XX."""
-    return "".join(one if one.isascii() and (one.isalnum() or one in "-_") else f"={ord(one):02X}" for one in name)
-
-
-def name_of(key: str) -> str:
-    """Return the name of which `key_of` made a key."""
-    first, *rest = key.split("=")
-    return first + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest)

@@ -16,7 +16,8 @@ import msgspec
 from gateway.cluster import placement
 from gateway.cluster.connections import OwnersOf
 from gateway.cluster.control import Start
-from gateway.cluster.io import ClusterBus, ClusterError, Record, Records, key_of, name_of
+from gateway.cluster.io import ClusterBus, ClusterError, Record, Records
+from gateway.cluster.keys import key_of, name_of
 from gateway.cluster.lease import Timing
 from gateway.cluster.lease_thread import Leases, lease_thread
 from gateway.cluster.messages import PROTOCOL, Barrier, Close, Done, Down, Failed, HttpPart, Message, Resync

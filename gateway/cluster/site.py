@@ -18,7 +18,8 @@ from gateway.cluster.connections import Instance, Owners, SiteConnections
 from gateway.cluster.control import End, SiteControl, Start
 from gateway.cluster.fence import Refusal
 from gateway.cluster.http import HttpForwarding, HttpServing
-from gateway.cluster.io import ClusterError, Record, WrongRevision, key_of
+from gateway.cluster.io import ClusterError, Record, WrongRevision
+from gateway.cluster.keys import key_of
 from gateway.cluster.lease import LeaseRecord, Observed, Purpose, SiteLease, Timing, Write
 from gateway.cluster.lease_thread import Leases
 from gateway.cluster.messages import (

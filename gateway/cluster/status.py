@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.cluster.io import ClusterBus, Record, name_of
+from gateway.cluster.io import ClusterBus, Record
+from gateway.cluster.keys import name_of
 from gateway.cluster.lease import LeaseRecord
 from gateway.cluster.node import ABSENT_AFTER_S, INSTANCES, LEASES, OWNERS, Node, Presence
 from gateway.cluster.settings import ClusterSettings

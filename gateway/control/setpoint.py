@@ -16,15 +16,14 @@ An emergency stop is sent in every state; the station's set-point is read afterw
 from __future__ import annotations
 
 import math
-from enum import Enum, StrEnum
 
 from gateway.authority.power_history import RESPONSE_S
 from gateway.authority.priority import MARGIN_W, DeadBand, Decision, above_command
 from gateway.authority.ramp import ramp_s
+from gateway.control.setpoint_values import Action, Completion, Order, State, Target
 from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, TOLERANCE_SHARE, TOLERANCE_W
 from gateway.model.result import Layer
 from gateway.model.station import Answer, Outcome
-from protocols.frozen import frozen
 from protocols.quantities import clamp
 
 LONGEST_PAUSE_S = 60.0  # between orders that a station keeps rejecting
@@ -36,62 +35,6 @@ MAX_UNANSWERED = 3  # orders in a row before a command has failed
 RESTS_S = 5.0  # after a changed order: a station that has responded by then, and whose power rests, has arrived
 RESTS_W = 25.0  # two readings that differ by less show a power at rest
 SHORTFALL_W, SHORTFALL_SHARE = 400.0, 0.10  # most that is corrected; a vehicle that is further off does not follow
-
-
-class State(StrEnum):
-    """Last transition of a set-point."""
-
-    UNVERIFIED = "unverified"
-    RESTORED = "restored"
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    TIMED_OUT = "timed_out"
-
-
-class Action(Enum):
-    """Action that a set-point requires now."""
-
-    WAIT = 1
-    VERIFY = 2  # read the station's set-point
-    SEND = 3
-    CORRECT = 4  # send again: power flows although the station accepted 0 W
-
-
-class Completion(Enum):
-    """Effect of an answer to an order."""
-
-    SUPERSEDED = 1  # the link or session of the order is gone
-    REPEATED = 2  # accepted, the power is as before
-    CHANGED = 3  # accepted, the power is another
-    REJECTED = 4
-    UNANSWERED = 5
-    SILENT = 6  # unanswered for the `MAX_UNANSWERED`th time or more
-
-
-@frozen
-class Order:
-    """A set-point on its way to the station."""
-
-    power_w: float
-    valid_for_s: float
-    sent_at: float
-    ordered_w: float | None = None  # as of `Target`
-
-
-@frozen
-class Target:
-    """Power that the station should hold, and what bears on when to send it. Times are monotonic."""
-
-    power_w: float
-    emergency_stop: bool = False
-    allocated: bool = False  # a command has an allocation here
-    unconfirmed: bool = False  # and the station has not confirmed it
-    lease_until: float | None = None
-    measured_w: float | None = None
-    measured_at: float | None = None
-    rest_tolerance_w: float = 0.0  # a measured power up to this counts as 0 W
-    may_supply_island: bool = False  # the charger may be supplying an island by itself
-    ordered_w: float | None = None  # what the station is sent for it where that is another power
 
 
 class Setpoint:

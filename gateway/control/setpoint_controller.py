@@ -15,8 +15,8 @@ from gateway.authority.ramp import walk
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
 from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
-from gateway.control.setpoint import Action, Completion, Target
 from gateway.control.setpoint_log import SetpointLog
+from gateway.control.setpoint_values import Action, Completion, Target
 from gateway.control.settings import RAMP_STEP_S, ServiceSettings
 from gateway.control.site_decision import SiteDecision
 from gateway.control.station_answer import Overtaken, answer

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.cluster.io import Record, key_of
+from gateway.cluster.io import Record
+from gateway.cluster.keys import key_of
 from gateway.cluster.lease import LeaseRecord
 from gateway.cluster.node import Presence
 from gateway.cluster.status import ClusterStatus, summary, text

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.cluster import messages
-from gateway.cluster.io import ClusterBus, ClusterError, key_of
+from gateway.cluster.io import ClusterBus, ClusterError
+from gateway.cluster.keys import key_of
 from gateway.cluster.messages import PROTOCOL, Attached, Barrier, Failed, Message
 from gateway.cluster.node import ABSENT_AFTER_S, INSTANCES, Node, Presence
 from gateway.cluster.settings import ClusterSettings

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.control.setpoint import Action, Setpoint, Target
+from gateway.control.setpoint import Setpoint
+from gateway.control.setpoint_values import Action, Target
 from gateway.model.message import rfc3339
 from gateway.model.station import Answer, Outcome
 from tests.gateway.commands.rig import ServiceRig, service_rig

@@ -20,12 +20,9 @@ from gateway.control.setpoint import (
     RESTS_S,
     RESTS_W,
     SHORTEST_VALID_S,
-    Action,
-    Completion,
     Setpoint,
-    State,
-    Target,
 )
+from gateway.control.setpoint_values import Action, Completion, State, Target
 from gateway.control.settings import LEASE_SLACK_S, RAMP_STEP_S, ServiceSettings
 from gateway.model.result import Layer
 from gateway.model.site import SitePolicy

@@ -14,7 +14,7 @@ from emulators.runtime.clock import START
 from gateway.authority.priority import Bound
 from gateway.authority.ramp import Ramp
 from gateway.control.control_state import Stage
-from gateway.control.setpoint import State
+from gateway.control.setpoint_values import State
 from gateway.model.command import Schedule, Verb
 from gateway.model.event import PlugState
 from gateway.model.grid_report import GridReport

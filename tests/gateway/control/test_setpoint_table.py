@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.control.setpoint import Action, Completion, Order, Setpoint, State, Target
+from gateway.control.setpoint import Setpoint
+from gateway.control.setpoint_values import Action, Completion, Order, State, Target
 from gateway.model.station import Answer, Outcome
 
 APPLIED, REFUSED, UNKNOWN = Outcome(Answer.APPLIED), Outcome(Answer.REFUSED, "Rejected"), Outcome(Answer.UNKNOWN)
