@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,11 +31,11 @@ from nats.js.errors import (
 )
 from nats.js.kv import KeyValue
 
-from gateway.cluster import messages
+from gateway.cluster import messages, secure_client
 from gateway.cluster.fault import Fault
 from gateway.cluster.messages import MAX_BYTES, Message
 from gateway.cluster.outbox import Outbox
-from gateway.cluster.secure_client import SecureClient, reason, tls_context, within
+from gateway.cluster.secure_client import SecureClient, UserOptions, cancellation_kept, within
 from gateway.cluster.settings import ClusterSettings
 
 log = logging.getLogger("v2x.cluster")
@@ -194,12 +194,16 @@ class ClusterBus:
     async def connect(self) -> AsyncIterator[ClusterBus]:
         """Connect while the context is entered. ClusterError where no server can be used."""
         try:
-            tls = tls_context(self.settings)
+            tls = secure_client.tls_context(self.settings)
         except OSError as error:
             raise ClusterError(f"cluster.ca, cert or key cannot be used: {error}", Fault.CERTIFICATE) from error
+        try:
+            user = secure_client.user_options(self.settings.credentials_file)
+        except (OSError, ValueError) as error:
+            raise ClusterError(f"cluster.credentials_file cannot be used: {error}", Fault.USER) from error
         client = SecureClient(requires_tls=tls is not None)
         try:
-            await self._open(client, tls)
+            await self._open(client, tls, user)
             self._client = client
             if self._handle is not None:
                 await client.subscribe(f"{self.settings.name}.gw.{self.instance}.>", cb=self._received)
@@ -218,11 +222,14 @@ class ClusterBus:
             with contextlib.suppress(Exception):
                 await within(client.close(), ANSWER_WITHIN_S)
 
-    async def _open(self, client: SecureClient, tls: ssl.SSLContext | None) -> None:
+    async def _open(self, client: SecureClient, tls: ssl.SSLContext | None, user: UserOptions) -> None:
         settings = self.settings
         errors: list[Exception] = []
 
         async def failed(error: Exception) -> None:
+            if self._client is not None:
+                log.warning("NATS: %s", error or type(error).__name__)
+                return
             errors.append(error)
             log.debug("NATS: %s", error)
 
@@ -239,14 +246,12 @@ class ClusterBus:
                 ping_interval=PING_EVERY_S,
                 pending_size=UNSENT_BYTES,
                 tls=tls,
-                user_credentials=None if settings.credentials_file is None else str(settings.credentials_file),
+                **user,
             )
             await within(connecting, CONNECT_WITHIN_S)
         except (NatsError, OSError, TimeoutError) as error:
-            text, fault = reason(errors or [error], client, settings)
+            text, fault = secure_client.reason(errors or [error], client, settings)
             raise ClusterError(f"NATS cannot be used: {text}", fault) from error
-        except ValueError as error:  # of a credentials file
-            raise ClusterError(f"cluster.credentials_file cannot be used: {error}", Fault.USER) from error
 
     async def verify(self) -> tuple[int, int]:
         """Return the version of the server; ClusterError where it is too old or has no JetStream."""
@@ -354,19 +359,6 @@ class ClusterBus:
         if self._client is None:
             raise ClusterError("NATS is not connected")
         return self._client
-
-
-@contextlib.contextmanager
-def cancellation_kept() -> Iterator[None]:
-    """Raise CancelledError where the task was cancelled meanwhile and what it waited for has returned nevertheless.
-
-    `asyncio.wait_for`, which the client of NATS uses, does so before Python 3.12 where an answer comes at that moment.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task is not None else 0
-    yield
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError
 
 
 @asynccontextmanager

@@ -1,14 +1,21 @@
-"""The client of NATS: TLS that cannot be left out, and why a server was not used."""
+"""The client of NATS: its user, TLS that cannot be left out, errors after which it connects again, and why a server was
+not used."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypedDict
 from urllib.parse import urlsplit
 
+import nkeys  # type: ignore[import-untyped]
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.protocol.parser import PERMISSIONS_ERR
 
 from gateway.cluster.fault import Fault
 from gateway.cluster.settings import ClusterSettings
@@ -19,6 +26,39 @@ REFUSED = "the server refuses the user, or its password or credentials"
 
 OF_ANOTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 NOT_VALID_NOW = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+
+class UserOptions(TypedDict, total=False):
+    """Options of nats-py that name the file of a user. It is read again at each connection."""
+
+    user_credentials: str
+    nkeys_seed: str
+
+
+def user_options(file: Path | None) -> UserOptions:
+    """Return the options for a file with the credentials of a user (.creds), or with the seed of its nkey.
+
+    ValueError where it has other content, of which nats-py would search the end for ever; OSError where it cannot be
+    read.
+    """
+    if file is None:
+        return {}
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    following = dict(itertools.pairwise(lines))
+    token = next((after for line, after in following.items() if "BEGIN NATS USER JWT" in line), "")
+    seed = next((after for line, after in following.items() if "BEGIN USER NKEY SEED" in line), "")
+    bare = "".join(lines) if not token and not seed else ""
+    if not _is_seed(seed or bare) or not (bare or token.count(".") == 2):
+        raise ValueError(f"{file} has neither the credentials of a user (.creds) nor the seed of its nkey")
+    return {"nkeys_seed": str(file)} if bare else {"user_credentials": str(file)}
+
+
+def _is_seed(text: str) -> bool:
+    try:
+        pair = nkeys.from_seed(bytearray(text.encode()))
+    except (nkeys.ErrInvalidSeed, nkeys.ErrInvalidPrefixByte, ValueError):
+        return False
+    return bool(pair.public_key.startswith(b"U"))  # of a user
 
 
 class TlsMissing(NatsError):
@@ -54,6 +94,17 @@ class SecureClient(Client):
             raise TlsMissing(NO_TLS)
         await super()._process_info(info, initial_connection)
 
+    async def _process_err(self, err_msg: str) -> None:
+        """Connect again after an error with which the server ends the connection; nats-py alone stays closed.
+
+        Such are a user that is changed or has expired, and a server with too many connections.
+        """
+        if PERMISSIONS_ERR in err_msg:
+            await super()._process_err(err_msg)
+            return
+        await self._error_cb(NatsError(f"the server ends the connection: {err_msg.strip(chr(39))}"))
+        await self._process_op_err(NatsError(err_msg))
+
 
 async def within(work: Coroutine[object, None, None], within_s: float) -> None:
     """Await work of nats-py. TimeoutError when its time is over, also where it does not end when it is cancelled."""
@@ -65,6 +116,19 @@ async def within(work: Coroutine[object, None, None], within_s: float) -> None:
         task.result()
     finally:
         task.cancel()
+
+
+@contextmanager
+def cancellation_kept() -> Iterator[None]:
+    """Raise CancelledError where the task was cancelled meanwhile and what it waited for has returned nevertheless.
+
+    `asyncio.wait_for`, which the client of NATS uses, does so before Python 3.12 where an answer comes at that moment.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 def reason(errors: list[Exception], client: SecureClient, settings: ClusterSettings) -> tuple[str, Fault]:

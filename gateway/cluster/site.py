@@ -184,6 +184,7 @@ class SiteNode:
         except ClusterError as error:
             log.info("%s: the lease is not written: %s", self.site, error)
             self.lease = self.lease.unanswered()
+            await clock.sleep(CHECKED_EVERY_S)  # it may fail at once
         finally:
             self._write = None
             self._wake.set()

@@ -875,7 +875,9 @@ class ClusterSection(Section):
         description="files of the sites that are served, such as sites/*.toml, each merged over this file; "
         "empty: this file is that of the one site",
     )
-    credentials_file: Path | None = Field(default=None, description="credentials of the user at NATS (.creds)")
+    credentials_file: Path | None = Field(
+        default=None, description="credentials of the user at NATS (.creds), or the seed of its nkey"
+    )
     ca: Path | None = Field(default=None, description="CA certificates that verify NATS; default: the system's")
     cert: Path | None = Field(default=None, description="client certificate (PEM)")
     key: Path | None = Field(default=None, description="its key (PEM)")

@@ -62,10 +62,7 @@ def verify(config: Config) -> None:
     _verify_modbus(config)
     _verify_echonet(config)
     _verify_store(config)
-    if config.cluster.servers:
-        cluster_settings(config)
-        if importlib.util.find_spec("nats") is None:
-            raise ConfigError(NATS)
+    _verify_cluster(config)
 
 
 def _verify_site(config: Config) -> None:
@@ -222,6 +219,18 @@ def _verify_modbus(config: Config) -> None:
     devices = modbus_devices(config)
     if devices and importlib.util.find_spec("pymodbus") is None:
         raise ConfigError(f"{devices[0].key}: {MODBUS}")
+
+
+def _verify_cluster(config: Config) -> None:
+    if not config.cluster.servers:
+        return
+    settings = cluster_settings(config)
+    if importlib.util.find_spec("nats") is None:
+        raise ConfigError(NATS)
+    from gateway.cluster import secure_client  # on demand: not imported without a cluster
+
+    _usable("cluster.ca, cluster.cert and cluster.key", lambda: secure_client.tls_context(settings))
+    _usable("cluster.credentials_file", lambda: secure_client.user_options(settings.credentials_file))
 
 
 def _verify_echonet(config: Config) -> None:

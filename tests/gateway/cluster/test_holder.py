@@ -14,10 +14,10 @@ from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import text_wire_pair
 from gateway.cluster.connections import SiteConnections
 from gateway.cluster.control import End, LeaseView, SiteControl
-from gateway.cluster.io import Record, WrongRevision
+from gateway.cluster.io import ClusterError, Record, WrongRevision
 from gateway.cluster.lease import Timing
 from gateway.cluster.messages import Attach, Close, Done, Down, Failed, HttpRequest, Message, Noticed, Resync
-from gateway.cluster.site import SiteNode
+from gateway.cluster.site import CHECKED_EVERY_S, SiteNode
 from protocols.ports import TextWire
 
 pytestmark = pytest.mark.virtual_time
@@ -30,13 +30,18 @@ MESSAGES = 100
 
 @dataclass
 class Records:
-    """Leases and owners in memory. A write takes `write_s`."""
+    """Leases and owners in memory. A write takes `write_s`, or fails at once."""
 
     write_s: float = 0.0
+    fails: bool = False
+    writes: int = 0
     revision: int = 0
     found: dict[str, Record] = field(default_factory=dict)
 
     async def update(self, key: str, value: bytes, last: int) -> int:
+        self.writes += 1
+        if self.fails:
+            raise ClusterError("NATS is not connected")
         await asyncio.sleep(self.write_s)
         present = self.found.get(key)
         if last != (0 if present is None else present.revision):
@@ -229,3 +234,12 @@ async def test_a_control_that_is_handed_over_takes_no_more_connections_and_reque
         assert isinstance(await cluster.holder.handle(request), Failed)
         assert cluster.wires == []
         await ending
+
+
+async def test_writes_of_a_lease_that_fail_at_once_are_not_repeated_at_once() -> None:
+    cluster = Cluster()
+    async with cluster.running():
+        before = cluster.leases.writes
+        cluster.leases.fails = True
+        await asyncio.sleep(4 * TIMING.lease_s)
+        assert 1 < cluster.leases.writes - before <= 4 * TIMING.lease_s / CHECKED_EVERY_S

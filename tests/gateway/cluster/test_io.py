@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from nats.js.kv import KeyValue
 
 from gateway.cluster import io
-from gateway.cluster.io import Absent, ClusterBus, ClusterError, Records, WrongRevision, cancellation_kept
+from gateway.cluster.io import Absent, ClusterBus, ClusterError, Records, WrongRevision
 from gateway.cluster.keys import key_of, name_of
 from gateway.cluster.messages import Barrier, Beat, Done, Message, Up
+from gateway.cluster.secure_client import cancellation_kept
 from gateway.cluster.settings import ClusterSettings
 from tests.gateway.cluster.rig import Nats, nats
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import nkeys  # type: ignore[import-untyped]
 import pytest
 
 from gateway.cli import doctor
@@ -15,7 +18,8 @@ from gateway.cli.findings import Finding, Verdict
 from gateway.cluster import io
 from gateway.cluster.io import ClusterBus, ClusterError
 from gateway.cluster.settings import ClusterSettings
-from gateway.config import from_table
+from gateway.config import ConfigError, from_table
+from gateway.config.verification import verify
 from tests.gateway.cluster.nats_accounts import Accounts
 from tests.gateway.cluster.rig import Nats
 from tests.gateway.csms.test_security import Authority
@@ -118,6 +122,69 @@ async def test_a_credentials_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         refused = await refusal(replace(settings, credentials_file=foreign), monkeypatch)
         assert "the server refuses the user" in refused
         assert "the server refuses the user" in await refusal(replace(settings, credentials_file=None), monkeypatch)
+
+
+def content_of_an_nkey(path: Path) -> tuple[str, str]:
+    """Return the token line and the seed line of a credentials file."""
+    lines = path.read_text().splitlines()
+    return lines[1], lines[5]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "not credentials\n", "{token}\n", "-----BEGIN USER NKEY SEED-----\n{seed}\n", "{seed}{seed}\n"]
+)
+def test_another_content_of_the_credentials_file_is_named(tmp_path: Path, wrong: str) -> None:
+    token, seed = content_of_an_nkey(Accounts().credentials(tmp_path / "good.creds"))
+    file = tmp_path / "wrong.creds"
+    file.write_text(wrong.format(token=token, seed=seed))
+    cluster = {"servers": ["nats://localhost"], "instance": "gw1", "credentials_file": str(file)}
+    table = {"cluster": cluster, "admin": {"token_file": str(tmp_path / "token")}, "ocpp": {"security_profile": 0}}
+    (tmp_path / "token").write_text("a-token-of-the-cluster\n")
+    (tmp_path / "token").chmod(0o600)
+    config = from_table({**table, "store": {"url": "postgresql://v2x@db/v2x"}}, tmp_path)
+    with pytest.raises(ConfigError, match=r"^cluster.credentials_file: .* has neither the credentials of a user"):
+        verify(config)
+
+
+async def test_the_seed_of_an_nkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = []
+    for name in ("good", "foreign"):
+        _, seed = content_of_an_nkey(Accounts().credentials(tmp_path / f"{name}.creds"))
+        (tmp_path / f"{name}.nk").write_text(f"{seed}\n")
+        seeds.append(seed)
+    user = nkeys.from_seed(bytearray(seeds[0].encode())).public_key.decode()
+    (tmp_path / "nats.conf").write_text(f"authorization {{ users = [ {{ nkey: {user} }} ] }}\n")
+    with server(tmp_path, "-c", str(tmp_path / "nats.conf")) as running:
+        settings = ClusterSettings((running.url,), "gw1", credentials_file=tmp_path / "good.nk")
+        async with ClusterBus(settings).connect() as bus:
+            assert await bus.verify() >= (2, 11)
+        foreign = replace(settings, credentials_file=tmp_path / "foreign.nk")
+        assert "the server refuses the user" in await refusal(foreign, monkeypatch)
+
+
+async def test_a_user_that_is_refused_for_a_time_is_connected_again(tmp_path: Path) -> None:
+    file = tmp_path / "nats.conf"
+
+    def password(text: str) -> None:
+        file.write_text(f"authorization {{ user: {USER}, password: {text} }}\n")
+
+    async def until(connected: bool) -> None:
+        async with asyncio.timeout(20):
+            while bus.connected is not connected:  # noqa: ASYNC110 - nats-py has no event for it
+                await asyncio.sleep(0.02)
+
+    password(PASSWORD)
+    with server(tmp_path, "-c", str(file)) as running:
+        url = f"nats://{USER}:{PASSWORD}@127.0.0.1:{running.port}"
+        async with ClusterBus(ClusterSettings((url,), "gw1")).connect() as bus:
+            records = await bus.records("some")
+            password("another")
+            running.signal(signal.SIGHUP)  # it reads its file, and ends the connections of other users
+            await until(False)
+            password(PASSWORD)
+            running.signal(signal.SIGHUP)
+            await until(True)
+            assert await records.update("one", b"1", 0)
 
 
 async def test_doctor_connects_as_an_instance_does(
