@@ -73,7 +73,8 @@ class GatewayService:
         self._registry, self._publisher = registry, publisher
         self._site_state = SiteControlState()
         self._background = BackgroundTasks()
-        known, needs = IdempotencyCache(journal.store, settings.known_ids), VehicleNeedsPersistence(journal)
+        known = IdempotencyCache(journal.store, settings.known_ids)
+        needs = VehicleNeedsPersistence(journal, takes_over=settings.takes_over)
         sites = SiteCommands(registry, decision)
         self._lifecycle = CommandLifecycle(
             registry, self._site_state, sites, publisher, journal, known, self._background, clock, settings

@@ -228,7 +228,7 @@ class ClusterBus:
 
         async def failed(error: Exception) -> None:
             if self._client is not None:
-                log.warning("NATS: %s", error or type(error).__name__)
+                log.warning("NATS: %s", str(error) or type(error).__name__)
                 return
             errors.append(error)
             log.debug("NATS: %s", error)
@@ -267,7 +267,7 @@ class ClusterBus:
         except (NatsError, OSError, TimeoutError) as error:
             if isinstance(error, ServiceUnavailableError | NoRespondersError | APIError):
                 raise ClusterError(NO_JETSTREAM, Fault.NO_JETSTREAM) from error
-            raise ClusterError(f"NATS did not answer: {error or type(error).__name__}") from error
+            raise ClusterError(f"NATS did not answer: {str(error) or type(error).__name__}") from error
         return version
 
     async def records(self, kind: str) -> Records:
@@ -303,7 +303,7 @@ class ClusterBus:
         except NoRespondersError as error:
             raise Absent(f"instance {to} is not connected") from error
         except (NatsError, OSError, TimeoutError) as error:
-            raise ClusterError(f"instance {to} did not answer: {error or type(error).__name__}") from error
+            raise ClusterError(f"instance {to} did not answer: {str(error) or type(error).__name__}") from error
         answer = messages.decode(reply.data)
         if answer is None:
             raise ClusterError(f"instance {to} sent an answer that is not known")
@@ -371,7 +371,7 @@ async def _translated(within_s: float | None = ANSWER_WITHIN_S) -> AsyncIterator
     except ClusterError:
         raise
     except (NatsError, OSError, TimeoutError) as error:
-        raise ClusterError(f"NATS did not answer: {error or type(error).__name__}") from error
+        raise ClusterError(f"NATS did not answer: {str(error) or type(error).__name__}") from error
 
 
 async def _reconnected() -> None:

@@ -132,6 +132,7 @@ class EventIngest:
             state.wake.set()
         self._decision.record(state)
         self._commands.verify(state)
+        self._needs.keep_soc(state, self._clock.wall())
         publisher.measured(state.name)
         needs = (event.min_energy_wh, event.target_energy_wh, event.min_v2x_energy_wh, event.max_v2x_energy_wh)
         stated = any(one is not None for one in needs) or (event.soc_pct is not None and (state.acts or _moved(state)))
@@ -188,6 +189,9 @@ class EventIngest:
         state.floor_reached = False
         text = f"MAC address {event.mac}" if event.mac else ""
         self._publisher.happened(Happened.SESSION_STARTED, state.name, text=text, session=event.session)
+        soc_pct = self._needs.soc(state.name, event.session, self._clock.wall())
+        if soc_pct is not None and state.evse.soc_pct is None:
+            state.evse.read_soc(soc_pct, event.at)
         restored = self._needs.take(state.name, event.session)
         if restored is not None and state.evse.needs is None:
             needs, state.floor_reached = restored

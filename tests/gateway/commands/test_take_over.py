@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from emulators.runtime.clock import START
 from gateway.store.store import MemoryStore
-from tests.gateway.commands.rig import service_rig
+from tests.gateway.commands.rig import POLICY, service_rig
 
 pytestmark = pytest.mark.virtual_time
 
@@ -106,3 +108,20 @@ async def test_both_results_of_a_command_are_published_again_where_no_broker_has
     async with service_rig(store=store, start=START + 5, takes_over=True) as rig:
         await rig.wait(1)
         assert rig.published.statuses("a") == ["accepted", "superseded"]
+
+
+@pytest.mark.parametrize(("paused_s", "power_w"), [(15, -5000), (80, 0)])
+async def test_a_discharge_stays_in_force_before_the_vehicle_reports_its_state_of_charge_again(
+    paused_s: float, power_w: float
+) -> None:
+    """What was reported long ago is no statement about now."""
+    floor, store = replace(POLICY, min_soc_pct=30), MemoryStore()
+    async with service_rig("CP1-1", policy=floor, store=store, takes_over=True) as rig:
+        assert (await rig.send("CP1-1", "discharge", "a", power_w=5000, lease_s=120)).status == "accepted"
+        await rig.wait(10)
+        assert rig.published.statuses("a") == ["accepted", "achieved"]
+    async with service_rig(policy=floor, store=store, start=START + 11 + paused_s, takes_over=True) as rig:
+        rig.stations.connect("CP1", "CP1-1")
+        rig.stations.plug("CP1-1", "tx0", soc_pct=None)
+        await rig.wait(3)
+        assert rig.power("CP1-1") == power_w
