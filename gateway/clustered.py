@@ -50,6 +50,8 @@ class Instance:
     def __init__(self, config: Config, clock: Clock) -> None:
         self.config, self.clock = config, clock
         self._alone = not config.cluster.sites
+        self._settings = csms_settings(config)
+        self._shared = Shared.of(self._settings)
         starts: dict[str, Start] = {}
         self.node = Node(cluster_settings(config), starts, __version__, clock, alone=self._alone)
         one, several = DATABASE_CONNECTIONS
@@ -64,8 +66,7 @@ class Instance:
     # stations
 
     def _server(self) -> WebSocketServer:
-        settings = csms_settings(self.config)
-        shared = Shared.of(settings)
+        settings, shared = self._settings, self._shared
         admissions = {name: site.admission(shared) for name, site in self.sites.items()}
         if self._alone:
             return WebSocketServer(next(iter(admissions.values())))
@@ -141,6 +142,11 @@ class Instance:
             for site in self.sites.values():
                 tasks.create_task(opened(site), name=f"store of {site.name}")
 
+    async def drain(self) -> None:
+        """Hand all sites over and close all connections, for the end of this instance; no station connects any more."""
+        self._shared.stopping = True
+        await self.node.drain()
+
     async def run(self) -> None:
         """Take part in the cluster until cancelled."""
         joined = asyncio.Event()
@@ -199,7 +205,7 @@ async def run(config: Config, *, ready: Callable[[Instance], None] | None = None
             service_manager.notify(service_manager.STOPPING)
             if not running.done():
                 log.info("draining: sites are handed over, then stations are closed to connect elsewhere")
-                await instance.node.drain()
+                await instance.drain()
             for task in (running, starting, stopped, *beside):
                 task.cancel()
     except* StartError as group:

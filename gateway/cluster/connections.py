@@ -356,12 +356,15 @@ class SiteConnections:
     # the end
 
     async def drain(self, per_s: float) -> None:
-        """Close all connections, spread over time, so that their stations connect to other instances."""
-        order = list(self.by_station.values())
-        random.shuffle(order)
-        for connection in order:
-            self._start(self._close(connection, SERVICE_RESTART, "this gateway is being restarted; connect again"))
-            await self._clock.sleep(random.uniform(0.0, 2.0 / per_s))
+        """Close all connections, spread over time, so that their stations connect to other instances.
+
+        Those whose handshake ends meanwhile are closed, too.
+        """
+        while order := [one for one in self.by_station.values() if not one.closed]:
+            random.shuffle(order)
+            for connection in order:
+                self._start(self._close(connection, SERVICE_RESTART, "this gateway is being restarted; connect again"))
+                await self._clock.sleep(random.uniform(0.0, 2.0 / per_s))
 
     def close(self) -> None:
         """End what runs in the background."""

@@ -28,19 +28,22 @@ from protocols.ocpp.io import WebSocketWire
 # identifierString without the colon, at most 48 characters (2.1 part 4, 3.1.1)
 STATION_ID = re.compile(r"[A-Za-z0-9*\-_=+|@.]{1,48}")
 TOO_MANY = "too many connections at once; try again later\n"
+AGAIN_AFTER_S = 1  # then a balancer leads to another instance
 BUSY = "too many stations connect at once; try again later\n"
+STOPPING = "this gateway is being stopped; connect again\n"
 UNKNOWN = "unknown id: this station is not registered here\n"
 REVOKED = "the certificate of this station is revoked"
 REVOKED_CERTIFICATE = "InvalidChargingStationCertificate"  # type of the security event, as OCPP 2.1 names it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shared:
     """What all stations at one port have in common, whichever CSMS they belong to."""
 
     limits: AddressLimits
     revoked: revocation.RevocationLists | None
     unserved: Unserved
+    stopping: bool = False  # no further station is accepted; those that are connected stay
 
     @classmethod
     def of(cls, settings: CsmsSettings) -> Shared:
@@ -117,6 +120,8 @@ class Admission:
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Reject the handshake with a response, or accept it with None."""
         reject, now = connection.respond, self.context.clock.now()
+        if self.shared.stopping:
+            return _retry_after(AGAIN_AFTER_S, reject(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING))
         name = self.station_id(request.path)
         station = None if name is None else self.stations.get(name)
         known = station is not None and station.registered
@@ -126,9 +131,7 @@ class Admission:
             text = f"no such path: stations connect to {self.settings.path}/<station id>\n"
             return reject(HTTPStatus.NOT_FOUND, text)
         if self.shared.unserved.full(lambda: bool(self.context.transactions.active_of(name))):
-            rejection = reject(HTTPStatus.SERVICE_UNAVAILABLE, BUSY)
-            rejection.headers["Retry-After"] = str(RETRY_AFTER_S)
-            return rejection
+            return _retry_after(RETRY_AFTER_S, reject(HTTPStatus.SERVICE_UNAVAILABLE, BUSY))
         if self._refresh is not None:
             await self._refresh(name)
             station = self.stations.get(name)
@@ -194,9 +197,7 @@ class Admission:
         recognised = station is not None and named and self.credentials.recognises(station, given)
         wait_s = limits.locked_for(name, address, now)
         if wait_s and not (recognised and len(given) >= UNGUESSABLE):
-            rejection = connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "too many failed logins\n")
-            rejection.headers["Retry-After"] = str(math.ceil(wait_s))
-            return rejection
+            return _retry_after(wait_s, connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "too many failed logins\n"))
         rejected = self._limit(connection, station, verified=recognised)
         if rejected is not None:
             return rejected
@@ -228,6 +229,11 @@ class Admission:
         address = _address(connection)
         self.context.security.record(name or "?", REVOKED_CERTIFICATE, f"{REVOKED} (from {address})", address)
         return True
+
+
+def _retry_after(wait_s: float, rejection: Response) -> Response:
+    rejection.headers["Retry-After"] = str(math.ceil(wait_s))
+    return rejection
 
 
 def _address(connection: ServerConnection) -> str:

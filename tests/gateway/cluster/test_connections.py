@@ -385,3 +385,17 @@ async def test_a_station_that_answers_keeps_a_connection_whose_owner_is_written_
         await station.send("here")
         await asyncio.sleep(5)
         assert site.texts == ["here"]
+
+
+async def test_a_connection_that_opens_while_others_are_drained_is_closed_as_well() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    known = site.connections.by_station
+    async with site.connected(), site.connected("CP2"):
+        wires = [one.wire for one in known.values()]
+        draining = asyncio.create_task(site.connections.drain(per_s=1e-4))
+        async with site.connected("CP3"):
+            wires.append(known["CP3"].wire)
+            await draining
+            await asyncio.sleep(1)
+            assert [wire.close_code for wire in wires if isinstance(wire, MemoryTextWire)] == [1012, 1012, 1012]

@@ -11,9 +11,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from emulators.runtime.clock import RealClock
 from gateway.csms import unserved
+from gateway.csms.admission import AGAIN_AFTER_S, Admission, Shared
 from gateway.csms.csms import Csms
-from gateway.csms.settings import StationSettings
+from gateway.csms.settings import CsmsSettings, StationSettings
+from gateway.csms.websocket_server import WebSocketServer
 from tests.gateway.csms.test_security import serving
 from tests.interop.ocpp_sockets import until
 
@@ -110,3 +113,19 @@ async def test_the_number_of_connected_stations_is_bounded() -> None:
         await again.close()
         await until(lambda: _away(csms, "CP1"))
         await (await knock(port, "CP2")).close()
+
+
+async def test_a_port_that_is_being_closed_accepts_no_further_station() -> None:
+    csms = Csms(CsmsSettings(port=0, stations=STATIONS), lambda _: None, RealClock())
+    shared = Shared.of(csms.settings)
+    admission = Admission(csms.context, csms.stations, csms.credentials, csms.attach, csms.stations.pop, shared=shared)
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(WebSocketServer(admission).serve(port.set_result))
+    try:
+        one = await knock(await port, "CP1")
+        shared.stopping = True
+        assert await rejected(port.result(), "CP2") == str(AGAIN_AFTER_S)
+        await send(one, "BootNotification", BOOT)  # it is served on
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
