@@ -276,9 +276,10 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
     """Install the fallback profile, once per connection.
 
     After a rejection or a missing response the attempt is repeated after increasing times, nothing is sent in between,
-    and after several failures the EVSE is reported as one that cannot discharge.
+    and after several failures the EVSE is reported as one that cannot discharge. Where the station has connected again
+    meanwhile the attempt says nothing about it: it is repeated at the new connection, at once where that is in use.
     """
-    fallback, now = evse.fallback, station.context.clock.now()
+    fallback, now, link = evse.fallback, station.context.clock.now(), station.link
     if fallback.installed:
         return Outcome(Answer.APPLIED)
     if now < fallback.retry_at:
@@ -288,6 +289,8 @@ async def install_fallback(station: Station, evse: Evse) -> Outcome:
     if fallback.installed:
         fallback.failures, fallback.rejected, fallback.error = 0, False, ""
         station.describe(evse)
+    elif station.link is not link:
+        return await install_fallback(station, evse) if station.ready else outcome
     elif station.link is not None:
         fallback.failures += 1
         fallback.rejected = outcome.answer is Answer.REFUSED and outcome.code not in UNSUPPORTED

@@ -144,3 +144,14 @@ async def test_a_station_that_accepts_it_later_discharges() -> None:
         assert (await raw.csms.set_power("CP1-1", -3000.0, 15.0)).answer is Answer.APPLIED
         assert station.power[-1]["duration"] == 15
         assert station_row(raw.csms.stations["CP1"])["evses"][0]["safe_profile"] == "held"
+
+
+async def test_an_attempt_that_a_new_connection_ends_says_nothing_about_the_station() -> None:
+    async with refusing("silent", Version.V21) as (raw, station):
+        await asyncio.sleep(1)
+        assert len(station.fallback) == 1  # no response yet
+        station.how = "Accepted"
+        await raw.connect()
+        await raw.ok("Heartbeat", {})
+        await asyncio.sleep(1)
+        assert (await raw.csms.set_power("CP1-1", -3000.0, 15.0)).answer is Answer.APPLIED
