@@ -243,8 +243,8 @@ class Setpoint:
         return Action.WAIT
 
     def _due(self, target: Target, now: float) -> bool:
-        if self.sent_w is None or abs(target.power_w - self.sent_w) > MARGIN_W:
-            return True
+        if self.sent_w is None or abs(target.power_w - self.sent_w) > MARGIN_W or (self.sent_w and not target.power_w):
+            return True  # 0 W also after a smaller power than the margin, which would have to be refreshed without end
         if abs((target.ordered_w or target.power_w) - (self.ordered_w or self.sent_w)) > MARGIN_W:
             return True  # what the station delivers of its orders has been learnt
         if target.unconfirmed:

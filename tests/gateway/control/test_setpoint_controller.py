@@ -370,6 +370,16 @@ async def test_a_lease_ends_at_its_time() -> None:
     assert rig.setpoint.sent_w == 0.0
 
 
+@pytest.mark.parametrize("power_w", [-0.4, 0.4])
+async def test_after_a_power_of_less_than_the_margin_0_w_is_sent_and_nothing_is_due(power_w: float) -> None:
+    """Of a power for the site an EVSE may get a share that hardly differs from 0 W."""
+    rig = await ControllerRig.begin()
+    rig.command(power_w, lease_s=8.0)
+    assert await rig.step() == 8.0
+    assert await rig.step(8.0) is None
+    assert [power for _, power, _ in rig.orders][-1] == rig.setpoint.sent_w == 0.0
+
+
 def schedule(rig: ControllerRig, *periods: tuple[float, float, float], evse: str | None = "CP1-1") -> None:
     """Put a schedule in force: (begin and duration in s from now, power)."""
     wall = rig.clock.wall()

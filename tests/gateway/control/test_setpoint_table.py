@@ -283,6 +283,9 @@ WAIT, VERIFY, SEND, CORRECT = Action.WAIT, Action.VERIFY, Action.SEND, Action.CO
         (RUNS, {"power_w": -5000.0, "lease_until": 115.1}, 114.0, SEND),
         (RUNS | {"sent_w": 1.0}, {"power_w": 1.0}, 114.0, SEND),
         (HELD, {}, 1000.0, WAIT),
+        (RUNS | {"sent_w": -0.5}, {}, 101.0, SEND),
+        (RUNS | {"sent_w": 0.5}, {}, 101.0, SEND),
+        (HELD, {"power_w": -0.5}, 101.0, WAIT),
         # power long after 0 W was accepted
         (HELD, FLOWS, 160.0, CORRECT),
         (HELD, FLOWS | {"measured_w": 151.0}, 160.0, CORRECT),
