@@ -201,7 +201,7 @@ def test_an_init_is_written_for_classes_of_many_objects_only() -> None:
 
 @pytest.mark.parametrize("cls", [Ours, Named])
 def test_no_python_code_runs_for_a_value_of_a_new_object(cls: type[Any]) -> None:
-    """One slot of a type serves both methods: a single one in Python, inherited, makes each value four times as slow."""
+    """One slot of a type serves both methods: one in Python, inherited, makes each value four times as slow."""
     made = module.twin(cls)
     assert not [name for name in ("__setattr__", "__delattr__") if isinstance(getattr(made, name), FunctionType)]
 
