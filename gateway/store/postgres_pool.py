@@ -8,11 +8,12 @@ not closed it.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
 PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
@@ -29,12 +30,13 @@ def postgres_pool(url: str, *, fenced: bool, connections: int = 4) -> AsyncEngin
     engine = create_async_engine(with_driver(url), pool_size=connections, connect_args=connect)
     dialect = engine.sync_engine.dialect
 
-    def verify(connection: Any, record: Any, _: object) -> None:
+    def verify(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
         """Raise DisconnectionError, so that the pool takes another connection, where one does not work any more."""
         used = record.info.get("used")
         if used is None:  # it is new
             return
-        if connection.driver_connection.is_closed():
+        driver = record.driver_connection
+        if driver is None or driver.is_closed():
             raise DisconnectionError("the server has closed the connection")
         if time.monotonic() - used >= VERIFIED_FOR_S:
             try:
@@ -42,7 +44,7 @@ def postgres_pool(url: str, *, fenced: bool, connections: int = 4) -> AsyncEngin
             except Exception as error:  # whatever the driver raises: this connection has failed
                 raise DisconnectionError(str(error)) from error
 
-    def used(_: object, record: Any) -> None:
+    def used(_: object, record: ConnectionPoolEntry) -> None:
         record.info["used"] = time.monotonic()
 
     event.listen(engine.sync_engine, "checkout", verify)
