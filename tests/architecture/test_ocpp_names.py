@@ -1,7 +1,10 @@
-"""The CSMS names actions, statuses and other enumerated values of OCPP by the enumerations of the `ocpp` package.
+"""Actions, statuses and other enumerated values of OCPP are named by the enumerations of the `ocpp` package.
 
 A text that equals a value of an enumeration of 1.6 or 2.1 is found wherever it stands in the code; prose is never equal
 to one. Names of components and variables (2.x) are no enumerations in OCPP 2.1: some equal a value by chance.
+
+The CSMS names every value so, the emulated station the actions. The conformance suite is left out on purpose: its cases
+state what is on the wire in the words of the test case documents, so that a wrong name in the package fails them.
 """
 
 from __future__ import annotations
@@ -38,13 +41,29 @@ def enumerated(*versions: ModuleType) -> frozenset[str]:
 
 
 VALUES = enumerated(v16, v21)
+ACTIONS = frozenset(str(one.value) for version in (v16, v21) for one in version.Action)
+NO_ACTIONS = {  # names of variables and of their instances
+    ("emulators/charger/station/device_model/settings.py", "TransactionEvent"),
+    *(
+        ("emulators/charger/station/device_model/variables.py", name)
+        for name in ("ClearVariableMonitoring", "GetReport", "GetVariables", "Heartbeat", "SetVariableMonitoring")
+    ),
+    ("emulators/charger/station/device_model/variables.py", "SetVariables"),
+    ("emulators/charger/station/device_model/variables.py", "TransactionEvent"),
+}
 
 
-def literals(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and text of each literal that equals an enumerated value."""
+def literals(tree: ast.Module, values: frozenset[str] = VALUES) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each literal that equals one of the enumerated values."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in VALUES:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in values:
             yield node.lineno, node.value
+
+
+def test_the_emulated_station_names_actions_of_ocpp_by_their_enumeration() -> None:
+    parsed = modules("emulators/charger", "protocols/ocpp")
+    found = {(name, text) for name, tree in parsed for _, text in literals(tree, ACTIONS)}
+    assert found == NO_ACTIONS
 
 
 def test_the_csms_names_values_of_ocpp_by_their_enumerations() -> None:

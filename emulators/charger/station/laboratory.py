@@ -8,6 +8,7 @@ from emulators.charger.station.ocpp_enums import OperationMode, StopReason
 from emulators.charger.station.power_path import CarPowerPath, Needs, PowerPath
 from emulators.charger.station.station import Station
 from emulators.ev.car import Car, CarSpec
+from protocols.ocpp.enums import v21
 
 NOMINAL_V, NOMINAL_HZ = 230.0, 50.0
 
@@ -46,7 +47,7 @@ class Laboratory:
 
     async def power_cycle(self) -> None:
         """Switch the station off and on."""
-        await self.station.reboot("PowerUp", StopReason.power_loss)
+        await self.station.reboot(v21.BootReasonEnumType.power_up, StopReason.power_loss)
 
     async def external(
         self,

@@ -11,7 +11,7 @@ from emulators.charger.station.messages import Handler, Messages
 from emulators.charger.station.ocpp_enums import StopReason, TriggerReason
 from emulators.charger.station.responses import accepted_if, response
 from emulators.charger.station.station import Station
-from protocols.ocpp.enums import v21
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload
 
 
@@ -96,11 +96,13 @@ class SharedTriggerRequests(RequestHandlers):
     def __init__(self, station: Station, messages: Messages, sign: Callable[[], Work]) -> None:
         super().__init__(station)
         self._triggers: dict[str, Callable[[list[EvseState]], Work]] = {
-            "BootNotification": lambda _: station.call("BootNotification", messages.boot("Triggered")),
-            "Heartbeat": lambda _: station.call("Heartbeat", {}),
-            "SignChargePointCertificate": lambda _: sign(),
-            "SignChargingStationCertificate": lambda _: sign(),
-            "StatusNotification": self._status,
+            v21.MessageTriggerEnumType.boot_notification: lambda _: station.call(
+                v21.Action.boot_notification, messages.boot(v21.BootReasonEnumType.triggered)
+            ),
+            v21.MessageTriggerEnumType.heartbeat: lambda _: station.call(v21.Action.heartbeat, {}),
+            v16.MessageTrigger.sign_charge_point_certificate: lambda _: sign(),
+            v21.MessageTriggerEnumType.sign_charging_station_certificate: lambda _: sign(),
+            v21.MessageTriggerEnumType.status_notification: self._status,
         }
 
     def _trigger(self, requested: str, number: int | None) -> Payload:

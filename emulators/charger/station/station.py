@@ -44,6 +44,7 @@ from emulators.charger.station.smart_charging.smart_charging import SmartChargin
 from emulators.charger.station.smart_charging.vendor_power import VendorPower
 from emulators.charger.station.store import Store
 from emulators.charger.station.tariffs.tariffs import Tariffs
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import Reply
 from protocols.ocpp.schema import Payload, Version
 from protocols.ocpp.times import stamp
@@ -194,7 +195,7 @@ class Station:
     def started_up(self) -> None:
         """Record the security event that follows an accepted boot (A04; 2.x only)."""
         if self.config.version is not Version.V16:
-            cold = self.link.boot_reason == "PowerUp"
+            cold = self.link.boot_reason == v21.BootReasonEnumType.power_up
             self.security_event("StartupOfTheDevice" if cold else "ResetOrReboot")
 
     def back_online(self) -> None:
@@ -301,7 +302,7 @@ class Station:
             event["techInfo"] = info[:255]
         self.security_log.append(event)
         del self.security_log[:-MAX_SECURITY_EVENTS]
-        self.notify("SecurityEventNotification", event)
+        self.notify(v21.Action.security_event_notification, event)
 
     # vehicles and drivers
 

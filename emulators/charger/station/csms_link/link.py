@@ -61,7 +61,7 @@ class CsmsLink:
         self.pending = False
         self.offline_since: float | None = None
         self.booted = False
-        self.boot_reason = "PowerUp"
+        self.boot_reason: str = v21.BootReasonEnumType.power_up
         self.stopping = False
         self.sent: deque[str] = deque(maxlen=MAX_SENT)  # latest calls as text, for diagnostics
         config = context.config
@@ -180,7 +180,9 @@ class CsmsLink:
 
     def _observe(self, event: Event) -> None:
         """Apply an accepted boot before the next message, which may already be a request."""
-        if isinstance(event, ResultReceived) and event.action == "BootNotification" and event.violation is None:
+        if not isinstance(event, ResultReceived) or event.violation is not None:
+            return
+        if event.action == v21.Action.boot_notification:
             self.pending = event.payload["status"] == v21.RegistrationStatusEnumType.pending
             if event.payload["status"] == v21.RegistrationStatusEnumType.accepted:
                 self._accepted_now(event.payload)
@@ -209,7 +211,7 @@ class CsmsLink:
     async def _boot(self, connection: Link) -> bool:
         """Send BootNotification at the interval that the CSMS states until it accepts (B01-B03)."""
         while not connection.closed:
-            reply = await self.call("BootNotification", self._context.messages.boot(self.boot_reason))
+            reply = await self.call(v21.Action.boot_notification, self._context.messages.boot(self.boot_reason))
             interval = BOOT_INTERVAL_S
             if isinstance(reply, Answered) and reply.violation is None:
                 if reply.payload["status"] == v21.RegistrationStatusEnumType.accepted:
@@ -253,14 +255,14 @@ class CsmsLink:
     async def send_status(self, evse: EvseState) -> None:
         """Send StatusNotification of one EVSE."""
         self._reported[evse.number] = evse.status
-        await self.call("StatusNotification", self._context.messages.status(evse))
+        await self.call(v21.Action.status_notification, self._context.messages.status(evse))
 
     async def send_station_status(self) -> None:
         """Send StatusNotification of the whole station, where the version has one."""
         whole = self._context.messages.station_status()
         if whole is not None:
             self._reported[0] = whole["status"]
-            await self.call("StatusNotification", whole)
+            await self.call(v21.Action.status_notification, whole)
 
     def restart_heartbeat(self) -> None:
         """Apply a changed heartbeat interval, counted from now."""
@@ -277,7 +279,7 @@ class CsmsLink:
             await self._heartbeat()
 
     async def _heartbeat(self) -> bool:
-        reply = await self.call("Heartbeat", {})
+        reply = await self.call(v21.Action.heartbeat, {})
         if isinstance(reply, Answered):
             self._set_clock(reply.payload)
         return isinstance(reply, Answered)

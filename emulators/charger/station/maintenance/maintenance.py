@@ -164,7 +164,7 @@ class Maintenance:
         await notify(FirmwareStatus.installed)
         self.firmware_status = (FirmwareStatus.idle, None)
         context.security_event("FirmwareUpdated")
-        await context.reboot("FirmwareUpdate", StopReason.reboot)
+        await context.reboot(v21.BootReasonEnumType.firmware_update, StopReason.reboot)
 
     async def _wait_until(self, when: float | None, status: str, notify: Notify) -> bool:
         """Wait for a scheduled time; return False if there is none."""

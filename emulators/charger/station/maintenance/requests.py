@@ -37,7 +37,7 @@ class SharedMaintenanceRequests(RequestHandlers):
         name, number = self._station.maintenance.log_name(), request["requestId"]
 
         async def notify(status: str) -> None:
-            await self._station.call("LogStatusNotification", {"status": status, "requestId": number})
+            await self._station.call(v21.Action.log_status_notification, {"status": status, "requestId": number})
 
         security = request["logType"] == "SecurityLog"
         url = request["log"]["remoteLocation"]
@@ -103,7 +103,7 @@ class SharedMaintenanceRequests(RequestHandlers):
 
     async def send_log_status(self) -> None:
         """Send LogStatusNotification, Idle without a running upload (F06.FR.15)."""
-        await self._send_status("LogStatusNotification", self._station.maintenance.log_status)
+        await self._send_status(v21.Action.log_status_notification, self._station.maintenance.log_status)
 
     async def _send_status(self, action: str, current: tuple[str, int | None]) -> None:
         status, number = current

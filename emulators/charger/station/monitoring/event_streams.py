@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from emulators.charger.station.context import StationContext
 from emulators.charger.station.monitoring.monitors import Monitor, Monitors
 from emulators.charger.station.responses import is_accepted
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
@@ -60,7 +61,7 @@ class EventStreams:
 
     async def _open(self, stream: EventStream) -> None:
         body = {"constantStreamData": stream.constant()}
-        reply = await self._context.call("OpenPeriodicEventStream", body)
+        reply = await self._context.call(v21.Action.open_periodic_event_stream, body)
         monitor = self._monitors.get(stream.id)
         if monitor is None or self._all.get(stream.id) is not stream:
             return
@@ -86,7 +87,7 @@ class EventStreams:
         while stream.open and stream.buffer and self._context.online:
             await self._flush(stream)
         if stream.open:
-            await self._context.call("ClosePeriodicEventStream", {"id": number})
+            await self._context.call(v21.Action.close_periodic_event_stream, {"id": number})
 
     def list(self) -> list[Payload]:
         """Return the open streams (N12)."""

@@ -13,6 +13,7 @@ from emulators.charger.station.csms_link.message_queue import Message
 from emulators.charger.station.device_model.model import Name, component_of, variable_of
 from emulators.charger.station.monitoring.event_streams import EventStreams
 from emulators.charger.station.monitoring.monitors import Monitor, MonitorEvent, Monitors, MonitorType, Origin
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload, Version
 
 HOT_C = 70.0
@@ -86,4 +87,4 @@ class Monitoring:
         if evse is not None and evse.transaction is not None:
             event["transactionId"] = evse.transaction.id
         body: Payload = {"generatedAt": context.timestamp(), "seqNo": 0, "tbc": False, "eventData": [event]}
-        context.enqueue(Message("NotifyEvent", body))
+        context.enqueue(Message(v21.Action.notify_event, body))

@@ -12,7 +12,7 @@ from emulators.charger.station.responses import response
 from emulators.charger.station.shared_requests import SharedCoreRequests, SharedTriggerRequests
 from emulators.charger.station.station import Station
 from emulators.charger.station.transaction import TransactionStart
-from protocols.ocpp.enums import v16
+from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import parse
 
@@ -33,7 +33,7 @@ class CoreRequests(SharedCoreRequests):
     def reset(self, request: Payload) -> Payload:
         """Reset (5.14): both types end transactions in order."""
         reason = StopReason.immediate_reset if request["type"] == v16.ResetType.hard else StopReason.reboot
-        self._station.later(self._station.reboot("RemoteReset", reason))
+        self._station.later(self._station.reboot(v21.BootReasonEnumType.remote_reset, reason))
         return response(v16.ResetStatus.accepted)
 
     def unlock_connector(self, request: Payload) -> Payload:
@@ -104,11 +104,11 @@ class TriggerRequests(SharedTriggerRequests):
         super().__init__(station, messages, maintenance.sign)
         self._messages = messages
         self._triggers |= {
-            "DiagnosticsStatusNotification": lambda _: maintenance.send_diagnostics_status(),
-            "FirmwareStatusNotification": lambda _: maintenance.send_unsigned_firmware_status(),
-            "LogStatusNotification": lambda _: maintenance.send_log_status(),
-            "MeterValues": self._meter_values,
-            "SignedFirmwareStatusNotification": lambda _: maintenance.send_firmware_status(),
+            v16.MessageTrigger.diagnostics_status_notification: lambda _: maintenance.send_diagnostics_status(),
+            v16.MessageTrigger.firmware_status_notification: lambda _: maintenance.send_unsigned_firmware_status(),
+            v16.MessageTrigger.log_status_notification: lambda _: maintenance.send_log_status(),
+            v16.MessageTrigger.meter_values: self._meter_values,
+            v16.Action.signed_firmware_status_notification: lambda _: maintenance.send_firmware_status(),
         }
 
     def trigger_message(self, request: Payload) -> Payload:
@@ -124,7 +124,7 @@ class TriggerRequests(SharedTriggerRequests):
         """ExtendedTriggerMessage: its firmware status is that of signed updates (whitepaper 6.16)."""
         signed = request["requestedMessage"] == v16.MessageTrigger.firmware_status_notification
         return self.trigger_message(
-            request | ({"requestedMessage": "SignedFirmwareStatusNotification"} if signed else {})
+            request | ({"requestedMessage": v16.Action.signed_firmware_status_notification} if signed else {})
         )
 
     async def _meter_values(self, evses: list[EvseState]) -> None:
@@ -132,4 +132,4 @@ class TriggerRequests(SharedTriggerRequests):
             body = self._messages.meter_values(evse, self._messages.samples(evse, "Trigger"))
             if evse.transaction is not None and evse.transaction.number is not None:
                 body["transactionId"] = evse.transaction.number
-            await self._station.call("MeterValues", body)
+            await self._station.call(v16.Action.meter_values, body)

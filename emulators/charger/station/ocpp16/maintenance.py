@@ -27,14 +27,14 @@ _RUNNING_UPDATE = {
 class MaintenanceRequests(SharedMaintenanceRequests):
     """Handlers of maintenance requests."""
 
-    firmware_action = "SignedFirmwareStatusNotification"
+    firmware_action = v16.Action.signed_firmware_status_notification
 
     def get_diagnostics(self, request: Payload) -> Payload:
         """GetDiagnostics (5.9)."""
         name = self._station.maintenance.log_name()
 
         async def notify(status: str) -> None:
-            await self._station.call("DiagnosticsStatusNotification", {"status": status})
+            await self._station.call(v16.Action.diagnostics_status_notification, {"status": status})
 
         self._station.maintenance.upload(request["location"], name, notify, "UploadFailed", **retries(request))
         return {"fileName": name}
@@ -45,7 +45,7 @@ class MaintenanceRequests(SharedMaintenanceRequests):
         async def notify(status: str) -> None:
             known = "InstallationFailed" if status == "InstallVerificationFailed" else status
             if known in FIRMWARE_STATES:
-                self._station.notify("FirmwareStatusNotification", {"status": known})
+                self._station.notify(v16.Action.firmware_status_notification, {"status": known})
 
         update = Firmware(request["location"], parse(request["retrieveDate"]), **retries(request))
         self._station.maintenance.update(update, notify)
@@ -58,11 +58,13 @@ class MaintenanceRequests(SharedMaintenanceRequests):
     async def send_unsigned_firmware_status(self) -> None:
         """Send FirmwareStatusNotification, Idle without a running update (4.5)."""
         status = _RUNNING_UPDATE.get(self._station.maintenance.firmware_status[0], "Idle")
-        await self._station.call("FirmwareStatusNotification", {"status": status})
+        await self._station.call(v16.Action.firmware_status_notification, {"status": status})
 
     async def send_diagnostics_status(self) -> None:
         """Send DiagnosticsStatusNotification, Idle without a running upload (4.4)."""
-        await self._station.call("DiagnosticsStatusNotification", {"status": self._station.maintenance.log_status[0]})
+        await self._station.call(
+            v16.Action.diagnostics_status_notification, {"status": self._station.maintenance.log_status[0]}
+        )
 
     def get_installed_certificate_ids(self, request: Payload) -> Payload:
         """GetInstalledCertificateIds (whitepaper 4.2)."""
@@ -74,4 +76,4 @@ class MaintenanceRequests(SharedMaintenanceRequests):
 
     async def sign(self) -> None:
         """Send SignCertificate."""
-        await self._station.call("SignCertificate", self._signing_request())
+        await self._station.call(v16.Action.sign_certificate, self._signing_request())

@@ -94,7 +94,7 @@ class Messages16:
 
     async def authorize(self, evse: EvseState, token: str, token_type: str) -> bool:
         """Send Authorize; return True if the tag is accepted (4.1)."""
-        reply = await self._station.call("Authorize", {"idTag": token[:20]})
+        reply = await self._station.call(v16.Action.authorize, {"idTag": token[:20]})
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
         evse.group = reply.payload["idTagInfo"].get("parentIdTag")
@@ -113,14 +113,14 @@ class Messages16:
         if transaction.reservation is not None:
             body["reservationId"] = transaction.reservation
 
-        self._station.enqueue(Message("StartTransaction", body, transaction, essential=True))
+        self._station.enqueue(Message(v16.Action.start_transaction, body, transaction, essential=True))
 
     def completed(self, message: Message) -> Payload:
         """Insert the transaction id. Without one StopTransaction states -1 and MeterValues none."""
         transaction = message.transaction
-        if transaction is None or message.action == "StartTransaction":
+        if transaction is None or message.action == v16.Action.start_transaction:
             return message.payload
-        if message.action == "StopTransaction":
+        if message.action == v16.Action.stop_transaction:
             return message.payload | {"transactionId": -1 if transaction.number is None else transaction.number}
         known = {} if transaction.number is None else {"transactionId": transaction.number}
         return message.payload | known
@@ -128,7 +128,7 @@ class Messages16:
     def answered(self, message: Message, response: Payload) -> None:
         """Apply the id of a transaction; end the transaction of an invalid tag (4.8)."""
         transaction = message.transaction
-        if transaction is None or message.action != "StartTransaction":
+        if transaction is None or message.action != v16.Action.start_transaction:
             return
         transaction.number = response["transactionId"]
         self._station.profiles.rename_transaction(transaction.id, str(transaction.number))
@@ -148,7 +148,7 @@ class Messages16:
             self._put_samples(evse, transaction, values)
 
     def _put_samples(self, evse: EvseState, transaction: Transaction | None, values: list[Payload]) -> None:
-        self._station.enqueue(Message("MeterValues", self.meter_values(evse, values), transaction))
+        self._station.enqueue(Message(v16.Action.meter_values, self.meter_values(evse, values), transaction))
 
     def meter_values(self, evse: EvseState, values: list[Payload]) -> Payload:
         """Return the payload of MeterValues without a transaction id (4.7)."""
@@ -186,7 +186,7 @@ class Messages16:
             "transactionData": [{"timestamp": at, "sampledValue": values}],
         }
         evse.finishing = evse.vehicle is not None
-        self._station.enqueue(Message("StopTransaction", body, transaction, essential=True))
+        self._station.enqueue(Message(v16.Action.stop_transaction, body, transaction, essential=True))
         self._station.later(self._send_status(evse))
 
     def samples(self, evse: EvseState, context: str, key: str = "MeterValuesSampledData") -> list[Payload]:

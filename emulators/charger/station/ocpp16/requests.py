@@ -14,10 +14,14 @@ from protocols.ocpp.enums import v16
 
 ALLOWED_WHILE_PENDING = frozenset(
     {
-        "ChangeConfiguration", "ExtendedTriggerMessage", "GetConfiguration", "RemoteStartTransaction",
-        "RemoteStopTransaction", "TriggerMessage",
+        v16.Action.change_configuration,
+        v16.Action.extended_trigger_message,
+        v16.Action.get_configuration,
+        v16.Action.remote_start_transaction,
+        v16.Action.remote_stop_transaction,
+        v16.Action.trigger_message,
     }
-)  # fmt: skip
+)
 
 
 def ocpp_version(station: Station) -> OcppVersion:

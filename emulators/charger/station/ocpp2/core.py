@@ -41,7 +41,7 @@ class CoreRequests(SharedCoreRequests):
 
     async def _reset_now(self, evses: list[EvseState], number: int) -> None:
         if number == 0:
-            await self._station.reboot("RemoteReset", StopReason.immediate_reset)
+            await self._station.reboot(v21.BootReasonEnumType.remote_reset, StopReason.immediate_reset)
             return
         for evse in evses:
             self._station.end_transaction(evse, TriggerReason.reset_command, StopReason.immediate_reset)
@@ -54,7 +54,7 @@ class CoreRequests(SharedCoreRequests):
         if number not in availability.scheduled_resets:
             return
         if number == 0:
-            await self._station.reboot("ScheduledReset", StopReason.reboot)
+            await self._station.reboot(v21.BootReasonEnumType.scheduled_reset, StopReason.reboot)
         else:
             availability.reset_done(evses, number)
 
@@ -165,16 +165,16 @@ class TriggerRequests(SharedTriggerRequests):
         super().__init__(station, messages, maintenance.sign)
         self._messages = messages
         self._triggers |= {
-            "FirmwareStatusNotification": lambda _: maintenance.send_firmware_status(),
-            "LogStatusNotification": lambda _: maintenance.send_log_status(),
-            "MeterValues": self._meter_values,
-            "TransactionEvent": self._transaction,
+            v21.MessageTriggerEnumType.firmware_status_notification: lambda _: maintenance.send_firmware_status(),
+            v21.MessageTriggerEnumType.log_status_notification: lambda _: maintenance.send_log_status(),
+            v21.MessageTriggerEnumType.meter_values: self._meter_values,
+            v21.MessageTriggerEnumType.transaction_event: self._transaction,
         }
 
     def trigger_message(self, request: Payload) -> Payload:
         """TriggerMessage (F06)."""
         requested, number = request["requestedMessage"], request.get("evse", {}).get("id")
-        if requested == "BootNotification" and self._station.online:
+        if requested == v21.Action.boot_notification and self._station.online:
             return response(v21.TriggerMessageStatusEnumType.rejected)  # F06.FR.17: it has been accepted already
         return self._trigger(requested, number)
 
@@ -188,4 +188,4 @@ class TriggerRequests(SharedTriggerRequests):
         for evse in evses:
             values = self._messages.samples(evse, measurands, "Trigger")
             entry = {"timestamp": self._station.timestamp(), "sampledValue": values}
-            await self._station.call("MeterValues", {"evseId": evse.number, "meterValue": [entry]})
+            await self._station.call(v21.Action.meter_values, {"evseId": evse.number, "meterValue": [entry]})

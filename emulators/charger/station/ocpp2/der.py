@@ -39,7 +39,7 @@ class DerRequests(RequestHandlers):
             body: Payload = {"requestId": request, "tbc": number < len(parts)}
             for control in part:
                 body.setdefault(BODIES[control.type], []).append(_report(control))
-            await self._station.call("ReportDERControl", body)
+            await self._station.call(v21.Action.report_der_control, body)
 
     def clear_der_control(self, request: Payload) -> Payload:
         """ClearDERControl (R04.FR.41-45)."""

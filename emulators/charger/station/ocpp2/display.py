@@ -26,7 +26,7 @@ class DisplayRequests(RequestHandlers):
         if not found:
             return response(v21.GetDisplayMessagesStatusEnumType.unknown)
         body: Payload = {"requestId": request["requestId"], "messageInfo": found, "tbc": False}
-        self._station.later(self._station.call("NotifyDisplayMessages", body))
+        self._station.later(self._station.call(v21.Action.notify_display_messages, body))
         return response(v21.GetDisplayMessagesStatusEnumType.accepted)
 
     def clear_display_message(self, request: Payload) -> Payload:
@@ -48,7 +48,7 @@ class DisplayRequests(RequestHandlers):
         data = "" if status is None or not request["report"] else f"idToken {token}: {status}"
         if request["clear"] and token is not None and self._station.local_list.drop(token):
             self._station.save("local_list")
-        action, request_id = "NotifyCustomerInformation", request["requestId"]
+        action, request_id = v21.Action.notify_customer_information, request["requestId"]
         self._station.later(send_report(self._station, action, request_id, "data", data, DATA_LENGTH))
         return response(v21.CustomerInformationStatusEnumType.accepted)
 

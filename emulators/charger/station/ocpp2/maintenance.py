@@ -11,7 +11,7 @@ from protocols.ocpp.schema import Payload, Version
 class MaintenanceRequests(SharedMaintenanceRequests):
     """Handlers of maintenance requests."""
 
-    firmware_action = "FirmwareStatusNotification"
+    firmware_action = v21.Action.firmware_status_notification
 
     def update_firmware(self, request: Payload) -> Payload:
         """UpdateFirmware (L01, L02)."""
@@ -35,4 +35,4 @@ class MaintenanceRequests(SharedMaintenanceRequests):
         body = self._signing_request() | {"certificateType": "ChargingStationCertificate"}
         if self._station.config.version is Version.V21:
             body["requestId"] = self._station.maintenance.uploads + 1
-        await self._station.call("SignCertificate", body)
+        await self._station.call(v21.Action.sign_certificate, body)

@@ -67,7 +67,7 @@ class Messages2:
         """Send Authorize; return True if accepted (C01). The response states the allowed transfers (Q01.FR.01, .09)."""
         vehicle = evse.vehicle.vehicle if evse.vehicle is not None else None
         reply = await self._station.call(
-            "Authorize", {"idToken": id_token(token, token_type, vehicle if self._late else None)}
+            v21.Action.authorize, {"idToken": id_token(token, token_type, vehicle if self._late else None)}
         )
         if not isinstance(reply, Answered) or reply.violation is not None:
             return False
@@ -120,7 +120,7 @@ class Messages2:
         self._put(body, transaction, essential=True)
 
     def _put(self, body: Payload, transaction: Transaction, essential: bool = False) -> None:
-        self._station.enqueue(Message("TransactionEvent", body, transaction, essential))
+        self._station.enqueue(Message(v21.Action.transaction_event, body, transaction, essential))
 
     def _event(self, kind: EventType, evse: EvseState, transaction: Transaction, trigger: str) -> Payload:
         station = self._station
@@ -197,7 +197,7 @@ class Messages2:
                 body = self._event(EventType.updated, evse, evse.transaction, TriggerReason.meter_value_clock)
                 self._put(body | {"meterValue": [entry]}, evse.transaction)
             elif station.online:
-                await station.call("MeterValues", {"evseId": evse.number, "meterValue": [entry]})
+                await station.call(v21.Action.meter_values, {"evseId": evse.number, "meterValue": [entry]})
 
     def collect_for_end(self, transaction: Transaction, aligned: bool) -> None:
         """Collect meter values at TxEndedInterval (J02.FR.11)."""
@@ -212,7 +212,7 @@ class Messages2:
     def reservation_ended(self, number: int, status: str) -> None:
         """Queue ReservationStatusUpdate (H03, H04)."""
         body: Payload = {"reservationId": number, "reservationUpdateStatus": status}
-        self._station.notify("ReservationStatusUpdate", body)
+        self._station.notify(v21.Action.reservation_status_update, body)
 
     # charging needs
 
@@ -225,7 +225,7 @@ class Messages2:
             # K15.FR.04, .15: after Rejected the TxDefaultProfile applies. K16.FR.09: the CSMS started a renegotiation
             if not vehicle.requested_by_station:
                 body = {"evseId": evse.number, "chargingNeeds": charging_needs_201(vehicle, self._station.wall())}
-                await self._station.call("NotifyEVChargingNeeds", body)
+                await self._station.call(v21.Action.notify_ev_charging_needs, body)
             return
         chosen = self.transfer(evse, vehicle)
         if chosen != vehicle.energy_transfer:
@@ -245,7 +245,7 @@ class Messages2:
     async def _agreed(self, evse: EvseState, vehicle: Needs) -> bool:
         """Send 2.1 charging needs; return False if the CSMS rejects them. No response is no rejection."""
         body = {"evseId": evse.number, "chargingNeeds": charging_needs(vehicle, self._station.wall())}
-        reply = await self._station.call("NotifyEVChargingNeeds", body)
+        reply = await self._station.call(v21.Action.notify_ev_charging_needs, body)
         rejected = v21.NotifyEVChargingNeedsStatusEnumType.rejected
         return not (isinstance(reply, Answered) and reply.payload.get("status") == rejected)
 

@@ -86,7 +86,8 @@ class MonitoringRequests(RequestHandlers):
         found = self._station.monitoring.monitors.select(matches_name, request.get("monitoringCriteria", []))
         if not found:
             return response(v21.GenericDeviceModelStatusEnumType.empty_result_set)
-        action, number, entries = "NotifyMonitoringReport", request["requestId"], [self._entry(one) for one in found]
+        action, number = v21.Action.notify_monitoring_report, request["requestId"]
+        entries = [self._entry(one) for one in found]
         self._station.later(send_report(self._station, action, number, "monitor", entries, REPORTED))
         return response(v21.GenericDeviceModelStatusEnumType.accepted)
 

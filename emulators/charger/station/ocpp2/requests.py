@@ -15,14 +15,20 @@ from emulators.charger.station.ocpp2.variables import VariableRequests
 from emulators.charger.station.shared_requests import handlers_of
 from emulators.charger.station.station import Station
 from protocols.ocpp import enums
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Version
 
 ALLOWED_WHILE_PENDING = frozenset(
     {
-        "GetBaseReport", "GetReport", "GetVariables", "RequestStartTransaction", "RequestStopTransaction",
-        "SetVariables", "TriggerMessage",
+        v21.Action.get_base_report,
+        v21.Action.get_report,
+        v21.Action.get_variables,
+        v21.Action.request_start_transaction,
+        v21.Action.request_stop_transaction,
+        v21.Action.set_variables,
+        v21.Action.trigger_message,
     }
-)  # fmt: skip
+)
 
 
 def ocpp_version(station: Station) -> OcppVersion:

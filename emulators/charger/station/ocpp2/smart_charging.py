@@ -60,7 +60,7 @@ class SmartChargingRequests(RequestHandlers):
             "chargingSchedulePeriod": followed(plan, vehicle, factor, seconds),
         }
         body: Payload = {"timeBase": stamp(wall), "evseId": evse.number, "chargingSchedule": followed_schedule}
-        await station.call("NotifyEVChargingSchedule", body)
+        await station.call(v21.Action.notify_ev_charging_schedule, body)
 
     def update_dynamic_schedule(self, request: Payload) -> Payload:
         """UpdateDynamicSchedule (K28.FR.06, .09, .11)."""
@@ -114,7 +114,7 @@ class SmartChargingRequests(RequestHandlers):
                 "chargingProfile": [with_update_time(held) for held in members],
                 "tbc": number < len(groups),
             }
-            await self._station.call("ReportChargingProfiles", body)
+            await self._station.call(v21.Action.report_charging_profiles, body)
 
     def get_composite_schedule(self, request: Payload) -> Payload:
         """GetCompositeSchedule (K08). EVSE 0 is the sum over the EVSEs, within the station's own limits."""
@@ -172,7 +172,7 @@ class SmartChargingRequests(RequestHandlers):
             return response(v21.PriorityChargingStatusEnumType.no_profile)
         evse.priority = request["activate"]
         body: Payload = {"transactionId": request["transactionId"], "activated": evse.priority}
-        station.later(station.call("NotifyPriorityCharging", body))
+        station.later(station.call(v21.Action.notify_priority_charging, body))
         station.wake()
         return response(v21.PriorityChargingStatusEnumType.accepted)
 

@@ -96,7 +96,7 @@ class VariableRequests(RequestHandlers):
         return response(v21.GenericDeviceModelStatusEnumType.accepted)
 
     def _report(self, request: Payload, entries: list[tuple[Name, Variable]]) -> None:
-        action, number = "NotifyReport", request["requestId"]
+        action, number = v21.Action.notify_report, request["requestId"]
         work = send_report(self._station, action, number, "reportData", entries, REPORT_ENTRIES, report.entry)
         self._station.later(work)
 

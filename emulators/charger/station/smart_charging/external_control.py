@@ -15,6 +15,7 @@ from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, Pro
 from emulators.charger.station.smart_charging.profile_rules import Period, mode_of
 from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.schedule import EXTERNAL, InstalledProfile
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 from protocols.ocpp.times import stamp
 
@@ -63,7 +64,7 @@ class ExternalControlSystem:
         """Remove all values of the external system."""
         if self._profiles.drop_external(evse):
             body: Payload = {"chargingLimitSource": "EMS"} | ({"evseId": evse} if evse else {})
-            self._context.later(self._notify("ClearedChargingLimit", body))
+            self._context.later(self._notify(v21.Action.cleared_charging_limit, body))
             self._context.wake()
 
     # profiles
@@ -148,7 +149,7 @@ class ExternalControlSystem:
         body: Payload = {"chargingLimit": {"chargingLimitSource": "EMS"}, "chargingSchedule": schedules}
         if held.evse:
             body["evseId"] = held.evse
-        await self._notify("NotifyChargingLimit", body)
+        await self._notify(v21.Action.notify_charging_limit, body)
 
     async def _notify(self, action: str, body: Payload) -> None:
         if self._context.online:

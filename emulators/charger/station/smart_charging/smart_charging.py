@@ -21,6 +21,7 @@ from emulators.charger.station.smart_charging.profiles import Profiles
 from emulators.charger.station.smart_charging.schedule import Composite, EvseConditions
 from emulators.charger.station.tariffs.tariffs import Tariffs
 from emulators.charger.station.transaction import Transaction
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Payload
 
 FLOW_W = 50.0  # W; less counts as no energy flow
@@ -202,7 +203,7 @@ class SmartCharging:
             body["gridEventFault"] = reported[1]
         if cause is None:
             body["alarmEnded"] = True
-        self._context.notify("NotifyDERAlarm", body)
+        self._context.notify(v21.Action.notify_der_alarm, body)
 
     def _report_changes(self, evse: EvseState, transaction: Transaction, now: float, elapsed: float) -> None:
         power, updated = evse.reading.power_w, self._context.messages.updated
@@ -243,7 +244,7 @@ class SmartCharging:
 
     async def _pull(self, number: int) -> None:
         """Request an update of one dynamic profile (K28.FR.08, .10)."""
-        reply = await self._context.call("PullDynamicScheduleUpdate", {"chargingProfileId": number})
+        reply = await self._context.call(v21.Action.pull_dynamic_schedule_update, {"chargingProfileId": number})
         if is_accepted(reply):
             self._profiles.update(number, reply.payload.get("scheduleUpdate", {}), self._context.wall())
             self.wake()
@@ -253,7 +254,7 @@ class SmartCharging:
         body: Payload = {"controlId": transition.id, "started": transition.started, "timestamp": now}
         if transition.superseded:
             body["supersededIds"] = list(transition.superseded)
-        self._context.notify("NotifyDERStartStop", body)
+        self._context.notify(v21.Action.notify_der_start_stop, body)
 
 
 def charging_state(evse: EvseState, transaction: Transaction) -> str:
