@@ -23,7 +23,8 @@ from protocols.ports import Clock, TextWire
 log = logging.getLogger("v2x.cluster")
 
 ABSENT_AFTER_S = 5.0  # without a regular message of an instance its connections count as lost
-DIFFERS_AT_MOST = 3  # regular messages in a row that count other connections
+DIFFERS_AT_MOST = 3  # regular messages that count other connections although none has changed since the one before
+CHANGES_AT_MOST = 30  # such messages in a row while connections change: some are just being attached
 MAX_UNPROVED = 20_000  # messages to one instance that wait for a renewal of the lease
 
 
@@ -163,6 +164,8 @@ class RemoteWire:
 class _Instance:
     beat_at: float
     differs: int = 0
+    differs_in_change: int = 0
+    changed: bool = False  # connections, since the last regular message
     wires: dict[str, RemoteWire] = field(default_factory=dict)  # by station
 
 
@@ -192,6 +195,7 @@ class RemoteStations:
         if present is not None:
             present.end()
         wire = known.wires[message.station] = RemoteWire(message, self._lease, self._effects)
+        known.changed = True
         task = asyncio.get_running_loop().create_task(self._run(wire, message), name=f"station {message.station}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -230,9 +234,15 @@ class RemoteStations:
         known.beat_at = self._clock.now()
         epochs = combined(wire.epoch for wire in known.wires.values())
         same = (message.connections, message.epochs) == (len(known.wires), epochs)
-        known.differs = 0 if same else known.differs + 1
-        if known.differs > DIFFERS_AT_MOST:
-            known.differs = 0
+        changed, known.changed = known.changed, False
+        if same:
+            known.differs = known.differs_in_change = 0
+        elif changed:
+            known.differs_in_change += 1
+        else:
+            known.differs += 1
+        if known.differs > DIFFERS_AT_MOST or known.differs_in_change > CHANGES_AT_MOST:
+            known.differs = known.differs_in_change = 0
             self._send(message.instance, Resync(self._site, self._lease.term))
 
     def links(self, message: Links) -> None:
@@ -298,5 +308,6 @@ class RemoteStations:
         known = self._instances.get(instance)
         if known is not None and known.wires.get(station) is wire:
             del known.wires[station]
+            known.changed = True
         if not wire.lost:
             self._connections.closed(station, wire.epoch)

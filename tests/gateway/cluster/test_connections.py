@@ -16,7 +16,7 @@ from gateway.cluster.fence import Refusal
 from gateway.cluster.io import Absent, ClusterError, Record
 from gateway.cluster.lease import Timing
 from gateway.cluster.messages import Attach, Beat, Close, Down, Gone, Links, Message, Resync, Up
-from gateway.cluster.remote import ABSENT_AFTER_S, RemoteStations
+from gateway.cluster.remote import ABSENT_AFTER_S, CHANGES_AT_MOST, DIFFERS_AT_MOST, RemoteStations
 from protocols.ports import TextWire
 
 pytestmark = pytest.mark.virtual_time
@@ -399,3 +399,29 @@ async def test_a_connection_that_opens_while_others_are_drained_is_closed_as_wel
             await draining
             await asyncio.sleep(1)
             assert [wire.close_code for wire in wires if isinstance(wire, MemoryTextWire)] == [1012, 1012, 1012]
+
+
+async def test_connections_that_change_all_the_time_are_not_attached_again() -> None:
+    """In a storm the count of an instance differs from that of the holder by those that are just being attached."""
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(site.connected("CP0"))
+        for number in range(1, 15):
+            site.stations.attach(Attach("s", "gw1", f"CP{number}", 100 + number, "ocpp2.1", 0, "peer", False))
+            site.connections.beat()
+            await asyncio.sleep(1)
+        assert not [one for one in site.sent if isinstance(one, Resync)]
+        for _ in range(DIFFERS_AT_MOST + 1):  # nothing changes any more
+            site.connections.beat()
+        assert [type(one) for one in site.sent if isinstance(one, Resync | Links)] == [Resync, Links]
+
+
+async def test_a_difference_is_corrected_although_connections_change_all_the_time() -> None:
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    async with site.connected("CP0"):
+        for number in range(CHANGES_AT_MOST + 1):
+            site.stations.attach(Attach("s", "gw1", "CP1", 100 + number, "ocpp2.1", 0, "peer", False))
+            site.connections.beat()
+        assert [type(one) for one in site.sent if isinstance(one, Resync | Links)] == [Resync, Links]
