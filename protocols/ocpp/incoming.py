@@ -35,10 +35,14 @@ decode = msgspec.json.Decoder(float_hook=_number).decode
 def repetition(text: str, message: list[object]) -> str | None:
     """Return which member an object of a message has twice, None where there is none; `message` is its content.
 
-    Every name is followed by a colon: where the message, written again from its content, has as many colons, no member
-    was lost. A text with escapes, which may stand for colons, does not permit that comparison: its names are counted.
+    Where the message, written again from its content, is the same, no member was lost. Nor was one where it has as many
+    colons, of which one follows every name. A text with escapes, which may stand for colons, does not permit that
+    comparison: its names are counted.
     """
-    if "\\" not in text and text.count(":") == _encode(message).count(b":"):
+    written = _encode(message)
+    if written == text.encode():
+        return None
+    if "\\" not in text and text.count(":") == written.count(b":"):
         return None
     found: list[str] = []
 
