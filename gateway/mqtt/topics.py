@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from gateway.model.command import Verb
@@ -209,6 +210,7 @@ class MqttSettings:
     homeassistant: str = "device"
 
 
+@lru_cache(4096)
 def to_topic_level(name: str) -> str:
     """Return a name as one level of a topic; equal levels have equal names."""
     return quote(name, safe=_IN_TOPIC, errors="surrogatepass")

@@ -60,13 +60,16 @@ class EventLog:
         """Log a first or final result: what was requested by whom, its status, and the limiting constraint."""
         status = result.status
         level = logging.WARNING if status is Status.FAILED else logging.INFO
-        _write(level, f"{result.evse or SITE}: {_command(result)}: {_outcome(result)}", result)
+        if log.isEnabledFor(level):
+            _write(level, f"{result.evse or SITE}: {_command(result)}: {_outcome(result)}", result)
 
     def event(self, event: EventMessage) -> None:
         """Log an event. A refused command is logged with its result."""
         if event.event is Happened.REFUSED:
             return
         level = logging.WARNING if event.event in ATTENTION else logging.INFO
+        if not log.isEnabledFor(level):
+            return
         words = event.code if event.event is Happened.DECIDED else WORDS.get(event.event, event.event.replace("_", " "))
         session = event.session if event.event in (Happened.SESSION_STARTED, Happened.SESSION_ENDED) else None
         reason = event.reason.text if event.reason is not None else ""
@@ -98,6 +101,4 @@ def _outcome(result: Result) -> str:
 
 
 def _write(level: int, text: str, message: Message) -> None:
-    if log.isEnabledFor(level):
-        members = message.model_dump(mode="json", exclude_none=True)
-        log.log(level, "%s", text, extra={MEMBERS: members})
+    log.log(level, "%s", text, extra={MEMBERS: message.model_dump(mode="json", exclude_none=True)})

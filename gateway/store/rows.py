@@ -166,7 +166,7 @@ class Rows:
             "cause": entry.cause[:256],
             "command": entry.command,
             "evse": entry.evse[:64] if entry.evse is not None else None,
-            "data": _compact(entry.data),
+            "data": _compact(entry.data) if entry.data else "{}",
         }
 
     def _row(self, opened: CommandOpened) -> dict[str, Any]:
