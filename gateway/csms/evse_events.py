@@ -148,10 +148,9 @@ def metered(
     if transaction is not None and transaction.evse:
         active = station.context.transactions.active_at(station.id, transaction.evse)
         current = current and active in (None, transaction)
-    evses = {evse.name: evse for evse in station.evses.values()} if readings else {}
     for reading in readings:
         charged_wh, discharged_wh = reading.energy_charged_wh, reading.energy_discharged_wh
-        late = not current or _late(station, evses[reading.evse], reading)
+        late = not current or _late(station, reading)
         if transaction is not None:
             transaction.measured(charged_wh, discharged_wh, late=late)
         if late:
@@ -160,8 +159,9 @@ def metered(
         station.context.report(reading)
 
 
-def _late(station: Station, evse: Evse, reading: Metered) -> bool:
+def _late(station: Station, reading: Metered) -> bool:
     """Return True for a reading from before the present one; store the values of a present one."""
+    evse = next(one for one in station.evses.values() if one.name == reading.evse)
     if reading.wall is not None and station.clock.late(reading.wall, reading.at, evse.number):
         return True
     if reading.voltage_v is not None:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from itertools import count
+from typing import TypeAlias
 
 import msgspec
 
@@ -64,44 +65,50 @@ class LoggedMessage:
         return (_KINDS.get(int(found[1]), Kind.CALL), found[2]) if found is not None else (Kind.CALL, "")
 
     @property
-    def size(self) -> int:
-        """Return the bytes that the text takes at most."""
-        return len(self.text) * (1 if self.text.isascii() else BYTES_OF_OTHERS)
-
-    @property
     def content(self) -> list[object]:
         """Return the decoded message."""
         return msgspec.json.decode(self.text, type=list[object])
+
+
+_Logged: TypeAlias = tuple[int, float, str, Direction, str, str]
+"""Members of a `LoggedMessage`: a tuple costs a third of it, and is none of the objects that are traversed."""
 
 
 class _Ring:
     """The newest messages of a kind; the newest one is always there."""
 
     def __init__(self) -> None:
-        self._messages: deque[LoggedMessage] = deque()
+        self._messages: deque[_Logged] = deque()
         self._bytes = 0
         self.displaced: deque[tuple[str, str, str]] = deque()  # by bytes: station, id and action, for their responses
 
-    def append(self, message: LoggedMessage) -> None:
+    def append(self, message: _Logged) -> None:
         """Add a message; the oldest ones make room."""
         messages, displaced = self._messages, self.displaced
         messages.append(message)
-        self._bytes += message.size
+        self._bytes += _size(message)
         while self._bytes > MAX_BYTES and len(messages) > 1:
             oldest = messages.popleft()
-            self._bytes -= oldest.size
-            displaced.append((oldest.station, oldest.head[1], oldest.action))
+            self._bytes -= _size(oldest)
+            shown = LoggedMessage(*oldest)
+            displaced.append((shown.station, shown.head[1], shown.action))
         while len(messages) + len(displaced) > MAX_MESSAGES:
             if displaced:
                 displaced.popleft()
             else:
-                self._bytes -= messages.popleft().size
+                self._bytes -= _size(messages.popleft())
 
     def __iter__(self) -> Iterator[LoggedMessage]:
-        return iter(self._messages)
+        return (LoggedMessage(*message) for message in self._messages)
 
     def __reversed__(self) -> Iterator[LoggedMessage]:
-        return reversed(self._messages)
+        return (LoggedMessage(*message) for message in reversed(self._messages))
+
+
+def _size(message: _Logged) -> int:
+    """Return the bytes that the text takes at most."""
+    text = message[4]
+    return len(text) if text.isascii() else len(text) * BYTES_OF_OTHERS
 
 
 class MessageLog:
@@ -116,7 +123,7 @@ class MessageLog:
 
     def received(self, station: str, action: str, text: str) -> None:
         """Record a call of a station."""
-        self._calls.append(LoggedMessage(next(self._number), self._wall(), station, RECEIVED, text, action))
+        self._calls.append((next(self._number), self._wall(), station, RECEIVED, text, action))
 
     def responded(self, station: str, event: ResultReceived | ErrorReceived) -> None:
         """Record the response of a station."""
@@ -125,14 +132,13 @@ class MessageLog:
         else:
             message = [4, event.id, event.code, event.description, event.details]
         text = msgspec.json.encode(message).decode()
-        one = LoggedMessage(next(self._number), self._wall(), station, RECEIVED, text, event.action)
-        self._responses.append(one)
+        self._responses.append((next(self._number), self._wall(), station, RECEIVED, text, event.action))
 
     def sent(self, station: str, texts: list[str]) -> None:
         """Record messages that were sent to a station."""
         for text in texts:
             shown, action = (text, "") if text[1] in "345" else _call(text)
-            self._sent.append(LoggedMessage(next(self._number), self._wall(), station, SENT, shown, action))
+            self._sent.append((next(self._number), self._wall(), station, SENT, shown, action))
 
     def newest(
         self, station: str | None, action: str | None, direction: Direction | None, kind: Kind | None

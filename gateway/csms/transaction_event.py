@@ -44,23 +44,24 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     if "reservationId" in payload:
         context.reservations.ended(station.id, payload["reservationId"], ReservationStatus.USED)
     transaction.last_message_at = context.clock.wall()
-    if kind == UPDATED and current and not _superseded(station, transaction, payload):
+    superseded = _superseded(station, transaction, payload)
+    if kind == UPDATED and current and not superseded:
         transaction.resume()
-    _report(station, transaction, payload, current)
+    _report(station, transaction, payload, current, superseded)
     if kind == STARTED or transaction.unsaved or transaction.essentials != before:
         return context.persistence.answer_when_kept(transaction, answer)
     context.persistence.touch(transaction)
     return answer
 
 
-def _report(station: Station, transaction: Transaction, payload: Payload, current: bool) -> None:
+def _report(station: Station, transaction: Transaction, payload: Payload, current: bool, superseded: bool) -> None:
     """Report what is new to the gateway, in the order in which it happened."""
     kind, info = payload["eventType"], payload["transactionInfo"]
     at = parse(payload["timestamp"]) or station.context.clock.wall()
     over = transaction.stopped_at is not None
     if kind == STARTED:
         transaction.started_at, transaction.start_received_at = at, station.context.clock.wall()
-    if not over and not _superseded(station, transaction, payload):
+    if not over and not superseded:
         evse, vehicle = station.evse(transaction.evse), _vehicle(payload.get("idToken"))
         evse_events.session_started(station, transaction, vehicle)
         if vehicle is not None and kind != STARTED:
@@ -79,13 +80,14 @@ def _used_again(station: Station, known: Transaction, payload: Payload) -> bool:
     """Return True if an event is of a new transaction with the id of a known one: a second start, of after its end or
     of after a boot, or another event of after both, whose start is late. Stations that count from 1 after a boot use an
     id again."""
-    if known.started_at is None:  # its start is late
+    stopped_at = None if known.presumed else known.stopped_at
+    starts = payload["eventType"] == STARTED
+    if known.started_at is None or (stopped_at is None and not starts):  # its start is late, or it goes on
         return False
     at = parse(payload["timestamp"]) or station.context.clock.wall()
-    stopped_at = None if known.presumed else known.stopped_at
     later = stopped_at is not None and at > stopped_at
     booted_at = 0.0 if station.boot is None or payload.get("offline", False) else station.boot.at
-    if payload["eventType"] != STARTED:
+    if not starts:
         return later and booted_at > known.last_message_at
     if stopped_at is not None and known.last_message_at > booted_at:  # its end was received after the boot
         return later
