@@ -14,9 +14,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
+from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, UserEntry, admin_token, local_url
 from gateway.config.lint import notes
-from gateway.config.mapping import mqtt_topics, sql_store
+from gateway.config.mapping import cluster_settings, mqtt_topics, sql_store
 from gateway.config.verification import verify
 from gateway.model.message import parse_moment
 from gateway.model.site import InputKind
@@ -24,6 +25,7 @@ from gateway.model.state import Explanation
 from gateway.mqtt.acl import User, acl
 from gateway.mqtt.asyncapi import document
 from gateway.store import report
+from gateway.store.schema import newest
 from gateway.store.sql import SqlStore
 from gateway.store.store import StoreError
 
@@ -146,8 +148,31 @@ async def migrate(config: Config) -> dict[str, tuple[str | None, str]]:
     found = {}
     for site in config.sites:
         async with _store(site) as store:
+            before = await store.version()
+        if before not in (None, newest()):
+            await verify_stopped(config)
+        async with _store(site) as store:
             found[site.site.id] = await store.migrate()
     return found
+
+
+async def verify_stopped(config: Config) -> None:
+    """Raise ToolError while instances of the cluster run: none of them could take a site over any more.
+
+    An instance controls no site for long without NATS, so that it need not be reached.
+    """
+    if not config.cluster.servers:
+        return
+    from gateway.cluster import status  # on demand: not imported without a cluster
+    from gateway.cluster.io import ClusterError
+
+    try:
+        found = await status.read(cluster_settings(config), SystemClock())
+    except ClusterError:
+        return
+    running = [one.instance for one in found.instances if one.present]
+    if running:
+        raise ToolError(f"instances of the cluster run: {', '.join(running)}; stop all of them first")
 
 
 @asynccontextmanager

@@ -75,11 +75,16 @@ def downgrade(
     """
     import asyncio
 
+    from gateway.cli import operator_actions
     from gateway.store.store import StoreError
 
     settings = read_config(config)
     if settings.store.url == "memory:":
         fail("store downgrade", "store.url is memory: there is nothing to migrate")
+    try:
+        asyncio.run(operator_actions.verify_stopped(settings))
+    except operator_actions.ToolError as error:
+        fail("store downgrade", error)
     for site in settings.sites:
         of = f" of {site.site.id}" if site.one_of_several else ""
         try:

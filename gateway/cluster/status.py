@@ -113,9 +113,10 @@ def seen_by(node: Node) -> ClusterStatus:
 
 
 def _instance(known: Presence, owned: int, age_s: float) -> InstanceStatus:
+    present = age_s < ABSENT_AFTER_S
     return InstanceStatus(
-        known.instance, age_s < ABSENT_AFTER_S, known.draining, known.version, known.connections, owned, known.sites,
-        round(age_s, 1), known.waiting, known.oldest_s,
+        known.instance, present, known.draining, known.version, known.connections, owned,
+        known.sites if present else [], round(age_s, 1), known.waiting, known.oldest_s,
     )  # fmt: skip
 
 

@@ -75,6 +75,12 @@ def present(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def version(connection: Connection, tables: str = "") -> str | None:
+    """Return the version of the tables in a schema; None where there are none."""
+    enter(connection, tables)
+    return present(connection)
+
+
 def upgrade(connection: Connection, tables: str = "", to: str = "head") -> tuple[str | None, str]:
     """Migrate; return the version before and after. StoreError for a foreign or newer database."""
     lock(connection, tables)

@@ -99,6 +99,12 @@ class SqlStore:
             if self._fence is not None:
                 await self._fence.raise_to(connection)
 
+    async def version(self) -> str | None:
+        """Return the version of the database; None for a new one."""
+        self._engine = self._make_engine()
+        async with translated_errors(), self._engine.begin() as connection:
+            return await connection.run_sync(schema.version, self._tables)
+
     async def migrate(self) -> tuple[str | None, str]:
         """Migrate the database; return the version before (None for a new one) and after."""
         self._engine = self._make_engine()

@@ -51,6 +51,8 @@ def test_a_configured_site_without_a_lease_is_not_in_order() -> None:
 def test_the_stations_of_the_one_site_have_no_site_in_their_records() -> None:
     found = summary("v2x", [lease("home", "gw1/a", 3)], [owner("CP1", "gw1")], [present("gw1", "home", age_s=60)], NOW)
     assert [(one.stations, one.present) for one in found.sites] == [(1, False)]
+    assert found.instances[0].sites == []  # one that is absent controls nothing, whatever it reported last
+    assert "controls" not in text(found)
 
 
 def test_many_sites_of_an_instance_are_counted() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any, get_args
 
 import msgspec
 import pytest
 
+from gateway.cli.operator_actions import ToolError, verify_stopped
 from gateway.clock import SystemClock
 from gateway.cluster import messages
 from gateway.cluster.io import ClusterBus, ClusterError
@@ -16,6 +18,7 @@ from gateway.cluster.keys import key_of
 from gateway.cluster.messages import PROTOCOL, Attached, Barrier, Failed, Message
 from gateway.cluster.node import ABSENT_AFTER_S, INSTANCES, Node, Presence
 from gateway.cluster.settings import ClusterSettings
+from gateway.config import from_table
 from tests.gateway.cluster.next_version import Later, encode_next
 from tests.gateway.cluster.rig import Nats, nats
 
@@ -92,3 +95,17 @@ async def test_an_instance_does_not_start_beside_one_of_another_protocol(
     if not starts:
         with pytest.raises(ClusterError, match=r"gw2 of version .* has protocol 2, this one of version .* has 1"):
             await running
+
+
+@pytest.mark.parametrize(("age_s", "refused"), [(0.0, True), (2 * ABSENT_AFTER_S, False)])
+async def test_a_database_is_not_migrated_while_instances_run(server: Nats, age_s: float, refused: bool) -> None:
+    """They could not take a site over any more: none reads the tables of another version."""
+    name, now = f"migrated{refused}", SystemClock().wall()
+    async with ClusterBus(ClusterSettings((server.url,), "gw1", name=name)).connect() as bus:
+        presence = Presence("gw1", "run", "0.1.0", now, now - age_s)
+        await (await bus.records(INSTANCES)).put(key_of("gw1"), msgspec.json.encode(presence))
+    cluster = {"servers": [server.url], "instance": "gw2", "name": name}
+    store = {"url": "postgresql://v2x@127.0.0.1/v2x"}
+    config = from_table({"cluster": cluster, "store": store, "ocpp": {"security_profile": 0}})
+    with pytest.raises(ToolError, match=r"^instances of the cluster run: gw1;") if refused else nullcontext():
+        await verify_stopped(config)
