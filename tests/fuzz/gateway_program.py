@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from protocols.ocpp.schema import Version
+from tests.forked import Program
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 START_WITHIN_S, STOP_WITHIN_S = 120.0, 60.0
@@ -49,7 +48,7 @@ level = "info"
 class GatewayProgram:
     """A running gateway with the stations CP1 and CP2 and a token."""
 
-    process: subprocess.Popen[str]
+    process: Program
     ocpp: int
     admin: int
     log: Path
@@ -101,9 +100,7 @@ def gateway_program(folder: Path, broker: str = "mqtt://127.0.0.1:9") -> Iterato
     (folder / "token").chmod(0o600)
     (folder / "gateway.toml").write_text(CONFIGURATION.format(broker=broker))
     log = folder / "gateway.log"
-    command = [sys.executable, "-m", "gateway.cli", "gateway", "-c", str(folder / "gateway.toml")]
-    with log.open("w") as errors:
-        process = subprocess.Popen(command, stderr=errors, text=True)
+    process = Program("gateway", "-c", "gateway.toml", folder=folder, errors=log)
     try:
         ready = _ready(process, log)
         program = GatewayProgram(process, ready["ocpp_port"], ready["admin_port"], log, 1 << 40)
@@ -116,10 +113,9 @@ def gateway_program(folder: Path, broker: str = "mqtt://127.0.0.1:9") -> Iterato
         assert "Traceback" not in log.read_text()
     finally:
         process.kill()
-        process.wait()
 
 
-def _ready(process: subprocess.Popen[str], log: Path) -> dict[str, int]:
+def _ready(process: Program, log: Path) -> dict[str, int]:
     until = time.monotonic() + START_WITHIN_S
     while process.poll() is None and time.monotonic() < until:
         for line in log.read_text().splitlines():

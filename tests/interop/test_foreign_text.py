@@ -12,8 +12,6 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +28,7 @@ from gateway.model import foreign_text
 from gateway.model.topic_name import topic_fault
 from gateway.mqtt.topics import from_topic_level
 from protocols.ocpp.schema import Version
+from tests.forked import Program
 from tests.gateway.mqtt.facility import Facility, facility, mosquitto
 from tests.gateway.web.running_gateway import Station
 
@@ -121,13 +120,11 @@ class Process:
 
     async def v2x(self, *arguments: str) -> str:
         """Return what a command prints."""
-        program = (sys.executable, "-m", "gateway.cli", *arguments, "-c", "gateway.toml")
-        process = await asyncio.create_subprocess_exec(
-            *program, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        shown = (await process.communicate())[0].decode()
-        assert process.returncode == 0, shown
-        return shown
+        shown = self.folder / "shown"
+        program = Program(*arguments, "-c", "gateway.toml", folder=self.folder, errors=shown, output=shown)
+        status = await asyncio.to_thread(program.wait, 60)
+        assert status == 0, shown.read_text()
+        return shown.read_text()
 
 
 @asynccontextmanager
@@ -137,24 +134,21 @@ async def gateway_process(folder: Path, broker: str, log: str) -> AsyncIterator[
     (folder / "agreements.toml").write_text(AGREEMENTS)
     config = CONFIG.format(broker=broker, station=STATION, log=log, admin="{admin}")
     (folder / "gateway.toml").write_text(config.format(admin=0))
-    with (folder / "log").open("wb") as errors:
-        program = (sys.executable, "-m", "gateway.cli", "gateway", "-c", "gateway.toml")
-        process = await asyncio.create_subprocess_exec(*program, cwd=folder, stderr=errors)
+    process = Program("gateway", "-c", "gateway.toml", folder=folder, errors=folder / "log")
     try:
         async with asyncio.timeout(60):
             while not (lines := re.findall(r'(?m)^\{"event": "ready".*', (folder / "log").read_text())):
-                assert process.returncode is None, (folder / "log").read_text()
+                assert process.poll() is None, (folder / "log").read_text()
                 await asyncio.sleep(0.1)
         ready = json.loads(lines[0])
         (folder / "gateway.toml").write_text(config.format(admin=ready["admin_port"]))  # for the command line
         running = Process(folder, ready)
         async with running.http:
             yield running
-        assert process.returncode is None
+        assert process.poll() is None
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        process.terminate()
+        await asyncio.to_thread(process.wait, 60)
 
 
 async def send_as_station(gateway: Process) -> Station:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import resource
 import signal
@@ -18,6 +17,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from tests.forked import processes
 from tests.gateway.cluster.judge import Setpoint
 from tests.gateway.cluster.light_station import LightStation, Times
 from tests.gateway.cluster.network import Network, enter
@@ -123,7 +123,7 @@ class Fleet:
         namespace = self.network.namespace(part)
         seed = f"{self.seed}-{self._lives[part]}"
         group = Group(self.stations(part), self.sessions, urls, seed, self.times, namespace)
-        context = multiprocessing.get_context("forkserver")
+        context = processes()
         incoming, outgoing = context.Pipe(duplex=False)
         process = context.Process(target=main, args=(group, outgoing), daemon=True)
         process.start()

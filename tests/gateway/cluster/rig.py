@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import resource
 import shutil
@@ -19,16 +18,12 @@ from typing import Any
 
 from gateway.cluster.settings import ClusterSettings
 from gateway.config import from_table
+from tests.forked import processes
 from tests.gateway.cluster.network import HOST, Network, Proxies, enter, reachable, within
 from tests.gateway.mqtt.facility import Mosquitto, free_port, mosquitto
 from tests.gateway.store.postgres import Cluster, postgres
 from tests.peers import absent
 
-PRELOADED = [
-    "gateway.clustered", "gateway.csms.admin", "gateway.web.api", "gateway.observability.endpoint",
-    "alembic.command", "asyncpg", "nats", "tests.gateway.cluster.rig",
-    "tests.gateway.cluster.fleet",
-]  # fmt: skip
 SITE = "cluster"
 
 
@@ -178,12 +173,10 @@ class Rig:
 
     def start(self, instance: str) -> None:
         """Start an instance."""
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
         log = str(self.folder / f"{instance}.log")
         table, namespace = self.table(instance), self.network.namespace(instance)
         arguments = table, log, namespace, instance in self.next_version, self.rebalance_every_s
-        process = context.Process(target=main, args=arguments, daemon=True)
+        process = processes().Process(target=main, args=arguments, daemon=True)
         process.start()
         self.processes[instance] = process
 

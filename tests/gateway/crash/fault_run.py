@@ -28,7 +28,7 @@ from emulators.charger.station.run import Charger, Options, make
 from emulators.ev import profile
 from emulators.ev.car import Car
 from gateway.model.message import parse_moment
-from tests.gateway.crash.kill_run import processes
+from tests.forked import processes
 from tests.gateway.crash.power_record import PowerRecord
 from tests.gateway.crash.whole_gateway_process import ProcessConfig, main
 from tests.gateway.mqtt.facility import Mosquitto, free_port

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -21,23 +20,13 @@ import aiomqtt
 
 from gateway.model.message import parse_moment
 from gateway.store.sql import SqlStore
+from tests.forked import processes
 from tests.gateway.crash.gateway_process import ProcessConfig, main
 from tests.gateway.crash.stations import StationSide
 
-PRELOADED = [
-    "tests.gateway.crash.gateway_process", "tests.gateway.crash.whole_gateway_process", "gateway.store.sql",
-    "alembic.command", "aiosqlite", "asyncpg",
-]  # fmt: skip
 LEASE_S = 5.0
 AFTER_LEASE_S = 2.5  # the ramp of 5 kW at 10 kW/s, the watchdog's slack, and a loaded machine
 RUN_WITHIN_S = 60.0
-
-
-def processes() -> Any:
-    """Return the context of processes forked from one that has imported all modules: they start in milliseconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
 
 
 @dataclass

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import processes
 from tests.gateway.crash.gateway_process import MOMENTS, ProcessConfig, main
-from tests.gateway.crash.kill_run import facility, processes, run_once
+from tests.gateway.crash.kill_run import facility, run_once
 from tests.gateway.crash.stations import StationSide
 from tests.gateway.mqtt.facility import mosquitto
 from tests.gateway.store.postgres import postgres

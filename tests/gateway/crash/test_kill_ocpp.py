@@ -24,7 +24,7 @@ from gateway.store.sql import SqlStore
 from protocols.ocpp.io import WebSocketWire
 from protocols.ocpp.schema import Version
 from protocols.ocpp.times import stamp
-from tests.gateway.crash.kill_run import processes
+from tests.forked import processes
 from tests.gateway.crash.ocpp_gateway_process import STATIONS, ProcessConfig, main
 
 SEED = int(os.environ.get("V2X_SEED", "20260"))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.forked import Program
 from tests.gateway.mqtt.facility import mosquitto
 from tests.gateway.store.postgres import postgres
 
@@ -40,27 +39,21 @@ url = "{store or f"sqlite:///{folder / name}.db"}"
 
 
 @contextlib.contextmanager
-def started(config: Path) -> Iterator[subprocess.Popen[str]]:
+def started(config: Path) -> Iterator[Program]:
     """Run `v2x gateway`; its standard error goes to a file beside the configuration."""
     log = config.with_suffix(f".{time.monotonic_ns()}.log")
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.cli", "gateway", "-c", str(config)], stderr=output, text=True
-        )
-    process.log = log  # type: ignore[attr-defined]
+    process = Program("gateway", "-c", str(config), folder=config.parent, errors=log)
     try:
         yield process
     finally:
         process.kill()
-        process.wait(10)
 
 
-def text(process: subprocess.Popen[str]) -> str:
-    log: Path = process.log  # type: ignore[attr-defined]
-    return log.read_text()
+def text(process: Program) -> str:
+    return process.errors.read_text()
 
 
-def wait_for(process: subprocess.Popen[str], what: str) -> None:
+def wait_for(process: Program, what: str) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     while what not in text(process):
         assert process.poll() is None, text(process)
