@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -59,14 +59,14 @@ class Transcript:
                 self._ids.pop((station, found[2]), None)
         self.add(at, f"ocpp:{station}", sender, text)
 
-    def loop(self, at: float, evse: str, key: object, text: str) -> bool:
+    def loop(self, at: float, evse: str, key: object, text: Callable[[], str]) -> bool:
         """Count a charge loop; add it and return True if `key` differs from that of the loop before."""
         self.counts["iso15118"] = self.counts.get("iso15118", 0) + 2
         if self._loops.get(evse) == key:
             return False
         self._loops[evse] = key
         if self.keep:
-            self.lines.append(Line(round(at, 3), f"iso15118:{evse}", "loop", text))
+            self.lines.append(Line(round(at, 3), f"iso15118:{evse}", "loop", text()))
         return True
 
     def digest(self) -> str:

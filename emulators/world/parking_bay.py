@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from emulators.charger.hardware.power_stage import Contactors, Fault, PowerStage
 from emulators.charger.secc.events import Measured, NeedsStated, SeccEvent, SessionEnded
@@ -309,11 +310,7 @@ class ParkingBay:
         if isinstance(event, Measured):
             limits = limits_in_reach(event.limits, self.stage)
             key = (round(event.target_w, 1), event.binding, limits, event.soc_pct, event.current_a == 0.0)
-            text = (
-                f"target {event.target_w:.1f} W ({event.binding}), {event.power_w:.1f} W, {event.voltage_v:.2f} V, "
-                f"{event.current_a:.3f} A, {event.soc_pct} %"
-            )
-            self.transcript.loop(self.clock.now(), self.evse, key, text)
+            self.transcript.loop(self.clock.now(), self.evse, key, partial(_loop_text, event))
             self._measured = event
         elif isinstance(event, SessionEnded):
             self.session_ends.append(event.reason)
@@ -330,3 +327,10 @@ class ParkingBay:
             code = getattr(event.message, "ResponseCode", None)
             text = name if code is None else f"{name} {getattr(code, 'name', code)}"
             self.transcript.add(self.clock.now(), f"iso15118:{self.evse}", sender, text)
+
+
+def _loop_text(event: Measured) -> str:
+    return (
+        f"target {event.target_w:.1f} W ({event.binding}), {event.power_w:.1f} W, {event.voltage_v:.2f} V, "
+        f"{event.current_a:.3f} A, {event.soc_pct} %"
+    )
