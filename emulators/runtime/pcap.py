@@ -22,11 +22,11 @@ class Capture:
     suffix = ".pcap"
 
     def __init__(self) -> None:
-        self._packets: list[tuple[float, bytes]] = []
+        self._segments: list[tuple[float, str, int, int, bytes]] = []  # time, sender, sequence numbers, data
         self._sent = {"ev": 1, "secc": 1}
 
     def __len__(self) -> int:
-        return len(self._packets)
+        return len(self._segments)
 
     def add(self, wall: float, sender: str, data: bytes) -> None:
         """Add one write of `ev` or `secc` at a Unix time."""
@@ -34,14 +34,15 @@ class Capture:
         for start in range(0, len(data), LARGEST_SEGMENT):
             part = data[start : start + LARGEST_SEGMENT]
             sent, received = self._sent[sender], self._sent[receiver]
-            packet = tcp_packet(_ENDS[sender], _ENDS[receiver], sent, received, data=part)
             self._sent[sender] = (sent + len(part)) & 0xFFFFFFFF
-            self._packets.append((wall, packet))
+            self._segments.append((wall, sender, sent, received, part))
 
     def write(self, path: Path) -> None:
         """Write the capture file, which only its owner can read."""
         with private_file.replacing(path, "wb") as out:
             out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, RAW_IP))
-            for wall, packet in self._packets:
+            for wall, sender, sent, received, part in self._segments:
+                receiver = "secc" if sender == "ev" else "ev"
+                packet = tcp_packet(_ENDS[sender], _ENDS[receiver], sent, received, data=part)
                 seconds, rest = divmod(wall, 1)
                 out.write(struct.pack("<IIII", int(seconds), int(rest * 1e6), len(packet), len(packet)) + packet)
