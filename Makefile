@@ -29,7 +29,7 @@ demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one 
 	$(BIN)/v2x demo $(ARGS)
 
 test: $(VENV)/.dev ## the tests; what needs Mosquitto, Java, Node or PostgreSQL skips with the reason if absent
-	$(PYTEST) -m 'not soak and not benchmark' -n 3 $(ARGS)
+	$(PYTEST) -m 'not soak and not benchmark' -n 4 $(ARGS)
 
 check: $(VENV)/.dev ## ruff, mypy --strict, import-linter, import circles, the documentation site
 	$(BIN)/ruff check .

@@ -60,6 +60,8 @@ def collected_garbage() -> Iterator[None]:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requirement(*ids): the requirements of a standard that the test verifies")
     config.pluginmanager.register(Report(), "requirement-report")
+    if worker := getattr(config, "workerinput", None):  # not of the environment, which inner runs of pytest inherit
+        distribution.lower_priority(worker["workerid"], worker["workercount"])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

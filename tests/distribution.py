@@ -1,17 +1,18 @@
 """Distribution of the tests to the workers of pytest-xdist: the longest ones start first, some modules stay together.
 
 Without this order a test of a minute that starts last leaves the other workers without work. Of three or more workers
-the last one runs the tests that mostly wait, for a peer or a lease, while the others use the processors. The tests of a
-module are given out one by one where they are long, or wait; otherwise the module stays together, since the tests are
-short and to give one out costs more than many of them. So do modules whose tests share a result that takes long, such
-as sessions of a peer. The groups of pytest-xdist (`xdist_group`) have no effect with pytest 9.2, and each of its other
-modes moves whole modules.
+the last ones, half of them at most, run the tests that mostly wait, for a peer or a lease, while the others use the
+processors with a lower priority: timers of a peer do not wait for them. The tests of a module are given out one by one
+where they are long, or wait; otherwise the module stays together, since the tests are short and to give one out costs
+more than many of them. So do modules whose tests share a result that takes long, such as sessions of a peer. The groups
+of pytest-xdist (`xdist_group`) have no effect with pytest 9.2, and each of its other modes moves whole modules.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from typing import Any, ClassVar
 
 import pytest
@@ -25,12 +26,12 @@ TOGETHER = (  # of the long and waiting ones
     "tests/protocols/exi/test_exificient.py",
 )
 WAITING = (
+    "tests/bench/test_hostile_bench.py",
+    "tests/gateway/app/test_first_light.py",
+    "tests/gateway/cluster",
     "tests/gateway/crash",
-    "tests/interop/test_ocpp_ws_cli.py",
-    "tests/interop/test_mosquitto",
-    "tests/interop/test_programs.py",
-    "tests/interop/test_node_red.py",
-    "tests/interop/test_home_assistant.py",
+    "tests/interop",
+    "tests/emulators/test_dut_fixtures.py",
     "tests/fuzz/test_admin_api_fuzz.py",
     "tests/fuzz/test_autobahn.py",
     "tests/fuzz/test_ocpp_port_fuzz.py",
@@ -41,10 +42,10 @@ WAITING = (
     "tests/emulators/world/test_sockets.py",
     "tests/gateway/cli/test_gateway_process.py",
     "tests/scenarios/test_discharge_end_to_end.py::test_the_demo_over_real_sockets",
-    "tests/docs/test_facility_quick_start.py",
-    "tests/docs/test_quick_starts.py::test_a_hardware_vendor",
+    "tests/scenarios/test_invalid_input.py",
 )
-LONGEST = (  # in the order of the run; the peer's session timers need a core, so tests of one process run beside them
+LOWER_PRIORITY = 5  # of the workers whose tests do not wait: `nice`
+LONGEST = (  # in the order of the run
     "tests/interop/test_josev.py",
     "tests/gateway/web/page/test_browser.py",
     "tests/gateway/energy",
@@ -87,6 +88,17 @@ def waits(nodeid: str) -> bool:
     return nodeid.startswith(WAITING)
 
 
+def runs_waiting(worker: str, workers: int) -> bool:
+    """Return whether a worker (`gw0`, ...) of so many runs the tests that mostly wait."""
+    return workers > 2 and int(worker.removeprefix("gw")) >= workers - workers // 2
+
+
+def lower_priority(worker: str, workers: int) -> None:
+    """Give this process, a worker whose tests do not wait, a lower priority beside those whose tests do."""
+    if workers > 2 and not runs_waiting(worker, workers):
+        os.nice(LOWER_PRIORITY)
+
+
 def scheduler(config: pytest.Config, log: Any) -> Any:
     """Return a scheduler that gives each worker the next test, or the next module that stays together."""
     from xdist.scheduler import LoadScopeScheduling
@@ -99,7 +111,7 @@ def scheduler(config: pytest.Config, log: Any) -> Any:
 
         def _assign_work_unit(self, node: Any) -> None:
             """Assign the first unit of the kind that the worker runs, of the other kind where none is left."""
-            waiting = self.numnodes > 2 and node.gateway.id == f"gw{self.numnodes - 1}"
+            waiting = runs_waiting(node.gateway.id, self.numnodes)
             if waiting not in self.none_left:
                 found = next((unit for unit in self.workqueue if waits(unit) is waiting), None)
                 if found is None:
