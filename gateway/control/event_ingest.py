@@ -6,6 +6,7 @@ A lost link, a fault or the end of a session ends leased commands; nothing that 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Protocol
 
 from gateway.control.control_state import EvseControlState, EvseRegistry
@@ -40,6 +41,8 @@ from protocols.ports import Clock
 
 DECIDE_PCT = 0.1  # change of the state of charge from which an EVSE without power is decided again
 LEAST_FLOW_W = 50.0  # of a power that was not ordered
+_requests = attrgetter("min_energy_wh", "target_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
+_NO_REQUESTS = (None,) * 4
 
 
 class CommandEffects(Protocol):
@@ -88,10 +91,13 @@ class EventIngest:
     def report(self, event: Event) -> None:
         """Apply one event of a station or an EVSE."""
         event = plausible(event)
+        if isinstance(event, Metered):
+            self._metered(self._registry.ensure(event.evse), event)
+            return
         if isinstance(event, StationRemoved):
             self.forget(event.station)
             return
-        if isinstance(event, SecurityNoticed | StationRejected):  # concern no EVSE: the service publishes them
+        if isinstance(event, (SecurityNoticed, StationRejected)):  # concern no EVSE: the service publishes them
             return
         if isinstance(event, RebootRequired):
             text = f"{event.station} applies with its next boot: {', '.join(event.settings)}. A reset is required."
@@ -114,9 +120,6 @@ class EventIngest:
 
     def _apply(self, state: EvseControlState, event: Event) -> None:
         evse = state.evse
-        if isinstance(event, Metered):
-            self._metered(state, event)
-            return
         before = _Before(evse.plug, evse.session, evse.fault)
         evse.apply(event)
         self._handle(state, event, before)
@@ -134,9 +137,9 @@ class EventIngest:
         self._commands.verify(state)
         self._needs.keep_soc(state, self._clock.wall())
         publisher.measured(state.name)
-        needs = (event.min_energy_wh, event.target_energy_wh, event.min_v2x_energy_wh, event.max_v2x_energy_wh)
-        stated = any(one is not None for one in needs) or (event.soc_pct is not None and (state.acts or _moved(state)))
-        flows = not state.acts and abs(evse.power_w or 0.0) > LEAST_FLOW_W  # not ordered
+        acts = state.acts
+        stated = _requests(event) != _NO_REQUESTS or (event.soc_pct is not None and (acts or _moved(state)))
+        flows = not acts and abs(evse.power_w or 0.0) > LEAST_FLOW_W  # not ordered
         if (evse.power_w, evse.soc_pct) != (power_w, soc_pct):  # requests, which follow the energy, wait for a step
             publisher.inputs_changed.set()
         at_floor = evse.soc_pct is not None and evse.soc_pct <= state.floor_pct and evse.soc_pct != soc_pct
