@@ -42,12 +42,13 @@ class _Rates:
 
     def spend(self, frames: int, size: int, now: float) -> float:
         """Count what was received; return the time until more may be, in s."""
-        return max(self.frames.spend(now, frames), self.content.spend(now, size))
+        frames_s, content_s = self.frames.spend(now, frames), self.content.spend(now, size)
+        return frames_s if frames_s > content_s else content_s
 
     @property
     def calm(self) -> bool:
         """True while little of the burst is spent."""
-        return min(self.frames.share, self.content.share) > 1.0 - CALM_SHARE
+        return self.frames.share > 1.0 - CALM_SHARE and self.content.share > 1.0 - CALM_SHARE
 
 
 class Addresses:
@@ -184,7 +185,7 @@ class RatedConnection(PushingConnection):
             super().data_received(part)
         now, used = self.loop.time(), self.frames - before
         shared_s, own_s = self._shared.spend(used, len(part), now), self._own.spend(used, len(part), now)
-        wait_s = own_s if self._own.calm else max(own_s, shared_s)
+        wait_s = own_s if shared_s <= own_s or self._own.calm else shared_s
         if self.paused:
             self._pause()  # until `resume_writing`
         elif wait_s > 0 or self._unread:

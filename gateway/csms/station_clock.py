@@ -31,8 +31,9 @@ class _Sequence:
 
     def add(self, stamp: float, now: float, estimate_s: float) -> None:
         passed_s, advanced_s = (0.0, -1.0) if self.last is None else (now - self.last[0], stamp - self.last[1])
-        self.slack_s = min(_JITTER_S, self.slack_s + _PACE * passed_s - advanced_s)
-        if advanced_s < 0 or self.slack_s < 0:
+        slack_s = self.slack_s + _PACE * passed_s - advanced_s
+        self.slack_s = slack_s if slack_s < _JITTER_S else _JITTER_S
+        if advanced_s < 0 or slack_s < 0:
             self.count, self.began, self.slack_s, self.low_count = 0, now, _JITTER_S, 0
         elif advanced_s < passed_s / _PACE - _JITTER_S:
             self.low_count = 0

@@ -159,7 +159,8 @@ class Evse:
         moved_pct = pct * battery.counted_wh(energy_wh) if energy_wh > 0 or known_wh is not None else 0.0
         most = battery.LOSS_OUT if energy_wh > 0 or corrects else MOST_GAIN_IN
         self.soc_reports.count(moved_pct, pct * energy_wh * most)
-        self.soc_pct = min(100.0, max(0.0, self.soc_pct + moved_pct))
+        new_pct = self.soc_pct + moved_pct
+        self.soc_pct = new_pct if 0.0 < new_pct < 100.0 else min(100.0, max(0.0, new_pct))
 
     def read_soc(self, soc_pct: float, at: float) -> None:
         """Apply a state of charge that the vehicle reports."""
@@ -181,16 +182,20 @@ class Evse:
         """
         limits = self.limits
         rated_w = 0.0 if limits is None else limits.max_charge_w if direction > 0 else limits.max_discharge_w
-        measured_w = max(0.0, direction * (power_w or 0.0), direction * (self.power_w or 0.0))
-        if rated_w <= 0:
-            return max(UNSTATED_W * MARGIN, min(measured_w * MARGIN, MOST_W))
-        return max(rated_w * MARGIN, min(measured_w * MARGIN, rated_w * 2))
+        new_w, known_w = direction * (power_w or 0.0), direction * (self.power_w or 0.0)
+        measured_w = new_w if new_w > known_w else known_w
+        least_w, most_w = (rated_w, rated_w * 2) if rated_w > 0 else (UNSTATED_W, MOST_W)
+        if measured_w <= least_w:
+            return least_w * MARGIN
+        return max(least_w * MARGIN, min(measured_w * MARGIN, most_w))
 
     def update_requests(self, left_wh: float, event: Metered) -> None:
         """Update the vehicle's energy requests by the energy that left it, where the event does not state them.
 
         A vehicle above its minimum stays so until it reports otherwise: this is only an estimate.
         """
+        if self.target_energy_wh is None and self.min_energy_wh is None:
+            return
         moved_wh = battery.counted_wh(left_wh)
         if self.target_energy_wh is not None and event.target_energy_wh is None:
             self.target_energy_wh += moved_wh
@@ -257,7 +262,7 @@ def _moved_wh(evse: Evse, event: Metered) -> tuple[float, float]:
     corrected by the registers whenever they grow, which also count what was not measured."""
     most_in_w, most_out_w = evse.most_w(1, event.power_w), evse.most_w(-1, event.power_w)
     flowed_wh = 0.0 if event.late else _flowed_wh(evse, event.at, most_in_w, most_out_w)
-    out_wh, in_wh = max(0.0, flowed_wh), max(0.0, -flowed_wh)
+    out_wh, in_wh = (flowed_wh, 0.0) if flowed_wh > 0.0 else (0.0, 0.0 - flowed_wh)
     if event.energy_charged_wh is not None:  # what is charged counts when the register has it
         in_wh = evse.charged.read(event.energy_charged_wh, event.at, most_in_w, late=event.late)
     else:

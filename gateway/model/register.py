@@ -37,8 +37,9 @@ class Register:
             self.total_wh = value_wh if self.total_wh is None else self.total_wh
             self.last_wh, self._read_at, self._flowed_wh = value_wh, at, 0.0
             return 0.0
-        self._allowed_wh += most_w * max(0.0, at - self._read_at) / 3600
-        self._read_at = max(self._read_at, at)
+        if at > self._read_at:
+            self._allowed_wh += most_w * (at - self._read_at) / 3600
+            self._read_at = at
         grown_wh = value_wh - self.last_wh
         if late and grown_wh <= 0:
             return 0.0
@@ -51,9 +52,10 @@ class Register:
     def _count(self, value_wh: float, grown_wh: float, late: bool) -> float:
         self.total_wh = (self.total_wh or 0.0) + grown_wh
         self.last_wh, self._aside = value_wh, None
-        self._allowed_wh = max(0.0, self._allowed_wh - grown_wh)
-        if not late:  # what could have flowed and did not, cannot any more
-            self._allowed_wh = min(self._allowed_wh, RESOLUTION_WH)
+        allowed_wh = self._allowed_wh - grown_wh
+        if not late and allowed_wh > RESOLUTION_WH:  # what could have flowed and did not, cannot any more
+            allowed_wh = RESOLUTION_WH
+        self._allowed_wh = allowed_wh if allowed_wh > 0.0 else 0.0
         if not grown_wh:
             return 0.0
         uncounted_wh, self._flowed_wh = grown_wh - self._flowed_wh, 0.0

@@ -43,8 +43,10 @@ class SocReports:
     def count(self, moved_pct: float, ceiling_pct: float) -> None:
         """Count energy, in percent of the battery; `ceiling_pct`: the most by which it changes the level."""
         self.moved_pct += moved_pct
-        self.ceiling_pct = min(100.0, self.ceiling_pct + ceiling_pct)
-        self.out_pct += max(0.0, -ceiling_pct)
+        highest_pct = self.ceiling_pct + ceiling_pct
+        self.ceiling_pct = highest_pct if highest_pct < 100.0 else 100.0
+        if ceiling_pct < 0.0:
+            self.out_pct -= ceiling_pct
         if self.before_pct is not None:
             self.before_pct = min(100.0, self.before_pct + ceiling_pct)
 
