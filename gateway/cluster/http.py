@@ -19,6 +19,7 @@ from gateway.cluster.messages import MAX_BYTES, Done, Failed, HttpEnded, HttpPar
 
 MAX_BODY = MAX_BYTES // 2
 PART_BYTES = 64 * 1024
+AGAIN_AFTER_S = 2  # a request that no holder has answered may be repeated; a hand-over takes about that time
 QUIET_S = 60.0  # without a part of a response; an event stream sends a comment before
 
 
@@ -50,7 +51,7 @@ class HttpForwarding:
         elif self._local is not None:
             await self._local(scope, receive, send)
         elif self._holder is None:
-            await _refuse(send, f"no gateway of the cluster serves site {self._site} at present")
+            await self._refuse(scope, send, f"no gateway of the cluster serves site {self._site} at present")
         else:
             await self._forward(scope, receive, send, self._holder)
 
@@ -68,7 +69,7 @@ class HttpForwarding:
                 return
             body += event.get("body", b"")
             if len(body) > MAX_BODY:
-                await _refuse(send, "the body of the request is too long", 413)
+                await self._refuse(scope, send, "the body of the request is too long", 413)
                 return
             if not event.get("more_body", False):
                 break
@@ -92,7 +93,7 @@ class HttpForwarding:
         try:
             answer = await self._bus.request(holder, message)
             if not isinstance(answer, Done):
-                await _refuse(send, answer.reason if isinstance(answer, Failed) else "no answer")
+                await self._refuse(scope, send, answer.reason if isinstance(answer, Failed) else "no answer")
                 return
             leaving = asyncio.ensure_future(_disconnected(receive))
             try:
@@ -114,11 +115,14 @@ class HttpForwarding:
                 leaving.cancel()
             self._bus.send(holder, HttpEnded(self._site, request))
             if not began:
-                await _refuse(send, f"instance {holder} did not answer", 504)
+                await self._refuse(scope, send, f"instance {holder} did not answer", 504)
         except ClusterError as error:
-            await _refuse(send, str(error))
+            await self._refuse(scope, send, str(error))
         finally:
             del self._parts[request]
+
+    async def _refuse(self, scope: Scope, send: Send, reason: str, status: int = 503) -> None:
+        await _refuse(scope, send, self._app == "page", reason, status)
 
 
 class HttpServing:
@@ -200,8 +204,15 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _refuse(send: Send, reason: str, status: int = 503) -> None:
-    body = json.dumps({"detail": reason}).encode()
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+async def _refuse(scope: Scope, send: Send, page: bool, reason: str, status: int = 503) -> None:
+    """Answer with a reason: as JSON, or to people at the page as text, where a page is loaded again by itself."""
+    again, headers = page and scope["method"] == "GET" and status == 503, [(b"cache-control", b"no-store")]
+    text = f"{reason}; this page is loaded again in {AGAIN_AFTER_S} s" if again else reason
+    body = f"{text}\n".encode() if page else json.dumps({"detail": reason}).encode()
+    headers.append((b"content-type", b"text/plain; charset=utf-8" if page else b"application/json"))
+    if status == 503:
+        headers.append((b"retry-after", str(AGAIN_AFTER_S).encode()))
+    if again:
+        headers.append((b"refresh", str(AGAIN_AFTER_S).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import pytest
+
 from gateway.cluster.http import HttpForwarding, HttpServing
 from gateway.cluster.io import Absent
 from gateway.cluster.messages import HttpEnded, HttpPart, HttpRequest, Message
@@ -16,9 +18,9 @@ Event = MutableMapping[str, Any]
 class Pair:
     """Two instances whose messages arrive at once: `a` has the client, `b` is the holder."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]] | None) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]] | None, listener: str = "admin") -> None:
         self._app = app
-        self.forwarding = HttpForwarding("admin", "s", "a", self)
+        self.forwarding = HttpForwarding(listener, "s", "a", self)
         self.serving = HttpServing(self)
         self.ended = asyncio.Event()
 
@@ -35,7 +37,7 @@ class Pair:
             raise Absent(f"instance {to} is not connected")
         return self.serving.serve(self._app, message)
 
-    async def get(self, body: bytes = b"", leaves: asyncio.Event | None = None) -> list[Event]:
+    async def get(self, body: bytes = b"", leaves: asyncio.Event | None = None, method: str = "POST") -> list[Event]:
         """Return what the client receives for a request."""
         events: list[Event] = []
         given = False
@@ -51,7 +53,7 @@ class Pair:
         async def send(event: Event) -> None:
             events.append(event)
 
-        scope = {"type": "http", "method": "POST", "path": "/x", "headers": [(b"a", b"b")], "client": ("192.0.2.1", 5)}
+        scope = {"type": "http", "method": method, "path": "/x", "headers": [(b"a", b"b")], "client": ("192.0.2.1", 5)}
         await self.forwarding(scope, receive, send)
         return events
 
@@ -103,6 +105,18 @@ async def test_without_a_holder_the_answer_is_503_with_the_reason() -> None:
     assert (start["status"], b"instance b is not connected" in body["body"]) == (503, True)
     start, body = await pair.get(b"x" * 500_000)
     assert start["status"] == 413
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_person_at_the_page_reads_the_reason_and_a_page_is_loaded_again(method: str) -> None:
+    """A browser repeats no form by itself: it would be a command."""
+    pair = Pair(None, "page")
+    pair.forwarding.forward_to("b")
+    start, body = await pair.get(method=method)
+    headers = dict(start["headers"])
+    assert (start["status"], headers[b"content-type"]) == (503, b"text/plain; charset=utf-8")
+    assert body["body"].startswith(b"instance b is not connected")
+    assert (b"refresh" in headers) is (method == "GET")
 
 
 async def test_the_holder_serves_its_own_requests_directly() -> None:
