@@ -33,6 +33,7 @@ def test_each_gateway_is_an_instance_of_its_own(service: str, instance: str, mon
     config = load(DEPLOY / "compose" / "gateway.toml")
     settings = cluster_settings(config)
     assert (settings.instance, settings.servers) == (instance, ("nats://nats:4222",))
+    assert config.admin.hosts == [service]  # under which other containers reach it
 
 
 def test_the_services_are_bounded_and_the_image_has_what_they_need() -> None:
