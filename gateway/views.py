@@ -96,20 +96,23 @@ class StateViews:
         """Return what a command could get now, in both directions."""
         if state.idle:
             return _NOTHING
-        if shared is None and self._decision.limited:  # else both directions would pass over all EVSEs
-            shared = self._decision.shared()
+        shared = shared or self._shared()
         charge_w = self._decision.decide(state, PowerRequest(_UNLIMITED_W), shared).power_w
         discharge_w = -self._decision.decide(state, PowerRequest(-_UNLIMITED_W), shared).power_w
         return Limits(max_charge_w=_known(max(0.0, charge_w)), max_discharge_w=_known(max(0.0, discharge_w)))
 
     def evse_states(self, states: Iterable[EvseControlState]) -> list[EvseState]:
         """Return everything about several EVSEs; what their decisions share is found once."""
-        shared = self._decision.shared() if self._decision.limited else None
+        shared = self._shared()
         return [self.evse_state(state, shared) for state in states]
+
+    def _shared(self) -> SharedLimits | None:
+        """Return what the decisions of this moment share; None where the site's connection has no limit: nothing."""
+        return self._decision.shared() if self._decision.limited else None
 
     def evse_state(self, state: EvseControlState, shared: SharedLimits | None = None) -> EvseState:
         """Return everything about one EVSE."""
-        evse, wall = state.evse, self._clock.wall()
+        evse, wall, shared = state.evse, self._clock.wall(), shared or self._shared()
         decision = self._decision.decide(state, self._decision.request(state), shared)
         session_state = SessionState.IN_SESSION if evse.session else _PLUG_STATES[evse.plug]
         if evse.fault is not None:
