@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 
 from gateway.csms.message_log import MessageLog
 from gateway.csms.persistence import CsmsPersistence
-from gateway.csms.registration import BOOT_BURST, BOOTS_PER_S
+from gateway.csms.registration import BootTurns
 from gateway.csms.reservations import Reservations
 from gateway.csms.security_events import SecurityEvents
 from gateway.csms.settings import CsmsSettings, UnknownStations
 from gateway.csms.tokens import Tokens
 from gateway.csms.transactions import Transactions
 from gateway.model.event import Report
-from gateway.rate_limit import TokenBucket
 from protocols.ocpp.events import ErrorReceived, Event, ResultReceived, Violated
 from protocols.ports import Clock
 
@@ -58,7 +57,7 @@ class Context:
     security: SecurityEvents
     transactions: Transactions = field(default_factory=Transactions)
     violations: deque[RecordedViolation] = field(default_factory=lambda: deque(maxlen=MAX_VIOLATIONS))
-    boots: TokenBucket = field(default_factory=lambda: TokenBucket(BOOTS_PER_S, BOOT_BURST))
+    boots: BootTurns = field(default_factory=BootTurns)
     messages: int = 0  # calls of stations since the start
     listed: frozenset[str] = frozenset()  # stations of the settings
 

@@ -27,8 +27,8 @@ def booted(
     """Respond to BootNotification; `inventory` queries an accepted station."""
     context = station.context
     status = registration.status_of(station.settings, station.registered, context.unknown_stations)
-    postponed = status == registration.Status.accepted and _postpones(station)
-    if postponed:
+    wait_s = _wait_s(station) if status == registration.Status.accepted else 0
+    if wait_s:
         status = registration.Status.pending
     about = " ".join(text for text in (vendor, model, firmware, f"({reason})" if reason else "") if text)
     log.info("%s: boot %s: %s", station.id, status.lower(), about)
@@ -36,16 +36,14 @@ def booted(
     if station.accepted and context.settings.inventory:
         housekeeping.spawn(station, inventory(station))
     interval = context.settings.heartbeat_s if station.accepted else context.settings.boot_retry_s
-    if postponed:
-        interval = registration.spread_s(station.id)
-    return {"currentTime": stamp(context.clock.wall()), "interval": interval, "status": status}
+    return {"currentTime": stamp(context.clock.wall()), "interval": wait_s or interval, "status": status}
 
 
-def _postpones(station: Station) -> bool:
-    """Return True for a boot beyond the rate, of a station without a transaction, which can wait."""
+def _wait_s(station: Station) -> int:
+    """Return how long a boot is postponed because there are too many, in s; not that of a station in a transaction."""
     context = station.context
-    within = context.boots.take(context.clock.now())
-    return not within and not list(context.transactions.active_of(station.id))
+    urgent = any(True for _ in context.transactions.active_of(station.id))
+    return context.boots.wait_s(station.id, context.clock.now(), urgent=urgent)
 
 
 def heartbeat(station: Station, payload: Payload) -> Payload:

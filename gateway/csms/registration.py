@@ -2,17 +2,18 @@
 
 2.x B01-B03, 1.6 4.2. A registered station has a setting of its own; others follow the policy for unknown stations. The
 `interval` of a response is the heartbeat interval for an accepted station, the time to the next BootNotification for
-any other. In a storm of boots, such as after a power failure, stations are answered Pending with an `interval` that
-spreads them.
+any other. In a storm of boots, such as after a power failure, stations are answered Pending with an `interval` after
+which their turn has come.
 """
 
 from __future__ import annotations
 
-import zlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.csms.settings import StationSettings, UnknownStations
+from gateway.rate_limit import TokenBucket
 from protocols.ocpp.enums import v16, v21
 
 BOOTS_PER_S, BOOT_BURST = 50.0, 300.0  # beyond them stations without a transaction boot again a little later
@@ -50,6 +51,33 @@ class Boot:
     at: float = 0.0  # Unix time
 
 
+class BootTurns:
+    """Turns of stations in a storm of boots: a postponed station has a turn of its own and boots once more for it."""
+
+    def __init__(self) -> None:
+        self._bucket = TokenBucket(BOOTS_PER_S, BOOT_BURST)
+        self._turns: dict[str, float] = {}  # of postponed stations: engine time
+
+    def wait_s(self, station: str, now: float, *, urgent: bool) -> int:
+        """Return the time until the station boots again, at most `POSTPONED_AT_MOST_S`; 0: it is accepted now.
+
+        `urgent`: it cannot wait, and is accepted in any case.
+        """
+        turn = self._turns.pop(station, None)
+        if urgent:
+            self._bucket.take(now)
+            return 0
+        if turn is None:
+            owed_s = self._bucket.spend(now, 1.0)
+            if not owed_s:
+                self._turns.clear()  # all of them have come
+            turn = now + owed_s
+        if turn <= now:
+            return 0
+        self._turns[station] = turn
+        return min(POSTPONED_AT_MOST_S, math.ceil(turn - now))
+
+
 def canonical(stations: Mapping[str, object], name: str) -> str:
     """Return the id of a known station, which is compared without case (identifierString), else the name as it is."""
     if name in stations:
@@ -70,11 +98,6 @@ def action_caused_by(action: str, requested: str) -> str | None:
     if action in (v21.Action.trigger_message, v16.Action.extended_trigger_message):
         return v21.Action.sign_certificate if requested.startswith("Sign") else requested  # else the name of the action
     return _REPORTS.get(action)
-
-
-def spread_s(station: str) -> int:
-    """Return the time to the next BootNotification of a postponed station, spread by its id, in s."""
-    return 1 + zlib.crc32(station.encode()) % POSTPONED_AT_MOST_S
 
 
 def forbidden(boot: Boot | None, action: str) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.csms.admin import Admin
 from gateway.csms.errors import RequestRejected
+from gateway.csms.registration import BootTurns
 from gateway.csms.settings import Registration, StationSettings, UnknownStations
 from gateway.model.event import (
     FaultCleared,
@@ -298,9 +299,9 @@ async def test_a_storm_of_boots_is_spread() -> None:
         postponed = [(station, answer) for station, answer in answers if answer["status"] == "Pending"]
         assert 600 <= len(postponed) <= 700
         assert {answer["interval"] for _, answer in postponed} == set(range(1, 11))
-        rounds = 0
+        rounds, boots = 0, len(answers)
         while postponed:
-            rounds += 1
+            rounds, boots = rounds + 1, boots + len(postponed)
             waiting, postponed = postponed, []
             for second in range(1, 11):
                 await first.clock.sleep(1)
@@ -308,5 +309,30 @@ async def test_a_storm_of_boots_is_spread() -> None:
                     if answer["interval"] == second and (again := await station.boot())["status"] != "Accepted":
                         postponed.append((station, again))
         assert rounds <= 3
+        assert boots <= 1950  # nearly all of the postponed ones once more
         for station in stations:
             await station.__aexit__()
+
+
+def test_a_postponed_station_keeps_its_turn() -> None:
+    turns = BootTurns()
+    assert [turns.wait_s(f"A{number}", 0.0, urgent=False) for number in range(300)] == [0] * 300
+    waits = [turns.wait_s(f"B{number}", 0.0, urgent=False) for number in range(100)]
+    assert waits == [1] * 50 + [2] * 50
+    assert turns.wait_s("B99", 1.5, urgent=False) == 1  # too early
+    assert [turns.wait_s("C", now, urgent=False) for now in (0.0, 1.0, 2.0, 3.0)] == [3, 2, 1, 0]
+    assert [turns.wait_s(f"B{number}", 3.0, urgent=False) for number in range(100)] == [0] * 100
+    assert turns.wait_s("late", 3.0, urgent=False) == 0
+
+
+def test_boots_that_cannot_wait_postpone_nobody_for_long() -> None:
+    turns = BootTurns()
+    assert [turns.wait_s("loop", 0.0, urgent=True) for _ in range(10_000)] == [0] * 10_000
+    assert turns.wait_s("A", 0.0, urgent=False) == 1
+
+
+def test_a_long_wait_is_divided() -> None:
+    turns = BootTurns()
+    waits = [turns.wait_s(f"A{number}", 0.0, urgent=False) for number in range(1000)]
+    assert max(waits) == waits[-1] == 10
+    assert [turns.wait_s("A999", now, urgent=False) for now in (10.0, 14.0)] == [4, 0]
