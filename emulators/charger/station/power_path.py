@@ -6,12 +6,13 @@ The station sets a signed power and reads measurements. `CarPowerPath` is the di
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any, Protocol
 
 from emulators.charger.hardware.power_stage import Bounds, PowerStage
 from emulators.ev.car import Car
 from protocols.frozen import frozen
+from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.setpoint import EnergyRequests
 from protocols.ocpp.enums import v21
 
@@ -157,6 +158,8 @@ class CarPowerPath(PowerPath):
     def __init__(self, stage: PowerStage) -> None:
         self.stage = stage
         self.car: Car | None = None
+        self._limits: Limits | None = None  # of the car, as `_bounds` has them
+        self._bounds = Bounds()
 
     def plug(self, car: Car, now: float) -> Needs:
         """Connect a car; return its charging needs."""
@@ -198,23 +201,34 @@ class CarPowerPath(PowerPath):
     def _apply_car_limits(self, now: float) -> None:
         if self.car is not None:
             limits = self.car.limits()
-            bounds = Bounds(limits.max_charge_a, limits.max_discharge_a, limits.max_charge_w, limits.max_discharge_w)
-            self.stage.limit(bounds, now)
+            if limits is not self._limits:
+                self._limits = limits
+                self._bounds = Bounds(
+                    limits.max_charge_a, limits.max_discharge_a, limits.max_charge_w, limits.max_discharge_w
+                )
+            self.stage.limit(self._bounds, now)
 
     def reading(self, now: float) -> Reading:
         self._apply_car_limits(now)
         measured = self.stage.reading(now)
         meter, car = self.stage.meter, self.car
         power_w = meter.shows_w(measured.ac_power_w) if abs(measured.ac_power_w) > 0 else 0.0
-        metered = Reading(power_w, meter.charged_wh, meter.discharged_wh, current_a=measured.current_a)
         if car is None:
-            return metered
+            return Reading(power_w, meter.charged_wh, meter.discharged_wh, current_a=measured.current_a)
         car.check_current(measured.current_a)
-        return replace(
-            metered,
-            voltage_v=measured.voltage_v,
-            soc_pct=car.reported_soc_pct,
-            **energies(car.energy()),
+        requests = car.energy()
+        return Reading(
+            power_w,
+            meter.charged_wh,
+            meter.discharged_wh,
+            measured.voltage_v,
+            measured.current_a,
+            car.reported_soc_pct,
+            requests.minimum_wh,
+            requests.target_wh,
+            requests.maximum_wh,
+            requests.minimum_v2x_wh,
+            requests.maximum_v2x_wh,
         )
 
     def open(self, now: float) -> None:

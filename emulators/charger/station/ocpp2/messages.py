@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from emulators.charger.station import measurands
 from emulators.charger.station.csms_link.message_queue import Message
@@ -129,9 +130,10 @@ class Messages2:
         if self._late and (kind != EventType.ended or transaction.mode != OperationMode.charging_only):
             info["operationMode"] = transaction.mode
         generic = trigger == TriggerReason.operation_mode_changed and not self._late
+        now = station.timestamp()
         body: Payload = {
             "eventType": kind,
-            "timestamp": station.timestamp(),
+            "timestamp": now,
             "triggerReason": TriggerReason.trigger if generic else trigger,
             "seqNo": 0 if station.quirks.seq_no_always_zero else transaction.next_seq(),
             "transactionInfo": info,
@@ -151,7 +153,7 @@ class Messages2:
         if kind != EventType.updated or trigger in SAMPLED:
             values = self._sampled(kind, evse, transaction, trigger)
             if values:
-                body["meterValue"] = [{"timestamp": station.timestamp(), "sampledValue": values}]
+                body["meterValue"] = [{"timestamp": now, "sampledValue": values}]
         return body
 
     def _sampled(self, kind: EventType, evse: EvseState, transaction: Transaction, trigger: str) -> list[Payload]:
@@ -160,19 +162,20 @@ class Messages2:
         name, device_model = f"Tx{kind}Measurands", self._station.device_model
         if not self._station.settings.truth("sampled_enabled"):
             return []
-        names = (device_model.get("SampledDataCtrlr", name) or "").split(",")
+        names = device_model.get("SampledDataCtrlr", name) or ""
         extra = device_model.get("V2XChargingCtrlr", name, evse.number, transaction.mode) or ""  # Q01.FR.33-35
         context = _CONTEXT.get(kind, TRIGGERED if trigger == TriggerReason.trigger else SAMPLE_PERIODIC)
-        return self.samples(evse, [*names, *extra.split(",")], context)
+        return self.samples(evse, _list(f"{names},{extra}"), context)
 
     def samples(self, evse: EvseState, requested: Iterable[str], context: str) -> list[Payload]:
         """Return SampledValueType of each measurand that can be measured now."""
-        values = measured(self._station, evse)
-        known = dict.fromkeys(name for name in requested if values.get(name) is not None)
-        found = []
-        for name in known:
-            sample: Payload = {"value": round(float(values[name] or 0.0), 3), "measurand": name, "context": context}
-            unit = measurands.UNITS.get(name.partition(".")[0])
+        values, found = measured(self._station, evse), []
+        for name in requested:
+            value = values.pop(name, None)  # a measurand that is requested twice is measured once
+            if value is None:
+                continue
+            sample: Payload = {"value": round(float(value or 0.0), 3), "measurand": name, "context": context}
+            unit = _unit(name)
             if unit is not None:
                 sample["unitOfMeasure"] = {"unit": unit}
             found.append(sample)
@@ -284,6 +287,17 @@ def measured(station: Station, evse: EvseState) -> dict[str, float | None]:
         "EnergyRequest.Minimum.V2X": reading.min_v2x_energy_wh,
         "EnergyRequest.Maximum.V2X": reading.max_v2x_energy_wh,
     }
+
+
+@lru_cache
+def _list(names: str) -> tuple[str, ...]:
+    """Return the measurands of a MemberList."""
+    return tuple(names.split(","))
+
+
+@lru_cache
+def _unit(measurand: str) -> str | None:
+    return measurands.UNITS.get(measurand.partition(".")[0])
 
 
 _EARLY = frozenset(measurands.MEASURANDS) | {"Frequency"}
