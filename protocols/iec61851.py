@@ -54,7 +54,7 @@ VOLTAGE_V = {
 
 
 class OutputKind(StrEnum):
-    """What an EVSE puts on the control pilot."""
+    """Output of an EVSE on the control pilot."""
 
     X1 = "x1"  # steady 12 V before the resistor: no PWM
     PWM = "pwm"

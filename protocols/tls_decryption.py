@@ -36,7 +36,7 @@ LABELS = ("SERVER", "CLIENT")
 
 @dataclass(slots=True)
 class _Direction:
-    """What one side sends."""
+    """Data of one side."""
 
     is_client: bool = False
     records: bytearray = field(default_factory=bytearray)

@@ -19,7 +19,7 @@ class DeviceUnreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What a first dialogue with the device shows."""
+    """Result of a first dialogue with the device."""
 
     device: DeviceIdentity = field(default_factory=DeviceIdentity)
     capabilities: Mapping[str, bool] = field(default_factory=dict)

@@ -29,7 +29,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Evidence:
-    """What one case recorded; `now` is monotonic time."""
+    """Record of one case; `now` is monotonic time."""
 
     now: Callable[[], float]
     messages: list[Message] = field(default_factory=list)

@@ -20,7 +20,7 @@ REFUSED = "charger refused"  # termination code
 
 @frozen(kw_only=True)
 class ChargerOutput:
-    """What the charger reports, and what the vehicle has agreed to."""
+    """Output of the charger as reported, and what the vehicle has agreed to."""
 
     current_a: float
     voltage_v: float | None

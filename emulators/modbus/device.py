@@ -18,7 +18,7 @@ Place = tuple[int, Table, int]  # unit, table, address
 
 
 class Plant(Protocol):
-    """What is behind the registers."""
+    """Hardware behind the registers."""
 
     def value(self, register: Register, now: float) -> float | str | None:
         """Return the value of a register in its unit, None where the device states none."""

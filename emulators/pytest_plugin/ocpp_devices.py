@@ -78,7 +78,7 @@ class LoopThread:
 
 
 class _Handle:
-    """What both handles have: messages and waits in real time."""
+    """Methods of both handles: messages and waits in real time."""
 
     def __init__(self, thread: LoopThread, recorded: Recorded) -> None:
         self._thread, self._recorded = thread, recorded

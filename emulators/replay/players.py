@@ -52,7 +52,7 @@ class Score:
 
 @dataclass(slots=True)
 class Player:
-    """What both sides share. `pace`: real seconds for a recorded second."""
+    """Parts that both sides share. `pace`: real seconds for a recorded second."""
 
     clock: Clock
     score: Score

@@ -310,7 +310,7 @@ class MemoryBus:
 
     @property
     def keeps_session(self) -> bool:
-        """Whether the next link of this client receives what is not acknowledged at the end of this one."""
+        """True where the next link of this client receives what is not acknowledged at the end of this one."""
         return self.acknowledges and self.session_expiry_s > 0
 
     async def __aenter__(self) -> MemoryBus:

@@ -296,7 +296,7 @@ class InputPart(Strict):
 
 
 class EmsPart(Strict):
-    """What a local energy management system sets or measures at a charging station; it bypasses the gateway."""
+    """Values that a local energy management system sets or measures at a charging station; it bypasses the gateway."""
 
     at: Seconds
     station: Name

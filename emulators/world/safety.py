@@ -40,7 +40,7 @@ GRID_ALARMS = frozenset({"grid_lost", "grid_suspect", "holding_zero"})  # false 
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What the gateway of a site has to keep. Floors in %, limits in W.
+    """Limits that the gateway of a site has to keep. Floors in %, limits in W.
 
     `island_pct`: floor of vehicles in an island, `storage_pct` and `storage_island_pct`: of the storage.
     `storage_controlled`: the gateway sets the power of the storage, which otherwise is load or generation to it.

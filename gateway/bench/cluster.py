@@ -133,7 +133,7 @@ def sessions_of(stations: int) -> int:
 
 @dataclass
 class _Rig:
-    """What runs during the measurement of one row."""
+    """Parts that run during the measurement of one row."""
 
     gateways: Gateways
     nats: int  # process id

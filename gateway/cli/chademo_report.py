@@ -1,4 +1,4 @@
-"""What `v2x chademo decode` prints: text, one JSON object, and a page with plots that refers to no other file."""
+"""Output of `v2x chademo decode`: text, one JSON object, and a page with plots that refers to no other file."""
 
 from __future__ import annotations
 

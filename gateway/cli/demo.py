@@ -14,7 +14,7 @@ app = typer.Typer()
 
 
 class Demo(StrEnum):
-    """What is shown."""
+    """Demonstrations."""
 
     DISCHARGE = "discharge"
     OUTAGE = "outage"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gateway.cli.exi_conversion import explain_text, known_protocol
 from gateway.model import foreign_text
@@ -102,10 +101,10 @@ def transcript(
             yield from explain_text(BY_NAME[entry.seen.schema], entry.seen.payload)
 
 
-def record(entry: Entry) -> dict[str, Any]:
+def record(entry: Entry) -> dict[str, object]:
     """Return an entry for JSON."""
     seen = entry.seen
-    found: dict[str, Any] = {"at": round(entry.at, 6), "from": entry.source, "to": entry.target}
+    found: dict[str, object] = {"at": round(entry.at, 6), "from": entry.source, "to": entry.target}
     if seen.schema:
         found["schema"] = seen.schema
     if seen.note:

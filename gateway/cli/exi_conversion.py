@@ -14,7 +14,6 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from gateway.model import foreign_text
 from protocols.errors import ProtocolError
@@ -55,7 +54,7 @@ def decode_lines(
     """
     conversation = Conversation(known_protocol(protocol))
     for line in filter(str.strip, lines):
-        answer: dict[str, Any] = {}
+        answer: dict[str, object] = {}
         codec: Codec | None = None
         data = b""
         try:
@@ -103,7 +102,7 @@ def encode_lines(
     `v2gtp` adds the header of the frame; `peer` writes full lists as that peer expects them.
     """
     for line in filter(str.strip, lines):
-        answer: dict[str, Any] = {}
+        answer: dict[str, object] = {}
         codec, data = None, b""
         try:
             given = _object(line, "json")
@@ -121,7 +120,9 @@ def encode_lines(
         yield from _answer(answer, codec if data else None, data, explained, pretty)
 
 
-def _answer(answer: dict[str, Any], codec: Codec | None, data: bytes, explained: bool, pretty: bool) -> Iterator[str]:
+def _answer(
+    answer: dict[str, object], codec: Codec | None, data: bytes, explained: bool, pretty: bool
+) -> Iterator[str]:
     """Yield an answer, with the decoding steps in it, or before it as a table for people."""
     if explained and codec is not None and pretty:
         yield from explain_text(codec, data)
@@ -142,7 +143,7 @@ def explain_text(codec: Codec, data: bytes) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------------ reading a line
 
 
-def _object(line: str, needed: str) -> dict[str, Any]:
+def _object(line: str, needed: str) -> dict[str, object]:
     if len(line) > LONGEST_LINE:
         raise BadLine(f"a line of {len(line)} characters is longer than {LONGEST_LINE}")
     text = line.strip()
@@ -159,12 +160,12 @@ def _object(line: str, needed: str) -> dict[str, Any]:
     return dict(given)
 
 
-def _identifier(given: dict[str, Any]) -> dict[str, Any]:
+def _identifier(given: dict[str, object]) -> dict[str, object]:
     """Return the line's own identifier, if it has one."""
     return {"id": given["id"]} if isinstance(given.get("id"), str | int) else {}
 
 
-def _bytes(given: Any, as_base64: bool) -> bytes:
+def _bytes(given: object, as_base64: bool) -> bytes:
     if not isinstance(given, str):
         raise BadLine("exi is not text")
     try:
@@ -173,7 +174,7 @@ def _bytes(given: Any, as_base64: bool) -> bytes:
         raise BadLine("exi is not base64" if as_base64 else "exi is not hexadecimal") from None
 
 
-def _codec(schema: Any) -> Codec:
+def _codec(schema: object) -> Codec:
     if not isinstance(schema, str) or schema not in BY_NAME:
         raise BadLine(f"schema {schema!r} is none of {', '.join(BY_NAME)}")
     return BY_NAME[schema]

@@ -1,4 +1,4 @@
-"""What has to be corrected where a cluster cannot be used."""
+"""Faults to correct where a cluster cannot be used."""
 
 from __future__ import annotations
 

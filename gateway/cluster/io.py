@@ -183,7 +183,7 @@ class ClusterBus:
 
     @property
     def connected(self) -> bool:
-        """Whether a server is connected."""
+        """True while a server is connected."""
         return self._client is not None and self._client.is_connected
 
     def subject(self, instance: str) -> str:

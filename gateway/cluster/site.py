@@ -107,7 +107,7 @@ class SiteNode:
 
     @property
     def holds(self) -> bool:
-        """Whether this instance has the lease, or is acquiring it."""
+        """True where this instance has the lease, or is acquiring it."""
         pending = self.lease.pending
         return self.lease.held is not None or (pending is not None and pending.purpose is Purpose.ACQUIRE)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.authority.soc_floors import trip_wh
 from gateway.config import Config, ConfigError, host_and_port, read_secret, stale_after
@@ -249,7 +249,7 @@ def cluster_settings(config: Config) -> ClusterSettings:
     return _settings(ClusterSettings, config.cluster, servers=tuple(config.cluster.servers))
 
 
-def _settings(kind: type[Settings], *sections: Section, **own: Any) -> Settings:
+def _settings(kind: type[Settings], *sections: Section, **own: object) -> Settings:
     """Return the settings of a package: `own`, and the values of sections whose keys have the name of a field."""
     values = {key: getattr(section, key) for section in sections for key in type(section).model_fields}
     return kind(**{name: value for name, value in values.items() if name in kind.__dataclass_fields__} | own)

@@ -29,7 +29,7 @@ def as_markdown() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _table(name: str, annotation: Any) -> list[str]:
+def _table(name: str, annotation: object) -> list[str]:
     """Return heading and rows of a section, followed by those of the tables inside it."""
     sections, listed = _sections(annotation)
     heading = f"`[[{name}]]`" if listed else f"`[{name}]`"
@@ -57,7 +57,7 @@ def _one_table(name: str, heading: str, section: type[BaseModel]) -> list[str]:
     return parts
 
 
-def _sections(annotation: Any) -> tuple[list[type[BaseModel]], bool]:
+def _sections(annotation: object) -> tuple[list[type[BaseModel]], bool]:
     """Return the tables of an annotation, several for a choice, and whether it is a list of them."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation], False
@@ -104,7 +104,7 @@ def _type(annotation: Any, metadata: tuple[Any, ...]) -> str:
     return names.get(annotation, "value") + _bounds(metadata)
 
 
-def _bounds(metadata: tuple[Any, ...]) -> str:
+def _bounds(metadata: tuple[object, ...]) -> str:
     flat = [one for item in metadata for one in (getattr(item, "metadata", None) or [item])]
     parts = [f"{word} {getattr(one, name):g}" for one in flat for name, word in BOUNDS.items() if hasattr(one, name)]
     return f", {' '.join(parts)}" if parts else ""

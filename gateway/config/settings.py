@@ -950,7 +950,7 @@ class Config(BaseSettings):
 
     @property
     def one_of_several(self) -> bool:
-        """Whether this is a site of `cluster.sites`."""
+        """True for a site of `cluster.sites`."""
         return self._one_of_several
 
     @property

@@ -20,7 +20,7 @@ KIND, KEY = "grid", "last"
 
 
 class GridRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether the grid was present at `at` (Unix time)."""
+    """Presence of the grid at `at` (Unix time)."""
 
     present: bool
     at: float

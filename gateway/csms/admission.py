@@ -38,7 +38,7 @@ REVOKED_CERTIFICATE = "InvalidChargingStationCertificate"  # type of the securit
 
 @dataclass(slots=True)
 class Shared:
-    """What all stations at one port have in common, whichever CSMS they belong to."""
+    """Settings that all stations at one port share, whichever CSMS they belong to."""
 
     limits: AddressLimits
     revoked: revocation.RevocationLists | None

@@ -62,7 +62,7 @@ class Unsupported:
 
 @dataclass(slots=True)
 class Meter:
-    """What was last read from the meter of an EVSE."""
+    """Last values of the meter of an EVSE."""
 
     voltage_v: float | None = None
     volt_phases: float | None = None  # power per ampere of a phase, as measured last in this session

@@ -323,7 +323,7 @@ class EnergyService:
 
     @property
     def pv_limit_w(self) -> float | None:
-        """What the photovoltaics may generate; None is no limit."""
+        """Most power that the photovoltaics may generate; None is no limit."""
         return self.state.pv_limit_w if self.state is not None else None
 
     @property

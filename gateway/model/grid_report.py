@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class GridReport:
-    """Whether the grid is there, as reported and as measured; `at` is Unix time."""
+    """Presence of the grid, as reported and as measured; `at` is Unix time."""
 
     present: bool
     at: float
@@ -16,7 +16,7 @@ class GridReport:
 
 @dataclass(slots=True)
 class Interconnections:
-    """What chargers state about the grid, by EVSE; those that state nothing are left out."""
+    """Statements of chargers about the grid, by EVSE; those that state nothing are left out."""
 
     reports: dict[str, GridReport] = field(default_factory=dict)
     lost_at: float | None = field(default=None, init=False)  # Unix time since when one has been without the grid

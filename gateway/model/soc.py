@@ -25,7 +25,7 @@ CONFIRMED_AFTER = 3  # reports of a level that was doubted at first
 
 @dataclass(slots=True)
 class SocReports:
-    """What a vehicle reported last, and the energy counted since."""
+    """Last report of a vehicle, and the energy counted since."""
 
     reported_pct: float | None = None
     moved_pct: float = 0.0  # counted since, + into the battery

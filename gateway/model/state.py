@@ -66,7 +66,7 @@ class Floors(Message):
 
 
 class FailSafeState(Message):
-    """What happens to the power of an EVSE if this gateway fails."""
+    """Power of an EVSE if this gateway fails."""
 
     within_s: float | None = Field(description="the power is 0 W after this time; null: it continues")
     text: str

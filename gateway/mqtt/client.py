@@ -131,7 +131,7 @@ class MqttBus:
 
     @property
     def keeps_session(self) -> bool:
-        """Whether the broker sends the next link what is not acknowledged at the end of this one."""
+        """True where the broker sends the next link what is not acknowledged at the end of this one."""
         return self.version == MqttVersion.V5 and self.link.session_expiry_s > 0
 
     async def publish(self, message: BusMessage) -> None:

@@ -48,7 +48,7 @@ NeighbourHandler: TypeAlias = Callable[[str, SharedEnergyState], None]
 
 
 class Publishing(Protocol):
-    """What messages from outside ask of the publisher (`gateway.mqtt.publisher`)."""
+    """Methods of the publisher that incoming messages require (`gateway.mqtt.publisher`)."""
 
     accepts_more: asyncio.Event  # set while few results wait for the broker
 

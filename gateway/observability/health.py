@@ -22,7 +22,7 @@ VERIFIED_FOR_S = 5.0  # a write to the store is not repeated within this time
 
 
 class Check(StrEnum):
-    """What the gateway needs for commands."""
+    """Parts that the gateway needs for commands."""
 
     GATEWAY = "gateway"  # it is not being stopped
     STORE = "store"
@@ -63,7 +63,7 @@ class Health:
 
 
 class Checks(Protocol):
-    """What is verified for `READY`."""
+    """Checks for `READY`."""
 
     async def ready(self) -> dict[str, str]:
         """Return what is wrong, by check; empty for what is in order."""

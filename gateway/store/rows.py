@@ -85,7 +85,7 @@ def samples_of(evse: str, since: float, until: float, limit: int, every_s: float
     return means.group_by(one.evse, period).order_by(begin).limit(limit)
 
 
-def in_bulk(plain: Executable, table: Table, rows: list[dict[str, Any]], dialect: str) -> Statement:
+def in_bulk(plain: Executable, table: Table, rows: list[dict[str, object]], dialect: str) -> Statement:
     """Return a statement that inserts many rows. For SQLite it is one step of one statement: between two steps
     another thread may take the interpreter, so that a thousand steps can take seconds, with the database locked.
     """
@@ -123,9 +123,9 @@ class Rows:
 
     def statements(self, records: Sequence[Record]) -> list[Statement]:
         """Return few statements with many rows each; changes of a command follow its insert."""
-        lines: list[dict[str, Any]] = []
-        opened: dict[str, dict[str, Any]] = {}
-        changes: dict[str, list[dict[str, Any]]] = {}
+        lines: list[dict[str, object]] = []
+        opened: dict[str, dict[str, object]] = {}
+        changes: dict[str, list[dict[str, object]]] = {}
         kept: dict[tuple[str, str], Kept | Forgotten] = {}
         for record in records:
             match record:
@@ -158,7 +158,7 @@ class Rows:
             statements.append((_FORGET, [{"whose": self._gateway, "which": one.kind, "what": one.key} for one in gone]))
         return statements
 
-    def _line(self, entry: Entry) -> dict[str, Any]:
+    def _line(self, entry: Entry) -> dict[str, object]:
         return {
             "gateway": self._gateway,
             "wall": entry.wall,
@@ -169,7 +169,7 @@ class Rows:
             "data": _compact(entry.data) if entry.data else "{}",
         }
 
-    def _row(self, opened: CommandOpened) -> dict[str, Any]:
+    def _row(self, opened: CommandOpened) -> dict[str, object]:
         row = {name: getattr(opened, name) for name in _OPENED}
         return (
             _UNFINISHED
@@ -183,12 +183,12 @@ class Rows:
         )
 
 
-def command_of(row: Row[Any]) -> StoredCommand:
+def command_of(row: Row[object]) -> StoredCommand:
     """Return the command of a row."""
     reply = ReplyTo(row.reply_topic, row.reply_correlation) if row.reply_topic is not None else None
     return StoredCommand(reply=reply, **{name: getattr(row, name) for name in (*_OPENED, *_UNFINISHED)})
 
 
-def entry_of(row: Row[Any]) -> Entry:
+def entry_of(row: Row[object]) -> Entry:
     """Return the journal entry of a row."""
     return Entry(row.wall, Step(row.step), row.cause, row.command, row.evse, json.loads(row.data), row.seq)

@@ -15,7 +15,7 @@ from protocols import private_file
 
 LOCKED_AFTER_S = 0.5  # a command must be answered within 1 s, also when another process holds the database
 
-Statement: TypeAlias = tuple[Executable, list[dict[str, Any]]]
+Statement: TypeAlias = tuple[Executable, list[dict[str, object]]]
 
 
 class SqliteWriter:

@@ -56,7 +56,7 @@ class SessionEnded:
 
     @property
     def ok(self) -> bool:
-        """Whether the session ended without an error or a failed start."""
+        """True where the session ended without an error or a failed start."""
         return self.stop.severity in ("normal", "alarm")
 
 

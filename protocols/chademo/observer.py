@@ -50,7 +50,7 @@ class Kind(StrEnum):
 
 @frozen
 class Observation:
-    """What was observed at a time, in seconds of the recording."""
+    """Observation at a time, in seconds of the recording."""
 
     at: float
     kind: Kind

@@ -143,7 +143,7 @@ class Stop:
 
     @property
     def error(self) -> bool:
-        """Whether the engine stays in its fault state."""
+        """True while the engine stays in its fault state."""
         return self.severity is Severity.ERROR
 
     @property

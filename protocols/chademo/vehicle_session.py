@@ -134,7 +134,7 @@ class VehicleSession:
 
     @property
     def reports_contactors(self) -> bool:
-        """Whether 102.5.3 is used: not with chargers before 1.0."""
+        """True where 102.5.3 is used: not with chargers before 1.0."""
         status = self.charger.status
         return status is None or status.protocol >= FIRST_REPORTING
 

@@ -53,7 +53,7 @@ class Alarm(StrEnum):
 
 @frozen
 class Order:
-    """What the output shall do; `current_a` is a magnitude."""
+    """Target of the output; `current_a` is a magnitude."""
 
     mode: Mode
     voltage_v: float = 0.0

@@ -49,7 +49,7 @@ _FORMATS = {
 
 
 class Meaning(StrEnum):
-    """What a value is to the gateway. The writable ones are the orders that a product takes."""
+    """Meaning of a value for the gateway. The writable ones are the orders that a product takes."""
 
     POWER_W = "power_w"
     VOLTAGE_V = "voltage_v"
@@ -104,7 +104,7 @@ class Poll(StrEnum):
 
 
 class Access(StrEnum):
-    """What the gateway may do with a register."""
+    """Access of the gateway to a register."""
 
     READ = "read"
     WRITE = "write"

@@ -25,7 +25,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class Kind(StrEnum):
-    """What a product is at the site."""
+    """Kind of a product at the site."""
 
     EVSE = "evse"
     METER = "meter"

@@ -1,4 +1,4 @@
-"""What both SLAC engines share: frames in and out, the modem, amplitude maps."""
+"""Base of both SLAC engines: frames in and out, the modem, amplitude maps."""
 
 from __future__ import annotations
 

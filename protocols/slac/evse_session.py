@@ -23,7 +23,7 @@ LATE_COPY = 1.0  # s after CM_SLAC_MATCH.CNF, in which no vehicle has found that
 
 
 class Phase(StrEnum):
-    """What a session waits for."""
+    """Event that a session waits for."""
 
     START = "CM_START_ATTEN_CHAR.IND"
     SOUNDS = "CM_MNBC_SOUND.IND"

@@ -29,7 +29,7 @@ Carry = Callable[[str, CanFrame], Iterable[tuple[float, CanFrame]]]
 
 @dataclass(slots=True)
 class Conditions:
-    """What a test sets besides the physics."""
+    """Inputs that a test sets besides the physics."""
 
     plugged: bool = True
     parked: bool = True

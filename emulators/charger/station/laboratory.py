@@ -1,4 +1,4 @@
-"""What a laboratory does at an emulated station: vehicles, tokens, external control system, grid and mains switch."""
+"""Actions of a laboratory at an emulated station: vehicles, tokens, external control system, grid and mains switch."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Transfer = v21.EnergyTransferModeEnumType
 
 @frozen
 class ConnectedEv:
-    """What a vehicle states of itself, for the component ConnectedEV of OCPP 2.1.
+    """Statements of a vehicle about itself, for the component ConnectedEV of OCPP 2.1.
 
     `values` has further variables: name, attribute (Actual, Target, MinSet, MaxSet) and value in the unit of OCPP.
     """

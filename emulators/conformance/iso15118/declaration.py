@@ -1,4 +1,4 @@
-"""Declaration of cases: what one states, and what those of a standard have in common."""
+"""Declaration of cases, and the properties that those of a standard share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EV_WITHIN_S = 240.0
 
 
 class Stated(TypedDict, total=False):
-    """What a case states besides its requirement, procedure and mutants.
+    """Statements of a case besides its requirement, procedure and mutants.
 
     `before`: the request that is due, which is also the stimulus where none is stated. See `Case` for the others.
     """

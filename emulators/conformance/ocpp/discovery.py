@@ -1,4 +1,4 @@
-"""What a first dialogue with a station shows: identity and capabilities, from device model or configuration keys."""
+"""Result of a first dialogue with a station: identity and capabilities, from device model or configuration keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tester can do at a station apart from OCPP: plug a vehicle in, present a token, switch it off and on."""
+"""Actions of a tester at a station apart from OCPP: plug a vehicle in, present a token, switch it off and on."""
 
 from __future__ import annotations
 

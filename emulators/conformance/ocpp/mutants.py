@@ -23,7 +23,7 @@ Change: TypeAlias = Payload | Callable[[Payload], Payload]  # members to replace
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a mutant gets of a message: the action, and the request where the message is a response."""
+    """Message as a mutant gets it: the action, and the request where the message is a response."""
 
     action: str
     request: Payload = field(default_factory=dict)

@@ -134,7 +134,7 @@ class Range:
 
 @frozen
 class Capability:
-    """What the stage can do at present; derating changes it at run time. `discharge` None: charging only."""
+    """Present capability of the stage; derating changes it at run time. `discharge` None: charging only."""
 
     charge: Range
     discharge: Range | None = None

@@ -48,7 +48,7 @@ class BoardSettings(BaseModel):
 
 
 class BoardDriver(Protocol):
-    """What an entry point of the group `v2x.board` refers to."""
+    """Driver that an entry point of the group `v2x.board` refers to."""
 
     @property
     def name(self) -> str: ...

@@ -99,7 +99,7 @@ class Sequence:
 
 @dataclass(slots=True)
 class Held:
-    """What the box may be running at, until standby is read back."""
+    """Powers that the box may be running at, until standby is read back."""
 
     power_w: float = 0.0
     until: float = math.inf

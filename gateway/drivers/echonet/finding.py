@@ -22,7 +22,7 @@ DISCOVER = "discover"
 
 @dataclass(frozen=True, slots=True)
 class ObjectLink:
-    """What identifies an object. `address` is that of its node, or DISCOVER; "" and None permit any."""
+    """Identity of an object. `address` is that of its node, or DISCOVER; "" and None permit any."""
 
     classes: Collection[int]
     address: str = DISCOVER
@@ -36,7 +36,7 @@ class ObjectLink:
 
     @property
     def wanted(self) -> str:
-        """What is searched, for messages."""
+        """Text for messages."""
         eoj = str(self.eoj) if self.eoj is not None else " or ".join(f"0x{one:04X}" for one in self.classes)
         named = [f"node id {self.node_id}"] * bool(self.node_id) + [f"maker {self.maker}"] * bool(self.maker)
         place = "any node" if self.address == DISCOVER else self.address

@@ -1,4 +1,4 @@
-"""What answers in a network of ECHONET Lite, for `v2x echonet scan` and `v2x doctor`. Nothing is set."""
+"""Nodes that answer in a network of ECHONET Lite, for `v2x echonet scan` and `v2x doctor`. Nothing is set."""
 
 from __future__ import annotations
 

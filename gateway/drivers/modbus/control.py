@@ -61,7 +61,7 @@ class Sequence:
 
 @dataclass(slots=True)
 class Held:
-    """What the device may be running at, from the first write of a power until 0 W is confirmed."""
+    """Powers that the device may be running at, from the first write of a power until 0 W is confirmed."""
 
     power_w: float = 0.0
     until: float = math.inf

@@ -10,7 +10,7 @@ from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
 
 
 class SessionState(Protocol):
-    """What counts of a session."""
+    """Facts of a session that count."""
 
     @property
     def id(self) -> str | None: ...

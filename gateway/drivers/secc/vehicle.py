@@ -1,4 +1,4 @@
-"""What a vehicle states in a session, as the model of the gateway has it. Pure."""
+"""Statements of a vehicle in a session, as the model of the gateway has it. Pure."""
 
 from __future__ import annotations
 

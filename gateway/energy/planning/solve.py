@@ -151,7 +151,7 @@ def _carry_visit(before: Basis, was: Block, now: Block, shift: int, columns: Sta
         rows[now.row + now.steps + number] = before.rows[was.row + was.steps + number]
 
 
-def _as_highs(columns: Statuses, rows: Statuses) -> Any:
+def _as_highs(columns: Statuses, rows: Statuses) -> object:
     basis = highspy.HighsBasis()
     basis.col_status = [STATUS[one] for one in columns.tolist()]
     basis.row_status = [STATUS[one] for one in rows.tolist()]

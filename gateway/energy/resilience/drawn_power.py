@@ -1,4 +1,4 @@
-"""What the loads of a site draw in an outage, by its meters. Pure."""
+"""Power of the loads of a site in an outage, by its meters. Pure."""
 
 from __future__ import annotations
 

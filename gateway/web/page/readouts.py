@@ -35,7 +35,7 @@ Query: TypeAlias = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the page reads. `settings` are rows of key, value and origin; `checks` are those of `/health/ready`.
+    """Sources of the page. `settings` are rows of key, value and origin; `checks` are those of `/health/ready`.
 
     `cluster` is None where the gateway is no instance of one.
     """

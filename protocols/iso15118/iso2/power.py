@@ -1,4 +1,4 @@
-"""What decides the power of a session of ISO 15118-2 or DIN 70121, as pure functions of both roles.
+"""Rules that decide the power of a session of ISO 15118-2 or DIN 70121, as pure functions of both roles.
 
 The EV requests a current with DC and takes what it may with AC; the charger limits it. There is no discharge: whatever
 is ordered, requested or measured, no result is negative.

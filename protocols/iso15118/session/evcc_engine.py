@@ -1,4 +1,4 @@
-"""What the EVCC engines of all generations share: bytes, handshake, timers and the end of a session.
+"""Base of the EVCC engines of all generations: bytes, handshake, timers and the end of a session.
 
 A generation adds its messages: `protocols` (its offer), `_begin` (the handshake's choice), `_take_message`,
 `_send_request` and `_phase_expired`. Requests are sent in `expire` when they are due. Source: one handshake for each

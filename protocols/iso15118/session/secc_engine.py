@@ -1,4 +1,4 @@
-"""What the SECC engines of all generations share: bytes, handshake, timers, notifications and the end of a session.
+"""Base of the SECC engines of all generations: bytes, handshake, timers, notifications and the end of a session.
 
 A generation adds its messages: `protocols` (what it offers), `_agreed` (the handshake's choice), `_take_message`
 (decode a frame and respond). Independent of message types. Source of the timers: sequence timeout V2G2-443 and

@@ -1,4 +1,4 @@
-"""What cases of bidirectional charging and Dynamic profiles share: names, mutants, a case of a rejected profile."""
+"""Parts that cases of bidirectional charging and Dynamic profiles share: names, mutants, a rejected profile."""
 
 from __future__ import annotations
 

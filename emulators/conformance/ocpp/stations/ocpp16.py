@@ -1,4 +1,4 @@
-"""What cases of OCPP 1.6 share: names, a status, a reservation and a charging profile."""
+"""Parts that cases of OCPP 1.6 share: names, a status, a reservation and a charging profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cases of authorization, transactions and remote control in 2.x share: names, starts and the local list."""
+"""Parts that cases of authorization, transactions and remote control in 2.x share: names, starts and the local list."""
 
 from __future__ import annotations
 
