@@ -221,7 +221,7 @@ def _commands(draw: random.Random, targets: list[str], duration: float) -> list[
 
 @dataclass
 class Run:
-    """What was seen of a run: `dark` are times without supply although a source could have supplied the site, s."""
+    """Observations of a run: `dark` are times without supply although a source could have supplied the site, s."""
 
     scenario: Scenario
     world: World

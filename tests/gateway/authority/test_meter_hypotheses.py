@@ -216,7 +216,7 @@ class Limits:
 
 @dataclass
 class Step:
-    """What happens until the next reading, and that reading."""
+    """Events until the next reading, and that reading."""
 
     after_s: float = 1.0
     powers_w: tuple[float, ...] = ()  # the way of the resource, recorded before it

@@ -28,7 +28,7 @@ CONNECTS_PER_S = 100.0  # of one group when it starts
 
 @dataclass(frozen=True)
 class Group:
-    """What the process of a group is told."""
+    """Orders to the process of a group."""
 
     names: list[str]
     sessions: frozenset[str]

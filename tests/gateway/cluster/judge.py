@@ -1,4 +1,4 @@
-"""What holds in every order of events: the rules by which the rounds of faults are judged.
+"""Rules that hold in every order of events, by which the rounds of faults are judged.
 
 Each round commands powers that no other round has, so that a set-point at a station names the command that it is of.
 """

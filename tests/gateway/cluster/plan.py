@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What happens to a part."""
+    """Faults of a part."""
 
     KILL = "kill"  # SIGKILL, then it is started again
     PAUSE = "pause"  # SIGSTOP, SIGCONT

@@ -100,7 +100,7 @@ class ServiceRig:
 
     @property
     def published(self) -> Published:
-        """What has been published up to now."""
+        """Messages published up to now."""
         self.control.publisher.deliver()
         return self.subscriber
 

@@ -136,7 +136,7 @@ class ControllerRig:
 
     @property
     def published(self) -> Published:
-        """What has been published up to now."""
+        """Messages published up to now."""
         self.publisher.deliver()
         return self.subscriber
 

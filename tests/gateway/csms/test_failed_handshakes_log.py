@@ -1,4 +1,4 @@
-"""What the log says of a handshake whose client does not wait for the response."""
+"""Log lines of a handshake whose client does not wait for the response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one station costs does not grow with the number of others."""
+"""The cost of one station does not grow with the number of others."""
 
 from __future__ import annotations
 

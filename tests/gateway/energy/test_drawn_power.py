@@ -1,4 +1,4 @@
-"""What the loads of an island draw, by the meters that there are."""
+"""Power of the loads of an island, by the meters that there are."""
 
 from __future__ import annotations
 

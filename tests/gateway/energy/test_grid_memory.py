@@ -1,4 +1,4 @@
-"""What was known about grid and island outlives the gateway: a loss stays a loss, a running island continues."""
+"""The state of grid and island outlives the gateway: a loss stays a loss, a running island continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs a person's next command: discharge in manual mode, and everything after an emergency stop."""
+"""States that need a person's next command: discharge in manual mode, and everything after an emergency stop."""
 
 from __future__ import annotations
 

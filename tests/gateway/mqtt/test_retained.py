@@ -1,4 +1,4 @@
-"""What stays at the broker is true: of EVSEs that are away, that are gone, and after the broker lost everything."""
+"""Retained messages are true: of EVSEs that are away, that are gone, and after the broker lost everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the console of a gateway shows: one line for each event, and the members beside it in JSON."""
+"""Output of the console of a gateway: one line for each event, and the members beside it in JSON."""
 
 from __future__ import annotations
 

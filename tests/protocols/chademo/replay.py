@@ -29,7 +29,7 @@ GOOD_OHM = 1e6
 
 @dataclass
 class Outcome:
-    """What an engine did: times of its states, its frames, its stop."""
+    """Actions of an engine: times of its states, its frames, its stop."""
 
     entered: dict[str, float] = field(default_factory=dict)
     sent: list[Timed] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """What the host of a charger does, and when."""
+    """Actions of the host of a charger, and their times."""
 
     start_at: float
     locked_at: float

@@ -1,4 +1,4 @@
-"""What decides the power of ISO 15118-2 and DIN 70121, by values; mutants of it are tested with this file alone."""
+"""Rules for the power of ISO 15118-2 and DIN 70121, by values; mutants of it are tested with this file alone."""
 
 from __future__ import annotations
 
