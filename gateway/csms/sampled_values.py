@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias, cast
 
 from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload
@@ -22,7 +22,7 @@ LONGEST_LAYOUT, LAYOUTS = 64, 256  # sampled values of a message whose layout is
 _SIGNED = v16.ValueFormat.signed_data
 _SCALE = {"mV": 1e-3, "mA": 1e-3, "mW": 1e-3, "mHz": 1e-3, "MW": 1e6, "MWh": 1e6}
 _SCALE_ANY_CASE = {"kw": 1e3, "kwh": 1e3, "kvar": 1e3, "kv": 1e3, "ka": 1e3, "khz": 1e3}
-_RANKS: dict[str | None, int] = {  # best first; Upstream is the meter of the site
+_RANKS: dict[object, int] = {  # best first; Upstream is the meter of the site
     None: 0,
     Location.outlet: 0,
     Location.ev: 1,
@@ -31,7 +31,7 @@ _RANKS: dict[str | None, int] = {  # best first; Upstream is the meter of the si
     Location.inlet: 3,
 }
 TOTAL, BETWEEN = "", "between"  # places of values beside the phases
-_PLACES: dict[str | None, str] = {
+_PLACES: dict[object, str] = {
     None: TOTAL,
     "": TOTAL,
     **{phase.value: phase.value[:2] for phase in (Phase.l1, Phase.l2, Phase.l3, Phase.l1_n, Phase.l2_n, Phase.l3_n)},
@@ -133,7 +133,9 @@ class _Kind:
     plain: bool  # it is in the base unit
 
 
-def _kind(measurand: Any, location: Any, phase: Any, unit: object, format_: object, multiplier: object) -> _Kind | None:
+def _kind(
+    measurand: object, location: object, phase: object, unit: object, format_: object, multiplier: object
+) -> _Kind | None:
     """Return what a sampled value is; None for one that is not used. Signed data (1.6 `SignedData`) is for billing, not
     for control."""
     rank, place = _RANKS.get(location), _PLACES.get(phase)
@@ -143,13 +145,15 @@ def _kind(measurand: Any, location: Any, phase: Any, unit: object, format_: obje
     scale = 10.0 ** _exponent(multiplier) if multiplier else 1.0
     unit_scale = 1.0 if unit is None else _scale(unit)
     plain = scale == unit_scale == 1.0
-    return _Kind(measurand or REGISTER.value, rank, place, scale, unit_scale, sentinels, plain)
+    return _Kind(cast("str", measurand or REGISTER.value), rank, place, scale, unit_scale, sentinels, plain)
 
 
 _kind_of = lru_cache(1024)(_kind)  # a station sends the same members with every number
 
 
-_Members: TypeAlias = tuple[Any, Any, Any, Any, Any, Any]  # measurand, location, phase, unit, format, multiplier
+_Members: TypeAlias = tuple[
+    object, object, object, object, object, object
+]  # measurand, location, phase, unit, format, multiplier
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +222,7 @@ def _read(samples: list[Payload], layout: _Layout) -> dict[str, float] | None:
     """Return the values of a message; None where a number of it cannot be read, so that another one counts."""
     cells: list[float | None] = [None] * layout.values
     for index, cell, kind in layout.counting:
-        raw: Any = samples[index].get("value")
+        raw = samples[index].get("value")
         plain = kind.plain and (type(raw) is float or type(raw) is int)
         if plain and -_LARGEST < raw < _LARGEST and raw not in kind.sentinels:
             number = raw * 1.0
