@@ -26,7 +26,7 @@ ALLOWED = {
     ("gateway/csms/charging_profile.py", "A"): VENDOR_UNIT,
     ("gateway/csms/connected_ev.py", "Available"): VARIABLE,
     ("gateway/csms/device_model.py", "Problem"): VARIABLE,
-    ("gateway/csms/sampled_values.py", "kvar"): "unit in lower case, for stations that do not keep to the case of units",
+    ("gateway/csms/sampled_values.py", "kvar"): "unit in lower case, for stations that do not keep to its case",
     ("gateway/csms/operator_calls.py", "Actual"): "attribute of an operation, whose model declares its literals",
     ("gateway/csms/setpoint.py", "A"): VENDOR_UNIT,
 }
