@@ -222,7 +222,7 @@ def _read(samples: list[Payload], layout: _Layout) -> dict[str, float] | None:
     """Return the values of a message; None where a number of it cannot be read, so that another one counts."""
     cells: list[float | None] = [None] * layout.values
     for index, cell, kind in layout.counting:
-        raw = samples[index].get("value")
+        raw = samples[index].get("value", math.nan)
         plain = kind.plain and (type(raw) is float or type(raw) is int)
         if plain and -_LARGEST < raw < _LARGEST and raw not in kind.sentinels:
             number = raw * 1.0
