@@ -179,6 +179,25 @@ async def test_another_operation_mode_needs_a_new_profile(
         assert [body["scheduleUpdate"] for _, body in (await one.order(2000.0))[1]] == [{key: 2000.0}]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "period"),
+    [(BPT, DC, CHARGING | {"limit": 2000.0}), (DC, BPT, CENTRAL | {"setpoint": 2000.0})],
+)
+@pytest.mark.virtual_time
+async def test_a_profile_of_another_operation_mode_is_not_updated(
+    before: dict[str, Any], after: dict[str, Any], period: dict[str, Any]
+) -> None:
+    """The station rejected the profile of the new mode, so that it still has that of the mode before."""
+    async with session(before) as one:
+        await one.order(3000.0)
+        one.answers[PROFILE] = {"status": "Rejected"}
+        await one.needs(after)
+        one.answers[PROFILE] = ACCEPTED
+        _, calls = await one.order(2000.0)
+        assert [action for action, _ in calls] == [PROFILE]
+        assert period_of(calls[0]) == period
+
+
 @pytest.mark.virtual_time
 async def test_another_transaction_gets_a_profile_of_its_own() -> None:
     async with session() as one:
