@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from protocols.ocpp.enums import v16, v21
 from protocols.ocpp.schema import Payload
@@ -145,7 +145,7 @@ def _kind(
     scale = 10.0 ** _exponent(multiplier) if multiplier else 1.0
     unit_scale = 1.0 if unit is None else _scale(unit)
     plain = scale == unit_scale == 1.0
-    return _Kind(cast("str", measurand or REGISTER.value), rank, place, scale, unit_scale, sentinels, plain)
+    return _Kind(str(measurand or REGISTER.value), rank, place, scale, unit_scale, sentinels, plain)
 
 
 _kind_of = lru_cache(1024)(_kind)  # a station sends the same members with every number
@@ -222,11 +222,12 @@ def _read(samples: list[Payload], layout: _Layout) -> dict[str, float] | None:
     """Return the values of a message; None where a number of it cannot be read, so that another one counts."""
     cells: list[float | None] = [None] * layout.values
     for index, cell, kind in layout.counting:
-        raw = samples[index].get("value", math.nan)
-        plain = kind.plain and (type(raw) is float or type(raw) is int)
-        if plain and -_LARGEST < raw < _LARGEST and raw not in kind.sentinels:
-            number = raw * 1.0
-        elif (number := _number(raw, kind)) is None:
+        raw = samples[index].get("value")
+        if kind.plain and (type(raw) is float or type(raw) is int):
+            number = raw * 1.0 if -_LARGEST < raw < _LARGEST and raw not in kind.sentinels else None
+        else:
+            number = _number(raw, kind)
+        if number is None:
             return None
         before = cells[cell]
         cells[cell] = number if before is None or before == number else _stronger(kind.name, before, number)
