@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 
 from gateway.authority.layers import dead_band, hardware_power, stated_discharge_w
 from gateway.authority.meter_model import MeterModel
-from gateway.authority.priority import Bound
 from gateway.authority.site_limits import connection_w
 from gateway.authority.soc_floors import ReserveInForce, capacity_of, floors_of
 from gateway.control.control_state import EvseControlState, EvseRegistry
@@ -24,6 +23,7 @@ from gateway.control.publisher import EventPublisher
 from gateway.control.settings import SETTLE_S
 from gateway.energy.controller import SiteController
 from gateway.energy.grid_forming import GridFormingService
+from gateway.energy.order_changes import SAME_W, hardly_more, near, same_orders, unaffected
 from gateway.energy.persistence import EnergyPersistence
 from gateway.energy.resilience.phase import OFF_GRID
 from gateway.energy.resource import usable_wh
@@ -41,8 +41,6 @@ log = logging.getLogger("v2x")
 QUIET_S = 5.0  # between steps where there is nothing to manage, or where nothing has changed
 TOGETHER_S = 0.05  # inputs of one moment are decided on together
 PUBLISH_S = 60.0  # the slow parts of the state (autonomy, plan, window) are published this often
-SAME_W = 25.0  # a bound that changed by less is the same
-SAME_SHARE = 0.02  # of the power: an increase by less is not worth a message to the station
 UNKNOWN_DRAW_W = 1000.0  # of a site that names no tiers
 LATE_PLANS = 2  # planning periods: a plan that takes longer has failed
 METER_S = 60.0  # a power older than this is not known
@@ -289,10 +287,10 @@ class EnergyService:
 
     def _order(self, state: EvseControlState, orders: EvseOrders, reserve: ReserveInForce | None) -> None:
         before = EvseOrders(state.optimiser, state.extra, state.forms_grid)
-        if _hardly_more(before.optimiser, orders.optimiser):
+        if hardly_more(before.optimiser, orders.optimiser):
             orders = replace(orders, optimiser=before.optimiser)
         # bounds above any command hold to the watt
-        wake = not _same(before, orders)
+        wake = not same_orders(before, orders) and not unaffected(state.decision, before, orders)
         schedule = None if orders.forms_grid else reserve
         state.apply_energy(orders.optimiser, orders.extra, orders.forms_grid, schedule, wake=wake)
 
@@ -305,7 +303,7 @@ class EnergyService:
         changed = len(self._published) != len(at_once) or any(map(_changed, self._published, at_once))
         if changed or now - self._published_at >= PUBLISH_S:
             self._published, self._published_at = at_once, now
-            self._publisher.changed(None)
+            self._publisher.decision_changed(None)
 
     def _release(self) -> None:
         """Leave every EVSE to itself where nothing is managed any more."""
@@ -357,35 +355,6 @@ class EnergyService:
         return SiteDemand(draw_w, usable_wh(storage), full_wh, storage.max_charge_w)
 
 
-def _same(one: EvseOrders, two: EvseOrders) -> bool:
-    if one.forms_grid is not two.forms_grid:
-        return False
-    bounds, others = (one.optimiser, *one.extra), (two.optimiser, *two.extra)
-    return len(bounds) == len(others) and all(map(_same_bound, bounds, others))
-
-
-def _same_bound(one: Bound | None, two: Bound | None) -> bool:
-    if one is None or two is None:
-        return one is two
-    same = one.layer is two.layer and one.code is two.code
-    return same and _near(one.low_w, two.low_w) and _near(one.high_w, two.high_w)
-
-
-def _hardly_more(held: Bound | None, new: Bound | None) -> bool:
-    """Return whether a new optimiser power may be left at the one held; where it errs, it errs on less power."""
-    if held is None or new is None or held.low_w != held.high_w or new.low_w != new.high_w:
-        return False
-    if held.code is not new.code or held.low_w * new.low_w <= 0:
-        return False
-    more_w = abs(new.low_w) - abs(held.low_w)
-    return -SAME_W < more_w < max(SAME_W, SAME_SHARE * abs(held.low_w))
-
-
-def _near(one: float, two: float) -> bool:
-    """Return whether two powers are the same to `SAME_W`; 0 W is the same as 0 W only, for it is an order to rest."""
-    return one == two or (bool(one) is bool(two) and abs(one - two) < SAME_W)
-
-
 def _at_once(state: EnergyState) -> tuple[object, ...]:
     """Return the parts of the state whose changes are published at once."""
     # on the grid the storage's set-point changes by little only where a limit of the connection requires it
@@ -396,5 +365,5 @@ def _at_once(state: EnergyState) -> tuple[object, ...]:
 
 def _changed(one: object, two: object) -> bool:
     if isinstance(one, (int, float)) and isinstance(two, (int, float)) and not isinstance(one, bool):
-        return not _near(float(one), float(two))
+        return not near(float(one), float(two))
     return bool(one != two)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from emulators.runtime.clock import run_virtual
 from gateway.energy.modes.mode import BIAS_W
-from gateway.energy.service import SAME_SHARE
+from gateway.energy.order_changes import SAME_SHARE
 from gateway.energy.settings import EnergySection, StorageTable
 from gateway.model.command import SiteMode
 from gateway.model.message import rfc3339

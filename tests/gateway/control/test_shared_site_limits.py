@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.authority.priority import Bound
 from gateway.authority.site_limits import Base
 from gateway.control.site_decision import SharedLimits
-from gateway.energy.service import SAME_SHARE, SAME_W, _hardly_more
+from gateway.energy.order_changes import SAME_SHARE, SAME_W, hardly_more
 from gateway.model.reason import Code
 from gateway.model.result import Layer
 
@@ -37,14 +37,14 @@ def test_a_single_evse_has_no_others() -> None:
 
 @given(WATTS, WATTS)
 def test_an_optimiser_power_that_is_kept_errs_on_less(held_w: float, new_w: float) -> None:
-    if _hardly_more(bound(held_w), bound(new_w)):
+    if hardly_more(bound(held_w), bound(new_w)):
         assert held_w * new_w > 0  # the same direction, and zero is an order of its own
         assert abs(held_w) - abs(new_w) < SAME_W  # hardly ever more than is wanted
         assert abs(new_w) - abs(held_w) < max(SAME_W, SAME_SHARE * abs(held_w))
 
 
 def test_another_reason_or_none_is_another_power() -> None:
-    assert _hardly_more(bound(5000.0), bound(5050.0))
-    assert not _hardly_more(bound(5000.0), bound(5050.0, Code.IDLE))
-    assert not _hardly_more(None, bound(5000.0))
-    assert not _hardly_more(bound(5000.0), None)
+    assert hardly_more(bound(5000.0), bound(5050.0))
+    assert not hardly_more(bound(5000.0), bound(5050.0, Code.IDLE))
+    assert not hardly_more(None, bound(5000.0))
+    assert not hardly_more(bound(5000.0), None)
