@@ -41,7 +41,6 @@ from protocols.ports import Clock
 
 DECIDE_PCT = 0.1  # change of the state of charge from which an EVSE without power is decided again
 LEAST_FLOW_W = 50.0  # of a power that was not ordered
-LEAST_CHANGE_W = 25.0  # of a measured power for which energy management decides at once
 _requests = attrgetter("min_energy_wh", "target_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
 _NO_REQUESTS = (None,) * 4
 
@@ -141,8 +140,8 @@ class EventIngest:
         acts = state.acts
         stated = _requests(event) != _NO_REQUESTS or (event.soc_pct is not None and (acts or _moved(state)))
         flows = not acts and abs(evse.power_w or 0.0) > LEAST_FLOW_W  # not ordered
-        if _differs(evse.power_w, power_w, LEAST_CHANGE_W) or _differs(evse.soc_pct, soc_pct, DECIDE_PCT):
-            publisher.inputs_changed.set()  # what is less, and requests, which follow the energy, wait for a step
+        if (evse.power_w, evse.soc_pct) != (power_w, soc_pct):  # requests, which follow the energy, wait for a step
+            publisher.inputs_changed.set()
         at_floor = evse.soc_pct is not None and evse.soc_pct <= state.floor_pct and evse.soc_pct != soc_pct
         if stated or flows or at_floor or state.floor_reached or self._site.policy.export_limit_w is not None:
             state.wake.set()
@@ -258,10 +257,3 @@ def _moved(state: EvseControlState) -> bool:
     """Return whether the state of charge has moved since the last decision. Of an EVSE without power it may wait."""
     soc_pct, decided_pct = state.evse.soc_pct, state.decided_soc_pct
     return soc_pct is None or decided_pct is None or abs(soc_pct - decided_pct) >= DECIDE_PCT
-
-
-def _differs(value: float | None, before: float | None, least: float) -> bool:
-    """Return whether a measured value has changed by `least` or more, or has come or gone."""
-    if value is None or before is None:
-        return value is not before
-    return abs(value - before) >= least
