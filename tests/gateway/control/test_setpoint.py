@@ -83,8 +83,8 @@ STOP = Target(0.0, emergency_stop=True)
         (("restored",), Target(0.0), 1.0, Action.WAIT),
         (("restored",), Target(0.0, allocated=True, unconfirmed=True), 1.0, Action.SEND),
         (("restored", "accepted"), TARGET, 2.0, Action.WAIT),
-        (("restored", "accepted"), TARGET, 0.9 + 0.5 * VALID_S, Action.WAIT),
-        (("restored", "accepted"), TARGET, 1.0 + 0.5 * VALID_S, Action.SEND),  # refreshed
+        (("restored", "accepted"), TARGET, 0.9 + 0.4 * VALID_S, Action.WAIT),
+        (("restored", "accepted"), TARGET, 1.0 + 0.4 * VALID_S, Action.SEND),  # refreshed
         (("restored", "accepted"), Target(-5000.4), 2.0, Action.WAIT),
         (("restored", "accepted"), Target(-5001.0), 2.0, Action.SEND),
         (("restored", "accepted"), Target(-5000.0, lease_until=16.0), 10.0, Action.WAIT),  # valid until the lease ends

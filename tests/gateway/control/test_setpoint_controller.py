@@ -48,7 +48,7 @@ async def test_the_station_is_read_first_and_nothing_is_sent_without_need() -> N
 async def test_a_command_is_sent_confirmed_and_refreshed() -> None:
     rig = await ControllerRig.begin()
     allocation = rig.command(-5000.0)
-    assert await rig.step() == 7.5
+    assert await rig.step() == 6.0
     assert (rig.held.calls, rig.orders) == (["reconcile", "set_power"], [(100.0, -5000.0, 15.0)])
     assert rig.publisher.notes[1:] == [
         (Step.SET, "command", "c", "CP1-1", {"power_w": -5000.0}),
@@ -57,9 +57,9 @@ async def test_a_command_is_sent_confirmed_and_refreshed() -> None:
     assert (allocation.stage, allocation.confirmed_at, allocation.confirmed_w) == (Stage.CONFIRMED, 100.0, -5000.0)
     assert rig.published.changes == ["CP1-1"] * 3
     assert rig.parts.meter.history.present("CP1-1") == (-5000.0, -5000.0)
-    assert await rig.step(1.0) == 6.5
-    assert await rig.step(6.5) == 7.5
-    assert rig.orders[1:] == [(107.5, -5000.0, 15.0)]
+    assert await rig.step(1.0) == 5.0
+    assert await rig.step(5.0) == 6.0
+    assert rig.orders[1:] == [(106.0, -5000.0, 15.0)]
     assert len(rig.publisher.notes) == 3
     assert rig.published.changes == ["CP1-1"] * 3
     rig.held.answers = [Outcome(Answer.APPLIED, "Accepted")]
@@ -402,7 +402,7 @@ async def test_a_schedule_is_followed_period_by_period_to_its_end() -> None:
     assert rig.setpoint.sent_w == 0.0
     due.append(await rig.step(20.0))
     assert rig.setpoint.sent_w == 2000.0
-    assert (rig.ends.ended, due) == ([], [10.0, 7.5, 4.0])
+    assert (rig.ends.ended, due) == ([], [10.0, 6.0, 4.0])
     await rig.step(4.0)
     [(command, status, reason, _)] = rig.ends.ended
     assert (command, status, reason.code) == ("s", Status.ACHIEVED, Code.SCHEDULE_ENDED)
@@ -496,7 +496,7 @@ async def test_without_a_session_nothing_is_verified(attributes: dict[str, Any])
     assert rig.ends.ended == []
 
 
-@pytest.mark.parametrize(("settled", "due_s"), [(False, 1.0), (True, 7.5)])
+@pytest.mark.parametrize(("settled", "due_s"), [(False, 1.0), (True, 6.0)])
 async def test_the_end_of_the_time_to_verify_is_a_deadline(settled: bool, due_s: float) -> None:
     rig = await ControllerRig.begin()
     await rig.step()
@@ -907,7 +907,7 @@ async def test_the_departure_wakes_a_vehicle_that_is_discharged() -> None:
     rig.command(-5000.0, lease_s=600.0)
     assert await rig.step() == pytest.approx(4.0)
     rig.command(5000.0, lease_s=600.0)
-    assert await rig.step() == 7.5
+    assert await rig.step() == 6.0
     rig.command(-5000.0, lease_s=600.0)
     await rig.step(4.5)
     assert [one[2].code for one in rig.ends.ended] == [Code.NEEDED_FOR_DEPARTURE]
@@ -951,7 +951,7 @@ async def test_an_error_of_a_backend_is_reported_once_and_tried_again() -> None:
     await rig.clock.sleep(2.0)
     assert rig.setpoint.sent_w == -5000.0
     rig.stations.broken = True
-    await rig.clock.sleep(7.5)
+    await rig.clock.sleep(6.0)
     assert len(rig.events) == 2
     run.cancel()
 
@@ -963,6 +963,6 @@ async def test_a_controller_sleeps_until_its_deadline_or_until_it_is_woken() -> 
     assert rig.state.steps == 1
     rig.command(-5000.0, lease_s=600.0)
     rig.state.wake.set()
-    await rig.clock.sleep(16.0)
-    assert (rig.state.steps, [order[0] for order in rig.orders]) == (4, [1100.0, 1107.5, 1115.0])
+    await rig.clock.sleep(13.0)
+    assert (rig.state.steps, [order[0] for order in rig.orders]) == (4, [1100.0, 1106.0, 1112.0])
     run.cancel()

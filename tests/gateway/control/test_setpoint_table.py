@@ -278,7 +278,7 @@ WAIT, VERIFY, SEND, CORRECT = Action.WAIT, Action.VERIFY, Action.SEND, Action.CO
         (RUNS | {"ordered_w": -5150.0}, {"power_w": -5000.0, "ordered_w": -5150.0}, 101.0, WAIT),
         (RUNS | {"ordered_w": -5150.0}, {"power_w": -5000.0}, 101.0, SEND),
         (RUNS, {"power_w": -5000.0}, 104.9, WAIT),
-        (RUNS, {"power_w": -5000.0}, 107.5, SEND),
+        (RUNS, {"power_w": -5000.0}, 106.0, SEND),
         (RUNS, {"power_w": -5000.0, "lease_until": 115.0}, 114.0, WAIT),
         (RUNS, {"power_w": -5000.0, "lease_until": 115.1}, 114.0, SEND),
         (RUNS | {"sent_w": 1.0}, {"power_w": 1.0}, 114.0, SEND),
@@ -347,9 +347,9 @@ def test_the_action_that_is_due(attributes: dict[str, Any], target: dict[str, An
 
 @pytest.mark.parametrize(
     ("valid_until", "lease_until", "at"),
-    [(115.0, None, 107.5), (115.0, 115.0, math.inf), (115.0, 114.0, math.inf), (115.0, 115.1, 107.5)],
+    [(115.0, None, 106.0), (115.0, 115.0, math.inf), (115.0, 114.0, math.inf), (115.0, 115.1, 106.0)],
 )
-def test_a_power_is_refreshed_when_half_of_its_validity_is_over(
+def test_a_power_is_refreshed_before_half_of_its_validity_is_over(
     valid_until: float, lease_until: float | None, at: float
 ) -> None:
     assert a_setpoint(**RUNS | {"valid_until": valid_until}).refresh_at(lease_until) == at
@@ -383,16 +383,16 @@ def test_a_set_point_is_valid_for_the_lease_and_the_ramp_behind_it(
     ("attributes", "lease_until", "holds", "at"),
     [
         ({}, None, True, math.inf),
-        (RUNS, None, True, 107.5),
+        (RUNS, None, True, 106.0),
         (RUNS, None, False, math.inf),
         (RUNS, 115.0, True, math.inf),
         (RUNS | {"verified": False}, None, True, math.inf),
         (HELD, None, True, math.inf),
         (RUNS | {"retry_at": 102.0}, None, True, 102.0),
-        (RUNS | {"retry_at": 101.0}, None, True, 107.5),
+        (RUNS | {"retry_at": 101.0}, None, True, 106.0),
         (RUNS | {"retry_at": 108.0}, None, False, 108.0),
         (RUNS | {"repeat_after": 102.0}, None, True, 102.0),
-        (RUNS | {"repeat_after": 101.0}, None, True, 107.5),
+        (RUNS | {"repeat_after": 101.0}, None, True, 106.0),
     ],
 )
 def test_when_time_alone_can_change_the_action(
