@@ -128,7 +128,8 @@ def above_command(decision: Decision) -> tuple[float, float]:
 def still_holds(decision: Decision, site_bounds: Iterable[Bound]) -> bool:
     """Return whether a decision is certain to be the same with other bounds of the connection, `site_bounds`.
 
-    They leave it alone where they exclude neither its power nor more or less of it, now and before.
+    They leave it alone where they exclude neither its power nor more or less of it, now and before. Of bounds of
+    another layer that is never certain.
     """
     if decision.code is Code.DEAD_BAND:
         return False
@@ -136,7 +137,8 @@ def still_holds(decision: Decision, site_bounds: Iterable[Bound]) -> bool:
     if not low_w <= 0 <= high_w:  # the dead band may have no other power
         return False
     before = [one.bound for one in decision.layers if one.bound.layer is Layer.SITE]
-    return all(one.low_w < decision.power_w < one.high_w for one in (*before, *site_bounds))
+    bounds = (*before, *site_bounds)
+    return all(one.layer is Layer.SITE and one.low_w < decision.power_w < one.high_w for one in bounds)
 
 
 def _limiting(bound: Bound, low: Bound, high: Bound, low_w: float, high_w: float) -> Bound | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gateway.authority.priority import Bound, Decision, still_holds
 from gateway.energy.view import EvseOrders
-from gateway.model.result import Layer
 
 SAME_W = 25.0  # a bound that changed by less is the same
 SAME_SHARE = 0.02  # of the power: an increase by less is not worth a message to the station
@@ -22,9 +21,8 @@ def unaffected(decision: Decision | None, before: EvseOrders, orders: EvseOrders
     """Return whether orders leave a decision alone: they differ in limits of the connection only, which do not bind."""
     if decision is None or before.forms_grid or orders.forms_grid:
         return False
-    bounds = (*before.extra, *orders.extra)
-    at_connection = all(one.layer is Layer.SITE for one in bounds)
-    return at_connection and _same_bound(before.optimiser, orders.optimiser) and still_holds(decision, bounds)
+    same = _same_bound(before.optimiser, orders.optimiser)
+    return same and still_holds(decision, (*before.extra, *orders.extra))
 
 
 def hardly_more(held: Bound | None, new: Bound | None) -> bool:

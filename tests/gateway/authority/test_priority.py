@@ -122,6 +122,7 @@ def test_a_decision_far_from_the_limits_of_the_connection_still_holds() -> None:
     decision = decide([Bound(Layer.SITE, -5000.0, 5000.0), Bound(Layer.COMMAND, 2000.0, 2000.0)])
     assert still_holds(decision, [Bound(Layer.SITE, high_w=3000.0)])
     assert not still_holds(decision, [Bound(Layer.SITE, high_w=1999.0)])
+    assert not still_holds(decision, [Bound(Layer.STATION, high_w=3000.0)])
 
 
 @given(st.lists(bounds(), max_size=8), bounds())
