@@ -165,7 +165,7 @@ class _Instance:
     beat_at: float
     differs: int = 0
     differs_in_change: int = 0
-    changed: bool = False  # connections, since the last regular message
+    changed: bool = False  # connections, or what is attached, since the last regular message
     wires: dict[str, RemoteWire] = field(default_factory=dict)  # by station
 
 
@@ -186,6 +186,7 @@ class RemoteStations:
         """Take a connection; refused where a later one of the station is known."""
         term = self._lease.term
         known = self._instance(message.instance)
+        known.changed = True
         present = known.wires.get(message.station)
         if present is not None and present.epoch == message.epoch and not present.ended:
             return Attached(self._site, term)
@@ -195,7 +196,6 @@ class RemoteStations:
         if present is not None:
             present.end()
         wire = known.wires[message.station] = RemoteWire(message, self._lease, self._effects)
-        known.changed = True
         task = asyncio.get_running_loop().create_task(self._run(wire, message), name=f"station {message.station}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

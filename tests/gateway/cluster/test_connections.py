@@ -417,6 +417,20 @@ async def test_connections_that_change_all_the_time_are_not_attached_again() -> 
         assert [type(one) for one in site.sent if isinstance(one, Resync | Links)] == [Resync, Links]
 
 
+async def test_connections_that_are_just_being_attached_again_are_not_requested_once_more() -> None:
+    """An instance that was requested to attaches all its connections again; many of them take some seconds."""
+    site = Site()
+    site.connections.held_by("gw2", 7)
+    known = [Attach("s", "gw1", f"CP{number}", 100 + number, "ocpp2.1", 0, "peer", False) for number in range(1, 15)]
+    async with site.connected("CP0"):
+        for one in known:
+            site.stations.attach(one)
+        for one in known:
+            site.stations.attach(one)
+            site.connections.beat()
+        assert not [one for one in site.sent if isinstance(one, Resync)]
+
+
 async def test_a_difference_is_corrected_although_connections_change_all_the_time() -> None:
     site = Site()
     site.connections.held_by("gw2", 7)
