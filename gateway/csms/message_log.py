@@ -70,8 +70,9 @@ class LoggedMessage:
         return msgspec.json.decode(self.text, type=list[object])
 
 
-_Logged: TypeAlias = tuple[int, float, str, Direction, str, str]
-"""Members of a `LoggedMessage`: a tuple costs a third of it, and is none of the objects that are traversed."""
+_Logged: TypeAlias = tuple[int, float, str, bool, str, str]
+"""Members of a `LoggedMessage`, True for one that was sent: a tuple costs a third of it. Of numbers and plain texts
+only, it is none of the objects that the garbage collector traverses; a member of an enumeration is one of them."""
 
 
 class _Ring:
@@ -90,7 +91,7 @@ class _Ring:
         while self._bytes > MAX_BYTES and len(messages) > 1:
             oldest = messages.popleft()
             self._bytes -= _size(oldest)
-            shown = LoggedMessage(*oldest)
+            shown = _shown(oldest)
             displaced.append((shown.station, shown.head[1], shown.action))
         while len(messages) + len(displaced) > MAX_MESSAGES:
             if displaced:
@@ -99,10 +100,15 @@ class _Ring:
                 self._bytes -= _size(messages.popleft())
 
     def __iter__(self) -> Iterator[LoggedMessage]:
-        return (LoggedMessage(*message) for message in self._messages)
+        return map(_shown, self._messages)
 
     def __reversed__(self) -> Iterator[LoggedMessage]:
-        return (LoggedMessage(*message) for message in reversed(self._messages))
+        return map(_shown, reversed(self._messages))
+
+
+def _shown(message: _Logged) -> LoggedMessage:
+    number, t, station, sent, text, action = message
+    return LoggedMessage(number, t, station, SENT if sent else RECEIVED, text, action)
 
 
 def _size(message: _Logged) -> int:
@@ -123,7 +129,7 @@ class MessageLog:
 
     def received(self, station: str, action: str, text: str) -> None:
         """Record a call of a station."""
-        self._calls.append((next(self._number), self._wall(), station, RECEIVED, text, action))
+        self._calls.append((next(self._number), self._wall(), station, False, text, action))
 
     def responded(self, station: str, event: ResultReceived | ErrorReceived) -> None:
         """Record the response of a station."""
@@ -132,13 +138,13 @@ class MessageLog:
         else:
             message = [4, event.id, event.code, event.description, event.details]
         text = msgspec.json.encode(message).decode()
-        self._responses.append((next(self._number), self._wall(), station, RECEIVED, text, event.action))
+        self._responses.append((next(self._number), self._wall(), station, False, text, str(event.action)))
 
     def sent(self, station: str, texts: list[str]) -> None:
         """Record messages that were sent to a station."""
         for text in texts:
             shown, action = (text, "") if text[1] in "345" else _call(text)
-            self._sent.append((next(self._number), self._wall(), station, SENT, shown, action))
+            self._sent.append((next(self._number), self._wall(), station, True, shown, action))
 
     def newest(
         self, station: str | None, action: str | None, direction: Direction | None, kind: Kind | None

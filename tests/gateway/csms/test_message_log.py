@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 
 import pytest
 
-from gateway.csms.message_log import SENT, Kind, MessageLog
+from gateway.csms.message_log import RECEIVED, SENT, Kind, MessageLog
+from protocols.ocpp.enums import v21
 from protocols.ocpp.events import ResultReceived
 
 MOST_BYTES = 16 * 2**20  # of each of the three: received calls, sent messages, received responses
@@ -61,3 +63,15 @@ def test_small_messages_are_bounded_in_number() -> None:
     found = [one for one, _, _ in log.newest(None, None, None, None)]
     assert len(found) == 10_000
     assert (found[0].head[1], found[-1].head[1]) == ("10049", "50")
+
+
+def test_a_stored_message_is_no_object_for_the_garbage_collector() -> None:
+    log = MessageLog(lambda: 0.0)
+    log.received("CP1", "Heartbeat", '[2,"r1","Heartbeat",{}]')
+    log.sent("CP1", ['[2,"g1","GetBaseReport",{}]', '[3,"r1",{}]'])
+    log.responded("CP1", ResultReceived("g1", v21.Action.get_base_report, {"status": "Accepted"}))
+    gc.collect()
+    stored = [one for ring in (log._calls, log._sent, log._responses) for one in ring._messages]
+    assert [gc.is_tracked(one) for one in stored] == [False] * 4
+    found = [(one.direction, one.action) for one, _, _ in log.newest(None, None, None, None)]
+    assert found == [(RECEIVED, "GetBaseReport"), (SENT, ""), (SENT, "GetBaseReport"), (RECEIVED, "Heartbeat")]
