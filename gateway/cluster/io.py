@@ -44,6 +44,7 @@ ANSWER_WITHIN_S = 2.0  # of NATS, for a write
 CONNECT_WITHIN_S = 5
 RETRY_S = 0.25
 REVISIONS = 1_000_000_000  # of one bucket
+WARNED_AT_MOST = 100  # errors of NATS that are remembered: some name a subject of their own
 PING_EVERY_S = 2  # two without an answer: another server is tried
 UNSENT_BYTES = 8 * 2**20  # while no server is connected; beyond them messages are dropped
 OLDEST = (2, 11)  # version of NATS
@@ -175,6 +176,7 @@ class ClusterBus:
         self._outbox = Outbox()
         self._serving: set[asyncio.Task[None]] = set()
         self._too_long = 0
+        self._warned: set[str] = set()  # errors of NATS that the log has, since it was connected last
 
     @property
     def dropped(self) -> int:
@@ -227,11 +229,9 @@ class ClusterBus:
         errors: list[Exception] = []
 
         async def failed(error: Exception) -> None:
-            if self._client is not None:
-                log.warning("NATS: %s", str(error) or type(error).__name__)
-                return
-            errors.append(error)
-            log.debug("NATS: %s", error)
+            if self._client is None:
+                errors.append(error)
+            self._log(str(error) or type(error).__name__)
 
         try:
             connecting = client.connect(
@@ -239,7 +239,7 @@ class ClusterBus:
                 name=f"{settings.name} {settings.instance}",
                 error_cb=failed,
                 disconnected_cb=self._disconnected,
-                reconnected_cb=_reconnected,
+                reconnected_cb=self._reconnected,
                 connect_timeout=2,
                 reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]  # a float is possible
                 max_reconnect_attempts=-1,
@@ -355,6 +355,19 @@ class ClusterBus:
         if self._client is not None:
             log.warning("NATS is disconnected; another server is tried")
 
+    async def _reconnected(self) -> None:
+        self._warned.clear()
+        log.info("NATS is connected again")
+
+    def _log(self, error: str) -> None:
+        """Log an error, as a warning the first time: a server that is away is tried several times a second."""
+        first = self._client is not None and error not in self._warned
+        if len(self._warned) >= WARNED_AT_MOST:
+            self._warned.clear()
+        if first:
+            self._warned.add(error)
+        log.log(logging.WARNING if first else logging.DEBUG, "NATS: %s", error)
+
     def _linked(self) -> Client:
         if self._client is None:
             raise ClusterError("NATS is not connected")
@@ -372,10 +385,6 @@ async def _translated(within_s: float | None = ANSWER_WITHIN_S) -> AsyncIterator
         raise
     except (NatsError, OSError, TimeoutError) as error:
         raise ClusterError(f"NATS did not answer: {str(error) or type(error).__name__}") from error
-
-
-async def _reconnected() -> None:
-    log.info("NATS is connected again")
 
 
 def is_recent(version: tuple[int, ...]) -> bool:

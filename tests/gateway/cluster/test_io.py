@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -61,6 +63,27 @@ async def test_a_message_that_is_too_long_is_dropped(server: Nats) -> None:
     async with ClusterBus(settings(server, "b")).connect() as bus:
         bus.send("a", Up("s", "b", "CP1", 1, "x" * 800_000))
         assert bus.dropped == 1
+
+
+async def test_each_error_of_a_server_that_is_away_is_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def errors(level: int) -> list[str]:
+        found = [one for one in caplog.records if one.name == "v2x.cluster" and one.levelno >= level]
+        return [text for one in found if (text := one.getMessage()).startswith("NATS: ")]
+
+    caplog.set_level(logging.DEBUG, "v2x.cluster")
+    with nats(tmp_path) as [one]:
+        async with ClusterBus(settings(one, "a")).connect() as bus, asyncio.timeout(20):
+            for _ in range(2):
+                caplog.clear()
+                one.kill()
+                while len(errors(logging.DEBUG)) < 4:  # noqa: ASYNC110 - nats-py has no event for it
+                    await asyncio.sleep(0.02)
+                assert 1 <= len(errors(logging.WARNING)) == len(set(errors(logging.DEBUG)))
+                one.start()
+                while not bus.connected:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
 
 
 async def test_records_compare_revisions(server: Nats) -> None:
