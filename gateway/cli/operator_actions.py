@@ -159,16 +159,20 @@ async def migrate(config: Config) -> dict[str, tuple[str | None, str]]:
 async def verify_stopped(config: Config) -> None:
     """Raise ToolError while instances of the cluster run: none of them could take a site over any more.
 
-    An instance controls no site for long without NATS, so that it need not be reached.
+    An instance controls no site for long without NATS, so that NATS need not run. Where it runs and refuses this user
+    or certificate, instances with another one may be connected.
     """
     if not config.cluster.servers:
         return
     from gateway.cluster import status  # on demand: not imported without a cluster
+    from gateway.cluster.fault import Fault
     from gateway.cluster.io import ClusterError
 
     try:
         found = await status.read(cluster_settings(config), SystemClock())
-    except ClusterError:
+    except ClusterError as error:
+        if error.fault in (Fault.USER, Fault.OTHER_NAME, Fault.CERTIFICATE):
+            raise ToolError(f"whether instances of the cluster run is not known: {error}") from error
         return
     running = [one.instance for one in found.instances if one.present]
     if running:

@@ -1,7 +1,8 @@
-"""Sampled values of meters in every version: what each is of, and one number per measurand.
+"""Sampled values of meters in every version: what each of them measures, and one number per measurand.
 
-2.x reports number, unit and multiplier; 1.6 text, unit and format. What a value is of follows from its members beside
-the number, which a meter sends alike in each message: the layout of a message is read once, and its numbers every time.
+2.x reports number, unit and multiplier; 1.6 text, unit and format. What a value measures follows from its members
+beside the number, which are the same in each message of a meter: the layout of a message is read once, and its numbers
+every time.
 """
 
 from __future__ import annotations

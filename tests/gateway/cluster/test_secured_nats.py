@@ -15,6 +15,7 @@ import pytest
 
 from gateway.cli import doctor
 from gateway.cli.findings import Finding, Verdict
+from gateway.cli.operator_actions import ToolError, verify_stopped
 from gateway.cluster import io
 from gateway.cluster.io import ClusterBus, ClusterError
 from gateway.cluster.settings import ClusterSettings
@@ -160,6 +161,20 @@ async def test_the_seed_of_an_nkey(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert await bus.verify() >= (2, 11)
         foreign = replace(settings, credentials_file=tmp_path / "foreign.nk")
         assert "the server refuses the user" in await refusal(foreign, monkeypatch)
+
+
+async def test_a_database_is_not_migrated_where_nats_refuses_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instances with another user may run."""
+    monkeypatch.setattr(io, "CONNECT_WITHIN_S", 0.7)
+    with server(tmp_path, "--user", USER, "--pass", PASSWORD) as running:
+        cluster = {"servers": [f"nats://{USER}:wrong@127.0.0.1:{running.port}"], "instance": "gw1"}
+        store = {"url": "postgresql://v2x@127.0.0.1/v2x"}
+        config = from_table({"cluster": cluster, "store": store, "ocpp": {"security_profile": 0}})
+        with pytest.raises(ToolError, match=r"^whether instances of the cluster run is not known: .* refuses the user"):
+            await verify_stopped(config)
+    await verify_stopped(config)  # without NATS no instance controls a site
 
 
 async def test_a_user_that_is_refused_for_a_time_is_connected_again(tmp_path: Path) -> None:
