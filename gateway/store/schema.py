@@ -76,7 +76,9 @@ def present(connection: Connection) -> str | None:
 
 
 def version(connection: Connection, tables: str = "") -> str | None:
-    """Return the version of the tables in a schema; None where there are none."""
+    """Return the version of the tables in a schema; None where there are none. Nothing is made."""
+    if tables and not inspect(connection).has_schema(tables):
+        return None
     enter(connection, tables)
     return present(connection)
 

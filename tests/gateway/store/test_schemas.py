@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import inspect
 
 from gateway.model.journal import CommandOpened, Entry, Kept, Step
 from gateway.store import schema
@@ -57,11 +58,15 @@ async def test_each_schema_has_its_version_and_is_migrated(cluster: Cluster) -> 
 
     public = SqlStore(url, pool=pool)
     try:
+        assert await site("site_one").version() is None
+        async with pool.connect() as connection:  # to ask for a version makes nothing
+            assert "site_one" not in await connection.run_sync(lambda one: inspect(one).get_schema_names())
         assert await site("site_one").migrate() == (None, newest)
         assert await site("site_one").downgrade("0003") == (newest, "0003")
         assert await site("site_other").migrate() == (None, newest)
         with pytest.raises(StoreError, match="has version 0003"):
             await site("site_one").open()
+        assert await site("site_one").version() == "0003"
         await public.open()  # a gateway without sites in the same database
         assert await site("site_one").migrate() == ("0003", newest)
         one = site("site_one")
