@@ -38,7 +38,7 @@ from protocols.ports import Bus, BusMessage, Clock, TextWire
 
 log = logging.getLogger("v2x.cluster")
 
-READ_EVERY_S = 0.05  # settings of stations that connect, at most
+READ_EVERY_S = 0.05  # least time between two reads of the settings of stations that connect
 ENDINGS = {End.LOST: Ending.ABANDON, End.HANDED_OVER: Ending.HAND_OVER, End.STOPPED: Ending.STOP}
 
 
@@ -244,9 +244,8 @@ class ServedSite:
     async def _read_settings(self) -> None:
         """Read the settings of all stations that wait for them; without the database they stay as they are."""
         while self._refreshed:
-            await self._clock.sleep(
-                max(0.0, self._read_at + READ_EVERY_S - self._clock.now())
-            )  # those of a storm together
+            pause_s = self._read_at + READ_EVERY_S - self._clock.now()
+            await self._clock.sleep(max(0.0, pause_s))  # those of a storm together
             waiting, self._refreshed = self._refreshed, {}
             self._read_at = self._clock.now()
             try:

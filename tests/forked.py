@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +38,14 @@ class Program:
         folder: Path,
         errors: Path,
         output: Path | None = None,
-        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.errors = errors
         for file in (errors, output):
             if file is not None:
                 file.write_bytes(b"")  # of an earlier one
         files = (str(output or os.devnull), str(errors))
-        environ = dict(os.environ if environment is None else environment)
-        self._process = processes().Process(target=_run, args=(arguments, str(folder), files, environ), daemon=True)
+        arguments_of_run = (arguments, str(folder), files, dict(os.environ))
+        self._process = processes().Process(target=_run, args=arguments_of_run, daemon=True)
         self._process.start()
 
     @property

@@ -306,7 +306,7 @@ def _state_of(
     requested_power_w: float | None,
     flow_w: float,
 ) -> orders.CarState:
-    """Return the state; `flow_w` is the present power. Times on the display are those at it."""
+    """Return the state; `flow_w` is the present power, for which the times on the display are calculated."""
     complete = battery.soc_pct >= battery.maximum_soc_pct
     display = Display(
         present_soc_pct=battery.soc_pct,

@@ -18,7 +18,7 @@ PROTOCOL_VERSION = b"\x01\x0e\x01\x00"  # of the node profile: 1.14, message for
 
 
 class Plant(Protocol):
-    """Meaning of an object. Values are those of the declared types."""
+    """Equipment that an object represents. Values are those of the declared types."""
 
     def read(self, epc: int, now: float) -> Value | None:
         """Return the value, None if there is none at present."""

@@ -36,7 +36,7 @@ class ObjectLink:
 
     @property
     def wanted(self) -> str:
-        """Text for messages."""
+        """Object that is searched for, as text for messages."""
         eoj = str(self.eoj) if self.eoj is not None else " or ".join(f"0x{one:04X}" for one in self.classes)
         named = [f"node id {self.node_id}"] * bool(self.node_id) + [f"maker {self.maker}"] * bool(self.maker)
         place = "any node" if self.address == DISCOVER else self.address

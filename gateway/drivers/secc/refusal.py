@@ -10,7 +10,7 @@ from gateway.model.station import Answer, Outcome, OutcomeCode, setpoint_refusal
 
 
 class SessionState(Protocol):
-    """Facts of a session that count."""
+    """State of a session on which a refusal depends."""
 
     @property
     def id(self) -> str | None: ...

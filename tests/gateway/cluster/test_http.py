@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cluster.http import HttpForwarding, HttpServing
+from gateway.cluster.http import AGAIN_AFTER_S, HttpForwarding, HttpServing
 from gateway.cluster.io import Absent
 from gateway.cluster.messages import HttpEnded, HttpPart, HttpRequest, Message
 
@@ -117,6 +117,7 @@ async def test_a_person_at_the_page_reads_the_reason_and_a_page_is_loaded_again(
     assert (start["status"], headers[b"content-type"]) == (503, b"text/plain; charset=utf-8")
     assert body["body"].startswith(b"instance b is not connected")
     assert (b"refresh" in headers) is (method == "GET")
+    assert headers[b"retry-after"] == str(AGAIN_AFTER_S).encode()
 
 
 async def test_the_holder_serves_its_own_requests_directly() -> None:
