@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from gateway.cli.findings import Finding, Verdict
 from gateway.cli.operator_actions import ToolError, verify_stopped
 from gateway.cluster import io
 from gateway.cluster.io import ClusterBus, ClusterError
+from gateway.cluster.messages import Barrier, Done, Message
+from gateway.cluster.node import INSTANCES, LEASES, OWNERS
 from gateway.cluster.settings import ClusterSettings
 from gateway.config import ConfigError, from_table
 from gateway.config.verification import verify
@@ -25,6 +29,7 @@ from tests.gateway.cluster.nats_accounts import Accounts
 from tests.gateway.cluster.rig import Nats
 from tests.gateway.csms.test_security import Authority
 from tests.gateway.mqtt.facility import free_port
+from tests.peers import ROOT
 
 USER, PASSWORD = "v2x", "a-password"
 
@@ -161,6 +166,33 @@ async def test_the_seed_of_an_nkey(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert await bus.verify() >= (2, 11)
         foreign = replace(settings, credentials_file=tmp_path / "foreign.nk")
         assert "the server refuses the user" in await refusal(foreign, monkeypatch)
+
+
+async def test_the_rights_that_the_documentation_names_are_enough(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Among them is the one to answer the flow control of NATS: without it no list of more than 2 MB is complete."""
+    stated = re.search(r"publish ((?:`.*?)+); subscribe (.*?)\.\s", (ROOT / "docs/scale.md").read_text(), re.DOTALL)
+    assert stated is not None
+    publish, subscribe = (json.dumps(re.findall(r"`([^`]+)`", one)) for one in stated.groups())
+    rights = f"permissions: {{ publish: {publish}, subscribe: {subscribe} }}"
+    user = f"{{ user: {USER}, password: {PASSWORD}, {rights} }}"
+    (tmp_path / "nats.conf").write_text(f"authorization {{ users = [ {user} ] }}\n")
+
+    async def handle(message: Message) -> Message:
+        return Done(message.site)
+
+    with server(tmp_path, "-c", str(tmp_path / "nats.conf")) as running:
+        settings = ClusterSettings((f"nats://{USER}:{PASSWORD}@127.0.0.1:{running.port}",), "gw1")
+        async with ClusterBus(settings, handle).connect() as bus:
+            for kind in (LEASES, OWNERS, INSTANCES):
+                records = await bus.records(kind)
+                await asyncio.gather(*(records.put(f"{number}", b"x" * 600_000) for number in range(6)))
+                assert len(await records.all()) == 6
+            assert await bus.request("gw1", Barrier("s", 1)) == Done("s")
+            bus.broadcast(Barrier("s", 1))
+            await bus.flushed()
+    assert [one.getMessage() for one in caplog.records if "permissions" in one.getMessage()] == []
 
 
 async def test_a_database_is_not_migrated_where_nats_refuses_the_user(
