@@ -29,6 +29,7 @@ MAX_WAITING, MAX_WAITING_CHARACTERS = 100, 512 * 1024  # messages of one station
 MAX_ATTACHING = 50  # connections that are attached at the same time
 MAX_OWNING = 50  # owners that are written at the same time: more of them delay the renewal of the lease
 OWNED_WITHIN_S = 10.0  # of a connection, until it is closed; it stays meanwhile, for a new one costs more
+OPENED_WITHIN_S, OPENED_EVERY_S = 3.0, 0.05  # of those that are being opened when the instance is stopped
 OWNED_LATE_S = 0.2  # in which no station connects again: after it, this one may have done so meanwhile
 ANSWERS_WITHIN_S = 5.0  # of a station whose owner was written late
 CALL = "[2"  # a station has one call at a time; one with a space is sent again by the station alone
@@ -117,6 +118,8 @@ class SiteConnections:
         self._tasks: set[asyncio.Task[None]] = set()
         self._beat_at = float("-inf")
         self._beats = True  # the last regular message was about connections
+        self._opening = 0  # connections that have no epoch yet
+        self._draining = False
 
     def unattached(self) -> int:
         """Return the number of connections that wait for a holder."""
@@ -186,10 +189,12 @@ class SiteConnections:
 
     async def serve(self, wire: TextWire, station: str, security_profile: int, password: str | None = None) -> None:
         """Serve one authenticated connection until it ends."""
-        began = self._clock.now()
-        epoch = await self._own(station)
-        late = self._clock.now() - began > OWNED_LATE_S
-        if epoch is None or (late and not await _answers(wire)):
+        self._opening += 1
+        try:
+            epoch = await self._epoch(wire, station)
+        finally:
+            self._opening -= 1
+        if epoch is None:
             await wire.close(TRY_AGAIN_LATER, "try again later")
             return
         self.opened += 1
@@ -211,6 +216,13 @@ class SiteConnections:
             await wire.close()
             await self._ended(connection)
 
+    async def _epoch(self, wire: TextWire, station: str) -> int | None:
+        """Return the epoch of a new connection; None where it has none, or the station has left it meanwhile."""
+        began = self._clock.now()
+        epoch = await self._own(station)
+        late = self._clock.now() - began > OWNED_LATE_S
+        return epoch if epoch is None or not late or await _answers(wire) else None
+
     async def _own(self, station: str) -> int | None:
         """Write the owner of a connection and return its epoch, None where NATS cannot be used for long."""
         until = self._clock.now() + OWNED_WITHIN_S
@@ -219,7 +231,7 @@ class SiteConnections:
                 async with self._owning:
                     return await self._owners.put(station, self._instance.encode())
             except ClusterError as error:
-                if self._clock.now() >= until:
+                if self._clock.now() >= until or self._draining:
                     log.warning("%s is not connected: %s", station, error)
                     return None
             await self._clock.sleep(RETRY_S * random.uniform(0.5, 1.5))
@@ -358,13 +370,19 @@ class SiteConnections:
     async def drain(self, per_s: float) -> None:
         """Close all connections, spread over time, so that their stations connect to other instances.
 
-        Those whose handshake ends meanwhile are closed, too.
+        Those that are just being opened are closed, too.
         """
-        while order := [one for one in self.by_station.values() if not one.closed]:
+        self._draining, until = True, self._clock.now() + OPENED_WITHIN_S
+        while (order := self._open()) or (self._opening and self._clock.now() < until):
             random.shuffle(order)
+            if not order:
+                await self._clock.sleep(OPENED_EVERY_S)
             for connection in order:
                 self._start(self._close(connection, SERVICE_RESTART, "this gateway is being restarted; connect again"))
                 await self._clock.sleep(random.uniform(0.0, 2.0 / per_s))
+
+    def _open(self) -> list[Connection]:
+        return [one for one in self.by_station.values() if not one.closed]
 
     def close(self) -> None:
         """End what runs in the background."""

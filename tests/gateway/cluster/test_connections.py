@@ -401,6 +401,20 @@ async def test_a_connection_that_opens_while_others_are_drained_is_closed_as_wel
             assert [wire.close_code for wire in wires if isinstance(wire, MemoryTextWire)] == [1012, 1012, 1012]
 
 
+@pytest.mark.parametrize(("away", "code"), [(False, 1012), (True, 1013)])
+async def test_a_connection_whose_owner_is_just_being_written_is_drained_as_well(away: bool, code: int) -> None:
+    site = Site()
+    site.owners.write_s, site.owners.away = 1.5, away
+    _, wire = text_wire_pair("CP1", "gateway", subprotocol="ocpp2.1")
+    serving = asyncio.create_task(site.connections.serve(wire, "CP1", 0))
+    await asyncio.sleep(1)
+    began = site.clock.now()
+    await site.connections.drain(per_s=50)
+    await asyncio.wait({serving}, timeout=1)
+    assert wire.close_code == code
+    assert site.clock.now() - began < 3  # also without NATS
+
+
 async def test_connections_that_change_all_the_time_are_not_attached_again() -> None:
     """In a storm the count of an instance differs from that of the holder by those that are just being attached."""
     site = Site()
