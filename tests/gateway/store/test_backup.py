@@ -11,18 +11,25 @@ import stat
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import create_engine, inspect
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from gateway.clock import SystemClock
+from gateway.cluster.io import ClusterBus
+from gateway.cluster.keys import key_of
+from gateway.cluster.node import ABSENT_AFTER_S, INSTANCES, Presence
+from gateway.cluster.settings import ClusterSettings
 from gateway.store import backup, schema
 from gateway.store.lock import FileLock
 from gateway.store.sql import SqlStore
 from gateway.store.store import StoreError
+from tests.gateway.cluster.rig import nats
 from tests.gateway.commands.rig import service_rig
 from tests.gateway.store.copies import HeldSqlStore
-from tests.gateway.store.postgres import postgres, server_program
+from tests.gateway.store.postgres import Cluster, postgres, server_program
 from tests.gateway.store.test_migrations import OLD, restored
 
 RUN = CliRunner()
@@ -185,6 +192,33 @@ async def test_a_postgres_store_is_saved_and_restored_with_its_own_tools(tmp_pat
         await asyncio.to_thread(v2x, "migrate", "-c", config)
         async with service_rig("CP1-1", store=HeldSqlStore(url, "gw1")) as last:
             assert await last.store.find_command("before") is not None
+
+
+async def present(settings: ClusterSettings, age_s: float) -> None:
+    """Write the record of an instance that was present so long ago."""
+    now = SystemClock().wall()
+    async with ClusterBus(settings).connect() as bus:
+        presence = Presence("gw1", "run", "0.1.0", now, now - age_s)
+        await (await bus.records(INSTANCES)).put(key_of("gw1"), msgspec.json.encode(presence))
+
+
+@pytest.mark.peer
+def test_the_database_of_a_cluster_is_changed_only_while_no_instance_runs(cluster: Cluster, tmp_path: Path) -> None:
+    config = configuration(tmp_path, cluster.database())
+    with nats(tmp_path) as [server], Path(config).open("a") as more:
+        more.write(f'[ocpp]\nsecurity_profile = 0\n[cluster]\nservers = ["{server.url}"]\ninstance = "gw2"\n')
+        more.flush()
+        settings, running, absent = ClusterSettings((server.url,), "gw2"), 0.0, 2 * ABSENT_AFTER_S
+        asyncio.run(present(settings, running))
+        v2x("migrate", "-c", config)  # a new database, which no instance uses
+        v2x("migrate", "-c", config)  # it changes nothing
+        assert "instances of the cluster run: gw1" in refused("store", "downgrade", "0003", "-c", config)
+        asyncio.run(present(settings, absent))
+        assert "is at version 0003" in v2x("store", "downgrade", "0003", "-c", config)
+        asyncio.run(present(settings, running))
+        assert "instances of the cluster run: gw1" in refused("migrate", "-c", config)
+        asyncio.run(present(settings, absent))
+        assert "0003" in v2x("migrate", "-c", config)
 
 
 def run(program: str, *words: str) -> None:
