@@ -322,11 +322,15 @@ async def _send_fallback(station: Station, evse: Evse) -> Outcome:
 async def require_fallback(station: Station, evse: Evse, power_w: float) -> Outcome | None:
     """Ensure that the fallback profile is installed; return the reason why a set-point must not be sent, or None.
 
-    0 W is always sent, after a failure even without another attempt.
+    0 W is always sent, after a failure even without another attempt. A power is not sent to another connection than the
+    one at which it was ordered.
     """
     if not power_w and evse.fallback.failures:
         return None
+    link = station.link
     fallback = await install_fallback(station, evse)
+    if power_w and station.link is not link:
+        return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"{station.id} has connected again meanwhile")
     if fallback.answer is Answer.APPLIED or not power_w:
         return None
     text = f"the fallback profile could not be installed: {fallback.text or fallback.code}"

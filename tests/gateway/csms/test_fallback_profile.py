@@ -155,3 +155,16 @@ async def test_an_attempt_that_a_new_connection_ends_says_nothing_about_the_stat
         await raw.ok("Heartbeat", {})
         await asyncio.sleep(1)
         assert (await raw.csms.set_power("CP1-1", -3000.0, 15.0)).answer is Answer.APPLIED
+
+
+async def test_an_order_of_before_a_new_connection_is_not_sent_to_it() -> None:
+    """What the station holds is read first, and the power decided anew."""
+    async with refusing("silent", Version.V21) as (raw, station):
+        order = asyncio.create_task(raw.csms.set_power("CP1-1", -3000.0, 15.0))
+        await asyncio.sleep(1)
+        station.how = "Accepted"
+        await raw.connect()
+        await raw.ok("Heartbeat", {})
+        assert ((await order).answer, station.power) == (Answer.UNKNOWN, [])
+        assert (await raw.csms.set_power("CP1-1", -2000.0, 15.0)).answer is Answer.APPLIED
+        assert [value(schedule) for schedule in station.power] == [-2000.0]
