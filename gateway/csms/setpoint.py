@@ -54,15 +54,17 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
     """Run the EVSE at `power_w`, + into the vehicle, for `valid_for_s` unless repeated. Never raises for the peer.
 
     0 W does not wait for the response to another order: older orders of the EVSE are given up, and other calls before
-    it time out early.
+    it time out early. A power is not sent to another connection than the one at which it was ordered.
     """
-    clock = station.context.clock
+    clock, link = station.context.clock, station.link
     began = clock.now()
     if power_w:
         try:
             async with asyncio.timeout(None) as order:
                 evse.orders.add(order)
                 async with evse.lock:
+                    if station.link is not link:
+                        return _connected_again(station)
                     return await send(station, evse, power_w, _rest(valid_for_s, clock.now() - began))
         except TimeoutError:
             return Outcome(Answer.UNKNOWN, "Overtaken", "0 W was ordered before the station responded")
@@ -79,6 +81,10 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
         return await send(station, evse, power_w, valid_for_s)
     finally:
         evse.lock.release()
+
+
+def _connected_again(station: Station) -> Outcome:
+    return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"{station.id} has connected again meanwhile")
 
 
 def _rest(valid_for_s: float, waited_s: float) -> float:
@@ -322,15 +328,14 @@ async def _send_fallback(station: Station, evse: Evse) -> Outcome:
 async def require_fallback(station: Station, evse: Evse, power_w: float) -> Outcome | None:
     """Ensure that the fallback profile is installed; return the reason why a set-point must not be sent, or None.
 
-    0 W is always sent, after a failure even without another attempt. A power is not sent to another connection than the
-    one at which it was ordered.
+    0 W is always sent, after a failure even without another attempt.
     """
     if not power_w and evse.fallback.failures:
         return None
     link = station.link
     fallback = await install_fallback(station, evse)
     if power_w and station.link is not link:
-        return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"{station.id} has connected again meanwhile")
+        return _connected_again(station)
     if fallback.answer is Answer.APPLIED or not power_w:
         return None
     text = f"the fallback profile could not be installed: {fallback.text or fallback.code}"
