@@ -354,6 +354,23 @@ def test_what_is_held_ends_when_little_is_open(
     assert model._beyond_at == (-math.inf if closed else 0.0)
 
 
+@pytest.mark.parametrize(("after_s", "low_w"), [(rules.OPEN_S, -9550.0), (rules.OPEN_S + 0.5, -5550.0)])
+def test_which_load_exceeded_a_limit_is_open_for_a_while(after_s: float, low_w: float) -> None:
+    """All that is possible counts until then, which is more while power moves again."""
+    powers_w = [(1500.0,), (0.0,), (-3500.0,)]
+    beyond = [*(Step(powers_w=one) for one in powers_w), Step(load_w=-4050.0)]
+    base = obeys([*beyond, Step(after_s, powers_w=(-2000.0, 3500.0))], BAND).base_load()
+    assert base is not None
+    assert (base.low_w, base.high_w) == pytest.approx((low_w, -550.0))
+
+
+@pytest.mark.parametrize(("power_w", "high_w"), [(-rules.QUIET_W, -500.0), (-rules.QUIET_W - 1.0, 0.0)])
+def test_what_a_small_movement_leaves_open_is_not_waited_for(power_w: float, high_w: float) -> None:
+    base = obeys([Step(powers_w=(power_w,), age_s=20.0), Step(), Step(), Step()], BAND).base_load()
+    assert base is not None
+    assert (base.low_w, base.high_w) == pytest.approx((power_w, high_w))
+
+
 def test_a_movement_is_forgotten_within_minutes() -> None:
     model = MeterModel()
     for now, swing_w in ((0.0, 0.0), (11.0, 3000.0), (41.0, 3000.0 * math.exp(-0.5))):
