@@ -172,7 +172,9 @@ def test_an_order_that_another_has_overtaken_may_be_followed_for_a_while() -> No
         ([[-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], [0.0]),  # it may not have begun to follow it
         ([[-3000.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], []),
         ([[-3000.0, 0.0], [-2000.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], [0.0]),  # it was at rest
+        ([[-3e3, 0.0], [-2e3, 0.0], [-2e3], [-2e3, 0.0], [-2e3, -6e3], [-2500.0, -6e3]], [0.0]),  # and was before
         # what was ordered before the one that it followed is over, too
+        ([[-3e3], [-3e3, -9e3], [-3e3, 0.0], [-2e3, 0.0], [-2e3, -6e3], [-2500.0, -6e3]], []),
         ([[-3000.0, -9000.0], [-3000.0, 0.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], []),
         # of two that were followed neither counts, but all that were ordered after one the other way
         ([[-3000.0, -500.0], [-2000.0, 0.0], [-2000.0, -6000.0], [-2500.0, -6000.0]], []),
