@@ -219,6 +219,7 @@ def test_the_power_is_on_its_way_from_the_meter_to_the_set_point(
         ([(-3000.0, 25.0), (-3030.0, 30.0), (-3030.0, 35.0)], [-3030.0]),
         ([(-3000.0, 25.0), (-3030.0, 30.0), (-3030.0, 30.0)], [-3030.0, -5000.0]),  # the same reading
         ([(-3000.0, 9.0), (-3030.0, 30.0)], [-3030.0]),  # nothing is known of its way since the order
+        ([(-3000.0, 10.0), (-3030.0, 30.0)], [-3030.0, -5000.0]),  # the first one at the very time of the order
         ([(-3030.0, 30.0)], [-3030.0]),
         ([(-4000.0, 25.0), (-4800.0, 30.0)], [-4800.0, -5000.0]),  # also near the set-point
         ([(-4000.0, 25.0), (-4975.0, 30.0)], [-4975.0]),
@@ -361,6 +362,21 @@ def test_a_step_smaller_than_what_is_not_delivered_is_recognised(share: float, s
     learnt = [setpoint.metered(share * -2921.0 + moved_w, 15.0 + moved_w / step_w) for moved_w in (0.0, step_w, step_w)]
     assert learnt == [False, False, False]  # no longer at rest, then the same reading
     assert setpoint.metered(share * (-2921.0 + step_w), 17.0) is True
+
+
+@pytest.mark.parametrize(
+    ("power_w", "at", "learnt"),
+    [
+        (-300.4, 7.0, True),
+        (-300.0, 7.0, False),  # no more than half of the step
+        (-300.0, 15.9, False),
+        (-300.0, 16.0, True),  # it has had `RESPONSE_S`
+    ],
+)
+def test_a_power_that_rests_has_moved_by_more_than_half_of_the_step(power_w: float, at: float, learnt: bool) -> None:
+    setpoint = after("restored", "accepted", power_w=-600.0)
+    assert setpoint.metered(power_w, 6.0) is False
+    assert setpoint.metered(power_w, at) is learnt
 
 
 def test_a_power_that_is_still_that_of_the_order_before_is_not_learnt() -> None:

@@ -455,3 +455,22 @@ def test_a_change_remembers_the_power_before() -> None:
     setpoint.complete(setpoint.send(-3500.0, 15.0, 100.0), Outcome(Answer.APPLIED), 101.0)
     setpoint.complete(setpoint.send(-3500.0, 15.0, 105.0), Outcome(Answer.APPLIED), 106.0)
     assert (setpoint.before_w, setpoint.changed_at) == (-3666.0, 101.0)
+
+
+@pytest.mark.parametrize(
+    ("reading", "before_w"),
+    [
+        ((-2600.0, 14.0), -2600.0),  # as near as is corrected
+        ((-2599.0, 14.0), -3000.0),
+        ((-3400.0, 14.0), -3400.0),
+        ((-3401.0, 14.0), -3000.0),
+        ((-2600.0, 13.9), -3000.0),  # it may not have responded
+        (None, -3000.0),
+    ],
+)
+def test_the_power_before_a_change_is_the_one_measured_near_the_set_point(
+    reading: tuple[float, float] | None, before_w: float
+) -> None:
+    setpoint = a_setpoint(sent_w=-3000.0, changed_at=9.0, _reading=reading)
+    setpoint.complete(setpoint.send(-5000.0, 15.0, 20.0), APPLIED, 20.0)
+    assert setpoint.before_w == before_w
