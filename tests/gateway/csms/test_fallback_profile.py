@@ -14,8 +14,9 @@ from gateway.csms.admin_views import station as station_row
 from gateway.csms.csms import Csms
 from gateway.csms.setpoint import FALLBACK_ATTEMPTS, FALLBACK_RETRY_S, FALLBACK_TIMEOUT_S
 from gateway.csms.settings import CsmsSettings, StationSettings, UnknownTokens
+from gateway.csms.station import RESUME_AFTER_S
 from gateway.model.event import EvseDescribed
-from gateway.model.station import Answer
+from gateway.model.station import Answer, OutcomeCode
 from protocols.ocpp.schema import Version
 from tests.gateway.csms.raw_station import Raw
 from tests.gateway.csms.scripted_transaction import BPT
@@ -157,6 +158,26 @@ async def test_an_attempt_that_a_new_connection_ends_says_nothing_about_the_stat
         assert (await raw.csms.set_power("CP1-1", -3000.0, 15.0)).answer is Answer.APPLIED
 
 
+@pytest.mark.parametrize("in_use", [True, False])
+async def test_a_fallback_profile_follows_at_a_new_connection_once_that_is_in_use(in_use: bool) -> None:
+    """A new connection is in use from its first message on: before that the station may be about to boot."""
+    async with refusing("silent", Version.V21) as (raw, station):
+        await asyncio.sleep(10_000)  # from now on the profile is only sent before a set-point
+        attempts = len(station.fallback)
+        order = asyncio.create_task(raw.csms.set_power("CP1-1", 3000.0, 15.0))
+        await asyncio.sleep(1)
+        assert len(station.fallback) == attempts + 1  # no response yet
+        station.how = "Accepted"
+        await raw.connect()
+        if in_use:
+            await raw.ok("Heartbeat", {})
+        await order
+        await asyncio.sleep(RESUME_AFTER_S / 2)
+        assert len(station.fallback) == attempts + 1 + in_use
+        await asyncio.sleep(RESUME_AFTER_S)
+        assert len(station.fallback) == attempts + 2
+
+
 @pytest.mark.parametrize("ordered_after_s", [1, FALLBACK_TIMEOUT_S + FALLBACK_RETRY_S[0]])
 async def test_an_order_of_before_a_new_connection_is_not_sent_to_it(ordered_after_s: float) -> None:
     """It waited for an attempt to install the fallback profile, or made one itself. The power is decided anew."""
@@ -167,6 +188,8 @@ async def test_an_order_of_before_a_new_connection_is_not_sent_to_it(ordered_aft
         station.how = "Accepted"
         await raw.connect()
         await raw.ok("Heartbeat", {})
-        assert (await order).answer is Answer.UNKNOWN
+        outcome = await order
+        assert (outcome.answer, outcome.code) == (Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED)
+        assert outcome.text == "CP1 has connected again meanwhile"
         assert (await raw.csms.set_power("CP1-1", -2000.0, 15.0)).answer is Answer.APPLIED
         assert {value(schedule) for schedule in station.power} <= {0.0, -2000.0}
