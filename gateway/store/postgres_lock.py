@@ -18,7 +18,8 @@ from datetime import datetime
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from gateway.store.postgres_pool import ANSWER_WITHIN_S, with_driver
+from gateway.store.database_url import with_driver
+from gateway.store.postgres_pool import ANSWER_WITHIN_S
 from gateway.store.sql import translated_errors
 from gateway.store.store import StoreError
 from protocols.ports import Clock

@@ -15,11 +15,12 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from gateway.store.database_url import with_driver
+
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
 PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
 PREPARED = 1000  # statements of one connection: each site has its own
 VERIFIED_FOR_S = 1.0  # after its last use
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
 def postgres_pool(url: str, *, fenced: bool, connections: int = 4) -> AsyncEngine:
@@ -50,9 +51,3 @@ def postgres_pool(url: str, *, fenced: bool, connections: int = 4) -> AsyncEngin
     event.listen(engine.sync_engine, "checkout", verify)
     event.listen(engine.sync_engine, "checkin", used)
     return engine
-
-
-def with_driver(url: str) -> str:
-    """Return the URL of a database with the driver that is used for it."""
-    scheme, colon, rest = url.partition(":")
-    return DRIVERS.get(scheme, scheme) + colon + rest

@@ -19,8 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.model.journal import Entry, Kept, Record, StoredCommand
 from gateway.store import schema
+from gateway.store.database_url import with_driver
 from gateway.store.fence import TermFence
-from gateway.store.postgres_pool import ANSWER_WITHIN_S, PAUSED_AFTER_MS, postgres_pool, with_driver
+from gateway.store.postgres_pool import ANSWER_WITHIN_S, PAUSED_AFTER_MS, postgres_pool
 from gateway.store.rows import Rows, command_of, entry_of, in_bulk, samples_of
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, make_private, preparation
 from gateway.store.store import RecordRefused, Sample, StoreError, StoreFull
