@@ -35,12 +35,13 @@ from gateway.mqtt.connection import first_error
 from gateway.observability import service_manager
 from gateway.observability.health import HealthRoutes
 from gateway.store.postgres_pool import postgres_pool
+from gateway.store.postgres_writer import WriterThread
 from gateway.store.store import StoreError
 from protocols.ports import Clock
 
 log = logging.getLogger("v2x.cluster")
 
-DATABASE_CONNECTIONS = 4, 12  # of one site, of all of several sites
+ONE_SITE, SEVERAL_SITES = (3, 1), (8, 4)  # connections to the database that last: for reading, for writing
 MAX_OPENING = 8  # sites at the same time, at the start; less than there are connections
 
 
@@ -54,11 +55,12 @@ class Instance:
         self._shared = Shared.of(self._settings)
         starts: dict[str, Start] = {}
         self.node = Node(cluster_settings(config), starts, __version__, clock, alone=self._alone)
-        one, several = DATABASE_CONNECTIONS
-        self._pool = postgres_pool(config.store.url, fenced=True, connections=one if self._alone else several)
+        url, (reading, writing) = config.store.url, ONE_SITE if self._alone else SEVERAL_SITES
+        self._pool = postgres_pool(url, fenced=True, connections=reading)
+        self._writer = WriterThread(url, fenced=True, connections=writing)
         self.sites: dict[str, ServedSite] = {}
         for each in config.sites:
-            site = ServedSite(each, self.node, self._pool, clock, alone=self._alone)
+            site = ServedSite(each, self.node, self._pool, self._writer, clock, alone=self._alone)
             self.sites[site.name], starts[site.name] = site, site.start
         self.ports: dict[str, int] = {}
         self.started = asyncio.Event()
@@ -169,6 +171,7 @@ class Instance:
         finally:
             for site in self.sites.values():
                 await site.close()
+            await self._writer.close()
             await self._pool.dispose()
 
 

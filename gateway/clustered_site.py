@@ -31,6 +31,7 @@ from gateway.csms.csms import Csms
 from gateway.csms.settings import UnknownStations
 from gateway.model.event import Event, SecurityNoticed, StationRejected
 from gateway.mqtt.client import Connector
+from gateway.store.postgres_writer import WriterThread
 from gateway.store.store import StoreError
 from protocols.ocpp.io import WebSocketWire
 from protocols.ocpp.schema import Version
@@ -148,16 +149,21 @@ def digest(password_hash: str | None) -> str | None:
 class ServedSite:
     """One site at one instance."""
 
-    def __init__(self, config: Config, node: Node, pool: AsyncEngine, clock: Clock, *, alone: bool) -> None:
-        """`pool` has the connections to Postgres of all sites; a site that is not `alone` has a path of its own."""
-        self.config, self.name, self._clock, self._node, self._pool = config, config.site.id, clock, node, pool
+    def __init__(
+        self, config: Config, node: Node, pool: AsyncEngine, writer: WriterThread, clock: Clock, *, alone: bool
+    ) -> None:
+        """`pool` and `writer` have the connections to Postgres of all sites; a site that is not `alone` has a path of
+        its own.
+        """
+        self.config, self.name, self._clock, self._node = config, config.site.id, clock, node
+        self._pool, self._writer = pool, writer
         settings = csms_settings(config)
         self._path = settings.path
         if not alone:
             settings = replace(settings, path=site_paths.path_of(settings.path, self.name))
         self.csms = Csms(settings, self._noticed, clock)  # settings of stations only: it serves none
         self.listed = frozenset(one.id for one in settings.stations)
-        self._store = sql_store(config, pool=pool)
+        self._store = sql_store(config, pool=pool, writer=writer)
         self._refreshed: dict[str, asyncio.Future[None]] = {}  # stations whose settings are waited for
         self._refreshing: asyncio.Task[None] | None = None
         self._read_at = -math.inf
@@ -177,7 +183,7 @@ class ServedSite:
     @asynccontextmanager
     async def start(self, lease: LeaseView) -> AsyncIterator[GatewayControl]:
         """Run the control of the site in one term of its lease."""
-        store = sql_store(self.config, lease.term, self._pool)
+        store = sql_store(self.config, lease.term, self._pool, self._writer)
         parts = Parts(
             self._clock, store=store, listen=False, connector=LeasedConnector(self.config, lease), takes_over=True
         )

@@ -8,17 +8,13 @@ still decided by that loop: a gateway that hangs does not renew.
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from gateway.cluster.io import ClusterBus, Record, Records
 from gateway.cluster.settings import ClusterSettings
-
-STOP_WITHIN_S = 5.0
-T = TypeVar("T")
+from gateway.loop_thread import LoopThread
 
 
 class Leases(Protocol):
@@ -31,57 +27,39 @@ class Leases(Protocol):
 class LeasesInThread:
     """`Leases` whose work is done by the loop of another thread."""
 
-    def __init__(self, records: Records, loop: asyncio.AbstractEventLoop) -> None:
-        self._records, self._loop = records, loop
+    def __init__(self, records: Records, thread: LoopThread) -> None:
+        self._records, self._thread = records, thread
 
     async def update(self, key: str, value: bytes, last: int) -> int:
         """See `Records.update`."""
-        return await _elsewhere(self._records.update(key, value, last), self._loop)
+        return await self._thread.run(self._records.update(key, value, last))
 
     async def get(self, key: str) -> Record | None:
         """See `Records.get`."""
-        return await _elsewhere(self._records.get(key), self._loop)
-
-
-async def _elsewhere(work: Coroutine[object, None, T], loop: asyncio.AbstractEventLoop) -> T:
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+        return await self._thread.run(self._records.get(key))
 
 
 class LeaseThread:
     """A thread that is connected to NATS."""
 
-    def __init__(self, bus: ClusterBus, loop: asyncio.AbstractEventLoop) -> None:
-        self._bus, self._loop = bus, loop
+    def __init__(self, bus: ClusterBus, thread: LoopThread) -> None:
+        self._bus, self._thread = bus, thread
 
     async def records(self, kind: str) -> Leases:
         """Return the records of a kind; see `ClusterBus.records`."""
-        return LeasesInThread(await _elsewhere(self._bus.records(kind), self._loop), self._loop)
+        return LeasesInThread(await self._thread.run(self._bus.records(kind)), self._thread)
 
 
 @asynccontextmanager
 async def lease_thread(settings: ClusterSettings) -> AsyncIterator[LeaseThread]:
     """Run a thread while the context is entered. ClusterError where NATS cannot be used."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="leases", daemon=True)
-    thread.start()
+    thread = LoopThread("leases")
     connecting = ClusterBus(settings).connect()
     try:
-        bus = await _elsewhere(connecting.__aenter__(), loop)
+        bus = await thread.run(connecting.__aenter__())
         try:
-            yield LeaseThread(bus, loop)
+            yield LeaseThread(bus, thread)
         finally:
-            await _elsewhere(connecting.__aexit__(None, None, None), loop)
+            await thread.run(connecting.__aexit__(None, None, None))
     finally:
-        await _elsewhere(_cancel_others(), loop)
-        loop.call_soon_threadsafe(loop.stop)
-        await asyncio.to_thread(thread.join, STOP_WITHIN_S)
-        if not thread.is_alive():
-            loop.close()
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    if others:
-        await asyncio.wait(others, timeout=STOP_WITHIN_S)
+        await thread.stop()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.cluster.settings import ClusterSettings
     from gateway.drivers.chademo.settings import ChademoEvseSettings
     from gateway.drivers.secc.settings import SeccEvseSettings
+    from gateway.store.postgres_writer import WriterThread
     from gateway.store.sql import SqlStore
 
 CHADEMO = {"0.9": 1, "1.x": 2, "2.0": 3}  # protocol numbers
@@ -43,12 +44,17 @@ def make_store(config: Config) -> Store:
     return MemoryStore() if config.store.url == "memory:" else sql_store(config)
 
 
-def sql_store(config: Config, term: int | None = None, pool: AsyncEngine | None = None) -> SqlStore:
+def sql_store(
+    config: Config, term: int | None = None, pool: AsyncEngine | None = None, writer: WriterThread | None = None
+) -> SqlStore:
     """Return the store in the database; with a term, the one of a holder of the site (Postgres)."""
     from gateway.store.sql import SqlStore  # import on demand: SQLAlchemy costs about a second
 
     store = config.store
-    return SqlStore(store.url, config.mqtt.gateway_id, store.synchronous, term, tables=store.postgres_schema, pool=pool)
+    return SqlStore(
+        store.url, config.mqtt.gateway_id, store.synchronous, term,
+        tables=store.postgres_schema, pool=pool, writer=writer,
+    )  # fmt: skip
 
 
 def database_lock(config: Config, clock: Clock) -> DatabaseLock | None:

@@ -21,6 +21,9 @@ KIND, KEY = "cluster", "term"
 class EarlierTerm(StoreError):
     """Another instance holds the lease of the site."""
 
+    def __init__(self) -> None:
+        super().__init__("another instance of the cluster controls this site now")
+
 
 class TermFence:
     """Fence of one gateway for one term."""
@@ -46,4 +49,4 @@ class TermFence:
 
     def _check(self, known: object) -> None:
         if int(str(known or "0")) > self._term:
-            raise EarlierTerm("another instance of the cluster controls this site now")
+            raise EarlierTerm

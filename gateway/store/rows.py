@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from gateway.model.journal import (
     CommandEnded,
@@ -43,6 +43,7 @@ from gateway.store.store import change
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 
 BULK = 16  # rows
+Values: TypeAlias = dict[str, object]  # of one row, by column
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 _OPENED = tuple(one.name for one in fields(CommandOpened) if one.name != "reply")
 _UNFINISHED = {"first": None, "final": None, "first_delivered": False, "final_delivered": False, "ended": None}
@@ -60,10 +61,9 @@ def _update(columns: str) -> Executable:
 
 
 @cache
-def _upsert(dialect: str) -> Executable:
-    """Return the insert-or-replace of a stored record in one dialect."""
-    new: Callable[..., Any] = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    made = new(KEPT)
+def _upsert() -> Executable:
+    """Return the insert-or-replace of a stored record."""
+    made = sqlite.insert(KEPT)
     names = ("body", "wall", "ended")
     keep: Executable = made.on_conflict_do_update(
         index_elements=list(KEPT.primary_key.columns), set_={name: made.excluded[name] for name in names}
@@ -85,7 +85,7 @@ def samples_of(evse: str, since: float, until: float, limit: int, every_s: float
     return means.group_by(one.evse, period).order_by(begin).limit(limit)
 
 
-def in_bulk(plain: Executable, table: Table, rows: list[dict[str, object]], dialect: str) -> Statement:
+def in_bulk(plain: Executable, table: Table, rows: list[Values], dialect: str) -> Statement:
     """Return a statement that inserts many rows. For SQLite it is one step of one statement: between two steps
     another thread may take the interpreter, so that a thousand steps can take seconds, with the database locked.
     """
@@ -115,47 +115,67 @@ _FORGET = delete(KEPT).where(
 )
 
 
+@dataclass(slots=True)
+class Group:
+    """Rows of one transaction, by what is done with them."""
+
+    opened: dict[str, Values] = field(default_factory=dict)  # by id of the command
+    changes: list[Values] = field(
+        default_factory=list
+    )  # of stored commands: `which`, `whose`, columns
+    lines: list[Values] = field(default_factory=list)
+    kept: list[Values] = field(default_factory=list)
+    forgotten: list[Values] = field(default_factory=list)  # `whose`, `which`, `what`
+
+
 class Rows:
-    """Statements for the records of one gateway in one dialect."""
+    """Rows for the records of one gateway, and the statements that write them to SQLite."""
 
-    def __init__(self, gateway: str, dialect: str) -> None:
-        self._gateway, self._dialect = gateway, dialect
+    def __init__(self, gateway: str) -> None:
+        self._gateway = gateway
 
-    def statements(self, records: Sequence[Record]) -> list[Statement]:
-        """Return few statements with many rows each; changes of a command follow its insert."""
-        lines: list[dict[str, object]] = []
-        opened: dict[str, dict[str, object]] = {}
-        changes: dict[str, list[dict[str, object]]] = {}
+    def group(self, records: Sequence[Record]) -> Group:
+        """Return the rows of records; what changes a command of the same group is part of its row."""
+        group = Group()
         kept: dict[tuple[str, str], Kept | Forgotten] = {}
         for record in records:
             match record:
                 case Entry():
-                    lines.append(self._line(record))
+                    group.lines.append(self._line(record))
                 case CommandOpened():
-                    opened[record.id] = self._row(record)
+                    group.opened[record.id] = self._row(record)
                 case ResultGiven() | ResultDelivered() | CommandEnded():
                     new = change(record)
-                    if record.command in opened:
-                        opened[record.command].update(new)
+                    if record.command in group.opened:
+                        group.opened[record.command].update(new)
                     else:
-                        changes.setdefault(",".join(new), []).append(
-                            {"which": record.command, "whose": self._gateway, **new}
-                        )
+                        group.changes.append({"which": record.command, "whose": self._gateway, **new})
                 case Kept() | Forgotten():
                     kept[record.kind, record.key] = record
+        for one in kept.values():
+            if isinstance(one, Kept):
+                group.kept.append({"gateway": self._gateway, **asdict(one)})
+            else:
+                group.forgotten.append({"whose": self._gateway, "which": one.kind, "what": one.key})
+        return group
+
+    def statements(self, records: Sequence[Record]) -> list[Statement]:
+        """Return few statements with many rows each; changes of a command follow its insert."""
+        group = self.group(records)
         statements: list[Statement] = []
-        if opened:
-            statements.append((_INSERT_COMMANDS, list(opened.values())))
+        if group.opened:
+            statements.append((_INSERT_COMMANDS, list(group.opened.values())))
+        changes: dict[str, list[Values]] = {}
+        for row in group.changes:
+            changes.setdefault(",".join(name for name in row if name not in ("which", "whose")), []).append(row)
         for columns, rows in changes.items():
             statements.append((_update(columns), rows))
-        if lines:
-            statements.append(in_bulk(_INSERT_LINES, JOURNAL, lines, self._dialect))
-        stored = [{"gateway": self._gateway, **asdict(one)} for one in kept.values() if isinstance(one, Kept)]
-        if stored:
-            statements.append(in_bulk(_upsert(self._dialect), KEPT, stored, self._dialect))
-        gone = [one for one in kept.values() if isinstance(one, Forgotten)]
-        if gone:
-            statements.append((_FORGET, [{"whose": self._gateway, "which": one.kind, "what": one.key} for one in gone]))
+        if group.lines:
+            statements.append(in_bulk(_INSERT_LINES, JOURNAL, group.lines, "sqlite"))
+        if group.kept:
+            statements.append(in_bulk(_upsert(), KEPT, group.kept, "sqlite"))
+        if group.forgotten:
+            statements.append((_FORGET, group.forgotten))
         return statements
 
     def _line(self, entry: Entry) -> dict[str, object]:

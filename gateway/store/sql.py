@@ -22,6 +22,7 @@ from gateway.store import schema
 from gateway.store.database_url import with_driver
 from gateway.store.fence import TermFence
 from gateway.store.postgres_pool import ANSWER_WITHIN_S, PAUSED_AFTER_MS, postgres_pool
+from gateway.store.postgres_writer import GroupWriter, WriterThread
 from gateway.store.rows import Rows, command_of, entry_of, in_bulk, samples_of
 from gateway.store.sqlite import LOCKED_AFTER_S, SqliteWriter, make_private, preparation
 from gateway.store.store import RecordRefused, Sample, StoreError, StoreFull
@@ -49,17 +50,19 @@ class SqlStore:
 
     With a `term` the store of the present holder of a lease (Postgres): once it is opened with a later term, what is
     written with an earlier one is refused. `tables` is the schema of the tables in Postgres ("": that of the user), and
-    `pool` an engine of `postgres_pool` whose connections several stores share.
+    `pool` an engine of `postgres_pool` whose connections several stores share, as they may share a `writer`.
     """
 
     def __init__(
         self, url: str, gateway: str = "", synchronous: str = "full", term: int | None = None,
-        *, tables: str = "", pool: AsyncEngine | None = None,
+        *, tables: str = "", pool: AsyncEngine | None = None, writer: WriterThread | None = None,
     ) -> None:  # fmt: skip
         self._url = with_driver(url)
         self._tables, self._pool = tables, pool
+        self._shared_writer, self._writer = writer, writer
         self._gateway = gateway
-        self._rows = Rows(gateway, self._url.partition(":")[0].partition("+")[0])
+        self._rows = Rows(gateway)
+        self._groups = GroupWriter(self._rows, gateway, term, tables)
         self._synchronous = synchronous
         self._engine: AsyncEngine | None = None
         self._sqlite: SqliteWriter | None = None
@@ -121,9 +124,12 @@ class SqlStore:
     async def close(self) -> None:
         """Close all connections."""
         sqlite, self._sqlite = self._sqlite, None
+        writer, self._writer = self._writer, self._shared_writer
         engine, self._engine = self._engine, None
         if sqlite is not None:
             await sqlite.close()
+        if writer is not None and writer is not self._shared_writer:
+            await writer.close()
         if engine is not None and self._pool is None:
             await engine.dispose()
 
@@ -131,16 +137,14 @@ class SqlStore:
         """Write records in one transaction."""
         if not records:
             return
-        statements = self._rows.statements(records)
         async with translated_errors():
+            engine = self._open_engine()
             if self._sqlite is not None:
-                await self._sqlite.write(statements)
-                return
-            async with asyncio.timeout(ANSWER_WITHIN_S), self._open_engine().begin() as connection:
-                if self._fence is not None:
-                    await self._fence.verify(connection)
-                for statement, rows in statements:
-                    await connection.execute(statement, rows)
+                await self._sqlite.write(self._rows.statements(records))
+            elif self._writer is not None:
+                await self._writer.run(self._groups.write(self._writer.engine, records))
+            else:
+                await self._groups.write(engine, records)
 
     async def sample(self, samples: Sequence[Sample]) -> None:
         """Write telemetry; a second sample of an EVSE at the same moment is dropped."""
@@ -256,6 +260,8 @@ class SqlStore:
 
     def _make_engine(self) -> AsyncEngine:
         if not self._url.startswith("sqlite"):
+            if self._pool is None and self._writer is None:
+                self._writer = WriterThread(self._url, fenced=self._fence is not None)
             engine = self._pool or postgres_pool(self._url, fenced=self._fence is not None)
             return engine.execution_options(schema_translate_map={None: self._tables}) if self._tables else engine
         path = Path(self._url.partition(":///")[2])

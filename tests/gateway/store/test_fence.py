@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 
 import pytest
 from asyncpg.exceptions import InternalClientError
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from gateway.model.journal import Kept
-from gateway.store.fence import TermFence
+from gateway.model.journal import CommandOpened, Entry, Forgotten, Kept, Phase, Record, ResultGiven, Step
+from gateway.store.fence import EarlierTerm, TermFence
 from gateway.store.postgres_pool import postgres_pool
 from gateway.store.sql import SqlStore, translated_errors
 from gateway.store.store import Sample, StoreError
-from tests.gateway.store.postgres import Cluster
+from tests.gateway.store.postgres import Cluster, server_program
+
+
+def opened(name: str) -> CommandOpened:
+    return CommandOpened(name, "CP1-1", "discharge", "f" * 64, "{}", None, "mqtt", 1.0, True)
 
 
 def record(body: str) -> Kept:
@@ -57,6 +62,53 @@ async def test_a_later_term_waits_for_a_write_that_is_under_way(cluster: Cluster
     finally:
         await first.close()
         await second.close()
+
+
+async def test_a_write_that_waits_while_a_later_term_is_noted_writes_none_of_its_parts(cluster: Cluster) -> None:
+    url = cluster.database()
+    first, pool = SqlStore(url, "gw1", term=1), postgres_pool(url, fenced=True)
+    await first.open()
+    try:
+        await first.write([opened("a"), record("1"), Kept("token", "u", "1", 1.0)])
+        group: list[Record] = [
+            opened("b"), ResultGiven("a", Phase.FINAL, "{}", 2.0), Entry(2.0, Step.ENDED, "lease", "a"), record("2"),
+            Forgotten("token", "u"),
+        ]  # fmt: skip
+        async with pool.begin() as later:
+            await TermFence("gw1", 2).raise_to(later)
+            writing = asyncio.create_task(first.write(group))
+            async with pool.connect() as watching, asyncio.timeout(10):
+                while not await watching.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                    pass
+        with pytest.raises(EarlierTerm):
+            await writing
+        assert {one.key: one.body for one in await first.kept(10) if one.kind == "token"} == {"t": "1", "u": "1"}
+        assert [(one.id, one.final) for one in await first.recent_commands(10)] == [("a", None)]
+        assert await first.entries() == []
+    finally:
+        await first.close()
+        await pool.dispose()
+
+
+def awaited_without_a_turn(url: str, body: str) -> bool:
+    """Return whether a record is stored soon, although nothing else runs in this thread meanwhile."""
+    read = [server_program("psql"), url, "-Atc", "SELECT body FROM kept WHERE kind = 'token'"]
+    return any(subprocess.run(read, check=True, capture_output=True, text=True).stdout == body for _ in range(100))
+
+
+async def test_a_group_is_written_without_a_turn_of_the_event_loop(cluster: Cluster) -> None:
+    """A gateway whose loop is busy with stations journals a command meanwhile."""
+    url = cluster.database()
+    store = SqlStore(url, "gw1", term=1)
+    await store.open()
+    try:
+        await store.write([record("1")])
+        writing = asyncio.create_task(store.write([record("2")]))
+        await asyncio.sleep(0)
+        assert (awaited_without_a_turn(url, "2\n"), writing.done()) == (True, False)
+        await writing
+    finally:
+        await store.close()
 
 
 async def test_another_gateway_of_the_database_has_terms_of_its_own(cluster: Cluster) -> None:
