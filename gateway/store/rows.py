@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     text,
@@ -56,7 +57,7 @@ _INSERT_COMMANDS, _INSERT_LINES = insert(COMMANDS), insert(JOURNAL)
 def _update(columns: str) -> Executable:
     """Return the update of columns (comma-separated) of command `which` of gateway `whose` or of none."""
     values: dict[str, Any] = {name: bindparam(name) for name in columns.split(",")}
-    ours = or_(COMMANDS.c.gateway == "", COMMANDS.c.gateway == bindparam("whose"))
+    ours = or_(COMMANDS.c.gateway == literal_column("''"), COMMANDS.c.gateway == bindparam("whose"))
     return update(COMMANDS).where(COMMANDS.c.id == bindparam("which"), ours).values(values)
 
 

@@ -297,9 +297,10 @@ async def translated_errors() -> AsyncIterator[None]:
     """Raise StoreError for what fails in a database."""
     try:
         yield
-    except DBAPIError as error:
-        kind = RecordRefused if _is_permanent(error) else StoreFull if _is_full(error) else StoreError
-        raise kind(_sentence(str(error.orig))) from error
+    except (DBAPIError, sqlite3.Error) as error:  # the latter of the writer of SQLite
+        original = error.orig if isinstance(error, DBAPIError) else error
+        kind = RecordRefused if _is_permanent(error) else StoreFull if _is_full(original) else StoreError
+        raise kind(_sentence(str(original))) from error
     except SQLAlchemyError as error:
         raise StoreError(_sentence(str(error))) from error
     except TimeoutError as error:
@@ -313,15 +314,16 @@ async def translated_errors() -> AsyncIterator[None]:
         raise ConnectionFailed(f"the connection to the database failed: {_sentence(str(error))}") from error
 
 
-def _is_permanent(error: DBAPIError) -> bool:
+def _is_permanent(error: DBAPIError | sqlite3.Error) -> bool:
     """Return True if the database refused the rows themselves (SQLSTATE classes 22, data, and 23, integrity)."""
-    state = getattr(error.orig, "sqlstate", None)
-    return isinstance(error, (IntegrityError, DataError)) or str(state)[:2] in ("22", "23")
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    refused = (IntegrityError, DataError, sqlite3.IntegrityError, sqlite3.DataError)
+    return isinstance(error, refused) or str(state)[:2] in ("22", "23")
 
 
-def _is_full(error: DBAPIError) -> bool:
+def _is_full(error: object) -> bool:
     """Return True if SQLite could not write a file: the disk is full, or a limit of the process is reached."""
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
