@@ -7,6 +7,7 @@ outside of the configuration, such as the broker.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import socket
 import ssl
@@ -36,10 +37,12 @@ from gateway.csms import certificates
 from gateway.csms.settings import CsmsSettings
 from gateway.csms.websocket_server import server_context
 from gateway.mqtt.client import tls_context
+from gateway.store import database_url
 
 CAN = "CAN needs the package python-can; install it with pip install 'v2x-gateway[can]'"
 MODBUS = "needs the package pymodbus; install it with pip install 'v2x-gateway[modbus]'"
 NATS = "cluster.servers: needs the package nats-py; install it with pip install 'v2x-gateway[cluster]'"
+SQLALCHEMY = ("prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback")
 POSTGRES = "store.url: postgresql:// needs the package asyncpg; install it with pip install 'v2x-gateway[postgres]'"
 
 
@@ -250,6 +253,8 @@ def _verify_store(config: Config) -> None:
     url = config.store.url
     if url.startswith("postgresql:") and importlib.util.find_spec("asyncpg") is None:
         raise ConfigError(POSTGRES)
+    if url.startswith("postgresql:"):
+        _verify_postgres(url)
     if not url.startswith("sqlite:///"):
         return
     path = Path(url.removeprefix("sqlite:///"))
@@ -259,3 +264,15 @@ def _verify_store(config: Config) -> None:
         raise ConfigError(f"store.url: {path} is a folder; name a file in it")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise ConfigError(f"store.url: {path} cannot be written by this user; change its owner or its mode")
+
+
+def _verify_postgres(url: str) -> None:
+    """Raise ConfigError for a parameter of the URL that the driver does not take, or whose file does not exist."""
+    import asyncpg  # an extra
+
+    known = {*database_url.TLS, *SQLALCHEMY, *inspect.signature(asyncpg.connect).parameters}
+    for name, value in database_url.parameters(url).items():
+        if name not in known:
+            raise ConfigError(f"store.url: {name} is no parameter of the URL; TLS has sslmode and sslrootcert")
+        if name in database_url.TLS_FILES and not Path(value).is_file():
+            raise ConfigError(f"store.url: {name}: {value} does not exist")

@@ -18,7 +18,7 @@ from datetime import datetime
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from gateway.store.database_url import with_driver
+from gateway.store.database_url import for_asyncpg
 from gateway.store.postgres_pool import ANSWER_WITHIN_S
 from gateway.store.sql import translated_errors
 from gateway.store.store import StoreError
@@ -60,9 +60,10 @@ class PostgresLock:
     def __init__(self, url: str, gateway: str, clock: Clock) -> None:
         self._run = f"v2x-gateway {secrets.token_hex(8)}"
         settings = {"application_name": self._run, **KEEPALIVE}
-        connect = {"timeout": ANSWER_WITHIN_S, "server_settings": settings}
+        address, connect = for_asyncpg(url)
+        connect |= {"timeout": ANSWER_WITHIN_S, "server_settings": settings}
         self._engine = create_async_engine(
-            with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect
+            address, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect
         )
         digest = hashlib.sha256(f"v2x-gateway/{gateway}".encode()).digest()
         self._key = int.from_bytes(digest[:8], "big", signed=True)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from gateway.store.database_url import with_driver
+from gateway.store.database_url import for_asyncpg
 
 ANSWER_WITHIN_S = 5.0  # of the database, for a write
 PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
@@ -25,10 +25,11 @@ VERIFIED_FOR_S = 1.0  # after its last use
 
 def postgres_pool(url: str, *, fenced: bool, connections: int = 4, more: int = 10) -> AsyncEngine:
     """Return an engine for Postgres with so many lasting connections, and at most so many more for a time."""
-    connect: dict[str, object] = {"timeout": ANSWER_WITHIN_S, "prepared_statement_cache_size": PREPARED}
+    address, connect = for_asyncpg(url)
+    connect |= {"timeout": ANSWER_WITHIN_S, "prepared_statement_cache_size": PREPARED}
     if fenced:  # a paused holder delays the next one by no more than this
         connect["server_settings"] = {"idle_in_transaction_session_timeout": PAUSED_AFTER_MS}
-    engine = create_async_engine(with_driver(url), pool_size=connections, max_overflow=more, connect_args=connect)
+    engine = create_async_engine(address, pool_size=connections, max_overflow=more, connect_args=connect)
     dialect = engine.sync_engine.dialect
 
     def verify(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:

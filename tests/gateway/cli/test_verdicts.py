@@ -76,6 +76,11 @@ BROKEN = {  # configuration, and what the message contains
     "store that is a folder": ('[store]\nurl = "sqlite:///."\n', "store.url"),
     "unknown store": ('[store]\nurl = "mysql://h/d"\n', "store.url"),
     "port of the store": ('[store]\nurl = "postgresql://u@h:x/d"\n', "store.url"),
+    "parameter of the store": ('[store]\nurl = "postgresql://u@h/d?sslmod=require"\n', "store.url: sslmod is no"),
+    "authority of the store": (
+        '[store]\nurl = "postgresql://u@h/d?sslmode=verify-full&sslrootcert=/nowhere"\n',
+        "store.url: sslrootcert: /nowhere does not exist",
+    ),
     "token file": ('[admin]\nlisten = "127.0.0.1:0"\ntoken_file = "nowhere"\n', "admin.token_file"),
     "open admin API on a network": ('[admin]\nlisten = "0.0.0.0:1"\ntoken = false\n', "needs a token"),
     "inbox": ('[[users]]\nname = "a"\ninbox = "v2x/1/"\n', "users"),
