@@ -156,10 +156,10 @@ def test_grafana_is_provisioned_with_the_dashboard() -> None:
     mounted = {volume.split(":")[1]: volume.split(":")[0] for volume in SERVICES["grafana"]["volumes"]}
     folder = DEPLOY / mounted[provider["options"]["path"]]
     dashboards = [json.loads(path.read_text()) for path in folder.glob("*.json")]
-    assert [one["uid"] for one in dashboards] == ["v2x-gateway"]
-    panels = dashboards[0]["panels"]
-    assert len({one["id"] for one in panels}) == len(panels)
-    assert all(one["title"] for one in panels)
+    assert {one["uid"] for one in dashboards} == {"v2x-gateway", "v2x-cluster"}
+    for panels in (one["panels"] for one in dashboards):
+        assert len({one["id"] for one in panels}) == len(panels)
+        assert all(one["title"] for one in panels)
 
 
 def test_the_image_copies_what_exists() -> None:

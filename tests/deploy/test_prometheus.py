@@ -48,8 +48,9 @@ def test_every_alert_is_silent_in_one_case_and_fires_in_another() -> None:
     assert firing == dict.fromkeys(names, True)
 
 
-def test_the_configuration_is_valid(tmp_path: Path) -> None:
-    text = (FOLDER / "prometheus.yml").read_text()
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-cluster.yml"])
+def test_the_configuration_is_valid(name: str, tmp_path: Path) -> None:
+    text = (FOLDER / name).read_text()
     (tmp_path / "token").write_text("token")
     (tmp_path / "prometheus.yml").write_text(text.replace("/run/secrets/admin-token", str(tmp_path / "token")))
     (tmp_path / "alerts.yml").write_text((FOLDER / "alerts.yml").read_text())
