@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as AsgiMessage
@@ -31,14 +32,21 @@ class HttpForwarding:
         self._local: ASGIApp | None = None
         self._holder: str | None = None
         self._parts: dict[str, asyncio.Queue[HttpPart]] = {}
+        self._moved = asyncio.Event()  # set when another instance is the holder
 
     def serve(self, app: ASGIApp | None) -> None:
         """Serve requests here by an application; None: this instance is not the holder."""
         self._local = app
 
     def forward_to(self, holder: str | None) -> None:
-        """Forward requests to an instance where they are not served here; None: there is no holder."""
-        self._holder = holder
+        """Forward requests to an instance where they are not served here; None: there is no holder.
+
+        Responses of another holder end: it sends no more of them, and one that was killed would not end them.
+        """
+        if holder != self._holder:
+            self._holder = holder
+            self._moved.set()
+            self._moved = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Implement ASGI."""
@@ -62,17 +70,12 @@ class HttpForwarding:
             queue.put_nowait(message)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, holder: str) -> None:
-        body = bytearray()
-        while True:
-            event = await receive()
-            if event["type"] != "http.request":
-                return
-            body += event.get("body", b"")
-            if len(body) > MAX_BODY:
-                await self._refuse(scope, send, "the body of the request is too long", 413)
-                return
-            if not event.get("more_body", False):
-                break
+        body = await _body(receive)
+        if body is None:
+            return
+        if len(body) > MAX_BODY:
+            await self._refuse(scope, send, "the body of the request is too long", 413)
+            return
         request = secrets.token_hex(8)
         client = scope.get("client") or ("", 0)
         message = HttpRequest(
@@ -84,38 +87,36 @@ class HttpForwarding:
             scope["path"],
             scope.get("query_string", b""),
             [(bytes(key), bytes(value)) for key, value in scope["headers"]],
-            bytes(body),
+            body,
             str(client[0]),
         )
         parts: asyncio.Queue[HttpPart] = asyncio.Queue()
         self._parts[request] = parts
-        began = False
+        moved, began = self._moved, False
         try:
             answer = await self._bus.request(holder, message)
             if not isinstance(answer, Done):
                 await self._refuse(scope, send, answer.reason if isinstance(answer, Failed) else "no answer")
                 return
-            leaving = asyncio.ensure_future(_disconnected(receive))
+            ending = [asyncio.create_task(_disconnected(receive)), asyncio.create_task(_is_set(moved))]
+            streams = False
             try:
-                while True:
-                    taking = asyncio.ensure_future(parts.get())
-                    await asyncio.wait({taking, leaving}, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED)
-                    if not taking.done():
-                        taking.cancel()
-                        break
-                    part = taking.result()
+                while (part := await _next(parts, ending)) is not None:
                     if not began:
-                        began = True
+                        began, streams = True, _is_stream(part.headers)
                         start = {"type": "http.response.start", "status": part.status, "headers": part.headers}
                         await send(start)
                     await send({"type": "http.response.body", "body": part.body, "more_body": part.more})
                     if not part.more:
                         return
             finally:
-                leaving.cancel()
+                for one in ending:
+                    one.cancel()
             self._bus.send(holder, HttpEnded(self._site, request))
             if not began:
                 await self._refuse(scope, send, f"instance {holder} did not answer", 504)
+            elif streams and moved.is_set():  # the client opens another one
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         except ClusterError as error:
             await self._refuse(scope, send, str(error))
         finally:
@@ -197,6 +198,40 @@ class HttpServing:
             "server": None,
         }
         await app(scope, receive, send)
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Return the body of a request, of one that is too long its beginning; None where the client has left."""
+    body = bytearray()
+    while len(body) <= MAX_BODY:
+        event = await receive()
+        if event["type"] != "http.request":
+            return None
+        body += event.get("body", b"")
+        if not event.get("more_body", False):
+            break
+    return bytes(body)
+
+
+async def _next(parts: asyncio.Queue[HttpPart], ending: Sequence[asyncio.Task[None]]) -> HttpPart | None:
+    """Return the next part; None where there is none when one of `ending` is done, or for `QUIET_S`."""
+    if parts.empty():
+        taking = asyncio.create_task(parts.get())
+        waited: list[asyncio.Task[HttpPart] | asyncio.Task[None]] = [taking, *ending]
+        await asyncio.wait(waited, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED)
+        if taking.done():
+            return taking.result()
+        taking.cancel()
+        return None
+    return parts.get_nowait()
+
+
+def _is_stream(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(key.lower() == b"content-type" and value.startswith(b"text/event-stream") for key, value in headers)
+
+
+async def _is_set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -70,7 +70,8 @@ async def stream(
     scope: Event, receive: Callable[[], Awaitable[Event]], send: Callable[[Event], Awaitable[None]]
 ) -> None:
     await receive()
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    kind = [(b"content-type", b"text/event-stream; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 200, "headers": kind})
     await send({"type": "http.response.body", "body": b"first", "more_body": True})
     assert (await receive())["type"] == "http.disconnect"
 
@@ -94,6 +95,40 @@ async def test_a_stream_ends_when_the_client_leaves() -> None:
     events = await getting
     assert [one.get("body") for one in events] == [None, b"first"]
     assert pair.ended.is_set()
+
+
+@pytest.mark.parametrize("holder", ["a", "c", None])
+async def test_a_stream_of_an_earlier_holder_ends_so_that_the_client_opens_another(holder: str | None) -> None:
+    """A holder that was killed ends none: without this the page would go on to show its values for a minute."""
+    pair = Pair(stream)
+    pair.forwarding.forward_to("b")
+    getting = asyncio.create_task(pair.get())
+    await asyncio.sleep(0.05)
+    pair.forwarding.forward_to("b")
+    await asyncio.sleep(0.05)
+    assert not getting.done()
+    pair.forwarding.forward_to(holder)
+    events = await asyncio.wait_for(getting, 1)
+    assert [one.get("body") for one in events] == [None, b"first", b""]
+    assert events[-1]["more_body"] is False
+    assert pair.ended.is_set()
+
+
+async def silent(
+    scope: Event, receive: Callable[[], Awaitable[Event]], send: Callable[[Event], Awaitable[None]]
+) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_request_that_an_earlier_holder_has_not_answered_is_refused_when_the_next_one_is_known() -> None:
+    pair = Pair(silent)
+    pair.forwarding.forward_to("b")
+    getting = asyncio.create_task(pair.get())
+    await asyncio.sleep(0.05)
+    pair.forwarding.forward_to("c")
+    start, body = await asyncio.wait_for(getting, 1)
+    assert (start["status"], b"instance b did not answer" in body["body"]) == (504, True)
+    pair.serving.close()
 
 
 async def test_without_a_holder_the_answer_is_503_with_the_reason() -> None:
