@@ -11,9 +11,9 @@ import asyncio
 import json
 from collections.abc import Coroutine, Iterable, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import BigInteger, BindParameter, String, TextClause, bindparam, text
+from sqlalchemy import BigInteger, String, TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.loop_thread import LoopThread
@@ -98,15 +98,16 @@ def _statement(parts: frozenset[str], tables: str, fenced: bool) -> TextClause:
     made = {name: _PARTS[name].format(**_names(prefix)) for name in sorted(parts)}
     valid = "coalesce((SELECT valid FROM term), true)" if fenced else "true"
     with_ = [f"{name}_ AS ({sql.replace('VALID', valid)})" for name, sql in made.items()]
-    parameters: list[BindParameter[Any]] = [bindparam(name, type_=String) for name in made]
+    texts = set(made)
+    if fenced or parts & {"changed", "forgotten"}:
+        texts.add("gateway")
     if fenced:
         here = f"gateway = :gateway AND kind = '{KIND}' AND key = '{KEY}'"
         read = f"SELECT CAST(body AS bigint) <= :term AS valid FROM {prefix}{KEPT.name} WHERE {here} FOR SHARE"
         with_.insert(0, f"term AS ({read})")
-        parameters.append(bindparam("term", type_=BigInteger))
-    if fenced or parts & {"changed", "forgotten"}:
-        parameters.append(bindparam("gateway", type_=String))
-    return text(f"WITH {', '.join(with_)} SELECT {valid}").bindparams(*parameters)
+    statement = text(f"WITH {', '.join(with_)} SELECT {valid}")
+    statement = statement.bindparams(*(bindparam(name, type_=String) for name in sorted(texts)))
+    return statement.bindparams(bindparam("term", type_=BigInteger)) if fenced else statement
 
 
 def _names(prefix: str) -> dict[str, str]:

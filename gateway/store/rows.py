@@ -121,9 +121,7 @@ class Group:
     """Rows of one transaction, by what is done with them."""
 
     opened: dict[str, Values] = field(default_factory=dict)  # by id of the command
-    changes: list[Values] = field(
-        default_factory=list
-    )  # of stored commands: `which`, `whose`, columns
+    changes: list[Values] = field(default_factory=list)  # of stored commands: `which`, `whose`, columns
     lines: list[Values] = field(default_factory=list)
     kept: list[Values] = field(default_factory=list)
     forgotten: list[Values] = field(default_factory=list)  # `whose`, `which`, `what`
