@@ -4,7 +4,9 @@ One site for each gateway, and several gateways with one site for the smallest f
 NATS to its holder. Stations connect to any gateway, as a balancer distributes them. Commands come over Mosquitto;
 `p99_ms` is from a command to its result `accepted`, one at a time. CPU is that of all gateways together: on a machine
 with few cores its growth per message from one gateway to several shows what the cluster costs, the rates do not show
-what several machines reach. Stations are light ones in processes of their own, without TLS and passwords.
+what several machines reach. Stations are light ones in processes of their own, without TLS and passwords. These have a
+lower priority (`STATIONS_NICE`), because in reality they are other machines that take no time of the gateways; a
+station whose handshake is rejected comes back after `Retry-After`.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ IN_PROGRESS = 32
 OUTSTANDING = 200  # messages of stations that wait for their response
 STORM_COMMANDS_PER_S = 20.0
 PER_PROCESS = 5000  # stations of one process
+STATIONS_NICE = 10  # of these processes
 ROW_WITHIN_S = 1800.0  # all of one row; what takes longer is given up, with the reason
 SETTLE_S = 3.0
 AIM_STORM_P99_MS, AIM_CPU_GROWTH = 1000.0, 1.2
@@ -311,7 +314,7 @@ async def _rig(number: int, sites: int, stations: int) -> AsyncIterator[_Rig]:
             most = min(PER_PROCESS, stations - first)
             arguments = {"first": first, "number": most, "sessions": sessions_of(stations), "ports": running.ports}
             command = [sys.executable, "-m", "gateway.bench.cluster_load", json.dumps(arguments)]
-            load.append(await asyncio.to_thread(JsonProcess, command, reports=True))
+            load.append(await asyncio.to_thread(JsonProcess, command, reports=True, nice=STATIONS_NICE))
             stack.callback(load[-1].close)
         client = await stack.enter_async_context(make_client(broker, five=True))
         await client.subscribe("v2x/1/+/evse/+/result", qos=1)

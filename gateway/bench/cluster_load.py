@@ -17,11 +17,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from gateway.bench.measuring import Figures, p50_p99, progress
-from gateway.bench.ocpp_load import Client, event
+from gateway.bench.ocpp_load import Client, Rejected, event
 from protocols.ocpp.times import stamp
 
 OPENING = 64  # connections that are opened at the same time
-RETRY_S = (0.5, 1.5)  # after a failed connection, drawn between
+RETRY_SHARE = (0.5, 1.5)  # of Retry-After, or of 1 s, after a failed connection; drawn between
 ANSWER_WITHIN_S = 20.0
 METER_EVERY_S = 5.0  # of a vehicle in session
 IDLE_EVERY_S = 60.0  # of a station without one
@@ -144,11 +144,12 @@ class Stations:
                     await station.timed_call("Heartbeat", {})
                     self.connected[number] = station
                     return
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError) as error:
                 self.failed += 1
                 if station is not None and station.transport is not None:
                     station.transport.abort()
-                await asyncio.sleep(self._random.uniform(*RETRY_S))
+                stated_s = error.retry_after_s if isinstance(error, Rejected) else None
+                await asyncio.sleep((stated_s or 1.0) * self._random.uniform(*RETRY_SHARE))
 
     async def _open(self, number: int) -> Station:
         port = self._random.choice(self._ports)

@@ -78,9 +78,14 @@ class JsonProcess:
     """A process that answers each line of its input with one JSON object; it ends with its input."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None, *, reports: bool = False
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        reports: bool = False,
+        nice: int = 0,
     ) -> None:
-        """`reports`: what it writes to its error output is shown."""
+        """`reports`: what it writes to its error output is shown. `nice` is what its priority is lower by."""
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -89,6 +94,8 @@ class JsonProcess:
             env={**os.environ, **(environment or {})},
             text=True,
         )
+        if nice:
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + nice)
         self.started = self._answer()  # the process writes its first line when it is ready
 
     def request(self, **request: Any) -> Figures:

@@ -66,6 +66,16 @@ def _answer(call: list[Any]) -> bytes:
     return json.dumps([4, call[1], "NotSupported", "", {}]).encode()
 
 
+class Rejected(ConnectionError):
+    """A handshake was rejected; `retry_after_s` is what the gateway states."""
+
+    def __init__(self, head: str) -> None:
+        super().__init__(head[:100])
+        fields = (line.partition(":") for line in head.lower().splitlines())
+        stated = next((value.strip() for name, _, value in fields if name == "retry-after"), "")
+        self.retry_after_s = float(stated) if stated.isdecimal() else None
+
+
 class Client(asyncio.Protocol):
     """One station: upgrades the connection, then reports each text message of the server."""
 
@@ -98,7 +108,7 @@ class Client(asyncio.Protocol):
             if end < 0:
                 return
             if b" 101 " not in self._buffer[:20]:
-                self.upgraded.set_exception(ConnectionError(self._buffer[:100].decode(errors="replace")))
+                self.upgraded.set_exception(Rejected(self._buffer[:end].decode(errors="replace")))
                 return
             del self._buffer[: end + 4]
             self.upgraded.set_result(None)

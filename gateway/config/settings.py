@@ -255,8 +255,8 @@ class OcppSection(Section):
     )
     max_unserved: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=100,
-        description="most stations that have connected and wait for their first response, twice as many with a "
-        "transaction; else 503 with Retry-After",
+        description="most stations that have connected and wait for their first response, fewer (10) while that takes "
+        "more than a second, twice as many with a transaction; else 503 with Retry-After",
     )
     max_calls_per_s: Annotated[float, Field(gt=0, le=1e6)] = Field(
         default=50, description="messages a second of one station, after a burst of max_burst; more are refused"

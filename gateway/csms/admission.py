@@ -132,6 +132,12 @@ class Admission:
             return reject(HTTPStatus.NOT_FOUND, text)
         if self.shared.unserved.full(lambda: bool(self.context.transactions.active_of(name))):
             return _retry_after(RETRY_AFTER_S, reject(HTTPStatus.SERVICE_UNAVAILABLE, BUSY))
+        with self.shared.unserved.admitting():
+            return await self._admit(connection, request, name, known)
+
+    async def _admit(self, connection: ServerConnection, request: Request, name: str, known: bool) -> Response | None:
+        """Reject or accept the handshake of a station whose turn it is."""
+        reject, station = connection.respond, self.stations.get(name)
         if self._refresh is not None:
             await self._refresh(name)
             station = self.stations.get(name)

@@ -105,6 +105,7 @@ class RatedConnection(PushingConnection):
         self._began = False  # has received
         self._on_response: Callable[[], None] | None = None
         self._frames_before = 0
+        self.asked_at: float | None = None  # when the first frame after `on_response` was received, by the loop
         self._descriptor: int | None = None  # that takes turns
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -161,11 +162,13 @@ class RatedConnection(PushingConnection):
         self.frames += 1
         if self.request is None:
             self._addresses.requested(self)
+        elif self._on_response is not None and self.asked_at is None:
+            self.asked_at = self.loop.time()
         super().process_event(event)
 
     def on_response(self, call: Callable[[], None] | None) -> None:
         """Call once something is sent after more was received."""
-        self._on_response, self._frames_before = call, self.frames
+        self._on_response, self._frames_before, self.asked_at = call, self.frames, None
 
     @property
     def waits_for_response(self) -> bool:

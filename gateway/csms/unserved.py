@@ -3,6 +3,10 @@
 After an outage of the network all stations connect at once. Where the gateway accepts more than it can serve within
 their time-outs they give up and begin anew, and none is ever served. Beyond the limit a handshake is rejected instead
 (503 with Retry-After), before the costs of authentication, and the others are served.
+
+The limit follows from how long they wait: it falls while first responses take longer than `WITHIN_S`, whatever part of
+the gateway, of the cluster or of the machine is slow, and rises again while they do not. Queues stay short, so that
+commands do not wait behind them, and a storm takes as long as it needs.
 """
 
 from __future__ import annotations
@@ -16,6 +20,25 @@ QUIET_S = 2.0  # a station that has sent nothing by then has no need of a respon
 LATE_S = 15.0  # without a response: others have their turn
 URGENT_SHARE = 2.0  # of the limit for stations with a transaction
 RETRY_AFTER_S = 10
+WITHIN_S = 1.0  # a first response that takes longer lowers the limit
+LEAST = 10  # that are accepted in any case
+FALL, RISE = 0.5, 0.2  # share that remains, once in the time of one response; stations more for each one in time
+
+
+class AdmissionLimit:
+    """How many stations may wait for their first response; times are those of one clock, in s."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._least = float(most), float(min(most, LEAST))
+        self.number = self._most
+        self._fell_at = float("-inf")
+
+    def answered(self, asked: float, now: float) -> None:
+        """Note a first response to what was received at `asked`, or that none came."""
+        if now - asked <= WITHIN_S:
+            self.number = min(self._most, self.number + RISE)
+        elif asked >= self._fell_at:  # it was received after the limit fell: that was not enough
+            self.number, self._fell_at = max(self._least, self.number * FALL), now
 
 
 class Unserved:
@@ -24,10 +47,20 @@ class Unserved:
     def __init__(self, most: int) -> None:
         self._most = most
         self._number = 0
+        self._limit = AdmissionLimit(most)
 
     def full(self, urgent: Callable[[], bool]) -> bool:
         """Return whether no further station is accepted; `urgent` tells whether it has a transaction."""
-        return self._number >= self._most and (self._number >= self._most * URGENT_SHARE or not urgent())
+        return self._number >= self._limit.number and (self._number >= self._most * URGENT_SHARE or not urgent())
+
+    @contextmanager
+    def admitting(self) -> Iterator[None]:
+        """Count a station while its handshake is processed."""
+        self._number += 1
+        try:
+            yield
+        finally:
+            self._number -= 1
 
     @contextmanager
     def count(self, connection: RatedConnection) -> Iterator[None]:
@@ -39,14 +72,16 @@ class Unserved:
         finally:
             waiting.leave()
 
-    def _leave(self) -> None:
+    def _leave(self, asked: float | None, now: float) -> None:
         self._number -= 1
+        if asked is not None:
+            self._limit.answered(asked, now)
 
 
 class _Waiting:
     """One station that is counted."""
 
-    def __init__(self, connection: RatedConnection, leave: Callable[[], None]) -> None:
+    def __init__(self, connection: RatedConnection, leave: Callable[[float | None, float], None]) -> None:
         self._connection, self._leave, self._counted = connection, leave, True
         self._timer = connection.loop.call_later(QUIET_S, self._check)
         connection.on_response(self.leave)
@@ -61,6 +96,6 @@ class _Waiting:
         """Count it no longer."""
         if self._counted:
             self._counted = False
-            self._leave()
+            self._leave(self._connection.asked_at, self._connection.loop.time())
             self._connection.on_response(None)
             self._timer.cancel()

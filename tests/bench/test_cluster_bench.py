@@ -12,6 +12,7 @@ from gateway.bench import cluster, cluster_load
 from gateway.bench.cluster_load import Stations
 from gateway.bench.cluster_parts import free_port, postgres_program
 from gateway.bench.measuring import Figures, JsonProcess, PeerAbsent
+from gateway.bench.ocpp_load import Client, Rejected
 from gateway.cli.main import app
 
 
@@ -27,6 +28,23 @@ async def test_light_stations_begin_sessions_send_messages_and_come_back_after_a
         await stations.close()
     finally:
         await asyncio.to_thread(server.close)
+
+
+async def test_a_rejected_station_comes_back_when_the_gateway_states() -> None:
+    async def reject(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(reject, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        _, client = await asyncio.get_running_loop().create_connection(
+            lambda: Client(1, lambda *_: None), "127.0.0.1", port
+        )
+        with pytest.raises(Rejected, match="503") as raised:
+            await client.upgraded
+        assert raised.value.retry_after_s == 10.0
+    assert Rejected("HTTP/1.1 503 Service Unavailable").retry_after_s is None
 
 
 def test_an_absent_server_is_named_with_the_command_that_installs_it() -> None:

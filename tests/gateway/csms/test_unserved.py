@@ -16,6 +16,7 @@ from gateway.csms import unserved
 from gateway.csms.admission import AGAIN_AFTER_S, Admission, Shared
 from gateway.csms.csms import Csms
 from gateway.csms.settings import CsmsSettings, StationSettings
+from gateway.csms.unserved import AdmissionLimit
 from gateway.csms.websocket_server import WebSocketServer
 from tests.gateway.csms.test_security import serving
 from tests.interop.ocpp_sockets import until
@@ -63,6 +64,66 @@ async def test_one_is_accepted_for_each_that_is_served(monkeypatch: pytest.Monke
         four = await knock(port, "CP4")
         for socket in (one, three, four):
             await socket.close()
+
+
+def test_the_limit_falls_while_responses_are_late_and_rises_again() -> None:
+    limit, late_s = AdmissionLimit(100), 2 * unserved.WITHIN_S
+    for _ in range(10):
+        limit.answered(0.0, late_s)  # all of them were received before it fell
+    assert limit.number == 50
+    for number in range(1, 10):
+        limit.answered(number * late_s, (number + 1) * late_s)
+    assert limit.number == unserved.LEAST
+    limit.answered(0.0, unserved.WITHIN_S)
+    assert unserved.LEAST < limit.number < unserved.LEAST + 1
+    for _ in range(1000):
+        limit.answered(0.0, unserved.WITHIN_S)
+    assert limit.number == 100
+
+
+def test_no_limit_is_beyond_the_configured_one() -> None:
+    limit = AdmissionLimit(2)
+    limit.answered(0.0, 2 * unserved.WITHIN_S)
+    assert limit.number == 2
+
+
+async def test_fewer_are_accepted_where_those_before_waited_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unserved, "QUIET_S", 60.0)
+    monkeypatch.setattr(unserved, "LEAST", 1)
+    monkeypatch.setattr(unserved, "WITHIN_S", -1.0)  # every response is late
+    async with serving(stations=STATIONS, max_unserved=2) as (_, port):
+        one = await knock(port, "CP1")
+        await send(one, "BootNotification", BOOT)
+        two = await knock(port, "CP2")
+        assert await rejected(port, "CP3") is not None
+        await send(two, "BootNotification", BOOT)
+        three = await knock(port, "CP3")
+        for socket in (one, two, three):
+            await socket.close()
+
+
+async def test_one_whose_settings_are_just_being_read_counts() -> None:
+    csms = Csms(CsmsSettings(port=0, stations=STATIONS, max_unserved=1), lambda _: None, RealClock())
+    reading, read = asyncio.Event(), asyncio.Event()
+
+    async def refresh(_: str) -> None:
+        reading.set()
+        await read.wait()
+
+    admission = Admission(
+        csms.context, csms.stations, csms.credentials, csms.attach, csms.stations.pop, refresh
+    )  # fmt: skip
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(WebSocketServer(admission).serve(port.set_result))
+    try:
+        first = asyncio.create_task(knock(await port, "CP1"))
+        await reading.wait()
+        assert await rejected(port.result(), "CP2") == str(unserved.RETRY_AFTER_S)
+        read.set()
+        await (await first).close()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_one_that_sends_nothing_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
