@@ -129,7 +129,7 @@ async def page_app(
     built: Gateway, csms: Csms, cluster: ClusterView | None = None
 ) -> AsyncIterator[tuple[ASGIApp, Callable[[], None]]]:
     """Return the page as an ASGI application, and what ends its streams; `cluster` of an instance only."""
-    from gateway.config.page import settings_rows, web_tokens
+    from gateway.config.page import form_token, settings_rows, web_tokens
     from gateway.csms.admin import Admin
     from gateway.web.page import access, application, readouts
 
@@ -139,7 +139,7 @@ async def page_app(
     rows, wall = settings_rows(built.config), built.clock.wall
     admin = Admin(csms, built.hosted.sessions)
     sources = readouts.Sources(service, admin, _checks(built).ready, rows, wall, cluster=cluster)
-    sessions = access.Sessions(web_tokens(section), now)
+    sessions = access.Sessions(web_tokens(section), now, form_token(built.config))
     page = application.Page(sources, sessions, list(section.languages), service.security, now)
     guarded = access.PageGuard(page.app, frozenset({host, *section.hosts}), sessions, service.security, now)
     following = asyncio.get_running_loop().create_task(sources.follow(), name="page")

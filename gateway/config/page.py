@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import re
 from collections.abc import Iterator
 
 from pydantic import BaseModel
 
+from gateway.config import admin_token
 from gateway.config.load import read_secret
 from gateway.config.settings import Config, ConfigError, WebSection
+from gateway.web.guard import UNGUESSABLE
 from gateway.web.page.access import Role
 
 LONGEST = 300
@@ -28,6 +32,21 @@ def web_tokens(section: WebSection) -> dict[Role, str] | None:
     if len(set(tokens.values())) < len(tokens):
         raise ConfigError("web.viewer_token_file: the token of viewers is that of operators; choose another one")
     return tokens
+
+
+def form_token(config: Config) -> str | None:
+    """Return the CSRF token of a page without login: the same after a restart and at the next holder of a site.
+
+    An open page shows live values again by itself then, and what is commanded on it has to act. None where the admin
+    API has no token that cannot be guessed: the other one is derived from it.
+    """
+    try:
+        token = admin_token.read(config) if config.admin.listen is not None else None
+    except ConfigError:  # it is made at the first start
+        return None
+    if token is None or len(token) < UNGUESSABLE:
+        return None
+    return hmac.new(token.encode(), f"forms of the page of {config.site.id}".encode(), hashlib.sha256).hexdigest()
 
 
 def settings_rows(config: Config) -> tuple[tuple[str, str, str], ...]:

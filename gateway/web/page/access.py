@@ -61,11 +61,11 @@ class Session:
 class Sessions:
     """The `MAX_SESSIONS` sessions used last; one ends after `IDLE_S` without a request."""
 
-    def __init__(self, tokens: dict[Role, str] | None, now: Callable[[], float]) -> None:
-        """`tokens` None: no login is required."""
+    def __init__(self, tokens: dict[Role, str] | None, now: Callable[[], float], forms: str | None = None) -> None:
+        """`tokens` None: no login is required. `forms` is then the CSRF token, which outlives this process."""
         self._tokens, self._now = tokens, now
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self.local = Session(Role.OPERATOR, secrets.token_urlsafe(32)) if tokens is None else None
+        self.local = Session(Role.OPERATOR, forms or secrets.token_urlsafe(32)) if tokens is None else None
 
     def login(self, token: str) -> str | None:
         """Return the id of a new session, None if the token is that of no role."""

@@ -150,6 +150,26 @@ async def test_a_form_without_its_csrf_token_is_refused(tmp_path: Path) -> None:
         assert (await page.http.post("/stop", content=b"\xff", headers=FORM)).status_code == 400
 
 
+async def test_an_open_page_commands_after_a_restart_or_at_the_next_holder_of_the_site(tmp_path: Path) -> None:
+    """Its live values go on by themselves, so *Stop all vehicles* on it has to act, too."""
+    (tmp_path / "admin").write_text("t" * 32)
+    (tmp_path / "admin").chmod(0o600)
+    admin = {"admin": {"listen": "127.0.0.1:0", "token_file": "admin"}}
+    async with running_page(tmp_path, tables=admin) as page:
+        opened = await page.csrf()
+    async with running_page(tmp_path, tables=admin) as page:
+        assert (await page.http.post("/stop", data={"csrf": opened})).status_code == 303
+    other: dict[str, Any] = {**admin, "site": {"id": "shelter-2", "import_limit_w": 50_000}}
+    async with running_page(tmp_path, tables=other) as page:  # which a cookie has chosen meanwhile
+        assert (await page.http.post("/stop", data={"csrf": opened})).status_code == 403
+    (tmp_path / "admin").write_text("t" * 31)
+    async with running_page(tmp_path, tables=admin) as page:
+        assert (await page.http.post("/stop", data={"csrf": opened})).status_code == 403
+        weak = await page.csrf()
+    async with running_page(tmp_path, tables=admin) as page:  # nothing is derived from a token that can be guessed
+        assert (await page.http.post("/stop", data={"csrf": weak})).status_code == 403
+
+
 async def test_links_of_other_sites_open_a_page(tmp_path: Path) -> None:
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     async with running_page(tmp_path) as page:
