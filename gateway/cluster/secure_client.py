@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import ssl
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,14 @@ REFUSED = "the server refuses the user, or its password or credentials"
 
 OF_ANOTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 NOT_VALID_NOW = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+
+def _of_use(record: logging.LogRecord) -> bool:
+    """Return False for what asyncio logs at each end of a connection over TLS of nats-py: nobody can act on it."""
+    return "returning true from eof_received()" not in record.getMessage()
+
+
+logging.getLogger("asyncio").addFilter(_of_use)
 
 
 class UserOptions(TypedDict, total=False):

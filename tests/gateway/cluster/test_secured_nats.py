@@ -73,10 +73,14 @@ async def refusal(settings: ClusterSettings, monkeypatch: pytest.MonkeyPatch) ->
     return str(caught.value)
 
 
-async def test_tls_with_user_and_password(settings: ClusterSettings) -> None:
+async def test_tls_with_user_and_password(
+    settings: ClusterSettings, secured: Nats, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async with ClusterBus(settings).connect() as bus:
         assert await bus.verify() >= (2, 11)
         assert await (await bus.records("some")).update("one", b"1", 0)
+    await refusal(replace(settings, servers=(f"tls://{USER}:wrong@localhost:{secured.port}",)), monkeypatch)
+    assert [one.getMessage() for one in caplog.records if one.name == "asyncio"] == []
 
 
 async def test_what_is_wrong_is_named(
