@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from gateway.bench.exi import PEER, peer_python
+from gateway.bench.exi import peer_python
 from gateway.bench.iso15118_pairs import SESSIONS
 from gateway.bench.measuring import Figures, PeerAbsent, progress
 from protocols.iso15118.iso20.loopback import session
@@ -30,9 +30,6 @@ IMPORTS = "iso15118, aiofile"  # its car needs both
 AIM_FIRST_LOOP_MS = 60
 AIM_ANSWER_MS = 25
 AIM_CPU_RATIO = 60
-INSTALL = (
-    f"install it with: python3 -m venv josev && josev/bin/pip install {PEER} aiofile; V2X_JOSEV_PYTHON=josev/bin/python"
-)
 NO_JAVA = "its codec needs Java; install it with: apt-get install default-jre-headless"
 _LINK = """
 set -e
@@ -61,7 +58,7 @@ def figures() -> Figures:
     try:
         python = str(peer_python(IMPORTS))
     except PeerAbsent as absent:
-        found["absent"], python = f"{absent}; {INSTALL}", ""
+        found["absent"], python = str(absent), ""
     if python and shutil.which("java") is None:
         found["absent"], python = NO_JAVA, ""
     try:
@@ -72,9 +69,9 @@ def figures() -> Figures:
 
 
 def _pairs(python: str) -> Figures:
-    for name in ("unshare", "ip"):
+    for name, package in (("unshare", "util-linux"), ("ip", "iproute2")):
         if shutil.which(name) is None:
-            raise OSError(f"{name} is not installed")
+            raise OSError(f"{name} is not installed; install it with: apt-get install {package}")
     apart = ["--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
     argv = ["unshare", *apart, "sh", "-c", _LINK, "sh"]
     argv += [sys.executable, "-m", "gateway.bench.iso15118_pairs", python]

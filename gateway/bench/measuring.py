@@ -52,7 +52,7 @@ class PeerAbsent(RuntimeError):
 
 
 def python_with(imports: str, variable: str, place: str, *requirements: str) -> Path:
-    """Return an interpreter that can import a package; PeerAbsent if there is none and none can be installed.
+    """Return an interpreter that can import a package; PeerAbsent, with the command that installs it, if none can.
 
     It is the one that the environment variable names, or that of `.peers/<place>` in a checkout, or of an environment
     in the user's cache, which is made where it is missing.
@@ -64,13 +64,17 @@ def python_with(imports: str, variable: str, place: str, *requirements: str) -> 
         if python.exists() and not subprocess.run([python, "-c", f"import {imports}"], capture_output=True).returncode:
             return python.absolute()
     if configured:
-        raise PeerAbsent(f"{variable}={configured} cannot import {imports}")
+        command = f"{configured} -m pip install {' '.join(requirements)}"
+        raise PeerAbsent(f"{variable}={configured} cannot import {imports}; install it with: {command}")
     try:
         install = [str(cache / "bin/pip"), "install", "--quiet", *requirements]
-        for command in ([sys.executable, "-m", "venv", str(cache)], install):
-            subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_WITHIN)
+        for step in ([sys.executable, "-m", "venv", str(cache)], install):
+            subprocess.run(step, check=True, capture_output=True, timeout=INSTALL_WITHIN)
     except (OSError, subprocess.SubprocessError) as error:
-        raise PeerAbsent(f"{requirements[0]} can't be installed: {error}") from None
+        output = error.stderr or error.stdout if isinstance(error, subprocess.CalledProcessError) else b""
+        reason = (output or str(error).encode()).decode(errors="replace").strip().splitlines()[-1]
+        command = f"python3 -m venv {cache} && {cache}/bin/pip install {' '.join(requirements)}"
+        raise PeerAbsent(f"{requirements[0]} can't be installed ({reason}); install it with: {command}") from None
     return cache / "bin" / "python"
 
 

@@ -36,7 +36,7 @@ def test_an_absent_peer_is_named_with_its_installation(monkeypatch: pytest.Monke
     monkeypatch.setattr(iso15118, "ROUNDS", 1)
     found = iso15118.figures()
     assert "pip install iso15118==" in found["absent"]
-    assert found["no_link"] == "unshare is not installed"
+    assert found["no_link"] == "unshare is not installed; install it with: apt-get install util-linux"
     assert f"not measured: {found['absent']}" in list(iso15118.text(found))
 
 
