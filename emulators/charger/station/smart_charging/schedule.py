@@ -73,7 +73,7 @@ class InstalledProfile:
     evse: int
     profile: Profile
     installed_at: float
-    updated_at: float  # dynUpdateTime
+    updated_at: float  # dynUpdateTime; ahead of the time where an emulation leaves updates out
     external: bool = False
     pulled_at: float = 0.0  # time of the last PullDynamicScheduleUpdate
     spent: bool = False  # invalidated by invalidAfterOfflineDuration
@@ -182,7 +182,7 @@ def change_times(held: InstalledProfile, now: float, until: float, at: EvseCondi
     schedule = profile["chargingSchedule"][0]
     elapsed = _elapsed(held, schedule, now, at)
     if elapsed is not None:
-        begin = now - elapsed
+        begin = max(now - elapsed, held.updated_at) if held.dynamic else now - elapsed
         marks = [] if held.dynamic else _starts(held, schedule)
         if "duration" in schedule:
             marks = [*marks, schedule["duration"] + (AFTER_S if held.dynamic else 0.0)]

@@ -1,0 +1,125 @@
+"""Renewals of set-points are left out in a run that skips what only repeats; nothing else differs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from emulators.charger.station.ocpp_enums import ProfilePurpose
+from emulators.runtime.clock import run_virtual
+from emulators.scenario.loading import parse
+from emulators.world import World
+from tests.emulators.world.renewed import without_renewals
+from tests.rounds import some
+
+ONE = """
+name = "one car"
+start = 2026-01-15T17:00:00+09:00
+duration = "10m"
+step = "5s"
+tick = "{tick}"
+[site]
+kind = "home"
+[[charger]]
+id = "CP1"
+vehicle_link = "none"
+[[car]]
+name = "car"
+evse = "CP1-1"
+soc_pct = 70
+"""
+LEASE_S = 100.0
+Action = Callable[[World], Awaitable[object]]
+
+
+async def run(action: Action, at: float, *, fast_forward: bool, tick: str = "2s") -> World:
+    """Run a discharge, do something at a time during it, and let the world run on."""
+    world = World(parse(ONE.format(tick=tick), "test"), fast_forward=fast_forward)
+    async with world.running():
+        await world.clock.sleep(20)
+        await world.facility.command("CP1-1", "discharge", power_w=6000, lease_s=LEASE_S)
+        await world.clock.sleep(at)
+        await action(world)
+        await world.clock.sleep(200 - at)
+    return world
+
+
+async def nothing(world: World) -> None:
+    pass
+
+
+async def cut(world: World) -> None:
+    await world.inject_command("cut ocpp:CP1")
+
+
+async def cut_without_a_fault(world: World) -> None:
+    world.injection_points.text_links["CP1"].cut()
+
+
+async def half_open(world: World) -> None:
+    await world.inject_command("half-open ocpp:CP1 60")
+
+
+async def lost(world: World) -> None:
+    await world.inject_command("loss ocpp:CP1 30 rate=1")
+
+
+async def kill(world: World) -> None:
+    world.tasks.add(asyncio.get_running_loop().create_task(world.restart_gateway(40.0)))
+
+
+async def reboot(world: World) -> None:
+    await world.stations["CP1"].reboot("PowerUp", "PowerLoss")
+
+
+async def clear(world: World) -> None:
+    world.stations["CP1"].profiles.clear(purpose=ProfilePurpose.tx_profile)
+    world.stations["CP1"].wake()
+
+
+async def step_clock(world: World) -> None:
+    await world.inject_command("clock-jump CP1 value=-3600")
+
+
+async def another_power(world: World) -> None:
+    await world.facility.command("CP1-1", "discharge", power_w=4000, lease_s=LEASE_S)
+
+
+async def stop(world: World) -> None:
+    await world.facility.command("CP1-1", "stop")
+
+
+async def unplug(world: World) -> None:
+    await world.bays["CP1-1"].unplug()
+
+
+ACTIONS = [
+    nothing,
+    cut,
+    cut_without_a_fault,
+    half_open,
+    lost,
+    kill,
+    reboot,
+    clear,
+    step_clock,
+    another_power,
+    stop,
+    unplug,
+]
+
+
+@pytest.mark.parametrize("action", some(ACTIONS, 4), ids=lambda action: action.__name__)
+def test_a_disturbance_has_the_same_effect_at_the_same_time(action: Action) -> None:
+    full = run_virtual(run(action, 52.3, fast_forward=False))
+    fast = run_virtual(run(action, 52.3, fast_forward=True))
+    assert without_renewals(fast.transcript.lines) == without_renewals(full.transcript.lines)
+    assert fast.recording.figures() == full.recording.figures()
+    assert len(fast.transcript.lines) <= len(full.transcript.lines) - 2 * 4  # in vain if none were left out
+
+
+def test_no_renewal_is_left_out_that_a_station_is_woken_by() -> None:
+    full, fast = (run_virtual(run(nothing, 52.3, fast_forward=fast, tick="30s")) for fast in (False, True))
+    assert fast.transcript.lines == full.transcript.lines
