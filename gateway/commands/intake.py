@@ -129,8 +129,7 @@ class CommandIntake:
         print_, reply = fingerprint(submission.evse, verb, body), submission.reply_to(body.reply_to)
         name, always = command_key(submission.client, body.id), verb in ALWAYS_ACT
         try:
-            async with self._clock.timeout_at(started + STOP_FOUND_WITHIN_S if always else None):
-                stored = await self._known.find(name)
+            stored = await (self._find_soon(name, started) if always else self._known.find(name))
         except (StoreError, TimeoutError) as error:
             if not always:
                 return self._refuse(submission, body, _unwritten(error))
@@ -147,6 +146,10 @@ class CommandIntake:
             await self._act_then_journal(command, sequence, decision, result)
             return result
         return await self._journal_then_act(command, sequence, decision, result)
+
+    async def _find_soon(self, name: str, started: float) -> tuple[str, str] | None:
+        async with self._clock.timeout_at(started + STOP_FOUND_WITHIN_S):
+            return await self._known.find(name)
 
     async def _act_then_journal(
         self, command: ReceivedCommand, sequence: int, decision: CommandDecision, result: Result

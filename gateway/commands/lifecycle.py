@@ -8,6 +8,8 @@ longer carries of a command to the site, the others take over.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.authority.priority import MARGIN_W
 from gateway.authority.ramp import Ramp
 from gateway.commands.background import BackgroundTasks
@@ -151,22 +153,30 @@ class CommandLifecycle:
             records.append(CommandEnded(command.id, wall))
         if result is None:
             self._journal.later(*records)
-        else:
-            self._background.start(self._keep_and_publish(command, result, records))
+            return
+        given = result
 
-    async def _keep_and_publish(self, command: ActiveCommand, result: Result, records: list[Record]) -> None:
         def publish() -> None:
-            self._known.update(command.id, result.as_json)
-            self._publisher.result(result, command.reply, Phase.FINAL)
+            self._known.update(command.id, given.as_json)
+            self._publisher.result(given, command.reply, Phase.FINAL)
 
-        try:
-            if command.verb in ALWAYS_ACT:  # after a restart its final result is the same
-                await self._journal.keep_or_later(*records)
-                publish()
-            else:
-                await self._journal.keep_then(publish, *records)
-        except StoreError:  # the store has another line of this id
+        def publish_refused() -> None:  # the store has another line of this id
             self._journal.later(*records)
+            publish()
+
+        if command.verb in ALWAYS_ACT:  # after a restart its final result is the same
+            self._background.start(self._keep_and_publish(publish, publish_refused, records))
+        else:
+            self._journal.keep_then(publish, publish_refused, *records)
+
+    async def _keep_and_publish(
+        self, publish: Callable[[], None], publish_refused: Callable[[], None], records: list[Record]
+    ) -> None:
+        try:
+            await self._journal.keep_or_later(*records)
+        except StoreError:
+            publish_refused()
+        else:
             publish()
 
     def _final(self, command: ActiveCommand, status: Status, reason: Reason, wall: float) -> Result:

@@ -230,10 +230,13 @@ def signed_power(body: Body) -> float | None:
     return None
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def fingerprint(evse: str | None, verb: Verb, body: Body) -> str:
     """Return a digest that is equal for commands with the same request; reply topic and time of issue are no part."""
     request = body.model_dump(mode="json", exclude={"reply_to", "issued_at"})
-    text = json.dumps([evse, verb.value, request], sort_keys=True, separators=(",", ":"))
+    text = _canonical([evse, verb.value, request])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,15 +38,34 @@ class Unfinished(StoreError):
 
 @dataclass(slots=True)
 class _Group:
+    """Records of one caller. `done`: for one that waits, until `due` (time of the loop), then until `completed`."""
+
     records: tuple[Record, ...]
-    done: asyncio.Future[None] | None
+    done: asyncio.Future[None] | None = None
+    due: float = math.inf
+    completed: asyncio.Future[None] | None = None  # the caller was told that the write is unfinished
     then: Callable[[], None] | None = None  # called when they are durable
+    refused: Callable[[], None] | None = None  # called when they never can be
+
+    @property
+    def awaited(self) -> bool:
+        """True while a caller waits who was told nothing yet."""
+        return self.done is not None and not self.done.done()
+
+    def succeed(self) -> None:
+        """Report that the records are durable."""
+        waiting = self.completed or self.done
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+        if self.then is not None:
+            self.then()
 
     def fail(self, error: StoreError) -> None:
         """Report an error to the caller, if one waits."""
-        if self.done is not None and not self.done.done():
-            self.done.set_exception(error)
-            self.done.exception()  # no warning for a caller that stopped waiting
+        waiting = self.completed or self.done
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(error)
+            waiting.exception()  # no warning for a caller that stopped waiting
 
 
 class Journal:
@@ -56,9 +76,10 @@ class Journal:
         self._clock = clock
         self._waiting: deque[_Group] = deque()
         self._waiting_records = 0
+        self._begun: list[_Group] = []  # those of the present write
+        self._timer: asyncio.TimerHandle | None = None  # one for all callers
         self._wake = asyncio.Event()
-        self._write_now = asyncio.Event()
-        self._waiting_callers = 0  # callers that wait for a write
+        self._write_now = asyncio.Event()  # set while something waits that is to share no later write
         self._flushing = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -71,28 +92,13 @@ class Journal:
 
         Unfinished if they may still be written.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        group = _Group(records, done)
-        self._waiting_callers += 1
+        loop = asyncio.get_running_loop()
+        group = _Group(records, loop.create_future(), loop.time() + within_s)
         self._add(group)
         self._write_now.set()
-        try:
-            async with self._clock.timeout_at(self._clock.now() + within_s):
-                await asyncio.shield(done)
-        except TimeoutError:
-            if group in self._waiting:  # not begun: it must not be written after it was reported as failed
-                self._waiting.remove(group)
-                self._waiting_records -= len(records)
-                raise StoreError(self.trouble or "the store did not answer in time") from None
-            try:
-                async with self._clock.timeout_at(self._clock.now() + LAND_WITHIN_S):
-                    await asyncio.shield(done)
-            except TimeoutError:
-                raise Unfinished(done) from None
-        finally:
-            self._waiting_callers -= 1
-            if not self._waiting_callers:
-                self._write_now.clear()
+        self._expire_at(group.due)
+        assert group.done is not None
+        await group.done
 
     async def keep_or_later(self, *records: Record) -> None:
         """Write as `keep`; what is not written in time is written later, once. RecordRefused if it never can be."""
@@ -105,31 +111,22 @@ class Journal:
         except StoreError:
             self.later(*records)
 
-    async def keep_then(self, then: Callable[[], None], *records: Record) -> None:
-        """Write as `keep_or_later`, and call `then` when the records are durable: never where they are lost."""
-        try:
-            await self.keep(*records)
-        except RecordRefused:
-            raise
-        except Unfinished as slow:
-            slow.completed.add_done_callback(lambda completed: self._write_later(completed, records, then))
-        except StoreError:
-            self._add(_Group(records, None, then))
-        else:
-            then()
+    def keep_then(self, then: Callable[[], None], refused: Callable[[], None], *records: Record) -> None:
+        """Write at once or when the store works again, and call `then` when the records are durable.
 
-    def _write_later(
-        self, completed: asyncio.Future[None], records: tuple[Record, ...], then: Callable[[], None] | None = None
-    ) -> None:
+        `refused` is called where they never can be, and neither where they are lost. Both are short and do not raise.
+        """
+        self._add(_Group(records, then=then, refused=refused))
+        self._write_now.set()
+
+    def _write_later(self, completed: asyncio.Future[None], records: tuple[Record, ...]) -> None:
         if completed.cancelled() or (completed.exception() and not isinstance(completed.exception(), RecordRefused)):
-            self._add(_Group(records, None, then))
-        elif then is not None:
-            then()
+            self._add(_Group(records))
 
     def later(self, *records: Record) -> None:
         """Queue records for the next group, after all queued before."""
         if records:
-            self._add(_Group(records, None))
+            self._add(_Group(records))
 
     async def probe(self) -> None:
         """Verify that the store can be written; StoreError as `keep`."""
@@ -151,7 +148,7 @@ class Journal:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                if not self._waiting_callers and not self._flushing:
+                if not self._write_now.is_set() and not self._flushing:
                     with contextlib.suppress(TimeoutError):
                         async with self._clock.timeout_at(self._clock.now() + GATHER_S):
                             await self._write_now.wait()
@@ -184,11 +181,39 @@ class Journal:
             count += len(group.records)
             taken.append(group)
         self._waiting_records -= count
+        if not self._waiting:
+            self._write_now.clear()
         return taken
+
+    def _expire_at(self, due: float) -> None:
+        if self._timer is None or due < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_at(due, self._expire)
+
+    def _expire(self) -> None:
+        """Report what was not written in time. What has not begun must not be written after that."""
+        loop, self._timer = asyncio.get_running_loop(), None
+        now = loop.time()
+        for group in [one for one in self._waiting if one.awaited and one.due <= now]:
+            self._waiting.remove(group)
+            self._waiting_records -= len(group.records)
+            group.fail(StoreError(self.trouble or "the store did not answer in time"))
+        for group in self._begun:
+            if group.done is None or group.done.done():
+                continue
+            if group.due + LAND_WITHIN_S <= now:
+                group.completed = loop.create_future()
+                group.done.set_exception(Unfinished(group.completed))
+        due = [one.due for one in self._waiting if one.awaited]
+        due += [one.due + LAND_WITHIN_S for one in self._begun if one.awaited]
+        if due:
+            self._expire_at(min(due))
 
     async def _write_one(self) -> bool:
         """Write one transaction; split it in halves where the store refuses a record of it."""
-        parts = [self._next_groups()]
+        self._begun = self._next_groups()
+        parts = [self._begun]
         while parts:
             groups = parts.pop()
             try:
@@ -207,19 +232,19 @@ class Journal:
                 raise
             else:
                 self._written(groups)
+        self._begun = []
         return True
 
     def _written(self, groups: list[_Group]) -> None:
         self._set_trouble(None)
         for group in groups:
-            if group.done is not None and not group.done.done():
-                group.done.set_result(None)
-            if group.then is not None:
-                group.then()
+            group.succeed()
 
     def _refused(self, group: _Group, error: RecordRefused) -> None:
         """Report records that can never be written: to the waiting caller, else counted and logged."""
-        if group.done is None:
+        if group.refused is not None:
+            group.refused()
+        elif group.done is None:
             self.dropped += len(group.records)
             self._set_trouble(f"{len(group.records)} records were refused by the store and are lost: {error}")
         group.fail(error)
@@ -231,6 +256,7 @@ class Journal:
         self._requeue([group for group in groups if group.done is None])
 
     def _requeue(self, groups: list[_Group]) -> None:
+        self._begun = []
         self._waiting.extendleft(reversed(groups))
         self._waiting_records += sum(len(group.records) for group in groups)
 
