@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import Any, TypeAlias
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Executable,
@@ -46,6 +47,7 @@ from gateway.store.tables import COMMANDS, JOURNAL, KEPT, TELEMETRY
 BULK = 16  # rows
 Values: TypeAlias = dict[str, object]  # of one row, by column
 _compact = json.JSONEncoder(separators=(",", ":")).encode
+_encode = msgspec.json.Encoder().encode  # in a twentieth of the time
 _OPENED = tuple(one.name for one in fields(CommandOpened) if one.name != "reply")
 _UNFINISHED = {"first": None, "final": None, "first_delivered": False, "final_delivered": False, "ended": None}
 
@@ -93,9 +95,8 @@ def in_bulk(plain: Executable, table: Table, rows: list[Values], dialect: str) -
     if dialect != "sqlite" or len(rows) < BULK:
         return plain, rows
     names = list(rows[0])
-    text_of_all = json.dumps([[row[name] for name in names] for row in rows], ensure_ascii=False)
     try:
-        text_of_all.encode()
+        text_of_all = _encode([[row[name] for name in names] for row in rows]).decode()
     except UnicodeEncodeError:  # a lone surrogate: the driver reports the row that holds it
         return plain, rows
     return _from_json(table, tuple(names)), [{"rows": text_of_all}]
@@ -185,7 +186,7 @@ class Rows:
             "cause": entry.cause[:256],
             "command": entry.command,
             "evse": entry.evse[:64] if entry.evse is not None else None,
-            "data": _compact(entry.data) if entry.data else "{}",
+            "data": _data(entry.data) if entry.data else "{}",
         }
 
     def _row(self, opened: CommandOpened) -> dict[str, object]:
@@ -200,6 +201,13 @@ class Rows:
                 "reply_correlation": opened.reply.correlation_data if opened.reply else None,
             }
         )
+
+
+def _data(data: dict[str, Any]) -> str:
+    try:
+        return _encode(data).decode()
+    except (TypeError, ValueError, OverflowError):  # of json only: integers beyond 64 bits, half a surrogate pair
+        return _compact(data)
 
 
 def command_of(row: Row[object]) -> StoredCommand:
