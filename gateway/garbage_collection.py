@@ -1,8 +1,8 @@
 """Policy of Python's garbage collection: full collections at planned times only.
 
 Reference counting frees most objects at once; the collector frees cycles, such as those of an ended connection. A full
-collection visits every object, a tenth of a second with a thousand stations. This policy collects the whole heap once an
-hour, and new objects in portions of a millisecond or two: each is visited once, so that smaller ones cost no more.
+collection visits every object, a tenth of a second with a thousand stations. This policy collects the whole heap once
+an hour, and new objects in portions of a millisecond or two: each is visited once, so that smaller ones cost no more.
 """
 
 from __future__ import annotations
