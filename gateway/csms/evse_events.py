@@ -138,9 +138,9 @@ def readings(station: Station, evse: Evse, meter_values: Iterable[Payload]) -> l
 
 
 def metered(
-    station: Station, readings: list[Metered], transaction: Transaction | None, *, current: bool = True
+    station: Station, evse: Evse, readings: list[Metered], transaction: Transaction | None, *, current: bool = True
 ) -> None:
-    """Process meter values, oldest first.
+    """Process meter values of an EVSE, oldest first.
 
     Values that are not current, older than the newest of the station (by its clock), or of another transaction than the
     active one of the EVSE, count energy only: a former power or state of charge must not be taken for the present one.
@@ -150,7 +150,7 @@ def metered(
         current = current and active in (None, transaction)
     for reading in readings:
         charged_wh, discharged_wh = reading.energy_charged_wh, reading.energy_discharged_wh
-        late = not current or _late(station, reading)
+        late = not current or _late(station, evse, reading)
         if transaction is not None:
             transaction.measured(charged_wh, discharged_wh, late=late)
         if late:
@@ -159,9 +159,8 @@ def metered(
         station.context.report(reading)
 
 
-def _late(station: Station, reading: Metered) -> bool:
+def _late(station: Station, evse: Evse, reading: Metered) -> bool:
     """Return True for a reading from before the present one; store the values of a present one."""
-    evse = next(one for one in station.evses.values() if one.name == reading.evse)
     if reading.wall is not None and station.clock.late(reading.wall, reading.at, evse.number):
         return True
     if reading.voltage_v is not None:

@@ -19,17 +19,17 @@ from protocols.ocpp.times import parse
 
 _POWER = Measurand.power_active_import.value, Measurand.power_active_export.value
 _CURRENT = Measurand.current_import.value, Measurand.current_export.value
-_MEMBERS = (  # of `Metered`; negative zeros become zeros
-    (REGISTER.value, "energy_charged_wh"),
-    (Measurand.energy_active_export_register.value, "energy_discharged_wh"),
-    (Measurand.soc.value, "soc_pct"),
-    (Measurand.voltage.value, "voltage_v"),
-    (Measurand.frequency.value, "frequency_hz"),
-    (Measurand.energy_request_minimum_v2x.value, "min_v2x_energy_wh"),
-    (Measurand.energy_request_maximum_v2x.value, "max_v2x_energy_wh"),
-    (Measurand.energy_request_minimum.value, "min_energy_wh"),
-    (Measurand.energy_request_target.value, "target_energy_wh"),
-)
+_MEMBERS = {  # of `Metered`; negative zeros become zeros
+    REGISTER.value: "energy_charged_wh",
+    Measurand.energy_active_export_register.value: "energy_discharged_wh",
+    Measurand.soc.value: "soc_pct",
+    Measurand.voltage.value: "voltage_v",
+    Measurand.frequency.value: "frequency_hz",
+    Measurand.energy_request_minimum_v2x.value: "min_v2x_energy_wh",
+    Measurand.energy_request_maximum_v2x.value: "max_v2x_energy_wh",
+    Measurand.energy_request_minimum.value: "min_energy_wh",
+    Measurand.energy_request_target.value: "target_energy_wh",
+}
 _FLOWING_A = 1.0  # from here on a current shows the phases in use
 _LARGEST_MAINS_V = 300.0  # of a phase
 _SAME_FLOW_W, _SAME_FLOW_SHARE = 50.0, 0.1  # differences up to these are no second flow
@@ -121,7 +121,7 @@ def _reading(
         power *= scale
     elif current is not None:
         power = _apparent_power(collect(samples), current, sign, voltage_v)
-    found: dict[str, Any] = {member: values[name] + 0.0 for name, member in _MEMBERS if name in values}
+    found: dict[str, Any] = {_MEMBERS[name]: value + 0.0 for name, value in values.items() if name in _MEMBERS}
     soc = found.pop("soc_pct", values.get(DISPLAYED_SOC))
     frequency = found.pop("frequency_hz", 0.0)
     return Metered(

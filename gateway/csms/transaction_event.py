@@ -61,16 +61,18 @@ def _report(station: Station, transaction: Transaction, payload: Payload, curren
     over = transaction.stopped_at is not None
     if kind == STARTED:
         transaction.started_at, transaction.start_received_at = at, station.context.clock.wall()
+    if over and kind == UPDATED:
+        return
+    evse = station.evse(transaction.evse)
     if not over and not superseded:
-        evse, vehicle = station.evse(transaction.evse), _vehicle(payload.get("idToken"))
+        vehicle = _vehicle(payload.get("idToken"))
         evse_events.session_started(station, transaction, vehicle)
         if vehicle is not None and kind != STARTED:
             station.context.report(VehicleIdentified(evse.name, station.context.clock.now(), vehicle))
         if "operationMode" in info:
             evse_events.operation_mode(station, evse, info["operationMode"])
-    if not over or kind != UPDATED:
-        readings = evse_events.readings(station, station.evse(transaction.evse), payload.get("meterValue", ()))
-        evse_events.metered(station, readings, transaction, current=current)
+    readings = evse_events.readings(station, evse, payload.get("meterValue", ()))
+    evse_events.metered(station, evse, readings, transaction, current=current)
     if kind == ENDED:
         reason = info.get("stoppedReason", v21.ReasonEnumType.local.value)
         evse_events.session_ended(station, transaction, at, reason)

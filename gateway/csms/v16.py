@@ -102,7 +102,7 @@ def _start(station: Station, transaction: Transaction, payload: Payload) -> None
     evse_events.session_started(station, transaction)
     now, start_wh = context.clock.now(), transaction.meter_start_wh
     reading = Metered(evse.name, now, wall=transaction.started_at, energy_charged_wh=start_wh)
-    evse_events.metered(station, [reading], transaction)
+    evse_events.metered(station, evse, [reading], transaction)
 
 
 def stop_transaction(station: Station, payload: Payload) -> Payload | Awaitable[Payload]:
@@ -130,7 +130,7 @@ def _end(station: Station, transaction: Transaction, payload: Payload, at: float
     evse, now = station.evse(transaction.evse), station.context.clock.now()
     readings = evse_events.readings(station, evse, payload.get("transactionData", ()))
     readings.append(Metered(evse.name, now, wall=at, energy_charged_wh=float(payload["meterStop"])))
-    evse_events.metered(station, readings, transaction)
+    evse_events.metered(station, evse, readings, transaction)
     evse_events.session_ended(station, transaction, at, reason)
 
 
@@ -151,7 +151,7 @@ def meter_values(station: Station, payload: Payload) -> Payload:
             evse_events.session_started(station, transaction)
         context.persistence.touch(transaction)
     if transaction is None or transaction.active:
-        evse_events.metered(station, found, transaction)
+        evse_events.metered(station, evse, found, transaction)
     return {}
 
 

@@ -51,8 +51,8 @@ def authorize(station: Station, payload: Payload) -> Payload:
 def meter_values(station: Station, payload: Payload) -> Payload:
     """Process meter values outside a transaction (J01); EVSE 0 is the main meter of the station."""
     if payload["evseId"] > 0:
-        found = evse_events.readings(station, station.evse(payload["evseId"]), payload["meterValue"])
-        evse_events.metered(station, found, None)
+        evse = station.evse(payload["evseId"])
+        evse_events.metered(station, evse, evse_events.readings(station, evse, payload["meterValue"]), None)
     return {}
 
 
