@@ -15,6 +15,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote, urlsplit
@@ -28,7 +29,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.mqtt.incoming import Delivery, IncomingQueue
-from gateway.mqtt.outgoing import ANSWER_WITHIN_S, OutgoingMessages, answer_due
+from gateway.mqtt.outgoing import ANSWER_WITHIN_S, OutgoingMessages, answer_due, write_soon
 from protocols.ports import Bus, BusMessage
 
 log = logging.getLogger("v2x.mqtt")
@@ -201,6 +202,7 @@ class MqttBus:
             properties: Properties | None = None,
         ) -> None:
             self.resumed = flags.session_present
+            inner.on_socket_register_write = partial(write_soon, inner.on_socket_register_write)
             client._on_connect(inner, userdata, flags, code, properties)
 
         inner.on_connect = on_connect

@@ -84,6 +84,23 @@ class OutgoingMessages:
                 acknowledged.set_exception(ConnectionError(text))
 
 
+def write_soon(
+    when_writable: paho.CallbackOnSocket | None, client: paho.Client, userdata: object, opened: paho.SocketLike
+) -> None:
+    """Write what waits in the next turn of the event loop; what the socket does not take then, `when_writable`.
+
+    To wait for the socket in any case, as aiomqtt does, takes three turns and four system calls for each group of
+    messages.
+    """
+
+    def write() -> None:
+        client.loop_write()
+        if when_writable is not None and client.want_write() and client.socket() is opened:
+            when_writable(client, userdata, opened)
+
+    asyncio.get_running_loop().call_soon(write)
+
+
 class _PackedProperties(Properties):
     """Properties that are packed once."""
 
