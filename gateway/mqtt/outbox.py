@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,7 +55,9 @@ class Outbox:
         self._number_held = 0
         self._pending: OrderedDict[int, PendingResult] = OrderedDict()
         self._number = 0
-        self._new = asyncio.Event()
+        self._unsent: deque[int] = deque()  # numbers of those not sent on the present link, in order
+        self._link: tuple[Bus, asyncio.TaskGroup] | None = None
+        self._in_flight = 0
         self.accepts_more = asyncio.Event()
         self.accepts_more.set()
 
@@ -72,7 +74,9 @@ class Outbox:
             self._release(self._pending.popitem(last=False)[1])
         if len(self._pending) > SLOW_FROM:
             self.accepts_more.clear()
-        self._new.set()
+        if self._link is not None:
+            self._unsent.append(self._number)
+            self._send_more()
 
     def when_sent(self, command: str, then: Callable[[], None]) -> bool:
         """Call a function once no result of a command waits that is not stored; return whether it has to wait."""
@@ -97,27 +101,37 @@ class Outbox:
 
     async def run(self, bus: Bus) -> None:
         """Send until cancelled or the link breaks (ConnectionError); unacknowledged results stay queued."""
-        sent = 0
-        slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-        async with asyncio.TaskGroup() as in_flight:
-            while True:
-                self._new.clear()
-                for number, result in [(n, r) for n, r in self._pending.items() if n > sent]:
-                    await slots.acquire()
-                    sent = number
-                    in_flight.create_task(self._send(bus, number, result, slots))
-                await self._new.wait()
+        async with asyncio.TaskGroup() as tasks:
+            self._link, self._in_flight = (bus, tasks), 0
+            self._unsent = deque(self._pending)
+            try:
+                self._send_more()
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self._link = None
 
-    async def _send(self, bus: Bus, number: int, result: PendingResult, slots: asyncio.Semaphore) -> None:
+    def _send_more(self) -> None:
+        """Begin to send what waits, as far as few are in flight."""
+        while self._link is not None and self._unsent and self._in_flight < MAX_IN_FLIGHT:
+            number = self._unsent.popleft()
+            if (result := self._pending.get(number)) is not None:
+                bus, tasks = self._link
+                self._in_flight += 1
+                tasks.create_task(self._send(bus, number, result))
+
+    async def _send(self, bus: Bus, number: int, result: PendingResult) -> None:
         try:
             for message in result.messages[result.sent :]:
                 await self._quarantine.publish(bus, message)
                 result.sent += 1
-            if self._pending.pop(number, None) is not None:
-                self._release(result)
-            if len(self._pending) <= SLOW_FROM:
-                self.accepts_more.set()
-            if result.phase is not None:
-                self._delivered(result.command, result.phase)
-        finally:
-            slots.release()
+        except BaseException:  # the link is gone
+            self._link = None
+            raise
+        if self._pending.pop(number, None) is not None:
+            self._release(result)
+        if len(self._pending) <= SLOW_FROM:
+            self.accepts_more.set()
+        if result.phase is not None:
+            self._delivered(result.command, result.phase)
+        self._in_flight -= 1
+        self._send_more()
