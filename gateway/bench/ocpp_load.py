@@ -158,16 +158,27 @@ class Load:
 
     async def connect(self, port: int, stations: int) -> None:
         """Open the connections of further stations and boot, some at a time."""
-        loop, first = asyncio.get_running_loop(), len(self.clients)
+        first = len(self.clients)
         for begin in range(first, first + stations, 50):
             batch = range(begin, min(begin + 50, first + stations))
-            made = await asyncio.gather(
-                *(loop.create_connection(lambda n=n: Client(n, self._text), "127.0.0.1", port) for n in batch)  # type: ignore[misc]
-            )
-            new = [protocol for _, protocol in made]
-            await asyncio.gather(*(client.upgraded for client in new))
+            new = await asyncio.gather(*(self._open(port, number) for number in batch))
             await asyncio.gather(*(client.boot() for client in new))
             self.clients += new
+
+    async def _open(self, port: int, number: int) -> Client:
+        """Open one connection; a gateway that is slow at present rejects some, which come back when it states."""
+        while True:
+            _, client = await asyncio.get_running_loop().create_connection(
+                lambda: Client(number, self._text), "127.0.0.1", port
+            )
+            try:
+                await client.upgraded
+            except Rejected as rejected:
+                if rejected.retry_after_s is None:
+                    raise
+                await asyncio.sleep(rejected.retry_after_s)
+            else:
+                return client
 
     def _text(self, client: Client, payload: bytes) -> None:
         if client.waiting is not None:
