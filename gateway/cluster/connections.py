@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,6 +33,7 @@ OPENED_WITHIN_S, OPENED_EVERY_S = 3.0, 0.05  # of those that are being opened wh
 OWNED_LATE_S = 0.2  # in which no station connects again: after it, this one may have done so meanwhile
 ANSWERS_WITHIN_S = 5.0  # of a station whose owner was written late
 CALL = "[2"  # a station has one call at a time; one with a space is sent again by the station alone
+RESTART = "this gateway is being restarted; connect again"
 TRY_AGAIN_LATER, SERVICE_RESTART = 1013, 1012  # WebSocket close codes
 
 
@@ -368,21 +369,21 @@ class SiteConnections:
     # the end
 
     async def drain(self, per_s: float) -> None:
-        """Close all connections, spread over time, so that their stations connect to other instances.
-
-        Those that are just being opened are closed, too.
-        """
+        """Close all connections, also those that are being opened, so that their stations connect elsewhere."""
         self._draining, until = True, self._clock.now() + OPENED_WITHIN_S
-        while (order := self._open()) or (self._opening and self._clock.now() < until):
-            random.shuffle(order)
-            if not order:
-                await self._clock.sleep(OPENED_EVERY_S)
-            for connection in order:
-                self._start(self._close(connection, SERVICE_RESTART, "this gateway is being restarted; connect again"))
-                await self._clock.sleep(random.uniform(0.0, 2.0 / per_s))
+        while await self.close_all(per_s, RESTART) or (self._opening and self._clock.now() < until):
+            await self._clock.sleep(OPENED_EVERY_S)
 
-    def _open(self) -> list[Connection]:
-        return [one for one in self.by_station.values() if not one.closed]
+    async def close_all(self, per_s: float, reason: str, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Close the present connections, spread over time, until `unless`; return whether there was one."""
+        order = [one for one in self.by_station.values() if not one.closed]
+        random.shuffle(order)
+        for connection in order:
+            if unless():
+                break
+            self._start(self._close(connection, SERVICE_RESTART, reason))
+            await self._clock.sleep(random.uniform(0.0, 2.0 / per_s))
+        return bool(order)
 
     def close(self) -> None:
         """End what runs in the background."""

@@ -16,6 +16,7 @@ import msgspec
 from gateway.cluster import placement
 from gateway.cluster.connections import OwnersOf
 from gateway.cluster.control import Start
+from gateway.cluster.cut_off import close_when_cut_off
 from gateway.cluster.io import ClusterBus, ClusterError, Record, Records
 from gateway.cluster.keys import key_of, name_of
 from gateway.cluster.lease import Timing
@@ -163,6 +164,11 @@ class Node:
                 tasks.create_task(self._be_present(self._presence), name="presence")
                 tasks.create_task(self._beat(), name="beats")
                 tasks.create_task(self._rebalance(), name="balance")
+                connections = [one.connections for one in self.sites.values()]
+                leaving = close_when_cut_off(
+                    lambda: self.bus.connected, connections, self.settings.drain_per_s, self._clock
+                )
+                tasks.create_task(leaving, name="without NATS")
                 if not self._alone:
                     tasks.create_task(self._divide(), name="division of sites")
                 for one in self.sites.values():
