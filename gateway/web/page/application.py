@@ -159,8 +159,14 @@ class Page:
             "before": Markup(before),
             "stream": stream,
             "charts": charts,
+            "site_of_several": self._site_of_several(),
         }
         return HTMLResponse(self._render(request, "page.html", **values), status)
+
+    def _site_of_several(self) -> str:
+        """Return the name of the site where the cluster serves others, too; otherwise ""."""
+        cluster = self._sources.cluster
+        return self._sources.service.site_state().site if cluster is not None and len(cluster()["sites"]) > 1 else ""
 
     async def _sessions_csv(self, request: Request) -> Response:
         rows = self._sources.stations.transactions(None, None, None, MOST_ROWS)

@@ -46,7 +46,9 @@ async def test_the_route_needs_the_token_and_a_cluster(tmp_path: Path) -> None:
 
 async def test_the_page_shows_instances_and_sites_of_a_cluster_only(tmp_path: Path) -> None:
     async with running_page(tmp_path) as page:
-        assert "Cluster" not in await page.page("/health")
+        alone = await page.page("/health")
+        assert "Cluster" not in alone
+        assert 'href="/sites"' not in alone
         gateway = page.gateway
         assert gateway.csms is not None
         async with listeners.page_app(gateway, gateway.csms, ExampleCluster()) as (app, _):
@@ -55,3 +57,16 @@ async def test_the_page_shows_instances_and_sites_of_a_cluster_only(tmp_path: Pa
                     shown = re.sub(r"(<[^>]+>|\s)+", " ", (await http.get("/health")).text)
                 for one in words:
                     assert one in shown, (one, shown)
+
+
+async def test_every_view_names_the_site_and_leads_to_the_others_where_there_are_several(tmp_path: Path) -> None:
+    async with running_page(tmp_path) as page:
+        gateway = page.gateway
+        assert gateway.csms is not None
+        async with listeners.page_app(gateway, gateway.csms, ExampleCluster()) as (app, _), client(app) as http:
+            for path in ("/now", "/stations", "/settings"):
+                assert '<a href="/sites">Site shelter-1</a>' in (await http.get(path)).text
+        one = ExampleCluster()
+        del one.status.sites[1:]
+        async with listeners.page_app(gateway, gateway.csms, one) as (app, _), client(app) as http:
+            assert 'href="/sites"' not in (await http.get("/now")).text
