@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from gateway.bench import cluster_parts
+from gateway.bench.measuring import PeerAbsent
 from tests.deploy import test_compose
 from tests.fuzz import autobahn, test_admin_api_fuzz, test_ocpp_port_fuzz
 from tests.gateway.web.page import test_browser
@@ -57,6 +59,8 @@ PROGRAMS = {  # of the distribution: command that installs each
     "java": "apt-get install default-jre-headless",
     "mosquitto": "apt-get install mosquitto",
     "node": "apt-get install nodejs npm",
+    "unshare": "apt-get install util-linux",
+    "ip": "apt-get install iproute2",
 }
 
 
@@ -64,13 +68,24 @@ def main() -> None:
     """Install all of them, or with `--bench` those of `v2x bench`."""
     of_benchmarks = "--bench" in sys.argv[1:]
     if of_benchmarks:
-        for program, command in PROGRAMS.items():
-            if shutil.which(program) is None and shutil.which(program, path="/usr/sbin:/usr/local/sbin") is None:
-                sys.stderr.write(f"{program} is not installed; install it with: {command}\n")
+        for text in absent_programs():
+            sys.stderr.write(f"{text}\n")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for done in [pool.submit(_attempt, install) for install in (OF_BENCHMARKS if of_benchmarks else INSTALLS)]:
             if reason := done.result():
                 sys.stderr.write(f"{reason}\n")
+
+
+def absent_programs() -> Iterator[str]:
+    """Yield for each program of the distribution that `v2x bench` lacks the command that installs it."""
+    for program, command in PROGRAMS.items():
+        if shutil.which(program) is None and shutil.which(program, path="/usr/sbin:/usr/local/sbin") is None:
+            yield f"{program} is not installed; install it with: {command}"
+    for find in (cluster_parts.nats_program, lambda: cluster_parts.postgres_program("initdb")):
+        try:
+            find()
+        except PeerAbsent as absent:
+            yield str(absent)
 
 
 def _attempt(install: Callable[[], object]) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.bench import chademo, iso15118, measuring, plan
 from gateway.cli.main import Bench
+from tests import install_peers
 
 
 @pytest.mark.parametrize("name", list(Bench))
@@ -52,3 +53,14 @@ def test_an_absent_peer_is_named_with_the_command_that_installs_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OSError, match="unshare is not installed; install it with: apt-get install util-linux"):
         iso15118._pairs("")
+
+
+def test_the_installation_of_peers_names_the_programs_that_are_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {*install_peers.PROGRAMS} >= {"java", "mosquitto", "node", "ip", "unshare"}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))  # no Postgres at its usual place either
+    named = list(install_peers.absent_programs())
+    assert "initdb is not installed; install it with: apt-get install postgresql" in named
+    assert "node is not installed; install it with: apt-get install nodejs npm" in named
