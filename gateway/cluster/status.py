@@ -78,21 +78,26 @@ def summary(
     configured: Iterable[str] = (),
 ) -> ClusterStatus:  # fmt: skip
     """Return the state that records show at a Unix time, of the sites with a lease and of configured ones."""
-    owned = Counter((one.value or b"").decode() for one in owners)
-    of_site = Counter(name_of(one.key).rpartition("/")[0] for one in owners)  # "": of the one site
+    owned = Counter(_owner(one) for one in owners)
     rows = []
     for one in sorted(instances, key=lambda record: record.key):
         known = msgspec.json.decode(one.value or b"", type=Presence)
         age_s = max(0.0, wall - known.at)
         rows.append(_instance(known, owned[known.instance], age_s))
     present = {row.instance for row in rows if row.present}
+    connected = [one for one in owners if _owner(one) in present]
+    of_site = Counter(name_of(one.key).rpartition("/")[0] for one in connected)  # "": of the one site
     sites = {site: SiteStatus(site, None, 0, present=False) for site in configured}
     for one in leases:
         record, site = msgspec.json.decode(one.value or b"", type=LeaseRecord), name_of(one.key)
         holder, stations = record.holder.rpartition("/")[0] or None, of_site[site] + of_site[""]
         lease_age_s = None if one.written is None else round(max(0.0, wall - one.written), 1)
         sites[site] = SiteStatus(site, holder, record.term or one.revision, holder in present, stations, lease_age_s)
-    return ClusterStatus(name, rows, list(sites.values()), len(owners))
+    return ClusterStatus(name, rows, list(sites.values()), len(connected))
+
+
+def _owner(record: Record) -> str:
+    return (record.value or b"").decode()
 
 
 def seen_by(node: Node) -> ClusterStatus:
@@ -124,14 +129,13 @@ def text(status: ClusterStatus) -> str:
     """Return the state for people."""
     lines = [f"cluster {status.name}: {status.stations} stations connected"]
     for one in status.instances:
-        state = "draining" if one.draining else "present" if one.present else f"absent for {one.seen_s:.0f} s"
+        state = ("draining" if one.draining else "present") if one.present else f"absent for {one.seen_s:.0f} s"
         some = ", ".join(one.sites) if len(one.sites) <= NAMED else f"{len(one.sites)} sites"
         sites = f", controls {some}" if one.sites else ""
         waiting = f", messages waiting: {one.waiting} (oldest {one.oldest_s:.1f} s)" if one.waiting else ""
         beat = f", beat {one.seen_s:.1f} s ago" if one.present else ""
-        lines.append(
-            f"  instance {one.instance}: {state}, {one.owned} stations{sites}, version {one.version}{beat}{waiting}"
-        )
+        stations = f"{one.owned} stations" if one.present or not one.owned else f"{one.owned} stations lost"
+        lines.append(f"  instance {one.instance}: {state}, {stations}{sites}, version {one.version}{beat}{waiting}")
     for site in status.sites:
         if site.holder is None:
             lines.append(f"  site {site.site}: no holder")

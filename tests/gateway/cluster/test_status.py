@@ -49,10 +49,21 @@ def test_a_configured_site_without_a_lease_is_not_in_order() -> None:
 
 
 def test_the_stations_of_the_one_site_have_no_site_in_their_records() -> None:
-    found = summary("v2x", [lease("home", "gw1/a", 3)], [owner("CP1", "gw1")], [present("gw1", "home", age_s=60)], NOW)
+    found = summary("v2x", [lease("home", "gw1/a", 3)], [owner("CP1", "gw1")], [present("gw1", "home")], NOW)
+    assert [(one.stations, one.present) for one in found.sites] == [(1, True)]
+
+
+def test_an_absent_instance_controls_no_site_and_has_no_station_that_is_connected() -> None:
+    """As an instance sees it: its last records say otherwise."""
+    owners, instances = [owner("CP1", "gw1"), owner("CP2", "gw2")], [present("gw1", "home", age_s=60), present("gw2")]
+    found = summary("v2x", [lease("home", "gw1/a", 3)], owners, instances, NOW)
     assert [(one.stations, one.present) for one in found.sites] == [(1, False)]
-    assert found.instances[0].sites == []  # one that is absent controls nothing, whatever it reported last
-    assert "controls" not in text(found)
+    assert found.stations == 1
+    assert found.instances[0].sites == []
+    shown = text(found)
+    assert "controls" not in shown
+    assert "cluster v2x: 1 stations connected" in shown
+    assert "instance gw1: absent for 60 s, 1 stations lost," in shown
 
 
 def test_many_sites_of_an_instance_are_counted() -> None:
