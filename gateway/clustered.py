@@ -55,6 +55,7 @@ class Instance:
         self._shared = Shared.of(self._settings)
         starts: dict[str, Start] = {}
         self.node = Node(cluster_settings(config), starts, __version__, clock, alone=self._alone)
+        self._shared.cut_off = lambda: self.node.cut_off.lasts
         url, (reading, writing) = config.store.url, ONE_SITE if self._alone else SEVERAL_SITES
         self._pool = postgres_pool(url, fenced=True, connections=reading)
         self._writer = WriterThread(url, fenced=True, connections=writing)

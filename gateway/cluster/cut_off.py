@@ -19,19 +19,23 @@ CHECKED_EVERY_S = 1.0
 REASON = "this gateway has no connection to the others; connect again"
 
 
-async def close_when_cut_off(
-    connected: Callable[[], bool], sites: Iterable[SiteConnections], per_s: float, clock: Clock
-) -> None:
-    """Close the connections of all sites, `per_s` at each, while NATS is away for longer than `CUT_OFF_S`; for ever."""
-    sites, since = list(sites), clock.now()
-    warned = False
-    while True:
-        if connected():
-            since, warned = clock.now(), False
-        elif clock.now() - since >= CUT_OFF_S and any(one.by_station for one in sites):
-            if not warned:
-                log.warning("no NATS for %.0f s: stations are closed to connect to another instance", CUT_OFF_S)
-            warned = True
-            for one in sites:
-                await one.close_all(per_s, REASON, unless=connected)
-        await clock.sleep(CHECKED_EVERY_S)
+class CutOff:
+    """Time without NATS; `lasts` when it has been away for longer than `CUT_OFF_S`: no station can be served then."""
+
+    def __init__(self, connected: Callable[[], bool], clock: Clock) -> None:
+        self._connected, self._clock, self._since = connected, clock, clock.now()
+        self.lasts = False
+
+    async def close(self, sites: Iterable[SiteConnections], per_s: float) -> None:
+        """Close the connections of all sites while it lasts, `per_s` at each; for ever."""
+        sites = list(sites)
+        while True:
+            if self._connected():
+                self._since, self.lasts = self._clock.now(), False
+            elif self._clock.now() - self._since >= CUT_OFF_S:
+                if not self.lasts:
+                    log.warning("no NATS for %.0f s: stations are closed to connect to another instance", CUT_OFF_S)
+                self.lasts = True
+                for one in sites:
+                    await one.close_all(per_s, REASON, unless=self._connected)
+            await self._clock.sleep(CHECKED_EVERY_S)

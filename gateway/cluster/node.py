@@ -16,7 +16,7 @@ import msgspec
 from gateway.cluster import placement
 from gateway.cluster.connections import OwnersOf
 from gateway.cluster.control import Start
-from gateway.cluster.cut_off import close_when_cut_off
+from gateway.cluster.cut_off import CutOff
 from gateway.cluster.io import ClusterBus, ClusterError, Record, Records
 from gateway.cluster.keys import key_of, name_of
 from gateway.cluster.lease import Timing
@@ -83,6 +83,7 @@ class Node:
         self.settings, self._clock, self._version = settings, clock, version
         self._starts = starts
         self.bus = ClusterBus(settings, self._received)
+        self.cut_off = CutOff(lambda: self.bus.connected, clock)
         self.sites: dict[str, SiteNode] = {}
         self._known: dict[str, _Known] = {}
         self._presence: Records | None = None
@@ -165,10 +166,7 @@ class Node:
                 tasks.create_task(self._beat(), name="beats")
                 tasks.create_task(self._rebalance(), name="balance")
                 connections = [one.connections for one in self.sites.values()]
-                leaving = close_when_cut_off(
-                    lambda: self.bus.connected, connections, self.settings.drain_per_s, self._clock
-                )
-                tasks.create_task(leaving, name="without NATS")
+                tasks.create_task(self.cut_off.close(connections, self.settings.drain_per_s), name="without NATS")
                 if not self._alone:
                     tasks.create_task(self._divide(), name="division of sites")
                 for one in self.sites.values():

@@ -31,6 +31,7 @@ TOO_MANY = "too many connections at once; try again later\n"
 AGAIN_AFTER_S = 1  # then a balancer leads to another instance
 BUSY = "too many stations connect at once; try again later\n"
 STOPPING = "this gateway is being stopped; connect again\n"
+CUT_OFF = "this gateway has no connection to the others of its cluster; connect again later\n"
 UNKNOWN = "unknown id: this station is not registered here\n"
 REVOKED = "the certificate of this station is revoked"
 REVOKED_CERTIFICATE = "InvalidChargingStationCertificate"  # type of the security event, as OCPP 2.1 names it
@@ -44,6 +45,7 @@ class Shared:
     revoked: revocation.RevocationLists | None
     unserved: Unserved
     stopping: bool = False  # no further station is accepted; those that are connected stay
+    cut_off: Callable[[], bool] = lambda: False  # as an instance of a cluster that reaches no other: the same
 
     @classmethod
     def of(cls, settings: CsmsSettings) -> Shared:
@@ -120,8 +122,9 @@ class Admission:
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Reject the handshake with a response, or accept it with None."""
         reject, now = connection.respond, self.context.clock.now()
-        if self.shared.stopping:
-            return _retry_after(AGAIN_AFTER_S, reject(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING))
+        if self.shared.stopping or self.shared.cut_off():
+            text = STOPPING if self.shared.stopping else CUT_OFF
+            return _retry_after(AGAIN_AFTER_S, reject(HTTPStatus.SERVICE_UNAVAILABLE, text))
         name = self.station_id(request.path)
         station = None if name is None else self.stations.get(name)
         known = station is not None and station.registered

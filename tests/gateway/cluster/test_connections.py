@@ -12,7 +12,7 @@ import pytest
 from emulators.runtime.clock import VirtualClock
 from emulators.runtime.transports import MemoryTextWire, text_wire_pair
 from gateway.cluster.connections import MAX_OWNING, MAX_WAITING, OWNED_WITHIN_S, SiteConnections
-from gateway.cluster.cut_off import CUT_OFF_S, close_when_cut_off
+from gateway.cluster.cut_off import CUT_OFF_S, CutOff
 from gateway.cluster.fence import Refusal
 from gateway.cluster.io import Absent, ClusterError, Record
 from gateway.cluster.lease import Timing
@@ -407,8 +407,8 @@ async def test_an_instance_without_nats_for_long_closes_its_stations_and_no_more
     site, connected = Site(), [True]
     site.connections.held_by("gw2", 7)
     known = site.connections.by_station
-    sites = [site.connections]
-    leaving = asyncio.create_task(close_when_cut_off(lambda: connected[0], sites, per_s=0.1, clock=site.clock))
+    cut_off = CutOff(lambda: connected[0], site.clock)
+    leaving = asyncio.create_task(cut_off.close([site.connections], per_s=0.1))
     async with site.connected(), site.connected("CP2"), site.connected("CP3"):
         wires = [one.wire for one in known.values() if isinstance(one.wire, MemoryTextWire)]
         await asyncio.sleep(2 * CUT_OFF_S)
@@ -419,14 +419,18 @@ async def test_an_instance_without_nats_for_long_closes_its_stations_and_no_more
         connected[0] = False
         await asyncio.sleep(CUT_OFF_S - 2)
         assert [one.close_code for one in wires] == [None, None, None]
+        states = [cut_off.lasts]
         await asyncio.sleep(4)
+        states.append(cut_off.lasts)
         assert [one.close_code for one in wires].count(1012) == 1  # spread over time
         connected[0] = True
         await asyncio.sleep(2 * CUT_OFF_S)
         assert [one.close_code for one in wires].count(None) >= 1
+        states.append(cut_off.lasts)
         connected[0] = False
         await asyncio.sleep(2 * CUT_OFF_S)
         assert [one.close_code for one in wires] == [1012, 1012, 1012]
+        assert states == [False, True, False]
     leaving.cancel()
 
 
