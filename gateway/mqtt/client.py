@@ -30,6 +30,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.mqtt.incoming import Delivery, IncomingQueue
 from gateway.mqtt.outgoing import ANSWER_WITHIN_S, OutgoingMessages, answer_due, write_soon
+from gateway.mqtt.properties import share_tables
 from protocols.ports import Bus, BusMessage
 
 log = logging.getLogger("v2x.mqtt")
@@ -189,6 +190,7 @@ class MqttBus:
 
     def _attach(self, client: aiomqtt.Client) -> None:
         """Acknowledge by `acknowledge`, queue by `IncomingQueue`, and note whether the broker has kept the session."""
+        share_tables()
         inner = _paho_client(client)
         inner.manual_ack_set(True)
         self._incoming.attach(inner)

@@ -1,25 +1,21 @@
-"""Messages on their way to the broker: their MQTT 5 properties, packed once, and the wait for the acknowledgement.
+"""Messages on their way to the broker, and the wait for the acknowledgement.
 
-Nearly all messages of a gateway have the same properties, which paho would pack anew for each of them. Each message
-waits for its own acknowledgement, and one timer per link limits all waits: aiomqtt makes a timer, a lock and a task
-switch more for each message.
+Each message waits for its own acknowledgement, and one timer per link limits all waits: aiomqtt makes a timer, a lock
+and a task switch more for each message.
 """
 
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
 
 import paho.mqtt.client as paho
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from gateway.mqtt.incoming import IncomingQueue
+from gateway.mqtt.properties import properties_of
 from protocols.ports import BusMessage
 
 ANSWER_WITHIN_S = 5.0  # of a broker that sends nothing meanwhile
 BUSY_WITHIN_S = 60.0  # of one that does
-KEPT = 256  # sets of properties
 
 
 def answer_due(began: float, last: float) -> float:
@@ -46,7 +42,7 @@ class OutgoingMessages:
         """Return when the broker has acknowledged a message; ValueError for one that MQTT cannot carry."""
         properties = None
         if five:
-            properties = _properties(
+            properties = properties_of(
                 message.correlation_data, message.response_topic, message.expiry_s, message.user_properties
             )
         info = client.publish(message.topic, message.payload, message.qos, message.retain, properties)
@@ -99,29 +95,3 @@ def write_soon(
             when_writable(client, userdata, opened)
 
     asyncio.get_running_loop().call_soon(write)
-
-
-class _PackedProperties(Properties):
-    """Properties that are packed once."""
-
-    def pack(self) -> bytes:
-        packed: bytes | None = self.__dict__.get("packed")
-        if packed is None:
-            packed = self.__dict__["packed"] = super().pack()  # type: ignore[no-untyped-call]
-        return packed
-
-
-@lru_cache(maxsize=KEPT)
-def _properties(
-    correlation: bytes | None, response: str | None, expiry_s: int | None, user: tuple[tuple[str, str], ...]
-) -> Properties:
-    found = _PackedProperties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    if correlation is not None:
-        found.CorrelationData = correlation
-    if response is not None:
-        found.ResponseTopic = response
-    if expiry_s is not None:
-        found.MessageExpiryInterval = expiry_s
-    if user:
-        found.UserProperty = list(user)
-    return found
