@@ -22,7 +22,7 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e '.[dev,broker,can,cluster,modbus,postgres,fast]'
+	$(PIP) install -c constraints.txt -e '.[dev,broker,can,cluster,modbus,postgres]'
 	@touch $@
 
 demo: $(VENV)/.demo ## one discharge, from MQTT to the battery and back, in one process

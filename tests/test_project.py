@@ -46,7 +46,7 @@ def test_every_dependency_is_pinned_in_the_constraints() -> None:
     extras = project["optional-dependencies"]
     wanted = [
         *project["dependencies"],
-        *(one for name in ("broker", "can", "postgres", "fast", "dev") for one in extras[name]),
+        *(one for name in ("broker", "can", "postgres", "dev") for one in extras[name]),
     ]
     pinned = {
         line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()
@@ -73,7 +73,7 @@ def test_a_release_installs_pinned_versions_with_hashes_and_no_addresses() -> No
     open_names, needed = ["v2x-gateway"], set()
     while open_names:
         name = open_names.pop()
-        extras = ("", "broker", "postgres", "fast") if name == "v2x-gateway" else ("", "asyncio")
+        extras = ("", "broker", "postgres") if name == "v2x-gateway" else ("", "asyncio")
         for text in metadata.requires(name) or ():
             requirement = Requirement(text)
             one = canonicalize_name(requirement.name)

@@ -8,7 +8,6 @@ The cost of the CSMS and of the service with its store beside the RPC layer is s
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import shutil
 import sys
@@ -24,8 +23,8 @@ NODE_SCRIPT = Path(__file__).with_name("ocpp_rpc_server.js")
 AIMS = {"rate_over_package": 15.0, "rate_per_cpu_over_node": 0.8, "idle_kb_per_station": 35.0, "half_load_p99_ms": 50.0}
 
 
-def _ours(kind: str, uvloop: bool) -> list[str]:
-    return [sys.executable, "-m", "gateway.bench.ocpp_servers", kind, *(["--uvloop"] if uvloop else [])]
+def _ours(kind: str) -> list[str]:
+    return [sys.executable, "-m", "gateway.bench.ocpp_servers", kind]
 
 
 def _node() -> tuple[list[str], dict[str, str]] | str:
@@ -45,14 +44,13 @@ def _node() -> tuple[list[str], dict[str, str]] | str:
 
 async def figures(seconds: float = SECONDS, stations: tuple[int, ...] = STATIONS) -> Figures:
     """Return all figures of one run."""
-    fast = importlib.util.find_spec("uvloop") is not None
     kinds: dict[str, tuple[list[str], dict[str, str] | None]] = {
-        "rpc": (_ours("rpc", fast), None),
-        "gateway": (_ours("gateway", fast), None),
-        "core": (_ours("core", fast), None),
-        "ocpp package": (_ours("package", False), None),
+        "rpc": (_ours("rpc"), None),
+        "gateway": (_ours("gateway"), None),
+        "core": (_ours("core"), None),
+        "ocpp package": (_ours("package"), None),
     }
-    found: Figures = {"benchmark": "ocpp", "seconds": seconds, "uvloop": fast, "servers": {}}
+    found: Figures = {"benchmark": "ocpp", "seconds": seconds, "servers": {}}
     node = _node()
     if isinstance(node, str):
         found["node_absent"] = node

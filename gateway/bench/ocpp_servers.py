@@ -152,15 +152,13 @@ async def _serve(kind: str) -> None:
 
 
 def main() -> None:
-    """Run one kind of server; `--uvloop` where the extra `fast` is installed."""
-    logging.disable(logging.CRITICAL)
-    factory = None
-    if "--uvloop" in sys.argv:
-        import uvloop
+    """Run one kind of server: ours on the event loop of the gateway, `package` on that of the standard library."""
+    from gateway.event_loop import make_loop
 
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(sys.argv[1]))
+    logging.disable(logging.CRITICAL)
+    kind = sys.argv[1]
+    with asyncio.Runner(loop_factory=None if kind == "package" else make_loop) as runner:
+        runner.run(_serve(kind))
 
 
 if __name__ == "__main__":

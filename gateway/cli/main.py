@@ -37,7 +37,7 @@ from gateway.cli.options import Json, examples
 
 CLOSED_PIPE, WRONG = 1, 2
 COMPLETION = "_V2X_COMPLETE"  # set by the completion of a shell
-EXTRAS = {"asyncpg": "postgres", "nats": "cluster", "amqtt": "broker", "uvloop": "fast", "can": "can"}  # by package
+EXTRAS = {"asyncpg": "postgres", "nats": "cluster", "amqtt": "broker", "can": "can"}  # by package
 
 app = typer.Typer(
     name="v2x",
