@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import select
 import selectors
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -33,6 +33,24 @@ class TakesTurns(Protocol):
         """Note that a socket is closed."""
 
 
+class _Keys(Mapping["FileDescriptorLike", selectors.SelectorKey]):
+    """Keys of a `TurnsSelector`; a file object has the key of its descriptor."""
+
+    def __init__(self, in_turns: dict[int, selectors.SelectorKey], others: selectors.BaseSelector, gate: int) -> None:
+        self._in_turns, self._others, self._gate = in_turns, others.get_map(), gate
+
+    def __getitem__(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
+        key = self._in_turns.get(_descriptor(fileobj))
+        return self._others[fileobj] if key is None else key
+
+    def __iter__(self) -> Iterator[FileDescriptorLike]:
+        yield from self._in_turns
+        yield from (one for one in self._others if one != self._gate)
+
+    def __len__(self) -> int:
+        return len(self._in_turns) + len(self._others) - 1
+
+
 class TurnsSelector(selectors.BaseSelector):
     """Selector whose `select` returns a few of the sockets that take turns. Linux only (epoll)."""
 
@@ -43,6 +61,7 @@ class TurnsSelector(selectors.BaseSelector):
         self._keys: dict[int, selectors.SelectorKey] = {}  # of sockets in turns
         self._taking: set[int] = set()  # descriptors that take turns, registered or not
         self._gate = self._others.register(self._in_turns, selectors.EVENT_READ)
+        self._map = _Keys(self._keys, self._others, self._gate.fd)
 
     @property
     def in_turns(self) -> frozenset[int]:
@@ -111,8 +130,8 @@ class TurnsSelector(selectors.BaseSelector):
         return found
 
     def get_map(self) -> Mapping[FileDescriptorLike, selectors.SelectorKey]:
-        """See `selectors.BaseSelector`."""
-        return self._others.get_map()
+        """See `selectors.BaseSelector`. The event loop of Python 3.13 finds the key of every socket here."""
+        return self._map
 
     def get_key(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
         """See `selectors.BaseSelector`."""

@@ -41,6 +41,7 @@ class ListeningSocket(socket.socket):
         try:
             connection, address = super().accept()
         except OSError as error:
+            self._accepted = 0
             if error.errno not in _EXHAUSTED:
                 raise
             self._warn()

@@ -86,6 +86,10 @@ def test_a_socket_has_the_same_keys_and_events_whether_it_takes_turns_or_not(ste
                 outcomes = [outcome(one, step, ours.fileno(), events, number) for one in (plain, selector)]
                 assert outcomes[0] == outcomes[1]
             assert selector.select(0) == plain.select(0)
+            assert dict(selector.get_map()) == dict(plain.get_map())
+            assert len(selector.get_map()) == len(plain.get_map())
+            for one in (ours, ours.fileno()):
+                assert selector.get_map().get(one) == plain.get_map().get(one)
         plain.close()
 
 
@@ -133,6 +137,17 @@ def test_a_turn_accepts_a_few_connections() -> None:
             stack.enter_context(closing(socket.create_connection(listening.getsockname())))
         for _ in range(2):
             for _ in range(ACCEPTED_PER_TURN):
+                stack.enter_context(closing(listening.accept()[0]))
+            with pytest.raises(BlockingIOError):
+                listening.accept()
+
+
+def test_a_turn_with_fewer_connections_leaves_the_next_one_as_many_as_before() -> None:
+    with closing(listen("127.0.0.1", 0)) as listening, ExitStack() as stack:
+        for number in (ACCEPTED_PER_TURN - 1, ACCEPTED_PER_TURN):
+            for _ in range(number):
+                stack.enter_context(closing(socket.create_connection(listening.getsockname())))
+            for _ in range(number):
                 stack.enter_context(closing(listening.accept()[0]))
             with pytest.raises(BlockingIOError):
                 listening.accept()
