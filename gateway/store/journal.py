@@ -24,6 +24,7 @@ MAX_GROUP = 2_000  # records of one transaction
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 GATHER_S = 0.05  # delay of records without a waiting caller, so that they share a transaction
 LAND_WITHIN_S = 0.15  # extra time for a write that has begun
+END_WITHIN_S = 6.0  # for a write at the end: more than a store takes for one
 KEEP_WITHIN_S = 0.8  # a command must be answered within 1 s
 PROBE = Forgotten("housekeeping", "probe")  # a write that changes nothing
 
@@ -80,7 +81,7 @@ class Journal:
         self._timer: asyncio.TimerHandle | None = None  # one for all callers
         self._wake = asyncio.Event()
         self._write_now = asyncio.Event()  # set while something waits that is to share no later write
-        self._flushing = False
+        self._flushing = self._ending = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.dropped = 0
@@ -143,22 +144,39 @@ class Journal:
 
     async def run(self) -> None:
         """Write until cancelled; then write the rest once more, if the store works."""
+        self._ending = False
+        writing = asyncio.get_running_loop().create_task(self._write_all(), name="journal")
         try:
-            failures = 0
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                if not self._write_now.is_set() and not self._flushing:
-                    with contextlib.suppress(TimeoutError):
-                        async with self._clock.timeout_at(self._clock.now() + GATHER_S):
-                            await self._write_now.wait()
-                while self._waiting:
-                    failures = 0 if await self._write_one() else failures + 1
-                    if failures:
-                        await self._clock.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
-                self._idle.set()
+            await asyncio.shield(writing)
         finally:
+            await self._end(writing)
             await self._write_rest()
+
+    async def _end(self, writing: asyncio.Task[None]) -> None:
+        """End the writing: after the present write, which may be in the store already and must not be repeated."""
+        self._ending = True
+        try:
+            if self._begun:
+                await asyncio.wait({writing}, timeout=END_WITHIN_S)
+        finally:
+            writing.cancel()
+        await asyncio.wait({writing})
+
+    async def _write_all(self) -> None:
+        failures = 0
+        while not self._ending:
+            await self._wake.wait()
+            self._wake.clear()
+            if not self._write_now.is_set() and not self._flushing:
+                with contextlib.suppress(TimeoutError):
+                    async with self._clock.timeout_at(self._clock.now() + GATHER_S):
+                        await self._write_now.wait()
+            while self._waiting and not self._ending:
+                failures = 0 if await self._write_one() else failures + 1
+                if failures and not self._ending:
+                    await self._clock.sleep(RETRY_S[min(failures, len(RETRY_S)) - 1])
+            if not self._waiting:
+                self._idle.set()
 
     def _add(self, group: _Group) -> None:
         self._waiting.append(group)

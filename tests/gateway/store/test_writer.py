@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from emulators.runtime.clock import VirtualClock
-from gateway.model.journal import CommandOpened, Record
+from gateway.model.journal import CommandOpened, Entry, Record, Step
 from gateway.store.journal import Journal
 from gateway.store.store import MemoryStore, RecordRefused, StoreError
 
@@ -73,3 +73,30 @@ async def test_a_store_that_fails_while_a_rejected_record_is_isolated_loses_no_r
     assert journal.dropped == 1
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
+
+
+class SlowStore(MemoryStore):
+    """Answers a second after the records are stored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored = asyncio.Event()
+
+    async def write(self, records: Sequence[Record]) -> None:
+        await super().write(records)
+        self.stored.set()
+        await asyncio.sleep(1.0)
+
+
+async def test_what_is_stored_while_the_gateway_is_stopped_is_stored_once() -> None:
+    store, clock = SlowStore(), VirtualClock()
+    journal = Journal(store, clock)
+    writing = asyncio.create_task(journal.run())
+    journal.later(Entry(1.0, Step.EVENT, "first"))
+    keeping = asyncio.create_task(journal.keep(Entry(2.0, Step.EVENT, "second"), within_s=5.0))
+    await store.stored.wait()
+    journal.later(Entry(3.0, Step.EVENT, "rest"))
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    await keeping
+    assert [one.cause for one in await store.entries()] == ["first", "second", "rest"]
