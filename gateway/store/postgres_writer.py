@@ -24,7 +24,7 @@ from gateway.store.rows import Group, Rows, Values
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT
 
 T = TypeVar("T")
-_as_json = json.JSONEncoder(separators=(",", ":")).encode
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # no escapes, which SQL_ASCII has not
 _CHANGED = {
     "first": "text", "final": "text", "first_delivered": "boolean", "final_delivered": "boolean",
     "in_force": "boolean", "ended": "double precision",
@@ -95,10 +95,9 @@ def _statement(parts: frozenset[str], tables: str, fenced: bool) -> TextClause:
     it first and once: all parts depend on it.
     """
     prefix = '"{}".'.format(tables.replace('"', '""')) if tables else ""
-    made = {name: _PARTS[name].format(**_names(prefix)) for name in sorted(parts)}
     valid = "coalesce((SELECT valid FROM term), true)" if fenced else "true"
-    with_ = [f"{name}_ AS ({sql.replace('VALID', valid)})" for name, sql in made.items()]
-    texts = set(made)
+    with_ = [f"{name}_ AS ({_PARTS[name].format(valid=valid, **_names(prefix))})" for name in sorted(parts)]
+    texts = set(parts)
     if fenced or parts & {"changed", "forgotten"}:
         texts.add("gateway")
     if fenced:
@@ -124,14 +123,14 @@ def _names(prefix: str) -> dict[str, str]:
 
 _PARTS = {
     "opened": "INSERT INTO {commands} ({command_columns}) SELECT {command_columns}"
-    " FROM json_populate_recordset(CAST(NULL AS {commands}), CAST(:opened AS json)) WHERE VALID",
+    " FROM json_populate_recordset(CAST(NULL AS {commands}), CAST(:opened AS json)) WHERE {valid}",
     "changed": "UPDATE {commands} c SET {changes} FROM json_to_recordset(CAST(:changed AS json))"
-    " AS n(which text, {changed_types}) WHERE c.id = n.which AND c.gateway IN ('', :gateway) AND VALID",
+    " AS n(which text, {changed_types}) WHERE c.id = n.which AND c.gateway IN ('', :gateway) AND {valid}",
     "lines": "INSERT INTO {journal} ({journal_columns}) SELECT {journal_columns}"
-    " FROM json_populate_recordset(CAST(NULL AS {journal}), CAST(:lines AS json)) WHERE VALID",
+    " FROM json_populate_recordset(CAST(NULL AS {journal}), CAST(:lines AS json)) WHERE {valid}",
     "kept": "INSERT INTO {kept} ({kept_columns}) SELECT {kept_columns}"
-    " FROM json_populate_recordset(CAST(NULL AS {kept}), CAST(:kept AS json)) WHERE VALID"
+    " FROM json_populate_recordset(CAST(NULL AS {kept}), CAST(:kept AS json)) WHERE {valid}"
     " ON CONFLICT ({kept_key}) DO UPDATE SET body = excluded.body, wall = excluded.wall, ended = excluded.ended",
     "forgotten": "DELETE FROM {kept} k USING json_to_recordset(CAST(:forgotten AS json)) AS n(which text, what text)"
-    " WHERE k.gateway = :gateway AND k.kind = n.which AND k.key = n.what AND VALID",
+    " WHERE k.gateway = :gateway AND k.kind = n.which AND k.key = n.what AND {valid}",
 }

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, String, cast, delete, event, func, insert, select, text, tuple_
+from sqlalchemy import ARRAY, Row, String, cast, delete, event, func, insert, make_url, select, text, tuple_
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -264,7 +264,7 @@ class SqlStore:
                 self._writer = WriterThread(self._url, fenced=self._fence is not None)
             engine = self._pool or postgres_pool(self._url, fenced=self._fence is not None)
             return engine.execution_options(schema_translate_map={None: self._tables}) if self._tables else engine
-        path = Path(self._url.partition(":///")[2])
+        path = Path(make_url(self._url).database or "")  # without the parameters
         if not path.parent.is_dir():
             raise StoreError(f"the folder {path.parent} does not exist")
         make_private(path)
@@ -301,6 +301,8 @@ async def translated_errors() -> AsyncIterator[None]:
         original = error.orig if isinstance(error, DBAPIError) else error
         kind = RecordRefused if _is_permanent(error) else StoreFull if _is_full(original) else StoreError
         raise kind(_sentence(str(original))) from error
+    except UnicodeEncodeError as error:  # half a surrogate pair
+        raise RecordRefused(_sentence(str(error))) from error
     except SQLAlchemyError as error:
         raise StoreError(_sentence(str(error))) from error
     except TimeoutError as error:

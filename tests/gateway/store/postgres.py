@@ -65,13 +65,15 @@ class Cluster:
             while any(Path(f"/proc/{child}").exists() for child in children):
                 time.sleep(0.02)
 
-    def database(self, like: str | None = None) -> str:
+    def database(self, like: str | None = None, encoding: str | None = None) -> str:
         """The URL of a new database: empty, or a copy of another, which has no connection meanwhile."""
         self.made += 1
         name = f"v2x{self.made}"
         createdb = [server_program("createdb"), "-h", self.host, "-p", str(self.port), "-U", "v2x", name]
         if like is not None:
             createdb += ["-T", like.rpartition("/")[2]]
+        if encoding is not None:
+            createdb += ["-T", "template0", "-E", encoding]
         subprocess.run(createdb, check=True, capture_output=True)
         return f"postgresql://v2x@{self.host}:{self.port}/{name}"
 

@@ -12,7 +12,7 @@ from gateway.store.sql import SqlStore
 from gateway.store.store import Sample, StoreError
 from tests.gateway.store.postgres import Cluster
 
-SITES = ("site_north", "site_a.b|C")
+SITES = ("site_north", "site_INVALID.b|C")
 
 
 def opened(command: str, body: str) -> CommandOpened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -173,6 +174,32 @@ async def test_a_database_locked_by_another_process_is_reported_soon(tmp_path: P
         other.execute("ROLLBACK")
         other.close()
         await store.write(command("a"))
+
+
+async def test_parameters_of_the_url_are_no_part_of_the_name_of_the_file(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path / 'v2x.db'}?timeout=1") as store:
+        await store.write(command("a"))
+        assert [one.id for one in await store.in_force()] == ["a"]
+    assert os.listdir(tmp_path) == ["v2x.db"]
+
+
+@pytest.mark.peer
+async def test_a_database_without_an_encoding_holds_every_text(cluster: Cluster) -> None:
+    """A server whose system has no locale makes databases in SQL_ASCII."""
+    entry, kept = Entry(1.0, Step.EVENT, "\u907f\u96e3\u6240", data={"name": "\u00fc"}), Kept("a", "b", "\u20ac", 1.0)
+    async with opened(cluster.database(encoding="SQL_ASCII")) as store:
+        await store.write([entry, kept])
+        assert [(one.cause, one.data) for one in await store.entries()] == [(entry.cause, entry.data)]
+        assert await store.kept(1) == [kept]
+
+
+@pytest.mark.parametrize("number", [1, 20])
+async def test_text_that_a_database_cannot_hold_is_rejected_and_stops_nothing(kept_url: str, number: int) -> None:
+    async with opened(kept_url) as store:
+        with pytest.raises(RecordRefused):
+            await store.write([Kept("token", str(key), "half of a pair: \ud800", 1.0) for key in range(number)])
+        await store.write([Kept("token", "t", "\U0001f50b", 1.0)])
+        assert [one.body for one in await store.kept(10)] == ["\U0001f50b"]
 
 
 async def test_a_foreign_database_and_one_that_cannot_be_created_are_rejected(tmp_path: Path) -> None:
