@@ -9,9 +9,11 @@ read either, so that responses to it do not accumulate.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 
+from websockets.frames import Frame
 from websockets.protocol import Event
 
 from gateway.csms.settings import CsmsSettings
@@ -28,6 +30,7 @@ SLICE = 4096  # bytes that are processed before other connections have their tur
 MAX_WITHOUT_REQUEST = 256  # connections of one address that have not sent their request
 MAX_ADDRESSES = 10_000
 TLS_HANDSHAKE = b"\x16"  # its first byte
+CALL = re.compile(rb"\s*\[\s*2\b")  # the beginning of a message that has a response
 
 
 class _Rates:
@@ -105,7 +108,7 @@ class RatedConnection(PushingConnection):
         self._began = False  # has received
         self._on_response: Callable[[], None] | None = None
         self._frames_before = 0
-        self.asked_at: float | None = None  # when the first frame after `on_response` was received, by the loop
+        self.asked_at: float | None = None  # when the first call after `on_response` was received, by the loop
         self._descriptor: int | None = None  # that takes turns
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -162,7 +165,7 @@ class RatedConnection(PushingConnection):
         self.frames += 1
         if self.request is None:
             self._addresses.requested(self)
-        elif self._on_response is not None and self.asked_at is None:
+        elif self._on_response is not None and self.asked_at is None and _is_call(event):
             self.asked_at = self.loop.time()
         super().process_event(event)
 
@@ -210,3 +213,7 @@ class RatedConnection(PushingConnection):
         if not self.transport.is_closing():
             self._stopped = True
             self.transport.pause_reading()
+
+
+def _is_call(event: Event) -> bool:
+    return isinstance(event, Frame) and CALL.match(event.data) is not None

@@ -126,22 +126,38 @@ async def test_one_whose_settings_are_just_being_read_counts() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def accepted(port: int, name: str) -> ClientConnection:
+    """Return the connection of a station that tries until it is accepted."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await knock(port, name)
+            except InvalidStatus:
+                await asyncio.sleep(0.01)
+
+
 async def test_one_that_sends_nothing_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unserved, "QUIET_S", 0.05)
     async with serving(stations=STATIONS, max_unserved=1) as (_, port):
         one = await knock(port, "CP1")
-        two: list[ClientConnection] = []
-
-        async def accepted() -> None:
-            while not two:
-                try:
-                    two.append(await knock(port, "CP2"))
-                except InvalidStatus:
-                    await asyncio.sleep(0.01)
-
-        await asyncio.wait_for(accepted(), 10)
+        two = await accepted(port, "CP2")
         await one.close()
-        await two[0].close()
+        await two.close()
+
+
+async def test_one_that_sends_no_call_does_not_lower_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that connects again and only answers the calls of the gateway: nothing was late."""
+    for name, value in {"QUIET_S": 0.05, "LATE_S": 0.05, "LEAST": 1, "WITHIN_S": -1.0}.items():
+        monkeypatch.setattr(unserved, name, value)
+    async with serving(stations=STATIONS, max_unserved=2) as (_, port):
+        one = await knock(port, "CP1")
+        await one.send('[3,"1",{}]')
+        monkeypatch.setattr(unserved, "QUIET_S", 60.0)
+        two = await accepted(port, "CP2")
+        three = await accepted(port, "CP3")
+        assert await rejected(port, "CP4") is not None
+        for socket in (one, two, three):
+            await socket.close()
 
 
 async def test_one_with_a_transaction_does_not_wait_behind_idle_ones(monkeypatch: pytest.MonkeyPatch) -> None:
