@@ -98,7 +98,7 @@ class Admission:
         connection.response = None
         self._serving += 1
         try:
-            with self.shared.unserved.count(connection):
+            with self.shared.unserved.count((self, name), connection):
                 await self._attach(WebSocketWire(connection), name, level)
         finally:
             self._serving -= 1
@@ -135,7 +135,7 @@ class Admission:
             return reject(HTTPStatus.NOT_FOUND, text)
         if self.shared.unserved.full(lambda: bool(self.context.transactions.active_of(name))):
             return _retry_after(RETRY_AFTER_S, reject(HTTPStatus.SERVICE_UNAVAILABLE, BUSY))
-        with self.shared.unserved.admitting():
+        with self.shared.unserved.admitting((self, name)):  # the same id at another site is another station
             return await self._admit(connection, request, name, known)
 
     async def _admit(self, connection: ServerConnection, request: Request, name: str, known: bool) -> Response | None:

@@ -11,7 +11,8 @@ commands do not wait behind them, and a storm takes as long as it needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
 from gateway.csms.rated_connection import RatedConnection
@@ -42,40 +43,47 @@ class AdmissionLimit:
 
 
 class Unserved:
-    """Stations without their first response at one port."""
+    """Stations without their first response at one port. Each counts once, however often it connects."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._number = 0
+        self._connections: Counter[Hashable] = Counter()  # by station
         self._limit = AdmissionLimit(most)
 
     def full(self, urgent: Callable[[], bool]) -> bool:
         """Return whether no further station is accepted; `urgent` tells whether it has a transaction."""
-        return self._number >= self._limit.number and (self._number >= self._most * URGENT_SHARE or not urgent())
+        number = len(self._connections)
+        return number >= self._limit.number and (number >= self._most * URGENT_SHARE or not urgent())
 
     @contextmanager
-    def admitting(self) -> Iterator[None]:
+    def admitting(self, station: Hashable) -> Iterator[None]:
         """Count a station while its handshake is processed."""
-        self._number += 1
+        self._connections[station] += 1
         try:
             yield
         finally:
-            self._number -= 1
+            self._remove(station)
 
     @contextmanager
-    def count(self, connection: RatedConnection) -> Iterator[None]:
+    def count(self, station: Hashable, connection: RatedConnection) -> Iterator[None]:
         """Count a station from the end of its handshake until it is served, or its connection ends."""
-        self._number += 1
-        waiting = _Waiting(connection, self._leave)
+
+        def leave(asked: float | None, now: float) -> None:
+            self._remove(station)
+            if asked is not None:
+                self._limit.answered(asked, now)
+
+        self._connections[station] += 1
+        waiting = _Waiting(connection, leave)
         try:
             yield
         finally:
             waiting.leave()
 
-    def _leave(self, asked: float | None, now: float) -> None:
-        self._number -= 1
-        if asked is not None:
-            self._limit.answered(asked, now)
+    def _remove(self, station: Hashable) -> None:
+        self._connections[station] -= 1
+        if not self._connections[station]:
+            del self._connections[station]
 
 
 class _Waiting:

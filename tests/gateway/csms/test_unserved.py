@@ -102,12 +102,13 @@ async def test_fewer_are_accepted_where_those_before_waited_long(monkeypatch: py
             await socket.close()
 
 
-async def test_one_whose_settings_are_just_being_read_counts() -> None:
-    csms = Csms(CsmsSettings(port=0, stations=STATIONS, max_unserved=1), lambda _: None, RealClock())
-    reading, read = asyncio.Event(), asyncio.Event()
+async def test_one_whose_settings_are_just_being_read_counts_once() -> None:
+    """Whoever begins many handshakes with the id of a station keeps no other one out."""
+    csms = Csms(CsmsSettings(port=0, stations=STATIONS, max_unserved=2), lambda _: None, RealClock())
+    reading, read = list[str](), asyncio.Event()
 
-    async def refresh(_: str) -> None:
-        reading.set()
+    async def refresh(station: str) -> None:
+        reading.append(station)
         await read.wait()
 
     admission = Admission(
@@ -116,11 +117,14 @@ async def test_one_whose_settings_are_just_being_read_counts() -> None:
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(WebSocketServer(admission).serve(port.set_result))
     try:
-        first = asyncio.create_task(knock(await port, "CP1"))
-        await reading.wait()
-        assert await rejected(port.result(), "CP2") == str(unserved.RETRY_AFTER_S)
+        waiting = []
+        for number, name in enumerate(("CP1", "CP1", "CP2"), start=1):
+            waiting.append(asyncio.create_task(knock(await port, name)))
+            await until(lambda number=number: len(reading) == number)  # type: ignore[misc]
+        assert await rejected(port.result(), "CP3") == str(unserved.RETRY_AFTER_S)
         read.set()
-        await (await first).close()
+        for one in waiting:
+            await (await one).close()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
