@@ -124,14 +124,18 @@ class Outbox:
             for message in result.messages[result.sent :]:
                 await self._quarantine.publish(bus, message)
                 result.sent += 1
-        except BaseException:  # the link is gone
+            self._sent(number, result)
+        except BaseException:  # the link is gone, or ends by a defect
             self._link = None
             raise
+        self._in_flight -= 1
+        self._send_more()
+
+    def _sent(self, number: int, result: PendingResult) -> None:
+        """Note that the broker has a result."""
         if self._pending.pop(number, None) is not None:
             self._release(result)
         if len(self._pending) <= SLOW_FROM:
             self.accepts_more.set()
         if result.phase is not None:
             self._delivered(result.command, result.phase)
-        self._in_flight -= 1
-        self._send_more()
