@@ -3,8 +3,8 @@
 A gateway repeats the power of an active vehicle every few seconds, because the station falls back to 0 W without. After
 such an order here the station's watchdog is prolonged as the next repetitions would do, and the gateway is told when it
 has to send the next one. Whatever could keep a repetition from its station, or its effect from it, ends that at once
-(another order, a link that closes, a fault, a profile that changes): then both sides are as after the last repetition
-that was due, and the next one is sent.
+(another order, a link that closes, a fault, a profile that changes, needs of the vehicle): then both sides are as after
+the last repetition that was due, and the next one is sent.
 
 Only an OCPP 2.1 station is prolonged, whose link is undisturbed and whose profile is dynamic. Messages and the steps of
 the gateway for them are missing in the transcript; nothing else is (`tests/emulators/world/test_renewals.py`).
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from emulators.charger.station.ocpp_enums import ProfilePurpose
 from emulators.charger.station.smart_charging.schedule import InstalledProfile
@@ -26,11 +27,13 @@ from gateway.csms.csms import Csms
 from gateway.csms.evse import Evse
 from gateway.model.station import Answer, Outcome, station_of
 from gateway.running import Gateway
+from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import Version
 from protocols.ports import Clock
 
 AHEAD_S = 300.0  # longest time without a renewal
 TOLERANCE_S = 1e-6
+NEEDS = f'"{v21.Action.notify_ev_charging_needs.value}"'
 
 
 @dataclass(slots=True)
@@ -59,8 +62,8 @@ class Renewals:
     def __init__(self, csms: Csms, stations: Mapping[str, Station], points: InjectionPoints, clock: Clock) -> None:
         self._csms, self._stations, self._points, self._clock = csms, stations, points, clock
         self._left_out: dict[str, _LeftOut] = {}
+        self._needs_at: dict[str, float] = {}  # by station: when needs of a vehicle were stated last
         self.gateway: Gateway | None = None  # once it is ready
-        self.count = 0  # renewals left out
 
     # `Stations` and `GridFormingStations`
 
@@ -88,13 +91,12 @@ class Renewals:
     # what is left out
 
     def end(self, evse: str) -> None:
-        """Set both sides to the last renewal that was due."""
+        """Set both sides to the last renewal that was due before now; one that is due now is sent."""
         left_out = self._left_out.pop(evse, None)
         if left_out is None:
             return
-        passed = min(left_out.times, int((self._clock.now() - left_out.began + TOLERANCE_S) / left_out.every_s))
+        passed = min(left_out.times, int((self._clock.now() - left_out.began - TOLERANCE_S) / left_out.every_s))
         left_out.prolong(passed - left_out.times)
-        self.count += passed
         setpoint = left_out.state.setpoint
         if setpoint.sent_at == left_out.began:  # it is that order still
             setpoint.renewed(left_out.began + passed * left_out.every_s)
@@ -105,27 +107,34 @@ class Renewals:
         for evse in list(self._left_out):
             self.end(evse)
 
+    def written(self, station: str, text: str) -> None:
+        """End it before the gateway sends a vehicle that negotiates anew the power for the rest of its validity."""
+        if NEEDS in text:
+            self._needs_at[station] = self._clock.now()
+            self._end_station(station)
+
+    def _end_station(self, station: str) -> None:
+        for evse in [one for one in self._left_out if station_of(one) == station]:
+            self.end(evse)
+
     def _begin(self, evse: str, left_out: _LeftOut) -> None:
-        station = left_out.station
         left_out.prolong(left_out.times)
         self._left_out[evse] = left_out
-
-        def end() -> None:
-            for one in [name for name, each in self._left_out.items() if each.station is station]:
-                self.end(one)
-
-        station.profiles.on_change = self._points.text_links[station_of(evse)].on_close = end
+        name = station_of(evse)
+        left_out.station.profiles.on_change = self._points.text_links[name].on_close = partial(self._end_station, name)
 
     def _plan(self, evse: str, valid_for_s: float, began: float) -> _LeftOut | None:
         """Return what is left out after an order that has been accepted."""
         name = station_of(evse)
         station, link, found = self._stations.get(name), self._points.text_links.get(name), self._csms.find(evse)
         state = self.gateway.control.registry.get(evse) if self.gateway is not None else None
-        if station is None or link is None or found is None or state is None:
-            return None
+        if station is None or link is None or found is None or state is None or self._points.clocks[name].drift_ppm:
+            return None  # or the watchdog counts other seconds
         if station.config.version is not Version.V21 or station.config.vendor_profile or state.ramp is not None:
             return None
         metered_s = station.smart_charging.sample_interval_s
+        if self._needs_at.get(name) == began:
+            return None
         if link.tamper is not None or link.silent or link.latency_s or not 0 < metered_s < METER_QUIET_S:
             return None  # while the meter is silent, the gateway counts the energy at each renewal
         setpoint, lease_until = state.setpoint, state.command.lease_until if state.command is not None else None

@@ -213,6 +213,8 @@ class World(EmulatedSite):
 
         def record(sender: str, text: str) -> None:
             self.transcript.ocpp(self.clock.now(), name, sender, text)
+            if self._renewals is not None:
+                self._renewals.written(name, text)
 
         async def connect(target: NetworkProfile) -> TextWire:
             if self.gateway is None:
