@@ -2,7 +2,8 @@
 
 Reference counting frees most objects at once; the collector frees cycles, such as those of an ended connection. A full
 collection visits every object, a tenth of a second with a thousand stations. This policy collects the whole heap once
-an hour, and new objects in portions of a millisecond or two: each is visited once, so that smaller ones cost no more.
+an hour, and new objects in portions of a millisecond or two. Portions ten times as large cost less in sum (4 instead of
+6 % of the processor time of 300 emulated stations that connect), but pause it three times as long.
 """
 
 from __future__ import annotations
