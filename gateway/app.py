@@ -85,7 +85,6 @@ class Parts:
     connect: Connect | None = None
     store: Store | None = None
     stations: Callable[[Report, Clock], Stations] | None = None  # instead of the CSMS
-    around: Callable[[Stations], Stations] = lambda stations: stations  # what controls them through the CSMS
     modbus: ConnectModbus | None = None  # instead of sockets to devices over Modbus
     echonet: OpenNode | None = None  # instead of sockets to the network of ECHONET Lite
     boards: Mapping[str, Callable[[Clock], Board]] = field(default_factory=dict)  # by hosted EVSE
@@ -279,7 +278,7 @@ def _build(config: Config, parts: Parts, clock: Clock, store: Store) -> Gateway:
         clock,
         sessions,
     )
-    backends = StationBackends(parts.around(stations), hosted.by_name)
+    backends = StationBackends(stations, hosted.by_name)
     control = ControlComponents.create(settings, clock, journal)
     site, registry, publisher = control.site, control.registry, control.publisher
     energy = EnergyService(

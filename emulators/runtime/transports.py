@@ -30,7 +30,6 @@ class Link(Generic[M]):
     silent: set[str] = field(default_factory=set)  # senders whose messages are lost: a half-open connection
     count: dict[str, int] = field(default_factory=dict)  # messages written, by sender
     on_write: Callable[[str, M], None] | None = None  # called with (sender, message), before tampering
-    on_close: Callable[[], None] | None = None  # called before the stream is cut, or closed by one end
     _lanes: list[_Lane[M]] = field(default_factory=list)
 
     @property
@@ -40,8 +39,6 @@ class Link(Generic[M]):
 
     def cut(self) -> None:
         """Close the stream for both ends; data in transit is lost."""
-        if self.on_close is not None:
-            self.on_close()
         for lane in self._lanes:
             lane.cut()
 
@@ -171,8 +168,6 @@ class _End(Generic[M]):
 
     def _close(self) -> None:
         if not self._closed:
-            if self.link.on_close is not None:
-                self.link.on_close()
             self._closed = True
             self._outward.finish()
             self._inward.cut()

@@ -10,7 +10,6 @@ parts are connected in memory (virtual time, a reproducible transcript for a see
     run.py, recording.py         from a scenario to its result; what is recorded
     report/                      HTML page, JUnit
     fast_forward.py              skipping of charge loops that only repeat
-    renewals.py                  leaving out renewals of set-points that change nothing
     multi_site.py                several sites and the vehicles deployed between them
 """
 

@@ -33,7 +33,7 @@ class EmulatedSite:
     clock: VirtualClock
     transcript: Transcript
     network: Network
-    fast_forward: bool = False  # leave out charge loops that only repeat, and renewals of set-points
+    fast_forward: bool = False  # skip charge loops that only repeat the one before
     tls: bool = False  # between car and charger
     stations: dict[str, Station] = field(default_factory=dict)
     bays: dict[str, ParkingBay] = field(default_factory=dict)  # by EVSE
@@ -91,6 +91,6 @@ class EmulatedSite:
         self.record_event("fault", f"{fault.kind} {fault.target} {status}".replace("  ", " "))
 
     def wake(self) -> None:
-        """Leave nothing out for now: the state of the world was changed from outside."""
+        """End the skipping of charge loops: the state of the world was changed from outside."""
         for bay in self.bays.values():
             bay.wake()

@@ -176,10 +176,10 @@ def simulate(
 ) -> SimulationResult:
     """Run a scenario (a file, the name of a shipped one, or a loaded one) and judge the result.
 
-    `speed` is virtual seconds per real second, None as fast as possible; `fast_forward` leaves out charge loops that
-    only repeat, and renewals of set-points. `sockets` connects the parts by real sockets; these and live commands need
-    a speed. `report` is a folder for `report.html`, `result.json`, `junit.xml` and `transcript.jsonl`. Raises
-    ScenarioError if the file or a combination of options is invalid.
+    `speed` is virtual seconds per real second, None as fast as possible; `fast_forward` skips charge loops that only
+    repeat. `sockets` connects the parts by real sockets; these and live commands need a speed. `report` is a folder for
+    `report.html`, `result.json`, `junit.xml` and `transcript.jsonl`. Raises ScenarioError if the file or a combination
+    of options is invalid.
     """
     loaded = scenario if isinstance(scenario, Scenario) else loading.load(scenario)
     if sockets is not None:

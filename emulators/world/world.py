@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 
 from emulators.charger.station.csms_link.network_profiles import Connect, NetworkProfile
 from emulators.faults import injector
@@ -30,11 +29,8 @@ from emulators.world.hosted_chademo_bay import HostedChademoBay
 from emulators.world.inverter import Inverter
 from emulators.world.modbus_bay import ModbusBay
 from emulators.world.network import MemoryNetwork, Network
-from emulators.world.renewals import Renewals
 from emulators.world.sockets import SocketNetwork, Sockets
 from gateway.app import Gateway, Parts
-from gateway.csms.csms import Csms
-from gateway.model.station import Stations
 from gateway.store.store import MemoryStore
 from protocols.echonet.engine import Node
 from protocols.echonet.events import Event
@@ -88,7 +84,6 @@ class World(EmulatedSite):
         self._progress = progress
         self._store = MemoryStore()
         self._process: GatewayProcess | None = None
-        self._renewals: Renewals | None = None  # left out in a run that skips repetitions
         self._gateway_clock = SkewedClock(self.clock)
         self.injection_points.add_process("gateway", self._gateway_clock, self.restart_gateway)
         for charger in scenario.charger:
@@ -162,24 +157,8 @@ class World(EmulatedSite):
         boards = {bay.evse: bay.board for bay in self.bays.values() if isinstance(bay, HostedBay)}
         buses = {bay.evse: bay.open_bus for bay in self.bays.values() if isinstance(bay, HostedChademoBay)}
         parts = Parts(self._gateway_clock, echonet=self._open_node, boards=boards, buses=buses, seed=self.seed)
-        if self.fast_forward:
-            parts = replace(parts, around=self._without_renewals)
         self._process = GatewayProcess(config, parts, self.network, self._store, self._open_device)
         self.gateway = await self._process.start()
-        if self._renewals is not None:
-            self._renewals.gateway = self.gateway
-
-    def _without_renewals(self, stations: Stations) -> Stations:
-        """Return the stations of the gateway that starts, with repeated set-points left out."""
-        if not isinstance(stations, Csms):
-            return stations
-        self._renewals = Renewals(stations, self.stations, self.injection_points, self.clock)
-        return self._renewals
-
-    def wake(self) -> None:
-        super().wake()
-        if self._renewals is not None:
-            self._renewals.end_all()
 
     async def _stop_gateway(self, *, graceful: bool = False) -> None:
         """Kill the gateway: its connections are cut before it can react. `graceful`: stop it while it has them."""
@@ -213,8 +192,6 @@ class World(EmulatedSite):
 
         def record(sender: str, text: str) -> None:
             self.transcript.ocpp(self.clock.now(), name, sender, text)
-            if self._renewals is not None:
-                self._renewals.written(name, text)
 
         async def connect(target: NetworkProfile) -> TextWire:
             if self.gateway is None:

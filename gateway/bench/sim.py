@@ -1,8 +1,9 @@
-"""`v2x bench sim`: processor time of an emulated hour, in full and with what only repeats left out.
+"""`v2x bench sim`: processor time of an emulated hour, with and without repeated charge loops.
 
-Three aims on one core: four hours of one vehicle's discharge within 10 s in full, and within 1 s without repeated
-charge loops and renewals of set-points; a day of a store with ten vehicles within 30 s. No peer does the same, so the
-run in full is the reference. Counts show where the work is: they are the same on every machine, the seconds are not.
+Three aims on one core: four hours of one vehicle's discharge within 10 s with every charge loop exchanged and within 1
+s with repeated ones left out; a day of a store with ten vehicles within 30 s. No peer does the same, so the run that
+exchanges every loop is the reference. Counts show where the work is: they are the same on every machine, the seconds
+are not.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def text(found: Figures) -> Iterator[str]:
     for name, aim in found["aims"].items():
         yield f"{name:>17}  {aim['cpu_s']:.2f} s, aim {aim['aim_s']:.0f} s"
     for name, ratio in found["ratios"].items():
-        yield f"{name:>17}  whole run / run with repetitions left out: {ratio}"
+        yield f"{name:>17}  whole run / run with loops left out: {ratio}"
 
 
 def figures() -> Figures:

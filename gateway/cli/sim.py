@@ -61,9 +61,7 @@ def sim(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write report.html, result.json, junit.xml, transcript.")
     ] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Exchange every charge loop and every renewal of a set-point.")
-    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Exchange every charge loop, also repeated ones.")] = False,
     live: Annotated[
         bool, typer.Option("--live", help='Read faults from standard input: "<kind> [<target> [<seconds>]]".')
     ] = False,

@@ -68,7 +68,6 @@ class Setpoint:
         self._approaches = False  # the last two, both since the power changed, show that it moves towards the order
         self.supplied_at = -math.inf  # when the charger may last have been supplying an island by itself
         self.valid_until = 0.0
-        self.renewed_until = -math.inf  # until when the backend repeats the power by itself
         self.retry_at: float | None = None
         self.unanswered = 0  # orders in a row
         self.slow_s = 0.0  # longest time for an answer on this link and in this session, where it is above `SLOW_S`
@@ -86,14 +85,12 @@ class Setpoint:
         self.state, self.verified, self.sent_w, self.unanswered = State.UNVERIFIED, False, None, 0
         self.slow_s = self.shortfall_w = 0.0
         self._reading, self._approaches = None, False
-        self.renewed_until = -math.inf
         self._clear_rejection()
 
     def failed(self, now: float) -> None:
         """An order or a query raised an error: what the station holds is not known; try again after the pause."""
         self._pending = None
         self.state, self.verified, self.sent_w, self.retry_at = State.UNVERIFIED, False, None, now + self.retry_s
-        self.renewed_until = -math.inf
 
     def supplied_island(self, now: float) -> None:
         """The charger may be supplying an island by itself until now: its power is no sign of an order not followed."""
@@ -103,12 +100,7 @@ class Setpoint:
         """Apply the set-point that the station reported; after None the next power is sent in any case."""
         self.state, self.verified = State.RESTORED, True
         self.sent_w, self.sent_at, self.valid_until = held_w, now, 0.0
-        self.ordered_w, self.renewed_until = None, -math.inf
-
-    def renewed(self, at: float) -> None:
-        """The backend has repeated the power by itself until `at`, and no longer does."""
-        self.valid_until += at - self.sent_at
-        self.sent_at, self.renewed_until = at, -math.inf
+        self.ordered_w = None
 
     def send(self, power_w: float, valid_for_s: float, now: float, ordered_w: float | None = None) -> Order:
         """Begin an order; an earlier one that has not been completed is superseded. `ordered_w`: as of `Target`."""
@@ -124,7 +116,7 @@ class Setpoint:
             self.slow_s = max(self.slow_s, math.ceil(now - order.sent_at))
         match outcome.answer:
             case Answer.APPLIED:
-                return self._accepted(order, outcome, now)
+                return self._accepted(order, now)
             case Answer.REFUSED:
                 return self._rejected(order, now)
         self.state, self.verified, self.sent_w, self.retry_at = State.TIMED_OUT, False, None, now + self.retry_s
@@ -137,7 +129,7 @@ class Setpoint:
             self._pending = None
             self.state, self.sent_w, self.retry_at = State.TIMED_OUT, None, None
 
-    def _accepted(self, order: Order, outcome: Outcome, now: float) -> Completion:
+    def _accepted(self, order: Order, now: float) -> Completion:
         changed = self.sent_w != order.power_w
         if changed or self.ordered_w != order.ordered_w:
             self.before_w = self._delivers_w(changed=changed)
@@ -146,7 +138,6 @@ class Setpoint:
         self.state, self.unanswered = State.ACCEPTED, 0
         self.sent_w, self.sent_at, self.ordered_w = order.power_w, order.sent_at, order.ordered_w
         self.valid_until = order.sent_at + order.valid_for_s
-        self.renewed_until = -math.inf if outcome.renewed_until is None else outcome.renewed_until
         self._clear_rejection()
         return Completion.CHANGED if changed else Completion.REPEATED
 
@@ -290,7 +281,7 @@ class Setpoint:
         """Return when a power is sent again so that it stays valid; never where it is valid until the lease ends."""
         if lease_until is not None and self.valid_until >= lease_until:
             return math.inf
-        return max(self.renewed_until, self.sent_at + REFRESH_SHARE * self.valid_for_s)
+        return self.sent_at + REFRESH_SHARE * self.valid_for_s
 
     def valid_for(
         self, power_w: float, now: float, ramp_w_per_s: float, lease_until: float | None, ramping: bool = False

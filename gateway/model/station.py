@@ -50,7 +50,6 @@ class Outcome:
     answer: Answer
     code: str = ""  # an OutcomeCode, or the station's own reason code
     text: str = ""
-    renewed_until: float | None = None  # monotonic: the backend repeats the power by itself until then, see `Setpoint`
 
 
 class ReachableStations(Protocol):

@@ -73,9 +73,8 @@ async def test_a_site_without_cars_has_no_work() -> None:
 async def test_one_car_triggers_only_its_own_controller() -> None:
     world, _, _, looks = await run_part(plan(CAR), 600)
     assert world.gateway is None  # the world has ended
-    # its own meter and the age of inputs each 10 s, a renewed set-point each 300 s; no limit that does not bind, and
-    # none of the five other EVSEs
-    assert looks <= 1.25 * (600 / 10 + 600 / 10 + 600 / 300)
+    # a renewed set-point each 6 s, its own meter each 10 s; no limit that does not bind, none of the five other EVSEs
+    assert looks <= 1.25 * (600 / 6 + 600 / 10)
 
 
 async def test_the_energy_controller_runs_on_input() -> None:
@@ -107,7 +106,7 @@ def test_a_discharge_needs_few_loops_and_steps() -> None:
     assert measured.loops + measured.loops_left_out > 3400
     assert measured.loops < 60  # each percent of the battery; limits beyond the reach of the charger are none
     assert measured.controller_steps == 0  # no energy management on this site
-    assert measured.messages["ocpp"] < 2 * HOUR / 10 + 200  # meter values; renewals are left out
+    assert measured.messages["ocpp"] < 2 * HOUR / 6 + 2 * HOUR / 10 + 100  # renewals, meter values
 
 
 async def test_a_site_state_iterates_over_the_evses_once() -> None:

@@ -402,8 +402,11 @@ async def test_a_connection_that_opens_while_others_are_drained_is_closed_as_wel
             assert [wire.close_code for wire in wires if isinstance(wire, MemoryTextWire)] == [1012, 1012, 1012]
 
 
-async def test_an_instance_without_nats_for_long_closes_its_stations_and_no_more_when_it_is_back() -> None:
+async def test_an_instance_without_nats_for_long_closes_its_stations_and_no_more_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """They would stay at an instance where nothing reaches them, although another one has NATS."""
+    monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)  # 10 s between two stations
     site, connected = Site(), [True]
     site.connections.held_by("gw2", 7)
     known = site.connections.by_station

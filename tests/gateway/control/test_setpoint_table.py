@@ -34,7 +34,6 @@ INITIAL: dict[str, Any] = {
     "_approaches": False,
     "supplied_at": -math.inf,
     "valid_until": 0.0,
-    "renewed_until": -math.inf,
     "retry_at": None,
     "unanswered": 0,
     "rejected_w": None,
@@ -58,7 +57,6 @@ LATER: dict[str, Any] = {  # a value of each attribute that no transition below 
     "_approaches": True,
     "supplied_at": 8.0,
     "valid_until": 25.0,
-    "renewed_until": 20.0,
     "retry_at": 30.0,
     "unanswered": 1,
     "rejected_w": -700.0,
@@ -68,7 +66,6 @@ LATER: dict[str, Any] = {  # a value of each attribute that no transition below 
     "_pending": ORDER,
 }
 CLEARED = {"retry_at": None, "rejected_w": None, "_reported": None, "rejections": 0, "repeat_after": 0.0}
-NOT_RENEWED = {"renewed_until": -math.inf}
 
 
 def a_setpoint(**attributes: Any) -> Setpoint:
@@ -105,44 +102,21 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
                 "_reading": None,
                 "_approaches": False,
                 **CLEARED,
-                **NOT_RENEWED,
             },
         ),
         (
             lambda one: one.failed(50.0),
-            {
-                "_pending": None,
-                "state": State.UNVERIFIED,
-                "verified": False,
-                "sent_w": None,
-                "retry_at": 52.0,
-                **NOT_RENEWED,
-            },
+            {"_pending": None, "state": State.UNVERIFIED, "verified": False, "sent_w": None, "retry_at": 52.0},
         ),
         (lambda one: one.supplied_island(50.0), {"supplied_at": 50.0}),
         (
             lambda one: one.restored(-300.0, 50.0),
-            {
-                "state": State.RESTORED,
-                "sent_w": -300.0,
-                "ordered_w": None,
-                "sent_at": 50.0,
-                "valid_until": 0.0,
-                **NOT_RENEWED,
-            },
+            {"state": State.RESTORED, "sent_w": -300.0, "ordered_w": None, "sent_at": 50.0, "valid_until": 0.0},
         ),
         (
             lambda one: one.restored(None, 50.0),
-            {
-                "state": State.RESTORED,
-                "sent_w": None,
-                "ordered_w": None,
-                "sent_at": 50.0,
-                "valid_until": 0.0,
-                **NOT_RENEWED,
-            },
+            {"state": State.RESTORED, "sent_w": None, "ordered_w": None, "sent_at": 50.0, "valid_until": 0.0},
         ),
-        (lambda one: one.renewed(16.0), {"sent_at": 16.0, "valid_until": 31.0, **NOT_RENEWED}),
         (lambda one: one.send(-1.0, 9.0, 50.0), {"_pending": Order(-1.0, 9.0, 50.0)}),
         (
             lambda one: one.complete(ORDER, APPLIED, 50.0),
@@ -159,7 +133,6 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
                 "_approaches": False,
                 "valid_until": 61.0,
                 **CLEARED,
-                **NOT_RENEWED,
             },
         ),
         (
@@ -207,12 +180,6 @@ def test_a_set_point_that_the_station_reports_is_verified() -> None:
         "verified": True,
         "sent_at": 50.0,
     }
-
-
-def test_a_backend_that_repeats_a_power_by_itself_says_until_when() -> None:
-    setpoint = a_setpoint(**LATER)
-    setpoint.complete(ORDER, Outcome(Answer.APPLIED, renewed_until=109.0), 50.0)
-    assert (setpoint.renewed_until, setpoint.refresh_at(None)) == (109.0, 109.0)
 
 
 def test_an_accepted_order_for_the_same_power_refreshes_it() -> None:
@@ -312,10 +279,6 @@ WAIT, VERIFY, SEND, CORRECT = Action.WAIT, Action.VERIFY, Action.SEND, Action.CO
         (RUNS | {"ordered_w": -5150.0}, {"power_w": -5000.0}, 101.0, SEND),
         (RUNS, {"power_w": -5000.0}, 104.9, WAIT),
         (RUNS, {"power_w": -5000.0}, 106.0, SEND),
-        (RUNS | {"renewed_until": 112.0}, {"power_w": -5000.0}, 111.9, WAIT),  # by the backend itself
-        (RUNS | {"renewed_until": 112.0}, {"power_w": -5000.0}, 112.0, SEND),
-        (RUNS | {"renewed_until": 112.0}, {"power_w": -4000.0}, 101.0, SEND),
-        (RUNS | {"renewed_until": 103.0}, {"power_w": -5000.0}, 105.9, WAIT),
         (RUNS, {"power_w": -5000.0, "lease_until": 115.0}, 114.0, WAIT),
         (RUNS, {"power_w": -5000.0, "lease_until": 115.1}, 114.0, SEND),
         (RUNS | {"sent_w": 1.0}, {"power_w": 1.0}, 114.0, SEND),

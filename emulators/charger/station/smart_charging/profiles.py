@@ -8,7 +8,7 @@ is evaluated in `schedule.py`, an operation mode in `operation_modes.py`.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from emulators.charger.station.ocpp_enums import OperationMode, ProfileKind, ProfilePurpose
@@ -64,7 +64,6 @@ class Profiles:
         self._signs_of_life = 0  # which prolong a dynamic profile
         self._limits_at_soc = (-1, False)  # version, any limit from a SoC on
         self._last: dict[int, _LastComposite] = {}  # by EVSE
-        self.on_change: Callable[[], None] | None = None  # called after every change but a repeated update
         self._random = random.Random(f"profiles-{seed}")
 
     def __iter__(self) -> Iterator[InstalledProfile]:
@@ -75,11 +74,6 @@ class Profiles:
         return next((held for held in self._held if held.id == number), None)
 
     # changes
-
-    def _change(self) -> None:
-        self._version += 1
-        if self.on_change is not None:
-            self.on_change()
 
     def use_thresholds(self, thresholds: Mapping[str, float]) -> None:
         """Check later profiles against these thresholds of local load balancing."""
@@ -103,7 +97,7 @@ class Profiles:
         held = InstalledProfile(evse, copy, now, now if updated is None else min(now, updated), external)
         held.delays = tuple(self._delays(copy["chargingSchedule"][0]))
         self._held = [*others, held]
-        self._change()
+        self._version += 1
         return None
 
     def _replaces(self, held: InstalledProfile, evse: int, profile: Profile) -> bool:
@@ -137,20 +131,15 @@ class Profiles:
             if held.lasts(now):
                 self._signs_of_life += 1
             else:
-                self._change()
+                self._version += 1
             held.updated_at = now
             return None
         found = profile_rules.rejection(request)
         if found is not None:
             return found
         held.profile, held.updated_at = changed, now
-        self._change()
+        self._version += 1
         return None
-
-    def prolong(self, held: InstalledProfile, seconds: float) -> None:
-        """Move the last update of a dynamic profile: for updates that an emulation leaves out, or takes back."""
-        held.updated_at += seconds
-        self._signs_of_life += 1
 
     def clear(
         self, number: int | None = None, evse: int | None = None, purpose: str | None = None, level: int | None = None
@@ -159,7 +148,7 @@ class Profiles:
         found = self.report(evse, purpose, level) if number is None else self.report(ids=[number])
         removed = [held for held in found if held.purpose != EXTERNAL]
         self._held = [held for held in self._held if held not in removed]
-        self._change()
+        self._version += 1
         return [held.id for held in removed]
 
     def saved(self) -> list[Saved]:
@@ -170,27 +159,27 @@ class Profiles:
         """Restore the stored form."""
         for entry in saved:
             self._held.append(InstalledProfile(**{**entry, "delays": tuple(entry["delays"])}))
-        self._change()
+        self._version += 1
 
     def drop_external(self, evse: int) -> bool:
         """Remove the profile of the external system at an EVSE; return False if there is none."""
         remaining = [held for held in self._held if not (held.purpose == EXTERNAL and held.evse == evse)]
         changed = len(remaining) != len(self._held)
         self._held = remaining
-        self._change()
+        self._version += 1
         return changed
 
     def drop_volatile(self) -> None:
         """Remove the profiles that do not persist over a reboot."""
         self._held = [held for held in self._held if held.purpose not in VOLATILE]
-        self._change()
+        self._version += 1
 
     def rename_transaction(self, old: str, new: str) -> None:
         """Replace a transaction id by the one that the CSMS assigned (1.6)."""
         for held in self._held:
             if held.profile.get("transactionId") == old:
                 held.profile = {**held.profile, "transactionId": new}
-        self._change()
+        self._version += 1
 
     def end_transaction(self, transaction: str) -> None:
         """Remove the TxProfiles of an ended transaction (K01.FR.04)."""
@@ -199,7 +188,7 @@ class Profiles:
             for h in self._held
             if not (h.purpose == ProfilePurpose.tx_profile and h.profile.get("transactionId") == transaction)
         ]
-        self._change()
+        self._version += 1
 
     def shift_times(self, seconds: float) -> None:
         """Move stored times by a step of the wall clock: elapsed times stay the same."""
@@ -207,14 +196,14 @@ class Profiles:
             held.installed_at += seconds
             held.updated_at += seconds
             held.pulled_at += seconds
-        self._change()
+        self._version += 1
 
     def back_online(self, now: float, offline_since: float) -> None:
         """End the validity of profiles with invalidAfterOfflineDuration; others become valid again (K01.FR.102)."""
         for held in self._held:
             longest = held.profile.get("maxOfflineDuration", float("inf"))
             held.spent |= now - offline_since > longest and held.profile.get("invalidAfterOfflineDuration", False)
-        self._change()
+        self._version += 1
 
     # composite
 

@@ -73,7 +73,7 @@ class InstalledProfile:
     evse: int
     profile: Profile
     installed_at: float
-    updated_at: float  # dynUpdateTime; ahead of the time where an emulation leaves updates out
+    updated_at: float  # dynUpdateTime
     external: bool = False
     pulled_at: float = 0.0  # time of the last PullDynamicScheduleUpdate
     spent: bool = False  # invalidated by invalidAfterOfflineDuration
@@ -182,15 +182,15 @@ def change_times(held: InstalledProfile, now: float, until: float, at: EvseCondi
     schedule = profile["chargingSchedule"][0]
     elapsed = _elapsed(held, schedule, now, at)
     if elapsed is not None:
-        begin = max(now - elapsed, held.updated_at) if held.dynamic else now - elapsed
-        marks = [] if held.dynamic else [*_starts(held, schedule), 0.0]  # an update is no change by itself
+        begin = now - elapsed
+        marks = [] if held.dynamic else _starts(held, schedule)
         if "duration" in schedule:
             marks = [*marks, schedule["duration"] + (AFTER_S if held.dynamic else 0.0)]
         recurring = profile["chargingProfileKind"] == ProfileKind.recurring
         recurs = RECURS.get(profile.get("recurrencyKind", ""), 0.0) if recurring else 0.0
         rounds = int((until - begin) / recurs) + 2 if recurs else 1
         for lap in range(rounds):
-            moments += [begin + mark + lap * recurs for mark in marks]
+            moments += [begin + mark + lap * recurs for mark in [*marks, 0.0]]
     return (t for t in moments if now < t < until)
 
 
