@@ -152,13 +152,9 @@ async def _serve(kind: str) -> None:
 
 
 def main() -> None:
-    """Run one kind of server: ours on the event loop of the gateway, `package` on that of the standard library."""
-    from gateway.event_loop import make_loop
-
+    """Run one kind of server."""
     logging.disable(logging.CRITICAL)
-    kind = sys.argv[1]
-    with asyncio.Runner(loop_factory=None if kind == "package" else make_loop) as runner:
-        runner.run(_serve(kind))
+    asyncio.run(_serve(sys.argv[1]))
 
 
 if __name__ == "__main__":
