@@ -195,6 +195,7 @@ class MqttBus:
         inner.manual_ack_set(True)
         self._incoming.attach(inner)
         self._outgoing.attach(inner)
+        write = partial(write_soon, inner.on_socket_register_write)  # from then on, since paho connects in a thread
 
         def on_connect(
             inner: paho.Client,
@@ -204,7 +205,7 @@ class MqttBus:
             properties: Properties | None = None,
         ) -> None:
             self.resumed = flags.session_present
-            inner.on_socket_register_write = partial(write_soon, inner.on_socket_register_write)
+            inner.on_socket_register_write = write
             client._on_connect(inner, userdata, flags, code, properties)
 
         inner.on_connect = on_connect

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from gateway.mqtt.client import BrokerLink, MqttBus, MqttVersion
+from gateway.mqtt.outgoing import write_soon
 
 
 @pytest.mark.parametrize("version", [MqttVersion.AUTO, MqttVersion.V5, MqttVersion.V311])
@@ -30,3 +32,24 @@ async def test_a_broker_that_never_answers_keeps_no_connection(version: str) -> 
             await opening
         async with asyncio.timeout(30):
             await closed.wait()
+
+
+async def test_a_broker_that_repeats_its_acceptance_of_a_connection_makes_no_write_longer() -> None:
+    accepted, message = b"\x20\x03\x00\x00\x00", b"\x30\x05\x00\x01a\x00x"
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(20 * accepted + message)
+        while await reader.read(1000):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(broker, "127.0.0.1", 0) as server, asyncio.timeout(30):
+        port = server.sockets[0].getsockname()[1]
+        async with MqttBus(BrokerLink(f"mqtt://127.0.0.1:{port}", "g"), None, MqttVersion.V5) as bus:
+            async for received in bus.messages():
+                assert received.payload == b"x"
+                break
+            writing = vars(bus._client)["_client"].on_socket_register_write
+            assert writing.func is write_soon
+            assert not isinstance(writing.args[0], partial)
