@@ -17,6 +17,7 @@ log = logging.getLogger("v2x")
 
 RESERVED = 64  # descriptors for broker, database, files and connections already open
 WARNING_EVERY_S = 60.0
+ACCEPTED_PER_TURN = 8  # connections in one turn of the event loop
 PEER: ContextVar[str] = ContextVar("PEER", default="")  # address of the connection that a task was started for
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -28,13 +29,19 @@ class ListeningSocket(socket.socket):
         """`most`: connections with a descriptor from here on are closed."""
         super().__init__(family, kind, protocol)
         self.most, self.rejected = most, 0
+        self._accepted = 0  # since other work had its turn
         self._warned_at = float("-inf")
 
     def accept(self) -> tuple[socket.socket, object]:
         """See `socket.socket.accept`."""
+        if self._accepted >= ACCEPTED_PER_TURN:
+            self._accepted = 0
+            raise BlockingIOError(errno.EAGAIN, "other work has its turn")  # asyncio accepts as many as it can
+        self._accepted += 1
         try:
             connection, address = super().accept()
         except OSError as error:
+            self._accepted = 0
             if error.errno not in _EXHAUSTED:
                 raise
             self._warn()

@@ -152,9 +152,13 @@ async def _serve(kind: str) -> None:
 
 
 def main() -> None:
-    """Run one kind of server."""
+    """Run one kind of server: ours on the event loop of the gateway, `package` on that of the standard library."""
+    from gateway.event_loop import make_loop
+
     logging.disable(logging.CRITICAL)
-    asyncio.run(_serve(sys.argv[1]))
+    kind = sys.argv[1]
+    with asyncio.Runner(loop_factory=None if kind == "package" else make_loop) as runner:
+        runner.run(_serve(kind))
 
 
 if __name__ == "__main__":

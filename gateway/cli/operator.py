@@ -43,6 +43,7 @@ def gateway(config: ConfigFile) -> None:
     sessions stay.
     """
     from gateway import app as product
+    from gateway.event_loop import make_loop
     from gateway.observability import log
 
     settings = verified_config(config)
@@ -60,7 +61,7 @@ def gateway(config: ConfigFile) -> None:
             return report_error("gateway", error, 1 if error.may_pass else 2)
         return 0
 
-    end(run_until_done(serve()))
+    end(run_until_done(serve(), make_loop))
 
 
 def _print_instance(running: Instance) -> None:

@@ -46,6 +46,7 @@ RETRY_S = 0.25
 REVISIONS = 1_000_000_000  # of one bucket
 WARNED_AT_MOST = 100  # errors of NATS that are remembered: some name a subject of their own
 PING_EVERY_S = 2  # two without an answer: another server is tried
+MESSAGES_PER_TURN = 8  # of the event loop
 UNSENT_BYTES = 8 * 2**20  # while no server is connected; beyond them messages are dropped
 OLDEST = (2, 11)  # version of NATS
 NO_JETSTREAM = "NATS has no JetStream for this user: start it with -js, or enable JetStream for the account"
@@ -176,6 +177,7 @@ class ClusterBus:
         self._outbox = Outbox()
         self._serving: set[asyncio.Task[None]] = set()
         self._too_long = 0
+        self._in_turn = 0  # messages that were processed in this turn of the event loop, or the ones before
         self._warned: set[str] = set()  # errors of NATS that the log has, since it was connected last
 
     @property
@@ -334,6 +336,10 @@ class ClusterBus:
         if not received.reply:
             for one in messages.unpack(received.data):
                 await handle(one)
+                self._in_turn += 1
+                if self._in_turn >= MESSAGES_PER_TURN:
+                    self._in_turn = 0
+                    await asyncio.sleep(0)  # so that what else is ready has its turn
             return
         message = messages.decode(received.data)
         if message is None:

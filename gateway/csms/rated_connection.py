@@ -17,6 +17,7 @@ from websockets.frames import Frame
 from websockets.protocol import Event
 
 from gateway.csms.settings import CsmsSettings
+from gateway.event_loop import TakesTurns
 from gateway.failed_logins import network
 from gateway.rate_limit import TokenBucket
 from protocols.ocpp.io import PushingConnection
@@ -108,11 +109,16 @@ class RatedConnection(PushingConnection):
         self._on_response: Callable[[], None] | None = None
         self._frames_before = 0
         self.asked_at: float | None = None  # when the first call after `on_response` was received, by the loop
+        self._descriptor: int | None = None  # that takes turns
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Implement `asyncio.Protocol`."""
         self.network = network((transport.get_extra_info("peername") or ("",))[0])
         self._shared = self._addresses.rates(self.network)
+        socket = transport.get_extra_info("socket")
+        if socket is not None and socket.fileno() >= 0 and isinstance(self.loop, TakesTurns):
+            self._descriptor = socket.fileno()
+            self.loop.take_turns(self._descriptor)
         super().connection_made(transport)
         self._addresses.opened(self)
 
@@ -120,6 +126,8 @@ class RatedConnection(PushingConnection):
         """Implement `asyncio.Protocol`."""
         if self._next is not None:
             self._next.cancel()
+        if self._descriptor is not None and isinstance(self.loop, TakesTurns):
+            self.loop.forget_turns(self._descriptor)
         self._addresses.requested(self)
         self._addresses.connections.discard(self)
         super().connection_lost(exc)

@@ -51,6 +51,28 @@ async def test_messages_arrive_in_order_and_requests_are_answered(server: Nats) 
     assert any(isinstance(one, Beat) for one in received)
 
 
+async def test_other_work_has_its_turn_after_a_few_messages(server: Nats) -> None:
+    in_turn, done = [0], asyncio.Event()
+
+    async def handle(message: Message) -> Message | None:
+        in_turn[-1] += 1
+        if sum(in_turn) == 100:
+            done.set()
+        return None
+
+    async def count() -> None:
+        while not done.is_set():
+            in_turn.append(0)
+            await asyncio.sleep(0)
+
+    async with ClusterBus(settings(server, "a"), handle).connect(), ClusterBus(settings(server, "b")).connect() as b:
+        for number in range(100):
+            b.send("a", Up("s", "b", "CP1", number, "text"))  # they travel together
+        async with asyncio.timeout(10):
+            await count()
+    assert max(in_turn) == io.MESSAGES_PER_TURN
+
+
 async def test_a_request_to_an_absent_instance_fails_at_once(server: Nats) -> None:
     async with ClusterBus(settings(server, "b")).connect() as bus:
         began = asyncio.get_running_loop().time()
