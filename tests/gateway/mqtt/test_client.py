@@ -36,12 +36,14 @@ async def test_a_broker_that_never_answers_keeps_no_connection(version: str) -> 
 
 async def test_a_broker_that_repeats_its_acceptance_of_a_connection_makes_no_write_longer() -> None:
     accepted, message = b"\x20\x03\x00\x00\x00", b"\x30\x05\x00\x01a\x00x"
+    closed = asyncio.Event()
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
         writer.write(20 * accepted + message)
         while await reader.read(1000):
             pass
+        closed.set()
         writer.close()
 
     async with await asyncio.start_server(broker, "127.0.0.1", 0) as server, asyncio.timeout(30):
@@ -53,3 +55,4 @@ async def test_a_broker_that_repeats_its_acceptance_of_a_connection_makes_no_wri
             writing = vars(bus._client)["_client"].on_socket_register_write
             assert writing.func is write_soon
             assert not isinstance(writing.args[0], partial)
+        await closed.wait()
