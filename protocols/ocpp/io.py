@@ -8,7 +8,6 @@ peer) does not block reading. No rule of the protocol is implemented here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -49,8 +48,8 @@ class Link:
     """
 
     __slots__ = (
-        "_flushing", "_handle", "_inbox", "_observe", "_on_send", "_on_sent", "_replies", "_wakes_at", "_watch",
-        "_worker", "clock", "closed", "engine", "wire",
+        "_flusher", "_flushing", "_handle", "_inbox", "_observe", "_on_send", "_on_sent", "_replies", "_wakes_at",
+        "_watch", "_worker", "clock", "closed", "engine", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +70,7 @@ class Link:
         self._watch: asyncio.Task[None] | None = None
         self._wakes_at = float("-inf")
         self._flushing = False
+        self._flusher: asyncio.Task[None] | None = None  # after a call that was cancelled
         self.closed = False
 
     async def run(self) -> None:
@@ -95,9 +95,9 @@ class Link:
             self._take(event)
         return [] if self._flushing or self.closed else self._outgoing()
 
-    def hurry(self) -> None:
-        """Shorten the wait for the response to a call that is not urgent."""
-        self.engine.hurry(self.clock.now())
+    def hurry(self, priority: Priority = Priority.URGENT) -> None:
+        """Shorten the wait for the response to a call that is less urgent."""
+        self.engine.hurry(self.clock.now(), priority)
         self._ensure_watch()
 
     async def call(
@@ -119,6 +119,15 @@ class Link:
         finally:
             if self._replies.pop(mid, None) is not None and not self.closed:
                 self.engine.cancel(mid, self.clock.now())
+                if self.engine.deadline() is not None:  # the next call was sent instead
+                    self._ensure_watch()
+                    self._flusher = asyncio.get_running_loop().create_task(self._flush_or_end())
+
+    async def free(self, priority: Priority = Priority.NORMAL) -> None:
+        """Return when a call of a priority is sent at once, in the same step, or the connection has ended."""
+        while self._replies:
+            self.hurry(priority)
+            await asyncio.wait(self._replies.values(), return_when=asyncio.FIRST_COMPLETED)
 
     @property
     def calls_waiting(self) -> int:
@@ -194,8 +203,7 @@ class Link:
         self._worker = None
         while self._inbox and self._worker is None:
             self._begin(self._inbox.pop(0))
-        with contextlib.suppress(ConnectionError):
-            await self._flush()
+        await self._flush_or_end()
 
     def _answer(self, call: CallReceived, payload: Payload) -> None:
         for event in self.engine.answer(call, payload):
@@ -230,6 +238,12 @@ class Link:
                 for event in self.engine.expire(self.clock.now()):
                     self._take(event)
                 await self._flush()
+        except ConnectionError:
+            await self.close()
+
+    async def _flush_or_end(self) -> None:
+        try:
+            await self._flush()
         except ConnectionError:
             await self.close()
 

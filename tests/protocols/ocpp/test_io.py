@@ -18,7 +18,16 @@ from emulators.runtime.clock import RealClock, VirtualClock
 from emulators.runtime.ocpp_client import connect as connect_station
 from emulators.runtime.transports import text_wire_pair
 from protocols.ocpp.errors import Refusal
-from protocols.ocpp.events import Answered, AnswerIgnored, CallReceived, Event, Lost, Refused, TimedOut, Violated
+from protocols.ocpp.events import (
+    Answered,
+    AnswerIgnored,
+    CallReceived,
+    Event,
+    Lost,
+    Refused,
+    TimedOut,
+    Violated,
+)
 from protocols.ocpp.io import Handler, Link, PushingConnection, WebSocketWire
 from protocols.ocpp.rpc import Rpc
 from protocols.ocpp.schema import ErrorCode, Payload, Version
@@ -104,6 +113,28 @@ async def test_a_cancelled_call_releases_the_connection() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await station.call("DataTransfer", {"vendorId": "x"}, 200.0) == Answered({"status": "Accepted"})
+
+
+@pytest.mark.virtual_time
+async def test_a_cancelled_call_sends_the_next_one_at_once() -> None:
+    """Though nothing else is sent or received meanwhile."""
+    clock, loop = VirtualClock(), asyncio.get_running_loop()
+    ours, theirs = text_wire_pair()
+    link = Link(ours, Rpc(Version.V21), silent, clock)
+    running = asyncio.create_task(link.run())
+    first = asyncio.create_task(link.call("DataTransfer", {"vendorId": "first"}))
+    await asyncio.sleep(1)
+    second = asyncio.create_task(link.call("ClearCache", {}, 5.0))
+    await asyncio.sleep(0.5)
+    first.cancel()
+    cancelled_at = loop.time()
+    assert json.loads(await theirs.receive() or "")[2] == "DataTransfer"
+    assert json.loads(await theirs.receive() or "")[2] == "ClearCache"
+    assert loop.time() == cancelled_at
+    assert await second == TimedOut()
+    assert loop.time() == pytest.approx(cancelled_at + 5.0)
+    running.cancel()
+    await asyncio.gather(first, running, return_exceptions=True)
 
 
 @pytest.mark.virtual_time
