@@ -65,7 +65,7 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
                 async with evse.lock:
                     if station.link is not link:
                         return _connected_again(station)
-                    return await send(station, evse, power_w, _rest(valid_for_s, clock.now() - began))
+                    return await send(station, evse, power_w, valid_for_s, began)
         except TimeoutError:
             return Outcome(Answer.UNKNOWN, "Overtaken", "0 W was ordered before the station responded")
         finally:
@@ -87,9 +87,20 @@ def _connected_again(station: Station) -> Outcome:
     return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"{station.id} has connected again meanwhile")
 
 
-def _rest(valid_for_s: float, waited_s: float) -> float:
-    """Return the validity that is left after a wait."""
+def _rest(station: Station, valid_for_s: float, began: float) -> float:
+    """Return the validity that is left since the order was given."""
+    waited_s = station.context.clock.now() - began
     return valid_for_s if waited_s <= PROMPT_S else max(1.0, valid_for_s - waited_s)
+
+
+async def _turn(station: Station, power_w: float) -> Outcome | None:
+    """Wait until a power is sent at once, so that its validity is what is left then; 0 W overtakes other calls."""
+    link = station.link
+    if power_w and link is not None:
+        await link.free()
+        if station.link is not link:
+            return _connected_again(station)
+    return None
 
 
 async def _hurry(station: Station) -> None:
@@ -99,8 +110,10 @@ async def _hurry(station: Station) -> None:
         await station.context.clock.sleep(YIELD_WITHIN)
 
 
-async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float) -> Outcome:
-    """Send a set-point while the lock of the EVSE is held; see `apply`."""
+async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float, began: float | None = None) -> Outcome:
+    """Send a set-point while the lock of the EVSE is held; see `apply`. `began`: when it was ordered, else now."""
+    clock = station.context.clock
+    began = clock.now() if began is None else began
     why_not = refusal(station, evse, power_w, valid_for_s)
     if why_not is not None:
         return why_not
@@ -113,17 +126,17 @@ async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float)
         return Outcome(Answer.UNKNOWN, OutcomeCode.TX_NOT_CONFIRMED, text)
     if evse.watchdog is not None:
         evse.stop_watchdog()
-    clock = station.context.clock
-    began = clock.now()
     sent = power_w, began + valid_for_s
     before, evse.setpoint = evse.setpoint, sent  # the station may carry it out even where the order is given up
     channel = station.vendor_profile.setpoint
     if channel.channel is Channel.STANDARD:
-        outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s)
+        outcome = await _apply_21(station, evse, transaction, power_w, valid_for_s, began)
     elif channel.channel in (Channel.DATA_TRANSFER, Channel.VARIABLE):
-        outcome = await vendor_channel.set_power(station, evse, transaction, power_w, valid_for_s)
+        outcome = await _turn(station, power_w) or await vendor_channel.set_power(
+            station, evse, transaction, power_w, _rest(station, valid_for_s, began)
+        )
     else:  # also a station that can only be limited
-        outcome = await _apply_limit(station, evse, transaction, power_w, valid_for_s)
+        outcome = await _apply_limit(station, evse, transaction, power_w, valid_for_s, began)
     refused = outcome.answer is Answer.REFUSED
     if evse.setpoint is sent:  # else its session ended meanwhile
         delayed = clock.now() - began > PROMPT_S
@@ -156,16 +169,14 @@ async def _expire(station: Station, evse: Evse, valid_for_s: float) -> None:
 
 
 async def _apply_21(
-    station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float
+    station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float, began: float
 ) -> Outcome:
     if power_w < 0 and evse.bidirectional is None:
         return outcomes.NEEDS_NOT_STATED
-    began = station.context.clock.now()
-    refused = await require_fallback(station, evse, power_w)
+    refused = await require_fallback(station, evse, power_w) or await _turn(station, power_w)
     if refused is not None:
         return refused
-    valid_for_s = _rest(valid_for_s, station.context.clock.now() - began)
-    duration = duration_of(evse, valid_for_s)
+    duration = duration_of(evse, _rest(station, valid_for_s, began))
     profile = evse.setpoint_profile
     same = profile is not None and (profile.transaction, profile.valid_for_s) == (transaction.id, duration)
     if profile is not None and same and (profile.mode, profile.unit) == (_mode(evse), station.rate_unit or Unit.w):
@@ -226,15 +237,14 @@ async def install(
 
 
 async def _apply_limit(
-    station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float
+    station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float, began: float
 ) -> Outcome:
     """Send a TxProfile whose limit may be negative; its duration is the watchdog, the fallback profile is beneath."""
-    began = station.context.clock.now()
-    refused = await require_fallback(station, evse, power_w)
+    refused = await require_fallback(station, evse, power_w) or await _turn(station, power_w)
     if refused is not None:
         return refused
     number, level = SETPOINT_PROFILE + evse.number, station.vendor_profile.setpoint.stack_level
-    duration = duration_of(evse, _rest(valid_for_s, station.context.clock.now() - began))
+    duration = duration_of(evse, _rest(station, valid_for_s, began))
 
     def profile(unit: Unit) -> Profile:
         limit = in_unit(station, evse, power_w, unit)[1]

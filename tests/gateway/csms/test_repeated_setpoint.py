@@ -171,3 +171,25 @@ async def test_what_had_no_response_is_not_sent_again_beyond_its_validity() -> N
         outcome = await rig.csms.set_power("CP1-1", -3000.0, 60.0)
         assert outcome.answer is Answer.UNKNOWN
         assert evse.setpoint == (-3000.0, near(began + 60.0))
+
+
+@pytest.mark.parametrize("installed", [False, True], ids=["as a profile", "as an update"])
+async def test_a_set_point_ends_with_its_validity_however_long_another_call_is_not_answered(installed: bool) -> None:
+    """Without the wait it would be an update of the profile that lasts as long; with it, what is left of that."""
+    async with Rig() as rig:
+        await rig.charging()
+        await rig.csms.set_power("CP1-1", -8000.0, 14.0 if installed else 20.0)
+        received = slow(rig, 0.0)
+        handlers: Any = rig.station.ocpp.handlers
+
+        async def late(request: dict[str, Any]) -> Any:
+            await rig.sleep(8.0)
+            return {"status": "NotFound"}
+
+        handlers["GetDERControl"] = late
+        other = asyncio.create_task(rig.known.call("GetDERControl", {"requestId": 1}))
+        await rig.sleep(0.1)
+        outcome = await rig.csms.set_power("CP1-1", -3000.0, 14.0)
+        assert outcome.answer is Answer.APPLIED
+        assert received == [(-3000.0, 6)]
+        await other

@@ -105,6 +105,24 @@ async def test_a_stop_does_not_wait_behind_housekeeping(unanswered: str) -> None
         assert raw.clock.now() - begun <= YIELD_WITHIN + 0.1
 
 
+@pytest.mark.parametrize("unanswered", ["GetConfiguration", "TriggerMessage"])
+async def test_a_power_waits_for_housekeeping_for_a_second(unanswered: str) -> None:
+    async with silent(()) as station:
+        raw = station.raw
+        await raw.boot()
+        await plugged_in(raw)
+        await asyncio.sleep(60)
+        station.unanswered = (unanswered,)
+        body = {"requestedMessage": "Heartbeat"} if unanswered == "TriggerMessage" else {}
+        known = raw.csms.stations["CP1"]
+        waiting = asyncio.create_task(known.call(unanswered, body, priority=Priority.HOUSEKEEPING))
+        await asyncio.sleep(0.1)
+        begun = raw.clock.now()
+        assert (await raw.csms.set_power("CP1-1", -5000.0, 15.0)).answer is Answer.APPLIED
+        assert raw.clock.now() - begun <= YIELD_WITHIN + 0.1
+        await waiting
+
+
 @pytest.mark.parametrize("action", ["SetChargingProfile", "GetDiagnostics", "GetCompositeSchedule"])
 async def test_0_w_overtakes_an_order_and_an_operators_call_without_an_answer(action: str) -> None:
     async with silent((), inventory=False) as station:
