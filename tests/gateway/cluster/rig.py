@@ -230,6 +230,7 @@ def main(
 
     from gateway import clustered
     from gateway.cluster import node
+    from gateway.event_loop import make_loop
     from gateway.listeners import StartError
     from tests.gateway.cluster.next_version import become_next_version
 
@@ -240,7 +241,8 @@ def main(
     logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     while True:  # as a service manager does
         try:
-            asyncio.run(clustered.run(from_table(table)))
+            with asyncio.Runner(loop_factory=make_loop) as runner:  # as the product does
+                runner.run(clustered.run(from_table(table)))
         except StartError as error:
             if not error.may_pass:
                 raise

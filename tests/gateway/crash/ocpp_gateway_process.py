@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.app import gateway
 from gateway.config import from_table
+from gateway.event_loop import make_loop
 
 STATIONS = ("A16", "B16", "A201", "A21")
 
@@ -21,7 +22,8 @@ class ProcessConfig:
 
 def main(settings: ProcessConfig) -> None:
     """The entry of the process."""
-    asyncio.run(_run(settings))
+    with asyncio.Runner(loop_factory=make_loop) as runner:  # as the product does
+        runner.run(_run(settings))
 
 
 async def _run(settings: ProcessConfig) -> None:

@@ -10,6 +10,7 @@ from emulators.runtime.clock import SkewedClock
 from gateway.app import Parts, gateway
 from gateway.clock import SystemClock
 from gateway.config import from_table
+from gateway.event_loop import make_loop
 
 JUMPS_S = (3600.0, -7200.0, 3600.0)  # of the wall clock, at each SIGUSR1
 
@@ -26,7 +27,8 @@ class ProcessConfig:
 
 def main(settings: ProcessConfig) -> None:
     """The entry of the process."""
-    asyncio.run(_run(settings))
+    with asyncio.Runner(loop_factory=make_loop) as runner:  # as the product does
+        runner.run(_run(settings))
 
 
 async def _run(settings: ProcessConfig) -> None:
