@@ -1,17 +1,21 @@
 """Listening sockets that leave file descriptors for the rest of the process: a flood of connections is rejected.
 
 Without descriptors a process reaches neither its broker nor its database, and asyncio retries `accept` endlessly. A
-listening socket here closes every connection whose descriptor is among the last `RESERVED`.
+listening socket here closes every connection whose descriptor is among the last `RESERVED`, and where none is left at
+all it closes them by means of a descriptor of its own: one that stays in the queue would keep the event loop busy.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
+import os
 import resource
 import socket
 import time
 from contextvars import ContextVar
+from io import FileIO
 
 log = logging.getLogger("v2x")
 
@@ -31,6 +35,13 @@ class ListeningSocket(socket.socket):
         self.most, self.rejected = most, 0
         self._accepted = 0  # since other work had its turn
         self._warned_at = float("-inf")
+        self._spare: FileIO | None = FileIO(os.devnull)
+
+    def close(self) -> None:
+        """See `socket.socket.close`."""
+        super().close()
+        if self._spare is not None:
+            self._spare.close()
 
     def accept(self) -> tuple[socket.socket, object]:
         """See `socket.socket.accept`."""
@@ -44,6 +55,7 @@ class ListeningSocket(socket.socket):
             self._accepted = 0
             if error.errno not in _EXHAUSTED:
                 raise
+            self._reject()
             self._warn()
             raise BlockingIOError(errno.EAGAIN, "no file descriptor is left") from None
         if connection.fileno() >= self.most:
@@ -52,6 +64,17 @@ class ListeningSocket(socket.socket):
             raise BlockingIOError(errno.EAGAIN, "too many connections")
         PEER.set(str(address[0]))
         return connection, address
+
+    def _reject(self) -> None:
+        """Close the connection that waits longest, with the spare descriptor."""
+        if self._spare is not None:
+            self._spare.close()
+        with contextlib.suppress(OSError):
+            super().accept()[0].close()
+        try:
+            self._spare = FileIO(os.devnull)
+        except OSError:  # another thread has taken it
+            self._spare = None
 
     def _warn(self) -> None:
         self.rejected += 1

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
+import socket
 
 import pytest
 from fastapi import FastAPI
@@ -52,6 +54,26 @@ async def test_connections_above_the_limit_are_closed_until_one_ends(caplog: pyt
         await asyncio.sleep(0.05)
     assert len([one for one in caplog.records if "rejected" in one.message]) == 1
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
+
+
+async def test_connections_are_closed_while_the_process_has_no_descriptor_left() -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await shut(writer)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    listening = listen("127.0.0.1", 0)
+    async with await asyncio.start_server(greet, sock=listening):
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(socket.socket()) for _ in range(20)]
+            stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next_descriptor(), hard))  # as many as are open
+            for one in clients:
+                one.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(one, listening.getsockname())
+            for one in clients:
+                async with asyncio.timeout(5):
+                    assert await asyncio.get_running_loop().sock_recv(one, 1) == b""
+        assert listening.rejected == 20  # each once: the loop does not try them again and again
 
 
 @pytest.mark.parametrize(
