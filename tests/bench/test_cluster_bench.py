@@ -38,12 +38,13 @@ async def test_a_rejected_station_comes_back_when_the_gateway_states() -> None:
 
     async with await asyncio.start_server(reject, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        _, client = await asyncio.get_running_loop().create_connection(
+        transport, client = await asyncio.get_running_loop().create_connection(
             lambda: Client(1, lambda *_: None), "127.0.0.1", port
         )
         with pytest.raises(Rejected, match="503") as raised:
             await client.upgraded
         assert raised.value.retry_after_s == 10.0
+        transport.close()
     assert Rejected("HTTP/1.1 503 Service Unavailable").retry_after_s is None
 
 

@@ -32,9 +32,11 @@ async def test_connections_above_the_limit_are_closed_until_one_ends(caplog: pyt
     caplog.set_level(logging.INFO)
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"hello\n")
-        await reader.read()
-        await shut(writer)
+        try:
+            writer.write(b"hello\n")
+            await reader.read()
+        finally:  # the end of the loop may cancel it
+            await shut(writer)
 
     listening = listen("127.0.0.1", 0)
     serving = await asyncio.start_server(greet, sock=listening)

@@ -13,12 +13,12 @@ class Proxy:
         self.port, self._target = port, target
         self._open = asyncio.Event()
         self._open.set()
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._running: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
 
     def cut(self) -> None:
         """Transport nothing; connections stay open."""
@@ -32,26 +32,25 @@ class Proxy:
         """Close everything."""
         if self._server is not None:
             self._server.close()
-        self._open.set()
-        for writer in list(self._writers):
-            writer.close()
-        await asyncio.sleep(0.05)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._open.wait()
-        try:
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            await self._open.wait()
             other, onward = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.close()
-            return
-        await asyncio.gather(self._copy(reader, onward), self._copy(other, writer))
+            with contextlib.closing(onward):
+                await asyncio.gather(self._copy(reader, onward), self._copy(other, writer))
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        with contextlib.suppress(OSError, asyncio.CancelledError):
+        with contextlib.closing(writer), contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 await self._open.wait()
                 writer.write(data)
                 await writer.drain()
-        self._writers.discard(writer)
-        writer.close()

@@ -89,6 +89,7 @@ async def test_a_peer_that_never_reads_is_disconnected_when_it_counts_as_silent(
         await until(lambda: csms.stations["CP1"].connected)
         await until(lambda: not csms.stations["CP1"].connected, 8.0)
         await flooding
+        writer.close()
 
 
 @pytest.mark.parametrize("content", [frame(PING, b""), frame(TEXT, b'[2,"1","Heartbeat",{}]'), frame(0xA, b"")])

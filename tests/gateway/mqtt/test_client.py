@@ -16,12 +16,14 @@ async def test_a_broker_that_never_answers_keeps_no_connection(version: str) -> 
     asked, closed = asyncio.Event(), asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        asked.set()
-        while await reader.read(1000):
-            pass
-        closed.set()
-        writer.close()
+        try:
+            await reader.read(1)
+            asked.set()
+            while await reader.read(1000):
+                pass
+        finally:  # the end of the loop may cancel it before
+            closed.set()
+            writer.close()
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
@@ -39,12 +41,14 @@ async def test_a_broker_that_repeats_its_acceptance_of_a_connection_makes_no_wri
     closed = asyncio.Event()
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
-        writer.write(20 * accepted + message)
-        while await reader.read(1000):
-            pass
-        closed.set()
-        writer.close()
+        try:
+            await reader.read(1000)
+            writer.write(20 * accepted + message)
+            while await reader.read(1000):
+                pass
+        finally:
+            closed.set()
+            writer.close()
 
     async with await asyncio.start_server(broker, "127.0.0.1", 0) as server, asyncio.timeout(30):
         port = server.sockets[0].getsockname()[1]

@@ -118,4 +118,5 @@ async def test_an_idle_connection_is_closed_in_time() -> None:
     idle = await connect("::1", server.port)
     async with asyncio.timeout(5):
         assert await idle.read() == b""
+    await idle.close()
     await server.close()
