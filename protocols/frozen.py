@@ -227,6 +227,7 @@ def twin(cls: type[object]) -> type[object]:
         space = {
             "__slots__": vars(cls).get("__slots__", ()),
             "__setattr__": object.__setattr__,
+            "__init__": object.__init__,  # that of a frozen base takes the fields
             "__delattr__": object.__delattr__,  # Python code for either, inherited from a frozen base, slows down both
             "__module__": cls.__module__,
         }

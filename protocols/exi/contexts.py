@@ -61,9 +61,9 @@ class DecoderContext(Protocol):
         """Return the global name of the decoder of a part of a message, which may return an equal part of before; an
         `item` is one of a list."""
 
-    def compact(self, cls: type[object], prefix: str) -> tuple[str, str]:
-        """Return the global names of the table of a compact type by its bits, fixed ones before it included, and of the
-        decoder that fills it."""
+    def compact(self, cls: type[object], prefix: str) -> str:
+        """Return the global name K of the table of a compact type by its bits, fixed ones before it included; MK reads
+        bits whose pieces occurred before, and LK all others."""
 
     def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
         """Return the global name of a shared object, created once for each key."""

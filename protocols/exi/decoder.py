@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from protocols.exi import compact_source, irregular
+from protocols.exi import compact, irregular
 from protocols.exi.decoder_source import Note, Source
 from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.lookups import latest, remembered, repeated
@@ -45,7 +45,6 @@ class Decoder:
         self.scope: dict[str, Any] = {
             "DecodeFault": DecodeFault,
             "F": self.divergent,
-            "N": object.__new__,
         }
         self._names: dict[type[object], str] = {}
         self._compiled: dict[type[object], Reader] = {}
@@ -88,24 +87,26 @@ class Decoder:
         remembering = repeated if item else latest
         return self.share("R", (cls, item), lambda: remembering(lambda: self.function(cls)))
 
-    def compact(self, cls: type[object], prefix: str) -> tuple[str, str]:
-        """Return the global names of the table of a compact type by its bits, fixed ones before it included, and of the
-        decoder that fills it."""
+    def compact(self, cls: type[object], prefix: str) -> str:
+        """Return the global name K of the table of a compact type by its bits, fixed ones before it included; MK reads
+        bits whose pieces occurred before, and LK all others."""
         table = self.share("K", (cls, prefix), dict)
-        name = f"M{table}"
-        if name not in self.scope:
+        if f"M{table}" not in self.scope:
+            grammar, heads = self.grammar(cls), self.scope.setdefault(f"H{table}", {})
 
-            def stub(key: str, s: str, b: bytes, p: int) -> tuple[object, int]:
-                source = compact_source.write(self, self.grammar(cls), name, table, prefix)
-                self._execute(source, f"compact decoder of {cls.__name__}", cls, name)
-                return self.scope[name](key, s, b, p)  # type: ignore[no-any-return]
+            def stub(key: str) -> object:
+                source = compact.write(grammar, f"M{table}", table, f"H{table}", prefix)
+                self._execute(source, f"compact decoder of {cls.__name__}", cls, f"M{table}")
+                return self.scope[f"M{table}"](key)
 
             def exact(s: str, b: bytes, p: int) -> tuple[object, int]:
-                self._compile(cls, f"X{table}", prefix)
+                if f"X{table}" not in self.scope:
+                    self._compile(cls, f"X{table}", prefix)
                 return self.scope[f"X{table}"](s, b, p)  # type: ignore[no-any-return]
 
-            self.scope[name], self.scope[f"X{table}"] = stub, exact
-        return table, name
+            self.scope[f"M{table}"] = stub
+            self.scope[f"L{table}"] = compact.learning(exact, grammar, heads, prefix)
+        return table
 
     def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:
         """Return the global name of a shared object, created once for each key."""

@@ -4,17 +4,16 @@
 and fixed bits are collected (`pending`) and checked together with the next value. Where more than one event may occur,
 `k` is the number of the event that occurred. A RationalNumber within a message is read by::
 
-    q = p+25 if s[p+15] == '0' else p+33 if s[p+23] == '0' else p+41     # one, two or three groups of its Value
-    n = s[p:q]
-    v2 = K3.get(n)
-    if v2 is None: v2, p = M4(n, s, b, p)                                 # not cached yet, or not valid
-    else: p = q
+    n = s[p:p+41]                                                    # the longest one, or with bits of what follows
+    v2, n = K3.get(n) or MK3(n) or LK3(n, s, b, p)                   # in the cache, made of known pieces, or read
+    p += n
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from protocols.exi.compact import longest
 from protocols.exi.contexts import DecoderContext
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.lookups import (
@@ -97,7 +96,7 @@ class Source:
                 self._choose(state, " ")
         self._field = ""
         self._check(" ")
-        self._line(f" o = N({self._name}_twin)")
+        self._line(f" o = {self._name}_twin()")
         for field, variable in self._variables.items():
             self._line(f" o.{field} = {variable}")
         self._line(f" o.__class__ = {self._name}_class")
@@ -244,20 +243,30 @@ class Source:
 
     def _child(self, cls: type[object], variable: str, indent: str) -> None:
         grammar = self._decoder.grammar(cls)
-        bits = compact_bits(grammar) if is_compact(grammar) else None
-        if bits is None:
+        if not is_compact(grammar) or compact_bits(grammar) is None:
             self._advance(indent)
             self._line(f"{indent}{variable}, p = {self._decoder.part(cls, item=bool(self._items))}(s, b, p)")
             return
         prefix, self._pending = self._pending, ""
-        table, reader = self._decoder.compact(cls, prefix)
-        self._look(variable, table, reader, len(prefix) + bits[0], bits[1], bits[2], indent)
+        table, start = self._decoder.compact(cls, prefix), self._at()
+        self._line(f"{indent}n = s[{start}:{self._at(longest(grammar, prefix))}]")
+        self._line(f"{indent}{variable}, n = {table}.get(n) or M{table}(n) or L{table}(n, s, b, {start})")
+        self._line(f"{indent}p += n{f'+{self._offset}' if self._offset else ''}")
+        self._offset = 0
 
-    def _look(self, variable: str, table: str, reader: str, before: int, after: int, groups: int, indent: str) -> None:
-        """Write the look-up of a part with one number of at most `groups` groups, whose length the continuation bits
-        show. `reader` gets the bits that were looked up, too."""
-        start, first = self._at(), self._offset + before
-        ends = [f"p+{first + 8 * n + after}" for n in range(1, groups + 1)]
+    def _number(self, simple: Simple, variable: str, prefix: str, indent: str) -> None:
+        """Write the look-up of a number by its bits, whose length the continuation bits show."""
+        start = self._at()
+        table = self._decoder.share("S", (simple, prefix), dict)
+        known = self._decoder.scope[table]
+        reader = self._decoder.share("L", (simple, prefix), lambda: number_reader(simple, prefix, known))
+        if simple.high is not None and simple.high.bit_length() > LARGEST_RECURRENT:  # times and meter readings
+            self._line(f"{indent}{variable}, p = {reader}('', s, b, {start})")
+            self._offset = 0
+            return
+        groups = 1 if simple.high is not None and simple.high < 128 and (simple.low or 0) >= -128 else 3
+        first = self._offset + len(prefix) + (simple.kind is Kind.SIGNED)
+        ends = [f"p+{first + 8 * n + 1}" for n in range(1, groups + 1)]
         tests = [f" if s[p+{first + 8 * n}] == '0' else " for n in range(groups - 1)]
         self._line(f"{indent}q = {''.join(map(str.__add__, ends, [*tests, '']))}")
         self._line(f"{indent}n = s[{start}:q]")
@@ -277,15 +286,7 @@ class Source:
             self._offset += width
         elif simple.kind in NUMBERS:
             self._pending = ""
-            table = self._decoder.share("S", (simple, prefix), dict)
-            known = self._decoder.scope[table]
-            reader = self._decoder.share("L", (simple, prefix), lambda: number_reader(simple, prefix, known))
-            if simple.high is not None and simple.high.bit_length() > LARGEST_RECURRENT:  # times and meter readings
-                self._line(f"{indent}{variable}, p = {reader}('', s, b, {self._at()})")
-                self._offset = 0
-                return
-            groups = 1 if simple.high is not None and simple.high < 128 and (simple.low or 0) >= -128 else 3
-            self._look(variable, table, reader, len(prefix) + (simple.kind is Kind.SIGNED), 1, groups, indent)
+            self._number(simple, variable, prefix, indent)
         else:
             self._advance(indent)
             key = (simple, field.qname)

@@ -16,9 +16,10 @@ from protocols.exi.encoder_source import Source
 from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.schema import Field, Schema, Simple
 from protocols.exi.shape import NUMBERS, classes, is_regular, simple_of
-from protocols.exi.values import CACHED_VALUES, Coder, InvalidValue
+from protocols.exi.values import Blocks, Coder, InvalidValue
 
-Make = Callable[[object], str]  # a value to its bits
+CACHED_HEADS = 32  # values of a field of a compact type that is not the last
+CACHED_NUMBERS = 256  # values of the last one; more of them would be slower, since few numbers recur
 
 
 class Encoder:
@@ -28,6 +29,7 @@ class Encoder:
         self.schema = schema
         self.scope: dict[str, Any] = {"InvalidValue": InvalidValue}
         self._coders: dict[Simple, str] = {}
+        self._blocks: dict[Simple, Blocks] = {}
         self._names: dict[type[object], str] = {}
         self._compiled: dict[type[object], Encode] = {}
 
@@ -70,11 +72,16 @@ class Encoder:
         return name
 
     def compact_name(self, cls: type[object]) -> str:
-        """Return the global name of a compact type's cache of encoded objects."""
+        """Return the global name of a compact type's cache of encoded objects, by the value of its first field, and so
+        on for every field."""
         name = f"K_{self.name(cls)}"
         if name not in self.scope:
-            self.scope[name] = _compact(self, self.grammar(cls))
+            self.scope[name] = _level(self, "", [simple_of(field) for field in self.grammar(cls).type.fields])
         return name
+
+    def blocks(self, simple: Simple) -> Blocks:
+        """Return the blocks of a type of numbers."""
+        return self._blocks.setdefault(simple, Blocks(simple))
 
     def constant(self, value: object) -> str:
         """Add a value to the scope and return its global name."""
@@ -95,49 +102,53 @@ class Encoder:
         exec(compile(source, f"<exi encoder of {cls.__name__}>", "exec"), self.scope)
 
 
-def _compact(encoder: Encoder, grammar: Grammar) -> dict[object, str]:
-    """Return a cache of encoded objects of a compact type, by the values of their fields, which fills itself."""
-    makers = [_maker(encoder.coder(simple_of(field)), simple_of(field)) for field in grammar.type.fields]
-    missing = _of_two(*makers) if len(makers) == 2 else _of_any(makers)
-    cache: dict[object, str] = type("_Compact", (dict,), {"__missing__": missing})()
-    return cache
+class _Compact(dict[object, object]):
+    """Bits of objects of a compact type by the values of their fields, one level for each, which fill themselves.
+
+    `head` are the bits of the fields before; `simples` are the types of this field and those after it.
+    """
+
+    __slots__ = ("_encoder", "_head", "_simples")
+
+    def __init__(self, encoder: Encoder, head: str, simples: list[Simple]) -> None:
+        super().__init__()
+        self._encoder, self._head, self._simples = encoder, f"{head}00", simples
+
+    def __missing__(self, value: object) -> object:
+        simple, *others = self._simples
+        bits = f"{self._head}{self._encoder.coder(simple)[value]}0"
+        if len(self) >= CACHED_HEADS:
+            self.clear()
+        found = self[value] = _level(self._encoder, bits, others) if others else f"{bits}0"
+        return found
 
 
-def _of_any(makers: list[Make]) -> Callable[..., str]:
-    def missing(cache: dict[object, str], values: object) -> str:
-        row = values if isinstance(values, tuple) else (values,)
-        bits = "".join([f"00{make(value)}0" for make, value in zip(makers, row, strict=True)]) + "0"
-        if len(cache) >= CACHED_VALUES:
-            cache.clear()
-        cache[values] = bits
+class _Numbers(dict[int, str]):
+    """The last level, if it is a number of variable length, which is often new."""
+
+    __slots__ = ("_bits", "_blocks", "_head")
+
+    def __init__(self, head: str, blocks: Blocks, bits: Callable[[object], str]) -> None:
+        super().__init__()
+        self._head, self._blocks, self._bits = f"{head}00", blocks, bits
+
+    def __missing__(self, value: int) -> str:
+        try:
+            start, groups, rest = self._blocks[value >> 7]
+            bits = f"{self._head}{start}{groups[value & 127]}{rest}00"
+        except (KeyError, TypeError):  # a number near the limits, or equal to an integer
+            bits = f"{self._head}{self._bits(value)}00"
+        if len(self) >= CACHED_NUMBERS:
+            self.clear()
+        self[value] = bits
         return bits
 
-    return missing
 
-
-def _of_two(make_first: Make, make_last: Make) -> Callable[..., str]:
-    """Return the same for RationalNumber and similar types, whose values are often new."""
-    heads: dict[object, str] = {}  # bits up to the second field, by the first
-
-    def missing(cache: dict[object, str], values: tuple[object, object]) -> str:
-        first, last = values
-        head = heads.get(first)
-        if head is None:
-            head = f"00{make_first(first)}000"
-            if len(heads) < CACHED_VALUES:
-                heads[first] = head
-        bits = f"{head}{make_last(last)}00"
-        if len(cache) >= CACHED_VALUES:
-            cache.clear()
-        cache[values] = bits
-        return bits
-
-    return missing
-
-
-def _maker(coder: Coder, simple: Simple) -> Make:
-    """Return the function that encodes a value; numbers are computed, since the whole object is cached anyway."""
-    return coder.bits if simple.kind in NUMBERS else coder.__getitem__
+def _level(encoder: Encoder, head: str, simples: list[Simple]) -> _Compact | _Numbers:
+    (first, *others) = simples
+    if others or first.kind not in NUMBERS:
+        return _Compact(encoder, head, simples)
+    return _Numbers(head, encoder.blocks(first), encoder.coder(first).bits)
 
 
 class _Substitutes(dict[type[object], Encode]):

@@ -41,8 +41,8 @@ class Source:
         self._line(f"def {self._name}(m):")
         self._line(f" if m.__class__ is not {self._name}_class: raise InvalidValue")
         if is_compact(grammar):
-            names = ", ".join(f"m.{f.name}" for f in grammar.type.fields)
-            self._line(f" return {self._encoder.compact_name(grammar.type.cls)}[{names}]")
+            keys = "".join(f"[m.{f.name}]" for f in grammar.type.fields)
+            self._line(f" return {self._encoder.compact_name(grammar.type.cls)}{keys}")
             return "\n".join(self._lines)
         states = [grammar.start]  # possible states; more than one after optional fields
         row = slots(grammar)
@@ -97,8 +97,8 @@ class Source:
         grammar = self._encoder.grammar(member.cls)
         if is_compact(grammar):
             first, *others = [f.name for f in grammar.type.fields]
-            rest = "".join(f", r.{name}" for name in others)
-            return f"{{{self._encoder.compact_name(member.cls)}[(r:={expression}).{first}{rest}]}}"
+            rest = "".join(f"[r.{name}]" for name in others)
+            return f"{{{self._encoder.compact_name(member.cls)}[(r:={expression}).{first}]{rest}}}"
         return f"{{{self._encoder.name(member.cls)}({expression})}}"
 
     # -- statements

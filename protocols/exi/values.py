@@ -22,6 +22,9 @@ LARGEST_INTEGER_BITS = 4096  # `xs:integer` is unbounded; serial numbers have 16
 
 LAST = tuple(f"{i:08b}" for i in range(128))  # the last group of an Unsigned Integer
 MORE = tuple(f"{i + 128:08b}" for i in range(128))  # a group followed by others
+GROUPS = tuple(f"{i:07b}" for i in range(128))  # a group without its continuation bit
+GROUPS_OF_NEGATIVE = GROUPS[::-1]
+LARGEST_IN_BLOCKS = 65535
 
 
 class InvalidValue(Exception):
@@ -39,6 +42,29 @@ def unsigned_bits(value: int) -> str:
         groups.append(MORE[value & 127])
         value >>= 7
     return "".join(groups) + LAST[value]
+
+
+class Blocks(dict[int, tuple[str, tuple[str, ...], str]]):
+    """Bits of numbers of variable length up to 16 bits, in blocks of 128 by `number >> 7`: the sign and the first
+    continuation bit, the lowest groups by `number & 127`, and the groups after it.
+
+    A KeyError says that numbers of a block may be beyond the limits.
+    """
+
+    def __init__(self, simple: Simple) -> None:
+        super().__init__()
+        self._signed = simple.kind is Kind.SIGNED
+        self._low = max(simple.low or 0, -LARGEST_IN_BLOCKS - 1)
+        self._high = min(simple.high or 0, LARGEST_IN_BLOCKS)
+
+    def __missing__(self, block: int) -> tuple[str, tuple[str, ...], str]:
+        if not self._low <= block << 7 <= (block << 7) + 127 <= self._high:
+            raise KeyError(block)
+        upper = ~block if block < 0 else block
+        start = f"{'1' if block < 0 else '0'}" if self._signed else ""
+        groups = GROUPS_OF_NEGATIVE if block < 0 else GROUPS
+        found = self[block] = f"{start}{1 if upper else 0}", groups, unsigned_bits(upper) if upper else ""
+        return found
 
 
 def bytes_bits(data: bytes) -> str:
@@ -109,33 +135,16 @@ def _n_bit(simple: Simple) -> Callable[[object], str]:
     return lambda value: format(check_integer(simple, value) - low, pattern)
 
 
-def _unsigned(simple: Simple) -> Callable[[object], str]:
-    low, high = simple.low or 0, simple.high
-
-    def bits(value: object) -> str:
-        if type(value) is not int or high is None or not low <= value <= high:
-            value = check_integer(simple, value)
-        return unsigned_bits(value)
-
-    return bits
-
-
-def _signed(simple: Simple) -> Callable[[object], str]:
-    low, high = simple.low, simple.high
+def _number(simple: Simple) -> Callable[[object], str]:
+    signed = simple.kind is Kind.SIGNED
+    low, high = simple.low if signed else simple.low or 0, simple.high
 
     def bits(value: object) -> str:
         if type(value) is not int or low is None or high is None or not low <= value <= high:
             value = check_integer(simple, value)
-        sign = "0"
-        if value < 0:
-            sign, value = "1", ~value
-        if value < 128:
-            return sign + LAST[value]
-        if value < 16384:
-            return f"{sign}{MORE[value & 127]}{LAST[value >> 7]}"
-        if value < 2097152:
-            return f"{sign}{MORE[value & 127]}{MORE[value >> 7 & 127]}{LAST[value >> 14]}"
-        return sign + unsigned_bits(value)
+        if not signed:
+            return unsigned_bits(value)
+        return f"1{unsigned_bits(~value)}" if value < 0 else f"0{unsigned_bits(value)}"
 
     return bits
 
@@ -180,8 +189,8 @@ _MAKERS = {
     Kind.BOOLEAN: _boolean,
     Kind.ENUMERATION: _enumeration,
     Kind.N_BIT: _n_bit,
-    Kind.UNSIGNED: _unsigned,
-    Kind.SIGNED: _signed,
+    Kind.UNSIGNED: _number,
+    Kind.SIGNED: _number,
     Kind.STRING: _string,
     Kind.BINARY: _binary,
 }
