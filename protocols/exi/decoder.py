@@ -93,6 +93,7 @@ class Decoder:
         table = self.share("K", (cls, prefix), dict)
         if f"M{table}" not in self.scope:
             grammar, heads = self.grammar(cls), self.scope.setdefault(f"H{table}", {})
+            tails = self.scope[self.share("T", (cls, "tails"), dict)]
 
             def stub(key: str) -> object:
                 source = compact.write(grammar, f"M{table}", table, f"H{table}", prefix)
@@ -105,7 +106,7 @@ class Decoder:
                 return self.scope[f"X{table}"](s, b, p)  # type: ignore[no-any-return]
 
             self.scope[f"M{table}"] = stub
-            self.scope[f"L{table}"] = compact.learning(exact, grammar, heads, prefix)
+            self.scope[f"L{table}"] = compact.learning(exact, grammar, heads, tails, prefix)
         return table
 
     def share(self, prefix: str, key: object, make: Callable[[], object]) -> str:

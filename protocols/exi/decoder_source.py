@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from protocols.exi.compact import longest
+from protocols.exi.compact import Cuts
 from protocols.exi.contexts import DecoderContext
 from protocols.exi.grammar import Event, Grammar, State
 from protocols.exi.lookups import (
@@ -249,7 +249,7 @@ class Source:
             return
         prefix, self._pending = self._pending, ""
         table, start = self._decoder.compact(cls, prefix), self._at()
-        self._line(f"{indent}n = s[{start}:{self._at(longest(grammar, prefix))}]")
+        self._line(f"{indent}n = s[{start}:{self._at(Cuts(grammar, prefix).longest)}]")
         self._line(f"{indent}{variable}, n = {table}.get(n) or M{table}(n) or L{table}(n, s, b, {start})")
         self._line(f"{indent}p += n{f'+{self._offset}' if self._offset else ''}")
         self._offset = 0

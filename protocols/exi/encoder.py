@@ -80,8 +80,8 @@ class Encoder:
         return name
 
     def blocks(self, simple: Simple) -> Blocks:
-        """Return the blocks of a type of numbers."""
-        return self._blocks.setdefault(simple, Blocks(simple))
+        """Return the blocks of a type of numbers, the ends of element and object included."""
+        return self._blocks.setdefault(simple, Blocks(simple, "00"))
 
     def constant(self, value: object) -> str:
         """Add a value to the scope and return its global name."""
@@ -135,7 +135,7 @@ class _Numbers(dict[int, str]):
     def __missing__(self, value: int) -> str:
         try:
             start, groups, rest = self._blocks[value >> 7]
-            bits = f"{self._head}{start}{groups[value & 127]}{rest}00"
+            bits = f"{self._head}{start}{groups[value & 127]}{rest}"
         except (KeyError, TypeError):  # a number near the limits, or equal to an integer
             bits = f"{self._head}{self._bits(value)}00"
         if len(self) >= CACHED_NUMBERS:

@@ -46,13 +46,14 @@ def unsigned_bits(value: int) -> str:
 
 class Blocks(dict[int, tuple[str, tuple[str, ...], str]]):
     """Bits of numbers of variable length up to 16 bits, in blocks of 128 by `number >> 7`: the sign and the first
-    continuation bit, the lowest groups by `number & 127`, and the groups after it.
+    continuation bit, the lowest groups by `number & 127`, and the groups after it with the bits `end`.
 
     A KeyError says that numbers of a block may be beyond the limits.
     """
 
-    def __init__(self, simple: Simple) -> None:
+    def __init__(self, simple: Simple, end: str) -> None:
         super().__init__()
+        self._end = end
         self._signed = simple.kind is Kind.SIGNED
         self._low = max(simple.low or 0, -LARGEST_IN_BLOCKS - 1)
         self._high = min(simple.high or 0, LARGEST_IN_BLOCKS)
@@ -63,7 +64,8 @@ class Blocks(dict[int, tuple[str, tuple[str, ...], str]]):
         upper = ~block if block < 0 else block
         start = f"{'1' if block < 0 else '0'}" if self._signed else ""
         groups = GROUPS_OF_NEGATIVE if block < 0 else GROUPS
-        found = self[block] = f"{start}{1 if upper else 0}", groups, unsigned_bits(upper) if upper else ""
+        rest = f"{unsigned_bits(upper) if upper else ''}{self._end}"
+        found = self[block] = f"{start}{1 if upper else 0}", groups, rest
         return found
 
 
