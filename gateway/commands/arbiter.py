@@ -18,6 +18,7 @@ from gateway.control.control_state import (
     EvseControlState,
     EvseRegistry,
     SiteControlState,
+    Stage,
     commands_in_force,
 )
 from gateway.control.publisher import EventPublisher
@@ -96,7 +97,7 @@ class CommandArbiter:
         if state is None:
             return CommandDecision.refusal(because(Code.UNKNOWN_EVSE, f"Unknown EVSE {evse[:64]}."))
         blocked = cannot_reach(state.evse, verb)
-        if blocked is not None:
+        if blocked is not None and not (verb is Verb.STOP and state.waits):
             return CommandDecision.refusal(blocked, Layer.STATION, signed_power(body))
         outranked = _outranked(state, verb, body.priority)
         if outranked is not None:
@@ -151,7 +152,7 @@ class CommandArbiter:
 
     def _decide_site_stop(self, body: Body) -> CommandDecision:
         """Return the stop of the site, with what an island needs all the same."""
-        states = [state for state in self._registry if state.evse.connected]
+        states = [state for state in self._registry if state.evse.connected or state.waits]
         powers = tuple((state.name, 0.0) for state in states)
         decision = decide([*self._decision.bounds_for({one.name for one in states}), Bound(Layer.COMMAND, 0.0, 0.0)])
         if decision.binding is not Layer.ISLAND or abs(decision.power_w) <= MARGIN_W:
@@ -201,7 +202,7 @@ class CommandArbiter:
                 self._lifecycle.reallocate()
         else:
             self.apply_standing(command)
-        if not command.settled and not any(one.unconfirmed for one in command.allocations.values()):
+        if not command.settled and not any(one.stage is Stage.GRANTED for one in command.allocations.values()):
             acts = verb in STANDING | {Verb.STOP}
             reason = because(Code.IN_FORCE, "In force." if acts else "Done.")
             self._settle_next.append((command, Status.ACHIEVED, reason, not acts))
@@ -239,7 +240,10 @@ class CommandArbiter:
         """Put a leased command in force again that another process has carried out so far; nothing is published."""
         if command.evse is not None:
             power_w = command.requested_w(self._clock.wall())
-            self._lifecycle.allocate(command, self._registry.ensure(command.evse), power_w)
+            state = self._registry.ensure(command.evse)
+            self._lifecycle.allocate(command, state, power_w)
+            if not state.evse.connected:
+                command.allocations[state.name].waits_until = command.lease_until
         else:  # its EVSEs are allocated as they report
             self._site_state.command, self._site_state.sequence = command, command.sequence
 

@@ -69,6 +69,7 @@ class CommandLifecycle:
         if replaced is not None:
             text = f"Replaced by the {command.named}."
             self._replace(state, replaced, because(Code.SUPERSEDED, text))
+        command.session = command.session or state.evse.session
         allocation = self._assign(command, state, power_w, renewed)
         if state.evse.session is None and command.verb is Verb.STOP:
             allocation.stage = Stage.ACHIEVED  # nothing runs
@@ -119,6 +120,7 @@ class CommandLifecycle:
         state.sequence = command.sequence
         if renewed is not None:
             allocation.renew(renewed, self._settings.tolerance(power_w), self._settings.tolerance(0.0))
+            allocation.waits_until = renewed.waits_until
         return allocation
 
     def _replace(self, state: EvseControlState, before: ActiveCommand, reason: Reason) -> None:
@@ -281,12 +283,22 @@ class CommandLifecycle:
             event = Happened.RELEASED if reason.code is Code.RELEASED else Happened.LEASE_ENDED
             self._publisher.happened(event, command.evse, reason, command=command.id)
 
+    def station_lost(self, state: EvseControlState, reason: Reason) -> None:
+        """Let a leased command wait for the station to connect again; one to the site goes on at its other EVSEs."""
+        command, allocation, within_s = state.command, state.allocation, self._settings.reconnect_within_s
+        if command is None or allocation is None or command.lease_until is None or state.waits:
+            return
+        if within_s and _ends_without(command):
+            allocation.waits_until = self._clock.now() + within_s
+        else:
+            self.withdraw(state, reason, failed=True)
+
     def withdraw(self, state: EvseControlState, reason: Reason, *, failed: bool) -> None:
         """Take one EVSE out of the command in force there; with its last EVSE the command ends."""
         command, allocation = state.command, state.allocation
         if command is None or allocation is None:
             return
-        if command.evse is not None or sum(one.stage is not Stage.FAILED for one in command.allocations.values()) <= 1:
+        if _ends_without(command):
             allocation.fail(reason)
             self.end(command, Status.FAILED if failed else Status.SUPERSEDED, reason)
             return
@@ -306,6 +318,12 @@ class CommandLifecycle:
         if ramp and state.setpoint.sent_w:
             state.ramp = Ramp(state.setpoint.sent_w, self._clock.now())
         self._notify(state)
+
+
+def _ends_without(command: ActiveCommand) -> bool:
+    """Return whether a command ends without the EVSE that carries it out: it has no other one."""
+    carried = sum(one.stage is not Stage.FAILED for one in command.allocations.values())
+    return command.evse is not None or carried <= 1
 
 
 def _share(state: EvseControlState, allocation: Allocation) -> Share:

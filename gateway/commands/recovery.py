@@ -124,7 +124,7 @@ class Recovery:
                 settle(command, Status.LEASE_EXPIRED, reason, ended=True)
             elif self._takes_over and command.lease_wall is not None:
                 command.lease_until = self._clock.now() + command.lease_wall - wall
-                command.resumed = True
+                command.session = first.session if first else None
                 self._arbiter.resume(command)
                 self._publisher.note(Step.EVENT, "resumed", stored.id, stored.evse, verb=verb.value)
             else:

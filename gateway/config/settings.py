@@ -791,6 +791,9 @@ class CommandsSection(Section):
         default=15, description="validity of a set-point at the station: without renewal it falls back to 0 W, in s"
     )
     set_within_s: Seconds = Field(default=10, description="time-out of a station's response, in s")
+    reconnect_within_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=10, description="a leased command waits so long for its station to connect again; 0: it ends, in s"
+    )
     achieve_within_s: Seconds = Field(default=60, description="time for the meter to show the granted power, in s")
     tolerance_w: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
         default=150, description="accepted deviation of the meter, in W"

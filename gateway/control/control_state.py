@@ -20,7 +20,7 @@ from gateway.control.station_answer import WakeUp
 from gateway.model.command import Body, Channel, Schedule, Verb, client_and_id, signed_power
 from gateway.model.evse import Evse
 from gateway.model.journal import ReplyTo
-from gateway.model.reason import Code, Reason, because
+from gateway.model.reason import Reason
 from gateway.model.station import EVSE_NUMBER, station_of
 
 
@@ -50,14 +50,10 @@ class Allocation:
     verified_from: float = field(init=False)  # start of the time within which the meter must show the power
     mismatch_w: float | None = None  # last reading that differed, during this command or those that it renews
     achieved_before: bool = False  # a command that this one renews was achieved, and no reading has differed since
+    waits_until: float | None = None  # its station is not connected, and may be again until then
 
     def __post_init__(self) -> None:
         self.verified_from = self.since
-
-    @property
-    def unconfirmed(self) -> bool:
-        """True until the station has confirmed the power or the allocation has failed."""
-        return self.stage is Stage.GRANTED
 
     @property
     def pending(self) -> bool:
@@ -92,6 +88,16 @@ class Allocation:
             self.stage, self.confirmed_at, self.confirmed_w = Stage.GRANTED, None, None
         self.limited = reason
 
+    def resume(self, now: float) -> None:
+        """Go on where the station is connected again: it is sent the power anew."""
+        if self.waits_until is None:
+            return
+        self.waits_until = None
+        if self.stage is Stage.ACHIEVED:
+            self.verified_from, self.achieved_before = now, True
+        self.stage, self.confirmed_at, self.confirmed_w = Stage.GRANTED, None, None
+        self.limit(None, now)
+
     def fail(self, reason: Reason) -> None:
         """Mark as failed."""
         self.stage, self.failure = Stage.FAILED, reason
@@ -112,19 +118,6 @@ class Allocation:
         if at_rest or same:
             self.verified_from, self.mismatch_w = before.verified_from, before.mismatch_w
 
-    def not_achieved(self) -> Reason:
-        """Return why this was not achieved in time: a limit, no confirmation, no reading, or another power measured."""
-        if self.limited is not None:
-            return self.limited
-        if self.stage is Stage.GRANTED:
-            return because(Code.STATION_SILENT, "The station has not confirmed the set-point.")
-        confirmed_w = self.confirmed_w or 0.0
-        shown_w = self.measured_w if self.measured_w is not None else self.mismatch_w
-        if shown_w is None:
-            return because(Code.METER_SILENT, f"No meter value came since the station confirmed {confirmed_w:.0f} W.")
-        text = f"The meter shows {shown_w:.0f} W, and the station had confirmed {confirmed_w:.0f} W."
-        return because(Code.NOT_SEEN_ON_METER, text)
-
 
 @dataclass(slots=True)
 class ActiveCommand:
@@ -140,7 +133,7 @@ class ActiveCommand:
     channel: Channel
     lease_until: float | None = None  # monotonic
     lease_wall: float | None = None
-    resumed: bool = False  # carried out by another process before: its station may not be connected yet
+    session: str | None = None  # at its EVSE when it was granted; another one ends it
     reply: ReplyTo | None = None
     allocations: dict[str, Allocation] = field(default_factory=dict)
     settled: bool = False  # its final result has been given
@@ -220,6 +213,11 @@ class EvseControlState:
     def allocation(self) -> Allocation | None:
         """Allocation of the command in force to this EVSE."""
         return self.command.allocations.get(self.evse.name) if self.command else None
+
+    @property
+    def waits(self) -> bool:
+        """True while the command in force waits for the station to connect again."""
+        return self.allocation is not None and self.allocation.waits_until is not None
 
     @property
     def acts(self) -> bool:

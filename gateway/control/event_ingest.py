@@ -1,6 +1,7 @@
 """Events of stations and EVSEs: applied to the control states, published, and their effect on commands in force.
 
-A lost link, a fault or the end of a session ends leased commands; nothing that follows resumes them.
+A fault or the end of a session ends leased commands, and so does a station that does not connect again in time; nothing
+that follows resumes them.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class CommandEffects(Protocol):
 
     def verify(self, state: EvseControlState) -> None: ...
     def withdraw(self, state: EvseControlState, reason: Reason, *, failed: bool) -> None: ...
+    def station_lost(self, state: EvseControlState, reason: Reason) -> None: ...
     def reallocate(self) -> None: ...
 
 
@@ -170,6 +172,8 @@ class EventIngest:
 
     def _connected(self, state: EvseControlState, event: StationConnected) -> None:
         state.setpoint.reset()
+        if state.allocation is not None:
+            state.allocation.resume(self._clock.now())
         text = f"{event.protocol} {event.vendor} {event.model}".strip()
         self._publisher.happened(Happened.STATION_CONNECTED, state.name, text=text)
 
@@ -179,7 +183,7 @@ class EventIngest:
         self._interconnected(state, None)
         reason = because(Code.OFFLINE, event.reason or f"The link to the station of {state.name} broke.")
         self._publisher.happened(Happened.STATION_LOST, state.name, reason)
-        self._withdraw_leased(state, reason)
+        self._commands.station_lost(state, reason)
 
     def _plug_changed(self, state: EvseControlState, event: PlugChanged, before: _Before) -> None:
         occupied = event.state is PlugState.OCCUPIED
@@ -190,6 +194,9 @@ class EventIngest:
     def _session_started(self, state: EvseControlState, event: SessionStarted) -> None:
         state.setpoint.reset()
         state.floor_reached = False
+        if state.command is not None and state.command.session not in (None, event.session):
+            reason = because(Code.SESSION_ENDED, f"Another session has started at {state.name}.")
+            self._commands.withdraw(state, reason, failed=True)
         text = f"MAC address {event.mac}" if event.mac else ""
         self._publisher.happened(Happened.SESSION_STARTED, state.name, text=text, session=event.session)
         soc_pct = self._needs.soc(state.name, event.session, self._clock.wall())

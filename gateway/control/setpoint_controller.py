@@ -12,6 +12,7 @@ from typing import Protocol
 from gateway.authority.layers import LASTING, cannot_reach, charges_in_s, dead_band
 from gateway.authority.priority import MARGIN_W, Decision, above_command, ends_supply, same_direction
 from gateway.authority.ramp import walk
+from gateway.control.allocation_failure import not_achieved
 from gateway.control.control_state import ActiveCommand, Allocation, EvseControlState, EvseRegistry, Stage
 from gateway.control.negotiated_needs import VehicleNeedsPersistence
 from gateway.control.publisher import EventPublisher
@@ -158,21 +159,20 @@ class SetpointController:
         elif command.finished(self._clock.wall()):
             reason = because(Code.SCHEDULE_ENDED, "The last period of the schedule has ended.")
             self._commands.end(command, Status.ACHIEVED, reason)
+        elif state.allocation is not None and state.allocation.waits_until is not None:
+            if now >= state.allocation.waits_until:
+                reason = because(Code.OFFLINE, f"The station of {state.name} has not connected again in time.")
+                self._commands.withdraw(state, reason, failed=True)
         elif not command.settled:
-            leased = command.lease_until is not None
-            blocked = cannot_reach(state.evse, command.verb) if leased and not self._awaits_station(command) else None
+            blocked = cannot_reach(state.evse, command.verb) if command.lease_until is not None else None
             if blocked is not None:
                 self._commands.withdraw(state, blocked, failed=True)
             elif state.allocation is not None and self._verify_by() <= now:
-                self._commands.withdraw(state, state.allocation.not_achieved(), failed=True)
+                self._commands.withdraw(state, not_achieved(state.allocation), failed=True)
 
     def _lease_over(self) -> bool:
         command = self._state.command
         return command is not None and command.lease_until is not None and self._clock.now() >= command.lease_until
-
-    def _awaits_station(self, command: ActiveCommand) -> bool:
-        """Return whether a command that another process carried out waits for its station, until the lease ends."""
-        return command.resumed and not self._state.evse.connected
 
     def _verify_by(self) -> float:
         """Return when the meter must have shown the power; never while nothing can be measured or is to be verified."""
@@ -245,7 +245,7 @@ class SetpointController:
             allocation.limit(None, self._clock.now())
             return decision
         reason = because(decision.code, decision.text)
-        if command.lease_until is None or decision.code not in LASTING or self._awaits_station(command):
+        if command.lease_until is None or decision.code not in LASTING or state.waits:
             allocation.limit(reason, self._clock.now())
             return decision
         self._commands.withdraw(state, reason, failed=True)
@@ -386,7 +386,9 @@ class SetpointController:
         if state.ramp is not None and setpoint.verified:
             times.append(now + RAMP_STEP_S)
         if command is not None:
-            times += [math.inf if lease_until is None else lease_until, self._verify_by()]
+            waits_until = state.allocation.waits_until if state.allocation is not None else None
+            times += [math.inf if until is None else until for until in (lease_until, waits_until)]
+            times.append(self._verify_by())
             times.append(now + (command.next_change_s(self._clock.wall()) or math.inf))
         if setpoint.sent_w is not None and setpoint.sent_w < 0:
             times.append(now + (charges_in_s(state.evse, self._clock.wall()) or math.inf))

@@ -34,6 +34,7 @@ class ServiceSettings:
     valid_for_s: float = 15.0  # validity of a set-point: a station falls back to 0 W this long after the last message
     set_within_s: float = 10.0  # for a station's answer
     retry_s: float = 2.0  # pause after an order that was not accepted
+    reconnect_within_s: float = 10.0  # a leased command waits for its station to connect again; 0: it ends at once
     achieve_within_s: float = 60.0  # for the meter to show the power granted
     tolerance_w: float = TOLERANCE_W
     tolerance_share: float = TOLERANCE_SHARE

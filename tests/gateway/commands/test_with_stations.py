@@ -96,3 +96,52 @@ async def test_a_car_plugged_in_while_the_station_was_offline_can_be_discharged_
         await rig.sleep(20)
         assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
         assert [call["evseId"] for call in rig.calls("NotifyEVChargingNeeds")] == [1]
+
+
+RECONNECTING = [*CHANNELS, (Version.V21, None)]
+
+
+@pytest.mark.parametrize(("version", "profile"), RECONNECTING)
+async def test_a_command_goes_on_at_a_station_that_connects_again(version: Version, profile: str | None) -> None:
+    async with Rig(version, vendor_profile=profile) as rig, governed(rig) as service:
+        await rig.charging()
+        await rig.sleep(5)
+        assert (await send(service, "discharge", "d", power_w=4600, lease_s=120)).status == "accepted"
+        await rig.sleep(25)
+        rig.cut()
+        await rig.sleep(1)
+        state = service.state("CP1-1")
+        assert state is not None
+        assert (state.connection, state.binding, state.command is not None) == ("offline", "station", True)
+        assert (await send(service, "charge", "c", power_w=4600, lease_s=30)).reason.code == "offline"
+        rig.up = True
+        await rig.until(lambda: service.is_connected("CP1-1"))
+        for _ in range(30):
+            await rig.sleep(1)
+            assert rig.evse().reading.power_w == pytest.approx(-4600, rel=0.01)
+        assert service.commands_in_force() == 1
+
+
+@pytest.mark.parametrize(("version", "profile"), RECONNECTING)
+async def test_another_vehicle_after_the_connection_is_back_never_gets_the_command(
+    version: Version, profile: str | None
+) -> None:
+    async with Rig(version, vendor_profile=profile) as rig, governed(rig) as service:
+        await rig.charging()
+        await rig.sleep(5)
+        assert (await send(service, "discharge", "d", power_w=4600, lease_s=120)).status == "accepted"
+        await rig.sleep(25)
+        rig.cut()
+        await rig.sleep(0.5)
+        rig.station.unplug(1)
+        await rig.sleep(2)
+        rig.plug()
+        await rig.sleep(2)
+        rig.up = True
+        await rig.until(lambda: service.is_connected("CP1-1"))
+        for _ in range(60):
+            assert rig.evse().reading.power_w >= 0
+            await rig.sleep(0.5)
+        assert service.commands_in_force() == 0
+        ended = [one.cause for one in await service.entries(command="d", limit=100) if one.step == "ended"]
+        assert ended == ["session_ended"]

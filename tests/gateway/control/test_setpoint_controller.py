@@ -445,8 +445,8 @@ async def test_a_leased_command_fails_where_it_cannot_be_carried_out(
 async def test_a_command_of_another_process_waits_for_its_station_only(connected: bool) -> None:
     rig = await ControllerRig.begin()
     rig.command(-5000.0, lease_s=600.0)
-    assert rig.state.command is not None
-    rig.state.command.resumed = True
+    assert rig.state.allocation is not None
+    rig.state.allocation.waits_until = None if connected else 600.0
     rig.state.evse.connected = connected
     rig.state.evse.faults = {"X": ""} if connected else {}
     for _ in range(20):  # longer than the meter has to show the power
