@@ -24,8 +24,9 @@ import aiomqtt
 from gateway.cluster import status
 from gateway.cluster.io import ClusterBus, ClusterError
 from gateway.cluster.node import INSTANCES, LEASES
+from tests.gateway.cluster import sendings
 from tests.gateway.cluster.fleet import Fleet, parts_of
-from tests.gateway.cluster.judge import Delay, Evidence, Verdict, judge, power_of
+from tests.gateway.cluster.judge import Evidence, Verdict, judge, power_of
 from tests.gateway.cluster.light_station import Times
 from tests.gateway.cluster.network import Namespaces, Network, Proxies
 from tests.gateway.cluster.plan import Fault, Kind, Part, Round
@@ -184,6 +185,7 @@ class Chaos:
             await self.network.close()
         self.evidence.offset = time.time() - time.monotonic()
         self.evidence.setpoints = self.fleet.setpoints
+        self.evidence.sendings, self.evidence.began = sendings.read(rig.sendings.values())
         self.report.verdict = judge(self.evidence)
         if self.failure:
             self.report.verdict.add("not served", self.failure)
@@ -236,7 +238,6 @@ class Chaos:
             case Part.STATIONS:
                 part = one.choose(self.fleet.parts)
         log.info("round %d: %s is %s", one.number, one.fault.part, part)
-        begin = time.monotonic()
         await self._begin(one, part)
         taken_over = one.fault.part is Part.HOLDER
         if taken_over and one.fault.kind is not Kind.KILL:  # the fault lasts until then
@@ -247,7 +248,6 @@ class Chaos:
         await self._end(one, part)
         if taken_over:
             await self._held(after=term)
-        self._note_delay(one, part, begin)
 
     async def _begin(self, one: Round, part: str) -> None:
         match one.fault.kind:
@@ -306,15 +306,6 @@ class Chaos:
                 await asyncio.to_thread(self.rig.processes[part].join, 10)
                 self.rig.start(part)
 
-    def _note_delay(self, one: Round, part: str, begin: float) -> None:
-        """Note the time in which messages to stations waited in the network or in a paused process."""
-        if one.fault.kind not in (Kind.CUT, Kind.PAUSE) or one.fault.part in (Part.NATS, Part.POSTGRES):
-            return
-        group = one.fault.part is Part.STATIONS
-        stations = self.fleet.stations(part) if group else self.size.names
-        if group or one.fault.kind is Kind.CUT:
-            self.evidence.delays.append(Delay(frozenset(stations), begin, time.monotonic()))
-
     # states of the cluster
 
     async def _held(self, after: int = 0, controlled: bool = False) -> tuple[str, int]:
@@ -353,6 +344,7 @@ async def perform(folder: Path, size: Size, rounds: Iterable[Round], network: Ne
     """Run rounds in a rig of their own, in which the last instance sends what a next version would send."""
     with rig(folder, size.names, size.lease_s, size.servers, network) as one:
         one.next_version = frozenset(size.gateways[-1:])
+        one.sendings = {name: folder / f"{name}.sendings" for name in size.gateways}
         chaos = Chaos(size, one, rounds)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, setattr, chaos, "stopping", True)
         return await chaos.run()

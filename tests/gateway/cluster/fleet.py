@@ -10,7 +10,6 @@ import json
 import os
 import resource
 import signal
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -22,7 +21,6 @@ from tests.gateway.cluster.judge import Setpoint
 from tests.gateway.cluster.light_station import LightStation, Times
 from tests.gateway.cluster.network import Network, enter
 
-LAG_EVERY_S, LAG_KEPT = 0.1, 50  # measurements
 CONNECTS_PER_S = 100.0  # of one group when it starts
 
 
@@ -43,12 +41,10 @@ class Reports:
 
     def __init__(self, out: Connection) -> None:
         self._out = out
-        self._lags = [0.0]
 
     def setpoint(self, station: str, one: Setpoint) -> None:
         """Report a set-point."""
-        lag_s = round(max(self._lags), 3)
-        self._write(["setpoint", station, one.at, one.power_w, one.valid_for_s, one.call, lag_s])
+        self._write(["setpoint", station, one.at, one.power_w, one.valid_for_s, one.call])
 
     def ready(self, station: str, ready: bool) -> None:
         """Report that a station is served, or no longer."""
@@ -57,18 +53,10 @@ class Reports:
     def _write(self, line: Sequence[object]) -> None:
         os.write(self._out.fileno(), json.dumps(line).encode() + b"\n")  # shorter than PIPE_BUF: all or nothing
 
-    async def measure_lag(self) -> None:
-        """Measure how late this process runs."""
-        while True:
-            due = time.monotonic() + LAG_EVERY_S
-            await asyncio.sleep(LAG_EVERY_S)
-            self._lags = [*self._lags[-LAG_KEPT:], time.monotonic() - due]
-
 
 async def _serve(group: Group, out: Connection) -> None:
     reports = Reports(out)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(reports.measure_lag())
         for name in group.names:
             one = LightStation(
                 name,
@@ -177,9 +165,7 @@ class Fleet:
 
     def _note(self, what: str, station: str, *rest: Any) -> None:
         if what == "setpoint":
-            at, power_w, valid_for_s, call, lag_s = rest
-            one = Setpoint(at, power_w, valid_for_s, call, lag_s)
-            self.setpoints.setdefault(station, []).append(one)
+            self.setpoints.setdefault(station, []).append(Setpoint(*rest))
         elif rest == (True,):
             self.ready.add(station)
         else:

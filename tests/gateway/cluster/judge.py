@@ -6,6 +6,7 @@ Each round commands powers that no other round has, so that a set-point at a sta
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,11 @@ from gateway.model.message import parse_moment
 FIRST = ("accepted", "clamped")
 ID_FREE = {"rate_limited", "busy", "overloaded", "journal_unavailable", "gateway_stopped"}  # refusals that may repeat
 STEP_W = 10.0  # between the powers of two rounds
-SLACK_S = 3.0  # beyond a lease: ramp, whole seconds of the station
+CLOCK_S = 0.1  # tolerance: the ends of leases are whole milliseconds of another clock
+BEYOND_S = (
+    2.0  # of a validity: ramp, which takes no time here, one second, and one that an order may wait at the holder
+)
+DELAYED_S = 1.0  # from a write to the receipt
 Result = dict[str, Any]
 
 
@@ -32,20 +37,20 @@ class Setpoint:
     power_w: float
     valid_for_s: float | None
     call: str = ""  # message id: of the connection at one holder, a dash, and a number
-    lag_s: float = 0.0  # by which the process of the station ran late
 
 
 @dataclass(frozen=True)
-class Delay:
-    """A time in which the paths of some stations, or they themselves, did not run. What arrives then is late."""
+class Sending:
+    """The write of a set-point to the socket of a station. Monotonic time."""
 
-    stations: frozenset[str]
-    begin: float
-    end: float
+    term: int  # of the holder that the set-point is of
+    left: float  # when the holder sent it to the instance that has the connection
+    begun: float
+    done: float | None = None  # None: the process was killed before it noted it, or the system had no room
 
-    def covers(self, station: str, at: float) -> bool:
-        """Return whether a set-point may be late; TCP repeats what was lost at intervals that double."""
-        return station in self.stations and self.begin <= at <= self.end + (self.end - self.begin) + 1.0
+    def latest(self, received: float) -> float:
+        """Return the latest time at which it can have been written; its process may have been paused meanwhile."""
+        return received if self.done is None else min(self.done, received)
 
 
 @dataclass
@@ -55,7 +60,8 @@ class Evidence:
     sent: dict[str, tuple[str, int]] = field(default_factory=dict)  # station and round, by command
     results: dict[str, list[Result]] = field(default_factory=dict)  # by command
     setpoints: dict[str, list[Setpoint]] = field(default_factory=dict)  # by station
-    delays: list[Delay] = field(default_factory=list)
+    sendings: dict[str, Sending] = field(default_factory=dict)  # by message id
+    began: dict[int, float] = field(default_factory=dict)  # when the first message of a term was seen
     offset: float = 0.0  # Unix time less monotonic time
 
     def complete(self, command: str) -> bool:
@@ -71,7 +77,7 @@ class Verdict:
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     setpoints: int = 0
-    late: int = 0  # set-points that a cut path or a paused station delayed
+    late: int = 0  # set-points that waited in the network or in a paused station
 
     def add(self, rule: str, text: str) -> None:
         """Note a violation."""
@@ -86,6 +92,7 @@ def judge(evidence: Evidence) -> Verdict:
     for station, setpoints in evidence.setpoints.items():
         _owners(verdict, station, setpoints)
         _rounds(verdict, evidence, station, setpoints)
+    _terms(verdict, evidence)
     return verdict
 
 
@@ -132,6 +139,17 @@ def _owners(verdict: Verdict, station: str, setpoints: list[Setpoint]) -> None:
             present = owner
 
 
+def _terms(verdict: Verdict, evidence: Evidence) -> None:
+    """Nothing is written for the holder of a term once a later holder has sent anything to any station."""
+    received = {one.call: one.at for setpoints in evidence.setpoints.values() for one in setpoints}
+    for call, one in evidence.sendings.items():
+        later = min((at for term, at in evidence.began.items() if term > one.term), default=math.inf)
+        at = one.latest(received[call]) if call in received else one.begun
+        if at > later:
+            text = f"{call} of term {one.term} was sent {at - later:.3f} s after the begin of a later term"
+            verdict.add("stale owner", text)
+
+
 def _rounds(verdict: Verdict, evidence: Evidence, station: str, setpoints: list[Setpoint]) -> None:
     """No power of an earlier round after that of a later, none without its command, none beyond its lease."""
     latest = 0
@@ -152,10 +170,24 @@ def _rounds(verdict: Verdict, evidence: Evidence, station: str, setpoints: list[
             verdict.add("doubled effect", f"{station}: the power of round {number} without a grant: {results}")
             continue
         verdict.setpoints += 1
-        late = any(delay.covers(station, one.at) for delay in evidence.delays)
-        verdict.late += late
-        valid_for_s = one.valid_for_s or 0.0
-        until = max(untils) - evidence.offset + SLACK_S + one.lag_s + (valid_for_s if late else 0.0)
-        if one.at + valid_for_s > until:
-            text = f"the power of round {number} until {one.at + valid_for_s - until:.2f} s after the latest end"
-            verdict.add("outlived lease", f"{station}: {text}, valid for {valid_for_s} s: {results}")
+        _lease(verdict, evidence.sendings.get(one.call), station, one, max(untils) - evidence.offset)
+
+
+def _lease(verdict: Verdict, sending: Sending | None, station: str, one: Setpoint, until: float) -> None:
+    """A power is sent within its lease, with a validity that ends soon after it; how long it then waits in the network
+    or in the station is no matter of the gateway."""
+    what = f"{station} received {one}, {sending}; the lease ended at {until:.3f}"
+    if sending is None:
+        verdict.add("doubled effect", f"no instance sent it: {what}")
+        return
+    sent = sending.latest(one.at)
+    verdict.late += one.at - sent > DELAYED_S
+    if sent > until + CLOCK_S:
+        verdict.add("outlived lease", f"sent {sent - until:.2f} s after its lease: {what}")
+    elif one.valid_for_s is None:
+        verdict.add("outlived lease", f"sent without an end: {what}")
+    elif sending.left + one.valid_for_s > until + BEYOND_S + CLOCK_S:
+        after_s = sending.left + one.valid_for_s - until
+        verdict.add(
+            "outlived lease", f"the holder sent it with a validity until {after_s:.2f} s after its lease: {what}"
+        )

@@ -118,6 +118,9 @@ class Rig:
     lease_s: float
     next_version: frozenset[str] = frozenset()  # instances that send what a next version would send
     rebalance_every_s: float | None = None  # instead of the interval of the product
+    sendings: dict[str, Path] = field(
+        default_factory=dict
+    )  # files of the instances that note when they send set-points
     processes: dict[str, BaseProcess] = field(default_factory=dict)
     ports: dict[str, tuple[int, int]] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # configurations, by instance
@@ -175,7 +178,8 @@ class Rig:
         """Start an instance."""
         log = str(self.folder / f"{instance}.log")
         table, namespace = self.table(instance), self.network.namespace(instance)
-        arguments = table, log, namespace, instance in self.next_version, self.rebalance_every_s
+        sendings = self.sendings.get(instance)
+        arguments = table, log, namespace, instance in self.next_version, self.rebalance_every_s, sendings
         process = processes().Process(target=main, args=arguments, daemon=True)
         process.start()
         self.processes[instance] = process
@@ -220,7 +224,12 @@ def rig(
 
 
 def main(
-    table: dict[str, Any], path: str, namespace: str | None, next_version: bool, rebalance_every_s: float | None
+    table: dict[str, Any],
+    path: str,
+    namespace: str | None,
+    next_version: bool,
+    rebalance_every_s: float | None,
+    sendings: Path | None,
 ) -> None:
     """The entry of the process of an instance."""
     enter(namespace)
@@ -233,9 +242,12 @@ def main(
     from gateway.event_loop import make_loop
     from gateway.listeners import StartError
     from tests.gateway.cluster.next_version import become_next_version
+    from tests.gateway.cluster.sendings import record
 
     if next_version:
         become_next_version()
+    if sendings is not None:
+        record(sendings)
     if rebalance_every_s is not None:
         node.REBALANCE_EVERY_S = rebalance_every_s
     logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
