@@ -1,7 +1,7 @@
 """The cluster over NATS: messages between instances, and the records of leases, owners and instances in JetStream.
 
-The only file that uses nats-py. Each instance has one subscription, to all subjects that begin with its name; a request
-to an instance that is absent fails at once, since NATS reports that it has no subscriber.
+Only this file and `secure_client` use nats-py. Each instance has one subscription, to all subjects that begin with its
+name; a request to an instance that is absent fails at once, since NATS reports that it has no subscriber.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.js import JetStreamContext
@@ -33,6 +31,7 @@ from nats.js.kv import KeyValue
 
 from gateway.cluster import messages, secure_client
 from gateway.cluster.fault import Fault
+from gateway.cluster.inbox import Handler, Inbox
 from gateway.cluster.messages import MAX_BYTES, Message
 from gateway.cluster.outbox import Outbox
 from gateway.cluster.secure_client import SecureClient, UserOptions, cancellation_kept, within
@@ -46,11 +45,9 @@ RETRY_S = 0.25
 REVISIONS = 1_000_000_000  # of one bucket
 WARNED_AT_MOST = 100  # errors of NATS that are remembered: some name a subject of their own
 PING_EVERY_S = 2  # two without an answer: another server is tried
-MESSAGES_PER_TURN = 8  # of the event loop
 UNSENT_BYTES = 8 * 2**20  # while no server is connected; beyond them messages are dropped
 OLDEST = (2, 11)  # version of NATS
 NO_JETSTREAM = "NATS has no JetStream for this user: start it with -js, or enable JetStream for the account"
-Handler: TypeAlias = Callable[[Message], Awaitable[Message | None]]
 
 
 class ClusterError(Exception):
@@ -173,11 +170,9 @@ class ClusterBus:
     def __init__(self, settings: ClusterSettings, handle: Handler | None = None) -> None:
         self.settings, self.instance = settings, settings.instance
         self._handle = handle
-        self._client: Client | None = None
-        self._outbox = Outbox()
-        self._serving: set[asyncio.Task[None]] = set()
+        self._client: SecureClient | None = None
+        self._outbox = Outbox(self._publish_at_once)
         self._too_long = 0
-        self._in_turn = 0  # messages that were processed in this turn of the event loop, or the ones before
         self._warned: set[str] = set()  # errors of NATS that the log has, since it was connected last
 
     @property
@@ -206,12 +201,19 @@ class ClusterBus:
         except (OSError, ValueError) as error:
             raise ClusterError(f"cluster.credentials_file cannot be used: {error}", Fault.USER) from error
         client = SecureClient(requires_tls=tls is not None)
+        inbox = None
+
+        async def respond(subject: str, answer: bytes) -> None:
+            with contextlib.suppress(NatsError, OSError):
+                await client.publish(subject, answer)
+
         try:
             await self._open(client, tls, user)
             self._client = client
             if self._handle is not None:
-                await client.subscribe(f"{self.settings.name}.gw.{self.instance}.>", cb=self._received)
-                await client.subscribe(f"{self.settings.name}.all.>", cb=self._received)
+                inbox = Inbox(self.instance, self._handle, respond, self._log)
+                for subject in (f"{self.settings.name}.gw.{self.instance}.>", f"{self.settings.name}.all.>"):
+                    await client.deliver(subject, inbox.put)
             publishing = self._outbox.run(client.publish, (NatsError, OSError))
             sending = asyncio.get_running_loop().create_task(publishing, name="cluster messages")
             try:
@@ -220,8 +222,8 @@ class ClusterBus:
                 await self._flush(client)
                 sending.cancel()
         finally:
-            for task in self._serving:
-                task.cancel()
+            if inbox is not None:
+                inbox.close()
             self._client = None
             with contextlib.suppress(Exception):
                 await within(client.close(), ANSWER_WITHIN_S)
@@ -321,6 +323,9 @@ class ClusterBus:
                 await self._outbox.flushed()
                 await client.flush(2)
 
+    def _publish_at_once(self, batch: list[tuple[str, bytes]]) -> bool:
+        return self._client is not None and self._client.publish_at_once(batch)
+
     def _queue(self, subject: str, message: Message) -> None:
         data = messages.encode(message)
         if len(data) > MAX_BYTES:
@@ -328,34 +333,6 @@ class ClusterBus:
             log.warning("a message of %d bytes is too long for the cluster and is dropped", len(data))
             return
         self._outbox.put(subject, data)
-
-    async def _received(self, received: Msg) -> None:
-        handle = self._handle
-        if handle is None:
-            return
-        if not received.reply:
-            for one in messages.unpack(received.data):
-                await handle(one)
-                self._in_turn += 1
-                if self._in_turn >= MESSAGES_PER_TURN:
-                    self._in_turn = 0
-                    await asyncio.sleep(0)  # so that what else is ready has its turn
-            return
-        message = messages.decode(received.data)
-        if message is None:
-            refusal = messages.Failed("", f"instance {self.instance} does not know this request; its version differs")
-            await received.respond(messages.encode(refusal))
-            return
-        task = asyncio.get_running_loop().create_task(self._serve(received, message))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-
-    async def _serve(self, received: Msg, message: Message) -> None:
-        assert self._handle is not None
-        answer = await self._handle(message)
-        if answer is not None:
-            with contextlib.suppress(NatsError, OSError):
-                await received.respond(messages.encode(answer))
 
     async def _disconnected(self) -> None:
         if self._client is not None:

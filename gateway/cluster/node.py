@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -17,6 +17,7 @@ from gateway.cluster import placement
 from gateway.cluster.connections import OwnersOf
 from gateway.cluster.control import Start
 from gateway.cluster.cut_off import CutOff
+from gateway.cluster.inbox import Outcome
 from gateway.cluster.io import ClusterBus, ClusterError, Record, Records
 from gateway.cluster.keys import key_of, name_of
 from gateway.cluster.lease import Timing
@@ -89,7 +90,7 @@ class Node:
         self._presence: Records | None = None
         self._since = clock.wall()
         self.draining = False
-        self._local: set[asyncio.Task[None]] = set()
+        self._local: set[asyncio.Future[Outcome]] = set()
 
     # `gateway.cluster.connections.Instance`
 
@@ -113,17 +114,16 @@ class Node:
         """Return the answer of an instance."""
         if to != self.settings.instance:
             return await self.bus.request(to, message, within_s)
-        answer = await self._received(message)
+        outcome = self._received(message)
+        answer = await outcome if isinstance(outcome, Awaitable) else outcome
         return answer if answer is not None else Done(message.site)
 
     def _here(self, message: Message) -> None:
-        if not self._at_once(message):
-            task = asyncio.get_running_loop().create_task(self._discard(message))
+        outcome = self._received(message)
+        if isinstance(outcome, Awaitable):
+            task = asyncio.ensure_future(outcome)
             self._local.add(task)
             task.add_done_callback(self._local.discard)
-
-    async def _discard(self, message: Message) -> None:
-        await self._received(message)
 
     def _at_once(self, message: Message) -> bool:
         """Process a message; False for a request."""
@@ -142,10 +142,10 @@ class Node:
                 return site.take(message)
         return True
 
-    async def _received(self, message: Message) -> Message | None:
+    def _received(self, message: Message) -> Outcome | Awaitable[Outcome]:
         if self._at_once(message):
             return Failed(message.site, "this site is not served here") if message.site not in self.sites else None
-        return await self.sites[message.site].handle(message)
+        return self.sites[message.site].handle(message)
 
     # running
 

@@ -1,5 +1,5 @@
 """The client of NATS: its user, TLS that cannot be left out, errors after which it connects again, and why a server was
-not used."""
+not used. Messages in their hundreds a second pass it in one step of the event loop each way."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import asyncio
 import itertools
 import logging
 import ssl
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 import nkeys  # type: ignore[import-untyped]
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
+from nats.protocol.command import pub_cmd
 from nats.protocol.parser import PERMISSIONS_ERR
 
 from gateway.cluster.fault import Fault
@@ -25,6 +28,8 @@ NO_TLS = "the server offers no TLS, and tls:// or cluster.ca requires it"
 REFUSED = "the server refuses the user, or its password or credentials"
 
 
+UNWRITTEN_BYTES = 2**20  # that the connection has not taken, until messages wait in front of it
+Sink: TypeAlias = Callable[[bytes, str], None]  # content and subject of the answer, empty without one
 OF_ANOTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 NOT_VALID_NOW = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
@@ -96,6 +101,41 @@ class SecureClient(Client):
     def __init__(self, requires_tls: bool = False) -> None:
         super().__init__()
         self._requires_tls = requires_tls
+        self._sinks: dict[int, Sink] = {}  # by subscription
+
+    async def deliver(self, subject: str, sink: Sink) -> None:
+        """Subscribe, and pass each message on where it is read.
+
+        nats-py alone puts it in a queue, of which a task takes it in a later turn of the event loop.
+        """
+
+        async def late(message: Msg) -> None:  # one that came during the subscription
+            sink(message.data, message.reply)
+
+        self._sinks[(await self.subscribe(subject, cb=late))._id] = sink
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        sink = self._sinks.get(sid)
+        if sink is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        else:
+            sink(data, reply.decode())
+
+    def publish_at_once(self, batch: Iterable[tuple[str, bytes]]) -> bool:
+        """Write messages to the connection in this step; False, and nothing, where `publish` has to wait.
+
+        nats-py alone has a task write them in a later turn of the event loop.
+        """
+        transport, batch = self._transport, list(batch)
+        writer = transport._io_writer if isinstance(transport, TcpTransport) else None
+        if writer is None or not self.is_connected or writer.transport.get_write_buffer_size() > UNWRITTEN_BYTES:
+            return False
+        if any(len(data) > self._max_payload for _, data in batch):
+            return False
+        self._pending += [pub_cmd(subject, "", data) for subject, data in batch]  # behind what waits to be written
+        writer.write(b"".join(self._pending))
+        self._pending, self._pending_data_size = [], 0
+        return True
 
     async def _process_info(self, info: dict[str, object], initial_connection: bool = False) -> None:
         self.asks_user, self.asks_certificate = bool(info.get("auth_required")), bool(info.get("tls_verify"))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.js.kv import KeyValue
 
-from gateway.cluster import io
+from gateway.cluster import inbox, io
 from gateway.cluster.io import Absent, ClusterBus, ClusterError, Records, WrongRevision
 from gateway.cluster.keys import key_of, name_of
 from gateway.cluster.messages import Barrier, Beat, Done, Message, Up
@@ -70,7 +70,7 @@ async def test_other_work_has_its_turn_after_a_few_messages(server: Nats) -> Non
             b.send("a", Up("s", "b", "CP1", number, "text"))  # they travel together
         async with asyncio.timeout(10):
             await count()
-    assert max(in_turn) == io.MESSAGES_PER_TURN
+    assert max(in_turn) == inbox.MESSAGES_PER_TURN
 
 
 async def test_a_request_to_an_absent_instance_fails_at_once(server: Nats) -> None:

@@ -59,3 +59,38 @@ async def test_messages_of_one_moment_travel_together_and_later_ones_at_once() -
     await asyncio.wait({running})
     assert [(subject, len(messages.unpack(data))) for subject, data in published] == [("a", 3), ("b", 1), ("a", 1)]
     assert outbox.dropped == 3
+
+
+async def test_what_is_not_taken_at_once_is_published_in_order_and_later_messages_follow() -> None:
+    written: list[tuple[str, int]] = []
+    takes, free = [True], asyncio.Event()
+
+    def note(subject: str, data: bytes) -> None:
+        written.extend((subject, one.epoch) for one in messages.unpack(data) if isinstance(one, Up))
+
+    def at_once(batch: list[tuple[str, bytes]]) -> bool:
+        for one in batch if takes[0] else ():
+            note(*one)
+        return takes[0]
+
+    async def publish(subject: str, data: bytes) -> None:
+        await free.wait()
+        note(subject, data)
+
+    outbox = Outbox(at_once)
+    running = asyncio.create_task(outbox.run(publish, ()))
+    outbox.put("a", messages.encode(up(0)))
+    await outbox.flushed()
+    takes[0] = False
+    outbox.put("a", messages.encode(up(1)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it waits in `publish`
+    takes[0] = True
+    outbox.put("a", messages.encode(up(2)))
+    free.set()
+    await outbox.flushed()
+    outbox.put("a", messages.encode(up(3)))
+    await outbox.flushed()
+    running.cancel()
+    await asyncio.wait({running})
+    assert written == [("a", number) for number in range(4)]
