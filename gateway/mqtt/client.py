@@ -1,8 +1,9 @@
-"""Link to a broker over aiomqtt: MQTT 5, or 3.1.1 where the broker supports no other. No other module uses aiomqtt.
+"""Link to a broker over aiomqtt: MQTT 5, or 3.1.1 where the broker supports no other.
 
 A message is acknowledged to the broker when it was processed (`acknowledge`), not when it arrives: a command that was
 not journalled when the process ended is delivered again to the same session. TCP_NODELAY is set, because Nagle's
-algorithm delays a QoS 1 message by 44 ms. Errors of paho and aiomqtt become ConnectionError here.
+algorithm delays a QoS 1 message by 44 ms. Errors of paho and aiomqtt become ConnectionError here. Of the product only
+this module and `client_life` use aiomqtt.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.mqtt.client_life import close_client, open_client, paho_client
 from gateway.mqtt.incoming import Delivery, IncomingQueue
 from gateway.mqtt.outgoing import ANSWER_WITHIN_S, OutgoingMessages, answer_due, write_soon
 from gateway.mqtt.properties import share_tables
@@ -116,7 +118,7 @@ class MqttBus:
                 self.version = await self._probe()
             client = self._make(self.version)
             self._attach(client)
-            await _open(client)
+            await open_client(client)
         except (aiomqtt.MqttError, OSError) as error:  # a TimeoutError is an OSError
             refused = isinstance(error, MqttConnectError) and _code(error) in ACCESS_REFUSED
             raise (AccessRefused if refused else ConnectionError)(_refusal(self.link, error)) from error
@@ -127,7 +129,7 @@ class MqttBus:
         client, self._client = self._client, None
         if client is not None:
             try:
-                await _close(client)
+                await close_client(client)
             except (aiomqtt.MqttError, TimeoutError):
                 log.debug("the link to %s was gone before it was closed", self.link.where)
 
@@ -138,7 +140,7 @@ class MqttBus:
 
     async def publish(self, message: BusMessage) -> None:
         """See `protocols.ports.Bus`."""
-        client = _paho_client(self._linked())
+        client = paho_client(self._linked())
         try:
             await self._outgoing.publish(client, message, five=self.version == MqttVersion.V5)
         except ValueError as error:  # a message that MQTT cannot carry costs itself, never the link
@@ -191,7 +193,7 @@ class MqttBus:
     def _attach(self, client: aiomqtt.Client) -> None:
         """Acknowledge by `acknowledge`, queue by `IncomingQueue`, and note whether the broker has kept the session."""
         share_tables()
-        inner = _paho_client(client)
+        inner = paho_client(client)
         inner.manual_ack_set(True)
         self._incoming.attach(inner)
         self._outgoing.attach(inner)
@@ -213,7 +215,7 @@ class MqttBus:
     def acknowledge(self, message: BusMessage) -> None:
         """Acknowledge a message of QoS 1."""
         if isinstance(message, Delivery) and message.qos == 1 and self._client is not None:
-            _paho_client(self._client).ack(message.mid, 1)
+            paho_client(self._client).ack(message.mid, 1)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -254,8 +256,8 @@ class MqttBus:
         """
         client = self._make(MqttVersion.V5, probe=True)
         try:
-            await _open(client)
-            await _close(client)
+            await open_client(client)
+            await close_client(client)
             return MqttVersion.V5
         except MqttConnectError as error:
             if _code(error) in UNSUPPORTED_VERSION:
@@ -338,52 +340,6 @@ class Connector:
         async with MqttBus(self._link, will, self._version) as bus:
             self._version = bus.version
             yield bus
-
-
-async def _open(client: aiomqtt.Client) -> None:
-    """Connect within `ANSWER_WITHIN_S`; a connection without an answer is closed, which aiomqtt does not do."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            await client.__aenter__()
-    except BaseException:
-        _abandon(client)
-        raise
-
-
-async def _close(client: aiomqtt.Client) -> None:
-    """Disconnect within `ANSWER_WITHIN_S`; one that does not read gets no DISCONNECT."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            await client.__aexit__(None, None, None)
-    finally:
-        _abandon(client)
-
-
-def _abandon(client: aiomqtt.Client) -> None:
-    """Close the socket of a client that is not used again, and end its reader and its periodic task."""
-    inner = _paho_client(client)
-    left, loop = inner.socket(), asyncio.get_running_loop()
-    if left is None:
-        return
-
-    def close() -> None:
-        if left.fileno() < 0:  # closed by aiomqtt meanwhile
-            return
-        loop.remove_reader(left)
-        loop.remove_writer(left)
-        client._on_socket_close(inner, None, left)
-        left.close()
-
-    loop.call_soon(close)  # after what aiomqtt has scheduled for this socket
-
-
-def _paho_client(client: aiomqtt.Client) -> paho.Client:
-    """Return the paho client inside an aiomqtt client, for manual acknowledgements (`manual_ack_set`, `ack`).
-
-    aiomqtt 2.5 has no interface for them, and `_client` is private: pyproject.toml pins aiomqtt below 2.6. Before the
-    pin is raised, check the attribute and run tests/interop/test_mosquitto.py, which covers redelivery.
-    """
-    return client._client
 
 
 def _code(error: MqttConnectError) -> object:
