@@ -26,23 +26,26 @@ FRAMES_PER_CALL = 2.0  # permitted frames per permitted call: calls, responses a
 BYTES_PER_S, BURST_BYTES = 524_288.0, 16_777_216.0  # of one connection; a burst has two messages of the largest size
 ADDRESS_SHARE = 10.0  # rates of an address, in those of one connection
 CALM_SHARE = 0.1  # of the burst of a connection that others of its address do not delay
-SLICE = 4096  # bytes that are processed before other connections have their turn
+UNCOUNTED_SHARE = 0.05  # of the burst of a calm connection that is counted later, together
+SLICE = 4096  # bytes that are read before other connections have their turn
 MAX_WITHOUT_REQUEST = 256  # connections of one address that have not sent their request
 MAX_ADDRESSES = 10_000
 TLS_HANDSHAKE = b"\x16"  # its first byte
 CALL = re.compile(rb"\s*\[\s*2\b")  # the beginning of a message that has a response
+_BUFFER = memoryview(bytearray(SLICE))  # of all connections: what is read is processed at once
 
 
 class _Rates:
     """Rates of one connection or one address."""
 
-    __slots__ = ("content", "frames")
+    __slots__ = ("content", "few_bytes", "few_frames", "frames")
 
     def __init__(self, settings: CsmsSettings, share: float) -> None:
         rate, burst = settings.max_calls_per_s * FRAMES_PER_CALL, settings.max_burst * FRAMES_PER_CALL
         longest = 4.0 * settings.max_transaction_message
         self.frames = TokenBucket(share * rate, share * burst)
         self.content = TokenBucket(share * BYTES_PER_S, share * max(BURST_BYTES, longest))
+        self.few_frames, self.few_bytes = UNCOUNTED_SHARE * self.frames.burst, UNCOUNTED_SHARE * self.content.burst
 
     def spend(self, frames: int, size: int, now: float) -> float:
         """Count what was received; return the time until more may be, in s."""
@@ -93,18 +96,19 @@ class Addresses:
                 del self._without_request[connection.network]
 
 
-class RatedConnection(PushingConnection):
+class RatedConnection(PushingConnection, asyncio.BufferedProtocol):
     """See the module."""
 
     def __init__(self, *args: object, addresses: Addresses, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self._addresses = addresses
         self._own = _Rates(addresses.settings, 1.0)
-        self._unread = bytearray()  # received, not processed
-        self._next: asyncio.Handle | None = None  # of the next slice
-        self._stopped = False  # it is not read
+        self._next: asyncio.TimerHandle | None = None  # when the rates permit to read
         self.network = ""
         self.frames = 0
+        self._counted = 0  # frames that the rates contain
+        self._uncounted_bytes = 0
+        self._calm = True  # when the rates were counted last
         self._began = False  # has received
         self._on_response: Callable[[], None] | None = None
         self._frames_before = 0
@@ -120,6 +124,7 @@ class RatedConnection(PushingConnection):
             self._descriptor = socket.fileno()
             self.loop.take_turns(self._descriptor)
         super().connection_made(transport)
+        self.recv_messages.resume = self._read
         self._addresses.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -132,33 +137,32 @@ class RatedConnection(PushingConnection):
         self._addresses.connections.discard(self)
         super().connection_lost(exc)
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Implement `asyncio.BufferedProtocol`: at most one slice is read in a turn, the rest waits in the kernel."""
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Implement `asyncio.BufferedProtocol`."""
+        self.data_received(bytes(_BUFFER[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
-        """Implement `asyncio.Protocol`."""
+        """Process one slice; the next one is read after other connections had their turn, and as the rates permit."""
         if not self._began:
             self._began = True
             if data.startswith(TLS_HANDSHAKE):
                 self._addresses.tls_at_plain_port(self.network)
-        if self._next is None and not self.paused and not self._unread and len(data) <= SLICE:
-            self._process_part(data)
-            return
-        self._unread += data
-        if self._next is None and not self.paused:
-            self._process()
-        else:
-            self._pause()
-
-    def eof_received(self) -> None:
-        """Implement `asyncio.Protocol`."""
-        if self._unread:
-            super().data_received(bytes(self._unread))
-            self._unread.clear()
-        super().eof_received()
+        super().data_received(data)
+        self._uncounted_bytes += len(data)
+        few = self.frames - self._counted < self._own.few_frames and self._uncounted_bytes < self._own.few_bytes
+        if self._next is None and not (few and self._calm) and (wait_s := self._count()) > 0:
+            self._next = self.loop.call_later(wait_s, self._read_again)
+        if self._next is not None or self.paused:
+            self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Implement `asyncio.Protocol`: the peer reads again."""
         super().resume_writing()
-        if self._next is None:
-            self._next = self.loop.call_soon(self._process)
+        self._read()
 
     def process_event(self, event: Event) -> None:
         """Process one frame, or the handshake."""
@@ -184,35 +188,22 @@ class RatedConnection(PushingConnection):
         if self._on_response is not None and self.frames > self._frames_before:
             self._on_response()
 
-    def _process(self) -> None:
-        """Process one slice; the next one has its turn after other connections, or when the rates permit."""
+    def _count(self) -> float:
+        """Count what was received since the last time; return the time until more may be, in s."""
+        used, size, now = self.frames - self._counted, self._uncounted_bytes, self.loop.time()
+        self._counted, self._uncounted_bytes = self.frames, 0
+        shared_s, own_s = self._shared.spend(used, size, now), self._own.spend(used, size, now)
+        self._calm = self._own.calm
+        return own_s if shared_s <= own_s or self._calm else shared_s
+
+    def _read_again(self) -> None:
         self._next = None
-        if self.transport.is_closing():
-            return
-        part = bytes(self._unread[:SLICE])
-        del self._unread[:SLICE]
-        self._process_part(part)
+        self._read()
 
-    def _process_part(self, part: bytes) -> None:
-        before = self.frames
-        if part:
-            super().data_received(part)
-        now, used = self.loop.time(), self.frames - before
-        shared_s, own_s = self._shared.spend(used, len(part), now), self._own.spend(used, len(part), now)
-        wait_s = own_s if shared_s <= own_s or self._own.calm else shared_s
-        if self.paused:
-            self._pause()  # until `resume_writing`
-        elif wait_s > 0 or self._unread:
-            self._pause()
-            self._next = self.loop.call_later(wait_s, self._process)
-        elif self._stopped and not self.recv_messages.paused and not self.transport.is_closing():
-            self._stopped = False
+    def _read(self) -> None:
+        """Read from the socket, unless the rates, the peer or the reader of the messages delay it."""
+        if self._next is None and not self.paused and not self.recv_messages.paused:
             self.transport.resume_reading()
-
-    def _pause(self) -> None:
-        if not self.transport.is_closing():
-            self._stopped = True
-            self.transport.pause_reading()
 
 
 def _is_call(event: Event) -> bool:

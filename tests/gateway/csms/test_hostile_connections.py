@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import time
+from collections import Counter
 
 import pytest
 from websockets.asyncio.client import connect
@@ -16,6 +17,7 @@ from websockets.typing import Subprotocol
 from gateway.csms import rated_connection
 from gateway.csms.rated_connection import RatedConnection
 from gateway.csms.settings import StationSettings
+from gateway.event_loop import STATIONS_PER_TURN, make_loop
 from protocols.ocpp import io
 from tests.gateway.csms.test_security import serving
 from tests.interop.ocpp_sockets import until
@@ -106,6 +108,43 @@ async def test_frames_are_served_at_their_rate(content: bytes, made: list[RatedC
         assert 100 <= connection.frames <= largest
         reading.cancel()
         writer.close()
+
+
+def test_large_messages_of_many_stations_are_read_a_slice_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: list[tuple[int, int]] = []  # turn of the loop, bytes
+    received = RatedConnection.data_received
+    turn = 0
+
+    def recorded(self: RatedConnection, data: bytes) -> None:
+        parts.append((turn, len(data)))
+        received(self, data)
+
+    def count() -> None:
+        nonlocal turn
+        turn += 1
+        asyncio.get_running_loop().call_soon(count)
+
+    async def run() -> int:
+        names = [f"CP{number}" for number in range(12)]
+        async with serving(stations=tuple(map(StationSettings, names))) as (_, port):
+            streams = [await raw(port, name) for name in names]
+            monkeypatch.setattr(RatedConnection, "data_received", recorded)
+            text = json.dumps([2, "1", "DataTransfer", {"vendorId": "x", "data": "x" * 50_000}])
+            count()
+            for _, writer in streams:
+                writer.write(frame(TEXT, text.encode()))
+            for reader, writer in streams:
+                assert b'"1"' in await reader.readuntil(b"}]")
+                writer.close()
+        return len(names) * len(text)
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        sent = runner.run(run())
+    of_turns = Counter[int]()
+    for one, size in parts:
+        of_turns[one] += size
+    assert max(of_turns.values()) <= STATIONS_PER_TURN * rated_connection.SLICE
+    assert sum(of_turns.values()) >= sent
 
 
 async def test_every_message_of_a_burst_is_answered_in_the_end() -> None:
