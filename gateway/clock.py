@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 
@@ -25,3 +26,7 @@ class SystemClock:
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[asyncio.Timeout]:
         """Raise TimeoutError inside the block at `deadline`; None for no deadline."""
         return asyncio.timeout(None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """Call back at a monotonic time."""
+        return asyncio.get_running_loop().call_later(max(0.0, when - time.monotonic()), callback)

@@ -5,6 +5,8 @@ Implemented over sockets in the `io.py` files and in memory in `emulators/runtim
 
 from __future__ import annotations
 
+import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
@@ -35,6 +37,9 @@ class Clock(Protocol):
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         """Raise TimeoutError inside the block when monotonic time reaches `deadline`; None never expires."""
 
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """Call back when monotonic time reaches `when`."""
+
 
 class Wire(Protocol):
     """An ordered stream of bytes, such as a TCP connection."""
@@ -51,6 +56,26 @@ class Wire(Protocol):
 
     async def close(self) -> None:
         """End the stream; idempotent."""
+
+
+class PushingWire(ABC):
+    """A `Wire` that can pass bytes on where it receives them, and send without waiting; not by structure but by
+    inheritance, as a wire around another one may change or observe what is read and written.
+    """
+
+    @abstractmethod
+    def push_to(self, sink: Callable[[bytes], object]) -> None:
+        """Pass what has arrived and arrives to `sink` instead of to `read`; b"" is the end of the stream."""
+
+    @abstractmethod
+    def send(self, data: bytes) -> bool:
+        """Send in one piece; False: the peer does not read, and `drain` is to be awaited before more is sent. Raises
+        ConnectionError when the stream has ended.
+        """
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """Return when the peer has read. Raises ConnectionError when the stream has ended."""
 
 
 @runtime_checkable

@@ -50,6 +50,7 @@ from protocols.iso15118.iso20.preparation import prepare_car
 from protocols.iso15118.iso20.services import NAMES
 from protocols.iso15118.sockets.io import OpenSocket
 from protocols.iso15118.subject import domain_component
+from protocols.iso15118.tcp_wire import TcpWire
 from protocols.ports import Clock, Wire
 from protocols.sdp import Security
 
@@ -157,7 +158,7 @@ async def run(
     return 0 if ended.ok else 1
 
 
-async def _offered(protocols: tuple[str, ...], wire: io.TcpWire) -> tuple[str, ...]:
+async def _offered(protocols: tuple[str, ...], wire: TcpWire) -> tuple[str, ...]:
     """Return the protocols that may be offered on the connection. Raises ConnectionError if there are none."""
     offered = usable(protocols, wire.tls_version)
     if not offered:
@@ -206,7 +207,7 @@ async def connect_to_secc(
     open_datagrams: OpenDatagrams = lambda interface: socket.socket,
     *,
     plain_tcp: bool = False,
-) -> io.TcpWire:
+) -> TcpWire:
     """Connect to the charger at an address, or to the one that responds to SDP on the interface.
 
     `plain_tcp`: a charger found by SDP that has no TLS is acceptable. Raises OSError without a response, or if the TLS

@@ -137,9 +137,10 @@ class EvSession:
         self._check = ChargerCheck()
         self._evcc = evcc = self._build(now)
         quirks = self.car.spec.quirks
-        quirky = _QuirkyWire(wire, self._clock, quirks.late_frames_s, quirks.silent_after_s)
+        if quirks.late_frames_s or quirks.silent_after_s is not None:
+            wire = _QuirkyWire(wire, self._clock, quirks.late_frames_s, quirks.silent_after_s)
         try:
-            await pump(evcc, quirky, self._clock, self._report, self._prepare)
+            await pump(evcc, wire, self._clock, self._report, self._prepare)
         finally:
             self._open_contactors()
         if self.ended is None:

@@ -312,6 +312,9 @@ class LoopClock:
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         return asyncio.Timeout(deadline)
 
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_at(when, callback)
+
 
 class VirtualClock(LoopClock):
     """Clock of a virtual loop whose time 0 is `start` (Unix time, UTC)."""
@@ -354,6 +357,9 @@ class DerivedClock:
 
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         return self.base.timeout_at(deadline)
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        return self.base.call_at(when, callback)
 
 
 class SkewedClock(DerivedClock):

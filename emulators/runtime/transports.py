@@ -10,7 +10,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
+
+from protocols.ports import PushingWire
 
 M = TypeVar("M", bytes, str)
 
@@ -58,28 +60,49 @@ class _Lane(Generic[M]):
         self.dead = False  # the reader closed, or the link was cut
         self.reader: asyncio.Future[None] | None = None
         self.writers: deque[asyncio.Future[None]] = deque()
+        self.sink: Callable[[M], object] | None = None  # gets what arrives, instead of the reader
+        self.at_end: Callable[[], object] | None = None  # is called at the end of the stream
         link._lanes.append(self)
 
-    async def put(self, message: M) -> None:
+    def offer(self, message: M) -> bool:
+        """Send a message; return whether another one may follow at once, else wait for `drain`."""
         if self.ended or self.dead:
-            raise ConnectionResetError(f"{self.sender}: the peer has closed the connection")
+            self._raise_dead()
         link = self.link
         link.count[self.sender] = link.count.get(self.sender, 0) + 1
         if link.on_write is not None:
             link.on_write(self.sender, message)
         if self.sender in link.silent:
-            return
+            return True
         if link.tamper is None:
             self._send(link.latency_s, message)
         else:
             for delay, part in link.tamper(self.sender, message):
                 self._send(link.latency_s + delay, part)
+        if self.dead:
+            self._raise_dead()
+        return self.load <= self.bound
+
+    async def drain(self) -> None:
+        """Return when another message may be sent."""
         while self.load > self.bound and not self.dead:
             waiter = asyncio.get_running_loop().create_future()
             self.writers.append(waiter)
             await waiter
         if self.dead:
-            raise ConnectionResetError(f"{self.sender}: the peer has closed the connection")
+            self._raise_dead()
+
+    def _raise_dead(self) -> NoReturn:
+        raise ConnectionResetError(f"{self.sender}: the peer has closed the connection")
+
+    def push_to(self, sink: Callable[[M], object], at_end: Callable[[], object] | None = None) -> None:
+        """Pass what has arrived and arrives to a sink, and the end of the stream where `at_end` is given."""
+        while self.arrived:
+            message = self.arrived.popleft()
+            self.load -= self.weight(message)
+            sink(message)
+        self.sink, self.at_end = sink, at_end
+        self._wake()
 
     def _send(self, delay: float, message: M | None) -> None:
         if message is not None:
@@ -107,11 +130,17 @@ class _Lane(Generic[M]):
             self.ended = True
         elif self.dead:
             return
+        elif self.sink is not None:
+            self.load -= self.weight(message)
+            self.sink(message)
+            return
         else:
             self.arrived.append(message)
         self._wake()
 
     def _wake(self) -> None:
+        if self.at_end is not None and (self.ended or self.dead):
+            asyncio.get_running_loop().call_soon(self.at_end)
         if self.reader is not None and not self.reader.done():
             self.reader.set_result(None)
 
@@ -160,11 +189,10 @@ class _End(Generic[M]):
         self.link: Link[M] = link
         self._closed = False
 
-    async def _put(self, message: M) -> None:
+    def _offer(self, message: M) -> bool:
         if self._closed:
             raise ConnectionResetError(f"the connection to {self.peer} is closed")
-        if message or isinstance(message, str):
-            await self._outward.put(message)
+        return self._outward.offer(message)
 
     def _close(self) -> None:
         if not self._closed:
@@ -173,14 +201,24 @@ class _End(Generic[M]):
             self._inward.cut()
 
 
-class MemoryWire(_End[bytes]):
-    """One end of an ordered stream of bytes; a `protocols.ports.Wire`."""
+class MemoryWire(_End[bytes], PushingWire):
+    """One end of an ordered stream of bytes; a `protocols.ports.PushingWire`."""
 
     async def read(self) -> bytes:
         return (await self._inward.get() or b"") if not self._closed else b""
 
     async def write(self, data: bytes) -> None:
-        await self._put(data)
+        if not self.send(data):
+            await self.drain()
+
+    def push_to(self, sink: Callable[[bytes], object]) -> None:
+        self._inward.push_to(sink, lambda: sink(b""))
+
+    def send(self, data: bytes) -> bool:
+        return not data or self._offer(data)
+
+    async def drain(self) -> None:
+        await self._outward.drain()
 
     async def close(self) -> None:
         self._close()
@@ -199,7 +237,8 @@ class MemoryTextWire(_End[str]):
         return await self._inward.get() if not self._closed else None
 
     async def send(self, text: str) -> None:
-        await self._put(text)
+        if not self._offer(text):
+            await self._outward.drain()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         if not self._closed:

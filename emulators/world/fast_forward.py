@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
 
 from emulators.charger.hardware.power_stage import Bounds, PowerStage
 from emulators.charger.secc.events import Measured
@@ -25,7 +25,6 @@ from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
 from protocols.iso15118.iso20.states import Step
-from protocols.ports import Scope
 
 FIRST_AHEAD_S, MAX_AHEAD_S = 30.0, 300.0  # length of one simulation ahead: it grows while nothing interrupts it
 MIN_AHEAD = 2  # loops of one simulation ahead, where each is interrupted: most of a longer one would be in vain
@@ -35,20 +34,19 @@ TOLERANCE_S = 1e-6
 class WakeableClock(DerivedClock):
     """Clock of one session, whose present wait can be ended early."""
 
-    _waiting: asyncio.Timeout | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _callback: Callable[[], object]
 
-    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
-        self._waiting = asyncio.Timeout(deadline)
-        return self._waiting
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        self._callback = callback
+        self._timer = super().call_at(when, callback)
+        return self._timer
 
     def wake_at(self, when: float) -> None:
         """End the present wait at a time, if there is one."""
-        waiting = self._waiting
-        if waiting is not None and waiting.when() is not None:
-            try:
-                waiting.reschedule(when)
-            except RuntimeError:
-                self._waiting = None  # not entered, or ended: the next wait uses the new deadline of the engine
+        timer = self._timer
+        if timer is not None and not timer.cancelled() and self.now() <= when < timer.when():
+            super().call_at(when, self._callback)
 
 
 def limits_in_reach(limits: Limits, stage: PowerStage) -> tuple[object, ...]:

@@ -32,6 +32,7 @@ from gateway.app import Gateway
 from gateway.mqtt.client import BrokerLink, Connect, Connector, MqttBus
 from protocols.iso15118 import io, pki
 from protocols.iso15118 import tls as iso15118_tls
+from protocols.iso15118.tcp_wire import TcpWire
 from protocols.ocpp.schema import Version
 from protocols.ports import Bus, BusMessage, TextWire, Wire
 from protocols.sdp import Security
@@ -281,7 +282,7 @@ class ChargingPort:
     def __init__(self) -> None:
         self.number = 0
         self._listener: io.Listener | None = None
-        self._accepted: asyncio.Queue[tuple[io.TcpWire, asyncio.Event]] = asyncio.Queue(maxsize=8)
+        self._accepted: asyncio.Queue[tuple[TcpWire, asyncio.Event]] = asyncio.Queue(maxsize=8)
 
     async def open(self, interface: str | None, context: ssl.SSLContext | None) -> None:
         if interface is not None:
@@ -303,7 +304,7 @@ class ChargingPort:
         finally:
             await responder.close()
 
-    async def _accept(self, wire: io.TcpWire) -> None:
+    async def _accept(self, wire: TcpWire) -> None:
         closed = asyncio.Event()
         await self._accepted.put((wire, closed))
         await closed.wait()
@@ -320,7 +321,7 @@ class ChargingPort:
 class _AcceptedWire:
     """A stream that signals its listener when it is closed."""
 
-    def __init__(self, wire: io.TcpWire, closed: asyncio.Event) -> None:
+    def __init__(self, wire: TcpWire, closed: asyncio.Event) -> None:
         self._wire, self._closed = wire, closed
         self.peer, self.read, self.write = wire.peer, wire.read, wire.write
 

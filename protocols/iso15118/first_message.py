@@ -10,31 +10,6 @@ LARGEST_REQUEST = 4096  # bytes of a SupportedAppProtocolReq; anything larger is
 LENGTH = slice(4, HEADER_SIZE)
 
 
-class ReceivedFirst:
-    """A wire whose first bytes have been read."""
-
-    def __init__(self, wire: Wire, first: bytes) -> None:
-        self._wire, self._first = wire, first
-
-    @property
-    def peer(self) -> str:
-        """See `Wire`."""
-        return self._wire.peer
-
-    async def read(self) -> bytes:
-        """See `Wire`."""
-        first, self._first = self._first, b""
-        return first or await self._wire.read()
-
-    async def write(self, data: bytes) -> None:
-        """See `Wire`."""
-        await self._wire.write(data)
-
-    async def close(self) -> None:
-        """See `Wire`."""
-        await self._wire.close()
-
-
 async def first_message(wire: Wire, clock: Clock, until: float) -> bytes:
     """Return what was received when the first message is complete, the stream ends, or the time is over."""
     received = b""

@@ -20,6 +20,7 @@ from typing import Any
 
 from protocols.iso15118.one_port.io import HANDSHAKE_WITHIN, PortServer, listen_on
 from protocols.iso15118.sockets.io import OpenSocket, bound, connected
+from protocols.iso15118.tcp_wire import TcpWire
 from protocols.iso15118.tls import ServerContexts
 from protocols.ports import Clock
 from protocols.sdp import (
@@ -40,124 +41,9 @@ from protocols.sdp import (
 LOG = logging.getLogger(__name__)
 
 CONNECT_WITHIN = 5.0  # s
-WRITE_WITHIN = 5.0  # s, for a peer that does not read
-READ_AHEAD = 1 << 20  # bytes buffered before reading is paused
 HIGHEST_PORT = 65535
 PORT_TRIES = 20
 IPV6_INTERFACE = struct.Struct("@I")
-
-
-class TcpWire(asyncio.Protocol):
-    """A TCP or TLS stream as a Wire. Each `write` is one send."""
-
-    def __init__(self, connected: Callable[[TcpWire], None] | None = None) -> None:
-        self._connected = connected
-        self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
-        self._ended = False
-        self._waiting: asyncio.Future[None] | None = None
-        self._writable: asyncio.Event = asyncio.Event()
-        self._writable.set()
-        self._closed: asyncio.Event = asyncio.Event()
-
-    # asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if self._connected is not None:
-            self._connected(self)
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        if len(self._buffer) > READ_AHEAD and self._transport is not None:
-            self._transport.pause_reading()
-        self._wake()
-
-    def eof_received(self) -> bool:
-        self._ended = True
-        self._wake()
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._ended = True
-        self._closed.set()
-        self._writable.set()
-        self._wake()
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
-
-    def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
-
-    # Wire
-
-    @property
-    def peer(self) -> str:
-        name = self._extra("peername")
-        return f"[{name[0]}]:{name[1]}" if name else "?"
-
-    async def read(self) -> bytes:
-        while not self._buffer and not self._ended:
-            self._waiting = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiting
-            finally:
-                self._waiting = None
-        data = bytes(self._buffer)
-        if len(data) > READ_AHEAD and self._transport is not None:
-            self._transport.resume_reading()
-        self._buffer.clear()
-        return data
-
-    async def write(self, data: bytes) -> None:
-        if self._transport is None or self._transport.is_closing() or self._closed.is_set():
-            raise ConnectionError("the connection is closed")
-        self._transport.write(data)
-        if not self._writable.is_set():
-            try:
-                async with asyncio.timeout(WRITE_WITHIN):
-                    await self._writable.wait()
-            except TimeoutError:
-                self._transport.abort()
-                raise ConnectionError("the peer does not read") from None
-
-    async def close(self) -> None:
-        if self._transport is None:
-            return
-        self._transport.close()
-        try:
-            async with asyncio.timeout(WRITE_WITHIN):
-                await self._closed.wait()
-        except TimeoutError:
-            self._transport.abort()
-
-    def abort(self) -> None:
-        """Reset the stream at once."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    # TLS
-
-    @property
-    def tls_version(self) -> str | None:
-        """Return "TLSv1.3", ...; None on plain TCP."""
-        session = self._extra("ssl_object")
-        return None if session is None else session.version()
-
-    @property
-    def peer_certificate(self) -> bytes | None:
-        """Return the peer's leaf certificate, DER."""
-        session = self._extra("ssl_object")
-        return None if session is None else session.getpeercert(binary_form=True)
-
-    def _extra(self, name: str) -> Any:
-        return None if self._transport is None else self._transport.get_extra_info(name)
 
 
 async def connect(

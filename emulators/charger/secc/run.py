@@ -37,10 +37,10 @@ from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
 from protocols.iso15118.app_protocol import NAMESPACE_DIN, NAMESPACE_ISO2
-from protocols.iso15118.io import TcpWire
 from protocols.iso15118.iso20.preparation import prepare_charger
 from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.iso15118.iso20.services import NAMES, ControlMode, ServiceId
+from protocols.iso15118.tcp_wire import TcpWire
 from protocols.ports import Wire
 from protocols.sdp import Security
 

@@ -38,7 +38,7 @@ from emulators.charger.secc.events import (
 )
 from emulators.charger.secc.evse_hardware import EvseHardware, is_dc, stage_settings
 from protocols.iec61851 import PilotState
-from protocols.iso15118.first_message import ReceivedFirst, WaitingConnections
+from protocols.iso15118.first_message import WaitingConnections
 from protocols.iso15118.iso20 import events, orders
 from protocols.iso15118.iso20.limits import PowerRange
 from protocols.iso15118.iso20.secc_session import Evse, SeccSettings, Verdict
@@ -182,7 +182,7 @@ class EvseSecc:
         self._setpoint.begin()
         self._headroom = None
         try:
-            await pump(port, ReceivedFirst(wire, first), self._clock, self._report, self._prepare)
+            await pump(port, wire, self._clock, self._report, self._prepare, first)
         finally:
             self.hardware.cut(self._clock.now())
             self._port = self._wire = None

@@ -29,7 +29,7 @@ from gateway.drivers.secc.vehicle import metered
 from gateway.model import event as model
 from gateway.model.event import Report
 from gateway.model.station import Answer, Outcome, OutcomeCode
-from protocols.iso15118.first_message import ReceivedFirst, WaitingConnections
+from protocols.iso15118.first_message import WaitingConnections
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.secc_session import Evse, Verdict
 from protocols.iso15118.pump import pump
@@ -270,10 +270,10 @@ class SeccEvse(BoardEvse[EvseOutput]):
         evse = Evse(authorization=Verdict.YES, contactor_closed=False if output.ac else None)
         protocols, paused = protocols_of(self.settings, ac=output.ac), self._paused
         found = engines(wire, settings, evse, self._clock, protocols=protocols, paused=paused, connected_at=now)
-        await self._serve(ReceivedFirst(wire, first), found, output)
+        await self._serve(wire, first, found, output)
         return bool(first)
 
-    async def _serve(self, wire: Wire, engines: list[Engine], output: EvseOutput) -> None:
+    async def _serve(self, wire: Wire, first: bytes, engines: list[Engine], output: EvseOutput) -> None:
         board, limits = self._operated, output.limits()
         assert board is not None
         port = Secc(engines)
@@ -284,7 +284,7 @@ class SeccEvse(BoardEvse[EvseOutput]):
         self._control.resume()
         self._session, self._wire, self._setpoint_w = session, wire, 0.0
         try:
-            await pump(port, wire, self._clock, session.report, session.prepare)
+            await pump(port, wire, self._clock, session.report, session.prepare, first)
         finally:
             session.end("the connection was aborted")
             if self._session is session:

@@ -14,7 +14,8 @@ from emulators.charger.secc.secc import EvseSecc
 from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
 from emulators.runtime.clock import RealClock
-from protocols.iso15118.io import TcpWire, connect, endpoint, listen
+from protocols.iso15118.io import connect, endpoint, listen
+from protocols.iso15118.tcp_wire import TcpWire
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from protocols.iso15118 import io, pki
 from protocols.iso15118.one_port import client_hello
 from protocols.iso15118.one_port import io as one_port
+from protocols.iso15118.tcp_wire import TcpWire
 from protocols.iso15118.tls import RefusedSecurity, TlsProfile, TlsVersion, client_context, server_contexts
 
 INTEROP = TlsProfile.INTEROP
@@ -73,7 +74,7 @@ def test_other_bytes_are_no_tls(directory: Path) -> None:
     assert server_contexts(directory, TlsVersion.ALLOW, INTEROP).choose(V2GTP) is None
 
 
-async def echo(wire: io.TcpWire) -> None:
+async def echo(wire: TcpWire) -> None:
     """Return the first bytes, with the TLS version before them."""
     data = await wire.read()
     if data:

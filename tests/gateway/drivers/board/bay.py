@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -40,6 +41,9 @@ class SetClock:
         raise NotImplementedError
 
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
+        raise NotImplementedError
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         raise NotImplementedError
 
 
