@@ -5,7 +5,6 @@ Implemented over sockets in the `io.py` files and in memory in `emulators/runtim
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -20,6 +19,13 @@ class Scope(Protocol):
 
     def reschedule(self, when: float | None) -> None:
         """Set the deadline, in time of the event loop."""
+
+
+class Timer(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """Do not call; without effect afterwards."""
 
 
 class Clock(Protocol):
@@ -37,7 +43,7 @@ class Clock(Protocol):
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         """Raise TimeoutError inside the block when monotonic time reaches `deadline`; None never expires."""
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call back when monotonic time reaches `when`."""
 
 

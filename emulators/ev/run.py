@@ -50,7 +50,7 @@ from protocols.iso15118.iso20.preparation import prepare_car
 from protocols.iso15118.iso20.services import NAMES
 from protocols.iso15118.sockets.io import OpenSocket
 from protocols.iso15118.subject import domain_component
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.tcp.io import TcpWire
 from protocols.ports import Clock, Wire
 from protocols.sdp import Security
 

@@ -32,7 +32,7 @@ from protocols.iso15118.iso20.services import NAMES
 from protocols.iso15118.iso20.setpoint import EnergyRequests, decide
 from protocols.iso15118.iso20.states import Step
 from protocols.iso15118.iso20.types import EVSENotification
-from protocols.iso15118.pump import pump
+from protocols.iso15118.pump.io import pump
 from protocols.latest import Latest
 from protocols.ports import Clock, Wire
 from protocols.quantities import clamp

@@ -23,7 +23,7 @@ from emulators.replay.recording import Connection, load
 from emulators.runtime.clock import RealClock
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import io, tls
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.tcp.io import TcpWire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

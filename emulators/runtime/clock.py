@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
-from protocols.ports import Clock, Scope
+from protocols.ports import Clock, Scope, Timer
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -358,7 +358,7 @@ class DerivedClock:
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         return self.base.timeout_at(deadline)
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         return self.base.call_at(when, callback)
 
 

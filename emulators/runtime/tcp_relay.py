@@ -13,7 +13,7 @@ from typing import TypeAlias
 from emulators.runtime.transports import M
 from protocols.iso15118 import io
 from protocols.iso15118.io import Listener
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.tcp.io import TcpWire
 from protocols.ports import TextWire, Wire
 
 Read: TypeAlias = Callable[[], Awaitable[M | None]]

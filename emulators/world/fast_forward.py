@@ -10,7 +10,6 @@ This changes the timers of both engines, which is for emulation only.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Callable
 
@@ -25,6 +24,7 @@ from protocols.iso15118.iso20.limits import Limits
 from protocols.iso15118.iso20.secc import Secc
 from protocols.iso15118.iso20.setpoint import DEPARTURE_MARGIN
 from protocols.iso15118.iso20.states import Step
+from protocols.ports import Timer
 
 FIRST_AHEAD_S, MAX_AHEAD_S = 30.0, 300.0  # length of one simulation ahead: it grows while nothing interrupts it
 MIN_AHEAD = 2  # loops of one simulation ahead, where each is interrupted: most of a longer one would be in vain
@@ -34,18 +34,16 @@ TOLERANCE_S = 1e-6
 class WakeableClock(DerivedClock):
     """Clock of one session, whose present wait can be ended early."""
 
-    _timer: asyncio.TimerHandle | None = None
-    _callback: Callable[[], object]
+    _callback: Callable[[], object] | None = None
+    _due = 0.0
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
-        self._callback = callback
-        self._timer = super().call_at(when, callback)
-        return self._timer
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        self._callback, self._due = callback, when
+        return super().call_at(when, callback)
 
     def wake_at(self, when: float) -> None:
-        """End the present wait at a time, if there is one."""
-        timer = self._timer
-        if timer is not None and not timer.cancelled() and self.now() <= when < timer.when():
+        """End the present wait at a time, if there is one until later."""
+        if self._callback is not None and self.now() <= when < self._due:
             super().call_at(when, self._callback)
 
 

@@ -32,7 +32,7 @@ from gateway.app import Gateway
 from gateway.mqtt.client import BrokerLink, Connect, Connector, MqttBus
 from protocols.iso15118 import io, pki
 from protocols.iso15118 import tls as iso15118_tls
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.tcp.io import TcpWire
 from protocols.ocpp.schema import Version
 from protocols.ports import Bus, BusMessage, TextWire, Wire
 from protocols.sdp import Security

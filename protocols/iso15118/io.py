@@ -1,7 +1,7 @@
 """Sockets of ISO 15118: TCP and TLS streams, and the SDP datagrams.
 
-Together with `tls.py` and `one_port/` the only module of this package that uses sockets. No protocol rules; `pump.py`
-runs an engine over a stream.
+Together with `tls.py`, `tcp/` and `one_port/` the only module of this package that uses sockets. No protocol rules;
+`pump/` runs an engine over a stream.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from protocols.iso15118.one_port.io import HANDSHAKE_WITHIN, PortServer, listen_on
 from protocols.iso15118.sockets.io import OpenSocket, bound, connected
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.tcp.io import TcpWire
 from protocols.iso15118.tls import ServerContexts
 from protocols.ports import Clock
 from protocols.sdp import (

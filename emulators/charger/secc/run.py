@@ -40,7 +40,7 @@ from protocols.iso15118.app_protocol import NAMESPACE_DIN, NAMESPACE_ISO2
 from protocols.iso15118.iso20.preparation import prepare_charger
 from protocols.iso15118.iso20.secc_session import SeccSettings
 from protocols.iso15118.iso20.services import NAMES, ControlMode, ServiceId
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.tcp.io import TcpWire
 from protocols.ports import Wire
 from protocols.sdp import Security
 

@@ -45,7 +45,7 @@ from protocols.iso15118.iso20.secc_session import Evse, SeccSettings, Verdict
 from protocols.iso15118.iso20.setpoint import decide
 from protocols.iso15118.iso20.states import State
 from protocols.iso15118.iso20.types import EVSENotification
-from protocols.iso15118.pump import pump
+from protocols.iso15118.pump.io import pump
 from protocols.iso15118.secc import Engine, Secc
 from protocols.iso15118.secc_engines import PROTOCOLS, engines
 from protocols.iso15118.secc_setpoint import NOTICE_S, SeccSetpoint

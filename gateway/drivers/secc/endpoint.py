@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from gateway.drivers.secc.settings import SeccEvseSettings
 from protocols.iso15118 import io, tls
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.tcp.io import TcpWire
 from protocols.sdp import Security
 
 

@@ -32,7 +32,7 @@ from gateway.model.station import Answer, Outcome, OutcomeCode
 from protocols.iso15118.first_message import WaitingConnections
 from protocols.iso15118.iso20 import events
 from protocols.iso15118.iso20.secc_session import Evse, Verdict
-from protocols.iso15118.pump import pump
+from protocols.iso15118.pump.io import pump
 from protocols.iso15118.secc import Engine, Secc
 from protocols.iso15118.secc_engines import engines
 from protocols.iso15118.secc_setpoint import SeccSetpoint

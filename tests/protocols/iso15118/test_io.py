@@ -15,7 +15,7 @@ from emulators.ev.car import Car
 from emulators.ev.session import EvSession, car_settings
 from emulators.runtime.clock import RealClock
 from protocols.iso15118.io import connect, endpoint, listen
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.tcp.io import TcpWire
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from protocols.iso15118 import io, pki
 from protocols.iso15118.one_port import client_hello
 from protocols.iso15118.one_port import io as one_port
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.tcp.io import TcpWire
 from protocols.iso15118.tls import RefusedSecurity, TlsProfile, TlsVersion, client_context, server_contexts
 
 INTEROP = TlsProfile.INTEROP

@@ -13,8 +13,8 @@ from emulators.runtime.clock import RealClock, VirtualClock, run_virtual
 from emulators.runtime.transports import wire_pair
 from emulators.runtime.wrapped_wire import WrappedWire
 from protocols.iso15118 import io
-from protocols.iso15118.pump import pump
-from protocols.iso15118.tcp_wire import TcpWire
+from protocols.iso15118.pump.io import pump
+from protocols.iso15118.tcp.io import TcpWire
 from protocols.ports import Wire
 
 SEQUENCE_S = 0.1

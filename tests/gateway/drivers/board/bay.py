@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -20,7 +19,7 @@ from gateway.drivers.board.orders import (
 )
 from gateway.drivers.board.ports import BoardEvent, DutyCycle
 from gateway.drivers.board.supervisor import Supervisor
-from protocols.ports import Scope
+from protocols.ports import Scope, Timer
 
 STEP_S = 0.05
 
@@ -43,7 +42,7 @@ class SetClock:
     def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[Scope]:
         raise NotImplementedError
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         raise NotImplementedError
 
 

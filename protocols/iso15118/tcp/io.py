@@ -1,4 +1,4 @@
-"""TCP or TLS stream as a wire; `io.py` and `one_port/` open the sockets."""
+"""TCP or TLS stream as a wire; `protocols.iso15118.io` and `one_port` open the sockets."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
-from protocols.ports import Clock, PushingWire, Wire
+from protocols.ports import Clock, PushingWire, Timer, Wire
 
 Report = Callable[[Sequence[object]], None]
 Prepare = Callable[[float], None]
@@ -55,7 +55,7 @@ class _Exchange:
         self._arrived: deque[bytes] = deque()
         self._busy = False  # processing, waiting until the peer reads, or ended
         self._full = False  # the peer does not read
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._wakes_at = inf  # time of the timer, which may be before the deadline: most deadlines move on unused
         self._late = False
 
