@@ -19,7 +19,7 @@ from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.lookups import latest, remembered, repeated
 from protocols.exi.readers import DecodeFault, Reader, reader
 from protocols.exi.schema import Field, Kind, Schema, Unroll
-from protocols.exi.shape import BYTEWISE, has_lists, is_regular, simple_of
+from protocols.exi.shape import BYTEWISE, is_regular, parts_with_lists, simple_of
 from protocols.exi.tables import StringTables, no_table
 from protocols.frozen import twin
 
@@ -80,12 +80,14 @@ class Decoder:
         """Return the global name of the decoder of a part of a message, which may return an equal part of before; an
         `item` is one of a list.
 
-        String tables and the notice of divergent lists need each part to be read.
+        String tables and the notice of divergent lists need each part to be read; one without its optional parts that
+        have lists, such as a header without a signature, has none.
         """
-        if self.tables is not None or has_lists(self.grammar, cls):
+        with_lists = parts_with_lists(self.grammar, cls)
+        if self.tables is not None or with_lists is None:
             return self.name(cls)
         remembering = repeated if item else latest
-        return self.share("R", (cls, item), lambda: remembering(lambda: self.function(cls)))
+        return self.share("R", (cls, item), lambda: remembering(lambda: self.function(cls), with_lists))
 
     def compact(self, cls: type[object], prefix: str) -> str:
         """Return the global name K of the table of a compact type by its bits, fixed ones before it included; MK reads

@@ -88,9 +88,9 @@ def number_reader(simple: Simple, prefix: str, known: dict[str, int]) -> KeyRead
     return read
 
 
-def latest(decode: Callable[[], Reader]) -> Reader:
+def latest(decode: Callable[[], Reader], absent: Sequence[str]) -> Reader:
     """Return a reader of a part of a message that is compared with the latest parts of its type: headers and the
-    limits in charge loops recur as a whole.
+    limits in charge loops recur as a whole. Parts that have one of the fields `absent` are not remembered.
 
     No part begins with another complete part of its type, so the bits of a part that was read once mean the same
     again. `decode` returns the reader of the part, which is compiled then.
@@ -105,14 +105,15 @@ def latest(decode: Callable[[], Reader]) -> Reader:
         if not function:
             function.append(decode())
         part, q = function[0](s, b, p)
-        newest.insert(0, (s[p:q], part))
-        del newest[LATEST_PARTS:]
+        if all(getattr(part, name) is None for name in absent):
+            newest.insert(0, (s[p:q], part))
+            del newest[LATEST_PARTS:]
         return part, q
 
     return read
 
 
-def repeated(decode: Callable[[], Reader]) -> Reader:
+def repeated(decode: Callable[[], Reader], absent: Sequence[str]) -> Reader:
     """Return a caching reader of the items of a list, of which many differ; else as `latest`."""
     function: list[Reader] = []
     newest: list[tuple[int, dict[str, object]]] = []  # length in bits, and the parts of this length by their bits
@@ -126,6 +127,8 @@ def repeated(decode: Callable[[], Reader]) -> Reader:
         if not function:
             function.append(decode())
         part, q = function[0](s, b, p)
+        if any(getattr(part, name) is not None for name in absent):
+            return part, q
         table = tables.get(q - p)
         if table is None:
             table = tables[q - p] = {}

@@ -138,7 +138,17 @@ def compact_bits(grammar: Grammar) -> tuple[int, int, int] | None:
     return (before, after, groups) if groups else None
 
 
-def has_lists(grammar_of: Callable[[type[object]], Grammar], cls: type[object]) -> bool:
+def parts_with_lists(grammar_of: Callable[[type[object]], Grammar], cls: type[object]) -> tuple[str, ...] | None:
+    """Return the optional fields of a type in which an element may occur more than once; None if there may be one
+    without them."""
+    grammar = grammar_of(cls)
+    found = [f for f in grammar.type.fields if f.is_list or any(_has_lists(grammar_of, part) for part in classes(f))]
+    if not is_regular(grammar) or any(field.is_list or field.least for field in found):
+        return None
+    return tuple(field.name for field in found)
+
+
+def _has_lists(grammar_of: Callable[[type[object]], Grammar], cls: type[object]) -> bool:
     """Return True if a type or one of its parts has an element that may occur more than once."""
     waiting, seen = [cls], {cls}
     while waiting:

@@ -1,7 +1,8 @@
-"""RationalNumber and similar types: written from blocks of numbers, read from pieces of bits."""
+"""What recurs within and between messages: RationalNumber and similar types in pieces, headers as a whole."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -18,6 +19,15 @@ from protocols.exi.encoder import CACHED_HEADS, CACHED_NUMBERS
 from protocols.iso15118.codecs import ISO20_DC
 from protocols.iso15118.iso20.dc import DC_PreChargeReq
 from protocols.iso15118.iso20.types import MessageHeader, Processing, RationalNumber
+from protocols.iso15118.xmldsig import (
+    CanonicalizationMethod,
+    DigestMethod,
+    Reference,
+    Signature,
+    SignatureMethod,
+    SignatureValue,
+    SignedInfo,
+)
 
 HEADER = MessageHeader(SessionID=bytes(range(1, 9)), TimeStamp=1_725_456_333)
 VALUE_AT = 154  # bit of the first Value in a DC_PreChargeReq
@@ -126,3 +136,19 @@ def test_tables_of_hostile_numbers_are_bounded() -> None:
     tails = [head[-1] for table in tables for head in table.values() if isinstance(head, tuple)]
     assert tails
     assert all(len(table) <= CACHED_PIECES for table in tails if isinstance(table, dict))
+
+
+def test_an_unsigned_header_is_read_once() -> None:
+    codec = Codec("iso20-dc", ISO20_DC.modules, ISO20_DC.peers)
+    first, second = (codec.decode(ISO20_DC.encode(message(number(0, i), number(0, 1)))) for i in range(2))
+    assert first.Header is second.Header
+    signed = SignedInfo(
+        CanonicalizationMethod=CanonicalizationMethod(Algorithm="c"),
+        SignatureMethod=SignatureMethod(Algorithm="s"),
+        Reference=(Reference(DigestMethod=DigestMethod(Algorithm="d"), DigestValue=b"1"),),
+    )
+    header = replace(HEADER, Signature=Signature(SignedInfo=signed, SignatureValue=SignatureValue(value=b"2")))
+    sent = [ISO20_DC.encode(replace(message(number(0, i), number(0, 1)), Header=header)) for i in range(2)]
+    third, fourth = map(codec.decode, sent)
+    assert third.Header == header == fourth.Header
+    assert third.Header is not fourth.Header  # its references are a list, whose length a peer may encode differently
