@@ -97,7 +97,7 @@ class CommandArbiter:
         if state is None:
             return CommandDecision.refusal(because(Code.UNKNOWN_EVSE, f"Unknown EVSE {evse[:64]}."))
         blocked = cannot_reach(state.evse, verb)
-        if blocked is not None and not (verb is Verb.STOP and state.waits):
+        if blocked is not None and not (verb is Verb.STOP and state.waits_until is not None):
             return CommandDecision.refusal(blocked, Layer.STATION, signed_power(body))
         outranked = _outranked(state, verb, body.priority)
         if outranked is not None:
@@ -152,7 +152,7 @@ class CommandArbiter:
 
     def _decide_site_stop(self, body: Body) -> CommandDecision:
         """Return the stop of the site, with what an island needs all the same."""
-        states = [state for state in self._registry if state.evse.connected or state.waits]
+        states = [state for state in self._registry if state.evse.connected or state.waits_until is not None]
         powers = tuple((state.name, 0.0) for state in states)
         decision = decide([*self._decision.bounds_for({one.name for one in states}), Bound(Layer.COMMAND, 0.0, 0.0)])
         if decision.binding is not Layer.ISLAND or abs(decision.power_w) <= MARGIN_W:

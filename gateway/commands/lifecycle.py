@@ -286,7 +286,7 @@ class CommandLifecycle:
     def station_lost(self, state: EvseControlState, reason: Reason) -> None:
         """Let a leased command wait for the station to connect again; one to the site goes on at its other EVSEs."""
         command, allocation, within_s = state.command, state.allocation, self._settings.reconnect_within_s
-        if command is None or allocation is None or command.lease_until is None or state.waits:
+        if command is None or allocation is None or command.lease_until is None or state.waits_until is not None:
             return
         if within_s and _ends_without(command):
             allocation.waits_until = self._clock.now() + within_s

@@ -215,9 +215,9 @@ class EvseControlState:
         return self.command.allocations.get(self.evse.name) if self.command else None
 
     @property
-    def waits(self) -> bool:
-        """True while the command in force waits for the station to connect again."""
-        return self.allocation is not None and self.allocation.waits_until is not None
+    def waits_until(self) -> float | None:
+        """Time until which the command in force waits for the station to connect again, None where it does not."""
+        return self.allocation.waits_until if self.allocation is not None else None
 
     @property
     def acts(self) -> bool:
@@ -237,13 +237,15 @@ class EvseControlState:
     @property
     def counts(self) -> bool:
         """True where it takes power or may be taking some."""
-        if self.setpoint.sent_w is not None or self.evse.power_w is not None:
+        if self.setpoint.sent_w is not None or self.evse.power_w is not None or self.setpoint.left_w:
             return True
         return self.decision is not None and self.decision.power_w != 0.0
 
     def flowing_w(self, now: float) -> list[float]:
         """Return the way of the power that flows now: from what is measured over what was ordered since."""
         setpoint, measured_w = self.setpoint, self.evse.power_w
+        if setpoint.left_w:
+            return [*setpoint.left_w, 0.0]
         if self.idle or not self.counts:
             return [measured_w or 0.0]
         powers = setpoint.flowing_w(measured_w, self.evse.metered_at, now)

@@ -178,7 +178,7 @@ class EventIngest:
         self._publisher.happened(Happened.STATION_CONNECTED, state.name, text=text)
 
     def _lost(self, state: EvseControlState, event: StationLost) -> None:
-        state.setpoint.reset()
+        state.setpoint.lost(*self._decision.span(state), self._clock.now())
         state.ramp = None
         self._interconnected(state, None)
         reason = because(Code.OFFLINE, event.reason or f"The link to the station of {state.name} broke.")

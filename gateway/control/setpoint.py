@@ -4,6 +4,7 @@ A set-point is valid for a while only (`valid_for_s`) and never beyond the lease
 process end, the station falls back to 0 W by itself. Transitions:
 
     any         --reset-------> UNVERIFIED   link or session is another; an order on its way is superseded
+    any         --lost--------> UNVERIFIED   the link broke; the station goes on until its set-point expires
     any         --restored----> RESTORED     the station reported what it holds
     any         --accepted----> ACCEPTED
     any         --rejected----> REJECTED     repeated after a pause that doubles up to `LONGEST_PAUSE_S`, whatever the
@@ -76,6 +77,8 @@ class Setpoint:
         self.repeat_after = 0.0  # a power in that direction that no command needs is not sent before
         self._reported: tuple[str, float] | None = None  # last trouble without a command: code, power
         self._pending: Order | None = None
+        self.left_w: tuple[float, ...] = ()  # powers that the station may still be at without its link
+        self.left_until = math.inf
 
     # transitions ----------------------------------------------------------------------------------------------------
 
@@ -86,6 +89,20 @@ class Setpoint:
         self.slow_s = self.shortfall_w = 0.0
         self._reading, self._approaches = None, False
         self._clear_rejection()
+
+    def lost(self, low_w: float, high_w: float, now: float) -> None:
+        """The link broke: until every order has expired the station may take a power between these two."""
+        if not self.left_w:  # else nothing was sent since it broke before
+            self.left_w = tuple(power_w for power_w in dict.fromkeys((low_w, high_w)) if power_w)
+            self.left_until = now + self.valid_for_s + self.slow_s if self.left_w else math.inf
+        self.reset()
+
+    def left(self, now: float) -> bool:
+        """Return whether every order to a station without a link has just expired."""
+        over = now >= self.left_until
+        if over:
+            self.left_w, self.left_until = (), math.inf
+        return over
 
     def failed(self, now: float) -> None:
         """An order or a query raised an error: what the station holds is not known; try again after the pause."""
@@ -100,6 +117,7 @@ class Setpoint:
         """Apply the set-point that the station reported; after None the next power is sent in any case."""
         self.state, self.verified = State.RESTORED, True
         self.sent_w, self.sent_at, self.valid_until = held_w, now, 0.0
+        self.left_w, self.left_until = (), math.inf
         self.ordered_w = None
 
     def send(self, power_w: float, valid_for_s: float, now: float, ordered_w: float | None = None) -> Order:

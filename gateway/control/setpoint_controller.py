@@ -106,6 +106,8 @@ class SetpointController:
         self._follow_schedule(now)
         self._end_command(now)
         self._count_unmetered(now)
+        if state.setpoint.left(now):  # the other EVSEs may have its part of the connection
+            self._registry.wake(self._decision.outdated())
         decision = self._decide()
         supplies_island = state.forms_grid or self._decision.may_supply_island(state, self._supplied_island)
         if (supplies_island or self._supplied_island) and decision.binding is not Layer.EMERGENCY_STOP:
@@ -159,8 +161,8 @@ class SetpointController:
         elif command.finished(self._clock.wall()):
             reason = because(Code.SCHEDULE_ENDED, "The last period of the schedule has ended.")
             self._commands.end(command, Status.ACHIEVED, reason)
-        elif state.allocation is not None and state.allocation.waits_until is not None:
-            if now >= state.allocation.waits_until:
+        elif state.waits_until is not None:
+            if now >= state.waits_until:
                 reason = because(Code.OFFLINE, f"The station of {state.name} has not connected again in time.")
                 self._commands.withdraw(state, reason, failed=True)
         elif not command.settled:
@@ -245,7 +247,7 @@ class SetpointController:
             allocation.limit(None, self._clock.now())
             return decision
         reason = because(decision.code, decision.text)
-        if command.lease_until is None or decision.code not in LASTING or state.waits:
+        if command.lease_until is None or decision.code not in LASTING or state.waits_until is not None:
             allocation.limit(reason, self._clock.now())
             return decision
         self._commands.withdraw(state, reason, failed=True)
@@ -382,12 +384,11 @@ class SetpointController:
         state, command, setpoint = self._state, self._state.command, self._state.setpoint
         lease_until = command.lease_until if command is not None else None
         holds = state.evse.session is not None and not state.forms_grid
-        times = [setpoint.deadline(now, lease_until, holds=holds)]
+        times = [setpoint.deadline(now, lease_until, holds=holds), setpoint.left_until]
         if state.ramp is not None and setpoint.verified:
             times.append(now + RAMP_STEP_S)
         if command is not None:
-            waits_until = state.allocation.waits_until if state.allocation is not None else None
-            times += [math.inf if until is None else until for until in (lease_until, waits_until)]
+            times += [math.inf if until is None else until for until in (lease_until, state.waits_until)]
             times.append(self._verify_by())
             times.append(now + (command.next_change_s(self._clock.wall()) or math.inf))
         if setpoint.sent_w is not None and setpoint.sent_w < 0:

@@ -93,9 +93,9 @@ class SiteDecision:
 
     def shared(self) -> SharedLimits:
         """Return what all decisions of one moment share: one pass over the EVSEs serves them all."""
-        return SharedLimits(self.base(), {state.name: self._span(state) for state in self._registry if state.counts})
+        return SharedLimits(self.base(), {state.name: self.span(state) for state in self._registry if state.counts})
 
-    def _span(self, state: EvseControlState) -> tuple[float, float]:
+    def span(self, state: EvseControlState) -> tuple[float, float]:
         """Return the least and the most an EVSE may be taking now, by an order that a newer one has overtaken, too."""
         return state.span(*self._meter.history.present(state.name))
 
@@ -103,7 +103,7 @@ class SiteDecision:
         """Return what the connection or the island leaves for some EVSEs together, without their own power."""
         if (island_w := self._site.island_w) is not None:
             return [island_total_bound(island_w)]
-        spans = [self._span(state) for state in self._registry if state.counts and state.name not in taking_part]
+        spans = [self.span(state) for state in self._registry if state.counts and state.name not in taking_part]
         high_w, low_w = sum(high for _, high in spans), sum(low for low, _ in spans)
         return site_bounds(self._site, self.base(), high_w, low_w)
 

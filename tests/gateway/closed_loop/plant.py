@@ -151,6 +151,8 @@ class Plant:
     noise_w: float = 0.0  # most by which a reading differs from the power
     delivered: float = 1.0  # of an order
     trace: list[Moment] = field(default_factory=list)
+    away: set[str] = field(default_factory=set)  # EVSEs whose station has no connection
+    _valid: dict[str, float] = field(default_factory=dict)  # end of the validity of the last order
     _pending: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     _target: dict[str, float] = field(default_factory=dict)
     _random: random.Random = field(default_factory=lambda: random.Random(1))
@@ -174,7 +176,18 @@ class Plant:
         now = self.rig.clock.now()
         self._pending.setdefault(evse, []).append((now + self.timing.charger_delay_s, power_w))
         self.stations.evses[evse].until = now + valid_for_s + 60.0
+        self._valid[evse] = now + valid_for_s
         return Outcome(Answer.APPLIED)
+
+    def cut(self, evse: str) -> None:
+        """Break the connection of its station, which goes on until its set-point expires."""
+        self.away.add(evse)
+        self.stations.disconnect(evse.rpartition("-")[0])
+
+    def connect(self, evse: str) -> None:
+        """Connect its station again."""
+        self.away.discard(evse)
+        self.stations.connect(evse.rpartition("-")[0], evse)
 
     # the site ---------------------------------------------------------------------------------------------------------
 
@@ -194,7 +207,7 @@ class Plant:
             self.trace.append(Moment(elapsed, self.base_w(elapsed), tuple(powers), tuple(orders)))
             if elapsed >= next_evse_meter:
                 next_evse_meter += self.timing.evse_meter_s
-                for evse in self.stations.evses:
+                for evse in [one for one in self.stations.evses if one not in self.away]:
                     self.stations.meter(evse)
                 self._report_storage()
             if elapsed >= next_meter:
@@ -211,6 +224,8 @@ class Plant:
                 if at <= now:
                     self._target[evse] = power_w
                     self._pending[evse].remove((at, power_w))
+            if evse in self.away and now >= self._valid.get(evse, 0.0):
+                self._target[evse] = 0.0
             most_w = self.timing.charger_w_per_s * STEP_S
             change_w = self._target.get(evse, 0.0) * self.delivered - held.power_w
             held.power_w += max(-most_w, min(most_w, change_w))

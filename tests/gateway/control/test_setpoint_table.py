@@ -41,6 +41,8 @@ INITIAL: dict[str, Any] = {
     "repeat_after": 0.0,
     "_reported": None,
     "_pending": None,
+    "left_w": (),
+    "left_until": math.inf,
 }
 ORDER = Order(-3000.0, 12.0, 49.0)
 LATER: dict[str, Any] = {  # a value of each attribute that no transition below sets
@@ -64,8 +66,11 @@ LATER: dict[str, Any] = {  # a value of each attribute that no transition below 
     "repeat_after": 40.0,
     "_reported": ("station_refused", -700.0),
     "_pending": ORDER,
+    "left_w": (-5000.0,),
+    "left_until": 60.0,
 }
 CLEARED = {"retry_at": None, "rejected_w": None, "_reported": None, "rejections": 0, "repeat_after": 0.0}
+MET = {"left_w": (), "left_until": math.inf}
 
 
 def a_setpoint(**attributes: Any) -> Setpoint:
@@ -111,11 +116,11 @@ def test_at_first_nothing_is_known_of_the_station() -> None:
         (lambda one: one.supplied_island(50.0), {"supplied_at": 50.0}),
         (
             lambda one: one.restored(-300.0, 50.0),
-            {"state": State.RESTORED, "sent_w": -300.0, "ordered_w": None, "sent_at": 50.0, "valid_until": 0.0},
+            {"state": State.RESTORED, "sent_w": -300.0, "ordered_w": None, "sent_at": 50.0, "valid_until": 0.0, **MET},
         ),
         (
             lambda one: one.restored(None, 50.0),
-            {"state": State.RESTORED, "sent_w": None, "ordered_w": None, "sent_at": 50.0, "valid_until": 0.0},
+            {"state": State.RESTORED, "sent_w": None, "ordered_w": None, "sent_at": 50.0, "valid_until": 0.0, **MET},
         ),
         (lambda one: one.send(-1.0, 9.0, 50.0), {"_pending": Order(-1.0, 9.0, 50.0)}),
         (
@@ -474,3 +479,31 @@ def test_the_power_before_a_change_is_the_one_measured_near_the_set_point(
     setpoint = a_setpoint(sent_w=-3000.0, changed_at=9.0, _reading=reading)
     setpoint.complete(setpoint.send(-5000.0, 15.0, 20.0), APPLIED, 20.0)
     assert setpoint.before_w == before_w
+
+
+@pytest.mark.parametrize(("low_w", "high_w", "left_w"), [
+    (-5000.0, -5000.0, (-5000.0,)), (-5000.0, 3000.0, (-5000.0, 3000.0)), (0.0, 3000.0, (3000.0,)),
+    (-0.5, 0.0, (-0.5,)),
+])  # fmt: skip
+def test_a_station_without_its_link_may_take_power_until_every_order_has_expired(
+    low_w: float, high_w: float, left_w: tuple[float, ...]
+) -> None:
+    setpoint = a_setpoint(sent_w=-5000.0, verified=True, slow_s=4.0)
+    setpoint.lost(low_w, high_w, 50.0)
+    assert (setpoint.left_w, setpoint.left_until) == (left_w, 69.0)
+    assert (setpoint.state, setpoint.verified, setpoint.sent_w) == (State.UNVERIFIED, False, None)
+    setpoint.reset()
+    setpoint.lost(-9000.0, 9000.0, 60.0)  # nothing was sent since
+    assert (setpoint.left_w, setpoint.left_until) == (left_w, 69.0)
+    assert not setpoint.left(68.9)
+    assert setpoint.left_w == left_w
+    assert setpoint.left(69.0)
+    assert (setpoint.left_w, setpoint.left_until) == ((), math.inf)
+    assert not setpoint.left(70.0)
+
+
+def test_a_station_that_took_no_power_takes_none_without_its_link() -> None:
+    setpoint = a_setpoint(sent_w=0.0, verified=True)
+    setpoint.lost(0.0, 0.0, 50.0)
+    assert (setpoint.left_w, setpoint.left_until) == ((), math.inf)
+    assert not setpoint.verified
