@@ -7,6 +7,12 @@ with few cores its growth per message from one gateway to several shows what the
 what several machines reach. Stations are light ones in processes of their own, without TLS and passwords. These have a
 lower priority (`STATIONS_NICE`), because in reality they are other machines that take no time of the gateways; a
 station whose handshake is rejected comes back after `Retry-After`.
+
+Messages are measured in two ways. As many as the machine processes: the more gateways share its cores, the fewer
+messages wait for each when it runs and the more often it wakes for one alone, so that the growth contains what sharing
+costs. And at loads below saturation (`paced`): `LOAD_PER_S` in all, as one site needs it, and `GATEWAY_LOAD_PER_S` for
+each gateway, as a fleet that grows has it. The same stations send in every load of a row, and have begun their sessions
+before. `fixed_cpu_ms_per_s` is what the gateways take meanwhile without these messages, and part of all figures.
 """
 
 from __future__ import annotations
@@ -34,15 +40,21 @@ from gateway.bench.mqtt_peers import evse, make_client
 GATEWAYS = (1, 2, 4)
 STATIONS = (1000, 10_000)
 SESSIONS = 200  # stations with a vehicle, which are commanded
-SECONDS = 5.0  # of messages
+SECONDS = 5.0  # of messages, under each load
+WARM_UP_S = 1.25  # of messages before each of them; the first ones of a station begin a session
 COMMANDS_S = 8.0  # of commands one at a time, and again with `IN_PROGRESS`
 IN_PROGRESS = 32
 OUTSTANDING = 200  # messages of stations that wait for their response
+LOAD_PER_S, GATEWAY_LOAD_PER_S = 600.0, 300.0  # messages below saturation: of all, and of each gateway
 STORM_COMMANDS_PER_S = 20.0
 PER_PROCESS = 5000  # stations of one process
 STATIONS_NICE = 10  # of these processes
 ROW_WITHIN_S = 1800.0  # all of one row; what takes longer is given up, with the reason
 SETTLE_S = 3.0
+BELOW = {
+    "same_load": f"at {LOAD_PER_S:g}/s",
+    "same_load_per_gateway": f"at {GATEWAY_LOAD_PER_S:g}/s of each gateway",
+}
 AIM_STORM_P99_MS, AIM_CPU_GROWTH = 1000.0, 1.2
 
 
@@ -82,20 +94,26 @@ async def _row(number: int, sites: int, stations: int, storms: bool) -> Figures:
 
 
 def growth(rows: Sequence[Figures]) -> list[Figures]:
-    """Return the CPU per message of several gateways over that of one, by stations, gateways and sites."""
-    cpu = "cpu_us_per_message"
-    rows = [row for row in rows if cpu in row]
-    alone = {row["stations"]: row[cpu] for row in rows if row["gateways"] == 1}
+    """Return the CPU per message of several gateways over that of one, by stations, gateways and sites.
+
+    `ratio`: with as many messages as the machine processes; `same_load` and `same_load_per_gateway`: below that.
+    """
+    rows = [row for row in rows if "cpu_us_per_message" in row]
+    alone = {row["stations"]: _costs(row) for row in rows if row["gateways"] == 1}
     return [
-        {
-            "stations": row["stations"],
-            "gateways": row["gateways"],
-            "sites": row["sites"],
-            "ratio": round(row[cpu] / of_one, 2),
-        }
+        {"stations": row["stations"], "gateways": row["gateways"], "sites": row["sites"]}
+        | {name: round(cost / of_one[name], 2) for name, cost in _costs(row).items() if name in of_one}
         for row in rows
         if row["gateways"] > 1 and (of_one := alone.get(row["stations"]))
     ]
+
+
+def _costs(row: Figures) -> Figures:
+    """Return the CPU per message of a row under each load, by the name of its growth."""
+    paced = {one["per_s"]: one["cpu_us_per_message"] for one in row.get("paced", ())}
+    loads = {"same_load": LOAD_PER_S, "same_load_per_gateway": GATEWAY_LOAD_PER_S * row["gateways"]}
+    found = {name: paced[per_s] for name, per_s in loads.items() if per_s in paced}
+    return {"ratio": row["cpu_us_per_message"], **found}
 
 
 def text(found: Figures) -> Iterator[str]:
@@ -118,7 +136,8 @@ def text(found: Figures) -> Iterator[str]:
         )
     for one in found["cpu_growth"]:
         what = f"{one['stations']} stations, {one['gateways']} gateways, {one['sites']} sites"
-        yield f"CPU per message, {what}, over one gateway: {one['ratio']} (aim {AIM_CPU_GROWTH})"
+        below = "".join(f", {one[name]} {of}" for name, of in BELOW.items() if name in one)
+        yield f"CPU per message, {what}, over one gateway: {one['ratio']} saturated{below} (aim {AIM_CPU_GROWTH})"
     for row in found["rows"]:
         if "storm" in row:
             storm = row["storm"]
@@ -174,19 +193,51 @@ async def _measure(row: Figures, storms: bool) -> None:
 
 
 async def _messages(rig: _Rig) -> Figures:
-    outstanding = OUTSTANDING // len(rig.load)
-    await rig.all("load", seconds=SECONDS / 4, outstanding=outstanding)
-    before, nats_before = rig.gateways.usage(), usage(rig.nats)
-    found = await rig.all("load", seconds=SECONDS, outstanding=outstanding)
-    after, nats_after = rig.gateways.usage(), usage(rig.nats)
+    outstanding, number = OUTSTANDING // len(rig.load), len(rig.gateways.pids)
+    await rig.all("load", seconds=WARM_UP_S, outstanding=outstanding)
+    await asyncio.sleep(SETTLE_S)
+    before, began = rig.gateways.usage(), time.perf_counter()
+    await asyncio.sleep(SECONDS)
+    fixed = _difference(before, rig.gateways.usage())["cpu_s"] / (time.perf_counter() - began)
+    paced = []
+    for per_s in sorted({LOAD_PER_S, number * GATEWAY_LOAD_PER_S}):
+        await rig.all("load", seconds=WARM_UP_S, per_s=per_s / len(rig.load))
+        paced.append({"per_s": per_s} | await _load(rig, per_s=per_s / len(rig.load)))
+    await rig.all("load", seconds=WARM_UP_S, outstanding=outstanding)
+    most = await _load(rig, outstanding=outstanding)
+    return {"fixed_cpu_ms_per_s": round(1000 * fixed, 1), "paced": paced} | most
+
+
+async def _load(rig: _Rig, **load: float) -> Figures:
+    """Return what messages cost under a load, by process too."""
+    pids = {"nats": [rig.nats], "stations": [one.pid for one in rig.load]}
+    pids |= {f"gateway {number}": [pid] for number, pid in enumerate(rig.gateways.pids, 1)}
+
+    def usages() -> dict[str, list[Figures]]:
+        return {name: [usage(pid) for pid in found] for name, found in pids.items()}
+
+    before, all_before = usages(), rig.gateways.usage()
+    found = await rig.all("load", seconds=SECONDS, **load)
+    after, gateways = usages(), _difference(all_before, rig.gateways.usage())
     count = max(1, sum(one["messages"] for one in found))
+    spent = {name: [_difference(*pair) for pair in zip(before[name], after[name], strict=True)] for name in pids}
+
+    def us(name: str, kind: str) -> float:
+        return float(round(1e6 * sum(one[kind] for one in spent[name]) / count, 1))
+
     return {
         "messages_per_s": round(sum(one["messages"] / one["took_s"] for one in found)),
         "message_p50_ms": max(one["p50"] or 0.0 for one in found),
         "message_p99_ms": max(one["p99"] or 0.0 for one in found),
-        "cpu_us_per_message": round(1e6 * (after["cpu_s"] - before["cpu_s"]) / count, 1),
-        "nats_us_per_message": round(1e6 * (nats_after["cpu_s"] - nats_before["cpu_s"]) / count, 1),
+        "cpu_us_per_message": round(1e6 * gateways["cpu_s"] / count, 1),
+        "nats_us_per_message": us("nats", "cpu_s"),
+        "waits_per_message": round(gateways["waits"] / count, 2),  # of the gateways: few where turns are full
+        "us_per_message": {name: {"user": us(name, "user_s"), "system": us(name, "system_s")} for name in pids},
     }
+
+
+def _difference(before: Figures, after: Figures) -> Figures:
+    return {name: after[name] - value for name, value in before.items()}
 
 
 async def _commands(rig: _Rig, sessions: int) -> Figures:

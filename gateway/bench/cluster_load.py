@@ -8,6 +8,7 @@ answer is one JSON object.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import random
@@ -27,6 +28,8 @@ METER_EVERY_S = 5.0  # of a vehicle in session
 IDLE_EVERY_S = 60.0  # of a station without one
 SERVED_WITHIN_S = 600.0  # all stations; those that are not served by then count as missing
 PROGRESS_EVERY_S = 10.0
+PACED_EVERY_S = 0.001
+AFTER_S = 0.5  # after a load, for the last answers
 NEEDS = {"requestedEnergyTransfer": "DC_BPT", "v2xChargingParameters": {"maxDischargePower": 10_000}}
 
 
@@ -69,6 +72,8 @@ class Stations:
         self._power_w: dict[int, float] = {}
         self._sent: dict[int, int] = {}
         self._measuring = False
+        self._closed_loop = True
+        self._sample: list[int] = []  # stations of the load
         self._latencies: list[float] = []
         self.failed = 0
         self._background: asyncio.Task[None] | None = None
@@ -199,7 +204,8 @@ class Stations:
         elif self._measuring and client.sent_at:
             self._latencies.append((time.perf_counter() - client.sent_at) * 1000)
             client.sent_at = 0.0
-            self._next(client)
+            if self._closed_loop:
+                self._next(client)
 
     def _answer(self, number: int, call: list[Any]) -> bytes:
         accepted = {"status": "Accepted"}
@@ -240,21 +246,44 @@ class Stations:
                     station.waiting = None
                     self._send(station)
 
-    async def load(self, seconds: float, outstanding: int) -> Figures:
-        """Keep one call of so many stations outstanding; return the number of answers and their times, in ms."""
-        free = [one for number, one in self.connected.items() if number >= self._sessions and not one.lost.done()]
-        self._latencies, self._measuring = [], True
-        for station in self._random.sample(free, min(outstanding, len(free))):
-            station.waiting = None
-            self._next(station)
+    async def load(self, seconds: float, outstanding: int = 0, per_s: float = 0.0) -> Figures:
+        """Keep one call of each station of a sample outstanding, or send so many calls a second, of them in turn.
+
+        The sample is that of the first load, and its first calls begin sessions: only later loads are to be measured.
+        Return the number of answers and their times, in ms.
+        """
+        if not self._sample:
+            free = [number for number in self.connected if number >= self._sessions]
+            self._sample = self._random.sample(free, min(outstanding, len(free)))
+        found = (self.connected.get(number) for number in self._sample)
+        stations = [one for one in found if one is not None and not one.lost.done()]
+        self._latencies, self._measuring, self._closed_loop = [], True, not per_s
         began = time.perf_counter()
-        await asyncio.sleep(seconds)
-        took, found = time.perf_counter() - began, self._latencies
+        if per_s:
+            await self._paced(stations, began + seconds, per_s)
+        else:
+            for station in stations:
+                station.waiting = None
+                self._next(station)
+            await asyncio.sleep(seconds)
+        took, times = time.perf_counter() - began, self._latencies
         self._measuring = False
-        await asyncio.sleep(0.5)
-        for station in free:
+        await asyncio.sleep(AFTER_S)
+        for station in stations:
             station.sent_at = 0.0
-        return {"messages": len(found), "took_s": took, **p50_p99(found, 2)}
+        return {"messages": len(times), "took_s": took, **p50_p99(times, 2)}
+
+    async def _paced(self, stations: list[Station], until: float, per_s: float) -> None:
+        """Send calls at a rate; a station that still waits for its response is passed over."""
+        began, sent, turns = time.perf_counter(), 0, itertools.cycle(stations)
+        while (now := time.perf_counter()) < until:
+            for _ in range(int((now - began) * per_s) - sent):
+                sent += 1
+                station = next(turns)
+                if not station.sent_at and not station.lost.done():
+                    station.waiting = None
+                    self._next(station)
+            await asyncio.sleep(PACED_EVERY_S)
 
 
 async def _serve(arguments: Figures) -> None:

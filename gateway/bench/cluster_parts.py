@@ -111,10 +111,26 @@ def _await_listener(port: int, name: str) -> None:
 
 
 def usage(pid: int) -> Figures:
-    """Return the CPU seconds and the resident memory of a process."""
+    """Return the CPU seconds of a process (`user_s`, `system_s`, their sum), its resident memory, and its waits: how
+    often one of its threads had nothing to do.
+    """
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
-    return {"cpu_s": ticks / os.sysconf("SC_CLK_TCK"), "rss_kb": resident_kib(pid) or 0}
+    user_s, system_s = (int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in fields[11:13])
+    return {
+        "cpu_s": user_s + system_s,
+        "user_s": user_s,
+        "system_s": system_s,
+        "rss_kb": resident_kib(pid) or 0,
+        "waits": sum(map(_waits, Path(f"/proc/{pid}/task").iterdir())),
+    }
+
+
+def _waits(thread: Path) -> int:
+    try:
+        status = (thread / "status").read_text()
+    except OSError:  # it has ended
+        return 0
+    return next((int(one.split()[1]) for one in status.splitlines() if one.startswith("voluntary_ctxt")), 0)
 
 
 @dataclass
@@ -125,9 +141,9 @@ class Gateways:
     ports: list[int]  # for stations
 
     def usage(self) -> Figures:
-        """Return the CPU seconds and the resident memory of all."""
+        """Return the CPU seconds, the resident memory and the waits of all together."""
         found = [usage(pid) for pid in self.pids]
-        return {"cpu_s": sum(one["cpu_s"] for one in found), "rss_kb": sum(one["rss_kb"] for one in found)}
+        return {name: sum(one[name] for one in found) for name in found[0]}
 
 
 def site_of(number: int, sites: int) -> str:

@@ -102,6 +102,11 @@ class JsonProcess:
             os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + nice)
         self.started = self._answer()  # the process writes its first line when it is ready
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def request(self, **request: Any) -> Figures:
         """Send a request and return the answer."""
         assert self._process.stdin is not None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.bench import cluster, cluster_load
 from gateway.bench.cluster_load import Stations
-from gateway.bench.cluster_parts import free_port, postgres_program
+from gateway.bench.cluster_parts import free_port, postgres_program, usage
 from gateway.bench.measuring import Figures, JsonProcess, PeerAbsent
 from gateway.bench.ocpp_load import Client, Rejected
 from gateway.cli.main import app
@@ -22,6 +24,8 @@ async def test_light_stations_begin_sessions_send_messages_and_come_back_after_a
         stations = Stations(0, 20, 5, [server.started["port"]])
         assert (await stations.connect())["connected"] == 20
         assert (await stations.load(0.3, 10))["messages"] >= 10
+        paced = await stations.load(0.5, per_s=100)
+        assert 10 <= paced["messages"] <= 50
         storm = await stations.storm()
         assert (storm["served"], storm["missing"]) == (15, 0)
         assert len(stations.connected) == 20
@@ -54,8 +58,31 @@ def test_an_absent_server_is_named_with_the_command_that_installs_it() -> None:
 
 
 def test_the_growth_of_the_processor_time_is_that_over_one_gateway() -> None:
-    rows = [{"gateways": number, "sites": 1, "stations": 10, "cpu_us_per_message": 100.0 + number} for number in (1, 2)]
+    rows: list[Figures] = [
+        {"gateways": number, "sites": 1, "stations": 10, "cpu_us_per_message": 100.0 + number} for number in (1, 2)
+    ]
     assert cluster.growth(rows) == [{"stations": 10, "gateways": 2, "sites": 1, "ratio": 1.01}]
+    for row in rows:
+        number = row["gateways"]
+        loads = {cluster.LOAD_PER_S: 100.0 * number, number * cluster.GATEWAY_LOAD_PER_S: 200.0 * number - 50.0}
+        row["paced"] = [{"per_s": per_s, "cpu_us_per_message": cpu} for per_s, cpu in loads.items()]
+    [found] = cluster.growth(rows)
+    assert (found["same_load"], found["same_load_per_gateway"]) == (3.5, 2.33)  # of two gateways they are one load
+
+
+async def test_a_process_that_sleeps_waits_and_one_that_computes_takes_processor_time() -> None:
+    before = usage(os.getpid())
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    until = time.process_time() + 0.05
+    while time.process_time() < until:
+        pass
+    spent = cluster._difference(before, usage(os.getpid()))
+    assert (spent["waits"] >= 10, spent["cpu_s"] >= 0.03, spent["cpu_s"]) == (
+        True,
+        True,
+        pytest.approx(spent["user_s"] + spent["system_s"]),
+    )
 
 
 async def test_stations_that_are_never_served_end_their_wait(monkeypatch: pytest.MonkeyPatch) -> None:
