@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import select
 import selectors
 from collections.abc import Iterator, Mapping
+from selectors import EVENT_READ
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
 STATIONS_PER_TURN = 8
+EPOLLIN = select.EPOLLIN if hasattr(select, "epoll") else 0
 
 
 @runtime_checkable
@@ -36,19 +39,17 @@ class TakesTurns(Protocol):
 class _Keys(Mapping["FileDescriptorLike", selectors.SelectorKey]):
     """Keys of a `TurnsSelector`; a file object has the key of its descriptor."""
 
-    def __init__(self, in_turns: dict[int, selectors.SelectorKey], others: selectors.BaseSelector, gate: int) -> None:
-        self._in_turns, self._others, self._gate = in_turns, others.get_map(), gate
+    def __init__(self, keys: dict[int, selectors.SelectorKey]) -> None:
+        self._keys = keys
 
     def __getitem__(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
-        key = self._in_turns.get(_descriptor(fileobj))
-        return self._others[fileobj] if key is None else key
+        return self._keys[_descriptor(fileobj)]
 
     def __iter__(self) -> Iterator[FileDescriptorLike]:
-        yield from self._in_turns
-        yield from (one for one in self._others if one != self._gate)
+        return iter(self._keys)
 
     def __len__(self) -> int:
-        return len(self._in_turns) + len(self._others) - 1
+        return len(self._keys)
 
 
 class TurnsSelector(selectors.BaseSelector):
@@ -56,12 +57,12 @@ class TurnsSelector(selectors.BaseSelector):
 
     def __init__(self, most: int = STATIONS_PER_TURN) -> None:
         self._most = most
-        self._others = selectors.EpollSelector()
-        self._in_turns = select.epoll()  # it is itself ready when one of its sockets is
-        self._keys: dict[int, selectors.SelectorKey] = {}  # of sockets in turns
+        self._others, self._in_turns = select.epoll(), select.epoll()
+        self._keys: dict[int, selectors.SelectorKey] = {}
+        self._map = _Keys(self._keys)
         self._taking: set[int] = set()  # descriptors that take turns, registered or not
-        self._gate = self._others.register(self._in_turns, selectors.EVENT_READ)
-        self._map = _Keys(self._keys, self._others, self._gate.fd)
+        self._gate = self._in_turns.fileno()  # it is itself ready when one of its sockets is
+        self._others.register(self._gate, select.EPOLLIN)
 
     @property
     def in_turns(self) -> frozenset[int]:
@@ -70,77 +71,71 @@ class TurnsSelector(selectors.BaseSelector):
 
     def take_turns(self, descriptor: int) -> None:
         """See `TakesTurns`."""
-        if descriptor in self._taking:
-            return
-        self._taking.add(descriptor)
-        key = self._others.get_map().get(descriptor)
-        if key is not None:
-            self._others.unregister(descriptor)
-            self.register(descriptor, key.events, key.data)
+        if descriptor not in self._taking:
+            self._taking.add(descriptor)
+            self._move(descriptor, self._others, self._in_turns)
 
     def forget_turns(self, descriptor: int) -> None:
         """See `TakesTurns`."""
-        self._taking.discard(descriptor)
-        key = self._keys.get(descriptor)
-        if key is not None:
-            self.unregister(descriptor)
-            self._others.register(descriptor, key.events, key.data)
+        if descriptor in self._taking:
+            self._taking.discard(descriptor)
+            self._move(descriptor, self._in_turns, self._others)
+
+    def _move(self, descriptor: int, before: select.epoll, after: select.epoll) -> None:
+        if (key := self._keys.get(descriptor)) is not None:
+            before.unregister(descriptor)
+            after.register(descriptor, _mask(key.events))
+
+    def _epoll(self, descriptor: int) -> select.epoll:
+        return self._in_turns if descriptor in self._taking else self._others
 
     def register(self, fileobj: FileDescriptorLike, events: int, data: object = None) -> selectors.SelectorKey:
         """See `selectors.BaseSelector`."""
         descriptor = _descriptor(fileobj)
-        if descriptor not in self._taking:
-            return self._others.register(fileobj, events, data)
         if descriptor in self._keys:
             raise KeyError(f"{fileobj!r} is already registered")
-        self._in_turns.register(descriptor, _mask(events))
+        self._epoll(descriptor).register(descriptor, _mask(events))
         key = self._keys[descriptor] = selectors.SelectorKey(fileobj, descriptor, events, data)
         return key
 
     def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
         """See `selectors.BaseSelector`."""
         descriptor = _descriptor(fileobj)
-        if descriptor not in self._keys:
-            return self._others.unregister(fileobj)
         key = self._keys.pop(descriptor)
         with contextlib.suppress(OSError):  # it is closed
-            self._in_turns.unregister(descriptor)
+            self._epoll(descriptor).unregister(descriptor)
         return key
 
     def modify(self, fileobj: FileDescriptorLike, events: int, data: object = None) -> selectors.SelectorKey:
         """See `selectors.BaseSelector`."""
         descriptor = _descriptor(fileobj)
-        before = self._keys.get(descriptor)
-        if before is None:
-            return self._others.modify(fileobj, events, data)
-        if events != before.events:
-            self._in_turns.modify(descriptor, _mask(events))
-        key = self._keys[descriptor] = selectors.SelectorKey(fileobj, descriptor, events, data)
+        key = self._keys[descriptor]
+        if events != key.events:
+            self._epoll(descriptor).modify(descriptor, _mask(events))
+        key = self._keys[descriptor] = key._replace(events=events, data=data)
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """See `selectors.BaseSelector`."""
-        ready = self._others.select(timeout)
-        found = [one for one in ready if one[0] is not self._gate]
-        if len(found) < len(ready):
-            for descriptor, mask in self._in_turns.poll(0, self._most):
-                key = self._keys.get(descriptor)
-                if key is not None:
-                    found.append((key, _events(mask) & key.events))
+        wait_s = -1.0 if timeout is None else max(0.0, math.ceil(timeout * 1e3) * 1e-3)  # epoll counts whole ms
+        keys, found = self._keys, []
+        ready = self._others.poll(wait_s, len(keys) + 1)
+        for descriptor, mask in ready:
+            if (key := keys.get(descriptor)) is not None:
+                found.append((key, (EVENT_READ if mask == EPOLLIN else _events(mask)) & key.events))
+            elif descriptor == self._gate:
+                ready += self._in_turns.poll(0, self._most)  # they follow in this loop
         return found
 
     def get_map(self) -> Mapping[FileDescriptorLike, selectors.SelectorKey]:
         """See `selectors.BaseSelector`. The event loop of Python 3.13 finds the key of every socket here."""
         return self._map
 
-    def get_key(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
-        """See `selectors.BaseSelector`."""
-        return self._keys.get(_descriptor(fileobj)) or self._others.get_key(fileobj)
-
     def close(self) -> None:
         """See `selectors.BaseSelector`."""
         self._in_turns.close()
         self._others.close()
+        self._keys.clear()
 
 
 class GatewayLoop(asyncio.SelectorEventLoop):

@@ -27,12 +27,11 @@ BYTES_PER_S, BURST_BYTES = 524_288.0, 16_777_216.0  # of one connection; a burst
 ADDRESS_SHARE = 10.0  # rates of an address, in those of one connection
 CALM_SHARE = 0.1  # of the burst of a connection that others of its address do not delay
 UNCOUNTED_SHARE = 0.05  # of the burst of a calm connection that is counted later, together
-SLICE = 4096  # bytes that are read before other connections have their turn
 MAX_WITHOUT_REQUEST = 256  # connections of one address that have not sent their request
 MAX_ADDRESSES = 10_000
 TLS_HANDSHAKE = b"\x16"  # its first byte
+SLICE = 4096  # bytes that are read before other connections have their turn; the rest waits in the kernel
 CALL = re.compile(rb"\s*\[\s*2\b")  # the beginning of a message that has a response
-_BUFFER = memoryview(bytearray(SLICE))  # of all connections: what is read is processed at once
 
 
 class _Rates:
@@ -96,8 +95,10 @@ class Addresses:
                 del self._without_request[connection.network]
 
 
-class RatedConnection(PushingConnection, asyncio.BufferedProtocol):
+class RatedConnection(PushingConnection):
     """See the module."""
+
+    buffer = memoryview(bytearray(SLICE))
 
     def __init__(self, *args: object, addresses: Addresses, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
@@ -136,14 +137,6 @@ class RatedConnection(PushingConnection, asyncio.BufferedProtocol):
         self._addresses.requested(self)
         self._addresses.connections.discard(self)
         super().connection_lost(exc)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Implement `asyncio.BufferedProtocol`: at most one slice is read in a turn, the rest waits in the kernel."""
-        return _BUFFER
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Implement `asyncio.BufferedProtocol`."""
-        self.data_received(bytes(_BUFFER[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Process one slice; the next one is read after other connections had their turn, and as the rates permit."""
