@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
-from typing import Any
-
 from protocols.ports import PushingWire
 
 WRITE_WITHIN = 5.0  # s, for a peer that does not read
@@ -74,7 +73,7 @@ class TcpWire(asyncio.Protocol, PushingWire):
 
     @property
     def peer(self) -> str:
-        name = self._extra("peername")
+        name = None if self._transport is None else self._transport.get_extra_info("peername")
         return f"[{name[0]}]:{name[1]}" if name else "?"
 
     async def read(self) -> bytes:
@@ -138,14 +137,16 @@ class TcpWire(asyncio.Protocol, PushingWire):
     @property
     def tls_version(self) -> str | None:
         """Return "TLSv1.3", ...; None on plain TCP."""
-        session = self._extra("ssl_object")
+        session = self._tls
         return None if session is None else session.version()
 
     @property
     def peer_certificate(self) -> bytes | None:
         """Return the peer's leaf certificate, DER."""
-        session = self._extra("ssl_object")
+        session = self._tls
         return None if session is None else session.getpeercert(binary_form=True)
 
-    def _extra(self, name: str) -> Any:
-        return None if self._transport is None else self._transport.get_extra_info(name)
+    @property
+    def _tls(self) -> ssl.SSLObject | None:
+        found: ssl.SSLObject | None = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return found
