@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+
 from protocols.ports import PushingWire
 
 WRITE_WITHIN = 5.0  # s, for a peer that does not read
