@@ -236,6 +236,9 @@ class OcppSection(Section):
     silent_after_s: Seconds = Field(
         default=40, description="disconnect a station that has sent nothing for so long, not even a pong, in s"
     )
+    acknowledged_within_s: Seconds = Field(
+        default=15, description="end a connection where nothing that is sent is acknowledged (TCP) for so long, in s"
+    )
     max_message: Annotated[int, Field(ge=16_384, le=64 * 2**20)] = Field(
         default=131_072, description="longest message of a station, in characters"
     )

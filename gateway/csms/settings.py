@@ -87,6 +87,7 @@ class CsmsSettings:
     local_list: bool = False  # send the tokens to the stations as local authorisation list
     ping_interval_s: float = 20.0
     silent_after_s: float = 40.0  # a station that sends nothing for so long, not even a Pong, is disconnected
+    acknowledged_within_s: float = 15.0  # a connection ends whose peer acknowledges nothing for so long (TCP)
     max_message: int = 128 * 1024  # characters
     max_transaction_message: int = 4 * 1024 * 1024  # of StopTransaction, TransactionEvent and MeterValues
     lenient: bool = False  # repair messages that break their schema, where there is no doubt about what is meant

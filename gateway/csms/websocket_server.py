@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -109,9 +110,13 @@ class WebSocketServer:
 
     def _listen(self, host: str, port: int, context: ssl.SSLContext | None) -> accept:
         settings = self.settings
+        listening = listen(host, port)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # RFC 5482: what waits in a cut network is given up
+            milliseconds = round(1000 * settings.acknowledged_within_s)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         return accept(
             self._connected,
-            sock=listen(host, port),
+            sock=listening,
             select_subprotocol=_select,
             process_request=self._admit,
             process_response=self._report_rejection,

@@ -94,6 +94,18 @@ async def test_a_peer_that_never_reads_is_disconnected_when_it_counts_as_silent(
         writer.close()
 
 
+async def test_a_connection_ends_where_nothing_is_acknowledged() -> None:
+    """As with a cut path: what waits in the kernel, a set-point perhaps, never arrives then."""
+    about = {"acknowledged_within_s": 0.5, "max_calls_per_s": 1e5, "max_burst": 1_000_000}
+    async with serving(stations=(StationSettings("CP1"),), **about) as (csms, port):
+        _, writer = await raw(port)
+        flooding = asyncio.create_task(flood(writer, frame(PING, b"x" * 125) * 500, 30.0))
+        await until(lambda: csms.stations["CP1"].connected)
+        await until(lambda: not csms.stations["CP1"].connected, 15.0)  # silent is a station after 40 s
+        await flooding
+        writer.close()
+
+
 @pytest.mark.parametrize("content", [frame(PING, b""), frame(TEXT, b'[2,"1","Heartbeat",{}]'), frame(0xA, b"")])
 async def test_frames_are_served_at_their_rate(content: bytes, made: list[RatedConnection]) -> None:
     async with serving(stations=(StationSettings("CP1"),), max_calls_per_s=50, max_burst=100) as (_, port):
