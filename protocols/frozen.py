@@ -145,21 +145,29 @@ class _Standard:
 
 
 def changed(one: T, **changes: object) -> T:
-    """Return a copy of an object of a frozen class with at least two fields: `replace` for a hot path.
+    """Return a copy of an object of a frozen class with other values: `replace` for a hot path.
 
-    All fields are read by one call; those without `init` are not supported.
+    Fields without `init` are not supported.
     """
     cls = type(one)
-    names, read = _FIELDS.get(cls) or _fields(cls)
-    values = dict(zip(names, read(one), strict=True))
-    values.update(changes)
-    return cls(**values)
+    made: Any = (_COPIES.get(cls) or _write_copy(cls))(one)
+    try:
+        for name, value in changes.items():
+            setattr(made, name, value)
+    except AttributeError as error:
+        raise TypeError(f"{cls.__qualname__} has no such field: {error}") from None
+    made.__class__ = cls
+    if hasattr(cls, "__post_init__"):
+        made.__post_init__()
+    return made  # type: ignore[no-any-return]
 
 
-def _fields(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
-    """Return the names of all fields and a function that reads them; cached."""
-    names = tuple(one.name for one in fields_of(cls))
-    return _FIELDS.setdefault(cls, (names, attrgetter(*names)))
+def _write_copy(cls: type[object]) -> Callable[[object], object]:
+    """Return a compiled function that copies the fields of an object into one of the mutable twin; cached."""
+    scope: dict[str, Callable[..., object]] = {"Mutable": twin(cls)}
+    body = [f" made.{field.name} = one.{field.name}" for field in fields_of(cls)]
+    exec("\n".join(["def copy(one):", " made = Mutable()", *body, " return made"]), scope)
+    return _COPIES.setdefault(cls, scope["copy"])
 
 
 # ------------------------------------------------------------------------------------------- an __init__ for each class
@@ -304,7 +312,7 @@ _CLASS_VARIABLE = ("ClassVar", "typing.ClassVar")
 _STANDARD = {name: _Standard(name) for name in ("__dataclass_fields__", "__dataclass_params__")}
 _TWINS: dict[type[object], type[object]] = {}
 _GETTERS: dict[type[Any], Callable[[Any], Any]] = {}
-_FIELDS: dict[type[object], tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]] = {}
+_COPIES: dict[type[object], Callable[[object], object]] = {}
 _MADE: dict[type[Any], int] = {}  # number of objects of classes without their own `__init__`
 _METHODS = {
     "__init__": _init,

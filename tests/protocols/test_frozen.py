@@ -230,3 +230,19 @@ def test_changed_is_replace(a: int, b: str, e: float) -> None:
     assert changed(one, b=b).c is one.c
     with pytest.raises(TypeError):
         changed(one, unknown=1)
+
+
+def test_changed_checks_as_the_class_does() -> None:
+    @frozen
+    class Positive:
+        a: int
+
+        def __post_init__(self) -> None:
+            if self.a < 0:
+                raise ValueError("negative")
+
+    assert changed(Positive(1), a=2) == Positive(2)
+    with pytest.raises(ValueError, match="negative"):
+        changed(Positive(1), a=-1)
+    with pytest.raises(FrozenInstanceError):
+        changed(Positive(1), a=2).a = 3  # type: ignore[misc]

@@ -6,7 +6,8 @@ tighten that (V2G20-2654/2655). Source: ISO 15118-20, DC_ChargeLoop.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from protocols.iso15118.iso20.dc import (
     BPT_Dynamic_DC_CLReqControlMode,
@@ -23,6 +24,7 @@ from protocols.iso15118.iso20.dc import (
 from protocols.iso15118.iso20.limits import UNLIMITED, Limits
 from protocols.iso15118.iso20.loop import CarReport, StationReport
 from protocols.iso15118.iso20.loop_messages import (
+    NeedsMode,
     display_message,
     down,
     meter_message,
@@ -36,7 +38,11 @@ from protocols.iso15118.iso20.loop_messages import (
     station_needs_fields,
 )
 from protocols.iso15118.iso20.rational import number, rational, rational_up
+from protocols.iso15118.iso20.setpoint import EnergyRequests
 from protocols.iso15118.iso20.types import EVSEStatus, MessageHeader, ResponseCode
+
+RequestMode: TypeAlias = Dynamic_DC_CLReqControlMode | Scheduled_DC_CLReqControlMode
+ResponseMode: TypeAlias = Dynamic_DC_CLResControlMode | Scheduled_DC_CLResControlMode
 
 
 def request(header: MessageHeader, report: CarReport, *, bpt: bool, dynamic: bool) -> DC_ChargeLoopReq:
@@ -72,9 +78,8 @@ def fits_request(message: DC_ChargeLoopReq, *, bpt: bool, dynamic: bool) -> bool
     return type(message.CLReqControlMode) is _REQUEST_FORMS[bpt, dynamic]
 
 
-def read_request(message: DC_ChargeLoopReq, first: Limits) -> CarReport:
-    mode: Any = message.CLReqControlMode
-    dynamic = isinstance(mode, Dynamic_DC_CLReqControlMode)
+def request_limits(mode: RequestMode, first: Limits) -> Limits:
+    """Return the EV's limits in a control mode of a request."""
     stated = Limits(
         max_charge_w=optional_number(mode.EVMaximumChargePower, UNLIMITED),
         min_charge_w=optional_number(mode.EVMinimumChargePower, 0.0),
@@ -85,9 +90,22 @@ def read_request(message: DC_ChargeLoopReq, first: Limits) -> CarReport:
         min_discharge_w=optional_magnitude(getattr(mode, "EVMinimumDischargePower", None), 0.0),
         max_discharge_a=optional_magnitude(getattr(mode, "EVMaximumDischargeCurrent", None), UNLIMITED),
     )
+    return first.narrowed(stated)
+
+
+def read_request(
+    message: DC_ChargeLoopReq,
+    first: Limits,
+    *,
+    limits: Callable[[RequestMode, Limits], Limits] = request_limits,
+    needs: Callable[[NeedsMode], EnergyRequests | None] = read_needs,
+) -> CarReport:
+    """Return the contents of a request; `limits` and `needs` read its control mode, which changes less often."""
+    mode: Any = message.CLReqControlMode
+    dynamic = isinstance(mode, Dynamic_DC_CLReqControlMode)
     return CarReport(
-        limits=first.narrowed(stated),
-        needs=read_needs(mode),
+        limits=limits(mode, first),
+        needs=needs(mode),
         departure_s=mode.DepartureTime if dynamic else None,
         present_voltage_v=number(message.EVPresentVoltage),
         target_voltage_v=None if dynamic else number(mode.EVTargetVoltage),
@@ -134,9 +152,8 @@ def response(
     )
 
 
-def read_response(message: DC_ChargeLoopRes, first: Limits) -> StationReport:
-    mode: Any = message.CLResControlMode
-    dynamic = isinstance(mode, Dynamic_DC_CLResControlMode)
+def response_limits(mode: ResponseMode, first: Limits) -> Limits:
+    """Return the SECC's limits in a control mode of a response."""
     stated = Limits(
         max_charge_w=optional_number(mode.EVSEMaximumChargePower, UNLIMITED),
         min_charge_w=optional_number(mode.EVSEMinimumChargePower, 0.0),
@@ -147,8 +164,17 @@ def read_response(message: DC_ChargeLoopRes, first: Limits) -> StationReport:
         min_discharge_w=optional_magnitude(getattr(mode, "EVSEMinimumDischargePower", None), 0.0),
         max_discharge_a=optional_magnitude(getattr(mode, "EVSEMaximumDischargeCurrent", None), UNLIMITED),
     )
+    return first.narrowed(stated)
+
+
+def read_response(
+    message: DC_ChargeLoopRes, first: Limits, *, limits: Callable[[ResponseMode, Limits], Limits] = response_limits
+) -> StationReport:
+    """Return the contents of a response; `limits` reads its control mode, which changes less often."""
+    mode: Any = message.CLResControlMode
+    dynamic = isinstance(mode, Dynamic_DC_CLResControlMode)
     return StationReport(
-        limits=first.narrowed(stated),
+        limits=limits(mode, first),
         present_current_a=number(message.EVSEPresentCurrent),
         present_voltage_v=number(message.EVSEPresentVoltage),
         power_limited=message.EVSEPowerLimitAchieved,

@@ -101,17 +101,11 @@ class PowerRange:
 
 def allowed(ev: Limits, evse: Limits, voltage_v: float | None = None) -> PowerRange:
     """Return the intersection of both sides' limits; with a `voltage_v` (DC) including currents and voltages."""
-    high, high_by = _least((ev.max_charge_w, "ev"), (evse.max_charge_w, "evse"))
-    low, low_by = _least((ev.max_discharge_w, "ev"), (evse.max_discharge_w, "evse"))
+    high, high_by = _least(ev.max_charge_w, evse.max_charge_w, ev.max_charge_a, evse.max_charge_a, voltage_v)
+    low, low_by = _least(ev.max_discharge_w, evse.max_discharge_w, ev.max_discharge_a, evse.max_discharge_a, voltage_v)
     dead_high = max(ev.min_charge_w, evse.min_charge_w)
     dead_low = max(ev.min_discharge_w, evse.min_discharge_w)
     if voltage_v is not None and voltage_v > 0:
-        high, high_by = _least(
-            (high, high_by), (ev.max_charge_a * voltage_v, "ev"), (evse.max_charge_a * voltage_v, "evse")
-        )
-        low, low_by = _least(
-            (low, low_by), (ev.max_discharge_a * voltage_v, "ev"), (evse.max_discharge_a * voltage_v, "evse")
-        )
         dead_high = max(dead_high, ev.min_charge_a * voltage_v, evse.min_charge_a * voltage_v)
         dead_low = max(dead_low, ev.min_discharge_a * voltage_v, evse.min_discharge_a * voltage_v)
         if voltage_v > min(ev.max_voltage_v, evse.max_voltage_v):
@@ -121,9 +115,12 @@ def allowed(ev: Limits, evse: Limits, voltage_v: float | None = None) -> PowerRa
     return PowerRange(0.0 - low, high, 0.0 - dead_low, dead_high, low_by, high_by)
 
 
-def _least(*candidates: tuple[float, str]) -> tuple[float, str]:
-    return min(candidates, key=_first)
-
-
-def _first(candidate: tuple[float, str]) -> float:
-    return candidate[0]
+def _least(ev_w: float, evse_w: float, ev_a: float, evse_a: float, voltage_v: float | None) -> tuple[float, str]:
+    """Return the lowest limit of power, currents at a voltage included, and whose it is: of equal ones the first."""
+    least, by = (evse_w, "evse") if evse_w < ev_w else (ev_w, "ev")
+    if voltage_v is not None and voltage_v > 0:
+        if ev_a * voltage_v < least:
+            least, by = ev_a * voltage_v, "ev"
+        if evse_a * voltage_v < least:
+            least, by = evse_a * voltage_v, "evse"
+    return least, by

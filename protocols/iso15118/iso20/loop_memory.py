@@ -6,8 +6,11 @@ has a memory of its own.
 
 from __future__ import annotations
 
+from functools import partial
+
 from protocols.iso15118.iso20 import dc_loop
 from protocols.iso15118.iso20.limits import Limits, allowed
+from protocols.iso15118.iso20.loop_messages import read_needs
 from protocols.iso15118.iso20.setpoint import decide, narrowed_by_needs
 from protocols.latest import Latest
 
@@ -19,7 +22,7 @@ class EvccMemory:
 
     def __init__(self) -> None:
         self.request = Latest(dc_loop.request)
-        self.read_response = Latest(dc_loop.read_response)
+        self.read_response = Latest(partial(dc_loop.read_response, limits=Latest(dc_loop.response_limits)))
         self.charge_only = Latest(Limits.charge_only)
 
 
@@ -29,7 +32,8 @@ class SeccMemory:
     __slots__ = ("allowed", "charge_only", "decide", "limits", "narrowed_by_needs", "read_request", "response")
 
     def __init__(self) -> None:
-        self.read_request = Latest(dc_loop.read_request)
+        limits, needs = Latest(dc_loop.request_limits), Latest(read_needs)
+        self.read_request = Latest(partial(dc_loop.read_request, limits=limits, needs=needs))
         self.limits = Latest(Limits.narrowed)
         self.charge_only = Latest(Limits.charge_only)
         self.allowed = Latest(allowed)

@@ -26,7 +26,7 @@ _PAYLOAD_TYPE_BY_MODULE = (
     (ac, PayloadType.ISO20_AC),
     (dc, PayloadType.ISO20_DC),
 )
-STREAMS = {
+STREAMS: dict[int, str] = {
     PayloadType.ISO20_SCHEDULE_STREAM: "ScheduleExchangeReq",
     PayloadType.ISO20_METERING_STREAM: "MeteringConfirmationReq",
 }

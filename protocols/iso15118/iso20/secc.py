@@ -81,6 +81,7 @@ _ANSWERS: dict[str, Callable[..., Answer]] = {
     "SessionStopReq": answer_session_stop,
 }
 _LOOPS = frozenset({"DC_ChargeLoopReq", "AC_ChargeLoopReq"})
+_PARALLEL = frozenset(messages.STREAMS.values())
 
 
 class Secc(SeccEngine):
@@ -192,8 +193,8 @@ class Secc(SeccEngine):
         if self._abort is not None:
             raise Refusal(ResponseCode.FAILED, self._abort)
         possible = self._follows.get(self.state, {}).get(name)
-        parallel = messages.STREAMS.get(PayloadType(payload_type))
-        belongs_parallel = self.state is State.CHARGE_LOOP and name in messages.STREAMS.values()
+        parallel = messages.STREAMS.get(payload_type)
+        belongs_parallel = self.state is State.CHARGE_LOOP and name in _PARALLEL
         if (
             possible is None
             or name not in _ANSWERS
@@ -223,7 +224,7 @@ class Secc(SeccEngine):
             self._next_by = now + timers.CLOSE_AFTER_STOP
         elif name in _LOOPS:
             self._next_by = now + self.settings.loop_timeout
-        elif self.state is State.CHARGE_LOOP and name in messages.STREAMS.values():
+        elif self.state is State.CHARGE_LOOP and name in _PARALLEL:
             return  # a stream has its own request-response sequence and does not keep the loop alive
         else:
             self._next_by = now + self.settings.sequence_timeout
