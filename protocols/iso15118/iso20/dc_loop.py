@@ -45,9 +45,9 @@ RequestMode: TypeAlias = Dynamic_DC_CLReqControlMode | Scheduled_DC_CLReqControl
 ResponseMode: TypeAlias = Dynamic_DC_CLResControlMode | Scheduled_DC_CLResControlMode
 
 
-def request(header: MessageHeader, report: CarReport, *, bpt: bool, dynamic: bool) -> DC_ChargeLoopReq:
-    limits = report.limits
-    fields: dict[str, Any] = {
+def request_mode(limits: Limits, needs: dict[str, Any], *, bpt: bool, dynamic: bool) -> RequestMode:
+    """Return the control mode of a request; `needs` are the fields besides the limits."""
+    fields = needs | {
         "EVMaximumChargePower": down(limits.max_charge_w),
         "EVMinimumChargePower": rational_up(limits.min_charge_w),
         "EVMaximumChargeCurrent": down(limits.max_charge_a),
@@ -58,18 +58,30 @@ def request(header: MessageHeader, report: CarReport, *, bpt: bool, dynamic: boo
         fields["EVMaximumDischargePower"] = down(limits.max_discharge_w)
         fields["EVMinimumDischargePower"] = rational_up(limits.min_discharge_w)
         fields["EVMaximumDischargeCurrent"] = down(limits.max_discharge_a)
+    return _REQUEST_FORMS[bpt, dynamic](**fields)
+
+
+def request(
+    header: MessageHeader,
+    report: CarReport,
+    *,
+    bpt: bool,
+    dynamic: bool,
+    mode: Callable[..., RequestMode] = request_mode,
+) -> DC_ChargeLoopReq:
+    """Return the message; `mode` makes its control mode, which changes less often."""
     if dynamic:
-        fields |= needs_fields(report.needs, report.departure_s, bpt=bpt)
+        needs = needs_fields(report.needs, report.departure_s, bpt=bpt)
     else:
-        fields |= scheduled_needs_fields(report.needs)
-        fields["EVTargetCurrent"] = rational(report.target_current_a or 0.0)
-        fields["EVTargetVoltage"] = rational(report.target_voltage_v or 0.0)
+        needs = scheduled_needs_fields(report.needs)
+        needs["EVTargetCurrent"] = rational(report.target_current_a or 0.0)
+        needs["EVTargetVoltage"] = rational(report.target_voltage_v or 0.0)
     return DC_ChargeLoopReq(
         Header=header,
         DisplayParameters=display_message(report.display),
         MeterInfoRequested=report.meter_requested,
         EVPresentVoltage=rational(report.present_voltage_v or 0.0),
-        CLReqControlMode=_REQUEST_FORMS[bpt, dynamic](**fields),
+        CLReqControlMode=mode(report.limits, needs, bpt=bpt, dynamic=dynamic),
     )
 
 
@@ -115,17 +127,9 @@ def read_request(
     )
 
 
-def response(
-    header: MessageHeader,
-    report: StationReport,
-    *,
-    bpt: bool,
-    dynamic: bool,
-    code: ResponseCode,
-    status: EVSEStatus | None = None,
-) -> DC_ChargeLoopRes:
-    limits = report.limits
-    fields: dict[str, Any] = {
+def response_mode(limits: Limits, needs: dict[str, Any], *, bpt: bool, dynamic: bool) -> ResponseMode:
+    """Return the control mode of a response; `needs` are the fields besides the limits."""
+    fields = needs | {
         "EVSEMaximumChargePower": down(limits.max_charge_w),
         "EVSEMinimumChargePower": rational_up(limits.min_charge_w),
         "EVSEMaximumChargeCurrent": down(limits.max_charge_a),
@@ -136,8 +140,21 @@ def response(
         fields["EVSEMinimumDischargePower"] = rational_up(limits.min_discharge_w)
         fields["EVSEMaximumDischargeCurrent"] = down(limits.max_discharge_a)
         fields["EVSEMinimumVoltage"] = rational_up(limits.min_voltage_v)
-    if dynamic:
-        fields |= station_needs_fields(report)
+    return _RESPONSE_FORMS[bpt, dynamic](**fields)
+
+
+def response(
+    header: MessageHeader,
+    report: StationReport,
+    *,
+    bpt: bool,
+    dynamic: bool,
+    code: ResponseCode,
+    status: EVSEStatus | None = None,
+    mode: Callable[..., ResponseMode] = response_mode,
+) -> DC_ChargeLoopRes:
+    """Return the message; `mode` makes its control mode, which changes less often."""
+    needs = station_needs_fields(report) if dynamic else {}
     return DC_ChargeLoopRes(
         Header=header,
         ResponseCode=code,
@@ -148,7 +165,7 @@ def response(
         EVSEPowerLimitAchieved=report.power_limited,
         EVSECurrentLimitAchieved=report.current_limited,
         EVSEVoltageLimitAchieved=report.voltage_limited,
-        CLResControlMode=_RESPONSE_FORMS[bpt, dynamic](**fields),
+        CLResControlMode=mode(report.limits, needs, bpt=bpt, dynamic=dynamic),
     )
 
 
@@ -188,13 +205,13 @@ def read_response(
     )
 
 
-_REQUEST_FORMS: dict[tuple[bool, bool], type[Any]] = {
+_REQUEST_FORMS: dict[tuple[bool, bool], Callable[..., RequestMode]] = {
     (False, False): Scheduled_DC_CLReqControlMode,
     (True, False): BPT_Scheduled_DC_CLReqControlMode,
     (False, True): Dynamic_DC_CLReqControlMode,
     (True, True): BPT_Dynamic_DC_CLReqControlMode,
 }
-_RESPONSE_FORMS: dict[tuple[bool, bool], type[Any]] = {
+_RESPONSE_FORMS: dict[tuple[bool, bool], Callable[..., ResponseMode]] = {
     (False, False): Scheduled_DC_CLResControlMode,
     (True, False): BPT_Scheduled_DC_CLResControlMode,
     (False, True): Dynamic_DC_CLResControlMode,

@@ -21,7 +21,7 @@ class EvccMemory:
     __slots__ = ("charge_only", "read_response", "request")
 
     def __init__(self) -> None:
-        self.request = Latest(dc_loop.request)
+        self.request = Latest(partial(dc_loop.request, mode=Latest(dc_loop.request_mode)))
         self.read_response = Latest(partial(dc_loop.read_response, limits=Latest(dc_loop.response_limits)))
         self.charge_only = Latest(Limits.charge_only)
 
@@ -39,4 +39,4 @@ class SeccMemory:
         self.allowed = Latest(allowed)
         self.narrowed_by_needs = Latest(narrowed_by_needs)
         self.decide = Latest(decide)
-        self.response = Latest(dc_loop.response)
+        self.response = Latest(partial(dc_loop.response, mode=Latest(dc_loop.response_mode)))
