@@ -108,14 +108,14 @@ class Codec:
         in the form that the peer decodes. Raises LocalProtocolError with the violations of the declaration.
         """
         code = self._codes.get(message.__class__)
-        if code is None or element not in (None, type(message).__name__):
+        if code is None or (element is not None and element != type(message).__name__):
             raise LocalProtocolError(f"{element or type(message).__name__} is no message of {self.name}")
         try:
             bits = f"{HEADER}{code}{self._encoder(peer).function(message.__class__)(message)}"
         except Exception as error:
             raise self._explain(message, type(message).__name__, error) from error
-        bits += "0" * (-len(bits) & 7)
-        return int(bits, 2).to_bytes(len(bits) >> 3, "big")
+        size = len(bits)
+        return (int(bits, 2) << (-size & 7)).to_bytes((size + 7) >> 3, "big")
 
     def _explain(self, message: object, element: str, error: Exception) -> LocalProtocolError:
         if not hasattr(type(message), "__exi__"):

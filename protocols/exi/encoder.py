@@ -134,8 +134,8 @@ class _Numbers(dict[int, str]):
 
     def __missing__(self, value: int) -> str:
         try:
-            start, groups, rest = self._blocks[value >> 7]
-            bits = f"{self._head}{start}{groups[value & 127]}{rest}"
+            lowest, rest = self._blocks[value >> 7]
+            bits = f"{self._head}{lowest[value & 127]}{rest}"
         except (KeyError, TypeError):  # a number near the limits, or equal to an integer
             bits = f"{self._head}{self._bits(value)}00"
         if len(self) >= CACHED_NUMBERS:

@@ -12,6 +12,7 @@ Sources: EXI 1.0 §7.1.1 binary, §7.1.2 boolean, §7.1.5 integer, §7.1.6 unsig
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from protocols.exi.schema import Kind, Simple
@@ -22,8 +23,6 @@ LARGEST_INTEGER_BITS = 4096  # `xs:integer` is unbounded; serial numbers have 16
 
 LAST = tuple(f"{i:08b}" for i in range(128))  # the last group of an Unsigned Integer
 MORE = tuple(f"{i + 128:08b}" for i in range(128))  # a group followed by others
-GROUPS = tuple(f"{i:07b}" for i in range(128))  # a group without its continuation bit
-GROUPS_OF_NEGATIVE = GROUPS[::-1]
 LARGEST_IN_BLOCKS = 65535
 
 
@@ -44,9 +43,9 @@ def unsigned_bits(value: int) -> str:
     return "".join(groups) + LAST[value]
 
 
-class Blocks(dict[int, tuple[str, tuple[str, ...], str]]):
-    """Bits of numbers of variable length up to 16 bits, in blocks of 128 by `number >> 7`: the sign and the first
-    continuation bit, the lowest groups by `number & 127`, and the groups after it with the bits `end`.
+class Blocks(dict[int, tuple[tuple[str, ...], str]]):
+    """Bits of numbers of variable length up to 16 bits, in blocks of 128 by `number >> 7`: the sign with the lowest
+    group by `number & 127`, and the groups after it with the bits `end`.
 
     A KeyError says that numbers of a block may be beyond the limits.
     """
@@ -58,15 +57,21 @@ class Blocks(dict[int, tuple[str, tuple[str, ...], str]]):
         self._low = max(simple.low or 0, -LARGEST_IN_BLOCKS - 1)
         self._high = min(simple.high or 0, LARGEST_IN_BLOCKS)
 
-    def __missing__(self, block: int) -> tuple[str, tuple[str, ...], str]:
+    def __missing__(self, block: int) -> tuple[tuple[str, ...], str]:
         if not self._low <= block << 7 <= (block << 7) + 127 <= self._high:
             raise KeyError(block)
         upper = ~block if block < 0 else block
-        start = f"{'1' if block < 0 else '0'}" if self._signed else ""
-        groups = GROUPS_OF_NEGATIVE if block < 0 else GROUPS
-        rest = f"{unsigned_bits(upper) if upper else ''}{self._end}"
-        found = self[block] = f"{start}{1 if upper else 0}", groups, rest
+        sign = str(int(block < 0)) if self._signed else ""
+        found = self[block] = _lowest_groups(sign, upper > 0), f"{unsigned_bits(upper) if upper else ''}{self._end}"
         return found
+
+
+@cache
+def _lowest_groups(sign: str, more: bool) -> tuple[str, ...]:
+    """Return the sign with each group, by the lowest seven bits of the number, of which a negative one is the
+    complement."""
+    groups = [f"{sign}{bits}" for bits in (MORE if more else LAST)]
+    return tuple(reversed(groups) if sign == "1" else groups)
 
 
 def bytes_bits(data: bytes) -> str:
