@@ -111,7 +111,9 @@ class Codec:
         if code is None or (element is not None and element != type(message).__name__):
             raise LocalProtocolError(f"{element or type(message).__name__} is no message of {self.name}")
         try:
-            bits = f"{HEADER}{code}{self._encoder(peer).function(message.__class__)(message)}"
+            encoder = self._encoders.get(peer) or self._encoder(peer)
+            write = encoder.compiled.get(message.__class__) or encoder.function(message.__class__)
+            bits = f"{HEADER}{code}{write(message)}"
         except Exception as error:
             raise self._explain(message, type(message).__name__, error) from error
         size = len(bits)

@@ -47,17 +47,17 @@ class Decoder:
             "F": self.divergent,
         }
         self._names: dict[type[object], str] = {}
-        self._compiled: dict[type[object], Reader] = {}
+        self.compiled: dict[type[object], Reader] = {}
         self._divergences = divergences
         self._shared: dict[tuple[str, object], str] = {}
 
     def function(self, cls: type[object]) -> Reader:
         """Return the compiled decoder of a type."""
-        known = self._compiled.get(cls)
+        known = self.compiled.get(cls)
         if known is None:
             name = self.name(cls)
             self._compile(cls, name)
-            known = self._compiled[cls] = self.scope[name]
+            known = self.compiled[cls] = self.scope[name]
         return known
 
     def grammar(self, cls: type[object]) -> Grammar:

@@ -15,7 +15,7 @@ from protocols.exi.contexts import Encode
 from protocols.exi.encoder_source import Source
 from protocols.exi.grammar import Grammar, grammar_of
 from protocols.exi.schema import Field, Schema, Simple
-from protocols.exi.shape import NUMBERS, classes, is_regular, simple_of
+from protocols.exi.shape import NUMBERS, classes, is_regular, parts_with_lists, simple_of
 from protocols.exi.values import Blocks, Coder, InvalidValue
 
 CACHED_HEADS = 32  # values of a field of a compact type that is not the last
@@ -31,15 +31,15 @@ class Encoder:
         self._coders: dict[Simple, str] = {}
         self._blocks: dict[Simple, Blocks] = {}
         self._names: dict[type[object], str] = {}
-        self._compiled: dict[type[object], Encode] = {}
+        self.compiled: dict[type[object], Encode] = {}  # those that were asked for
 
     def function(self, cls: type[object]) -> Encode:
         """Return the compiled encoder of a type."""
-        known = self._compiled.get(cls)
+        known = self.compiled.get(cls)
         if known is None:
             name = self.name(cls)
             self._compile(cls, name)
-            known = self._compiled[cls] = self.scope[name]
+            known = self.compiled[cls] = self.scope[name]
         return known
 
     def grammar(self, cls: type[object]) -> Grammar:
@@ -162,5 +162,22 @@ class _Substitutes(dict[type[object], Encode]):
     def __missing__(self, cls: type[object]) -> Encode:
         if cls not in self._classes:
             raise InvalidValue(f"{cls.__name__} is not allowed here")
-        self[cls] = self._encoder.function(cls)
-        return self[cls]
+        encode = self._encoder.function(cls)
+        found = self[cls] = _remembering(encode) if parts_with_lists(self._encoder.grammar, cls) == () else encode
+        return found
+
+
+def _remembering(encode: Encode) -> Encode:
+    """Return an encoder that does not encode the latest object again: parts of messages do not change, and charge loops
+    repeat their control mode. Not for parts with lists, which a caller may give as a list that does change."""
+    latest: object = None
+    bits = ""
+
+    def again(part: object) -> str:
+        nonlocal latest, bits
+        if part is not latest:
+            bits = encode(part)
+            latest = part
+        return bits
+
+    return again

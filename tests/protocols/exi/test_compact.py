@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -12,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.bench.exi_loop import loop_request
 from protocols.errors import LocalProtocolError
 from protocols.exi.codec import Codec, ExiError
 from protocols.exi.compact import CACHED_PIECES
 from protocols.exi.encoder import CACHED_HEADS, CACHED_NUMBERS
 from protocols.iso15118.codecs import ISO20_DC
-from protocols.iso15118.iso20.dc import DC_PreChargeReq
+from protocols.iso15118.iso20.dc import DC_PreChargeReq, Dynamic_DC_CLReqControlMode
 from protocols.iso15118.iso20.types import MessageHeader, Processing, RationalNumber
 from protocols.iso15118.xmldsig import (
     CanonicalizationMethod,
@@ -74,6 +77,17 @@ def test_each_number_is_written_and_read() -> None:
         written = ISO20_DC.encode(message(number(-1, value), number(3, 4000)))
         assert f"{int.from_bytes(written, 'big'):b}"[VALUE_AT:].startswith(f"{bits(value)}00")
         assert ISO20_DC.decode(written) == message(number(-1, value), number(3, 4000))
+
+
+def compiled_functions(work: Callable[[], object]) -> list[str]:
+    """Return the names of the compiled functions that are called."""
+    found: list[str] = []
+    sys.setprofile(lambda frame, event, argument: found.append(frame.f_code.co_filename) if event == "call" else None)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return [name for name in found if name.startswith("<exi")]
 
 
 @given(st.lists(st.tuples(st.integers(-128, 127), st.integers(-32768, 32767)), min_size=2, max_size=40))
@@ -152,3 +166,20 @@ def test_an_unsigned_header_is_read_once() -> None:
     third, fourth = map(codec.decode, sent)
     assert third.Header == header == fourth.Header
     assert third.Header is not fourth.Header  # its references are a list, whose length a peer may encode differently
+
+
+def test_a_control_mode_that_is_sent_again_is_encoded_once() -> None:
+    codec = Codec("iso20-dc", ISO20_DC.modules, ISO20_DC.peers)
+    first = loop_request(vary=True)
+    again = replace(first, EVPresentVoltage=number(0, 1))
+    mode = first.CLReqControlMode
+    assert isinstance(mode, Dynamic_DC_CLReqControlMode)
+    changed = replace(first, CLReqControlMode=replace(mode, DepartureTime=1))
+    invalid = replace(first, CLReqControlMode=replace(mode, DepartureTime=-1))
+    for sent in (first, again, changed, first, again):
+        assert ISO20_DC.decode(codec.encode(sent)) == sent
+        with pytest.raises(LocalProtocolError, match="DepartureTime"):
+            codec.encode(invalid)
+    codec.encode(first)
+    assert not any("CLReqControlMode" in name for name in compiled_functions(lambda: codec.encode(again)))
+    assert any("CLReqControlMode" in name for name in compiled_functions(lambda: codec.encode(changed)))

@@ -158,7 +158,7 @@ def test_prepared_messages_compile_no_codec() -> None:
     ]
     codec.prepare(writes=every, reads=every)
     decoder, encoder = codec._decoder(None, False), codec._encoder(None)
-    stubs = {cls.__name__ for side in (decoder, encoder) for cls in side._names.keys() - side._compiled.keys()}
+    stubs = {cls.__name__ for side in (decoder, encoder) for cls in side._names.keys() - side.compiled.keys()}
     assert stubs == {"Signature"}  # of a header: optional, and not named
 
 

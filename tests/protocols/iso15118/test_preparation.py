@@ -35,7 +35,7 @@ def compiled(codec: Codec) -> Compiled:
     return {
         (what, cls.__name__)
         for what, side in (("writes", codec._encoder(None)), ("reads", codec._decoder(None, False)))
-        for cls in side._compiled
+        for cls in side.compiled
     }
 
 
