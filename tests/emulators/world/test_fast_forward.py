@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from types import FrameType
+from types import CodeType, FrameType
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ from emulators.charger.hardware.power_stage import PowerStage, StageSpec
 from emulators.charger.station.secc_power_path import SeccPowerPath
 from emulators.ev.car import Car
 from emulators.faults.injection_points import InjectionPoints
-from emulators.runtime.clock import VirtualClock, run_virtual
+from emulators.runtime.clock import VirtualClock, VirtualLoop, run_virtual
 from emulators.runtime.memory_broker import MemoryBroker
 from emulators.runtime.transcript import Line, Transcript
 from emulators.world.fast_forward import loop_state
@@ -96,20 +96,31 @@ def test_hours_exchange_few_loops() -> None:
     assert recorded.soc_pct < 95 - hours * 13
 
 
-def test_loops_that_are_interrupted_each_second_are_not_simulated_far_ahead() -> None:
-    simulated = 0
+def counted(code: CodeType, orders: list[tuple[float, float]], *, fast_forward: bool) -> tuple[int, Recorded]:
+    """Return how often a function is called in a run, and the run."""
+    calls = 0
 
     def count(frame: FrameType, event: str, _: object) -> None:
-        nonlocal simulated
-        simulated += event == "call" and frame.f_code is loop_state.__code__
+        nonlocal calls
+        calls += event == "call" and frame.f_code is code
 
     before = sys.getprofile()
     sys.setprofile(count)
     try:
-        recorded = run_bay(
-            [(20.0, -6000.0), *((1.0, -6000.0 + 50.0 * number) for number in range(60))], fast_forward=True
-        )
+        recorded = run_bay(orders, fast_forward=fast_forward)
+        return calls, recorded
     finally:
         sys.setprofile(before)
+
+
+def test_loops_that_are_interrupted_each_second_are_not_simulated_far_ahead() -> None:
+    orders = [(20.0, -6000.0), *((1.0, -6000.0 + 50.0 * number) for number in range(60))]
+    simulated, recorded = counted(loop_state.__code__, orders, fast_forward=True)
     assert recorded.loops > 50
     assert simulated < 10 * recorded.loops
+
+
+def test_a_charge_loop_is_exchanged_in_one_turn_of_the_event_loop() -> None:
+    turns, recorded = counted(VirtualLoop._run_once.__code__, [(20.0, -6000.0), (60.0, -6000.0)], fast_forward=False)
+    assert recorded.loops > 200
+    assert turns < 2 * recorded.loops
