@@ -31,6 +31,7 @@ MAX_WITHOUT_REQUEST = 256  # connections of one address that have not sent their
 MAX_ADDRESSES = 10_000
 TLS_HANDSHAKE = b"\x16"  # its first byte
 SLICE = 4096  # bytes that are read before other connections have their turn; the rest waits in the kernel
+_BUFFER = memoryview(bytearray(SLICE))  # of all connections: what is read is processed at once
 CALL = re.compile(rb"\s*\[\s*2\b")  # the beginning of a message that has a response
 
 
@@ -95,10 +96,8 @@ class Addresses:
                 del self._without_request[connection.network]
 
 
-class RatedConnection(PushingConnection):
+class RatedConnection(PushingConnection, asyncio.BufferedProtocol):
     """See the module."""
-
-    buffer = memoryview(bytearray(SLICE))
 
     def __init__(self, *args: object, addresses: Addresses, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
@@ -137,6 +136,14 @@ class RatedConnection(PushingConnection):
         self._addresses.requested(self)
         self._addresses.connections.discard(self)
         super().connection_lost(exc)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Implement `asyncio.BufferedProtocol`: otherwise asyncio allocates 256 KiB to read a message."""
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Implement `asyncio.BufferedProtocol`."""
+        self.data_received(bytes(_BUFFER[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Process one slice; the next one is read after other connections had their turn, and as the rates permit."""

@@ -265,14 +265,12 @@ class Link:
         return out
 
 
-class PushingConnection(ServerConnection, asyncio.BufferedProtocol):
+class PushingConnection(ServerConnection):
     """A server connection that passes whole text messages on as they arrive, without waking a reader for each.
 
     That halves the cost of a small message. All other cases (a fragmented message, a peer that does not read, a message
     that follows one of these) use the ordinary queue and its reader, which preserves order and back-pressure.
     """
-
-    buffer = memoryview(bytearray(65_536))  # of all connections: what is read is processed at once
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -280,14 +278,6 @@ class PushingConnection(ServerConnection, asyncio.BufferedProtocol):
         self.queued = 0  # messages in the ordinary queue
         self._received_at = 0.0  # loop time of the last data
         self._fragmented = False
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Implement `asyncio.BufferedProtocol`: otherwise asyncio allocates 256 KiB to read a message."""
-        return self.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Implement `asyncio.BufferedProtocol`."""
-        self.data_received(bytes(self.buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Process data; any data proves that the connection works."""
