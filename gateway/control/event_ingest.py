@@ -7,7 +7,6 @@ that follows resumes them.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from operator import attrgetter
 from typing import Protocol
 
 from gateway.control.control_state import EvseControlState, EvseRegistry
@@ -35,6 +34,7 @@ from gateway.model.event import (
     StationRejected,
     StationRemoved,
 )
+from gateway.model.evse import NO_REQUESTS, requests_of
 from gateway.model.reason import Code, Reason, because
 from gateway.model.site import Site
 from gateway.model.state import Happened
@@ -42,8 +42,6 @@ from protocols.ports import Clock
 
 DECIDE_PCT = 0.1  # change of the state of charge from which an EVSE without power is decided again
 LEAST_FLOW_W = 50.0  # of a power that was not ordered
-_requests = attrgetter("min_energy_wh", "target_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
-_NO_REQUESTS = (None,) * 4
 
 
 class CommandEffects(Protocol):
@@ -140,7 +138,7 @@ class EventIngest:
         self._needs.keep_soc(state, self._clock.wall())
         publisher.measured(state.name)
         acts = state.acts
-        stated = _requests(event) != _NO_REQUESTS or (event.soc_pct is not None and (acts or _moved(state)))
+        stated = requests_of(event) != NO_REQUESTS or (event.soc_pct is not None and (acts or _moved(state)))
         flows = not acts and abs(evse.power_w or 0.0) > LEAST_FLOW_W  # not ordered
         if (evse.power_w, evse.soc_pct) != (power_w, soc_pct):  # requests, which follow the energy, wait for a step
             publisher.inputs_changed.set()

@@ -147,7 +147,7 @@ def metered(
     """
     if transaction is not None and transaction.evse:
         active = station.context.transactions.active_at(station.id, transaction.evse)
-        current = current and active in (None, transaction)
+        current = current and (active is None or active is transaction)
     for reading in readings:
         charged_wh, discharged_wh = reading.energy_charged_wh, reading.energy_discharged_wh
         late = not current or _late(station, evse, reading)

@@ -30,12 +30,15 @@ def transaction_event(station: Station, payload: Payload) -> Payload | Awaitable
     kind = payload["eventType"]
     mark = digest(payload["seqNo"], kind, payload["timestamp"], payload["triggerReason"])
     known = context.transactions.get(station.id, name)
-    if known is not None and mark not in known.seen and _used_again(station, known, payload):
+    repeated = known is not None and mark in known.seen
+    if known is not None and not repeated and _used_again(station, known, payload):
         evse_events.free_id(station, known)
-    transaction = context.transactions.open(station.id, name, place or 1)
+        known = None
+    transaction = known or context.transactions.open(station.id, name, place or 1)
     answer = _token_answer(station, transaction, payload)
-    if transaction.repeats(mark):
+    if repeated:
         return context.persistence.answer_when_kept(transaction, answer) if transaction.unsaved else answer
+    transaction.seen.append(mark)
     current = transaction.in_order(payload["seqNo"]) and not payload.get("offline", False)
     before = transaction.essentials
     if place and place != transaction.evse:
@@ -65,7 +68,7 @@ def _report(station: Station, transaction: Transaction, payload: Payload, curren
         return
     evse = station.evse(transaction.evse)
     if not over and not superseded:
-        vehicle = _vehicle(payload.get("idToken"))
+        vehicle = _vehicle(payload["idToken"]) if "idToken" in payload else None
         evse_events.session_started(station, transaction, vehicle)
         if vehicle is not None and kind != STARTED:
             station.context.report(VehicleIdentified(evse.name, station.context.clock.now(), vehicle))
@@ -135,11 +138,11 @@ def _record(transaction: Transaction, payload: Payload) -> None:
         transaction.reservation = payload["reservationId"]
 
 
-def _vehicle(token: Payload | None) -> str | None:
+def _vehicle(token: Payload) -> str | None:
     """Return the vehicle's EVCCID (Q01.FR.02)."""
-    for more in (token or {}).get("additionalInfo", ()):
+    for more in token.get("additionalInfo", ()):
         if more["type"].upper() == "EVCCID":
             return str(more["additionalIdToken"])
-    if token is not None and token["type"] == "MacAddress":
+    if token["type"] == "MacAddress":
         return str(token["idToken"])
     return None

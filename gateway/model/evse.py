@@ -37,10 +37,9 @@ from gateway.model.register import RESOLUTION_WH, Register
 from gateway.model.soc import FROZEN_PCT, FROZEN_WH, SLOWER, SLOWER_ASSUMED, SocReports
 
 MOST_GAIN_IN = 1.25  # the most that a metered Wh raises the level: of a battery with less capacity than known
-OF_CONNECTOR = ("power_w", "voltage_v", "current_a", "frequency_hz")  # values of a meter reading
 OF_VEHICLE = ("target_energy_wh", "min_energy_wh", "min_v2x_energy_wh", "max_v2x_energy_wh")
-_OF_BOTH = OF_CONNECTOR + OF_VEHICLE
-_of_both = attrgetter(*_OF_BOTH)
+requests_of = attrgetter(*OF_VEHICLE)  # energy requests in a meter reading
+NO_REQUESTS = (None,) * len(OF_VEHICLE)
 UNSTATED_W = 22_080.0  # power of an EVSE without a reported limit: three phases, 32 A
 MARGIN = 1.25  # of a measured power over the rated one
 MOST_W = 1e6  # of a station that states no limit; a measured power up to this counts
@@ -243,14 +242,25 @@ def _apply_session(evse: Evse, event: SessionStarted | VehicleIdentified | Needs
 
 def _apply_metered(evse: Evse, event: Metered) -> None:
     out_wh, in_wh = _moved_wh(evse, event)
-    for left_wh, corrects in ((out_wh, True), (-in_wh, False)):
-        if left_wh:
-            evse.spend(left_wh, corrects=corrects)
-            evse.update_requests(left_wh, event)
+    if out_wh:
+        evse.spend(out_wh, corrects=True)
+        evse.update_requests(out_wh, event)
+    if in_wh:
+        evse.spend(-in_wh)
+        evse.update_requests(-in_wh, event)
+    if event.power_w is not None:
+        evse.power_w = event.power_w
+    if event.voltage_v is not None:
+        evse.voltage_v = event.voltage_v
+    if event.current_a is not None:
+        evse.current_a = event.current_a
+    if event.frequency_hz is not None:
+        evse.frequency_hz = event.frequency_hz
     known = evse.session is not None or evse.needs is not None  # otherwise its values are of the vehicle before
-    for name, value in zip(_OF_BOTH, _of_both(event), strict=True):
-        if value is not None and (known or name in OF_CONNECTOR):
-            setattr(evse, name, value)
+    if known and (requests := requests_of(event)) != NO_REQUESTS:
+        for name, value in zip(OF_VEHICLE, requests, strict=True):
+            if value is not None:
+                setattr(evse, name, value)
     if known and event.soc_pct is not None:
         evse.read_soc(event.soc_pct, event.at)
     if event.power_w is not None:
