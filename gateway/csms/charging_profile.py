@@ -72,7 +72,7 @@ def volt_phases(station: Station, evse: Evse) -> float:
     if setpoint.unit == "A":
         return setpoint.voltage_v * setpoint.phases
     meter = evse.meter
-    meter.volt_phases = metering.volt_phases(meter.samples) or meter.volt_phases
+    meter.volt_phases = metering.volt_phases(meter.samples()) or meter.volt_phases
     return meter.volt_phases or (meter.voltage_v or setpoint.voltage_v) * 3
 
 

@@ -6,12 +6,15 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
+
 from gateway.model.event import OperationMode, PlugState, PowerLimits, VehicleNeeds
 from protocols.ocpp.enums import v21
 from protocols.ocpp.schema import ErrorCode, Payload
 
 FaultSource: TypeAlias = tuple[str, ...]  # what reports it, such as ("connector", "1"); see `faults`
 DER_CONTROL = "DER"  # first member of the sources of DER controls
+_encode = msgspec.json.Encoder().encode
 UNSUPPORTED = frozenset({ErrorCode.NOT_IMPLEMENTED, ErrorCode.NOT_SUPPORTED})  # the station lacks an action
 Faults: TypeAlias = dict[FaultSource, tuple[str, str]]  # code and text
 
@@ -66,9 +69,17 @@ class Meter:
 
     voltage_v: float | None = None
     volt_phases: float | None = None  # power per ampere of a phase, as measured last in this session
-    samples: list[Payload] = field(default_factory=list)  # of the newest time stamp
-    stamp: float | None = None  # of the samples
-    received_at: float = 0.0  # engine time of the first of them
+    stamp: float | None = None  # newest one
+    received_at: float = 0.0  # engine time of the first sampled values with it
+    _samples: bytes = b"[]"
+
+    def keep(self, samples: list[Payload]) -> None:
+        """Keep the sampled values of the newest time stamp; as text they are one object instead of a hundred."""
+        self._samples = _encode(samples)
+
+    def samples(self) -> list[Payload]:
+        """Return the sampled values of the newest time stamp."""
+        return msgspec.json.decode(self._samples, type=list[Payload])
 
 
 @dataclass(slots=True)

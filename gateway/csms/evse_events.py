@@ -127,13 +127,13 @@ def readings(station: Station, evse: Evse, meter_values: Iterable[Payload]) -> l
     quirks, now, meter = station.vendor_profile.meter, station.context.clock.now(), evse.meter
     elements = metering.by_time(meter_values)
     if meter.stamp in elements and now - meter.received_at <= JOIN_WITHIN_S:
-        elements[meter.stamp] = metering.joined(meter.samples, elements[meter.stamp])
+        elements[meter.stamp] = metering.joined(meter.samples(), elements[meter.stamp])
     else:
         meter.stamp, meter.received_at = None, now
     stamps = [stamp for stamp in elements if isinstance(stamp, float)]
     if stamps:
         meter.stamp = max(stamps)
-        meter.samples = elements[meter.stamp]
+        meter.keep(elements[meter.stamp])
     return metering.readings(elements, evse.name, now, quirks.import_sign, quirks.power_scale, meter.voltage_v)
 
 
