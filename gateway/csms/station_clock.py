@@ -21,7 +21,8 @@ class _Sequence:
     """Time stamps of one source in order of receipt: those of one meter, or of the messages themselves."""
 
     newest: float | None = None  # stamp of the newest reading that was not late
-    last: tuple[float, float] | None = None  # receipt and stamp
+    last: float | None = None  # stamp
+    last_at: float = 0.0  # receipt
     count: int = 0  # stamps in a row that advance no faster than real time
     began: float = 0.0
     low_count: int = 0  # of them, those with a smaller offset than estimated, at the pace of real time
@@ -30,14 +31,14 @@ class _Sequence:
     slack_s: float = _JITTER_S
 
     def add(self, stamp: float, now: float, estimate_s: float) -> None:
-        passed_s, advanced_s = (0.0, -1.0) if self.last is None else (now - self.last[0], stamp - self.last[1])
+        passed_s, advanced_s = (0.0, -1.0) if self.last is None else (now - self.last_at, stamp - self.last)
         slack_s = self.slack_s + _PACE * passed_s - advanced_s
         self.slack_s = slack_s if slack_s < _JITTER_S else _JITTER_S
         if advanced_s < 0 or slack_s < 0:
             self.count, self.began, self.slack_s, self.low_count = 0, now, _JITTER_S, 0
         elif advanced_s < passed_s / _PACE - _JITTER_S:
             self.low_count = 0
-        self.last = now, stamp
+        self.last, self.last_at = stamp, now
         self.count += 1
         offset_s = stamp - now
         if offset_s >= estimate_s - TOLERANCE_S:
@@ -60,7 +61,7 @@ class StationClock:
     _offset_s: float | None = None
     _supported_at: float = 0.0  # engine time at which a stamp last agreed with it
     _leap: tuple[float, float] | None = None  # larger offset of one message, and when it was received
-    _recent: tuple[tuple[float, float], ...] = ()  # receipt and offset of the last `FEW`
+    _recent: tuple[float, ...] = ()  # offsets of the last `FEW`
     _messages: _Sequence = field(default_factory=_Sequence)
     _meters: dict[int, _Sequence] = field(default_factory=dict)
 
@@ -73,7 +74,7 @@ class StationClock:
         to `within_s`, it is the earliest time that they permit."""
         if self._offset_s is None:
             return None
-        doubted = [self._offset_s, *(offset for _, offset in self._recent)]
+        doubted = [self._offset_s, *self._recent]
         return now + min(offset for offset in doubted if offset >= self._offset_s - within_s)
 
     def late(self, stamp: float, now: float, meter: int = 0) -> bool:
@@ -90,7 +91,7 @@ class StationClock:
     def _observe(self, sequence: _Sequence, stamp: float, now: float) -> float:
         """Use a time stamp and return the offset. A larger one counts when a second message confirms it."""
         offset_s = stamp - now
-        self._recent = (*self._recent[1 - FEW :], (now, offset_s))
+        self._recent = (*self._recent[1 - FEW :], offset_s)
         if self._offset_s is None:
             self._set(offset_s, now)
         estimate_s = self._offset_s = offset_s if self._offset_s is None else self._offset_s

@@ -70,7 +70,6 @@ def test_a_stored_message_is_no_object_for_the_garbage_collector() -> None:
     log.received("CP1", "Heartbeat", '[2,"r1","Heartbeat",{}]')
     log.sent("CP1", ['[2,"g1","GetBaseReport",{}]', '[3,"r1",{}]'])
     log.responded("CP1", ResultReceived("g1", v21.Action.get_base_report, {"status": "Accepted"}))
-    gc.collect()
     stored = [one for ring in (log._calls, log._sent, log._responses) for one in ring._messages]
     assert [gc.is_tracked(one) for one in stored] == [False] * 4
     found = [(one.direction, one.action) for one, _, _ in log.newest(None, None, None, None)]
