@@ -35,6 +35,7 @@ class StationSide:
         self.plain = PlainStations(self.clock, self._report)
         self.port = 0
         self.links = 0
+        self.away = False  # accepts no link
         self.log: list[tuple[float, str, float]] = []  # (time, call, power_w) as they came, with `link` for a new link
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
@@ -64,6 +65,12 @@ class StationSide:
             self._writer.close()
             self._writer = None
 
+    def calls_of_link(self, number: int) -> list[str]:
+        """Return the calls over a link, in their order; links count from 1."""
+        calls = [call for _, call, _ in self.log]
+        begins = [place for place, call in enumerate(calls) if call == "link"]
+        return calls[begins[number - 1] + 1 :] if len(begins) >= number else []
+
     @property
     def power_w(self) -> float:
         """Return the present power of the EVSE, watchdog included."""
@@ -75,6 +82,9 @@ class StationSide:
             self._writer.write(_pack(event))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.away:
+            writer.close()
+            return
         self._writer = writer
         self.links += 1
         self.log.append((self.clock.now(), "link", 0.0))
