@@ -21,12 +21,14 @@ ANSWER_WITHIN_S = 5.0  # of the database, for a write
 PAUSED_AFTER_MS = "2000"  # between two statements of a transaction; then the server ends it
 PREPARED = 1000  # statements of one connection: each site has its own
 VERIFIED_FOR_S = 1.0  # after its last use
+CLOSED_WITHIN_S = 2.0  # with a word to the server, which has to close it
 
 
 def postgres_pool(url: str, *, fenced: bool, connections: int = 4, more: int = 10) -> AsyncEngine:
     """Return an engine for Postgres with so many lasting connections, and at most so many more for a time."""
     address, connect = for_asyncpg(url)
     connect |= {"timeout": ANSWER_WITHIN_S, "prepared_statement_cache_size": PREPARED}
+    connect["connection_class"] = _connection_class()
     if fenced:  # a paused holder delays the next one by no more than this
         connect["server_settings"] = {"idle_in_transaction_session_timeout": PAUSED_AFTER_MS}
     engine = create_async_engine(address, pool_size=connections, max_overflow=more, connect_args=connect)
@@ -52,3 +54,22 @@ def postgres_pool(url: str, *, fenced: bool, connections: int = 4, more: int = 1
     event.listen(engine.sync_engine, "checkout", verify)
     event.listen(engine.sync_engine, "checkin", used)
     return engine
+
+
+def _connection_class() -> type[object]:
+    """Return the class of the connections of a pool: they are closed in time, whether the server answers or not."""
+    import asyncpg  # an extra
+
+    class Connection(asyncpg.Connection):  # type: ignore[misc]
+        silent = False  # the server did not answer the last one that was closed
+
+        async def close(self, *, timeout: float | None = None) -> None:
+            """Close it in order, or abort it. SQLAlchemy closes one after the other, without a limit."""
+            within_s = CLOSED_WITHIN_S / 10 if Connection.silent else CLOSED_WITHIN_S
+            try:
+                await super().close(timeout=within_s if timeout is None else timeout)
+                Connection.silent = False
+            except TimeoutError:  # it is aborted
+                Connection.silent = True
+
+    return Connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -96,3 +97,21 @@ async def test_a_connection_that_failed_while_it_was_not_used_costs_no_write(
     finally:
         await store.close()
         await pool.dispose()
+
+
+async def test_connections_to_a_server_that_does_not_answer_are_closed_in_time(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A gateway that is stopped would else not end until the server, or the network to it, works again."""
+    monkeypatch.setattr(pool_module, "CLOSED_WITHIN_S", 0.2)
+    store = SqlStore(cluster.database(), "gw1", term=1)
+    await store.open()
+    await store.write([record("1")])
+    await asyncio.gather(*(store.kept(1) for _ in range(3)))  # several connections
+    cluster.signal(signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(5):
+            await store.close()
+    finally:
+        cluster.signal(signal.SIGCONT)
+    assert caplog.messages == []
