@@ -155,7 +155,7 @@ class EventIngest:
             case PlugChanged():
                 self._plug_changed(state, event, before)
             case SessionStarted() if event.session != before.session:
-                self._session_started(state, event)
+                self._session_started(state, event, before)
             case NeedsStated():
                 self._negotiated(state, event)
             case SessionEnded():
@@ -189,10 +189,11 @@ class EventIngest:
             happened = Happened.PLUGGED if occupied else Happened.UNPLUGGED
             self._publisher.happened(happened, state.name, session=state.evse.session)
 
-    def _session_started(self, state: EvseControlState, event: SessionStarted) -> None:
+    def _session_started(self, state: EvseControlState, event: SessionStarted, before: _Before) -> None:
         state.setpoint.reset()
         state.floor_reached = False
-        if state.command is not None and state.command.session not in (None, event.session):
+        command = state.command
+        if command is not None and (command.session or before.session) not in (None, event.session):
             reason = because(Code.SESSION_ENDED, f"Another session has started at {state.name}.")
             self._commands.withdraw(state, reason, failed=True)
         text = f"MAC address {event.mac}" if event.mac else ""

@@ -155,6 +155,7 @@ class Law:
 @example([("discharge", 5000, 61.0, None), ("cut", 4.07, None, "same"), ("cut", 9.61, None, "same")])
 @example([("discharge", 5000, 61.0, None), ("cut", 4.07, "stop", "same")])
 @example([("discharge", 5000, 61.0, None), ("cut", 4.07, "stop of the site", "same")])
+@example([("discharge", 5000, 61.0, None), ("cut", 0.53, "stop of the site", "other")])
 @given(st.lists(ACTIONS, max_size=8))
 @settings(max_examples=rounds(30, 300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @virtual_examples
