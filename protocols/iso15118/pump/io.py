@@ -105,12 +105,12 @@ class _Exchange:
             while self._next():
                 pass
         except Exception as error:
-            self._woken.set_exception(error)
+            if not self._woken.done():  # else the pump is cancelled
+                self._woken.set_exception(error)
             return
-        if self._full or self._engine.ended:
+        self._busy = self._full or self._engine.ended
+        if self._busy and not self._woken.done():
             self._woken.set_result(None)
-        else:
-            self._busy = False
 
     def _next(self) -> bool:
         """Process the next message, or the time if it is due, and send; return False when nothing is left to do."""
