@@ -3,18 +3,22 @@
 A transaction of several statements takes a message to the server and an answer for each of them, and in a process that
 is busy with stations every answer waits for the turn of its event loop. One statement is a transaction by itself, which
 no pause of this process can leave open, and the thread has a loop that waits for nothing else.
+
+A statement that the server begins after `BEGUN_WITHIN_S` writes nothing: it waited in the network or in a server that
+was paused, and was reported as failed, or is going to be repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Coroutine, Iterable, Sequence
 from functools import cache
 from typing import TypeVar
 
-from sqlalchemy import BigInteger, String, TextClause, bindparam, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import BigInteger, Double, String, TextClause, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.loop_thread import LoopThread
 from gateway.model.journal import Record
@@ -23,8 +27,11 @@ from gateway.store.postgres_pool import ANSWER_WITHIN_S, postgres_pool
 from gateway.store.rows import Group, Rows, Values
 from gateway.store.tables import COMMANDS, JOURNAL, KEPT
 
+BEGUN_WITHIN_S = ANSWER_WITHIN_S - 1.0  # so that what is written is answered in time
 T = TypeVar("T")
 _as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # no escapes, which SQL_ASCII has not
+CLOCK = "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"  # of the server, s
+_CLOCK = text(f"SELECT {CLOCK}")
 _CHANGED = {
     "first": "text", "final": "text", "first_delivered": "boolean", "final_delivered": "boolean",
     "in_force": "boolean", "ended": "double precision",
@@ -56,6 +63,7 @@ class GroupWriter:
         """`tables` is the schema of the tables ("": that of the user)."""
         self._rows, self._gateway, self._term, self._tables = rows, gateway, term, tables
         self._order = asyncio.Lock()  # a write whose caller was cancelled ends before the next one
+        self._ahead_s: float | None = None  # at least, of the server's clock before the monotonic one here
 
     async def write(self, engine: AsyncEngine, records: Sequence[Record]) -> None:
         """Write records in one transaction; EarlierTerm where a later term is noted, else the errors of the driver."""
@@ -65,9 +73,30 @@ class GroupWriter:
         values |= {"gateway": self._gateway, "term": self._term}
         statement = _statement(frozenset(parts), self._tables, self._term is not None)
         committing = engine.execution_options(isolation_level="AUTOCOMMIT")
-        async with self._order, asyncio.timeout(ANSWER_WITHIN_S), committing.connect() as connection:
-            if not await connection.scalar(statement, values):
-                raise EarlierTerm
+        async with self._order, asyncio.timeout(ANSWER_WITHIN_S):
+            until = time.monotonic() + BEGUN_WITHIN_S
+            async with committing.connect() as connection:
+                if self._ahead_s is None:
+                    self._received((await connection.execute(_CLOCK)).scalar_one())
+                for _ in range(2):  # once more where the clock of the server was set
+                    if await self._written(connection, statement, values, until):
+                        return
+        raise TimeoutError
+
+    async def _written(
+        self, connection: AsyncConnection, statement: TextClause, values: dict[str, object], until: float
+    ) -> bool:
+        """Return whether the server began the statement in time; it writes nothing otherwise."""
+        assert self._ahead_s is not None
+        due = {"due": until + self._ahead_s}
+        valid, in_time, clock = (await connection.execute(statement, values | due)).one()
+        self._received(clock)
+        if not valid:
+            raise EarlierTerm
+        return bool(in_time)
+
+    def _received(self, clock: float) -> None:
+        self._ahead_s = clock - time.monotonic()
 
 
 def _parts(group: Group) -> Iterable[tuple[str, list[Values]]]:
@@ -89,14 +118,17 @@ def _in_hexadecimal(row: Values) -> Values:
 
 @cache
 def _statement(parts: frozenset[str], tables: str, fenced: bool) -> TextClause:
-    """Return the statement that writes some parts, each given as JSON; its result is whether the term is valid.
+    """Return the statement that writes some parts, each given as JSON.
 
-    The record of the term is locked until the end of the statement, as by `fence.TermFence.verify`. Postgres evaluates
-    it first and once: all parts depend on it.
+    Its result is whether the term is valid, whether it has written (it was begun until `due`), and the clock of the
+    server in s. The record of the term is locked until the end of the statement, as by `fence.TermFence.verify`.
+    Postgres evaluates it first and once: all parts depend on it.
     """
     prefix = '"{}".'.format(tables.replace('"', '""')) if tables else ""
     valid = "coalesce((SELECT valid FROM term), true)" if fenced else "true"
-    with_ = [f"{name}_ AS ({_PARTS[name].format(valid=valid, **_names(prefix))})" for name in sorted(parts)]
+    writes = "(SELECT writes FROM guard)"  # evaluated once, after the wait for the record of the term
+    with_ = [f"guard AS (SELECT CASE WHEN {valid} THEN {CLOCK} <= :due ELSE false END AS writes)"]
+    with_ += [f"{name}_ AS ({_PARTS[name].format(valid=writes, **_names(prefix))})" for name in sorted(parts)]
     texts = set(parts)
     if fenced or parts & {"changed", "forgotten"}:
         texts.add("gateway")
@@ -104,8 +136,9 @@ def _statement(parts: frozenset[str], tables: str, fenced: bool) -> TextClause:
         here = f"gateway = :gateway AND kind = '{KIND}' AND key = '{KEY}'"
         read = f"SELECT CAST(body AS bigint) <= :term AS valid FROM {prefix}{KEPT.name} WHERE {here} FOR SHARE"
         with_.insert(0, f"term AS ({read})")
-    statement = text(f"WITH {', '.join(with_)} SELECT {valid}")
+    statement = text(f"WITH {', '.join(with_)} SELECT {valid}, {writes}, {CLOCK}")
     statement = statement.bindparams(*(bindparam(name, type_=String) for name in sorted(texts)))
+    statement = statement.bindparams(bindparam("due", type_=Double))
     return statement.bindparams(bindparam("term", type_=BigInteger)) if fenced else statement
 
 

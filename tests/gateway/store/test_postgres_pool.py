@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.model.journal import Kept
 from gateway.store import postgres_pool as pool_module
+from gateway.store import postgres_writer
 from gateway.store.postgres_pool import postgres_pool
 from gateway.store.sql import SqlStore
+from gateway.store.store import StoreError
 from tests.gateway.store.postgres import Cluster
 
 
@@ -115,3 +118,46 @@ async def test_connections_to_a_server_that_does_not_answer_are_closed_in_time(
     finally:
         cluster.signal(signal.SIGCONT)
     assert caplog.messages == []
+
+
+async def test_a_write_that_a_paused_server_begins_too_late_writes_nothing(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was reported as failed, so that the command was rejected, or the line is written again."""
+    pool = postgres_pool(cluster.database(), fenced=True, connections=1)
+    store = SqlStore("postgresql://shared", "gw1", term=1, pool=pool)
+    try:
+        await store.open()
+        await store.write([record("1")])  # the server has prepared the statement
+        async with pool.connect() as connection:
+            backend = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        monkeypatch.setattr(postgres_writer, "BEGUN_WITHIN_S", 0.2)
+        monkeypatch.setattr(postgres_writer, "ANSWER_WITHIN_S", 0.4)
+        cluster.signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreError, match="did not answer"):
+                await store.write([record("2")])
+        finally:
+            cluster.signal(signal.SIGCONT)
+        monkeypatch.undo()
+        while Path(f"/proc/{backend}").exists():  # noqa: ASYNC110, ASYNC240 - the server has processed what it received
+            await asyncio.sleep(0.02)
+        assert [one.body for one in await store.kept_of(("token", "t"))] == ["1"]
+        await store.write([record("3")])
+        assert [one.body for one in await store.kept_of(("token", "t"))] == ["3"]
+    finally:
+        await store.close()
+        await pool.dispose()
+
+
+async def test_a_clock_of_the_server_that_was_set_costs_no_write(cluster: Cluster) -> None:
+    store = SqlStore(cluster.database(), "gw1", term=1)
+    await store.open()
+    try:
+        for clock in (0.0, 1e12):
+            await store.write([record("1")])
+            store._groups._received(clock)
+            await store.write([record(str(clock))])
+            assert [one.body for one in await store.kept_of(("token", "t"))] == [str(clock)]
+    finally:
+        await store.close()
