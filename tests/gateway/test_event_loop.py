@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from gateway.csms.settings import StationSettings
-from gateway.event_loop import STATIONS_PER_TURN, GatewayLoop, TurnsSelector
+from gateway.event_loop import PAUSE_S, STATIONS_PER_TURN, GatewayLoop, TurnsSelector
 from gateway.listener_limits import ACCEPTED_PER_TURN, listen
 from tests.gateway.csms.test_security import serving
 
@@ -100,6 +100,41 @@ def outcome(of: selectors.BaseSelector, step: str, descriptor: int, events: int,
         return of.modify(descriptor, events, data) if step == "modify" else of.unregister(descriptor)
     except KeyError:
         return KeyError
+
+
+def test_stations_that_send_a_few_messages_gather_for_a_moment(sockets: list[socket.socket]) -> None:
+    at = [0.0]
+    with closing(TurnsSelector(MOST, lambda: at[0])) as selector:
+        few, other = sockets[: MOST - 1], sockets[-1]
+        for one in few:
+            selector.take_turns(one.fileno())
+            selector.register(one.fileno(), READ)
+        assert len(selector.select(1.0)) == len(few)
+        assert selector.select(PAUSE_S / 2) == []
+        selector.register(other.fileno(), READ)
+        assert [key.fd for key, _ in selector.select(1.0)] == [other.fileno()]  # which does not wait for them
+        assert len(selector.select(0)) == len(sockets[: MOST - 1]) + 1  # nor does a turn that other work has begun
+        other.recv(2)
+        at[0] += PAUSE_S
+        assert len(selector.select(1.0)) == len(few)
+
+
+def test_one_message_now_and_then_and_full_turns_are_followed_by_no_pause(sockets: list[socket.socket]) -> None:
+    at = [0.0]
+    with closing(TurnsSelector(MOST, lambda: at[0])) as selector:
+        for one in sockets[:MOST]:
+            selector.take_turns(one.fileno())
+            selector.register(one.fileno(), READ)
+        for _ in range(2):
+            assert len(selector.select(1.0)) == MOST  # more may wait
+        for one in sockets[1:MOST]:
+            one.recv(2)
+        for _ in range(3):
+            at[0] += PAUSE_S / 2
+            assert len(selector.select(1.0)) == 1
+        assert len(selector.select(1.0)) == 1  # soon after the one before
+        assert selector.select(PAUSE_S / 2) == []
+        assert len(selector.select(1.0)) == 1  # the pause ends in it
 
 
 def test_a_closed_connection_is_read_to_its_end(selector: TurnsSelector) -> None:
