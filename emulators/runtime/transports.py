@@ -132,7 +132,7 @@ class _Lane(Generic[M]):
             return
         elif self.sink is not None:
             self.load -= self.weight(message)
-            self.sink(message)
+            asyncio.get_running_loop().call_soon(self.sink, message)  # not within what the sender does
             return
         else:
             self.arrived.append(message)

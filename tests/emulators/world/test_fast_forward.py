@@ -120,7 +120,7 @@ def test_loops_that_are_interrupted_each_second_are_not_simulated_far_ahead() ->
     assert simulated < 10 * recorded.loops
 
 
-def test_a_charge_loop_is_exchanged_in_one_turn_of_the_event_loop() -> None:
+def test_a_charge_loop_takes_few_turns_of_the_event_loop() -> None:
     turns, recorded = counted(VirtualLoop._run_once.__code__, [(20.0, -6000.0), (60.0, -6000.0)], fast_forward=False)
     assert recorded.loops > 200
-    assert turns < 2 * recorded.loops
+    assert turns < 3.5 * recorded.loops  # timer, request, response
