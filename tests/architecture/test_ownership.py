@@ -12,7 +12,9 @@ from tests.source_tree import modules
 
 OF_LIBRARIES = {  # private names of libraries; pyproject.toml pins those that may change
     "gateway/bench/echonet_pychonet.py": {"_logger", "_state"},
-    "gateway/mqtt/client.py": {"_on_connect", "_on_socket_close"},
+    "gateway/cluster/secure_client.py": {"_id", "_io_writer"},
+    "gateway/mqtt/client.py": {"_on_connect"},
+    "gateway/mqtt/client_life.py": {"_client", "_connected", "_disconnected", "_on_socket_close"},
     "gateway/mqtt/incoming.py": {"_handle_publish", "_in_packet"},
     "emulators/pytest_plugin/__init__.py": {"_fixtureinfo"},
     "emulators/runtime/clock.py": {"_getframe", "_run"},
