@@ -48,8 +48,8 @@ class Link:
     """
 
     __slots__ = (
-        "_flusher", "_flushing", "_handle", "_inbox", "_observe", "_on_send", "_on_sent", "_replies", "_wakes_at",
-        "_watch", "_worker", "clock", "closed", "engine", "wire",
+        "_flusher", "_flushing", "_handle", "_inbox", "_observe", "_on_send", "_on_sent", "_replies", "_turns",
+        "_wakes_at", "_watch", "_worker", "clock", "closed", "engine", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Link:
         self.wire, self.engine, self.clock = wire, engine, clock
         self._handle, self._observe, self._on_send, self._on_sent = handle, observe, on_send, on_sent
         self._replies: dict[str, asyncio.Future[Reply]] = {}
+        self._turns: list[asyncio.Future[None]] = []  # of those in `free`
         self._inbox: list[CallReceived] = []
         self._worker: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -105,6 +106,8 @@ class Link:
     ) -> Reply:
         """Send a CALL and wait for its response. Raises LocalProtocolError, without sending, if the payload breaks its
         schema."""
+        while priority is Priority.HOUSEKEEPING and self._turns and not self.closed:
+            await asyncio.wait(self._turns)
         if self.closed:
             return Lost()
         mid = self.engine.call(action, payload, self.clock.now(), timeout, priority)
@@ -117,6 +120,7 @@ class Link:
         except ConnectionError:
             return Lost()
         finally:
+            reply.cancel()  # where it was not received, so that `free` does not wait for it
             if self._replies.pop(mid, None) is not None and not self.closed:
                 self.engine.cancel(mid, self.clock.now())
                 if self.engine.deadline() is not None:  # the next call was sent instead
@@ -124,10 +128,19 @@ class Link:
                     self._flusher = asyncio.get_running_loop().create_task(self._flush_or_end())
 
     async def free(self, priority: Priority = Priority.NORMAL) -> None:
-        """Return when a call of a priority is sent at once, in the same step, or the connection has ended."""
-        while self._replies:
-            self.hurry(priority)
-            await asyncio.wait(self._replies.values(), return_when=asyncio.FIRST_COMPLETED)
+        """Return when a call of a priority is sent at once, in the same step, or the connection has ended.
+
+        Housekeeping that begins meanwhile waits for that call.
+        """
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        try:
+            while self._replies:
+                self.hurry(priority)
+                await asyncio.wait(self._replies.values(), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._turns.remove(turn)
+            turn.set_result(None)
 
     @property
     def calls_waiting(self) -> int:

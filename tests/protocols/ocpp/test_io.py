@@ -24,6 +24,7 @@ from protocols.ocpp.events import (
     CallReceived,
     Event,
     Lost,
+    Priority,
     Refused,
     TimedOut,
     Violated,
@@ -135,6 +136,48 @@ async def test_a_cancelled_call_sends_the_next_one_at_once() -> None:
     assert loop.time() == pytest.approx(cancelled_at + 5.0)
     running.cancel()
     await asyncio.gather(first, running, return_exceptions=True)
+
+
+@pytest.mark.virtual_time
+async def test_a_turn_does_not_wait_for_a_call_that_was_cancelled_before_it_was_sent() -> None:
+    ours, theirs = text_wire_pair(bound=1)
+    link = Link(ours, Rpc(Version.V21), silent, VirtualClock())
+    await ours.send("fills the wire")
+    call = asyncio.create_task(link.call("ClearCache", {}))
+    await asyncio.sleep(0.1)
+    turn = asyncio.create_task(link.free())
+    await asyncio.sleep(0.1)
+    assert (call.done(), turn.done()) == (False, False)
+    call.cancel()
+    await asyncio.sleep(0.1)
+    assert (call.cancelled(), turn.done()) == (True, True)
+    await theirs.close()
+
+
+@pytest.mark.virtual_time
+async def test_housekeeping_that_sends_one_call_after_the_other_takes_no_turn_from_a_power() -> None:
+    received: list[str] = []
+
+    async def csms(call: CallReceived) -> Payload:
+        received.append(call.payload["vendorId"])
+        await asyncio.sleep(0.5)
+        return {"status": "Accepted"}
+
+    async with pair(silent, csms) as (ours, _):
+
+        async def housekeeping() -> None:
+            for number in range(8):
+                await ours.call("DataTransfer", {"vendorId": f"h{number}"}, priority=Priority.HOUSEKEEPING)
+
+        async def power(name: str) -> None:
+            await ours.free()
+            await ours.call("DataTransfer", {"vendorId": name})
+
+        other = asyncio.create_task(housekeeping())
+        await asyncio.sleep(0.7)
+        await asyncio.gather(power("p1"), power("p2"))
+        await other
+        assert received == ["h0", "h1", "p1", "p2", *(f"h{number}" for number in range(2, 8))]
 
 
 @pytest.mark.virtual_time
