@@ -103,6 +103,14 @@ async def _turn(station: Station, power_w: float) -> Outcome | None:
     return None
 
 
+async def _prepare(station: Station, evse: Evse, power_w: float) -> Outcome | None:
+    """Ensure that the fallback profile is installed when it is the turn of a power; a station may boot meanwhile."""
+    while True:
+        refused = await require_fallback(station, evse, power_w) or await _turn(station, power_w)
+        if refused is not None or not power_w or evse.fallback.installed:
+            return refused
+
+
 async def _hurry(station: Station) -> None:
     """Shorten the wait for the responses to calls that are not urgent, one after the other."""
     while station.link is not None:
@@ -142,7 +150,8 @@ async def send(station: Station, evse: Evse, power_w: float, valid_for_s: float,
         delayed = clock.now() - began > PROMPT_S
         evse.setpoint = before if refused else sent if delayed else (power_w, clock.now() + valid_for_s)
     if not channel.watchdog and power_w and not refused:
-        evse.watchdog = asyncio.get_running_loop().create_task(_expire(station, evse, valid_for_s))
+        left_s = _rest(station, valid_for_s, began)
+        evse.watchdog = asyncio.get_running_loop().create_task(_expire(station, evse, left_s))
     return outcome
 
 
@@ -173,7 +182,7 @@ async def _apply_21(
 ) -> Outcome:
     if power_w < 0 and evse.bidirectional is None:
         return outcomes.NEEDS_NOT_STATED
-    refused = await require_fallback(station, evse, power_w) or await _turn(station, power_w)
+    refused = await _prepare(station, evse, power_w)
     if refused is not None:
         return refused
     duration = duration_of(evse, _rest(station, valid_for_s, began))
@@ -240,7 +249,7 @@ async def _apply_limit(
     station: Station, evse: Evse, transaction: Transaction, power_w: float, valid_for_s: float, began: float
 ) -> Outcome:
     """Send a TxProfile whose limit may be negative; its duration is the watchdog, the fallback profile is beneath."""
-    refused = await require_fallback(station, evse, power_w) or await _turn(station, power_w)
+    refused = await _prepare(station, evse, power_w)
     if refused is not None:
         return refused
     number, level = SETPOINT_PROFILE + evse.number, station.vendor_profile.setpoint.stack_level

@@ -123,6 +123,28 @@ async def test_a_power_waits_for_housekeeping_for_a_second(unanswered: str) -> N
         await waiting
 
 
+async def test_a_power_has_an_end_though_the_station_boots_while_it_waits() -> None:
+    """At the same connection; a station that has booted has lost the fallback profile."""
+    async with silent(()) as station:
+        raw = station.raw
+        await raw.boot()
+        await plugged_in(raw)
+        await asyncio.sleep(60)
+        assert (await raw.csms.set_power("CP1-1", 5000.0, 15.0)).answer is Answer.APPLIED
+        station.unanswered = ("ClearCache",)
+        other = asyncio.create_task(raw.csms.stations["CP1"].call("ClearCache", {}, 4.0))
+        await asyncio.sleep(0.1)
+        station.calls.clear()
+        order = asyncio.create_task(raw.csms.set_power("CP1-1", 3000.0, 15.0))
+        await asyncio.sleep(1)
+        await raw.boot()
+        await other
+        assert (await order).answer is Answer.APPLIED
+        profiles = [one["csChargingProfiles"] for _, name, one in station.calls if name == "SetChargingProfile"]
+        assert [one["chargingProfilePurpose"] for one in profiles] == ["TxDefaultProfile", "TxProfile"]
+        assert 0 < profiles[1]["chargingSchedule"]["duration"] <= 15
+
+
 @pytest.mark.parametrize("action", ["SetChargingProfile", "GetDiagnostics", "GetCompositeSchedule"])
 async def test_0_w_overtakes_an_order_and_an_operators_call_without_an_answer(action: str) -> None:
     async with silent((), inventory=False) as station:

@@ -122,6 +122,20 @@ async def test_a_newer_set_point_replaces_the_watchdog_of_the_one_before() -> No
         assert [action for action, _ in one.calls] == ["DataTransfer"]
 
 
+async def test_a_set_point_that_has_waited_ends_no_later_where_the_station_has_no_watchdog() -> None:
+    async with early(Version.V16, "vendor-message") as one:
+        station = use(one, MESSAGE)
+        one.answers |= {"ClearCache": None, "DataTransfer": ACCEPTED}
+        station.spawn(station.call("ClearCache", {}, 8.0))
+        await asyncio.sleep(0.1)
+        assert (await one.order(-3000.0, 14.0))[0] is Answer.APPLIED
+        one.calls.clear()
+        await asyncio.sleep(5)
+        assert one.calls == []
+        await asyncio.sleep(2)  # 15 s after the order
+        assert [action for action, _ in one.calls] == ["DataTransfer"]
+
+
 # grid-forming ---------------------------------------------------------------------------------------------------------
 
 
