@@ -70,7 +70,7 @@ class GatewayService:
         control = control or ControlComponents.create(settings, clock, journal)
         site, registry, decision, publisher = control.site, control.registry, control.decision, control.publisher
         self._clock, self._journal, self._known_ids = clock, journal, settings.known_ids
-        self._registry, self._publisher = registry, publisher
+        self._registry, self._publisher, self._decision = registry, publisher, decision
         self._site_state = SiteControlState()
         self._background = BackgroundTasks()
         known = IdempotencyCache(journal.store, settings.known_ids)
@@ -216,6 +216,7 @@ class GatewayService:
             reason = because(Code.UNKNOWN_EVSE, f"The station of {state.name} was removed.")
             self._lifecycle.withdraw(state, reason, failed=True)
             self._registry.remove(state.name)
+            self._decision.forget(state)
             self._controllers.stop(state.name)
             self._publisher.changed(state.name)
         self._publisher.changed(None)

@@ -75,6 +75,10 @@ class SiteDecision:
         now = self._clock.now()
         self._meter.history.record(state.name, now, state.flowing_w(now))
 
+    def forget(self, state: EvseControlState) -> None:
+        """Record that an EVSE that is removed takes no power any more."""
+        self._meter.history.record(state.name, self._clock.now(), (0.0,))
+
     def grid_metered(self) -> None:
         """Apply the reading of the grid meter that has been received."""
         reading = self._site.inputs.readings.get(InputKind.GRID)

@@ -282,6 +282,18 @@ async def test_a_command_to_the_site_cannot_replace_one_of_a_higher_priority() -
         assert (await rig.send(None, "charge", "c", power_w=3000, lease_s=60, priority=10)).status == "accepted"
 
 
+async def test_a_removed_station_takes_nothing_of_the_connection() -> None:
+    async with service_rig(*THREE) as rig:
+        await rig.send(None, "discharge", "a", power_w=9000, lease_s=20)
+        await rig.wait(2)
+        rig.stations.disconnect("CP2")
+        await rig.wait(1)
+        del rig.stations.evses["CP2-1"]
+        rig.service.forget("CP2")
+        await rig.wait(30)
+        assert rig.control.meter.history.within(rig.clock.now(), rig.clock.now())[:2] == (0.0, 0.0)
+
+
 async def test_a_removed_station_leaves_the_command_of_the_site_to_the_others() -> None:
     async with service_rig(*THREE) as rig:
         await rig.send(None, "discharge", "a", power_w=9000, lease_s=20)
