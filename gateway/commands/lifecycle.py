@@ -71,6 +71,9 @@ class CommandLifecycle:
             self._replace(state, replaced, because(Code.SUPERSEDED, text))
         command.session = command.session or state.evse.session
         allocation = self._assign(command, state, power_w, renewed)
+        waits = command.lease_until is not None and not state.evse.connected and self._settings.reconnect_within_s > 0
+        if waits and allocation.waits_until is None:  # its station was lost while the journal wrote the command
+            allocation.waits_until = self._clock.now() + self._settings.reconnect_within_s
         if state.evse.session is None and command.verb is Verb.STOP:
             allocation.stage = Stage.ACHIEVED  # nothing runs
         self._notify(state)
@@ -288,7 +291,8 @@ class CommandLifecycle:
         command, allocation, within_s = state.command, state.allocation, self._settings.reconnect_within_s
         if command is None or allocation is None or command.lease_until is None or state.waits_until is not None:
             return
-        if within_s and _ends_without(command):
+        others = (one for one in command.allocations.values() if one is not allocation)
+        if within_s and not any(one.stage is not Stage.FAILED and one.waits_until is None for one in others):
             allocation.waits_until = self._clock.now() + within_s
         else:
             self.withdraw(state, reason, failed=True)
@@ -298,7 +302,7 @@ class CommandLifecycle:
         command, allocation = state.command, state.allocation
         if command is None or allocation is None:
             return
-        if _ends_without(command):
+        if command.evse is not None or sum(one.stage is not Stage.FAILED for one in command.allocations.values()) <= 1:
             allocation.fail(reason)
             self.end(command, Status.FAILED if failed else Status.SUPERSEDED, reason)
             return
@@ -318,12 +322,6 @@ class CommandLifecycle:
         if ramp and state.setpoint.sent_w:
             state.ramp = Ramp(state.setpoint.sent_w, self._clock.now())
         self._notify(state)
-
-
-def _ends_without(command: ActiveCommand) -> bool:
-    """Return whether a command ends without the EVSE that carries it out: it has no other one."""
-    carried = sum(one.stage is not Stage.FAILED for one in command.allocations.values())
-    return command.evse is not None or carried <= 1
 
 
 def _share(state: EvseControlState, allocation: Allocation) -> Share:

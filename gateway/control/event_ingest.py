@@ -170,8 +170,8 @@ class EventIngest:
 
     def _connected(self, state: EvseControlState, event: StationConnected) -> None:
         state.setpoint.reset()
-        if state.allocation is not None:
-            state.allocation.resume(self._clock.now())
+        if state.allocation is not None and state.waits_until is not None:
+            state.allocation.resume(self._clock.now(), in_session=state.evse.session is not None)
         text = f"{event.protocol} {event.vendor} {event.model}".strip()
         self._publisher.happened(Happened.STATION_CONNECTED, state.name, text=text)
 

@@ -98,7 +98,7 @@ class Setpoint:
         self.reset()
 
     def left(self, now: float) -> bool:
-        """Return whether every order to a station without a link has just expired."""
+        """Return whether every order to a station without a link has just expired, or the station has reported it."""
         over = now >= self.left_until
         if over:
             self.left_w, self.left_until = (), math.inf
@@ -117,7 +117,8 @@ class Setpoint:
         """Apply the set-point that the station reported; after None the next power is sent in any case."""
         self.state, self.verified = State.RESTORED, True
         self.sent_w, self.sent_at, self.valid_until = held_w, now, 0.0
-        self.left_w, self.left_until = (), math.inf
+        if self.left_w:
+            self.left_w, self.left_until = (), now
         self.ordered_w = None
 
     def send(self, power_w: float, valid_for_s: float, now: float, ordered_w: float | None = None) -> Order:

@@ -107,6 +107,7 @@ class SetpointController:
         self._end_command(now)
         self._count_unmetered(now)
         if state.setpoint.left(now):  # the other EVSEs may have its part of the connection
+            self._decision.record(state)
             self._registry.wake(self._decision.outdated())
         decision = self._decide()
         supplies_island = state.forms_grid or self._decision.may_supply_island(state, self._supplied_island)

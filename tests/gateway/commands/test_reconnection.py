@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from emulators.runtime.clock import START
+from gateway.model.site import SitePolicy
 from gateway.store.store import MemoryStore
 from tests.gateway.commands.rig import ServiceRig, service_rig
+from tests.gateway.commands.test_out_of_order_commands import SlowStore, slow
 
 pytestmark = pytest.mark.virtual_time
 
@@ -144,6 +147,68 @@ async def test_the_stop_of_the_site_ends_a_command_that_waits_and_is_confirmed_w
         await rig.wait(3)
         assert rig.published.statuses("s") == ["accepted", "achieved"]
         assert rig.power("CP1-1") == 0
+
+
+async def test_a_command_to_the_site_waits_for_the_station_lost_last_though_another_one_waits_longer() -> None:
+    async with service_rig("CP1-1", "CP2-1") as rig:
+        await _discharge(rig, None, power_w=8000)
+        await rig.wait(5)
+        rig.stations.disconnect("CP1")
+        await rig.wait(1)
+        rig.stations.disconnect("CP2")
+        await rig.wait(8)
+        rig.stations.connect("CP1", "CP1-1")
+        await rig.wait(1)
+        rig.stations.disconnect("CP1")
+        await rig.wait(5)  # CP2 has not connected again in time
+        rig.stations.connect("CP1", "CP1-1")
+        await rig.wait(1)
+        assert rig.power("CP1-1") == -8000
+        assert rig.published.statuses("a") == ["accepted", "achieved"]
+
+
+async def test_a_command_waits_whose_station_is_lost_while_the_journal_writes_it() -> None:
+    async with service_rig("CP1-1", store=SlowStore()) as rig:
+        slow(rig)
+        sent = asyncio.create_task(_discharge(rig))
+        await rig.wait(0.1)
+        rig.stations.disconnect("CP1")
+        await sent
+        await rig.wait(5)
+        rig.stations.connect("CP1", "CP1-1")
+        await rig.wait(3)
+        assert rig.power("CP1-1") == -5000
+        assert rig.published.statuses("a") == ["accepted", "achieved"]
+
+
+async def test_other_evses_get_at_once_what_a_station_that_is_back_does_not_take() -> None:
+    policy = SitePolicy("home", import_limit_w=11_000.0)
+    async with service_rig("CP1-1", "CP2-1", policy=policy) as rig:
+        for held in rig.stations.evses.values():
+            held.metered_on_call = True
+        for number in (1, 2):
+            first = await rig.send(f"CP{number}-1", "charge", f"c{number}", power_w=8000, lease_s=600)
+            assert first.status in ("accepted", "clamped")
+        await rig.wait(5.9)  # before the set-point is sent again
+        assert (rig.power("CP1-1"), rig.power("CP2-1")) == (8000, 3000)
+        rig.stations.disconnect("CP1")
+        await rig.wait(12)  # the command has ended, and the set-point
+        assert (rig.power("CP1-1"), rig.power("CP2-1")) == (0, 3000)
+        rig.stations.connect("CP1", "CP1-1")
+        await rig.wait(0.5)
+        assert rig.power("CP2-1") == 8000
+
+
+async def test_a_stop_of_the_site_needs_nothing_of_a_station_that_is_back_without_a_session() -> None:
+    store = MemoryStore()
+    async with service_rig("CP1-1", store=store) as rig:
+        await _discharge(rig)
+        await rig.wait(2)
+    async with service_rig("CP2-1", store=store, start=START + 5, takes_over=True) as rig:
+        assert (await rig.send(None, "stop", "s")).status == "accepted"
+        rig.stations.connect("CP1", "CP1-1")
+        await rig.wait(10)
+        assert rig.published.statuses("s") == ["accepted", "achieved"]
 
 
 @pytest.mark.parametrize(("takes_over", "session", "ended"), [

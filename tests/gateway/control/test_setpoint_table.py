@@ -70,7 +70,7 @@ LATER: dict[str, Any] = {  # a value of each attribute that no transition below 
     "left_until": 60.0,
 }
 CLEARED = {"retry_at": None, "rejected_w": None, "_reported": None, "rejections": 0, "repeat_after": 0.0}
-MET = {"left_w": (), "left_until": math.inf}
+MET = {"left_w": (), "left_until": 50.0}  # the next step wakes the other EVSEs
 
 
 def a_setpoint(**attributes: Any) -> Setpoint:
