@@ -70,9 +70,8 @@ class Link:
         self._worker: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._wakes_at = float("-inf")
-        self._flushing = False
         self._flusher: asyncio.Task[None] | None = None  # after a call that was cancelled
-        self.closed = False
+        self._flushing = self.closed = False
 
     async def run(self) -> None:
         """Read until the stream ends. Pending calls then return `Lost`."""
@@ -104,8 +103,7 @@ class Link:
     async def call(
         self, action: str, payload: Payload, timeout: float | None = None, priority: Priority = Priority.NORMAL
     ) -> Reply:
-        """Send a CALL and wait for its response. Raises LocalProtocolError, without sending, if the payload breaks its
-        schema."""
+        """Send a CALL and wait for its response. Raises LocalProtocolError if the payload breaks its schema."""
         while priority is Priority.HOUSEKEEPING and self._turns and not self.closed:
             await asyncio.wait(self._turns)
         if self.closed:
@@ -128,10 +126,7 @@ class Link:
                     self._flusher = asyncio.get_running_loop().create_task(self._flush_or_end())
 
     async def free(self, priority: Priority = Priority.NORMAL) -> None:
-        """Return when a call of a priority is sent at once, in the same step, or the connection has ended.
-
-        Housekeeping that begins meanwhile waits for that call.
-        """
+        """Return when a call is sent at once, in the same step, or the connection has ended; housekeeping waits."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns.append(turn)
         try:
@@ -206,13 +201,10 @@ class Link:
 
     async def _work(self, call: CallReceived, outcome: Awaitable[Payload]) -> None:
         try:
-            try:
-                self._answer(call, await outcome)
-            except Exception as error:
-                self._failed(call, error)
-            await self._flush()
-        except ConnectionError:
-            await self.close()
+            self._answer(call, await outcome)
+        except Exception as error:
+            self._failed(call, error)
+        await self._flush_or_end()
         self._worker = None
         while self._inbox and self._worker is None:
             self._begin(self._inbox.pop(0))
@@ -231,8 +223,6 @@ class Link:
         log.exception("%s: handling %s failed", self.wire.peer, call.action, exc_info=error)
         self.engine.refuse(call, ErrorCode.INTERNAL_ERROR, f"{call.action} could not be processed")
 
-    # time and the wire
-
     def _ensure_watch(self) -> None:
         deadline = self.engine.deadline()
         if self._watch is not None and not self._watch.done():
@@ -243,16 +233,13 @@ class Link:
 
     async def _expire(self) -> None:
         """Sleep until the outstanding call times out; one task serves consecutive calls."""
-        try:
-            while (deadline := self.engine.deadline()) is not None:
-                self._wakes_at = deadline
-                await self.clock.sleep(max(0.0, deadline - self.clock.now()))
-                self._wakes_at = float("-inf")  # active: must not be cancelled
-                for event in self.engine.expire(self.clock.now()):
-                    self._take(event)
-                await self._flush()
-        except ConnectionError:
-            await self.close()
+        while not self.closed and (deadline := self.engine.deadline()) is not None:
+            self._wakes_at = deadline
+            await self.clock.sleep(max(0.0, deadline - self.clock.now()))
+            self._wakes_at = float("-inf")  # active: must not be cancelled
+            for event in self.engine.expire(self.clock.now()):
+                self._take(event)
+            await self._flush_or_end()
 
     async def _flush_or_end(self) -> None:
         try:
