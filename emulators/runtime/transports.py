@@ -102,6 +102,7 @@ class _Lane(Generic[M]):
             self.load -= self.weight(message)
             sink(message)
         self.sink, self.at_end = sink, at_end
+        self._release_writers()
         self._wake()
 
     def _send(self, delay: float, message: M | None) -> None:
@@ -132,6 +133,7 @@ class _Lane(Generic[M]):
             return
         elif self.sink is not None:
             self.load -= self.weight(message)
+            self._release_writers()
             asyncio.get_running_loop().call_soon(self.sink, message)  # not within what the sender does
             return
         else:

@@ -66,6 +66,22 @@ async def test_a_writer_waits_for_a_slow_reader() -> None:
     assert [before, len(written)] == [1, 5]
 
 
+@pytest.mark.parametrize("latency_s", [0.0, 1.0])
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_writer_goes_on_where_what_it_has_sent_is_pushed(latency_s: float, early: bool) -> None:
+    a, b = wire_pair(bound=10, link=Link(latency_s=latency_s))
+    pushed: list[bytes] = []
+    if early:
+        b.push_to(pushed.append)
+    writing = asyncio.create_task(a.write(b"0123456789ab"))
+    await asyncio.sleep(2.0)
+    if not early:
+        b.push_to(pushed.append)
+    async with asyncio.timeout(1.0):
+        await writing
+    assert pushed == [b"0123456789ab"]
+
+
 async def test_the_end_of_a_stream() -> None:
     a, b = wire_pair("ev", "secc")
     first: Wire = a
