@@ -42,9 +42,10 @@ class WakeableClock(DerivedClock):
         return super().call_at(when, callback)
 
     def wake_at(self, when: float) -> None:
-        """End the present wait at a time, if there is one until later."""
-        if self._callback is not None and self.now() <= when < self._due:
-            super().call_at(when, self._callback)
+        """End the present wait at a time, or now if that is over, if there is one until later."""
+        at = max(when, self.now())  # sums of loops may be a rounding error before the present
+        if self._callback is not None and at < self._due:
+            super().call_at(at, self._callback)
 
 
 def limits_in_reach(limits: Limits, stage: PowerStage) -> tuple[object, ...]:

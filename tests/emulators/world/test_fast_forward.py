@@ -17,7 +17,7 @@ from emulators.faults.injection_points import InjectionPoints
 from emulators.runtime.clock import VirtualClock, VirtualLoop, run_virtual
 from emulators.runtime.memory_broker import MemoryBroker
 from emulators.runtime.transcript import Line, Transcript
-from emulators.world.fast_forward import loop_state
+from emulators.world.fast_forward import WakeableClock, loop_state
 from emulators.world.network import MemoryNetwork
 from emulators.world.parking_bay import BaySettings, ParkingBay
 from tests.rounds import rounds
@@ -124,3 +124,17 @@ def test_a_charge_loop_takes_few_turns_of_the_event_loop() -> None:
     turns, recorded = counted(VirtualLoop._run_once.__code__, [(20.0, -6000.0), (60.0, -6000.0)], fast_forward=False)
     assert recorded.loops > 200
     assert turns < 3.5 * recorded.loops  # timer, request, response
+
+
+@pytest.mark.parametrize("when", [10.0, 10.0 - 1e-9])
+def test_a_wait_ends_at_a_time_that_is_the_present_but_for_rounding(when: float) -> None:
+    async def called_at() -> list[float]:
+        clock, found = WakeableClock(VirtualClock()), list[float]()
+        start = clock.now()
+        clock.call_at(start + 300.0, lambda: found.append(clock.now() - start))
+        await clock.sleep(10.0)
+        clock.wake_at(start + when)
+        await clock.sleep(0.1)
+        return found
+
+    assert run_virtual(called_at()) == [10.0]
