@@ -91,7 +91,8 @@ class TurnsSelector(selectors.BaseSelector):
 
     def _move(self, descriptor: int, before: select.epoll, after: select.epoll) -> None:
         if (key := self._keys.get(descriptor)) is not None:
-            before.unregister(descriptor)
+            with contextlib.suppress(OSError):  # it was closed without being unregistered, and is another socket now
+                before.unregister(descriptor)
             after.register(descriptor, _mask(key.events))
 
     def _epoll(self, descriptor: int) -> select.epoll:
@@ -119,7 +120,11 @@ class TurnsSelector(selectors.BaseSelector):
         descriptor = _descriptor(fileobj)
         key = self._keys[descriptor]
         if events != key.events:
-            self._epoll(descriptor).modify(descriptor, _mask(events))
+            try:
+                self._epoll(descriptor).modify(descriptor, _mask(events))
+            except OSError:  # as above: it can be registered again, as in the standard library
+                del self._keys[descriptor]
+                raise
         key = self._keys[descriptor] = key._replace(events=events, data=data)
         return key
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 import socket
 from collections import Counter
@@ -147,6 +148,38 @@ def test_a_closed_connection_is_read_to_its_end(selector: TurnsSelector) -> None
         descriptor = ours.fileno()
     selector.unregister(descriptor)  # its socket is closed already
     assert selector.select(0) == []
+
+
+@pytest.fixture
+def reused(selector: TurnsSelector) -> Iterator[tuple[int, socket.socket]]:
+    """A descriptor that is registered for a socket which was closed, and now that of another; with its peer."""
+    (before, its_peer), (after, peer) = socket.socketpair(), socket.socketpair()
+    descriptor = before.detach()
+    selector.register(descriptor, READ)
+    os.dup2(after.fileno(), descriptor)
+    with closing(its_peer), closing(after), closing(peer):
+        yield descriptor, peer
+        os.close(descriptor)
+
+
+def test_the_next_socket_with_the_descriptor_of_one_that_was_not_unregistered_takes_turns(
+    selector: TurnsSelector, reused: tuple[int, socket.socket]
+) -> None:
+    descriptor, peer = reused
+    selector.take_turns(descriptor)
+    peer.send(b"1")
+    assert [key.fd for key, _ in selector.select(0)] == [descriptor]
+
+
+def test_the_next_socket_with_the_descriptor_of_one_that_was_not_unregistered_is_registered_after_an_error(
+    selector: TurnsSelector, reused: tuple[int, socket.socket]
+) -> None:
+    descriptor, peer = reused
+    with pytest.raises(FileNotFoundError):
+        selector.modify(descriptor, READ | WRITE)
+    selector.register(descriptor, READ)
+    peer.send(b"1")
+    assert [key.fd for key, _ in selector.select(0)] == [descriptor]
 
 
 def test_connections_of_stations_take_turns_until_they_end() -> None:
