@@ -35,7 +35,7 @@ class ListeningSocket(socket.socket):
         self.most, self.rejected = most, 0
         self._accepted = 0  # since other work had its turn
         self._warned_at = float("-inf")
-        self._spare: FileIO | None = FileIO(os.devnull)
+        self._spare = _spare()
 
     def close(self) -> None:
         """See `socket.socket.close`."""
@@ -49,6 +49,8 @@ class ListeningSocket(socket.socket):
             self._accepted = 0
             raise BlockingIOError(errno.EAGAIN, "other work has its turn")  # asyncio accepts as many as it can
         self._accepted += 1
+        if self._spare is None:
+            self._spare = _spare()
         try:
             connection, address = super().accept()
         except OSError as error:
@@ -71,10 +73,7 @@ class ListeningSocket(socket.socket):
             self._spare.close()
         with contextlib.suppress(OSError):
             super().accept()[0].close()
-        try:
-            self._spare = FileIO(os.devnull)
-        except OSError:  # another thread has taken it
-            self._spare = None
+        self._spare = _spare()
 
     def _warn(self) -> None:
         self.rejected += 1
@@ -101,6 +100,14 @@ def listen(host: str, port: int, most: int | None = None) -> ListeningSocket:
         listening.close()
         raise
     return listening
+
+
+def _spare() -> FileIO | None:
+    """Return a descriptor to keep; None if none is left, where another thread has taken the one before."""
+    try:
+        return FileIO(os.devnull)
+    except OSError:
+        return None
 
 
 def _descriptor_limit() -> int:

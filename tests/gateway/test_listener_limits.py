@@ -78,6 +78,28 @@ async def test_connections_are_closed_while_the_process_has_no_descriptor_left()
         assert listening.rejected == 20  # each once: the loop does not try them again and again
 
 
+def test_a_spare_descriptor_that_was_lost_is_replaced_when_one_is_free() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def limit(most: int) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(listen("127.0.0.1", 0))
+        clients = [stack.enter_context(socket.create_connection(listening.getsockname(), 5)) for _ in range(2)]
+        stack.callback(limit, soft)
+        limit(listening.fileno() + 1)  # below the spare one, which cannot be opened again
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+        limit(soft)
+        listening.accept()[0].close()
+        limit(next_descriptor())
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+        limit(soft)
+        assert clients[1].recv(1) == b""
+
+
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /x HTTP/1.1\r\nHost:", b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab"]
 )
