@@ -38,6 +38,8 @@ async def pump(
     pushing: PushingWire = wire if isinstance(wire, PushingWire) else _ReadWire(wire)
     try:
         await _Exchange(engine, pushing, clock, report, prepare).run(received)
+        if isinstance(pushing, _ReadWire):
+            pushing.raise_error()
     finally:
         if isinstance(pushing, _ReadWire):
             pushing.end()
@@ -73,6 +75,8 @@ class _Exchange:
                     await self._wire.drain()
                 except ConnectionError:
                     self._arrived.append(b"")
+                if self._engine.ended:
+                    return
                 self._full = self._busy = False
                 self._woken = asyncio.get_running_loop().create_future()
                 self._advance()
@@ -165,6 +169,11 @@ class _ReadWire(PushingWire):
 
     async def drain(self) -> None:
         await self._wire.write(self._unsent)
+
+    def raise_error(self) -> None:
+        """Raise the error with which reading has ended, unless that is the loss of the wire."""
+        if self._reader is not None and self._reader.done() and not self._reader.cancelled():
+            self._reader.result()
 
     def end(self) -> None:
         """Read no more."""

@@ -161,6 +161,38 @@ def test_an_error_of_the_host_ends_the_pump_that_it_belongs_to(kind: Kind) -> No
         exchanged(kind, 1 << 20, fails)
 
 
+class Broken(WrappedWire):
+    async def read(self) -> bytes:
+        raise ValueError("not readable")
+
+
+@pytest.mark.virtual_time
+async def test_an_error_of_the_wire_other_than_its_loss_is_raised() -> None:
+    clock = VirtualClock()
+    with pytest.raises(ValueError, match="not readable"):
+        await pump(Echo(clock.now()), Broken(wire_pair()[0]), clock, lambda events: None)
+
+
+class Slow(WrappedWire):
+    async def write(self, data: bytes) -> None:
+        await asyncio.sleep(1.0)
+        await super().write(data)
+
+
+@pytest.mark.virtual_time
+async def test_what_arrives_after_the_last_message_is_not_processed() -> None:
+    clock = VirtualClock()
+    near, far = wire_pair()
+    sender = Sender([b"bye"], clock.now())
+    sender.received = b"..."  # it ends with its message
+    pumping = asyncio.create_task(pump(sender, Slow(far), clock, lambda events: None))
+    await asyncio.sleep(0.5)
+    await near.write(b"late")
+    await pumping
+    assert await near.read() == b"bye"
+    assert sender.received == b"..."
+
+
 @pytest.mark.virtual_time
 async def test_a_message_after_the_cancellation_of_a_pump_harms_its_sender_not(kind: Kind) -> None:
     clock = VirtualClock()
