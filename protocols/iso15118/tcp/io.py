@@ -56,12 +56,12 @@ class TcpWire(asyncio.Protocol, PushingWire):
 
     def pause_writing(self) -> None:
         self._writable.clear()
-        if self._sink is not None and self._transport is not None:
+        if self._sink is not None and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()  # a peer that does not read is not answered
 
     def resume_writing(self) -> None:
         self._writable.set()
-        if self._sink is not None and self._transport is not None:
+        if self._sink is not None and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _wake(self) -> None:

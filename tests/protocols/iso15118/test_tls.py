@@ -1,7 +1,11 @@
-"""TLS contexts of both roles, handshakes in memory: versions, certificates on both sides, rejected peers."""
+"""TLS contexts of both roles, handshakes in memory: versions, certificates on both sides, rejected peers.
+
+One connection is closed while its peer does not read.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import ssl
 from pathlib import Path
@@ -11,6 +15,8 @@ from cryptography import x509
 
 from protocols.errors import LocalProtocolError
 from protocols.iso15118 import pki, subject
+from protocols.iso15118.io import connect, listen
+from protocols.iso15118.tcp.io import TcpWire
 from protocols.iso15118.tls import (
     SUITES_1_3,
     TlsProfile,
@@ -146,3 +152,25 @@ def test_the_configuration_names_suites_groups_and_signatures(profile: TlsProfil
     text = openssl_configuration(profile)
     assert f"Ciphersuites = {SUITES_1_3}\n" in text
     assert ("P-256" in text) is (profile is TlsProfile.INTEROP)
+
+
+async def test_a_connection_is_closed_twice_while_its_peer_does_not_read(directory: Path) -> None:
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    closing, sent = asyncio.Event(), [bytes(8 << 20), bytes(1 << 20)]
+
+    async def serve(wire: TcpWire) -> None:
+        wire.push_to(lambda data: None)
+        assert [wire.send(one) for one in sent] == [True, False]
+        closing.set()
+        await asyncio.gather(wire.close(), wire.close())
+
+    server = await listen(serve, "127.0.0.1", 0, server_context(directory, TLS_1_3))
+    wire = await connect("127.0.0.1", server.port, client_context(directory, TLS_1_3))
+    await closing.wait()
+    received = 0
+    while data := await wire.read():
+        received += len(data)
+    await wire.close()
+    await server.close()
+    assert (received, errors) == (sum(map(len, sent)), [])
