@@ -15,6 +15,7 @@ from gateway.cluster import messages
 from gateway.cluster.messages import ClusterMessage, Failed, Message
 
 MESSAGES_PER_TURN = 8  # of the event loop
+MAX_WAITING = 100_000  # messages; more come only where this process gets too little time for seconds
 Outcome: TypeAlias = Message | None  # the answer to a request
 Handler: TypeAlias = Callable[[Message], Outcome | Awaitable[Outcome]]
 Respond: TypeAlias = Callable[[str, bytes], Awaitable[None]]
@@ -31,8 +32,13 @@ class Inbox:
         self._serving: set[asyncio.Task[None]] = set()
 
     def put(self, data: bytes, reply: str) -> None:
-        """Take what was sent together; `reply` is the subject of the answer to a request, else empty."""
-        if not reply:
+        """Take what was sent together; `reply` is the subject of the answer to a request, else empty.
+
+        Beyond `MAX_WAITING` it is dropped, as NATS drops what no subscriber can take.
+        """
+        if len(self._waiting) >= MAX_WAITING:
+            self._failed(f"messages of other instances are dropped, since {MAX_WAITING} wait")
+        elif not reply:
             self._waiting.extend((one, "") for one in messages.unpack(data))
         elif (request := messages.decode(data)) is not None:
             self._waiting.append((request, reply))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.cluster import messages
+import pytest
+
+from gateway.cluster import inbox, messages
 from gateway.cluster.inbox import MESSAGES_PER_TURN, Inbox
 from gateway.cluster.messages import Barrier, Beat, Done, Failed, Message, Up
 
@@ -72,3 +74,16 @@ async def test_a_request_that_is_not_known_is_refused() -> None:
     one.inbox.put(b"\xc1", "reply")
     await turns(3)
     assert one.done == [("reply", Failed("", "instance gw2 does not know this request; its version differs"))]
+
+
+async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "MAX_WAITING", 10)
+    one = Instance()
+    for number in range(10 * MANY):
+        one.inbox.put(up(number), "")
+    one.inbox.put(messages.encode(Barrier("s", 1)), "reply")
+    await turns(10 * MANY)
+    assert one.done == list(range(MESSAGES_PER_TURN + 10))
+    assert set(one.failed) == {"messages of other instances are dropped, since 10 wait"}
+    one.inbox.put(up(1), "")
+    assert one.done[-1] == 1
