@@ -174,18 +174,23 @@ def _rounds(verdict: Verdict, evidence: Evidence, station: str, setpoints: list[
 
 
 def _lease(verdict: Verdict, sending: Sending | None, station: str, one: Setpoint, until: float) -> None:
-    """A power is sent within its lease, with a validity that ends soon after it; how long it then waits in the network
-    or in the station is no matter of the gateway."""
+    """A holder sends a power within its lease, with a validity that ends soon after it.
+
+    What waits between two instances may be written later, if it acts no longer than the holder may let it act. How long
+    it then waits in the network or in the station is no matter of the gateway.
+    """
     what = f"{station} received {one}, {sending}; the lease ended at {until:.3f}"
     if sending is None:
         verdict.add("doubled effect", f"no instance sent it: {what}")
         return
     sent = sending.latest(one.at)
     verdict.late += one.at - sent > DELAYED_S
-    if sent > until + CLOCK_S:
-        verdict.add("outlived lease", f"sent {sent - until:.2f} s after its lease: {what}")
-    elif one.valid_for_s is None:
+    if one.valid_for_s is None:
         verdict.add("outlived lease", f"sent without an end: {what}")
+    elif sending.left > until + CLOCK_S:
+        verdict.add("outlived lease", f"sent {sending.left - until:.2f} s after its lease: {what}")
+    elif sent > until + CLOCK_S and sent + one.valid_for_s > until + BEYOND_S + CLOCK_S:
+        verdict.add("outlived lease", f"written {sent - until:.2f} s after its lease: {what}")
     elif sending.left + one.valid_for_s > until + BEYOND_S + CLOCK_S:
         after_s = sending.left + one.valid_for_s - until
         verdict.add(
