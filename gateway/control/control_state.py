@@ -91,9 +91,9 @@ class Allocation:
     def resume(self, now: float, *, in_session: bool) -> None:
         """Go on where the station is connected again: it is sent the power anew, if a session runs."""
         self.waits_until = None
-        if self.stage is Stage.ACHIEVED and not in_session:  # a stop
-            return
         if self.stage is Stage.ACHIEVED:
+            if not in_session:  # a stop
+                return
             self.verified_from, self.achieved_before = now, True
         self.stage, self.confirmed_at, self.confirmed_w = Stage.GRANTED, None, None
         self.limit(None, now)

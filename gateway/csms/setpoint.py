@@ -64,7 +64,7 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
                 evse.orders.add(order)
                 async with evse.lock:
                     if station.link is not link:
-                        return _connected_again(station)
+                        return _link_ended(station)
                     return await send(station, evse, power_w, valid_for_s, began)
         except TimeoutError:
             return Outcome(Answer.UNKNOWN, "Overtaken", "0 W was ordered before the station responded")
@@ -83,8 +83,9 @@ async def apply(station: Station, evse: Evse, power_w: float, valid_for_s: float
         evse.lock.release()
 
 
-def _connected_again(station: Station) -> Outcome:
-    return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"{station.id} has connected again meanwhile")
+def _link_ended(station: Station) -> Outcome:
+    text = "is not connected any more" if station.link is None else "has connected again meanwhile"
+    return Outcome(Answer.UNKNOWN, OutcomeCode.NOT_CONNECTED, f"{station.id} {text}")
 
 
 def _rest(station: Station, valid_for_s: float, began: float) -> float:
@@ -99,7 +100,7 @@ async def _turn(station: Station, power_w: float) -> Outcome | None:
     if power_w and link is not None:
         await link.free()
         if station.link is not link:
-            return _connected_again(station)
+            return _link_ended(station)
     return None
 
 
@@ -354,7 +355,7 @@ async def require_fallback(station: Station, evse: Evse, power_w: float) -> Outc
     link = station.link
     fallback = await install_fallback(station, evse)
     if power_w and station.link is not link:
-        return _connected_again(station)
+        return _link_ended(station)
     if fallback.answer is Answer.APPLIED or not power_w:
         return None
     text = f"the fallback profile could not be installed: {fallback.text or fallback.code}"

@@ -21,6 +21,11 @@ async def _discharge(rig: ServiceRig, evse: str | None = "CP1-1", name: str = "a
     assert first.status == "accepted"
 
 
+def _ended(rig: ServiceRig) -> list[str]:
+    """Return the reasons of the events `lease_ended`."""
+    return [event.reason.code for event in rig.published.events if event.event == "lease_ended" and event.reason]
+
+
 async def test_the_set_point_of_an_achieved_command_is_sent_anew_before_the_one_at_the_station_ends() -> None:
     async with service_rig("CP1-1") as rig:
         await _discharge(rig)
@@ -39,9 +44,7 @@ async def test_the_set_point_of_an_achieved_command_is_sent_anew_before_the_one_
         await rig.wait(25)
         assert rig.power("CP1-1") == 0
         assert rig.published.statuses("a") == ["accepted", "achieved"]
-        assert [
-            event.reason.code for event in rig.published.events if event.event == "lease_ended" and event.reason
-        ] == ["lease_expired"]
+        assert _ended(rig) == ["lease_expired"]
 
 
 async def test_an_achieved_command_whose_station_stays_away_ends_with_an_event() -> None:
@@ -58,8 +61,7 @@ async def test_an_achieved_command_whose_station_stays_away_ends_with_an_event()
         assert (state.connection, state.reason.code, state.command is not None) == ("offline", "offline", True)
         assert (state.available.max_charge_w, state.available.max_discharge_w) == (0, 0)
         await rig.wait(0.2)
-        ended = [event.reason.code for event in rig.published.events if event.event == "lease_ended" and event.reason]
-        assert ended == ["offline"]
+        assert _ended(rig) == ["offline"]
         assert rig.evse("CP1-1").command is None
         assert rig.evse("CP1-1").steps - steps < 10  # it waits without work
 
@@ -106,8 +108,7 @@ async def test_a_command_to_the_site_goes_on_while_its_stations_connect_elsewher
         assert rig.power("CP1-1") + rig.power("CP2-1") == -8000
         await rig.wait(60)
         assert rig.published.statuses("a") == ["accepted", "achieved"]
-        ended = [event.reason.code for event in rig.published.events if event.event == "lease_ended" and event.reason]
-        assert ended == ["lease_expired"]
+        assert _ended(rig) == ["lease_expired"]
 
 
 async def test_a_command_to_the_site_goes_on_at_the_other_station_where_the_last_one_stays_away() -> None:

@@ -101,13 +101,18 @@ async def test_a_car_plugged_in_while_the_station_was_offline_can_be_discharged_
 RECONNECTING = [*CHANNELS, (Version.V21, None)]
 
 
+async def discharging(rig: Rig, service: GatewayService) -> None:
+    """Begin a discharge of two minutes, and wait until the vehicle supplies it."""
+    await rig.charging()
+    await rig.sleep(5)
+    assert (await send(service, "discharge", "d", power_w=4600, lease_s=120)).status == "accepted"
+    await rig.sleep(25)
+
+
 @pytest.mark.parametrize(("version", "profile"), RECONNECTING)
 async def test_a_command_goes_on_at_a_station_that_connects_again(version: Version, profile: str | None) -> None:
     async with Rig(version, vendor_profile=profile) as rig, governed(rig) as service:
-        await rig.charging()
-        await rig.sleep(5)
-        assert (await send(service, "discharge", "d", power_w=4600, lease_s=120)).status == "accepted"
-        await rig.sleep(25)
+        await discharging(rig, service)
         rig.cut()
         await rig.sleep(1)
         state = service.state("CP1-1")
@@ -127,10 +132,7 @@ async def test_another_vehicle_after_the_connection_is_back_never_gets_the_comma
     version: Version, profile: str | None
 ) -> None:
     async with Rig(version, vendor_profile=profile) as rig, governed(rig) as service:
-        await rig.charging()
-        await rig.sleep(5)
-        assert (await send(service, "discharge", "d", power_w=4600, lease_s=120)).status == "accepted"
-        await rig.sleep(25)
+        await discharging(rig, service)
         rig.cut()
         await rig.sleep(0.5)
         rig.station.unplug(1)
