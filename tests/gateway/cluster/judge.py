@@ -20,6 +20,7 @@ CLOCK_S = 0.1  # tolerance: the ends of leases are whole milliseconds of another
 BEYOND_S = (
     2.0  # of a validity: ramp, which takes no time here, one second, and one that an order may wait at the holder
 )
+WAITED_S = 3.0  # the same of the effect of a power that waited between two instances while NATS was away
 DELAYED_S = 1.0  # from a write to the receipt
 Result = dict[str, Any]
 
@@ -176,8 +177,8 @@ def _rounds(verdict: Verdict, evidence: Evidence, station: str, setpoints: list[
 def _lease(verdict: Verdict, sending: Sending | None, station: str, one: Setpoint, until: float) -> None:
     """A holder sends a power within its lease, with a validity that ends soon after it.
 
-    What waits between two instances may be written later, if it acts no longer than the holder may let it act. How long
-    it then waits in the network or in the station is no matter of the gateway.
+    What waits between two instances may be written later, if its effect ends within `WAITED_S`. How long it then waits
+    in the network or in the station is no matter of the gateway.
     """
     what = f"{station} received {one}, {sending}; the lease ended at {until:.3f}"
     if sending is None:
@@ -189,7 +190,7 @@ def _lease(verdict: Verdict, sending: Sending | None, station: str, one: Setpoin
         verdict.add("outlived lease", f"sent without an end: {what}")
     elif sending.left > until + CLOCK_S:
         verdict.add("outlived lease", f"sent {sending.left - until:.2f} s after its lease: {what}")
-    elif sent > until + CLOCK_S and sent + one.valid_for_s > until + BEYOND_S + CLOCK_S:
+    elif sent > until + CLOCK_S and sent + one.valid_for_s > until + WAITED_S + CLOCK_S:
         verdict.add("outlived lease", f"written {sent - until:.2f} s after its lease: {what}")
     elif sending.left + one.valid_for_s > until + BEYOND_S + CLOCK_S:
         after_s = sending.left + one.valid_for_s - until
